@@ -1,0 +1,1 @@
+//! The words of the domain: ids, permissions, errors, time, money. No I/O, no async.

@@ -1,0 +1,1 @@
+//! The OpenAI-compatible gateway: checks, forwards and meters every request.

@@ -1,0 +1,2 @@
+//! The binary `orgplane`.
+fn main() {}

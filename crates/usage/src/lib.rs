@@ -1,0 +1,1 @@
+//! What was consumed: events, prices, the ledger and its rollups.
