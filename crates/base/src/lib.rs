@@ -1,1 +1,16 @@
 //! The words of the domain: ids, permissions, errors, time, money. No I/O, no async.
+
+mod entropy;
+pub mod error;
+pub mod ids;
+pub mod money;
+pub mod name;
+pub mod permission;
+pub mod secret;
+pub mod time;
+
+pub use entropy::Entropy;
+pub use error::{Error, Result};
+pub use money::NanoDollars;
+pub use permission::{Permission, PermissionSet};
+pub use time::{Clock, UnixTime};

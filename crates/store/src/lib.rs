@@ -1,1 +1,87 @@
 //! The only crate that knows there are two databases.
+//!
+//! One SQL text serves SQLite and PostgreSQL: `$n` parameters, `BIGINT`, `TEXT`, `BOOLEAN` and `BYTEA` columns,
+//! `ON CONFLICT` and `RETURNING`. What must differ is in migrations, as a pair of files.
+
+mod backend;
+mod error;
+mod migrate;
+mod page;
+mod postgres;
+mod revision;
+mod sqlite;
+mod statement;
+mod value;
+
+pub use backend::{Connection, Database, Options, Read, Transaction};
+pub use error::Error;
+pub use page::{Order, Page, PageRequest};
+pub use revision::{Follower, Revision};
+pub use statement::Statement;
+pub use value::{Column, Row, Value};
+
+/// The result of a query.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that lasts: the administrative data and, so that neither waits for the other's writer, the usage data.
+/// On SQLite these are two files; on PostgreSQL one database.
+#[derive(Clone)]
+pub struct Store {
+    administration: Database,
+    usage: Database,
+    revision: Revision,
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite://FILE` or `postgres://…`) and brings its tables up to date.
+    ///
+    /// # Errors
+    /// The URL is not one of the two kinds, or the database cannot be reached, created or migrated.
+    pub async fn open(url: &str, options: Options) -> Result<Self> {
+        let (administration, usage) = backend::open(url, options).await?;
+        migrate::run(&administration, &usage).await?;
+        Ok(Self {
+            administration,
+            usage,
+            revision: Revision::default(),
+        })
+    }
+
+    /// A connection that can only read the administrative data.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or none of its connections came free in time.
+    pub async fn read(&self) -> Result<Read> {
+        self.administration.read().await
+    }
+
+    /// A transaction on the administrative data. Its commit moves the revision.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or no writer's turn came in time.
+    pub async fn begin(&self) -> Result<Transaction> {
+        Ok(self
+            .administration
+            .begin()
+            .await?
+            .announcing(self.revision.clone()))
+    }
+
+    /// The usage data: ledger, rollups, spend.
+    #[must_use]
+    pub fn usage(&self) -> &Database {
+        &self.usage
+    }
+
+    /// What moves with every administrative commit.
+    #[must_use]
+    pub fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// Which database this is, for people: `sqlite` or `postgres`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.administration.kind()
+    }
+}

@@ -1,1 +1,5 @@
 //! What was consumed: events, prices, the ledger and its rollups.
+
+pub mod event;
+
+pub use event::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};

@@ -1,0 +1,252 @@
+//! The one Error, and the one place where it becomes `{"error": {…}}`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+/// The result of everything that a caller can get wrong.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request was refused, in the words that its sender will read.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// The HTTP status of the answer.
+    pub status: StatusCode,
+    /// What was wrong and what would be right.
+    pub message: Cow<'static, str>,
+    /// The parameter or body field that was wrong, as a path: `name`, `group_by[0]`, `projects[1].role`.
+    pub param: Option<String>,
+    /// A short stable word for programs, such as `invalid_api_key`.
+    pub code: Option<&'static str>,
+    /// How many seconds to wait before another try, at least 1.
+    pub retry_after: Option<u64>,
+}
+
+impl Error {
+    fn new(
+        status: StatusCode,
+        code: Option<&'static str>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            param: None,
+            code,
+            retry_after: None,
+        }
+    }
+
+    /// 400: the value of `param` is not one that is accepted.
+    #[must_use]
+    pub fn invalid(param: impl Into<String>, message: impl Into<Cow<'static, str>>) -> Self {
+        let error = Self::new(StatusCode::BAD_REQUEST, Some("invalid_value"), message);
+        Self {
+            param: Some(param.into()),
+            ..error
+        }
+    }
+
+    /// 400: the request is well formed, but what it asks for is not allowed in the present state.
+    #[must_use]
+    pub fn refused(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Some(code), message)
+    }
+
+    /// 401: the credentials are missing or not (or no longer) good.
+    #[must_use]
+    pub fn unauthenticated(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), message)
+    }
+
+    /// 403: the credentials are good, but do not allow this.
+    #[must_use]
+    pub fn forbidden(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, Some(code), message)
+    }
+
+    /// 404: there is no such `noun` here, or it is somebody else's, which is the same to the caller.
+    #[must_use]
+    pub fn not_found(noun: &str, id: &str) -> Self {
+        let shown: String = id.chars().take(80).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Some("not_found"),
+            format!("No {noun} with id '{shown}' was found."),
+        )
+    }
+
+    /// 404: nothing is served at this path.
+    #[must_use]
+    pub fn unknown_path(path: &str) -> Self {
+        let shown: String = path.chars().take(200).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Some("unknown_url"),
+            format!("Unknown request URL: {shown}."),
+        )
+    }
+
+    /// 404: this deployment serves no such model.
+    #[must_use]
+    pub fn model_not_found(model: &str) -> Self {
+        let shown: String = model.chars().take(80).collect();
+        let message =
+            format!("The model '{shown}' does not exist. GET /v1/models lists the ones that do.");
+        let error = Self::new(StatusCode::NOT_FOUND, Some("model_not_found"), message);
+        Self {
+            param: Some("model".to_owned()),
+            ..error
+        }
+    }
+
+    /// 405: the path exists, but not with this method.
+    #[must_use]
+    pub fn method_not_allowed(method: &str, path: &str) -> Self {
+        let shown: String = path.chars().take(200).collect();
+        let message =
+            format!("{method} is not allowed on {shown}; the Allow header lists what is.");
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Some("method_not_allowed"),
+            message,
+        )
+    }
+
+    /// 408: the request was not sent in time.
+    #[must_use]
+    pub fn too_slow() -> Self {
+        let message = "The request body did not arrive in time. Send it again, faster.";
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            Some("request_timeout"),
+            message,
+        )
+    }
+
+    /// 413: the body is longer than `limit` bytes.
+    #[must_use]
+    pub fn too_large(limit: usize) -> Self {
+        let message = format!("The request body is too large: at most {limit} bytes are accepted.");
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Some("request_too_large"),
+            message,
+        )
+    }
+
+    /// 500: our fault. The message says nothing of what happened inside; the log does.
+    #[must_use]
+    pub fn internal() -> Self {
+        let message = "The server had an error while processing the request. Quote the x-request-id when you report it.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, None, message)
+    }
+
+    /// 502: the model server could not be reached, or broke off before its first byte.
+    #[must_use]
+    pub fn upstream(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, Some("upstream_error"), message)
+    }
+
+    /// 504: the model server did not answer in time.
+    #[must_use]
+    pub fn upstream_timeout(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            Some("upstream_timeout"),
+            message,
+        )
+    }
+
+    /// 503: more work than this server takes on at once; `seconds` is how long to wait.
+    #[must_use]
+    pub fn overloaded(message: impl Into<Cow<'static, str>>, seconds: u64) -> Self {
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, Some("overloaded"), message);
+        Self {
+            retry_after: Some(seconds.max(1)),
+            ..error
+        }
+    }
+
+    /// The same error about another parameter.
+    #[must_use]
+    pub fn about(self, param: impl Into<String>) -> Self {
+        Self {
+            param: Some(param.into()),
+            ..self
+        }
+    }
+
+    /// The `type` of the envelope.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => "requests",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    /// The body of the answer: `{"error": {"message", "type", "param", "code"}}`.
+    #[must_use]
+    pub fn envelope(&self) -> Value {
+        json!({ "error": {
+            "message": self.message,
+            "type": self.kind(),
+            "param": self.param,
+            "code": self.code,
+        }})
+    }
+
+    /// The whole answer: status, `content-type`, `retry-after` where there is one, and the envelope.
+    #[must_use]
+    pub fn response<B: From<Vec<u8>>>(&self) -> http::Response<B> {
+        let mut response = http::Response::new(B::from(self.envelope().to_string().into_bytes()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json"),
+        );
+        if let Some(seconds) = self.retry_after {
+            headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status.as_u16(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_envelope_has_all_four_keys() {
+        let body = Error::invalid("limit", "limit must be at least 1.").envelope();
+        assert_eq!(
+            body,
+            json!({"error": {"message": "limit must be at least 1.", "type": "invalid_request_error",
+                             "param": "limit", "code": "invalid_value"}})
+        );
+        assert_eq!(Error::internal().envelope()["error"]["code"], Value::Null);
+    }
+
+    #[test]
+    fn long_input_is_not_echoed_whole() {
+        assert!(
+            Error::not_found("project", &"x".repeat(10_000))
+                .message
+                .len()
+                < 200
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! Every typed id and its prefix.
+//!
+//! An id is its prefix and a ULID: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32, upper
+//! case. Ids of one kind therefore sort by creation, in every collation, which is what lists page on.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::{Clock, Entropy, Error};
+
+/// The longest id that is looked up; anything longer names nothing.
+pub const MAX_ID_LENGTH: usize = 128;
+
+/// Makes ids that grow with time, also within one millisecond.
+pub struct IdGenerator {
+    clock: Clock,
+    entropy: Entropy,
+    last: Mutex<Ulid>,
+}
+
+impl IdGenerator {
+    /// A generator that reads `clock` and draws from `entropy`.
+    #[must_use]
+    pub fn new(clock: Clock, entropy: Entropy) -> Self {
+        Self {
+            clock,
+            entropy,
+            last: Mutex::new(Ulid::nil()),
+        }
+    }
+
+    /// A new id: greater than every id this generator made before.
+    #[must_use]
+    pub fn next<I: Id>(&self) -> I {
+        let milliseconds = u64::try_from(self.clock.now_milliseconds()).unwrap_or(0);
+        let mut random = [0; 16];
+        random[6..].copy_from_slice(&self.entropy.bytes::<10>());
+        let fresh = Ulid::from_parts(milliseconds, u128::from_be_bytes(random));
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = match last.increment() {
+            Ok(following) if fresh <= *last => following,
+            _ => fresh,
+        };
+        I::from_text(format!("{}{}", I::PREFIX, *last))
+    }
+}
+
+/// What every typed id has in common.
+pub trait Id: Clone + fmt::Display + Send + Sync + 'static {
+    /// What the text of such an id begins with.
+    const PREFIX: &'static str;
+    /// The id with this text, which came from a path, a body or the database; it may name nothing.
+    fn from_text(text: String) -> Self;
+    /// The id's text.
+    fn as_str(&self) -> &str;
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal,)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        #[schemars(transparent)]
+        pub struct $name(String);
+
+        impl Id for $name {
+            const PREFIX: &'static str = $prefix;
+            fn from_text(text: String) -> Self {
+                Self(text)
+            }
+            fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// An organization.
+    OrganizationId = "org-",
+    /// A person in an organization.
+    UserId = "user-",
+    /// A project of an organization.
+    ProjectId = "proj_",
+    /// A service account of a project.
+    ServiceAccountId = "svc_acct_",
+    /// A key: of an administrator, a user or a service account.
+    KeyId = "key_",
+    /// An entry of the audit log.
+    AuditLogId = "audit_log-",
+    /// A request, to the gateway or to the Administration API.
+    RequestId = "req_",
+}
+
+/// Ids as the first segment of a path accept what could exist at all: visible ASCII of a bounded length.
+///
+/// # Errors
+/// 404: a text that no id can have names nothing.
+pub fn parse_path_id<I: Id>(noun: &str, text: &str) -> Result<I, Error> {
+    let plausible = !text.is_empty()
+        && text.len() <= MAX_ID_LENGTH
+        && text.bytes().all(|b| b.is_ascii_graphic());
+    if plausible {
+        Ok(I::from_text(text.to_owned()))
+    } else {
+        Err(Error::not_found(noun, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::UnixTime;
+
+    #[test]
+    fn ids_grow_within_one_millisecond() {
+        let ids = IdGenerator::new(Clock::fake(UnixTime(1_700_000_000)), Entropy::seeded(1));
+        let made: Vec<ProjectId> = (0..1000).map(|_| ids.next()).collect();
+        assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(made[0].as_str().starts_with("proj_") && made[0].as_str().len() == 5 + 26);
+    }
+
+    #[test]
+    fn a_path_id_is_visible_and_bounded() {
+        assert!(parse_path_id::<ProjectId>("project", "proj_abc").is_ok());
+        for text in ["", "a b", "ü", "\0", &"x".repeat(129)] {
+            assert!(
+                parse_path_id::<ProjectId>("project", text).is_err(),
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Money: exact integers of a billionth of a US dollar, made floating once, at the edge.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+use serde::{Deserialize, Serialize};
+
+/// A billionth of a US dollar. Reaches to 9.2 billion dollars.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct NanoDollars(pub i64);
+
+/// Nano-dollars in a dollar.
+const PER_DOLLAR: i64 = 1_000_000_000;
+
+impl NanoDollars {
+    /// Reads a decimal string of US dollars, such as `1.25`: no sign, no exponent, at most 9 decimals, less than a
+    /// billion dollars.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str, most: usize| {
+            !part.is_empty() && part.len() <= most && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if !digits(whole, 9) || !digits(fraction, 9) {
+            return None;
+        }
+        let dollars: i64 = whole.parse().ok()?;
+        let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
+        Some(Self(dollars * PER_DOLLAR + nanos))
+    }
+
+    /// The price of `quantity` units when `self` is the price of `per` units, rounded once, half to even.
+    #[must_use]
+    pub fn for_quantity(self, quantity: i64, per: i64) -> Self {
+        let product = i128::from(self.0) * i128::from(quantity);
+        let per = i128::from(per);
+        let (quotient, rest) = (product.div_euclid(per), product.rem_euclid(per));
+        let up = rest * 2 > per || (rest * 2 == per && quotient % 2 != 0);
+        Self(i64::try_from(quotient + i128::from(up)).unwrap_or(i64::MAX))
+    }
+
+    /// US dollars as the JSON number of the wire: the nearest double.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the wire has a JSON number here; this is the one conversion"
+    )]
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / PER_DOLLAR as f64
+    }
+}
+
+impl Add for NanoDollars {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for NanoDollars {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for NanoDollars {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::default(), Add::add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_strings_are_read_exactly() {
+        assert_eq!(NanoDollars::parse("1.25"), Some(NanoDollars(1_250_000_000)));
+        assert_eq!(NanoDollars::parse("0.000000001"), Some(NanoDollars(1)));
+        assert_eq!(NanoDollars::parse("10"), Some(NanoDollars(10_000_000_000)));
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "1,5",
+            "0.0000000001",
+            "1000000000",
+            "١",
+        ] {
+            assert_eq!(NanoDollars::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_is_rounded_once_half_to_even() {
+        let price = NanoDollars::parse("0.0375").expect("a price");
+        assert_eq!(price.for_quantity(1_000_000, 1_000_000), price);
+        assert_eq!(
+            price.for_quantity(1, 1_000_000),
+            NanoDollars(38),
+            "37.5 rounds to the even 38"
+        );
+        assert_eq!(
+            price.for_quantity(3, 1_000_000),
+            NanoDollars(112),
+            "112.5 rounds to the even 112"
+        );
+        assert_eq!(
+            NanoDollars::parse("1.25")
+                .expect("a price")
+                .for_quantity(8, 1_000_000),
+            NanoDollars(10_000)
+        );
+    }
+
+    #[test]
+    fn dollars_print_as_the_decimal_they_are() {
+        assert_eq!(NanoDollars(10_125_000).dollars().to_string(), "0.010125");
+    }
+}

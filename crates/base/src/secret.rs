@@ -1,0 +1,230 @@
+//! Keys: generated, shown once, stored only as a keyed hash, redacted everywhere else.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::Entropy;
+
+/// What a key is for; its text begins accordingly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// `sk-admin-…`: the Administration API, never the gateway.
+    Admin,
+    /// `sk-proj-…`: the gateway, for a user.
+    User,
+    /// `sk-svcacct-…`: the gateway, for a service account.
+    ServiceAccount,
+}
+
+impl KeyKind {
+    /// What the text of such a key begins with.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Admin => "sk-admin-",
+            Self::User => "sk-proj-",
+            Self::ServiceAccount => "sk-svcacct-",
+        }
+    }
+
+    /// The word that the database has for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::User => "user",
+            Self::ServiceAccount => "service_account",
+        }
+    }
+
+    /// The kind that the database's word stands for.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Admin, Self::User, Self::ServiceAccount]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+}
+
+/// The text of a key. It has no `Debug`, no `Display` and no `Serialize`; it is wiped when dropped.
+pub struct Secret(Zeroizing<String>);
+
+/// Base 62: 48 of these carry 285 bits.
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const RANDOM_LENGTH: usize = 48;
+/// The fewest characters a key has that an operator chooses.
+pub const MIN_CHOSEN_LENGTH: usize = 24;
+/// The most characters of an Authorization header that are looked at.
+pub const MAX_LENGTH: usize = 256;
+
+impl Secret {
+    /// A new key with 285 random bits.
+    #[must_use]
+    pub fn generate(kind: KeyKind, entropy: &Entropy) -> Self {
+        let mut text = Zeroizing::new(String::with_capacity(kind.prefix().len() + RANDOM_LENGTH));
+        text.push_str(kind.prefix());
+        let full = text.capacity();
+        while text.len() < full {
+            // 248 is the largest multiple of 62 in a byte: above it, the first letters would be likelier.
+            let draw = Zeroizing::new(entropy.bytes::<32>());
+            for byte in draw
+                .iter()
+                .filter(|byte| **byte < 248)
+                .take(full - text.len())
+            {
+                text.push(char::from(ALPHABET[usize::from(byte % 62)]));
+            }
+        }
+        Self(text)
+    }
+
+    /// A key that an operator chose, such as the first admin key.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence without its subject.
+    pub fn chosen(kind: KeyKind, text: String) -> Result<Self, String> {
+        let text = Zeroizing::new(text);
+        if !text.starts_with(kind.prefix()) {
+            return Err(format!("must begin with '{}'", kind.prefix()));
+        }
+        if text.len() < MIN_CHOSEN_LENGTH || text.len() > MAX_LENGTH {
+            return Err(format!(
+                "must have {MIN_CHOSEN_LENGTH} to {MAX_LENGTH} characters"
+            ));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("must be visible ASCII".to_owned());
+        }
+        Ok(Self(text))
+    }
+
+    /// The text, given away: for the one answer that shows it.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        self.0.as_str().to_owned()
+    }
+
+    /// What may be shown later: the kind and the last three characters, `sk-proj...x7Q`.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        let kind = self
+            .0
+            .rmatch_indices('-')
+            .next()
+            .map_or("sk", |(end, _)| &self.0[..end]);
+        let last = &self.0[self.0.len() - 3..];
+        format!("{kind}...{last}")
+    }
+}
+
+/// What keys are hashed with: 256 bits that are kept outside the database.
+#[derive(Clone)]
+pub struct Pepper(Zeroizing<[u8; 32]>);
+
+impl Pepper {
+    /// A new pepper.
+    #[must_use]
+    pub fn generate(entropy: &Entropy) -> Self {
+        Self(Zeroizing::new(entropy.bytes()))
+    }
+
+    /// Reads the 64 hexadecimal digits that [`Pepper::reveal`] wrote; space around them is ignored.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().as_bytes();
+        if text.len() != 64 {
+            return None;
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// 64 hexadecimal digits, for the file that keeps it.
+    #[must_use]
+    pub fn reveal(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The hash that a key is stored and looked up by: HMAC-SHA-256 under the pepper.
+    #[must_use]
+    pub fn hash(&self, text: &str) -> KeyHash {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice())
+            .expect("HMAC takes a key of any length");
+        mac.update(text.as_bytes());
+        KeyHash(mac.finalize().into_bytes().into())
+    }
+
+    /// The hash of a key.
+    #[must_use]
+    pub fn hash_secret(&self, secret: &Secret) -> KeyHash {
+        self.hash(&secret.0)
+    }
+}
+
+/// The keyed hash of a key: says nothing of the key without the pepper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+/// The token of an `Authorization: Bearer …` header: hostile input, bounded, never copied.
+#[must_use]
+pub fn bearer(header: Option<&http::HeaderValue>) -> Option<&str> {
+    let text = header?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let token = token.trim();
+    let plausible =
+        scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAX_LENGTH;
+    plausible.then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_its_prefix_and_enough_randomness() {
+        let one = Secret::generate(KeyKind::User, &Entropy::operating_system());
+        let other = Secret::generate(KeyKind::User, &Entropy::operating_system());
+        assert!(one.reveal().starts_with("sk-proj-") && one.reveal().len() == 8 + RANDOM_LENGTH);
+        assert_ne!(one.reveal(), other.reveal());
+    }
+
+    #[test]
+    fn a_redacted_key_shows_its_kind_and_three_characters() {
+        let key = Secret::chosen(KeyKind::Admin, "sk-admin-0123456789abcdefghij".into())
+            .map(|key| key.redacted());
+        assert_eq!(key, Ok("sk-admin...hij".to_owned()));
+    }
+
+    #[test]
+    fn a_pepper_survives_its_file_and_separates_hashes() {
+        let (one, other) = (
+            Pepper::generate(&Entropy::seeded(1)),
+            Pepper::generate(&Entropy::seeded(2)),
+        );
+        let again = Pepper::parse(&format!("{}\n", one.reveal().as_str())).expect("a pepper");
+        assert_eq!(one.hash("k"), again.hash("k"));
+        assert_ne!(one.hash("k"), other.hash("k"));
+        assert!(Pepper::parse("zz").is_none() && Pepper::parse(&"é".repeat(32)).is_none());
+    }
+
+    #[test]
+    fn only_a_plausible_bearer_token_is_looked_up() {
+        let header = |text: &str| http::HeaderValue::from_bytes(text.as_bytes()).expect("a header");
+        assert_eq!(bearer(Some(&header("Bearer abc"))), Some("abc"));
+        assert_eq!(bearer(Some(&header("bearer  abc "))), Some("abc"));
+        for bad in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic abc",
+            "Bearer \u{fc}",
+            &format!("Bearer {}", "x".repeat(257)),
+        ] {
+            assert_eq!(bearer(Some(&header(bad))), None, "{bad}");
+        }
+    }
+}

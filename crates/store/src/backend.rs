@@ -1,0 +1,255 @@
+//! The only match on the kind of database.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+
+use crate::postgres::{self, Postgres, Session};
+use crate::sqlite::{self, Reader, Sqlite, Writer};
+use crate::{Error, Result, Revision, Row, Statement};
+
+/// How a database is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// SQLite: wait for the disk at each commit, so that also a power failure loses nothing. The default survives the
+    /// end of the process at any moment, but not that of the machine.
+    pub synchronous_full: bool,
+}
+
+/// One database: administration or usage.
+#[derive(Clone)]
+pub struct Database(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
+}
+
+/// Opens what `url` names: the administrative and the usage database.
+pub(crate) async fn open(url: &str, options: Options) -> Result<(Database, Database)> {
+    if url.starts_with("sqlite://") {
+        let (administration, usage) = sqlite::files(url)?;
+        let open =
+            |path| Sqlite::open(path, options).map(|file| Database(Kind::Sqlite(Arc::new(file))));
+        return Ok((open(&administration)?, open(&usage)?));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let database = Database(Kind::Postgres(Arc::new(Postgres::open(url)?)));
+        database.read().await?;
+        return Ok((database.clone(), database));
+    }
+    Err(Error::Url(
+        "must begin with sqlite:// or postgres://".to_owned(),
+    ))
+}
+
+impl Database {
+    /// A connection that can only read.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or none of its connections came free in time.
+    pub async fn read(&self) -> Result<Read> {
+        Ok(Read(Connection(match &self.0 {
+            Kind::Sqlite(file) => Link::Reader(file.read().await?),
+            Kind::Postgres(pool) => Link::Client(pool.connection().await?),
+        })))
+    }
+
+    /// A transaction: on SQLite the writer's turn (`BEGIN IMMEDIATE`), so that it never fails half-way for another's
+    /// sake.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or no turn came in time.
+    pub async fn begin(&self) -> Result<Transaction> {
+        let link = match &self.0 {
+            Kind::Sqlite(file) => Link::Writer(file.begin().await?),
+            Kind::Postgres(pool) => Link::Session(pool.begin().await?),
+        };
+        Ok(Transaction {
+            connection: Connection(link),
+            announce: None,
+        })
+    }
+
+    /// Which database this is, for people and for migrations.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.0 {
+            Kind::Sqlite(_) => "sqlite",
+            Kind::Postgres(_) => "postgres",
+        }
+    }
+}
+
+/// A connection in use.
+pub struct Connection(Link);
+
+enum Link {
+    Reader(Reader),
+    Writer(Writer),
+    Client(Object),
+    Session(Session),
+}
+
+impl Connection {
+    async fn execute(&mut self, statement: &Statement) -> Result<u64> {
+        match &self.0 {
+            Link::Reader(reader) => sqlite::execute(reader.connection()?, statement),
+            Link::Writer(writer) => sqlite::execute(writer.connection(), statement),
+            Link::Client(client) => postgres::execute(client, statement).await,
+            Link::Session(session) => postgres::execute(session.client()?, statement).await,
+        }
+    }
+
+    /// Every row of the answer.
+    ///
+    /// # Errors
+    /// What the database said, or what `read` made of a row.
+    pub async fn fetch_all<T>(
+        &mut self,
+        statement: Statement,
+        read: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        match &self.0 {
+            Link::Reader(reader) => sqlite::fetch(reader.connection()?, &statement, read),
+            Link::Writer(writer) => sqlite::fetch(writer.connection(), &statement, read),
+            Link::Client(client) => postgres::fetch(client, &statement, read).await,
+            Link::Session(session) => postgres::fetch(session.client()?, &statement, read).await,
+        }
+    }
+
+    /// The first row of the answer, if there is one.
+    ///
+    /// # Errors
+    /// As [`Connection::fetch_all`].
+    pub async fn fetch_optional<T>(
+        &mut self,
+        statement: Statement,
+        read: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        Ok(self.fetch_all(statement, read).await?.into_iter().next())
+    }
+
+    /// The one row of the answer.
+    ///
+    /// # Errors
+    /// As [`Connection::fetch_all`], or there is none.
+    pub async fn fetch_one<T>(
+        &mut self,
+        statement: Statement,
+        read: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.fetch_optional(statement, read)
+            .await?
+            .ok_or(Error::NoRow)
+    }
+
+    /// Runs statements without parameters, such as a migration.
+    pub(crate) async fn batch(&mut self, text: &str) -> Result<()> {
+        match &self.0 {
+            Link::Reader(reader) => Ok(reader.connection()?.execute_batch(text)?),
+            Link::Writer(writer) => Ok(writer.connection().execute_batch(text)?),
+            Link::Client(client) => Ok(client.batch_execute(text).await?),
+            Link::Session(session) => Ok(session.client()?.batch_execute(text).await?),
+        }
+    }
+}
+
+/// A connection that can only read.
+pub struct Read(Connection);
+
+impl Read {
+    /// As [`Connection::fetch_all`], for a query that may take milliseconds: on SQLite it runs on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Connection::fetch_all`].
+    pub async fn fetch_all_aside<T: Send + 'static>(
+        self,
+        statement: Statement,
+        read: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<(Self, Vec<T>)> {
+        match self.0.0 {
+            Link::Reader(reader) => {
+                let work = move || {
+                    let rows = sqlite::fetch(reader.connection()?, &statement, read)?;
+                    Ok((Self(Connection(Link::Reader(reader))), rows))
+                };
+                tokio::task::spawn_blocking(work)
+                    .await
+                    .map_err(|_| Error::Busy)?
+            }
+            link => {
+                let mut connection = Connection(link);
+                let rows = connection.fetch_all(statement, read).await?;
+                Ok((Self(connection), rows))
+            }
+        }
+    }
+}
+
+impl Deref for Read {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl DerefMut for Read {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.0
+    }
+}
+
+/// A transaction; dropped before [`Transaction::commit`], it leaves no trace.
+pub struct Transaction {
+    connection: Connection,
+    announce: Option<Revision>,
+}
+
+impl Transaction {
+    pub(crate) fn announcing(self, revision: Revision) -> Self {
+        Self {
+            announce: Some(revision),
+            ..self
+        }
+    }
+
+    /// Runs a statement that gives no rows; how many rows it changed.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Duplicate`] when a unique value is taken.
+    pub async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        self.connection.execute(&statement).await
+    }
+
+    /// Makes everything done last, and moves the revision.
+    ///
+    /// # Errors
+    /// What the database said; then nothing has been done.
+    pub async fn commit(self) -> Result<()> {
+        match self.connection.0 {
+            Link::Writer(writer) => writer.commit()?,
+            Link::Session(session) => session.commit().await?,
+            Link::Reader(_) | Link::Client(_) => {}
+        }
+        if let Some(revision) = self.announce {
+            revision.committed();
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}

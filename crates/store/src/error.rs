@@ -1,0 +1,96 @@
+//! What can go wrong between the program and its database.
+
+use base::Error as Refusal;
+
+/// Why a query, a connection or a migration failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database's address makes no sense.
+    #[error("the database URL {0}")]
+    Url(String),
+    /// A row with the same unique value exists.
+    #[error("a row with this {0} exists")]
+    Duplicate(String),
+    /// No connection or no writer's turn came free in time.
+    #[error("the database is busy")]
+    Busy,
+    /// A column was missing or had another type than was asked for.
+    #[error("column {0}: {1}")]
+    Column(String, String),
+    /// A row that must exist does not.
+    #[error("a query gave no row where one must exist")]
+    NoRow,
+    /// The tables are not the ones that this program knows.
+    #[error("migration {0}: {1}")]
+    Migration(String, String),
+    /// SQLite said so.
+    #[error("SQLite: {0}")]
+    Sqlite(#[source] rusqlite::Error),
+    /// PostgreSQL said so.
+    #[error("PostgreSQL: {}", postgres_message(.0))]
+    Postgres(#[source] tokio_postgres::Error),
+    /// PostgreSQL could not be reached.
+    #[error("PostgreSQL: {0}")]
+    Pool(String),
+}
+
+/// The server's own words; the driver's `Display` says only "db error".
+fn postgres_message(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(
+        || error.to_string(),
+        |db| format!("{} ({})", db.message(), db.code().code()),
+    )
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, message)
+                if [SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_PRIMARYKEY]
+                    .contains(&failure.extended_code) =>
+            {
+                Self::Duplicate(message.clone().unwrap_or_default())
+            }
+            rusqlite::Error::SqliteFailure(failure, _)
+                if matches!(failure.code, DatabaseBusy | DatabaseLocked) =>
+            {
+                Self::Busy
+            }
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) if *db.code() == tokio_postgres::error::SqlState::UNIQUE_VIOLATION => {
+                Self::Duplicate(db.constraint().unwrap_or_default().to_owned())
+            }
+            _ => Self::Postgres(error),
+        }
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for Error {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        match error {
+            deadpool_postgres::PoolError::Timeout(_) => Self::Busy,
+            deadpool_postgres::PoolError::Backend(error) => error.into(),
+            other => Self::Pool(other.to_string()),
+        }
+    }
+}
+
+/// A failing database is never the caller's fault: busy is 503, everything else is logged and 500.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        if matches!(error, Error::Busy) {
+            return Self::overloaded("The database is busy. Try again in a second.", 1);
+        }
+        tracing::error!(%error, "a query failed");
+        Self::internal()
+    }
+}

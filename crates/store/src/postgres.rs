@@ -1,0 +1,111 @@
+//! PostgreSQL: a pool of connections, statements prepared once on each.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::NoTls;
+use tokio_postgres::types::ToSql;
+
+use crate::{Error, Result, Row, Statement};
+
+const CONNECTIONS: usize = 16;
+/// How long a caller waits for a connection before it is told to come back.
+const TURN: Duration = Duration::from_secs(10);
+
+/// The connections to one database.
+pub(crate) struct Postgres(Pool);
+
+impl Postgres {
+    /// Reads the URL; connections are made when they are needed.
+    pub(crate) fn open(url: &str) -> Result<Self> {
+        let mut config: tokio_postgres::Config =
+            url.parse().map_err(|error: tokio_postgres::Error| {
+                Error::Url(format!("is not understood: {error}"))
+            })?;
+        config.application_name("orgplane");
+        config.connect_timeout(TURN);
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+            .max_size(CONNECTIONS)
+            .wait_timeout(Some(TURN))
+            .create_timeout(Some(TURN))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::Pool(error.to_string()))?;
+        Ok(Self(pool))
+    }
+
+    pub(crate) async fn connection(&self) -> Result<Object> {
+        Ok(self.0.get().await?)
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Session> {
+        let client = self.connection().await?;
+        client.batch_execute("BEGIN").await?;
+        Ok(Session {
+            client: Some(client),
+        })
+    }
+}
+
+/// A connection inside a transaction; rolled back when dropped before its commit.
+pub(crate) struct Session {
+    client: Option<Object>,
+}
+
+impl Session {
+    pub(crate) fn client(&self) -> Result<&Object> {
+        self.client.as_ref().ok_or(Error::Busy)
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        self.client()?.batch_execute("COMMIT").await?;
+        self.client = None;
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else {
+            return;
+        };
+        // A connection whose transaction is not known to have ended never goes back to the pool.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            drop(Object::take(client));
+            return;
+        };
+        runtime.spawn(async move {
+            if client.batch_execute("ROLLBACK").await.is_err() {
+                drop(Object::take(client));
+            }
+        });
+    }
+}
+
+fn parameters(statement: &Statement) -> Vec<&(dyn ToSql + Sync)> {
+    statement
+        .values
+        .iter()
+        .map(|value| value as &(dyn ToSql + Sync))
+        .collect()
+}
+
+/// Runs a statement that gives no rows; how many rows it changed.
+pub(crate) async fn execute(client: &Object, statement: &Statement) -> Result<u64> {
+    let prepared = client.prepare_cached(&statement.text).await?;
+    Ok(client.execute(&prepared, &parameters(statement)).await?)
+}
+
+/// Runs a statement and reads each of its rows.
+pub(crate) async fn fetch<T>(
+    client: &Object,
+    statement: &Statement,
+    read: fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let prepared = client.prepare_cached(&statement.text).await?;
+    let rows = client.query(&prepared, &parameters(statement)).await?;
+    rows.iter().map(|row| read(&Row::Postgres(row))).collect()
+}

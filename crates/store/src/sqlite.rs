@@ -1,0 +1,221 @@
+//! SQLite: one writer, several readers, write-ahead log.
+//!
+//! Queries run where they are awaited: a point query takes a few microseconds, less than handing it to another
+//! thread and back. What can take long goes through [`super::Connection::fetch_all_aside`].
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, params_from_iter};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+use crate::{Error, Options, Result, Row, Statement};
+
+/// How long a transaction waits for the writer's turn before the caller is told to come back.
+const TURN: Duration = Duration::from_secs(10);
+const READERS: usize = 8;
+/// Statements that a connection keeps prepared.
+const PREPARED: usize = 256;
+/// 4 MiB of pages between checkpoints.
+const CHECKPOINT_PAGES: i64 = 1024;
+
+/// The connections to one file.
+pub(crate) struct Sqlite {
+    writer: Arc<AsyncMutex<Connection>>,
+    readers: Arc<Readers>,
+}
+
+struct Readers {
+    free: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Sqlite {
+    /// Opens the file, and creates it if it is not there.
+    pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
+        let writer = connect(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            options,
+        )?;
+        let readers: Result<Vec<_>> = (0..READERS)
+            .map(|_| {
+                let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
+                reader.pragma_update(None, "query_only", true)?;
+                Ok(reader)
+            })
+            .collect();
+        Ok(Self {
+            writer: Arc::new(AsyncMutex::new(writer)),
+            readers: Arc::new(Readers {
+                free: Mutex::new(readers?),
+                permits: Arc::new(Semaphore::new(READERS)),
+            }),
+        })
+    }
+
+    pub(crate) async fn read(&self) -> Result<Reader> {
+        let permit =
+            tokio::time::timeout(TURN, Arc::clone(&self.readers.permits).acquire_owned()).await;
+        let permit = permit.map_err(|_| Error::Busy)?.map_err(|_| Error::Busy)?;
+        let connection = self
+            .readers
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let connection = connection.ok_or(Error::Busy)?;
+        Ok(Reader {
+            connection: Some(connection),
+            readers: Arc::clone(&self.readers),
+            _permit: permit,
+        })
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Writer> {
+        let turn = tokio::time::timeout(TURN, Arc::clone(&self.writer).lock_owned()).await;
+        let connection = turn.map_err(|_| Error::Busy)?;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        Ok(Writer {
+            connection,
+            open: true,
+        })
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags, options: Options) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(TURN)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(
+        None,
+        "synchronous",
+        if options.synchronous_full {
+            "FULL"
+        } else {
+            "NORMAL"
+        },
+    )?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -32 * 1024)?;
+    Ok(connection)
+}
+
+/// The file of a `sqlite://` URL, and that of the usage data beside it: `orgplane.db`, `orgplane-usage.db`.
+pub(crate) fn files(url: &str) -> Result<(PathBuf, PathBuf)> {
+    let path = url.strip_prefix("sqlite://").unwrap_or_default();
+    let file = Path::new(path);
+    let Some(stem) = file.file_stem().filter(|_| !path.contains(['?', '\0'])) else {
+        return Err(Error::Url(format!(
+            "{url:?} names no file; write sqlite://orgplane.db or sqlite:///var/lib/x.db"
+        )));
+    };
+    let mut name = stem.to_owned();
+    name.push("-usage");
+    if let Some(extension) = file.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    Ok((file.to_owned(), file.with_file_name(name)))
+}
+
+/// A connection that reads; back in its pool when dropped.
+pub(crate) struct Reader {
+    connection: Option<Connection>,
+    readers: Arc<Readers>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.readers
+                .free
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+        }
+    }
+}
+
+impl Reader {
+    pub(crate) fn connection(&self) -> Result<&Connection> {
+        self.connection.as_ref().ok_or(Error::Busy)
+    }
+}
+
+/// The writer's turn, inside a transaction; rolled back when dropped before its commit.
+pub(crate) struct Writer {
+    connection: OwnedMutexGuard<Connection>,
+    open: bool,
+}
+
+impl Writer {
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Commits. The log may reach the disk here, so a worker of the runtime is not held up by it.
+    pub(crate) fn commit(mut self) -> Result<()> {
+        aside(|| self.connection.execute_batch("COMMIT"))?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.open
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+}
+
+/// Runs what may wait for the disk without holding up the tasks that share this worker.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// Runs a statement that gives no rows; how many rows it changed.
+pub(crate) fn execute(connection: &Connection, statement: &Statement) -> Result<u64> {
+    let mut prepared = connection.prepare_cached(&statement.text)?;
+    let changed = prepared.execute(params_from_iter(&statement.values))?;
+    Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+}
+
+/// Runs a statement and reads each of its rows.
+pub(crate) fn fetch<T>(
+    connection: &Connection,
+    statement: &Statement,
+    read: fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut prepared = connection.prepare_cached(&statement.text)?;
+    let mut rows = prepared.query(params_from_iter(&statement.values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(&Row::Sqlite(row))?);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usage_file_stands_beside_the_other() {
+        let (administration, usage) = files("sqlite:///var/lib/orgplane.db").expect("files");
+        assert_eq!(administration, Path::new("/var/lib/orgplane.db"));
+        assert_eq!(usage, Path::new("/var/lib/orgplane-usage.db"));
+        assert!(files("sqlite://").is_err() && files("sqlite://a.db?mode=ro").is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! What goes into a statement and what comes out of a row.
+
+use std::error::Error as StdError;
+
+use base::ids::Id;
+use base::secret::KeyHash;
+use base::{NanoDollars, UnixTime};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type};
+
+use crate::{Error, Result};
+
+/// A parameter of a statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// No value.
+    Null,
+    /// `BIGINT`.
+    Integer(i64),
+    /// `BOOLEAN`.
+    Boolean(bool),
+    /// `TEXT`.
+    Text(String),
+    /// `BYTEA`.
+    Bytes(Vec<u8>),
+}
+
+macro_rules! into_value {
+    ($($from:ty => |$value:ident| $into:expr;)*) => {$(
+        impl From<$from> for Value {
+            fn from($value: $from) -> Self { $into }
+        }
+    )*};
+}
+
+into_value! {
+    i64 => |value| Self::Integer(value);
+    bool => |value| Self::Boolean(value);
+    &str => |value| Self::Text(value.to_owned());
+    String => |value| Self::Text(value);
+    Vec<u8> => |value| Self::Bytes(value);
+    UnixTime => |value| Self::Integer(value.0);
+    NanoDollars => |value| Self::Integer(value.0);
+    KeyHash => |value| Self::Bytes(value.0.to_vec());
+    [u8; 32] => |value| Self::Bytes(value.to_vec());
+}
+
+impl<I: Id> From<&I> for Value {
+    fn from(id: &I) -> Self {
+        Self::Text(id.as_str().to_owned())
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Boolean(value) => ValueRef::Integer(i64::from(*value)),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Bytes(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Integer(value) => value.to_sql_checked(kind, out),
+            Self::Boolean(value) => value.to_sql_checked(kind, out),
+            Self::Text(value) => value.to_sql_checked(kind, out),
+            Self::Bytes(value) => value.to_sql_checked(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+/// A row of an answer, read by column name.
+pub enum Row<'a> {
+    #[doc(hidden)]
+    Sqlite(&'a rusqlite::Row<'a>),
+    #[doc(hidden)]
+    Postgres(&'a tokio_postgres::Row),
+}
+
+impl Row<'_> {
+    /// The value of a column.
+    ///
+    /// # Errors
+    /// There is no such column, or it is of another type.
+    pub fn get<T: Column>(&self, column: &str) -> Result<T> {
+        match self {
+            Self::Sqlite(row) => row
+                .get(column)
+                .map_err(|error| Error::Column(column.to_owned(), error.to_string())),
+            Self::Postgres(row) => row
+                .try_get(column)
+                .map_err(|error| Error::Column(column.to_owned(), error.to_string())),
+        }
+    }
+
+    /// An id that is always there.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn id<I: Id>(&self, column: &str) -> Result<I> {
+        self.get(column).map(I::from_text)
+    }
+
+    /// An id that may be absent.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn optional_id<I: Id>(&self, column: &str) -> Result<Option<I>> {
+        Ok(self.get::<Option<String>>(column)?.map(I::from_text))
+    }
+
+    /// A moment.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn time(&self, column: &str) -> Result<UnixTime> {
+        self.get(column).map(UnixTime)
+    }
+
+    /// A moment that may be absent.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn optional_time(&self, column: &str) -> Result<Option<UnixTime>> {
+        Ok(self.get::<Option<i64>>(column)?.map(UnixTime))
+    }
+
+    /// A word that stands for a variant of an enum.
+    ///
+    /// # Errors
+    /// As [`Row::get`], or the word stands for nothing.
+    pub fn word<T>(&self, column: &str, parse: fn(&str) -> Option<T>) -> Result<T> {
+        let word: String = self.get(column)?;
+        parse(&word)
+            .ok_or_else(|| Error::Column(column.to_owned(), format!("unknown word {word:?}")))
+    }
+}
+
+/// What a column can be read as: `i64`, `bool`, `String`, `Vec<u8>`, `[u8; 32]`, and options of these.
+pub trait Column: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a> {}
+
+impl<T: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a>> Column for T {}

@@ -1,0 +1,375 @@
+//! Who consumed how much of what: the fact that the gateway writes and the Administration API reads.
+
+use base::UnixTime;
+use base::ids::{KeyId, OrganizationId, ProjectId, UserId};
+
+/// A report of the Administration API, named by the last part of its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Chat completions, completions and responses.
+    Completions,
+    /// Embeddings.
+    Embeddings,
+    /// Moderations.
+    Moderations,
+    /// Images: generations, edits and variations.
+    Images,
+    /// Text made speech.
+    AudioSpeeches,
+    /// Speech made text.
+    AudioTranscriptions,
+    /// Storage of vector stores.
+    VectorStores,
+    /// Sessions of the code interpreter.
+    CodeInterpreterSessions,
+    /// Calls of file search.
+    FileSearchCalls,
+    /// Calls of web search.
+    WebSearchCalls,
+}
+
+macro_rules! names {
+    ($type:ident { $($variant:ident = $name:literal,)* }) => {
+        impl $type {
+            /// All of them, in the contract's order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The contract's name, which is also the name in the ledger.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The one with this name.
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+names! { Kind {
+    Completions = "completions",
+    Embeddings = "embeddings",
+    Moderations = "moderations",
+    Images = "images",
+    AudioSpeeches = "audio_speeches",
+    AudioTranscriptions = "audio_transcriptions",
+    VectorStores = "vector_stores",
+    CodeInterpreterSessions = "code_interpreter_sessions",
+    FileSearchCalls = "file_search_calls",
+    WebSearchCalls = "web_search_calls",
+}}
+
+/// Something that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the names are the contract's own")]
+pub enum Metric {
+    InputTokens,
+    OutputTokens,
+    NumModelRequests,
+    InputCachedTokens,
+    InputCacheWriteTokens,
+    InputUncachedTokens,
+    InputTextTokens,
+    OutputTextTokens,
+    InputCachedTextTokens,
+    InputAudioTokens,
+    InputCachedAudioTokens,
+    OutputAudioTokens,
+    InputImageTokens,
+    InputCachedImageTokens,
+    OutputImageTokens,
+    Images,
+    Characters,
+    Seconds,
+    UsageBytes,
+    NumSessions,
+    NumRequests,
+}
+
+names! { Metric {
+    InputTokens = "input_tokens",
+    OutputTokens = "output_tokens",
+    NumModelRequests = "num_model_requests",
+    InputCachedTokens = "input_cached_tokens",
+    InputCacheWriteTokens = "input_cache_write_tokens",
+    InputUncachedTokens = "input_uncached_tokens",
+    InputTextTokens = "input_text_tokens",
+    OutputTextTokens = "output_text_tokens",
+    InputCachedTextTokens = "input_cached_text_tokens",
+    InputAudioTokens = "input_audio_tokens",
+    InputCachedAudioTokens = "input_cached_audio_tokens",
+    OutputAudioTokens = "output_audio_tokens",
+    InputImageTokens = "input_image_tokens",
+    InputCachedImageTokens = "input_cached_image_tokens",
+    OutputImageTokens = "output_image_tokens",
+    Images = "images",
+    Characters = "characters",
+    Seconds = "seconds",
+    UsageBytes = "usage_bytes",
+    NumSessions = "num_sessions",
+    NumRequests = "num_requests",
+}}
+
+/// Something that usage is grouped or filtered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are the contract's own")]
+pub enum Dimension {
+    ProjectId,
+    UserId,
+    ApiKeyId,
+    Model,
+    Batch,
+    ServiceTier,
+    Size,
+    Source,
+    VectorStoreId,
+    ContextLevel,
+}
+
+names! { Dimension {
+    ProjectId = "project_id",
+    UserId = "user_id",
+    ApiKeyId = "api_key_id",
+    Model = "model",
+    Batch = "batch",
+    ServiceTier = "service_tier",
+    Size = "size",
+    Source = "source",
+    VectorStoreId = "vector_store_id",
+    ContextLevel = "context_level",
+}}
+
+impl Kind {
+    /// The `object` of this report's results.
+    #[must_use]
+    pub fn result_object(self) -> &'static str {
+        match self {
+            Self::Completions => "organization.usage.completions.result",
+            Self::Embeddings => "organization.usage.embeddings.result",
+            Self::Moderations => "organization.usage.moderations.result",
+            Self::Images => "organization.usage.images.result",
+            Self::AudioSpeeches => "organization.usage.audio_speeches.result",
+            Self::AudioTranscriptions => "organization.usage.audio_transcriptions.result",
+            Self::VectorStores => "organization.usage.vector_stores.result",
+            Self::CodeInterpreterSessions => "organization.usage.code_interpreter_sessions.result",
+            Self::FileSearchCalls => "organization.usage.file_searches.result",
+            Self::WebSearchCalls => "organization.usage.web_searches.result",
+        }
+    }
+
+    /// What every result of this report has a number for.
+    #[must_use]
+    pub fn required_metrics(self) -> &'static [Metric] {
+        use Metric as M;
+        match self {
+            Self::Completions => &[M::InputTokens, M::OutputTokens, M::NumModelRequests],
+            Self::Embeddings | Self::Moderations => &[M::InputTokens, M::NumModelRequests],
+            Self::Images => &[M::Images, M::NumModelRequests],
+            Self::AudioSpeeches => &[M::Characters, M::NumModelRequests],
+            Self::AudioTranscriptions => &[M::Seconds, M::NumModelRequests],
+            Self::VectorStores => &[M::UsageBytes],
+            Self::CodeInterpreterSessions => &[M::NumSessions],
+            Self::FileSearchCalls => &[M::NumRequests],
+            Self::WebSearchCalls => &[M::NumModelRequests, M::NumRequests],
+        }
+    }
+
+    /// What a result of this report has a number for where it was reported.
+    #[must_use]
+    pub fn optional_metrics(self) -> &'static [Metric] {
+        use Metric as M;
+        match self {
+            Self::Completions => &[
+                M::InputCachedTokens,
+                M::InputCacheWriteTokens,
+                M::InputUncachedTokens,
+                M::InputTextTokens,
+                M::OutputTextTokens,
+                M::InputCachedTextTokens,
+                M::InputAudioTokens,
+                M::InputCachedAudioTokens,
+                M::OutputAudioTokens,
+                M::InputImageTokens,
+                M::InputCachedImageTokens,
+                M::OutputImageTokens,
+            ],
+            _ => &[],
+        }
+    }
+
+    /// What this report is grouped by; each is a key of its results, null unless asked for.
+    #[must_use]
+    pub fn dimensions(self) -> &'static [Dimension] {
+        use Dimension as D;
+        match self {
+            Self::Completions => &[
+                D::ProjectId,
+                D::UserId,
+                D::ApiKeyId,
+                D::Model,
+                D::Batch,
+                D::ServiceTier,
+            ],
+            Self::Embeddings
+            | Self::Moderations
+            | Self::AudioSpeeches
+            | Self::AudioTranscriptions => &[D::ProjectId, D::UserId, D::ApiKeyId, D::Model],
+            Self::Images => &[
+                D::ProjectId,
+                D::UserId,
+                D::ApiKeyId,
+                D::Model,
+                D::Size,
+                D::Source,
+            ],
+            Self::VectorStores | Self::CodeInterpreterSessions => &[D::ProjectId],
+            Self::FileSearchCalls => &[D::ProjectId, D::UserId, D::ApiKeyId, D::VectorStoreId],
+            Self::WebSearchCalls => &[
+                D::ProjectId,
+                D::UserId,
+                D::ApiKeyId,
+                D::Model,
+                D::ContextLevel,
+            ],
+        }
+    }
+}
+
+/// How much of each metric: absent is not zero, and nothing is negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantities([Option<i64>; Metric::ALL.len()]);
+
+impl Quantities {
+    /// How much of `metric`; `None` when it was not reported.
+    #[must_use]
+    pub fn get(&self, metric: Metric) -> Option<i64> {
+        self.0[metric as usize]
+    }
+
+    /// How much of `metric`, nothing when it was not reported.
+    #[must_use]
+    pub fn or_zero(&self, metric: Metric) -> i64 {
+        self.get(metric).unwrap_or(0)
+    }
+
+    /// Sets `metric`; a negative amount counts as zero.
+    pub fn set(&mut self, metric: Metric, amount: i64) {
+        self.0[metric as usize] = Some(amount.max(0));
+    }
+
+    /// These with `metric` set.
+    #[must_use]
+    pub fn with(mut self, metric: Metric, amount: i64) -> Self {
+        self.set(metric, amount);
+        self
+    }
+
+    /// Adds what another one has; absent and absent stay absent.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine = match (*mine, theirs) {
+                (Some(mine), Some(theirs)) => Some(mine.saturating_add(theirs)),
+                (mine, theirs) => mine.or(theirs),
+            };
+        }
+    }
+}
+
+/// How a metered request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The model answered, and the client has the answer.
+    Succeeded,
+    /// The model server could not be reached, answered with an error, or broke off.
+    UpstreamFailed,
+    /// The model server took too long.
+    TimedOut,
+    /// The client hung up before the answer had ended; what the model did all the same is counted.
+    ClientGone,
+    /// Reported by another gateway.
+    Reported,
+}
+
+names! { Outcome {
+    Succeeded = "succeeded",
+    UpstreamFailed = "upstream_failed",
+    TimedOut = "timed_out",
+    ClientGone = "client_gone",
+    Reported = "reported",
+}}
+
+/// One row of the ledger: what one request consumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageEvent {
+    /// Unique within the organization; a second event with the same id is the same event.
+    pub id: String,
+    /// When it happened.
+    pub timestamp: UnixTime,
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// Which report it belongs to.
+    pub kind: Kind,
+    /// The project that consumed.
+    pub project_id: ProjectId,
+    /// The user whose key it was.
+    pub user_id: Option<UserId>,
+    /// The key.
+    pub api_key_id: Option<KeyId>,
+    /// The model as the upstream or the client named it.
+    pub model: Option<String>,
+    /// Whether it was part of a batch.
+    pub batch: bool,
+    /// The service tier.
+    pub service_tier: Option<String>,
+    /// The size of the images.
+    pub size: Option<String>,
+    /// `image.generation`, `image.edit` or `image.variation`.
+    pub source: Option<String>,
+    /// The vector store.
+    pub vector_store_id: Option<String>,
+    /// `low`, `medium` or `high`.
+    pub context_level: Option<String>,
+    /// How much.
+    pub quantities: Quantities,
+    /// Whether the amounts were counted by us, because the upstream did not report any.
+    pub estimated: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_is_not_zero() {
+        let mut sum = Quantities::default().with(Metric::InputTokens, 3);
+        sum.add(
+            &Quantities::default()
+                .with(Metric::InputTokens, 4)
+                .with(Metric::OutputTokens, -1),
+        );
+        assert_eq!(sum.get(Metric::InputTokens), Some(7));
+        assert_eq!(
+            sum.get(Metric::OutputTokens),
+            Some(0),
+            "nothing is negative"
+        );
+        assert_eq!(sum.get(Metric::Images), None);
+    }
+
+    #[test]
+    fn every_name_is_found_again() {
+        for metric in Metric::ALL {
+            assert_eq!(Metric::parse(metric.as_str()), Some(*metric));
+            assert_eq!(Metric::ALL[*metric as usize], *metric);
+        }
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.as_str()), Some(*kind));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+-- The ledger of what was consumed, and the sums that are derived from it.
