@@ -53,6 +53,8 @@ impl IdGenerator {
 pub trait Id: Clone + fmt::Display + Send + Sync + 'static {
     /// What the text of such an id begins with.
     const PREFIX: &'static str;
+    /// What it names, for messages: `project`.
+    const NOUN: &'static str;
     /// The id with this text, which came from a path, a body or the database; it may name nothing.
     fn from_text(text: String) -> Self;
     /// The id's text.
@@ -60,7 +62,7 @@ pub trait Id: Clone + fmt::Display + Send + Sync + 'static {
 }
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal,)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal, $noun:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
@@ -69,6 +71,7 @@ macro_rules! ids {
 
         impl Id for $name {
             const PREFIX: &'static str = $prefix;
+            const NOUN: &'static str = $noun;
             fn from_text(text: String) -> Self {
                 Self(text)
             }
@@ -87,19 +90,19 @@ macro_rules! ids {
 
 ids! {
     /// An organization.
-    OrganizationId = "org-",
+    OrganizationId = "org-", "organization";
     /// A person in an organization.
-    UserId = "user-",
+    UserId = "user-", "user";
     /// A project of an organization.
-    ProjectId = "proj_",
+    ProjectId = "proj_", "project";
     /// A service account of a project.
-    ServiceAccountId = "svc_acct_",
+    ServiceAccountId = "svc_acct_", "service account";
     /// A key: of an administrator, a user or a service account.
-    KeyId = "key_",
+    KeyId = "key_", "API key";
     /// An entry of the audit log.
-    AuditLogId = "audit_log-",
+    AuditLogId = "audit_log-", "audit log entry";
     /// A request, to the gateway or to the Administration API.
-    RequestId = "req_",
+    RequestId = "req_", "request";
 }
 
 /// Ids as the first segment of a path accept what could exist at all: visible ASCII of a bounded length.
@@ -132,10 +135,10 @@ mod tests {
 
     #[test]
     fn a_path_id_is_visible_and_bounded() {
-        assert!(parse_path_id::<ProjectId>("project", "proj_abc").is_ok());
+        assert!(parse_path_id::<ProjectId>("proj_abc").is_ok());
         for text in ["", "a b", "ü", "\0", &"x".repeat(129)] {
             assert!(
-                parse_path_id::<ProjectId>("project", text).is_err(),
+                parse_path_id::<ProjectId>(text).is_err(),
                 "{text:?}"
             );
         }
