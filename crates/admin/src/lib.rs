@@ -1,1 +1,77 @@
-//! The Administration API.
+//! The Administration API: every resource's operations, and the router made from them.
+
+pub mod admin_api_keys;
+pub mod audit_logs;
+pub mod keys;
+pub mod list;
+pub mod operation;
+pub mod organization;
+pub mod projects;
+pub mod usage;
+
+use std::sync::Arc;
+
+use ::usage::{LastUsed, Recorder};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{MethodFilter, on};
+use base::ids::IdGenerator;
+use base::secret::Pepper;
+use base::{Clock, Entropy};
+use http::{Method, Request};
+use store::Store;
+
+use operation::Operation;
+
+/// What the whole program shares, as far as administration needs it.
+pub struct Services {
+    /// Where everything lasts.
+    pub store: Store,
+    /// The one writer of the ledger.
+    pub recorder: Recorder,
+    /// When keys and users were last active.
+    pub last_used: LastUsed,
+    /// What keys are hashed with.
+    pub pepper: Pepper,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// New ids.
+    pub ids: Arc<IdGenerator>,
+}
+
+/// Every operation there is.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    [
+        admin_api_keys::operations(),
+        audit_logs::operations(),
+        projects::operations(),
+        projects::service_accounts::operations(),
+        projects::api_keys::operations(),
+        usage::operations(),
+        usage::events::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The routes of every operation, below `/v1`.
+#[must_use]
+pub fn router(services: &Arc<Services>) -> Router {
+    operations().into_iter().fold(Router::new(), |router, operation| {
+        let path = format!("/v1{}", operation.path);
+        let method = filter(&operation.method);
+        let (operation, services) = (Arc::new(operation), Arc::clone(services));
+        let handler = move |request: Request<Body>| async move {
+            operation::answer(services, &operation, request).await
+        };
+        router.route(&path, on(method, handler))
+    })
+}
+
+fn filter(method: &Method) -> MethodFilter {
+    MethodFilter::try_from(method.clone()).expect("an operation has one of the standard methods")
+}

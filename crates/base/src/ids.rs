@@ -105,19 +105,13 @@ ids! {
     RequestId = "req_", "request";
 }
 
-/// Ids as the first segment of a path accept what could exist at all: visible ASCII of a bounded length.
+/// The id in a segment of a path: visible ASCII of a bounded length, or it can name nothing.
 ///
 /// # Errors
-/// 404: a text that no id can have names nothing.
-pub fn parse_path_id<I: Id>(noun: &str, text: &str) -> Result<I, Error> {
-    let plausible = !text.is_empty()
-        && text.len() <= MAX_ID_LENGTH
-        && text.bytes().all(|b| b.is_ascii_graphic());
-    if plausible {
-        Ok(I::from_text(text.to_owned()))
-    } else {
-        Err(Error::not_found(noun, text))
-    }
+/// 404, as for any other id that names nothing.
+pub fn parse_path_id<I: Id>(text: &str) -> Result<I, Error> {
+    let plausible = !text.is_empty() && text.len() <= MAX_ID_LENGTH && text.bytes().all(|b| b.is_ascii_graphic());
+    if plausible { Ok(I::from_text(text.to_owned())) } else { Err(Error::not_found(I::NOUN, text)) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,164 @@
+//! `/organization/admin_api_keys`: keys of administrators.
+
+use base::ids::{KeyId, UserId};
+use base::name::Name;
+use base::permission::OrganizationRole;
+use base::secret::KeyKind;
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Order, PageRequest, Row};
+
+use crate::args;
+use crate::keys::{self, Lifetime, NewOwner, Scopes};
+use crate::list::{Deleted, Item, List};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write, read, write,
+};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{AdminApiKeysRead as CanRead, AdminApiKeysWrite as CanWrite};
+    const ALL: &str = "/organization/admin_api_keys";
+    const ONE: &str = "/organization/admin_api_keys/{key_id}";
+    const CREATE: &str = "Creates an admin key that the caller's owner owns; it is shown once.";
+    const DELETE: &str = "Deletes an admin key; it stops working at once.";
+    vec![
+        read("admin-api-keys list", ALL, CanRead, "Lists the organization's admin keys.", list),
+        write("admin-api-keys create", Method::POST, ALL, CanWrite, CREATE, create),
+        read("admin-api-keys retrieve", ONE, CanRead, "Retrieves an admin key, without its secret.", retrieve),
+        write("admin-api-keys delete", Method::DELETE, ONE, CanWrite, DELETE, delete),
+    ]
+}
+
+/// A key of an administrator.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AdminApiKey {
+    object: &'static str,
+    id: KeyId,
+    name: String,
+    redacted_value: String,
+    created_at: UnixTime,
+    #[schemars(required)]
+    last_used_at: Option<UnixTime>,
+    #[schemars(required)]
+    expires_at: Option<UnixTime>,
+    owner: AdminKeyOwner,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct AdminKeyOwner {
+    r#type: &'static str,
+    object: &'static str,
+    id: UserId,
+    name: String,
+    created_at: UnixTime,
+    role: OrganizationRole,
+}
+
+const KEYS: &str = "\
+    SELECT k.id, k.name, k.redacted_value, k.created_at, k.last_used_at, k.expires_at, k.user_id, \
+           u.name AS user_name, u.added_at, u.role \
+    FROM api_keys k JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
+    WHERE k.organization_id = $1 AND k.kind = 'admin'";
+
+impl AdminApiKey {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            object: "organization.admin_api_key",
+            id: row.id("id")?,
+            name: row.get("name")?,
+            redacted_value: row.get("redacted_value")?,
+            created_at: row.time("created_at")?,
+            last_used_at: row.optional_time("last_used_at")?,
+            expires_at: row.optional_time("expires_at")?,
+            owner: AdminKeyOwner {
+                r#type: "user",
+                object: "organization.user",
+                id: row.id("user_id")?,
+                name: row.get("user_name")?,
+                created_at: row.time("added_at")?,
+                role: row.word("role", OrganizationRole::parse)?,
+            },
+        })
+    }
+}
+
+impl Item for AdminApiKey {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListAdminKeys {
+    /// The id of the last key of the page before.
+    after: Option<String>,
+    /// Oldest first (`asc`, the default) or newest first (`desc`).
+    order: Option<OrderBy>,
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+}
+
+async fn list(mut cx: Read, _: Organization, query: ListAdminKeys) -> Result<List<AdminApiKey>> {
+    let list = cx.sql(KEYS, args![]);
+    let order = query.order.map_or(Order::Ascending, Order::from);
+    let request = PageRequest { limit: query.limit.0, after: query.after, before: None, order };
+    Ok(cx.page(&request, list.clone(), list, "k.id", AdminApiKey::read).await?.into())
+}
+
+/// A new key, at the one moment when its secret is shown.
+#[derive(Serialize, JsonSchema)]
+struct CreatedAdminKey {
+    #[serde(flatten)]
+    key: AdminApiKey,
+    /// The secret; it is kept nowhere.
+    value: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateAdminKey {
+    name: Name,
+    /// How long the key lives; absent: until it is deleted.
+    expires_in_seconds: Option<Lifetime>,
+}
+
+async fn create(mut cx: Write, _: Organization, body: CreateAdminKey) -> Result<Done<CreatedAdminKey>> {
+    let owner = cx.permit().caller().user()?.clone();
+    let scopes = Scopes::default();
+    let issued = keys::issue(&mut cx, NewOwner::Admin(&owner), &body.name, &scopes, body.expires_in_seconds).await?;
+    let mut statement = cx.sql(KEYS, args![]);
+    statement.push(" AND k.id = ").bind(&issued.id);
+    let key = cx.find(&issued.id, statement, AdminApiKey::read).await?;
+    let event = keys::created_event(&issued.id, &scopes);
+    Ok(cx.done(event, CreatedAdminKey { key, value: issued.value.reveal() }))
+}
+
+async fn retrieve(mut cx: Read, Of(_, id): Of<Organization, KeyId>, _: Nothing) -> Result<AdminApiKey> {
+    let mut statement = cx.sql(KEYS, args![]);
+    statement.push(" AND k.id = ").bind(&id);
+    cx.find(&id, statement, AdminApiKey::read).await
+}
+
+/// Refuses to delete the last key that works: nobody could create another one through the API.
+async fn delete(mut cx: Write, Of(_, id): Of<Organization, KeyId>, _: Nothing) -> Result<Done<Deleted>> {
+    let mut statement = cx.sql(KEYS, args![]);
+    statement.push(" AND k.id = ").bind(&id);
+    cx.find(&id, statement, AdminApiKey::read).await?;
+    let others = cx.sql(
+        "SELECT id FROM api_keys WHERE organization_id = $1 AND kind = $2 AND id <> $3 \
+         AND (expires_at IS NULL OR expires_at > $4) LIMIT 1",
+        args![KeyKind::Admin.as_str(), &id, cx.now()],
+    );
+    if cx.fetch_optional(others, |_| Ok(())).await?.is_none() {
+        let message = "This is the last admin key that works. Create another one before you delete it.";
+        return Err(Error::refused("last_admin_key", message));
+    }
+    keys::delete(&mut cx, &id).await?;
+    let answer = Deleted::new("organization.admin_api_key.deleted", &id);
+    Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
+}

@@ -1,0 +1,209 @@
+//! `/organization/audit_logs`: what was done, by whom, to what.
+
+mod published;
+
+use base::ids::AuditLogId;
+use base::{Error, Permission, Result, UnixTime};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use store::{Order, PageRequest, Row};
+
+use crate::args;
+use crate::list::{Item, List};
+use crate::operation::{EventType, Limit, Operation, Organization, Read, TenantStatement, read};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    const ALL: &str = "/organization/audit_logs";
+    vec![read("audit-logs list", ALL, Permission::AuditLogsRead, "Lists what was done, newest first.", list)]
+}
+
+/// An entry of the audit log. The details are under a key named after its type.
+#[derive(Debug, Serialize)]
+pub struct AuditLog {
+    id: AuditLogId,
+    r#type: String,
+    effective_at: UnixTime,
+    #[serde(skip_serializing_if = "Json::is_null")]
+    actor: Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<AuditProject>,
+    #[serde(flatten)]
+    details: Map<String, Json>,
+}
+
+#[derive(Debug, Serialize)]
+struct AuditProject {
+    id: String,
+    name: String,
+}
+
+impl JsonSchema for AuditLog {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AuditLog".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let text = || json_schema!({ "type": "string" });
+        let user = json_schema!({ "type": "object", "properties": { "id": text(), "email": text() } });
+        let account = json_schema!({ "type": "object", "properties": { "id": text() } });
+        json_schema!({
+            "type": "object",
+            "required": ["id", "type", "effective_at"],
+            "properties": {
+                "id": text(),
+                "type": { "type": "string", "enum": EventType::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() },
+                "effective_at": { "type": "integer" },
+                "project": { "type": "object", "properties": { "id": text(), "name": text() } },
+                "actor": { "type": "object", "properties": {
+                    "type": { "type": "string", "enum": ["session", "api_key"] },
+                    "session": { "type": "object", "properties": { "user": user, "ip_address": text() } },
+                    "api_key": { "type": "object", "properties": {
+                        "id": text(),
+                        "type": { "type": "string", "enum": ["user", "service_account"] },
+                        "user": user,
+                        "service_account": account,
+                    } },
+                } },
+            },
+            "additionalProperties": { "type": "object" },
+        })
+    }
+}
+
+impl AuditLog {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        let json = |column: &str| -> store::Result<Json> {
+            let text: String = row.get(column)?;
+            serde_json::from_str(&text).map_err(|error| store::Error::Column(column.to_owned(), error.to_string()))
+        };
+        let project: (Option<String>, Option<String>) = (row.get("project_id")?, row.get("project_name")?);
+        let kind: String = row.get("type")?;
+        Ok(Self {
+            id: row.id("id")?,
+            effective_at: row.time("effective_at")?,
+            actor: json("actor")?,
+            project: project.0.zip(project.1).map(|(id, name)| AuditProject { id, name }),
+            details: Map::from_iter([(kind.clone(), json("payload")?)]),
+            r#type: kind,
+        })
+    }
+}
+
+impl Item for AuditLog {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListAuditLogs {
+    /// When it happened.
+    effective_at: Option<EffectiveAt>,
+    /// In which projects.
+    #[serde(default)]
+    project_ids: Vec<String>,
+    /// What happened.
+    #[serde(default)]
+    event_types: Vec<String>,
+    /// Who did it: users, service accounts or keys.
+    #[serde(default)]
+    actor_ids: Vec<String>,
+    /// The e-mail addresses of who did it.
+    #[serde(default)]
+    actor_emails: Vec<String>,
+    /// To what it was done.
+    #[serde(default)]
+    resource_ids: Vec<String>,
+    /// Whether only what concerns the tenant above the organization is asked for.
+    #[serde(default)]
+    tenant_only: bool,
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+    /// The id of the last entry of the page before.
+    after: Option<String>,
+    /// The id of the first entry of the page after.
+    before: Option<String>,
+}
+
+/// Bounds of a moment, in Unix seconds.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+struct EffectiveAt {
+    gt: Option<i64>,
+    gte: Option<i64>,
+    lt: Option<i64>,
+    lte: Option<i64>,
+}
+
+const LOGS: &str = "\
+    SELECT id, type, effective_at, actor, project_id, project_name, payload FROM audit_logs \
+    WHERE organization_id = $1";
+
+async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<List<AuditLog>> {
+    check_types(&query)?;
+    let whole = cx.sql(LOGS, args![]);
+    let mut list = whole.clone();
+    filter(&mut list, &query);
+    let request = PageRequest {
+        limit: query.limit.0,
+        after: query.after,
+        before: query.before,
+        order: Order::Descending,
+    };
+    Ok(cx.page(&request, list, whole, "id", AuditLog::read).await?.into())
+}
+
+/// Event types are the contract's, or ours; with `tenant_only` they must be a tenant's.
+fn check_types(query: &ListAuditLogs) -> Result<()> {
+    for (index, name) in query.event_types.iter().enumerate() {
+        let param = format!("event_types[{index}]");
+        let shown: String = name.chars().take(80).collect();
+        let is_ours = EventType::ALL.iter().any(|kind| kind.as_str() == name);
+        if !is_ours && !published::is_published(name) {
+            return Err(Error::invalid(param, format!("'{shown}' is no event type.")));
+        }
+        if query.tenant_only && !published::is_of_tenant(name) {
+            let message = format!("With tenant_only every event type must be tenant-scoped; '{shown}' is not.");
+            return Err(Error::invalid(param, message));
+        }
+    }
+    Ok(())
+}
+
+fn filter(list: &mut TenantStatement, query: &ListAuditLogs) {
+    if let Some(at) = &query.effective_at {
+        let bounds = [(" > ", at.gt), (" >= ", at.gte), (" < ", at.lt), (" <= ", at.lte)];
+        for (comparison, bound) in bounds {
+            if let Some(bound) = bound {
+                list.push(" AND effective_at").push(comparison).bind(bound);
+            }
+        }
+    }
+    let strings = |values: &[String]| values.to_vec();
+    if query.event_types.is_empty() {
+        list.push(" AND type NOT LIKE 'x.%'");
+    } else {
+        list.push(" AND type IN ").bind_list(strings(&query.event_types));
+    }
+    if query.tenant_only {
+        list.push(" AND (type LIKE 'tenant.%' OR type IN ('role.bound_to_resource', 'role.unbound_from_resource'))");
+    }
+    if !query.project_ids.is_empty() {
+        list.push(" AND project_id IN ").bind_list(strings(&query.project_ids));
+    }
+    if !query.actor_ids.is_empty() {
+        list.push(" AND (actor_id IN ").bind_list(strings(&query.actor_ids));
+        list.push(" OR actor_key_id IN ").bind_list(strings(&query.actor_ids)).push(")");
+    }
+    if !query.actor_emails.is_empty() {
+        let emails = query.actor_emails.iter().map(|email| email.to_lowercase());
+        list.push(" AND actor_email IN ").bind_list(emails);
+    }
+    if !query.resource_ids.is_empty() {
+        list.push(" AND resource_id IN ").bind_list(strings(&query.resource_ids));
+    }
+}

@@ -1,0 +1,203 @@
+//! What keys of every kind have in common: they are issued, narrowed, found and deleted alike.
+
+use base::ids::{Id, KeyId, ProjectId, ServiceAccountId, UserId};
+use base::name::Name;
+use base::secret::{KeyKind, Secret};
+use base::{Error, Permission, PermissionSet, Result, UnixTime};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+
+use crate::args;
+use crate::operation::{Event, EventType, Write};
+
+/// Who owns a key that is about to be issued, and so of what kind it is.
+pub enum NewOwner<'a> {
+    /// An administrator.
+    Admin(&'a UserId),
+    /// A user in a project.
+    User(&'a ProjectId, &'a UserId),
+    /// A service account.
+    ServiceAccount(&'a ProjectId, &'a ServiceAccountId),
+}
+
+/// A key that has just been issued: the only time that its secret is at hand.
+pub struct Issued {
+    /// The key's id.
+    pub id: KeyId,
+    /// What may be shown later.
+    pub redacted: String,
+    /// The secret.
+    pub value: Secret,
+    /// When it was issued.
+    pub created_at: UnixTime,
+    /// When it ends, if it does.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// How long a key lives, in seconds: 1 to 31,536,000 (a year).
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime(pub i64);
+
+const LONGEST: i64 = 31_536_000;
+
+impl<'de> Deserialize<'de> for Lifetime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = i64::deserialize(deserializer)?;
+        if (1..=LONGEST).contains(&seconds) {
+            return Ok(Self(seconds));
+        }
+        Err(serde::de::Error::custom(format_args!("must be 1 to {LONGEST} seconds")))
+    }
+}
+
+impl JsonSchema for Lifetime {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Lifetime".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": LONGEST })
+    }
+}
+
+/// What a key may do at the most: permission names; an empty list narrows nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Scopes(Vec<Permission>);
+
+impl Scopes {
+    /// The names, as a JSON array for the table.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::Value::from_iter(self.names()).to_string()
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|permission| permission.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scopes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        let unknown = |name: &str| {
+            let shown: String = name.chars().take(80).collect();
+            serde::de::Error::custom(format_args!("'{shown}' is no permission; docs/permissions.md lists them"))
+        };
+        let scopes: Result<Vec<_>, _> =
+            names.iter().map(|name| Permission::parse(name).ok_or_else(|| unknown(name))).collect();
+        let mut scopes = scopes?;
+        scopes.sort_unstable();
+        scopes.dedup();
+        Ok(Self(scopes))
+    }
+}
+
+impl JsonSchema for Scopes {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Scopes".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": { "type": "string" } })
+    }
+}
+
+/// The scopes that the table holds as a JSON array: `None` when they narrow nothing. A name that is no permission any
+/// more allows nothing.
+#[must_use]
+pub fn scopes(json: &str) -> Option<PermissionSet> {
+    let names: Vec<String> = serde_json::from_str(json).unwrap_or_else(|_| vec![String::new()]);
+    let set = names.iter().filter_map(|name| Permission::parse(name)).collect();
+    (!names.is_empty()).then_some(set)
+}
+
+/// Issues a key: its hash is kept, its secret given back once.
+///
+/// # Errors
+/// The database's.
+pub async fn issue(
+    cx: &mut Write,
+    owner: NewOwner<'_>,
+    name: &Name,
+    scopes: &Scopes,
+    lifetime: Option<Lifetime>,
+) -> Result<Issued> {
+    let kind = match owner {
+        NewOwner::Admin(_) => KeyKind::Admin,
+        NewOwner::User(..) => KeyKind::User,
+        NewOwner::ServiceAccount(..) => KeyKind::ServiceAccount,
+    };
+    let (project, user, account) = match owner {
+        NewOwner::Admin(user) => (None, Some(user), None),
+        NewOwner::User(project, user) => (Some(project), Some(user), None),
+        NewOwner::ServiceAccount(project, account) => (Some(project), None, Some(account)),
+    };
+    let value = Secret::generate(kind, &cx.services().entropy);
+    let hash = cx.services().pepper.hash_secret(&value);
+    let created_at = cx.now();
+    let expires_at = lifetime.map(|lifetime| created_at.plus(lifetime.0));
+    let issued = Issued { id: cx.new_id(), redacted: value.redacted(), value, created_at, expires_at };
+    let insert = cx.sql(
+        "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name, \
+             redacted_value, hash, scopes, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        args![
+            &issued.id,
+            kind.as_str(),
+            project,
+            user,
+            account,
+            name.as_str(),
+            issued.redacted.as_str(),
+            hash,
+            scopes.to_json(),
+            created_at,
+            expires_at
+        ],
+    );
+    cx.execute(insert).await?;
+    Ok(issued)
+}
+
+/// 400: a key that has ended cannot be changed.
+#[must_use]
+pub fn expired(id: &KeyId) -> Error {
+    Error::refused("expired_api_key", format!("The API key '{id}' has expired. Create a new one."))
+}
+
+/// The event of a key's creation.
+#[must_use]
+pub fn created_event(id: &KeyId, scopes: &Scopes) -> Event {
+    let names: serde_json::Value = scopes.names().collect();
+    Event::new(EventType::ApiKeyCreated, id, json!({"data": {"scopes": names}}))
+}
+
+/// Deletes a key.
+///
+/// # Errors
+/// 404 when there is none; the database's.
+pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
+    let delete = cx.sql("DELETE FROM api_keys WHERE organization_id = $1 AND id = $2", args![id]);
+    match cx.execute(delete).await? {
+        0 => Err(Error::not_found(KeyId::NOUN, id.as_str())),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a field that may be absent but not `null`.
+///
+/// # Errors
+/// It is `null`, or not a `T`.
+pub fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,123 @@
+//! Our own OpenAPI 3.1 document, made from the registry.
+
+use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value as Json, json};
+
+use super::{Effect, Operation};
+
+/// The document that describes `operations`.
+#[must_use]
+pub fn document(operations: &[Operation]) -> Json {
+    let settings = || SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut input = settings().for_deserialize().into_generator();
+    let mut output = settings().for_serialize().into_generator();
+    let error = output.subschema_for::<ErrorResponse>().to_value();
+    let mut paths: Map<String, Json> = Map::new();
+    for operation in operations {
+        let item = paths.entry(operation.path).or_insert_with(|| json!({}));
+        let method = operation.method.as_str().to_lowercase();
+        item[method] = entry(operation, &mut input, &mut output, &error);
+    }
+    let mut schemas = output.take_definitions(true);
+    schemas.extend(input.take_definitions(true));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "orgplane",
+            "summary": "A self-hosted organization for language-model APIs.",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/v1" }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "AdminApiKey": { "type": "http", "scheme": "bearer", "description": "An admin key: sk-admin-…" },
+                "ProjectApiKey": { "type": "http", "scheme": "bearer", "description": "A project key." },
+            },
+        },
+    })
+}
+
+/// The body of every answer that is not a success.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct ErrorResponse {
+    error: ErrorBody,
+}
+
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct ErrorBody {
+    message: String,
+    r#type: String,
+    #[schemars(required)]
+    param: Option<String>,
+    #[schemars(required)]
+    code: Option<String>,
+}
+
+fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut SchemaGenerator, error: &Json) -> Json {
+    let error = json!({ "description": "Refused.", "content": { "application/json": { "schema": error } } });
+    let reply = (operation.reply)(output).to_value();
+    let mut entry = json!({
+        "operationId": operation.command.replace([':', ' '], "-"),
+        "summary": operation.about,
+        "x-permission": operation.needs.as_str(),
+        "security": security(operation.effect),
+        "parameters": parameters(operation, input),
+        "responses": {
+            "200": { "description": "Done.", "content": { "application/json": { "schema": reply } } },
+            "400": error, "401": error, "403": error, "404": error,
+        },
+    });
+    if let Some(body) = operation.body {
+        let schema = body(input);
+        if !is_empty(&schema, input) {
+            entry["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
+        }
+    }
+    if operation.extension {
+        entry["x-orgplane"] = json!(true);
+    }
+    entry
+}
+
+fn security(effect: Effect) -> Json {
+    match effect {
+        Effect::Ingest => json!([{ "AdminApiKey": [] }, { "ProjectApiKey": [] }]),
+        Effect::Read | Effect::Write => json!([{ "AdminApiKey": [] }]),
+    }
+}
+
+/// Whether a schema is that of an object without properties.
+fn is_empty(schema: &Schema, generator: &SchemaGenerator) -> bool {
+    let name = schema.get("$ref").and_then(Json::as_str).and_then(|path| path.rsplit('/').next());
+    name.and_then(|name| generator.definitions().get(name)).is_some_and(|schema| schema.get("properties").is_none())
+}
+
+fn parameters(operation: &Operation, input: &mut SchemaGenerator) -> Json {
+    let mut parameters: Vec<Json> = operation
+        .path_parameters()
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        .collect();
+    let query = (operation.query)(input);
+    let required: Vec<&str> =
+        query.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
+    let properties = query.get("properties").and_then(Json::as_object).into_iter().flatten();
+    for (name, schema) in properties {
+        let mut parameter = json!({ "name": name, "in": "query", "schema": schema });
+        parameter["required"] = json!(required.contains(&name.as_str()));
+        if let Some(description) = schema.get("description") {
+            parameter["description"] = description.clone();
+        }
+        if schema.get("properties").is_some() || schema.get("$ref").is_some() {
+            parameter["style"] = json!("deepObject");
+        }
+        parameters.push(parameter);
+    }
+    json!(parameters)
+}

@@ -1,0 +1,159 @@
+//! Audit events: what a change was, written in the transaction that made it, chained by hashes.
+
+use base::ids::{AuditLogId, Id, OrganizationId, ProjectId};
+use base::{Result, UnixTime};
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+use store::{Row, Transaction, sql};
+
+use super::context::canonical;
+use super::{Caller, Owner};
+
+macro_rules! event_types {
+    ($($variant:ident = $name:literal,)*) => {
+        /// What can happen, by the contract's names; `x.` marks ours, which the contract has no name for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the names are the contract's own")]
+        pub enum EventType { $($variant,)* }
+
+        impl EventType {
+            /// Every one that this product causes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name on the wire.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+event_types! {
+    ApiKeyCreated = "api_key.created",
+    ApiKeyUpdated = "api_key.updated",
+    ApiKeyDeleted = "api_key.deleted",
+    ProjectCreated = "project.created",
+    ProjectUpdated = "project.updated",
+    ProjectArchived = "project.archived",
+    ServiceAccountCreated = "service_account.created",
+    ServiceAccountUpdated = "service_account.updated",
+    ServiceAccountDeleted = "service_account.deleted",
+    OrganizationCreated = "x.organization.created",
+}
+
+/// What a change was.
+pub struct Event {
+    kind: EventType,
+    resource_id: String,
+    payload: Map<String, Json>,
+}
+
+impl Event {
+    /// Something happened to the resource `id`; `details` are the payload's fields beside `id`.
+    #[must_use]
+    pub fn new<I: Id>(kind: EventType, id: &I, details: Json) -> Self {
+        let mut payload = Map::from_iter([("id".to_owned(), json!(id.as_str()))]);
+        if let Json::Object(details) = details {
+            payload.extend(details);
+        }
+        Self { kind, resource_id: id.as_str().to_owned(), payload }
+    }
+}
+
+/// Who did it.
+pub(crate) struct Actor {
+    id: Option<String>,
+    key_id: Option<String>,
+    email: Option<String>,
+    shown: Json,
+}
+
+impl Actor {
+    pub(crate) fn of(caller: &Caller) -> Self {
+        let (id, email) = match &caller.owner {
+            Owner::User { id, email } => (id.to_string(), Some(email.to_lowercase())),
+            Owner::ServiceAccount { id } => (id.to_string(), None),
+        };
+        Self { id: Some(id), key_id: Some(caller.key_id.to_string()), email, shown: caller.actor() }
+    }
+
+    /// Whoever types commands on the server itself.
+    pub(crate) fn terminal() -> Self {
+        Self { id: None, key_id: None, email: None, shown: Json::Null }
+    }
+}
+
+/// An entry of the audit log, before it is written.
+pub(crate) struct Entry {
+    pub(crate) id: AuditLogId,
+    pub(crate) organization_id: OrganizationId,
+    pub(crate) effective_at: UnixTime,
+    pub(crate) project: Option<(ProjectId, String)>,
+    pub(crate) actor: Actor,
+    pub(crate) event: Event,
+}
+
+/// The newest entry's place in the chain.
+pub(crate) struct Head {
+    pub(crate) sequence: i64,
+    pub(crate) hash: Vec<u8>,
+    pub(crate) default_project: Option<(ProjectId, String)>,
+}
+
+impl Head {
+    /// Takes the next place, and with it the organization's lock.
+    pub(crate) async fn advance(transaction: &mut Transaction, organization: &OrganizationId) -> Result<Self> {
+        let statement = sql!(
+            "UPDATE organizations SET revision = revision + 1 WHERE id = $1 \
+             RETURNING revision, audit_hash, default_project_id, \
+                 (SELECT p.name FROM projects p WHERE p.organization_id = organizations.id \
+                  AND p.id = organizations.default_project_id) AS default_project_name",
+            organization
+        );
+        Ok(transaction.fetch_one(statement, Self::read).await?)
+    }
+
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        let project = row.optional_id("default_project_id")?;
+        let name: Option<String> = row.get("default_project_name")?;
+        Ok(Self { sequence: row.get("revision")?, hash: row.get("audit_hash")?, default_project: project.zip(name) })
+    }
+}
+
+/// The hash of an entry: SHA-256 over the hash before it and everything that the entry says.
+pub(crate) fn chain(before: &[u8], parts: &[&Json]) -> [u8; 32] {
+    Sha256::new().chain_update(before).chain_update(canonical(parts)).finalize().into()
+}
+
+/// Writes the entry as the newest of its organization's log.
+pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: Entry) -> Result<()> {
+    let Entry { id, organization_id, effective_at, project, actor, event } = entry;
+    let payload = Json::Object(event.payload);
+    let (project_id, project_name) = project.map_or((None, None), |(id, name)| (Some(id.to_string()), Some(name)));
+    let said = json!([head.sequence, id, event.kind.as_str(), effective_at, project_id, project_name]);
+    let hash = chain(&head.hash, &[&said, &actor.shown, &payload]);
+    let insert = sql!(
+        "INSERT INTO audit_logs (organization_id, sequence, id, type, effective_at, project_id, project_name, \
+             actor_id, actor_key_id, actor_email, actor, resource_id, payload, hash) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        &organization_id,
+        head.sequence,
+        &id,
+        event.kind.as_str(),
+        effective_at,
+        project_id,
+        project_name,
+        actor.id,
+        actor.key_id,
+        actor.email,
+        actor.shown.to_string(),
+        event.resource_id,
+        payload.to_string(),
+        hash,
+    );
+    transaction.execute(insert).await?;
+    let remember = sql!("UPDATE organizations SET audit_hash = $2 WHERE id = $1", &organization_id, hash);
+    transaction.execute(remember).await?;
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! The machinery that every operation passes through, and the registry entry that describes one.
+//!
+//! authenticate → resolve the path → authorise → parse → begin → run → audit → commit. Each step's type can be made
+//! only by the step before it: a handler cannot run without a [`Permit`], and cannot commit but by giving back a
+//! [`Done`], which is made of an answer and an audit [`Event`].
+
+mod answer;
+mod caller;
+mod context;
+mod document;
+mod event;
+mod parse;
+mod scope;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use base::{Permission, Result};
+use http::Method;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use answer::answer;
+pub use caller::{Caller, Owner};
+pub use context::{Done, Ingest, Read, TenantStatement, Write};
+pub use document::document;
+pub(crate) use event::{Actor, Entry, Head, append};
+pub use event::{Event, EventType};
+pub use parse::{Limit, Nothing, OrderBy, Patch, refuse};
+pub(crate) use scope::Arrival;
+pub use scope::{Of, Organization, PathIds, Permit, Scope};
+
+/// One entry of the registry: everything there is to know of an operation, and how to run it.
+pub struct Operation {
+    /// The words of the command line below `admin:organization:`, such as `projects:service-accounts create`.
+    pub command: &'static str,
+    /// The HTTP method.
+    pub method: Method,
+    /// The path below `/v1`, with its parameters in braces.
+    pub path: &'static str,
+    /// What the caller must be allowed to do.
+    pub needs: Permission,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+    /// Whether it is ours, not the contract's.
+    pub extension: bool,
+    /// What it does to the data, and so who may call it and how much it may send.
+    pub effect: Effect,
+    query: SchemaOf,
+    body: Option<SchemaOf>,
+    reply: SchemaOf,
+    run: Run,
+}
+
+/// What an operation does to the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Read,
+    /// An administrative change: it has an audit event.
+    Write,
+    /// More rows in the ledger, which is its own record: a project key may do it too.
+    Ingest,
+}
+
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+type Running = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
+type Run = Box<dyn Fn(Arrival) -> Running + Send + Sync>;
+
+/// An operation that changes nothing: `GET path?query`.
+pub fn read<S, Q, T, H, F>(
+    command: &'static str,
+    path: &'static str,
+    needs: Permission,
+    about: &'static str,
+    handler: H,
+) -> Operation
+where
+    S: Scope,
+    Q: DeserializeOwned + JsonSchema + Send + 'static,
+    T: Serialize + JsonSchema + Send + 'static,
+    H: Fn(Read, S, Q) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let run = move |arrival| -> Running { Box::pin(answer::run_read(arrival, needs, handler)) };
+    Operation {
+        command,
+        method: Method::GET,
+        path,
+        needs,
+        about,
+        extension: false,
+        effect: Effect::Read,
+        query: Q::json_schema,
+        body: None,
+        reply: SchemaGenerator::subschema_for::<T>,
+        run: Box::new(run),
+    }
+}
+
+/// An operation that changes something: its handler gives back its answer together with its audit event.
+pub fn write<S, B, T, H, F>(
+    command: &'static str,
+    method: Method,
+    path: &'static str,
+    needs: Permission,
+    about: &'static str,
+    handler: H,
+) -> Operation
+where
+    S: Scope,
+    B: DeserializeOwned + JsonSchema + Send + 'static,
+    T: Serialize + JsonSchema + Send + 'static,
+    H: Fn(Write, S, B) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<Done<T>>> + Send + 'static,
+{
+    let run = move |arrival| -> Running { Box::pin(answer::run_write(arrival, needs, handler)) };
+    Operation {
+        command,
+        method,
+        path,
+        needs,
+        about,
+        extension: false,
+        effect: Effect::Write,
+        query: Nothing::json_schema,
+        body: Some(SchemaGenerator::subschema_for::<B>),
+        reply: SchemaGenerator::subschema_for::<T>,
+        run: Box::new(run),
+    }
+}
+
+/// An operation that adds to the ledger: `POST path`, JSON or NDJSON whose items are of type `B`.
+pub fn ingest<B, T, H, F>(
+    command: &'static str,
+    path: &'static str,
+    needs: Permission,
+    about: &'static str,
+    handler: H,
+) -> Operation
+where
+    B: JsonSchema,
+    T: Serialize + JsonSchema + Send + 'static,
+    H: Fn(Ingest, bytes::Bytes) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let run = move |arrival| -> Running { Box::pin(answer::run_ingest(arrival, needs, handler)) };
+    Operation {
+        command,
+        method: Method::POST,
+        path,
+        needs,
+        about,
+        extension: false,
+        effect: Effect::Ingest,
+        query: Nothing::json_schema,
+        body: Some(SchemaGenerator::subschema_for::<B>),
+        reply: SchemaGenerator::subschema_for::<T>,
+        run: Box::new(run),
+    }
+}
+
+impl Operation {
+    /// The same operation, marked as ours.
+    #[must_use]
+    pub fn extension(self) -> Self {
+        Self { extension: true, ..self }
+    }
+
+    /// The names of the path's parameters, in order.
+    pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+}

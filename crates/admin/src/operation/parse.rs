@@ -1,0 +1,289 @@
+//! Reads query strings and bodies, and says of a bad one what is wrong, where, and what would be right.
+
+use std::fmt;
+
+use base::{Error, Result};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Deserializer};
+use serde::{Deserialize, Serialize};
+use store::Order;
+
+/// No parameters, or a body without fields.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// How many items a page has at the most: `DEFAULT` when not given, at least `MIN`, never more than `MAX`.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit<const DEFAULT: i64, const MIN: i64, const MAX: i64>(pub i64);
+
+impl<const DEFAULT: i64, const MIN: i64, const MAX: i64> Default for Limit<DEFAULT, MIN, MAX> {
+    fn default() -> Self {
+        Self(DEFAULT)
+    }
+}
+
+impl<'de, const DEFAULT: i64, const MIN: i64, const MAX: i64> Deserialize<'de> for Limit<DEFAULT, MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let limit = i64::deserialize(deserializer)?;
+        if limit < MIN {
+            return Err(serde::de::Error::custom(format_args!("must be at least {MIN}")));
+        }
+        Ok(Self(limit.min(MAX)))
+    }
+}
+
+impl<const DEFAULT: i64, const MIN: i64, const MAX: i64> JsonSchema for Limit<DEFAULT, MIN, MAX> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": MIN, "default": DEFAULT })
+    }
+}
+
+/// Which way a list runs.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum OrderBy {
+    /// Oldest first.
+    Asc,
+    /// Newest first.
+    Desc,
+}
+
+impl From<OrderBy> for Order {
+    fn from(order: OrderBy) -> Self {
+        match order {
+            OrderBy::Asc => Self::Ascending,
+            OrderBy::Desc => Self::Descending,
+        }
+    }
+}
+
+/// A field of an update: left as it is when absent, cleared by `null`, else set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// The field was absent.
+    #[default]
+    Keep,
+    /// The field was `null`.
+    Clear,
+    /// The field's new value.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// The value after the update of one that was `old`.
+    pub fn apply(self, old: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => old,
+            Self::Clear => None,
+            Self::Set(new) => Some(new),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Patch<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Option::<T>::schema_name()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Option::<T>::json_schema(generator)
+    }
+}
+
+/// Reads a query string in every encoding that clients send: `a=1&a=2`, `a[]=1`, `a%5B%5D=1`, `a[0]=1`, `a[gt]=1`. An
+/// empty value is an absent one.
+///
+/// # Errors
+/// 400 naming the parameter.
+pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
+    let given: Vec<&str> = text
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| pair.split_once('=').is_some_and(|(_, value)| !value.is_empty()))
+        .collect();
+    let text = given.join("&");
+    let config = serde_qs::Config::new().use_form_encoding(true);
+    let deserializer = serde_qs::Deserializer::with_config(&config, text.as_bytes())
+        .map_err(|error| Error::invalid("query", format!("The query string is malformed: {error}.")))?;
+    serde_path_to_error::deserialize(deserializer)
+        .map_err(|error| refuse("parameter", &error.path().to_string(), &error.inner().to_string()))
+}
+
+/// Reads a JSON body; an empty one counts as `{}`.
+///
+/// # Errors
+/// 400 naming the field, or saying where the JSON ends to make sense.
+pub(crate) fn body<B: DeserializeOwned>(bytes: &[u8]) -> Result<B> {
+    let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Error::refused("invalid_type", "The body must be a JSON object, not an array."));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        if error.is_data() { refuse("field", &path, &without_position(&error)) } else { malformed(&error) }
+    })?;
+    deserializer.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &impl fmt::Display) -> Error {
+    Error::refused("invalid_json", format!("The body is not valid JSON: {error}."))
+}
+
+/// serde_json ends its messages with a position, which the path already says better.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
+}
+
+/// What a message of serde about `path` means for the sender.
+#[must_use]
+pub fn refuse(noun: &str, path: &str, message: &str) -> Error {
+    let quoted = |prefix: &str| Some(message.strip_prefix(prefix)?.split_once('`')?.0);
+    let inside = |name: &str| match path.rsplit_once('.') {
+        _ if path == "." || path == name => name.to_owned(),
+        Some((outer, last)) if last == name || last == "?" => format!("{outer}.{name}"),
+        _ => format!("{path}.{name}"),
+    };
+    if let Some(name) = quoted("missing field `") {
+        let error = Error::refused("missing_required_parameter", format!("Missing required {noun}: '{}'.", inside(name)));
+        return error.about(inside(name));
+    }
+    if let Some(name) = quoted("unknown field `") {
+        let accepted = message.split_once(", ").map_or("there are none", |(_, accepted)| accepted);
+        let message = format!("Unknown {noun}: '{}'; {accepted}.", inside(name));
+        return Error::refused("unknown_parameter", message).about(inside(name));
+    }
+    if let Some(name) = quoted("duplicate field `") {
+        return Error::invalid(inside(name), format!("The {noun} '{}' is given twice.", inside(name)));
+    }
+    if path == "." {
+        return Error::refused("invalid_type", format!("The body must be a JSON object: {message}."));
+    }
+    Error::invalid(path, format!("Invalid {noun} '{path}': {message}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Query {
+        #[serde(default)]
+        ids: Vec<String>,
+        limit: Option<i64>,
+        effective_at: Option<Range>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Range {
+        gt: Option<i64>,
+    }
+
+    fn ids(text: &str) -> Vec<String> {
+        query::<Query>(Some(text)).expect(text).ids
+    }
+
+    #[test]
+    fn every_encoding_of_an_array_is_read() {
+        for text in ["ids=a&ids=b", "ids[]=a&ids[]=b", "ids%5B%5D=a&ids%5B%5D=b", "ids[0]=a&ids[1]=b", "ids=a&ids=b&limit="] {
+            assert_eq!(ids(text), ["a", "b"], "{text}");
+        }
+        for text in ["ids=a", "ids[]=a", "ids%5B%5D=a", "ids%5b%5d=a"] {
+            assert_eq!(ids(text), ["a"], "{text}");
+        }
+        assert_eq!(ids("ids[]=gpt-5%2C+input+tokens"), ["gpt-5, input tokens"]);
+        assert_eq!(ids(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn nested_values_are_read() {
+        for text in ["effective_at[gt]=5", "effective_at%5Bgt%5D=5"] {
+            let query: Query = query(Some(text)).expect(text);
+            assert_eq!(query.effective_at, Some(Range { gt: Some(5) }), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_query_names_its_parameter() {
+        let cases = [
+            ("limit=x", "limit"),
+            ("limit=1&limit=2", "limit"),
+            ("nope=1", "nope"),
+            ("effective_at[gt]=x", "effective_at.gt"),
+            ("effective_at[nope]=1", "effective_at.nope"),
+        ];
+        for (text, param) in cases {
+            let error = query::<Query>(Some(text)).expect_err(text);
+            assert_eq!(error.param.as_deref(), Some(param), "{text}: {}", error.message);
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[expect(dead_code, reason = "only its shape matters")]
+        name: base::name::Name,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only its shape matters")]
+        ranges: Vec<Range>,
+    }
+
+    #[test]
+    fn a_bad_body_names_its_field() {
+        let cases = [
+            ("{}", Some("name")),
+            ("", Some("name")),
+            (r#"{"name":1}"#, Some("name")),
+            (r#"{"name":"  "}"#, Some("name")),
+            (r#"{"name":"a","nope":1}"#, Some("nope")),
+            (r#"{"name":"a","name":"b"}"#, Some("name")),
+            (r#"{"name":"a","ranges":[{"gt":1},{"gt":"x"}]}"#, Some("ranges[1].gt")),
+            (r#"{"name":"a","ranges":[{"nope":1}]}"#, Some("ranges[0].nope")),
+            (r#"{"name":"a"}x"#, None),
+            (r#"{"name""#, None),
+            ("[]", None),
+            ("1", None),
+        ];
+        for (text, param) in cases {
+            let error = body::<Body>(text.as_bytes()).expect_err(text);
+            assert_eq!(error.param.as_deref(), param, "{text}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_patch_tells_absent_from_null() {
+        #[derive(Deserialize)]
+        struct Update {
+            #[serde(default)]
+            value: Patch<String>,
+        }
+        let patch = |text: &str| body::<Update>(text.as_bytes()).expect(text).value;
+        assert_eq!(patch("{}"), Patch::Keep);
+        assert_eq!(patch(r#"{"value":null}"#), Patch::Clear);
+        assert_eq!(patch(r#"{"value":"a"}"#), Patch::Set("a".to_owned()));
+    }
+}

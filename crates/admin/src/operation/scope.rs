@@ -1,0 +1,140 @@
+//! What a path names. Resolving it gives 404 for whatever is not the caller's; authorising it gives a [`Permit`].
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use base::ids::{Id, OrganizationId, ProjectId, parse_path_id};
+use base::{Error, Permission, Result};
+use http::HeaderMap;
+use store::Connection;
+
+use super::Caller;
+use crate::Services;
+use crate::projects::Project;
+
+/// A request whose caller is known.
+pub(crate) struct Arrival {
+    pub(crate) services: Arc<Services>,
+    pub(crate) caller: Caller,
+    pub(crate) path: Vec<String>,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+/// The ids in a path, from left to right.
+pub struct PathIds<'a>(std::slice::Iter<'a, String>);
+
+impl<'a> PathIds<'a> {
+    pub(crate) fn new(values: &'a [String]) -> Self {
+        Self(values.iter())
+    }
+
+    /// The next id.
+    ///
+    /// # Errors
+    /// 404 when no id can have this text.
+    pub fn next<I: Id>(&mut self) -> Result<I> {
+        let text = self.0.next().ok_or_else(Error::internal)?;
+        parse_path_id(text)
+    }
+}
+
+/// What the ids in a path lead to, within one organization.
+pub trait Scope: Sized + Send + 'static {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// 404 when it is not there or another organization's; 400 when its state does not allow the operation.
+    fn resolve(
+        connection: &mut Connection,
+        organization: &OrganizationId,
+        ids: &mut PathIds<'_>,
+    ) -> impl Future<Output = Result<Self>> + Send;
+
+    /// The project it lies in, if it lies in one.
+    fn project(&self) -> Option<&Project> {
+        None
+    }
+}
+
+/// The organization that the key belongs to: the path has no ids before this.
+pub struct Organization;
+
+impl Scope for Organization {
+    async fn resolve(_: &mut Connection, _: &OrganizationId, _: &mut PathIds<'_>) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+/// Something with an id within a scope. Only its handler knows the table, so only it can say that it is not there.
+pub struct Of<S, I>(pub S, pub I);
+
+impl<S: Scope, I: Id> Scope for Of<S, I> {
+    async fn resolve(
+        connection: &mut Connection,
+        organization: &OrganizationId,
+        ids: &mut PathIds<'_>,
+    ) -> Result<Self> {
+        let outer = S::resolve(connection, organization, ids).await?;
+        Ok(Self(outer, ids.next()?))
+    }
+
+    fn project(&self) -> Option<&Project> {
+        self.0.project()
+    }
+}
+
+/// Proof that the caller may do what the operation needs, where the path leads.
+pub struct Permit {
+    caller: Caller,
+}
+
+impl Permit {
+    /// Checks the caller's permissions in the organization and in the scope's project.
+    ///
+    /// # Errors
+    /// 403 naming the permission that is missing.
+    pub(crate) async fn check<S: Scope>(
+        connection: &mut Connection,
+        caller: &Caller,
+        scope: &S,
+        needs: Permission,
+    ) -> Result<Self> {
+        Self::check_in(connection, caller, scope.project().map(|project| &project.id), needs).await
+    }
+
+    /// Checks the caller's permissions in the organization, or in one of its projects.
+    ///
+    /// # Errors
+    /// 403 naming the permission that is missing.
+    pub(crate) async fn check_in(
+        connection: &mut Connection,
+        caller: &Caller,
+        project: Option<&ProjectId>,
+        needs: Permission,
+    ) -> Result<Self> {
+        if !caller.permissions(connection, project).await?.contains(needs) {
+            return Err(missing(needs));
+        }
+        Ok(Self { caller: caller.clone() })
+    }
+
+    /// Who is permitted.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// 403: the key is good, but its owner lacks `needs`.
+pub(crate) fn missing(needs: Permission) -> Error {
+    Error::forbidden(
+        "insufficient_permissions",
+        format!(
+            "You have insufficient permissions for this operation. Missing scopes: {}. Check that the key and its \
+             owner have a role that includes it.",
+            needs.as_str()
+        ),
+    )
+}

@@ -1,0 +1,123 @@
+//! Founding an organization: what the first start and `orgplane org create` do. It has no URL.
+
+use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
+use base::permission::{OrganizationRole, ProjectRole};
+use base::secret::{KeyKind, Pepper, Secret};
+use base::{Clock, Result};
+use serde_json::json;
+use store::{Store, Transaction, sql};
+
+use crate::operation::{Actor, Entry, Event, EventType, Head, append};
+
+/// What founding an organization needs.
+pub struct Founding<'a> {
+    /// Where it will last.
+    pub store: &'a Store,
+    /// What its first key is hashed with.
+    pub pepper: &'a Pepper,
+    /// Its ids.
+    pub ids: &'a IdGenerator,
+    /// The time.
+    pub clock: &'a Clock,
+    /// What it is called.
+    pub name: &'a str,
+    /// The address of its first owner.
+    pub owner_email: &'a str,
+    /// Its first admin key.
+    pub key: Secret,
+}
+
+/// What has been founded.
+pub struct Founded {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// Its default project.
+    pub project_id: ProjectId,
+    /// Its owner.
+    pub user_id: UserId,
+    /// The first admin key, given back so that it can be shown once.
+    pub key: Secret,
+}
+
+/// Whether there is an organization at all.
+///
+/// # Errors
+/// The database's.
+pub async fn exists(store: &Store) -> Result<bool> {
+    let mut connection = store.read().await?;
+    Ok(connection.fetch_optional(sql!("SELECT id FROM organizations LIMIT 1"), |_| Ok(())).await?.is_some())
+}
+
+/// Creates an organization with its default project, an owner and an admin key, in one transaction.
+///
+/// # Errors
+/// The database's, such as a key that exists already.
+pub async fn found(founding: Founding<'_>) -> Result<Founded> {
+    let mut transaction = founding.store.begin().await?;
+    let founded = Founded {
+        organization_id: founding.ids.next(),
+        project_id: founding.ids.next(),
+        user_id: founding.ids.next(),
+        key: founding.key,
+    };
+    let now = founding.clock.now();
+    let (organization, project, user) = (&founded.organization_id, &founded.project_id, &founded.user_id);
+    let statements = [
+        sql!(
+            "INSERT INTO organizations (id, name, created_at, default_project_id, revision, audit_hash) \
+             VALUES ($1, $2, $3, $4, 0, $5)",
+            organization, founding.name, now, project, Vec::<u8>::new()
+        ),
+        sql!(
+            "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            organization, user, owner_name(founding.owner_email), founding.owner_email,
+            founding.owner_email.to_lowercase(), OrganizationRole::Owner.as_str(), now
+        ),
+        sql!(
+            "INSERT INTO projects (organization_id, id, name, created_at) VALUES ($1, $2, $3, $4)",
+            organization, project, "Default project", now
+        ),
+        sql!(
+            "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
+             VALUES ($1, $2, $3, $4, $5)",
+            organization, project, user, ProjectRole::Owner.as_str(), now
+        ),
+        sql!(
+            "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, '[]', $8)",
+            organization, &founding.ids.next::<KeyId>(), KeyKind::Admin.as_str(), user, "First admin key",
+            founded.key.redacted(), founding.pepper.hash_secret(&founded.key), now
+        ),
+    ];
+    for statement in statements {
+        transaction.execute(statement).await?;
+    }
+    record(&mut transaction, &founding.ids.next(), &founded, founding.name, now).await?;
+    transaction.commit().await?;
+    Ok(founded)
+}
+
+/// What the owner is called until somebody says better: the part of the address before the `@`.
+fn owner_name(email: &str) -> &str {
+    email.split_once('@').map_or(email, |(name, _)| name)
+}
+
+async fn record(
+    transaction: &mut Transaction,
+    id: &base::ids::AuditLogId,
+    founded: &Founded,
+    name: &str,
+    now: base::UnixTime,
+) -> Result<()> {
+    let head = Head::advance(transaction, &founded.organization_id).await?;
+    let entry = Entry {
+        id: id.clone(),
+        organization_id: founded.organization_id.clone(),
+        effective_at: now,
+        project: None,
+        actor: Actor::terminal(),
+        event: Event::new(EventType::OrganizationCreated, &founded.organization_id, json!({"name": name})),
+    };
+    append(transaction, &head, entry).await
+}

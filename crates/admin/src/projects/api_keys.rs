@@ -1,0 +1,299 @@
+//! `/organization/projects/{project_id}/api_keys`: the keys of a project, whoever owns them.
+
+use base::ids::{Id, KeyId, ServiceAccountId, UserId};
+use base::name::Name;
+use base::permission::{OrganizationRole, ProjectRole};
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::Row;
+
+use super::{ActiveProject, Project};
+use crate::args;
+use crate::keys::{self, Lifetime, NewOwner, Scopes};
+use crate::list::{Deleted, Item, List, oldest_first};
+use crate::operation::{Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{ProjectApiKeysRead as CanRead, ProjectApiKeysWrite as CanWrite};
+    const ALL: &str = "/organization/projects/{project_id}/api_keys";
+    const ONE: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}";
+    const CREATE: &str = "Creates a key that a user owns; it is shown once.";
+    const UPDATE: &str = "Changes what a key may do, or when it ends.";
+    const DELETE: &str = "Deletes a key that a user owns; it stops working at once.";
+    vec![
+        read("projects:api-keys list", ALL, CanRead, "Lists the project's keys.", list),
+        write("projects:api-keys create", Method::POST, ALL, CanWrite, CREATE, create).extension(),
+        read("projects:api-keys retrieve", ONE, CanRead, "Retrieves a key, without its secret.", retrieve),
+        write("projects:api-keys update", Method::POST, ONE, CanWrite, UPDATE, update),
+        write("projects:api-keys delete", Method::DELETE, ONE, CanWrite, DELETE, delete),
+    ]
+}
+
+/// A key of a project.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProjectApiKey {
+    object: &'static str,
+    id: KeyId,
+    name: String,
+    redacted_value: String,
+    created_at: UnixTime,
+    #[schemars(required)]
+    last_used_at: Option<UnixTime>,
+    #[schemars(required)]
+    expires_at: Option<UnixTime>,
+    owner_project_access: Access,
+    owner: KeyOwner,
+}
+
+/// Whether the owner of a key may still use the project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Access {
+    Active,
+    Inactive,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum KeyOwner {
+    User { user: OwningUser },
+    ServiceAccount { service_account: OwningServiceAccount },
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct OwningUser {
+    id: UserId,
+    name: String,
+    email: String,
+    role: String,
+    created_at: UnixTime,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct OwningServiceAccount {
+    id: ServiceAccountId,
+    name: String,
+    role: String,
+    created_at: UnixTime,
+}
+
+/// The keys of a project with their owners. A user's role is the one in the project or, for the organization's owners,
+/// who need no membership, `owner`.
+const KEYS: &str = "\
+    SELECT k.id, k.name, k.redacted_value, k.created_at, k.last_used_at, k.expires_at, k.user_id, \
+           k.service_account_id, u.name AS user_name, u.email, u.added_at, \
+           CASE WHEN u.role = 'owner' THEN 'owner' ELSE m.role END AS user_role, \
+           s.name AS account_name, s.role AS account_role, s.created_at AS account_created_at \
+    FROM api_keys k \
+    LEFT JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
+    LEFT JOIN project_users m ON m.organization_id = k.organization_id AND m.project_id = k.project_id \
+         AND m.user_id = k.user_id \
+    LEFT JOIN service_accounts s ON s.organization_id = k.organization_id AND s.project_id = k.project_id \
+         AND s.id = k.service_account_id \
+    WHERE k.organization_id = $1 AND k.project_id = $2";
+
+impl ProjectApiKey {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        let (role, owner) = match row.optional_id::<UserId>("user_id")? {
+            Some(id) => {
+                let role: Option<String> = row.get("user_role")?;
+                let user = OwningUser {
+                    id,
+                    name: row.get("user_name")?,
+                    email: row.get("email")?,
+                    role: role.clone().unwrap_or_else(|| ProjectRole::None.as_str().to_owned()),
+                    created_at: row.time("added_at")?,
+                };
+                (role, KeyOwner::User { user })
+            }
+            None => {
+                let role: String = row.get("account_role")?;
+                let service_account = OwningServiceAccount {
+                    id: row.id("service_account_id")?,
+                    name: row.get("account_name")?,
+                    role: role.clone(),
+                    created_at: row.time("account_created_at")?,
+                };
+                (Some(role), KeyOwner::ServiceAccount { service_account })
+            }
+        };
+        let has_role = role.is_some_and(|role| role != ProjectRole::None.as_str());
+        Ok(Self {
+            object: "organization.project.api_key",
+            id: row.id("id")?,
+            name: row.get("name")?,
+            redacted_value: row.get("redacted_value")?,
+            created_at: row.time("created_at")?,
+            last_used_at: row.optional_time("last_used_at")?,
+            expires_at: row.optional_time("expires_at")?,
+            owner_project_access: if has_role { Access::Active } else { Access::Inactive },
+            owner,
+        })
+    }
+}
+
+impl Item for ProjectApiKey {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListKeys {
+    /// Whose keys: of owners who may use the project, of those who may not, or of any. Any when not given.
+    owner_project_access: Option<AccessFilter>,
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+    /// The id of the last key of the page before.
+    after: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum AccessFilter {
+    Active,
+    Inactive,
+    Any,
+}
+
+const HAS_ACCESS: &str = " AND (u.role = 'owner' OR COALESCE(m.role, s.role, 'none') <> 'none')";
+const HAS_NO_ACCESS: &str = " AND COALESCE(u.role, '') <> 'owner' AND COALESCE(m.role, s.role, 'none') = 'none'";
+
+async fn list(mut cx: Read, project: Project, query: ListKeys) -> Result<List<ProjectApiKey>> {
+    let whole = cx.sql(KEYS, args![&project.id]);
+    let mut list = whole.clone();
+    list.push(match query.owner_project_access {
+        Some(AccessFilter::Active) => HAS_ACCESS,
+        Some(AccessFilter::Inactive) => HAS_NO_ACCESS,
+        Some(AccessFilter::Any) | None => "",
+    });
+    let request = oldest_first(query.limit.0, query.after);
+    Ok(cx.page(&request, list, whole, "k.id", ProjectApiKey::read).await?.into())
+}
+
+/// A new key, at the one moment when its secret is shown.
+#[derive(Serialize, JsonSchema)]
+struct CreatedKey {
+    #[serde(flatten)]
+    key: ProjectApiKey,
+    /// The secret; it is kept nowhere.
+    value: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateKey {
+    /// What the key is called.
+    name: Name,
+    /// Who owns it: an owner of the organization or a member of the project.
+    user_id: UserId,
+    /// What it may do at the most; an empty list narrows nothing.
+    scopes: Option<Scopes>,
+    /// How long it lives; null or absent: until it is deleted.
+    expires_in_seconds: Option<Lifetime>,
+}
+
+async fn create(mut cx: Write, project: ActiveProject, body: CreateKey) -> Result<Done<CreatedKey>> {
+    check_member(&mut cx, &project, &body.user_id).await?;
+    let scopes = body.scopes.unwrap_or_default();
+    let owner = NewOwner::User(&project.id, &body.user_id);
+    let issued = keys::issue(&mut cx, owner, &body.name, &scopes, body.expires_in_seconds).await?;
+    let key = one(&mut cx, &project, &issued.id).await?;
+    let event = keys::created_event(&issued.id, &scopes);
+    Ok(cx.done(event, CreatedKey { key, value: issued.value.reveal() }))
+}
+
+async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Result<()> {
+    let statement = cx.sql(
+        "SELECT u.role, m.role AS project_role FROM users u \
+         LEFT JOIN project_users m ON m.organization_id = u.organization_id AND m.user_id = u.id AND m.project_id = $3 \
+         WHERE u.organization_id = $1 AND u.id = $2",
+        args![user, &project.id],
+    );
+    let roles = cx
+        .fetch_optional(statement, |row| {
+            Ok((row.word("role", OrganizationRole::parse)?, row.get::<Option<String>>("project_role")?))
+        })
+        .await?;
+    match roles {
+        Some((OrganizationRole::Owner, _) | (_, Some(_))) => Ok(()),
+        Some(_) => Err(Error::invalid("user_id", format!("The user '{user}' is not a member of the project."))),
+        None => Err(Error::invalid("user_id", format!("No user with id '{user}' is in the organization."))),
+    }
+}
+
+async fn one(cx: &mut Write, project: &Project, id: &KeyId) -> Result<ProjectApiKey> {
+    let mut statement = cx.sql(KEYS, args![&project.id]);
+    statement.push(" AND k.id = ").bind(id);
+    cx.find(id, statement, ProjectApiKey::read).await
+}
+
+async fn retrieve(mut cx: Read, Of(project, id): Of<Project, KeyId>, _: Nothing) -> Result<ProjectApiKey> {
+    let mut statement = cx.sql(KEYS, args![&project.id]);
+    statement.push(" AND k.id = ").bind(&id);
+    cx.find(&id, statement, ProjectApiKey::read).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateKey {
+    /// What the key may do at the most; an empty list narrows nothing.
+    #[serde(default, deserialize_with = "keys::not_null")]
+    scopes: Option<Scopes>,
+    /// How long the key lives from now on.
+    #[serde(default, deserialize_with = "keys::not_null")]
+    expires_in_seconds: Option<Lifetime>,
+}
+
+async fn update(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, KeyId>,
+    body: UpdateKey,
+) -> Result<Done<ProjectApiKey>> {
+    let key = one(&mut cx, &project, &id).await?;
+    let now = cx.now();
+    if key.expires_at.is_some_and(|at| at <= now) {
+        return Err(keys::expired(&id));
+    }
+    if body.scopes.is_none() && body.expires_in_seconds.is_none() {
+        return Err(Error::refused("missing_required_parameter", "Provide at least one of scopes or expires_in_seconds."));
+    }
+    let expires_at = body.expires_in_seconds.map(|lifetime| now.plus(lifetime.0));
+    let update = cx.sql(
+        "UPDATE api_keys SET scopes = COALESCE($3, scopes), expires_at = COALESCE($4, expires_at) \
+         WHERE organization_id = $1 AND id = $2",
+        args![&id, body.scopes.as_ref().map(Scopes::to_json), expires_at],
+    );
+    cx.execute(update).await?;
+    let mut requested = json!({});
+    if let Some(scopes) = &body.scopes {
+        requested["scopes"] = scopes.names().collect();
+    }
+    if let Some(lifetime) = body.expires_in_seconds {
+        requested["expires_in_seconds"] = json!(lifetime.0);
+    }
+    let key = one(&mut cx, &project, &id).await?;
+    let details = json!({"changes_requested": requested});
+    Ok(cx.done(Event::new(EventType::ApiKeyUpdated, &id, details), key))
+}
+
+async fn delete(mut cx: Write, Of(project, id): Of<ActiveProject, KeyId>, _: Nothing) -> Result<Done<Deleted>> {
+    let key = one(&mut cx, &project, &id).await?;
+    if let KeyOwner::ServiceAccount { service_account } = &key.owner {
+        let message = format!(
+            "The key '{id}' belongs to the service account '{}'. Delete the service account to delete its keys.",
+            service_account.id
+        );
+        return Err(Error::refused("service_account_key", message));
+    }
+    keys::delete(&mut cx, &id).await?;
+    let answer = Deleted::new("organization.project.api_key.deleted", &id);
+    Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
+}

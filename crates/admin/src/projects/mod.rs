@@ -1,0 +1,315 @@
+//! `/organization/projects`: create, list, retrieve, modify and archive projects.
+
+pub mod api_keys;
+pub mod service_accounts;
+
+use std::ops::Deref;
+
+use base::ids::{Id, OrganizationId, ProjectId};
+use base::name::Name;
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Connection, Row, sql};
+
+use crate::args;
+use crate::list::{Item, List, oldest_first};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Operation, Organization, Patch, PathIds, Read, Scope, Write, read, write,
+};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{ProjectsRead, ProjectsWrite};
+    const ALL: &str = "/organization/projects";
+    const ONE: &str = "/organization/projects/{project_id}";
+    const ARCHIVE: &str = "/organization/projects/{project_id}/archive";
+    vec![
+        read("projects list", ALL, ProjectsRead, "Lists the organization's projects.", list),
+        write("projects create", Method::POST, ALL, ProjectsWrite, "Creates a project.", create),
+        read("projects retrieve", ONE, ProjectsRead, "Retrieves a project.", retrieve),
+        write("projects update", Method::POST, ONE, ProjectsWrite, "Modifies a project.", update),
+        write("projects archive", Method::POST, ARCHIVE, ProjectsWrite, "Archives a project for ever.", archive),
+    ]
+}
+
+/// A project: what keys, limits and usage belong to.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Project {
+    object: &'static str,
+    /// Its id.
+    pub id: ProjectId,
+    /// What it is called.
+    pub name: String,
+    /// When it was created.
+    pub created_at: UnixTime,
+    /// When it was archived; null while it is in use.
+    #[schemars(required)]
+    pub archived_at: Option<UnixTime>,
+    status: Status,
+    #[schemars(required)]
+    external_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    residency: Option<String>,
+    #[serde(skip)]
+    is_default: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Active,
+    Archived,
+}
+
+/// A project in use. An archived one refuses the operation.
+pub struct ActiveProject(Project);
+
+impl Deref for ActiveProject {
+    type Target = Project;
+    fn deref(&self) -> &Project {
+        &self.0
+    }
+}
+
+const COLUMNS_FROM: &str = "\
+    SELECT p.id, p.name, p.created_at, p.archived_at, p.external_key_id, p.residency, \
+           o.default_project_id = p.id AS is_default \
+    FROM projects p JOIN organizations o ON o.id = p.organization_id \
+    WHERE p.organization_id = $1";
+
+impl Project {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        let archived_at = row.optional_time("archived_at")?;
+        Ok(Self {
+            object: "organization.project",
+            id: row.id("id")?,
+            name: row.get("name")?,
+            created_at: row.time("created_at")?,
+            archived_at,
+            status: if archived_at.is_none() { Status::Active } else { Status::Archived },
+            external_key_id: row.get("external_key_id")?,
+            residency: row.get("residency")?,
+            is_default: row.get::<Option<bool>>("is_default")?.unwrap_or(false),
+        })
+    }
+}
+
+impl Item for Project {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Scope for Project {
+    async fn resolve(
+        connection: &mut Connection,
+        organization: &OrganizationId,
+        ids: &mut PathIds<'_>,
+    ) -> Result<Self> {
+        let id: ProjectId = ids.next()?;
+        let mut one = sql!(COLUMNS_FROM, organization);
+        one.push(" AND p.id = ").bind(&id);
+        let found = connection.fetch_optional(one, Self::read).await?;
+        found.ok_or_else(|| Error::not_found(ProjectId::NOUN, id.as_str()))
+    }
+
+    fn project(&self) -> Option<&Project> {
+        Some(self)
+    }
+}
+
+impl Scope for ActiveProject {
+    async fn resolve(
+        connection: &mut Connection,
+        organization: &OrganizationId,
+        ids: &mut PathIds<'_>,
+    ) -> Result<Self> {
+        let project = Project::resolve(connection, organization, ids).await?;
+        if project.archived_at.is_some() {
+            let message = format!("The project '{}' is archived: it cannot be used or changed any more.", project.id);
+            return Err(Error::refused("project_archived", message));
+        }
+        Ok(Self(project))
+    }
+
+    fn project(&self) -> Option<&Project> {
+        Some(self)
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListProjects {
+    /// Whether archived projects are listed too.
+    #[serde(default)]
+    include_archived: bool,
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+    /// The id of the last project of the page before.
+    after: Option<String>,
+}
+
+async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List<Project>> {
+    let whole = cx.sql(COLUMNS_FROM, args![]);
+    let mut list = whole.clone();
+    if !query.include_archived {
+        list.push(" AND p.archived_at IS NULL");
+    }
+    let request = oldest_first(query.limit.0, query.after);
+    Ok(cx.page(&request, list, whole, "p.id", Project::read).await?.into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateProject {
+    name: Name,
+    /// The id of a customer-managed key.
+    external_key_id: Option<String>,
+    /// Where data is kept; not to be given together with `geography`.
+    residency: Option<Residency>,
+    /// An older form of `residency`.
+    geography: Option<Name>,
+}
+
+/// Where data is kept and processed. It is stored and shown; a deployment is where its operator put it.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names are the contract's own")]
+pub enum Residency {
+    Global,
+    UsStorageProcessing,
+    EuStorageProcessing,
+    JpStorage,
+    JpStorageProcessing,
+    KrStorage,
+    CaStorage,
+    SgStorage,
+    InStorage,
+    InStorageProcessing,
+    AuStorage,
+    AuStorageProcessing,
+    GbStorage,
+    AeStorage,
+    AeStorageProcessing,
+}
+
+impl Residency {
+    fn name(self) -> Option<String> {
+        serde_json::to_value(self).ok()?.as_str().map(str::to_owned)
+    }
+}
+
+async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<Done<Project>> {
+    if body.residency.is_some() && body.geography.is_some() {
+        return Err(Error::invalid("geography", "Give either residency or geography, not both."));
+    }
+    let project = Project {
+        object: "organization.project",
+        id: cx.new_id(),
+        name: body.name.into_string(),
+        created_at: cx.now(),
+        archived_at: None,
+        status: Status::Active,
+        external_key_id: bounded("external_key_id", body.external_key_id)?,
+        residency: body.residency.and_then(Residency::name),
+        is_default: false,
+    };
+    let insert = cx.sql(
+        "INSERT INTO projects (organization_id, id, name, external_key_id, residency, geography, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        args![
+            &project.id,
+            project.name.as_str(),
+            project.external_key_id.clone(),
+            project.residency.clone(),
+            body.geography.map(Name::into_string),
+            project.created_at
+        ],
+    );
+    cx.execute(insert).await?;
+    cx.in_project(Some((project.id.clone(), project.name.clone())));
+    let details = json!({"data": {"name": project.name, "title": project.name}});
+    Ok(cx.done(Event::new(EventType::ProjectCreated, &project.id, details), project))
+}
+
+fn bounded(param: &str, text: Option<String>) -> Result<Option<String>> {
+    match text {
+        Some(text) if text.is_empty() || text.len() > base::ids::MAX_ID_LENGTH => {
+            Err(Error::invalid(param, format!("{param} must have 1 to {} characters.", base::ids::MAX_ID_LENGTH)))
+        }
+        text => Ok(text),
+    }
+}
+
+async fn retrieve(_: Read, project: Project, _: Nothing) -> Result<Project> {
+    Ok(project)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateProject {
+    /// The new name; null leaves it as it is.
+    name: Option<Name>,
+    /// The id of a customer-managed key; null clears it.
+    #[serde(default)]
+    external_key_id: Patch<String>,
+    /// An older form of residency; null leaves it as it is.
+    geography: Option<Name>,
+}
+
+async fn update(mut cx: Write, ActiveProject(mut project): ActiveProject, body: UpdateProject) -> Result<Done<Project>> {
+    let is_empty = body.name.is_none() && body.geography.is_none() && body.external_key_id == Patch::Keep;
+    if is_empty {
+        return Ok(cx.unchanged(project));
+    }
+    refuse_default(&project, "modified")?;
+    let renamed = body.name.map(Name::into_string);
+    project.name = renamed.clone().unwrap_or(project.name);
+    let external = body.external_key_id.apply(project.external_key_id.take());
+    project.external_key_id = bounded("external_key_id", external)?;
+    let update = cx.sql(
+        "UPDATE projects SET name = $3, external_key_id = $4, geography = COALESCE($5, geography) \
+         WHERE organization_id = $1 AND id = $2",
+        args![
+            &project.id,
+            project.name.as_str(),
+            project.external_key_id.clone(),
+            body.geography.map(Name::into_string)
+        ],
+    );
+    cx.execute(update).await?;
+    cx.in_project(Some((project.id.clone(), project.name.clone())));
+    let requested = renamed.map_or_else(|| json!({}), |name| json!({"title": name}));
+    let details = json!({"changes_requested": requested});
+    Ok(cx.done(Event::new(EventType::ProjectUpdated, &project.id, details), project))
+}
+
+fn refuse_default(project: &Project, verb: &str) -> Result<()> {
+    if project.is_default {
+        return Err(Error::refused("default_project", format!("The default project cannot be {verb}.")));
+    }
+    Ok(())
+}
+
+/// Archives the project, and removes what can no longer be used: its keys, service accounts and memberships.
+async fn archive(mut cx: Write, ActiveProject(mut project): ActiveProject, _: Nothing) -> Result<Done<Project>> {
+    refuse_default(&project, "archived")?;
+    for text in [
+        "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2",
+    ] {
+        let delete = cx.sql(text, args![&project.id]);
+        cx.execute(delete).await?;
+    }
+    let now = cx.now();
+    let update = "UPDATE projects SET archived_at = $3 WHERE organization_id = $1 AND id = $2";
+    let update = cx.sql(update, args![&project.id, now]);
+    cx.execute(update).await?;
+    project.archived_at = Some(now);
+    project.status = Status::Archived;
+    Ok(cx.done(Event::new(EventType::ProjectArchived, &project.id, json!({})), project))
+}

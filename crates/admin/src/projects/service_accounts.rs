@@ -1,0 +1,287 @@
+//! `/organization/projects/{project_id}/service_accounts`: accounts of programs, and their keys.
+
+use base::ids::{Id, KeyId, ServiceAccountId};
+use base::name::Name;
+use base::permission::ProjectRole;
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::Row;
+
+use super::ActiveProject;
+use crate::args;
+use crate::keys::{self, Issued, Lifetime, NewOwner, Scopes};
+use crate::list::{Deleted, Item, List, oldest_first};
+use crate::operation::{Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{ServiceAccountsRead as CanRead, ServiceAccountsWrite as CanWrite};
+    const ALL: &str = "/organization/projects/{project_id}/service_accounts";
+    const ONE: &str = "/organization/projects/{project_id}/service_accounts/{service_account_id}";
+    const KEYS: &str = "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
+    const CREATE: &str = "Creates a service account in the project, by default with a key that is shown once.";
+    const CREATE_KEY: &str = "Creates another key for a service account; it is shown once.";
+    vec![
+        read("projects:service-accounts list", ALL, CanRead, "Lists the project's service accounts.", list),
+        write("projects:service-accounts create", Method::POST, ALL, CanWrite, CREATE, create),
+        read("projects:service-accounts retrieve", ONE, CanRead, "Retrieves a service account.", retrieve),
+        write("projects:service-accounts update", Method::POST, ONE, CanWrite, "Modifies a service account.", update),
+        write(
+            "projects:service-accounts delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            "Deletes a service account and its keys.",
+            delete,
+        ),
+        write("projects:service-accounts:api-keys create", Method::POST, KEYS, CanWrite, CREATE_KEY, create_key),
+    ]
+}
+
+/// An account of a program.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ServiceAccount {
+    object: &'static str,
+    id: ServiceAccountId,
+    name: String,
+    role: ProjectRole,
+    created_at: UnixTime,
+}
+
+impl ServiceAccount {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            object: "organization.project.service_account",
+            id: row.id("id")?,
+            name: row.get("name")?,
+            role: row.word("role", ProjectRole::parse)?,
+            created_at: row.time("created_at")?,
+        })
+    }
+}
+
+impl Item for ServiceAccount {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// A new service account and, unless it was created alone, its first key.
+#[derive(Serialize, JsonSchema)]
+struct CreatedServiceAccount {
+    #[serde(flatten)]
+    account: ServiceAccount,
+    #[schemars(required)]
+    api_key: Option<CreatedKey>,
+}
+
+/// A key, at the one moment when its secret is shown.
+#[derive(Serialize, JsonSchema)]
+struct CreatedKey {
+    object: &'static str,
+    id: KeyId,
+    name: String,
+    /// The secret; it is kept nowhere.
+    value: String,
+    created_at: UnixTime,
+    #[schemars(required)]
+    expires_at: Option<UnixTime>,
+}
+
+impl CreatedKey {
+    fn new(name: &Name, issued: &Issued) -> Self {
+        Self {
+            object: "organization.project.service_account.api_key",
+            id: issued.id.clone(),
+            name: name.as_str().to_owned(),
+            value: issued.value.reveal(),
+            created_at: issued.created_at,
+            expires_at: issued.expires_at,
+        }
+    }
+}
+
+const OF_PROJECT: &str = "\
+    SELECT id, name, role, created_at FROM service_accounts WHERE organization_id = $1 AND project_id = $2";
+const ONE: &str = "\
+    SELECT id, name, role, created_at FROM service_accounts \
+    WHERE organization_id = $1 AND project_id = $2 AND id = $3";
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListServiceAccounts {
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+    /// The id of the last service account of the page before.
+    after: Option<String>,
+}
+
+async fn list(mut cx: Read, project: ActiveProject, query: ListServiceAccounts) -> Result<List<ServiceAccount>> {
+    let list = cx.sql(OF_PROJECT, args![&project.id]);
+    let request = oldest_first(query.limit.0, query.after);
+    Ok(cx.page(&request, list.clone(), list, "id", ServiceAccount::read).await?.into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateServiceAccount {
+    name: Name,
+    /// Whether to create the account without a role and without a key.
+    create_service_account_only: Option<bool>,
+    /// How long its key lives; null or absent: until it is deleted.
+    expires_in_seconds: Option<Lifetime>,
+}
+
+/// What the first key of a service account is called.
+const FIRST_KEY: &str = "Secret Key";
+
+async fn create(
+    mut cx: Write,
+    project: ActiveProject,
+    body: CreateServiceAccount,
+) -> Result<Done<CreatedServiceAccount>> {
+    let alone = body.create_service_account_only.unwrap_or(false);
+    if alone && body.expires_in_seconds.is_some() {
+        let message = "expires_in_seconds is the lifetime of a key, and create_service_account_only creates none.";
+        return Err(Error::invalid("expires_in_seconds", message));
+    }
+    let account = ServiceAccount {
+        object: "organization.project.service_account",
+        id: cx.new_id(),
+        name: body.name.into_string(),
+        role: if alone { ProjectRole::None } else { ProjectRole::Member },
+        created_at: cx.now(),
+    };
+    let insert = cx.sql(
+        "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        args![&project.id, &account.id, account.name.as_str(), account.role.as_str(), account.created_at],
+    );
+    cx.execute(insert).await?;
+    let api_key = if alone {
+        None
+    } else {
+        let name = Name::new(FIRST_KEY).map_err(|_| Error::internal())?;
+        let owner = NewOwner::ServiceAccount(&project.id, &account.id);
+        let issued = keys::issue(&mut cx, owner, &name, &Scopes::default(), body.expires_in_seconds).await?;
+        Some(CreatedKey::new(&name, &issued))
+    };
+    let details = json!({"data": {"role": account.role}});
+    let event = Event::new(EventType::ServiceAccountCreated, &account.id, details);
+    Ok(cx.done(event, CreatedServiceAccount { account, api_key }))
+}
+
+async fn retrieve(
+    mut cx: Read,
+    Of(project, id): Of<ActiveProject, ServiceAccountId>,
+    _: Nothing,
+) -> Result<ServiceAccount> {
+    let one = cx.sql(ONE, args![&project.id, &id]);
+    cx.find(&id, one, ServiceAccount::read).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateServiceAccount {
+    /// The new name; null leaves it as it is.
+    name: Option<Name>,
+    /// The new role; null leaves it as it is.
+    role: Option<NewRole>,
+}
+
+/// A role that a service account can be given.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum NewRole {
+    Owner,
+    Member,
+}
+
+impl From<NewRole> for ProjectRole {
+    fn from(role: NewRole) -> Self {
+        match role {
+            NewRole::Owner => Self::Owner,
+            NewRole::Member => Self::Member,
+        }
+    }
+}
+
+async fn update(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, ServiceAccountId>,
+    body: UpdateServiceAccount,
+) -> Result<Done<ServiceAccount>> {
+    let one = cx.sql(ONE, args![&project.id, &id]);
+    let mut account = cx.find(&id, one, ServiceAccount::read).await?;
+    if body.name.is_none() && body.role.is_none() {
+        return Ok(cx.unchanged(account));
+    }
+    let mut requested = json!({});
+    if let Some(role) = body.role {
+        account.role = role.into();
+        requested["role"] = json!(account.role);
+    }
+    if let Some(name) = body.name {
+        account.name = name.into_string();
+        requested["name"] = json!(account.name);
+    }
+    let update = cx.sql(
+        "UPDATE service_accounts SET name = $4, role = $5 WHERE organization_id = $1 AND project_id = $2 AND id = $3",
+        args![&project.id, &id, account.name.as_str(), account.role.as_str()],
+    );
+    cx.execute(update).await?;
+    let details = json!({"changes_requested": requested});
+    Ok(cx.done(Event::new(EventType::ServiceAccountUpdated, &id, details), account))
+}
+
+async fn delete(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, ServiceAccountId>,
+    _: Nothing,
+) -> Result<Done<Deleted>> {
+    for text in [
+        "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2 AND service_account_id = $3",
+        "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
+    ] {
+        let delete = cx.sql(text, args![&project.id, &id]);
+        let deleted = cx.execute(delete).await?;
+        if deleted == 0 && text.contains("FROM service_accounts") {
+            return Err(Error::not_found(ServiceAccountId::NOUN, id.as_str()));
+        }
+    }
+    let answer = Deleted::new("organization.project.service_account.deleted", &id);
+    Ok(cx.done(Event::new(EventType::ServiceAccountDeleted, &id, json!({})), answer))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateKey {
+    /// What the key is called.
+    name: Option<Name>,
+    /// What it may do at the most; an empty list narrows nothing.
+    scopes: Option<Scopes>,
+    /// How long it lives; null or absent: until it is deleted.
+    expires_in_seconds: Option<Lifetime>,
+}
+
+async fn create_key(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, ServiceAccountId>,
+    body: CreateKey,
+) -> Result<Done<CreatedKey>> {
+    let one = cx.sql(ONE, args![&project.id, &id]);
+    cx.find(&id, one, ServiceAccount::read).await?;
+    let name = match body.name {
+        Some(name) => name,
+        None => Name::new(FIRST_KEY).map_err(|_| Error::internal())?,
+    };
+    let scopes = body.scopes.unwrap_or_default();
+    let owner = NewOwner::ServiceAccount(&project.id, &id);
+    let issued = keys::issue(&mut cx, owner, &name, &scopes, body.expires_in_seconds).await?;
+    let answer = CreatedKey::new(&name, &issued);
+    let event = keys::created_event(&issued.id, &scopes);
+    Ok(cx.done(event, answer))
+}
