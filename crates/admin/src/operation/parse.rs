@@ -123,7 +123,7 @@ pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
         .collect();
     let text = given.join("&");
     let config = serde_qs::Config::new().use_form_encoding(true);
-    let deserializer = serde_qs::Deserializer::with_config(&config, text.as_bytes())
+    let deserializer = serde_qs::Deserializer::with_config(config, text.as_bytes())
         .map_err(|error| Error::invalid("query", format!("The query string is malformed: {error}.")))?;
     serde_path_to_error::deserialize(deserializer)
         .map_err(|error| refuse("parameter", &error.path().to_string(), &error.inner().to_string()))

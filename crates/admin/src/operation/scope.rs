@@ -41,7 +41,7 @@ impl<'a> PathIds<'a> {
 }
 
 /// What the ids in a path lead to, within one organization.
-pub trait Scope: Sized + Send + 'static {
+pub trait Scope: Sized + Send + Sync + 'static {
     /// Finds it.
     ///
     /// # Errors
