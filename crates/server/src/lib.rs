@@ -1,1 +1,14 @@
-//! The composition root and the binary orgplane.
+//! The composition root: what is configured, put together, served and stopped.
+
+mod app;
+pub mod commands;
+pub mod config;
+pub mod demo;
+mod first_start;
+mod routes;
+mod secret_file;
+mod serve;
+
+pub use app::{App, AppOptions};
+pub use first_start::{FirstStart, first_start};
+pub use serve::{Server, Stopped};

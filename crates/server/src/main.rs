@@ -1,2 +1,7 @@
 //! The binary `orgplane`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    orgplane::commands::run(std::env::args_os())
+}

@@ -1,1 +1,9 @@
-//! For tests only: an in-process server, identities as clients, a real upstream.
+//! For tests only: a server in the same process, identities as clients, a database of its own for each test.
+
+mod client;
+mod database;
+mod server;
+
+pub use client::{Answer, Client};
+pub use database::TestDatabase;
+pub use server::{NOW, Server, ServerOptions};

@@ -1,0 +1,91 @@
+//! Everything put together: the store, the ledger's writer, the Administration API and the gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::Services;
+use anyhow::Context;
+use axum::Router;
+use base::ids::IdGenerator;
+use base::secret::Pepper;
+use base::{Clock, Entropy};
+use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
+use store::Store;
+use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
+
+use crate::routes;
+
+/// What an application is made of.
+pub struct AppOptions {
+    /// Where everything lasts.
+    pub store: Store,
+    /// What keys are hashed with.
+    pub pepper: Pepper,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// New ids.
+    pub ids: Arc<IdGenerator>,
+    /// The model servers.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// What things cost.
+    pub prices: PriceBook,
+    /// When the end of an answer is sent.
+    pub durability: Durability,
+}
+
+/// The application: answers requests until it is stopped.
+pub struct App {
+    services: Arc<Services>,
+    gateway: Gateway,
+    gateway_task: GatewayTask,
+    recorder_task: RecorderTask,
+    last_used_task: LastUsedTask,
+}
+
+impl App {
+    /// Starts what runs beside the requests, and loads the gateway's picture of the keys.
+    ///
+    /// # Errors
+    /// An upstream makes no sense, or the database cannot be read.
+    pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
+        let AppOptions { store, pepper, clock, entropy, ids, upstreams, prices, durability } = options;
+        let (recorder, recorder_task) = Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
+            .context("the ledger's writer could not be started")?;
+        let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
+        let gateway = GatewayOptions {
+            store: store.clone(),
+            recorder: recorder.clone(),
+            last_used: last_used.clone(),
+            pepper: pepper.clone(),
+            upstreams,
+            ids: Arc::clone(&ids),
+            clock: clock.clone(),
+            durability,
+        };
+        let (gateway, gateway_task) = Gateway::start(gateway).await?;
+        let services = Arc::new(Services { store, recorder, last_used, pepper, clock, entropy, ids });
+        Ok(Self { services, gateway, gateway_task, recorder_task, last_used_task })
+    }
+
+    /// Every route.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        routes::router(&self.services, &self.gateway)
+    }
+
+    /// What the whole program shares.
+    #[must_use]
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Finishes what clients hung up on within `deadline`, and makes everything durable. To be called when no more
+    /// requests come in.
+    pub async fn stop(self, deadline: Duration) {
+        self.gateway_task.stop(deadline).await;
+        self.recorder_task.stop().await;
+        self.last_used_task.stop().await;
+    }
+}

@@ -1,0 +1,229 @@
+//! The words that an operator types.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::organization;
+use anyhow::Context;
+use base::ids::IdGenerator;
+use base::secret::Pepper;
+use base::{Clock, Entropy};
+use clap::{Parser, Subcommand};
+use store::{Options, Store};
+
+use crate::config::{Config, Overrides};
+use crate::serve::{Server, Stopped, stop_signal};
+use crate::first_start::{self as founding, first_start, FirstStart};
+use crate::{App, AppOptions, demo, secret_file};
+
+/// How long a stop waits for what is under way.
+const STOP_DEADLINE: Duration = Duration::from_secs(25);
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ORGPLANE_COMMIT"), ")");
+
+/// A self-hosted organization for language-model APIs: the Administration API and an enforcing, metering gateway.
+#[derive(Parser)]
+#[command(name = "orgplane", version = VERSION, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the Administration API and the gateway on one address.
+    Serve(Overrides),
+    /// Runs everything on a throw-away database, with a built-in model server and a day of made-up traffic.
+    Demo(demo::Arguments),
+    /// Brings the database's tables up to date, and does nothing else.
+    Migrate(Overrides),
+    /// Organizations.
+    #[command(subcommand)]
+    Org(Org),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// The ledger of what was consumed.
+    #[command(subcommand)]
+    Usage(Usage),
+    /// Prints our OpenAPI 3.1 document.
+    #[command(hide = true)]
+    Openapi,
+}
+
+#[derive(Subcommand)]
+enum Org {
+    /// Adds an organization and prints its first admin key, once.
+    Create {
+        /// What it is called.
+        #[arg(long)]
+        name: String,
+        /// The e-mail address of its first owner.
+        #[arg(long)]
+        owner_email: String,
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Prints the configuration in effect, without secrets.
+    Show(Overrides),
+}
+
+#[derive(Subcommand)]
+enum Usage {
+    /// Computes the sums anew from the ledger.
+    Rebuild(Overrides),
+}
+
+/// Runs the command that `arguments` spell; 0 when done, 1 when it failed, 2 when the words were wrong.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match execute(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "orgplane: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<()> {
+    log();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Serve(overrides) => serve(&Config::load(&overrides)?).await,
+            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Migrate(overrides) => migrate(&Config::load(&overrides)?).await,
+            Command::Org(Org::Create { name, owner_email, overrides }) => {
+                create_organization(&Config::load(&overrides)?, &name, &owner_email).await
+            }
+            Command::Config(ConfigCommand::Show(overrides)) => print(&Config::load(&overrides)?.show()?),
+            Command::Usage(Usage::Rebuild(overrides)) => rebuild(&Config::load(&overrides)?).await,
+            Command::Openapi => {
+                let document = admin::operation::document(&admin::operations());
+                print(&format!("{}\n", serde_json::to_string_pretty(&document)?))
+            }
+        }
+    })
+}
+
+/// Logs go to stderr; `RUST_LOG` says how much.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Writes to stdout; a reader that has gone is no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    Store::open(&config.database, Options::default()).await.context("the database")
+}
+
+/// What every command on an existing deployment needs.
+struct Deployment {
+    store: Store,
+    pepper: Pepper,
+    clock: Clock,
+    entropy: Entropy,
+    ids: Arc<IdGenerator>,
+}
+
+impl Deployment {
+    async fn open(config: &Config) -> anyhow::Result<Self> {
+        let store = open(config).await?;
+        let entropy = Entropy::operating_system();
+        let is_new = !organization::exists(&store).await?;
+        let pepper = secret_file::read_or_create(Path::new(&config.secret_file), &entropy, is_new)?;
+        let clock = Clock::system();
+        let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
+        Ok(Self { store, pepper, clock, entropy, ids })
+    }
+
+    fn founding(&self, chosen_key: Option<String>) -> FirstStart<'_> {
+        let Self { store, pepper, clock, entropy, ids } = self;
+        FirstStart { store, pepper, ids, clock, entropy, chosen_key }
+    }
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let server = Server::bind(config.listen).await?;
+    let deployment = Deployment::open(config).await?;
+    let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY").ok().filter(|key| !key.is_empty());
+    let was_chosen = chosen.is_some();
+    if let Some(founded) = first_start(deployment.founding(chosen)).await? {
+        let key = if was_chosen { "the one in ORGPLANE_BOOTSTRAP_ADMIN_KEY".to_owned() } else { founded.key.reveal() };
+        print(&format!(
+            "First start: organization {} with project {}.\nAdmin key (shown only now): {key}\n",
+            founded.organization_id, founded.project_id
+        ))?;
+    }
+    let Deployment { store, pepper, clock, entropy, ids } = deployment;
+    let upstreams: anyhow::Result<Vec<_>> = config.upstreams.iter().map(crate::config::Upstream::resolve).collect();
+    let app = App::start(AppOptions {
+        store,
+        pepper,
+        clock,
+        entropy,
+        ids,
+        upstreams: upstreams?,
+        prices: config.prices.clone(),
+        durability: config.durability,
+    })
+    .await?;
+    print(&format!("Listening on http://{}\n", server.address()))?;
+    run_until(server, app, stop_signal()).await;
+    Ok(())
+}
+
+/// Serves until `stop`, then finishes what is under way and makes it durable.
+pub(crate) async fn run_until(server: Server, app: App, stop: impl Future<Output = ()>) {
+    let stopped = server.run(app.router(), stop, STOP_DEADLINE).await;
+    if stopped == Stopped::AtDeadline {
+        tracing::warn!("some requests were cut off after {STOP_DEADLINE:?}");
+    }
+    app.stop(STOP_DEADLINE).await;
+    tracing::info!("stopped");
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    print(&format!("The {} database is up to date.\n", store.kind()))
+}
+
+async fn create_organization(config: &Config, name: &str, owner_email: &str) -> anyhow::Result<()> {
+    let deployment = Deployment::open(config).await?;
+    let founded = founding::create(deployment.founding(None), name, owner_email).await?;
+    print(&format!(
+        "Organization {} with project {}, owned by {owner_email}.\nAdmin key (shown only now): {}\n",
+        founded.organization_id,
+        founded.project_id,
+        founded.key.reveal()
+    ))
+}
+
+async fn rebuild(config: &Config) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    usage::rebuild(store.usage()).await.context("the sums")?;
+    print("The sums are those of the ledger.\n")
+}

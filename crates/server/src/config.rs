@@ -1,0 +1,266 @@
+//! What an operator configures: flags, then the environment, then the file, then the defaults.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use gateway::{Durability, UpstreamConfig, UpstreamKey};
+use serde::{Deserialize, Serialize};
+use usage::{PriceBook, PriceEntry};
+
+/// The file that is read when no other is named, if it is there.
+const DEFAULT_FILE: &str = "orgplane.toml";
+
+/// Everything that can be configured, as it is after all sources were read.
+pub struct Config {
+    /// Where the server listens.
+    pub listen: SocketAddr,
+    /// Which database it uses.
+    pub database: String,
+    /// What addresses it has for others.
+    pub public_url: String,
+    /// The file with what keys are hashed with.
+    pub secret_file: PathBuf,
+    /// The model servers.
+    pub upstreams: Vec<Upstream>,
+    /// What things cost.
+    pub prices: PriceBook,
+    /// When the end of an answer is sent.
+    pub durability: Durability,
+}
+
+/// What was given on the command line or in the environment.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Overrides {
+    /// The configuration file [default: orgplane.toml, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR", env = "ORGPLANE_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// The database: sqlite://FILE or postgres://… [default: sqlite://orgplane.db].
+    #[arg(long, value_name = "URL", env = "ORGPLANE_DATABASE_URL", hide_env_values = true)]
+    pub database: Option<String>,
+    /// The address that others reach this server at [default: http://<listen>].
+    #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
+    pub public_url: Option<String>,
+    /// The file with the secret that keys are hashed with [default: orgplane.secret beside the database].
+    #[arg(long, value_name = "FILE", env = "ORGPLANE_SECRET_FILE", hide = true)]
+    pub secret_file: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    database: Option<String>,
+    public_url: Option<String>,
+    secret_file: Option<PathBuf>,
+    prices: Option<PathBuf>,
+    #[serde(default)]
+    metering: Metering,
+    #[serde(default)]
+    upstream: Vec<Upstream>,
+    #[serde(default)]
+    price: Vec<PriceEntry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metering {
+    #[serde(default)]
+    durability: DurabilityName,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DurabilityName {
+    #[default]
+    Batched,
+    Strict,
+}
+
+/// A model server.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// What it is called in logs.
+    pub name: String,
+    /// Where its API begins.
+    pub base_url: String,
+    /// The environment variable with its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// The file with its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
+    /// The models it serves; `*` is any.
+    pub models: Vec<String>,
+    /// Names that clients ask for, and the names that it knows.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, String>,
+    /// How long an answer may take.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u64,
+}
+
+fn default_timeout() -> u64 {
+    UpstreamConfig::DEFAULT_TIMEOUT_SECONDS
+}
+
+impl Upstream {
+    /// With its key read, ready to be used.
+    ///
+    /// # Errors
+    /// The key is not where it should be, or is said to be in two places.
+    pub fn resolve(&self) -> anyhow::Result<UpstreamConfig> {
+        let name = &self.name;
+        let api_key = match (&self.api_key_env, &self.api_key_file) {
+            (Some(_), Some(_)) => bail!("upstream '{name}': give either api_key_env or api_key_file, not both"),
+            (Some(variable), None) => {
+                let key = std::env::var(variable);
+                Some(key.with_context(|| format!("upstream '{name}': the variable {variable} holds no key"))?)
+            }
+            (None, Some(file)) => {
+                let key = std::fs::read_to_string(file);
+                let key = key.with_context(|| format!("upstream '{name}': {} cannot be read", file.display()))?;
+                Some(key.trim().to_owned())
+            }
+            (None, None) => None,
+        };
+        Ok(UpstreamConfig {
+            name: self.name.clone(),
+            base_url: self.base_url.clone(),
+            api_key: api_key.map(UpstreamKey::new),
+            models: self.models.clone(),
+            aliases: self.aliases.clone(),
+            timeout_seconds: self.timeout_seconds,
+        })
+    }
+}
+
+impl Config {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// The file cannot be read, has an unknown key or a value that makes no sense; the message names it.
+    pub fn load(overrides: &Overrides) -> anyhow::Result<Self> {
+        let file = read_file(overrides.config.as_deref())?;
+        let listen = overrides.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let database = overrides.database.clone().or(file.database).unwrap_or_else(|| "sqlite://orgplane.db".into());
+        let secret_file = overrides.secret_file.clone().or(file.secret_file);
+        let mut prices = PriceBook::built_in();
+        if let Some(path) = &file.prices {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("the price book {} cannot be read", path.display()))?;
+            prices = PriceBook::parse(&text).with_context(|| format!("the price book {}", path.display()))?;
+        }
+        Ok(Self {
+            public_url: overrides
+                .public_url
+                .clone()
+                .or(file.public_url)
+                .unwrap_or_else(|| format!("http://{listen}")),
+            secret_file: secret_file.unwrap_or_else(|| beside(&database)),
+            prices: prices.with_overrides(PriceBook::from_entries(file.price)?),
+            upstreams: file.upstream,
+            durability: match file.metering.durability {
+                DurabilityName::Batched => Durability::Batched,
+                DurabilityName::Strict => Durability::Strict,
+            },
+            listen,
+            database,
+        })
+    }
+
+    /// The configuration in effect, as TOML without secrets.
+    ///
+    /// # Errors
+    /// It cannot be written as TOML.
+    pub fn show(&self) -> anyhow::Result<String> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            listen: String,
+            database: String,
+            public_url: &'a str,
+            secret_file: String,
+            metering: BTreeMap<&'a str, &'a str>,
+            upstream: &'a [Upstream],
+        }
+        let durability = match self.durability {
+            Durability::Batched => "batched",
+            Durability::Strict => "strict",
+        };
+        Ok(toml::to_string(&Shown {
+            listen: self.listen.to_string(),
+            database: without_password(&self.database),
+            public_url: &self.public_url,
+            secret_file: self.secret_file.display().to_string(),
+            metering: BTreeMap::from([("durability", durability)]),
+            upstream: &self.upstreams,
+        })?)
+    }
+}
+
+fn read_file(named: Option<&Path>) -> anyhow::Result<File> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    if named.is_none() && !path.exists() {
+        return Ok(File::default());
+    }
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("the configuration {}", path.display()))
+}
+
+/// The secret's file when none is named: beside the database's, or in the working directory for a server.
+fn beside(database: &str) -> PathBuf {
+    let directory = database.strip_prefix("sqlite://").and_then(|file| Path::new(file).parent());
+    directory.unwrap_or(Path::new("")).join("orgplane.secret")
+}
+
+/// A database URL without its password, if it has one.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((user, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let user = user.split_once(':').map_or(user, |(user, _)| user);
+    format!("{scheme}://{user}:…@{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> anyhow::Result<Config> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("orgplane.toml");
+        std::fs::write(&path, text)?;
+        Config::load(&Overrides { config: Some(path), ..Overrides::default() })
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        for (text, key) in [("lisen = 'x'", "lisen"), ("[metering]\ndurabilty = 'strict'", "durabilty")] {
+            let error = load(text).err().map(|error| format!("{error:#}")).unwrap_or_default();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("orgplane.toml");
+        std::fs::write(&path, "listen = '127.0.0.1:1'\ndatabase = 'sqlite:///a/b.db'").expect("written");
+        let listen = Some(SocketAddr::from(([127, 0, 0, 1], 2)));
+        let config = Config::load(&Overrides { config: Some(path), listen, ..Overrides::default() }).expect("loaded");
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.secret_file, Path::new("/a/orgplane.secret"));
+        assert_eq!(config.public_url, "http://127.0.0.1:2");
+    }
+
+    #[test]
+    fn what_is_shown_has_no_password() {
+        assert_eq!(without_password("postgres://u:p@w@host/db"), "postgres://u:…@host/db");
+        assert_eq!(without_password("sqlite://orgplane.db"), "sqlite://orgplane.db");
+    }
+}

@@ -1,0 +1,171 @@
+//! `orgplane demo`: everything on a throw-away database, with a model server that answers without a model and a day of
+//! made-up traffic. What is made goes through the same API that users call.
+
+mod model_server;
+mod traffic;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use admin::organization::{self, Founding};
+use anyhow::{Context, bail};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use base::ids::IdGenerator;
+use base::secret::{KeyKind, Pepper, Secret};
+use base::{Clock, Entropy};
+use gateway::{Durability, UpstreamConfig};
+use http::{Method, Request, header};
+use serde_json::{Value, json};
+use store::{Options, Store};
+use tower::ServiceExt;
+use usage::PriceBook;
+
+use crate::commands::{print, run_until};
+use crate::serve::{Server, stop_signal};
+use crate::{App, AppOptions};
+
+/// The models that the built-in server pretends to serve.
+const MODELS: [&str; 3] = ["gpt-5", "gpt-5-mini", "gpt-4o-mini"];
+
+/// What the demo can be told.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The address to listen on; a free port is taken when this one is busy.
+    #[arg(long, value_name = "ADDR", env = "ORGPLANE_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+/// Runs the demo until it is interrupted.
+///
+/// # Errors
+/// No address can be listened on, or the throw-away database cannot be written.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let server = match Server::bind(arguments.listen).await {
+        Ok(server) => server,
+        Err(_) => Server::bind(SocketAddr::new(arguments.listen.ip(), 0)).await?,
+    };
+    let directory = tempfile::tempdir().context("no throw-away directory")?;
+    let model_server = model_server::start().await?;
+    let (app, key) = found(directory.path(), model_server).await?;
+    let key = key.reveal();
+    let project_key = populate(&app.router(), &key, &app.services().clock).await?;
+    print(&welcome(server.address(), &key, &project_key))?;
+    run_until(server, app, stop_signal()).await;
+    Ok(())
+}
+
+async fn found(directory: &std::path::Path, model_server: SocketAddr) -> anyhow::Result<(App, Secret)> {
+    let url = format!("sqlite://{}", directory.join("demo.db").display());
+    let store = Store::open(&url, Options::default()).await?;
+    let (clock, entropy) = (Clock::system(), Entropy::operating_system());
+    let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
+    let pepper = Pepper::generate(&entropy);
+    let founding = Founding {
+        store: &store,
+        pepper: &pepper,
+        ids: &ids,
+        clock: &clock,
+        name: "Acme",
+        owner_email: "ada@acme.example",
+        key: Secret::generate(KeyKind::Admin, &entropy),
+    };
+    let founded = organization::found(founding).await?;
+    let upstream = UpstreamConfig {
+        name: "demo".to_owned(),
+        base_url: format!("http://{model_server}/v1"),
+        api_key: None,
+        models: MODELS.map(str::to_owned).to_vec(),
+        aliases: std::iter::once(("gpt-5-2025-08-07".to_owned(), "gpt-5".to_owned())).collect(),
+        timeout_seconds: 60,
+    };
+    let app = App::start(AppOptions {
+        store,
+        pepper,
+        clock,
+        entropy,
+        ids,
+        upstreams: vec![upstream],
+        prices: PriceBook::built_in(),
+        durability: Durability::Batched,
+    })
+    .await?;
+    Ok((app, founded.key))
+}
+
+/// Makes projects, service accounts and a day of usage; gives back the key of one service account.
+async fn populate(router: &Router, admin_key: &str, clock: &Clock) -> anyhow::Result<String> {
+    let mut keys = Vec::new();
+    let mut applications = Vec::new();
+    for (project, accounts) in [("Search", &["ranker", "summarizer"][..]), ("Support desk", &["assistant"])] {
+        let created = call(router, admin_key, "/organization/projects", json!({"name": project})).await?;
+        let project_id = text(&created, "/id")?;
+        for account in accounts {
+            let path = format!("/organization/projects/{project_id}/service_accounts");
+            let created = call(router, admin_key, &path, json!({"name": account})).await?;
+            applications.push(traffic::Application {
+                project_id: project_id.clone(),
+                api_key_id: text(&created, "/api_key/id")?,
+            });
+            keys.push(text(&created, "/api_key/value")?);
+        }
+    }
+    let events = traffic::day(&applications, &MODELS, clock.now());
+    for events in events.chunks(5_000) {
+        call(router, admin_key, "/organization/usage/events", json!(events)).await?;
+    }
+    for (key, question) in keys.iter().zip(["What is a ledger?", "Why count twice?", "Who may do this?"]) {
+        let body = json!({"model": MODELS[0], "messages": [{"role": "user", "content": question}]});
+        call(router, key, "/chat/completions", body).await?;
+    }
+    keys.into_iter().next().context("the demo has a key")
+}
+
+/// Calls our own API as anybody would.
+async fn call(router: &Router, key: &str, path: &str, body: Value) -> anyhow::Result<Value> {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("/v1{path}"))
+        .header(header::AUTHORIZATION, format!("Bearer {key}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))?;
+    let response = router.clone().oneshot(request).await?;
+    let status = response.status();
+    let bytes = to_bytes(response.into_body(), 1024 * 1024).await?;
+    if !status.is_success() {
+        bail!("{path} answered {status}: {}", String::from_utf8_lossy(&bytes));
+    }
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    Ok(text.with_context(|| format!("the answer has no {pointer}"))?.to_owned())
+}
+
+fn welcome(address: SocketAddr, admin_key: &str, project_key: &str) -> String {
+    format!(
+        r#"
+orgplane demo: a throw-away organization on http://{address}
+Its models are made up: a built-in server answers without a model. Everything else is real, and gone when you stop it.
+
+  Admin key    {admin_key}
+  Project key  {project_key}
+
+Try, in another terminal:
+
+1. Call a model through the gateway:
+   curl -s http://{address}/v1/chat/completions -H 'Authorization: Bearer {project_key}' \
+     -d '{{"model": "gpt-5-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+
+2. Read what the last day consumed, by model; your request is in it a moment later:
+   curl -s "http://{address}/v1/organization/usage/completions?start_time=$(($(date +%s) - 86400))&group_by=model" \
+     -H 'Authorization: Bearer {admin_key}'
+
+3. Read who did what:
+   curl -s "http://{address}/v1/organization/audit_logs?limit=5" -H 'Authorization: Bearer {admin_key}'
+
+Stop it with Ctrl-C.
+"#
+    )
+}

@@ -1,0 +1,63 @@
+//! A day of made-up traffic: busier in the afternoon, mostly small requests, the same at every start.
+
+use base::UnixTime;
+use base::time::{DAY, HOUR};
+use serde_json::{Value, json};
+
+/// A program that calls models.
+pub(super) struct Application {
+    pub(super) project_id: String,
+    pub(super) api_key_id: String,
+}
+
+/// Requests in an hour of average activity.
+const PER_HOUR: i64 = 120;
+
+/// The usage events of the day before `now`.
+pub(super) fn day(applications: &[Application], models: &[&str], now: UnixTime) -> Vec<Value> {
+    let mut dice = Dice(42);
+    let mut events = Vec::new();
+    for hour in 0..24 {
+        let start = now.0 - DAY + hour * HOUR;
+        let hour_of_day = start.rem_euclid(DAY) / HOUR;
+        // Between a fifth at 4 o'clock and nearly twice the average at 16 o'clock.
+        let distance = (hour_of_day - 16).rem_euclid(24).min((16 - hour_of_day).rem_euclid(24));
+        let requests = PER_HOUR * (20 + (12 - distance) * 14) / 100;
+        for number in 0..requests {
+            let application = &applications[dice.below(applications.len())];
+            let model = models[dice.below(models.len()).min(dice.below(models.len()))];
+            let input = 200 + dice.amount(1_800);
+            let cached = if dice.below(3) == 0 { input / 2 } else { 0 };
+            events.push(json!({
+                "id": format!("demo-{hour}-{number}"),
+                "timestamp": start + dice.amount(HOUR),
+                "type": "completions",
+                "project_id": application.project_id,
+                "api_key_id": application.api_key_id,
+                "model": model,
+                "input_tokens": input,
+                "input_cached_tokens": cached,
+                "output_tokens": 20 + dice.amount(600),
+            }));
+        }
+    }
+    events
+}
+
+/// A small generator of numbers that look random: the demo wants the same ones every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.roll()).unwrap_or(0) % count
+    }
+
+    fn amount(&mut self, most: i64) -> i64 {
+        i64::try_from(self.roll()).unwrap_or(0) % most
+    }
+}

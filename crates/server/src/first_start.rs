@@ -1,0 +1,71 @@
+//! The first start: an empty database gets an organization, its default project, an owner and an admin key.
+
+use admin::organization::{self, Founded, Founding};
+use anyhow::{anyhow, bail};
+use base::ids::IdGenerator;
+use base::secret::{KeyKind, Pepper, Secret};
+use base::{Clock, Entropy};
+use store::Store;
+
+/// What a first start works with.
+pub struct FirstStart<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// What keys are hashed with.
+    pub pepper: &'a Pepper,
+    /// New ids.
+    pub ids: &'a IdGenerator,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Randomness.
+    pub entropy: &'a Entropy,
+    /// The admin key that the operator chose, if they did.
+    pub chosen_key: Option<String>,
+}
+
+/// Founds the first organization when there is none; `None` when there is one already.
+///
+/// # Errors
+/// The chosen key is no good, or the database's.
+pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded>> {
+    if organization::exists(start.store).await? {
+        return Ok(None);
+    }
+    let key = match start.chosen_key {
+        Some(text) => Secret::chosen(KeyKind::Admin, text)
+            .map_err(|wrong| anyhow!("ORGPLANE_BOOTSTRAP_ADMIN_KEY {wrong}"))?,
+        None => Secret::generate(KeyKind::Admin, start.entropy),
+    };
+    let founding = Founding {
+        store: start.store,
+        pepper: start.pepper,
+        ids: start.ids,
+        clock: start.clock,
+        name: "Default organization",
+        owner_email: "owner@localhost",
+        key,
+    };
+    Ok(Some(organization::found(founding).await?))
+}
+
+/// Adds another organization.
+///
+/// # Errors
+/// The name or the address is no good, or the database's.
+pub(crate) async fn create(start: FirstStart<'_>, name: &str, owner_email: &str) -> anyhow::Result<Founded> {
+    let name = base::name::Name::new(name).map_err(|wrong| anyhow!("--name {wrong}"))?;
+    let Some((local, domain)) = owner_email.split_once('@') else { bail!("--owner-email must be an e-mail address") };
+    if local.is_empty() || domain.is_empty() || owner_email.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        bail!("--owner-email must be an e-mail address");
+    }
+    let founding = Founding {
+        store: start.store,
+        pepper: start.pepper,
+        ids: start.ids,
+        clock: start.clock,
+        name: name.as_str(),
+        owner_email,
+        key: Secret::generate(KeyKind::Admin, start.entropy),
+    };
+    Ok(organization::found(founding).await?)
+}

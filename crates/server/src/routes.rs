@@ -1,0 +1,91 @@
+//! Which path goes where, and what every answer carries.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use admin::Services;
+use admin::operation::document;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use base::Error;
+use base::ids::RequestId;
+use base::time::Stopwatch;
+use futures_util::FutureExt;
+use gateway::Gateway;
+use http::{HeaderValue, StatusCode, header};
+
+/// Everything that is served on one address.
+pub(crate) fn router(services: &Arc<Services>, gateway: &Gateway) -> Router {
+    let document = document(&admin::operations()).to_string();
+    let openapi = move || async move { json(document) };
+    let (ready_services, ready_gateway) = (Arc::clone(services), gateway.clone());
+    let ready = move || async move { readiness(&ready_services, &ready_gateway).await };
+    let gateway = gateway.clone();
+    let fallback = move |request: Request| async move { elsewhere(&gateway, request).await };
+    admin::router(services)
+        .route("/healthz", get(|| async { json("{\"status\":\"ok\"}") }))
+        .route("/readyz", get(ready))
+        .route("/openapi.json", get(openapi))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(fallback)
+        .layer(from_fn_with_state(Arc::clone(services), dress))
+}
+
+fn json(body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+async fn readiness(services: &Services, gateway: &Gateway) -> Response {
+    let migrated = match services.store.read().await {
+        Ok(mut connection) => connection.is_migrated().await.unwrap_or(false),
+        Err(_) => false,
+    };
+    if migrated && gateway.ready() {
+        return json("{\"status\":\"ready\"}");
+    }
+    let mut response = json("{\"status\":\"not ready\"}");
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+/// What is not administration is the gateway's, as far as it lies below `/v1`.
+async fn elsewhere(gateway: &Gateway, request: Request) -> Response {
+    let path = request.uri().path();
+    let is_administration = ["/v1/organization", "/v1/projects"]
+        .iter()
+        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    if is_administration || !path.starts_with("/v1/") {
+        return Error::unknown_path(path).response();
+    }
+    gateway.handle(request).await.map(Body::new)
+}
+
+async fn method_not_allowed(request: Request) -> Response {
+    Error::method_not_allowed(request.method().as_str(), request.uri().path()).response()
+}
+
+/// Gives every answer its request id, its time and the API's version; makes a panic an answer too.
+async fn dress(services: axum::extract::State<Arc<Services>>, request: Request, next: Next) -> Response {
+    let watch = Stopwatch::start();
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!("a handler panicked");
+        Error::internal().response()
+    });
+    let headers = response.headers_mut();
+    if !headers.contains_key("x-request-id") {
+        let id: RequestId = services.ids.next();
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            headers.insert("x-request-id", id);
+        }
+    }
+    headers.entry("openai-version").or_insert(HeaderValue::from_static("2020-10-01"));
+    headers.entry("openai-processing-ms").or_insert_with(|| HeaderValue::from(watch.milliseconds()));
+    response
+}

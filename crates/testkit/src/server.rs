@@ -1,0 +1,214 @@
+//! The whole application in the test's own process, on a database of its own, with a clock that the test moves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::organization::{self, Founded, Founding};
+use axum::Router;
+use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
+use base::secret::{KeyKind, Pepper, Secret};
+use base::{Clock, Entropy, UnixTime};
+use gateway::{Durability, UpstreamConfig};
+use orgplane::{App, AppOptions};
+use store::{Store, sql};
+use usage::PriceBook;
+
+use crate::{Client, TestDatabase};
+
+/// What time it is when a test begins: 2026-01-15, 12:00 UTC.
+pub const NOW: UnixTime = UnixTime(1_768_478_400);
+
+/// What a test's server is made of.
+pub struct ServerOptions {
+    /// The time; a fake clock at [`NOW`] when not said otherwise.
+    pub clock: Clock,
+    /// The model servers; none when not said otherwise.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// What things cost.
+    pub prices: PriceBook,
+    /// When the end of an answer is sent.
+    pub durability: Durability,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            clock: Clock::fake(NOW),
+            upstreams: Vec::new(),
+            prices: PriceBook::built_in(),
+            durability: Durability::Batched,
+        }
+    }
+}
+
+/// A server with two organizations: the one under test, and a stranger's.
+pub struct Server {
+    app: App,
+    router: Router,
+    founded: Founded,
+    stranger: Founded,
+    reader_key: String,
+    /// The clock of the server.
+    pub clock: Clock,
+    /// The server's store, for what no API shows.
+    pub store: Store,
+    /// The database and its directory.
+    pub database: TestDatabase,
+}
+
+impl Server {
+    /// Starts one with everything as usual.
+    pub async fn start() -> Self {
+        Self::with(ServerOptions::default()).await
+    }
+
+    /// Starts one.
+    pub async fn with(options: ServerOptions) -> Self {
+        let database = TestDatabase::new();
+        let store = database.store().await;
+        let (clock, entropy) = (options.clock, Entropy::seeded(7));
+        let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
+        let pepper = Pepper::generate(&entropy);
+        let found = async |name, owner_email| {
+            let key = Secret::generate(KeyKind::Admin, &entropy);
+            let (store, pepper, ids, clock) = (&store, &pepper, &*ids, &clock);
+            organization::found(Founding { store, pepper, ids, clock, name, owner_email, key }).await.expect("founded")
+        };
+        let founded = found("Acme", "ada@acme.example").await;
+        let stranger = found("Other", "eve@other.example").await;
+        let reader = Secret::generate(KeyKind::Admin, &entropy);
+        let reader_key = reader.reveal();
+        add_reader(&store, &founded.organization_id, &ids, &clock, &pepper, &reader).await;
+        let app = App::start(AppOptions {
+            store: store.clone(),
+            pepper,
+            clock: clock.clone(),
+            entropy,
+            ids,
+            upstreams: options.upstreams,
+            prices: options.prices,
+            durability: options.durability,
+        })
+        .await
+        .expect("the application starts");
+        Self { router: app.router(), app, founded, stranger, reader_key, clock, store, database }
+    }
+
+    /// An owner's admin key.
+    #[must_use]
+    pub fn admin(&self) -> Client {
+        self.with_key(&self.founded.key.reveal())
+    }
+
+    /// The admin key of somebody who may look at projects, and no more.
+    #[must_use]
+    pub fn reader(&self) -> Client {
+        self.with_key(&self.reader_key)
+    }
+
+    /// An owner's admin key of another organization.
+    #[must_use]
+    pub fn stranger(&self) -> Client {
+        self.with_key(&self.stranger.key.reveal())
+    }
+
+    /// Nobody.
+    #[must_use]
+    pub fn anonymous(&self) -> Client {
+        Client::new(self.router.clone(), None)
+    }
+
+    /// Whoever has this key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Client {
+        Client::new(self.router.clone(), Some(key.to_owned()))
+    }
+
+    /// The organization under test.
+    #[must_use]
+    pub fn organization_id(&self) -> &OrganizationId {
+        &self.founded.organization_id
+    }
+
+    /// Its default project.
+    #[must_use]
+    pub fn default_project_id(&self) -> &ProjectId {
+        &self.founded.project_id
+    }
+
+    /// Its owner.
+    #[must_use]
+    pub fn owner_id(&self) -> &UserId {
+        &self.founded.user_id
+    }
+
+    /// The default project of the stranger's organization.
+    #[must_use]
+    pub fn stranger_project_id(&self) -> &ProjectId {
+        &self.stranger.project_id
+    }
+
+    /// Every route, for a test that serves them itself.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves on a free port until the test ends.
+    pub async fn listen(&self) -> SocketAddr {
+        let server = orgplane::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+        let address = server.address();
+        let router = self.router();
+        tokio::spawn(async move { server.run(router, std::future::pending(), Duration::ZERO).await });
+        address
+    }
+
+    /// Waits until everything recorded is in the ledger.
+    pub async fn flush(&self) {
+        self.app.services().recorder.flush().await;
+    }
+
+    /// Stops it gracefully.
+    pub async fn stop(self) -> TestDatabase {
+        drop(self.router);
+        self.app.stop(Duration::from_secs(5)).await;
+        self.database
+    }
+}
+
+/// Adds a reader with an admin key, which no published operation can: an owner made the key and was demoted since.
+async fn add_reader(
+    store: &Store,
+    organization: &OrganizationId,
+    ids: &IdGenerator,
+    clock: &Clock,
+    pepper: &Pepper,
+    key: &Secret,
+) {
+    let mut transaction = store.begin().await.expect("a transaction");
+    let user: UserId = ids.next();
+    let statements = [
+        sql!(
+            "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
+             VALUES ($1, $2, 'Rita', 'rita@acme.example', 'rita@acme.example', 'reader', $3)",
+            organization,
+            &user,
+            clock.now()
+        ),
+        sql!(
+            "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
+             VALUES ($1, $2, 'admin', $3, 'Reader', $4, $5, '[]', $6)",
+            organization,
+            &ids.next::<KeyId>(),
+            &user,
+            key.redacted(),
+            pepper.hash_secret(key),
+            clock.now()
+        ),
+    ];
+    for statement in statements {
+        transaction.execute(statement).await.expect("inserted");
+    }
+    transaction.commit().await.expect("committed");
+}
