@@ -106,8 +106,9 @@ fn model_server(root: &Path) -> Result<PathBuf> {
     let folder = workshop(root).join("node");
     let script = folder.join("model-server");
     let lock = read(&root.join("tests/clients/package-lock.json"))?;
+    let pins = format!("for {}\n{lock}", root.display());
     let stamp = folder.join("pins");
-    if is_stamped(&stamp, &lock) && succeeds(Command::new(&script).arg("--help")) {
+    if is_stamped(&stamp, &pins) && succeeds(Command::new(&script).arg("--help")) {
         return Ok(script);
     }
     let (node, npm) = node(root)?;
@@ -141,7 +142,7 @@ fn model_server(root: &Path) -> Result<PathBuf> {
     run(Command::new(&script)
         .arg("--help")
         .stdout(std::process::Stdio::null()))?;
-    fs::write(&stamp, lock)?;
+    fs::write(&stamp, pins)?;
     Ok(script)
 }
 

@@ -13,7 +13,7 @@ pub struct Options {
     /// The database to test on.
     #[arg(long, value_enum, default_value_t = Database::Both)]
     database: Database,
-    /// Further words for `cargo test --workspace`: options, the name of a test, `-- --nocapture`.
+    /// Further words for `cargo test`: options, the name of a test, `-- --nocapture`. With `-p` only that package is tested.
     #[arg(last = true)]
     words: Vec<String>,
 }
@@ -32,7 +32,8 @@ pub fn run(options: &Options) -> Result<()> {
     let tests = |kinds: &[&str], database: Option<&str>| {
         let mut command = cargo(&root);
         command
-            .args(["test", "--workspace"])
+            .arg("test")
+            .args(scope(&options.words))
             .args(kinds)
             .args(&options.words);
         command.env("ORGPLANE_TEST_PYTHON", &environment.clients.python);
@@ -54,4 +55,35 @@ pub fn run(options: &Options) -> Result<()> {
         tests(&["--tests"], Some(server.url()))?;
     }
     Ok(())
+}
+
+/// All packages, unless some are named.
+fn scope(words: &[String]) -> Option<&'static str> {
+    let names_a_package = |word: &String| word.starts_with("-p") || word.starts_with("--package");
+    (!words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(names_a_package))
+    .then_some("--workspace")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_packages_are_tested_unless_some_are_named() {
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(scope(&[]), Some("--workspace"));
+        assert_eq!(
+            scope(&words("projects -- --nocapture -p")),
+            Some("--workspace")
+        );
+        assert_eq!(scope(&words("-p admin projects")), None);
+        assert_eq!(scope(&words("--package=admin")), None);
+    }
 }
