@@ -41,6 +41,7 @@ pub fn run(options: &Options) -> Result<()> {
             "ORGPLANE_TEST_MODEL_SERVER",
             &environment.clients.model_server,
         );
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         command.env_remove("ORGPLANE_TEST_DATABASE");
         command.envs(database.map(|url| ("ORGPLANE_TEST_DATABASE", url)));
         run_command(&mut command)

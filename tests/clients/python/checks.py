@@ -15,7 +15,12 @@ def check(name, holds, detail=""):
 
 
 def equal(name, got, wanted):
-    """The check of that name passes when both are equal."""
+    """The check of that name passes when both are equal. Of two dictionaries that are not, only the difference is shown."""
+    if isinstance(got, dict) and isinstance(wanted, dict) and got != wanted:
+        missing = object()
+        differ = {key for key in got.keys() | wanted.keys() if got.get(key, missing) != wanted.get(key, missing)}
+        got = {key: value for key, value in got.items() if key in differ}
+        wanted = {key: value for key, value in wanted.items() if key in differ}
     check(name, got == wanted, f"got {got!r}, wanted {wanted!r}")
 
 

@@ -50,22 +50,26 @@ class Run:
         prices = json.loads(from_environment("ORGPLANE_TEST_PRICES"))
         self.prices = {model: {kind: Decimal(price) for kind, price in row.items()} for model, row in prices.items()}
         self.started = int(time.time())
+        self._lock = threading.Lock()
+        self._clients = {}
         self.client = self.client_of(self.admin_key)
         self.admin = self.client.admin.organization
         self.writes = []
         self.tokens = Counter()
-        self._lock = threading.Lock()
 
     def client_of(self, value):
         """A client that uses this key for everything, believes nothing and tries once."""
-        return openai.OpenAI(
-            base_url=self.base_url,
-            api_key=value,
-            admin_api_key=value,
-            max_retries=0,
-            timeout=30,
-            _strict_response_validation=True,
-        )
+        with self._lock:
+            if value not in self._clients:
+                self._clients[value] = openai.OpenAI(
+                    base_url=self.base_url,
+                    api_key=value,
+                    admin_api_key=value,
+                    max_retries=0,
+                    timeout=30,
+                    _strict_response_validation=True,
+                )
+            return self._clients[value]
 
     def post(self, path, key=None, **content):
         """A request that the client has no method for."""
