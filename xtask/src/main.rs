@@ -1,1 +1,53 @@
-fn main() {}
+//! `cargo xtask`: the project's own commands, run from the repository with nothing but a Rust toolchain.
+#![expect(
+    clippy::print_stderr,
+    reason = "a command line tool reports on the terminal"
+)]
+
+mod ci;
+mod clients;
+mod deny;
+mod environment;
+mod postgres;
+mod step;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "The project's own checks and measurements."
+)]
+struct Words {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the tests need, then run all of them on SQLite and again on PostgreSQL.
+    Test(test::Options),
+    /// Everything else that a change must pass: format, lints, documents, licences, repository rules.
+    Ci,
+    /// The repository rules alone.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Words::parse().command {
+        Command::Test(options) => test::run(&options),
+        Command::Ci => ci::run(),
+        Command::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            step::say(&format!("failed: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

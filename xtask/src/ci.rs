@@ -1,0 +1,99 @@
+//! `cargo xtask ci`: what a change must pass beside the tests. Each check is one line, and its output only when it fails.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::environment::{cargo, root};
+use crate::step::{output, say};
+use crate::{deny, tidy};
+
+/// A check: returns what it has to say about itself when it passes.
+type Check = fn(&Path) -> Result<Option<String>>;
+
+const CHECKS: &[(&str, Check)] = &[
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("doc", doc),
+    ("deny", deny::check),
+    ("tidy", tidy::check),
+    ("dependency budget", dependency_budget),
+];
+
+/// The most packages that `Cargo.lock` may hold. Each one is compiled by everybody who follows the README, and is code
+/// that we answer for: whoever raises the number says in the commit what the new packages are for. It was set at what
+/// the server, both databases, TLS and the client libraries of the tests come to.
+const PACKAGES: usize = 340;
+
+/// Runs all checks, also after one has failed.
+pub fn run() -> Result<()> {
+    let root = root()?;
+    let mut failed = Vec::new();
+    for (name, check) in CHECKS {
+        let started = Instant::now();
+        let outcome = check(&root);
+        let seconds = started.elapsed().as_secs_f32();
+        match outcome {
+            Ok(None) => say(&format!("{name}: ok ({seconds:.1} s)")),
+            Ok(Some(note)) => say(&format!("{name}: ok ({seconds:.1} s); {note}")),
+            Err(error) => {
+                say(&format!("{name}: FAILED ({seconds:.1} s)\n{error:#}"));
+                failed.push(*name);
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn fmt(root: &Path) -> Result<Option<String>> {
+    output(cargo(root).args(["fmt", "--all", "--check"])).map(|_| None)
+}
+
+fn clippy(root: &Path) -> Result<Option<String>> {
+    let words = [
+        "clippy",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    output(cargo(root).args(words)).map(|_| None)
+}
+
+fn doc(root: &Path) -> Result<Option<String>> {
+    let words = ["doc", "--quiet", "--locked", "--workspace", "--no-deps"];
+    output(cargo(root).args(words).env("RUSTDOCFLAGS", "-D warnings")).map(|_| None)
+}
+
+fn dependency_budget(root: &Path) -> Result<Option<String>> {
+    let count = packages(&fs::read_to_string(root.join("Cargo.lock"))?);
+    if count > PACKAGES {
+        bail!("Cargo.lock holds {count} packages, the budget in xtask/src/ci.rs is {PACKAGES}");
+    }
+    Ok(Some(format!("{count} packages of {PACKAGES}")))
+}
+
+fn packages(lock: &str) -> usize {
+    lock.lines().filter(|line| *line == "[[package]]").count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_counted() {
+        assert_eq!(
+            packages("[[package]]\nname = \"a\"\n\n[[package]]\nname = \"b\"\n"),
+            2
+        );
+    }
+}

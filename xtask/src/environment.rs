@@ -1,0 +1,110 @@
+//! Where things are, and what the tests need beyond a Rust toolchain: found, or installed when that is allowed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::clients::{self, Clients};
+use crate::postgres;
+use crate::step::{output, run, say, succeeds};
+
+/// Everything the tests need that cargo does not bring.
+pub struct Environment {
+    /// The programs of `tests/clients/`.
+    pub clients: Clients,
+    /// The folder that holds `initdb`, `pg_ctl` and `postgres`.
+    pub postgres: PathBuf,
+}
+
+impl Environment {
+    /// Finds or installs all of it. What is there already, with the same pins, is used as it is.
+    pub fn prepare(root: &Path) -> Result<Self> {
+        Ok(Self {
+            postgres: postgres::programs()?,
+            clients: clients::prepare(root)?,
+        })
+    }
+}
+
+/// The root of the repository.
+pub fn root() -> Result<PathBuf> {
+    let xtask =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&xtask)
+        .parent()
+        .context("xtask is a folder of the repository")?;
+    Ok(root.to_owned())
+}
+
+/// The folder for what this tool installs and starts; `cargo clean` removes it.
+pub fn workshop(root: &Path) -> PathBuf {
+    root.join("target").join("xtask")
+}
+
+/// Cargo, the same one that started this.
+pub fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+/// The file of that name in the folders of `PATH`.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+/// Whether this process is run by root.
+pub fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+/// Installs Debian packages, or says what to install.
+pub fn install(packages: &[&str], otherwise: &str) -> Result<()> {
+    let words = packages.join(" ");
+    let sudo: &[&str] = if is_root() { &[] } else { &["sudo", "-n"] };
+    let allowed = sudo.is_empty() || succeeds(Command::new("sudo").args(["-n", "true"]));
+    if program("apt-get").is_none() || !allowed {
+        bail!(
+            "missing: {otherwise}\ninstall it, on Debian with `apt-get install {words}` as root, and run this again"
+        );
+    }
+    say(&format!("installing {words}"));
+    for arguments in [
+        vec!["update"],
+        [&["install", "-y", "--no-install-recommends"], packages].concat(),
+    ] {
+        let mut all = [
+            sudo,
+            &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"],
+        ]
+        .concat();
+        all.extend(arguments);
+        run(Command::new(all[0]).args(&all[1..]))?;
+    }
+    Ok(())
+}
+
+/// Whether the file holds exactly this text: how a prepared folder says from which pins it was made.
+pub fn is_stamped(file: &Path, text: &str) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|found| found == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_the_workspace() {
+        assert!(root().unwrap().join("Cargo.lock").is_file());
+    }
+
+    #[test]
+    fn programs_are_found_in_path() {
+        assert!(program("sh").is_some());
+        assert!(program("no-such-program-here").is_none());
+    }
+}

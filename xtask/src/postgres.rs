@@ -1,0 +1,263 @@
+//! A PostgreSQL server of our own: made for one run of the tests, gone after it however that run ends.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::environment::{install, is_root, program, workshop};
+use crate::step::{output, say, succeeds};
+
+/// Nothing here outlives the run, so nothing waits for the disk. `localhost` only, no socket: no path is too long.
+const SETTINGS: &str = "
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 400
+shared_buffers = '128MB'
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+";
+
+/// Waits until its standard input is closed, which also happens when whoever holds the other end is killed; then stops
+/// the server and removes its files.
+const KEEPER: &str = r#"
+trap '' INT TERM HUP
+read -r line
+folder=$1
+shift
+"$@" -D "${folder:?}/data" -m immediate -w stop
+rm -rf "${folder:?}"
+"#;
+
+/// A running server. Dropping it stops the server.
+pub struct Postgres {
+    url: String,
+    keeper: Child,
+}
+
+impl Postgres {
+    /// Makes a cluster and starts it on a free port of the loopback address.
+    pub fn start(root: &Path, programs: &Path) -> Result<Self> {
+        let owner = Owner::find();
+        let folder = owner.folder(root)?;
+        let keeper = keeper(&owner, programs, &folder)?;
+        let password = password()?;
+        let mut server = Self {
+            url: String::new(),
+            keeper,
+        };
+        fs::write(folder.join("password"), &password)?;
+        owner.take(&folder)?;
+        initialise(&owner, programs, &folder)?;
+        let port = listen(&owner, programs, &folder)?;
+        server.url = format!("postgres://orgplane:{password}@127.0.0.1:{port}/postgres");
+        say(&format!(
+            "PostgreSQL listens on 127.0.0.1:{port}, its files are in {}",
+            folder.display()
+        ));
+        Ok(server)
+    }
+
+    /// The address, of a user that may create databases.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        if let Err(error) = self.keeper.wait() {
+            say(&format!(
+                "the PostgreSQL server may still be running: {error}"
+            ));
+        }
+    }
+}
+
+/// The folder with the server's programs; installed when there is none.
+pub fn programs() -> Result<PathBuf> {
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    install(
+        &["postgresql"],
+        "the PostgreSQL server (initdb, pg_ctl and postgres, 14 or newer)",
+    )?;
+    find().context("the system's packages do not bring the PostgreSQL server")
+}
+
+fn find() -> Option<PathBuf> {
+    let complete = |folder: &PathBuf| {
+        ["initdb", "pg_ctl", "postgres"]
+            .iter()
+            .all(|name| folder.join(name).is_file())
+    };
+    let on_path = program("initdb").and_then(|file| file.parent().map(Path::to_owned));
+    on_path
+        .filter(complete)
+        .or_else(|| packaged().into_iter().rev().find(complete))
+}
+
+/// Where Debian keeps the programs of each version, oldest first.
+fn packaged() -> Vec<PathBuf> {
+    let Ok(versions) = fs::read_dir("/usr/lib/postgresql") else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = versions
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .collect();
+    found.sort_by_key(|path| {
+        let version = path
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str());
+        version
+            .and_then(|name| name.parse::<u32>().ok())
+            .unwrap_or(0)
+    });
+    found
+}
+
+/// Who runs the server. PostgreSQL refuses to be run by root.
+struct Owner {
+    other: Option<&'static str>,
+}
+
+impl Owner {
+    fn find() -> Self {
+        let exists = |name: &&str| succeeds(Command::new("id").args(["-u", *name]));
+        Self {
+            other: if is_root() {
+                ["postgres", "nobody"].into_iter().find(exists)
+            } else {
+                None
+            },
+        }
+    }
+
+    /// The words before a command that make it run as the owner.
+    fn prefix(&self) -> Vec<&'static str> {
+        self.other
+            .map_or(Vec::new(), |name| vec!["runuser", "-u", name, "--"])
+    }
+
+    fn command(&self, file: &Path) -> Command {
+        let mut words = self.prefix().into_iter();
+        let mut command = match words.next() {
+            Some(first) => Command::new(first),
+            None => Command::new(file),
+        };
+        if self.other.is_some() {
+            command.args(words).arg(file);
+        }
+        command.current_dir("/");
+        command
+    }
+
+    /// An empty folder that the owner can reach: in the checkout if possible, else among the temporary files.
+    fn folder(&self, root: &Path) -> Result<PathBuf> {
+        let shop = workshop(root);
+        fs::create_dir_all(&shop)?;
+        let reachable = succeeds(self.command(Path::new("test")).arg("-x").arg(&shop));
+        let (place, name) = if reachable {
+            (shop, "postgres")
+        } else {
+            (std::env::temp_dir(), "orgplane-postgres")
+        };
+        let folder = place.join(format!("{name}-{}", std::process::id()));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    fn take(&self, folder: &Path) -> Result<()> {
+        if let Some(name) = self.other {
+            output(Command::new("chown").args(["-R", name]).arg(folder))?;
+        }
+        Ok(())
+    }
+}
+
+fn keeper(owner: &Owner, programs: &Path, folder: &Path) -> Result<Child> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", KEEPER, "sh"])
+        .arg(folder)
+        .args(owner.prefix())
+        .arg(programs.join("pg_ctl"));
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        .process_group(0);
+    command.spawn().context("cannot start a shell")
+}
+
+fn initialise(owner: &Owner, programs: &Path, folder: &Path) -> Result<()> {
+    let mut command = owner.command(&programs.join("initdb"));
+    command
+        .arg("-D")
+        .arg(folder.join("data"))
+        .arg("--pwfile")
+        .arg(folder.join("password"));
+    command.args([
+        "--username=orgplane",
+        "--auth=password",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--no-sync",
+    ]);
+    output(&mut command)?;
+    append(&folder.join("data/postgresql.conf"), SETTINGS)
+}
+
+/// Starts the server; another process may take the free port first, so it is tried more than once.
+fn listen(owner: &Owner, programs: &Path, folder: &Path) -> Result<u16> {
+    let mut tries = 3;
+    loop {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        append(
+            &folder.join("data/postgresql.conf"),
+            &format!("port = {port}\n"),
+        )?;
+        let mut command = owner.command(&programs.join("pg_ctl"));
+        command
+            .arg("-D")
+            .arg(folder.join("data"))
+            .arg("-l")
+            .arg(folder.join("log"))
+            .args(["-w", "start"]);
+        let Err(error) = output(&mut command) else {
+            return Ok(port);
+        };
+        tries -= 1;
+        if tries == 0 {
+            return Err(error.context(fs::read_to_string(folder.join("log")).unwrap_or_default()));
+        }
+    }
+}
+
+fn append(file: &Path, text: &str) -> Result<()> {
+    fs::OpenOptions::new()
+        .append(true)
+        .open(file)?
+        .write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn password() -> Result<String> {
+    let mut bytes = [0; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask test`: every test, on SQLite and then on a PostgreSQL server made for the run.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::environment::{Environment, cargo, root};
+use crate::postgres::Postgres;
+use crate::step::{run as run_command, say};
+
+/// Which tests to run, and on what.
+#[derive(Args)]
+pub struct Options {
+    /// The database to test on.
+    #[arg(long, value_enum, default_value_t = Database::Both)]
+    database: Database,
+    /// Further words for `cargo test`: options, the name of a test, `-- --nocapture`. With `-p` only that package is tested.
+    #[arg(last = true)]
+    words: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Database {
+    Sqlite,
+    Postgres,
+    Both,
+}
+
+/// Prepares what the tests need and runs them. Their output comes last, so that it ends with the runner's own summary.
+pub fn run(options: &Options) -> Result<()> {
+    let root = root()?;
+    let environment = Environment::prepare(&root)?;
+    let tests = |kinds: &[&str], database: Option<&str>| {
+        let mut command = cargo(&root);
+        command
+            .arg("test")
+            .args(scope(&options.words))
+            .args(kinds)
+            .args(&options.words);
+        command.env("ORGPLANE_TEST_PYTHON", &environment.clients.python);
+        command.env(
+            "ORGPLANE_TEST_MODEL_SERVER",
+            &environment.clients.model_server,
+        );
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env_remove("ORGPLANE_TEST_DATABASE");
+        command.envs(database.map(|url| ("ORGPLANE_TEST_DATABASE", url)));
+        run_command(&mut command)
+    };
+    if options.database != Database::Postgres {
+        say("tests on SQLite");
+        tests(&[], None)?;
+    }
+    if options.database != Database::Sqlite {
+        let server = Postgres::start(&root, &environment.postgres)?;
+        say("tests on PostgreSQL");
+        tests(&["--tests"], Some(server.url()))?;
+    }
+    Ok(())
+}
+
+/// All packages, unless some are named.
+fn scope(words: &[String]) -> Option<&'static str> {
+    let names_a_package = |word: &String| word.starts_with("-p") || word.starts_with("--package");
+    (!words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(names_a_package))
+    .then_some("--workspace")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_packages_are_tested_unless_some_are_named() {
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(scope(&[]), Some("--workspace"));
+        assert_eq!(
+            scope(&words("projects -- --nocapture -p")),
+            Some("--workspace")
+        );
+        assert_eq!(scope(&words("-p admin projects")), None);
+        assert_eq!(scope(&words("--package=admin")), None);
+    }
+}

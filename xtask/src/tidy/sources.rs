@@ -1,0 +1,213 @@
+//! Rules about the text of Rust files.
+
+use super::File;
+
+const LINES: usize = 400;
+/// The only home of the clock; everything else is given one, so that tests can set it.
+const CLOCK: &str = "crates/base/src/time.rs";
+
+/// A file fits into a reader's head.
+pub fn length(files: &[File]) -> Vec<String> {
+    let long = files
+        .iter()
+        .filter(|file| file.is_rust() && file.text.lines().count() > LINES);
+    long.map(|file| file.at(LINES, &format!("more than {LINES} lines")))
+        .collect()
+}
+
+/// Each file says what it serves.
+pub fn introduction(files: &[File]) -> Vec<String> {
+    let mute = files
+        .iter()
+        .filter(|file| file.is_rust() && !file.text.starts_with("//! "));
+    mute.map(|file| file.at(0, "starts without `//!`"))
+        .collect()
+}
+
+/// Nothing half done is committed.
+pub fn unfinished(files: &[File]) -> Vec<String> {
+    let markers = ["TODO", "FIXME", "todo!", "unimplemented!", "#[ignore"];
+    mentions(files, &markers, "unfinished", |path| {
+        path.starts_with("xtask/src/tidy/")
+    })
+}
+
+/// A lint is switched off with `#[expect(…, reason = "…")]`, which says why and complains once it is not needed.
+pub fn bare_allow(files: &[File]) -> Vec<String> {
+    let markers = ["#[allow(", "#![allow("];
+    mentions(files, &markers, "use `expect` with a reason", |path| {
+        path.starts_with("xtask/src/tidy/")
+    })
+}
+
+/// Only `store` knows that there are databases.
+pub fn database_drivers(files: &[File]) -> Vec<String> {
+    let home =
+        |path: &str| path.starts_with("crates/store/") || path.starts_with("xtask/src/tidy/");
+    mentions(
+        files,
+        &["rusqlite", "tokio_postgres"],
+        "only crates/store names the database driver",
+        home,
+    )
+}
+
+/// Only one file reads the clock.
+pub fn clocks(files: &[File]) -> Vec<String> {
+    let exempt = |path: &str| {
+        let folders = ["xtask/", "benches/", "tests/", "crates/testkit/"];
+        path == CLOCK
+            || folders.iter().any(|folder| path.starts_with(folder))
+            || path.contains("/tests/")
+            || path.contains("/benches/")
+    };
+    mentions(
+        files,
+        &["SystemTime::now", "Instant::now"],
+        &format!("only {CLOCK} reads the clock"),
+        exempt,
+    )
+}
+
+/// Every queue has a bound.
+pub fn unbounded(files: &[File]) -> Vec<String> {
+    mentions(
+        files,
+        &["unbounded_channel"],
+        "every queue is bounded",
+        |path| path.starts_with("xtask/src/tidy/"),
+    )
+}
+
+fn mentions(
+    files: &[File],
+    words: &[&str],
+    what: &str,
+    exempt: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in files
+        .iter()
+        .filter(|file| file.is_rust() && !exempt(&file.path))
+    {
+        for (number, line) in file.text.lines().enumerate() {
+            for word in words.iter().filter(|word| line.contains(**word)) {
+                findings.push(file.at(number, &format!("`{word}`: {what}")));
+            }
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::findings;
+    use super::*;
+
+    #[test]
+    fn length_is_bounded() {
+        assert!(
+            findings(
+                length,
+                &[("a.rs", &"x\n".repeat(400)), ("a.json", &"x\n".repeat(401))]
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            findings(length, &[("a.rs", &"x\n".repeat(401))]),
+            ["a.rs:401: more than 400 lines"]
+        );
+    }
+
+    #[test]
+    fn introductions_are_needed() {
+        assert!(
+            findings(
+                introduction,
+                &[("a.rs", "//! What it serves.\n"), ("a.sql", "--")]
+            )
+            .is_empty()
+        );
+        assert_eq!(findings(introduction, &[("a.rs", "fn main() {}")]).len(), 1);
+        assert_eq!(findings(introduction, &[("a.rs", "")]).len(), 1);
+    }
+
+    #[test]
+    fn unfinished_work_is_found() {
+        assert!(findings(unfinished, &[("a.rs", "let todos = 1;")]).is_empty());
+        let text = "// TODO x\n// FIXME x\ntodo!()\nunimplemented!()\n#[ignore = \"slow\"]\n";
+        assert_eq!(findings(unfinished, &[("a.rs", text)]).len(), 5);
+    }
+
+    #[test]
+    fn bare_allows_are_found() {
+        assert!(
+            findings(
+                bare_allow,
+                &[("a.rs", "#[expect(dead_code, reason = \"x\")]")]
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            findings(
+                bare_allow,
+                &[("a.rs", "#[allow(dead_code)]\n#![allow(dead_code)]")]
+            )
+            .len(),
+            2
+        );
+    }
+
+    #[test]
+    fn drivers_stay_at_home() {
+        assert!(
+            findings(
+                database_drivers,
+                &[("crates/store/src/a.rs", "use rusqlite::Row;")]
+            )
+            .is_empty()
+        );
+        let found = findings(
+            database_drivers,
+            &[("crates/admin/src/a.rs", "x\nuse tokio_postgres::Row;")],
+        );
+        assert_eq!(
+            found,
+            [
+                "crates/admin/src/a.rs:2: `tokio_postgres`: only crates/store names the database driver"
+            ]
+        );
+    }
+
+    #[test]
+    fn clocks_stay_at_home() {
+        let text = "Instant::now()";
+        let fine = [
+            ("crates/base/src/time.rs", text),
+            ("crates/gateway/tests/it/a.rs", text),
+            ("xtask/src/a.rs", text),
+        ];
+        assert!(findings(clocks, &fine).is_empty());
+        assert_eq!(
+            findings(clocks, &[("crates/gateway/src/a.rs", text)]).len(),
+            1
+        );
+        assert_eq!(
+            findings(clocks, &[("crates/usage/src/a.rs", "SystemTime::now()")]).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn unbounded_queues_are_found() {
+        assert_eq!(
+            findings(
+                unbounded,
+                &[("crates/usage/src/a.rs", "mpsc::unbounded_channel()")]
+            )
+            .len(),
+            1
+        );
+        assert!(findings(unbounded, &[("crates/usage/src/a.rs", "mpsc::channel(64)")]).is_empty());
+    }
+}
