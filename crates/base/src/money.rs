@@ -1,7 +1,7 @@
 //! Money: exact integers of a billionth of a US dollar, made floating once, at the edge.
 
 use std::iter::Sum;
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Mul};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +35,18 @@ impl NanoDollars {
     /// The price of `quantity` units when `self` is the price of `per` units, rounded once, half to even.
     #[must_use]
     pub fn for_quantity(self, quantity: i64, per: i64) -> Self {
-        let product = i128::from(self.0) * i128::from(quantity);
-        let per = i128::from(per);
-        let (quotient, rest) = (product.div_euclid(per), product.rem_euclid(per));
+        self.for_quantity_times(quantity, per, Factor::ONE)
+    }
+
+    /// As [`NanoDollars::for_quantity`], times `factor`, still rounded once. Stops at the end of the range.
+    #[must_use]
+    pub fn for_quantity_times(self, quantity: i64, per: i64, factor: Factor) -> Self {
+        let exact = i128::from(self.0) * i128::from(quantity);
+        let Some(exact) = exact.checked_mul(factor.numerator) else {
+            return Self(i64::MAX);
+        };
+        let per = i128::from(per) * factor.denominator;
+        let (quotient, rest) = (exact.div_euclid(per), exact.rem_euclid(per));
         let up = rest * 2 > per || (rest * 2 == per && quotient % 2 != 0);
         Self(i64::try_from(quotient + i128::from(up)).unwrap_or(i64::MAX))
     }
@@ -50,6 +59,48 @@ impl NanoDollars {
     )]
     pub fn dollars(self) -> f64 {
         self.0 as f64 / PER_DOLLAR as f64
+    }
+}
+
+/// An exact factor on a price, such as a half for a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor {
+    numerator: i128,
+    denominator: i128,
+}
+
+impl Factor {
+    /// No change.
+    pub const ONE: Self = Self {
+        numerator: 1,
+        denominator: 1,
+    };
+
+    /// Reads a decimal string, such as `0.5`: no sign, no exponent, at most 9 decimals.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        NanoDollars::parse(text).map(|scaled| Self::reduced(scaled.0.into(), PER_DOLLAR.into()))
+    }
+
+    fn reduced(numerator: i128, denominator: i128) -> Self {
+        let (mut divisor, mut rest) = (denominator, numerator);
+        while rest != 0 {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+        Self {
+            numerator: numerator / divisor,
+            denominator: denominator / divisor,
+        }
+    }
+}
+
+impl Mul for Factor {
+    type Output = Self;
+    fn mul(self, other: Self) -> Self {
+        Self::reduced(
+            self.numerator * other.numerator,
+            self.denominator * other.denominator,
+        )
     }
 }
 
@@ -118,6 +169,32 @@ mod tests {
                 .for_quantity(8, 1_000_000),
             NanoDollars(10_000)
         );
+    }
+
+    #[test]
+    fn a_factor_takes_part_in_the_one_rounding() {
+        let (price, half) = (NanoDollars(1), Factor::parse("0.5").expect("a factor"));
+        assert_eq!(half * Factor::parse("2.0").expect("a factor"), Factor::ONE);
+        assert_eq!(
+            price.for_quantity_times(3, 1, half),
+            NanoDollars(2),
+            "1.5 rounds to the even 2"
+        );
+        assert_eq!(
+            price.for_quantity_times(1, 2, Factor::parse("2").expect("a factor")),
+            price,
+            "rounded twice it would be 0"
+        );
+        assert_eq!(
+            price.for_quantity_times(5, 1, half * half),
+            NanoDollars(1),
+            "1.25 rounds to 1"
+        );
+        assert_eq!(
+            NanoDollars(i64::MAX).for_quantity_times(i64::MAX, 1, half),
+            NanoDollars(i64::MAX)
+        );
+        assert_eq!(Factor::parse("0"), Some(Factor::reduced(0, 1)));
     }
 
     #[test]

@@ -99,10 +99,6 @@ pub struct Stopwatch(Instant);
 impl Stopwatch {
     /// Starts measuring.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default that reads the clock would surprise"
-    )]
     pub fn start() -> Self {
         Self(Instant::now())
     }

@@ -7,7 +7,7 @@ use deadpool_postgres::Object;
 
 use crate::postgres::{self, Postgres, Session};
 use crate::sqlite::{self, Reader, Sqlite, Writer};
-use crate::{Error, Result, Revision, Row, Statement};
+use crate::{Error, Result, Revision, Row, Statement, Value};
 
 /// How a database is opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,6 +73,18 @@ impl Database {
         })
     }
 
+    /// The same database for a thread that has a runtime of its own: on PostgreSQL through connections of its own,
+    /// which live and end with that runtime.
+    ///
+    /// # Errors
+    /// The connections' pool cannot be made.
+    pub fn apart(self) -> Result<Self> {
+        Ok(Self(match self.0 {
+            Kind::Sqlite(file) => Kind::Sqlite(file),
+            Kind::Postgres(pool) => Kind::Postgres(Arc::new(pool.apart()?)),
+        }))
+    }
+
     /// Which database this is, for people and for migrations.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -103,6 +115,19 @@ impl Connection {
         }
     }
 
+    async fn fetch<T>(
+        &mut self,
+        statement: &Statement,
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        match &self.0 {
+            Link::Reader(reader) => sqlite::fetch(reader.connection()?, statement, read),
+            Link::Writer(writer) => sqlite::fetch(writer.connection(), statement, read),
+            Link::Client(client) => postgres::fetch(client, statement, read).await,
+            Link::Session(session) => postgres::fetch(session.client()?, statement, read).await,
+        }
+    }
+
     /// Every row of the answer.
     ///
     /// # Errors
@@ -112,12 +137,7 @@ impl Connection {
         statement: Statement,
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        match &self.0 {
-            Link::Reader(reader) => sqlite::fetch(reader.connection()?, &statement, read),
-            Link::Writer(writer) => sqlite::fetch(writer.connection(), &statement, read),
-            Link::Client(client) => postgres::fetch(client, &statement, read).await,
-            Link::Session(session) => postgres::fetch(session.client()?, &statement, read).await,
-        }
+        self.fetch(&statement, read).await
     }
 
     /// The first row of the answer, if there is one.
@@ -168,7 +188,7 @@ impl Read {
     pub async fn fetch_all_aside<T: Send + 'static>(
         self,
         statement: Statement,
-        read: fn(&Row<'_>) -> Result<T>,
+        read: impl Fn(&Row<'_>) -> Result<T> + Send + 'static,
     ) -> Result<(Self, Vec<T>)> {
         match self.0.0 {
             Link::Reader(reader) => {
@@ -182,7 +202,7 @@ impl Read {
             }
             link => {
                 let mut connection = Connection(link);
-                let rows = connection.fetch_all(statement, read).await?;
+                let rows = connection.fetch(&statement, read).await?;
                 Ok((Self(connection), rows))
             }
         }
@@ -222,6 +242,37 @@ impl Transaction {
     /// What the database said; [`Error::Duplicate`] when a unique value is taken.
     pub async fn execute(&mut self, statement: Statement) -> Result<u64> {
         self.connection.execute(&statement).await
+    }
+
+    /// Writes many rows: runs `head`, then `($1, …), …` for the rows, then `tail`, which binds nothing, in as many
+    /// statements as that takes. What they return, in no order that could be relied on.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`], or what `read` made of a row.
+    pub async fn write_rows<T>(
+        &mut self,
+        head: &Statement,
+        rows: Vec<Vec<Value>>,
+        tail: &Statement,
+        read: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut returned = Vec::new();
+        for statement in head.with_rows(rows, tail) {
+            returned.extend(self.connection.fetch(&statement, read).await?);
+        }
+        Ok(returned)
+    }
+
+    /// Keeps every other writer of `table` out until this transaction ends. On SQLite each transaction does so anyway.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn keep_others_from(&mut self, table: &'static str) -> Result<()> {
+        if let Link::Session(session) = &self.connection.0 {
+            let lock = format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
+            session.client()?.batch_execute(&lock).await?;
+        }
+        Ok(())
     }
 
     /// Makes everything done last, and moves the revision.

@@ -34,6 +34,28 @@ pub enum Error {
     Pool(String),
 }
 
+impl Error {
+    /// Whether the database will say the same whenever it is asked again: a value does not fit, or a row must not be.
+    /// Otherwise it failed, and may not the next time.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
+        match self {
+            Self::Duplicate(_) => true,
+            Self::Sqlite(error) => error
+                .sqlite_error_code()
+                .is_some_and(|code| matches!(code, ConstraintViolation | TooBig | TypeMismatch)),
+            // Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded.
+            Self::Postgres(error) => error.code().is_some_and(|state| {
+                ["22", "23", "54"]
+                    .iter()
+                    .any(|class| state.code().starts_with(class))
+            }),
+            _ => false,
+        }
+    }
+}
+
 /// The server's own words; the driver's `Display` says only "db error".
 fn postgres_message(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(

@@ -67,6 +67,15 @@ impl Store {
             .announcing(self.revision.clone()))
     }
 
+    /// A transaction on the administrative data whose commit does not move the revision: for what no picture of the
+    /// data shows, such as when a key was last used.
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
+    pub async fn begin_quietly(&self) -> Result<Transaction> {
+        self.administration.begin().await
+    }
+
     /// The usage data: ledger, rollups, spend.
     #[must_use]
     pub fn usage(&self) -> &Database {

@@ -3,42 +3,57 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::NoTls;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, NoTls};
 
 use crate::{Error, Result, Row, Statement};
 
 const CONNECTIONS: usize = 16;
+const CONNECTIONS_APART: usize = 2;
+/// How long a server that is gone may leave what was sent to it unacknowledged.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How long a caller waits for a connection before it is told to come back.
 const TURN: Duration = Duration::from_secs(10);
 
 /// The connections to one database.
-pub(crate) struct Postgres(Pool);
+pub(crate) struct Postgres {
+    config: Config,
+    pool: Pool,
+}
 
 impl Postgres {
     /// Reads the URL; connections are made when they are needed.
     pub(crate) fn open(url: &str) -> Result<Self> {
-        let mut config: tokio_postgres::Config =
-            url.parse().map_err(|error: tokio_postgres::Error| {
-                Error::Url(format!("is not understood: {error}"))
-            })?;
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+            Error::Url(format!("is not understood: {error}"))
+        })?;
         config.application_name("orgplane");
         config.connect_timeout(TURN);
+        config.tcp_user_timeout(SILENCE);
+        Self::with_connections(config, CONNECTIONS)
+    }
+
+    /// The same database through connections of its own.
+    pub(crate) fn apart(&self) -> Result<Self> {
+        Self::with_connections(self.config.clone(), CONNECTIONS_APART)
+    }
+
+    fn with_connections(config: Config, connections: usize) -> Result<Self> {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
-            .max_size(CONNECTIONS)
+        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
+            .max_size(connections)
             .wait_timeout(Some(TURN))
             .create_timeout(Some(TURN))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Pool(error.to_string()))?;
-        Ok(Self(pool))
+        Ok(Self { config, pool })
     }
 
     pub(crate) async fn connection(&self) -> Result<Object> {
-        Ok(self.0.get().await?)
+        Ok(self.pool.get().await?)
     }
 
     pub(crate) async fn begin(&self) -> Result<Session> {
@@ -103,7 +118,7 @@ pub(crate) async fn execute(client: &Object, statement: &Statement) -> Result<u6
 pub(crate) async fn fetch<T>(
     client: &Object,
     statement: &Statement,
-    read: fn(&Row<'_>) -> Result<T>,
+    read: impl Fn(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
     let prepared = client.prepare_cached(&statement.text).await?;
     let rows = client.query(&prepared, &parameters(statement)).await?;

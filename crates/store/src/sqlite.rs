@@ -196,7 +196,7 @@ pub(crate) fn execute(connection: &Connection, statement: &Statement) -> Result<
 pub(crate) fn fetch<T>(
     connection: &Connection,
     statement: &Statement,
-    read: fn(&Row<'_>) -> Result<T>,
+    read: impl Fn(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
     let mut prepared = connection.prepare_cached(&statement.text)?;
     let mut rows = prepared.query(params_from_iter(&statement.values))?;

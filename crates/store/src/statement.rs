@@ -4,6 +4,11 @@ use std::borrow::Cow;
 
 use crate::Value;
 
+/// How many rows one statement writes at the most.
+const MOST_ROWS: usize = 64;
+/// What the number of rows is divided by when fewer are left.
+const STEP: usize = 4;
+
 /// A statement and its parameters.
 #[derive(Clone, Debug)]
 pub struct Statement {
@@ -49,6 +54,35 @@ impl Statement {
         self.push(if first { "NULL)" } else { ")" })
     }
 
+    /// These words, then as many of the rows as one statement takes, then `tail`; again until every row has been in one.
+    ///
+    /// The numbers of rows are powers of [`STEP`], so that a table has a handful of texts to prepare.
+    pub(crate) fn with_rows(
+        &self,
+        rows: Vec<Vec<Value>>,
+        tail: &Self,
+    ) -> impl Iterator<Item = Self> {
+        let mut rows = rows.into_iter();
+        std::iter::from_fn(move || {
+            let mut count = MOST_ROWS;
+            while count > rows.len() {
+                count /= STEP;
+            }
+            if count == 0 {
+                return None;
+            }
+            let mut statement = self.clone();
+            for (index, row) in rows.by_ref().take(count).enumerate() {
+                if index > 0 {
+                    statement.push(", ");
+                }
+                statement.bind_list(row);
+            }
+            statement.text.to_mut().push_str(&tail.text);
+            Some(statement)
+        })
+    }
+
     /// The SQL text.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -80,5 +114,22 @@ mod tests {
             "SELECT a FROM t WHERE o = $1 AND p IN ($2, $3) AND q IN (NULL) LIMIT $4"
         );
         assert_eq!(statement.values.len(), 4);
+    }
+
+    #[test]
+    fn many_rows_take_few_different_texts() {
+        let rows = (0..150).map(|n| vec![n.into(), true.into()]).collect();
+        let made: Vec<_> = sql!("INSERT INTO t (a, b) VALUES ")
+            .with_rows(rows, &sql!(" RETURNING a"))
+            .collect();
+        let counts: Vec<_> = made.iter().map(|s| s.values.len() / 2).collect();
+        assert_eq!(counts, [64, 64, 16, 4, 1, 1]);
+        assert_eq!(
+            made[5].text(),
+            "INSERT INTO t (a, b) VALUES ($1, $2) RETURNING a"
+        );
+        assert!(made[3].text().contains("($1, $2), ($3, $4), "));
+        let made: usize = sql!("x").with_rows(Vec::new(), &sql!("y")).count();
+        assert_eq!(made, 0);
     }
 }

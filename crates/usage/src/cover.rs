@@ -1,4 +1,4 @@
-//! Which sums answer for which part of a range of time.
+//! Buckets and pages, and which sums answer for which part of a range of time.
 
 use base::UnixTime;
 use base::time::{DAY, HOUR, MINUTE};
@@ -33,6 +33,81 @@ impl Width {
             Self::Minute => MINUTE,
             Self::Hour => HOUR,
             Self::Day => DAY,
+        }
+    }
+}
+
+/// A page of buckets, oldest first, empty ones included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buckets<T> {
+    /// The buckets.
+    pub buckets: Vec<Bucket<T>>,
+    /// The start of the first bucket that is not here; `None` at the end.
+    pub next: Option<UnixTime>,
+}
+
+/// A span of time and what was counted in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bucket<T> {
+    /// The start, aligned to the width in UTC also where the query begins later.
+    pub start: UnixTime,
+    /// The start of the following bucket.
+    pub end: UnixTime,
+    /// One result for each group that has anything, in the order of the groups' values.
+    pub results: Vec<T>,
+}
+
+/// The part of a query that one answer has room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    /// The first second that counts.
+    pub(crate) start: UnixTime,
+    /// The second after the last one that counts.
+    pub(crate) end: UnixTime,
+    width: Width,
+    next: Option<UnixTime>,
+}
+
+impl Page {
+    /// The first `limit` buckets of `start..end`, at least one.
+    pub(crate) fn new(start: UnixTime, end: UnixTime, width: Width, limit: i64) -> Self {
+        let length = width.seconds().saturating_mul(limit.max(1));
+        let next = start.floor(width.seconds()).plus(length);
+        Self {
+            start,
+            end: end.min(next),
+            width,
+            next: (next < end).then_some(next),
+        }
+    }
+
+    /// The bucket that a segment lies in; `None` when it consists of whole ones.
+    pub(crate) fn bucket_of(&self, segment: Segment) -> Option<UnixTime> {
+        let clipped = segment.source != Some(self.width);
+        clipped.then(|| segment.start.floor(self.width.seconds()))
+    }
+
+    /// Puts results into their buckets. They come in the order of these.
+    pub(crate) fn fill<T>(&self, results: impl Iterator<Item = (UnixTime, T)>) -> Buckets<T> {
+        let seconds = self.width.seconds();
+        let mut results = results.peekable();
+        let mut buckets = Vec::new();
+        let mut start = self.start.floor(seconds);
+        while start < self.end && self.start < self.end {
+            let mut bucket = Bucket {
+                start,
+                end: start.plus(seconds),
+                results: Vec::new(),
+            };
+            while let Some((_, result)) = results.next_if(|(of, _)| *of == start) {
+                bucket.results.push(result);
+            }
+            start = bucket.end;
+            buckets.push(bucket);
+        }
+        Buckets {
+            buckets,
+            next: self.next,
         }
     }
 }

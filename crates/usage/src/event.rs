@@ -1,7 +1,7 @@
 //! Who consumed how much of what: the fact that the gateway writes and the Administration API reads.
 
 use base::UnixTime;
-use base::ids::{KeyId, OrganizationId, ProjectId, UserId};
+use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 
 /// A report of the Administration API, named by the last part of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,8 @@ macro_rules! names {
         }
     };
 }
+
+pub(crate) use names;
 
 names! { Kind {
     Completions = "completions",
@@ -339,6 +341,49 @@ pub struct UsageEvent {
     pub estimated: bool,
     /// How it ended.
     pub outcome: Outcome,
+}
+
+impl UsageEvent {
+    /// Its value of a dimension; `true` or `false` for `batch`.
+    #[must_use]
+    pub fn dimension(&self, dimension: Dimension) -> Option<&str> {
+        match dimension {
+            Dimension::ProjectId => Some(self.project_id.as_str()),
+            Dimension::UserId => self.user_id.as_ref().map(UserId::as_str),
+            Dimension::ApiKeyId => self.api_key_id.as_ref().map(KeyId::as_str),
+            Dimension::Model => self.model.as_deref(),
+            Dimension::Batch => Some(if self.batch { "true" } else { "false" }),
+            Dimension::ServiceTier => self.service_tier.as_deref(),
+            Dimension::Size => self.size.as_deref(),
+            Dimension::Source => self.source.as_deref(),
+            Dimension::VectorStoreId => self.vector_store_id.as_deref(),
+            Dimension::ContextLevel => self.context_level.as_deref(),
+        }
+    }
+
+    /// The dimensions whose text came from outside.
+    pub(crate) fn texts(&self) -> [Option<&String>; 6] {
+        [
+            self.model.as_ref(),
+            self.service_tier.as_ref(),
+            self.size.as_ref(),
+            self.source.as_ref(),
+            self.vector_store_id.as_ref(),
+            self.context_level.as_ref(),
+        ]
+    }
+
+    /// As [`UsageEvent::texts`].
+    pub(crate) fn texts_mut(&mut self) -> [Option<&mut String>; 6] {
+        [
+            self.model.as_mut(),
+            self.service_tier.as_mut(),
+            self.size.as_mut(),
+            self.source.as_mut(),
+            self.vector_store_id.as_mut(),
+            self.context_level.as_mut(),
+        ]
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,25 @@
 //! What was consumed: events, prices, the ledger and its rollups.
 
-mod cost;
+pub mod charge;
+mod columns;
+pub mod cost;
 mod cover;
 pub mod event;
-mod last_used;
-mod price;
-mod query;
+pub mod last_used;
+mod ledger;
+pub mod price;
+pub mod query;
 mod rebuild;
-mod recorder;
+pub mod recorder;
+mod rollup;
+mod series;
+mod writer;
 
+pub use charge::{Charge, Charges, ItemName, LineItem};
 pub use cost::{CostDimension, CostQuery, CostResult, costs};
 pub use event::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};
 pub use last_used::{LastUsed, LastUsedTask};
-pub use price::{Charge, Charges, LineItem, PriceBook, PriceEntry, PriceError};
+pub use price::{PriceBook, PriceEntry, PriceError};
 pub use query::{Bucket, Buckets, UsageQuery, UsageResult, Width, usage};
 pub use rebuild::rebuild;
 pub use recorder::{Appended, Recorded, Recorder, RecorderTask, Slot};

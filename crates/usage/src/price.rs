@@ -1,80 +1,308 @@
-//! What things cost: the price book.
+//! What things cost: a book of prices by model and by the day from which they hold.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use base::money::Factor;
+use base::{NanoDollars, UnixTime};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::UsageEvent;
-use base::NanoDollars;
-use serde::Deserialize;
+use crate::event::names;
 
-/// Prices by model and date.
-#[derive(Clone, Debug, Default)]
-pub struct PriceBook;
+/// The model name under which the prices of tools and storage stand that hold for every model.
+pub const ANY_MODEL: &str = "*";
 
-/// The prices of one model from a day on.
+/// What a price is for, named by its key in a price book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum PriceKey {
+    Input,
+    CachedInput,
+    CacheWrite,
+    Output,
+    InputAudio,
+    CachedInputAudio,
+    OutputAudio,
+    InputImage,
+    OutputImage,
+    Image,
+    Character,
+    Second,
+    WebSearch,
+    FileSearch,
+    CodeInterpreter,
+    Storage,
+}
+
+names! { PriceKey {
+    Input = "input",
+    CachedInput = "cached_input",
+    CacheWrite = "cache_write",
+    Output = "output",
+    InputAudio = "input_audio",
+    CachedInputAudio = "cached_input_audio",
+    OutputAudio = "output_audio",
+    InputImage = "input_image",
+    OutputImage = "output_image",
+    Image = "image",
+    Character = "character",
+    Second = "second",
+    WebSearch = "web_search",
+    FileSearch = "file_search",
+    CodeInterpreter = "code_interpreter",
+    Storage = "storage",
+}}
+
+impl PriceKey {
+    /// How many units the price is for.
+    pub(crate) fn per(self) -> i64 {
+        match self {
+            Self::Image | Self::Second | Self::CodeInterpreter => 1,
+            Self::WebSearch | Self::FileSearch => 1_000,
+            Self::Storage => 1 << 30,
+            _ => 1_000_000,
+        }
+    }
+
+    /// Whether it is the price of a tool or of storage, which may stand under [`ANY_MODEL`].
+    fn is_for_any_model(self) -> bool {
+        matches!(
+            self,
+            Self::WebSearch | Self::FileSearch | Self::CodeInterpreter | Self::Storage
+        )
+    }
+}
+
+/// The prices of one model from one day on: a `[[price]]` table.
 #[derive(Clone, Debug, Deserialize)]
-pub struct PriceEntry {}
+#[serde(try_from = "BTreeMap<String, Field>")]
+pub struct PriceEntry {
+    model: String,
+    effective: UnixTime,
+    prices: [Option<NanoDollars>; PriceKey::ALL.len()],
+    images_by_size: BTreeMap<String, NanoDollars>,
+    batch: Factor,
+    service_tiers: BTreeMap<String, Factor>,
+}
+
+/// The value of a key of a `[[price]]` table.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Field {
+    Text(String),
+    Table(BTreeMap<String, String>),
+    Other(IgnoredAny),
+}
 
 /// Why a price book is not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct PriceError(String);
-
-/// What one event costs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Charges {
-    /// The lines of the bill.
-    pub lines: Vec<Charge>,
-    /// Whether something was consumed that has no price; it costs 0.
-    pub unpriced: bool,
+pub enum PriceError {
+    /// It is not TOML, or not a list of `[[price]]` tables.
+    #[error("{0}")]
+    Syntax(#[from] toml::de::Error),
+    /// A key of an entry is unknown, missing or has a value that makes no sense.
+    #[error("the price of {model:?}: {key} {problem}")]
+    Entry {
+        /// The entry's model.
+        model: String,
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
 }
 
-/// A line of the bill.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// For what.
-    pub item: LineItem,
-    /// How much of it.
-    pub quantity: i64,
-    /// What that costs.
-    pub amount: NanoDollars,
+const NO_PRICE: &str =
+    "must be US dollars as a decimal string, such as \"1.25\", with at most 9 decimals";
+const NO_FACTOR: &str = "must be a factor as a decimal string, such as \"0.5\"";
+
+impl TryFrom<BTreeMap<String, Field>> for PriceEntry {
+    type Error = PriceError;
+
+    fn try_from(mut fields: BTreeMap<String, Field>) -> Result<Self, PriceError> {
+        let model = match fields.remove("model") {
+            Some(Field::Text(model)) if !model.is_empty() => model,
+            _ => return Err(wrong("?", "model", "must be there, a name or \"*\"")),
+        };
+        let effective = match fields.remove("effective") {
+            Some(Field::Text(date)) => start_of(&date),
+            _ => None,
+        };
+        let effective = effective
+            .ok_or_else(|| wrong(&model, "effective", "must be a date such as \"2026-01-31\""))?;
+        let mut entry = Self {
+            model,
+            effective,
+            prices: [None; PriceKey::ALL.len()],
+            images_by_size: BTreeMap::new(),
+            batch: Factor::ONE,
+            service_tiers: BTreeMap::new(),
+        };
+        for (key, field) in fields {
+            entry.set(&key, field)?;
+        }
+        if entry.prices.iter().all(Option::is_none) && entry.images_by_size.is_empty() {
+            return Err(wrong(&entry.model, "entry", "has no price"));
+        }
+        Ok(entry)
+    }
 }
 
-/// For what: `{model}, {name}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LineItem;
+impl PriceEntry {
+    fn set(&mut self, name: &str, field: Field) -> Result<(), PriceError> {
+        let wrong_price = |key: &str| wrong(&self.model, key, NO_PRICE);
+        let wrong_factor = |key: &str| wrong(&self.model, key, NO_FACTOR);
+        match (name, PriceKey::parse(name), field) {
+            ("batch", _, Field::Text(text)) => {
+                self.batch = Factor::parse(&text).ok_or_else(|| wrong_factor(name))?;
+            }
+            ("service_tier", _, Field::Table(table)) => {
+                let read = |text: &str| Factor::parse(text);
+                self.service_tiers = each(name, table, read, wrong_factor)?;
+            }
+            ("batch" | "service_tier", ..) => return Err(wrong_factor(name)),
+            (_, None, _) => return Err(wrong(&self.model, name, "is not a key of a price")),
+            (_, Some(key), _) if self.model == ANY_MODEL && !key.is_for_any_model() => {
+                let problem = "needs a model: \"*\" has prices of tools and storage only";
+                return Err(wrong(&self.model, name, problem));
+            }
+            (_, Some(key), Field::Text(text)) => {
+                let price = NanoDollars::parse(&text).ok_or_else(|| wrong_price(key.as_str()))?;
+                self.prices[key as usize] = Some(price);
+            }
+            (_, Some(PriceKey::Image), Field::Table(table)) => {
+                self.images_by_size = each(name, table, NanoDollars::parse, wrong_price)?;
+            }
+            (_, Some(_), _) => return Err(wrong_price(name)),
+        }
+        Ok(())
+    }
+
+    /// The price of `key`, which for images may depend on the event's size.
+    pub(crate) fn price(&self, key: PriceKey, event: &UsageEvent) -> Option<NanoDollars> {
+        let by_size = || self.images_by_size.get(event.size.as_deref()?).copied();
+        let sized = (key == PriceKey::Image).then(by_size).flatten();
+        sized.or(self.prices[key as usize])
+    }
+
+    /// The factor on all of this entry's prices.
+    pub(crate) fn factor(&self, event: &UsageEvent) -> Factor {
+        let tier = event.service_tier.as_ref();
+        let tier = tier.and_then(|tier| self.service_tiers.get(tier)).copied();
+        let batch = if event.batch { self.batch } else { Factor::ONE };
+        batch * tier.unwrap_or(Factor::ONE)
+    }
+}
+
+/// Reads each value of a table whose name is `name`.
+fn each<T>(
+    name: &str,
+    table: BTreeMap<String, String>,
+    read: impl Fn(&str) -> Option<T>,
+    wrong: impl Fn(&str) -> PriceError,
+) -> Result<BTreeMap<String, T>, PriceError> {
+    table
+        .into_iter()
+        .map(|(key, text)| {
+            let value = read(&text).ok_or_else(|| wrong(&format!("{name}.{key}")))?;
+            Ok((key, value))
+        })
+        .collect()
+}
+
+fn wrong(model: &str, key: &str, problem: &'static str) -> PriceError {
+    PriceError::Entry {
+        model: model.to_owned(),
+        key: key.to_owned(),
+        problem,
+    }
+}
+
+/// The first second of a date in UTC.
+fn start_of(date: &str) -> Option<UnixTime> {
+    let date: Date = date.parse().ok()?;
+    let start = date.to_zoned(TimeZone::UTC).ok()?;
+    Some(UnixTime(start.timestamp().as_second()))
+}
+
+/// Prices by model and date; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct PriceBook {
+    /// The entries of each model, newest first.
+    models: Arc<HashMap<String, Vec<PriceEntry>>>,
+}
 
 impl PriceBook {
-    /// The prices that ship with the program.
+    /// The list prices of well-known models, as of the date at the head of the file that ships with the program.
+    ///
+    /// # Panics
+    /// When that file is not a price book, which a test excludes.
     #[must_use]
     pub fn built_in() -> Self {
-        Self
+        Self::parse(include_str!("prices.toml")).expect("the built-in price book is understood")
     }
 
-    /// Reads a price book.
+    /// Reads `[[price]]` tables.
     ///
     /// # Errors
-    /// It is not understood.
+    /// The text is not TOML or has other tables; or a key of an entry is unknown, missing or makes no sense: then the
+    /// error names the model and the key.
     pub fn parse(text: &str) -> Result<Self, PriceError> {
-        let _ = text;
-        Ok(Self)
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Book {
+            #[serde(default)]
+            price: Vec<BTreeMap<String, Field>>,
+        }
+        let book: Book = toml::from_str(text)?;
+        let entries: Result<_, _> = book.price.into_iter().map(TryFrom::try_from).collect();
+        entries.map(Self::from_entries)
     }
 
-    /// A book of these entries.
+    /// A book of these entries; of two for the same model and date the later one holds.
     #[must_use]
     pub fn from_entries(entries: Vec<PriceEntry>) -> Self {
-        drop(entries);
-        Self
+        let mut models: HashMap<String, Vec<PriceEntry>> = HashMap::new();
+        for entry in entries {
+            let same = models.entry(entry.model.clone()).or_default();
+            same.retain(|other| other.effective != entry.effective);
+            same.push(entry);
+        }
+        for same in models.values_mut() {
+            same.sort_by_key(|entry| std::cmp::Reverse(entry.effective));
+        }
+        Self {
+            models: Arc::new(models),
+        }
     }
 
-    /// This book, with the other's entries in place of those for the same model and date.
+    /// This book, with the other's entries in the place of those for the same model and date.
     #[must_use]
     pub fn with_overrides(self, other: Self) -> Self {
-        let _ = other;
-        self
+        let all = [self.models, other.models].into_iter();
+        Self::from_entries(
+            all.flat_map(|models| models.values().flatten().cloned().collect::<Vec<_>>())
+                .collect(),
+        )
     }
 
-    /// What an event costs.
-    #[must_use]
-    pub fn charges(&self, event: &UsageEvent) -> Charges {
-        let _ = event;
-        Charges::default()
+    /// The newest entry for `model` that holds at `time`. A name that ends in a date, such as `gpt-5-2025-08-07`, and
+    /// has no entry of its own has that of the name without it.
+    pub(crate) fn entry(&self, model: &str, time: UnixTime) -> Option<&PriceEntry> {
+        let holding = |name: &str| {
+            let mut newest_first = self.models.get(name)?.iter();
+            newest_first.find(|entry| entry.effective <= time)
+        };
+        holding(model).or_else(|| holding(undated(model)?))
     }
+}
+
+fn undated(model: &str) -> Option<&str> {
+    let (name, date) = model.split_at_checked(model.len().checked_sub(10)?)?;
+    start_of(date)?;
+    name.strip_suffix('-')
 }

@@ -1,11 +1,16 @@
 //! Usage by bucket: widths, groups, filters, pages.
 
+use std::collections::BTreeMap;
+
 use base::UnixTime;
 use base::ids::OrganizationId;
-use store::{Database, Error};
+use store::{Database, Result, Row, Statement, Value, sql};
 
-pub use crate::cover::Width;
-use crate::{Dimension, Kind, Quantities};
+use crate::columns::{read_dimension, read_metrics};
+pub use crate::cover::{Bucket, Buckets, Width};
+use crate::cover::{Page, Segment, cover};
+use crate::rollup::{USAGE_WIDTHS, usage_table};
+use crate::{Dimension, Kind, Metric, Quantities};
 
 /// What is asked of a usage report.
 #[derive(Clone, Debug)]
@@ -30,26 +35,6 @@ pub struct UsageQuery {
     pub batch: Option<bool>,
 }
 
-/// A page of buckets, oldest first, empty ones included.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Buckets<T> {
-    /// The buckets.
-    pub buckets: Vec<Bucket<T>>,
-    /// The start of the first bucket that is not here; `None` at the end.
-    pub next: Option<UnixTime>,
-}
-
-/// A span of time and what was counted in it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bucket<T> {
-    /// The start, aligned to the width in UTC also where the query begins later.
-    pub start: UnixTime,
-    /// The start of the following bucket.
-    pub end: UnixTime,
-    /// One result for each group that has anything, in the order of the groups' values.
-    pub results: Vec<T>,
-}
-
 /// What one group consumed in one bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageResult {
@@ -61,12 +46,128 @@ pub struct UsageResult {
 
 /// Answers a usage report.
 ///
+/// Whole buckets come from the rollup of the query's width, the clipped ones at its ends from finer rollups and at last
+/// from the ledger itself.
+///
 /// # Errors
 /// What the database said.
-pub async fn usage(
-    database: &Database,
-    query: &UsageQuery,
-) -> Result<Buckets<UsageResult>, Error> {
-    let _ = (database, query);
-    unimplemented!()
+pub async fn usage(database: &Database, query: &UsageQuery) -> Result<Buckets<UsageResult>> {
+    let page = Page::new(query.start, query.end, query.width, query.limit);
+    let widths = USAGE_WIDTHS.iter().filter(|width| **width <= query.width);
+    let widths: Vec<_> = widths.copied().collect();
+    let mut sums: BTreeMap<Key, Quantities> = BTreeMap::new();
+    let mut read = database.read().await?;
+    for segment in cover(page.start, page.end, &widths) {
+        let statement = select(query, segment);
+        let bucket = page.bucket_of(segment);
+        let (group_by, metrics) = (query.group_by.clone(), metrics(query.kind));
+        let group = move |row: &Row<'_>| {
+            let dimensions = group_by.iter().map(|by| read_dimension(row, *by));
+            let key = (
+                bucket.map_or_else(|| row.time("bucket"), Ok)?,
+                dimensions.collect::<Result<_>>()?,
+            );
+            Ok((key, read_metrics(row, &metrics)?))
+        };
+        let (back, groups) = read.fetch_all_aside(statement, group).await?;
+        read = back;
+        for (key, quantities) in groups {
+            sums.entry(key).or_default().add(&quantities);
+        }
+    }
+    let something = |sum: &Quantities| Metric::ALL.iter().any(|metric| sum.or_zero(*metric) != 0);
+    let sums = sums.into_iter().filter(|(_, sum)| something(sum));
+    Ok(page.fill(sums.map(|((bucket, values), quantities)| {
+        let dimensions = query.group_by.iter().copied().zip(values).collect();
+        let result = UsageResult {
+            dimensions,
+            quantities,
+        };
+        (bucket, result)
+    })))
+}
+
+/// A bucket, and the values of the dimensions grouped by.
+pub(crate) type Key = (UnixTime, Vec<Option<String>>);
+
+/// What a report has numbers for.
+fn metrics(kind: Kind) -> Vec<Metric> {
+    [kind.required_metrics(), kind.optional_metrics()].concat()
+}
+
+fn select(query: &UsageQuery, segment: Segment) -> Statement {
+    let whole = segment.source == Some(query.width);
+    let group_by = |statement: &mut Statement, first: &'static str| {
+        let mut between = first;
+        if whole {
+            statement.push(between).push("r.bucket");
+            between = ", ";
+        }
+        for dimension in &query.group_by {
+            statement.push(between).push("s.").push(dimension.as_str());
+            between = ", ";
+        }
+        between
+    };
+    let mut select = sql!("SELECT ");
+    let mut between = group_by(&mut select, "");
+    for metric in metrics(query.kind) {
+        let name = metric.as_str();
+        select.push(between).push("CAST(SUM(r.").push(name);
+        select.push(") AS BIGINT) AS ").push(name);
+        between = ", ";
+    }
+    select.push(" FROM ");
+    select.push(segment.source.map_or("usage_events", usage_table));
+    push_range(&mut select, &query.organization_id, segment);
+    select.push(" AND s.kind = ").bind(query.kind.as_str());
+    if let Some(batch) = query.batch {
+        select.push(" AND s.batch = ").bind(batch);
+    }
+    for (dimension, values) in &query.filters {
+        push_filter(&mut select, *dimension, values);
+    }
+    group_by(&mut select, " GROUP BY ");
+    select
+}
+
+/// Joins the rows of a table named before, `r`, with their dimensions, `s`: those of an organization in a segment. A
+/// `CROSS JOIN`, because SQLite takes that in the order in which it is written: rows first, which are in the order of
+/// their time.
+pub(crate) fn push_range(
+    select: &mut Statement,
+    organization_id: &OrganizationId,
+    segment: Segment,
+) {
+    select.push(" r CROSS JOIN usage_series s WHERE s.id = r.series_id AND s.organization_id = ");
+    select.bind(organization_id);
+    let time = if segment.source.is_some() {
+        "r.bucket"
+    } else {
+        select
+            .push(" AND r.organization_id = ")
+            .bind(organization_id);
+        "r.timestamp"
+    };
+    select
+        .push(" AND ")
+        .push(time)
+        .push(" >= ")
+        .bind(segment.start);
+    select
+        .push(" AND ")
+        .push(time)
+        .push(" < ")
+        .bind(segment.end);
+}
+
+/// Leaves only rows with one of these values. No row has the empty one, which stands for none.
+pub(crate) fn push_filter(select: &mut Statement, dimension: Dimension, values: &[String]) {
+    select.push(" AND s.").push(dimension.as_str()).push(" IN ");
+    let values = values.iter().filter(|value| !value.is_empty());
+    let value = |value: &String| match dimension {
+        Dimension::Batch => Value::Boolean(value == "true"),
+        _ => Value::Text(value.clone()),
+    };
+    select.bind_list(values.map(value));
 }

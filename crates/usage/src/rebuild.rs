@@ -1,12 +1,82 @@
 //! Makes the rollups anew from the ledger.
 
-use store::{Database, Error};
+use base::UnixTime;
+use store::{Database, Error, Result, Row, Statement, sql};
 
-/// Recomputes every rollup from the ledger, in one transaction.
+use crate::columns::{push_metrics, read_metrics};
+use crate::rollup::{
+    COST_WIDTHS, Line, Rollups, USAGE_WIDTHS, cost_table, read_lines, usage_table,
+};
+use crate::{Metric, Quantities};
+
+/// How many rows of the ledger are in memory at once.
+const PAGE: i64 = 5_000;
+
+/// A row of the ledger, without what no sum needs.
+struct Entry {
+    organization_id: String,
+    id: String,
+    timestamp: UnixTime,
+    series_id: i64,
+    quantities: Quantities,
+    lines: Vec<Line>,
+}
+
+/// Recomputes every rollup from the ledger, in one transaction that keeps other writers of the ledger waiting.
 ///
 /// # Errors
 /// What the database said; then nothing has changed.
 pub async fn rebuild(database: &Database) -> Result<(), Error> {
-    let _ = database;
-    unimplemented!()
+    let mut transaction = database.begin().await?;
+    transaction.keep_others_from("usage_events").await?;
+    let usage = USAGE_WIDTHS.iter().map(|width| usage_table(*width));
+    let costs = COST_WIDTHS.iter().map(|width| cost_table(*width));
+    for table in usage.chain(costs) {
+        let mut delete = sql!("DELETE FROM ");
+        delete.push(table);
+        transaction.execute(delete).await?;
+    }
+    let mut last = (String::new(), String::new());
+    loop {
+        let page = transaction.fetch_all(select(&last), Entry::read).await?;
+        let Some(end) = page.last() else { break };
+        last = (end.organization_id.clone(), end.id.clone());
+        let mut rollups = Rollups::default();
+        for entry in &page {
+            rollups.add(
+                entry.timestamp,
+                entry.series_id,
+                &entry.quantities,
+                &entry.lines,
+            );
+        }
+        rollups.write(&mut transaction).await?;
+    }
+    transaction.commit().await
+}
+
+/// The rows after the one of this organization with this id.
+fn select((organization_id, id): &(String, String)) -> Statement {
+    let mut select = sql!("SELECT organization_id, id, timestamp, series_id, charges");
+    push_metrics(&mut select, Metric::ALL);
+    select.push(" FROM usage_events WHERE (organization_id, id) > (");
+    select.bind(organization_id.as_str()).push(", ");
+    select
+        .bind(id.as_str())
+        .push(") ORDER BY organization_id, id LIMIT ");
+    select.bind(PAGE);
+    select
+}
+
+impl Entry {
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            organization_id: row.get("organization_id")?,
+            id: row.get("id")?,
+            timestamp: row.time("timestamp")?,
+            series_id: row.get("series_id")?,
+            quantities: read_metrics(row, Metric::ALL)?,
+            lines: read_lines(row)?,
+        })
+    }
 }

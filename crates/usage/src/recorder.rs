@@ -1,40 +1,53 @@
-//! The one writer of the ledger.
+//! The one writer of the ledger, on a thread of its own, so that neither the gateway nor a handler waits for the disk.
+//!
+//! What the gateway records is durable within 200 ms: it lingers at most 50 ms to share a transaction with what comes
+//! next. A database that fails is tried again until it works; meanwhile the bounded queue fills and new requests are
+//! turned away before they start, so nothing is lost.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use base::Clock;
+use base::{Clock, Error};
 use store::Database;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::timeout;
 
+use crate::ledger::Ledger;
+use crate::writer::{Job, Writer};
 use crate::{PriceBook, UsageEvent};
+
+/// How many requests may be admitted and not yet taken up by the writer.
+const PLACES: usize = 8_192;
+/// How many events of [`Recorder::append`] may wait at once; a call with more waits until it is alone.
+const APPENDED: usize = 100_000;
+/// How long a request waits for its place.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a report waits for the ledger.
+const APPEND_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes usage events in.
 #[derive(Clone)]
-pub struct Recorder;
-
-/// The recorder's thread.
-pub struct RecorderTask;
-
-/// A place in the recorder's queue.
-pub struct Slot;
-
-/// Resolves when the event is durable; dropping it is fine.
-pub struct Recorded(oneshot::Receiver<()>);
-
-impl Future for Recorded {
-    type Output = ();
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(context).map(|_| ())
-    }
+pub struct Recorder {
+    jobs: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+    hurry: Arc<Notify>,
 }
 
-/// How many events were new, and how many known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
+/// The recorder's thread.
+pub struct RecorderTask {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+/// How many events were new, and how many were known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
+    /// Those now in the ledger for the first time.
     pub accepted: usize,
+    /// Those whose id their organization has used before.
     pub duplicates: usize,
 }
 
@@ -42,52 +55,159 @@ impl Recorder {
     /// Starts the recorder's thread.
     ///
     /// # Errors
-    /// The thread or its runtime could not be made.
+    /// The thread, its runtime or its connections could not be made.
     pub fn start(
         database: Database,
         prices: Arc<PriceBook>,
         clock: Clock,
     ) -> std::io::Result<(Self, RecorderTask)> {
-        drop((database, prices, clock));
-        unimplemented!()
+        let database = database.apart().map_err(std::io::Error::other)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (jobs, receiver) = mpsc::channel(PLACES);
+        let (stop, stopped) = watch::channel(false);
+        let hurry = Arc::new(Notify::new());
+        let writer = Writer::new(
+            Ledger::new(database, prices, clock),
+            receiver,
+            Arc::clone(&hurry),
+            stopped,
+        );
+        let thread = std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || runtime.block_on(writer.run()))?;
+        let recorder = Self {
+            jobs,
+            room: Arc::new(Semaphore::new(APPENDED)),
+            hurry,
+        };
+        Ok((recorder, RecorderTask { stop, thread }))
     }
 
-    /// A place in the queue.
+    /// A place in the bounded queue, to be taken before a request is admitted, so that its event is sure to be
+    /// recorded.
     ///
     /// # Errors
-    /// 503: none came free within about a second.
+    /// 503: no place came free within a second, or the recorder has been stopped.
     pub async fn reserve(&self) -> base::Result<Slot> {
-        unimplemented!()
+        let place = timeout(PLACE_PATIENCE, self.jobs.clone().reserve_owned()).await;
+        match place {
+            Ok(Ok(place)) => Ok(Slot {
+                place,
+                hurry: Arc::clone(&self.hurry),
+            }),
+            _ => Err(Error::overloaded(
+                "The usage of more requests is waiting to be recorded than this server keeps. Try again in a second.",
+                1,
+            )),
+        }
     }
 
-    /// Writes events; they are durable when it returns.
+    /// Writes events in one transaction; when it returns, they are durable.
     ///
     /// # Errors
-    /// 503: the queue is full or the database fails.
+    /// 503: the events were not written in time. Some or all of them may be later, so they are to be sent again.
+    /// 500: the database refused one of them, and so all.
     pub async fn append(&self, events: Vec<UsageEvent>) -> base::Result<Appended> {
-        drop(events);
-        unimplemented!()
+        if events.is_empty() {
+            return Ok(Appended::default());
+        }
+        let size = u32::try_from(events.len().min(APPENDED)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room);
+        let written = async {
+            let room = room.acquire_many_owned(size).await.ok()?;
+            self.send(events, Some(room)).await?.await.ok()
+        };
+        let late = "The usage could not be written in time. Send it again: what was written is known by its ids.";
+        match timeout(APPEND_PATIENCE, written).await {
+            Ok(Some(answer)) => answer,
+            _ => Err(Error::overloaded(late, 1)),
+        }
     }
 
     /// Waits until everything sent so far is durable.
-    pub async fn flush(&self) {}
+    pub async fn flush(&self) {
+        if let Some(written) = self.send(Vec::new(), None).await {
+            // An answer that never comes is that of a stopped recorder, which has flushed.
+            let _ = written.await;
+        }
+    }
 
-    /// How many places of the queue are taken.
+    async fn send(
+        &self,
+        events: Vec<UsageEvent>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Option<Answer> {
+        let (done, answer) = oneshot::channel();
+        let job = Job {
+            events,
+            done,
+            urgent: true,
+            room,
+        };
+        self.jobs.send(job).await.ok()?;
+        Some(answer)
+    }
+
+    /// How many places of the queue are taken, by requests under way and by events that wait.
     #[must_use]
     pub fn queue_depth(&self) -> usize {
-        0
+        self.jobs.max_capacity() - self.jobs.capacity()
     }
 }
 
+type Answer = oneshot::Receiver<base::Result<Appended>>;
+
+/// A place in the recorder's queue. Given back when dropped.
+pub struct Slot {
+    place: mpsc::OwnedPermit<Job>,
+    hurry: Arc<Notify>,
+}
+
 impl Slot {
-    /// Sends the event.
+    /// Sends the event. Never waits and cannot fail, so a `Drop` can call it.
     pub fn record(self, event: UsageEvent) -> Recorded {
-        drop(event);
-        unimplemented!()
+        let (done, answer) = oneshot::channel();
+        self.place.send(Job {
+            events: vec![event],
+            done,
+            urgent: false,
+            room: None,
+        });
+        Recorded {
+            answer,
+            hurry: Some(self.hurry),
+        }
+    }
+}
+
+/// Resolves when the event is durable. Dropping it is fine; waiting for it makes the recorder not linger.
+pub struct Recorded {
+    answer: Answer,
+    hurry: Option<Arc<Notify>>,
+}
+
+impl Future for Recorded {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(hurry) = self.hurry.take() {
+            hurry.notify_one();
+        }
+        Pin::new(&mut self.answer).poll(context).map(|_| ())
     }
 }
 
 impl RecorderTask {
-    /// Writes everything that is waiting and ends the thread.
-    pub async fn stop(self) {}
+    /// Writes everything that is waiting or still being sent by whoever has a [`Slot`], and ends the thread. Waits at
+    /// most some ten seconds for slots that are not used, and for a database that fails.
+    pub async fn stop(self) {
+        let Self { stop, thread } = self;
+        stop.send_replace(true);
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the recorder has failed");
+        }
+    }
 }

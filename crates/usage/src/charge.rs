@@ -1,0 +1,289 @@
+//! What one event costs: the lines of its bill.
+
+use std::fmt;
+
+use base::NanoDollars;
+use base::money::Factor;
+
+use crate::event::names;
+use crate::price::{ANY_MODEL, PriceKey};
+use crate::{Kind, Metric, PriceBook, Quantities, UsageEvent};
+
+/// What one event costs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Charges {
+    /// The lines of its bill. What nothing was consumed of has no line.
+    pub lines: Vec<Charge>,
+    /// Whether something was consumed that has no price: its line's amount is 0.
+    pub unpriced: bool,
+}
+
+/// A line of the bill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// For what.
+    pub item: LineItem,
+    /// How much of it, in [`LineItem::unit`]s.
+    pub quantity: i64,
+    /// What that costs.
+    pub amount: NanoDollars,
+}
+
+/// For what a line of the bill is. Displayed as on the wire: `gpt-5, input_tokens`, or without a model
+/// `file_search_calls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineItem {
+    /// The model, where there is one.
+    pub model: Option<String>,
+    /// What of it.
+    pub name: ItemName,
+}
+
+/// The second part of a line item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum ItemName {
+    InputTokens,
+    InputCachedTokens,
+    InputCacheWriteTokens,
+    OutputTokens,
+    InputAudioTokens,
+    InputCachedAudioTokens,
+    OutputAudioTokens,
+    InputImageTokens,
+    OutputImageTokens,
+    Images,
+    Characters,
+    Seconds,
+    WebSearchCalls,
+    FileSearchCalls,
+    CodeInterpreterSessions,
+    /// Bytes kept for a day.
+    VectorStores,
+}
+
+names! { ItemName {
+    InputTokens = "input_tokens",
+    InputCachedTokens = "input_cached_tokens",
+    InputCacheWriteTokens = "input_cache_write_tokens",
+    OutputTokens = "output_tokens",
+    InputAudioTokens = "input_audio_tokens",
+    InputCachedAudioTokens = "input_cached_audio_tokens",
+    OutputAudioTokens = "output_audio_tokens",
+    InputImageTokens = "input_image_tokens",
+    OutputImageTokens = "output_image_tokens",
+    Images = "images",
+    Characters = "characters",
+    Seconds = "seconds",
+    WebSearchCalls = "web_search_calls",
+    FileSearchCalls = "file_search_calls",
+    CodeInterpreterSessions = "code_interpreter_sessions",
+    VectorStores = "vector_stores",
+}}
+
+impl ItemName {
+    /// What its quantity counts, in the contract's words; `None` where the contract has none.
+    #[must_use]
+    pub fn unit(self) -> Option<&'static str> {
+        match self {
+            Self::Images => Some("images"),
+            Self::Characters => Some("characters"),
+            Self::Seconds => Some("duration_seconds"),
+            Self::WebSearchCalls
+            | Self::FileSearchCalls
+            | Self::CodeInterpreterSessions
+            | Self::VectorStores => None,
+            _ => Some("tokens"),
+        }
+    }
+
+    fn price_key(self) -> PriceKey {
+        match self {
+            Self::InputTokens => PriceKey::Input,
+            Self::InputCachedTokens => PriceKey::CachedInput,
+            Self::InputCacheWriteTokens => PriceKey::CacheWrite,
+            Self::OutputTokens => PriceKey::Output,
+            Self::InputAudioTokens => PriceKey::InputAudio,
+            Self::InputCachedAudioTokens => PriceKey::CachedInputAudio,
+            Self::OutputAudioTokens => PriceKey::OutputAudio,
+            Self::InputImageTokens => PriceKey::InputImage,
+            Self::OutputImageTokens => PriceKey::OutputImage,
+            Self::Images => PriceKey::Image,
+            Self::Characters => PriceKey::Character,
+            Self::Seconds => PriceKey::Second,
+            Self::WebSearchCalls => PriceKey::WebSearch,
+            Self::FileSearchCalls => PriceKey::FileSearch,
+            Self::CodeInterpreterSessions => PriceKey::CodeInterpreter,
+            Self::VectorStores => PriceKey::Storage,
+        }
+    }
+}
+
+impl LineItem {
+    /// As [`ItemName::unit`].
+    #[must_use]
+    pub fn unit(&self) -> Option<&'static str> {
+        self.name.unit()
+    }
+
+    /// The unit of a line item as it is written on the wire.
+    pub(crate) fn unit_of(text: &str) -> Option<&'static str> {
+        let name = text.rsplit_once(", ").map_or(text, |(_, name)| name);
+        ItemName::parse(name)?.unit()
+    }
+}
+
+impl fmt::Display for LineItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(model) = &self.model {
+            write!(f, "{model}, ")?;
+        }
+        f.write_str(self.name.as_str())
+    }
+}
+
+/// An amount of something that may or may not have a price.
+struct Quote {
+    name: ItemName,
+    quantity: i64,
+    price: Option<(NanoDollars, Factor)>,
+}
+
+impl PriceBook {
+    /// What an event costs, at the prices that hold when it happened.
+    ///
+    /// Each token is on one line: cached input not on that of the input, nor audio or images on that of the text. A kind
+    /// of token that has no price of its own stays on the line of the text. A model that is sold by the image, the
+    /// character or the second is not billed by the token as well, nor the other way round.
+    #[must_use]
+    pub fn charges(&self, event: &UsageEvent) -> Charges {
+        let own = event.model.as_deref();
+        let own = own.and_then(|model| self.entry(model, event.timestamp));
+        let any = self.entry(ANY_MODEL, event.timestamp);
+        let price = |name: ItemName| {
+            [own, any].into_iter().flatten().find_map(|entry| {
+                let price = entry.price(name.price_key(), event)?;
+                Some((price, entry.factor(event)))
+            })
+        };
+        let quote = |(name, quantity)| Quote {
+            name,
+            quantity,
+            price: price(name),
+        };
+        let quote_all = |items: Vec<(ItemName, i64)>| -> Vec<Quote> {
+            let consumed = items.into_iter().filter(|(_, quantity)| *quantity > 0);
+            consumed.map(quote).collect()
+        };
+        let has_price = |quotes: &[Quote]| quotes.iter().any(|quote| quote.price.is_some());
+
+        let mut tokens = quote_all(tokens(event, |name| price(name).is_some()));
+        let mut units = quote_all(units(event));
+        match (has_price(&tokens), has_price(&units)) {
+            (true, false) => units.clear(),
+            (false, true) => tokens.clear(),
+            _ => {}
+        }
+        tokens.append(&mut units);
+        Charges {
+            unpriced: tokens.iter().any(|quote| quote.price.is_none()),
+            lines: tokens.into_iter().map(|quote| quote.line(event)).collect(),
+        }
+    }
+}
+
+impl Quote {
+    fn line(self, event: &UsageEvent) -> Charge {
+        let (quantity, per) = (self.quantity, self.name.price_key().per());
+        let amount = self
+            .price
+            .map(|(price, factor)| price.for_quantity_times(quantity, per, factor));
+        Charge {
+            item: LineItem {
+                model: event.model.clone(),
+                name: self.name,
+            },
+            quantity,
+            amount: amount.unwrap_or_default(),
+        }
+    }
+}
+
+/// The tokens of an event, each in one place, by what they are billed as. Of a kind without a price of its own there
+/// are none: those are text.
+fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(ItemName, i64)> {
+    use ItemName as I;
+    let all = &event.quantities;
+    if tool(event.kind).is_some() {
+        return Vec::new();
+    }
+    let part = |of: &mut i64, metric: Metric, name: ItemName| {
+        let taken = all.or_zero(metric).min(*of);
+        let taken = if has_price(name) { taken } else { 0 };
+        *of -= taken;
+        (name, taken)
+    };
+    let mut input = all.or_zero(Metric::InputTokens);
+    // Audio and images are parts of the uncached input, so what is cached is set aside first.
+    let mut cached = all.or_zero(Metric::InputCachedTokens).min(input);
+    input -= cached;
+    let cache_write = part(
+        &mut input,
+        Metric::InputCacheWriteTokens,
+        I::InputCacheWriteTokens,
+    );
+    let audio = part(&mut input, Metric::InputAudioTokens, I::InputAudioTokens);
+    let image = part(&mut input, Metric::InputImageTokens, I::InputImageTokens);
+    let cached_audio = part(
+        &mut cached,
+        Metric::InputCachedAudioTokens,
+        I::InputCachedAudioTokens,
+    );
+    if !has_price(I::InputCachedTokens) {
+        input += std::mem::take(&mut cached);
+    }
+    let mut output = all.or_zero(Metric::OutputTokens);
+    let output_audio = part(&mut output, Metric::OutputAudioTokens, I::OutputAudioTokens);
+    let output_image = part(&mut output, Metric::OutputImageTokens, I::OutputImageTokens);
+    vec![
+        (I::InputTokens, input),
+        (I::InputCachedTokens, cached),
+        cache_write,
+        audio,
+        cached_audio,
+        image,
+        (I::OutputTokens, output),
+        output_audio,
+        output_image,
+    ]
+}
+
+/// What an event consumed that is not counted in tokens.
+fn units(event: &UsageEvent) -> Vec<(ItemName, i64)> {
+    let amount = |quantities: &Quantities, (name, metric)| (name, quantities.or_zero(metric));
+    let items = match tool(event.kind) {
+        Some(item) => vec![item],
+        None => vec![
+            (ItemName::Images, Metric::Images),
+            (ItemName::Characters, Metric::Characters),
+            (ItemName::Seconds, Metric::Seconds),
+        ],
+    };
+    items
+        .into_iter()
+        .map(|item| amount(&event.quantities, item))
+        .collect()
+}
+
+/// For what a report of tools or of storage is billed.
+fn tool(kind: Kind) -> Option<(ItemName, Metric)> {
+    match kind {
+        Kind::WebSearchCalls => Some((ItemName::WebSearchCalls, Metric::NumRequests)),
+        Kind::FileSearchCalls => Some((ItemName::FileSearchCalls, Metric::NumRequests)),
+        Kind::CodeInterpreterSessions => {
+            Some((ItemName::CodeInterpreterSessions, Metric::NumSessions))
+        }
+        Kind::VectorStores => Some((ItemName::VectorStores, Metric::UsageBytes)),
+        _ => None,
+    }
+}

@@ -1,0 +1,200 @@
+//! The recorder's other end: gathers events into batches and writes each until it is written.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Error;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::{Sleep, sleep};
+
+use crate::ledger::Ledger;
+use crate::{Appended, UsageEvent};
+
+/// How many events share a transaction, unless one job alone has more.
+const BATCH: usize = 1_000;
+/// How long the first event of a batch waits for others.
+const LINGER: Duration = Duration::from_millis(50);
+/// How long to wait after the first failure; doubled with each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a writer that is told to stop waits for what is under way, and for a database that fails.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Events that are written in one transaction, or not at all.
+pub(crate) struct Job {
+    pub(crate) events: Vec<UsageEvent>,
+    /// Told when they are durable, or refused.
+    pub(crate) done: oneshot::Sender<base::Result<Appended>>,
+    /// Whether someone waits for them.
+    pub(crate) urgent: bool,
+    /// What bounds the number of events that wait.
+    #[expect(dead_code, reason = "given back when the job is dropped")]
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+/// Writes the ledger.
+pub(crate) struct Writer {
+    ledger: Ledger,
+    jobs: mpsc::Receiver<Job>,
+    hurry: Arc<Notify>,
+    stop: watch::Receiver<bool>,
+    /// Runs from when the writer was told to stop.
+    last_patience: Option<Pin<Box<Sleep>>>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        ledger: Ledger,
+        jobs: mpsc::Receiver<Job>,
+        hurry: Arc<Notify>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            ledger,
+            jobs,
+            hurry,
+            stop,
+            last_patience: None,
+        }
+    }
+
+    /// Writes until nobody can send any more.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let batch = self.gather().await;
+            if batch.is_empty() {
+                return;
+            }
+            self.write(batch).await;
+        }
+    }
+
+    /// The next jobs, at least one; none at the end.
+    async fn gather(&mut self) -> Vec<Job> {
+        let Some(first) = self.first().await else {
+            return Vec::new();
+        };
+        let mut batch = vec![first];
+        let mut events = batch[0].events.len();
+        let mut due = batch[0].urgent || self.last_patience.is_some();
+        let mut linger = pin!(sleep(LINGER));
+        while events < BATCH {
+            let job = tokio::select! {
+                biased;
+                job = self.jobs.recv(), if !due => job,
+                () = self.hurry.notified(), if !due => { due = true; continue }
+                () = &mut linger, if !due => { due = true; continue }
+                else => self.jobs.try_recv().ok(),
+            };
+            let Some(job) = job else { break };
+            events += job.events.len();
+            due |= job.urgent;
+            batch.push(job);
+        }
+        batch
+    }
+
+    /// Waits for the next job. When told to stop, takes no new ones and waits a while for those who have a place.
+    async fn first(&mut self) -> Option<Job> {
+        if self.last_patience.is_none() {
+            tokio::select! {
+                biased;
+                job = self.jobs.recv() => return job,
+                () = stopped(&mut self.stop) => self.close(),
+            }
+        }
+        tokio::select! {
+            biased;
+            job = self.jobs.recv() => job,
+            () = waited(&mut self.last_patience) => {
+                tracing::error!("stopped while requests were under way: their usage is not recorded");
+                None
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.jobs.close();
+        self.last_patience = Some(Box::pin(sleep(LAST_PATIENCE)));
+    }
+
+    async fn write(&mut self, batch: Vec<Job>) {
+        match self.persist(&batch).await {
+            Ok(new) => answer(batch, &new),
+            // One of them is at fault. Alone, the others can be written.
+            Err(error) if error.is_final() && batch.len() > 1 => {
+                for job in batch {
+                    let job = [job];
+                    match self.persist(&job).await {
+                        Ok(new) => answer(job, &new),
+                        Err(error) => refuse(job, &error),
+                    }
+                }
+            }
+            Err(error) => refuse(batch, &error),
+        }
+    }
+
+    /// Appends to the ledger until it works, unless it never will.
+    async fn persist(&mut self, batch: &[Job]) -> store::Result<Vec<bool>> {
+        let events: Vec<_> = batch.iter().flat_map(|job| &job.events).collect();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.ledger.append(&events).await {
+                Ok(new) => return Ok(new),
+                Err(error) => error,
+            };
+            if error.is_final() {
+                return Err(error);
+            }
+            tracing::error!(%error, events = events.len(), "the ledger cannot be written; trying again");
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = stopped(&mut self.stop), if self.last_patience.is_none() => self.close(),
+                () = waited(&mut self.last_patience) => return Err(error),
+            }
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+}
+
+/// Waits until the writer is told to stop; for ever when nobody is left who could tell.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn waited(patience: &mut Option<Pin<Box<Sleep>>>) {
+    match patience {
+        Some(patience) => patience.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells each job how many of its events were new.
+fn answer(batch: impl IntoIterator<Item = Job>, new: &[bool]) {
+    let mut new = new.iter();
+    for job in batch {
+        let count = job.events.len();
+        let accepted = new.by_ref().take(count).filter(|new| **new).count();
+        let appended = Appended {
+            accepted,
+            duplicates: count - accepted,
+        };
+        // Whoever does not want to know has dropped the other end.
+        let _ = job.done.send(Ok(appended));
+    }
+}
+
+/// Gives up on jobs that cannot be written.
+fn refuse(batch: impl IntoIterator<Item = Job>, error: &store::Error) {
+    for job in batch {
+        for event in &job.events {
+            let (organization, id) = (&event.organization_id, event.id.as_str());
+            tracing::error!(%organization, id, %error, "a usage event is not recorded");
+        }
+        let _ = job.done.send(Err(Error::internal()));
+    }
+}
