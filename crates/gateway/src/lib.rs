@@ -1,1 +1,165 @@
 //! The OpenAI-compatible gateway: checks, forwards and meters every request.
+//!
+//! Nothing here asks the database while a request waits: keys come from a snapshot in memory, what was consumed
+//! goes to the ledger's writer through a place in its queue that is taken before the request is forwarded.
+
+mod body;
+mod dialect;
+mod directory;
+mod drain;
+mod forward;
+mod headers;
+mod identify;
+mod models;
+mod relay;
+mod reservation;
+mod router;
+mod source;
+mod sse;
+mod stream;
+mod upstream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Clock;
+use base::ids::IdGenerator;
+use base::secret::Pepper;
+use http::{Request, Response};
+use store::Store;
+use tokio_util::task::AbortOnDropHandle;
+use usage::{LastUsed, Recorder};
+
+pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
+pub use upstream::{UpstreamConfig, UpstreamKey};
+
+use directory::Directory;
+use drain::Drains;
+use forward::Upstreams;
+use models::ModelList;
+
+/// When the end of an answer is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// At once; what it consumed is durable within the recorder's window.
+    #[default]
+    Batched,
+    /// Once what it consumed is durable.
+    Strict,
+}
+
+/// What a gateway works with.
+pub struct GatewayOptions {
+    /// Where the keys are.
+    pub store: Store,
+    /// Where usage goes.
+    pub recorder: Recorder,
+    /// Where the use of keys is noted.
+    pub last_used: LastUsed,
+    /// What keys are hashed with.
+    pub pepper: Pepper,
+    /// The model servers.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Makes request ids.
+    pub ids: Arc<IdGenerator>,
+    /// Tells when keys expire and when usage happened.
+    pub clock: Clock,
+    /// When the end of an answer is sent.
+    pub durability: Durability,
+}
+
+/// Why a gateway could not be started, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An upstream's settings make no sense.
+    #[error("upstream '{name}': {reason}")]
+    Upstream {
+        /// The upstream's name.
+        name: String,
+        /// What is wrong, as a sentence without its subject.
+        reason: String,
+    },
+    /// The keys could not be read.
+    #[error("the keys could not be read: {0}")]
+    Store(#[from] store::Error),
+    /// The certificates that upstreams are checked against could not be loaded.
+    #[error("TLS to upstreams: {0}")]
+    Tls(String),
+}
+
+/// The gateway. Clones are the same gateway.
+#[derive(Clone)]
+pub struct Gateway(Arc<Shared>);
+
+struct Shared {
+    directory: Arc<Directory>,
+    upstreams: Upstreams,
+    models: ModelList,
+    recorder: Recorder,
+    last_used: LastUsed,
+    pepper: Pepper,
+    ids: Arc<IdGenerator>,
+    clock: Clock,
+    durability: Durability,
+    drains: Drains,
+}
+
+impl Gateway {
+    /// Loads the keys and starts to follow their changes.
+    ///
+    /// # Errors
+    /// The settings of an upstream make no sense, or the keys cannot be read.
+    pub async fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
+        let upstreams = Upstreams::new(&options.upstreams)?;
+        let (directory, follow) = Directory::start(options.store).await?;
+        let drains = Drains::new();
+        let task = GatewayTask {
+            drains: drains.clone(),
+            follow,
+        };
+        let shared = Shared {
+            directory,
+            models: ModelList::new(&upstreams),
+            upstreams,
+            recorder: options.recorder,
+            last_used: options.last_used,
+            pepper: options.pepper,
+            ids: options.ids,
+            clock: options.clock,
+            durability: options.durability,
+            drains,
+        };
+        Ok((Self(Arc::new(shared)), task))
+    }
+
+    /// Answers one request; every refusal is an answer too. Dropping the future, or the body of the answer, is how a
+    /// client hangs up: what it consumed is still metered.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    {
+        self.route(request).await
+    }
+
+    /// Whether the keys in memory are those of the database, as far as is known.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.0.directory.is_fresh()
+    }
+}
+
+/// What the gateway does beside answering: it follows the changes of keys and reads to their end the answers that
+/// clients hung up on. Dropped, it stops both.
+pub struct GatewayTask {
+    drains: Drains,
+    follow: AbortOnDropHandle<()>,
+}
+
+impl GatewayTask {
+    /// Waits until the answers that clients hung up on have been read; what has not ended within `deadline` is
+    /// settled with an estimate. To be called when no more requests are handled, before the recorder is stopped.
+    pub async fn stop(self, deadline: Duration) {
+        self.drains.stop(deadline).await;
+        drop(self.follow);
+    }
+}

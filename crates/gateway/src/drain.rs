@@ -1,0 +1,140 @@
+//! Answers that nobody waits for any more: they are read to their end, so that their usage is known.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use usage::Outcome;
+
+use crate::forward::{Answer, Failure};
+use crate::reservation::{Reservation, Spent};
+use crate::source::Source;
+
+/// How many answers are read on at once; those beyond it are settled with an estimate.
+const MAX_DRAINS: usize = 1024;
+
+/// The answers that are read on.
+#[derive(Clone)]
+pub(crate) struct Drains {
+    room: Arc<Semaphore>,
+    running: TaskTracker,
+    hurry: CancellationToken,
+}
+
+impl Drains {
+    pub(crate) fn new() -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(MAX_DRAINS)),
+            running: TaskTracker::new(),
+            hurry: CancellationToken::new(),
+        }
+    }
+
+    /// Reads `source` to its end in the background, then settles `reservation`.
+    pub(crate) fn read_on(&self, source: Source, reservation: Reservation) {
+        let hurry = self.hurry.clone();
+        self.spawn(read_on(source, reservation, hurry));
+    }
+
+    /// Work that is dropped, for want of room or of a runtime, settles its reservation by being dropped.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let (Ok(runtime), Ok(permit)) = (
+            Handle::try_current(),
+            Arc::clone(&self.room).try_acquire_owned(),
+        ) else {
+            tracing::warn!("an answer is not read to its end; its usage is estimated");
+            return;
+        };
+        let work = async move {
+            work.await;
+            drop(permit);
+        };
+        self.running.spawn_on(work, &runtime);
+    }
+
+    /// Waits until all have ended, and no longer than `deadline`.
+    pub(crate) async fn stop(&self, deadline: Duration) {
+        self.running.close();
+        if tokio::time::timeout(deadline, self.running.wait())
+            .await
+            .is_err()
+        {
+            self.hurry.cancel();
+            self.running.wait().await;
+        }
+    }
+}
+
+async fn read_on(mut source: Source, reservation: Reservation, hurry: CancellationToken) {
+    let patience = source.patience();
+    let outcome = tokio::select! {
+        outcome = source.drain() => outcome,
+        () = tokio::time::sleep(patience) => Outcome::TimedOut,
+        () = hurry.cancelled() => Outcome::ClientGone,
+    };
+    drop(reservation.settle(outcome, source.spent()));
+}
+
+/// An answer whose beginning has not come yet.
+type Beginning = Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Send>>;
+
+/// A forwarded request that waits for its answer. Dropped because the client hung up, it waits on in the background.
+pub(crate) struct Waiting {
+    open: Option<(Beginning, Reservation)>,
+    drains: Drains,
+}
+
+impl Waiting {
+    pub(crate) fn new(
+        beginning: impl Future<Output = Result<Answer, Failure>> + Send + 'static,
+        reservation: Reservation,
+        drains: Drains,
+    ) -> Self {
+        Self {
+            open: Some((Box::pin(beginning), reservation)),
+            drains,
+        }
+    }
+}
+
+impl Future for Waiting {
+    type Output = (Result<Answer, Failure>, Reservation);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (beginning, _) = self.open.as_mut().expect("not polled again after its end");
+        let answer = ready!(beginning.as_mut().poll(context));
+        let (_, reservation) = self.open.take().expect("it was there a line ago");
+        Poll::Ready((answer, reservation))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some((beginning, reservation)) = self.open.take() {
+            let hurry = self.drains.hurry.clone();
+            self.drains.spawn(wait_on(beginning, reservation, hurry));
+        }
+    }
+}
+
+async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: CancellationToken) {
+    let answer = tokio::select! {
+        answer = beginning => answer,
+        () = hurry.cancelled() => return,
+    };
+    match answer {
+        Ok(answer) => {
+            reservation.is_for(&answer.route.model);
+            let patience = answer.route.upstream.timeout;
+            let (head, body) = answer.response.into_parts();
+            let source = Source::new(&head, body, false, patience);
+            read_on(source, reservation, hurry).await;
+        }
+        Err(failure) => drop(reservation.settle(failure.outcome, Spent::Nothing)),
+    }
+}

@@ -1,0 +1,112 @@
+//! Whose request it is, and whether they may make it.
+
+use std::sync::Arc;
+
+use base::secret::{KeyKind, bearer};
+use base::{Error, Permission, Result, UnixTime};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::Shared;
+use crate::directory::{Key, Project};
+
+/// A key that may be used now, and where.
+pub(crate) struct Caller {
+    pub(crate) key: Arc<Key>,
+    pub(crate) project: Arc<Project>,
+}
+
+impl Shared {
+    /// The key of a request. Unknown keys cost as much as known ones.
+    ///
+    /// # Errors
+    /// 401: no key, or none that is good now, or a header names another organization or project. 403: an admin key.
+    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Caller> {
+        let Some(header) = headers.get(AUTHORIZATION) else {
+            return Err(Error::unauthenticated(
+                "No API key was sent. Send one in the header 'Authorization: Bearer sk-proj-…'.",
+            ));
+        };
+        let token = bearer(Some(header)).ok_or_else(|| {
+            Error::unauthenticated(
+                "The Authorization header holds no API key. Its form is 'Bearer sk-proj-…'.",
+            )
+        })?;
+        let key = self.directory.find(&self.pepper.hash(token));
+        let key = key.ok_or_else(|| Error::unauthenticated("The API key is not known here."))?;
+        alive(&key, self.clock.now())?;
+        let organization = key.organization.id.to_string();
+        names_only(
+            headers,
+            "openai-organization",
+            "organization",
+            &organization,
+        )?;
+        let Some(project) = key.project.clone() else {
+            return Err(not_for_models(&key));
+        };
+        names_only(
+            headers,
+            "openai-project",
+            "project",
+            &project.id.to_string(),
+        )?;
+        Ok(Caller { key, project })
+    }
+}
+
+impl Caller {
+    /// Refuses what the key's owner, or the key's scopes, do not allow.
+    ///
+    /// # Errors
+    /// 403: names the scope that is missing.
+    pub(crate) fn require(&self, permission: Permission) -> Result<()> {
+        if self.key.permissions.contains(permission) {
+            return Ok(());
+        }
+        let scope = permission.as_str();
+        Err(Error::forbidden(
+            "insufficient_permissions",
+            format!(
+                "This API key lacks the scope {scope}. It must be among the key's scopes, if it has any, and its \
+                 owner's roles must allow it."
+            ),
+        ))
+    }
+}
+
+fn alive(key: &Key, now: UnixTime) -> Result<()> {
+    let reason = if key.expires_at.is_some_and(|end| end <= now) {
+        "The API key has expired."
+    } else if !key.owner_exists {
+        "The owner of the API key does not exist any more."
+    } else if key
+        .project
+        .as_ref()
+        .is_some_and(|project| project.is_archived)
+    {
+        "The project of the API key is archived."
+    } else {
+        return Ok(());
+    };
+    Err(Error::unauthenticated(reason))
+}
+
+fn not_for_models(key: &Key) -> Error {
+    if key.kind == KeyKind::Admin {
+        let message = "An admin API key cannot call models. Use a project API key: of a user (sk-proj-…) or of a \
+                       service account (sk-svcacct-…).";
+        return Error::forbidden("project_key_required", message);
+    }
+    Error::unauthenticated("The project of the API key does not exist any more.")
+}
+
+/// A header may name what the key belongs to anyway, and nothing else.
+fn names_only(headers: &HeaderMap, header: &str, noun: &str, own: &str) -> Result<()> {
+    let mut named = headers.get_all(header).iter();
+    if named.all(|value| value.is_empty() || value.as_bytes() == own.as_bytes()) {
+        return Ok(());
+    }
+    let message = format!("The {header} header names another {noun} than the one of the API key.");
+    Err(Error::unauthenticated(message))
+}

@@ -1,0 +1,111 @@
+//! The way of a request to a model: identify → admit → forward → stream → settle.
+
+use std::sync::Arc;
+
+use base::{Error, Permission, Result};
+use bytes::Bytes;
+use http::Response;
+use usage::Recorded;
+
+use crate::dialect::chat::Call;
+use crate::drain::Waiting;
+use crate::forward::{Answer, Failure, Route};
+use crate::identify::Caller;
+use crate::reservation::{Reservation, Spent};
+use crate::router::Context;
+use crate::source::Source;
+use crate::stream::Stream;
+use crate::upstream::{CHAT, Outgoing};
+use crate::{Body, Durability, Gateway, body, headers};
+
+impl Gateway {
+    /// Answers a request for a chat completion. The checks come in one order, so that a refusal has one reason; the
+    /// body is read only for those who may send one.
+    pub(crate) async fn relay<B>(&self, context: &mut Context, body: B) -> Result<Response<Body>>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        body::check_headers(&context.head.headers)?;
+        let caller = self.0.identify(&context.head.headers)?;
+        context.organization = Some(caller.key.organization.header.clone());
+        caller.require(Permission::ModelRequest)?;
+        let call = Call::parse(body::read(body).await?)?;
+        let plan = self.0.upstreams.plan(&call.model);
+        let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
+        let reservation = self.admit(context, &caller, &call, &plan).await?;
+        let hides_usage = call.hides_usage;
+        match self.forward(context, call, plan, reservation).await {
+            (Ok(answer), reservation) => Ok(self.stream(answer, reservation, hides_usage)),
+            (Err(failure), reservation) => Err(self.fail(failure, reservation).await),
+        }
+    }
+
+    /// Takes a place in the ledger's queue: from here on the request ends in one row.
+    async fn admit(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        call: &Call,
+        plan: &[Route],
+    ) -> Result<Reservation> {
+        let slot = self.0.recorder.reserve().await?;
+        self.touch(caller);
+        let mut reservation = Reservation::new(slot, &context.id, caller, call.text, &self.0.clock);
+        if let Some(route) = plan.first() {
+            reservation.is_for(&route.model);
+        }
+        Ok(reservation)
+    }
+
+    /// Sends it to an upstream; comes back with the beginning of the answer.
+    fn forward(
+        &self,
+        context: &Context,
+        call: Call,
+        plan: Vec<Route>,
+        reservation: Reservation,
+    ) -> Waiting {
+        let outgoing = Outgoing {
+            path: CHAT,
+            query: context.head.uri.query().map(str::to_owned),
+            headers: headers::to_upstream(&context.head.headers),
+        };
+        let shared = Arc::clone(&self.0);
+        let beginning = async move {
+            let body = |route: &Route| call.body(&route.model);
+            shared.upstreams.send(plan, outgoing, body).await
+        };
+        Waiting::new(beginning, reservation, self.0.drains.clone())
+    }
+
+    /// Passes the answer on as it comes.
+    fn stream(
+        &self,
+        answer: Answer,
+        mut reservation: Reservation,
+        hides_usage: bool,
+    ) -> Response<Body> {
+        reservation.is_for(&answer.route.model);
+        let (head, incoming) = answer.response.into_parts();
+        let patience = answer.route.upstream.timeout;
+        let source = Source::new(&head, incoming, hides_usage, patience);
+        let changes_length = source.changes_length();
+        let (durability, drains) = (self.0.durability, self.0.drains.clone());
+        let stream = Stream::new(source, reservation, durability, drains);
+        let mut response = Response::new(Body::stream(stream));
+        *response.status_mut() = head.status;
+        *response.headers_mut() = headers::to_client(head.headers, changes_length);
+        response
+    }
+
+    /// There is no answer: nothing was consumed, but the request is in the ledger all the same.
+    async fn fail(&self, failure: Failure, reservation: Reservation) -> Error {
+        let recorded: Option<Recorded> = reservation.settle(failure.outcome, Spent::Nothing);
+        if self.0.durability == Durability::Strict
+            && let Some(recorded) = recorded
+        {
+            recorded.await;
+        }
+        failure.error
+    }
+}

@@ -1,0 +1,222 @@
+//! An upstream's answer as it comes in: what to forward of it, and what it says of its usage.
+
+use std::mem::take;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::response::Parts;
+use http_body::{Body as _, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+use usage::Outcome;
+
+use crate::dialect::chat::Tally;
+use crate::reservation::Spent;
+use crate::sse::Scanner;
+
+/// The longest answer in one piece that is kept until its usage can be read, in bytes.
+const MAX_KEPT: usize = 32 * 1024 * 1024;
+
+/// An answer of which the beginning has come.
+pub(crate) struct Source {
+    body: Incoming,
+    reader: Reader,
+    /// The longest silence.
+    patience: Duration,
+    silence: Option<Pin<Box<Sleep>>>,
+    is_silent: bool,
+}
+
+/// How usage is found in an answer.
+enum Reader {
+    /// In an event of its stream.
+    Events { scanner: Scanner, tally: Tally },
+    /// In the whole of it, of which the parts are kept until then.
+    Whole {
+        parts: Vec<Bytes>,
+        length: usize,
+        tally: Tally,
+    },
+    /// Nowhere: it is an error.
+    Refusal,
+}
+
+/// What comes next.
+pub(crate) enum Next {
+    /// Bytes to forward; there can be none.
+    Piece(Bytes),
+    /// The answer is complete.
+    End,
+    /// It will not be completed, for this reason.
+    Broken(Outcome),
+}
+
+impl Source {
+    /// The body of the answer that `head` begins. `hides_usage`: the client did not ask for the event that usage
+    /// comes in.
+    pub(crate) fn new(head: &Parts, body: Incoming, hides_usage: bool, patience: Duration) -> Self {
+        let kind = head.headers.get(CONTENT_TYPE);
+        let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let reader = if !head.status.is_success() {
+            Reader::Refusal
+        } else if is_stream {
+            Reader::Events {
+                scanner: Scanner::new(hides_usage),
+                tally: Tally::default(),
+            }
+        } else {
+            Reader::Whole {
+                parts: Vec::new(),
+                length: 0,
+                tally: Tally::default(),
+            }
+        };
+        Self {
+            body,
+            reader,
+            patience,
+            silence: None,
+            is_silent: false,
+        }
+    }
+
+    /// The longest silence.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Whether the forwarded bytes may be fewer than the upstream's.
+    pub(crate) fn changes_length(&self) -> bool {
+        matches!(&self.reader, Reader::Events { scanner, .. } if scanner.hides())
+    }
+
+    /// How long the forwarded bytes are, as far as is known.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        if self.changes_length() {
+            return SizeHint::new();
+        }
+        self.body.size_hint()
+    }
+
+    /// Whether the upstream answered with an error.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.reader, Reader::Refusal)
+    }
+
+    /// Whether all that matters has come, even if the connection is still open.
+    pub(crate) fn is_complete(&self) -> bool {
+        match &self.reader {
+            Reader::Events { tally, .. } if tally.is_done => true,
+            _ => self.body.is_end_stream(),
+        }
+    }
+
+    /// The next bytes. Not to be called again after the end.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+                ready!(self.poll_silence(context));
+                return Poll::Ready(Next::Broken(Outcome::TimedOut));
+            };
+            self.is_silent = false;
+            return Poll::Ready(match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => Next::Piece(self.reader.push(piece)),
+                    Err(_trailers) => continue,
+                },
+                Some(Err(_)) => Next::Broken(Outcome::UpstreamFailed),
+                None => Next::End,
+            });
+        }
+    }
+
+    /// What is left to forward at the end.
+    pub(crate) fn finish(&mut self) -> Bytes {
+        match &mut self.reader {
+            Reader::Events { scanner, tally } => scanner.finish(|data| tally.read_event(data)),
+            Reader::Whole { .. } | Reader::Refusal => Bytes::new(),
+        }
+    }
+
+    /// What the answer says it consumed.
+    pub(crate) fn spent(&mut self) -> Spent {
+        let tally = match &mut self.reader {
+            Reader::Refusal => return Spent::Nothing,
+            Reader::Events { tally, .. } => tally,
+            Reader::Whole {
+                parts,
+                tally,
+                length,
+            } => {
+                match take(parts).as_slice() {
+                    [] => tally.text = *length,
+                    [whole] => tally.read_whole(whole),
+                    parts => tally.read_whole(&joined(parts, *length)),
+                }
+                tally
+            }
+        };
+        match tally.reported.take() {
+            Some(quantities) => Spent::Reported {
+                quantities,
+                service_tier: tally.service_tier.take(),
+            },
+            None => Spent::Unreported { text: tally.text },
+        }
+    }
+
+    /// Reads to the end without forwarding; how that was.
+    pub(crate) async fn drain(&mut self) -> Outcome {
+        loop {
+            match std::future::poll_fn(|context| self.poll_next(context)).await {
+                Next::Piece(_) if !self.is_complete() => {}
+                Next::Piece(_) | Next::End => {
+                    self.finish();
+                    return Outcome::ClientGone;
+                }
+                Next::Broken(outcome) => return outcome,
+            }
+        }
+    }
+
+    /// Ready when the upstream has been silent for too long.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience;
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        if !std::mem::replace(&mut self.is_silent, true) {
+            silence.set(tokio::time::sleep(patience));
+        }
+        silence.as_mut().poll(context)
+    }
+}
+
+impl Reader {
+    fn push(&mut self, piece: Bytes) -> Bytes {
+        match self {
+            Self::Events { scanner, tally } => scanner.push(piece, |data| tally.read_event(data)),
+            Self::Refusal => piece,
+            Self::Whole { parts, length, .. } => {
+                *length += piece.len();
+                if *length <= MAX_KEPT {
+                    parts.push(piece.clone());
+                } else {
+                    parts.clear();
+                }
+                piece
+            }
+        }
+    }
+}
+
+fn joined(parts: &[Bytes], length: usize) -> BytesMut {
+    let mut whole = BytesMut::with_capacity(length);
+    for part in parts {
+        whole.extend_from_slice(part);
+    }
+    whole
+}

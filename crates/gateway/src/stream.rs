@@ -1,0 +1,118 @@
+//! An answer on its way to the client: settled when the upstream has said all, read on in the background when the
+//! client hangs up.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::SizeHint;
+use usage::{Outcome, Recorded};
+
+use crate::Durability;
+use crate::body::BrokenOff;
+use crate::drain::Drains;
+use crate::reservation::Reservation;
+use crate::source::{Next, Source};
+
+/// The body of a forwarded answer.
+pub(crate) struct Stream {
+    /// `None` once it has ended.
+    source: Option<Source>,
+    /// `None` once it is settled.
+    reservation: Option<Reservation>,
+    durability: Durability,
+    drains: Drains,
+    /// What the end of the answer waits for.
+    recorded: Option<Pin<Box<Recorded>>>,
+    /// The last bytes, which wait with it.
+    held: Bytes,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        source: Source,
+        reservation: Reservation,
+        durability: Durability,
+        drains: Drains,
+    ) -> Self {
+        Self {
+            source: Some(source),
+            reservation: Some(reservation),
+            durability,
+            drains,
+            recorded: None,
+            held: Bytes::new(),
+        }
+    }
+
+    pub(crate) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        loop {
+            if let Some(recorded) = &mut self.recorded {
+                ready!(recorded.as_mut().poll(context));
+                self.recorded = None;
+            }
+            if !self.held.is_empty() {
+                return Poll::Ready(Some(Ok(std::mem::take(&mut self.held))));
+            }
+            let Some(source) = &mut self.source else {
+                return Poll::Ready(None);
+            };
+            match ready!(source.poll_next(context)) {
+                Next::Piece(piece) => {
+                    self.held = piece;
+                    if source.is_complete() {
+                        self.settle(Outcome::Succeeded);
+                    }
+                }
+                Next::End => {
+                    self.held = source.finish();
+                    self.settle(Outcome::Succeeded);
+                    self.source = None;
+                }
+                Next::Broken(outcome) => {
+                    self.settle(outcome);
+                    self.source = None;
+                    return Poll::Ready(Some(Err(BrokenOff)));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.source
+            .as_ref()
+            .map_or_else(SizeHint::new, Source::size_hint)
+    }
+
+    /// Writes down what was consumed, once. An error of the upstream stays one however well it was delivered.
+    fn settle(&mut self, outcome: Outcome) {
+        let (Some(reservation), Some(source)) = (self.reservation.take(), &mut self.source) else {
+            return;
+        };
+        let outcome = if source.is_refusal() {
+            Outcome::UpstreamFailed
+        } else {
+            outcome
+        };
+        let recorded = reservation.settle(outcome, source.spent());
+        if self.durability == Durability::Strict {
+            self.recorded = recorded.map(Box::pin);
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let Some(source) = &self.source else { return };
+        if source.is_refusal() || source.is_complete() {
+            self.settle(Outcome::Succeeded);
+        } else if let (Some(source), Some(reservation)) =
+            (self.source.take(), self.reservation.take())
+        {
+            self.drains.read_on(source, reservation);
+        }
+    }
+}
