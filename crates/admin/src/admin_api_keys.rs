@@ -15,7 +15,8 @@ use crate::args;
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write, read, write,
+    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
+    read, write,
 };
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -25,10 +26,36 @@ pub(crate) fn operations() -> Vec<Operation> {
     const CREATE: &str = "Creates an admin key that the caller's owner owns; it is shown once.";
     const DELETE: &str = "Deletes an admin key; it stops working at once.";
     vec![
-        read("admin-api-keys list", ALL, CanRead, "Lists the organization's admin keys.", list),
-        write("admin-api-keys create", Method::POST, ALL, CanWrite, CREATE, create),
-        read("admin-api-keys retrieve", ONE, CanRead, "Retrieves an admin key, without its secret.", retrieve),
-        write("admin-api-keys delete", Method::DELETE, ONE, CanWrite, DELETE, delete),
+        read(
+            "admin-api-keys list",
+            ALL,
+            CanRead,
+            "Lists the organization's admin keys.",
+            list,
+        ),
+        write(
+            "admin-api-keys create",
+            Method::POST,
+            ALL,
+            CanWrite,
+            CREATE,
+            create,
+        ),
+        read(
+            "admin-api-keys retrieve",
+            ONE,
+            CanRead,
+            "Retrieves an admin key, without its secret.",
+            retrieve,
+        ),
+        write(
+            "admin-api-keys delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            DELETE,
+            delete,
+        ),
     ]
 }
 
@@ -106,8 +133,16 @@ struct ListAdminKeys {
 async fn list(mut cx: Read, _: Organization, query: ListAdminKeys) -> Result<List<AdminApiKey>> {
     let list = cx.sql(KEYS, args![]);
     let order = query.order.map_or(Order::Ascending, Order::from);
-    let request = PageRequest { limit: query.limit.0, after: query.after, before: None, order };
-    Ok(cx.page(&request, list.clone(), list, "k.id", AdminApiKey::read).await?.into())
+    let request = PageRequest {
+        limit: query.limit.0,
+        after: query.after,
+        before: None,
+        order,
+    };
+    Ok(cx
+        .page(&request, list.clone(), list, "k.id", AdminApiKey::read)
+        .await?
+        .into())
 }
 
 /// A new key, at the one moment when its secret is shown.
@@ -127,25 +162,50 @@ struct CreateAdminKey {
     expires_in_seconds: Option<Lifetime>,
 }
 
-async fn create(mut cx: Write, _: Organization, body: CreateAdminKey) -> Result<Done<CreatedAdminKey>> {
+async fn create(
+    mut cx: Write,
+    _: Organization,
+    body: CreateAdminKey,
+) -> Result<Done<CreatedAdminKey>> {
     let owner = cx.permit().caller().user()?.clone();
     let scopes = Scopes::default();
-    let issued = keys::issue(&mut cx, NewOwner::Admin(&owner), &body.name, &scopes, body.expires_in_seconds).await?;
+    let issued = keys::issue(
+        &mut cx,
+        NewOwner::Admin(&owner),
+        &body.name,
+        &scopes,
+        body.expires_in_seconds,
+    )
+    .await?;
     let mut statement = cx.sql(KEYS, args![]);
     statement.push(" AND k.id = ").bind(&issued.id);
     let key = cx.find(&issued.id, statement, AdminApiKey::read).await?;
     let event = keys::created_event(&issued.id, &scopes);
-    Ok(cx.done(event, CreatedAdminKey { key, value: issued.value.reveal() }))
+    Ok(cx.done(
+        event,
+        CreatedAdminKey {
+            key,
+            value: issued.value.reveal(),
+        },
+    ))
 }
 
-async fn retrieve(mut cx: Read, Of(_, id): Of<Organization, KeyId>, _: Nothing) -> Result<AdminApiKey> {
+async fn retrieve(
+    mut cx: Read,
+    Of(_, id): Of<Organization, KeyId>,
+    _: Nothing,
+) -> Result<AdminApiKey> {
     let mut statement = cx.sql(KEYS, args![]);
     statement.push(" AND k.id = ").bind(&id);
     cx.find(&id, statement, AdminApiKey::read).await
 }
 
 /// Refuses to delete the last key that works: nobody could create another one through the API.
-async fn delete(mut cx: Write, Of(_, id): Of<Organization, KeyId>, _: Nothing) -> Result<Done<Deleted>> {
+async fn delete(
+    mut cx: Write,
+    Of(_, id): Of<Organization, KeyId>,
+    _: Nothing,
+) -> Result<Done<Deleted>> {
     let mut statement = cx.sql(KEYS, args![]);
     statement.push(" AND k.id = ").bind(&id);
     cx.find(&id, statement, AdminApiKey::read).await?;
@@ -155,7 +215,8 @@ async fn delete(mut cx: Write, Of(_, id): Of<Organization, KeyId>, _: Nothing) -
         args![KeyKind::Admin.as_str(), &id, cx.now()],
     );
     if cx.fetch_optional(others, |_| Ok(())).await?.is_none() {
-        let message = "This is the last admin key that works. Create another one before you delete it.";
+        let message =
+            "This is the last admin key that works. Create another one before you delete it.";
         return Err(Error::refused("last_admin_key", message));
     }
     keys::delete(&mut cx, &id).await?;

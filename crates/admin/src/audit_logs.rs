@@ -15,7 +15,13 @@ use crate::operation::{EventType, Limit, Operation, Organization, Read, TenantSt
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/audit_logs";
-    vec![read("audit-logs list", ALL, Permission::AuditLogsRead, "Lists what was done, newest first.", list)]
+    vec![read(
+        "audit-logs list",
+        ALL,
+        Permission::AuditLogsRead,
+        "Lists what was done, newest first.",
+        list,
+    )]
 }
 
 /// An entry of the audit log. The details are under a key named after its type.
@@ -45,7 +51,8 @@ impl JsonSchema for AuditLog {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let text = || json_schema!({ "type": "string" });
-        let user = json_schema!({ "type": "object", "properties": { "id": text(), "email": text() } });
+        let user =
+            json_schema!({ "type": "object", "properties": { "id": text(), "email": text() } });
         let account = json_schema!({ "type": "object", "properties": { "id": text() } });
         json_schema!({
             "type": "object",
@@ -75,15 +82,20 @@ impl AuditLog {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let json = |column: &str| -> store::Result<Json> {
             let text: String = row.get(column)?;
-            serde_json::from_str(&text).map_err(|error| store::Error::Column(column.to_owned(), error.to_string()))
+            serde_json::from_str(&text)
+                .map_err(|error| store::Error::Column(column.to_owned(), error.to_string()))
         };
-        let project: (Option<String>, Option<String>) = (row.get("project_id")?, row.get("project_name")?);
+        let project: (Option<String>, Option<String>) =
+            (row.get("project_id")?, row.get("project_name")?);
         let kind: String = row.get("type")?;
         Ok(Self {
             id: row.id("id")?,
             effective_at: row.time("effective_at")?,
             actor: json("actor")?,
-            project: project.0.zip(project.1).map(|(id, name)| AuditProject { id, name }),
+            project: project
+                .0
+                .zip(project.1)
+                .map(|(id, name)| AuditProject { id, name }),
             details: Map::from_iter([(kind.clone(), json("payload")?)]),
             r#type: kind,
         })
@@ -154,7 +166,10 @@ async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<Lis
         before: query.before,
         order: Order::Descending,
     };
-    Ok(cx.page(&request, list, whole, "id", AuditLog::read).await?.into())
+    Ok(cx
+        .page(&request, list, whole, "id", AuditLog::read)
+        .await?
+        .into())
 }
 
 /// Event types are the contract's, or ours; with `tenant_only` they must be a tenant's.
@@ -164,10 +179,15 @@ fn check_types(query: &ListAuditLogs) -> Result<()> {
         let shown: String = name.chars().take(80).collect();
         let is_ours = EventType::ALL.iter().any(|kind| kind.as_str() == name);
         if !is_ours && !published::is_published(name) {
-            return Err(Error::invalid(param, format!("'{shown}' is no event type.")));
+            return Err(Error::invalid(
+                param,
+                format!("'{shown}' is no event type."),
+            ));
         }
         if query.tenant_only && !published::is_of_tenant(name) {
-            let message = format!("With tenant_only every event type must be tenant-scoped; '{shown}' is not.");
+            let message = format!(
+                "With tenant_only every event type must be tenant-scoped; '{shown}' is not."
+            );
             return Err(Error::invalid(param, message));
         }
     }
@@ -176,7 +196,12 @@ fn check_types(query: &ListAuditLogs) -> Result<()> {
 
 fn filter(list: &mut TenantStatement, query: &ListAuditLogs) {
     if let Some(at) = &query.effective_at {
-        let bounds = [(" > ", at.gt), (" >= ", at.gte), (" < ", at.lt), (" <= ", at.lte)];
+        let bounds = [
+            (" > ", at.gt),
+            (" >= ", at.gte),
+            (" < ", at.lt),
+            (" <= ", at.lte),
+        ];
         for (comparison, bound) in bounds {
             if let Some(bound) = bound {
                 list.push(" AND effective_at").push(comparison).bind(bound);
@@ -187,23 +212,29 @@ fn filter(list: &mut TenantStatement, query: &ListAuditLogs) {
     if query.event_types.is_empty() {
         list.push(" AND type NOT LIKE 'x.%'");
     } else {
-        list.push(" AND type IN ").bind_list(strings(&query.event_types));
+        list.push(" AND type IN ")
+            .bind_list(strings(&query.event_types));
     }
     if query.tenant_only {
         list.push(" AND (type LIKE 'tenant.%' OR type IN ('role.bound_to_resource', 'role.unbound_from_resource'))");
     }
     if !query.project_ids.is_empty() {
-        list.push(" AND project_id IN ").bind_list(strings(&query.project_ids));
+        list.push(" AND project_id IN ")
+            .bind_list(strings(&query.project_ids));
     }
     if !query.actor_ids.is_empty() {
-        list.push(" AND (actor_id IN ").bind_list(strings(&query.actor_ids));
-        list.push(" OR actor_key_id IN ").bind_list(strings(&query.actor_ids)).push(")");
+        list.push(" AND (actor_id IN ")
+            .bind_list(strings(&query.actor_ids));
+        list.push(" OR actor_key_id IN ")
+            .bind_list(strings(&query.actor_ids))
+            .push(")");
     }
     if !query.actor_emails.is_empty() {
         let emails = query.actor_emails.iter().map(|email| email.to_lowercase());
         list.push(" AND actor_email IN ").bind_list(emails);
     }
     if !query.resource_ids.is_empty() {
-        list.push(" AND resource_id IN ").bind_list(strings(&query.resource_ids));
+        list.push(" AND resource_id IN ")
+            .bind_list(strings(&query.resource_ids));
     }
 }

@@ -47,7 +47,9 @@ impl<'de> Deserialize<'de> for Lifetime {
         if (1..=LONGEST).contains(&seconds) {
             return Ok(Self(seconds));
         }
-        Err(serde::de::Error::custom(format_args!("must be 1 to {LONGEST} seconds")))
+        Err(serde::de::Error::custom(format_args!(
+            "must be 1 to {LONGEST} seconds"
+        )))
     }
 }
 
@@ -87,10 +89,14 @@ impl<'de> Deserialize<'de> for Scopes {
         let names = Vec::<String>::deserialize(deserializer)?;
         let unknown = |name: &str| {
             let shown: String = name.chars().take(80).collect();
-            serde::de::Error::custom(format_args!("'{shown}' is no permission; docs/permissions.md lists them"))
+            serde::de::Error::custom(format_args!(
+                "'{shown}' is no permission; docs/permissions.md lists them"
+            ))
         };
-        let scopes: Result<Vec<_>, _> =
-            names.iter().map(|name| Permission::parse(name).ok_or_else(|| unknown(name))).collect();
+        let scopes: Result<Vec<_>, _> = names
+            .iter()
+            .map(|name| Permission::parse(name).ok_or_else(|| unknown(name)))
+            .collect();
         let mut scopes = scopes?;
         scopes.sort_unstable();
         scopes.dedup();
@@ -117,7 +123,10 @@ impl JsonSchema for Scopes {
 #[must_use]
 pub fn scopes(json: &str) -> Option<PermissionSet> {
     let names: Vec<String> = serde_json::from_str(json).unwrap_or_else(|_| vec![String::new()]);
-    let set = names.iter().filter_map(|name| Permission::parse(name)).collect();
+    let set = names
+        .iter()
+        .filter_map(|name| Permission::parse(name))
+        .collect();
     (!names.is_empty()).then_some(set)
 }
 
@@ -146,7 +155,13 @@ pub async fn issue(
     let hash = cx.services().pepper.hash_secret(&value);
     let created_at = cx.now();
     let expires_at = lifetime.map(|lifetime| created_at.plus(lifetime.0));
-    let issued = Issued { id: cx.new_id(), redacted: value.redacted(), value, created_at, expires_at };
+    let issued = Issued {
+        id: cx.new_id(),
+        redacted: value.redacted(),
+        value,
+        created_at,
+        expires_at,
+    };
     let insert = cx.sql(
         "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name, \
              redacted_value, hash, scopes, created_at, expires_at) \
@@ -172,14 +187,21 @@ pub async fn issue(
 /// 400: a key that has ended cannot be changed.
 #[must_use]
 pub fn expired(id: &KeyId) -> Error {
-    Error::refused("expired_api_key", format!("The API key '{id}' has expired. Create a new one."))
+    Error::refused(
+        "expired_api_key",
+        format!("The API key '{id}' has expired. Create a new one."),
+    )
 }
 
 /// The event of a key's creation.
 #[must_use]
 pub fn created_event(id: &KeyId, scopes: &Scopes) -> Event {
     let names: serde_json::Value = scopes.names().collect();
-    Event::new(EventType::ApiKeyCreated, id, json!({"data": {"scopes": names}}))
+    Event::new(
+        EventType::ApiKeyCreated,
+        id,
+        json!({"data": {"scopes": names}}),
+    )
 }
 
 /// Deletes a key.
@@ -187,7 +209,10 @@ pub fn created_event(id: &KeyId, scopes: &Scopes) -> Event {
 /// # Errors
 /// 404 when there is none; the database's.
 pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
-    let delete = cx.sql("DELETE FROM api_keys WHERE organization_id = $1 AND id = $2", args![id]);
+    let delete = cx.sql(
+        "DELETE FROM api_keys WHERE organization_id = $1 AND id = $2",
+        args![id],
+    );
     match cx.execute(delete).await? {
         0 => Err(Error::not_found(KeyId::NOUN, id.as_str())),
         _ => Ok(()),
@@ -198,6 +223,8 @@ pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
 ///
 /// # Errors
 /// It is `null`, or not a `T`.
-pub fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }

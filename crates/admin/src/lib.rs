@@ -61,15 +61,17 @@ pub fn operations() -> Vec<Operation> {
 /// The routes of every operation, below `/v1`.
 #[must_use]
 pub fn router(services: &Arc<Services>) -> Router {
-    operations().into_iter().fold(Router::new(), |router, operation| {
-        let path = format!("/v1{}", operation.path);
-        let method = filter(&operation.method);
-        let (operation, services) = (Arc::new(operation), Arc::clone(services));
-        let handler = move |request: Request<Body>| async move {
-            operation::answer(services, &operation, request).await
-        };
-        router.route(&path, on(method, handler))
-    })
+    operations()
+        .into_iter()
+        .fold(Router::new(), |router, operation| {
+            let path = format!("/v1{}", operation.path);
+            let method = filter(&operation.method);
+            let (operation, services) = (Arc::new(operation), Arc::clone(services));
+            let handler = move |request: Request<Body>| async move {
+                operation::answer(services, &operation, request).await
+            };
+            router.route(&path, on(method, handler))
+        })
 }
 
 fn filter(method: &Method) -> MethodFilter {

@@ -43,7 +43,12 @@ impl<T: Item> From<Page<T>> for List<T> {
 /// A request for a page in the order of creation.
 #[must_use]
 pub fn oldest_first(limit: i64, after: Option<String>) -> PageRequest {
-    PageRequest { limit, after, before: None, order: Order::Ascending }
+    PageRequest {
+        limit,
+        after,
+        before: None,
+        order: Order::Ascending,
+    }
 }
 
 /// The answer to a deletion.
@@ -61,6 +66,10 @@ impl Deleted {
     /// `object` was `id`, and is no more.
     #[must_use]
     pub fn new<I: Id>(object: &'static str, id: &I) -> Self {
-        Self { object, id: id.to_string(), deleted: true }
+        Self {
+            object,
+            id: id.to_string(),
+            deleted: true,
+        }
     }
 }

@@ -45,7 +45,10 @@ pub struct Founded {
 /// The database's.
 pub async fn exists(store: &Store) -> Result<bool> {
     let mut connection = store.read().await?;
-    Ok(connection.fetch_optional(sql!("SELECT id FROM organizations LIMIT 1"), |_| Ok(())).await?.is_some())
+    Ok(connection
+        .fetch_optional(sql!("SELECT id FROM organizations LIMIT 1"), |_| Ok(()))
+        .await?
+        .is_some())
 }
 
 /// Creates an organization with its default project, an owner and an admin key, in one transaction.
@@ -61,39 +64,72 @@ pub async fn found(founding: Founding<'_>) -> Result<Founded> {
         key: founding.key,
     };
     let now = founding.clock.now();
-    let (organization, project, user) = (&founded.organization_id, &founded.project_id, &founded.user_id);
+    let (organization, project, user) = (
+        &founded.organization_id,
+        &founded.project_id,
+        &founded.user_id,
+    );
     let statements = [
         sql!(
             "INSERT INTO organizations (id, name, created_at, default_project_id, revision, audit_hash) \
              VALUES ($1, $2, $3, $4, 0, $5)",
-            organization, founding.name, now, project, Vec::<u8>::new()
+            organization,
+            founding.name,
+            now,
+            project,
+            Vec::<u8>::new()
         ),
         sql!(
             "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            organization, user, owner_name(founding.owner_email), founding.owner_email,
-            founding.owner_email.to_lowercase(), OrganizationRole::Owner.as_str(), now
+            organization,
+            user,
+            owner_name(founding.owner_email),
+            founding.owner_email,
+            founding.owner_email.to_lowercase(),
+            OrganizationRole::Owner.as_str(),
+            now
         ),
         sql!(
             "INSERT INTO projects (organization_id, id, name, created_at) VALUES ($1, $2, $3, $4)",
-            organization, project, "Default project", now
+            organization,
+            project,
+            "Default project",
+            now
         ),
         sql!(
             "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
              VALUES ($1, $2, $3, $4, $5)",
-            organization, project, user, ProjectRole::Owner.as_str(), now
+            organization,
+            project,
+            user,
+            ProjectRole::Owner.as_str(),
+            now
         ),
         sql!(
             "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, '[]', $8)",
-            organization, &founding.ids.next::<KeyId>(), KeyKind::Admin.as_str(), user, "First admin key",
-            founded.key.redacted(), founding.pepper.hash_secret(&founded.key), now
+            organization,
+            &founding.ids.next::<KeyId>(),
+            KeyKind::Admin.as_str(),
+            user,
+            "First admin key",
+            founded.key.redacted(),
+            founding.pepper.hash_secret(&founded.key),
+            now
         ),
     ];
     for statement in statements {
         transaction.execute(statement).await?;
     }
-    record(&mut transaction, &founding.ids.next(), &founded, founding.name, now).await?;
+    record(
+        &mut transaction,
+        &founding.ids.next(),
+        &founded,
+        founding.name,
+        now,
+    )
+    .await?;
     transaction.commit().await?;
     Ok(founded)
 }
@@ -117,7 +153,11 @@ async fn record(
         effective_at: now,
         project: None,
         actor: Actor::terminal(),
-        event: Event::new(EventType::OrganizationCreated, &founded.organization_id, json!({"name": name})),
+        event: Event::new(
+            EventType::OrganizationCreated,
+            &founded.organization_id,
+            json!({"name": name}),
+        ),
     };
     append(transaction, &head, entry).await
 }

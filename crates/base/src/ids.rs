@@ -110,8 +110,14 @@ ids! {
 /// # Errors
 /// 404, as for any other id that names nothing.
 pub fn parse_path_id<I: Id>(text: &str) -> Result<I, Error> {
-    let plausible = !text.is_empty() && text.len() <= MAX_ID_LENGTH && text.bytes().all(|b| b.is_ascii_graphic());
-    if plausible { Ok(I::from_text(text.to_owned())) } else { Err(Error::not_found(I::NOUN, text)) }
+    let plausible = !text.is_empty()
+        && text.len() <= MAX_ID_LENGTH
+        && text.bytes().all(|b| b.is_ascii_graphic());
+    if plausible {
+        Ok(I::from_text(text.to_owned()))
+    } else {
+        Err(Error::not_found(I::NOUN, text))
+    }
 }
 
 #[cfg(test)]
@@ -131,10 +137,7 @@ mod tests {
     fn a_path_id_is_visible_and_bounded() {
         assert!(parse_path_id::<ProjectId>("proj_abc").is_ok());
         for text in ["", "a b", "ü", "\0", &"x".repeat(129)] {
-            assert!(
-                parse_path_id::<ProjectId>(text).is_err(),
-                "{text:?}"
-            );
+            assert!(parse_path_id::<ProjectId>(text).is_err(), "{text:?}");
         }
     }
 }

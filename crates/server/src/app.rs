@@ -50,9 +50,19 @@ impl App {
     /// # Errors
     /// An upstream makes no sense, or the database cannot be read.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
-        let AppOptions { store, pepper, clock, entropy, ids, upstreams, prices, durability } = options;
-        let (recorder, recorder_task) = Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
-            .context("the ledger's writer could not be started")?;
+        let AppOptions {
+            store,
+            pepper,
+            clock,
+            entropy,
+            ids,
+            upstreams,
+            prices,
+            durability,
+        } = options;
+        let (recorder, recorder_task) =
+            Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
+                .context("the ledger's writer could not be started")?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let gateway = GatewayOptions {
             store: store.clone(),
@@ -65,8 +75,22 @@ impl App {
             durability,
         };
         let (gateway, gateway_task) = Gateway::start(gateway).await?;
-        let services = Arc::new(Services { store, recorder, last_used, pepper, clock, entropy, ids });
-        Ok(Self { services, gateway, gateway_task, recorder_task, last_used_task })
+        let services = Arc::new(Services {
+            store,
+            recorder,
+            last_used,
+            pepper,
+            clock,
+            entropy,
+            ids,
+        });
+        Ok(Self {
+            services,
+            gateway,
+            gateway_task,
+            recorder_task,
+            last_used_task,
+        })
     }
 
     /// Every route.

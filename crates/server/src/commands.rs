@@ -16,14 +16,19 @@ use clap::{Parser, Subcommand};
 use store::{Options, Store};
 
 use crate::config::{Config, Overrides};
+use crate::first_start::{self as founding, FirstStart, first_start};
 use crate::serve::{Server, Stopped, stop_signal};
-use crate::first_start::{self as founding, first_start, FirstStart};
 use crate::{App, AppOptions, demo, secret_file};
 
 /// How long a stop waits for what is under way.
 const STOP_DEADLINE: Duration = Duration::from_secs(25);
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ORGPLANE_COMMIT"), ")");
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("ORGPLANE_COMMIT"),
+    ")"
+);
 
 /// A self-hosted organization for language-model APIs: the Administration API and an enforcing, metering gateway.
 #[derive(Parser)]
@@ -102,16 +107,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(command: Command) -> anyhow::Result<()> {
     log();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         match command {
             Command::Serve(overrides) => serve(&Config::load(&overrides)?).await,
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Migrate(overrides) => migrate(&Config::load(&overrides)?).await,
-            Command::Org(Org::Create { name, owner_email, overrides }) => {
-                create_organization(&Config::load(&overrides)?, &name, &owner_email).await
+            Command::Org(Org::Create {
+                name,
+                owner_email,
+                overrides,
+            }) => create_organization(&Config::load(&overrides)?, &name, &owner_email).await,
+            Command::Config(ConfigCommand::Show(overrides)) => {
+                print(&Config::load(&overrides)?.show()?)
             }
-            Command::Config(ConfigCommand::Show(overrides)) => print(&Config::load(&overrides)?.show()?),
             Command::Usage(Usage::Rebuild(overrides)) => rebuild(&Config::load(&overrides)?).await,
             Command::Openapi => {
                 let document = admin::operation::document(&admin::operations());
@@ -125,7 +136,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Writes to stdout; a reader that has gone is no error.
@@ -137,7 +151,9 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 }
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
-    Store::open(&config.database, Options::default()).await.context("the database")
+    Store::open(&config.database, Options::default())
+        .await
+        .context("the database")
 }
 
 /// What every command on an existing deployment needs.
@@ -157,29 +173,64 @@ impl Deployment {
         let pepper = secret_file::read_or_create(Path::new(&config.secret_file), &entropy, is_new)?;
         let clock = Clock::system();
         let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
-        Ok(Self { store, pepper, clock, entropy, ids })
+        Ok(Self {
+            store,
+            pepper,
+            clock,
+            entropy,
+            ids,
+        })
     }
 
     fn founding(&self, chosen_key: Option<String>) -> FirstStart<'_> {
-        let Self { store, pepper, clock, entropy, ids } = self;
-        FirstStart { store, pepper, ids, clock, entropy, chosen_key }
+        let Self {
+            store,
+            pepper,
+            clock,
+            entropy,
+            ids,
+        } = self;
+        FirstStart {
+            store,
+            pepper,
+            ids,
+            clock,
+            entropy,
+            chosen_key,
+        }
     }
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let server = Server::bind(config.listen).await?;
     let deployment = Deployment::open(config).await?;
-    let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY").ok().filter(|key| !key.is_empty());
+    let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY")
+        .ok()
+        .filter(|key| !key.is_empty());
     let was_chosen = chosen.is_some();
     if let Some(founded) = first_start(deployment.founding(chosen)).await? {
-        let key = if was_chosen { "the one in ORGPLANE_BOOTSTRAP_ADMIN_KEY".to_owned() } else { founded.key.reveal() };
+        let key = if was_chosen {
+            "the one in ORGPLANE_BOOTSTRAP_ADMIN_KEY".to_owned()
+        } else {
+            founded.key.reveal()
+        };
         print(&format!(
             "First start: organization {} with project {}.\nAdmin key (shown only now): {key}\n",
             founded.organization_id, founded.project_id
         ))?;
     }
-    let Deployment { store, pepper, clock, entropy, ids } = deployment;
-    let upstreams: anyhow::Result<Vec<_>> = config.upstreams.iter().map(crate::config::Upstream::resolve).collect();
+    let Deployment {
+        store,
+        pepper,
+        clock,
+        entropy,
+        ids,
+    } = deployment;
+    let upstreams: anyhow::Result<Vec<_>> = config
+        .upstreams
+        .iter()
+        .map(crate::config::Upstream::resolve)
+        .collect();
     let app = App::start(AppOptions {
         store,
         pepper,

@@ -40,7 +40,12 @@ pub struct Overrides {
     #[arg(long, value_name = "ADDR", env = "ORGPLANE_LISTEN")]
     pub listen: Option<SocketAddr>,
     /// The database: sqlite://FILE or postgres://… [default: sqlite://orgplane.db].
-    #[arg(long, value_name = "URL", env = "ORGPLANE_DATABASE_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ORGPLANE_DATABASE_URL",
+        hide_env_values = true
+    )]
     pub database: Option<String>,
     /// The address that others reach this server at [default: http://<listen>].
     #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
@@ -117,14 +122,20 @@ impl Upstream {
     pub fn resolve(&self) -> anyhow::Result<UpstreamConfig> {
         let name = &self.name;
         let api_key = match (&self.api_key_env, &self.api_key_file) {
-            (Some(_), Some(_)) => bail!("upstream '{name}': give either api_key_env or api_key_file, not both"),
+            (Some(_), Some(_)) => {
+                bail!("upstream '{name}': give either api_key_env or api_key_file, not both")
+            }
             (Some(variable), None) => {
                 let key = std::env::var(variable);
-                Some(key.with_context(|| format!("upstream '{name}': the variable {variable} holds no key"))?)
+                Some(key.with_context(|| {
+                    format!("upstream '{name}': the variable {variable} holds no key")
+                })?)
             }
             (None, Some(file)) => {
                 let key = std::fs::read_to_string(file);
-                let key = key.with_context(|| format!("upstream '{name}': {} cannot be read", file.display()))?;
+                let key = key.with_context(|| {
+                    format!("upstream '{name}': {} cannot be read", file.display())
+                })?;
                 Some(key.trim().to_owned())
             }
             (None, None) => None,
@@ -147,14 +158,23 @@ impl Config {
     /// The file cannot be read, has an unknown key or a value that makes no sense; the message names it.
     pub fn load(overrides: &Overrides) -> anyhow::Result<Self> {
         let file = read_file(overrides.config.as_deref())?;
-        let listen = overrides.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let database = overrides.database.clone().or(file.database).unwrap_or_else(|| "sqlite://orgplane.db".into());
+        let listen = overrides
+            .listen
+            .or(file.listen)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let database = overrides
+            .database
+            .clone()
+            .or(file.database)
+            .unwrap_or_else(|| "sqlite://orgplane.db".into());
         let secret_file = overrides.secret_file.clone().or(file.secret_file);
         let mut prices = PriceBook::built_in();
         if let Some(path) = &file.prices {
             let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("the price book {} cannot be read", path.display()))?;
-            prices = PriceBook::parse(&text).with_context(|| format!("the price book {}", path.display()))?;
+            let text =
+                text.with_context(|| format!("the price book {} cannot be read", path.display()))?;
+            prices = PriceBook::parse(&text)
+                .with_context(|| format!("the price book {}", path.display()))?;
         }
         Ok(Self {
             public_url: overrides
@@ -163,7 +183,7 @@ impl Config {
                 .or(file.public_url)
                 .unwrap_or_else(|| format!("http://{listen}")),
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
-            prices: prices.with_overrides(PriceBook::from_entries(file.price)?),
+            prices: prices.with_overrides(PriceBook::from_entries(file.price)),
             upstreams: file.upstream,
             durability: match file.metering.durability {
                 DurabilityName::Batched => Durability::Batched,
@@ -209,20 +229,27 @@ fn read_file(named: Option<&Path>) -> anyhow::Result<File> {
         return Ok(File::default());
     }
     let text = std::fs::read_to_string(path);
-    let text = text.with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+    let text =
+        text.with_context(|| format!("the configuration {} cannot be read", path.display()))?;
     toml::from_str(&text).with_context(|| format!("the configuration {}", path.display()))
 }
 
 /// The secret's file when none is named: beside the database's, or in the working directory for a server.
 fn beside(database: &str) -> PathBuf {
-    let directory = database.strip_prefix("sqlite://").and_then(|file| Path::new(file).parent());
+    let directory = database
+        .strip_prefix("sqlite://")
+        .and_then(|file| Path::new(file).parent());
     directory.unwrap_or(Path::new("")).join("orgplane.secret")
 }
 
 /// A database URL without its password, if it has one.
 fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((user, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let Some((user, host)) = rest.rsplit_once('@') else {
+        return url.to_owned();
+    };
     let user = user.split_once(':').map_or(user, |(user, _)| user);
     format!("{scheme}://{user}:…@{host}")
 }
@@ -235,13 +262,22 @@ mod tests {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("orgplane.toml");
         std::fs::write(&path, text)?;
-        Config::load(&Overrides { config: Some(path), ..Overrides::default() })
+        Config::load(&Overrides {
+            config: Some(path),
+            ..Overrides::default()
+        })
     }
 
     #[test]
     fn an_unknown_key_is_named() {
-        for (text, key) in [("lisen = 'x'", "lisen"), ("[metering]\ndurabilty = 'strict'", "durabilty")] {
-            let error = load(text).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        for (text, key) in [
+            ("lisen = 'x'", "lisen"),
+            ("[metering]\ndurabilty = 'strict'", "durabilty"),
+        ] {
+            let error = load(text)
+                .err()
+                .map(|error| format!("{error:#}"))
+                .unwrap_or_default();
             assert!(error.contains(key), "{error}");
         }
     }
@@ -250,9 +286,18 @@ mod tests {
     fn a_flag_wins_over_the_file() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("orgplane.toml");
-        std::fs::write(&path, "listen = '127.0.0.1:1'\ndatabase = 'sqlite:///a/b.db'").expect("written");
+        std::fs::write(
+            &path,
+            "listen = '127.0.0.1:1'\ndatabase = 'sqlite:///a/b.db'",
+        )
+        .expect("written");
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 2)));
-        let config = Config::load(&Overrides { config: Some(path), listen, ..Overrides::default() }).expect("loaded");
+        let config = Config::load(&Overrides {
+            config: Some(path),
+            listen,
+            ..Overrides::default()
+        })
+        .expect("loaded");
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.secret_file, Path::new("/a/orgplane.secret"));
         assert_eq!(config.public_url, "http://127.0.0.1:2");
@@ -260,7 +305,13 @@ mod tests {
 
     #[test]
     fn what_is_shown_has_no_password() {
-        assert_eq!(without_password("postgres://u:p@w@host/db"), "postgres://u:…@host/db");
-        assert_eq!(without_password("sqlite://orgplane.db"), "sqlite://orgplane.db");
+        assert_eq!(
+            without_password("postgres://u:p@w@host/db"),
+            "postgres://u:…@host/db"
+        );
+        assert_eq!(
+            without_password("sqlite://orgplane.db"),
+            "sqlite://orgplane.db"
+        );
     }
 }

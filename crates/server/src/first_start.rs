@@ -52,10 +52,21 @@ pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded
 ///
 /// # Errors
 /// The name or the address is no good, or the database's.
-pub(crate) async fn create(start: FirstStart<'_>, name: &str, owner_email: &str) -> anyhow::Result<Founded> {
+pub(crate) async fn create(
+    start: FirstStart<'_>,
+    name: &str,
+    owner_email: &str,
+) -> anyhow::Result<Founded> {
     let name = base::name::Name::new(name).map_err(|wrong| anyhow!("--name {wrong}"))?;
-    let Some((local, domain)) = owner_email.split_once('@') else { bail!("--owner-email must be an e-mail address") };
-    if local.is_empty() || domain.is_empty() || owner_email.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    let Some((local, domain)) = owner_email.split_once('@') else {
+        bail!("--owner-email must be an e-mail address")
+    };
+    if local.is_empty()
+        || domain.is_empty()
+        || owner_email
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control())
+    {
         bail!("--owner-email must be an e-mail address");
     }
     let founding = Founding {

@@ -37,7 +37,10 @@ pub(crate) fn router(services: &Arc<Services>, gateway: &Gateway) -> Router {
 
 fn json(body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
@@ -57,9 +60,10 @@ async fn readiness(services: &Services, gateway: &Gateway) -> Response {
 /// What is not administration is the gateway's, as far as it lies below `/v1`.
 async fn elsewhere(gateway: &Gateway, request: Request) -> Response {
     let path = request.uri().path();
-    let is_administration = ["/v1/organization", "/v1/projects"]
-        .iter()
-        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let is_administration = ["/v1/organization", "/v1/projects"].iter().any(|prefix| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
     if is_administration || !path.starts_with("/v1/") {
         return Error::unknown_path(path).response();
     }
@@ -71,7 +75,11 @@ async fn method_not_allowed(request: Request) -> Response {
 }
 
 /// Gives every answer its request id, its time and the API's version; makes a panic an answer too.
-async fn dress(services: axum::extract::State<Arc<Services>>, request: Request, next: Next) -> Response {
+async fn dress(
+    services: axum::extract::State<Arc<Services>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let watch = Stopwatch::start();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
@@ -85,7 +93,11 @@ async fn dress(services: axum::extract::State<Arc<Services>>, request: Request, 
             headers.insert("x-request-id", id);
         }
     }
-    headers.entry("openai-version").or_insert(HeaderValue::from_static("2020-10-01"));
-    headers.entry("openai-processing-ms").or_insert_with(|| HeaderValue::from(watch.milliseconds()));
+    headers
+        .entry("openai-version")
+        .or_insert(HeaderValue::from_static("2020-10-01"));
+    headers
+        .entry("openai-processing-ms")
+        .or_insert_with(|| HeaderValue::from(watch.milliseconds()));
     response
 }

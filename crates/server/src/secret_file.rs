@@ -13,16 +13,26 @@ use base::secret::Pepper;
 ///
 /// # Errors
 /// The file cannot be read or created, holds something else, or is absent although keys were hashed with it.
-pub(crate) fn read_or_create(path: &Path, entropy: &Entropy, may_create: bool) -> anyhow::Result<Pepper> {
+pub(crate) fn read_or_create(
+    path: &Path,
+    entropy: &Entropy,
+    may_create: bool,
+) -> anyhow::Result<Pepper> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Pepper::parse(&text)
-            .with_context(|| format!("the secret file {} must hold 64 hexadecimal digits", path.display())),
+        Ok(text) => Pepper::parse(&text).with_context(|| {
+            format!(
+                "the secret file {} must hold 64 hexadecimal digits",
+                path.display()
+            )
+        }),
         Err(error) if error.kind() == ErrorKind::NotFound && may_create => create(path, entropy),
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(
             "the secret file {} is missing, and the keys in the database were hashed with it: restore it, or no key works",
             path.display()
         ),
-        Err(error) => Err(error).with_context(|| format!("the secret file {} cannot be read", path.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("the secret file {} cannot be read", path.display()))
+        }
     }
 }
 

@@ -42,7 +42,9 @@ impl Server {
     /// # Errors
     /// The address is taken or not this machine's.
     pub async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
@@ -54,7 +56,12 @@ impl Server {
     }
 
     /// Serves `router` until `stop` resolves, then finishes what is under way within `deadline`.
-    pub async fn run(self, router: Router, stop: impl Future<Output = ()>, deadline: Duration) -> Stopped {
+    pub async fn run(
+        self,
+        router: Router,
+        stop: impl Future<Output = ()>,
+        deadline: Duration,
+    ) -> Stopped {
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         tokio::pin!(stop);
@@ -101,8 +108,14 @@ fn serve(
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_BYTES)
         .max_headers(MOST_HEADERS);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).max_concurrent_streams(256);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_BYTES as u32)
+        .max_concurrent_streams(256);
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -115,8 +128,10 @@ fn serve(
 /// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal.
 pub(crate) async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -61,15 +61,30 @@ impl Client {
 
     /// Any request; the key is added when the request has none.
     pub async fn send(&self, mut request: Request<Body>) -> Answer {
-        if let Some(key) = self.key.as_ref().filter(|_| !request.headers().contains_key(header::AUTHORIZATION)) {
-            let value = format!("Bearer {key}").parse().expect("a key is visible ASCII");
+        if let Some(key) = self
+            .key
+            .as_ref()
+            .filter(|_| !request.headers().contains_key(header::AUTHORIZATION))
+        {
+            let value = format!("Bearer {key}")
+                .parse()
+                .expect("a key is visible ASCII");
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
         let Ok(response) = self.router.clone().oneshot(request).await;
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
+        let bytes = body
+            .collect()
+            .await
+            .map(|body| body.to_bytes().to_vec())
+            .unwrap_or_default();
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, bytes, json }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+            json,
+        }
     }
 }
 
@@ -97,7 +112,13 @@ impl Answer {
         let mut keys: Vec<&str> = error.keys().map(String::as_str).collect();
         keys.sort_unstable();
         assert_eq!(keys, ["code", "message", "param", "type"]);
-        assert!(error["message"].as_str().is_some_and(|message| message.ends_with('.')), "{}", self.json);
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|message| message.ends_with('.')),
+            "{}",
+            self.json
+        );
         (error["code"].as_str(), error["param"].as_str())
     }
 }

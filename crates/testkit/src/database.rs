@@ -30,7 +30,9 @@ impl TestDatabase {
 
     /// Opens it.
     pub async fn store(&self) -> Store {
-        Store::open(&self.url, Options::default()).await.expect("the test's database opens")
+        Store::open(&self.url, Options::default())
+            .await
+            .expect("the test's database opens")
     }
 }
 
@@ -43,13 +45,33 @@ impl Default for TestDatabase {
 /// Creates a database beside the one that `server` names. It goes when the throw-away server does.
 fn create(server: &str) -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
-    let name = format!("test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::SeqCst));
+    let name = format!(
+        "test_{}_{}",
+        std::process::id(),
+        MADE.fetch_add(1, Ordering::SeqCst)
+    );
     let done = Command::new("psql")
-        .args(["--quiet", "--no-psqlrc", "--dbname", server, "--command", &format!("CREATE DATABASE {name}")])
+        .args([
+            "--quiet",
+            "--no-psqlrc",
+            "--dbname",
+            server,
+            "--command",
+            &format!("CREATE DATABASE {name}"),
+        ])
         .output()
         .expect("psql is there; `cargo xtask test` installs it");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let (base, query) = server.split_once('?').map_or((server, None), |(base, query)| (base, Some(query)));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let (base, query) = server
+        .split_once('?')
+        .map_or((server, None), |(base, query)| (base, Some(query)));
     let (base, _) = base.rsplit_once('/').expect("the URL of a database");
-    query.map_or_else(|| format!("{base}/{name}"), |query| format!("{base}/{name}?{query}"))
+    query.map_or_else(
+        || format!("{base}/{name}"),
+        |query| format!("{base}/{name}?{query}"),
+    )
 }

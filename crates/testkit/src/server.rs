@@ -73,13 +73,31 @@ impl Server {
         let found = async |name, owner_email| {
             let key = Secret::generate(KeyKind::Admin, &entropy);
             let (store, pepper, ids, clock) = (&store, &pepper, &*ids, &clock);
-            organization::found(Founding { store, pepper, ids, clock, name, owner_email, key }).await.expect("founded")
+            organization::found(Founding {
+                store,
+                pepper,
+                ids,
+                clock,
+                name,
+                owner_email,
+                key,
+            })
+            .await
+            .expect("founded")
         };
         let founded = found("Acme", "ada@acme.example").await;
         let stranger = found("Other", "eve@other.example").await;
         let reader = Secret::generate(KeyKind::Admin, &entropy);
         let reader_key = reader.reveal();
-        add_reader(&store, &founded.organization_id, &ids, &clock, &pepper, &reader).await;
+        add_reader(
+            &store,
+            &founded.organization_id,
+            &ids,
+            &clock,
+            &pepper,
+            &reader,
+        )
+        .await;
         let app = App::start(AppOptions {
             store: store.clone(),
             pepper,
@@ -92,7 +110,16 @@ impl Server {
         })
         .await
         .expect("the application starts");
-        Self { router: app.router(), app, founded, stranger, reader_key, clock, store, database }
+        Self {
+            router: app.router(),
+            app,
+            founded,
+            stranger,
+            reader_key,
+            clock,
+            store,
+            database,
+        }
     }
 
     /// An owner's admin key.
@@ -157,10 +184,16 @@ impl Server {
 
     /// Serves on a free port until the test ends.
     pub async fn listen(&self) -> SocketAddr {
-        let server = orgplane::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+        let server = orgplane::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .expect("a free port");
         let address = server.address();
         let router = self.router();
-        tokio::spawn(async move { server.run(router, std::future::pending(), Duration::ZERO).await });
+        tokio::spawn(async move {
+            server
+                .run(router, std::future::pending(), Duration::ZERO)
+                .await
+        });
         address
     }
 

@@ -10,7 +10,8 @@ pub(super) fn is_published(name: &str) -> bool {
 
 /// Whether the event type concerns a tenant, which stands above organizations.
 pub(super) fn is_of_tenant(name: &str) -> bool {
-    name.starts_with("tenant.") || ["role.bound_to_resource", "role.unbound_from_resource"].contains(&name)
+    name.starts_with("tenant.")
+        || ["role.bound_to_resource", "role.unbound_from_resource"].contains(&name)
 }
 
 /// Sorted.
@@ -73,8 +74,15 @@ mod tests {
     fn the_lists_are_sorted_and_contain_what_we_cause() {
         assert!(OF_ORGANIZATION.is_sorted() && OF_TENANT.is_sorted());
         for kind in EventType::ALL {
-            assert!(kind.as_str().starts_with("x.") || is_published(kind.as_str()), "{kind:?}");
+            assert!(
+                kind.as_str().starts_with("x.") || is_published(kind.as_str()),
+                "{kind:?}"
+            );
         }
-        assert!(is_published("tenant.user.added") && !is_published("tenant.nope") && !is_published("nope"));
+        assert!(
+            is_published("tenant.user.added")
+                && !is_published("tenant.nope")
+                && !is_published("nope")
+        );
     }
 }

@@ -24,7 +24,11 @@ pub(crate) const MAX_INGEST: usize = 32 * 1024 * 1024;
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Answers one request to `operation`; never fails, since every error is an answer.
-pub(crate) async fn answer(services: Arc<Services>, operation: &Operation, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn answer(
+    services: Arc<Services>,
+    operation: &Operation,
+    request: Request<Body>,
+) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let Ok(path) = RawPathParams::from_request_parts(&mut parts, &()).await else {
         return Error::unknown_path(parts.uri.path()).response();
@@ -36,25 +40,41 @@ pub(crate) async fn answer(services: Arc<Services>, operation: &Operation, reque
     };
     let organization = HeaderValue::from_str(&caller.organization_id.to_string());
     let query = parts.uri.query().map(str::to_owned);
-    let arrival = Arrival { services, caller, path, query, headers: parts.headers, body };
+    let arrival = Arrival {
+        services,
+        caller,
+        path,
+        query,
+        headers: parts.headers,
+        body,
+    };
     let mut response = match (operation.run)(arrival).await {
         Ok(json) => json_response(json),
         Err(error) => error.response(),
     };
     if let Ok(organization) = organization {
-        response.headers_mut().insert("openai-organization", organization);
+        response
+            .headers_mut()
+            .insert("openai-organization", organization);
     }
     response
 }
 
 fn json_response(json: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(json));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
 /// path → authorise → parse the query → run.
-pub(super) async fn run_read<S, Q, T, H, F>(arrival: Arrival, needs: Permission, handler: H) -> Result<Vec<u8>>
+pub(super) async fn run_read<S, Q, T, H, F>(
+    arrival: Arrival,
+    needs: Permission,
+    handler: H,
+) -> Result<Vec<u8>>
 where
     S: Scope,
     Q: DeserializeOwned,
@@ -62,16 +82,31 @@ where
     H: Fn(Read, S, Q) -> F,
     F: Future<Output = Result<T>>,
 {
-    let Arrival { services, caller, path, query, .. } = arrival;
+    let Arrival {
+        services,
+        caller,
+        path,
+        query,
+        ..
+    } = arrival;
     let mut connection = services.store.read().await?;
-    let scope = S::resolve(&mut connection, &caller.organization_id, &mut PathIds::new(&path)).await?;
+    let scope = S::resolve(
+        &mut connection,
+        &caller.organization_id,
+        &mut PathIds::new(&path),
+    )
+    .await?;
     let permit = Permit::check(&mut connection, &caller, &scope, needs).await?;
     let query = parse::query(query.as_deref())?;
     encode(&handler(Read::new(connection, permit, services), scope, query).await?)
 }
 
 /// path → authorise → parse the body → begin → path again, now nothing can change → run → audit → commit.
-pub(super) async fn run_write<S, B, T, H, F>(arrival: Arrival, needs: Permission, handler: H) -> Result<Vec<u8>>
+pub(super) async fn run_write<S, B, T, H, F>(
+    arrival: Arrival,
+    needs: Permission,
+    handler: H,
+) -> Result<Vec<u8>>
 where
     S: Scope,
     B: DeserializeOwned + JsonSchema,
@@ -79,30 +114,63 @@ where
     H: Fn(Write, S, B) -> F,
     F: Future<Output = Result<Done<T>>>,
 {
-    let Arrival { services, caller, path, query, body, headers } = arrival;
+    let Arrival {
+        services,
+        caller,
+        path,
+        query,
+        body,
+        headers,
+    } = arrival;
     let mut connection = services.store.read().await?;
-    let scope = S::resolve(&mut connection, &caller.organization_id, &mut PathIds::new(&path)).await?;
+    let scope = S::resolve(
+        &mut connection,
+        &caller.organization_id,
+        &mut PathIds::new(&path),
+    )
+    .await?;
     let permit = Permit::check(&mut connection, &caller, &scope, needs).await?;
     // The connection goes back before the body comes in: a slow sender holds nothing but its own socket.
     drop(connection);
     parse::query::<Nothing>(query.as_deref())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
     let mut write = Write::begin(services, permit).await?;
-    let scope = S::resolve(write.connection(), &caller.organization_id, &mut PathIds::new(&path)).await?;
-    write.in_project(scope.project().map(|project| (project.id.clone(), project.name.clone())));
+    let scope = S::resolve(
+        write.connection(),
+        &caller.organization_id,
+        &mut PathIds::new(&path),
+    )
+    .await?;
+    write.in_project(
+        scope
+            .project()
+            .map(|project| (project.id.clone(), project.name.clone())),
+    );
     encode(&handler(write, scope, body).await?.commit().await?)
 }
 
 /// authorise → read the body → run. A project key may do it in its own project; the handler looks at each item.
-pub(super) async fn run_ingest<T, H, F>(arrival: Arrival, needs: Permission, handler: H) -> Result<Vec<u8>>
+pub(super) async fn run_ingest<T, H, F>(
+    arrival: Arrival,
+    needs: Permission,
+    handler: H,
+) -> Result<Vec<u8>>
 where
     T: Serialize,
     H: Fn(Ingest, Bytes) -> F,
     F: Future<Output = Result<T>>,
 {
-    let Arrival { services, caller, query, body, headers, .. } = arrival;
+    let Arrival {
+        services,
+        caller,
+        query,
+        body,
+        headers,
+        ..
+    } = arrival;
     let mut connection = services.store.read().await?;
-    let permit = Permit::check_in(&mut connection, &caller, caller.project_id.as_ref(), needs).await?;
+    let permit =
+        Permit::check_in(&mut connection, &caller, caller.project_id.as_ref(), needs).await?;
     drop(connection);
     parse::query::<Nothing>(query.as_deref())?;
     let lines = is_ndjson(&headers)?;
@@ -119,28 +187,39 @@ fn encode<T: Serialize>(answer: &T) -> Result<Vec<u8>> {
 }
 
 fn is_ndjson(headers: &http::HeaderMap) -> Result<bool> {
-    let kind = headers.get(header::CONTENT_TYPE).map_or("application/json", |kind| kind.to_str().unwrap_or_default());
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .map_or("application/json", |kind| kind.to_str().unwrap_or_default());
     match kind.split(';').next().unwrap_or_default().trim() {
         "application/x-ndjson" => Ok(true),
         "application/json" => Ok(false),
-        _ => Err(Error::invalid("content-type", "The content-type must be application/json or application/x-ndjson.")),
+        _ => Err(Error::invalid(
+            "content-type",
+            "The content-type must be application/json or application/x-ndjson.",
+        )),
     }
 }
 
 /// Reads a body of at most `limit` bytes, within [`BODY_TIME`].
 async fn read_body(headers: &http::HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(Error::too_large(limit));
     }
     match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if is_too_long(&error) => Err(Error::too_large(limit)),
-        Ok(Err(_)) => Err(Error::refused("incomplete_body", "The request body broke off before its end.")),
+        Ok(Err(_)) => Err(Error::refused(
+            "incomplete_body",
+            "The request body broke off before its end.",
+        )),
         Err(_) => Err(Error::too_slow()),
     }
 }
 
 fn is_too_long(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+    std::error::Error::source(error)
+        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
 }

@@ -63,9 +63,14 @@ impl Caller {
         let role: Option<String> = row.get("role")?;
         let role = role.as_deref().and_then(OrganizationRole::parse);
         let owner = match user {
-            Some(id) => Owner::User { id, email: row.get::<Option<String>>("email")?.unwrap_or_default() },
+            Some(id) => Owner::User {
+                id,
+                email: row.get::<Option<String>>("email")?.unwrap_or_default(),
+            },
             None => Owner::ServiceAccount {
-                id: row.optional_id("service_account_id")?.ok_or(store::Error::NoRow)?,
+                id: row
+                    .optional_id("service_account_id")?
+                    .ok_or(store::Error::NoRow)?,
             },
         };
         let caller = Self {
@@ -77,7 +82,10 @@ impl Caller {
             scopes: crate::keys::scopes(&row.get::<String>("scopes")?),
             organization_permissions: role.map(OrganizationRole::permissions).unwrap_or_default(),
         };
-        Ok(Found { caller, expires_at: row.optional_time("expires_at")? })
+        Ok(Found {
+            caller,
+            expires_at: row.optional_time("expires_at")?,
+        })
     }
 
     /// What the caller may do in the organization, or in one of its projects: what the owner may do *now*, narrowed by
@@ -85,26 +93,42 @@ impl Caller {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn permissions(&self, connection: &mut Connection, project: Option<&ProjectId>) -> Result<PermissionSet> {
+    pub async fn permissions(
+        &self,
+        connection: &mut Connection,
+        project: Option<&ProjectId>,
+    ) -> Result<PermissionSet> {
         let mut allowed = self.organization_permissions;
         if let Some(project) = project.filter(|_| allowed != PermissionSet::ALL) {
             allowed = allowed.union(self.project_role(connection, project).await?.permissions());
         }
-        Ok(self.scopes.map_or(allowed, |scopes| allowed.intersection(scopes)))
+        Ok(self
+            .scopes
+            .map_or(allowed, |scopes| allowed.intersection(scopes)))
     }
 
-    async fn project_role(&self, connection: &mut Connection, project: &ProjectId) -> Result<ProjectRole> {
+    async fn project_role(
+        &self,
+        connection: &mut Connection,
+        project: &ProjectId,
+    ) -> Result<ProjectRole> {
         let statement = match &self.owner {
             Owner::User { id, .. } => sql!(
                 "SELECT role FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
-                &self.organization_id, project, id
+                &self.organization_id,
+                project,
+                id
             ),
             Owner::ServiceAccount { id } => sql!(
                 "SELECT role FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
-                &self.organization_id, project, id
+                &self.organization_id,
+                project,
+                id
             ),
         };
-        let role = connection.fetch_optional(statement, |row| row.word("role", ProjectRole::parse)).await?;
+        let role = connection
+            .fetch_optional(statement, |row| row.word("role", ProjectRole::parse))
+            .await?;
         Ok(role.unwrap_or(ProjectRole::None))
     }
 
@@ -115,9 +139,10 @@ impl Caller {
     pub fn user(&self) -> Result<&UserId> {
         match &self.owner {
             Owner::User { id, .. } => Ok(id),
-            Owner::ServiceAccount { .. } => {
-                Err(Error::forbidden("insufficient_permissions", "This operation needs a key that a user owns."))
-            }
+            Owner::ServiceAccount { .. } => Err(Error::forbidden(
+                "insufficient_permissions",
+                "This operation needs a key that a user owns.",
+            )),
         }
     }
 
@@ -140,7 +165,11 @@ impl Caller {
 ///
 /// # Errors
 /// 401: no key, or none that is good; or a header names another organization or project. 403: the wrong kind of key.
-pub(crate) async fn authenticate(services: &Services, effect: Effect, headers: &HeaderMap) -> Result<Caller> {
+pub(crate) async fn authenticate(
+    services: &Services,
+    effect: Effect,
+    headers: &HeaderMap,
+) -> Result<Caller> {
     let Some(token) = bearer(headers.get(http::header::AUTHORIZATION)) else {
         return Err(Error::unauthenticated(
             "You didn't provide an API key. Send an admin key in the Authorization header: 'Authorization: Bearer sk-admin-…'.",
@@ -151,7 +180,11 @@ pub(crate) async fn authenticate(services: &Services, effect: Effect, headers: &
     let found = find(&mut connection, hash).await?;
     let caller = match found {
         Some(found) if found.expires_at.is_none_or(|at| at > services.clock.now()) => found.caller,
-        _ => return Err(Error::unauthenticated("Incorrect API key provided: it is unknown, deleted or expired.")),
+        _ => {
+            return Err(Error::unauthenticated(
+                "Incorrect API key provided: it is unknown, deleted or expired.",
+            ));
+        }
     };
     if caller.kind != KeyKind::Admin && effect != Effect::Ingest {
         return Err(Error::forbidden(
@@ -161,26 +194,40 @@ pub(crate) async fn authenticate(services: &Services, effect: Effect, headers: &
     }
     check_named(&mut connection, &caller, headers).await?;
     if let Owner::User { id, .. } = &caller.owner {
-        services.last_used.touch(&caller.organization_id, &caller.key_id, Some(id));
+        services
+            .last_used
+            .touch(&caller.organization_id, &caller.key_id, Some(id));
     } else {
-        services.last_used.touch(&caller.organization_id, &caller.key_id, None);
+        services
+            .last_used
+            .touch(&caller.organization_id, &caller.key_id, None);
     }
     Ok(caller)
 }
 
 async fn find(connection: &mut Connection, hash: KeyHash) -> Result<Option<Found>> {
-    Ok(connection.fetch_optional(sql!(KEY_BY_HASH, hash), Caller::read).await?)
+    Ok(connection
+        .fetch_optional(sql!(KEY_BY_HASH, hash), Caller::read)
+        .await?)
 }
 
 /// The headers `OpenAI-Organization` and `OpenAI-Project` may only repeat what the key already says.
-async fn check_named(connection: &mut Connection, caller: &Caller, headers: &HeaderMap) -> Result<()> {
+async fn check_named(
+    connection: &mut Connection,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<()> {
     let named = |name: &str| headers.get(name).filter(|value| !value.is_empty());
     if let Some(organization) = named("openai-organization")
         && organization.as_bytes() != caller.organization_id.to_string().as_bytes()
     {
-        return Err(Error::unauthenticated("The OpenAI-Organization header names another organization than the key's."));
+        return Err(Error::unauthenticated(
+            "The OpenAI-Organization header names another organization than the key's.",
+        ));
     }
-    let Some(project) = named("openai-project") else { return Ok(()) };
+    let Some(project) = named("openai-project") else {
+        return Ok(());
+    };
     let project = project.to_str().unwrap_or_default();
     let known = match &caller.project_id {
         Some(own) => own.to_string() == project,
@@ -190,8 +237,17 @@ async fn check_named(connection: &mut Connection, caller: &Caller, headers: &Hea
                 &caller.organization_id,
                 project
             );
-            connection.fetch_optional(statement, |_| Ok(())).await?.is_some()
+            connection
+                .fetch_optional(statement, |_| Ok(()))
+                .await?
+                .is_some()
         }
     };
-    if known { Ok(()) } else { Err(Error::unauthenticated("The OpenAI-Project header names a project that isn't the key's.")) }
+    if known {
+        Ok(())
+    } else {
+        Err(Error::unauthenticated(
+            "The OpenAI-Project header names a project that isn't the key's.",
+        ))
+    }
 }

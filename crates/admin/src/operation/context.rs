@@ -17,7 +17,10 @@ pub struct TenantStatement(Statement);
 
 impl TenantStatement {
     fn new(organization: &OrganizationId, text: &'static str, values: Vec<Value>) -> Self {
-        debug_assert!(text.contains("organization_id"), "every query carries its organization: {text}");
+        debug_assert!(
+            text.contains("organization_id"),
+            "every query carries its organization: {text}"
+        );
         let mut all = Vec::with_capacity(values.len() + 1);
         all.push(Value::from(organization));
         all.extend(values);
@@ -134,7 +137,11 @@ queries!(Read);
 
 impl Read {
     pub(super) fn new(connection: store::Read, permit: Permit, services: Arc<Services>) -> Self {
-        Self { connection, permit, services }
+        Self {
+            connection,
+            permit,
+            services,
+        }
     }
 
     /// A page of the rows that `list` selects; `whole` is the same list without the caller's filters, in which a cursor
@@ -150,7 +157,9 @@ impl Read {
         key: &'static str,
         read: fn(&Row<'_>) -> store::Result<T>,
     ) -> Result<Page<T>> {
-        request.fetch(&mut self.connection, list.0, whole.0, key, read).await
+        request
+            .fetch(&mut self.connection, list.0, whole.0, key, read)
+            .await
     }
 }
 
@@ -171,7 +180,13 @@ impl Write {
     pub(super) async fn begin(services: Arc<Services>, permit: Permit) -> Result<Self> {
         let mut connection = services.store.begin().await?;
         let head = Head::advance(&mut connection, &permit.caller().organization_id).await?;
-        Ok(Self { connection, permit, services, head, project: None })
+        Ok(Self {
+            connection,
+            permit,
+            services,
+            head,
+            project: None,
+        })
     }
 
     pub(super) fn connection(&mut self) -> &mut Transaction {
@@ -200,13 +215,19 @@ impl Write {
     /// The change is made: `event` says what it was, `answer` is what the caller gets.
     #[must_use]
     pub fn done<T>(self, event: Event, answer: T) -> Done<T> {
-        Done { change: Some((self, event)), answer }
+        Done {
+            change: Some((self, event)),
+            answer,
+        }
     }
 
     /// There was nothing to change: nothing is committed and nothing recorded.
     #[must_use]
     pub fn unchanged<T>(self, answer: T) -> Done<T> {
-        Done { change: None, answer }
+        Done {
+            change: None,
+            answer,
+        }
     }
 }
 
@@ -219,13 +240,18 @@ pub struct Done<T> {
 impl<T> Done<T> {
     /// Appends the event, commits, and waits until this node acts on the change.
     pub(super) async fn commit(self) -> Result<T> {
-        let Some((mut write, event)) = self.change else { return Ok(self.answer) };
+        let Some((mut write, event)) = self.change else {
+            return Ok(self.answer);
+        };
         let caller = write.permit.caller();
         let entry = event::Entry {
             id: write.services.ids.next(),
             organization_id: caller.organization_id.clone(),
             effective_at: write.services.clock.now(),
-            project: write.project.take().or_else(|| write.head.default_project.take()),
+            project: write
+                .project
+                .take()
+                .or_else(|| write.head.default_project.take()),
             actor: event::Actor::of(caller),
             event,
         };
@@ -248,8 +274,18 @@ pub struct Ingest {
 queries!(Ingest);
 
 impl Ingest {
-    pub(super) fn new(connection: store::Read, permit: Permit, services: Arc<Services>, lines: bool) -> Self {
-        Self { connection, permit, services, lines }
+    pub(super) fn new(
+        connection: store::Read,
+        permit: Permit,
+        services: Arc<Services>,
+        lines: bool,
+    ) -> Self {
+        Self {
+            connection,
+            permit,
+            services,
+            lines,
+        }
     }
 }
 

@@ -9,10 +9,12 @@ use super::{Effect, Operation};
 /// The document that describes `operations`.
 #[must_use]
 pub fn document(operations: &[Operation]) -> Json {
-    let settings = || SchemaSettings::draft2020_12().with(|settings| {
-        settings.definitions_path = "/components/schemas".into();
-        settings.meta_schema = None;
-    });
+    let settings = || {
+        SchemaSettings::draft2020_12().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        })
+    };
     let mut input = settings().for_deserialize().into_generator();
     let mut output = settings().for_serialize().into_generator();
     let error = output.subschema_for::<ErrorResponse>().to_value();
@@ -60,7 +62,12 @@ struct ErrorBody {
     code: Option<String>,
 }
 
-fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut SchemaGenerator, error: &Json) -> Json {
+fn entry(
+    operation: &Operation,
+    input: &mut SchemaGenerator,
+    output: &mut SchemaGenerator,
+    error: &Json,
+) -> Json {
     let error = json!({ "description": "Refused.", "content": { "application/json": { "schema": error } } });
     let reply = (operation.reply)(output).to_value();
     let mut entry = json!({
@@ -77,7 +84,8 @@ fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut Schema
     if let Some(body) = operation.body {
         let schema = body(input);
         if !is_empty(&schema, input) {
-            entry["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
+            entry["requestBody"] =
+                json!({ "content": { "application/json": { "schema": schema } } });
         }
     }
     if operation.extension {
@@ -95,8 +103,12 @@ fn security(effect: Effect) -> Json {
 
 /// Whether a schema is that of an object without properties.
 fn is_empty(schema: &Schema, generator: &SchemaGenerator) -> bool {
-    let name = schema.get("$ref").and_then(Json::as_str).and_then(|path| path.rsplit('/').next());
-    name.and_then(|name| generator.definitions().get(name)).is_some_and(|schema| schema.get("properties").is_none())
+    let name = schema
+        .get("$ref")
+        .and_then(Json::as_str)
+        .and_then(|path| path.rsplit('/').next());
+    name.and_then(|name| generator.definitions().get(name))
+        .is_some_and(|schema| schema.get("properties").is_none())
 }
 
 fn parameters(operation: &Operation, input: &mut SchemaGenerator) -> Json {
@@ -105,9 +117,18 @@ fn parameters(operation: &Operation, input: &mut SchemaGenerator) -> Json {
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
     let query = (operation.query)(input);
-    let required: Vec<&str> =
-        query.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
-    let properties = query.get("properties").and_then(Json::as_object).into_iter().flatten();
+    let required: Vec<&str> = query
+        .get("required")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
+    let properties = query
+        .get("properties")
+        .and_then(Json::as_object)
+        .into_iter()
+        .flatten();
     for (name, schema) in properties {
         let mut parameter = json!({ "name": name, "in": "query", "schema": schema });
         parameter["required"] = json!(required.contains(&name.as_str()));

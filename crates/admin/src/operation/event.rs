@@ -57,7 +57,11 @@ impl Event {
         if let Json::Object(details) = details {
             payload.extend(details);
         }
-        Self { kind, resource_id: id.as_str().to_owned(), payload }
+        Self {
+            kind,
+            resource_id: id.as_str().to_owned(),
+            payload,
+        }
     }
 }
 
@@ -75,12 +79,22 @@ impl Actor {
             Owner::User { id, email } => (id.to_string(), Some(email.to_lowercase())),
             Owner::ServiceAccount { id } => (id.to_string(), None),
         };
-        Self { id: Some(id), key_id: Some(caller.key_id.to_string()), email, shown: caller.actor() }
+        Self {
+            id: Some(id),
+            key_id: Some(caller.key_id.to_string()),
+            email,
+            shown: caller.actor(),
+        }
     }
 
     /// Whoever types commands on the server itself.
     pub(crate) fn terminal() -> Self {
-        Self { id: None, key_id: None, email: None, shown: Json::Null }
+        Self {
+            id: None,
+            key_id: None,
+            email: None,
+            shown: Json::Null,
+        }
     }
 }
 
@@ -103,7 +117,10 @@ pub(crate) struct Head {
 
 impl Head {
     /// Takes the next place, and with it the organization's lock.
-    pub(crate) async fn advance(transaction: &mut Transaction, organization: &OrganizationId) -> Result<Self> {
+    pub(crate) async fn advance(
+        transaction: &mut Transaction,
+        organization: &OrganizationId,
+    ) -> Result<Self> {
         let statement = sql!(
             "UPDATE organizations SET revision = revision + 1 WHERE id = $1 \
              RETURNING revision, audit_hash, default_project_id, \
@@ -117,21 +134,45 @@ impl Head {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let project = row.optional_id("default_project_id")?;
         let name: Option<String> = row.get("default_project_name")?;
-        Ok(Self { sequence: row.get("revision")?, hash: row.get("audit_hash")?, default_project: project.zip(name) })
+        Ok(Self {
+            sequence: row.get("revision")?,
+            hash: row.get("audit_hash")?,
+            default_project: project.zip(name),
+        })
     }
 }
 
 /// The hash of an entry: SHA-256 over the hash before it and everything that the entry says.
 pub(crate) fn chain(before: &[u8], parts: &[&Json]) -> [u8; 32] {
-    Sha256::new().chain_update(before).chain_update(canonical(parts)).finalize().into()
+    Sha256::new()
+        .chain_update(before)
+        .chain_update(canonical(parts))
+        .finalize()
+        .into()
 }
 
 /// Writes the entry as the newest of its organization's log.
 pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: Entry) -> Result<()> {
-    let Entry { id, organization_id, effective_at, project, actor, event } = entry;
+    let Entry {
+        id,
+        organization_id,
+        effective_at,
+        project,
+        actor,
+        event,
+    } = entry;
     let payload = Json::Object(event.payload);
-    let (project_id, project_name) = project.map_or((None, None), |(id, name)| (Some(id.to_string()), Some(name)));
-    let said = json!([head.sequence, id, event.kind.as_str(), effective_at, project_id, project_name]);
+    let (project_id, project_name) = project.map_or((None, None), |(id, name)| {
+        (Some(id.to_string()), Some(name))
+    });
+    let said = json!([
+        head.sequence,
+        id,
+        event.kind.as_str(),
+        effective_at,
+        project_id,
+        project_name
+    ]);
     let hash = chain(&head.hash, &[&said, &actor.shown, &payload]);
     let insert = sql!(
         "INSERT INTO audit_logs (organization_id, sequence, id, type, effective_at, project_id, project_name, \
@@ -153,7 +194,11 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
         hash,
     );
     transaction.execute(insert).await?;
-    let remember = sql!("UPDATE organizations SET audit_hash = $2 WHERE id = $1", &organization_id, hash);
+    let remember = sql!(
+        "UPDATE organizations SET audit_hash = $2 WHERE id = $1",
+        &organization_id,
+        hash
+    );
     transaction.execute(remember).await?;
     Ok(())
 }

@@ -165,11 +165,16 @@ impl Operation {
     /// The same operation, marked as ours.
     #[must_use]
     pub fn extension(self) -> Self {
-        Self { extension: true, ..self }
+        Self {
+            extension: true,
+            ..self
+        }
     }
 
     /// The names of the path's parameters, in order.
     pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
-        self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        self.path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     }
 }

@@ -23,11 +23,15 @@ impl<const DEFAULT: i64, const MIN: i64, const MAX: i64> Default for Limit<DEFAU
     }
 }
 
-impl<'de, const DEFAULT: i64, const MIN: i64, const MAX: i64> Deserialize<'de> for Limit<DEFAULT, MIN, MAX> {
+impl<'de, const DEFAULT: i64, const MIN: i64, const MAX: i64> Deserialize<'de>
+    for Limit<DEFAULT, MIN, MAX>
+{
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let limit = i64::deserialize(deserializer)?;
         if limit < MIN {
-            return Err(serde::de::Error::custom(format_args!("must be at least {MIN}")));
+            return Err(serde::de::Error::custom(format_args!(
+                "must be at least {MIN}"
+            )));
         }
         Ok(Self(limit.min(MAX)))
     }
@@ -119,14 +123,24 @@ pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
     let given: Vec<&str> = text
         .unwrap_or_default()
         .split('&')
-        .filter(|pair| pair.split_once('=').is_some_and(|(_, value)| !value.is_empty()))
+        .filter(|pair| {
+            pair.split_once('=')
+                .is_some_and(|(_, value)| !value.is_empty())
+        })
         .collect();
     let text = given.join("&");
     let config = serde_qs::Config::new().use_form_encoding(true);
-    let deserializer = serde_qs::Deserializer::with_config(config, text.as_bytes())
-        .map_err(|error| Error::invalid("query", format!("The query string is malformed: {error}.")))?;
-    serde_path_to_error::deserialize(deserializer)
-        .map_err(|error| refuse("parameter", &error.path().to_string(), &error.inner().to_string()))
+    let deserializer =
+        serde_qs::Deserializer::with_config(config, text.as_bytes()).map_err(|error| {
+            Error::invalid("query", format!("The query string is malformed: {error}."))
+        })?;
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        refuse(
+            "parameter",
+            &error.path().to_string(),
+            &error.inner().to_string(),
+        )
+    })
 }
 
 /// Reads a JSON body; an empty one counts as `{}`.
@@ -134,27 +148,42 @@ pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
 /// # Errors
 /// 400 naming the field, or saying where the JSON ends to make sense.
 pub(crate) fn body<B: DeserializeOwned>(bytes: &[u8]) -> Result<B> {
-    let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
+    let bytes = if bytes.trim_ascii().is_empty() {
+        b"{}"
+    } else {
+        bytes
+    };
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(Error::refused("invalid_type", "The body must be a JSON object, not an array."));
+        return Err(Error::refused(
+            "invalid_type",
+            "The body must be a JSON object, not an array.",
+        ));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let (path, error) = (error.path().to_string(), error.into_inner());
-        if error.is_data() { refuse("field", &path, &without_position(&error)) } else { malformed(&error) }
+        if error.is_data() {
+            refuse("field", &path, &without_position(&error))
+        } else {
+            malformed(&error)
+        }
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)
 }
 
 fn malformed(error: &impl fmt::Display) -> Error {
-    Error::refused("invalid_json", format!("The body is not valid JSON: {error}."))
+    Error::refused(
+        "invalid_json",
+        format!("The body is not valid JSON: {error}."),
+    )
 }
 
 /// serde_json ends its messages with a position, which the path already says better.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
+    text.rsplit_once(" at line ")
+        .map_or(text.clone(), |(message, _)| message.to_owned())
 }
 
 /// What a message of serde about `path` means for the sender.
@@ -167,19 +196,30 @@ pub fn refuse(noun: &str, path: &str, message: &str) -> Error {
         _ => format!("{path}.{name}"),
     };
     if let Some(name) = quoted("missing field `") {
-        let error = Error::refused("missing_required_parameter", format!("Missing required {noun}: '{}'.", inside(name)));
+        let error = Error::refused(
+            "missing_required_parameter",
+            format!("Missing required {noun}: '{}'.", inside(name)),
+        );
         return error.about(inside(name));
     }
     if let Some(name) = quoted("unknown field `") {
-        let accepted = message.split_once(", ").map_or("there are none", |(_, accepted)| accepted);
+        let accepted = message
+            .split_once(", ")
+            .map_or("there are none", |(_, accepted)| accepted);
         let message = format!("Unknown {noun}: '{}'; {accepted}.", inside(name));
         return Error::refused("unknown_parameter", message).about(inside(name));
     }
     if let Some(name) = quoted("duplicate field `") {
-        return Error::invalid(inside(name), format!("The {noun} '{}' is given twice.", inside(name)));
+        return Error::invalid(
+            inside(name),
+            format!("The {noun} '{}' is given twice.", inside(name)),
+        );
     }
     if path == "." {
-        return Error::refused("invalid_type", format!("The body must be a JSON object: {message}."));
+        return Error::refused(
+            "invalid_type",
+            format!("The body must be a JSON object: {message}."),
+        );
     }
     Error::invalid(path, format!("Invalid {noun} '{path}': {message}."))
 }
@@ -209,7 +249,13 @@ mod tests {
 
     #[test]
     fn every_encoding_of_an_array_is_read() {
-        for text in ["ids=a&ids=b", "ids[]=a&ids[]=b", "ids%5B%5D=a&ids%5B%5D=b", "ids[0]=a&ids[1]=b", "ids=a&ids=b&limit="] {
+        for text in [
+            "ids=a&ids=b",
+            "ids[]=a&ids[]=b",
+            "ids%5B%5D=a&ids%5B%5D=b",
+            "ids[0]=a&ids[1]=b",
+            "ids=a&ids=b&limit=",
+        ] {
             assert_eq!(ids(text), ["a", "b"], "{text}");
         }
         for text in ["ids=a", "ids[]=a", "ids%5B%5D=a", "ids%5b%5d=a"] {
@@ -238,7 +284,12 @@ mod tests {
         ];
         for (text, param) in cases {
             let error = query::<Query>(Some(text)).expect_err(text);
-            assert_eq!(error.param.as_deref(), Some(param), "{text}: {}", error.message);
+            assert_eq!(
+                error.param.as_deref(),
+                Some(param),
+                "{text}: {}",
+                error.message
+            );
         }
     }
 
@@ -261,8 +312,14 @@ mod tests {
             (r#"{"name":"  "}"#, Some("name")),
             (r#"{"name":"a","nope":1}"#, Some("nope")),
             (r#"{"name":"a","name":"b"}"#, Some("name")),
-            (r#"{"name":"a","ranges":[{"gt":1},{"gt":"x"}]}"#, Some("ranges[1].gt")),
-            (r#"{"name":"a","ranges":[{"nope":1}]}"#, Some("ranges[0].nope")),
+            (
+                r#"{"name":"a","ranges":[{"gt":1},{"gt":"x"}]}"#,
+                Some("ranges[1].gt"),
+            ),
+            (
+                r#"{"name":"a","ranges":[{"nope":1}]}"#,
+                Some("ranges[0].nope"),
+            ),
             (r#"{"name":"a"}x"#, None),
             (r#"{"name""#, None),
             ("[]", None),

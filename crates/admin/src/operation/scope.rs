@@ -101,7 +101,13 @@ impl Permit {
         scope: &S,
         needs: Permission,
     ) -> Result<Self> {
-        Self::check_in(connection, caller, scope.project().map(|project| &project.id), needs).await
+        Self::check_in(
+            connection,
+            caller,
+            scope.project().map(|project| &project.id),
+            needs,
+        )
+        .await
     }
 
     /// Checks the caller's permissions in the organization, or in one of its projects.
@@ -114,10 +120,16 @@ impl Permit {
         project: Option<&ProjectId>,
         needs: Permission,
     ) -> Result<Self> {
-        if !caller.permissions(connection, project).await?.contains(needs) {
+        if !caller
+            .permissions(connection, project)
+            .await?
+            .contains(needs)
+        {
             return Err(missing(needs));
         }
-        Ok(Self { caller: caller.clone() })
+        Ok(Self {
+            caller: caller.clone(),
+        })
     }
 
     /// Who is permitted.

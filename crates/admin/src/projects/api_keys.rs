@@ -1,6 +1,6 @@
 //! `/organization/projects/{project_id}/api_keys`: the keys of a project, whoever owns them.
 
-use base::ids::{Id, KeyId, ServiceAccountId, UserId};
+use base::ids::{KeyId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::permission::{OrganizationRole, ProjectRole};
 use base::{Error, Permission, Result, UnixTime};
@@ -14,7 +14,9 @@ use super::{ActiveProject, Project};
 use crate::args;
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
-use crate::operation::{Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
+};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectApiKeysRead as CanRead, ProjectApiKeysWrite as CanWrite};
@@ -24,11 +26,45 @@ pub(crate) fn operations() -> Vec<Operation> {
     const UPDATE: &str = "Changes what a key may do, or when it ends.";
     const DELETE: &str = "Deletes a key that a user owns; it stops working at once.";
     vec![
-        read("projects:api-keys list", ALL, CanRead, "Lists the project's keys.", list),
-        write("projects:api-keys create", Method::POST, ALL, CanWrite, CREATE, create).extension(),
-        read("projects:api-keys retrieve", ONE, CanRead, "Retrieves a key, without its secret.", retrieve),
-        write("projects:api-keys update", Method::POST, ONE, CanWrite, UPDATE, update),
-        write("projects:api-keys delete", Method::DELETE, ONE, CanWrite, DELETE, delete),
+        read(
+            "projects:api-keys list",
+            ALL,
+            CanRead,
+            "Lists the project's keys.",
+            list,
+        ),
+        write(
+            "projects:api-keys create",
+            Method::POST,
+            ALL,
+            CanWrite,
+            CREATE,
+            create,
+        )
+        .extension(),
+        read(
+            "projects:api-keys retrieve",
+            ONE,
+            CanRead,
+            "Retrieves a key, without its secret.",
+            retrieve,
+        ),
+        write(
+            "projects:api-keys update",
+            Method::POST,
+            ONE,
+            CanWrite,
+            UPDATE,
+            update,
+        ),
+        write(
+            "projects:api-keys delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            DELETE,
+            delete,
+        ),
     ]
 }
 
@@ -60,8 +96,12 @@ enum Access {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum KeyOwner {
-    User { user: OwningUser },
-    ServiceAccount { service_account: OwningServiceAccount },
+    User {
+        user: OwningUser,
+    },
+    ServiceAccount {
+        service_account: OwningServiceAccount,
+    },
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -105,7 +145,9 @@ impl ProjectApiKey {
                     id,
                     name: row.get("user_name")?,
                     email: row.get("email")?,
-                    role: role.clone().unwrap_or_else(|| ProjectRole::None.as_str().to_owned()),
+                    role: role
+                        .clone()
+                        .unwrap_or_else(|| ProjectRole::None.as_str().to_owned()),
                     created_at: row.time("added_at")?,
                 };
                 (role, KeyOwner::User { user })
@@ -130,7 +172,11 @@ impl ProjectApiKey {
             created_at: row.time("created_at")?,
             last_used_at: row.optional_time("last_used_at")?,
             expires_at: row.optional_time("expires_at")?,
-            owner_project_access: if has_role { Access::Active } else { Access::Inactive },
+            owner_project_access: if has_role {
+                Access::Active
+            } else {
+                Access::Inactive
+            },
             owner,
         })
     }
@@ -164,7 +210,8 @@ enum AccessFilter {
 }
 
 const HAS_ACCESS: &str = " AND (u.role = 'owner' OR COALESCE(m.role, s.role, 'none') <> 'none')";
-const HAS_NO_ACCESS: &str = " AND COALESCE(u.role, '') <> 'owner' AND COALESCE(m.role, s.role, 'none') = 'none'";
+const HAS_NO_ACCESS: &str =
+    " AND COALESCE(u.role, '') <> 'owner' AND COALESCE(m.role, s.role, 'none') = 'none'";
 
 async fn list(mut cx: Read, project: Project, query: ListKeys) -> Result<List<ProjectApiKey>> {
     let whole = cx.sql(KEYS, args![&project.id]);
@@ -175,7 +222,10 @@ async fn list(mut cx: Read, project: Project, query: ListKeys) -> Result<List<Pr
         Some(AccessFilter::Any) | None => "",
     });
     let request = oldest_first(query.limit.0, query.after);
-    Ok(cx.page(&request, list, whole, "k.id", ProjectApiKey::read).await?.into())
+    Ok(cx
+        .page(&request, list, whole, "k.id", ProjectApiKey::read)
+        .await?
+        .into())
 }
 
 /// A new key, at the one moment when its secret is shown.
@@ -200,14 +250,24 @@ struct CreateKey {
     expires_in_seconds: Option<Lifetime>,
 }
 
-async fn create(mut cx: Write, project: ActiveProject, body: CreateKey) -> Result<Done<CreatedKey>> {
+async fn create(
+    mut cx: Write,
+    project: ActiveProject,
+    body: CreateKey,
+) -> Result<Done<CreatedKey>> {
     check_member(&mut cx, &project, &body.user_id).await?;
     let scopes = body.scopes.unwrap_or_default();
     let owner = NewOwner::User(&project.id, &body.user_id);
     let issued = keys::issue(&mut cx, owner, &body.name, &scopes, body.expires_in_seconds).await?;
     let key = one(&mut cx, &project, &issued.id).await?;
     let event = keys::created_event(&issued.id, &scopes);
-    Ok(cx.done(event, CreatedKey { key, value: issued.value.reveal() }))
+    Ok(cx.done(
+        event,
+        CreatedKey {
+            key,
+            value: issued.value.reveal(),
+        },
+    ))
 }
 
 async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Result<()> {
@@ -219,13 +279,22 @@ async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Resul
     );
     let roles = cx
         .fetch_optional(statement, |row| {
-            Ok((row.word("role", OrganizationRole::parse)?, row.get::<Option<String>>("project_role")?))
+            Ok((
+                row.word("role", OrganizationRole::parse)?,
+                row.get::<Option<String>>("project_role")?,
+            ))
         })
         .await?;
     match roles {
         Some((OrganizationRole::Owner, _) | (_, Some(_))) => Ok(()),
-        Some(_) => Err(Error::invalid("user_id", format!("The user '{user}' is not a member of the project."))),
-        None => Err(Error::invalid("user_id", format!("No user with id '{user}' is in the organization."))),
+        Some(_) => Err(Error::invalid(
+            "user_id",
+            format!("The user '{user}' is not a member of the project."),
+        )),
+        None => Err(Error::invalid(
+            "user_id",
+            format!("No user with id '{user}' is in the organization."),
+        )),
     }
 }
 
@@ -235,7 +304,11 @@ async fn one(cx: &mut Write, project: &Project, id: &KeyId) -> Result<ProjectApi
     cx.find(id, statement, ProjectApiKey::read).await
 }
 
-async fn retrieve(mut cx: Read, Of(project, id): Of<Project, KeyId>, _: Nothing) -> Result<ProjectApiKey> {
+async fn retrieve(
+    mut cx: Read,
+    Of(project, id): Of<Project, KeyId>,
+    _: Nothing,
+) -> Result<ProjectApiKey> {
     let mut statement = cx.sql(KEYS, args![&project.id]);
     statement.push(" AND k.id = ").bind(&id);
     cx.find(&id, statement, ProjectApiKey::read).await
@@ -263,7 +336,10 @@ async fn update(
         return Err(keys::expired(&id));
     }
     if body.scopes.is_none() && body.expires_in_seconds.is_none() {
-        return Err(Error::refused("missing_required_parameter", "Provide at least one of scopes or expires_in_seconds."));
+        return Err(Error::refused(
+            "missing_required_parameter",
+            "Provide at least one of scopes or expires_in_seconds.",
+        ));
     }
     let expires_at = body.expires_in_seconds.map(|lifetime| now.plus(lifetime.0));
     let update = cx.sql(
@@ -284,7 +360,11 @@ async fn update(
     Ok(cx.done(Event::new(EventType::ApiKeyUpdated, &id, details), key))
 }
 
-async fn delete(mut cx: Write, Of(project, id): Of<ActiveProject, KeyId>, _: Nothing) -> Result<Done<Deleted>> {
+async fn delete(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, KeyId>,
+    _: Nothing,
+) -> Result<Done<Deleted>> {
     let key = one(&mut cx, &project, &id).await?;
     if let KeyOwner::ServiceAccount { service_account } = &key.owner {
         let message = format!(

@@ -17,7 +17,8 @@ use store::{Connection, Row, sql};
 use crate::args;
 use crate::list::{Item, List, oldest_first};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, Organization, Patch, PathIds, Read, Scope, Write, read, write,
+    Done, Event, EventType, Limit, Nothing, Operation, Organization, Patch, PathIds, Read, Scope,
+    Write, read, write,
 };
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -26,11 +27,44 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ONE: &str = "/organization/projects/{project_id}";
     const ARCHIVE: &str = "/organization/projects/{project_id}/archive";
     vec![
-        read("projects list", ALL, ProjectsRead, "Lists the organization's projects.", list),
-        write("projects create", Method::POST, ALL, ProjectsWrite, "Creates a project.", create),
-        read("projects retrieve", ONE, ProjectsRead, "Retrieves a project.", retrieve),
-        write("projects update", Method::POST, ONE, ProjectsWrite, "Modifies a project.", update),
-        write("projects archive", Method::POST, ARCHIVE, ProjectsWrite, "Archives a project for ever.", archive),
+        read(
+            "projects list",
+            ALL,
+            ProjectsRead,
+            "Lists the organization's projects.",
+            list,
+        ),
+        write(
+            "projects create",
+            Method::POST,
+            ALL,
+            ProjectsWrite,
+            "Creates a project.",
+            create,
+        ),
+        read(
+            "projects retrieve",
+            ONE,
+            ProjectsRead,
+            "Retrieves a project.",
+            retrieve,
+        ),
+        write(
+            "projects update",
+            Method::POST,
+            ONE,
+            ProjectsWrite,
+            "Modifies a project.",
+            update,
+        ),
+        write(
+            "projects archive",
+            Method::POST,
+            ARCHIVE,
+            ProjectsWrite,
+            "Archives a project for ever.",
+            archive,
+        ),
     ]
 }
 
@@ -88,7 +122,11 @@ impl Project {
             name: row.get("name")?,
             created_at: row.time("created_at")?,
             archived_at,
-            status: if archived_at.is_none() { Status::Active } else { Status::Archived },
+            status: if archived_at.is_none() {
+                Status::Active
+            } else {
+                Status::Archived
+            },
             external_key_id: row.get("external_key_id")?,
             residency: row.get("residency")?,
             is_default: row.get::<Option<bool>>("is_default")?.unwrap_or(false),
@@ -128,7 +166,10 @@ impl Scope for ActiveProject {
     ) -> Result<Self> {
         let project = Project::resolve(connection, organization, ids).await?;
         if project.archived_at.is_some() {
-            let message = format!("The project '{}' is archived: it cannot be used or changed any more.", project.id);
+            let message = format!(
+                "The project '{}' is archived: it cannot be used or changed any more.",
+                project.id
+            );
             return Err(Error::refused("project_archived", message));
         }
         Ok(Self(project))
@@ -159,7 +200,10 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
         list.push(" AND p.archived_at IS NULL");
     }
     let request = oldest_first(query.limit.0, query.after);
-    Ok(cx.page(&request, list, whole, "p.id", Project::read).await?.into())
+    Ok(cx
+        .page(&request, list, whole, "p.id", Project::read)
+        .await?
+        .into())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -204,7 +248,10 @@ impl Residency {
 
 async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<Done<Project>> {
     if body.residency.is_some() && body.geography.is_some() {
-        return Err(Error::invalid("geography", "Give either residency or geography, not both."));
+        return Err(Error::invalid(
+            "geography",
+            "Give either residency or geography, not both.",
+        ));
     }
     let project = Project {
         object: "organization.project",
@@ -232,13 +279,22 @@ async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<D
     cx.execute(insert).await?;
     cx.in_project(Some((project.id.clone(), project.name.clone())));
     let details = json!({"data": {"name": project.name, "title": project.name}});
-    Ok(cx.done(Event::new(EventType::ProjectCreated, &project.id, details), project))
+    Ok(cx.done(
+        Event::new(EventType::ProjectCreated, &project.id, details),
+        project,
+    ))
 }
 
 fn bounded(param: &str, text: Option<String>) -> Result<Option<String>> {
     match text {
         Some(text) if text.is_empty() || text.len() > base::ids::MAX_ID_LENGTH => {
-            Err(Error::invalid(param, format!("{param} must have 1 to {} characters.", base::ids::MAX_ID_LENGTH)))
+            Err(Error::invalid(
+                param,
+                format!(
+                    "{param} must have 1 to {} characters.",
+                    base::ids::MAX_ID_LENGTH
+                ),
+            ))
         }
         text => Ok(text),
     }
@@ -260,8 +316,13 @@ struct UpdateProject {
     geography: Option<Name>,
 }
 
-async fn update(mut cx: Write, ActiveProject(mut project): ActiveProject, body: UpdateProject) -> Result<Done<Project>> {
-    let is_empty = body.name.is_none() && body.geography.is_none() && body.external_key_id == Patch::Keep;
+async fn update(
+    mut cx: Write,
+    ActiveProject(mut project): ActiveProject,
+    body: UpdateProject,
+) -> Result<Done<Project>> {
+    let is_empty =
+        body.name.is_none() && body.geography.is_none() && body.external_key_id == Patch::Keep;
     if is_empty {
         return Ok(cx.unchanged(project));
     }
@@ -284,18 +345,28 @@ async fn update(mut cx: Write, ActiveProject(mut project): ActiveProject, body: 
     cx.in_project(Some((project.id.clone(), project.name.clone())));
     let requested = renamed.map_or_else(|| json!({}), |name| json!({"title": name}));
     let details = json!({"changes_requested": requested});
-    Ok(cx.done(Event::new(EventType::ProjectUpdated, &project.id, details), project))
+    Ok(cx.done(
+        Event::new(EventType::ProjectUpdated, &project.id, details),
+        project,
+    ))
 }
 
 fn refuse_default(project: &Project, verb: &str) -> Result<()> {
     if project.is_default {
-        return Err(Error::refused("default_project", format!("The default project cannot be {verb}.")));
+        return Err(Error::refused(
+            "default_project",
+            format!("The default project cannot be {verb}."),
+        ));
     }
     Ok(())
 }
 
 /// Archives the project, and removes what can no longer be used: its keys, service accounts and memberships.
-async fn archive(mut cx: Write, ActiveProject(mut project): ActiveProject, _: Nothing) -> Result<Done<Project>> {
+async fn archive(
+    mut cx: Write,
+    ActiveProject(mut project): ActiveProject,
+    _: Nothing,
+) -> Result<Done<Project>> {
     refuse_default(&project, "archived")?;
     for text in [
         "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2",
@@ -311,5 +382,8 @@ async fn archive(mut cx: Write, ActiveProject(mut project): ActiveProject, _: No
     cx.execute(update).await?;
     project.archived_at = Some(now);
     project.status = Status::Archived;
-    Ok(cx.done(Event::new(EventType::ProjectArchived, &project.id, json!({})), project))
+    Ok(cx.done(
+        Event::new(EventType::ProjectArchived, &project.id, json!({})),
+        project,
+    ))
 }

@@ -14,20 +14,50 @@ use super::ActiveProject;
 use crate::args;
 use crate::keys::{self, Issued, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
-use crate::operation::{Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
+};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ServiceAccountsRead as CanRead, ServiceAccountsWrite as CanWrite};
     const ALL: &str = "/organization/projects/{project_id}/service_accounts";
     const ONE: &str = "/organization/projects/{project_id}/service_accounts/{service_account_id}";
-    const KEYS: &str = "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
-    const CREATE: &str = "Creates a service account in the project, by default with a key that is shown once.";
+    const KEYS: &str =
+        "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
+    const CREATE: &str =
+        "Creates a service account in the project, by default with a key that is shown once.";
     const CREATE_KEY: &str = "Creates another key for a service account; it is shown once.";
     vec![
-        read("projects:service-accounts list", ALL, CanRead, "Lists the project's service accounts.", list),
-        write("projects:service-accounts create", Method::POST, ALL, CanWrite, CREATE, create),
-        read("projects:service-accounts retrieve", ONE, CanRead, "Retrieves a service account.", retrieve),
-        write("projects:service-accounts update", Method::POST, ONE, CanWrite, "Modifies a service account.", update),
+        read(
+            "projects:service-accounts list",
+            ALL,
+            CanRead,
+            "Lists the project's service accounts.",
+            list,
+        ),
+        write(
+            "projects:service-accounts create",
+            Method::POST,
+            ALL,
+            CanWrite,
+            CREATE,
+            create,
+        ),
+        read(
+            "projects:service-accounts retrieve",
+            ONE,
+            CanRead,
+            "Retrieves a service account.",
+            retrieve,
+        ),
+        write(
+            "projects:service-accounts update",
+            Method::POST,
+            ONE,
+            CanWrite,
+            "Modifies a service account.",
+            update,
+        ),
         write(
             "projects:service-accounts delete",
             Method::DELETE,
@@ -36,7 +66,14 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Deletes a service account and its keys.",
             delete,
         ),
-        write("projects:service-accounts:api-keys create", Method::POST, KEYS, CanWrite, CREATE_KEY, create_key),
+        write(
+            "projects:service-accounts:api-keys create",
+            Method::POST,
+            KEYS,
+            CanWrite,
+            CREATE_KEY,
+            create_key,
+        ),
     ]
 }
 
@@ -119,10 +156,17 @@ struct ListServiceAccounts {
     after: Option<String>,
 }
 
-async fn list(mut cx: Read, project: ActiveProject, query: ListServiceAccounts) -> Result<List<ServiceAccount>> {
+async fn list(
+    mut cx: Read,
+    project: ActiveProject,
+    query: ListServiceAccounts,
+) -> Result<List<ServiceAccount>> {
     let list = cx.sql(OF_PROJECT, args![&project.id]);
     let request = oldest_first(query.limit.0, query.after);
-    Ok(cx.page(&request, list.clone(), list, "id", ServiceAccount::read).await?.into())
+    Ok(cx
+        .page(&request, list.clone(), list, "id", ServiceAccount::read)
+        .await?
+        .into())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -152,13 +196,23 @@ async fn create(
         object: "organization.project.service_account",
         id: cx.new_id(),
         name: body.name.into_string(),
-        role: if alone { ProjectRole::None } else { ProjectRole::Member },
+        role: if alone {
+            ProjectRole::None
+        } else {
+            ProjectRole::Member
+        },
         created_at: cx.now(),
     };
     let insert = cx.sql(
         "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6)",
-        args![&project.id, &account.id, account.name.as_str(), account.role.as_str(), account.created_at],
+        args![
+            &project.id,
+            &account.id,
+            account.name.as_str(),
+            account.role.as_str(),
+            account.created_at
+        ],
     );
     cx.execute(insert).await?;
     let api_key = if alone {
@@ -166,7 +220,14 @@ async fn create(
     } else {
         let name = Name::new(FIRST_KEY).map_err(|_| Error::internal())?;
         let owner = NewOwner::ServiceAccount(&project.id, &account.id);
-        let issued = keys::issue(&mut cx, owner, &name, &Scopes::default(), body.expires_in_seconds).await?;
+        let issued = keys::issue(
+            &mut cx,
+            owner,
+            &name,
+            &Scopes::default(),
+            body.expires_in_seconds,
+        )
+        .await?;
         Some(CreatedKey::new(&name, &issued))
     };
     let details = json!({"data": {"role": account.role}});
@@ -234,7 +295,10 @@ async fn update(
     );
     cx.execute(update).await?;
     let details = json!({"changes_requested": requested});
-    Ok(cx.done(Event::new(EventType::ServiceAccountUpdated, &id, details), account))
+    Ok(cx.done(
+        Event::new(EventType::ServiceAccountUpdated, &id, details),
+        account,
+    ))
 }
 
 async fn delete(
@@ -253,7 +317,10 @@ async fn delete(
         }
     }
     let answer = Deleted::new("organization.project.service_account.deleted", &id);
-    Ok(cx.done(Event::new(EventType::ServiceAccountDeleted, &id, json!({})), answer))
+    Ok(cx.done(
+        Event::new(EventType::ServiceAccountDeleted, &id, json!({})),
+        answer,
+    ))
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -11,7 +11,13 @@ use crate::operation::{Operation, Organization, Read, read};
 
 pub(super) fn operation() -> Operation {
     const COSTS: &str = "/organization/costs";
-    read("usage costs", COSTS, Permission::UsageRead, "Reports costs by day.", list)
+    read(
+        "usage costs",
+        COSTS,
+        Permission::UsageRead,
+        "Reports costs by day.",
+        list,
+    )
 }
 
 /// What something cost on a day.
@@ -41,7 +47,10 @@ struct Amount {
 
 impl From<NanoDollars> for Amount {
     fn from(amount: NanoDollars) -> Self {
-        Self { value: amount.dollars(), currency: "usd" }
+        Self {
+            value: amount.dollars(),
+            currency: "usd",
+        }
     }
 }
 
@@ -118,7 +127,13 @@ impl From<CostGroup> for CostDimension {
 }
 
 async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<BucketPage<Cost>> {
-    let window = Window::of_days(query.start_time, query.end_time, query.limit, query.page, cx.now())?;
+    let window = Window::of_days(
+        query.start_time,
+        query.end_time,
+        query.limit,
+        query.page,
+        cx.now(),
+    )?;
     let query = CostQuery {
         organization_id: cx.organization().clone(),
         start: window.start,

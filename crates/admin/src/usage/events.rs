@@ -16,7 +16,16 @@ use crate::operation::{Ingest, Operation, ingest};
 pub(crate) fn operations() -> Vec<Operation> {
     const EVENTS: &str = "/organization/usage/events";
     const ABOUT: &str = "Adds usage that other gateways metered to the ledger, each event once.";
-    vec![ingest::<ReportedEvent, _, _, _>("usage:events create", EVENTS, Permission::UsageWrite, ABOUT, create).extension()]
+    vec![
+        ingest::<ReportedEvent, _, _, _>(
+            "usage:events create",
+            EVENTS,
+            Permission::UsageWrite,
+            ABOUT,
+            create,
+        )
+        .extension(),
+    ]
 }
 
 /// How many events one request brings at the most.
@@ -101,21 +110,34 @@ impl ReportedEvent {
     fn quantities(&self, kind: Kind) -> Result<Quantities, String> {
         let mut quantities = Quantities::default();
         for metric in Metric::ALL {
-            let own = kind.required_metrics().contains(metric) || kind.optional_metrics().contains(metric);
+            let own = kind.required_metrics().contains(metric)
+                || kind.optional_metrics().contains(metric);
             match self.metric(*metric) {
-                Some(_) if !own => return Err(format!("{} has no {}", kind.as_str(), metric.as_str())),
-                Some(amount) if amount < 0 => return Err(format!("{} must not be negative", metric.as_str())),
+                Some(_) if !own => {
+                    return Err(format!("{} has no {}", kind.as_str(), metric.as_str()));
+                }
+                Some(amount) if amount < 0 => {
+                    return Err(format!("{} must not be negative", metric.as_str()));
+                }
                 Some(amount) => quantities.set(*metric, amount),
                 None if *metric == Metric::NumModelRequests && own => quantities.set(*metric, 1),
                 None if kind.required_metrics().contains(metric) => {
-                    return Err(format!("{} is required for {}", metric.as_str(), kind.as_str()));
+                    return Err(format!(
+                        "{} is required for {}",
+                        metric.as_str(),
+                        kind.as_str()
+                    ));
                 }
                 None => {}
             }
         }
-        let parts = quantities.or_zero(Metric::InputCachedTokens) + quantities.or_zero(Metric::InputCacheWriteTokens);
+        let parts = quantities.or_zero(Metric::InputCachedTokens)
+            + quantities.or_zero(Metric::InputCacheWriteTokens);
         if parts > quantities.or_zero(Metric::InputTokens) {
-            return Err("input_tokens must include input_cached_tokens and input_cache_write_tokens".to_owned());
+            return Err(
+                "input_tokens must include input_cached_tokens and input_cache_write_tokens"
+                    .to_owned(),
+            );
         }
         Ok(quantities)
     }
@@ -175,7 +197,9 @@ impl ReportedEvent {
 
 fn check_text(field: &str, text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > MOST_BYTES || text.chars().any(char::is_control) {
-        return Err(format!("{field} must have 1 to {MOST_BYTES} bytes and no control characters"));
+        return Err(format!(
+            "{field} must have 1 to {MOST_BYTES} bytes and no control characters"
+        ));
     }
     Ok(())
 }
@@ -204,7 +228,10 @@ struct Rejected {
 async fn create(mut cx: Ingest, body: Bytes) -> Result<Answer> {
     let items = split(&body, cx.lines)?;
     if items.len() > MOST_EVENTS {
-        let message = format!("At most {MOST_EVENTS} events are accepted in one request; these are {}.", items.len());
+        let message = format!(
+            "At most {MOST_EVENTS} events are accepted in one request; these are {}.",
+            items.len()
+        );
         return Err(Error::refused("too_many_events", message));
     }
     let mut projects = Projects::default();
@@ -213,7 +240,11 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<Answer> {
     for (index, item) in items.into_iter().enumerate() {
         match admit(&mut cx, &mut projects, item).await? {
             Ok(event) => events.push(event),
-            Err(error) => rejected.push(Rejected { index, id: id_of(item), error }),
+            Err(error) => rejected.push(Rejected {
+                index,
+                id: id_of(item),
+                error,
+            }),
         }
     }
     let appended = cx.services().recorder.append(events).await?;
@@ -227,11 +258,21 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<Answer> {
 
 /// The texts of the events: the lines, the items of an array, or the one object.
 fn split(body: &[u8], lines: bool) -> Result<Vec<&str>> {
-    let text = std::str::from_utf8(body).map_err(|_| Error::refused("invalid_json", "The body is not UTF-8."))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Error::refused("invalid_json", "The body is not UTF-8."))?;
     if lines {
-        return Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).collect());
+        return Ok(text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect());
     }
-    let malformed = |error| Error::refused("invalid_json", format!("The body is not valid JSON: {error}."));
+    let malformed = |error| {
+        Error::refused(
+            "invalid_json",
+            format!("The body is not valid JSON: {error}."),
+        )
+    };
     if text.trim_start().starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(text).map_err(malformed)?;
         return Ok(items.into_iter().map(RawValue::get).collect());
@@ -247,7 +288,11 @@ struct Projects {
     unknown: HashSet<String>,
 }
 
-async fn admit(cx: &mut Ingest, projects: &mut Projects, item: &str) -> Result<Result<UsageEvent, String>> {
+async fn admit(
+    cx: &mut Ingest,
+    projects: &mut Projects,
+    item: &str,
+) -> Result<Result<UsageEvent, String>> {
     let reported: ReportedEvent = match serde_json::from_str(item) {
         Ok(reported) => reported,
         Err(error) => return Ok(Err(error.to_string())),
@@ -262,23 +307,39 @@ async fn admit(cx: &mut Ingest, projects: &mut Projects, item: &str) -> Result<R
 }
 
 /// A project key reports for its own project only, an admin key for every project of the organization.
-async fn check_project(cx: &mut Ingest, projects: &mut Projects, id: &str) -> Result<Result<(), String>> {
+async fn check_project(
+    cx: &mut Ingest,
+    projects: &mut Projects,
+    id: &str,
+) -> Result<Result<(), String>> {
     if projects.known.contains(id) {
         return Ok(Ok(()));
     }
-    let foreign = cx.permit().caller().project_id.as_ref().is_some_and(|own| own.as_str() != id);
+    let foreign = cx
+        .permit()
+        .caller()
+        .project_id
+        .as_ref()
+        .is_some_and(|own| own.as_str() != id);
     if foreign {
-        return Ok(Err(format!("project_id: the key may only report for its own project, not for '{id}'")));
+        return Ok(Err(format!(
+            "project_id: the key may only report for its own project, not for '{id}'"
+        )));
     }
     if !projects.unknown.contains(id) {
-        let statement = cx.sql("SELECT id FROM projects WHERE organization_id = $1 AND id = $2", args![id]);
+        let statement = cx.sql(
+            "SELECT id FROM projects WHERE organization_id = $1 AND id = $2",
+            args![id],
+        );
         if cx.fetch_optional(statement, |_| Ok(())).await?.is_some() {
             projects.known.insert(id.to_owned());
             return Ok(Ok(()));
         }
         projects.unknown.insert(id.to_owned());
     }
-    Ok(Err(format!("project_id: no project with id '{id}' is in the organization")))
+    Ok(Err(format!(
+        "project_id: no project with id '{id}' is in the organization"
+    )))
 }
 
 /// The id of an event that was refused, where it has a readable one.

@@ -21,7 +21,13 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::UsageRead;
     const COMPLETIONS: &str = "/organization/usage/completions";
     vec![
-        read("usage completions", COMPLETIONS, UsageRead, "Reports tokens and requests of completions.", report::<CompletionsQuery>),
+        read(
+            "usage completions",
+            COMPLETIONS,
+            UsageRead,
+            "Reports tokens and requests of completions.",
+            report::<CompletionsQuery>,
+        ),
         costs::operation(),
     ]
 }
@@ -90,7 +96,11 @@ impl<Q: ReportQuery> Serialize for Reported<Q> {
             }
         }
         for dimension in Q::KIND.dimensions() {
-            let grouped = self.result.dimensions.iter().find(|(grouped, _)| grouped == dimension);
+            let grouped = self
+                .result
+                .dimensions
+                .iter()
+                .find(|(grouped, _)| grouped == dimension);
             let value = grouped.and_then(|(_, value)| value.as_deref());
             map.serialize_entry(dimension.as_str(), &shown(*dimension, value))?;
         }
@@ -113,25 +123,53 @@ impl<Q: ReportQuery> JsonSchema for Reported<Q> {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let kind = Q::KIND;
-        let mut properties = Map::from_iter([("object".to_owned(), json!({ "const": kind.result_object() }))]);
-        for metric in kind.required_metrics().iter().chain(kind.optional_metrics()) {
-            properties.insert(metric.as_str().to_owned(), json!({ "type": "integer", "minimum": 0 }));
+        let mut properties = Map::from_iter([(
+            "object".to_owned(),
+            json!({ "const": kind.result_object() }),
+        )]);
+        for metric in kind
+            .required_metrics()
+            .iter()
+            .chain(kind.optional_metrics())
+        {
+            properties.insert(
+                metric.as_str().to_owned(),
+                json!({ "type": "integer", "minimum": 0 }),
+            );
         }
         for dimension in kind.dimensions() {
-            let value = if *dimension == Dimension::Batch { "boolean" } else { "string" };
-            properties.insert(dimension.as_str().to_owned(), json!({ "type": [value, "null"] }));
+            let value = if *dimension == Dimension::Batch {
+                "boolean"
+            } else {
+                "string"
+            };
+            properties.insert(
+                dimension.as_str().to_owned(),
+                json!({ "type": [value, "null"] }),
+            );
         }
         let metrics = kind.required_metrics().iter().map(|metric| metric.as_str());
         let dimensions = kind.dimensions().iter().map(|dimension| dimension.as_str());
-        let required: Vec<&str> = ["object"].into_iter().chain(metrics).chain(dimensions).collect();
+        let required: Vec<&str> = ["object"]
+            .into_iter()
+            .chain(metrics)
+            .chain(dimensions)
+            .collect();
         json_schema!({ "type": "object", "properties": properties, "required": required })
     }
 }
 
-async fn report<Q: ReportQuery>(cx: Read, _: Organization, query: Q) -> Result<BucketPage<Reported<Q>>> {
+async fn report<Q: ReportQuery>(
+    cx: Read,
+    _: Organization,
+    query: Q,
+) -> Result<BucketPage<Reported<Q>>> {
     let query = query.ask(cx.organization().clone(), cx.now())?;
     let found = ::usage::usage(cx.services().store.usage(), &query).await?;
-    Ok(BucketPage::new(found, |result| Reported { result, report: PhantomData }))
+    Ok(BucketPage::new(found, |result| Reported {
+        result,
+        report: PhantomData,
+    }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -197,7 +235,14 @@ impl ReportQuery for CompletionsQuery {
     const KIND: Kind = Kind::Completions;
 
     fn ask(self, organization_id: OrganizationId, now: UnixTime) -> Result<UsageQuery> {
-        let window = Window::new(self.start_time, self.end_time, self.bucket_width, self.limit, self.page, now)?;
+        let window = Window::new(
+            self.start_time,
+            self.end_time,
+            self.bucket_width,
+            self.limit,
+            self.page,
+            now,
+        )?;
         let filters = [
             (Dimension::ProjectId, self.project_ids),
             (Dimension::UserId, self.user_ids),
@@ -212,7 +257,10 @@ impl ReportQuery for CompletionsQuery {
             width: window.width,
             limit: window.limit,
             group_by: distinct(self.group_by),
-            filters: filters.into_iter().filter(|(_, values)| !values.is_empty()).collect(),
+            filters: filters
+                .into_iter()
+                .filter(|(_, values)| !values.is_empty())
+                .collect(),
             batch: self.batch,
         })
     }
@@ -220,10 +268,13 @@ impl ReportQuery for CompletionsQuery {
 
 /// The dimensions to group by, each once.
 fn distinct<D: PartialEq>(groups: Vec<impl Into<D>>) -> Vec<D> {
-    groups.into_iter().map(Into::into).fold(Vec::new(), |mut distinct, group| {
-        if !distinct.contains(&group) {
-            distinct.push(group);
-        }
-        distinct
-    })
+    groups
+        .into_iter()
+        .map(Into::into)
+        .fold(Vec::new(), |mut distinct, group| {
+            if !distinct.contains(&group) {
+                distinct.push(group);
+            }
+            distinct
+        })
 }

@@ -67,7 +67,15 @@ impl Window {
         page: Option<String>,
         now: UnixTime,
     ) -> Result<Self> {
-        Self::with_limits(start_time, end_time, bucket_width.width(), bucket_width.limits(), limit, page, now)
+        Self::with_limits(
+            start_time,
+            end_time,
+            bucket_width.width(),
+            bucket_width.limits(),
+            limit,
+            page,
+            now,
+        )
     }
 
     /// A span of days, as costs have it.
@@ -95,21 +103,34 @@ impl Window {
     ) -> Result<Self> {
         let limit = limit.unwrap_or(default);
         if !(1..=most).contains(&limit) {
-            return Err(Error::invalid("limit", format!("limit must be 1 to {most} with this bucket_width.")));
+            return Err(Error::invalid(
+                "limit",
+                format!("limit must be 1 to {most} with this bucket_width."),
+            ));
         }
         if !(0..=LATEST).contains(&start_time) {
-            let message = "start_time must be in seconds since 1970, not in milliseconds and not negative.";
+            let message =
+                "start_time must be in seconds since 1970, not in milliseconds and not negative.";
             return Err(Error::invalid("start_time", message));
         }
         let end = end_time.unwrap_or(now.0 + 1);
         if end_time.is_some() && !(start_time + 1..=LATEST).contains(&end) {
-            let message = "end_time must be after start_time, in seconds since 1970, not in milliseconds.";
+            let message =
+                "end_time must be after start_time, in seconds since 1970, not in milliseconds.";
             return Err(Error::invalid("end_time", message));
         }
-        let mut window = Self { start: UnixTime(start_time), end: UnixTime(end), width, limit };
+        let mut window = Self {
+            start: UnixTime(start_time),
+            end: UnixTime(end),
+            width,
+            limit,
+        };
         if let Some(page) = page {
             window.start = window.resume(&page).ok_or_else(|| {
-                Error::invalid("page", "page must be the next_page of an earlier answer to the same question.")
+                Error::invalid(
+                    "page",
+                    "page must be the next_page of an earlier answer to the same question.",
+                )
             })?;
         }
         Ok(window)
@@ -134,8 +155,20 @@ pub(super) fn next_page(start: UnixTime) -> String {
 mod tests {
     use super::*;
 
-    fn window(start: i64, end: Option<i64>, limit: Option<i64>, page: Option<&str>) -> Result<Window> {
-        Window::new(start, end, BucketWidth::Day, limit, page.map(str::to_owned), UnixTime(1_000_000))
+    fn window(
+        start: i64,
+        end: Option<i64>,
+        limit: Option<i64>,
+        page: Option<&str>,
+    ) -> Result<Window> {
+        Window::new(
+            start,
+            end,
+            BucketWidth::Day,
+            limit,
+            page.map(str::to_owned),
+            UnixTime(1_000_000),
+        )
     }
 
     #[test]
@@ -148,7 +181,10 @@ mod tests {
             (window(10, None, Some(0), None), "limit"),
             (window(10, None, Some(32), None), "limit"),
             (window(10, None, None, Some("page_x")), "page"),
-            (window(10, None, None, Some(&next_page(UnixTime(86_401)))), "page"),
+            (
+                window(10, None, None, Some(&next_page(UnixTime(86_401)))),
+                "page",
+            ),
         ];
         for (result, param) in cases {
             assert_eq!(result.expect_err(param).param.as_deref(), Some(param));
@@ -158,7 +194,16 @@ mod tests {
     #[test]
     fn a_page_goes_on_where_the_last_one_ended() {
         let cursor = next_page(UnixTime(86_400));
-        assert_eq!(window(10, None, None, Some(&cursor)).expect("a window").start, UnixTime(86_400));
-        assert_eq!(window(10, None, None, None).expect("a window").end, UnixTime(1_000_001), "now is included");
+        assert_eq!(
+            window(10, None, None, Some(&cursor))
+                .expect("a window")
+                .start,
+            UnixTime(86_400)
+        );
+        assert_eq!(
+            window(10, None, None, None).expect("a window").end,
+            UnixTime(1_000_001),
+            "now is included"
+        );
     }
 }

@@ -32,7 +32,12 @@ const MODELS: [&str; 3] = ["gpt-5", "gpt-5-mini", "gpt-4o-mini"];
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The address to listen on; a free port is taken when this one is busy.
-    #[arg(long, value_name = "ADDR", env = "ORGPLANE_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "ORGPLANE_LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
     listen: SocketAddr,
 }
 
@@ -55,7 +60,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn found(directory: &std::path::Path, model_server: SocketAddr) -> anyhow::Result<(App, Secret)> {
+async fn found(
+    directory: &std::path::Path,
+    model_server: SocketAddr,
+) -> anyhow::Result<(App, Secret)> {
     let url = format!("sqlite://{}", directory.join("demo.db").display());
     let store = Store::open(&url, Options::default()).await?;
     let (clock, entropy) = (Clock::system(), Entropy::operating_system());
@@ -97,8 +105,17 @@ async fn found(directory: &std::path::Path, model_server: SocketAddr) -> anyhow:
 async fn populate(router: &Router, admin_key: &str, clock: &Clock) -> anyhow::Result<String> {
     let mut keys = Vec::new();
     let mut applications = Vec::new();
-    for (project, accounts) in [("Search", &["ranker", "summarizer"][..]), ("Support desk", &["assistant"])] {
-        let created = call(router, admin_key, "/organization/projects", json!({"name": project})).await?;
+    for (project, accounts) in [
+        ("Search", &["ranker", "summarizer"][..]),
+        ("Support desk", &["assistant"]),
+    ] {
+        let created = call(
+            router,
+            admin_key,
+            "/organization/projects",
+            json!({"name": project}),
+        )
+        .await?;
         let project_id = text(&created, "/id")?;
         for account in accounts {
             let path = format!("/organization/projects/{project_id}/service_accounts");
@@ -112,9 +129,18 @@ async fn populate(router: &Router, admin_key: &str, clock: &Clock) -> anyhow::Re
     }
     let events = traffic::day(&applications, &MODELS, clock.now());
     for events in events.chunks(5_000) {
-        call(router, admin_key, "/organization/usage/events", json!(events)).await?;
+        call(
+            router,
+            admin_key,
+            "/organization/usage/events",
+            json!(events),
+        )
+        .await?;
     }
-    for (key, question) in keys.iter().zip(["What is a ledger?", "Why count twice?", "Who may do this?"]) {
+    for (key, question) in
+        keys.iter()
+            .zip(["What is a ledger?", "Why count twice?", "Who may do this?"])
+    {
         let body = json!({"model": MODELS[0], "messages": [{"role": "user", "content": question}]});
         call(router, key, "/chat/completions", body).await?;
     }
@@ -133,14 +159,19 @@ async fn call(router: &Router, key: &str, path: &str, body: Value) -> anyhow::Re
     let status = response.status();
     let bytes = to_bytes(response.into_body(), 1024 * 1024).await?;
     if !status.is_success() {
-        bail!("{path} answered {status}: {}", String::from_utf8_lossy(&bytes));
+        bail!(
+            "{path} answered {status}: {}",
+            String::from_utf8_lossy(&bytes)
+        );
     }
     Ok(serde_json::from_slice(&bytes)?)
 }
 
 fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
     let text = value.pointer(pointer).and_then(Value::as_str);
-    Ok(text.with_context(|| format!("the answer has no {pointer}"))?.to_owned())
+    Ok(text
+        .with_context(|| format!("the answer has no {pointer}"))?
+        .to_owned())
 }
 
 fn welcome(address: SocketAddr, admin_key: &str, project_key: &str) -> String {

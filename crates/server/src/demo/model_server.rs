@@ -35,21 +35,32 @@ const ANSWER: &str = "This is the orgplane demo. No model was asked: these words
 
 async fn answer(body: Bytes) -> Response {
     let Ok(question) = serde_json::from_slice::<Question>(&body) else {
-        let mut response = Response::new(Body::from(r#"{"error":{"message":"not a chat request","type":"invalid_request_error","param":null,"code":null}}"#));
+        let mut response = Response::new(Body::from(
+            r#"{"error":{"message":"not a chat request","type":"invalid_request_error","param":null,"code":null}}"#,
+        ));
         *response.status_mut() = http::StatusCode::BAD_REQUEST;
         return response;
     };
     let words = |text: &str| text.split_whitespace().count();
-    let asked: usize = question.messages.iter().map(|message| words(&message.to_string())).sum();
+    let asked: usize = question
+        .messages
+        .iter()
+        .map(|message| words(&message.to_string()))
+        .sum();
     let usage = json!({
         "prompt_tokens": asked, "completion_tokens": words(ANSWER), "total_tokens": asked + words(ANSWER),
     });
-    if question.stream { streamed(&question.model, &usage) } else { whole(&question.model, &usage) }
+    if question.stream {
+        streamed(&question.model, &usage)
+    } else {
+        whole(&question.model, &usage)
+    }
 }
 
 fn whole(model: &str, usage: &Value) -> Response {
     let message = json!({ "role": "assistant", "content": ANSWER, "refusal": null });
-    let choice = json!({ "index": 0, "message": message, "finish_reason": "stop", "logprobs": null });
+    let choice =
+        json!({ "index": 0, "message": message, "finish_reason": "stop", "logprobs": null });
     let completion = json!({
         "id": "chatcmpl-demo", "object": "chat.completion", "created": 0, "model": model,
         "choices": [choice], "usage": usage,
@@ -67,17 +78,25 @@ fn streamed(model: &str, usage: &Value) -> Response {
     };
     let delta = |delta: Value, reason: Value| json!([{ "index": 0, "delta": delta, "finish_reason": reason }]);
     let words = ANSWER.split_inclusive(' ');
-    let mut events: Vec<String> =
-        words.map(|word| chunk(delta(json!({ "content": word }), Value::Null), Value::Null)).collect();
+    let mut events: Vec<String> = words
+        .map(|word| chunk(delta(json!({ "content": word }), Value::Null), Value::Null))
+        .collect();
     events.push(chunk(delta(json!({}), json!("stop")), Value::Null));
     events.push(chunk(json!([]), usage.clone()));
     events.push("data: [DONE]\n\n".to_owned());
-    let events = events.into_iter().map(|event| Ok::<_, Infallible>(Bytes::from(event)));
-    typed("text/event-stream", Body::from_stream(futures_util::stream::iter(events)))
+    let events = events
+        .into_iter()
+        .map(|event| Ok::<_, Infallible>(Bytes::from(event)));
+    typed(
+        "text/event-stream",
+        Body::from_stream(futures_util::stream::iter(events)),
+    )
 }
 
 fn typed(kind: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

@@ -21,7 +21,9 @@ pub(super) fn day(applications: &[Application], models: &[&str], now: UnixTime) 
         let start = now.0 - DAY + hour * HOUR;
         let hour_of_day = start.rem_euclid(DAY) / HOUR;
         // Between a fifth at 4 o'clock and nearly twice the average at 16 o'clock.
-        let distance = (hour_of_day - 16).rem_euclid(24).min((16 - hour_of_day).rem_euclid(24));
+        let distance = (hour_of_day - 16)
+            .rem_euclid(24)
+            .min((16 - hour_of_day).rem_euclid(24));
         let requests = PER_HOUR * (20 + (12 - distance) * 14) / 100;
         for number in 0..requests {
             let application = &applications[dice.below(applications.len())];
@@ -49,7 +51,10 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 
