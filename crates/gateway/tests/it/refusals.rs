@@ -6,238 +6,93 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{ADMIN, EXPIRING, EXPIRY, OWNER, SERVICE, START, World, chat, request};
+use crate::world::{EXPIRING, EXPIRY, OWNER, SERVICE, START, World, chat, request, table};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
-fn with(
-    mut request: Request<Full<Bytes>>,
-    name: &'static str,
-    value: &'static str,
-) -> Request<Full<Bytes>> {
-    request
-        .headers_mut()
-        .append(name, HeaderValue::from_static(value));
-    request
-}
-
-/// Request, status, code, param, words of the message. Each row would also fail the checks of the rows below it.
-fn table() -> Vec<(
-    Request<Full<Bytes>>,
-    u16,
-    &'static str,
-    &'static str,
-    &'static str,
-)> {
-    let post = |path, key| request(Method::POST, path, key, MODEL);
-    let get = |path, key| request(Method::GET, path, key, "");
-    vec![
-        (
-            post("/v1/unknown", ""),
-            404,
-            "unknown_url",
-            "",
-            "/v1/unknown",
-        ),
-        (
-            get("/v1/models/", ""),
-            404,
-            "unknown_url",
-            "",
-            "/v1/models/",
-        ),
-        (
-            get("/v1/chat/completions", ""),
-            405,
-            "method_not_allowed",
-            "",
-            "GET",
-        ),
-        (
-            post("/v1/models", ""),
-            405,
-            "method_not_allowed",
-            "",
-            "POST",
-        ),
-        (
-            with(chat("", ""), "content-length", "67108865"),
-            413,
-            "request_too_large",
-            "",
-            "67108864",
-        ),
-        (
-            with(chat("", ""), "content-encoding", "gzip"),
-            400,
-            "invalid_header",
-            "",
-            "Content-Encoding",
-        ),
-        (
-            with(chat("x", ""), "authorization", "Bearer y"),
-            400,
-            "invalid_header",
-            "",
-            "Authorization",
-        ),
-        (chat("", ""), 401, "invalid_api_key", "", "No API key"),
-        (
-            with(chat("", ""), "authorization", "Basic eDp5"),
-            401,
-            "invalid_api_key",
-            "",
-            "holds no API key",
-        ),
-        (
-            chat("sk-proj-unheard-of", ""),
-            401,
-            "invalid_api_key",
-            "",
-            "not known",
-        ),
-        (
-            chat("sk-proj-archived", ""),
-            401,
-            "invalid_api_key",
-            "",
-            "archived",
-        ),
-        (
-            chat("sk-svcacct-gone", ""),
-            401,
-            "invalid_api_key",
-            "",
-            "owner",
-        ),
-        (
-            with(chat(ADMIN, ""), "openai-organization", "org-2"),
-            401,
-            "invalid_api_key",
-            "",
-            "openai-organization",
-        ),
-        (
-            with(chat(OWNER, ""), "openai-project", "proj_old"),
-            401,
-            "invalid_api_key",
-            "",
-            "openai-project",
-        ),
-        (
-            chat(ADMIN, ""),
-            403,
-            "project_key_required",
-            "",
-            "project API key",
-        ),
-        (
-            get("/v1/models", ADMIN),
-            403,
-            "project_key_required",
-            "",
-            "project API key",
-        ),
-        (
-            chat("sk-proj-narrow", ""),
-            403,
-            "insufficient_permissions",
-            "",
-            "api.model.request",
-        ),
-        (
-            chat("sk-proj-reader", ""),
-            403,
-            "insufficient_permissions",
-            "",
-            "api.model.request",
-        ),
-        (
-            chat("sk-svcacct-none", ""),
-            403,
-            "insufficient_permissions",
-            "",
-            "api.model.request",
-        ),
-        (
-            get("/v1/models", "sk-svcacct-none"),
-            403,
-            "insufficient_permissions",
-            "",
-            "api.model.read",
-        ),
-        (chat(SERVICE, "{"), 400, "invalid_json", "", "line 1"),
-        (
-            chat(SERVICE, r#"{"model":7}"#),
-            400,
-            "invalid_value",
-            "model",
-            "string",
-        ),
-        (
-            chat(SERVICE, r#"{"model":"m","stream":1}"#),
-            400,
-            "invalid_value",
-            "stream",
-            "true or false",
-        ),
-        (
-            chat(SERVICE, r#"{"model":"m","model":"m"}"#),
-            400,
-            "invalid_value",
-            "model",
-            "more than once",
-        ),
-        (
-            chat(SERVICE, r#"{"model":"other"}"#),
-            404,
-            "model_not_found",
-            "model",
-            "other",
-        ),
-        (
-            get("/v1/models/other", SERVICE),
-            404,
-            "model_not_found",
-            "model",
-            "other",
-        ),
-    ]
-}
+/// Method, path, key, a further header and its value, body; then status, code, param and words of the message, and
+/// the organization that the answer names. Each row would fail the checks of the rows below it as well.
+const TABLE: &str = r#"
+POST | /v1/unknown          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/unknown         |
+GET  | /v1/models/          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/models/         |
+GET  | /v1/chat/completions |                    |                     |          | [                        | 405 | method_not_allowed       |        | GET                 |
+POST | /v1/models           |                    |                     |          | [                        | 405 | method_not_allowed       |        | POST                |
+POST | /v1/chat/completions |                    | content-length      | 67108865 | [                        | 413 | request_too_large        |        | 67108864            |
+POST | /v1/chat/completions |                    | content-encoding    | gzip     | [                        | 400 | invalid_header           |        | Content-Encoding    |
+POST | /v1/chat/completions | sk-x               | authorization       | Bearer y | [                        | 400 | invalid_header           |        | Authorization       |
+POST | /v1/chat/completions |                    |                     |          | [                        | 401 | invalid_api_key          |        | No API key          |
+POST | /v1/chat/completions |                    | authorization       | Basic x  | [                        | 401 | invalid_api_key          |        | holds no API key    |
+POST | /v1/chat/completions | sk-proj-unheard-of |                     |          | [                        | 401 | invalid_api_key          |        | not known           |
+POST | /v1/chat/completions | sk-proj-archived   |                     |          | [                        | 401 | invalid_api_key          |        | archived            |
+POST | /v1/chat/completions | sk-svcacct-gone    |                     |          | [                        | 401 | invalid_api_key          |        | owner               |
+POST | /v1/chat/completions | sk-admin-1         | openai-organization | org-2    | [                        | 401 | invalid_api_key          |        | openai-organization |
+POST | /v1/chat/completions | sk-proj-owner      | openai-project      | proj_old | [                        | 401 | invalid_api_key          |        | openai-project      |
+POST | /v1/chat/completions | sk-admin-1         |                     |          | [                        | 403 | project_key_required     |        | project API key     |
+GET  | /v1/models           | sk-admin-1         |                     |          | [                        | 403 | project_key_required     |        | project API key     |
+POST | /v1/chat/completions | sk-proj-narrow     |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
+POST | /v1/chat/completions | sk-proj-reader     |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
+POST | /v1/chat/completions | sk-svcacct-none    |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
+GET  | /v1/models           | sk-svcacct-none    |                     |          | [                        | 403 | insufficient_permissions |        | api.model.read      | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | [                        | 400 | invalid_json             |        | begin with '{'      | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":7}              | 400 | invalid_value            | model  | string              | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"m","stream":1} | 400 | invalid_value            | stream | true or false       | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"a","model":""} | 400 | invalid_value            | model  | more than once      | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"other"}        | 404 | model_not_found          | model  | other               | org-1
+GET  | /v1/models/other     | sk-svcacct-member  |                     |          |                          | 404 | model_not_found          | model  | other               | org-1
+"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_check_refuses_in_its_own_words() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
-    for (request, status, code, param, words) in table() {
-        let what = format!("{} {} → {status} {code}", request.method(), request.uri());
+    for cells in table::<11>(TABLE) {
+        let row = cells.map(Option::unwrap_or_default);
+        let [
+            method,
+            path,
+            key,
+            name,
+            value,
+            body,
+            status,
+            code,
+            param,
+            words,
+            organization,
+        ] = row;
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let mut request = request(method, path, key, body);
+        if !name.is_empty() {
+            request
+                .headers_mut()
+                .append(name, value.parse().expect("a value"));
+        }
         let answer = world.send(request).await;
-        assert_eq!(answer.status, status, "{what}: {}", answer.body);
-        let [message, kind, found_param, found_code] = answer.error();
-        assert_eq!(found_code, code, "{what}");
-        assert_eq!(found_param.as_str().unwrap_or(""), param, "{what}");
-        assert_eq!(kind, "invalid_request_error", "{what}");
-        let message = message.as_str().unwrap_or_default();
-        assert!(message.contains(words), "{what}: {message}");
-        assert!(
-            !answer.body.contains("unheard-of"),
-            "{what}: keys are not echoed"
+        assert_eq!(answer.status.as_str(), status, "{row:?}: {answer:?}");
+        let error = answer
+            .error()
+            .map(|field| field.as_str().unwrap_or_default().to_owned());
+        assert!(error[0].contains(words), "{row:?}: {error:?}");
+        assert_eq!(
+            error[1..],
+            ["invalid_request_error", param, code],
+            "{row:?}"
         );
-        assert!(answer.header("x-request-id").starts_with("req_"), "{what}");
-        assert_eq!(answer.header("openai-version"), "2020-10-01", "{what}");
-        let known =
-            status == 403 || status == 400 && code != "invalid_header" || code == "model_not_found";
         assert_eq!(
             answer.header("openai-organization"),
-            if known && !code.starts_with("project") {
-                "org-1"
-            } else {
-                ""
-            },
-            "{what}"
+            organization,
+            "{row:?}"
         );
-        if status == 405 {
-            assert!(["GET", "POST"].contains(&answer.header("allow")), "{what}");
-        }
+        assert_eq!(answer.header("openai-version"), "2020-10-01", "{row:?}");
+        assert!(answer.header("x-request-id").starts_with("req_"), "{row:?}");
+        assert!(
+            !answer.body.contains("unheard-of"),
+            "keys are not echoed: {row:?}"
+        );
+        assert_eq!(
+            status == "405",
+            answer.headers.contains_key("allow"),
+            "{row:?}"
+        );
     }
     assert_eq!(world.ledger().await, [], "nothing was admitted");
     assert!(world.upstream.asked().is_empty());
@@ -246,8 +101,14 @@ async fn each_check_refuses_in_its_own_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_table_refuses_is_allowed_when_it_is_right() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
-    let right = with(chat(OWNER, MODEL), "openai-organization", "org-1");
-    let right = with(right, "openai-project", "proj_1");
+    let mut right = chat(OWNER, MODEL);
+    for (name, value) in [
+        ("openai-organization", "org-1"),
+        ("openai-project", "proj_1"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        right.headers_mut().insert(name, value);
+    }
     assert_eq!(world.send(right).await.status, 200);
     assert_eq!(world.chat(MODEL).await.status, 200);
     let read = |key| request(Method::GET, "/v1/models", key, "");

@@ -129,11 +129,11 @@ impl Upstream {
     }
 
     pub fn replies(&self, reply: Reply) {
-        *self.reply.lock().unwrap() = reply;
+        *self.reply.lock().expect("a lock") = reply;
     }
 
     pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().expect("a lock").clone()
     }
 
     pub fn base_url(&self) -> String {
@@ -148,12 +148,12 @@ async fn answer(
 ) -> Result<Response<Steps>, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
-    asked.lock().unwrap().push(Asked {
+    asked.lock().expect("a lock").push(Asked {
         path: head.uri.to_string(),
         headers: head.headers,
         body: String::from_utf8(body.to_vec()).expect("text"),
     });
-    let reply = reply.lock().unwrap().clone();
+    let reply = reply.lock().expect("a lock").clone();
     for step in reply.before_head {
         match step {
             Step::Send(_) => {}

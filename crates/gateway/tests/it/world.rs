@@ -267,110 +267,27 @@ async fn change(store: &Store, statements: &[&'static str]) {
     transaction.commit().await.expect("a commit");
 }
 
-/// Keys: text, id, kind, project, user, service account, scopes, expiry.
-type KeyFacts<'a> = (
-    &'a str,
-    &'a str,
-    &'a str,
-    Option<&'a str>,
-    Option<&'a str>,
-    Option<&'a str>,
-    &'a str,
-    Option<i64>,
-);
+/// Secret, id, kind, project, user, service account, scopes, expiry.
+const KEYS: &str = "
+sk-admin-1        | key_admin    | admin           |          | user-owner  |                 | []                   |
+sk-proj-owner     | key_owner    | user            | proj_1   | user-owner  |                 | []                   |
+sk-proj-expiring  | key_expiring | user            | proj_1   | user-owner  |                 | []                   | 1760003600
+sk-proj-narrow    | key_narrow   | user            | proj_1   | user-owner  |                 | [\"api.model.read\"] |
+sk-proj-reader    | key_reader   | user            | proj_1   | user-reader |                 | []                   |
+sk-proj-archived  | key_archived | user            | proj_old | user-owner  |                 | []                   |
+sk-svcacct-member | key_service  | service_account | proj_1   |             | svc_acct_member | []                   |
+sk-svcacct-none   | key_none     | service_account | proj_1   |             | svc_acct_none   | []                   |
+sk-svcacct-gone   | key_gone     | service_account | proj_1   |             | svc_acct_gone   | []                   |
+";
 
-const KEYS: &[KeyFacts<'static>] = &[
-    (
-        ADMIN,
-        "key_admin",
-        "admin",
-        None,
-        Some("user-owner"),
-        None,
-        "[]",
-        None,
-    ),
-    (
-        OWNER,
-        "key_owner",
-        "user",
-        Some("proj_1"),
-        Some("user-owner"),
-        None,
-        "[]",
-        None,
-    ),
-    (
-        EXPIRING,
-        "key_expiring",
-        "user",
-        Some("proj_1"),
-        Some("user-owner"),
-        None,
-        "[]",
-        Some(EXPIRY),
-    ),
-    (
-        "sk-proj-narrow",
-        "key_narrow",
-        "user",
-        Some("proj_1"),
-        Some("user-owner"),
-        None,
-        r#"["api.model.read"]"#,
-        None,
-    ),
-    (
-        "sk-proj-reader",
-        "key_reader",
-        "user",
-        Some("proj_1"),
-        Some("user-reader"),
-        None,
-        "[]",
-        None,
-    ),
-    (
-        "sk-proj-archived",
-        "key_archived",
-        "user",
-        Some("proj_old"),
-        Some("user-owner"),
-        None,
-        "[]",
-        None,
-    ),
-    (
-        SERVICE,
-        "key_service",
-        "service_account",
-        Some("proj_1"),
-        None,
-        Some("svc_acct_member"),
-        "[]",
-        None,
-    ),
-    (
-        "sk-svcacct-none",
-        "key_none",
-        "service_account",
-        Some("proj_1"),
-        None,
-        Some("svc_acct_none"),
-        "[]",
-        None,
-    ),
-    (
-        "sk-svcacct-gone",
-        "key_gone",
-        "service_account",
-        Some("proj_1"),
-        None,
-        Some("svc_acct_gone"),
-        "[]",
-        None,
-    ),
-];
+/// The cells of each line of a table; an empty one is `None`.
+pub fn table<const N: usize>(text: &str) -> impl Iterator<Item = [Option<&str>; N]> {
+    text.lines().filter(|line| !line.is_empty()).map(|line| {
+        let mut cells = line.split('|').map(str::trim);
+        let cell = |_| cells.next().filter(|cell| !cell.is_empty());
+        std::array::from_fn(cell)
+    })
+}
 
 const ROWS: &[&str] = &[
     "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'One', 1, 0, $1)",
@@ -400,14 +317,21 @@ async fn fill(store: &Store, pepper: &Pepper) {
             .await
             .expect(statement);
     }
-    for (text, id, kind, project, user, account, scopes, expiry) in KEYS {
+    for [secret, id, kind, project, user, account, scopes, expiry] in table(KEYS) {
         let statement = sql!(
             "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name,
                                    redacted_value, hash, scopes, created_at, expires_at)
              VALUES ('org-1', $1, $2, $3, $4, $5, 'k', 'sk-...', $6, $7, 1, $8)",
-            *id, *kind, *project, *user, *account, pepper.hash(text), *scopes, *expiry
+            id,
+            kind,
+            project,
+            user,
+            account,
+            secret.map(|secret| pepper.hash(secret)),
+            scopes,
+            expiry.map(|expiry| expiry.parse::<i64>().expect("a time"))
         );
-        transaction.execute(statement).await.expect(id);
+        transaction.execute(statement).await.expect("a key");
     }
     transaction.commit().await.expect("a commit");
 }
