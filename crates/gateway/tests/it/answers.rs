@@ -153,6 +153,21 @@ async fn a_model_server_that_reports_nothing_is_estimated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_known_length_that_ends_within_an_event_is_complete() {
+    let text = EVENTS[..3].concat();
+    let text = text.trim_end();
+    let reply = Reply::stream(vec![send(text)]).with("content-length", &text.len().to_string());
+    let world = World::start(reply).await;
+    let answer = world.chat(r#"{"model":"real","stream":true}"#).await;
+    assert_eq!(answer.body, EVENTS[..2].concat());
+    let asked = r#"{"model":"real","stream":true,"stream_options":{"include_usage":true}}"#;
+    assert_eq!(world.chat(asked).await.body, text);
+    for row in world.rows(2).await {
+        assert_eq!(row.sums(), ("succeeded", false, Some(11), Some(7), Some(1)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_query_of_the_url_passes() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let path = "/v1/chat/completions?api-version=2026-01-01";

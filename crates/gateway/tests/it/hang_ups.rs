@@ -52,6 +52,20 @@ async fn before_the_answer_began() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn before_the_upstream_failed() {
+    let gate = Arc::new(Semaphore::new(0));
+    let world = World::start(Reply::whole(500, "{}").after(Step::Gate(Arc::clone(&gate)))).await;
+    let request = world.gateway.handle(chat(SERVICE, MODEL));
+    tokio::select! {
+        _ = request => panic!("the gate is shut"),
+        () = asked(&world) => {}
+    }
+    gate.add_permits(1);
+    let row = world.rows(1).await.remove(0);
+    assert_eq!(row.sums(), ("upstream_failed", false, None, None, Some(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_the_middle_of_a_stream() {
     let gate = Arc::new(Semaphore::new(0));
     let world = World::start(gated(&gate)).await;
