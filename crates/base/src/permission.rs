@@ -113,6 +113,7 @@ impl FromIterator<Permission> for PermissionSet {
 /// The predefined roles of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum OrganizationRole {
     /// May do everything.
     Owner,
@@ -153,6 +154,7 @@ impl OrganizationRole {
 /// The predefined roles of a project, for users and service accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum ProjectRole {
     /// May administer the project.
     Owner,
