@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::Connection;
 
+use crate::sqlite::bind;
 use crate::{Error, Result, Row, Statement, Value};
 
 /// `SELECT keys, SUM(columns) FROM … GROUP BY keys`, in the way that is fast in each database: PostgreSQL groups; SQLite
@@ -89,7 +90,8 @@ impl Sums {
     pub(crate) fn add_up(&self, connection: &Connection) -> Result<Vec<Sum>> {
         let select = self.select(false);
         let mut prepared = connection.prepare_cached(&select.text)?;
-        let mut rows = prepared.query(params_from_iter(&select.values))?;
+        bind(&mut prepared, &select)?;
+        let mut rows = prepared.raw_query();
         let mut groups: HashMap<Vec<u8>, Sum> = HashMap::new();
         let mut key = Vec::new();
         while let Some(row) = rows.next()? {
