@@ -41,6 +41,33 @@ impl<T: Item> From<Page<T>> for List<T> {
     }
 }
 
+/// A page whose cursor is called `next`: the id of its last item, when there are more.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}NextList")]
+pub struct NextList<T> {
+    /// Always `list`.
+    pub object: &'static str,
+    /// The items.
+    pub data: Vec<T>,
+    /// Whether there are more.
+    pub has_more: bool,
+    /// What the next page is `after`; null at the end.
+    #[schemars(required)]
+    pub next: Option<String>,
+}
+
+impl<T: Item> From<Page<T>> for NextList<T> {
+    fn from(page: Page<T>) -> Self {
+        let last = page.rows.last().map(Item::cursor);
+        Self {
+            object: "list",
+            next: last.filter(|_| page.has_more),
+            data: page.rows,
+            has_more: page.has_more,
+        }
+    }
+}
+
 /// A request for a page in the order of creation.
 #[must_use]
 pub fn oldest_first(limit: i64, after: Option<String>) -> PageRequest {

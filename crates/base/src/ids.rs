@@ -97,6 +97,18 @@ ids! {
     ProjectId = "proj_", "project";
     /// A service account of a project.
     ServiceAccountId = "svc_acct_", "service account";
+    /// An invitation into an organization.
+    InviteId = "invite-", "invite";
+    /// A group of people.
+    GroupId = "group_", "group";
+    /// A role: a name for permissions.
+    RoleId = "role_", "role";
+    /// A certificate of an authority that clients' certificates are checked against.
+    CertificateId = "cert_", "certificate";
+    /// A spend alert.
+    SpendAlertId = "alert_", "spend alert";
+    /// The rate limit of a project for a model.
+    RateLimitId = "rl-", "rate limit";
     /// A key: of an administrator, a user or a service account.
     KeyId = "key_", "API key";
     /// An entry of the audit log.

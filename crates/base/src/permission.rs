@@ -42,6 +42,34 @@ permissions! {
     UsageRead = "api.organization.usage.read",
     /// Report usage of other gateways.
     UsageWrite = "api.usage.write",
+    /// List and retrieve users.
+    UsersRead = "api.organization.users.read",
+    /// Modify and delete users.
+    UsersWrite = "api.organization.users.write",
+    /// List and retrieve invites.
+    InvitesRead = "api.organization.invites.read",
+    /// Create and delete invites.
+    InvitesWrite = "api.organization.invites.write",
+    /// List and retrieve groups and their users.
+    GroupsRead = "api.groups.read",
+    /// Create, modify and delete groups; add and remove their users.
+    GroupsWrite = "api.groups.write",
+    /// List and retrieve roles and who has them.
+    RolesRead = "api.roles.read",
+    /// Create, modify and delete custom roles; assign and unassign roles.
+    RolesWrite = "api.roles.write",
+    /// Read data retention, of the organization and of projects.
+    DataRetentionRead = "api.organization.data_retention.read",
+    /// Set data retention.
+    DataRetentionWrite = "api.organization.data_retention.write",
+    /// List and retrieve spend alerts, and read spend limits, of the organization and of projects.
+    SpendRead = "api.organization.spend.read",
+    /// Create, modify and delete spend alerts; set and delete spend limits.
+    SpendWrite = "api.organization.spend.write",
+    /// List and retrieve certificates, of the organization and of projects.
+    CertificatesRead = "api.organization.certificates.read",
+    /// Upload, modify, activate, deactivate and delete certificates.
+    CertificatesWrite = "api.organization.certificates.write",
     /// List and retrieve projects.
     ProjectsRead = "api.organization.projects.read",
     /// Create, modify and archive projects.
@@ -54,6 +82,14 @@ permissions! {
     ServiceAccountsRead = "api.organization.projects.service_accounts.read",
     /// Create, modify and delete the service accounts of a project and their keys.
     ServiceAccountsWrite = "api.organization.projects.service_accounts.write",
+    /// List and retrieve the users and groups of a project.
+    ProjectUsersRead = "api.organization.projects.users.read",
+    /// Add, modify and remove the users and groups of a project.
+    ProjectUsersWrite = "api.organization.projects.users.write",
+    /// Read the rate limits, model permissions and hosted tool permissions of a project.
+    ProjectSettingsRead = "api.organization.projects.settings.read",
+    /// Set the rate limits, model permissions and hosted tool permissions of a project.
+    ProjectSettingsWrite = "api.organization.projects.settings.write",
     /// Call models through the gateway.
     ModelRequest = "api.model.request",
     /// List and retrieve the models of the gateway.
@@ -144,9 +180,19 @@ impl OrganizationRole {
     pub fn permissions(self) -> PermissionSet {
         match self {
             Self::Owner => PermissionSet::ALL,
-            Self::Reader => [Permission::ProjectsRead, Permission::ModelRead]
-                .into_iter()
-                .collect(),
+            Self::Reader => {
+                use Permission as P;
+                let looks = [
+                    P::ProjectsRead,
+                    P::ProjectUsersRead,
+                    P::UsersRead,
+                    P::GroupsRead,
+                ];
+                looks
+                    .into_iter()
+                    .chain([P::RolesRead, P::ModelRead])
+                    .collect()
+            }
         }
     }
 }
@@ -194,6 +240,13 @@ impl ProjectRole {
             P::ProjectApiKeysWrite,
             P::ServiceAccountsRead,
             P::ServiceAccountsWrite,
+            P::ProjectUsersRead,
+            P::ProjectUsersWrite,
+            P::ProjectSettingsRead,
+            P::ProjectSettingsWrite,
+            P::RolesRead,
+            P::RolesWrite,
+            P::UsageRead,
         ];
         match self {
             Self::Owner => member.into_iter().chain(owner).collect(),
@@ -211,7 +264,8 @@ mod tests {
     fn the_published_catalogue_is_this_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md");
         let document = std::fs::read_to_string(path).expect("the catalogue is published");
-        let mark = |set: PermissionSet, permission| if set.contains(permission) { "yes" } else { "" };
+        let mark =
+            |set: PermissionSet, permission| if set.contains(permission) { "yes" } else { "" };
         for permission in Permission::ALL {
             let row = format!(
                 "| `{}` | {} | {} | {} | {} | {} |",
@@ -222,10 +276,20 @@ mod tests {
                 mark(ProjectRole::Owner.permissions(), *permission),
                 mark(ProjectRole::Member.permissions(), *permission),
             );
-            assert!(document.lines().any(|line| line == row), "docs/permissions.md should have:\n{row}");
+            assert!(
+                document.lines().any(|line| line == row),
+                "docs/permissions.md should have:\n{row}"
+            );
         }
-        let rows = document.lines().filter(|line| line.starts_with("| `api.")).count();
-        assert_eq!(rows, Permission::ALL.len(), "docs/permissions.md has a permission too many");
+        let rows = document
+            .lines()
+            .filter(|line| line.starts_with("| `api."))
+            .count();
+        assert_eq!(
+            rows,
+            Permission::ALL.len(),
+            "docs/permissions.md has a permission too many"
+        );
     }
 
     #[test]
