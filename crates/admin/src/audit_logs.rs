@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use store::{Order, PageRequest, Row};
 
-use crate::args;
 use crate::list::{Item, List};
 use crate::operation::{EventType, Limit, Operation, Organization, Read, TenantStatement, read};
+use crate::{args, column};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/audit_logs";
@@ -80,23 +80,18 @@ impl JsonSchema for AuditLog {
 
 impl AuditLog {
     fn read(row: &Row<'_>) -> store::Result<Self> {
-        let json = |column: &str| -> store::Result<Json> {
-            let text: String = row.get(column)?;
-            serde_json::from_str(&text)
-                .map_err(|error| store::Error::Column(column.to_owned(), error.to_string()))
-        };
         let project: (Option<String>, Option<String>) =
             (row.get("project_id")?, row.get("project_name")?);
         let kind: String = row.get("type")?;
         Ok(Self {
             id: row.id("id")?,
             effective_at: row.time("effective_at")?,
-            actor: json("actor")?,
+            actor: column::json(row, "actor")?,
             project: project
                 .0
                 .zip(project.1)
                 .map(|(id, name)| AuditProject { id, name }),
-            details: Map::from_iter([(kind.clone(), json("payload")?)]),
+            details: Map::from_iter([(kind.clone(), column::json(row, "payload")?)]),
             r#type: kind,
         })
     }
@@ -234,7 +229,12 @@ fn filter(list: &mut TenantStatement, query: &ListAuditLogs) {
         list.push(" AND actor_email IN ").bind_list(emails);
     }
     if !query.resource_ids.is_empty() {
-        list.push(" AND resource_id IN ")
+        list.push(" AND (resource_id IN ")
             .bind_list(strings(&query.resource_ids));
+        list.push(
+            " OR id IN (SELECT audit_log_id FROM audit_log_targets \
+             WHERE organization_id = $1 AND resource_id IN ",
+        );
+        list.bind_list(strings(&query.resource_ids)).push("))");
     }
 }

@@ -2,13 +2,22 @@
 
 pub mod admin_api_keys;
 pub mod audit_logs;
+pub mod certificates;
+mod column;
+pub mod data_retention;
 pub mod keys;
+pub mod level;
 pub mod list;
+mod literal;
 pub mod operation;
 pub mod organization;
 pub mod projects;
+pub mod spend;
+pub mod spend_alerts;
+pub mod spend_limit;
 pub mod usage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::usage::{LastUsed, Recorder};
@@ -19,7 +28,7 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use http::{Method, Request};
-use store::Store;
+use store::{Database, Store};
 
 use operation::Operation;
 
@@ -27,6 +36,10 @@ use operation::Operation;
 pub struct Services {
     /// Where everything lasts.
     pub store: Store,
+    /// The usage data through connections of their own: a transaction may wait for one and hold nobody up.
+    pub usage: Database,
+    /// The models that this deployment knows: those it has upstreams or prices for.
+    pub models: BTreeSet<String>,
     /// The one writer of the ledger.
     pub recorder: Recorder,
     /// When keys and users were last active.
@@ -47,9 +60,16 @@ pub fn operations() -> Vec<Operation> {
     [
         admin_api_keys::operations(),
         audit_logs::operations(),
+        certificates::operations(),
+        data_retention::operations(),
+        spend_alerts::operations(),
+        spend_limit::operations(),
         projects::operations(),
         projects::service_accounts::operations(),
         projects::api_keys::operations(),
+        projects::rate_limits::operations(),
+        projects::model_permissions::operations(),
+        projects::hosted_tool_permissions::operations(),
         usage::operations(),
         usage::events::operations(),
     ]

@@ -1,16 +1,19 @@
 //! The envelopes of lists: one for cursors that are ids, one for cursors that are called `next`.
 
+use base::Result;
 use base::ids::Id;
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Order, Page, PageRequest};
+
+use crate::literal::literals;
 
 /// A page whose cursors are the ids of its first and last item.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}List")]
 pub struct List<T> {
     /// Always `list`.
-    pub object: &'static str,
+    pub object: ListObject,
     /// The items.
     pub data: Vec<T>,
     /// The id of the first item.
@@ -32,7 +35,7 @@ pub trait Item {
 impl<T: Item> From<Page<T>> for List<T> {
     fn from(page: Page<T>) -> Self {
         Self {
-            object: "list",
+            object: ListObject,
             first_id: page.rows.first().map(Item::cursor),
             last_id: page.rows.last().map(Item::cursor),
             data: page.rows,
@@ -46,7 +49,7 @@ impl<T: Item> From<Page<T>> for List<T> {
 #[schemars(rename = "{T}NextList")]
 pub struct NextList<T> {
     /// Always `list`.
-    pub object: &'static str,
+    pub object: ListObject,
     /// The items.
     pub data: Vec<T>,
     /// Whether there are more.
@@ -60,7 +63,7 @@ impl<T: Item> From<Page<T>> for NextList<T> {
     fn from(page: Page<T>) -> Self {
         let last = page.rows.last().map(Item::cursor);
         Self {
-            object: "list",
+            object: ListObject,
             next: last.filter(|_| page.has_more),
             data: page.rows,
             has_more: page.has_more,
@@ -79,24 +82,83 @@ pub fn oldest_first(limit: i64, after: Option<String>) -> PageRequest {
     }
 }
 
+/// A part of a list that is not in the database. Its order is that of the cursors.
+///
+/// # Errors
+/// 400 naming a cursor that is no item of the list.
+pub fn page_of<T: Item>(mut items: Vec<T>, request: &PageRequest) -> Result<Page<T>> {
+    items.sort_by_key(Item::cursor);
+    if request.order == Order::Descending {
+        items.reverse();
+    }
+    let place = |param: &str, cursor: &Option<String>| match cursor {
+        None => Ok(None),
+        Some(cursor) => match items.iter().position(|item| item.cursor() == *cursor) {
+            None => Err(store::unknown_cursor(param, cursor)),
+            place => Ok(place),
+        },
+    };
+    let (after, before) = (
+        place("after", &request.after)?,
+        place("before", &request.before)?,
+    );
+    let start = after.map_or(0, |place| place + 1);
+    let end = before.unwrap_or(items.len()).max(start);
+    let wanted = usize::try_from(request.limit).unwrap_or(0);
+    let has_more = end - start > wanted;
+    let kept = if before.is_some() && after.is_none() {
+        end - wanted.min(end)..end
+    } else {
+        start..end.min(start + wanted)
+    };
+    let rows = items.drain(kept).collect();
+    Ok(Page { rows, has_more })
+}
+
+literals! {
+    ListObject = "list";
+}
+
 /// The answer to a deletion.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Deleted {
+#[schemars(rename = "{O}Answer")]
+pub struct Deleted<O = &'static str> {
     /// What it was, with `.deleted`.
-    pub object: &'static str,
+    pub object: O,
     /// What its id was.
     pub id: String,
     /// Always true.
     pub deleted: bool,
 }
 
-impl Deleted {
+impl<O> Deleted<O> {
     /// `object` was `id`, and is no more.
     #[must_use]
-    pub fn new<I: Id>(object: &'static str, id: &I) -> Self {
+    pub fn new<I: Id>(object: O, id: &I) -> Self {
         Self {
             object,
             id: id.to_string(),
+            deleted: true,
+        }
+    }
+}
+
+/// The answer to the deletion of something that has no id of its own.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{O}Answer")]
+pub struct Unset<O> {
+    /// What it was, with `.deleted`.
+    pub object: O,
+    /// Always true.
+    pub deleted: bool,
+}
+
+impl<O: Default> Unset<O> {
+    /// `O` was set, and is no more.
+    #[must_use]
+    pub fn done() -> Self {
+        Self {
+            object: O::default(),
             deleted: true,
         }
     }

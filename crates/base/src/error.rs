@@ -78,6 +78,16 @@ impl Error {
         )
     }
 
+    /// 404: this has never been set, or not since it was deleted; `what` begins the sentence.
+    #[must_use]
+    pub fn not_set(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Some("not_found"),
+            format!("{what} is not set here."),
+        )
+    }
+
     /// 404: nothing is served at this path.
     #[must_use]
     pub fn unknown_path(path: &str) -> Self {

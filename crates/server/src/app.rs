@@ -1,5 +1,6 @@
 //! Everything put together: the store, the ledger's writer, the Administration API and the gateway.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ impl App {
             prices,
             durability,
         } = options;
+        let models = known_models(&upstreams, &prices);
+        let apart = store.usage().clone().apart()?;
         let (recorder, recorder_task) =
             Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
                 .context("the ledger's writer could not be started")?;
@@ -77,6 +80,8 @@ impl App {
         let (gateway, gateway_task) = Gateway::start(gateway).await?;
         let services = Arc::new(Services {
             store,
+            usage: apart,
+            models,
             recorder,
             last_used,
             pepper,
@@ -112,4 +117,11 @@ impl App {
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
     }
+}
+
+/// The models that have an upstream or a price.
+fn known_models(upstreams: &[UpstreamConfig], prices: &PriceBook) -> BTreeSet<String> {
+    let served = upstreams.iter().flat_map(|upstream| &upstream.models);
+    let served = served.map(String::as_str).filter(|model| *model != "*");
+    served.chain(prices.models()).map(str::to_owned).collect()
 }

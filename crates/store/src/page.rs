@@ -137,11 +137,17 @@ async fn check_cursor(
         .await?
         .is_none()
     {
-        let shown: String = cursor.chars().take(80).collect();
-        return Err(Refusal::invalid(
-            param,
-            format!("{param} must be the id of an item of this list; '{shown}' is not."),
-        ));
+        return Err(unknown_cursor(param, cursor));
     }
     Ok(())
+}
+
+/// 400: the cursor that `param` holds is no item of the list.
+#[must_use]
+pub fn unknown_cursor(param: &str, cursor: &str) -> Refusal {
+    let shown: String = cursor.chars().take(80).collect();
+    Refusal::invalid(
+        param,
+        format!("{param} must be the id of an item of this list; '{shown}' is not."),
+    )
 }

@@ -290,6 +290,14 @@ impl PriceBook {
         )
     }
 
+    /// The models that it has prices for, in no order.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.models
+            .keys()
+            .map(String::as_str)
+            .filter(|model| *model != ANY_MODEL)
+    }
+
     /// The newest entry for `model` that holds at `time`. A name that ends in a date, such as `gpt-5-2025-08-07`, and
     /// has no entry of its own has that of the name without it.
     pub(crate) fn entry(&self, model: &str, time: UnixTime) -> Option<&PriceEntry> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::{Result, UnixTime};
-use serde_json::Value as Json;
 use store::{Page, PageRequest, Row, Statement, Transaction, Value};
 
 use super::event::{self, Head};
@@ -287,14 +286,4 @@ impl Ingest {
             lines,
         }
     }
-}
-
-/// The actor, the payload and the rest of an entry as one JSON text, for the hash chain.
-pub(super) fn canonical(parts: &[&Json]) -> String {
-    let mut text = String::new();
-    for part in parts {
-        text.push_str(&part.to_string());
-        text.push('\n');
-    }
-    text
 }

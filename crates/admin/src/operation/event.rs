@@ -6,7 +6,6 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use store::{Row, Transaction, sql};
 
-use super::context::canonical;
 use super::{Caller, Owner};
 
 macro_rules! event_types {
@@ -78,8 +77,14 @@ event_types! {
 /// What a change was.
 pub struct Event {
     kind: EventType,
-    resource_id: String,
+    targets: Targets,
     payload: Map<String, Json>,
+}
+
+/// What a change was made to: nearly always one thing.
+enum Targets {
+    One(String),
+    Several(Vec<String>),
 }
 
 impl Event {
@@ -92,8 +97,25 @@ impl Event {
         }
         Self {
             kind,
-            resource_id: id.as_str().to_owned(),
+            targets: Targets::One(id.as_str().to_owned()),
             payload,
+        }
+    }
+
+    /// Something happened to several resources at once; `payload` says to which.
+    #[must_use]
+    pub fn of_several<'a, I: Id>(
+        kind: EventType,
+        ids: impl Iterator<Item = &'a I>,
+        payload: Json,
+    ) -> Self {
+        Self {
+            kind,
+            targets: Targets::Several(ids.map(|id| id.as_str().to_owned()).collect()),
+            payload: match payload {
+                Json::Object(payload) => payload,
+                _ => Map::new(),
+            },
         }
     }
 }
@@ -175,13 +197,26 @@ impl Head {
     }
 }
 
-/// The hash of an entry: SHA-256 over the hash before it and everything that the entry says.
-pub(crate) fn chain(before: &[u8], parts: &[&Json]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(before)
-        .chain_update(canonical(parts))
-        .finalize()
-        .into()
+/// The hash of an entry: SHA-256 over the hash before it and everything that the entry says, a line for each part.
+pub(crate) fn chain(before: &[u8], parts: [&str; 3]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(before);
+    for part in parts {
+        hash.update(part);
+        hash.update("\n");
+    }
+    hash.finalize().into()
+}
+
+/// The part of an entry that is neither its actor nor its payload.
+pub(crate) fn heading(
+    sequence: i64,
+    id: &AuditLogId,
+    kind: &str,
+    effective_at: UnixTime,
+    project: (Option<&str>, Option<&str>),
+) -> String {
+    json!([sequence, id, kind, effective_at, project.0, project.1]).to_string()
 }
 
 /// Writes the entry as the newest of its organization's log.
@@ -194,19 +229,21 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
         actor,
         event,
     } = entry;
-    let payload = Json::Object(event.payload);
+    let (actor_shown, payload) = (
+        actor.shown.to_string(),
+        Json::Object(event.payload).to_string(),
+    );
+    let (resource_id, several) = match event.targets {
+        Targets::One(id) => (Some(id), Vec::new()),
+        Targets::Several(ids) => (None, ids),
+    };
     let (project_id, project_name) = project.map_or((None, None), |(id, name)| {
         (Some(id.to_string()), Some(name))
     });
-    let said = json!([
-        head.sequence,
-        id,
-        event.kind.as_str(),
-        effective_at,
-        project_id,
-        project_name
-    ]);
-    let hash = chain(&head.hash, &[&said, &actor.shown, &payload]);
+    let kind = event.kind.as_str();
+    let project = (project_id.as_deref(), project_name.as_deref());
+    let said = heading(head.sequence, &id, kind, effective_at, project);
+    let hash = chain(&head.hash, [&said, &actor_shown, &payload]);
     let insert = sql!(
         "INSERT INTO audit_logs (organization_id, sequence, id, type, effective_at, project_id, project_name, \
              actor_id, actor_key_id, actor_email, actor, resource_id, payload, hash) \
@@ -214,19 +251,28 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
         &organization_id,
         head.sequence,
         &id,
-        event.kind.as_str(),
+        kind,
         effective_at,
         project_id,
         project_name,
         actor.id,
         actor.key_id,
         actor.email,
-        actor.shown.to_string(),
-        event.resource_id,
-        payload.to_string(),
+        actor_shown,
+        resource_id,
+        payload,
         hash,
     );
     transaction.execute(insert).await?;
+    for target in several {
+        let insert = sql!(
+            "INSERT INTO audit_log_targets (organization_id, resource_id, audit_log_id) VALUES ($1, $2, $3)",
+            &organization_id,
+            target,
+            &id
+        );
+        transaction.execute(insert).await?;
+    }
     let remember = sql!(
         "UPDATE organizations SET audit_hash = $2 WHERE id = $1",
         &organization_id,

@@ -1,6 +1,10 @@
 //! `/organization/projects`: create, list, retrieve, modify and archive projects.
 
 pub mod api_keys;
+pub mod hosted_tool_permissions;
+pub mod model_permissions;
+pub mod rate_limits;
+mod residency;
 pub mod service_accounts;
 
 use std::ops::Deref;
@@ -13,6 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Connection, Row, sql};
+
+pub use residency::Residency;
 
 use crate::args;
 use crate::list::{Item, List, oldest_first};
@@ -218,34 +224,6 @@ struct CreateProject {
     geography: Option<Name>,
 }
 
-/// Where data is kept and processed. It is stored and shown; a deployment is where its operator put it.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(missing_docs, reason = "the names are the contract's own")]
-pub enum Residency {
-    Global,
-    UsStorageProcessing,
-    EuStorageProcessing,
-    JpStorage,
-    JpStorageProcessing,
-    KrStorage,
-    CaStorage,
-    SgStorage,
-    InStorage,
-    InStorageProcessing,
-    AuStorage,
-    AuStorageProcessing,
-    GbStorage,
-    AeStorage,
-    AeStorageProcessing,
-}
-
-impl Residency {
-    fn name(self) -> Option<String> {
-        serde_json::to_value(self).ok()?.as_str().map(str::to_owned)
-    }
-}
-
 async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<Done<Project>> {
     if body.residency.is_some() && body.geography.is_some() {
         return Err(Error::invalid(
@@ -361,7 +339,8 @@ fn refuse_default(project: &Project, verb: &str) -> Result<()> {
     Ok(())
 }
 
-/// Archives the project, and removes what can no longer be used: its keys, service accounts and memberships.
+/// Archives the project, and removes what can no longer be used: its keys, service accounts, memberships, spend alerts
+/// and active certificates.
 async fn archive(
     mut cx: Write,
     ActiveProject(mut project): ActiveProject,
@@ -369,6 +348,8 @@ async fn archive(
 ) -> Result<Done<Project>> {
     refuse_default(&project, "archived")?;
     for text in [
+        "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2",

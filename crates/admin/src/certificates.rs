@@ -1,0 +1,451 @@
+//! `/organization/certificates` and `/organization/projects/{project_id}/certificates`: the authorities that clients'
+//! certificates must come from, and where they are asked for.
+
+mod activation;
+mod authority;
+
+use base::ids::CertificateId;
+use base::name::Name;
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Order, PageRequest, Row};
+
+use crate::args;
+use crate::level::Level;
+use crate::list::{Deleted, Item, List};
+use crate::literal::literals;
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
+    read, write,
+};
+use crate::projects::ActiveProject;
+use activation::{activate, deactivate};
+use authority::Authority;
+
+pub(crate) fn operations() -> Vec<Operation> {
+    [
+        of_organization(),
+        at::<Organization>(
+            [
+                "/organization/certificates",
+                "/organization/certificates/activate",
+                "/organization/certificates/deactivate",
+            ],
+            [
+                "certificates list",
+                "certificates activate",
+                "certificates deactivate",
+            ],
+        ),
+        at::<ActiveProject>(
+            [
+                "/organization/projects/{project_id}/certificates",
+                "/organization/projects/{project_id}/certificates/activate",
+                "/organization/projects/{project_id}/certificates/deactivate",
+            ],
+            [
+                "projects:certificates list",
+                "projects:certificates activate",
+                "projects:certificates deactivate",
+            ],
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Certificates belong to the organization.
+fn of_organization() -> Vec<Operation> {
+    use Permission::{CertificatesRead, CertificatesWrite};
+    const ALL: &str = "/organization/certificates";
+    const ONE: &str = "/organization/certificates/{certificate_id}";
+    vec![
+        write(
+            "certificates create",
+            Method::POST,
+            ALL,
+            CertificatesWrite,
+            "Uploads the certificate of an authority, which is active nowhere yet.",
+            create,
+        ),
+        read(
+            "certificates retrieve",
+            ONE,
+            CertificatesRead,
+            "Retrieves a certificate.",
+            retrieve,
+        ),
+        write(
+            "certificates update",
+            Method::POST,
+            ONE,
+            CertificatesWrite,
+            "Renames a certificate.",
+            update,
+        ),
+        write(
+            "certificates delete",
+            Method::DELETE,
+            ONE,
+            CertificatesWrite,
+            "Deletes a certificate that is active nowhere.",
+            delete,
+        ),
+    ]
+}
+
+/// They are active in the organization, and in each project, for itself.
+fn at<L: Guarded>(
+    [all, activation, deactivation]: [&'static str; 3],
+    commands: [&'static str; 3],
+) -> Vec<Operation> {
+    use Permission::{CertificatesRead, CertificatesWrite};
+    vec![
+        read(
+            commands[0],
+            all,
+            CertificatesRead,
+            "Lists the organization's certificates, and which are active here.",
+            list::<L>,
+        ),
+        write(
+            commands[1],
+            Method::POST,
+            activation,
+            CertificatesWrite,
+            "Activates certificates here, all or none.",
+            activate::<L>,
+        ),
+        write(
+            commands[2],
+            Method::POST,
+            deactivation,
+            CertificatesWrite,
+            "Deactivates certificates here, all or none.",
+            deactivate::<L>,
+        ),
+    ]
+}
+
+literals! {
+    CertificateObject = "certificate";
+    CertificateDeleted = "certificate.deleted";
+    OrganizationCertificate = "organization.certificate";
+    OrganizationCertificateActivation = "organization.certificate.activation";
+    OrganizationCertificateDeactivation = "organization.certificate.deactivation";
+    ProjectCertificate = "organization.project.certificate";
+    ProjectCertificateActivation = "organization.project.certificate.activation";
+    ProjectCertificateDeactivation = "organization.project.certificate.deactivation";
+}
+
+/// A level at which certificates are active or not.
+trait Guarded: Level {
+    type Object: Default + Serialize + JsonSchema + Send + 'static;
+    type Activation: Default + Serialize + JsonSchema + Send + 'static;
+    type Deactivation: Default + Serialize + JsonSchema + Send + 'static;
+}
+
+impl Guarded for Organization {
+    type Object = OrganizationCertificate;
+    type Activation = OrganizationCertificateActivation;
+    type Deactivation = OrganizationCertificateDeactivation;
+}
+
+impl Guarded for ActiveProject {
+    type Object = ProjectCertificate;
+    type Activation = ProjectCertificateActivation;
+    type Deactivation = ProjectCertificateDeactivation;
+}
+
+/// The certificate of an authority.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Certificate {
+    object: CertificateObject,
+    id: CertificateId,
+    #[schemars(required)]
+    name: Option<String>,
+    created_at: UnixTime,
+    certificate_details: Details,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+struct Details {
+    valid_at: UnixTime,
+    expires_at: UnixTime,
+    /// The certificate in PEM; there when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    content: Option<String>,
+}
+
+/// A certificate, and whether it is active where it was asked about.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{O}")]
+struct LevelCertificate<O> {
+    object: O,
+    id: CertificateId,
+    #[schemars(required)]
+    name: Option<String>,
+    active: bool,
+    created_at: UnixTime,
+    certificate_details: Validity,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+struct Validity {
+    valid_at: UnixTime,
+    expires_at: UnixTime,
+}
+
+impl Certificate {
+    /// With its content.
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            object: CertificateObject,
+            id: row.id("id")?,
+            name: row.get("name")?,
+            created_at: row.time("created_at")?,
+            certificate_details: Details {
+                valid_at: row.time("valid_at")?,
+                expires_at: row.time("expires_at")?,
+                content: row.get("content")?,
+            },
+        })
+    }
+
+    fn without_content(mut self) -> Self {
+        self.certificate_details.content = None;
+        self
+    }
+}
+
+impl<O: Default> LevelCertificate<O> {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            object: O::default(),
+            id: row.id("id")?,
+            name: row.get("name")?,
+            active: row.get("active")?,
+            created_at: row.time("created_at")?,
+            certificate_details: Validity {
+                valid_at: row.time("valid_at")?,
+                expires_at: row.time("expires_at")?,
+            },
+        })
+    }
+}
+
+impl<O> Item for LevelCertificate<O> {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+const ONE: &str = "\
+    SELECT id, name, created_at, valid_at, expires_at, content FROM certificates \
+    WHERE organization_id = $1 AND id = $2";
+/// `$2` is the level.
+const AT_LEVEL: &str = "\
+    SELECT c.id, c.name, c.created_at, c.valid_at, c.expires_at, a.certificate_id IS NOT NULL AS active \
+    FROM certificates c LEFT JOIN certificate_activations a \
+        ON a.organization_id = c.organization_id AND a.project_id = $2 AND a.certificate_id = c.id \
+    WHERE c.organization_id = $1";
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListCertificates {
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+    /// The id of the last certificate of the page before.
+    after: Option<String>,
+    /// Oldest first (`asc`) or newest first (`desc`, the default).
+    order: Option<OrderBy>,
+}
+
+async fn list<L: Guarded>(
+    mut cx: Read,
+    level: L,
+    query: ListCertificates,
+) -> Result<List<LevelCertificate<L::Object>>> {
+    let list = cx.sql(AT_LEVEL, args![level.project_key()]);
+    let request = PageRequest {
+        limit: query.limit.0,
+        after: query.after,
+        before: None,
+        order: query.order.map_or(Order::Descending, Order::from),
+    };
+    Ok(cx
+        .page(&request, list.clone(), list, "c.id", LevelCertificate::read)
+        .await?
+        .into())
+}
+
+/// The most certificates of an organization.
+const MOST_CERTIFICATES: usize = 50;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateCertificate {
+    /// What it is called.
+    name: Option<Name>,
+    /// The certificate of an authority in PEM: one block, nothing else.
+    certificate: String,
+}
+
+async fn create(
+    mut cx: Write,
+    _: Organization,
+    body: CreateCertificate,
+) -> Result<Done<Certificate>> {
+    let authority = Authority::parse(&body.certificate, cx.now())?;
+    let fingerprints = cx.sql(
+        "SELECT id, fingerprint FROM certificates WHERE organization_id = $1",
+        args![],
+    );
+    let read = |row: &Row<'_>| Ok((row.id("id")?, row.get("fingerprint")?));
+    let existing: Vec<(CertificateId, Vec<u8>)> = cx.fetch_all(fingerprints, read).await?;
+    let same = existing
+        .iter()
+        .find(|(_, fingerprint)| *fingerprint == authority.fingerprint);
+    if let Some((id, _)) = same {
+        let message = format!("This certificate has been uploaded already: it is '{id}'.");
+        return Err(Error::refused("duplicate_certificate", message).about("certificate"));
+    }
+    if existing.len() >= MOST_CERTIFICATES {
+        let message = format!(
+            "An organization has at most {MOST_CERTIFICATES} certificates. Delete one first."
+        );
+        return Err(Error::refused("too_many_certificates", message));
+    }
+    let certificate = Certificate {
+        object: CertificateObject,
+        id: cx.new_id(),
+        name: body.name.map(Name::into_string),
+        created_at: cx.now(),
+        certificate_details: Details {
+            valid_at: authority.valid_at,
+            expires_at: authority.expires_at,
+            content: None,
+        },
+    };
+    let insert = cx.sql(
+        "INSERT INTO certificates (organization_id, id, name, fingerprint, content, valid_at, expires_at, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        args![
+            &certificate.id,
+            certificate.name.clone(),
+            authority.fingerprint,
+            authority.pem,
+            authority.valid_at,
+            authority.expires_at,
+            certificate.created_at
+        ],
+    );
+    cx.execute(insert).await?;
+    let details = json!({"name": certificate.name});
+    let event = Event::new(EventType::CertificateCreated, &certificate.id, details);
+    Ok(cx.done(event, certificate))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RetrieveCertificate {
+    /// What to add: the certificate itself.
+    #[serde(default)]
+    include: Vec<Include>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Include {
+    Content,
+}
+
+async fn retrieve(
+    mut cx: Read,
+    Of(_, id): Of<Organization, CertificateId>,
+    query: RetrieveCertificate,
+) -> Result<Certificate> {
+    let one = cx.sql(ONE, args![&id]);
+    let certificate = cx.find(&id, one, Certificate::read).await?;
+    Ok(match query.include.as_slice() {
+        [] => certificate.without_content(),
+        [Include::Content, ..] => certificate,
+    })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateCertificate {
+    /// The new name; null leaves it as it is.
+    name: Option<Name>,
+}
+
+async fn update(
+    mut cx: Write,
+    Of(_, id): Of<Organization, CertificateId>,
+    body: UpdateCertificate,
+) -> Result<Done<Certificate>> {
+    let one = cx.sql(ONE, args![&id]);
+    let mut certificate = cx
+        .find(&id, one, Certificate::read)
+        .await?
+        .without_content();
+    let name = body.name.map(Name::into_string);
+    if name.is_none() || name == certificate.name {
+        return Ok(cx.unchanged(certificate));
+    }
+    certificate.name = name;
+    let update = cx.sql(
+        "UPDATE certificates SET name = $3 WHERE organization_id = $1 AND id = $2",
+        args![&id, certificate.name.clone()],
+    );
+    cx.execute(update).await?;
+    let details = json!({"name": certificate.name});
+    let event = Event::new(EventType::CertificateUpdated, &id, details);
+    Ok(cx.done(event, certificate))
+}
+
+async fn delete(
+    mut cx: Write,
+    Of(_, id): Of<Organization, CertificateId>,
+    _: Nothing,
+) -> Result<Done<Deleted<CertificateDeleted>>> {
+    let one = cx.sql(ONE, args![&id]);
+    let certificate = cx.find(&id, one, Certificate::read).await?;
+    let active = cx.sql(
+        "SELECT project_id FROM certificate_activations WHERE organization_id = $1 AND certificate_id = $2",
+        args![&id],
+    );
+    let place = cx
+        .fetch_optional(active, |row| row.get::<String>("project_id"))
+        .await?;
+    if let Some(place) = place {
+        let place = if place.is_empty() {
+            "the organization".to_owned()
+        } else {
+            format!("the project '{place}'")
+        };
+        let message =
+            format!("The certificate '{id}' is active in {place}. Deactivate it there first.");
+        return Err(Error::refused("certificate_active", message));
+    }
+    let delete = cx.sql(
+        "DELETE FROM certificates WHERE organization_id = $1 AND id = $2",
+        args![&id],
+    );
+    cx.execute(delete).await?;
+    let content = certificate.certificate_details.content;
+    let details = json!({"name": certificate.name, "certificate": content});
+    let answer = Deleted::new(CertificateDeleted, &id);
+    let event = Event::new(EventType::CertificateDeleted, &id, details);
+    Ok(cx.done(event, answer))
+}

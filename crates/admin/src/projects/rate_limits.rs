@@ -1,0 +1,305 @@
+//! `/organization/projects/{project_id}/rate_limits`: how much of each model a project may use.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ::usage::{LimitField, ModelLimits};
+use base::ids::{Id, ProjectId, RateLimitId};
+use base::{Error, Permission, Result};
+use http::Method;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+use store::{Order, PageRequest, Row, Value};
+
+use super::ActiveProject;
+use crate::args;
+use crate::list::{Item, List, page_of};
+use crate::operation::{
+    Done, Event, EventType, Limit, Of, Operation, Read, TenantStatement, Write, read, write,
+};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
+    const ALL: &str = "/organization/projects/{project_id}/rate_limits";
+    const ONE: &str = "/organization/projects/{project_id}/rate_limits/{rate_limit_id}";
+    vec![
+        read(
+            "projects:rate-limits list-rate-limits",
+            ALL,
+            ProjectSettingsRead,
+            "Lists the project's rate limits: one for each known model.",
+            list,
+        ),
+        write(
+            "projects:rate-limits update-rate-limit",
+            Method::POST,
+            ONE,
+            ProjectSettingsWrite,
+            "Modifies a rate limit of the project.",
+            update,
+        ),
+    ]
+}
+
+/// The limits of a project for a model. Only fields that make sense for the model are there.
+#[derive(Debug)]
+pub struct RateLimit {
+    id: RateLimitId,
+    model: String,
+    limits: ModelLimits,
+}
+
+const OBJECT: &str = "project.rate_limit";
+/// What every rate limit has; other fields depend on the model.
+const ALWAYS: [LimitField; 2] = [LimitField::RequestsPerMinute, LimitField::TokensPerMinute];
+
+impl RateLimit {
+    fn new(model: &str, limits: ModelLimits) -> Self {
+        Self {
+            id: RateLimitId::from_text(format!("{}{model}", RateLimitId::PREFIX)),
+            model: model.to_owned(),
+            limits,
+        }
+    }
+}
+
+impl Item for RateLimit {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Serialize for RateLimit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("object", OBJECT)?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("model", &self.model)?;
+        for field in LimitField::ALL {
+            if let Some(limit) = self.limits.get(*field) {
+                map.serialize_entry(field.as_str(), &limit)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl JsonSchema for RateLimit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RateLimit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut properties = fields();
+        properties.insert("object".to_owned(), json!({ "const": OBJECT }));
+        properties.insert("id".to_owned(), json!({ "type": "string" }));
+        properties.insert("model".to_owned(), json!({ "type": "string" }));
+        let always = ALWAYS.map(LimitField::as_str);
+        let required: Vec<&str> = ["object", "id", "model"]
+            .into_iter()
+            .chain(always)
+            .collect();
+        json_schema!({ "type": "object", "properties": properties, "required": required })
+    }
+}
+
+/// The largest limit: JSON numbers are exact up to here in every client.
+const MOST: i64 = 9_007_199_254_740_991;
+
+fn fields() -> Map<String, Json> {
+    let schema = json!({ "type": "integer", "minimum": 0, "maximum": MOST });
+    let names = LimitField::NAMES.iter();
+    names
+        .map(|name| ((*name).to_owned(), schema.clone()))
+        .collect()
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListRateLimits {
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<100, 1, 1000>,
+    /// The id of the last rate limit of the page before.
+    after: Option<String>,
+    /// The id of the first rate limit of the page after.
+    before: Option<String>,
+}
+
+const CHANGED: &str = "\
+    SELECT model, max_requests_per_1_minute, max_tokens_per_1_minute, max_images_per_1_minute, \
+           max_audio_megabytes_per_1_minute, max_requests_per_1_day, batch_1_day_max_input_tokens \
+    FROM rate_limits WHERE organization_id = $1 AND project_id = $2";
+
+/// The model of a row, and its limits where they are not the defaults.
+fn read_changed(row: &Row<'_>) -> store::Result<(String, ModelLimits)> {
+    let mut limits = ModelLimits::default();
+    for field in LimitField::ALL {
+        if let Some(limit) = row.get(field.as_str())? {
+            limits.set(*field, limit);
+        }
+    }
+    Ok((row.get("model")?, limits))
+}
+
+/// What holds for a model: what was set, else the default; and nothing of what makes no sense for it.
+fn limits(model: &str, changed: Option<&ModelLimits>) -> ModelLimits {
+    let mut limits = ModelLimits::default_of(model);
+    for field in LimitField::ALL {
+        let set = changed.and_then(|changed| changed.get(*field));
+        if let Some(limit) = set.filter(|_| limits.get(*field).is_some()) {
+            limits.set(*field, limit);
+        }
+    }
+    limits
+}
+
+async fn list(
+    mut cx: Read,
+    project: ActiveProject,
+    query: ListRateLimits,
+) -> Result<List<RateLimit>> {
+    let statement = cx.sql(CHANGED, args![&project.id]);
+    let changed: BTreeMap<_, _> = cx
+        .fetch_all(statement, read_changed)
+        .await?
+        .into_iter()
+        .collect();
+    let known = cx.services().models.iter();
+    let items = known.map(|model| RateLimit::new(model, limits(model, changed.get(model))));
+    let request = PageRequest {
+        limit: query.limit.0,
+        after: query.after,
+        before: query.before,
+        order: Order::Ascending,
+    };
+    Ok(page_of(items.collect(), &request)?.into())
+}
+
+/// The fields that an update names, in its order.
+struct Changes(Vec<(LimitField, i64)>);
+
+impl<'de> Deserialize<'de> for Changes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Changes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of limits")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Changes, A::Error> {
+                use serde::de::Error;
+                let mut changes: Vec<(LimitField, i64)> = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let Some(field) = LimitField::parse(&name) else {
+                        return Err(A::Error::unknown_field(&name, LimitField::NAMES));
+                    };
+                    if changes.iter().any(|(given, _)| *given == field) {
+                        return Err(A::Error::duplicate_field(field.as_str()));
+                    }
+                    changes.push((field, map.next_value::<Amount>()?.0));
+                }
+                Ok(Changes(changes))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A limit; 0 lets nothing through.
+struct Amount(i64);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let amount = i64::deserialize(deserializer)?;
+        if (0..=MOST).contains(&amount) {
+            return Ok(Self(amount));
+        }
+        Err(serde::de::Error::custom(format_args!(
+            "must be 0 to {MOST}"
+        )))
+    }
+}
+
+impl JsonSchema for Changes {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "UpdateRateLimit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "properties": fields(), "additionalProperties": false })
+    }
+}
+
+async fn update(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, RateLimitId>,
+    Changes(changes): Changes,
+) -> Result<Done<RateLimit>> {
+    let model = id.as_str().strip_prefix(RateLimitId::PREFIX);
+    let known = model.filter(|model| cx.services().models.iter().any(|known| known == model));
+    let model = known.ok_or_else(|| Error::not_found(RateLimitId::NOUN, id.as_str()))?;
+    let mut one = cx.sql(CHANGED, args![&project.id]);
+    one.push(" AND model = ").bind(model);
+    let changed = cx.fetch_optional(one, read_changed).await?;
+    let old = limits(model, changed.as_ref().map(|(_, limits)| limits));
+    let mut new = old;
+    for (field, limit) in &changes {
+        if old.get(*field).is_none() {
+            let name = field.as_str();
+            let message = format!("{name} makes no sense for the model '{model}'.");
+            return Err(Error::invalid(name, message));
+        }
+        new.set(*field, *limit);
+    }
+    if new == old {
+        return Ok(cx.unchanged(RateLimit::new(model, new)));
+    }
+    let save = save(&cx, &project.id, model, &changes);
+    cx.execute(save).await?;
+    let requested: Map<String, Json> = changes
+        .iter()
+        .map(|(field, limit)| (field.as_str().to_owned(), json!(limit)))
+        .collect();
+    let details = json!({"changes_requested": requested});
+    Ok(cx.done(
+        Event::new(EventType::RateLimitUpdated, &id, details),
+        RateLimit::new(model, new),
+    ))
+}
+
+/// Sets the fields that are given; what is not set stays a default, also when that changes with a later version.
+fn save(
+    cx: &Write,
+    project: &ProjectId,
+    model: &str,
+    changes: &[(LimitField, i64)],
+) -> TenantStatement {
+    let mut values = args![project, model];
+    values.extend(LimitField::ALL.iter().map(|field| {
+        let given = changes.iter().find(|(given, _)| given == field);
+        Value::from(given.map(|(_, limit)| *limit))
+    }));
+    let mut save = cx.sql(
+        "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute, \
+             max_tokens_per_1_minute, max_images_per_1_minute, max_audio_megabytes_per_1_minute, \
+             max_requests_per_1_day, batch_1_day_max_input_tokens) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (organization_id, project_id, model) DO UPDATE SET ",
+        values,
+    );
+    for (index, field) in LimitField::ALL.iter().enumerate() {
+        let name = field.as_str();
+        save.push(if index == 0 { "" } else { ", " });
+        save.push(name).push(" = COALESCE(excluded.").push(name);
+        save.push(", rate_limits.").push(name).push(")");
+    }
+    save
+}

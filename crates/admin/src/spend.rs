@@ -1,0 +1,57 @@
+//! What spend alerts and spend limits have in common: amounts of US cents in a month.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// An amount of US cents, at least `MIN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cents<const MIN: i64>(pub i64);
+
+/// A hundred billion dollars: what is above is a mistake, and below it nothing overflows.
+const MOST_CENTS: i64 = 10_000_000_000_000;
+
+impl<'de, const MIN: i64> Deserialize<'de> for Cents<MIN> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let cents = i64::deserialize(deserializer)?;
+        if (MIN..=MOST_CENTS).contains(&cents) {
+            return Ok(Self(cents));
+        }
+        Err(serde::de::Error::custom(format_args!(
+            "must be {MIN} to {MOST_CENTS} cents"
+        )))
+    }
+}
+
+impl<const MIN: i64> JsonSchema for Cents<MIN> {
+    fn schema_name() -> Cow<'static, str> {
+        "Cents".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MOST_CENTS })
+    }
+}
+
+/// What amounts are in.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Currency {
+    /// US dollars.
+    #[serde(rename = "USD")]
+    Usd,
+}
+
+/// How long spend adds up before it begins anew.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Interval {
+    /// A calendar month in UTC.
+    Month,
+}
