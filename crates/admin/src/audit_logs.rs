@@ -1,6 +1,7 @@
 //! `/organization/audit_logs`: what was done, by whom, to what.
 
 mod published;
+pub mod verify;
 
 use base::ids::AuditLogId;
 use base::{Error, Permission, Result, UnixTime};

@@ -3,20 +3,19 @@
 
 mod activation;
 mod authority;
+mod certificate;
 
 use base::ids::CertificateId;
 use base::name::Name;
-use base::{Error, Permission, Result, UnixTime};
+use base::{Error, Permission, Result};
 use http::Method;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use store::{Order, PageRequest, Row};
 
 use crate::args;
-use crate::level::Level;
-use crate::list::{Deleted, Item, List};
-use crate::literal::literals;
+use crate::list::{Deleted, List};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
     read, write,
@@ -24,6 +23,7 @@ use crate::operation::{
 use crate::projects::ActiveProject;
 use activation::{activate, deactivate};
 use authority::Authority;
+use certificate::{AT_LEVEL, Certificate, CertificateDeleted, Guarded, LevelCertificate, ONE};
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
@@ -131,132 +131,6 @@ fn at<L: Guarded>(
     ]
 }
 
-literals! {
-    CertificateObject = "certificate";
-    CertificateDeleted = "certificate.deleted";
-    OrganizationCertificate = "organization.certificate";
-    OrganizationCertificateActivation = "organization.certificate.activation";
-    OrganizationCertificateDeactivation = "organization.certificate.deactivation";
-    ProjectCertificate = "organization.project.certificate";
-    ProjectCertificateActivation = "organization.project.certificate.activation";
-    ProjectCertificateDeactivation = "organization.project.certificate.deactivation";
-}
-
-/// A level at which certificates are active or not.
-trait Guarded: Level {
-    type Object: Default + Serialize + JsonSchema + Send + 'static;
-    type Activation: Default + Serialize + JsonSchema + Send + 'static;
-    type Deactivation: Default + Serialize + JsonSchema + Send + 'static;
-}
-
-impl Guarded for Organization {
-    type Object = OrganizationCertificate;
-    type Activation = OrganizationCertificateActivation;
-    type Deactivation = OrganizationCertificateDeactivation;
-}
-
-impl Guarded for ActiveProject {
-    type Object = ProjectCertificate;
-    type Activation = ProjectCertificateActivation;
-    type Deactivation = ProjectCertificateDeactivation;
-}
-
-/// The certificate of an authority.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Certificate {
-    object: CertificateObject,
-    id: CertificateId,
-    #[schemars(required)]
-    name: Option<String>,
-    created_at: UnixTime,
-    certificate_details: Details,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(inline)]
-struct Details {
-    valid_at: UnixTime,
-    expires_at: UnixTime,
-    /// The certificate in PEM; there when it was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    content: Option<String>,
-}
-
-/// A certificate, and whether it is active where it was asked about.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "{O}")]
-struct LevelCertificate<O> {
-    object: O,
-    id: CertificateId,
-    #[schemars(required)]
-    name: Option<String>,
-    active: bool,
-    created_at: UnixTime,
-    certificate_details: Validity,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(inline)]
-struct Validity {
-    valid_at: UnixTime,
-    expires_at: UnixTime,
-}
-
-impl Certificate {
-    /// With its content.
-    fn read(row: &Row<'_>) -> store::Result<Self> {
-        Ok(Self {
-            object: CertificateObject,
-            id: row.id("id")?,
-            name: row.get("name")?,
-            created_at: row.time("created_at")?,
-            certificate_details: Details {
-                valid_at: row.time("valid_at")?,
-                expires_at: row.time("expires_at")?,
-                content: row.get("content")?,
-            },
-        })
-    }
-
-    fn without_content(mut self) -> Self {
-        self.certificate_details.content = None;
-        self
-    }
-}
-
-impl<O: Default> LevelCertificate<O> {
-    fn read(row: &Row<'_>) -> store::Result<Self> {
-        Ok(Self {
-            object: O::default(),
-            id: row.id("id")?,
-            name: row.get("name")?,
-            active: row.get("active")?,
-            created_at: row.time("created_at")?,
-            certificate_details: Validity {
-                valid_at: row.time("valid_at")?,
-                expires_at: row.time("expires_at")?,
-            },
-        })
-    }
-}
-
-impl<O> Item for LevelCertificate<O> {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
-
-const ONE: &str = "\
-    SELECT id, name, created_at, valid_at, expires_at, content FROM certificates \
-    WHERE organization_id = $1 AND id = $2";
-/// `$2` is the level.
-const AT_LEVEL: &str = "\
-    SELECT c.id, c.name, c.created_at, c.valid_at, c.expires_at, a.certificate_id IS NOT NULL AS active \
-    FROM certificates c LEFT JOIN certificate_activations a \
-        ON a.organization_id = c.organization_id AND a.project_id = $2 AND a.certificate_id = c.id \
-    WHERE c.organization_id = $1";
-
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListCertificates {
@@ -324,17 +198,8 @@ async fn create(
         );
         return Err(Error::refused("too_many_certificates", message));
     }
-    let certificate = Certificate {
-        object: CertificateObject,
-        id: cx.new_id(),
-        name: body.name.map(Name::into_string),
-        created_at: cx.now(),
-        certificate_details: Details {
-            valid_at: authority.valid_at,
-            expires_at: authority.expires_at,
-            content: None,
-        },
-    };
+    let name = body.name.map(Name::into_string);
+    let certificate = Certificate::new(cx.new_id(), name, cx.now(), &authority);
     let insert = cx.sql(
         "INSERT INTO certificates (organization_id, id, name, fingerprint, content, valid_at, expires_at, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -443,7 +308,7 @@ async fn delete(
         args![&id],
     );
     cx.execute(delete).await?;
-    let content = certificate.certificate_details.content;
+    let content = certificate.details.content;
     let details = json!({"name": certificate.name, "certificate": content});
     let answer = Deleted::new(CertificateDeleted, &id);
     let event = Event::new(EventType::CertificateDeleted, &id, details);

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin::audit_logs::verify::Verified;
 use admin::organization;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
@@ -55,6 +56,9 @@ enum Command {
     /// The ledger of what was consumed.
     #[command(subcommand)]
     Usage(Usage),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Prints our OpenAPI 3.1 document.
     #[command(hide = true)]
     Openapi,
@@ -85,6 +89,12 @@ enum ConfigCommand {
 enum Usage {
     /// Computes the sums anew from the ledger.
     Rebuild(Overrides),
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Computes every hash of the audit log anew, and names the first entry that is not what was written.
+    Verify(Overrides),
 }
 
 /// Runs the command that `arguments` spell; 0 when done, 1 when it failed, 2 when the words were wrong.
@@ -124,6 +134,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
                 print(&Config::load(&overrides)?.show()?)
             }
             Command::Usage(Usage::Rebuild(overrides)) => rebuild(&Config::load(&overrides)?).await,
+            Command::Audit(Audit::Verify(overrides)) => verify(&Config::load(&overrides)?).await,
             Command::Openapi => {
                 let document = admin::operation::document(&admin::operations());
                 print(&format!("{}\n", serde_json::to_string_pretty(&document)?))
@@ -277,4 +288,37 @@ async fn rebuild(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
     usage::rebuild(store.usage()).await.context("the sums")?;
     print("The sums are those of the ledger.\n")
+}
+
+async fn verify(config: &Config) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    let logs = admin::audit_logs::verify::verify(&store).await?;
+    let mut broken = Vec::new();
+    for log in &logs {
+        print(&proved(log))?;
+        if let Some(entry) = &log.broken {
+            let id = entry.id.as_ref().map(|id| format!(" ({id})"));
+            broken.push(format!(
+                "{}: entry {}{} {}",
+                log.organization_id,
+                entry.sequence,
+                id.unwrap_or_default(),
+                entry.reason
+            ));
+        }
+    }
+    if !broken.is_empty() {
+        bail!("the audit log was changed: {}", broken.join("; "));
+    }
+    Ok(())
+}
+
+fn proved(log: &Verified) -> String {
+    let hash: String = log.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let all = if log.broken.is_none() { "all" } else { "only" };
+    let entries = log.entries;
+    format!(
+        "{}: {all} {entries} entries are as they were written; hash of the last one: {hash}\n",
+        log.organization_id
+    )
 }

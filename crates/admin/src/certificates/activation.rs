@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{AT_LEVEL, Guarded, LevelCertificate};
+use super::certificate::{AT_LEVEL, Guarded, LevelCertificate};
 use crate::args;
 use crate::operation::{Done, Event, EventType, Write};
 
@@ -88,7 +88,7 @@ async fn find<L: Guarded>(
 /// Nobody's certificate can come from an authority that has expired: to ask for one would lock everybody out.
 fn refuse_expired<C>(certificates: &[LevelCertificate<C>], now: UnixTime) -> Result<()> {
     let expired = |certificate: &&LevelCertificate<C>| {
-        !certificate.active && certificate.certificate_details.expires_at <= now
+        !certificate.active && certificate.validity.expires_at <= now
     };
     match certificates.iter().find(expired) {
         None => Ok(()),

@@ -25,7 +25,7 @@ pub(crate) use answer::answer;
 pub use caller::{Caller, Owner};
 pub use context::{Done, Ingest, Read, TenantStatement, Write};
 pub use document::document;
-pub(crate) use event::{Actor, Entry, Head, append};
+pub(crate) use event::{Actor, Entry, Head, append, chain, heading};
 pub use event::{Event, EventType};
 pub use parse::{Limit, Nothing, OrderBy, Patch, refuse};
 pub(crate) use scope::Arrival;

@@ -1,0 +1,177 @@
+//! Proves that nobody changed the audit log: every hash is computed anew from what the entries say.
+
+use base::Result;
+use base::ids::{AuditLogId, OrganizationId};
+use serde_json::Value as Json;
+use store::{Read, Row, Store, sql};
+
+use crate::column;
+use crate::operation::{chain, heading};
+
+/// What was found of one organization's log.
+#[derive(Debug)]
+pub struct Verified {
+    /// Whose log.
+    pub organization_id: OrganizationId,
+    /// How many entries are proved, from the first on.
+    pub entries: i64,
+    /// The hash of the last one that is proved. Kept elsewhere, it shows later that nothing before it was replaced.
+    pub hash: Vec<u8>,
+    /// Where the proof ended, if not at the end.
+    pub broken: Option<Broken>,
+}
+
+/// The first entry that is not what was written, and how that shows.
+#[derive(Debug)]
+pub struct Broken {
+    /// Its place in the log, from 1 on.
+    pub sequence: i64,
+    /// Its id; none when it is gone.
+    pub id: Option<AuditLogId>,
+    /// What is wrong, as the end of a sentence.
+    pub reason: &'static str,
+}
+
+/// How many entries are looked at together.
+const AT_ONCE: i64 = 1000;
+
+/// Looks at every entry of every organization.
+///
+/// # Errors
+/// The database's.
+pub async fn verify(store: &Store) -> Result<Vec<Verified>> {
+    let mut connection = store.read().await?;
+    let organizations = sql!("SELECT id, revision, audit_hash FROM organizations ORDER BY id");
+    let read = |row: &Row<'_>| {
+        Ok(Head {
+            organization_id: row.id("id")?,
+            entries: row.get("revision")?,
+            hash: row.get("audit_hash")?,
+        })
+    };
+    let mut verified = Vec::new();
+    for head in connection.fetch_all(organizations, read).await? {
+        verified.push(verify_one(&mut connection, head).await?);
+    }
+    Ok(verified)
+}
+
+/// What the organization remembers of its log.
+struct Head {
+    organization_id: OrganizationId,
+    entries: i64,
+    hash: Vec<u8>,
+}
+
+const ENTRIES: &str = "\
+    SELECT sequence, id, type, effective_at, project_id, project_name, actor_id, actor_key_id, actor_email, actor, \
+           resource_id, payload, hash \
+    FROM audit_logs WHERE organization_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
+
+async fn verify_one(connection: &mut Read, head: Head) -> Result<Verified> {
+    let mut verified = Verified {
+        organization_id: head.organization_id,
+        entries: 0,
+        hash: Vec::new(),
+        broken: None,
+    };
+    loop {
+        let (of, after) = (&verified.organization_id, verified.entries);
+        let entries = sql!(ENTRIES, of, after, AT_ONCE);
+        let entries = connection.fetch_all(entries, Logged::read).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries {
+            if let Some(reason) = entry.wrong(&verified) {
+                let is_gone = entry.sequence != verified.entries + 1;
+                verified.broken = Some(Broken {
+                    sequence: verified.entries + 1,
+                    id: Some(entry.id).filter(|_| !is_gone),
+                    reason,
+                });
+                return Ok(verified);
+            }
+            verified.entries = entry.sequence;
+            verified.hash = entry.hash;
+        }
+    }
+    if (verified.entries, &verified.hash) != (head.entries, &head.hash) {
+        verified.broken = Some(Broken {
+            sequence: verified.entries + 1,
+            id: None,
+            reason: "is gone: the organization remembers a later entry than the last one in the log",
+        });
+    }
+    Ok(verified)
+}
+
+/// An entry as it is in the database.
+struct Logged {
+    sequence: i64,
+    id: AuditLogId,
+    heading: String,
+    actor: String,
+    payload: String,
+    hash: Vec<u8>,
+    /// Whether what is searched by is what is shown.
+    is_found_by_what_it_says: bool,
+}
+
+impl Logged {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        let (sequence, id) = (row.get("sequence")?, row.id("id")?);
+        let kind: String = row.get("type")?;
+        let project: [Option<String>; 2] = [row.get("project_id")?, row.get("project_name")?];
+        let project = (project[0].as_deref(), project[1].as_deref());
+        Ok(Self {
+            heading: heading(sequence, &id, &kind, row.time("effective_at")?, project),
+            sequence,
+            id,
+            actor: row.get("actor")?,
+            payload: row.get("payload")?,
+            hash: row.get("hash")?,
+            is_found_by_what_it_says: is_found_by_what_it_says(row)?,
+        })
+    }
+
+    /// What is wrong with it, when it is what follows.
+    fn wrong(&self, before: &Verified) -> Option<&'static str> {
+        if self.sequence != before.entries + 1 {
+            return Some("is gone");
+        }
+        let hash = chain(&before.hash, [&self.heading, &self.actor, &self.payload]);
+        if hash.as_slice() != self.hash {
+            return Some("does not say what it said when it was written");
+        }
+        (!self.is_found_by_what_it_says).then_some("is filed under what it does not say")
+    }
+}
+
+/// The columns that entries are searched by are not in the hash: they repeat what is.
+fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
+    let (Ok(actor), Ok(payload)) = (
+        column::json::<Json>(row, "actor"),
+        column::json::<Json>(row, "payload"),
+    ) else {
+        return Ok(false);
+    };
+    for name in ["actor_id", "actor_key_id", "actor_email"] {
+        let value: Option<String> = row.get(name)?;
+        if value.is_some_and(|value| !says(&actor, &value)) {
+            return Ok(false);
+        }
+    }
+    let resource: Option<String> = row.get("resource_id")?;
+    Ok(payload.get("id").and_then(Json::as_str) == resource.as_deref())
+}
+
+/// Whether the text is somewhere in the value.
+fn says(value: &Json, text: &str) -> bool {
+    match value {
+        Json::String(said) => said.to_lowercase() == text.to_lowercase(),
+        Json::Array(items) => items.iter().any(|item| says(item, text)),
+        Json::Object(fields) => fields.values().any(|field| says(field, text)),
+        _ => false,
+    }
+}

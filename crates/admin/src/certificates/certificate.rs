@@ -1,0 +1,162 @@
+//! A certificate, as it is kept and as it is shown at each level.
+
+use base::UnixTime;
+use base::ids::CertificateId;
+use schemars::JsonSchema;
+use serde::Serialize;
+use store::Row;
+
+use super::authority::Authority;
+use crate::level::Level;
+use crate::list::Item;
+use crate::literal::literals;
+use crate::operation::Organization;
+use crate::projects::ActiveProject;
+
+literals! {
+    CertificateObject = "certificate";
+    CertificateDeleted = "certificate.deleted";
+    OrganizationCertificate = "organization.certificate";
+    OrganizationCertificateActivation = "organization.certificate.activation";
+    OrganizationCertificateDeactivation = "organization.certificate.deactivation";
+    ProjectCertificate = "organization.project.certificate";
+    ProjectCertificateActivation = "organization.project.certificate.activation";
+    ProjectCertificateDeactivation = "organization.project.certificate.deactivation";
+}
+
+/// A level at which certificates are active or not.
+pub(super) trait Guarded: Level {
+    type Object: Default + Serialize + JsonSchema + Send + 'static;
+    type Activation: Default + Serialize + JsonSchema + Send + 'static;
+    type Deactivation: Default + Serialize + JsonSchema + Send + 'static;
+}
+
+impl Guarded for Organization {
+    type Object = OrganizationCertificate;
+    type Activation = OrganizationCertificateActivation;
+    type Deactivation = OrganizationCertificateDeactivation;
+}
+
+impl Guarded for ActiveProject {
+    type Object = ProjectCertificate;
+    type Activation = ProjectCertificateActivation;
+    type Deactivation = ProjectCertificateDeactivation;
+}
+
+/// The certificate of an authority.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Certificate {
+    object: CertificateObject,
+    pub(super) id: CertificateId,
+    #[schemars(required)]
+    pub(super) name: Option<String>,
+    pub(super) created_at: UnixTime,
+    #[serde(rename = "certificate_details")]
+    pub(super) details: Details,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Details {
+    valid_at: UnixTime,
+    pub(super) expires_at: UnixTime,
+    /// The certificate in PEM; there when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub(super) content: Option<String>,
+}
+
+/// A certificate, and whether it is active where it was asked about.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{O}")]
+pub(super) struct LevelCertificate<O> {
+    object: O,
+    pub(super) id: CertificateId,
+    #[schemars(required)]
+    pub(super) name: Option<String>,
+    pub(super) active: bool,
+    created_at: UnixTime,
+    #[serde(rename = "certificate_details")]
+    pub(super) validity: Validity,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Validity {
+    valid_at: UnixTime,
+    pub(super) expires_at: UnixTime,
+}
+
+impl Certificate {
+    /// One that has just been uploaded.
+    pub(super) fn new(
+        id: CertificateId,
+        name: Option<String>,
+        created_at: UnixTime,
+        authority: &Authority,
+    ) -> Self {
+        Self {
+            object: CertificateObject,
+            id,
+            name,
+            created_at,
+            details: Details {
+                valid_at: authority.valid_at,
+                expires_at: authority.expires_at,
+                content: None,
+            },
+        }
+    }
+
+    /// With its content.
+    pub(super) fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            object: CertificateObject,
+            id: row.id("id")?,
+            name: row.get("name")?,
+            created_at: row.time("created_at")?,
+            details: Details {
+                valid_at: row.time("valid_at")?,
+                expires_at: row.time("expires_at")?,
+                content: row.get("content")?,
+            },
+        })
+    }
+
+    pub(super) fn without_content(mut self) -> Self {
+        self.details.content = None;
+        self
+    }
+}
+
+impl<O: Default> LevelCertificate<O> {
+    pub(super) fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            object: O::default(),
+            id: row.id("id")?,
+            name: row.get("name")?,
+            active: row.get("active")?,
+            created_at: row.time("created_at")?,
+            validity: Validity {
+                valid_at: row.time("valid_at")?,
+                expires_at: row.time("expires_at")?,
+            },
+        })
+    }
+}
+
+impl<O> Item for LevelCertificate<O> {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+pub(super) const ONE: &str = "\
+    SELECT id, name, created_at, valid_at, expires_at, content FROM certificates \
+    WHERE organization_id = $1 AND id = $2";
+/// `$2` is the level.
+pub(super) const AT_LEVEL: &str = "\
+    SELECT c.id, c.name, c.created_at, c.valid_at, c.expires_at, a.certificate_id IS NOT NULL AS active \
+    FROM certificates c LEFT JOIN certificate_activations a \
+        ON a.organization_id = c.organization_id AND a.project_id = $2 AND a.certificate_id = c.id \
+    WHERE c.organization_id = $1";

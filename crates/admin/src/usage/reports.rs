@@ -1,0 +1,328 @@
+//! The ten reports: what each one can be filtered and grouped by.
+
+use ::usage::{Dimension, Kind, UsageQuery};
+use base::ids::OrganizationId;
+use base::{Permission, Result, UnixTime};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::distinct;
+use super::report::{ReportQuery, report};
+use super::window::{BucketWidth, Window};
+use crate::operation::{Operation, read};
+
+/// Makes the query string of a report: what all of them have, then `filters` by dimensions and `flags`, and `groups`.
+macro_rules! report_query {
+    (
+        $kind:ident: $query:ident by $group:ident { $($dimension:ident),* }
+        filters { $($(#[$doc:meta])* $filter:ident: $value:ty => $of:ident,)* }
+        $(flags { $($(#[$flag_doc:meta])* $flag:ident,)* })?
+    ) => {
+        #[derive(Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct $query {
+            /// From when on, in Unix seconds, inclusive.
+            start_time: i64,
+            /// Until when, exclusive; now when not given.
+            end_time: Option<i64>,
+            /// How wide a bucket is.
+            #[serde(default)]
+            bucket_width: BucketWidth,
+            /// How many buckets at the most: by day 7 (at most 31), by hour 24 (168), by minute 60 (1440).
+            limit: Option<i64>,
+            /// The `next_page` of the page before.
+            page: Option<String>,
+            $($(#[$doc])* #[serde(default)] $filter: Vec<$value>,)*
+            $($($(#[$flag_doc])* $flag: Option<bool>,)*)?
+            /// What to tell apart.
+            #[serde(default)]
+            group_by: Vec<$group>,
+        }
+
+        #[derive(Clone, Copy, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        #[schemars(inline)]
+        enum $group { $($dimension,)* }
+
+        impl From<$group> for Dimension {
+            fn from(group: $group) -> Self {
+                match group { $($group::$dimension => Self::$dimension,)* }
+            }
+        }
+
+        impl ReportQuery for $query {
+            const KIND: Kind = Kind::$kind;
+
+            fn ask(self, organization_id: OrganizationId, now: UnixTime) -> Result<UsageQuery> {
+                let Self { start_time, end_time, bucket_width, limit, page, .. } = self;
+                let window = Window::new(start_time, end_time, bucket_width, limit, page, now)?;
+                let filters = [$((Dimension::$of, words(self.$filter)),)*];
+                let query = UsageQuery {
+                    organization_id,
+                    kind: Self::KIND,
+                    start: window.start,
+                    end: window.end,
+                    width: window.width,
+                    limit: window.limit,
+                    group_by: distinct(self.group_by),
+                    filters: filters.into_iter().filter(|(_, values)| !values.is_empty()).collect(),
+                    batch: None,
+                };
+                Ok(UsageQuery { $($($flag: self.$flag,)*)? ..query })
+            }
+        }
+    };
+}
+
+/// Makes the values of a filter that has only a few.
+macro_rules! values {
+    ($name:ident { $($variant:ident = $word:literal,)* }) => {
+        #[derive(Clone, Copy, Deserialize, JsonSchema)]
+        #[schemars(inline)]
+        enum $name { $(#[serde(rename = $word)] $variant,)* }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                match value { $($name::$variant => $word.to_owned(),)* }
+            }
+        }
+    };
+}
+
+fn words<V: Into<String>>(values: Vec<V>) -> Vec<String> {
+    values.into_iter().map(Into::into).collect()
+}
+
+values! { ImageSource {
+    Generation = "image.generation",
+    Edit = "image.edit",
+    Variation = "image.variation",
+}}
+
+values! { ImageSize {
+    Square256 = "256x256",
+    Square512 = "512x512",
+    Square1024 = "1024x1024",
+    Square1792 = "1792x1792",
+    Tall1792 = "1024x1792",
+}}
+
+values! { ContextLevel {
+    Low = "low",
+    Medium = "medium",
+    High = "high",
+}}
+
+pub(super) fn operations() -> Vec<Operation> {
+    use Permission::UsageRead as CanRead;
+    vec![
+        read(
+            "usage completions",
+            "/organization/usage/completions",
+            CanRead,
+            "Reports tokens and requests of completions.",
+            report::<CompletionsQuery>,
+        ),
+        read(
+            "usage embeddings",
+            "/organization/usage/embeddings",
+            CanRead,
+            "Reports tokens and requests of embeddings.",
+            report::<EmbeddingsQuery>,
+        ),
+        read(
+            "usage moderations",
+            "/organization/usage/moderations",
+            CanRead,
+            "Reports tokens and requests of moderations.",
+            report::<ModerationsQuery>,
+        ),
+        read(
+            "usage images",
+            "/organization/usage/images",
+            CanRead,
+            "Reports images and requests for them.",
+            report::<ImagesQuery>,
+        ),
+        read(
+            "usage audio-speeches",
+            "/organization/usage/audio_speeches",
+            CanRead,
+            "Reports characters that were spoken and requests for it.",
+            report::<AudioSpeechesQuery>,
+        ),
+        read(
+            "usage audio-transcriptions",
+            "/organization/usage/audio_transcriptions",
+            CanRead,
+            "Reports seconds that were transcribed and requests for it.",
+            report::<AudioTranscriptionsQuery>,
+        ),
+        read(
+            "usage vector-stores",
+            "/organization/usage/vector_stores",
+            CanRead,
+            "Reports bytes in vector stores.",
+            report::<VectorStoresQuery>,
+        ),
+        read(
+            "usage code-interpreter-sessions",
+            "/organization/usage/code_interpreter_sessions",
+            CanRead,
+            "Reports sessions of the code interpreter.",
+            report::<CodeInterpreterSessionsQuery>,
+        ),
+        read(
+            "usage file-search-calls",
+            "/organization/usage/file_search_calls",
+            CanRead,
+            "Reports calls of file search.",
+            report::<FileSearchCallsQuery>,
+        ),
+        read(
+            "usage web-search-calls",
+            "/organization/usage/web_search_calls",
+            CanRead,
+            "Reports calls of web search.",
+            report::<WebSearchCallsQuery>,
+        ),
+    ]
+}
+
+report_query! {
+    Completions: CompletionsQuery by CompletionsGroup { ProjectId, UserId, ApiKeyId, Model, Batch, ServiceTier }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+        /// Of which users.
+        user_ids: String => UserId,
+        /// Of which keys.
+        api_key_ids: String => ApiKeyId,
+        /// Of which models.
+        models: String => Model,
+    }
+    flags {
+        /// Only batch jobs (`true`), or only what is none (`false`).
+        batch,
+    }
+}
+
+report_query! {
+    Embeddings: EmbeddingsQuery by EmbeddingsGroup { ProjectId, UserId, ApiKeyId, Model }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+        /// Of which users.
+        user_ids: String => UserId,
+        /// Of which keys.
+        api_key_ids: String => ApiKeyId,
+        /// Of which models.
+        models: String => Model,
+    }
+}
+
+report_query! {
+    Moderations: ModerationsQuery by ModerationsGroup { ProjectId, UserId, ApiKeyId, Model }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+        /// Of which users.
+        user_ids: String => UserId,
+        /// Of which keys.
+        api_key_ids: String => ApiKeyId,
+        /// Of which models.
+        models: String => Model,
+    }
+}
+
+report_query! {
+    Images: ImagesQuery by ImagesGroup { ProjectId, UserId, ApiKeyId, Model, Size, Source }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+        /// Of which users.
+        user_ids: String => UserId,
+        /// Of which keys.
+        api_key_ids: String => ApiKeyId,
+        /// Of which models.
+        models: String => Model,
+        /// How they were made.
+        sources: ImageSource => Source,
+        /// How large they are.
+        sizes: ImageSize => Size,
+    }
+}
+
+report_query! {
+    AudioSpeeches: AudioSpeechesQuery by AudioSpeechesGroup { ProjectId, UserId, ApiKeyId, Model }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+        /// Of which users.
+        user_ids: String => UserId,
+        /// Of which keys.
+        api_key_ids: String => ApiKeyId,
+        /// Of which models.
+        models: String => Model,
+    }
+}
+
+report_query! {
+    AudioTranscriptions: AudioTranscriptionsQuery by AudioTranscriptionsGroup { ProjectId, UserId, ApiKeyId, Model }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+        /// Of which users.
+        user_ids: String => UserId,
+        /// Of which keys.
+        api_key_ids: String => ApiKeyId,
+        /// Of which models.
+        models: String => Model,
+    }
+}
+
+report_query! {
+    VectorStores: VectorStoresQuery by VectorStoresGroup { ProjectId }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+    }
+}
+
+report_query! {
+    CodeInterpreterSessions: CodeInterpreterSessionsQuery by CodeInterpreterSessionsGroup { ProjectId }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+    }
+}
+
+report_query! {
+    FileSearchCalls: FileSearchCallsQuery by FileSearchCallsGroup { ProjectId, UserId, ApiKeyId, VectorStoreId }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+        /// Of which users.
+        user_ids: String => UserId,
+        /// Of which keys.
+        api_key_ids: String => ApiKeyId,
+        /// Of which vector stores.
+        vector_store_ids: String => VectorStoreId,
+    }
+}
+
+report_query! {
+    WebSearchCalls: WebSearchCallsQuery by WebSearchCallsGroup { ProjectId, UserId, ApiKeyId, Model, ContextLevel }
+    filters {
+        /// Of which projects.
+        project_ids: String => ProjectId,
+        /// Of which users.
+        user_ids: String => UserId,
+        /// Of which keys.
+        api_key_ids: String => ApiKeyId,
+        /// Of which models.
+        models: String => Model,
+        /// With how much context.
+        context_levels: ContextLevel => ContextLevel,
+    }
+}

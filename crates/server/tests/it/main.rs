@@ -1,0 +1,4 @@
+//! The built binary, driven from outside: as a process that is started, killed and stopped, over HTTP, by the clients
+//! that other people use.
+
+mod audit_verify;
