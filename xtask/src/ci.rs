@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::environment::{cargo, root};
 use crate::step::{output, say};
-use crate::{deny, tidy};
+use crate::{contract, deny, tidy};
 
 /// A check: returns what it has to say about itself when it passes.
 type Check = fn(&Path) -> Result<Option<String>>;
@@ -20,6 +20,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("deny", deny::check),
     ("tidy", tidy::check),
     ("openapi", openapi),
+    ("contract", contract::check),
     ("dependency budget", dependency_budget),
 ];
 

@@ -6,6 +6,7 @@
 
 mod ci;
 mod clients;
+mod contract;
 mod deny;
 mod environment;
 mod postgres;
@@ -33,6 +34,8 @@ enum Command {
     Test(test::Options),
     /// Everything else that a change must pass: format, lints, documents, licences, repository rules.
     Ci,
+    /// How our OpenAPI document differs from the published one.
+    Contract(contract::Options),
     /// The repository rules alone.
     Tidy,
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match Words::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
+        Command::Contract(options) => contract::run(&options),
         Command::Tidy => tidy::run(),
     };
     match outcome {

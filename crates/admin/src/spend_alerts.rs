@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use base::ids::SpendAlertId;
+use base::ids::{Id, OrganizationId, SpendAlertId};
 use base::name::Name;
 use base::{Error, Permission, Result};
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use store::{Order, PageRequest, Row};
+use store::{Connection, Order, PageRequest, Row, sql};
 
 use crate::level::Level;
 use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
-    read, write,
+    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
+    Write, read, write,
 };
-use crate::projects::ActiveProject;
+use crate::projects::{ActiveProject, Project};
 use crate::spend::{Cents, Currency, Interval};
 use crate::{args, column};
 
@@ -104,7 +104,7 @@ literals! {
 
 /// A level that has spend alerts.
 trait Alerted: Level {
-    type Object: Default + Serialize + JsonSchema + Send + 'static;
+    type Object: Default + Serialize + JsonSchema + Send + Sync + 'static;
     type Deleted: Default + Serialize + JsonSchema + Send + 'static;
 }
 
@@ -176,9 +176,29 @@ impl<O> Item for SpendAlert<O> {
 const OF_LEVEL: &str = "\
     SELECT id, threshold_amount, recipients, subject_prefix FROM spend_alerts \
     WHERE organization_id = $1 AND project_id = $2";
-const ONE: &str = "\
-    SELECT id, threshold_amount, recipients, subject_prefix FROM spend_alerts \
-    WHERE organization_id = $1 AND project_id = $2 AND id = $3";
+
+/// The alert that a path names.
+struct Named<L: Alerted>(L, SpendAlert<L::Object>);
+
+impl<L: Alerted> Scope for Named<L> {
+    async fn resolve(
+        connection: &mut Connection,
+        organization: &OrganizationId,
+        ids: &mut PathIds<'_>,
+    ) -> Result<Self> {
+        let level = L::resolve(connection, organization, ids).await?;
+        let id: SpendAlertId = ids.next()?;
+        let mut one = sql!(OF_LEVEL, organization, level.project_key());
+        one.push(" AND id = ").bind(&id);
+        let found = connection.fetch_optional(one, SpendAlert::read).await?;
+        let alert = found.ok_or_else(|| Error::not_found(SpendAlertId::NOUN, id.as_str()))?;
+        Ok(Self(level, alert))
+    }
+
+    fn project(&self) -> Option<&Project> {
+        self.0.project()
+    }
+}
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -322,23 +342,20 @@ async fn create<L: Alerted>(
 }
 
 async fn retrieve<L: Alerted>(
-    mut cx: Read,
-    Of(level, id): Of<L, SpendAlertId>,
+    _: Read,
+    Named(_, alert): Named<L>,
     _: Nothing,
 ) -> Result<SpendAlert<L::Object>> {
-    let one = cx.sql(ONE, args![level.project_key(), &id]);
-    cx.find(&id, one, SpendAlert::read).await
+    Ok(alert)
 }
 
 async fn update<L: Alerted>(
     mut cx: Write,
-    Of(level, id): Of<L, SpendAlertId>,
+    Named(level, old): Named<L>,
     body: SetSpendAlert,
 ) -> Result<Done<SpendAlert<L::Object>>> {
     body.check()?;
-    let one = cx.sql(ONE, args![level.project_key(), &id]);
-    let old: SpendAlert<L::Object> = cx.find(&id, one, SpendAlert::read).await?;
-    let new: SpendAlert<L::Object> = body.alert(id);
+    let new: SpendAlert<L::Object> = body.alert(old.id.clone());
     if old.details() == new.details() {
         return Ok(cx.unchanged(new));
     }
@@ -357,11 +374,9 @@ async fn update<L: Alerted>(
 
 async fn delete<L: Alerted>(
     mut cx: Write,
-    Of(level, id): Of<L, SpendAlertId>,
+    Named(level, SpendAlert { id, .. }): Named<L>,
     _: Nothing,
 ) -> Result<Done<Deleted<L::Deleted>>> {
-    let one = cx.sql(ONE, args![level.project_key(), &id]);
-    cx.find(&id, one, SpendAlert::<L::Object>::read).await?;
     let delete = cx.sql(
         "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
         args![level.project_key(), &id],

@@ -1,0 +1,230 @@
+//! Where two OpenAPI documents differ: one line for each difference, in a stable order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use super::shape::Shape;
+
+/// Values that contain themselves are compared no deeper than this.
+const DEEPEST: usize = 12;
+const METHODS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
+
+/// The published document and ours.
+struct Documents<'a> {
+    there: &'a Json,
+    here: &'a Json,
+    lines: BTreeSet<String>,
+}
+
+/// The differences between the published document and ours. Operations that are marked as ours are left out.
+pub fn differences(there: &Json, here: &Json) -> BTreeSet<String> {
+    let mut documents = Documents {
+        there,
+        here,
+        lines: BTreeSet::new(),
+    };
+    let (published, ours) = (operations(there), operations(here));
+    let names: BTreeSet<_> = published.keys().chain(ours.keys()).collect();
+    for name in names {
+        match (published.get(name), ours.get(name)) {
+            (Some(there), Some(here)) => documents.operation(name, there, here),
+            (Some(_), None) => documents.say(name, "missing here"),
+            (None, Some(here)) if here["x-orgplane"] != true => documents.say(name, "only here"),
+            _ => {}
+        }
+    }
+    documents.lines
+}
+
+/// Every operation by its method and path.
+fn operations(document: &Json) -> BTreeMap<String, &Json> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths
+        .flat_map(|(path, item)| {
+            let of = |method: &str| {
+                let name = format!("{} {path}", method.to_uppercase());
+                item.get(method).map(|operation| (name, operation))
+            };
+            METHODS.into_iter().filter_map(of).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+impl<'a> Documents<'a> {
+    fn say(&mut self, place: &str, what: &str) {
+        self.lines.insert(format!("{place}: {what}"));
+    }
+
+    fn operation(&mut self, name: &str, there: &'a Json, here: &'a Json) {
+        self.parameters(name, there, here);
+        let schema = "/content/application~1json/schema";
+        let body = |operation: &'a Json| operation["requestBody"].pointer(schema);
+        self.optional(&format!("{name} body"), body(there), body(here));
+        let answer = |operation: &'a Json| operation["responses"]["200"].pointer(schema);
+        self.optional(&format!("{name} answer"), answer(there), answer(here));
+    }
+
+    fn parameters(&mut self, name: &str, there: &'a Json, here: &'a Json) {
+        let (there, here) = (parameters(there), parameters(here));
+        let names: BTreeSet<_> = there.keys().chain(here.keys()).collect();
+        for parameter in names {
+            let place = format!("{name} {} {}", parameter.0, parameter.1);
+            match (there.get(parameter), here.get(parameter)) {
+                (Some(there), Some(here)) => {
+                    self.flag(
+                        &place,
+                        "required",
+                        there["required"] == true,
+                        here["required"] == true,
+                    );
+                    self.schemas(&place, &there["schema"], &here["schema"], 0);
+                }
+                (Some(_), None) => self.say(&place, "missing here"),
+                (None, _) => self.say(&place, "only here"),
+            }
+        }
+    }
+
+    fn optional(&mut self, place: &str, there: Option<&'a Json>, here: Option<&'a Json>) {
+        match (there, here) {
+            (Some(there), Some(here)) => self.schemas(place, there, here, 0),
+            (Some(_), None) => self.say(place, "missing here"),
+            (None, Some(_)) => self.say(place, "only here"),
+            (None, None) => {}
+        }
+    }
+
+    fn flag(&mut self, place: &str, what: &str, there: bool, here: bool) {
+        match (there, here) {
+            (true, false) => self.say(place, &format!("{what} there, not here")),
+            (false, true) => self.say(place, &format!("{what} here, not there")),
+            _ => {}
+        }
+    }
+
+    fn schemas(&mut self, place: &str, there: &'a Json, here: &'a Json, depth: usize) {
+        if depth > DEEPEST {
+            return;
+        }
+        let ours = Shape::of(self.here, here);
+        let published = Shape::of(self.there, there).kind_like(self.there, &ours, self.here);
+        self.flag(place, "nullable", published.nullable, ours.nullable);
+        if published.values != ours.values {
+            let shown = |values: &Option<BTreeSet<String>>| match values {
+                Some(values) => values.iter().cloned().collect::<Vec<_>>().join("|"),
+                None => "anything".to_owned(),
+            };
+            let line = format!(
+                "{} there, {} here",
+                shown(&published.values),
+                shown(&ours.values)
+            );
+            self.say(place, &line);
+        }
+        if let (Some(there), Some(here)) = (published.items, ours.items) {
+            self.schemas(&format!("{place}[]"), there, here, depth + 1);
+        }
+        // Where one side does not say what an object holds, there is nothing to compare.
+        if published.fields.is_empty() || ours.fields.is_empty() {
+            return;
+        }
+        let names: BTreeSet<_> = published.fields.keys().chain(ours.fields.keys()).collect();
+        for name in names {
+            let place = format!("{place}.{name}");
+            match (published.fields.get(name), ours.fields.get(name)) {
+                (Some(there), Some(here)) => {
+                    let required = |shape: &Shape<'_>| shape.required.contains(name);
+                    self.flag(&place, "required", required(&published), required(&ours));
+                    self.schemas(&place, there, here, depth + 1);
+                }
+                (Some(_), None) => self.say(&place, "missing here"),
+                (None, _) => self.say(&place, "only here"),
+            }
+        }
+    }
+}
+
+/// The parameters by where they are and what they are called; `[]` after a name is a way to write an array.
+fn parameters(operation: &Json) -> BTreeMap<(String, String), &Json> {
+    let all = operation["parameters"].as_array().into_iter().flatten();
+    all.map(|parameter| {
+        let text = |name: &str| parameter[name].as_str().unwrap_or_default().to_owned();
+        let name = text("name").trim_end_matches("[]").to_owned();
+        ((text("in"), name), parameter)
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(operation: Json) -> Json {
+        json!({"paths": {"/a": {"get": operation}}})
+    }
+
+    #[test]
+    fn the_same_document_does_not_differ() {
+        let one = document(
+            json!({"parameters": [{"name": "a", "in": "query", "schema": {"enum": ["x"]}}]}),
+        );
+        assert!(differences(&one, &one).is_empty());
+    }
+
+    #[test]
+    fn operations_and_parameters_are_compared() {
+        let parameter = |name: &str, required: bool, values: Json| json!({"name": name, "in": "query", "required": required, "schema": {"enum": values}});
+        let there = document(
+            json!({"parameters": [parameter("a", true, json!(["x", "y"])), parameter("b[]", false, json!(["x"]))]}),
+        );
+        let mut here = document(
+            json!({"parameters": [parameter("a", false, json!(["x"])), parameter("c", false, json!(["x"]))]}),
+        );
+        here["paths"]["/a"]["post"] = json!({});
+        here["paths"]["/own"] = json!({"get": {"x-orgplane": true}});
+        let found: Vec<_> = differences(&there, &here).into_iter().collect();
+        let expected = [
+            "GET /a query a: required there, not here",
+            "GET /a query a: x|y there, x here",
+            "GET /a query b: missing here",
+            "GET /a query c: only here",
+            "POST /a: only here",
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(
+            differences(&here, &there).len(),
+            6,
+            "the other way round, /own is not marked"
+        );
+    }
+
+    #[test]
+    fn bodies_are_compared_field_by_field() {
+        let answer = |schema: Json| {
+            document(
+                json!({"responses": {"200": {"content": {"application/json": {"schema": schema}}}}}),
+            )
+        };
+        let kind = |name: &str| json!({"properties": {"object": {"enum": [name]}, "n": {"type": "integer"}}});
+        let there = answer(json!({
+            "properties": {"data": {"items": {"oneOf": [kind("a"), kind("b")]}}, "x": {"type": "string"}, "y": {}},
+            "required": ["x"],
+        }));
+        let here = answer(json!({
+            "properties": {"data": {"items": kind("b")}, "x": {"type": ["string", "null"]}, "z": {}},
+            "required": ["data"],
+        }));
+        let found: Vec<_> = differences(&there, &here).into_iter().collect();
+        let expected = [
+            "GET /a answer.data: required here, not there",
+            "GET /a answer.x: nullable here, not there",
+            "GET /a answer.x: required there, not here",
+            "GET /a answer.y: missing here",
+            "GET /a answer.z: only here",
+        ];
+        assert_eq!(found, expected);
+    }
+}
