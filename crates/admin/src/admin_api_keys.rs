@@ -14,6 +14,7 @@ use store::{Order, PageRequest, Row};
 use crate::args;
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
     read, write,
@@ -59,17 +60,21 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    AdminApiKeyObject = "organization.admin_api_key";
+    AdminApiKeyDeleted = "organization.admin_api_key.deleted";
+    OwnerObject = "organization.user";
+}
+
 /// A key of an administrator.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AdminApiKey {
-    object: &'static str,
+    object: AdminApiKeyObject,
     id: KeyId,
     name: String,
     redacted_value: String,
     created_at: UnixTime,
-    #[schemars(required)]
     last_used_at: Option<UnixTime>,
-    #[schemars(required)]
     expires_at: Option<UnixTime>,
     owner: AdminKeyOwner,
 }
@@ -77,7 +82,7 @@ pub struct AdminApiKey {
 #[derive(Debug, Serialize, JsonSchema)]
 struct AdminKeyOwner {
     r#type: &'static str,
-    object: &'static str,
+    object: OwnerObject,
     id: UserId,
     name: String,
     created_at: UnixTime,
@@ -93,7 +98,7 @@ const KEYS: &str = "\
 impl AdminApiKey {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
-            object: "organization.admin_api_key",
+            object: AdminApiKeyObject,
             id: row.id("id")?,
             name: row.get("name")?,
             redacted_value: row.get("redacted_value")?,
@@ -102,7 +107,7 @@ impl AdminApiKey {
             expires_at: row.optional_time("expires_at")?,
             owner: AdminKeyOwner {
                 r#type: "user",
-                object: "organization.user",
+                object: OwnerObject,
                 id: row.id("user_id")?,
                 name: row.get("user_name")?,
                 created_at: row.time("added_at")?,
@@ -205,7 +210,7 @@ async fn delete(
     mut cx: Write,
     Of(_, id): Of<Organization, KeyId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<AdminApiKeyDeleted>>> {
     let mut statement = cx.sql(KEYS, args![]);
     statement.push(" AND k.id = ").bind(&id);
     cx.find(&id, statement, AdminApiKey::read).await?;
@@ -220,6 +225,6 @@ async fn delete(
         return Err(Error::refused("last_admin_key", message));
     }
     keys::delete(&mut cx, &id).await?;
-    let answer = Deleted::new("organization.admin_api_key.deleted", &id);
+    let answer = Deleted::new(AdminApiKeyDeleted, &id);
     Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
 }

@@ -3,6 +3,8 @@
 mod published;
 pub mod verify;
 
+use std::collections::BTreeSet;
+
 use base::ids::AuditLogId;
 use base::{Error, Permission, Result, UnixTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -45,6 +47,13 @@ struct AuditProject {
     name: String,
 }
 
+/// The contract's event types, which filters may all name, and ours.
+fn event_type() -> Schema {
+    let ours = EventType::ALL.iter().map(|kind| kind.as_str().to_owned());
+    let names: BTreeSet<String> = published::published().chain(ours).collect();
+    json_schema!({ "type": "string", "enum": names })
+}
+
 impl JsonSchema for AuditLog {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "AuditLog".into()
@@ -60,10 +69,10 @@ impl JsonSchema for AuditLog {
             "required": ["id", "type", "effective_at"],
             "properties": {
                 "id": text(),
-                "type": { "type": "string", "enum": EventType::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() },
+                "type": event_type(),
                 "effective_at": { "type": "integer" },
                 "project": { "type": "object", "properties": { "id": text(), "name": text() } },
-                "actor": { "type": "object", "properties": {
+                "actor": { "type": ["object", "null"], "properties": {
                     "type": { "type": "string", "enum": ["session", "api_key"] },
                     "session": { "type": "object", "properties": { "user": user, "ip_address": text() } },
                     "api_key": { "type": "object", "properties": {
@@ -114,6 +123,7 @@ struct ListAuditLogs {
     project_ids: Vec<String>,
     /// What happened.
     #[serde(default)]
+    #[schemars(schema_with = "event_types")]
     event_types: Vec<String>,
     /// Who did it: users, service accounts or keys.
     #[serde(default)]
@@ -134,6 +144,10 @@ struct ListAuditLogs {
     after: Option<String>,
     /// The id of the first entry of the page after.
     before: Option<String>,
+}
+
+fn event_types(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": event_type() })
 }
 
 /// Bounds of a moment, in Unix seconds.

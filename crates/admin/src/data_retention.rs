@@ -87,10 +87,6 @@ trait Retention:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-#[expect(
-    clippy::enum_variant_names,
-    reason = "the names are the contract's own"
-)]
 enum OrganizationRetention {
     ZeroDataRetention,
     ModifiedAbuseMonitoring,

@@ -17,10 +17,8 @@ pub struct List<T> {
     /// The items.
     pub data: Vec<T>,
     /// The id of the first item.
-    #[schemars(required)]
     pub first_id: Option<String>,
     /// The id of the last item: the next page is `after` it.
-    #[schemars(required)]
     pub last_id: Option<String>,
     /// Whether there are more.
     pub has_more: bool,
@@ -55,7 +53,6 @@ pub struct NextList<T> {
     /// Whether there are more.
     pub has_more: bool,
     /// What the next page is `after`; null at the end.
-    #[schemars(required)]
     pub next: Option<String>,
 }
 

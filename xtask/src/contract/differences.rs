@@ -1,4 +1,7 @@
 //! Where two OpenAPI documents differ: one line for each difference, in a stable order.
+//!
+//! An answer may promise more than the published one: a field that is always there, or never null, or one of a few words,
+//! is also what the published document describes. Everything else counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +12,13 @@ use super::shape::Shape;
 /// Values that contain themselves are compared no deeper than this.
 const DEEPEST: usize = 12;
 const METHODS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
+
+/// Which way a value goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+}
 
 /// The published document and ours.
 struct Documents<'a> {
@@ -60,9 +70,14 @@ impl<'a> Documents<'a> {
         self.parameters(name, there, here);
         let schema = "/content/application~1json/schema";
         let body = |operation: &'a Json| operation["requestBody"].pointer(schema);
-        self.optional(&format!("{name} body"), body(there), body(here));
+        self.optional(Way::In, &format!("{name} body"), body(there), body(here));
         let answer = |operation: &'a Json| operation["responses"]["200"].pointer(schema);
-        self.optional(&format!("{name} answer"), answer(there), answer(here));
+        self.optional(
+            Way::Out,
+            &format!("{name} answer"),
+            answer(there),
+            answer(here),
+        );
     }
 
     fn parameters(&mut self, name: &str, there: &'a Json, here: &'a Json) {
@@ -78,7 +93,7 @@ impl<'a> Documents<'a> {
                         there["required"] == true,
                         here["required"] == true,
                     );
-                    self.schemas(&place, &there["schema"], &here["schema"], 0);
+                    self.schemas(Way::In, &place, (&there["schema"], &here["schema"]), 0);
                 }
                 (Some(_), None) => self.say(&place, "missing here"),
                 (None, _) => self.say(&place, "only here"),
@@ -86,9 +101,9 @@ impl<'a> Documents<'a> {
         }
     }
 
-    fn optional(&mut self, place: &str, there: Option<&'a Json>, here: Option<&'a Json>) {
+    fn optional(&mut self, way: Way, place: &str, there: Option<&'a Json>, here: Option<&'a Json>) {
         match (there, here) {
-            (Some(there), Some(here)) => self.schemas(place, there, here, 0),
+            (Some(there), Some(here)) => self.schemas(way, place, (there, here), 0),
             (Some(_), None) => self.say(place, "missing here"),
             (None, Some(_)) => self.say(place, "only here"),
             (None, None) => {}
@@ -103,44 +118,88 @@ impl<'a> Documents<'a> {
         }
     }
 
-    fn schemas(&mut self, place: &str, there: &'a Json, here: &'a Json, depth: usize) {
+    fn schemas(
+        &mut self,
+        way: Way,
+        place: &str,
+        (there, here): (&'a Json, &'a Json),
+        depth: usize,
+    ) {
         if depth > DEEPEST {
             return;
         }
         let ours = Shape::of(self.here, here);
         let published = Shape::of(self.there, there).kind_like(self.there, &ours, self.here);
-        self.flag(place, "nullable", published.nullable, ours.nullable);
-        if published.values != ours.values {
-            let shown = |values: &Option<BTreeSet<String>>| match values {
-                Some(values) => values.iter().cloned().collect::<Vec<_>>().join("|"),
-                None => "anything".to_owned(),
-            };
-            let line = format!(
-                "{} there, {} here",
-                shown(&published.values),
-                shown(&ours.values)
-            );
-            self.say(place, &line);
+        if way == Way::In || ours.nullable {
+            self.flag(place, "nullable", published.nullable, ours.nullable);
         }
+        self.values(way, place, published.values.as_ref(), ours.values.as_ref());
         if let (Some(there), Some(here)) = (published.items, ours.items) {
-            self.schemas(&format!("{place}[]"), there, here, depth + 1);
+            self.schemas(way, &format!("{place}[]"), (there, here), depth + 1);
         }
         // Where one side does not say what an object holds, there is nothing to compare.
-        if published.fields.is_empty() || ours.fields.is_empty() {
-            return;
+        if !published.fields.is_empty() && !ours.fields.is_empty() {
+            self.fields(way, place, &published, &ours, depth);
         }
+    }
+
+    fn fields(
+        &mut self,
+        way: Way,
+        place: &str,
+        published: &Shape<'a>,
+        ours: &Shape<'a>,
+        depth: usize,
+    ) {
         let names: BTreeSet<_> = published.fields.keys().chain(ours.fields.keys()).collect();
         for name in names {
             let place = format!("{place}.{name}");
             match (published.fields.get(name), ours.fields.get(name)) {
                 (Some(there), Some(here)) => {
-                    let required = |shape: &Shape<'_>| shape.required.contains(name);
-                    self.flag(&place, "required", required(&published), required(&ours));
-                    self.schemas(&place, there, here, depth + 1);
+                    let [there_always, here_always] =
+                        [published, ours].map(|shape| shape.required.contains(name));
+                    if way == Way::In || !here_always {
+                        self.flag(&place, "required", there_always, here_always);
+                    }
+                    self.schemas(way, &place, (there, here), depth + 1);
                 }
+                (Some(_), None) if ours.open && !published.required.contains(name) => {}
                 (Some(_), None) => self.say(&place, "missing here"),
                 (None, _) => self.say(&place, "only here"),
             }
+        }
+    }
+
+    fn values(
+        &mut self,
+        way: Way,
+        place: &str,
+        there: Option<&BTreeSet<String>>,
+        here: Option<&BTreeSet<String>>,
+    ) {
+        let shown = |words: Vec<&String>| {
+            words
+                .into_iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match (there, here) {
+            (Some(_), None) => self.say(place, "one of a few words there, anything here"),
+            (None, Some(_)) if way == Way::In => {
+                self.say(place, "anything there, one of a few words here");
+            }
+            (Some(there), Some(here)) => {
+                let more: Vec<_> = here.difference(there).collect();
+                if !more.is_empty() {
+                    self.say(place, &format!("only here: {}", shown(more)));
+                }
+                let fewer: Vec<_> = there.difference(here).collect();
+                if way == Way::In && !fewer.is_empty() {
+                    self.say(place, &format!("only there: {}", shown(fewer)));
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -162,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    fn document(operation: Json) -> Json {
+    fn document(operation: &Json) -> Json {
         json!({"paths": {"/a": {"get": operation}}})
     }
 
@@ -187,8 +246,8 @@ mod tests {
         here["paths"]["/own"] = json!({"get": {"x-orgplane": true}});
         let found: Vec<_> = differences(&there, &here).into_iter().collect();
         let expected = [
+            "GET /a query a: only there: y",
             "GET /a query a: required there, not here",
-            "GET /a query a: x|y there, x here",
             "GET /a query b: missing here",
             "GET /a query c: only here",
             "POST /a: only here",
@@ -219,7 +278,6 @@ mod tests {
         }));
         let found: Vec<_> = differences(&there, &here).into_iter().collect();
         let expected = [
-            "GET /a answer.data: required here, not there",
             "GET /a answer.x: nullable here, not there",
             "GET /a answer.x: required there, not here",
             "GET /a answer.y: missing here",

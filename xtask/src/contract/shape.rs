@@ -15,6 +15,8 @@ pub struct Shape<'a> {
     pub fields: BTreeMap<String, &'a Json>,
     /// The fields that are always there.
     pub required: BTreeSet<String>,
+    /// Whether it says of further fields what they hold.
+    pub open: bool,
     /// The items of an array.
     pub items: Option<&'a Json>,
     /// Objects of several kinds, of which the value is one.
@@ -57,6 +59,7 @@ impl<'a> Shape<'a> {
         let mut shape = Self {
             nullable: schema["nullable"] == true,
             items: schema.get("items"),
+            open: schema["additionalProperties"].is_object(),
             ..Self::default()
         };
         match &schema["type"] {
@@ -84,6 +87,7 @@ impl<'a> Shape<'a> {
     /// Both hold.
     fn add(&mut self, other: Self) {
         self.nullable |= other.nullable;
+        self.open |= other.open;
         self.values = self.values.take().or(other.values);
         self.fields.extend(other.fields);
         self.required.extend(other.required);

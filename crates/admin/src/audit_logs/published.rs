@@ -8,6 +8,12 @@ pub(super) fn is_published(name: &str) -> bool {
     }
 }
 
+/// Every event type that the contract knows.
+pub(super) fn published() -> impl Iterator<Item = String> {
+    let of_organization = OF_ORGANIZATION.iter().map(|name| (*name).to_owned());
+    of_organization.chain(OF_TENANT.iter().map(|name| format!("tenant.{name}")))
+}
+
 /// Whether the event type concerns a tenant, which stands above organizations.
 pub(super) fn is_of_tenant(name: &str) -> bool {
     name.starts_with("tenant.")

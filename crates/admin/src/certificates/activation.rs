@@ -37,7 +37,7 @@ pub(super) async fn activate<L: Guarded>(
     let mut data = find(&mut cx, &level, body).await?;
     refuse_expired(&data, cx.now())?;
     let changed = set(&mut cx, &level, &mut data, true).await?;
-    Ok(done(cx, EventType::CertificatesActivated, changed, data))
+    Ok(done(cx, EventType::CertificatesActivated, &changed, data))
 }
 
 pub(super) async fn deactivate<L: Guarded>(
@@ -47,7 +47,7 @@ pub(super) async fn deactivate<L: Guarded>(
 ) -> Result<Done<Toggled<L::Deactivation, L::Object>>> {
     let mut data = find(&mut cx, &level, body).await?;
     let changed = set(&mut cx, &level, &mut data, false).await?;
-    Ok(done(cx, EventType::CertificatesDeactivated, changed, data))
+    Ok(done(cx, EventType::CertificatesDeactivated, &changed, data))
 }
 
 /// The certificates that are named, in that order, each once.
@@ -130,7 +130,7 @@ async fn set<L: Guarded>(
 fn done<O: Default, C>(
     cx: Write,
     kind: EventType,
-    changed: Vec<(CertificateId, Option<String>)>,
+    changed: &[(CertificateId, Option<String>)],
     data: Vec<LevelCertificate<C>>,
 ) -> Done<Toggled<O, C>> {
     let answer = Toggled {

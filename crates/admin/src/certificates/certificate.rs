@@ -48,7 +48,6 @@ impl Guarded for ActiveProject {
 pub(super) struct Certificate {
     object: CertificateObject,
     pub(super) id: CertificateId,
-    #[schemars(required)]
     pub(super) name: Option<String>,
     pub(super) created_at: UnixTime,
     #[serde(rename = "certificate_details")]
@@ -72,7 +71,6 @@ pub(super) struct Details {
 pub(super) struct LevelCertificate<O> {
     object: O,
     pub(super) id: CertificateId,
-    #[schemars(required)]
     pub(super) name: Option<String>,
     pub(super) active: bool,
     created_at: UnixTime,

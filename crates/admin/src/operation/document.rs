@@ -56,9 +56,7 @@ struct ErrorResponse {
 struct ErrorBody {
     message: String,
     r#type: String,
-    #[schemars(required)]
     param: Option<String>,
-    #[schemars(required)]
     code: Option<String>,
 }
 
@@ -130,6 +128,7 @@ fn parameters(operation: &Operation, input: &mut SchemaGenerator) -> Json {
         .into_iter()
         .flatten();
     for (name, schema) in properties {
+        let schema = &without_null(schema);
         let mut parameter = json!({ "name": name, "in": "query", "schema": schema });
         parameter["required"] = json!(required.contains(&name.as_str()));
         if let Some(description) = schema.get("description") {
@@ -141,4 +140,33 @@ fn parameters(operation: &Operation, input: &mut SchemaGenerator) -> Json {
         parameters.push(parameter);
     }
     json!(parameters)
+}
+
+/// The schema of what a query string can hold: a parameter is absent rather than null.
+fn without_null(schema: &Json) -> Json {
+    let is_null = |schema: &Json| schema == "null" || schema["type"] == "null";
+    let mut schema = schema.clone();
+    let Some(map) = schema.as_object_mut() else {
+        return schema;
+    };
+    for name in ["type", "anyOf", "enum"] {
+        if let Some(Json::Array(alternatives)) = map.get_mut(name) {
+            alternatives.retain(|alternative| !is_null(alternative) && !alternative.is_null());
+            if let [only] = alternatives.as_slice()
+                && name == "type"
+            {
+                let only = only.clone();
+                map.insert(name.to_owned(), only);
+            }
+        }
+    }
+    for field in map
+        .get_mut("properties")
+        .and_then(Json::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
+        *field.1 = without_null(field.1);
+    }
+    schema
 }

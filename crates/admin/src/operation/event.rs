@@ -264,20 +264,31 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
         hash,
     );
     transaction.execute(insert).await?;
-    for target in several {
-        let insert = sql!(
-            "INSERT INTO audit_log_targets (organization_id, resource_id, audit_log_id) VALUES ($1, $2, $3)",
-            &organization_id,
-            target,
-            &id
-        );
-        transaction.execute(insert).await?;
-    }
+    file(transaction, &organization_id, &id, several).await?;
     let remember = sql!(
         "UPDATE organizations SET audit_hash = $2 WHERE id = $1",
         &organization_id,
         hash
     );
     transaction.execute(remember).await?;
+    Ok(())
+}
+
+/// Files an entry under its targets, when it has several.
+async fn file(
+    transaction: &mut Transaction,
+    organization: &OrganizationId,
+    id: &AuditLogId,
+    targets: Vec<String>,
+) -> Result<()> {
+    for target in targets {
+        let insert = sql!(
+            "INSERT INTO audit_log_targets (organization_id, resource_id, audit_log_id) VALUES ($1, $2, $3)",
+            organization,
+            target,
+            id
+        );
+        transaction.execute(insert).await?;
+    }
     Ok(())
 }

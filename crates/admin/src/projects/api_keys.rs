@@ -14,6 +14,7 @@ use super::{ActiveProject, Project};
 use crate::args;
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
@@ -68,17 +69,20 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    ProjectApiKeyObject = "organization.project.api_key";
+    ProjectApiKeyDeleted = "organization.project.api_key.deleted";
+}
+
 /// A key of a project.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ProjectApiKey {
-    object: &'static str,
+    object: ProjectApiKeyObject,
     id: KeyId,
     name: String,
     redacted_value: String,
     created_at: UnixTime,
-    #[schemars(required)]
     last_used_at: Option<UnixTime>,
-    #[schemars(required)]
     expires_at: Option<UnixTime>,
     owner_project_access: Access,
     owner: ProjectApiKeyOwner,
@@ -168,7 +172,7 @@ impl ProjectApiKey {
         };
         let has_role = role.is_some_and(|role| role != ProjectRole::None.as_str());
         Ok(Self {
-            object: "organization.project.api_key",
+            object: ProjectApiKeyObject,
             id: row.id("id")?,
             name: row.get("name")?,
             redacted_value: row.get("redacted_value")?,
@@ -367,7 +371,7 @@ async fn delete(
     mut cx: Write,
     Of(project, id): Of<ActiveProject, KeyId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<ProjectApiKeyDeleted>>> {
     let key = one(&mut cx, &project, &id).await?;
     if let ProjectApiKeyOwner::ServiceAccount { service_account } = &key.owner {
         let message = format!(
@@ -377,6 +381,6 @@ async fn delete(
         return Err(Error::refused("service_account_key", message));
     }
     keys::delete(&mut cx, &id).await?;
-    let answer = Deleted::new("organization.project.api_key.deleted", &id);
+    let answer = Deleted::new(ProjectApiKeyDeleted, &id);
     Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
 }

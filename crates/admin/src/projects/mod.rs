@@ -22,6 +22,7 @@ pub use residency::Residency;
 
 use crate::args;
 use crate::list::{Item, List, oldest_first};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, Organization, Patch, PathIds, Read, Scope,
     Write, read, write,
@@ -74,10 +75,14 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    ProjectObject = "organization.project";
+}
+
 /// A project: what keys, limits and usage belong to.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Project {
-    object: &'static str,
+    object: ProjectObject,
     /// Its id.
     pub id: ProjectId,
     /// What it is called.
@@ -85,12 +90,11 @@ pub struct Project {
     /// When it was created.
     pub created_at: UnixTime,
     /// When it was archived; null while it is in use.
-    #[schemars(required)]
     pub archived_at: Option<UnixTime>,
     status: Status,
-    #[schemars(required)]
     external_key_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Residency")]
     residency: Option<String>,
     #[serde(skip)]
     is_default: bool,
@@ -123,7 +127,7 @@ impl Project {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let archived_at = row.optional_time("archived_at")?;
         Ok(Self {
-            object: "organization.project",
+            object: ProjectObject,
             id: row.id("id")?,
             name: row.get("name")?,
             created_at: row.time("created_at")?,
@@ -232,7 +236,7 @@ async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<D
         ));
     }
     let project = Project {
-        object: "organization.project",
+        object: ProjectObject,
         id: cx.new_id(),
         name: body.name.into_string(),
         created_at: cx.now(),

@@ -14,6 +14,7 @@ use super::ActiveProject;
 use crate::args;
 use crate::keys::{self, Issued, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
@@ -77,10 +78,16 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    ServiceAccountObject = "organization.project.service_account";
+    ServiceAccountDeleted = "organization.project.service_account.deleted";
+    ServiceAccountKeyObject = "organization.project.service_account.api_key";
+}
+
 /// An account of a program.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ServiceAccount {
-    object: &'static str,
+    object: ServiceAccountObject,
     id: ServiceAccountId,
     name: String,
     role: ProjectRole,
@@ -90,7 +97,7 @@ pub struct ServiceAccount {
 impl ServiceAccount {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
-            object: "organization.project.service_account",
+            object: ServiceAccountObject,
             id: row.id("id")?,
             name: row.get("name")?,
             role: row.word("role", ProjectRole::parse)?,
@@ -110,27 +117,25 @@ impl Item for ServiceAccount {
 struct CreatedServiceAccount {
     #[serde(flatten)]
     account: ServiceAccount,
-    #[schemars(required)]
     api_key: Option<CreatedServiceAccountKey>,
 }
 
 /// A key, at the one moment when its secret is shown.
 #[derive(Serialize, JsonSchema)]
 struct CreatedServiceAccountKey {
-    object: &'static str,
+    object: ServiceAccountKeyObject,
     id: KeyId,
     name: String,
     /// The secret; it is kept nowhere.
     value: String,
     created_at: UnixTime,
-    #[schemars(required)]
     expires_at: Option<UnixTime>,
 }
 
 impl CreatedServiceAccountKey {
     fn new(name: &Name, issued: &Issued) -> Self {
         Self {
-            object: "organization.project.service_account.api_key",
+            object: ServiceAccountKeyObject,
             id: issued.id.clone(),
             name: name.as_str().to_owned(),
             value: issued.value.reveal(),
@@ -193,7 +198,7 @@ async fn create(
         return Err(Error::invalid("expires_in_seconds", message));
     }
     let account = ServiceAccount {
-        object: "organization.project.service_account",
+        object: ServiceAccountObject,
         id: cx.new_id(),
         name: body.name.into_string(),
         role: if alone {
@@ -305,7 +310,7 @@ async fn delete(
     mut cx: Write,
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<ServiceAccountDeleted>>> {
     for text in [
         "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2 AND service_account_id = $3",
         "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
@@ -316,7 +321,7 @@ async fn delete(
             return Err(Error::not_found(ServiceAccountId::NOUN, id.as_str()));
         }
     }
-    let answer = Deleted::new("organization.project.service_account.deleted", &id);
+    let answer = Deleted::new(ServiceAccountDeleted, &id);
     Ok(cx.done(
         Event::new(EventType::ServiceAccountDeleted, &id, json!({})),
         answer,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::window::Window;
 use super::{BucketPage, distinct};
+use crate::literal::literals;
 use crate::operation::{Operation, Organization, Read, read};
 
 pub(super) fn operation() -> Operation {
@@ -20,22 +21,20 @@ pub(super) fn operation() -> Operation {
     )
 }
 
+literals! {
+    CostObject = "organization.costs.result";
+}
+
 /// What something cost on a day.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Cost {
-    object: &'static str,
+    object: CostObject,
     amount: Amount,
-    #[schemars(required)]
     quantity: Option<i64>,
-    #[schemars(required)]
     quantity_unit: Option<String>,
-    #[schemars(required)]
     project_id: Option<String>,
-    #[schemars(required)]
     line_item: Option<String>,
-    #[schemars(required)]
     api_key_id: Option<String>,
-    #[schemars(required)]
     user_id: Option<String>,
 }
 
@@ -57,7 +56,7 @@ impl From<NanoDollars> for Amount {
 impl From<CostResult> for Cost {
     fn from(result: CostResult) -> Self {
         Self {
-            object: "organization.costs.result",
+            object: CostObject,
             amount: result.amount.into(),
             quantity: result.quantity,
             quantity_unit: result.unit,

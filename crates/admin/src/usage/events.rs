@@ -220,7 +220,6 @@ struct IngestedEvents {
 struct Rejected {
     /// The event's place in the request, from 0.
     index: usize,
-    #[schemars(required)]
     id: Option<String>,
     error: String,
 }

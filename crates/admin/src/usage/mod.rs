@@ -33,7 +33,6 @@ pub struct BucketPage<T> {
     object: PageObject,
     data: Vec<BucketOf<T>>,
     has_more: bool,
-    #[schemars(required)]
     next_page: Option<String>,
 }
 

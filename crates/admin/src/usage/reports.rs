@@ -14,7 +14,7 @@ use crate::operation::{Operation, read};
 /// Makes the query string of a report: what all of them have, then `filters` by dimensions and `flags`, and `groups`.
 macro_rules! report_query {
     (
-        $kind:ident: $query:ident by $group:ident { $($dimension:ident),* }
+        $kind:ident: $query:ident by $(#[$group_attribute:meta])* $group:ident { $($dimension:ident),* }
         filters { $($(#[$doc:meta])* $filter:ident: $value:ty => $of:ident,)* }
         $(flags { $($(#[$flag_doc:meta])* $flag:ident,)* })?
     ) => {
@@ -42,6 +42,7 @@ macro_rules! report_query {
         #[derive(Clone, Copy, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         #[schemars(inline)]
+        $(#[$group_attribute])*
         enum $group { $($dimension,)* }
 
         impl From<$group> for Dimension {
@@ -114,79 +115,62 @@ values! { ContextLevel {
 }}
 
 pub(super) fn operations() -> Vec<Operation> {
-    use Permission::UsageRead as CanRead;
     vec![
-        read(
+        of::<CompletionsQuery>(
             "usage completions",
             "/organization/usage/completions",
-            CanRead,
             "Reports tokens and requests of completions.",
-            report::<CompletionsQuery>,
         ),
-        read(
+        of::<EmbeddingsQuery>(
             "usage embeddings",
             "/organization/usage/embeddings",
-            CanRead,
             "Reports tokens and requests of embeddings.",
-            report::<EmbeddingsQuery>,
         ),
-        read(
+        of::<ModerationsQuery>(
             "usage moderations",
             "/organization/usage/moderations",
-            CanRead,
             "Reports tokens and requests of moderations.",
-            report::<ModerationsQuery>,
         ),
-        read(
+        of::<ImagesQuery>(
             "usage images",
             "/organization/usage/images",
-            CanRead,
             "Reports images and requests for them.",
-            report::<ImagesQuery>,
         ),
-        read(
+        of::<AudioSpeechesQuery>(
             "usage audio-speeches",
             "/organization/usage/audio_speeches",
-            CanRead,
             "Reports characters that were spoken and requests for it.",
-            report::<AudioSpeechesQuery>,
         ),
-        read(
+        of::<AudioTranscriptionsQuery>(
             "usage audio-transcriptions",
             "/organization/usage/audio_transcriptions",
-            CanRead,
             "Reports seconds that were transcribed and requests for it.",
-            report::<AudioTranscriptionsQuery>,
         ),
-        read(
+        of::<VectorStoresQuery>(
             "usage vector-stores",
             "/organization/usage/vector_stores",
-            CanRead,
             "Reports bytes in vector stores.",
-            report::<VectorStoresQuery>,
         ),
-        read(
+        of::<CodeInterpreterSessionsQuery>(
             "usage code-interpreter-sessions",
             "/organization/usage/code_interpreter_sessions",
-            CanRead,
             "Reports sessions of the code interpreter.",
-            report::<CodeInterpreterSessionsQuery>,
         ),
-        read(
+        of::<FileSearchCallsQuery>(
             "usage file-search-calls",
             "/organization/usage/file_search_calls",
-            CanRead,
             "Reports calls of file search.",
-            report::<FileSearchCallsQuery>,
         ),
-        read(
+        of::<WebSearchCallsQuery>(
             "usage web-search-calls",
             "/organization/usage/web_search_calls",
-            CanRead,
             "Reports calls of web search.",
-            report::<WebSearchCallsQuery>,
         ),
     ]
+}
+
+fn of<Q: ReportQuery>(command: &'static str, path: &'static str, about: &'static str) -> Operation {
+    read(command, path, Permission::UsageRead, about, report::<Q>)
 }
 
 report_query! {
@@ -298,7 +282,9 @@ report_query! {
 }
 
 report_query! {
-    FileSearchCalls: FileSearchCallsQuery by FileSearchCallsGroup { ProjectId, UserId, ApiKeyId, VectorStoreId }
+    FileSearchCalls: FileSearchCallsQuery by
+    #[expect(clippy::enum_variant_names, reason = "the names are the contract's own")]
+    FileSearchCallsGroup { ProjectId, UserId, ApiKeyId, VectorStoreId }
     filters {
         /// Of which projects.
         project_ids: String => ProjectId,
