@@ -1,0 +1,8 @@
+//! The built binary, driven from outside: as a process that is started, killed and stopped, over HTTP, by the clients
+//! that other people use.
+
+mod api;
+mod installation;
+mod model_server;
+mod process;
+mod whole_path;
