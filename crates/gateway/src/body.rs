@@ -88,10 +88,7 @@ where
             continue;
         }
         if rest.is_empty() {
-            rest.reserve(announced.clamp(
-                first.len() + data.len(),
-                MAX_ANNOUNCED.max(first.len() + data.len()),
-            ));
+            rest.reserve(announced.min(MAX_ANNOUNCED));
             rest.extend_from_slice(&first);
             first = Bytes::new();
         }
@@ -173,3 +170,56 @@ impl fmt::Display for BrokenOff {
 }
 
 impl std::error::Error for BrokenOff {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pieces of a body; it stalls at a `None`.
+    struct Pieces(Vec<Option<Result<Bytes, BrokenOff>>>);
+
+    impl http_body::Body for Pieces {
+        type Data = Bytes;
+        type Error = BrokenOff;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+            match self.0.first() {
+                None => Poll::Ready(None),
+                Some(None) => Poll::Pending,
+                Some(Some(_)) => Poll::Ready(self.0.remove(0).map(|piece| piece.map(Frame::data))),
+            }
+        }
+    }
+
+    fn piece(text: &'static str) -> Option<Result<Bytes, BrokenOff>> {
+        Some(Ok(Bytes::from_static(text.as_bytes())))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_read_to_its_end_or_refused() {
+        let status = |read: Result<Bytes>| read.err().map(|error| error.status.as_u16());
+        let whole = read(Pieces(vec![piece("ab"), piece(""), piece("c"), piece("d")])).await;
+        assert_eq!(whole.ok().as_deref(), Some(&b"abcd"[..]));
+        let broken = read(Pieces(vec![piece("ab"), Some(Err(BrokenOff))])).await;
+        assert_eq!(status(broken), Some(400));
+        assert_eq!(
+            status(read(Pieces(vec![piece("ab"), None])).await),
+            Some(408)
+        );
+        let long: &'static str = "x".repeat(MAX_REQUEST_BYTES / 2 + 1).leak();
+        assert_eq!(
+            status(read(Pieces(vec![piece(long), piece(long)])).await),
+            Some(413)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_in_one_piece_is_not_copied() {
+        let text = "one piece";
+        let whole = read(Pieces(vec![piece(text)])).await.expect("a body");
+        assert_eq!(whole.as_ptr(), text.as_ptr());
+    }
+}

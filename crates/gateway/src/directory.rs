@@ -114,12 +114,15 @@ impl Directory {
             };
             let mut failed = outcome.err();
             while let Some(error) = failed {
-                self.is_fresh.store(false, Ordering::Relaxed);
-                tracing::error!(%error, "the keys could not be loaded; those in memory stay in use");
+                if self.is_fresh.swap(false, Ordering::Relaxed) {
+                    tracing::error!(%error, "the keys could not be loaded; those in memory stay in use");
+                }
                 tokio::time::sleep(RETRY).await;
                 failed = self.reload(&store, &mut follower).await.err();
             }
-            self.is_fresh.store(true, Ordering::Relaxed);
+            if !self.is_fresh.swap(true, Ordering::Relaxed) {
+                tracing::info!("the keys could be loaded again");
+            }
         }
     }
 

@@ -77,7 +77,7 @@ async fn read_on(mut source: Source, reservation: Reservation, hurry: Cancellati
         () = tokio::time::sleep(patience) => Outcome::TimedOut,
         () = hurry.cancelled() => Outcome::ClientGone,
     };
-    drop(reservation.settle(outcome, source.spent()));
+    drop(source.settle(reservation, outcome));
 }
 
 /// An answer whose beginning has not come yet.

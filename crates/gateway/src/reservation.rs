@@ -10,6 +10,10 @@ use crate::identify::Caller;
 const BYTES_PER_TOKEN: usize = 4;
 
 /// What a request consumed.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each request, and consumed at once"
+)]
 pub(crate) enum Spent {
     /// Nothing: no model worked on it.
     Nothing,

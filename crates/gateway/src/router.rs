@@ -92,7 +92,7 @@ impl Gateway {
         context.organization = Some(caller.key.organization.header.clone());
         caller.require(Permission::ModelRead)?;
         self.touch(&caller);
-        Ok(())
+        no_query(context.head.uri.query())
     }
 
     /// Notes that a key was used.
@@ -101,4 +101,18 @@ impl Gateway {
         let last_used = &self.0.last_used;
         last_used.touch(&key.organization.id, &key.id, key.user.as_ref());
     }
+}
+
+/// Models are listed whole: a parameter that changed nothing would be taken for one that works.
+fn no_query(query: Option<&str>) -> Result<()> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else {
+        return Ok(());
+    };
+    let name: String = query
+        .chars()
+        .take_while(|it| !"=&".contains(*it))
+        .take(80)
+        .collect();
+    let message = format!("{name} is not a parameter of this endpoint; it has none.");
+    Err(Error::invalid(name, message))
 }

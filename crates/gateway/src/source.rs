@@ -11,10 +11,10 @@ use http::response::Parts;
 use http_body::{Body as _, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
-use usage::Outcome;
+use usage::{Outcome, Recorded};
 
 use crate::dialect::chat::Tally;
-use crate::reservation::Spent;
+use crate::reservation::{Reservation, Spent};
 use crate::sse::Scanner;
 
 /// The longest answer in one piece that is kept until its usage can be read, in bytes.
@@ -48,8 +48,8 @@ enum Reader {
 pub(crate) enum Next {
     /// Bytes to forward; there can be none.
     Piece(Bytes),
-    /// The answer is complete.
-    End,
+    /// The answer is complete, but for these last bytes.
+    End(Bytes),
     /// It will not be completed, for this reason.
     Broken(Outcome),
 }
@@ -101,15 +101,11 @@ impl Source {
         self.body.size_hint()
     }
 
-    /// Whether the upstream answered with an error.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self.reader, Reader::Refusal)
-    }
-
-    /// Whether all that matters has come, even if the connection is still open.
+    /// Whether all that matters has come: a stream that says so may stay open, and an answer can be empty.
     pub(crate) fn is_complete(&self) -> bool {
         match &self.reader {
             Reader::Events { tally, .. } if tally.is_done => true,
+            Reader::Refusal => true,
             _ => self.body.is_end_stream(),
         }
     }
@@ -124,47 +120,29 @@ impl Source {
             self.is_silent = false;
             return Poll::Ready(match frame {
                 Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) if self.body.is_end_stream() => {
+                        let piece = self.reader.push(piece);
+                        Next::End(joined(&[piece, self.reader.finish()]))
+                    }
                     Ok(piece) => Next::Piece(self.reader.push(piece)),
                     Err(_trailers) => continue,
                 },
                 Some(Err(_)) => Next::Broken(Outcome::UpstreamFailed),
-                None => Next::End,
+                None => Next::End(self.reader.finish()),
             });
         }
     }
 
-    /// What is left to forward at the end.
-    pub(crate) fn finish(&mut self) -> Bytes {
-        match &mut self.reader {
-            Reader::Events { scanner, tally } => scanner.finish(|data| tally.read_event(data)),
-            Reader::Whole { .. } | Reader::Refusal => Bytes::new(),
-        }
-    }
-
-    /// What the answer says it consumed.
-    pub(crate) fn spent(&mut self) -> Spent {
-        let tally = match &mut self.reader {
-            Reader::Refusal => return Spent::Nothing,
-            Reader::Events { tally, .. } => tally,
-            Reader::Whole {
-                parts,
-                tally,
-                length,
-            } => {
-                match take(parts).as_slice() {
-                    [] => tally.text = *length,
-                    [whole] => tally.read_whole(whole),
-                    parts => tally.read_whole(&joined(parts, *length)),
-                }
-                tally
-            }
-        };
-        match tally.reported.take() {
-            Some(quantities) => Spent::Reported {
-                quantities,
-                service_tier: tally.service_tier.take(),
-            },
-            None => Spent::Unreported { text: tally.text },
+    /// Writes down how the answer ended and what it consumed. An error of the upstream stays one however well it was
+    /// delivered.
+    pub(crate) fn settle(
+        &mut self,
+        reservation: Reservation,
+        outcome: Outcome,
+    ) -> Option<Recorded> {
+        match self.reader {
+            Reader::Refusal => reservation.settle(Outcome::UpstreamFailed, Spent::Nothing),
+            _ => reservation.settle(outcome, self.reader.spent()),
         }
     }
 
@@ -173,10 +151,7 @@ impl Source {
         loop {
             match std::future::poll_fn(|context| self.poll_next(context)).await {
                 Next::Piece(_) if !self.is_complete() => {}
-                Next::Piece(_) | Next::End => {
-                    self.finish();
-                    return Outcome::ClientGone;
-                }
+                Next::Piece(_) | Next::End(_) => return Outcome::ClientGone,
                 Next::Broken(outcome) => return outcome,
             }
         }
@@ -211,12 +186,55 @@ impl Reader {
             }
         }
     }
+
+    /// What is left to forward at the end.
+    fn finish(&mut self) -> Bytes {
+        match self {
+            Self::Events { scanner, tally } => scanner.finish(|data| tally.read_event(data)),
+            Self::Whole { .. } | Self::Refusal => Bytes::new(),
+        }
+    }
+
+    /// What the answer says it consumed.
+    fn spent(&mut self) -> Spent {
+        let tally = match self {
+            Self::Refusal => return Spent::Nothing,
+            Self::Events { tally, .. } => tally,
+            Self::Whole {
+                parts,
+                tally,
+                length,
+            } => {
+                tally.read_whole(&joined(&take(parts)));
+                if tally.text == 0 {
+                    // Not what a completion looks like, or too long to be kept: all of it counts.
+                    tally.text = *length;
+                }
+                tally
+            }
+        };
+        match tally.reported.take() {
+            Some(quantities) => Spent::Reported {
+                quantities,
+                service_tier: tally.service_tier.take(),
+            },
+            None => Spent::Unreported { text: tally.text },
+        }
+    }
 }
 
-fn joined(parts: &[Bytes], length: usize) -> BytesMut {
-    let mut whole = BytesMut::with_capacity(length);
-    for part in parts {
+/// The parts in one piece; what is in one piece is not copied.
+fn joined(parts: &[Bytes]) -> Bytes {
+    let mut parts = parts.iter().filter(|part| !part.is_empty());
+    let (Some(first), second) = (parts.next(), parts.next()) else {
+        return Bytes::new();
+    };
+    let Some(second) = second else {
+        return first.clone();
+    };
+    let mut whole = BytesMut::from(first.as_ref());
+    for part in [second].into_iter().chain(parts) {
         whole.extend_from_slice(part);
     }
-    whole
+    whole.freeze()
 }

@@ -67,8 +67,8 @@ impl Stream {
                         self.settle(Outcome::Succeeded);
                     }
                 }
-                Next::End => {
-                    self.held = source.finish();
+                Next::End(rest) => {
+                    self.held = rest;
                     self.settle(Outcome::Succeeded);
                     self.source = None;
                 }
@@ -87,17 +87,12 @@ impl Stream {
             .map_or_else(SizeHint::new, Source::size_hint)
     }
 
-    /// Writes down what was consumed, once. An error of the upstream stays one however well it was delivered.
+    /// Writes down what was consumed, once.
     fn settle(&mut self, outcome: Outcome) {
         let (Some(reservation), Some(source)) = (self.reservation.take(), &mut self.source) else {
             return;
         };
-        let outcome = if source.is_refusal() {
-            Outcome::UpstreamFailed
-        } else {
-            outcome
-        };
-        let recorded = reservation.settle(outcome, source.spent());
+        let recorded = source.settle(reservation, outcome);
         if self.durability == Durability::Strict {
             self.recorded = recorded.map(Box::pin);
         }
@@ -107,7 +102,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let Some(source) = &self.source else { return };
-        if source.is_refusal() || source.is_complete() {
+        if source.is_complete() {
             self.settle(Outcome::Succeeded);
         } else if let (Some(source), Some(reservation)) =
             (self.source.take(), self.reservation.take())

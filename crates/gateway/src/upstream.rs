@@ -128,7 +128,7 @@ impl Upstream {
             None if outgoing.path == CHAT => self.chat.clone(),
             query => {
                 let mut text = format!("{}{}", self.path, outgoing.path);
-                for part in query {
+                if let Some(part) = query {
                     text.push('?');
                     text.push_str(part);
                 }

@@ -17,6 +17,9 @@ pub enum Error {
     /// A column was missing or had another type than was asked for.
     #[error("column {0}: {1}")]
     Column(String, String),
+    /// A statement has a parameter that is no number, or has no value.
+    #[error("a parameter without a value in: {0}")]
+    Parameter(String),
     /// A row that must exist does not.
     #[error("a query gave no row where one must exist")]
     NoRow,

@@ -11,6 +11,8 @@ mod postgres;
 mod revision;
 mod sqlite;
 mod statement;
+#[doc(hidden)]
+pub mod testing;
 mod value;
 
 pub use backend::{Connection, Database, Options, Read, Transaction};

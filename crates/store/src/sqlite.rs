@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, params_from_iter};
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::{Error, Options, Result, Row, Statement};
@@ -185,10 +185,22 @@ fn aside<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Binds the values by their numbers: to SQLite `$2` is a name like any other, numbered by where it first stands.
+fn bind(prepared: &mut rusqlite::CachedStatement<'_>, statement: &Statement) -> Result<()> {
+    for index in 1..=prepared.parameter_count() {
+        let number = prepared.parameter_name(index).and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+        let value = number.and_then(|number| statement.values.get(number.wrapping_sub(1)));
+        let value = value.ok_or_else(|| Error::Parameter(statement.text.to_string()))?;
+        prepared.raw_bind_parameter(index, value)?;
+    }
+    Ok(())
+}
+
 /// Runs a statement that gives no rows; how many rows it changed.
 pub(crate) fn execute(connection: &Connection, statement: &Statement) -> Result<u64> {
     let mut prepared = connection.prepare_cached(&statement.text)?;
-    let changed = prepared.execute(params_from_iter(&statement.values))?;
+    bind(&mut prepared, statement)?;
+    let changed = prepared.raw_execute()?;
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
@@ -199,7 +211,8 @@ pub(crate) fn fetch<T>(
     read: impl Fn(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
     let mut prepared = connection.prepare_cached(&statement.text)?;
-    let mut rows = prepared.query(params_from_iter(&statement.values))?;
+    bind(&mut prepared, statement)?;
+    let mut rows = prepared.raw_query();
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(read(&Row::Sqlite(row))?);

@@ -5,7 +5,7 @@ use std::fmt;
 use base::NanoDollars;
 use base::money::Factor;
 
-use crate::event::names;
+use crate::names::names;
 use crate::price::{ANY_MODEL, PriceKey};
 use crate::{Kind, Metric, PriceBook, Quantities, UsageEvent};
 

@@ -124,7 +124,8 @@ pub(crate) struct Segment {
 }
 
 /// Divides `start..end` among the rollups of `widths`, coarsest first, and the ledger: whole buckets come from the
-/// coarsest rollup that has them, what is left at the edges from finer ones. In order, without gap or overlap.
+/// coarsest rollup that has them, what is left at the edges from finer ones. In order, without gap or overlap; a segment
+/// that is finer than the coarsest width lies in one bucket of that width.
 pub(crate) fn cover(start: UnixTime, end: UnixTime, widths: &[Width]) -> Vec<Segment> {
     if start >= end {
         return Vec::new();
@@ -138,15 +139,71 @@ pub(crate) fn cover(start: UnixTime, end: UnixTime, widths: &[Width]) -> Vec<Seg
     };
     let first = start.plus(width.seconds() - 1).floor(width.seconds());
     let last = end.floor(width.seconds());
-    if first >= last {
+    if first > last {
         return cover(start, end, finer);
     }
     let mut segments = cover(start, first, finer);
-    segments.push(Segment {
-        source: Some(width),
-        start: first,
-        end: last,
-    });
+    if first < last {
+        segments.push(Segment {
+            source: Some(width),
+            start: first,
+            end: last,
+        });
+    }
     segments.extend(cover(last, end, finer));
     segments
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: &[Width] = &[Width::Day, Width::Hour, Width::Minute];
+
+    proptest! {
+        #[test]
+        fn segments_are_aligned_and_leave_no_gap(start in 0..4 * DAY, length in 0..3 * DAY) {
+            let (start, end) = (UnixTime(start), UnixTime(start + length));
+            let segments = cover(start, end, ALL);
+            let mut at = start;
+            for segment in &segments {
+                prop_assert_eq!(segment.start, at);
+                prop_assert!(segment.start < segment.end);
+                let width = segment.source.map_or(1, Width::seconds);
+                prop_assert_eq!(segment.start.floor(width), segment.start);
+                prop_assert_eq!(segment.end.floor(width), segment.end);
+                if segment.source != Some(Width::Day) {
+                    prop_assert_eq!(segment.start.floor(DAY), segment.end.plus(-1).floor(DAY));
+                }
+                at = segment.end;
+            }
+            prop_assert_eq!(at, end.max(start));
+            // Two edges of a minute, an hour and a day, and what is between.
+            prop_assert!(segments.len() <= 7);
+            let of_ledger = segments.iter().filter(|segment| segment.source.is_none());
+            let of_ledger: i64 = of_ledger.map(|segment| segment.end.0 - segment.start.0).sum();
+            prop_assert!(of_ledger < 2 * MINUTE);
+        }
+    }
+
+    #[test]
+    fn a_page_begins_and_ends_at_buckets() {
+        let page = Page::new(UnixTime(90), UnixTime(400), Width::Minute, 2);
+        assert_eq!((page.start, page.end), (UnixTime(90), UnixTime(180)));
+        let page = page.fill([(UnixTime(120), "x")].into_iter());
+        let shown = page.buckets.iter();
+        let shown: Vec<_> = shown
+            .map(|b| (b.start.0, b.end.0, b.results.len()))
+            .collect();
+        assert_eq!(shown, [(60, 120, 0), (120, 180, 1)]);
+        assert_eq!(page.next, Some(UnixTime(180)));
+        let last = Page::new(UnixTime(360), UnixTime(400), Width::Minute, 0);
+        let last = last.fill(std::iter::empty::<(UnixTime, ())>());
+        assert_eq!((last.buckets.len(), last.next), (1, None));
+        let nothing = Page::new(UnixTime(400), UnixTime(400), Width::Day, 7);
+        let nothing = nothing.fill(std::iter::empty::<(UnixTime, ())>());
+        assert_eq!((nothing.buckets.len(), nothing.next), (0, None));
+    }
 }

@@ -3,6 +3,9 @@
 use base::UnixTime;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 
+use crate::names::names;
+pub use crate::quantities::Quantities;
+
 /// A report of the Administration API, named by the last part of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -27,29 +30,6 @@ pub enum Kind {
     /// Calls of web search.
     WebSearchCalls,
 }
-
-macro_rules! names {
-    ($type:ident { $($variant:ident = $name:literal,)* }) => {
-        impl $type {
-            /// All of them, in the contract's order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The contract's name, which is also the name in the ledger.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The one with this name.
-            #[must_use]
-            pub fn parse(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-pub(crate) use names;
 
 names! { Kind {
     Completions = "completions",
@@ -241,46 +221,6 @@ impl Kind {
     }
 }
 
-/// How much of each metric: absent is not zero, and nothing is negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quantities([Option<i64>; Metric::ALL.len()]);
-
-impl Quantities {
-    /// How much of `metric`; `None` when it was not reported.
-    #[must_use]
-    pub fn get(&self, metric: Metric) -> Option<i64> {
-        self.0[metric as usize]
-    }
-
-    /// How much of `metric`, nothing when it was not reported.
-    #[must_use]
-    pub fn or_zero(&self, metric: Metric) -> i64 {
-        self.get(metric).unwrap_or(0)
-    }
-
-    /// Sets `metric`; a negative amount counts as zero.
-    pub fn set(&mut self, metric: Metric, amount: i64) {
-        self.0[metric as usize] = Some(amount.max(0));
-    }
-
-    /// These with `metric` set.
-    #[must_use]
-    pub fn with(mut self, metric: Metric, amount: i64) -> Self {
-        self.set(metric, amount);
-        self
-    }
-
-    /// Adds what another one has; absent and absent stay absent.
-    pub fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
-            *mine = match (*mine, theirs) {
-                (Some(mine), Some(theirs)) => Some(mine.saturating_add(theirs)),
-                (mine, theirs) => mine.or(theirs),
-            };
-        }
-    }
-}
-
 /// How a metered request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -389,23 +329,6 @@ impl UsageEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn absent_is_not_zero() {
-        let mut sum = Quantities::default().with(Metric::InputTokens, 3);
-        sum.add(
-            &Quantities::default()
-                .with(Metric::InputTokens, 4)
-                .with(Metric::OutputTokens, -1),
-        );
-        assert_eq!(sum.get(Metric::InputTokens), Some(7));
-        assert_eq!(
-            sum.get(Metric::OutputTokens),
-            Some(0),
-            "nothing is negative"
-        );
-        assert_eq!(sum.get(Metric::Images), None);
-    }
 
     #[test]
     fn every_name_is_found_again() {

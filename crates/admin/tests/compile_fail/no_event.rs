@@ -1,0 +1,13 @@
+//! A write whose handler gives back its answer without an audit event.
+
+use admin::operation::{Nothing, Operation, Organization, Write, write};
+use base::{Permission, Result};
+use http::Method;
+
+async fn create(_: Write, _: Organization, _: Nothing) -> Result<Nothing> {
+    Ok(Nothing {})
+}
+
+fn main() {
+    let _: Operation = write("x", Method::POST, "/x", Permission::ProjectsWrite, "Does x.", create);
+}

@@ -1,0 +1,12 @@
+//! The Administration API, called as its users call it.
+
+mod admin_api_keys;
+mod api_keys;
+mod audit_logs;
+mod bad_input;
+mod compile_fail;
+mod every_operation;
+mod events;
+mod projects;
+mod service_accounts;
+mod usage;

@@ -1,0 +1,68 @@
+//! Changes of keys and of their owners take effect at once.
+
+use std::time::Duration;
+
+use store::{Options, Store, sql};
+
+use crate::upstream::{COMPLETION, Reply};
+use crate::world::{OWNER, SERVICE, World, chat};
+
+const MODEL: &str = r#"{"model":"real"}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_in_force_once_its_commit_has_settled() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    let status = async |key| world.send(chat(key, MODEL)).await.status.as_u16();
+    assert_eq!([status(OWNER).await, status(SERVICE).await], [200, 200]);
+    world
+        .change(&["UPDATE users SET role = 'reader' WHERE id = 'user-owner'"])
+        .await;
+    assert_eq!(status(OWNER).await, 403, "demoted");
+    world
+        .change(&[
+            "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at)
+                   VALUES ('org-1', 'proj_1', 'user-owner', 'member', 1)",
+        ])
+        .await;
+    assert_eq!(status(OWNER).await, 200, "a member of the project");
+    world
+        .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
+        .await;
+    assert_eq!(status(SERVICE).await, 401, "revoked");
+    world
+        .change(&["UPDATE projects SET archived_at = 5 WHERE id = 'proj_1'"])
+        .await;
+    assert_eq!(status(OWNER).await, 401, "archived");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_changes_at_once_all_settle() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    for _ in 0..50 {
+        world
+            .change(&["UPDATE projects SET name = 'x' WHERE id = 'proj_1'"])
+            .await;
+    }
+    world
+        .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
+        .await;
+    assert_eq!(world.chat(MODEL).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_revokes_within_a_second() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    let other = Store::open(world.url(), Options::default())
+        .await
+        .expect("a store");
+    let mut transaction = other.begin().await.expect("a transaction");
+    for statement in [
+        sql!("DELETE FROM api_keys WHERE id = 'key_service'"),
+        sql!("UPDATE organizations SET revision = revision + 1 WHERE id = 'org-1'"),
+    ] {
+        transaction.execute(statement).await.expect("a change");
+    }
+    transaction.commit().await.expect("a commit");
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(world.chat(MODEL).await.status, 401);
+}

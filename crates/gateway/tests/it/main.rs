@@ -1,0 +1,11 @@
+//! The gateway against a model server that does as it is told, over real connections.
+
+mod answers;
+mod failures;
+mod hang_ups;
+mod keys;
+mod properties;
+mod refusals;
+mod strict;
+mod upstream;
+mod world;

@@ -1,0 +1,165 @@
+//! One order of checks, one reason for each refusal.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request};
+use http_body_util::Full;
+use serde_json::Value;
+
+use crate::upstream::{COMPLETION, Reply};
+use crate::world::{EXPIRING, EXPIRY, OWNER, SERVICE, START, World, chat, request, table};
+
+const MODEL: &str = r#"{"model":"real"}"#;
+
+/// Method, path, key, a further header and its value, body; then status, code, param and words of the message, and
+/// the organization that the answer names. Each row would fail the checks of the rows below it as well.
+const TABLE: &str = r#"
+POST | /v1/unknown          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/unknown         |
+GET  | /v1/models/          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/models/         |
+GET  | /v1/chat/completions |                    |                     |          | [                        | 405 | method_not_allowed       |        | GET                 |
+POST | /v1/models           |                    |                     |          | [                        | 405 | method_not_allowed       |        | POST                |
+POST | /v1/chat/completions |                    | content-length      | 67108865 | [                        | 413 | request_too_large        |        | 67108864            |
+POST | /v1/chat/completions |                    | content-encoding    | gzip     | [                        | 400 | invalid_header           |        | Content-Encoding    |
+POST | /v1/chat/completions | sk-x               | authorization       | Bearer y | [                        | 400 | invalid_header           |        | Authorization       |
+POST | /v1/chat/completions |                    |                     |          | [                        | 401 | invalid_api_key          |        | No API key          |
+POST | /v1/chat/completions |                    | authorization       | Basic x  | [                        | 401 | invalid_api_key          |        | holds no API key    |
+POST | /v1/chat/completions | sk-proj-unheard-of |                     |          | [                        | 401 | invalid_api_key          |        | not known           |
+POST | /v1/chat/completions | sk-proj-archived   |                     |          | [                        | 401 | invalid_api_key          |        | archived            |
+POST | /v1/chat/completions | sk-svcacct-gone    |                     |          | [                        | 401 | invalid_api_key          |        | owner               |
+POST | /v1/chat/completions | sk-admin-1         | openai-organization | org-2    | [                        | 401 | invalid_api_key          |        | openai-organization |
+POST | /v1/chat/completions | sk-proj-owner      | openai-project      | proj_old | [                        | 401 | invalid_api_key          |        | openai-project      |
+POST | /v1/chat/completions | sk-admin-1         |                     |          | [                        | 403 | project_key_required     |        | project API key     |
+GET  | /v1/models           | sk-admin-1         |                     |          | [                        | 403 | project_key_required     |        | project API key     |
+POST | /v1/chat/completions | sk-proj-narrow     |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
+POST | /v1/chat/completions | sk-proj-reader     |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
+POST | /v1/chat/completions | sk-svcacct-none    |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
+GET  | /v1/models           | sk-svcacct-none    |                     |          | [                        | 403 | insufficient_permissions |        | api.model.read      | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | [                        | 400 | invalid_json             |        | begin with '{'      | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":7}              | 400 | invalid_value            | model  | string              | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"m","stream":1} | 400 | invalid_value            | stream | true or false       | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"a","model":""} | 400 | invalid_value            | model  | more than once      | org-1
+POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"other"}        | 404 | model_not_found          | model  | other               | org-1
+GET  | /v1/models?limit=5   | sk-svcacct-member  |                     |          |                          | 400 | invalid_value            | limit  | not a parameter     | org-1
+GET  | /v1/models/other     | sk-svcacct-member  |                     |          |                          | 404 | model_not_found          | model  | other               | org-1
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_check_refuses_in_its_own_words() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    for cells in table::<11>(TABLE) {
+        let row = cells.map(Option::unwrap_or_default);
+        let [
+            method,
+            path,
+            key,
+            name,
+            value,
+            body,
+            status,
+            code,
+            param,
+            words,
+            organization,
+        ] = row;
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let mut request = request(method, path, key, body);
+        if !name.is_empty() {
+            request
+                .headers_mut()
+                .append(name, value.parse().expect("a value"));
+        }
+        let answer = world.send(request).await;
+        assert_eq!(answer.status.as_str(), status, "{row:?}: {answer:?}");
+        let error = answer
+            .error()
+            .map(|field| field.as_str().unwrap_or_default().to_owned());
+        assert!(error[0].contains(words), "{row:?}: {error:?}");
+        assert_eq!(
+            error[1..],
+            ["invalid_request_error", param, code],
+            "{row:?}"
+        );
+        assert_eq!(
+            answer.header("openai-organization"),
+            organization,
+            "{row:?}"
+        );
+        assert_eq!(answer.header("openai-version"), "2020-10-01", "{row:?}");
+        assert!(answer.header("x-request-id").starts_with("req_"), "{row:?}");
+        assert!(
+            !answer.body.contains("unheard-of"),
+            "keys are not echoed: {row:?}"
+        );
+        assert_eq!(
+            status == "405",
+            answer.headers.contains_key("allow"),
+            "{row:?}"
+        );
+    }
+    assert_eq!(world.ledger().await, [], "nothing was admitted");
+    assert!(world.upstream.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_table_refuses_is_allowed_when_it_is_right() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    let mut right = chat(OWNER, MODEL);
+    for (name, value) in [
+        ("openai-organization", "org-1"),
+        ("openai-project", "proj_1"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        right.headers_mut().insert(name, value);
+    }
+    assert_eq!(world.send(right).await.status, 200);
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    let read = |key| request(Method::GET, "/v1/models", key, "");
+    assert_eq!(world.send(read("sk-proj-narrow")).await.status, 200);
+    assert_eq!(world.send(read("sk-proj-reader")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_stops_at_the_second_it_expires() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    world.clock.advance(EXPIRY - START - 1);
+    assert_eq!(world.send(chat(EXPIRING, MODEL)).await.status, 200);
+    world.clock.advance(1);
+    let answer = world.send(chat(EXPIRING, MODEL)).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.error()[0], Value::from("The API key has expired."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_grows_too_long_is_cut_off() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    let piece = Bytes::from(vec![b' '; 1024 * 1024]);
+    let body = Full::new(Bytes::from(vec![b' '; gateway::MAX_REQUEST_BYTES + 1]));
+    let head = || {
+        Request::post("/v1/chat/completions").header("authorization", format!("Bearer {SERVICE}"))
+    };
+    let answer = world
+        .gateway
+        .handle(head().body(body).expect("a request"))
+        .await;
+    assert_eq!(answer.status(), 413);
+    let endless = Endless(piece);
+    let answer = world
+        .gateway
+        .handle(head().body(endless).expect("a request"))
+        .await;
+    assert_eq!(answer.status(), 413);
+}
+
+/// The same piece again and again.
+struct Endless(Bytes);
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(self.0.clone()))))
+    }
+}

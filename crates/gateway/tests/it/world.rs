@@ -1,0 +1,337 @@
+//! A gateway on a database of its own, with two organizations and a key of every kind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::ids::IdGenerator;
+use base::secret::Pepper;
+use base::{Clock, Entropy, UnixTime};
+use bytes::Bytes;
+use gateway::{Body, Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use store::testing::Scratch;
+use store::{Options, Store, sql};
+use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
+
+use crate::upstream::{Reply, Upstream};
+
+/// When every test begins.
+pub const START: i64 = 1_760_000_000;
+/// When `EXPIRING` expires.
+pub const EXPIRY: i64 = START + 3600;
+
+pub const OWNER: &str = "sk-proj-owner";
+pub const SERVICE: &str = "sk-svcacct-member";
+pub const ADMIN: &str = "sk-admin-1";
+pub const EXPIRING: &str = "sk-proj-expiring";
+
+pub struct World {
+    pub store: Store,
+    pub recorder: Recorder,
+    pub gateway: Gateway,
+    pub clock: Clock,
+    pub upstream: Upstream,
+    pub task: GatewayTask,
+    _others: (RecorderTask, LastUsedTask),
+    scratch: Scratch,
+}
+
+/// What a client got.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+    /// Whether the body broke off.
+    pub is_broken: bool,
+}
+
+/// A row of the ledger.
+#[derive(Debug, PartialEq)]
+pub struct Row {
+    pub id: String,
+    pub model: String,
+    pub outcome: String,
+    pub estimated: bool,
+    pub input: Option<i64>,
+    pub output: Option<i64>,
+    pub requests: Option<i64>,
+    pub who: [String; 3],
+}
+
+impl Row {
+    /// Outcome, estimated, input tokens, output tokens, requests.
+    pub fn sums(&self) -> (&str, bool, Option<i64>, Option<i64>, Option<i64>) {
+        let outcome = self.outcome.as_str();
+        (
+            outcome,
+            self.estimated,
+            self.input,
+            self.output,
+            self.requests,
+        )
+    }
+}
+
+pub fn config(name: &str, base_url: String) -> UpstreamConfig {
+    UpstreamConfig {
+        name: name.to_owned(),
+        base_url,
+        api_key: None,
+        models: vec!["real".to_owned()],
+        aliases: BTreeMap::from([("nick".to_owned(), "real".to_owned())]),
+        timeout_seconds: 5,
+    }
+}
+
+impl World {
+    /// With one upstream that answers `reply`.
+    pub async fn start(reply: Reply) -> Self {
+        Self::with(reply, Durability::Batched, |url| vec![config("local", url)]).await
+    }
+
+    pub async fn with(
+        reply: Reply,
+        durability: Durability,
+        upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
+    ) -> Self {
+        let upstream = Upstream::start(reply).await;
+        let scratch = Scratch::new();
+        let store = Store::open(scratch.url(), Options::default()).await;
+        let store = store.expect("a store");
+        let pepper = Pepper::generate(&Entropy::seeded(1));
+        fill(&store, &pepper).await;
+        let clock = Clock::fake(UnixTime(START));
+        let prices = Arc::new(PriceBook::built_in());
+        let recorder = Recorder::start(store.usage().clone(), prices, clock.clone());
+        let (recorder, recorder_task) = recorder.expect("a recorder");
+        let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
+        let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
+        let options = GatewayOptions {
+            store: store.clone(),
+            recorder: recorder.clone(),
+            last_used,
+            pepper,
+            upstreams: upstreams(upstream.base_url()),
+            ids: Arc::new(ids),
+            clock: clock.clone(),
+            durability,
+        };
+        let (gateway, task) = Gateway::start(options).await.expect("a gateway");
+        assert!(gateway.ready());
+        Self {
+            store,
+            recorder,
+            gateway,
+            clock,
+            upstream,
+            task,
+            _others: (recorder_task, last_used_task),
+            scratch,
+        }
+    }
+
+    /// Sends a request and reads its answer to the end.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        read(self.gateway.handle(request).await).await
+    }
+
+    /// Asks for a chat completion with the service account's key.
+    pub async fn chat(&self, body: &str) -> Answer {
+        self.send(chat(SERVICE, body)).await
+    }
+
+    /// The ledger, once it has `count` rows.
+    pub async fn rows(&self, count: usize) -> Vec<Row> {
+        for _ in 0..200 {
+            let rows = self.ledger().await;
+            assert!(rows.len() <= count, "too many: {rows:?}");
+            if rows.len() == count {
+                return rows;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("not {count} rows: {:?}", self.ledger().await);
+    }
+
+    /// The only row of the ledger, now.
+    pub async fn row(&self) -> Row {
+        let mut rows = self.ledger().await;
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        rows.remove(0)
+    }
+
+    pub async fn ledger(&self) -> Vec<Row> {
+        self.recorder.flush().await;
+        let statement = sql!(
+            "SELECT e.id, e.outcome, e.estimated, e.input_tokens, e.output_tokens, e.num_model_requests,
+                    s.model, s.project_id, s.user_id, s.api_key_id
+             FROM usage_events e JOIN usage_series s ON s.id = e.series_id ORDER BY e.id"
+        );
+        let mut read = self.store.usage().read().await.expect("a connection");
+        let rows = read.fetch_all(statement, |row| {
+            Ok(Row {
+                id: row.get("id")?,
+                model: row.get("model")?,
+                outcome: row.get("outcome")?,
+                estimated: row.get("estimated")?,
+                input: row.get("input_tokens")?,
+                output: row.get("output_tokens")?,
+                requests: row.get("num_model_requests")?,
+                who: [
+                    row.get("project_id")?,
+                    row.get("user_id")?,
+                    row.get("api_key_id")?,
+                ],
+            })
+        });
+        rows.await.expect("rows")
+    }
+
+    /// The database's address.
+    pub fn url(&self) -> &str {
+        self.scratch.url()
+    }
+
+    /// Changes the administrative data; the gateway has taken it in when this returns.
+    pub async fn change(&self, statements: &[&'static str]) {
+        change(&self.store, statements).await;
+        self.store.revision().settled().await;
+    }
+}
+
+pub async fn read(response: Response<Body>) -> Answer {
+    let (head, mut body) = response.into_parts();
+    let (mut bytes, mut is_broken) = (Vec::new(), false);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Err(_) => is_broken = true,
+        }
+    }
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        body: String::from_utf8(bytes).expect("text"),
+        is_broken,
+    }
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// The four fields of the error envelope.
+    pub fn error(&self) -> [Value; 4] {
+        let body: Value = serde_json::from_str(&self.body).expect(&self.body);
+        let error = &body["error"];
+        assert_eq!(
+            error.as_object().map(serde_json::Map::len),
+            Some(4),
+            "{body}"
+        );
+        ["message", "type", "param", "code"].map(|field| error[field].clone())
+    }
+}
+
+pub fn request(method: Method, path: &str, key: &str, body: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(path);
+    if !key.is_empty() {
+        request = request.header("authorization", format!("Bearer {key}"));
+    }
+    let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+    request.body(body).expect("a request")
+}
+
+pub fn chat(key: &str, body: &str) -> Request<Full<Bytes>> {
+    let mut request = request(Method::POST, "/v1/chat/completions", key, body);
+    let json = http::HeaderValue::from_static("application/json");
+    request.headers_mut().insert("content-type", json);
+    request
+}
+
+async fn change(store: &Store, statements: &[&'static str]) {
+    let mut transaction = store.begin().await.expect("a transaction");
+    for statement in statements {
+        transaction
+            .execute(sql!(*statement))
+            .await
+            .expect(statement);
+    }
+    transaction.commit().await.expect("a commit");
+}
+
+/// Secret, id, kind, project, user, service account, scopes, expiry.
+const KEYS: &str = "
+sk-admin-1        | key_admin    | admin           |          | user-owner  |                 | []                   |
+sk-proj-owner     | key_owner    | user            | proj_1   | user-owner  |                 | []                   |
+sk-proj-expiring  | key_expiring | user            | proj_1   | user-owner  |                 | []                   | 1760003600
+sk-proj-narrow    | key_narrow   | user            | proj_1   | user-owner  |                 | [\"api.model.read\"] |
+sk-proj-reader    | key_reader   | user            | proj_1   | user-reader |                 | []                   |
+sk-proj-archived  | key_archived | user            | proj_old | user-owner  |                 | []                   |
+sk-svcacct-member | key_service  | service_account | proj_1   |             | svc_acct_member | []                   |
+sk-svcacct-none   | key_none     | service_account | proj_1   |             | svc_acct_none   | []                   |
+sk-svcacct-gone   | key_gone     | service_account | proj_1   |             | svc_acct_gone   | []                   |
+";
+
+/// The cells of each line of a table; an empty one is `None`.
+pub fn table<const N: usize>(text: &str) -> impl Iterator<Item = [Option<&str>; N]> {
+    text.lines().filter(|line| !line.is_empty()).map(|line| {
+        let mut cells = line.split('|').map(str::trim);
+        let cell = |_| cells.next().filter(|cell| !cell.is_empty());
+        std::array::from_fn(cell)
+    })
+}
+
+const ROWS: &[&str] = &[
+    "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'One', 1, 0, $1)",
+    "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-2', 'Two', 1, 0, $1)",
+];
+
+const MORE_ROWS: &[&str] = &[
+    "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at)
+     VALUES ('org-1', 'user-owner', 'O', 'o@x', 'o@x', 'owner', 1), ('org-1', 'user-reader', 'R', 'r@x', 'r@x', 'reader', 1)",
+    "INSERT INTO projects (organization_id, id, name, created_at, archived_at)
+     VALUES ('org-1', 'proj_1', 'P', 1, NULL), ('org-1', 'proj_old', 'Q', 1, 2)",
+    "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at)
+     VALUES ('org-1', 'proj_1', 'svc_acct_member', 'S', 'member', 1), ('org-1', 'proj_1', 'svc_acct_none', 'N', 'none', 1)",
+];
+
+async fn fill(store: &Store, pepper: &Pepper) {
+    let mut transaction = store.begin().await.expect("a transaction");
+    for statement in ROWS {
+        transaction
+            .execute(sql!(*statement, [0; 32]))
+            .await
+            .expect(statement);
+    }
+    for statement in MORE_ROWS {
+        transaction
+            .execute(sql!(*statement))
+            .await
+            .expect(statement);
+    }
+    for [secret, id, kind, project, user, account, scopes, expiry] in table(KEYS) {
+        let statement = sql!(
+            "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name,
+                                   redacted_value, hash, scopes, created_at, expires_at)
+             VALUES ('org-1', $1, $2, $3, $4, $5, 'k', 'sk-...', $6, $7, 1, $8)",
+            id,
+            kind,
+            project,
+            user,
+            account,
+            secret.map(|secret| pepper.hash(secret)),
+            scopes,
+            expiry.map(|expiry| expiry.parse::<i64>().expect("a time"))
+        );
+        transaction.execute(statement).await.expect("a key");
+    }
+    transaction.commit().await.expect("a commit");
+}

@@ -1,0 +1,65 @@
+//! How much of each metric.
+
+use crate::Metric;
+
+/// How much of each metric: absent is not zero, and nothing is negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantities([Option<i64>; Metric::ALL.len()]);
+
+impl Quantities {
+    /// How much of `metric`; `None` when it was not reported.
+    #[must_use]
+    pub fn get(&self, metric: Metric) -> Option<i64> {
+        self.0[metric as usize]
+    }
+
+    /// How much of `metric`, nothing when it was not reported.
+    #[must_use]
+    pub fn or_zero(&self, metric: Metric) -> i64 {
+        self.get(metric).unwrap_or(0)
+    }
+
+    /// Sets `metric`; a negative amount counts as zero.
+    pub fn set(&mut self, metric: Metric, amount: i64) {
+        self.0[metric as usize] = Some(amount.max(0));
+    }
+
+    /// These with `metric` set.
+    #[must_use]
+    pub fn with(mut self, metric: Metric, amount: i64) -> Self {
+        self.set(metric, amount);
+        self
+    }
+
+    /// Adds what another one has; absent and absent stay absent.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine = match (*mine, theirs) {
+                (Some(mine), Some(theirs)) => Some(mine.saturating_add(theirs)),
+                (mine, theirs) => mine.or(theirs),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_is_not_zero() {
+        let mut sum = Quantities::default().with(Metric::InputTokens, 3);
+        sum.add(
+            &Quantities::default()
+                .with(Metric::InputTokens, 4)
+                .with(Metric::OutputTokens, -1),
+        );
+        assert_eq!(sum.get(Metric::InputTokens), Some(7));
+        assert_eq!(
+            sum.get(Metric::OutputTokens),
+            Some(0),
+            "nothing is negative"
+        );
+        assert_eq!(sum.get(Metric::Images), None);
+    }
+}

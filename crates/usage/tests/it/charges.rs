@@ -1,0 +1,292 @@
+//! What events cost.
+
+use base::NanoDollars;
+use proptest::prelude::*;
+use usage::{Charges, Kind, Metric, PriceBook, Quantities, UsageEvent};
+
+use crate::fixture::{PRICES, START, event};
+
+fn consumed(kind: Kind, model: &str, amounts: &[(Metric, i64)]) -> UsageEvent {
+    let mut event = event("1");
+    event.kind = kind;
+    event.model = (!model.is_empty()).then(|| model.to_owned());
+    event.quantities = Quantities::default();
+    for (metric, amount) in amounts {
+        event.quantities.set(*metric, *amount);
+    }
+    event
+}
+
+/// A bill in short: `item quantity amount` for each line, then `unpriced` if it is.
+fn shown(charges: &Charges) -> Vec<String> {
+    let lines = charges.lines.iter();
+    let mut lines: Vec<_> = lines
+        .map(|line| format!("{} {} {}", line.item, line.quantity, line.amount.0))
+        .collect();
+    if charges.unpriced {
+        lines.push("unpriced".to_owned());
+    }
+    lines
+}
+
+fn book(more: &str) -> PriceBook {
+    let more = PriceBook::parse(more).expect("a price book");
+    PriceBook::parse(PRICES)
+        .expect("a price book")
+        .with_overrides(more)
+}
+
+#[test]
+fn each_token_is_on_one_line() {
+    use Metric as M;
+    let speech = r#"
+        [[price]]
+        model = "speech"
+        effective = "2026-01-01"
+        input = "1"
+        cached_input = "0.1"
+        cache_write = "1.25"
+        output = "2"
+        input_audio = "10"
+        cached_input_audio = "0.5"
+        output_audio = "20"
+        input_image = "3"
+        output_image = "30"
+
+        [[price]]
+        model = "plain"
+        effective = "2026-01-01"
+        input = "1"
+        output = "2"
+    "#;
+    let of_all_kinds = [
+        (M::InputTokens, 1000),
+        (M::InputCachedTokens, 400),
+        (M::InputCachedAudioTokens, 50),
+        (M::InputCacheWriteTokens, 100),
+        (M::InputAudioTokens, 30),
+        (M::InputImageTokens, 20),
+        (M::OutputTokens, 500),
+        (M::OutputAudioTokens, 60),
+        (M::OutputImageTokens, 40),
+    ];
+    let bill =
+        |model| shown(&book(speech).charges(&consumed(Kind::Completions, model, &of_all_kinds)));
+    assert_eq!(
+        bill("speech"),
+        [
+            "speech, input_tokens 450 450000",
+            "speech, input_cached_tokens 350 35000",
+            "speech, input_cache_write_tokens 100 125000",
+            "speech, input_audio_tokens 30 300000",
+            "speech, input_cached_audio_tokens 50 25000",
+            "speech, input_image_tokens 20 60000",
+            "speech, output_tokens 400 800000",
+            "speech, output_audio_tokens 60 1200000",
+            "speech, output_image_tokens 40 1200000",
+        ]
+    );
+    assert_eq!(
+        bill("m"),
+        [
+            "m, input_tokens 600 1200000",
+            "m, input_cached_tokens 400 200000",
+            "m, output_tokens 500 4000000",
+        ],
+        "a kind without a price is text"
+    );
+    assert_eq!(
+        bill("plain"),
+        [
+            "plain, input_tokens 1000 1000000",
+            "plain, output_tokens 500 1000000"
+        ],
+        "cached input without a price is input"
+    );
+    assert_eq!(
+        bill("unheard of"),
+        [
+            "unheard of, input_tokens 1000 0",
+            "unheard of, output_tokens 500 0",
+            "unpriced"
+        ]
+    );
+}
+
+#[test]
+fn parts_are_never_more_than_the_whole() {
+    let amounts = [
+        (Metric::InputTokens, 100),
+        (Metric::InputCachedTokens, 300),
+        (Metric::OutputTokens, 0),
+    ];
+    let bill = book("").charges(&consumed(Kind::Completions, "m", &amounts));
+    assert_eq!(shown(&bill), ["m, input_cached_tokens 100 50000"]);
+}
+
+#[test]
+fn what_is_sold_otherwise_is_not_billed_by_the_token_as_well() {
+    let amounts = [
+        (Metric::Images, 2),
+        (Metric::InputTokens, 10),
+        (Metric::NumModelRequests, 1),
+    ];
+    let mut event = consumed(Kind::Images, "pictures", &amounts);
+    event.size = Some("1792x1024".to_owned());
+    assert_eq!(
+        shown(&book("").charges(&event)),
+        ["pictures, images 2 160000000"]
+    );
+    event.size = Some("16x16".to_owned());
+    assert_eq!(
+        shown(&book("").charges(&event)),
+        [
+            "pictures, input_tokens 10 0",
+            "pictures, images 2 0",
+            "unpriced"
+        ]
+    );
+    let event = consumed(Kind::Images, "m", &amounts);
+    assert_eq!(
+        shown(&book("").charges(&event)),
+        ["m, input_tokens 10 20000"]
+    );
+}
+
+#[test]
+fn tools_and_storage_have_prices_for_every_model() {
+    let dearer =
+        "[[price]]\nmodel = \"m\"\neffective = \"2026-02-01\"\ninput = \"2\"\nweb_search = \"25\"";
+    let cases = [
+        (
+            Kind::WebSearchCalls,
+            "m",
+            Metric::NumRequests,
+            3,
+            "m, web_search_calls 3 75000000",
+        ),
+        (
+            Kind::WebSearchCalls,
+            "x",
+            Metric::NumRequests,
+            3,
+            "x, web_search_calls 3 30000000",
+        ),
+        (
+            Kind::FileSearchCalls,
+            "",
+            Metric::NumRequests,
+            1,
+            "file_search_calls 1 2500000",
+        ),
+        (
+            Kind::CodeInterpreterSessions,
+            "",
+            Metric::NumSessions,
+            2,
+            "code_interpreter_sessions 2 60000000",
+        ),
+        (
+            Kind::VectorStores,
+            "",
+            Metric::UsageBytes,
+            1 << 29,
+            "vector_stores 536870912 50000000",
+        ),
+    ];
+    for (kind, model, metric, amount, line) in cases {
+        let event = consumed(
+            kind,
+            model,
+            &[(metric, amount), (Metric::NumModelRequests, 1)],
+        );
+        assert_eq!(shown(&book(dearer).charges(&event)), [line]);
+    }
+}
+
+#[test]
+fn the_entry_that_held_when_it_happened_prices_an_event() {
+    let older = "[[price]]\nmodel = \"m\"\neffective = \"2025-06-01\"\ninput = \"7\"";
+    let newer = "[[price]]\nmodel = \"m\"\neffective = \"2026-03-02\"\ninput = \"9\"";
+    let book = book(older).with_overrides(PriceBook::parse(newer).expect("a price book"));
+    let mut event = consumed(Kind::Completions, "m", &[(Metric::InputTokens, 1)]);
+    let mut at = |time, model: &str| {
+        event.timestamp = base::UnixTime(time);
+        event.model = Some(model.to_owned());
+        let bill = book.charges(&event);
+        (bill.lines[0].amount.0, bill.unpriced)
+    };
+    assert_eq!(at(START, "m"), (9_000, false));
+    assert_eq!(at(START - 1, "m"), (2_000, false));
+    assert_eq!(at(START - 100 * 86_400, "m"), (7_000, false));
+    assert_eq!(at(START - 1000 * 86_400, "m"), (0, true));
+    assert_eq!(
+        at(START, "m-2026-02-03"),
+        (9_000, false),
+        "a dated name of the model"
+    );
+    assert_eq!(at(START, "m-2026-02-30"), (0, true), "no date");
+    assert_eq!(at(START, "m-mini"), (0, true));
+}
+
+#[test]
+fn nothing_consumed_costs_nothing() {
+    let nothing = consumed(
+        Kind::Completions,
+        "unheard of",
+        &[(Metric::NumModelRequests, 1)],
+    );
+    assert_eq!(book("").charges(&nothing), Charges::default());
+}
+
+#[test]
+fn units_are_the_contracts() {
+    let unit = |kind, model, metric| {
+        let bill = book("").charges(&consumed(kind, model, &[(metric, 1)]));
+        bill.lines[0].item.unit()
+    };
+    assert_eq!(
+        unit(Kind::Completions, "m", Metric::InputTokens),
+        Some("tokens")
+    );
+    assert_eq!(unit(Kind::Images, "x", Metric::Images), Some("images"));
+    assert_eq!(
+        unit(Kind::AudioSpeeches, "x", Metric::Characters),
+        Some("characters")
+    );
+    assert_eq!(
+        unit(Kind::AudioTranscriptions, "x", Metric::Seconds),
+        Some("duration_seconds")
+    );
+    assert_eq!(unit(Kind::FileSearchCalls, "", Metric::NumRequests), None);
+}
+
+proptest! {
+    /// Against exact fractions: the amount is the nearest nano-dollar to price × quantity × factors / unit, and of two
+    /// that are as near the even one.
+    #[test]
+    fn money_is_rounded_once(
+        price in 0i64..5_000_000_000_000,
+        quantity in 1i64..10_000_000,
+        batch in prop::option::of(0i64..10_000),
+        tier in prop::option::of(0i64..10_000),
+    ) {
+        let decimal = |nanos: i64| format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
+        let factor = |scaled: i64| format!("{}.{:03}", scaled / 1_000, scaled % 1_000);
+        let book = PriceBook::parse(&format!(
+            "[[price]]\nmodel = \"p\"\neffective = \"2026-01-01\"\ninput = \"{}\"\nbatch = \"{}\"\n\
+             service_tier = {{ fast = \"{}\" }}",
+            decimal(price), factor(batch.unwrap_or(1)), factor(tier.unwrap_or(1)),
+        )).expect("a price book");
+        let mut event = consumed(Kind::Completions, "p", &[(Metric::InputTokens, quantity)]);
+        event.batch = batch.is_some();
+        event.service_tier = tier.map(|_| "fast".to_owned());
+        let NanoDollars(amount) = book.charges(&event).lines[0].amount;
+
+        let exact = i128::from(price) * i128::from(quantity)
+            * i128::from(batch.unwrap_or(1_000)) * i128::from(tier.unwrap_or(1_000));
+        let unit = 1_000_000i128 * 1_000_000;
+        let off = (i128::from(amount) * unit - exact).abs();
+        prop_assert!(off * 2 < unit || (off * 2 == unit && amount % 2 == 0), "{amount} for {exact}/{unit}");
+    }
+}

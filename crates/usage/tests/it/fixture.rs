@@ -1,0 +1,128 @@
+//! A recorder with a database of its own, and events to give it.
+
+use std::sync::Arc;
+
+use base::ids::{Id, KeyId, OrganizationId, ProjectId};
+use base::{Clock, UnixTime};
+use store::testing::Scratch;
+use store::{Options, Row, Statement, Store};
+use usage::{Kind, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask, UsageEvent};
+
+/// 2026-03-02T00:00:00Z, a Monday.
+pub(crate) const START: i64 = 1_772_409_600;
+
+/// Prices that are easy to reckon with.
+pub(crate) const PRICES: &str = r#"
+    [[price]]
+    model = "m"
+    effective = "2026-01-01"
+    input = "2"
+    cached_input = "0.5"
+    output = "8"
+    batch = "0.5"
+    service_tier = { priority = "2.0", flex = "0.5" }
+
+    [[price]]
+    model = "pictures"
+    effective = "2026-01-01"
+    image = { "1024x1024" = "0.04", "1792x1024" = "0.08" }
+
+    [[price]]
+    model = "*"
+    effective = "2026-01-01"
+    web_search = "10"
+    file_search = "2.50"
+    code_interpreter = "0.03"
+    storage = "0.10"
+"#;
+
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) recorder: Recorder,
+    pub(crate) task: RecorderTask,
+    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) scratch: Scratch,
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        let scratch = Scratch::new();
+        let store = Store::open(scratch.url(), Options::default());
+        let store = store.await.expect("a database");
+        let prices = Arc::new(PriceBook::parse(PRICES).expect("a price book"));
+        let (recorder, task) = start(&store, &prices);
+        Self {
+            store,
+            recorder,
+            task,
+            prices,
+            scratch,
+        }
+    }
+
+    /// A recorder of another program on the same database.
+    pub(crate) async fn another(&self) -> (Recorder, RecorderTask) {
+        let store = Store::open(self.scratch.url(), Options::default());
+        start(&store.await.expect("a database"), &self.prices)
+    }
+
+    pub(crate) async fn execute(&self, statement: Statement) {
+        let mut transaction = self.store.usage().begin().await.expect("a transaction");
+        transaction.execute(statement).await.expect("a change");
+        transaction.commit().await.expect("a commit");
+    }
+
+    pub(crate) async fn rows<T>(
+        &self,
+        statement: Statement,
+        read: fn(&Row<'_>) -> store::Result<T>,
+    ) -> Vec<T> {
+        let mut connection = self.store.usage().read().await.expect("a connection");
+        connection.fetch_all(statement, read).await.expect("rows")
+    }
+
+    /// The ids in the ledger.
+    pub(crate) async fn ids(&self) -> Vec<String> {
+        let all = store::sql!("SELECT id FROM usage_events ORDER BY id");
+        self.rows(all, |row| row.get("id")).await
+    }
+}
+
+fn start(store: &Store, prices: &Arc<PriceBook>) -> (Recorder, RecorderTask) {
+    let clock = Clock::fake(UnixTime(START));
+    Recorder::start(store.usage().clone(), Arc::clone(prices), clock).expect("a recorder")
+}
+
+pub(crate) fn organization(name: &str) -> OrganizationId {
+    OrganizationId::from_text(format!("org-{name}"))
+}
+
+/// A request of a chat at [`START`]: 1,000 tokens in, 400 of them cached, and 100 out.
+pub(crate) fn event(id: &str) -> UsageEvent {
+    UsageEvent {
+        id: id.to_owned(),
+        timestamp: UnixTime(START),
+        organization_id: organization("a"),
+        kind: Kind::Completions,
+        project_id: ProjectId::from_text("proj_a".to_owned()),
+        user_id: None,
+        api_key_id: Some(KeyId::from_text("key_a".to_owned())),
+        model: Some("m".to_owned()),
+        batch: false,
+        service_tier: None,
+        size: None,
+        source: None,
+        vector_store_id: None,
+        context_level: None,
+        quantities: Quantities::default()
+            .with(Metric::InputTokens, 1000)
+            .with(Metric::InputCachedTokens, 400)
+            .with(Metric::OutputTokens, 100)
+            .with(Metric::NumModelRequests, 1),
+        estimated: false,
+        outcome: Outcome::Succeeded,
+    }
+}
+
+/// What [`event`] costs: 600 × 2, 400 × 0.5 and 100 × 8 dollars per million.
+pub(crate) const PRICE: i64 = 2_200_000;

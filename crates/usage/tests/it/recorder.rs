@@ -1,0 +1,136 @@
+//! The recorder: durable, bounded, patient.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use store::sql;
+use usage::{Metric, Quantities};
+
+use crate::fixture::{Fixture, event};
+
+#[tokio::test]
+async fn a_recorded_event_is_durable_when_its_future_resolves() {
+    let fixture = Fixture::new().await;
+    let slot = fixture.recorder.reserve().await.expect("a place");
+    assert_eq!(fixture.recorder.queue_depth(), 1);
+    slot.record(event("1")).await;
+    assert_eq!(fixture.ids().await, ["1"]);
+    assert_eq!(fixture.recorder.queue_depth(), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_waits_for_is_soon_durable() {
+    let fixture = Fixture::new().await;
+    drop(
+        fixture
+            .recorder
+            .reserve()
+            .await
+            .expect("a place")
+            .record(event("1")),
+    );
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(fixture.ids().await, ["1"]);
+    drop(
+        fixture
+            .recorder
+            .reserve()
+            .await
+            .expect("a place")
+            .record(event("2")),
+    );
+    fixture.recorder.flush().await;
+    assert_eq!(fixture.ids().await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_full_queue_turns_requests_away() {
+    let fixture = Fixture::new().await;
+    let mut slots = Vec::new();
+    while slots.len() < 8_192 {
+        slots.push(fixture.recorder.reserve().await.expect("a place"));
+    }
+    assert_eq!(fixture.recorder.queue_depth(), 8_192);
+    let Err(refused) = fixture.recorder.reserve().await else {
+        panic!("a place more than there are");
+    };
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.retry_after, Some(1));
+    slots.pop();
+    let slot = fixture.recorder.reserve().await.expect("a place");
+    drop(slots);
+    slot.record(event("1")).await;
+}
+
+#[tokio::test]
+async fn a_failing_database_is_tried_until_it_works() {
+    let fixture = Fixture::new().await;
+    fixture
+        .execute(sql!("ALTER TABLE usage_days RENAME TO away"))
+        .await;
+    let slot = fixture.recorder.reserve().await.expect("a place");
+    let mut recorded = std::pin::pin!(slot.record(event("1")));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut recorded).await;
+    assert!(early.is_err(), "not durable, so not said to be");
+    assert_eq!(fixture.ids().await.len(), 0, "ledger and sums go together");
+    fixture
+        .execute(sql!("ALTER TABLE away RENAME TO usage_days"))
+        .await;
+    recorded.await;
+    assert_eq!(fixture.ids().await, ["1"]);
+}
+
+#[tokio::test]
+async fn an_event_that_the_database_refuses_stops_no_other() {
+    let fixture = Fixture::new().await;
+    let huge = |id: &str| {
+        let mut huge = event(id);
+        huge.quantities = Quantities::default().with(Metric::UsageBytes, i64::MAX);
+        huge
+    };
+    fixture
+        .recorder
+        .append(vec![huge("1")])
+        .await
+        .expect("written");
+    let one = fixture.recorder.reserve().await.expect("a place");
+    let two = fixture.recorder.reserve().await.expect("a place");
+    let (one, two) = (one.record(huge("2")), two.record(event("3")));
+    tokio::join!(one, two);
+    assert_eq!(
+        fixture.ids().await,
+        ["1", "3"],
+        "a sum beyond the range is no sum"
+    );
+    let refused = fixture.recorder.append(vec![event("4"), huge("5")]).await;
+    let refused = refused.expect_err("one call is one transaction");
+    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(fixture.ids().await, ["1", "3"]);
+}
+
+#[tokio::test]
+async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
+    let fixture = Fixture::new().await;
+    for n in 0..100 {
+        let slot = fixture.recorder.reserve().await.expect("a place");
+        drop(slot.record(event(&format!("{n:03}"))));
+    }
+    let late = fixture.recorder.reserve().await.expect("a place");
+    let finish = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(fixture.recorder.reserve().await.is_err(), "no new places");
+        late.record(event("late")).await;
+    };
+    let store = fixture.store.clone();
+    tokio::join!(fixture.task.stop(), finish);
+    let count = sql!("SELECT COUNT(*) AS n FROM usage_events");
+    let mut connection = store.usage().read().await.expect("a connection");
+    let count = connection.fetch_one(count, |row| row.get::<i64>("n")).await;
+    assert_eq!(count.expect("a count"), 101);
+    fixture.recorder.flush().await;
+    let refused = fixture.recorder.append(vec![event("x")]).await;
+    assert_eq!(
+        refused.expect_err("stopped").status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
