@@ -74,3 +74,16 @@ async fn succeed(path: String, request: RequestBuilder) -> Value {
     assert_eq!(status, 200, "{path}: {body}");
     body
 }
+
+impl Api {
+    /// As an administrator, makes a project and in it a service account: the project's id and the account's key.
+    pub async fn application(&self, name: &str) -> (String, String) {
+        let body = serde_json::json!({"name": name});
+        let project = self.post("/organization/projects", &body).await;
+        let project = project["id"].as_str().expect("an id");
+        let path = format!("/organization/projects/{project}/service_accounts");
+        let account = self.post(&path, &body).await;
+        let key = account["api_key"]["value"].as_str().expect("a key");
+        (project.to_owned(), key.to_owned())
+    }
+}

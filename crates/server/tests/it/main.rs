@@ -2,7 +2,10 @@
 //! that other people use.
 
 mod api;
+mod dice;
 mod installation;
+mod kill;
 mod model_server;
 mod process;
+mod reports;
 mod whole_path;
