@@ -8,4 +8,5 @@ mod kill;
 mod model_server;
 mod process;
 mod reports;
+mod typed_client;
 mod whole_path;
