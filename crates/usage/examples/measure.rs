@@ -1,0 +1,179 @@
+//! Measures how fast events are recorded and reports are answered:
+//! `cargo run --release -p usage --example measure [events]`. On SQLite, or where `ORGPLANE_TEST_DATABASE` says.
+#![expect(clippy::print_stdout, reason = "what is measured is to be seen")]
+
+use std::error::Error;
+use std::sync::Arc;
+
+use base::ids::{Id, OrganizationId};
+use base::time::{DAY, HOUR, MINUTE, Stopwatch};
+use base::{Clock, UnixTime};
+use store::testing::Scratch;
+use store::{Database, Options, Store};
+use usage::{
+    CostDimension, CostQuery, Dimension, Kind, Metric, Outcome, PriceBook, Quantities, Recorder,
+    UsageEvent, UsageQuery, Width, costs, usage,
+};
+
+const START: i64 = 1_772_409_600;
+const DAYS: i64 = 31;
+const MODELS: &[&str] = &[
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-4.1",
+    "gpt-4o",
+    "gpt-4o-mini",
+    "o3",
+];
+
+/// The `number`th of `all` events, spread over the days; 50 projects with 4 keys each, some busier than others.
+fn event(number: i64, all: i64) -> UsageEvent {
+    let random = number
+        .wrapping_mul(2_862_933_555_777_941_757)
+        .rotate_left(29)
+        .unsigned_abs();
+    let busy = |below: u64, shift: u32| {
+        (random >> shift) % below * ((random >> (shift + 8)) % below) / below
+    };
+    let (project, key) = (busy(50, 3), busy(4, 23));
+    let tokens = i64::try_from(random % 4_000).unwrap_or(0);
+    UsageEvent {
+        id: format!("req_{number:026}"),
+        timestamp: UnixTime(START + number * (DAYS * DAY) / all),
+        organization_id: organization(),
+        kind: Kind::Completions,
+        project_id: Id::from_text(format!("proj_{project:026}")),
+        user_id: Some(Id::from_text(format!("user-{project:02}-{key:023}"))),
+        api_key_id: Some(Id::from_text(format!("key_{project:02}-{key:023}"))),
+        model: Some(MODELS[usize::try_from(random >> 40).unwrap_or(0) % MODELS.len()].to_owned()),
+        batch: false,
+        service_tier: Some("default".to_owned()),
+        size: None,
+        source: None,
+        vector_store_id: None,
+        context_level: None,
+        quantities: Quantities::default()
+            .with(Metric::InputTokens, tokens)
+            .with(Metric::InputCachedTokens, tokens / 3)
+            .with(Metric::OutputTokens, tokens / 7)
+            .with(Metric::NumModelRequests, 1),
+        estimated: false,
+        outcome: Outcome::Succeeded,
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let all = std::env::args()
+        .nth(1)
+        .map_or(Ok(1_000_000), |text| text.parse())?;
+    let scratch = Scratch::new();
+    let store = Store::open(scratch.url(), Options::default()).await?;
+    let prices = Arc::new(PriceBook::built_in());
+    let (recorder, task) = Recorder::start(store.usage().clone(), prices, Clock::system())?;
+    let watch = Stopwatch::start();
+    for number in 0..all {
+        drop(recorder.reserve().await?.record(event(number, all)));
+    }
+    recorder.flush().await;
+    let milliseconds = i64::try_from(watch.milliseconds())?.max(1);
+    println!(
+        "{}: {} events/s recorded",
+        store.kind(),
+        all * 1_000 / milliseconds
+    );
+    reports(store.usage()).await?;
+    task.stop().await;
+    Ok(())
+}
+
+/// A report's name, its range from the start in seconds, its width and what it groups by.
+type Case = (&'static str, i64, i64, Width, &'static [Dimension]);
+
+const BY_PROJECT: &[Dimension] = &[Dimension::ProjectId, Dimension::Model];
+const BY_KEY: &[Dimension] = &[Dimension::ApiKeyId, Dimension::Model];
+const REPORTS: &[Case] = &[
+    ("31 days, total", 0, DAYS * DAY, Width::Day, &[]),
+    (
+        "31 days by project, model",
+        0,
+        DAYS * DAY,
+        Width::Day,
+        BY_PROJECT,
+    ),
+    ("31 days by key, model", 0, DAYS * DAY, Width::Day, BY_KEY),
+    (
+        "31 days by project, model, clipped",
+        12_345,
+        DAYS * DAY - 12_345,
+        Width::Day,
+        BY_PROJECT,
+    ),
+    (
+        "24 hours by key, model",
+        5 * DAY,
+        6 * DAY,
+        Width::Hour,
+        BY_KEY,
+    ),
+    (
+        "1,440 minutes by model",
+        5 * DAY,
+        6 * DAY,
+        Width::Minute,
+        &[Dimension::Model],
+    ),
+];
+
+async fn reports(database: &Database) -> Result<(), Box<dyn Error>> {
+    for (name, start, end, width, group_by) in REPORTS {
+        let query = UsageQuery {
+            organization_id: organization(),
+            kind: Kind::Completions,
+            start: UnixTime(START + start),
+            end: UnixTime(START + end),
+            width: *width,
+            limit: 1_440,
+            group_by: group_by.to_vec(),
+            filters: Vec::new(),
+            batch: None,
+        };
+        measure(name, async || usage(database, &query).await.map(drop)).await?;
+    }
+    let clip = 12 * HOUR + MINUTE + 1;
+    for (name, clip) in [("costs of 31 days by item", 0), ("the same, clipped", clip)] {
+        let query = CostQuery {
+            organization_id: organization(),
+            start: UnixTime(START + clip),
+            end: UnixTime(START + DAYS * DAY - clip),
+            limit: 180,
+            group_by: vec![CostDimension::LineItem, CostDimension::ProjectId],
+            project_ids: Vec::new(),
+            api_key_ids: Vec::new(),
+            line_items: Vec::new(),
+        };
+        measure(name, async || costs(database, &query).await.map(drop)).await?;
+    }
+    Ok(())
+}
+
+fn organization() -> OrganizationId {
+    OrganizationId::from_text("org-measured".to_owned())
+}
+
+/// Prints the time of several runs.
+async fn measure(
+    name: &str,
+    run: impl AsyncFn() -> store::Result<()>,
+) -> Result<(), Box<dyn Error>> {
+    let mut times = Vec::new();
+    for _ in 0..15 {
+        let watch = Stopwatch::start();
+        run().await?;
+        times.push(watch.milliseconds());
+    }
+    times.sort_unstable();
+    let (least, median) = (times[0], times[times.len() / 2]);
+    println!("{least:>6} ms at best, {median:>4} ms median  {name}");
+    Ok(())
+}
