@@ -206,7 +206,7 @@ fn check_text(field: &str, text: &str) -> Result<(), String> {
 
 /// What became of the events of one request.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Answer {
+struct IngestedEvents {
     object: &'static str,
     /// How many are new, and durable.
     accepted: usize,
@@ -225,7 +225,7 @@ struct Rejected {
     error: String,
 }
 
-async fn create(mut cx: Ingest, body: Bytes) -> Result<Answer> {
+async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
     let items = split(&body, cx.lines)?;
     if items.len() > MOST_EVENTS {
         let message = format!(
@@ -248,7 +248,7 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<Answer> {
         }
     }
     let appended = cx.services().recorder.append(events).await?;
-    Ok(Answer {
+    Ok(IngestedEvents {
         object: "organization.usage.events",
         accepted: appended.accepted,
         duplicates: appended.duplicates,
