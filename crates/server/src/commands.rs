@@ -242,8 +242,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         durability: config.durability,
     })
     .await?;
+    let stop = stop_signal()?;
     print(&format!("Listening on http://{}\n", server.address()))?;
-    run_until(server, app, stop_signal()).await;
+    run_until(server, app, stop).await;
     Ok(())
 }
 
