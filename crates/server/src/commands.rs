@@ -1,7 +1,7 @@
 //! The words that an operator types.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -132,12 +132,13 @@ fn execute(command: Command) -> anyhow::Result<()> {
     })
 }
 
-/// Logs go to stderr; `RUST_LOG` says how much.
+/// Logs go to stderr, in colour only for a terminal; `RUST_LOG` says how much.
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
 }
