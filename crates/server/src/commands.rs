@@ -10,6 +10,7 @@ use std::time::Duration;
 use admin::organization;
 use anyhow::Context;
 use base::ids::IdGenerator;
+use base::name::Name;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use clap::{Parser, Subcommand};
@@ -32,7 +33,7 @@ const VERSION: &str = concat!(
 
 /// A self-hosted organization for language-model APIs: the Administration API and an enforcing, metering gateway.
 #[derive(Parser)]
-#[command(name = "orgplane", version = VERSION, arg_required_else_help = true)]
+#[command(name = "orgplane", version = VERSION)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -65,10 +66,10 @@ enum Org {
     /// Adds an organization and prints its first admin key, once.
     Create {
         /// What it is called.
-        #[arg(long)]
-        name: String,
+        #[arg(long, value_parser = Name::new)]
+        name: Name,
         /// The e-mail address of its first owner.
-        #[arg(long)]
+        #[arg(long, value_parser = founding::email_address)]
         owner_email: String,
         #[command(flatten)]
         overrides: Overrides,
@@ -87,8 +88,12 @@ enum Usage {
     Rebuild(Overrides),
 }
 
-/// Runs the command that `arguments` spell; 0 when done, 1 when it failed, 2 when the words were wrong.
+/// Runs the command that `arguments` spell, the program's name first; no word asks for help. 0 when done, 1 when it failed, 2 when the words were wrong.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.len() < 2 {
+        arguments.push("-h".into());
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -264,7 +269,11 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     print(&format!("The {} database is up to date.\n", store.kind()))
 }
 
-async fn create_organization(config: &Config, name: &str, owner_email: &str) -> anyhow::Result<()> {
+async fn create_organization(
+    config: &Config,
+    name: &Name,
+    owner_email: &str,
+) -> anyhow::Result<()> {
     let deployment = Deployment::open(config).await?;
     let founded = founding::create(deployment.founding(None), name, owner_email).await?;
     print(&format!(
