@@ -1,6 +1,6 @@
 //! An installation as an operator has one: a directory with a configuration file, a database, and the binary.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use testkit::TestDatabase;
@@ -41,6 +41,11 @@ impl Installation {
     /// Where its files are; also the working directory of its processes.
     pub fn directory(&self) -> &Path {
         self.database.directory.path()
+    }
+
+    /// The file with what keys are hashed with.
+    pub fn secret_file(&self) -> PathBuf {
+        self.directory().join("orgplane.secret")
     }
 
     /// The binary with these words, with nothing in its environment.

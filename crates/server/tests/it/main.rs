@@ -2,11 +2,15 @@
 //! that other people use.
 
 mod api;
+mod commands;
+mod demo;
 mod dice;
 mod installation;
 mod kill;
 mod model_server;
 mod process;
 mod reports;
+mod secrets;
+mod stop;
 mod typed_client;
 mod whole_path;
