@@ -2,7 +2,9 @@
 //! that other people use.
 
 mod api;
+mod bounds;
 mod commands;
+mod connection;
 mod demo;
 mod dice;
 mod installation;
