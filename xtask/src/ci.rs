@@ -76,7 +76,15 @@ fn doc(root: &Path) -> Result<Option<String>> {
 
 /// Our own OpenAPI document must be the one that the code describes.
 fn openapi(root: &Path) -> Result<Option<String>> {
-    let words = ["run", "--quiet", "--locked", "--package", "orgplane", "--", "openapi"];
+    let words = [
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "orgplane",
+        "--",
+        "openapi",
+    ];
     let document = output(cargo(root).args(words))?;
     if document.trim() != fs::read_to_string(root.join("openapi.json"))?.trim() {
         bail!("openapi.json is out of date: cargo run -- openapi > openapi.json");

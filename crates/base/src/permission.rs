@@ -211,7 +211,8 @@ mod tests {
     fn the_published_catalogue_is_this_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md");
         let document = std::fs::read_to_string(path).expect("the catalogue is published");
-        let mark = |set: PermissionSet, permission| if set.contains(permission) { "yes" } else { "" };
+        let mark =
+            |set: PermissionSet, permission| if set.contains(permission) { "yes" } else { "" };
         for permission in Permission::ALL {
             let row = format!(
                 "| `{}` | {} | {} | {} | {} | {} |",
@@ -222,10 +223,20 @@ mod tests {
                 mark(ProjectRole::Owner.permissions(), *permission),
                 mark(ProjectRole::Member.permissions(), *permission),
             );
-            assert!(document.lines().any(|line| line == row), "docs/permissions.md should have:\n{row}");
+            assert!(
+                document.lines().any(|line| line == row),
+                "docs/permissions.md should have:\n{row}"
+            );
         }
-        let rows = document.lines().filter(|line| line.starts_with("| `api.")).count();
-        assert_eq!(rows, Permission::ALL.len(), "docs/permissions.md has a permission too many");
+        let rows = document
+            .lines()
+            .filter(|line| line.starts_with("| `api."))
+            .count();
+        assert_eq!(
+            rows,
+            Permission::ALL.len(),
+            "docs/permissions.md has a permission too many"
+        );
     }
 
     #[test]

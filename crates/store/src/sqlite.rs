@@ -186,7 +186,10 @@ fn aside<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Binds the values by their numbers: to SQLite `$2` is a name like any other, numbered by where it first stands.
-pub(crate) fn bind(prepared: &mut rusqlite::CachedStatement<'_>, statement: &Statement) -> Result<()> {
+pub(crate) fn bind(
+    prepared: &mut rusqlite::CachedStatement<'_>,
+    statement: &Statement,
+) -> Result<()> {
     for index in 1..=prepared.parameter_count() {
         let number = prepared
             .parameter_name(index)

@@ -160,7 +160,10 @@ impl ProjectApiKey {
                     role: role.clone(),
                     created_at: row.time("account_created_at")?,
                 };
-                (Some(role), ProjectApiKeyOwner::ServiceAccount { service_account })
+                (
+                    Some(role),
+                    ProjectApiKeyOwner::ServiceAccount { service_account },
+                )
             }
         };
         let has_role = role.is_some_and(|role| role != ProjectRole::None.as_str());
