@@ -1,6 +1,6 @@
 //! No secret is where it does not belong: in the log at its loudest, in the database's files, in a dump.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use reqwest::Method;
@@ -104,9 +104,10 @@ async fn use_keys(admin: &Api, server: &Server) -> Vec<String> {
 
 /// Every byte of the database: its files, or a dump of it.
 fn kept(installation: &Installation) -> Vec<u8> {
-    if !installation.database.url.starts_with("sqlite:") {
+    let url = installation.database_url();
+    if !url.starts_with("sqlite:") {
         let mut dump = Command::new("pg_dump");
-        dump.arg("--dbname").arg(&installation.database.url);
+        dump.arg("--dbname").arg(url);
         let dump = dump.output().expect("pg_dump is there; it comes with psql");
         assert!(
             dump.status.success(),
@@ -117,11 +118,8 @@ fn kept(installation: &Installation) -> Vec<u8> {
     }
     let entries = std::fs::read_dir(installation.directory()).expect("our directory");
     let files = entries.map(|entry| entry.expect("an entry").path());
-    let is_database = |file: &Path| {
-        file.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("test"))
-    };
-    let databases = files.filter(|file| is_database(file));
+    let is_database = |file: &PathBuf| file.to_string_lossy().contains(".db");
+    let databases = files.filter(is_database);
     databases
         .flat_map(|file| std::fs::read(file).expect("readable"))
         .collect()
