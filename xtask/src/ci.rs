@@ -19,6 +19,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("doc", doc),
     ("deny", deny::check),
     ("tidy", tidy::check),
+    ("openapi", openapi),
     ("dependency budget", dependency_budget),
 ];
 
@@ -71,6 +72,24 @@ fn clippy(root: &Path) -> Result<Option<String>> {
 fn doc(root: &Path) -> Result<Option<String>> {
     let words = ["doc", "--quiet", "--locked", "--workspace", "--no-deps"];
     output(cargo(root).args(words).env("RUSTDOCFLAGS", "-D warnings")).map(|_| None)
+}
+
+/// Our own OpenAPI document must be the one that the code describes.
+fn openapi(root: &Path) -> Result<Option<String>> {
+    let words = [
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "orgplane",
+        "--",
+        "openapi",
+    ];
+    let document = output(cargo(root).args(words))?;
+    if document.trim() != fs::read_to_string(root.join("openapi.json"))?.trim() {
+        bail!("openapi.json is out of date: cargo run -- openapi > openapi.json");
+    }
+    Ok(None)
 }
 
 fn dependency_budget(root: &Path) -> Result<Option<String>> {

@@ -7,6 +7,7 @@ use store::{Order, Page, PageRequest};
 
 /// A page whose cursors are the ids of its first and last item.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
 pub struct List<T> {
     /// Always `list`.
     pub object: &'static str,

@@ -66,7 +66,7 @@ macro_rules! ids {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        #[schemars(transparent)]
+        #[schemars(transparent, inline)]
         pub struct $name(String);
 
         impl Id for $name {

@@ -113,6 +113,7 @@ impl FromIterator<Permission> for PermissionSet {
 /// The predefined roles of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum OrganizationRole {
     /// May do everything.
     Owner,
@@ -153,6 +154,7 @@ impl OrganizationRole {
 /// The predefined roles of a project, for users and service accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum ProjectRole {
     /// May administer the project.
     Owner,
@@ -204,6 +206,38 @@ impl ProjectRole {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_published_catalogue_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md");
+        let document = std::fs::read_to_string(path).expect("the catalogue is published");
+        let mark =
+            |set: PermissionSet, permission| if set.contains(permission) { "yes" } else { "" };
+        for permission in Permission::ALL {
+            let row = format!(
+                "| `{}` | {} | {} | {} | {} | {} |",
+                permission.as_str(),
+                permission.describe().trim_end_matches('.'),
+                mark(OrganizationRole::Owner.permissions(), *permission),
+                mark(OrganizationRole::Reader.permissions(), *permission),
+                mark(ProjectRole::Owner.permissions(), *permission),
+                mark(ProjectRole::Member.permissions(), *permission),
+            );
+            assert!(
+                document.lines().any(|line| line == row),
+                "docs/permissions.md should have:\n{row}"
+            );
+        }
+        let rows = document
+            .lines()
+            .filter(|line| line.starts_with("| `api."))
+            .count();
+        assert_eq!(
+            rows,
+            Permission::ALL.len(),
+            "docs/permissions.md has a permission too many"
+        );
+    }
 
     #[test]
     fn every_permission_is_found_by_its_name_and_held_by_an_owner() {

@@ -7,7 +7,7 @@ use deadpool_postgres::Object;
 
 use crate::postgres::{self, Postgres, Session};
 use crate::sqlite::{self, Reader, Sqlite, Writer};
-use crate::{Error, Result, Revision, Row, Statement, Value};
+use crate::{Error, Result, Revision, Row, Statement, Sum, Sums, Value};
 
 /// How a database is opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -204,6 +204,34 @@ impl Read {
                 let mut connection = Connection(link);
                 let rows = connection.fetch(&statement, read).await?;
                 Ok((Self(connection), rows))
+            }
+        }
+    }
+}
+
+impl Read {
+    /// Sums by group, in no order; on SQLite on a thread of its own. Where there are no rows there is no group.
+    ///
+    /// # Errors
+    /// As [`Connection::fetch_all`], or a sum is beyond the range.
+    pub async fn sum_aside(self, sums: Sums) -> Result<(Self, Vec<Sum>)> {
+        match self.0.0 {
+            Link::Reader(reader) => {
+                let work = move || {
+                    let found = sums.add_up(reader.connection()?)?;
+                    Ok((Self(Connection(Link::Reader(reader))), found))
+                };
+                tokio::task::spawn_blocking(work)
+                    .await
+                    .map_err(|_| Error::Busy)?
+            }
+            link => {
+                let mut connection = Connection(link);
+                let read = |row: &Row<'_>| sums.read(row);
+                let mut found = connection.fetch(&sums.grouped(), read).await?;
+                // Without a key there is always a row.
+                found.retain(|sum| sum.columns.iter().any(Option::is_some));
+                Ok((Self(connection), found))
             }
         }
     }

@@ -11,7 +11,8 @@ mod postgres;
 mod revision;
 mod sqlite;
 mod statement;
-#[doc(hidden)]
+mod sums;
+#[cfg(feature = "testing")]
 pub mod testing;
 mod value;
 
@@ -20,6 +21,7 @@ pub use error::Error;
 pub use page::{Order, Page, PageRequest};
 pub use revision::{Follower, Revision};
 pub use statement::Statement;
+pub use sums::{Sum, Sums};
 pub use value::{Column, Row, Value};
 
 /// The result of a query.

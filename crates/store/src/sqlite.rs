@@ -186,9 +186,14 @@ fn aside<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Binds the values by their numbers: to SQLite `$2` is a name like any other, numbered by where it first stands.
-fn bind(prepared: &mut rusqlite::CachedStatement<'_>, statement: &Statement) -> Result<()> {
+pub(crate) fn bind(
+    prepared: &mut rusqlite::CachedStatement<'_>,
+    statement: &Statement,
+) -> Result<()> {
     for index in 1..=prepared.parameter_count() {
-        let number = prepared.parameter_name(index).and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+        let number = prepared
+            .parameter_name(index)
+            .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
         let value = number.and_then(|number| statement.values.get(number.wrapping_sub(1)));
         let value = value.ok_or_else(|| Error::Parameter(statement.text.to_string()))?;
         prepared.raw_bind_parameter(index, value)?;

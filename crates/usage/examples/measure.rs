@@ -40,7 +40,7 @@ fn event(number: i64, all: i64) -> UsageEvent {
     UsageEvent {
         id: format!("req_{number:026}"),
         timestamp: UnixTime(START + number * (DAYS * DAY) / all),
-        organization_id: OrganizationId::from_text("org-measured".to_owned()),
+        organization_id: organization(),
         kind: Kind::Completions,
         project_id: Id::from_text(format!("proj_{project:026}")),
         user_id: Some(Id::from_text(format!("user-{project:02}-{key:023}"))),
@@ -73,7 +73,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (recorder, task) = Recorder::start(store.usage().clone(), prices, Clock::system())?;
     let watch = Stopwatch::start();
     for number in 0..all {
-        drop(recorder.reserve().await?.record(event(number, all)));
+        let slot = loop {
+            // Here a full queue is what is wanted; a machine under load may keep it full for longer than a second.
+            if let Ok(slot) = recorder.reserve().await {
+                break slot;
+            }
+        };
+        drop(slot.record(event(number, all)));
     }
     recorder.flush().await;
     let milliseconds = i64::try_from(watch.milliseconds())?.max(1);
@@ -87,97 +93,93 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// A report's name, its range from the start in seconds, its width and what it groups by.
+type Case = (&'static str, i64, i64, Width, &'static [Dimension]);
+
+const BY_PROJECT: &[Dimension] = &[Dimension::ProjectId, Dimension::Model];
+const BY_KEY: &[Dimension] = &[Dimension::ApiKeyId, Dimension::Model];
+const REPORTS: &[Case] = &[
+    ("31 days, total", 0, DAYS * DAY, Width::Day, &[]),
+    (
+        "31 days by project, model",
+        0,
+        DAYS * DAY,
+        Width::Day,
+        BY_PROJECT,
+    ),
+    ("31 days by key, model", 0, DAYS * DAY, Width::Day, BY_KEY),
+    (
+        "31 days by project, model, clipped",
+        12_345,
+        DAYS * DAY - 12_345,
+        Width::Day,
+        BY_PROJECT,
+    ),
+    (
+        "24 hours by key, model",
+        5 * DAY,
+        6 * DAY,
+        Width::Hour,
+        BY_KEY,
+    ),
+    (
+        "1,440 minutes by model",
+        5 * DAY,
+        6 * DAY,
+        Width::Minute,
+        &[Dimension::Model],
+    ),
+];
+
 async fn reports(database: &Database) -> Result<(), Box<dyn Error>> {
-    use Dimension::{ApiKeyId, Model, ProjectId};
-    let cases: [(_, _, _, _, &[Dimension]); 6] = [
-        ("31 days, total", 0, DAYS * DAY, Width::Day, &[]),
-        (
-            "31 days by project, model",
-            0,
-            DAYS * DAY,
-            Width::Day,
-            &[ProjectId, Model],
-        ),
-        (
-            "31 days by key, model",
-            0,
-            DAYS * DAY,
-            Width::Day,
-            &[ApiKeyId, Model],
-        ),
-        (
-            "31 days by project, model, clipped",
-            12_345,
-            DAYS * DAY - 12_345,
-            Width::Day,
-            &[ProjectId, Model],
-        ),
-        (
-            "24 hours by key, model",
-            5 * DAY,
-            6 * DAY,
-            Width::Hour,
-            &[ApiKeyId, Model],
-        ),
-        (
-            "1,440 minutes by model",
-            5 * DAY,
-            6 * DAY,
-            Width::Minute,
-            &[Model],
-        ),
-    ];
-    for (name, start, end, width, group_by) in cases {
+    for (name, start, end, width, group_by) in REPORTS {
         let query = UsageQuery {
-            organization_id: OrganizationId::from_text("org-measured".to_owned()),
+            organization_id: organization(),
             kind: Kind::Completions,
             start: UnixTime(START + start),
             end: UnixTime(START + end),
-            width,
+            width: *width,
             limit: 1_440,
             group_by: group_by.to_vec(),
             filters: Vec::new(),
             batch: None,
         };
-        measure(name, async || {
-            usage(database, &query).await.map(|page| page.buckets.len())
-        })
-        .await?;
+        measure(name, async || usage(database, &query).await.map(drop)).await?;
     }
-    for (name, start) in [
-        ("costs of 31 days by item", 0),
-        ("the same, clipped", 12 * HOUR + MINUTE + 1),
-    ] {
+    let clip = 12 * HOUR + MINUTE + 1;
+    for (name, clip) in [("costs of 31 days by item", 0), ("the same, clipped", clip)] {
         let query = CostQuery {
-            organization_id: OrganizationId::from_text("org-measured".to_owned()),
-            start: UnixTime(START + start),
-            end: UnixTime(START + DAYS * DAY - start),
+            organization_id: organization(),
+            start: UnixTime(START + clip),
+            end: UnixTime(START + DAYS * DAY - clip),
             limit: 180,
             group_by: vec![CostDimension::LineItem, CostDimension::ProjectId],
             project_ids: Vec::new(),
             api_key_ids: Vec::new(),
             line_items: Vec::new(),
         };
-        measure(name, async || {
-            costs(database, &query).await.map(|page| page.buckets.len())
-        })
-        .await?;
+        measure(name, async || costs(database, &query).await.map(drop)).await?;
     }
     Ok(())
 }
 
-/// Prints the median time of several runs.
+fn organization() -> OrganizationId {
+    OrganizationId::from_text("org-measured".to_owned())
+}
+
+/// Prints the time of several runs.
 async fn measure(
     name: &str,
-    run: impl AsyncFn() -> store::Result<usize>,
+    run: impl AsyncFn() -> store::Result<()>,
 ) -> Result<(), Box<dyn Error>> {
     let mut times = Vec::new();
-    for _ in 0..7 {
+    for _ in 0..15 {
         let watch = Stopwatch::start();
         run().await?;
         times.push(watch.milliseconds());
     }
     times.sort_unstable();
-    println!("{:>6} ms  {name}", times[times.len() / 2]);
+    let (least, median) = (times[0], times[times.len() / 2]);
+    println!("{least:>6} ms at best, {median:>4} ms median  {name}");
     Ok(())
 }

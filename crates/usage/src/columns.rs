@@ -1,6 +1,7 @@
 //! Metrics and dimensions as columns of the database.
 
-use store::{Result, Row, Statement, Value};
+use base::UnixTime;
+use store::{Result, Row, Statement, Sum, Value};
 
 use crate::{Dimension, Metric, Quantities};
 
@@ -43,4 +44,29 @@ pub(crate) fn read_dimension(row: &Row<'_>, dimension: Dimension) -> Result<Opti
     }
     let text: String = row.get(dimension.as_str())?;
     Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// A bucket, and the values of the dimensions grouped by.
+pub(crate) type Key = (UnixTime, Vec<Option<String>>);
+
+/// The SQL for a dimension as a key of [`store::Sums`]: its column, as text.
+pub(crate) fn key_column(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Batch => "CASE WHEN batch THEN 'true' ELSE 'false' END",
+        dimension => dimension.as_str(),
+    }
+}
+
+/// The key of a group: of sums whose first key is `bucket`, unless all of them lie in this one.
+pub(crate) fn key_of(sum: &mut Sum, bucket: Option<UnixTime>) -> Key {
+    let mut keys = std::mem::take(&mut sum.keys).into_iter();
+    let bucket = bucket.unwrap_or_else(|| match keys.next() {
+        Some(Value::Integer(start)) => UnixTime(start),
+        _ => UnixTime(0),
+    });
+    let values = keys.map(|key| match key {
+        Value::Text(text) => Some(text).filter(|text| !text.is_empty()),
+        _ => None,
+    });
+    (bucket, values.collect())
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use base::ids::OrganizationId;
 use base::{NanoDollars, UnixTime};
-use store::{Database, Result, Row, Statement, sql};
+use store::{Database, Result, Row, Statement, Sum, Sums, sql};
 
-use crate::columns::read_dimension;
+use crate::columns::{Key, key_column, key_of, read_dimension};
 use crate::cover::{Page, Segment, cover};
-use crate::query::{Key, push_filter, push_range};
+use crate::query::{push_filter, push_range};
 use crate::rollup::{COST_WIDTHS, cost_table, read_lines};
 use crate::{Buckets, Dimension, LineItem, Width};
 
@@ -66,30 +66,29 @@ pub struct CostResult {
 /// What the database said.
 pub async fn costs(database: &Database, query: &CostQuery) -> Result<Buckets<CostResult>> {
     let page = Page::new(query.start, query.end, Width::Day, query.limit);
-    let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<Key, Cost> = BTreeMap::new();
     let mut read = database.read().await?;
     for segment in cover(page.start, page.end, COST_WIDTHS) {
         let bucket = page.bucket_of(segment);
-        let reader = Reader {
-            bucket,
-            query: query.clone(),
-        };
-        let statement = select(query, segment);
-        let (back, rows) = match segment.source {
-            Some(_) => {
-                read.fetch_all_aside(statement, move |row| reader.sum(row))
-                    .await?
+        let found: Vec<(Key, Cost)>;
+        (read, found) = match (segment.source, bucket) {
+            (None, Some(bucket)) => {
+                let query = query.clone();
+                let bills = bills_of(&query, segment);
+                let bill = move |row: &Row<'_>| query.read_bill(row, bucket);
+                let (read, bills) = read.fetch_all_aside(bills, bill).await?;
+                (read, bills.into_iter().flatten().collect())
             }
-            None => {
-                read.fetch_all_aside(statement, move |row| reader.bill(row))
-                    .await?
+            _ => {
+                let (read, groups) = read.sum_aside(sums_of(query, segment, bucket)).await?;
+                let cost = |mut group| (key_of(&mut group, bucket), Cost::of(&group));
+                (read, groups.into_iter().map(cost).collect())
             }
         };
-        read = back;
-        for (key, sum) in rows.into_iter().flatten() {
-            let total = sums.entry(key).or_default();
-            total.quantity = total.quantity.saturating_add(sum.quantity);
-            total.amount += sum.amount;
+        for (key, cost) in found {
+            let sum = sums.entry(key).or_default();
+            sum.quantity = sum.quantity.saturating_add(cost.quantity);
+            sum.amount += cost.amount;
         }
     }
     Ok(page.fill(
@@ -99,9 +98,19 @@ pub async fn costs(database: &Database, query: &CostQuery) -> Result<Buckets<Cos
 }
 
 #[derive(Clone, Copy, Default)]
-struct Sum {
+struct Cost {
     quantity: i64,
     amount: NanoDollars,
+}
+
+impl Cost {
+    fn of(sum: &Sum) -> Self {
+        let column = |index: usize| sum.columns.get(index).copied().flatten().unwrap_or(0);
+        Self {
+            quantity: column(0),
+            amount: NanoDollars(column(1)),
+        }
+    }
 }
 
 impl CostQuery {
@@ -109,7 +118,7 @@ impl CostQuery {
         self.group_by.contains(&CostDimension::LineItem)
     }
 
-    fn result(&self, values: Vec<Option<String>>, sum: Sum) -> CostResult {
+    fn result(&self, values: Vec<Option<String>>, sum: Cost) -> CostResult {
         let mut result = CostResult {
             amount: sum.amount,
             quantity: self.groups_by_line_item().then_some(sum.quantity),
@@ -143,94 +152,61 @@ impl CostDimension {
     }
 }
 
-/// Selects sums from a rollup, or bills from the ledger.
-fn select(query: &CostQuery, segment: Segment) -> Statement {
-    let columns = |select: &mut Statement| {
-        for dimension in query.group_by.iter().filter_map(|by| by.of_usage()) {
-            select.push(", s.").push(dimension.as_str());
-        }
-        if query.groups_by_line_item() && segment.source.is_some() {
-            select.push(", r.line_item");
-        }
-    };
-    let mut select = sql!("SELECT ");
-    let table = match segment.source {
-        None => {
-            select.push("r.charges");
-            "usage_events"
-        }
-        Some(width) => {
-            select.push("r.bucket, CAST(SUM(r.quantity) AS BIGINT) AS quantity, ");
-            select.push("CAST(SUM(r.amount) AS BIGINT) AS amount");
-            cost_table(width)
-        }
-    };
-    columns(&mut select);
-    select.push(" FROM ").push(table);
-    push_range(&mut select, &query.organization_id, segment);
+/// Selects sums from a rollup.
+fn sums_of(query: &CostQuery, segment: Segment, bucket: Option<UnixTime>) -> Sums {
+    let mut rows = sql!(" FROM ");
+    rows.push(segment.source.map_or("cost_hours", cost_table));
+    push_wanted(&mut rows, query, segment);
+    if !query.line_items.is_empty() {
+        rows.push(" AND r.line_item IN ");
+        rows.bind_list(query.line_items.iter().map(String::as_str));
+    }
+    let column = |by: &CostDimension| by.of_usage().map_or("line_item", key_column);
+    let keys = bucket.is_none().then_some("bucket").into_iter();
+    Sums {
+        keys: keys.chain(query.group_by.iter().map(column)).collect(),
+        columns: vec!["quantity", "amount"],
+        rows,
+    }
+}
+
+/// Selects bills from the ledger.
+fn bills_of(query: &CostQuery, segment: Segment) -> Statement {
+    let mut select = sql!("SELECT r.charges");
+    for dimension in query.group_by.iter().filter_map(|by| by.of_usage()) {
+        select.push(", s.").push(dimension.as_str());
+    }
+    select.push(" FROM usage_events");
+    push_wanted(&mut select, query, segment);
+    select
+}
+
+fn push_wanted(rows: &mut Statement, query: &CostQuery, segment: Segment) {
+    push_range(rows, &query.organization_id, segment);
     for (dimension, values) in [
         (Dimension::ProjectId, &query.project_ids),
         (Dimension::ApiKeyId, &query.api_key_ids),
     ] {
         if !values.is_empty() {
-            push_filter(&mut select, dimension, values);
+            push_filter(rows, dimension, values);
         }
     }
-    if segment.source.is_some() {
-        if !query.line_items.is_empty() {
-            select.push(" AND r.line_item IN ");
-            select.bind_list(query.line_items.iter().map(String::as_str));
-        }
-        select.push(" GROUP BY r.bucket");
-        columns(&mut select);
-    }
-    select
 }
 
-/// Reads the rows of a segment.
-struct Reader {
-    /// The bucket that all of them lie in, where that is one.
-    bucket: Option<UnixTime>,
-    query: CostQuery,
-}
-
-impl Reader {
-    /// A row of a rollup.
-    fn sum(&self, row: &Row<'_>) -> Result<Vec<(Key, Sum)>> {
-        let line_item = || row.get("line_item");
-        let values = self.values(row, line_item)?;
-        let bucket = self.bucket.map_or_else(|| row.time("bucket"), Ok)?;
-        let sum = Sum {
-            quantity: row.get("quantity")?,
-            amount: NanoDollars(row.get("amount")?),
-        };
-        Ok(vec![((bucket, values), sum)])
-    }
-
-    /// A row of the ledger, whose bill may have several lines.
-    fn bill(&self, row: &Row<'_>) -> Result<Vec<(Key, Sum)>> {
-        let bucket = self.bucket.unwrap_or(UnixTime(0));
-        let wanted = &self.query.line_items;
+impl CostQuery {
+    /// Reads the lines of a bill that are wanted.
+    fn read_bill(&self, row: &Row<'_>, bucket: UnixTime) -> Result<Vec<(Key, Cost)>> {
+        let wanted = &self.line_items;
         let lines = read_lines(row)?.into_iter();
         let lines = lines.filter(|(item, ..)| wanted.is_empty() || wanted.contains(item));
         lines
             .map(|(item, quantity, amount)| {
-                let values = self.values(row, || Ok(item.clone()))?;
-                Ok(((bucket, values), Sum { quantity, amount }))
-            })
-            .collect()
-    }
-
-    fn values(
-        &self,
-        row: &Row<'_>,
-        line_item: impl Fn() -> Result<String>,
-    ) -> Result<Vec<Option<String>>> {
-        let group_by = self.query.group_by.iter();
-        group_by
-            .map(|by| match by.of_usage() {
-                Some(dimension) => read_dimension(row, dimension),
-                None => line_item().map(Some),
+                let values = self.group_by.iter().map(|by| match by.of_usage() {
+                    Some(dimension) => read_dimension(row, dimension),
+                    None => Ok(Some(item.clone())),
+                });
+                let key = (bucket, values.collect::<Result<_>>()?);
+                Ok((key, Cost { quantity, amount }))
             })
             .collect()
     }

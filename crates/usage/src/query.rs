@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use base::UnixTime;
 use base::ids::OrganizationId;
-use store::{Database, Result, Row, Statement, Value, sql};
+use store::{Database, Result, Statement, Sum, Sums, Value, sql};
 
-use crate::columns::{read_dimension, read_metrics};
+use crate::columns::{Key, key_column, key_of};
 pub use crate::cover::{Bucket, Buckets, Width};
 use crate::cover::{Page, Segment, cover};
 use crate::rollup::{USAGE_WIDTHS, usage_table};
@@ -58,21 +58,12 @@ pub async fn usage(database: &Database, query: &UsageQuery) -> Result<Buckets<Us
     let mut sums: BTreeMap<Key, Quantities> = BTreeMap::new();
     let mut read = database.read().await?;
     for segment in cover(page.start, page.end, &widths) {
-        let statement = select(query, segment);
         let bucket = page.bucket_of(segment);
-        let (group_by, metrics) = (query.group_by.clone(), metrics(query.kind));
-        let group = move |row: &Row<'_>| {
-            let dimensions = group_by.iter().map(|by| read_dimension(row, *by));
-            let key = (
-                bucket.map_or_else(|| row.time("bucket"), Ok)?,
-                dimensions.collect::<Result<_>>()?,
-            );
-            Ok((key, read_metrics(row, &metrics)?))
-        };
-        let (back, groups) = read.fetch_all_aside(statement, group).await?;
+        let (back, groups) = read.sum_aside(sums_of(query, segment, bucket)).await?;
         read = back;
-        for (key, quantities) in groups {
-            sums.entry(key).or_default().add(&quantities);
+        for mut group in groups {
+            let sum = sums.entry(key_of(&mut group, bucket)).or_default();
+            sum.add(&quantities(query.kind, &group));
         }
     }
     let something = |sum: &Quantities| Metric::ALL.iter().any(|metric| sum.or_zero(*metric) != 0);
@@ -87,48 +78,41 @@ pub async fn usage(database: &Database, query: &UsageQuery) -> Result<Buckets<Us
     })))
 }
 
-/// A bucket, and the values of the dimensions grouped by.
-pub(crate) type Key = (UnixTime, Vec<Option<String>>);
-
 /// What a report has numbers for.
-fn metrics(kind: Kind) -> Vec<Metric> {
-    [kind.required_metrics(), kind.optional_metrics()].concat()
+fn metrics(kind: Kind) -> impl Iterator<Item = Metric> {
+    let all = [kind.required_metrics(), kind.optional_metrics()];
+    all.into_iter().flatten().copied()
 }
 
-fn select(query: &UsageQuery, segment: Segment) -> Statement {
-    let whole = segment.source == Some(query.width);
-    let group_by = |statement: &mut Statement, first: &'static str| {
-        let mut between = first;
-        if whole {
-            statement.push(between).push("r.bucket");
-            between = ", ";
+fn quantities(kind: Kind, sum: &Sum) -> Quantities {
+    let mut quantities = Quantities::default();
+    for (metric, amount) in metrics(kind).zip(&sum.columns) {
+        if let Some(amount) = amount {
+            quantities.set(metric, *amount);
         }
-        for dimension in &query.group_by {
-            statement.push(between).push("s.").push(dimension.as_str());
-            between = ", ";
-        }
-        between
-    };
-    let mut select = sql!("SELECT ");
-    let mut between = group_by(&mut select, "");
-    for metric in metrics(query.kind) {
-        let name = metric.as_str();
-        select.push(between).push("CAST(SUM(r.").push(name);
-        select.push(") AS BIGINT) AS ").push(name);
-        between = ", ";
     }
-    select.push(" FROM ");
-    select.push(segment.source.map_or("usage_events", usage_table));
-    push_range(&mut select, &query.organization_id, segment);
-    select.push(" AND s.kind = ").bind(query.kind.as_str());
+    quantities
+}
+
+fn sums_of(query: &UsageQuery, segment: Segment, bucket: Option<UnixTime>) -> Sums {
+    let mut rows = sql!(" FROM ");
+    rows.push(segment.source.map_or("usage_events", usage_table));
+    push_range(&mut rows, &query.organization_id, segment);
+    rows.push(" AND s.kind = ").bind(query.kind.as_str());
     if let Some(batch) = query.batch {
-        select.push(" AND s.batch = ").bind(batch);
+        rows.push(" AND s.batch = ").bind(batch);
     }
     for (dimension, values) in &query.filters {
-        push_filter(&mut select, *dimension, values);
+        push_filter(&mut rows, *dimension, values);
     }
-    group_by(&mut select, " GROUP BY ");
-    select
+    let keys = bucket.is_none().then_some("bucket").into_iter();
+    Sums {
+        keys: keys
+            .chain(query.group_by.iter().copied().map(key_column))
+            .collect(),
+        columns: metrics(query.kind).map(Metric::as_str).collect(),
+        rows,
+    }
 }
 
 /// Joins the rows of a table named before, `r`, with their dimensions, `s`: those of an organization in a segment. A

@@ -121,9 +121,14 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
 /// # Errors
 /// 400 naming the parameter.
 pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
-    let pairs = text.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let given: Vec<String> =
-        pairs.filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{}={value}", brackets(key))).collect();
+    let pairs = text
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|pair| pair.split_once('='));
+    let given: Vec<String> = pairs
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| format!("{}={value}", brackets(key)))
+        .collect();
     let text = given.join("&");
     let config = serde_qs::Config::new().use_form_encoding(true);
     let deserializer =
@@ -144,7 +149,11 @@ fn brackets(key: &str) -> Cow<'_, str> {
     if !key.contains('%') {
         return Cow::Borrowed(key);
     }
-    let plain = key.replace("%5B", "[").replace("%5b", "[").replace("%5D", "]").replace("%5d", "]");
+    let plain = key
+        .replace("%5B", "[")
+        .replace("%5b", "[")
+        .replace("%5D", "]")
+        .replace("%5d", "]");
     Cow::Owned(plain)
 }
 

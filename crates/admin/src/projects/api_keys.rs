@@ -81,7 +81,7 @@ pub struct ProjectApiKey {
     #[schemars(required)]
     expires_at: Option<UnixTime>,
     owner_project_access: Access,
-    owner: KeyOwner,
+    owner: ProjectApiKeyOwner,
 }
 
 /// Whether the owner of a key may still use the project.
@@ -95,7 +95,7 @@ enum Access {
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum KeyOwner {
+enum ProjectApiKeyOwner {
     User {
         user: OwningUser,
     },
@@ -150,7 +150,7 @@ impl ProjectApiKey {
                         .unwrap_or_else(|| ProjectRole::None.as_str().to_owned()),
                     created_at: row.time("added_at")?,
                 };
-                (role, KeyOwner::User { user })
+                (role, ProjectApiKeyOwner::User { user })
             }
             None => {
                 let role: String = row.get("account_role")?;
@@ -160,7 +160,10 @@ impl ProjectApiKey {
                     role: role.clone(),
                     created_at: row.time("account_created_at")?,
                 };
-                (Some(role), KeyOwner::ServiceAccount { service_account })
+                (
+                    Some(role),
+                    ProjectApiKeyOwner::ServiceAccount { service_account },
+                )
             }
         };
         let has_role = role.is_some_and(|role| role != ProjectRole::None.as_str());
@@ -230,7 +233,7 @@ async fn list(mut cx: Read, project: Project, query: ListKeys) -> Result<List<Pr
 
 /// A new key, at the one moment when its secret is shown.
 #[derive(Serialize, JsonSchema)]
-struct CreatedKey {
+struct CreatedProjectApiKey {
     #[serde(flatten)]
     key: ProjectApiKey,
     /// The secret; it is kept nowhere.
@@ -239,7 +242,7 @@ struct CreatedKey {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateKey {
+struct CreateProjectApiKey {
     /// What the key is called.
     name: Name,
     /// Who owns it: an owner of the organization or a member of the project.
@@ -253,8 +256,8 @@ struct CreateKey {
 async fn create(
     mut cx: Write,
     project: ActiveProject,
-    body: CreateKey,
-) -> Result<Done<CreatedKey>> {
+    body: CreateProjectApiKey,
+) -> Result<Done<CreatedProjectApiKey>> {
     check_member(&mut cx, &project, &body.user_id).await?;
     let scopes = body.scopes.unwrap_or_default();
     let owner = NewOwner::User(&project.id, &body.user_id);
@@ -263,7 +266,7 @@ async fn create(
     let event = keys::created_event(&issued.id, &scopes);
     Ok(cx.done(
         event,
-        CreatedKey {
+        CreatedProjectApiKey {
             key,
             value: issued.value.reveal(),
         },
@@ -316,7 +319,7 @@ async fn retrieve(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct UpdateKey {
+struct UpdateProjectApiKey {
     /// What the key may do at the most; an empty list narrows nothing.
     #[serde(default, deserialize_with = "keys::not_null")]
     scopes: Option<Scopes>,
@@ -328,7 +331,7 @@ struct UpdateKey {
 async fn update(
     mut cx: Write,
     Of(project, id): Of<ActiveProject, KeyId>,
-    body: UpdateKey,
+    body: UpdateProjectApiKey,
 ) -> Result<Done<ProjectApiKey>> {
     let key = one(&mut cx, &project, &id).await?;
     let now = cx.now();
@@ -366,7 +369,7 @@ async fn delete(
     _: Nothing,
 ) -> Result<Done<Deleted>> {
     let key = one(&mut cx, &project, &id).await?;
-    if let KeyOwner::ServiceAccount { service_account } = &key.owner {
+    if let ProjectApiKeyOwner::ServiceAccount { service_account } = &key.owner {
         let message = format!(
             "The key '{id}' belongs to the service account '{}'. Delete the service account to delete its keys.",
             service_account.id

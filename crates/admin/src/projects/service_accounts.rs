@@ -111,12 +111,12 @@ struct CreatedServiceAccount {
     #[serde(flatten)]
     account: ServiceAccount,
     #[schemars(required)]
-    api_key: Option<CreatedKey>,
+    api_key: Option<CreatedServiceAccountKey>,
 }
 
 /// A key, at the one moment when its secret is shown.
 #[derive(Serialize, JsonSchema)]
-struct CreatedKey {
+struct CreatedServiceAccountKey {
     object: &'static str,
     id: KeyId,
     name: String,
@@ -127,7 +127,7 @@ struct CreatedKey {
     expires_at: Option<UnixTime>,
 }
 
-impl CreatedKey {
+impl CreatedServiceAccountKey {
     fn new(name: &Name, issued: &Issued) -> Self {
         Self {
             object: "organization.project.service_account.api_key",
@@ -228,7 +228,7 @@ async fn create(
             body.expires_in_seconds,
         )
         .await?;
-        Some(CreatedKey::new(&name, &issued))
+        Some(CreatedServiceAccountKey::new(&name, &issued))
     };
     let details = json!({"data": {"role": account.role}});
     let event = Event::new(EventType::ServiceAccountCreated, &account.id, details);
@@ -325,7 +325,7 @@ async fn delete(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateKey {
+struct CreateServiceAccountKey {
     /// What the key is called.
     name: Option<Name>,
     /// What it may do at the most; an empty list narrows nothing.
@@ -337,8 +337,8 @@ struct CreateKey {
 async fn create_key(
     mut cx: Write,
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
-    body: CreateKey,
-) -> Result<Done<CreatedKey>> {
+    body: CreateServiceAccountKey,
+) -> Result<Done<CreatedServiceAccountKey>> {
     let one = cx.sql(ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await?;
     let name = match body.name {
@@ -348,7 +348,7 @@ async fn create_key(
     let scopes = body.scopes.unwrap_or_default();
     let owner = NewOwner::ServiceAccount(&project.id, &id);
     let issued = keys::issue(&mut cx, owner, &name, &scopes, body.expires_in_seconds).await?;
-    let answer = CreatedKey::new(&name, &issued);
+    let answer = CreatedServiceAccountKey::new(&name, &issued);
     let event = keys::created_event(&issued.id, &scopes);
     Ok(cx.done(event, answer))
 }

@@ -34,6 +34,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 /// A page of buckets.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct BucketPage<T> {
     object: &'static str,
     data: Vec<BucketOf<T>>,
@@ -44,6 +45,7 @@ pub struct BucketPage<T> {
 
 /// A span of time and what was consumed in it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Bucket")]
 struct BucketOf<T> {
     object: &'static str,
     start_time: UnixTime,
@@ -118,7 +120,7 @@ fn shown(dimension: Dimension, value: Option<&str>) -> Json {
 
 impl<Q: ReportQuery> JsonSchema for Reported<Q> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("usage_{}_result", Q::KIND.as_str()).into()
+        format!("{:?}Usage", Q::KIND).into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {

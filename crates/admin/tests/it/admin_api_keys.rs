@@ -9,7 +9,10 @@ const KEYS: &str = "/organization/admin_api_keys";
 async fn an_admin_key_opens_administration_and_never_the_gateway() {
     let server = Server::start().await;
     let mut created = server.admin().post(KEYS, json!({"name": "CI"})).await.ok();
-    let value = created.as_object_mut().and_then(|key| key.remove("value")).expect("a secret");
+    let value = created
+        .as_object_mut()
+        .and_then(|key| key.remove("value"))
+        .expect("a secret");
     let client = server.with_key(value.as_str().expect("text"));
     assert_eq!(
         created,
@@ -22,7 +25,10 @@ async fn an_admin_key_opens_administration_and_never_the_gateway() {
     );
     let path = format!("{KEYS}/{}", created["id"].as_str().expect("an id"));
     assert_eq!(client.get(&path).await.ok(), created);
-    assert_eq!(client.get("/models").await.refused(403).0, Some("project_key_required"));
+    assert_eq!(
+        client.get("/models").await.refused(403).0,
+        Some("project_key_required")
+    );
 }
 
 #[tokio::test]
@@ -34,28 +40,53 @@ async fn a_list_runs_either_way() {
     let names = async |query: &str| -> Vec<String> {
         let list = server.admin().get(&format!("{KEYS}?{query}")).await.ok();
         let items = list["data"].as_array().expect("a list");
-        items.iter().map(|key| key["name"].as_str().expect("a name").to_owned()).collect()
+        items
+            .iter()
+            .map(|key| key["name"].as_str().expect("a name").to_owned())
+            .collect()
     };
     let ascending = names("order=asc").await;
     assert_eq!(ascending, ["First admin key", "Reader", "a", "b", "c"]);
     let descending: Vec<String> = ascending.iter().rev().cloned().collect();
     assert_eq!(names("order=desc").await, descending);
     assert_eq!(names("").await, ascending);
-    let page = server.admin().get(&format!("{KEYS}?order=desc&limit=2")).await.ok();
+    let page = server
+        .admin()
+        .get(&format!("{KEYS}?order=desc&limit=2"))
+        .await
+        .ok();
     let after = page["last_id"].as_str().expect("a cursor");
-    assert_eq!(names(&format!("order=desc&limit=2&after={after}")).await, ["a", "Reader"]);
-    assert_eq!(server.admin().get(&format!("{KEYS}?order=up")).await.refused(400).1, Some("order"));
+    assert_eq!(
+        names(&format!("order=desc&limit=2&after={after}")).await,
+        ["a", "Reader"]
+    );
+    assert_eq!(
+        server
+            .admin()
+            .get(&format!("{KEYS}?order=up"))
+            .await
+            .refused(400)
+            .1,
+        Some("order")
+    );
 }
 
 #[tokio::test]
 async fn a_key_ends_when_it_was_told_to() {
     let server = Server::start().await;
-    let created = server.admin().post(KEYS, json!({"name": "CI", "expires_in_seconds": 60})).await.ok();
+    let created = server
+        .admin()
+        .post(KEYS, json!({"name": "CI", "expires_in_seconds": 60}))
+        .await
+        .ok();
     let client = server.with_key(created["value"].as_str().expect("a secret"));
     assert_eq!(created["expires_at"], NOW.0 + 60);
     assert_eq!(client.get(KEYS).await.status, 200);
     server.clock.advance(60);
-    assert_eq!(client.get(KEYS).await.refused(401).0, Some("invalid_api_key"));
+    assert_eq!(
+        client.get(KEYS).await.refused(401).0,
+        Some("invalid_api_key")
+    );
 }
 
 #[tokio::test]
@@ -64,13 +95,32 @@ async fn a_deleted_key_stops_at_once_and_the_last_one_stays() {
     let created = server.admin().post(KEYS, json!({"name": "CI"})).await.ok();
     let client = server.with_key(created["value"].as_str().expect("a secret"));
     let list = server.admin().get(KEYS).await.ok();
-    let ids: Vec<&str> = list["data"].as_array().expect("a list").iter().filter_map(|key| key["id"].as_str()).collect();
-    let [first, reader, own] = ids[..] else { panic!("three keys: {ids:?}") };
+    let ids: Vec<&str> = list["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|key| key["id"].as_str())
+        .collect();
+    let [first, reader, own] = ids[..] else {
+        panic!("three keys: {ids:?}")
+    };
     for id in [first, reader] {
         let deleted = client.delete(&format!("{KEYS}/{id}")).await.ok();
-        assert_eq!(deleted, json!({"object": "organization.admin_api_key.deleted", "id": id, "deleted": true}));
+        assert_eq!(
+            deleted,
+            json!({"object": "organization.admin_api_key.deleted", "id": id, "deleted": true})
+        );
     }
-    assert_eq!(server.admin().get(KEYS).await.refused(401).0, Some("invalid_api_key"));
-    assert_eq!(client.delete(&format!("{KEYS}/{own}")).await.refused(400).0, Some("last_admin_key"));
-    assert_eq!(client.get(&format!("{KEYS}/{own}")).await.ok()["name"], Value::from("CI"));
+    assert_eq!(
+        server.admin().get(KEYS).await.refused(401).0,
+        Some("invalid_api_key")
+    );
+    assert_eq!(
+        client.delete(&format!("{KEYS}/{own}")).await.refused(400).0,
+        Some("last_admin_key")
+    );
+    assert_eq!(
+        client.get(&format!("{KEYS}/{own}")).await.ok()["name"],
+        Value::from("CI")
+    );
 }

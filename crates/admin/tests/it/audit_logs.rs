@@ -7,18 +7,35 @@ use testkit::{NOW, Server};
 const LOGS: &str = "/organization/audit_logs";
 
 async fn types(server: &Server, query: &str) -> Vec<String> {
-    let list = server.admin().get(&format!("{LOGS}?limit=100&{query}")).await.ok();
+    let list = server
+        .admin()
+        .get(&format!("{LOGS}?limit=100&{query}"))
+        .await
+        .ok();
     let items = list["data"].as_array().expect("a list");
-    items.iter().map(|entry| entry["type"].as_str().expect("a type").to_owned()).collect()
+    items
+        .iter()
+        .map(|entry| entry["type"].as_str().expect("a type").to_owned())
+        .collect()
 }
 
 /// A project, a service account, a changed name, a minute apart; their ids.
 async fn some_changes(server: &Server) -> (String, String) {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
-    let project = text(&server.admin().post("/organization/projects", json!({"name": "a"})).await.ok()["id"]);
+    let project = text(
+        &server
+            .admin()
+            .post("/organization/projects", json!({"name": "a"}))
+            .await
+            .ok()["id"],
+    );
     server.clock.advance(60);
     let path = format!("/organization/projects/{project}");
-    let account = server.admin().post(&format!("{path}/service_accounts"), json!({"name": "App"})).await.ok();
+    let account = server
+        .admin()
+        .post(&format!("{path}/service_accounts"), json!({"name": "App"}))
+        .await
+        .ok();
     server.clock.advance(60);
     server.admin().post(&path, json!({"name": "b"})).await.ok();
     (project, text(&account["id"]))
@@ -29,7 +46,12 @@ async fn an_entry_says_who_did_what_to_what() {
     let server = Server::start().await;
     let (project, account) = some_changes(&server).await;
     let list = server.admin().get(LOGS).await.ok();
-    let own_key = server.admin().get("/organization/admin_api_keys?limit=1").await.ok()["data"][0]["id"].clone();
+    let own_key = server
+        .admin()
+        .get("/organization/admin_api_keys?limit=1")
+        .await
+        .ok()["data"][0]["id"]
+        .clone();
     assert_eq!(
         list["data"][1],
         json!({
@@ -47,24 +69,49 @@ async fn an_entry_says_who_did_what_to_what() {
 async fn filters_narrow_the_list() {
     let server = Server::start().await;
     let (project, account) = some_changes(&server).await;
-    let all = ["project.updated", "service_account.created", "project.created"];
-    let own_key = server.admin().get("/organization/admin_api_keys?limit=1").await.ok()["data"][0]["id"].clone();
+    let all = [
+        "project.updated",
+        "service_account.created",
+        "project.created",
+    ];
+    let own_key = server
+        .admin()
+        .get("/organization/admin_api_keys?limit=1")
+        .await
+        .ok()["data"][0]["id"]
+        .clone();
     let own_key = own_key.as_str().expect("an id");
     let owner = server.owner_id();
     for (query, expected) in [
         (String::new(), &all[..]),
         (format!("effective_at[gt]={}", NOW.0), &all[..2]),
         (format!("effective_at%5Bgte%5D={}", NOW.0), &all[..]),
-        (format!("effective_at[lt]={}&effective_at[gt]={}", NOW.0 + 120, NOW.0), &all[1..2]),
+        (
+            format!(
+                "effective_at[lt]={}&effective_at[gt]={}",
+                NOW.0 + 120,
+                NOW.0
+            ),
+            &all[1..2],
+        ),
         (format!("effective_at[lte]={}", NOW.0), &all[2..]),
-        ("event_types[]=project.created&event_types[]=project.updated".to_owned(), &["project.updated", "project.created"]),
+        (
+            "event_types[]=project.created&event_types[]=project.updated".to_owned(),
+            &["project.updated", "project.created"],
+        ),
         ("event_types=project.created".to_owned(), &all[2..]),
         ("event_types[]=project.archived".to_owned(), &[]),
         (format!("project_ids[]={project}"), &all[..]),
-        (format!("project_ids[]={}", server.default_project_id()), &[]),
+        (
+            format!("project_ids[]={}", server.default_project_id()),
+            &[],
+        ),
         (format!("resource_ids[]={account}"), &all[1..2]),
         (format!("actor_ids[]={owner}"), &all[..]),
-        (format!("actor_ids[]={own_key}&resource_ids[]={account}"), &all[1..2]),
+        (
+            format!("actor_ids[]={own_key}&resource_ids[]={account}"),
+            &all[1..2],
+        ),
         ("actor_ids[]=user-x".to_owned(), &[]),
         ("actor_emails[]=ADA@acme.example".to_owned(), &all[..]),
         ("actor_emails[]=bob@acme.example".to_owned(), &[]),
@@ -79,49 +126,107 @@ async fn a_bad_filter_is_named() {
     let server = Server::start().await;
     for (query, param) in [
         ("event_types[]=nope", "event_types[0]"),
-        ("event_types[]=project.created&event_types[]=nope", "event_types[1]"),
-        ("event_types[]=project.created&tenant_only=true", "event_types[0]"),
+        (
+            "event_types[]=project.created&event_types[]=nope",
+            "event_types[1]",
+        ),
+        (
+            "event_types[]=project.created&tenant_only=true",
+            "event_types[0]",
+        ),
         ("effective_at[gt]=x", "effective_at.gt"),
         ("effective_at[eq]=1", "effective_at.eq"),
         ("tenant_only=perhaps", "tenant_only"),
         ("limit=0", "limit"),
         ("before=nope", "before"),
     ] {
-        assert_eq!(server.admin().get(&format!("{LOGS}?{query}")).await.refused(400).1, Some(param), "{query}");
+        assert_eq!(
+            server
+                .admin()
+                .get(&format!("{LOGS}?{query}"))
+                .await
+                .refused(400)
+                .1,
+            Some(param),
+            "{query}"
+        );
     }
-    assert_eq!(types(&server, "event_types[]=tenant.user.added&tenant_only=true").await, [""; 0]);
+    assert_eq!(
+        types(&server, "event_types[]=tenant.user.added&tenant_only=true").await,
+        [""; 0]
+    );
 }
 
 #[tokio::test]
 async fn both_cursors_lead_through_the_list() {
     let server = Server::start().await;
     for number in 0..5 {
-        server.admin().post("/organization/projects", json!({"name": format!("p{number}")})).await.ok();
+        server
+            .admin()
+            .post(
+                "/organization/projects",
+                json!({"name": format!("p{number}")}),
+            )
+            .await
+            .ok();
     }
     let page = async |query: String| {
-        let list = server.admin().get(&format!("{LOGS}?limit=2&{query}")).await.ok();
+        let list = server
+            .admin()
+            .get(&format!("{LOGS}?limit=2&{query}"))
+            .await
+            .ok();
         let items = list["data"].as_array().expect("a list").clone();
-        let names: Vec<String> = items.iter().map(|entry| entry["project"]["name"].as_str().expect("a name").to_owned()).collect();
+        let names: Vec<String> = items
+            .iter()
+            .map(|entry| {
+                entry["project"]["name"]
+                    .as_str()
+                    .expect("a name")
+                    .to_owned()
+            })
+            .collect();
         let cursor = |key: &str| list[key].as_str().unwrap_or_default().to_owned();
-        (names, cursor("first_id"), cursor("last_id"), list["has_more"].as_bool().expect("a boolean"))
+        (
+            names,
+            cursor("first_id"),
+            cursor("last_id"),
+            list["has_more"].as_bool().expect("a boolean"),
+        )
     };
     let (names, _, last, more) = page(String::new()).await;
-    assert_eq!((names, more), (vec!["p4".to_owned(), "p3".to_owned()], true));
+    assert_eq!(
+        (names, more),
+        (vec!["p4".to_owned(), "p3".to_owned()], true)
+    );
     let (names, first, last, more) = page(format!("after={last}")).await;
-    assert_eq!((names, more), (vec!["p2".to_owned(), "p1".to_owned()], true));
+    assert_eq!(
+        (names, more),
+        (vec!["p2".to_owned(), "p1".to_owned()], true)
+    );
     let (names, _, _, more) = page(format!("after={last}")).await;
     assert_eq!((names, more), (vec!["p0".to_owned()], false));
     let (names, _, _, more) = page(format!("before={first}")).await;
-    assert_eq!((names, more), (vec!["p4".to_owned(), "p3".to_owned()], false));
+    assert_eq!(
+        (names, more),
+        (vec!["p4".to_owned(), "p3".to_owned()], false)
+    );
     let (names, _, _, more) = page(format!("before={last}")).await;
-    assert_eq!((names, more), (vec!["p3".to_owned(), "p2".to_owned()], true), "the page that ends there");
+    assert_eq!(
+        (names, more),
+        (vec!["p3".to_owned(), "p2".to_owned()], true),
+        "the page that ends there"
+    );
 }
 
 #[tokio::test]
 async fn what_the_contract_has_no_name_for_is_shown_only_by_name() {
     let server = Server::start().await;
     assert_eq!(types(&server, "").await, [""; 0]);
-    assert_eq!(types(&server, "event_types[]=x.organization.created").await, ["x.organization.created"]);
+    assert_eq!(
+        types(&server, "event_types[]=x.organization.created").await,
+        ["x.organization.created"]
+    );
 }
 
 #[tokio::test]
@@ -133,8 +238,13 @@ async fn the_database_itself_refuses_to_change_an_entry() {
         "DELETE FROM audit_logs WHERE organization_id = $1",
     ] {
         let mut transaction = server.store.begin().await.expect("a transaction");
-        let refused = transaction.execute(sql!(text, server.organization_id())).await;
-        assert!(refused.is_err_and(|error| error.to_string().contains("append-only")), "{text}");
+        let refused = transaction
+            .execute(sql!(text, server.organization_id()))
+            .await;
+        assert!(
+            refused.is_err_and(|error| error.to_string().contains("append-only")),
+            "{text}"
+        );
     }
     assert_eq!(types(&server, "").await.len(), 3);
 }

@@ -21,11 +21,26 @@ struct Ids {
 
 impl Ids {
     async fn make(admin: &Client) -> Self {
-        let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).expect(pointer).to_owned();
-        let project = text(&admin.post("/organization/projects", json!({"name": "Ids"})).await.ok(), "/id");
+        let text = |value: &Value, pointer: &str| {
+            value
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .expect(pointer)
+                .to_owned()
+        };
+        let project = text(
+            &admin
+                .post("/organization/projects", json!({"name": "Ids"}))
+                .await
+                .ok(),
+            "/id",
+        );
         let accounts = format!("/organization/projects/{project}/service_accounts");
         let account = admin.post(&accounts, json!({"name": "Ids"})).await.ok();
-        let admin_key = admin.post("/organization/admin_api_keys", json!({"name": "Ids"})).await.ok();
+        let admin_key = admin
+            .post("/organization/admin_api_keys", json!({"name": "Ids"}))
+            .await
+            .ok();
         Self {
             project,
             service_account: text(&account, "/id"),
@@ -37,16 +52,18 @@ impl Ids {
 
     /// The operation's path with these ids.
     fn path(&self, operation: &Operation) -> String {
-        operation.path_parameters().fold(operation.path.to_owned(), |path, name| {
-            let id = match name {
-                "project_id" => &self.project,
-                "service_account_id" => &self.service_account,
-                "api_key_id" => &self.project_key,
-                "key_id" => &self.admin_key,
-                other => panic!("give this test an id for {{{other}}}"),
-            };
-            path.replace(&format!("{{{name}}}"), id)
-        })
+        operation
+            .path_parameters()
+            .fold(operation.path.to_owned(), |path, name| {
+                let id = match name {
+                    "project_id" => &self.project,
+                    "service_account_id" => &self.service_account,
+                    "api_key_id" => &self.project_key,
+                    "key_id" => &self.admin_key,
+                    other => panic!("give this test an id for {{{other}}}"),
+                };
+                path.replace(&format!("{{{name}}}"), id)
+            })
     }
 }
 
@@ -61,9 +78,18 @@ async fn nobody_gets_in_without_a_key() {
     let ids = Ids::make(&server.admin()).await;
     for operation in operations() {
         let path = ids.path(&operation);
-        for client in [server.anonymous(), server.with_key("sk-admin-wrong"), server.with_key("")] {
+        for client in [
+            server.anonymous(),
+            server.with_key("sk-admin-wrong"),
+            server.with_key(""),
+        ] {
             let answer = call(&client, &operation, &path).await;
-            assert_eq!(answer.refused(401), (Some("invalid_api_key"), None), "{}", operation.command);
+            assert_eq!(
+                answer.refused(401),
+                (Some("invalid_api_key"), None),
+                "{}",
+                operation.command
+            );
         }
     }
 }
@@ -73,9 +99,17 @@ async fn a_project_key_is_the_wrong_kind() {
     let server = Server::start().await;
     let ids = Ids::make(&server.admin()).await;
     let client = server.with_key(&ids.secret);
-    for operation in operations().iter().filter(|operation| operation.effect != Effect::Ingest) {
+    for operation in operations()
+        .iter()
+        .filter(|operation| operation.effect != Effect::Ingest)
+    {
         let answer = call(&client, operation, &ids.path(operation)).await;
-        assert_eq!(answer.refused(403).0, Some("admin_key_required"), "{}", operation.command);
+        assert_eq!(
+            answer.refused(403).0,
+            Some("admin_key_required"),
+            "{}",
+            operation.command
+        );
     }
 }
 
@@ -89,7 +123,12 @@ async fn a_reader_may_do_what_readers_may() {
         if allowed.contains(operation.needs) {
             assert_eq!(answer.status, 200, "{}: {}", operation.command, answer.json);
         } else {
-            assert_eq!(answer.refused(403).0, Some("insufficient_permissions"), "{}", operation.command);
+            assert_eq!(
+                answer.refused(403).0,
+                Some("insufficient_permissions"),
+                "{}",
+                operation.command
+            );
             let message = answer.json["error"]["message"].as_str().unwrap_or_default();
             assert!(message.contains(operation.needs.as_str()), "{message}");
         }
@@ -100,26 +139,58 @@ async fn a_reader_may_do_what_readers_may() {
 async fn another_organizations_ids_do_not_exist() {
     let server = Server::start().await;
     let ids = Ids::make(&server.admin()).await;
-    for operation in operations().iter().filter(|operation| operation.path_parameters().next().is_some()) {
+    for operation in operations()
+        .iter()
+        .filter(|operation| operation.path_parameters().next().is_some())
+    {
         let answer = call(&server.stranger(), operation, &ids.path(operation)).await;
-        assert_eq!(answer.refused(404).0, Some("not_found"), "{}", operation.command);
+        assert_eq!(
+            answer.refused(404).0,
+            Some("not_found"),
+            "{}",
+            operation.command
+        );
     }
     // Nothing of it happened: everything is still there.
-    let key = format!("/organization/projects/{}/api_keys/{}", ids.project, ids.project_key);
+    let key = format!(
+        "/organization/projects/{}/api_keys/{}",
+        ids.project, ids.project_key
+    );
     server.admin().get(&key).await.ok();
-    server.admin().get(&format!("/organization/admin_api_keys/{}", ids.admin_key)).await.ok();
+    server
+        .admin()
+        .get(&format!("/organization/admin_api_keys/{}", ids.admin_key))
+        .await
+        .ok();
 }
 
 #[tokio::test]
 async fn ids_that_name_nothing_are_not_found() {
     let server = Server::start().await;
-    for operation in operations().iter().filter(|operation| operation.path_parameters().next().is_some()) {
-        for id in ["nope", "proj_01K000000000000000000000000", "%00", "%F0%9F%A6%80", "..%2F..", &"x".repeat(3000)] {
-            let path = operation.path_parameters().fold(operation.path.to_owned(), |path, name| {
-                path.replace(&format!("{{{name}}}"), id)
-            });
+    for operation in operations()
+        .iter()
+        .filter(|operation| operation.path_parameters().next().is_some())
+    {
+        for id in [
+            "nope",
+            "proj_01K000000000000000000000000",
+            "%00",
+            "%F0%9F%A6%80",
+            "..%2F..",
+            &"x".repeat(3000),
+        ] {
+            let path = operation
+                .path_parameters()
+                .fold(operation.path.to_owned(), |path, name| {
+                    path.replace(&format!("{{{name}}}"), id)
+                });
             let answer = call(&server.admin(), operation, &path).await;
-            assert_eq!(answer.refused(404).0, Some("not_found"), "{} {id}", operation.command);
+            assert_eq!(
+                answer.refused(404).0,
+                Some("not_found"),
+                "{} {id}",
+                operation.command
+            );
         }
     }
 }
@@ -131,10 +202,23 @@ async fn an_unknown_parameter_is_refused_by_name() {
     for operation in operations() {
         let path = format!("{}?surprise=1", ids.path(&operation));
         let answer = call(&server.admin(), &operation, &path).await;
-        assert_eq!(answer.refused(400), (Some("unknown_parameter"), Some("surprise")), "{}", operation.command);
+        assert_eq!(
+            answer.refused(400),
+            (Some("unknown_parameter"), Some("surprise")),
+            "{}",
+            operation.command
+        );
         if operation.method == Method::POST && operation.effect == Effect::Write {
-            let answer = server.admin().post(&ids.path(&operation), json!({"surprise": 1})).await;
-            assert_eq!(answer.refused(400), (Some("unknown_parameter"), Some("surprise")), "{}", operation.command);
+            let answer = server
+                .admin()
+                .post(&ids.path(&operation), json!({"surprise": 1}))
+                .await;
+            assert_eq!(
+                answer.refused(400),
+                (Some("unknown_parameter"), Some("surprise")),
+                "{}",
+                operation.command
+            );
         }
     }
 }
@@ -143,17 +227,36 @@ async fn an_unknown_parameter_is_refused_by_name() {
 async fn refusals_leave_no_trace_in_the_audit_log() {
     let server = Server::start().await;
     let ids = Ids::make(&server.admin()).await;
-    let before = server.admin().get("/organization/audit_logs?limit=100").await.ok();
-    for operation in operations().iter().filter(|operation| operation.effect == Effect::Write) {
+    let before = server
+        .admin()
+        .get("/organization/audit_logs?limit=100")
+        .await
+        .ok();
+    for operation in operations()
+        .iter()
+        .filter(|operation| operation.effect == Effect::Write)
+    {
         for client in [server.anonymous(), server.reader(), server.stranger()] {
             let answer = call(&client, operation, &ids.path(operation)).await;
-            let is_strangers_own = operation.path_parameters().next().is_none() && answer.status == 200;
-            assert!(answer.status.is_client_error() || is_strangers_own, "{}", operation.command);
+            let is_strangers_own =
+                operation.path_parameters().next().is_none() && answer.status == 200;
+            assert!(
+                answer.status.is_client_error() || is_strangers_own,
+                "{}",
+                operation.command
+            );
         }
-        let answer = server.admin().post(&ids.path(operation), json!({"surprise": 1})).await;
+        let answer = server
+            .admin()
+            .post(&ids.path(operation), json!({"surprise": 1}))
+            .await;
         assert!(answer.status.is_client_error(), "{}", operation.command);
     }
-    let after = server.admin().get("/organization/audit_logs?limit=100").await.ok();
+    let after = server
+        .admin()
+        .get("/organization/audit_logs?limit=100")
+        .await
+        .ok();
     assert_eq!(before, after);
 }
 
@@ -162,7 +265,10 @@ async fn the_headers_may_only_repeat_what_the_key_says() {
     let server = Server::start().await;
     let send = async |name: &'static str, value: String| {
         let request = http::Request::get("/v1/organization/projects").header(name, value);
-        server.admin().send(request.body(axum::body::Body::empty()).expect("a request")).await
+        server
+            .admin()
+            .send(request.body(axum::body::Body::empty()).expect("a request"))
+            .await
     };
     let own = [
         ("openai-organization", server.organization_id().to_string()),
@@ -172,10 +278,15 @@ async fn the_headers_may_only_repeat_what_the_key_says() {
     for (name, value) in own {
         assert_eq!(send(name, value).await.status, 200, "{name}");
     }
-    for (name, value) in
-        [("openai-organization", "org-other".to_owned()), ("openai-project", server.stranger_project_id().to_string())]
-    {
-        assert_eq!(send(name, value).await.refused(401).0, Some("invalid_api_key"), "{name}");
+    for (name, value) in [
+        ("openai-organization", "org-other".to_owned()),
+        ("openai-project", server.stranger_project_id().to_string()),
+    ] {
+        assert_eq!(
+            send(name, value).await.refused(401).0,
+            Some("invalid_api_key"),
+            "{name}"
+        );
     }
 }
 
@@ -183,24 +294,54 @@ async fn the_headers_may_only_repeat_what_the_key_says() {
 async fn every_answer_carries_its_headers() {
     let server = Server::start().await;
     let answer = server.admin().get("/organization/projects").await;
-    for name in ["x-request-id", "openai-organization", "openai-processing-ms", "openai-version"] {
+    for name in [
+        "x-request-id",
+        "openai-organization",
+        "openai-processing-ms",
+        "openai-version",
+    ] {
         assert!(answer.headers.contains_key(name), "{name}");
     }
-    assert_eq!(answer.headers["openai-organization"], server.organization_id().to_string().as_str());
+    assert_eq!(
+        answer.headers["openai-organization"],
+        server.organization_id().to_string().as_str()
+    );
     let refusal = server.anonymous().get("/organization/projects").await;
-    assert!(refusal.headers["x-request-id"].to_str().is_ok_and(|id| id.starts_with("req_")));
-    assert_ne!(refusal.headers["x-request-id"], answer.headers["x-request-id"]);
+    assert!(
+        refusal.headers["x-request-id"]
+            .to_str()
+            .is_ok_and(|id| id.starts_with("req_"))
+    );
+    assert_ne!(
+        refusal.headers["x-request-id"],
+        answer.headers["x-request-id"]
+    );
 }
 
 #[test]
 fn the_registry_names_everything_once() {
     let operations = operations();
     let distinct = |names: Vec<String>| names.iter().collect::<BTreeSet<_>>().len() == names.len();
-    assert!(distinct(operations.iter().map(|operation| operation.command.to_owned()).collect()));
-    assert!(distinct(operations.iter().map(|operation| format!("{} {}", operation.method, operation.path)).collect()));
+    assert!(distinct(
+        operations
+            .iter()
+            .map(|operation| operation.command.to_owned())
+            .collect()
+    ));
+    assert!(distinct(
+        operations
+            .iter()
+            .map(|operation| format!("{} {}", operation.method, operation.path))
+            .collect()
+    ));
     for operation in &operations {
         assert!(operation.about.ends_with('.'), "{}", operation.command);
-        assert_eq!(operation.effect == Effect::Read, operation.method == Method::GET, "{}", operation.command);
+        assert_eq!(
+            operation.effect == Effect::Read,
+            operation.method == Method::GET,
+            "{}",
+            operation.command
+        );
     }
 }
 
@@ -213,13 +354,18 @@ fn our_own_document_describes_every_operation() {
         let entry = &document["paths"][operation.path][operation.method.as_str().to_lowercase()];
         assert_eq!(entry["summary"], operation.about, "{}", operation.command);
         assert_eq!(entry["x-permission"], operation.needs.as_str());
-        assert_eq!(entry["x-orgplane"].as_bool().unwrap_or(false), operation.extension);
+        assert_eq!(
+            entry["x-orgplane"].as_bool().unwrap_or(false),
+            operation.extension
+        );
         assert!(entry["responses"]["200"]["content"]["application/json"]["schema"].is_object());
     }
     let mut references = Vec::new();
     collect_references(&document, &mut references);
     for reference in references {
-        let pointer = reference.strip_prefix('#').expect("a reference within the document");
+        let pointer = reference
+            .strip_prefix('#')
+            .expect("a reference within the document");
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
 }
@@ -228,9 +374,12 @@ fn collect_references(value: &Value, references: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
             references.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
-            map.values().for_each(|value| collect_references(value, references));
+            map.values()
+                .for_each(|value| collect_references(value, references));
         }
-        Value::Array(items) => items.iter().for_each(|value| collect_references(value, references)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|value| collect_references(value, references)),
         _ => {}
     }
 }

@@ -21,10 +21,25 @@ output = '10.00'
 
 async fn start() -> Server {
     let prices = PriceBook::parse(PRICES).expect("prices");
-    let server = Server::with(ServerOptions { prices, ..ServerOptions::default() }).await;
-    let second = server.admin().post("/organization/projects", json!({"name": "b"})).await.ok();
+    let server = Server::with(ServerOptions {
+        prices,
+        ..ServerOptions::default()
+    })
+    .await;
+    let second = server
+        .admin()
+        .post("/organization/projects", json!({"name": "b"}))
+        .await
+        .ok();
     let (first, second) = (json!(server.default_project_id()), second["id"].clone());
-    let event = |id: &str, at: i64, project: &Value, model: &str, input: i64, cached: i64, output: i64, batch: bool| {
+    let event = |id: &str,
+                 at: i64,
+                 project: &Value,
+                 model: &str,
+                 input: i64,
+                 cached: i64,
+                 output: i64,
+                 batch: bool| {
         json!({"id": id, "timestamp": at, "type": "completions", "project_id": project, "model": model, "batch": batch,
                "api_key_id": format!("key_{model}"), "input_tokens": input, "input_cached_tokens": cached,
                "output_tokens": output})
@@ -36,7 +51,14 @@ async fn start() -> Server {
         event("4", MIDNIGHT + 3600, &second, "m2", 4000, 0, 40, false),
         event("5", NOW.0, &first, "m1", 50, 0, 50, false),
     ]);
-    assert_eq!(server.admin().post("/organization/usage/events", events).await.ok()["accepted"], 5);
+    assert_eq!(
+        server
+            .admin()
+            .post("/organization/usage/events", events)
+            .await
+            .ok()["accepted"],
+        5
+    );
     server
 }
 
@@ -44,7 +66,9 @@ fn inputs(page: &Value) -> Vec<Vec<i64>> {
     let buckets = page["data"].as_array().expect("buckets").iter();
     let numbers = |bucket: &Value| {
         let results = bucket["results"].as_array().expect("results").iter();
-        results.map(|result| result["input_tokens"].as_i64().expect("a number")).collect()
+        results
+            .map(|result| result["input_tokens"].as_i64().expect("a number"))
+            .collect()
     };
     buckets.map(numbers).collect()
 }
@@ -52,9 +76,16 @@ fn inputs(page: &Value) -> Vec<Vec<i64>> {
 #[tokio::test]
 async fn a_bucket_has_what_happened_in_it() {
     let server = start().await;
-    let path = format!("{USAGE}?start_time={}&end_time={}", MIDNIGHT - 2 * DAY, MIDNIGHT + DAY);
+    let path = format!(
+        "{USAGE}?start_time={}&end_time={}",
+        MIDNIGHT - 2 * DAY,
+        MIDNIGHT + DAY
+    );
     let page = server.admin().get(&path).await.ok();
-    assert_eq!((&page["object"], &page["has_more"], &page["next_page"]), (&json!("page"), &json!(false), &Value::Null));
+    assert_eq!(
+        (&page["object"], &page["has_more"], &page["next_page"]),
+        (&json!("page"), &json!(false), &Value::Null)
+    );
     assert_eq!(inputs(&page), [vec![1000], vec![2000], vec![4350]]);
     assert_eq!(
         page["data"][2],
@@ -79,11 +110,23 @@ async fn the_start_is_included_and_the_end_is_not() {
         (MIDNIGHT - 1, MIDNIGHT + 1, vec![vec![2000], vec![300]]),
         (MIDNIGHT - DAY, MIDNIGHT - 1, vec![vec![]]),
     ] {
-        let page = server.admin().get(&format!("{USAGE}?start_time={start}&end_time={end}")).await.ok();
+        let page = server
+            .admin()
+            .get(&format!("{USAGE}?start_time={start}&end_time={end}"))
+            .await
+            .ok();
         assert_eq!(inputs(&page), expected, "{start}..{end}");
     }
-    let until_now = server.admin().get(&format!("{USAGE}?start_time={MIDNIGHT}")).await.ok();
-    assert_eq!(inputs(&until_now), [vec![4350]], "without an end, now is included");
+    let until_now = server
+        .admin()
+        .get(&format!("{USAGE}?start_time={MIDNIGHT}"))
+        .await
+        .ok();
+    assert_eq!(
+        inputs(&until_now),
+        [vec![4350]],
+        "without an end, now is included"
+    );
 }
 
 #[tokio::test]
@@ -94,14 +137,37 @@ async fn groups_are_told_apart_and_other_dimensions_are_null() {
     let results = page["data"][0]["results"].as_array().expect("results");
     let mut rows: Vec<(Value, Value, Value, Value)> = results
         .iter()
-        .map(|r| (r["model"].clone(), r["batch"].clone(), r["input_tokens"].clone(), r["project_id"].clone()))
+        .map(|r| {
+            (
+                r["model"].clone(),
+                r["batch"].clone(),
+                r["input_tokens"].clone(),
+                r["project_id"].clone(),
+            )
+        })
         .collect();
     rows.sort_by_key(|row| row.2.as_i64());
     let expected = [("m1", false, 50), ("m1", true, 300), ("m2", false, 4000)];
-    assert_eq!(rows, expected.map(|(m, b, n)| (json!(m), json!(b), json!(n), Value::Null)));
-    for encoding in ["group_by=model", "group_by[0]=model", "group_by%5B%5D=model", "group_by=model&group_by=model"] {
-        let page = server.admin().get(&format!("{USAGE}?start_time={MIDNIGHT}&{encoding}")).await.ok();
-        assert_eq!(page["data"][0]["results"].as_array().map(Vec::len), Some(2), "{encoding}");
+    assert_eq!(
+        rows,
+        expected.map(|(m, b, n)| (json!(m), json!(b), json!(n), Value::Null))
+    );
+    for encoding in [
+        "group_by=model",
+        "group_by[0]=model",
+        "group_by%5B%5D=model",
+        "group_by=model&group_by=model",
+    ] {
+        let page = server
+            .admin()
+            .get(&format!("{USAGE}?start_time={MIDNIGHT}&{encoding}"))
+            .await
+            .ok();
+        assert_eq!(
+            page["data"][0]["results"].as_array().map(Vec::len),
+            Some(2),
+            "{encoding}"
+        );
     }
 }
 
@@ -119,7 +185,11 @@ async fn filters_leave_out_what_is_not_asked_for() {
         ("batch=true".to_owned(), 300),
         ("batch=false".to_owned(), 4050),
     ] {
-        let page = server.admin().get(&format!("{USAGE}?start_time={MIDNIGHT}&{filter}")).await.ok();
+        let page = server
+            .admin()
+            .get(&format!("{USAGE}?start_time={MIDNIGHT}&{filter}"))
+            .await
+            .ok();
         let sum: i64 = inputs(&page).into_iter().flatten().sum();
         assert_eq!(sum, expected, "{filter}");
     }
@@ -128,18 +198,35 @@ async fn filters_leave_out_what_is_not_asked_for() {
 #[tokio::test]
 async fn pages_go_on_where_the_last_one_ended() {
     let server = start().await;
-    let question = format!("start_time={}&end_time={}&bucket_width=1h&limit=24", MIDNIGHT - 2 * DAY, MIDNIGHT + DAY);
+    let question = format!(
+        "start_time={}&end_time={}&bucket_width=1h&limit=24",
+        MIDNIGHT - 2 * DAY,
+        MIDNIGHT + DAY
+    );
     let (mut page, mut buckets) = (String::new(), Vec::new());
     loop {
-        let answer = server.admin().get(&format!("{USAGE}?{question}{page}")).await.ok();
+        let answer = server
+            .admin()
+            .get(&format!("{USAGE}?{question}{page}"))
+            .await
+            .ok();
         buckets.extend(answer["data"].as_array().expect("buckets").clone());
-        let Some(next) = answer["next_page"].as_str() else { break };
+        let Some(next) = answer["next_page"].as_str() else {
+            break;
+        };
         assert_eq!(answer["has_more"], true);
         page = format!("&page={next}");
     }
     assert_eq!(buckets.len(), 72, "empty ones included");
-    assert!(buckets.windows(2).all(|pair| pair[0]["end_time"] == pair[1]["start_time"]));
-    let total: i64 = inputs(&json!({"data": buckets})).into_iter().flatten().sum();
+    assert!(
+        buckets
+            .windows(2)
+            .all(|pair| pair[0]["end_time"] == pair[1]["start_time"])
+    );
+    let total: i64 = inputs(&json!({"data": buckets}))
+        .into_iter()
+        .flatten()
+        .sum();
     assert_eq!(total, 7350);
     for (query, param) in [
         ("start_time=x", Some("start_time")),
@@ -150,43 +237,111 @@ async fn pages_go_on_where_the_last_one_ended() {
         ("start_time=1&group_by=color", Some("group_by[0]")),
         ("start_time=2&end_time=1", Some("end_time")),
     ] {
-        assert_eq!(server.admin().get(&format!("{USAGE}?{query}")).await.refused(400).1, param, "{query}");
+        assert_eq!(
+            server
+                .admin()
+                .get(&format!("{USAGE}?{query}"))
+                .await
+                .refused(400)
+                .1,
+            param,
+            "{query}"
+        );
     }
 }
 
 #[tokio::test]
 async fn costs_are_price_times_quantity() {
     let server = start().await;
-    let path = format!("{COSTS}?start_time={}&end_time={}", MIDNIGHT - 2 * DAY, MIDNIGHT + DAY);
-    let page = server.admin().get(&format!("{path}&group_by=line_item")).await.ok();
+    let path = format!(
+        "{COSTS}?start_time={}&end_time={}",
+        MIDNIGHT - 2 * DAY,
+        MIDNIGHT + DAY
+    );
+    let page = server
+        .admin()
+        .get(&format!("{path}&group_by=line_item"))
+        .await
+        .ok();
     let line = |bucket: usize, name: &str| {
         let results = page["data"][bucket]["results"].as_array().expect("results");
-        let found = results.iter().find(|result| result["line_item"] == name).unwrap_or_else(|| panic!("{name}: {results:?}"));
-        (found["quantity"].as_i64().expect("a quantity"), found["amount"]["value"].as_f64().expect("an amount"))
+        let found = results
+            .iter()
+            .find(|result| result["line_item"] == name)
+            .unwrap_or_else(|| panic!("{name}: {results:?}"));
+        (
+            found["quantity"].as_i64().expect("a quantity"),
+            found["amount"]["value"].as_f64().expect("an amount"),
+        )
     };
     assert_eq!(line(0, "m1, input_tokens"), (600, 0.000_75));
     assert_eq!(line(0, "m1, input_cached_tokens"), (400, 0.000_05));
     assert_eq!(line(0, "m1, output_tokens"), (10, 0.000_1));
     assert_eq!(line(2, "m1, input_tokens"), (250, 0.000_312_5));
-    assert_eq!(line(1, "m2, input_tokens"), (2000, 0.0), "a model without a price costs nothing");
+    assert_eq!(
+        line(1, "m2, input_tokens"),
+        (2000, 0.0),
+        "a model without a price costs nothing"
+    );
     let total = server.admin().get(&path).await.ok();
     assert_eq!(
         total["data"][0]["results"],
         json!([{"object": "organization.costs.result", "amount": {"value": 0.0009, "currency": "usd"}, "quantity": null,
                 "quantity_unit": null, "project_id": null, "line_item": null, "api_key_id": null, "user_id": null}])
     );
-    let filtered = server.admin().get(&format!("{path}&line_items[]=m1%2C%20input_tokens&group_by=project_id")).await.ok();
-    assert_eq!(filtered["data"][0]["results"][0]["amount"]["value"], 0.000_75);
-    for (query, param) in [("start_time=1&bucket_width=1h", "bucket_width"), ("start_time=1&limit=181", "limit")] {
-        assert_eq!(server.admin().get(&format!("{COSTS}?{query}")).await.refused(400).1, Some(param), "{query}");
+}
+
+#[tokio::test]
+async fn costs_are_filtered_and_their_parameters_checked() {
+    let server = start().await;
+    let path = format!(
+        "{COSTS}?start_time={}&end_time={}",
+        MIDNIGHT - 2 * DAY,
+        MIDNIGHT + DAY
+    );
+    let filtered = server
+        .admin()
+        .get(&format!(
+            "{path}&line_items[]=m1%2C%20input_tokens&group_by=project_id"
+        ))
+        .await
+        .ok();
+    assert_eq!(
+        filtered["data"][0]["results"][0]["amount"]["value"],
+        0.000_75
+    );
+    for (query, param) in [
+        ("start_time=1&bucket_width=1h", "bucket_width"),
+        ("start_time=1&limit=181", "limit"),
+    ] {
+        assert_eq!(
+            server
+                .admin()
+                .get(&format!("{COSTS}?{query}"))
+                .await
+                .refused(400)
+                .1,
+            Some(param),
+            "{query}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_organization_sees_only_its_own() {
     let server = start().await;
-    let page = server.stranger().get(&format!("{USAGE}?start_time={}", MIDNIGHT - 2 * DAY)).await.ok();
+    let page = server
+        .stranger()
+        .get(&format!("{USAGE}?start_time={}", MIDNIGHT - 2 * DAY))
+        .await
+        .ok();
     assert_eq!(inputs(&page), [vec![], vec![], Vec::<i64>::new()]);
-    let filter = format!("{USAGE}?start_time={MIDNIGHT}&project_ids={}", server.default_project_id());
-    assert_eq!(inputs(&server.stranger().get(&filter).await.ok()), [Vec::<i64>::new()]);
+    let filter = format!(
+        "{USAGE}?start_time={MIDNIGHT}&project_ids={}",
+        server.default_project_id()
+    );
+    assert_eq!(
+        inputs(&server.stranger().get(&filter).await.ok()),
+        [Vec::<i64>::new()]
+    );
 }

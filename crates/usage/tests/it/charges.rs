@@ -36,10 +36,7 @@ fn book(more: &str) -> PriceBook {
         .with_overrides(more)
 }
 
-#[test]
-fn each_token_is_on_one_line() {
-    use Metric as M;
-    let speech = r#"
+const SPEECH: &str = r#"
         [[price]]
         model = "speech"
         effective = "2026-01-01"
@@ -59,19 +56,23 @@ fn each_token_is_on_one_line() {
         input = "1"
         output = "2"
     "#;
-    let of_all_kinds = [
-        (M::InputTokens, 1000),
-        (M::InputCachedTokens, 400),
-        (M::InputCachedAudioTokens, 50),
-        (M::InputCacheWriteTokens, 100),
-        (M::InputAudioTokens, 30),
-        (M::InputImageTokens, 20),
-        (M::OutputTokens, 500),
-        (M::OutputAudioTokens, 60),
-        (M::OutputImageTokens, 40),
-    ];
+
+const OF_ALL_KINDS: &[(Metric, i64)] = &[
+    (Metric::InputTokens, 1000),
+    (Metric::InputCachedTokens, 400),
+    (Metric::InputCachedAudioTokens, 50),
+    (Metric::InputCacheWriteTokens, 100),
+    (Metric::InputAudioTokens, 30),
+    (Metric::InputImageTokens, 20),
+    (Metric::OutputTokens, 500),
+    (Metric::OutputAudioTokens, 60),
+    (Metric::OutputImageTokens, 40),
+];
+
+#[test]
+fn each_token_is_on_one_line() {
     let bill =
-        |model| shown(&book(speech).charges(&consumed(Kind::Completions, model, &of_all_kinds)));
+        |model| shown(&book(SPEECH).charges(&consumed(Kind::Completions, model, OF_ALL_KINDS)));
     assert_eq!(
         bill("speech"),
         [
