@@ -25,13 +25,13 @@ pub fn measure(bench: &Bench) -> Result<String> {
     let metered = setting.gateway.metered(&mut setting.gateway.admin()?)?;
     let memory = setting.gateway.process.peak_memory()?;
     Ok([
-        "### Gateway\n\nCompletions in one piece, 32 connections:\n",
+        "### Gateway\n\nCompletions in one piece, 32 connections:\n\n",
         &many.rates(),
-        "\nOne connection:\n",
+        "\nOne connection:\n\n",
         &one.latencies(),
-        "\nStreamed completions, 32 connections:\n",
+        "\nStreamed completions, 32 connections:\n\n",
         &many_streams.rates(),
-        "\nStreamed completions, one connection, to the last byte:\n",
+        "\nStreamed completions, one connection, to the last byte:\n\n",
         &one_stream.latencies(),
         &format!(
             "\nLedger: {} rows, one for each answered request, checked after every single measurement. Peak resident \
@@ -39,7 +39,7 @@ pub fn measure(bench: &Bench) -> Result<String> {
             super::figures::whole(metered.requests as f64)
         ),
     ]
-    .join("\n"))
+    .concat())
 }
 
 /// A request of some 500 bytes.

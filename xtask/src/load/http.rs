@@ -35,11 +35,18 @@ impl Client {
     pub fn get(&mut self, path: &str) -> Result<Vec<u8>> {
         let head = format!("GET {path} HTTP/1.1\r\n{}\r\n", self.lines);
         self.stream.get_mut().write_all(head.as_bytes())?;
-        self.answer(path)
+        let (status, body) = self.answer(path)?;
+        accept(path, status, body)
     }
 
-    /// The body of the answer to a `POST`.
+    /// The body of the answer to a `POST`; any status but 2xx is an error.
     pub fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<Vec<u8>> {
+        let (status, answer) = self.send(path, kind, body)?;
+        accept(path, status, answer)
+    }
+
+    /// The status and the body of the answer to a `POST`.
+    pub fn send(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
         let (lines, length) = (&self.lines, body.len());
         let head = format!(
             "POST {path} HTTP/1.1\r\n{lines}Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
@@ -56,17 +63,17 @@ impl Client {
         Ok(serde_json::from_slice(&answer)?)
     }
 
-    fn answer(&mut self, path: &str) -> Result<Vec<u8>> {
-        let (status, body) =
-            read(&mut self.stream).with_context(|| format!("{path}: no answer"))?;
-        if !(200..300).contains(&status) {
-            bail!(
-                "{path} answered {status}: {}",
-                String::from_utf8_lossy(&body)
-            );
-        }
-        Ok(body)
+    fn answer(&mut self, path: &str) -> Result<(u16, Vec<u8>)> {
+        read(&mut self.stream).with_context(|| format!("{path}: no answer"))
     }
+}
+
+fn accept(path: &str, status: u16, body: Vec<u8>) -> Result<Vec<u8>> {
+    if !(200..300).contains(&status) {
+        let text = String::from_utf8_lossy(&body);
+        bail!("{path} answered {status}: {text}");
+    }
+    Ok(body)
 }
 
 /// Reads an answer whose length is known.

@@ -18,6 +18,8 @@ use crate::step::say;
 pub const CONNECTIONS: usize = 4;
 /// How many events one request brings.
 const BATCHES: [usize; 2] = [1_000, 10_000];
+/// How often the same is sent to a server that is too busy.
+const MOST_REPEATED: u64 = 20;
 
 /// What came of one round.
 struct Sample {
@@ -25,8 +27,7 @@ struct Sample {
     rate: f64,
     /// The server's CPU time for each event, in microseconds.
     cpu: f64,
-    /// What each request took, in microseconds.
-    latencies: Vec<f64>,
+    sent: Sent,
 }
 
 /// Measures each size of batch in turn, round after round, into one growing ledger.
@@ -49,7 +50,7 @@ pub fn measure(bench: &Bench) -> Result<String> {
         let latency = |percent| {
             let all = samples
                 .iter()
-                .flat_map(|sample| sample.latencies.iter().copied());
+                .flat_map(|sample| sample.sent.latencies.iter().copied());
             milliseconds(percentile(all, percent))
         };
         vec![
@@ -58,6 +59,11 @@ pub fn measure(bench: &Bench) -> Result<String> {
             format!("{:.1}", of(|sample| sample.cpu)),
             latency(50.0),
             latency(99.0),
+            samples
+                .iter()
+                .map(|sample| sample.sent.repeated)
+                .sum::<u64>()
+                .to_string(),
         ]
     };
     let rows: Vec<_> = samples.iter().zip(BATCHES).map(row).collect();
@@ -67,6 +73,7 @@ pub fn measure(bench: &Bench) -> Result<String> {
         "CPU µs/event",
         "request p50 ms",
         "p99 ms",
+        "answers 503",
     ];
     Ok(format!(
         "### Ingest\n\n{CONNECTIONS} connections, NDJSON, {} events a round, every answer durable; both share the \
@@ -86,12 +93,12 @@ fn round_of(
     let bodies = bodies(population, numbers, batch);
     let cpu = server.process.cpu()?;
     let begun = Instant::now();
-    let latencies = send(&server.address, &bodies)?;
+    let sent = send(&server.address, &bodies)?;
     let elapsed = begun.elapsed().as_secs_f64();
     Ok(Sample {
         rate: count / elapsed,
         cpu: (server.process.cpu()? - cpu) as f64 / count,
-        latencies,
+        sent,
     })
 }
 
@@ -121,32 +128,57 @@ fn bodies(population: &Population, numbers: Range<usize>, batch: usize) -> Vec<(
     starts.map(body).collect()
 }
 
-/// Sends them all, each connection the next one that is left; what each took, in microseconds.
-fn send(address: &str, bodies: &[(String, usize)]) -> Result<Vec<f64>> {
-    let sender = |offset: usize| -> Result<Vec<f64>> {
-        let mut client = Client::connect(address, ADMIN_KEY)?;
-        let mut latencies = Vec::new();
-        for (body, count) in bodies.iter().skip(offset).step_by(CONNECTIONS) {
-            let begun = Instant::now();
-            let path = "/v1/organization/usage/events";
-            let answer = client.post(path, "application/x-ndjson", body.as_bytes())?;
-            latencies.push(begun.elapsed().as_secs_f64() * 1e6);
-            let answer: Value = serde_json::from_slice(&answer)?;
-            if answer["accepted"].as_u64() != Some(*count as u64) {
-                bail!("of {count} new events were taken in: {answer}");
-            }
-        }
-        Ok(latencies)
-    };
+/// What sending came to.
+#[derive(Default)]
+struct Sent {
+    /// What each request took until its events were durable, in microseconds.
+    latencies: Vec<f64>,
+    /// How often the server said 503, and was sent the same again.
+    repeated: u64,
+}
+
+/// Sends them all, each connection the next one that is left.
+fn send(address: &str, bodies: &[(String, usize)]) -> Result<Sent> {
     thread::scope(|scope| {
-        let senders: Vec<_> = (0..CONNECTIONS)
-            .map(|offset| scope.spawn(move || sender(offset)))
-            .collect();
-        let mut latencies = Vec::new();
+        let start = |offset| {
+            let mine = bodies.iter().skip(offset).step_by(CONNECTIONS);
+            scope.spawn(move || deliver(address, mine))
+        };
+        let senders: Vec<_> = (0..CONNECTIONS).map(start).collect();
+        let mut all = Sent::default();
         for sender in senders {
-            let sent = sender.join().map_err(|_| anyhow!("a sender panicked"))?;
-            latencies.extend(sent?);
+            let sent = sender.join().map_err(|_| anyhow!("a sender panicked"))??;
+            all.latencies.extend(sent.latencies);
+            all.repeated += sent.repeated;
         }
-        Ok(latencies)
+        Ok(all)
     })
+}
+
+/// Sends these over one connection. A server that is too busy says so; what it has written nevertheless it knows again.
+fn deliver<'a>(address: &str, bodies: impl Iterator<Item = &'a (String, usize)>) -> Result<Sent> {
+    const PATH: &str = "/v1/organization/usage/events";
+    let mut client = Client::connect(address, ADMIN_KEY)?;
+    let mut sent = Sent::default();
+    for (body, count) in bodies {
+        let begun = Instant::now();
+        let mut tries = 0;
+        let answer = loop {
+            let (status, answer) = client.send(PATH, "application/x-ndjson", body.as_bytes())?;
+            match status {
+                200 => break answer,
+                503 if tries < MOST_REPEATED => tries += 1,
+                _ => bail!("{status}: {}", String::from_utf8_lossy(&answer)),
+            }
+        };
+        sent.latencies.push(begun.elapsed().as_secs_f64() * 1e6);
+        sent.repeated += tries;
+        let answer: Value = serde_json::from_slice(&answer)?;
+        let number = |name: &str| answer[name].as_u64().unwrap_or(0);
+        let (new, known) = (number("accepted"), number("duplicates"));
+        if new + known != *count as u64 || (known > 0 && tries == 0) {
+            bail!("of {count} new events were taken in: {answer}");
+        }
+    }
+    Ok(sent)
 }
