@@ -47,7 +47,7 @@ pub struct Overrides {
         hide_env_values = true
     )]
     pub database: Option<String>,
-    /// The address that others reach this server at [default: http://<listen>].
+    /// The address that others reach this server at [default: http:// and the address to listen on].
     #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
     pub public_url: Option<String>,
     /// The file with the secret that keys are hashed with [default: orgplane.secret beside the database].
