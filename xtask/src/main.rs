@@ -9,6 +9,7 @@ mod clients;
 mod contract;
 mod deny;
 mod environment;
+mod load;
 mod postgres;
 mod step;
 mod test;
@@ -38,6 +39,8 @@ enum Command {
     Contract(contract::Options),
     /// The repository rules alone.
     Tidy,
+    /// Measure the gateway, the Administration API, ingest and reports.
+    Load(load::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Contract(options) => contract::run(&options),
         Command::Tidy => tidy::run(),
+        Command::Load(options) => load::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

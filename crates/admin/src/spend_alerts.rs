@@ -187,7 +187,7 @@ impl<L: Alerted> Scope for Named<L> {
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
         let level = L::resolve(connection, organization, ids).await?;
-        let id: SpendAlertId = ids.next()?;
+        let id: SpendAlertId = ids.take()?;
         let mut one = sql!(OF_LEVEL, organization, level.project_key());
         one.push(" AND id = ").bind(&id);
         let found = connection.fetch_optional(one, SpendAlert::read).await?;

@@ -4,9 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use jiff::ToSpan;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,19 +27,6 @@ impl UnixTime {
     #[must_use]
     pub fn floor(self, width: i64) -> Self {
         Self(self.0 - self.0.rem_euclid(width))
-    }
-
-    /// The start of the calendar month in UTC that this moment lies in, and the start of the next one.
-    #[must_use]
-    pub fn month(self) -> (Self, Self) {
-        let first = jiff::Timestamp::from_second(self.0)
-            .map(|moment| moment.to_zoned(TimeZone::UTC).date().first_of_month());
-        let start = |date: Result<Date, jiff::Error>| {
-            let start = date.and_then(|date| date.to_zoned(TimeZone::UTC));
-            start.map_or(self, |start| Self(start.timestamp().as_second()))
-        };
-        let next = first.clone().and_then(|first| first.checked_add(1.month()));
-        (start(first), start(next))
     }
 
     /// This moment `seconds` later; stops at the ends of the range.
@@ -137,15 +121,6 @@ mod tests {
             UnixTime(1_730_419_200)
         );
         assert_eq!(UnixTime(-1).floor(MINUTE), UnixTime(-60));
-    }
-
-    #[test]
-    fn months_are_those_of_the_calendar() {
-        // 2024-02-29T12:00:00Z lies between February and March of a leap year.
-        let (start, end) = UnixTime(1_709_208_000).month();
-        assert_eq!((start.0, end.0), (1_706_745_600, 1_709_251_200));
-        assert_eq!(start.month(), (start, end));
-        assert_eq!(end.month().0, end);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use base::ids::{OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use store::{Database, Result};
 
 use crate::cost::{CostQuery, costs};
@@ -20,7 +23,7 @@ pub async fn month_to_date(
     now: UnixTime,
 ) -> Result<NanoDollars> {
     // The whole month, not its part until now: whole days are sums that are there already.
-    let (start, end) = now.month();
+    let (start, end) = month(now);
     let query = CostQuery {
         organization_id: organization_id.clone(),
         start,
@@ -37,4 +40,33 @@ pub async fn month_to_date(
         spent += day.amount;
     }
     Ok(spent)
+}
+
+/// The start of the calendar month in UTC that `now` lies in, and the start of the next one.
+fn month(now: UnixTime) -> (UnixTime, UnixTime) {
+    let start = |date: Date| {
+        let start = date.to_zoned(TimeZone::UTC);
+        start.map_or(now, |start| UnixTime(start.timestamp().as_second()))
+    };
+    let Ok(moment) = Timestamp::from_second(now.0) else {
+        return (now, now);
+    };
+    let first = moment.to_zoned(TimeZone::UTC).date().first_of_month();
+    let next = first.checked_add(1.month()).unwrap_or(first);
+    (start(first), start(next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_those_of_the_calendar() {
+        // 2024-02-29T12:00:00Z lies between February and March of a leap year.
+        let (start, end) = month(UnixTime(1_709_208_000));
+        assert_eq!((start.0, end.0), (1_706_745_600, 1_709_251_200));
+        assert_eq!(month(start), (start, end));
+        assert_eq!(month(end).0, end);
+        assert_eq!(month(UnixTime(i64::MAX)).0, UnixTime(i64::MAX));
+    }
 }
