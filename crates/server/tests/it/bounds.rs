@@ -205,6 +205,49 @@ async fn both_versions_of_http_are_spoken() {
     assert_well(server);
 }
 
+#[test]
+fn a_refusal_leaves_the_connection_usable_or_says_that_it_does_not() {
+    let installation = Installation::new("");
+    let (server, admin) = installation.first_serve();
+    let refused = [
+        ("/organization/projects", "sk-admin-wrong", 401),
+        ("/organization/nothing", &admin.key, 404),
+        ("/chat/completions", "sk-proj-wrong", 401),
+        ("/chat/completions", &admin.key, 403),
+    ];
+    let next = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for (path, key, status) in refused {
+        let head = |length: usize| {
+            let head = post(path, key, &format!("Content-Length: {length}"));
+            String::from_utf8_lossy(&head).replace("Connection: close\r\n", "")
+        };
+        // The body comes after the server could have refused.
+        let mut connection = Connection::to(&server.address);
+        connection.send(head(10).as_bytes());
+        std::thread::sleep(Duration::from_millis(50));
+        connection.send(b"{\"a\": 123}");
+        std::thread::sleep(Duration::from_millis(50));
+        connection.send(next);
+        let answer = connection.answer();
+        assert_eq!(answer.status(), Some(status), "{path}: {answer:?}");
+        assert!(
+            answer.text.contains("HTTP/1.1 200 OK"),
+            "{path}: {answer:?}"
+        );
+
+        // So much more would come that it is not waited for.
+        let mut connection = Connection::to(&server.address);
+        connection.send(head(MIB).as_bytes());
+        let answer = connection.answer();
+        assert_eq!(answer.status(), Some(status), "{path}: {answer:?}");
+        assert!(
+            answer.text.contains("connection: close"),
+            "{path}: {answer:?}"
+        );
+    }
+    assert_well(server);
+}
+
 /// Somebody who keeps a connection open without need.
 struct Dawdler<'bytes> {
     what: &'static str,

@@ -54,7 +54,7 @@ pub fn now() -> i64 {
 }
 
 /// What the last day's completions consumed, by buckets of each width, which all must say the same.
-pub async fn usage(admin: &Api, filter: &str) -> Sums {
+pub async fn usage(admin: &Api) -> Sums {
     let mut sums = Vec::new();
     for (width, limit, span) in [
         ("1m", 1440, 23 * 3_600),
@@ -63,7 +63,7 @@ pub async fn usage(admin: &Api, filter: &str) -> Sums {
     ] {
         let start = now() - span;
         let path = format!(
-            "/organization/usage/completions?start_time={start}&bucket_width={width}&limit={limit}{filter}"
+            "/organization/usage/completions?start_time={start}&bucket_width={width}&limit={limit}"
         );
         let rows = rows(&admin.get(&path).await);
         sums.push(rows.iter().map(Sums::read).sum());

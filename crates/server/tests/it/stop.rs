@@ -48,7 +48,7 @@ async fn begin_slowly(application: &Api) -> (Response, String) {
 /// After a restart, the ledger holds exactly the one request.
 async fn assert_metered(installation: &Installation, admin: &Api) {
     let server = installation.serve();
-    assert_eq!(reports::usage(&server.api(&admin.key), "").await, SLOW);
+    assert_eq!(reports::usage(&server.api(&admin.key)).await, SLOW);
     server.stop();
 }
 

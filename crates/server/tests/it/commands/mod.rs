@@ -4,7 +4,10 @@ mod configuration;
 mod first_start;
 mod organizations;
 
+use serde_json::json;
+
 use crate::installation::Installation;
+use crate::reports;
 
 #[test]
 fn no_word_brings_help() {
@@ -111,5 +114,33 @@ async fn migrating_prepares_a_database_and_nothing_else() {
     );
     let (server, admin) = installation.first_serve();
     assert_eq!(admin.all("/organization/projects?").await.len(), 1);
+    server.stop();
+}
+
+#[tokio::test]
+async fn rebuilding_finds_the_sums_that_were_there() {
+    let installation = Installation::new("");
+    let (server, admin) = installation.first_serve();
+    let project = admin.get("/organization/projects").await["data"][0]["id"].clone();
+    let event = |number: i64| {
+        json!({
+            "id": format!("evt-{number}"), "timestamp": reports::now() - number * 60, "type": "completions",
+            "project_id": project, "model": "gpt-5", "input_tokens": 100 + number, "output_tokens": number,
+        })
+    };
+    let events: Vec<_> = (0..50).map(event).collect();
+    admin
+        .post("/organization/usage/events", &json!(events))
+        .await;
+    let before = (reports::usage(&admin).await, reports::cost(&admin).await);
+    assert_eq!((before.0.requests, before.0.output), (50, 49 * 50 / 2));
+    server.stop();
+
+    let ended = installation.run(&["usage", "rebuild"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let server = installation.serve();
+    let admin = server.api(&admin.key);
+    let after = (reports::usage(&admin).await, reports::cost(&admin).await);
+    assert_eq!(after, before);
     server.stop();
 }
