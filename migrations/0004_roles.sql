@@ -48,9 +48,6 @@ CREATE TABLE role_assignments (
 );
 CREATE INDEX role_assignments_by_role ON role_assignments (organization_id, role_id);
 CREATE INDEX role_assignments_by_project ON role_assignments (organization_id, project_id);
-CREATE INDEX project_groups_by_group ON project_groups (organization_id, group_id);
-CREATE INDEX group_users_by_user ON group_users (organization_id, user_id);
-CREATE INDEX project_users_by_user ON project_users (organization_id, user_id);
 
 -- Every role that anybody has of their own: the one that a membership carries, and what was assigned beside it.
 CREATE VIEW role_grants AS

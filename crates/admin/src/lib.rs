@@ -7,6 +7,7 @@ pub mod list;
 pub mod operation;
 pub mod organization;
 pub mod projects;
+pub mod roles;
 pub mod usage;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub fn operations() -> Vec<Operation> {
         projects::operations(),
         projects::service_accounts::operations(),
         projects::api_keys::operations(),
+        roles::operations(),
+        roles::assignments::operations(),
         usage::operations(),
         usage::events::operations(),
     ]

@@ -1,7 +1,7 @@
 //! Founding an organization: what the first start and `orgplane org create` do. It has no URL.
 
 use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
-use base::permission::{OrganizationRole, ProjectRole};
+use base::permission::{OrganizationRole, PredefinedRole, ProjectRole};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Result};
 use serde_json::json;
@@ -122,6 +122,7 @@ pub async fn found(founding: Founding<'_>) -> Result<Founded> {
     for statement in statements {
         transaction.execute(statement).await?;
     }
+    add_predefined_roles(&mut transaction, organization, now).await?;
     record(
         &mut transaction,
         &founding.ids.next(),
@@ -137,6 +138,28 @@ pub async fn found(founding: Founding<'_>) -> Result<Founded> {
 /// What the owner is called until somebody says better: the part of the address before the `@`.
 fn owner_name(email: &str) -> &str {
     email.split_once('@').map_or(email, |(name, _)| name)
+}
+
+/// The predefined roles, under the same ids in every organization.
+async fn add_predefined_roles(
+    transaction: &mut Transaction,
+    organization: &OrganizationId,
+    now: base::UnixTime,
+) -> Result<()> {
+    for role in PredefinedRole::ALL {
+        let insert = sql!(
+            "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, permissions, \
+                 predefined, created_at, updated_at) \
+             VALUES ($1, $2, $3, '', $4, $4, '[]', TRUE, $5, $5)",
+            organization,
+            role.id(),
+            role.resource_type(),
+            role.name(),
+            now
+        );
+        transaction.execute(insert).await?;
+    }
+    Ok(())
 }
 
 async fn record(

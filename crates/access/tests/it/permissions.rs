@@ -16,8 +16,8 @@ const ROWS: &[&str] = &[
      ('org-1', 'proj_1', 'P', 1), ('org-1', 'proj_2', 'Q', 1), ('org-2', 'proj_1', 'P', 1)",
     "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at) VALUES
      ('org-1', 'proj_1', 'svc_acct_member', 'S', 'member', 1), ('org-1', 'proj_1', 'svc_acct_none', 'N', 'none', 1)",
-    "INSERT INTO groups (organization_id, id, name, is_scim_managed, group_type, created_at) VALUES
-     ('org-1', 'group_1', 'G', FALSE, 'group', 1), ('org-1', 'group_2', 'H', FALSE, 'group', 1)",
+    "INSERT INTO groups (organization_id, id, name, created_at) VALUES
+     ('org-1', 'group_1', 'G', 1), ('org-1', 'group_2', 'H', 1)",
     "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, permissions, predefined,
                         created_at, updated_at) VALUES
      ('org-1', 'role_1', 'api.organization', '', 'a', 'a', '[\"api.groups.write\"]', FALSE, 1, 1),
@@ -158,8 +158,8 @@ async fn what_was_assigned_and_what_groups_have_is_added() {
     );
     change(
         &store,
-        "INSERT INTO group_users (organization_id, group_id, user_id, id, added_at)
-         VALUES ('org-1', 'group_1', 'user-reader', '1', 1), ('org-1', 'group_2', 'user-reader', '2', 1)",
+        "INSERT INTO group_users (organization_id, group_id, user_id, added_at)
+         VALUES ('org-1', 'group_1', 'user-reader', 1), ('org-1', 'group_2', 'user-reader', 1)",
     )
     .await;
     let now = all(&store).await;
@@ -168,7 +168,7 @@ async fn what_was_assigned_and_what_groups_have_is_added() {
     assert_eq!(now[2], everywhere.with(Permission::ModelRequest));
     change(
         &store,
-        "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, created_at)
+        "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at)
          VALUES ('org-1', 'proj_2', 'group_2', 'role_project_member', 1)",
     )
     .await;

@@ -361,7 +361,7 @@ fn refuse_default(project: &Project, verb: &str) -> Result<()> {
     Ok(())
 }
 
-/// Archives the project, and removes what can no longer be used: its keys, service accounts and memberships.
+/// Archives the project, and removes what can no longer be used: its keys, service accounts, memberships and roles.
 async fn archive(
     mut cx: Write,
     ActiveProject(mut project): ActiveProject,
@@ -372,6 +372,9 @@ async fn archive(
         "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM roles WHERE organization_id = $1 AND project_id = $2",
     ] {
         let delete = cx.sql(text, args![&project.id]);
         cx.execute(delete).await?;

@@ -8,5 +8,6 @@ mod compile_fail;
 mod events;
 mod every_operation;
 mod projects;
+mod roles;
 mod service_accounts;
 mod usage;
