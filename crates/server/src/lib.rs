@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 mod first_start;
+mod opening;
 mod routes;
 mod secret_file;
 mod serve;

@@ -25,7 +25,15 @@ const ROWS: &[&str] = &[
      ('org-2', 'role_1', 'api.organization', '', 'a', 'a', '[\"api.roles.write\"]', FALSE, 1, 1)",
 ];
 
-const KEYS: &[(&str, Option<&str>, Option<&str>, Option<&str>)] = &[
+/// The organization, the project, the user and the service account of a key.
+type Key = (
+    &'static str,
+    Option<&'static str>,
+    Option<&'static str>,
+    Option<&'static str>,
+);
+
+const KEYS: &[Key] = &[
     ("org-1", None, Some("user-owner"), None),
     ("org-1", None, Some("user-reader"), None),
     ("org-1", Some("proj_1"), Some("user-reader"), None),

@@ -26,7 +26,7 @@ impl<R: Realm, P: Principal> Scope for Holder<R, P> {
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
         let realm = R::resolve(connection, organization, ids).await?;
-        let id: P::Id = ids.next()?;
+        let id: P::Id = ids.take()?;
         let find = sql!(P::FIND, organization, &id);
         let found = connection.fetch_optional(find, P::read).await?;
         let principal = found.ok_or_else(|| Error::not_found(P::Id::NOUN, id.as_str()))?;
