@@ -48,26 +48,28 @@ CREATE TABLE role_assignments (
 );
 CREATE INDEX role_assignments_by_role ON role_assignments (organization_id, role_id);
 CREATE INDEX role_assignments_by_project ON role_assignments (organization_id, project_id);
+CREATE INDEX api_keys_by_service_account ON api_keys (organization_id, service_account_id);
 
--- Every role that anybody has of their own: the one that a membership carries, and what was assigned beside it.
-CREATE VIEW role_grants AS
+-- Every role that anybody has: the one that a membership carries, what was assigned beside it and, where group_id says
+-- which one, what a user has through a group.
+CREATE VIEW effective_grants AS
 SELECT organization_id, '' AS project_id, 'user' AS principal_type, id AS principal_id,
-       'role_organization_' || role AS role_id
+       'role_organization_' || role AS role_id, CAST(NULL AS TEXT) AS group_id
 FROM users
 UNION ALL
-SELECT organization_id, project_id, 'user', user_id, 'role_project_' || role FROM project_users
+SELECT organization_id, project_id, 'user', user_id, 'role_project_' || role, NULL FROM project_users
 UNION ALL
-SELECT organization_id, project_id, 'service_account', id, 'role_project_' || role FROM service_accounts
+SELECT organization_id, project_id, 'service_account', id, 'role_project_' || role, NULL FROM service_accounts
 UNION ALL
-SELECT organization_id, project_id, 'group', group_id, role_id FROM project_groups
+SELECT organization_id, project_id, 'group', group_id, role_id, NULL FROM project_groups
 UNION ALL
-SELECT organization_id, project_id, principal_type, principal_id, role_id FROM role_assignments;
-
--- The same, and what users have through their groups: then group_id says which one.
-CREATE VIEW effective_grants AS
-SELECT organization_id, project_id, principal_type, principal_id, role_id, CAST(NULL AS TEXT) AS group_id
-FROM role_grants
+SELECT organization_id, project_id, principal_type, principal_id, role_id, NULL FROM role_assignments
 UNION ALL
 SELECT m.organization_id, g.project_id, 'user', m.user_id, g.role_id, m.group_id
 FROM group_users m
-JOIN role_grants g ON g.organization_id = m.organization_id AND g.principal_type = 'group' AND g.principal_id = m.group_id;
+JOIN project_groups g ON g.organization_id = m.organization_id AND g.group_id = m.group_id
+UNION ALL
+SELECT m.organization_id, a.project_id, 'user', m.user_id, a.role_id, m.group_id
+FROM group_users m
+JOIN role_assignments a
+    ON a.organization_id = m.organization_id AND a.principal_type = 'group' AND a.principal_id = m.group_id;

@@ -121,14 +121,18 @@ struct OwningServiceAccount {
     created_at: UnixTime,
 }
 
-/// Whether the owner of the key `k` has a role in its project, or owns the organization.
+/// Whether the owner of the key `k` has a role in its project, or one in the organization that is more than a reader's.
+/// No subquery depends on `k`, so each runs once.
 macro_rules! has_access {
     () => {
-        "EXISTS (SELECT 1 FROM effective_grants g WHERE g.organization_id = k.organization_id \
-             AND g.principal_type = CASE WHEN k.user_id IS NULL THEN 'service_account' ELSE 'user' END \
-             AND g.principal_id = COALESCE(k.user_id, k.service_account_id) \
-             AND (g.project_id = k.project_id AND g.role_id <> 'role_project_none' \
-                  OR g.role_id = 'role_organization_owner'))"
+        "(COALESCE(u.role, '') = 'owner' \
+         OR COALESCE(k.user_id, k.service_account_id) IN \
+             (SELECT g.principal_id FROM effective_grants g WHERE g.organization_id = $1 AND g.project_id = $2 \
+              AND g.role_id <> 'role_project_none') \
+         OR COALESCE(k.user_id, '') IN \
+             (SELECT COALESCE(m.user_id, a.principal_id) FROM role_assignments a \
+              LEFT JOIN group_users m ON m.organization_id = a.organization_id AND m.group_id = a.principal_id \
+              WHERE a.organization_id = $1 AND a.project_id = '' AND a.role_id <> 'role_organization_reader'))"
     };
 }
 
@@ -251,7 +255,7 @@ struct CreatedProjectApiKey {
 struct CreateProjectApiKey {
     /// What the key is called.
     name: Name,
-    /// Who owns it: an owner of the organization, or somebody with a role in the project.
+    /// Who owns it: somebody with a role in the project, or one in the organization that is more than a reader's.
     user_id: UserId,
     /// What it may do at the most; an empty list narrows nothing.
     scopes: Option<Scopes>,
@@ -283,7 +287,7 @@ async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Resul
     let statement = cx.sql(
         "SELECT EXISTS (SELECT 1 FROM effective_grants g WHERE g.organization_id = u.organization_id \
              AND g.principal_type = 'user' AND g.principal_id = u.id \
-             AND (g.project_id = $3 OR g.role_id = 'role_organization_owner')) AS is_member \
+             AND (g.project_id = $3 OR g.project_id = '' AND g.role_id <> 'role_organization_reader')) AS is_member \
          FROM users u WHERE u.organization_id = $1 AND u.id = $2",
         args![user, &project.id],
     );

@@ -376,8 +376,9 @@ async fn delete<R: Realm>(
     let role = cx.find(&id, role, Role::read).await?;
     role.refuse_predefined("deleted")?;
     let holders = cx.sql(
-        "SELECT principal_type, principal_id FROM role_grants WHERE organization_id = $1 AND role_id = $2 \
-         ORDER BY principal_type, principal_id",
+        "SELECT principal_type, principal_id FROM role_assignments WHERE organization_id = $1 AND role_id = $2 \
+         UNION SELECT 'group', group_id FROM project_groups WHERE organization_id = $1 AND role_id = $2 \
+         ORDER BY 1, 2",
         args![&id],
     );
     let holder = |row: &Row<'_>| {

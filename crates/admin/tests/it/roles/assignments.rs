@@ -58,42 +58,48 @@ async fn a_user_and_a_group_can_be_given_a_role_in_both_realms() {
             ("group", group.clone(), shown_group),
         ] {
             let holder = format!("{realm}/{noun}s/{id}");
-            let assigned = assign(&admin, &holder, &role["id"]).await;
+            let said = json!({"id": role["id"], "principal_id": id, "principal_type": noun,
+                              "resource_id": resource, "resource_type": kind});
+            let assigned = given_and_taken(&server, &holder, &role, said).await;
             assert_eq!(
                 assigned,
                 json!({"object": format!("{noun}.role"), noun: shown, "role": role})
             );
-            let said = json!({"id": role["id"], "principal_id": id, "principal_type": noun,
-                              "resource_id": resource, "resource_type": kind});
-            assert_eq!(newest_event(&server).await["role.assignment.created"], said);
-            let again = admin
-                .post(&format!("{holder}/roles"), json!({"role_id": role["id"]}))
-                .await;
-            assert_eq!(
-                again.refused(400),
-                (Some("already_assigned"), Some("role_id"))
-            );
-            let one = format!("{holder}/roles/{}", role["id"].as_str().expect("an id"));
-            let found = admin.get(&one).await.ok();
-            assert_eq!(
-                found,
-                json!({"id": role["id"], "name": "Ops", "permissions": ["api.model.read"], "resource_type": kind,
-                       "predefined_role": false, "description": null, "created_at": NOW.0, "updated_at": NOW.0,
-                       "created_by": server.owner_id(), "metadata": {}, "assignment_sources": null,
-                       "created_by_user_obj": {"id": server.owner_id(), "name": "ada", "email": "ada@acme.example"}})
-            );
-            let list = admin.get(&format!("{holder}/roles")).await.ok();
-            assert_eq!(list["data"][0], found);
-            let gone = admin.delete(&one).await.ok();
-            assert_eq!(
-                gone,
-                json!({"object": format!("{noun}.role.deleted"), "deleted": true})
-            );
-            assert_eq!(newest_event(&server).await["role.assignment.deleted"], said);
-            assert_eq!(admin.get(&one).await.refused(404).0, Some("not_found"));
-            assert_eq!(admin.delete(&one).await.refused(404).0, Some("not_found"));
         }
     }
+}
+
+/// Gives the role, looks at it, takes it; what the giving answered.
+async fn given_and_taken(server: &Server, holder: &str, role: &Value, said: Value) -> Value {
+    let admin = server.admin();
+    let assigned = assign(&admin, holder, &role["id"]).await;
+    assert_eq!(newest_event(server).await["role.assignment.created"], said);
+    let roles = format!("{holder}/roles");
+    let again = admin.post(&roles, json!({"role_id": role["id"]})).await;
+    assert_eq!(
+        again.refused(400),
+        (Some("already_assigned"), Some("role_id"))
+    );
+    let one = format!("{roles}/{}", role["id"].as_str().expect("an id"));
+    let found = admin.get(&one).await.ok();
+    assert_eq!(
+        found,
+        json!({"id": role["id"], "name": "Ops", "permissions": ["api.model.read"], "description": null,
+               "resource_type": role["resource_type"], "predefined_role": false, "created_at": NOW.0,
+               "updated_at": NOW.0, "created_by": server.owner_id(), "metadata": {}, "assignment_sources": null,
+               "created_by_user_obj": {"id": server.owner_id(), "name": "ada", "email": "ada@acme.example"}})
+    );
+    assert_eq!(admin.get(&roles).await.ok()["data"][0], found);
+    let gone = admin.delete(&one).await.ok();
+    let noun = &said["principal_type"].as_str().expect("a type");
+    assert_eq!(
+        gone,
+        json!({"object": format!("{noun}.role.deleted"), "deleted": true})
+    );
+    assert_eq!(newest_event(server).await["role.assignment.deleted"], said);
+    assert_eq!(admin.get(&one).await.refused(404).0, Some("not_found"));
+    assert_eq!(admin.delete(&one).await.refused(404).0, Some("not_found"));
+    assigned
 }
 
 #[tokio::test]
