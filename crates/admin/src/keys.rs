@@ -3,7 +3,7 @@
 use base::ids::{Id, KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::secret::{KeyKind, Secret};
-use base::{Error, Permission, PermissionSet, Result, UnixTime};
+use base::{Error, Permission, Result, UnixTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
@@ -116,18 +116,6 @@ impl JsonSchema for Scopes {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "array", "items": { "type": "string" } })
     }
-}
-
-/// The scopes that the table holds as a JSON array: `None` when they narrow nothing. A name that is no permission any
-/// more allows nothing.
-#[must_use]
-pub fn scopes(json: &str) -> Option<PermissionSet> {
-    let names: Vec<String> = serde_json::from_str(json).unwrap_or_else(|_| vec![String::new()]);
-    let set = names
-        .iter()
-        .filter_map(|name| Permission::parse(name))
-        .collect();
-    (!names.is_empty()).then_some(set)
 }
 
 /// Issues a key: its hash is kept, its secret given back once.

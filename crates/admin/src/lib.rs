@@ -12,6 +12,7 @@ mod literal;
 pub mod operation;
 pub mod organization;
 pub mod projects;
+pub mod roles;
 pub mod spend;
 pub mod spend_alerts;
 pub mod spend_limit;
@@ -70,6 +71,8 @@ pub fn operations() -> Vec<Operation> {
         projects::rate_limits::operations(),
         projects::model_permissions::operations(),
         projects::hosted_tool_permissions::operations(),
+        roles::operations(),
+        roles::assignments::operations(),
         usage::operations(),
         usage::events::operations(),
     ]

@@ -1,7 +1,7 @@
 //! Founding an organization: what the first start and `orgplane org create` do. It has no URL.
 
 use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
-use base::permission::{OrganizationRole, ProjectRole};
+use base::permission::{OrganizationRole, PredefinedRole, ProjectRole};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Result, UnixTime};
 use serde_json::json;
@@ -66,6 +66,7 @@ pub async fn found(founding: Founding<'_>) -> Result<Founded> {
     for statement in people(&founding, &new)
         .into_iter()
         .chain(first_project(&founding, &new))
+        .chain(roles(&new))
     {
         transaction.execute(statement).await?;
     }
@@ -163,6 +164,22 @@ fn first_project(founding: &Founding<'_>, new: &New) -> [Statement; 3] {
             *now
         ),
     ]
+}
+
+/// The predefined roles: in every organization under the same ids.
+fn roles(new: &New) -> [Statement; 5] {
+    PredefinedRole::ALL.map(|role| {
+        sql!(
+            "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, permissions, \
+                 predefined, created_at, updated_at) \
+             VALUES ($1, $2, $3, '', $4, $4, '[]', TRUE, $5, $5)",
+            &new.organization_id,
+            role.id(),
+            role.resource_type(),
+            role.name(),
+            new.now
+        )
+    })
 }
 
 /// What the owner is called until somebody says better: the part of the address before the `@`.

@@ -70,6 +70,49 @@ impl JsonSchema for Name {
     }
 }
 
+/// What something is for: at most 1,000 characters, lines included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description(String);
+
+/// The most characters a description has.
+pub const MAX_DESCRIPTION_LENGTH: usize = 1000;
+
+impl Description {
+    /// The description's text, given away.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Description {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.chars().count() > MAX_DESCRIPTION_LENGTH {
+            return Err(D::Error::custom("must have at most 1000 characters"));
+        }
+        // PostgreSQL keeps every character but this one.
+        if text.contains('\0') {
+            return Err(D::Error::custom("must not contain a NUL character"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl JsonSchema for Description {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Description".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": MAX_DESCRIPTION_LENGTH })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

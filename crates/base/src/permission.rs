@@ -1,7 +1,14 @@
-//! Every permission and its wire name; the predefined roles.
+//! Every permission and its wire name; sets of them; the predefined roles.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+mod role;
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use role::{OrganizationRole, PredefinedRole, ProjectRole, role_permissions};
 
 macro_rules! permissions {
     ($($(#[doc = $doc:literal])* $name:ident = $wire:literal,)*) => {
@@ -105,6 +112,35 @@ impl Permission {
             .copied()
             .find(|permission| permission.as_str() == name)
     }
+
+    /// Whether a project has something for it to allow, so that a role of a project can hold it.
+    #[must_use]
+    pub fn is_for_projects(self) -> bool {
+        !matches!(
+            self,
+            Self::AdminApiKeysRead
+                | Self::AdminApiKeysWrite
+                | Self::AuditLogsRead
+                | Self::UsersRead
+                | Self::UsersWrite
+                | Self::InvitesRead
+                | Self::InvitesWrite
+                | Self::GroupsRead
+                | Self::GroupsWrite
+        )
+    }
+}
+
+impl<'de> Deserialize<'de> for Permission {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::parse(&name).ok_or_else(|| {
+            let shown: String = name.chars().take(80).collect();
+            D::Error::custom(format_args!(
+                "'{shown}' is no permission; docs/permissions.md lists them"
+            ))
+        })
+    }
 }
 
 /// A set of permissions.
@@ -138,121 +174,69 @@ impl PermissionSet {
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+
+    /// Those that are not in the other set.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Each of them, in the order of the catalogue.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        let all = Permission::ALL.iter().copied();
+        all.filter(move |permission| self.contains(*permission))
+    }
+
+    /// What a JSON array of names allows. A name that is no permission any more allows nothing.
+    #[must_use]
+    pub fn from_json(json: &str) -> Self {
+        let names: Vec<String> = serde_json::from_str(json).unwrap_or_default();
+        names
+            .iter()
+            .filter_map(|name| Permission::parse(name))
+            .collect()
+    }
+
+    /// What the scopes of a key leave of everything: a JSON array of names; an empty one narrows nothing, an unreadable
+    /// one leaves nothing.
+    #[must_use]
+    pub fn from_scopes(json: &str) -> Self {
+        match serde_json::from_str::<Vec<String>>(json) {
+            Ok(names) if names.is_empty() => Self::ALL,
+            _ => Self::from_json(json),
+        }
+    }
+}
+
+impl Serialize for PermissionSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Permission::as_str))
+    }
+}
+
+impl<'de> Deserialize<'de> for PermissionSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from_iter::<Vec<Permission>>)
+    }
+}
+
+impl JsonSchema for PermissionSet {
+    fn schema_name() -> Cow<'static, str> {
+        "Permissions".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": { "type": "string" } })
+    }
 }
 
 impl FromIterator<Permission> for PermissionSet {
     fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
         permissions.into_iter().fold(Self::default(), Self::with)
-    }
-}
-
-/// The predefined roles of an organization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum OrganizationRole {
-    /// May do everything.
-    Owner,
-    /// May look at projects and call models.
-    Reader,
-}
-
-impl OrganizationRole {
-    /// The role's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Reader => "reader",
-        }
-    }
-
-    /// The role with this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Owner, Self::Reader]
-            .into_iter()
-            .find(|role| role.as_str() == name)
-    }
-
-    /// What the role allows in the organization and in each of its projects.
-    #[must_use]
-    pub fn permissions(self) -> PermissionSet {
-        match self {
-            Self::Owner => PermissionSet::ALL,
-            Self::Reader => {
-                use Permission as P;
-                let looks = [
-                    P::ProjectsRead,
-                    P::ProjectUsersRead,
-                    P::UsersRead,
-                    P::GroupsRead,
-                ];
-                looks
-                    .into_iter()
-                    .chain([P::RolesRead, P::ModelRead])
-                    .collect()
-            }
-        }
-    }
-}
-
-/// The predefined roles of a project, for users and service accounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum ProjectRole {
-    /// May administer the project.
-    Owner,
-    /// May call models.
-    Member,
-    /// Has no role: a service account that was created alone.
-    None,
-}
-
-impl ProjectRole {
-    /// The role's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Member => "member",
-            Self::None => "none",
-        }
-    }
-
-    /// The role with this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Owner, Self::Member, Self::None]
-            .into_iter()
-            .find(|role| role.as_str() == name)
-    }
-
-    /// What the role allows in its project.
-    #[must_use]
-    pub fn permissions(self) -> PermissionSet {
-        use Permission as P;
-        let member = [P::ModelRequest, P::ModelRead, P::UsageWrite];
-        let owner = [
-            P::ProjectsRead,
-            P::ProjectApiKeysRead,
-            P::ProjectApiKeysWrite,
-            P::ServiceAccountsRead,
-            P::ServiceAccountsWrite,
-            P::ProjectUsersRead,
-            P::ProjectUsersWrite,
-            P::ProjectSettingsRead,
-            P::ProjectSettingsWrite,
-            P::RolesRead,
-            P::RolesWrite,
-            P::UsageRead,
-        ];
-        match self {
-            Self::Owner => member.into_iter().chain(owner).collect(),
-            Self::Member => member.into_iter().collect(),
-            Self::None => PermissionSet::default(),
-        }
     }
 }
 
@@ -268,13 +252,19 @@ mod tests {
             |set: PermissionSet, permission| if set.contains(permission) { "yes" } else { "" };
         for permission in Permission::ALL {
             let row = format!(
-                "| `{}` | {} | {} | {} | {} | {} |",
+                "| `{}` | {} | {} | {} | {} | {} | {} | {} |",
                 permission.as_str(),
                 permission.describe().trim_end_matches('.'),
                 mark(OrganizationRole::Owner.permissions(), *permission),
                 mark(OrganizationRole::Reader.permissions(), *permission),
                 mark(ProjectRole::Owner.permissions(), *permission),
                 mark(ProjectRole::Member.permissions(), *permission),
+                mark(ProjectRole::Viewer.permissions(), *permission),
+                if permission.is_for_projects() {
+                    "yes"
+                } else {
+                    ""
+                },
             );
             assert!(
                 document.lines().any(|line| line == row),
@@ -300,5 +290,33 @@ mod tests {
             assert!(!permission.describe().is_empty());
         }
         assert!(!PermissionSet::default().contains(Permission::ProjectsRead));
+    }
+
+    #[test]
+    fn a_set_is_its_names() {
+        let set: PermissionSet = [Permission::ModelRead, Permission::GroupsRead]
+            .into_iter()
+            .collect();
+        let json = serde_json::to_string(&set).expect("names");
+        assert_eq!(json, r#"["api.groups.read","api.model.read"]"#);
+        assert_eq!(serde_json::from_str::<PermissionSet>(&json).ok(), Some(set));
+        assert_eq!(PermissionSet::from_json(&json), set);
+        assert!(serde_json::from_str::<PermissionSet>(r#"["api.unheard.of"]"#).is_err());
+        let rest = PermissionSet::ALL.without(set);
+        assert_eq!(rest.iter().count() + 2, Permission::ALL.len());
+    }
+
+    #[test]
+    fn scopes_narrow_unless_there_are_none() {
+        let model_read = PermissionSet::default().with(Permission::ModelRead);
+        for (json, left) in [
+            ("[]", PermissionSet::ALL),
+            (r#"["api.model.read"]"#, model_read),
+            (r#"["api.model.read","api.unheard.of"]"#, model_read),
+            (r#"["api.unheard.of"]"#, PermissionSet::default()),
+            ("not JSON", PermissionSet::default()),
+        ] {
+            assert_eq!(PermissionSet::from_scopes(json), left, "{json}");
+        }
     }
 }

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
-use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::{KeyHash, KeyKind};
-use base::{Permission, PermissionSet, UnixTime};
+use base::{PermissionSet, UnixTime};
 use http::HeaderValue;
 use store::{Follower, Row, Store, sql};
 use tokio_util::task::AbortOnDropHandle;
@@ -25,13 +24,10 @@ const REVISION: &str =
 
 const KEYS: &str = "
     SELECT k.hash, k.id, k.kind, k.organization_id, k.project_id, k.user_id, k.scopes, k.expires_at,
-           p.archived_at, u.role AS user_role, m.role AS member_role, s.role AS account_role,
-           p.id AS known_project_id
+           p.archived_at, p.id AS known_project_id, COALESCE(u.id, s.id) AS known_owner_id
     FROM api_keys k
     LEFT JOIN projects p ON p.organization_id = k.organization_id AND p.id = k.project_id
     LEFT JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id
-    LEFT JOIN project_users m
-        ON m.organization_id = k.organization_id AND m.project_id = k.project_id AND m.user_id = k.user_id
     LEFT JOIN service_accounts s
         ON s.organization_id = k.organization_id AND s.project_id = k.project_id AND s.id = k.service_account_id";
 
@@ -147,12 +143,14 @@ async fn load(store: &Store) -> store::Result<Snapshot> {
     let revision = read
         .fetch_one(sql!(REVISION), |row| row.get("revision"))
         .await?;
-    let (_, rows) = read.fetch_all_aside(sql!(KEYS), KeyRow::read).await?;
+    let (read, rows) = read.fetch_all_aside(sql!(KEYS), KeyRow::read).await?;
+    let (_, permissions) = access::permissions_of_keys(read).await?;
     let mut shared = SharedParts::default();
-    let keys = rows
-        .into_iter()
-        .filter_map(|row| Some((row.hash, Arc::new(shared.key(row)?))))
-        .collect();
+    let keys = rows.into_iter().filter_map(|row| {
+        let of_owner = permissions.get(&row.hash).copied().unwrap_or_default();
+        Some((row.hash, Arc::new(shared.key(row, of_owner)?)))
+    });
+    let keys = keys.collect();
     Ok(Snapshot { keys, revision })
 }
 
@@ -164,21 +162,16 @@ struct KeyRow {
     /// The project, if there is one, and when it was archived, if it was.
     project: Option<(ProjectId, Option<UnixTime>)>,
     user: Option<UserId>,
-    user_role: Option<String>,
-    member_role: Option<String>,
-    account_role: Option<String>,
+    owner_exists: bool,
     scopes: String,
     expires_at: Option<UnixTime>,
 }
 
 impl KeyRow {
     fn read(row: &Row<'_>) -> store::Result<Self> {
-        let hash: Vec<u8> = row.get("hash")?;
-        let hash = <[u8; 32]>::try_from(hash)
-            .map_err(|_| store::Error::Column("hash".into(), "is not 32 bytes".into()))?;
         let archived_at = row.optional_time("archived_at")?;
         Ok(Self {
-            hash: KeyHash(hash),
+            hash: row.key_hash("hash")?,
             id: row.id("id")?,
             kind: KeyKind::parse(&row.get::<String>("kind")?),
             organization: row.id("organization_id")?,
@@ -186,47 +179,10 @@ impl KeyRow {
                 .optional_id("known_project_id")?
                 .map(|id| (id, archived_at)),
             user: row.optional_id("user_id")?,
-            user_role: row.get("user_role")?,
-            member_role: row.get("member_role")?,
-            account_role: row.get("account_role")?,
+            owner_exists: row.get::<Option<String>>("known_owner_id")?.is_some(),
             scopes: row.get("scopes")?,
             expires_at: row.optional_time("expires_at")?,
         })
-    }
-
-    fn owner_exists(&self) -> bool {
-        match self.kind {
-            Some(KeyKind::ServiceAccount) => self.account_role.is_some(),
-            _ => self.user_role.is_some(),
-        }
-    }
-
-    /// What its owner may do, narrowed by its scopes. A role or a scope of an unknown name allows nothing.
-    fn permissions(&self) -> PermissionSet {
-        let in_project = |role: &Option<String>| {
-            let role = role.as_deref().and_then(ProjectRole::parse);
-            role.map(ProjectRole::permissions).unwrap_or_default()
-        };
-        let owner = if self.kind == Some(KeyKind::ServiceAccount) {
-            in_project(&self.account_role)
-        } else {
-            let role = self.user_role.as_deref().and_then(OrganizationRole::parse);
-            let everywhere = role.map(OrganizationRole::permissions).unwrap_or_default();
-            everywhere.union(in_project(&self.member_role))
-        };
-        owner.intersection(scopes(&self.scopes))
-    }
-}
-
-/// The permissions that a JSON array names; all of them when it is empty.
-fn scopes(json: &str) -> PermissionSet {
-    match serde_json::from_str::<Vec<String>>(json) {
-        Ok(names) if names.is_empty() => PermissionSet::ALL,
-        Ok(names) => names
-            .iter()
-            .filter_map(|name| Permission::parse(name))
-            .collect(),
-        Err(_) => PermissionSet::default(),
     }
 }
 
@@ -239,8 +195,7 @@ struct SharedParts {
 
 impl SharedParts {
     /// `None` for a key of an unknown kind: it opens nothing.
-    fn key(&mut self, row: KeyRow) -> Option<Key> {
-        let (owner_exists, permissions) = (row.owner_exists(), row.permissions());
+    fn key(&mut self, row: KeyRow, of_owner: PermissionSet) -> Option<Key> {
         let project = row.project.map(|(id, archived_at)| {
             let place = (row.organization.clone(), id.clone());
             let project = self.projects.entry(place).or_insert_with(|| {
@@ -265,76 +220,9 @@ impl SharedParts {
             organization: Arc::clone(organization),
             project,
             user: row.user,
-            owner_exists,
-            permissions,
+            owner_exists: row.owner_exists,
+            permissions: of_owner.intersection(PermissionSet::from_scopes(&row.scopes)),
             expires_at: row.expires_at,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(kind: KeyKind) -> KeyRow {
-        KeyRow {
-            hash: KeyHash([0; 32]),
-            id: KeyId::from_text("key_1".into()),
-            kind: Some(kind),
-            organization: OrganizationId::from_text("org-1".into()),
-            project: Some((ProjectId::from_text("proj_1".into()), None)),
-            user: None,
-            user_role: None,
-            member_role: None,
-            account_role: None,
-            scopes: "[]".into(),
-            expires_at: None,
-        }
-    }
-
-    #[test]
-    fn a_user_may_what_both_roles_allow_and_the_scopes_leave() {
-        let may = |user: &str, member: &str, scopes: &str| {
-            let row = KeyRow {
-                user_role: Some(user.into()),
-                member_role: Some(member.into()).filter(|role: &String| !role.is_empty()),
-                scopes: scopes.into(),
-                ..row(KeyKind::User)
-            };
-            let may = row.permissions();
-            [Permission::ModelRequest, Permission::ModelRead].map(|one| may.contains(one))
-        };
-        assert_eq!(may("owner", "", "[]"), [true, true]);
-        assert_eq!(may("reader", "", "[]"), [false, true]);
-        assert_eq!(may("reader", "member", "[]"), [true, true]);
-        assert_eq!(
-            may("reader", "member", r#"["api.model.read"]"#),
-            [false, true]
-        );
-        assert_eq!(may("owner", "", r#"["api.unheard.of"]"#), [false, false]);
-        assert_eq!(may("owner", "", "not JSON"), [false, false]);
-        assert_eq!(may("king", "", "[]"), [false, false]);
-    }
-
-    #[test]
-    fn a_service_account_may_what_its_role_allows() {
-        for (role, may) in [
-            ("owner", true),
-            ("member", true),
-            ("none", false),
-            ("?", false),
-        ] {
-            let row = KeyRow {
-                account_role: Some(role.into()),
-                ..row(KeyKind::ServiceAccount)
-            };
-            assert!(row.owner_exists());
-            assert_eq!(
-                row.permissions().contains(Permission::ModelRequest),
-                may,
-                "{role}"
-            );
-        }
-        assert!(!row(KeyKind::ServiceAccount).owner_exists());
     }
 }

@@ -36,6 +36,20 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0002_usage.postgres.sql"),
     },
     Migration {
+        name: "0003_people",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0003_people.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
+        name: "0004_roles",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0004_roles.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
         name: "0005_settings",
         part: Part::Administration,
         both: include_str!("../../../migrations/0005_settings.sql"),

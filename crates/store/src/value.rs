@@ -132,6 +132,17 @@ impl Row<'_> {
         Ok(self.get::<Option<String>>(column)?.map(I::from_text))
     }
 
+    /// The hash of a key.
+    ///
+    /// # Errors
+    /// As [`Row::get`], or it is not 32 bytes long.
+    pub fn key_hash(&self, column: &str) -> Result<KeyHash> {
+        let bytes = <[u8; 32]>::try_from(self.get::<Vec<u8>>(column)?);
+        bytes
+            .map(KeyHash)
+            .map_err(|_| Error::Column(column.to_owned(), "is not 32 bytes".to_owned()))
+    }
+
     /// A moment.
     ///
     /// # Errors

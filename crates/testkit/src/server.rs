@@ -49,6 +49,7 @@ pub struct Server {
     founded: Founded,
     stranger: Founded,
     reader_key: String,
+    reader_id: UserId,
     /// The clock of the server.
     pub clock: Clock,
     /// The server's store, for what no API shows.
@@ -89,7 +90,7 @@ impl Server {
         let stranger = found("Other", "eve@other.example").await;
         let reader = Secret::generate(KeyKind::Admin, &entropy);
         let reader_key = reader.reveal();
-        add_reader(
+        let reader_id = add_reader(
             &store,
             &founded.organization_id,
             &ids,
@@ -116,6 +117,7 @@ impl Server {
             founded,
             stranger,
             reader_key,
+            reader_id,
             clock,
             store,
             database,
@@ -170,6 +172,12 @@ impl Server {
         &self.founded.user_id
     }
 
+    /// Its reader.
+    #[must_use]
+    pub fn reader_id(&self) -> &UserId {
+        &self.reader_id
+    }
+
     /// The default project of the stranger's organization.
     #[must_use]
     pub fn stranger_project_id(&self) -> &ProjectId {
@@ -217,7 +225,7 @@ async fn add_reader(
     clock: &Clock,
     pepper: &Pepper,
     key: &Secret,
-) {
+) -> UserId {
     let mut transaction = store.begin().await.expect("a transaction");
     let user: UserId = ids.next();
     let statements = [
@@ -243,4 +251,5 @@ async fn add_reader(
         transaction.execute(statement).await.expect("inserted");
     }
     transaction.commit().await.expect("committed");
+    user
 }

@@ -6,9 +6,10 @@ use super::File;
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("store", &["base"]),
+    ("access", &["base", "store"]),
     ("usage", &["base", "store"]),
-    ("admin", &["base", "store", "usage"]),
-    ("gateway", &["base", "store", "usage"]),
+    ("admin", &["access", "base", "store", "usage"]),
+    ("gateway", &["access", "base", "store", "usage"]),
     ("server", &["admin", "base", "gateway", "store", "usage"]),
     (
         "testkit",
@@ -17,8 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// These do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 7] = [
-    "admin", "base", "gateway", "orgplane", "store", "testkit", "usage",
+const OURS: [&str; 8] = [
+    "access", "admin", "base", "gateway", "orgplane", "store", "testkit", "usage",
 ];
 
 /// A line of a manifest that names a dependency.
@@ -30,7 +31,7 @@ struct Dependency<'text> {
     is_explained: bool,
 }
 
-/// The arrows between crates: `base ← store ← usage ← { admin, gateway } ← server`.
+/// The arrows between crates: `base ← store ← { access, usage } ← { admin, gateway } ← server`.
 pub fn arrows(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {

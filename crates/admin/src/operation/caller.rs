@@ -1,7 +1,8 @@
 //! Authentication: who sends this request.
 
+use access::Principal;
 use base::ids::{KeyId, OrganizationId, ProjectId, ServiceAccountId, UserId};
-use base::permission::{OrganizationRole, ProjectRole};
+use base::permission::OrganizationRole;
 use base::secret::{KeyHash, KeyKind, bearer};
 use base::{Error, PermissionSet, Result, UnixTime};
 use http::HeaderMap;
@@ -23,8 +24,9 @@ pub struct Caller {
     /// The project that the key belongs to; none for an admin key.
     pub project_id: Option<ProjectId>,
     kind: KeyKind,
-    scopes: Option<PermissionSet>,
-    organization_permissions: PermissionSet,
+    scopes: PermissionSet,
+    /// Whether the owner may do everything anyway, so that nothing else need be asked.
+    is_unlimited: bool,
 }
 
 /// Who owns a key.
@@ -61,7 +63,6 @@ impl Caller {
     fn read(row: &Row<'_>) -> store::Result<Found> {
         let user: Option<UserId> = row.optional_id("user_id")?;
         let role: Option<String> = row.get("role")?;
-        let role = role.as_deref().and_then(OrganizationRole::parse);
         let owner = match user {
             Some(id) => Owner::User {
                 id,
@@ -79,8 +80,8 @@ impl Caller {
             owner,
             project_id: row.optional_id("project_id")?,
             kind: row.word("kind", KeyKind::parse)?,
-            scopes: crate::keys::scopes(&row.get::<String>("scopes")?),
-            organization_permissions: role.map(OrganizationRole::permissions).unwrap_or_default(),
+            scopes: PermissionSet::from_scopes(&row.get::<String>("scopes")?),
+            is_unlimited: role.as_deref() == Some(OrganizationRole::Owner.as_str()),
         };
         Ok(Found {
             caller,
@@ -98,38 +99,16 @@ impl Caller {
         connection: &mut Connection,
         project: Option<&ProjectId>,
     ) -> Result<PermissionSet> {
-        let mut allowed = self.organization_permissions;
-        if let Some(project) = project.filter(|_| allowed != PermissionSet::ALL) {
-            allowed = allowed.union(self.project_role(connection, project).await?.permissions());
+        if self.is_unlimited {
+            return Ok(self.scopes);
         }
-        Ok(self
-            .scopes
-            .map_or(allowed, |scopes| allowed.intersection(scopes)))
-    }
-
-    async fn project_role(
-        &self,
-        connection: &mut Connection,
-        project: &ProjectId,
-    ) -> Result<ProjectRole> {
-        let statement = match &self.owner {
-            Owner::User { id, .. } => sql!(
-                "SELECT role FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
-                &self.organization_id,
-                project,
-                id
-            ),
-            Owner::ServiceAccount { id } => sql!(
-                "SELECT role FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
-                &self.organization_id,
-                project,
-                id
-            ),
+        let principal = match &self.owner {
+            Owner::User { id, .. } => Principal::User(id),
+            Owner::ServiceAccount { id } => Principal::ServiceAccount(id),
         };
-        let role = connection
-            .fetch_optional(statement, |row| row.word("role", ProjectRole::parse))
-            .await?;
-        Ok(role.unwrap_or(ProjectRole::None))
+        let of_owner =
+            access::permissions(connection, &self.organization_id, principal, project).await?;
+        Ok(of_owner.intersection(self.scopes))
     }
 
     /// The person who owns the key.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::ids::{Id, OrganizationId, ProjectId};
-use base::{Result, UnixTime};
+use base::{PermissionSet, Result, UnixTime};
 use store::{Page, PageRequest, Row, Statement, Transaction, Value};
 
 use super::event::{self, Head};
@@ -195,6 +195,15 @@ impl Write {
     /// What lies in a project is recorded with it; what lies in none, with the default project, as the contract says.
     pub(crate) fn in_project(&mut self, project: Option<(ProjectId, String)>) {
         self.project = project;
+    }
+
+    /// What the caller may do in the organization, or in one of its projects.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn permissions(&mut self, project: Option<&ProjectId>) -> Result<PermissionSet> {
+        let caller = self.permit.caller();
+        caller.permissions(&mut self.connection, project).await
     }
 
     /// A new id.

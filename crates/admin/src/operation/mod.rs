@@ -28,7 +28,7 @@ pub use document::document;
 pub(crate) use event::{Actor, Entry, Head, append, chain, heading};
 pub use event::{Event, EventType};
 pub use parse::{Limit, Nothing, OrderBy, Patch, refuse};
-pub(crate) use scope::Arrival;
+pub(crate) use scope::{Arrival, missing};
 pub use scope::{Of, Organization, PathIds, Permit, Scope};
 
 /// One entry of the registry: everything there is to know of an operation, and how to run it.

@@ -85,6 +85,15 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
+    /// The same update with another form of its value.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Patch<U> {
+        match self {
+            Self::Keep => Patch::Keep,
+            Self::Clear => Patch::Clear,
+            Self::Set(value) => Patch::Set(make(value)),
+        }
+    }
+
     /// The value after the update of one that was `old`.
     pub fn apply(self, old: Option<T>) -> Option<T> {
         match self {

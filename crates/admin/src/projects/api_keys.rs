@@ -2,7 +2,7 @@
 
 use base::ids::{KeyId, ServiceAccountId, UserId};
 use base::name::Name;
-use base::permission::{OrganizationRole, ProjectRole};
+use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
 use http::Method;
 use schemars::JsonSchema;
@@ -125,52 +125,63 @@ struct OwningServiceAccount {
     created_at: UnixTime,
 }
 
+/// Whether the owner of the key `k` has a role in its project, or one in the organization that is more than a reader's.
+/// No subquery depends on `k`, so each runs once.
+macro_rules! has_access {
+    () => {
+        "(COALESCE(u.role, '') = 'owner' \
+         OR COALESCE(k.user_id, k.service_account_id) IN \
+             (SELECT g.principal_id FROM effective_grants g WHERE g.organization_id = $1 AND g.project_id = $2 \
+              AND g.role_id <> 'role_project_none') \
+         OR COALESCE(k.user_id, '') IN \
+             (SELECT COALESCE(m.user_id, a.principal_id) FROM role_assignments a \
+              LEFT JOIN group_users m ON m.organization_id = a.organization_id AND m.group_id = a.principal_id \
+              WHERE a.organization_id = $1 AND a.project_id = '' AND a.role_id <> 'role_organization_reader'))"
+    };
+}
+
 /// The keys of a project with their owners. A user's role is the one in the project or, for the organization's owners,
 /// who need no membership, `owner`.
-const KEYS: &str = "\
-    SELECT k.id, k.name, k.redacted_value, k.created_at, k.last_used_at, k.expires_at, k.user_id, \
+const KEYS: &str = concat!(
+    "SELECT k.id, k.name, k.redacted_value, k.created_at, k.last_used_at, k.expires_at, k.user_id, \
            k.service_account_id, u.name AS user_name, u.email, u.added_at, \
            CASE WHEN u.role = 'owner' THEN 'owner' ELSE m.role END AS user_role, \
-           s.name AS account_name, s.role AS account_role, s.created_at AS account_created_at \
+           s.name AS account_name, s.role AS account_role, s.created_at AS account_created_at, ",
+    has_access!(),
+    " AS has_access \
     FROM api_keys k \
     LEFT JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
     LEFT JOIN project_users m ON m.organization_id = k.organization_id AND m.project_id = k.project_id \
          AND m.user_id = k.user_id \
     LEFT JOIN service_accounts s ON s.organization_id = k.organization_id AND s.project_id = k.project_id \
          AND s.id = k.service_account_id \
-    WHERE k.organization_id = $1 AND k.project_id = $2";
+    WHERE k.organization_id = $1 AND k.project_id = $2"
+);
 
 impl ProjectApiKey {
     fn read(row: &Row<'_>) -> store::Result<Self> {
-        let (role, owner) = match row.optional_id::<UserId>("user_id")? {
+        let owner = match row.optional_id::<UserId>("user_id")? {
             Some(id) => {
                 let role: Option<String> = row.get("user_role")?;
                 let user = OwningUser {
                     id,
                     name: row.get("user_name")?,
                     email: row.get("email")?,
-                    role: role
-                        .clone()
-                        .unwrap_or_else(|| ProjectRole::None.as_str().to_owned()),
+                    role: role.unwrap_or_else(|| ProjectRole::None.as_str().to_owned()),
                     created_at: row.time("added_at")?,
                 };
-                (role, ProjectApiKeyOwner::User { user })
+                ProjectApiKeyOwner::User { user }
             }
             None => {
-                let role: String = row.get("account_role")?;
                 let service_account = OwningServiceAccount {
                     id: row.id("service_account_id")?,
                     name: row.get("account_name")?,
-                    role: role.clone(),
+                    role: row.get("account_role")?,
                     created_at: row.time("account_created_at")?,
                 };
-                (
-                    Some(role),
-                    ProjectApiKeyOwner::ServiceAccount { service_account },
-                )
+                ProjectApiKeyOwner::ServiceAccount { service_account }
             }
         };
-        let has_role = role.is_some_and(|role| role != ProjectRole::None.as_str());
         Ok(Self {
             object: ProjectApiKeyObject,
             id: row.id("id")?,
@@ -179,7 +190,7 @@ impl ProjectApiKey {
             created_at: row.time("created_at")?,
             last_used_at: row.optional_time("last_used_at")?,
             expires_at: row.optional_time("expires_at")?,
-            owner_project_access: if has_role {
+            owner_project_access: if row.get("has_access")? {
                 Access::Active
             } else {
                 Access::Inactive
@@ -216,9 +227,8 @@ enum AccessFilter {
     Any,
 }
 
-const HAS_ACCESS: &str = " AND (u.role = 'owner' OR COALESCE(m.role, s.role, 'none') <> 'none')";
-const HAS_NO_ACCESS: &str =
-    " AND COALESCE(u.role, '') <> 'owner' AND COALESCE(m.role, s.role, 'none') = 'none'";
+const HAS_ACCESS: &str = concat!(" AND ", has_access!());
+const HAS_NO_ACCESS: &str = concat!(" AND NOT ", has_access!());
 
 async fn list(mut cx: Read, project: Project, query: ListKeys) -> Result<List<ProjectApiKey>> {
     let whole = cx.sql(KEYS, args![&project.id]);
@@ -249,7 +259,7 @@ struct CreatedProjectApiKey {
 struct CreateProjectApiKey {
     /// What the key is called.
     name: Name,
-    /// Who owns it: an owner of the organization or a member of the project.
+    /// Who owns it: somebody with a role in the project, or one in the organization that is more than a reader's.
     user_id: UserId,
     /// What it may do at the most; an empty list narrows nothing.
     scopes: Option<Scopes>,
@@ -279,30 +289,19 @@ async fn create(
 
 async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Result<()> {
     let statement = cx.sql(
-        "SELECT u.role, m.role AS project_role FROM users u \
-         LEFT JOIN project_users m ON m.organization_id = u.organization_id AND m.user_id = u.id AND m.project_id = $3 \
-         WHERE u.organization_id = $1 AND u.id = $2",
+        "SELECT EXISTS (SELECT 1 FROM effective_grants g WHERE g.organization_id = u.organization_id \
+             AND g.principal_type = 'user' AND g.principal_id = u.id \
+             AND (g.project_id = $3 OR g.project_id = '' AND g.role_id <> 'role_organization_reader')) AS is_member \
+         FROM users u WHERE u.organization_id = $1 AND u.id = $2",
         args![user, &project.id],
     );
-    let roles = cx
-        .fetch_optional(statement, |row| {
-            Ok((
-                row.word("role", OrganizationRole::parse)?,
-                row.get::<Option<String>>("project_role")?,
-            ))
-        })
-        .await?;
-    match roles {
-        Some((OrganizationRole::Owner, _) | (_, Some(_))) => Ok(()),
-        Some(_) => Err(Error::invalid(
-            "user_id",
-            format!("The user '{user}' is not a member of the project."),
-        )),
-        None => Err(Error::invalid(
-            "user_id",
-            format!("No user with id '{user}' is in the organization."),
-        )),
-    }
+    let is_member = |row: &Row<'_>| row.get::<bool>("is_member");
+    let message = match cx.fetch_optional(statement, is_member).await? {
+        Some(true) => return Ok(()),
+        Some(false) => format!("The user '{user}' has no role in the project."),
+        None => format!("No user with id '{user}' is in the organization."),
+    };
+    Err(Error::invalid("user_id", message))
 }
 
 async fn one(cx: &mut Write, project: &Project, id: &KeyId) -> Result<ProjectApiKey> {

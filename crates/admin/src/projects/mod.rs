@@ -343,8 +343,8 @@ fn refuse_default(project: &Project, verb: &str) -> Result<()> {
     Ok(())
 }
 
-/// Archives the project, and removes what can no longer be used: its keys, service accounts, memberships, spend alerts
-/// and active certificates.
+/// Archives the project, and removes what can no longer be used: its keys, service accounts, memberships, roles, spend
+/// alerts and active certificates.
 async fn archive(
     mut cx: Write,
     ActiveProject(mut project): ActiveProject,
@@ -357,6 +357,9 @@ async fn archive(
         "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM roles WHERE organization_id = $1 AND project_id = $2",
     ] {
         let delete = cx.sql(text, args![&project.id]);
         cx.execute(delete).await?;

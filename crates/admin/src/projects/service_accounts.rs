@@ -5,7 +5,7 @@ use base::name::Name;
 use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
 use http::Method;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
@@ -90,8 +90,14 @@ pub struct ServiceAccount {
     object: ServiceAccountObject,
     id: ServiceAccountId,
     name: String,
+    #[schemars(schema_with = "role_schema")]
     role: ProjectRole,
     created_at: UnixTime,
+}
+
+/// Accounts of programs have nothing to look at, so they are no viewers.
+fn role_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ["owner", "member", "none"] })
 }
 
 impl ServiceAccount {

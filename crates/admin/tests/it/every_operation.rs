@@ -22,12 +22,17 @@ struct Ids {
     certificate: String,
     alert: String,
     project_alert: String,
+    user: String,
+    group: String,
+    role: String,
+    project_role: String,
     /// The secret of a service account's key.
     secret: String,
 }
 
 impl Ids {
-    async fn make(admin: &Client) -> Self {
+    async fn make(server: &Server) -> Self {
+        let admin = server.admin();
         let text = |value: &Value, pointer: &str| {
             value
                 .pointer(pointer)
@@ -59,7 +64,15 @@ impl Ids {
         let project_alert = admin.post(&project_alerts, spend_alert()).await.ok();
         let body = json!({"certificate": authority("Ids")});
         let certificate = admin.post("/organization/certificates", body).await.ok();
+        let user = server.owner_id().to_string();
+        let group = crate::roles::add_group(server, "Ids").await;
+        let role = assigned(&admin, "/organization", &user, &group).await;
+        let project_role = assigned(&admin, &format!("/projects/{project}"), &user, &group).await;
         Self {
+            user,
+            group,
+            role,
+            project_role,
             project,
             rate_limit: "rl-gpt-5".to_owned(),
             certificate: text(&certificate, "/id"),
@@ -86,6 +99,10 @@ impl Ids {
                     "certificate_id" => &self.certificate,
                     "alert_id" if operation.path.contains("{project_id}") => &self.project_alert,
                     "alert_id" => &self.alert,
+                    "user_id" => &self.user,
+                    "group_id" => &self.group,
+                    "role_id" if operation.path.starts_with("/projects/") => &self.project_role,
+                    "role_id" => &self.role,
                     other => panic!("give this test an id for {{{other}}}"),
                 };
                 path.replace(&format!("{{{name}}}"), id)
@@ -107,6 +124,20 @@ fn ever_set(project: &str) -> [(String, Value); 4] {
     ]
 }
 
+/// A role that the user and the group have there, and that allows nothing which a reader may not do anyway.
+async fn assigned(admin: &Client, realm: &str, user: &str, group: &str) -> String {
+    let role = json!({"role_name": "Ids", "permissions": ["api.model.read"]});
+    let role = admin.post(&format!("{realm}/roles"), role).await.ok();
+    for holder in [format!("users/{user}"), format!("groups/{group}")] {
+        let roles = format!("{realm}/{holder}/roles");
+        admin
+            .post(&roles, json!({"role_id": role["id"]}))
+            .await
+            .ok();
+    }
+    role["id"].as_str().expect("an id").to_owned()
+}
+
 async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::Answer {
     let body = (operation.method == Method::POST).then(|| "{}".to_owned());
     client.call(operation.method.clone(), path, body).await
@@ -115,7 +146,7 @@ async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::An
 #[tokio::test]
 async fn nobody_gets_in_without_a_key() {
     let server = Server::start().await;
-    let ids = Ids::make(&server.admin()).await;
+    let ids = Ids::make(&server).await;
     for operation in operations() {
         let path = ids.path(&operation);
         for client in [
@@ -137,7 +168,7 @@ async fn nobody_gets_in_without_a_key() {
 #[tokio::test]
 async fn a_project_key_is_the_wrong_kind() {
     let server = Server::start().await;
-    let ids = Ids::make(&server.admin()).await;
+    let ids = Ids::make(&server).await;
     let client = server.with_key(&ids.secret);
     for operation in operations()
         .iter()
@@ -156,7 +187,7 @@ async fn a_project_key_is_the_wrong_kind() {
 #[tokio::test]
 async fn a_reader_may_do_what_readers_may() {
     let server = Server::start().await;
-    let ids = Ids::make(&server.admin()).await;
+    let ids = Ids::make(&server).await;
     let allowed = OrganizationRole::Reader.permissions();
     for operation in operations() {
         let answer = call(&server.reader(), &operation, &ids.path(&operation)).await;
@@ -178,7 +209,7 @@ async fn a_reader_may_do_what_readers_may() {
 #[tokio::test]
 async fn another_organizations_ids_do_not_exist() {
     let server = Server::start().await;
-    let ids = Ids::make(&server.admin()).await;
+    let ids = Ids::make(&server).await;
     for operation in operations()
         .iter()
         .filter(|operation| operation.path_parameters().next().is_some())
@@ -238,7 +269,7 @@ async fn ids_that_name_nothing_are_not_found() {
 #[tokio::test]
 async fn an_unknown_parameter_is_refused_by_name() {
     let server = Server::start().await;
-    let ids = Ids::make(&server.admin()).await;
+    let ids = Ids::make(&server).await;
     for operation in operations() {
         let path = format!("{}?surprise=1", ids.path(&operation));
         let answer = call(&server.admin(), &operation, &path).await;
@@ -266,7 +297,7 @@ async fn an_unknown_parameter_is_refused_by_name() {
 #[tokio::test]
 async fn refusals_leave_no_trace_in_the_audit_log() {
     let server = Server::start().await;
-    let ids = Ids::make(&server.admin()).await;
+    let ids = Ids::make(&server).await;
     let before = server
         .admin()
         .get("/organization/audit_logs?limit=100")

@@ -14,6 +14,7 @@ mod model_permissions;
 mod projects;
 mod rate_limits;
 mod reports;
+mod roles;
 mod service_accounts;
 mod spend_alerts;
 mod spend_limit;

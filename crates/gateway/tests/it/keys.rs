@@ -36,6 +36,38 @@ async fn a_change_is_in_force_once_its_commit_has_settled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_group_may_do_its_users_may() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    let status = async || world.send(chat("sk-proj-reader", MODEL)).await.status;
+    assert_eq!(status().await, 403, "a reader of the organization");
+    world
+        .change(&[
+            "INSERT INTO groups (organization_id, id, name, created_at) VALUES ('org-1', 'group_1', 'G', 1)",
+            "INSERT INTO group_users (organization_id, group_id, user_id, added_at)
+             VALUES ('org-1', 'group_1', 'user-reader', 1)",
+            "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at)
+             VALUES ('org-1', 'proj_old', 'group_1', 'role_project_member', 1)",
+        ])
+        .await;
+    assert_eq!(status().await, 403, "the group works elsewhere");
+    world
+        .change(&[
+            "UPDATE project_groups SET project_id = 'proj_1', role_id = 'role_1'",
+            "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, permissions, predefined,
+                                created_at, updated_at)
+             VALUES ('org-1', 'role_1', 'api.project', 'proj_1', 'a', 'a', '[\"api.model.read\"]', FALSE, 1, 1)",
+        ])
+        .await;
+    assert_eq!(status().await, 403, "its role calls no models");
+    world
+        .change(&["UPDATE roles SET permissions = '[\"api.model.request\"]' WHERE id = 'role_1'"])
+        .await;
+    assert_eq!(status().await, 200);
+    world.change(&["DELETE FROM group_users"]).await;
+    assert_eq!(status().await, 403, "not in the group any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_changes_at_once_all_settle() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     for _ in 0..50 {

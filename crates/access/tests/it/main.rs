@@ -1,0 +1,3 @@
+//! What the roles in the tables come to.
+
+mod permissions;

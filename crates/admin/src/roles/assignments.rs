@@ -1,0 +1,327 @@
+//! `…/users/{user_id}/roles`, `…/groups/{group_id}/roles`: the roles that users and groups have, in the organization and
+//! in projects.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base::ids::{Id, RoleId, UserId};
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Page, Row};
+
+use super::principal::{AssignedGroup, AssignedUser, Holder, Principal};
+use super::realm::{Realm, resource};
+use super::{ListRoles, Role};
+use crate::args;
+use crate::list::{Item, NextList};
+use crate::operation::{
+    Done, Event, EventType, Nothing, Of, Operation, Organization, Read, TenantStatement, Write,
+    read, write,
+};
+use crate::projects::ActiveProject;
+
+macro_rules! operations_of {
+    ($realm:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
+        [
+            read(
+                concat!($command, " list"),
+                $path,
+                Permission::RolesRead,
+                concat!("Lists the roles of ", $whose, "."),
+                list::<$realm, $principal>,
+            ),
+            write(
+                concat!($command, " create"),
+                Method::POST,
+                $path,
+                Permission::RolesWrite,
+                concat!("Assigns a role to ", $whose, "."),
+                create::<$realm, $principal>,
+            ),
+            read(
+                concat!($command, " retrieve"),
+                concat!($path, "/{role_id}"),
+                Permission::RolesRead,
+                concat!("Retrieves a role of ", $whose, "."),
+                retrieve::<$realm, $principal>,
+            ),
+            write(
+                concat!($command, " delete"),
+                Method::DELETE,
+                concat!($path, "/{role_id}"),
+                Permission::RolesWrite,
+                concat!("Takes a role from ", $whose, "."),
+                delete::<$realm, $principal>,
+            ),
+        ]
+    };
+}
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let users = operations_of!(
+        Organization,
+        AssignedUser,
+        "users:roles",
+        "/organization/users/{user_id}/roles",
+        "a user in the organization"
+    );
+    let groups = operations_of!(
+        Organization,
+        AssignedGroup,
+        "groups:roles",
+        "/organization/groups/{group_id}/roles",
+        "a group in the organization"
+    );
+    let project_users = operations_of!(
+        ActiveProject,
+        AssignedUser,
+        "projects:users:roles",
+        "/projects/{project_id}/users/{user_id}/roles",
+        "a user in a project"
+    );
+    let project_groups = operations_of!(
+        ActiveProject,
+        AssignedGroup,
+        "projects:groups:roles",
+        "/projects/{project_id}/groups/{group_id}/roles",
+        "a group in a project"
+    );
+    [users, groups, project_users, project_groups]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A role that somebody has, and where it comes from.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AssignedRole {
+    id: RoleId,
+    name: String,
+    permissions: base::PermissionSet,
+    resource_type: String,
+    predefined_role: bool,
+    #[schemars(required)]
+    description: Option<String>,
+    /// When the role was created.
+    #[schemars(required)]
+    created_at: Option<UnixTime>,
+    /// When the role was last changed.
+    #[schemars(required)]
+    updated_at: Option<UnixTime>,
+    /// Who created the role; null for a predefined one.
+    #[schemars(required)]
+    created_by: Option<UserId>,
+    #[schemars(required)]
+    created_by_user_obj: Option<Creator>,
+    /// Always empty.
+    #[schemars(required)]
+    metadata: Option<BTreeMap<String, String>>,
+    /// The groups that it is inherited from; null when it is the user's or the group's own.
+    #[schemars(required)]
+    assignment_sources: Option<Vec<Source>>,
+}
+
+/// Who created a role.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Creator {
+    id: UserId,
+    name: String,
+    email: String,
+}
+
+/// Where an inherited role comes from.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Source {
+    principal_id: String,
+    principal_type: &'static str,
+}
+
+/// The roles that `$4` of the type `$3` has in the project `$2`, or '' for the organization.
+const ASSIGNED: &str = "\
+    SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
+           r.created_by, c.name AS creator_name, c.email AS creator_email \
+    FROM roles r LEFT JOIN users c ON c.organization_id = r.organization_id AND c.id = r.created_by \
+    WHERE r.organization_id = $1 AND r.id IN \
+        (SELECT g.role_id FROM effective_grants g \
+         WHERE g.organization_id = $1 AND g.project_id = $2 AND g.principal_type = $3 AND g.principal_id = $4)";
+
+/// Where they come from.
+const SOURCES: &str = "\
+    SELECT g.role_id, g.group_id FROM effective_grants g \
+    WHERE g.organization_id = $1 AND g.project_id = $2 AND g.principal_type = $3 AND g.principal_id = $4 \
+    ORDER BY g.group_id";
+
+impl AssignedRole {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        let role = Role::read(row)?;
+        let name: Option<String> = row.get("creator_name")?;
+        let email: Option<String> = row.get("creator_email")?;
+        let creator = role.created_by.clone().zip(name.zip(email));
+        Ok(Self {
+            id: role.id,
+            name: role.name,
+            permissions: role.permissions,
+            resource_type: role.resource_type,
+            predefined_role: role.predefined_role,
+            description: role.description,
+            created_at: Some(role.created_at),
+            updated_at: Some(role.updated_at),
+            created_by: role.created_by,
+            created_by_user_obj: creator.map(|(id, (name, email))| Creator { id, name, email }),
+            metadata: Some(BTreeMap::new()),
+            assignment_sources: None,
+        })
+    }
+}
+
+impl Item for AssignedRole {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// Where each role of a holder comes from: `None` for the holder itself, else a group.
+type Sources = HashMap<String, Vec<Option<String>>>;
+
+fn group_by_role(rows: Vec<(String, Option<String>)>) -> Sources {
+    let mut sources = Sources::new();
+    for (role, group) in rows {
+        sources.entry(role).or_default().push(group);
+    }
+    sources
+}
+
+fn source(row: &Row<'_>) -> store::Result<(String, Option<String>)> {
+    Ok((row.get("role_id")?, row.get("group_id")?))
+}
+
+/// The groups that a role is inherited from; `None` when it is the holder's own, or not theirs at all.
+fn inherited(sources: &Sources, role: &RoleId) -> Option<Vec<Source>> {
+    let groups = sources.get(role.as_str())?.iter().cloned();
+    let groups: Option<Vec<String>> = groups.collect();
+    let source = |principal_id| Source {
+        principal_id,
+        principal_type: AssignedGroup::TYPE,
+    };
+    Some(groups?.into_iter().map(source).collect())
+}
+
+impl<R: Realm, P: Principal> Holder<R, P> {
+    fn args(&self) -> Vec<store::Value> {
+        args![self.realm.key(), P::TYPE, self.principal.id()]
+    }
+
+    async fn shown(&self, cx: &mut Read, page: Page<AssignedRole>) -> Result<Page<AssignedRole>> {
+        let sources = cx.sql(SOURCES, self.args());
+        let sources = group_by_role(cx.fetch_all(sources, source).await?);
+        Ok(page.map(|mut role| {
+            role.assignment_sources = inherited(&sources, &role.id);
+            role
+        }))
+    }
+}
+
+async fn list<R: Realm, P: Principal>(
+    mut cx: Read,
+    holder: Holder<R, P>,
+    query: ListRoles,
+) -> Result<NextList<AssignedRole>> {
+    let list = cx.sql(ASSIGNED, holder.args());
+    let request = query.into();
+    let page = cx
+        .page(&request, list.clone(), list, "r.id", AssignedRole::read)
+        .await?;
+    Ok(holder.shown(&mut cx, page).await?.into())
+}
+
+async fn retrieve<R: Realm, P: Principal>(
+    mut cx: Read,
+    Of(holder, id): Of<Holder<R, P>, RoleId>,
+    _: Nothing,
+) -> Result<AssignedRole> {
+    let mut one: TenantStatement = cx.sql(ASSIGNED, holder.args());
+    one.push(" AND r.id = ").bind(&id);
+    let mut role = cx.find(&id, one, AssignedRole::read).await?;
+    let sources = cx.sql(SOURCES, holder.args());
+    let sources = group_by_role(cx.fetch_all(sources, source).await?);
+    role.assignment_sources = inherited(&sources, &id);
+    Ok(role)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AssignRole {
+    /// The role.
+    role_id: RoleId,
+}
+
+async fn create<R: Realm, P: Principal>(
+    mut cx: Write,
+    mut holder: Holder<R, P>,
+    body: AssignRole,
+) -> Result<Done<P::Assignment>> {
+    let role = Role::to_grant(&mut cx, &holder.realm, "role_id", &body.role_id).await?;
+    let sources = cx.sql(SOURCES, holder.args());
+    let sources = group_by_role(cx.fetch_all(sources, source).await?);
+    if sources
+        .get(role.id.as_str())
+        .is_some_and(|from| from.contains(&None))
+    {
+        let message = format!("The role '{}' is assigned already.", role.id);
+        return Err(Error::refused("already_assigned", message).about("role_id"));
+    }
+    let Holder { realm, principal } = &mut holder;
+    principal.give(&mut cx, realm, &role.id).await?;
+    let event = event(EventType::RoleAssignmentCreated, &cx, &holder, &role.id);
+    let answer = holder.principal.assigned(role);
+    Ok(cx.done(event, answer))
+}
+
+/// An assignment is named by its role, as in its path.
+fn event<R: Realm, P: Principal>(
+    kind: EventType,
+    cx: &Write,
+    holder: &Holder<R, P>,
+    role: &RoleId,
+) -> Event {
+    let mut details = resource(cx, &holder.realm);
+    details["principal_id"] = json!(holder.principal.id().as_str());
+    details["principal_type"] = json!(P::TYPE);
+    Event::new(kind, role, details)
+}
+
+/// The answer to an unassignment.
+#[derive(Serialize, JsonSchema)]
+struct Unassigned {
+    object: &'static str,
+    deleted: bool,
+}
+
+async fn delete<R: Realm, P: Principal>(
+    mut cx: Write,
+    Of(holder, id): Of<Holder<R, P>, RoleId>,
+    _: Nothing,
+) -> Result<Done<Unassigned>> {
+    let sources = cx.sql(SOURCES, holder.args());
+    let sources = group_by_role(cx.fetch_all(sources, source).await?);
+    if !sources.contains_key(id.as_str()) {
+        return Err(Error::not_found(RoleId::NOUN, id.as_str()));
+    }
+    if let Some(groups) = inherited(&sources, &id) {
+        let groups: Vec<String> = groups.into_iter().map(|group| group.principal_id).collect();
+        let message = format!(
+            "The role '{id}' is inherited from {}. Take it from there.",
+            groups.join(", ")
+        );
+        return Err(Error::refused("inherited_role", message));
+    }
+    holder.principal.take(&mut cx, &holder.realm, &id).await?;
+    let event = event(EventType::RoleAssignmentDeleted, &cx, &holder, &id);
+    let answer = Unassigned {
+        object: P::UNASSIGNED,
+        deleted: true,
+    };
+    Ok(cx.done(event, answer))
+}

@@ -1,0 +1,317 @@
+//! What roles come to: at the next request, in the Administration API and in the gateway; and nobody gives more than
+//! they have.
+
+use base::permission::{OrganizationRole, PredefinedRole, ProjectRole};
+use http::Method;
+use serde_json::{Value, json};
+use testkit::{Client, Server};
+
+use super::assignments::{assign, join};
+use super::{ROLES, add_group, create, each, project};
+
+/// A key of the reader's in the project, whom a role let have it that is gone again.
+async fn key(server: &Server, project: &str) -> Client {
+    let holder = format!("/projects/{project}/users/{}", server.reader_id());
+    assign(&server.admin(), &holder, &json!("role_project_viewer")).await;
+    let keys = format!("/organization/projects/{project}/api_keys");
+    let key = json!({"name": "Rita's", "user_id": server.reader_id()});
+    let key = server.admin().post(&keys, key).await.ok();
+    server
+        .admin()
+        .delete(&format!("{holder}/roles/role_project_viewer"))
+        .await
+        .ok();
+    server.with_key(key["value"].as_str().expect("a secret"))
+}
+
+/// What the gateway says to a request for a model that is not there: 404 to whoever may ask for one.
+async fn asks(client: &Client) -> u16 {
+    let body = json!({"model": "none", "messages": []});
+    client.post("/chat/completions", body).await.status.as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_acts_on_roles_at_the_next_request() {
+    let server = Server::start().await;
+    let (admin, project) = (server.admin(), project(&server).await);
+    let key = key(&server, &project).await;
+    assert_eq!(asks(&key).await, 403, "a reader calls no models");
+    let group = add_group(&server, "Ops").await;
+    join(&server, &group, server.reader_id()).await;
+    let roles = format!("/projects/{project}/roles");
+    let role = create(&admin, &roles, "Calls", &["api.model.read"]).await["id"].clone();
+    let holder = format!("/projects/{project}/groups/{group}");
+    assign(&admin, &holder, &role).await;
+    assert_eq!(
+        asks(&key).await,
+        403,
+        "the group's role has no api.model.request"
+    );
+    let role = role.as_str().expect("an id");
+    let path = format!("{roles}/{role}");
+    admin
+        .post(&path, json!({"permissions": ["api.model.request"]}))
+        .await
+        .ok();
+    assert_eq!(asks(&key).await, 404, "now it has");
+    admin.delete(&format!("{holder}/roles/{role}")).await.ok();
+    assert_eq!(asks(&key).await, 403, "the group lost it");
+    assign(&admin, &holder, &json!(role)).await;
+    assert_eq!(asks(&key).await, 404);
+    admin.delete(&path).await.ok();
+    assert_eq!(asks(&key).await, 403, "there is no such role any more");
+    let everywhere = create(&admin, ROLES, "Calls", &["api.model.request"]).await["id"].clone();
+    assign(
+        &admin,
+        &format!("/organization/users/{}", server.reader_id()),
+        &everywhere,
+    )
+    .await;
+    assert_eq!(
+        asks(&key).await,
+        404,
+        "what holds in the organization holds in its projects"
+    );
+}
+
+#[tokio::test]
+async fn a_role_in_a_project_lets_a_user_have_a_key_there() {
+    let server = Server::start().await;
+    let (admin, project) = (server.admin(), project(&server).await);
+    let keys = format!("/organization/projects/{project}/api_keys");
+    let key = json!({"name": "Rita's", "user_id": server.reader_id()});
+    let answer = admin.post(&keys, key.clone()).await;
+    assert_eq!(answer.refused(400).1, Some("user_id"));
+    let group = add_group(&server, "Ops").await;
+    join(&server, &group, server.reader_id()).await;
+    let holder = format!("/projects/{project}/groups/{group}");
+    assign(&admin, &holder, &json!("role_project_member")).await;
+    let created = admin.post(&keys, key).await.ok();
+    assert_eq!(created["owner_project_access"], "active");
+    admin
+        .delete(&format!("{holder}/roles/role_project_member"))
+        .await
+        .ok();
+    let list = admin
+        .get(&format!("{keys}?owner_project_access=inactive"))
+        .await
+        .ok();
+    assert_eq!(each(&list, "id"), [created["id"].as_str().expect("an id")]);
+}
+
+#[tokio::test]
+async fn a_group_opens_the_administration_to_its_users() {
+    let server = Server::start().await;
+    let (admin, reader) = (server.admin(), server.reader());
+    let role = create(
+        &admin,
+        ROLES,
+        "Auditors",
+        &["api.organization.audit_logs.read"],
+    )
+    .await;
+    let group = add_group(&server, "Auditors").await;
+    join(&server, &group, server.reader_id()).await;
+    let log = "/organization/audit_logs";
+    assert_eq!(
+        reader.get(log).await.refused(403).0,
+        Some("insufficient_permissions")
+    );
+    assign(
+        &admin,
+        &format!("/organization/groups/{group}"),
+        &role["id"],
+    )
+    .await;
+    reader.get(log).await.ok();
+    let owners = format!("/organization/groups/{group}");
+    assign(&admin, &owners, &json!("role_organization_owner")).await;
+    reader
+        .post("/organization/projects", json!({"name": "a"}))
+        .await
+        .ok();
+    admin
+        .delete(&format!("{owners}/roles/role_organization_owner"))
+        .await
+        .ok();
+    let answer = reader
+        .post("/organization/projects", json!({"name": "a"}))
+        .await;
+    assert_eq!(answer.refused(403).0, Some("insufficient_permissions"));
+}
+
+#[tokio::test]
+async fn nobody_gives_what_they_do_not_have() {
+    let server = Server::start().await;
+    let (admin, reader, project) = (server.admin(), server.reader(), project(&server).await);
+    let rita = format!("/organization/users/{}", server.reader_id());
+    let manages = create(&admin, ROLES, "Managers", &["api.roles.write"]).await["id"].clone();
+    assign(&admin, &rita, &manages).await;
+    let strong = create(&admin, ROLES, "Strong", &["api.groups.write"]).await["id"].clone();
+    let weak = create(&reader, ROLES, "Weak", &["api.roles.read"]).await["id"].clone();
+    let weak = weak.as_str().expect("an id");
+    assign(&reader, &rita, &json!(weak)).await;
+    let in_project = format!("/projects/{project}");
+    let cases = [
+        (
+            ROLES.to_owned(),
+            json!({"role_name": "a", "permissions": ["api.roles.read", "api.groups.write"]}),
+            "api.groups.write",
+        ),
+        (
+            format!("{ROLES}/{weak}"),
+            json!({"permissions": ["api.model.request"]}),
+            "api.model.request",
+        ),
+        (
+            format!("{rita}/roles"),
+            json!({"role_id": strong}),
+            "api.groups.write",
+        ),
+        (
+            format!("{rita}/roles"),
+            json!({"role_id": "role_organization_owner"}),
+            "api.organization.admin_api_keys.read",
+        ),
+        (
+            format!("{in_project}/roles"),
+            json!({"role_name": "a", "permissions": ["api.model.request"]}),
+            "api.model.request",
+        ),
+        (
+            format!("{in_project}/users/{}/roles", server.reader_id()),
+            json!({"role_id": "role_project_member"}),
+            "api.usage.write",
+        ),
+    ];
+    for (path, body, lacked) in cases {
+        let answer = reader.post(&path, body.clone()).await;
+        assert_eq!(
+            answer.refused(403).0,
+            Some("insufficient_permissions"),
+            "{path} {body}"
+        );
+        let message = answer.json["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(lacked), "{message}");
+    }
+    // What a role has already may stay in it when somebody with less changes its name.
+    let strong = format!("{ROLES}/{}", strong.as_str().expect("an id"));
+    reader
+        .post(&strong, json!({"role_name": "Strongest"}))
+        .await
+        .ok();
+}
+
+/// Each operation, what it needs, and which predefined role is enough.
+fn table() -> String {
+    let mut lines = vec![format!(
+        "{:42} {:52} {}",
+        "operation",
+        "needs",
+        names().join(" ")
+    )];
+    for operation in admin::operations() {
+        let in_project = operation.path_parameters().any(|name| name == "project_id");
+        let may = PredefinedRole::ALL.map(|role| {
+            let counts = in_project || matches!(role, PredefinedRole::Organization(_));
+            let word = if counts && role.permissions().contains(operation.needs) {
+                "yes"
+            } else {
+                "-"
+            };
+            format!("{word:width$}", width = role.id().len() - "role_".len())
+        });
+        let line = format!(
+            "{:42} {:52} {}",
+            operation.command,
+            operation.needs.as_str(),
+            may.join(" ")
+        );
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+fn names() -> Vec<&'static str> {
+    PredefinedRole::ALL
+        .iter()
+        .map(|role| role.id().trim_start_matches("role_"))
+        .collect()
+}
+
+/// Set `ORGPLANE_ACCEPT=1` to write the file anew; then review what changed.
+#[test]
+fn who_may_do_what_has_been_reviewed() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/roles/who_may.txt");
+    let now = table();
+    if std::env::var_os("ORGPLANE_ACCEPT").is_some() {
+        std::fs::write(path, &now).expect("written");
+    }
+    let reviewed = std::fs::read_to_string(path).unwrap_or_default();
+    let only = |these: &str, those: &str, sign: char| {
+        let lines = these
+            .lines()
+            .filter(|line| !those.lines().any(|other| other == *line));
+        lines
+            .map(|line| format!("{sign} {line}\n"))
+            .collect::<String>()
+    };
+    let difference = only(&reviewed, &now, '-') + &only(&now, &reviewed, '+');
+    assert!(
+        reviewed == now,
+        "{path} differs (ORGPLANE_ACCEPT=1 accepts):\n{difference}"
+    );
+}
+
+#[tokio::test]
+async fn each_role_of_a_project_opens_what_the_table_says() {
+    let server = Server::start().await;
+    let (admin, reader) = (server.admin(), server.reader());
+    for role in [ProjectRole::Viewer, ProjectRole::Member, ProjectRole::Owner] {
+        let project = project(&server).await;
+        let holder = format!("/projects/{project}/users/{}", server.reader_id());
+        assign(&admin, &holder, &json!(PredefinedRole::Project(role).id())).await;
+        let allowed = OrganizationRole::Reader
+            .permissions()
+            .union(role.permissions());
+        for operation in admin::operations() {
+            // Nothing else is named, so that nothing is there to be changed.
+            let others = |name: &&str| !["project_id", "user_id", "group_id"].contains(name);
+            if operation.path_parameters().next() != Some("project_id")
+                || operation.path.contains("/archive")
+            {
+                continue;
+            }
+            let path = operation.path.replace("{project_id}", &project);
+            let path = path.replace("{user_id}", &server.owner_id().to_string());
+            let path = path.replace("{group_id}", "nope");
+            let path = operation
+                .path_parameters()
+                .filter(others)
+                .fold(path, |path, name| {
+                    path.replace(&format!("{{{name}}}"), "nope")
+                });
+            let body = (operation.method == Method::POST).then(|| "{}".to_owned());
+            let answer = reader.call(operation.method.clone(), &path, body).await;
+            let is_refused = answer.status == 403;
+            let is_elsewhere = answer.status == 404 && path.contains("/groups/nope");
+            assert!(
+                is_refused != allowed.contains(operation.needs) || is_elsewhere,
+                "{role:?} {}: {}",
+                operation.command,
+                answer.json
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_has_roles_of_their_own_under_the_same_ids() {
+    let server = Server::start().await;
+    create(&server.admin(), ROLES, "Ours", &[]).await;
+    let theirs: Value = server.stranger().get(ROLES).await.ok();
+    assert_eq!(
+        each(&theirs, "id"),
+        ["role_organization_owner", "role_organization_reader"]
+    );
+}
