@@ -8,6 +8,7 @@ mod compile_fail;
 mod events;
 mod every_operation;
 mod projects;
+mod registry;
 mod roles;
 mod service_accounts;
 mod usage;
