@@ -1,8 +1,8 @@
 //! `/organization/roles`, `/projects/{project_id}/roles`: predefined and custom roles, of the organization and of projects.
 
 pub mod assignments;
-mod principal;
-mod realm;
+pub(crate) mod principal;
+pub(crate) mod realm;
 
 use base::ids::{Id, RoleId, UserId};
 use base::name::{Description, Name};

@@ -13,6 +13,7 @@ mod hosted_tool_permissions;
 mod model_permissions;
 mod projects;
 mod rate_limits;
+mod registry;
 mod reports;
 mod roles;
 mod service_accounts;
