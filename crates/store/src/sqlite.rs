@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
@@ -87,6 +88,9 @@ impl Sqlite {
 fn connect(path: &Path, flags: OpenFlags, options: Options) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(TURN)?;
+    // Otherwise a plan may depend on the values that are bound, and SQLite parses and plans such a statement anew each
+    // time it is taken from the cache.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(
