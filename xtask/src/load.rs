@@ -8,6 +8,7 @@ mod document;
 mod events;
 mod figures;
 mod gateway;
+mod goal;
 mod http;
 mod ingest;
 mod machine;
@@ -26,6 +27,7 @@ use clap::{Args, ValueEnum};
 use crate::environment::root;
 use crate::step::say;
 use bench::Bench;
+use goal::Goal;
 
 /// What to measure, and for how long.
 #[derive(Args)]
@@ -65,8 +67,14 @@ enum Part {
     Usage,
 }
 
+/// What one part came to.
+struct Section {
+    text: String,
+    goals: Vec<Goal>,
+}
+
 impl Part {
-    fn measure(self, bench: &Bench) -> Result<String> {
+    fn measure(self, bench: &Bench) -> Result<Section> {
         match self {
             Self::Gateway => gateway::measure(bench),
             Self::Admin => admin::measure(bench),
@@ -91,12 +99,16 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let bench = Bench::prepare(&root, options)?;
     let mut sections = vec![machine::describe(&bench)?];
+    let mut goals = Vec::new();
     for part in parts {
-        sections.push(part.measure(&bench)?);
+        let section = part.measure(&bench)?;
+        sections.push(section.text);
+        goals.extend(section.goals);
     }
     if options.build {
         sections.push(builds::measure(&bench, options.dist)?);
     }
+    sections.push(goal::describe(&goals));
     let text = sections.join("\n");
     std::io::stdout().write_all(text.as_bytes())?;
     if let Some(file) = &options.write {

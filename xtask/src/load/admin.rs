@@ -3,8 +3,10 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::Section;
 use super::bench::Bench;
-use super::figures::{median, milliseconds, table, whole};
+use super::figures::{hundredths, median, milliseconds, table, whole};
+use super::goal::Goal;
 use super::server::{ADMIN_KEY, Server};
 use super::wrk::{Figures, Request};
 use crate::step::say;
@@ -30,7 +32,7 @@ struct Sample {
 }
 
 /// Measures each operation in turn, round after round.
-pub fn measure(bench: &Bench) -> Result<String> {
+pub fn measure(bench: &Bench) -> Result<Section> {
     let server = Server::start(bench, "admin", bench.cores.measured, None)?;
     let mut admin = server.admin()?;
     let mut project = String::new();
@@ -51,8 +53,33 @@ pub fn measure(bench: &Bench) -> Result<String> {
             operation.samples.push(sample);
         }
     }
-    let [idle, .., create] = &operations;
+    let [idle, retrieve, list, create] = &operations;
     let written = create.samples.iter().map(|sample| sample.figures.requests);
+    let goals = vec![
+        Goal::at_least(
+            "retrieve: requests/s × healthz",
+            0.6,
+            retrieve.ratio(idle),
+            hundredths,
+        ),
+        Goal::at_least(
+            "list: requests/s × healthz",
+            0.6,
+            list.ratio(idle),
+            hundredths,
+        ),
+        Goal::at_least("audited writes/s", 3_000.0, create.rate(), whole),
+    ];
+    let text = format!(
+        "### Administration API\n\n{CONNECTIONS} connections, SQLite with `synchronous=NORMAL`; {} projects were \
+         created in these rounds.\n\n{}",
+        whole(written.sum::<u64>() as f64),
+        described(&operations, idle)
+    );
+    Ok(Section { text, goals })
+}
+
+fn described(operations: &[Operation], idle: &Operation) -> String {
     let rows: Vec<_> = operations
         .iter()
         .map(|operation| operation.row(idle))
@@ -65,12 +92,7 @@ pub fn measure(bench: &Bench) -> Result<String> {
         "p99 ms",
         "CPU µs/request",
     ];
-    Ok(format!(
-        "### Administration API\n\n{CONNECTIONS} connections, SQLite with `synchronous=NORMAL`; {} projects were \
-         created in these rounds.\n\n{}",
-        whole(written.sum::<u64>() as f64),
-        table(&head, &rows)
-    ))
+    table(&head, &rows)
 }
 
 /// What is measured; first what does nothing.
@@ -109,14 +131,21 @@ impl Operation {
         Ok(Sample { figures, cpu })
     }
 
+    fn rate(&self) -> f64 {
+        median(self.samples.iter().map(|sample| sample.figures.rate))
+    }
+
+    fn ratio(&self, idle: &Self) -> f64 {
+        let rounds = self.samples.iter().zip(&idle.samples);
+        median(rounds.map(|(own, idle)| own.figures.rate / idle.figures.rate))
+    }
+
     fn row(&self, idle: &Self) -> Vec<String> {
         let of = |figure: fn(&Sample) -> f64| median(self.samples.iter().map(figure));
-        let rounds = self.samples.iter().zip(&idle.samples);
-        let ratio = median(rounds.map(|(own, idle)| own.figures.rate / idle.figures.rate));
         vec![
             self.name.to_owned(),
-            whole(of(|sample| sample.figures.rate)),
-            format!("{ratio:.2}"),
+            whole(self.rate()),
+            hundredths(self.ratio(idle)),
             milliseconds(of(|sample| sample.figures.p50)),
             milliseconds(of(|sample| sample.figures.p99)),
             format!("{:.1}", of(|sample| sample.cpu)),

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::bench::Bench;
-use super::figures::{median, milliseconds, table, whole};
+use super::figures::{hundredths, median, milliseconds, table, whole};
 use super::http::Client;
 use super::nginx::{INPUT_TOKENS, Nginx, OUTPUT_TOKENS};
 use super::server::{ADMIN_KEY, Server};
@@ -160,13 +160,32 @@ impl Compared {
         median(self.rounds.iter().map(of))
     }
 
+    /// How much of nginx's requests/s the gateway reaches.
+    pub fn ratio(&self) -> f64 {
+        self.median(|[_, nginx, gateway]| gateway.figures.rate / nginx.figures.rate)
+    }
+
+    /// The gateway's CPU time for each request, in microseconds.
+    pub fn cpu(&self) -> f64 {
+        self.median(|[.., gateway]| gateway.cpu)
+    }
+
+    /// What the gateway adds to the bare model server's median, in microseconds.
+    pub fn added(&self) -> f64 {
+        self.median(|[bare, _, gateway]| gateway.figures.p50 - bare.figures.p50)
+    }
+
+    /// The gateway's p99 without nginx's, in microseconds.
+    pub fn tail(&self) -> f64 {
+        self.median(|[_, nginx, gateway]| gateway.figures.p99 - nginx.figures.p99)
+    }
+
     /// Requests in a second, and what they cost.
     pub fn rates(&self) -> String {
         let row = |(target, name): (usize, &&str)| {
             let rate = |target: usize| move |round: &[Sample; 3]| round[target].figures.rate;
             let ratio = |other: usize| {
-                let ratio = self.median(|round| rate(target)(round) / rate(other)(round));
-                format!("{ratio:.2}")
+                hundredths(self.median(|round| rate(target)(round) / rate(other)(round)))
             };
             let latency = |of: fn(&Figures) -> f64| {
                 milliseconds(self.median(|round| of(&round[target].figures)))

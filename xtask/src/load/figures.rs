@@ -40,6 +40,11 @@ pub fn milliseconds(microseconds: f64) -> String {
     format!("{:.3}", microseconds / 1_000.0)
 }
 
+/// `0.12`
+pub fn hundredths(value: f64) -> String {
+    format!("{value:.2}")
+}
+
 /// A Markdown table; all columns but the first are numbers.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &mut dyn Iterator<Item = &str>| {

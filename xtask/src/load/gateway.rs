@@ -3,12 +3,15 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::Section;
 use super::bench::Bench;
 use super::compare::{Question, Setting};
+use super::figures::{hundredths, milliseconds, whole};
+use super::goal::Goal;
 use super::server::{MODEL, STREAMING_MODEL};
 
 /// Measures answers in one piece, then streams, each over 32 connections and over one.
-pub fn measure(bench: &Bench) -> Result<String> {
+pub fn measure(bench: &Bench) -> Result<Section> {
     let setting = Setting::start(bench)?;
     let question = Question {
         name: "completions",
@@ -24,7 +27,23 @@ pub fn measure(bench: &Bench) -> Result<String> {
     let [many_streams, one_stream] = setting.compare(bench, &question, [32, 1])?;
     let metered = setting.gateway.metered(&mut setting.gateway.admin()?)?;
     let memory = setting.gateway.process.peak_memory()?;
-    Ok([
+    let goals = vec![
+        Goal::at_least("gateway: requests/s × nginx", 0.7, many.ratio(), hundredths),
+        Goal::at_most("gateway: CPU µs/request", 30.0, many.cpu(), whole),
+        Goal::at_most(
+            "gateway: p99 beyond nginx's, one connection, ms",
+            250.0,
+            one.tail(),
+            milliseconds,
+        ),
+        Goal::at_most(
+            "gateway: added to a stream, one connection, p50 ms",
+            300.0,
+            one_stream.added(),
+            milliseconds,
+        ),
+    ];
+    let text = [
         "### Gateway\n\nCompletions in one piece, 32 connections:\n\n",
         &many.rates(),
         "\nOne connection:\n\n",
@@ -36,10 +55,11 @@ pub fn measure(bench: &Bench) -> Result<String> {
         &format!(
             "\nLedger: {} rows, one for each answered request, checked after every single measurement. Peak resident \
              memory of orgplane: {memory:.0} MB.\n",
-            super::figures::whole(metered.requests as f64)
+            whole(metered.requests as f64)
         ),
     ]
-    .concat())
+    .concat();
+    Ok(Section { text, goals })
 }
 
 /// A request of some 500 bytes.

@@ -7,9 +7,11 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 
+use super::Section;
 use super::bench::Bench;
 use super::events::Population;
 use super::figures::{median, milliseconds, percentile, table, whole};
+use super::goal::Goal;
 use super::http::Client;
 use super::server::{ADMIN_KEY, Server};
 use crate::step::say;
@@ -31,7 +33,7 @@ struct Sample {
 }
 
 /// Measures each size of batch in turn, round after round, into one growing ledger.
-pub fn measure(bench: &Bench) -> Result<String> {
+pub fn measure(bench: &Bench) -> Result<Section> {
     let server = Server::start(bench, "ingest", None, None)?;
     let share = bench.events / 10;
     let total = share * BATCHES.len() * usize::try_from(bench.rounds)?;
@@ -45,27 +47,13 @@ pub fn measure(bench: &Bench) -> Result<String> {
             next += share;
         }
     }
-    let row = |(samples, batch): (&Vec<Sample>, usize)| {
-        let of = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure));
-        let latency = |percent| {
-            let all = samples
-                .iter()
-                .flat_map(|sample| sample.sent.latencies.iter().copied());
-            milliseconds(percentile(all, percent))
-        };
-        vec![
-            whole(batch as f64),
-            whole(of(|sample| sample.rate)),
-            format!("{:.1}", of(|sample| sample.cpu)),
-            latency(50.0),
-            latency(99.0),
-            samples
-                .iter()
-                .map(|sample| sample.sent.repeated)
-                .sum::<u64>()
-                .to_string(),
-        ]
-    };
+    let rate = median(samples[1].iter().map(|sample| sample.rate));
+    let goals = vec![Goal::at_least(
+        "ingest: events/s in requests of 10,000",
+        50_000.0,
+        rate,
+        whole,
+    )];
     let rows: Vec<_> = samples.iter().zip(BATCHES).map(row).collect();
     let head = [
         "events in a request",
@@ -75,12 +63,28 @@ pub fn measure(bench: &Bench) -> Result<String> {
         "p99 ms",
         "answers 503",
     ];
-    Ok(format!(
+    let text = format!(
         "### Ingest\n\n{CONNECTIONS} connections, NDJSON, {} events a round, every answer durable; both share the \
          machine's cores.\n\n{}",
         whole(share as f64),
         table(&head, &rows)
-    ))
+    );
+    Ok(Section { text, goals })
+}
+
+fn row((samples, batch): (&Vec<Sample>, usize)) -> Vec<String> {
+    let of = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure));
+    let latencies = samples.iter().flat_map(|sample| &sample.sent.latencies);
+    let latency = |percent| milliseconds(percentile(latencies.clone().copied(), percent));
+    let repeated: u64 = samples.iter().map(|sample| sample.sent.repeated).sum();
+    vec![
+        whole(batch as f64),
+        whole(of(|sample| sample.rate)),
+        format!("{:.1}", of(|sample| sample.cpu)),
+        latency(50.0),
+        latency(99.0),
+        repeated.to_string(),
+    ]
 }
 
 fn round_of(

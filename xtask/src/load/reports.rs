@@ -5,9 +5,11 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use super::Section;
 use super::bench::Bench;
 use super::events::{DAY, DAYS, KEYS, MODELS, PROJECTS, Population};
 use super::figures::{milliseconds, percentile, table, whole};
+use super::goal::Goal;
 use super::http::Client;
 use super::ingest::{self, CONNECTIONS};
 use super::server::{Server, results};
@@ -17,9 +19,11 @@ use crate::step::say;
 const WARM_UP: usize = 3;
 /// How often each question is put.
 const REPETITIONS: usize = 40;
+/// What the 95th percentile of each question should not exceed, in microseconds.
+const BOUNDS: [Option<f64>; 5] = [Some(20e3), None, Some(20e3), Some(50e3), Some(20e3)];
 
 /// Writes the events, then asks.
-pub fn measure(bench: &Bench) -> Result<String> {
+pub fn measure(bench: &Bench) -> Result<Section> {
     let server = Server::start(bench, "usage", None, None)?;
     let population = Population::settle(&server, bench.events)?;
     let seconds = ingest::fill(&server, &population)?;
@@ -27,14 +31,18 @@ pub fn measure(bench: &Bench) -> Result<String> {
     let bytes = server.usage_bytes()? as f64 / bench.events as f64;
     let mut client = server.admin()?;
     complete(&mut client, &population)?;
-    let mut rows = Vec::new();
-    for (name, path) in questions(&population) {
+    let (mut rows, mut goals) = (Vec::new(), Vec::new());
+    for (question, bound) in questions(&population).iter().zip(BOUNDS) {
+        let (name, path) = question;
         say(&format!("reports: {name}"));
-        rows.push(ask(&mut client, &name, &path)?);
+        let (row, p95) = ask(&mut client, name, path)?;
+        rows.push(row);
+        let what = format!("{name}: p95 ms");
+        goals.extend(bound.map(|bound| Goal::at_most(what, bound, p95, milliseconds)));
     }
     let events = whole(bench.events as f64);
     let head = ["report", "results", "answer kB", "p50 ms", "p95 ms"];
-    Ok(format!(
+    let text = format!(
         "### Usage and costs\n\n{events} events over {DAYS} days: {PROJECTS} projects, {models} models, {keys} keys. \
          Written in {seconds:.1} s ({rate} events/s in requests of 10,000 over {CONNECTIONS} connections); the usage \
          database then has {bytes:.0} bytes per event, rows, indexes and sums together. Each report {REPETITIONS} \
@@ -43,11 +51,12 @@ pub fn measure(bench: &Bench) -> Result<String> {
         models = MODELS.len(),
         keys = PROJECTS * KEYS,
         rate = whole(bench.events as f64 / seconds),
-    ))
+    );
+    Ok(Section { text, goals })
 }
 
 /// The questions, as (words, path).
-fn questions(population: &Population) -> Vec<(String, String)> {
+fn questions(population: &Population) -> [(&'static str, String); 5] {
     let (start, end) = (population.start, population.start + DAYS * DAY);
     let project = &population.projects[0];
     let completions = |start: u64, rest: &str| {
@@ -55,7 +64,7 @@ fn questions(population: &Population) -> Vec<(String, String)> {
     };
     let costs = format!("/v1/organization/costs?start_time={start}&end_time={end}&limit=31");
     let week = format!("bucket_width=1h&limit=168&project_ids={project}&group_by=model");
-    let questions = [
+    [
         (
             "31 days by project and model",
             completions(start, "limit=31&group_by=project_id&group_by=model"),
@@ -73,9 +82,7 @@ fn questions(population: &Population) -> Vec<(String, String)> {
             "costs of 31 days by line item",
             format!("{costs}&group_by=line_item"),
         ),
-    ];
-    let owned = |(name, path): (&str, String)| (name.to_owned(), path);
-    questions.into_iter().map(owned).collect()
+    ]
 }
 
 /// Every event that was sent is in the report.
@@ -94,7 +101,8 @@ fn complete(client: &mut Client, population: &Population) -> Result<()> {
     Ok(())
 }
 
-fn ask(client: &mut Client, name: &str, path: &str) -> Result<Vec<String>> {
+/// The row of the table, and the p95 in microseconds.
+fn ask(client: &mut Client, name: &str, path: &str) -> Result<(Vec<String>, f64)> {
     for _ in 0..WARM_UP {
         client.get(path)?;
     }
@@ -105,12 +113,13 @@ fn ask(client: &mut Client, name: &str, path: &str) -> Result<Vec<String>> {
         latencies.push(begun.elapsed().as_secs_f64() * 1e6);
     }
     let report: Value = serde_json::from_slice(&answer)?;
-    let at = |percent| milliseconds(percentile(latencies.iter().copied(), percent));
-    Ok(vec![
+    let at = |percent| percentile(latencies.iter().copied(), percent);
+    let row = vec![
         name.to_owned(),
         whole(results(&report).count() as f64),
         whole(answer.len() as f64 / 1e3),
-        at(50.0),
-        at(95.0),
-    ])
+        milliseconds(at(50.0)),
+        milliseconds(at(95.0)),
+    ];
+    Ok((row, at(95.0)))
 }
