@@ -1,0 +1,132 @@
+//! Ids that are really there, for every parameter that a path can have.
+
+use admin::operation::Operation;
+use serde_json::{Value, json};
+use testkit::{Client, Server};
+
+use crate::certificates::authority;
+use crate::spend_alerts::spend_alert;
+
+/// Ids that are really there, for every parameter that a path can have.
+pub(super) struct Ids {
+    pub(super) project: String,
+    pub(super) service_account: String,
+    pub(super) project_key: String,
+    pub(super) admin_key: String,
+    rate_limit: String,
+    certificate: String,
+    alert: String,
+    project_alert: String,
+    user: String,
+    group: String,
+    role: String,
+    project_role: String,
+    /// The secret of a service account's key.
+    pub(super) secret: String,
+}
+
+impl Ids {
+    pub(super) async fn make(server: &Server) -> Self {
+        let admin = server.admin();
+        let text = |value: &Value, pointer: &str| {
+            value
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .expect(pointer)
+                .to_owned()
+        };
+        let project = text(
+            &admin
+                .post("/organization/projects", json!({"name": "Ids"}))
+                .await
+                .ok(),
+            "/id",
+        );
+        let accounts = format!("/organization/projects/{project}/service_accounts");
+        let account = admin.post(&accounts, json!({"name": "Ids"})).await.ok();
+        let admin_key = admin
+            .post("/organization/admin_api_keys", json!({"name": "Ids"}))
+            .await
+            .ok();
+        for (path, body) in ever_set(&project) {
+            admin.post(&path, body).await.ok();
+        }
+        let alert = admin
+            .post("/organization/spend_alerts", spend_alert())
+            .await
+            .ok();
+        let project_alerts = format!("/organization/projects/{project}/spend_alerts");
+        let project_alert = admin.post(&project_alerts, spend_alert()).await.ok();
+        let body = json!({"certificate": authority("Ids")});
+        let certificate = admin.post("/organization/certificates", body).await.ok();
+        let user = server.owner_id().to_string();
+        let group = crate::roles::add_group(server, "Ids").await;
+        let role = assigned(&admin, "/organization", &user, &group).await;
+        let project_role = assigned(&admin, &format!("/projects/{project}"), &user, &group).await;
+        Self {
+            user,
+            group,
+            role,
+            project_role,
+            project,
+            rate_limit: "rl-gpt-5".to_owned(),
+            certificate: text(&certificate, "/id"),
+            alert: text(&alert, "/id"),
+            project_alert: text(&project_alert, "/id"),
+            service_account: text(&account, "/id"),
+            project_key: text(&account, "/api_key/id"),
+            secret: text(&account, "/api_key/value"),
+            admin_key: text(&admin_key, "/id"),
+        }
+    }
+
+    /// The operation's path with these ids.
+    pub(super) fn path(&self, operation: &Operation) -> String {
+        operation
+            .path_parameters()
+            .fold(operation.path.to_owned(), |path, name| {
+                let id = match name {
+                    "project_id" => &self.project,
+                    "service_account_id" => &self.service_account,
+                    "api_key_id" => &self.project_key,
+                    "key_id" => &self.admin_key,
+                    "rate_limit_id" => &self.rate_limit,
+                    "certificate_id" => &self.certificate,
+                    "alert_id" if operation.path.contains("{project_id}") => &self.project_alert,
+                    "alert_id" => &self.alert,
+                    "user_id" => &self.user,
+                    "group_id" => &self.group,
+                    "role_id" if operation.path.starts_with("/projects/") => &self.project_role,
+                    "role_id" => &self.role,
+                    other => panic!("give this test an id for {{{other}}}"),
+                };
+                path.replace(&format!("{{{name}}}"), id)
+            })
+    }
+}
+
+/// What answers 404 until it is set.
+fn ever_set(project: &str) -> [(String, Value); 4] {
+    let limit = json!({"threshold_amount": 1, "currency": "USD", "interval": "month"});
+    let policy = json!({"mode": "deny_list", "model_ids": ["gpt-4"]});
+    let retention = json!({"retention_type": "zero_data_retention"});
+    let of_project = |name: &str| format!("/organization/projects/{project}/{name}");
+    [
+        ("/organization/spend_limit".to_owned(), limit.clone()),
+        (of_project("spend_limit"), limit),
+        (of_project("model_permissions"), policy),
+        ("/organization/data_retention".to_owned(), retention),
+    ]
+}
+
+/// A role that the user and the group have there, and that allows nothing which a reader may not do anyway.
+async fn assigned(admin: &Client, realm: &str, user: &str, group: &str) -> String {
+    let role = json!({"role_name": "Ids", "permissions": ["api.model.read"]});
+    let role = admin.post(&format!("{realm}/roles"), role).await.ok();
+    let given = json!({"role_id": role["id"]});
+    for holder in [format!("users/{user}"), format!("groups/{group}")] {
+        let roles = format!("{realm}/{holder}/roles");
+        admin.post(&roles, given.clone()).await.ok();
+    }
+    role["id"].as_str().expect("an id").to_owned()
+}
