@@ -20,7 +20,9 @@ const MAX_DRAINS: usize = 1024;
 
 /// The answers that are read on.
 #[derive(Clone)]
-pub(crate) struct Drains {
+pub(crate) struct Drains(Arc<Shared>);
+
+struct Shared {
     room: Arc<Semaphore>,
     running: TaskTracker,
     hurry: CancellationToken,
@@ -28,16 +30,16 @@ pub(crate) struct Drains {
 
 impl Drains {
     pub(crate) fn new() -> Self {
-        Self {
+        Self(Arc::new(Shared {
             room: Arc::new(Semaphore::new(MAX_DRAINS)),
             running: TaskTracker::new(),
             hurry: CancellationToken::new(),
-        }
+        }))
     }
 
     /// Reads `source` to its end in the background, then settles `reservation`.
     pub(crate) fn read_on(&self, source: Source, reservation: Reservation) {
-        let hurry = self.hurry.clone();
+        let hurry = self.0.hurry.clone();
         self.spawn(read_on(source, reservation, hurry));
     }
 
@@ -45,7 +47,7 @@ impl Drains {
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let (Ok(runtime), Ok(permit)) = (
             Handle::try_current(),
-            Arc::clone(&self.room).try_acquire_owned(),
+            Arc::clone(&self.0.room).try_acquire_owned(),
         ) else {
             tracing::warn!("an answer is not read to its end; its usage is estimated");
             return;
@@ -54,18 +56,18 @@ impl Drains {
             work.await;
             drop(permit);
         };
-        self.running.spawn_on(work, &runtime);
+        self.0.running.spawn_on(work, &runtime);
     }
 
     /// Waits until all have ended, and no longer than `deadline`.
     pub(crate) async fn stop(&self, deadline: Duration) {
-        self.running.close();
-        if tokio::time::timeout(deadline, self.running.wait())
+        self.0.running.close();
+        if tokio::time::timeout(deadline, self.0.running.wait())
             .await
             .is_err()
         {
-            self.hurry.cancel();
-            self.running.wait().await;
+            self.0.hurry.cancel();
+            self.0.running.wait().await;
         }
     }
 }
@@ -116,7 +118,7 @@ impl Future for Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some((beginning, reservation)) = self.open.take() {
-            let hurry = self.drains.hurry.clone();
+            let hurry = self.drains.0.hurry.clone();
             self.drains.spawn(wait_on(beginning, reservation, hurry));
         }
     }

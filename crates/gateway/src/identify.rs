@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base::ids::Id;
 use base::secret::{KeyKind, bearer};
 use base::{Error, Permission, Result, UnixTime};
 use http::HeaderMap;
@@ -35,22 +36,11 @@ impl Shared {
         let key = self.directory.find(&self.pepper.hash(token));
         let key = key.ok_or_else(|| Error::unauthenticated("The API key is not known here."))?;
         alive(&key, self.clock.now())?;
-        let organization = key.organization.id.to_string();
-        names_only(
-            headers,
-            "openai-organization",
-            "organization",
-            &organization,
-        )?;
+        names_only(headers, "openai-organization", &key.organization.id)?;
         let Some(project) = key.project.clone() else {
             return Err(not_for_models(&key));
         };
-        names_only(
-            headers,
-            "openai-project",
-            "project",
-            &project.id.to_string(),
-        )?;
+        names_only(headers, "openai-project", &project.id)?;
         Ok(Caller { key, project })
     }
 }
@@ -102,11 +92,12 @@ fn not_for_models(key: &Key) -> Error {
 }
 
 /// A header may name what the key belongs to anyway, and nothing else.
-fn names_only(headers: &HeaderMap, header: &str, noun: &str, own: &str) -> Result<()> {
+fn names_only(headers: &HeaderMap, header: &str, own: &impl Id) -> Result<()> {
+    let own = own.as_str().as_bytes();
     let mut named = headers.get_all(header).iter();
-    if named.all(|value| value.is_empty() || value.as_bytes() == own.as_bytes()) {
+    if named.all(|value| value.is_empty() || value.as_bytes() == own) {
         return Ok(());
     }
-    let message = format!("The {header} header names another {noun} than the one of the API key.");
+    let message = format!("The {header} header names another one than the API key belongs to.");
     Err(Error::unauthenticated(message))
 }

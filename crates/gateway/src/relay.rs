@@ -32,7 +32,7 @@ impl Gateway {
         let call = Call::parse(body::read(body).await?)?;
         let plan = self.0.upstreams.plan(&call.model);
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
-        let reservation = self.admit(context, &caller, &call, &plan).await?;
+        let reservation = self.admit(context, caller, &call, &plan).await?;
         let hides_usage = call.hides_usage;
         match self.forward(context, call, plan, reservation).await {
             (Ok(answer), reservation) => Ok(self.stream(answer, reservation, hides_usage)),
@@ -44,17 +44,18 @@ impl Gateway {
     async fn admit(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: Caller,
         call: &Call,
         plan: &[Route],
     ) -> Result<Reservation> {
+        let first = plan
+            .first()
+            .ok_or_else(|| Error::model_not_found(&call.model))?;
         let slot = self.0.recorder.reserve().await?;
-        self.touch(caller);
-        let mut reservation = Reservation::new(slot, &context.id, caller, call.text, &self.0.clock);
-        if let Some(route) = plan.first() {
-            reservation.is_for(&route.model);
-        }
-        Ok(reservation)
+        self.touch(&caller);
+        let (id, model) = (context.id.clone(), Arc::clone(&first.model));
+        let now = self.0.clock.now();
+        Ok(Reservation::new(slot, id, caller, model, call.text, now))
     }
 
     /// Sends it to an upstream; comes back with the beginning of the answer.

@@ -1,7 +1,9 @@
 //! The promise that an admitted request ends in the ledger: exactly one row, whatever becomes of it.
 
-use base::ids::RequestId;
-use base::{Clock, UnixTime};
+use std::sync::Arc;
+
+use base::UnixTime;
+use base::ids::{Id, RequestId};
 use usage::{Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
 
 use crate::identify::Caller;
@@ -30,30 +32,42 @@ pub(crate) enum Spent {
 /// an estimate.
 pub(crate) struct Reservation(Option<Open>);
 
+/// Kept small, for it is moved along with the request: the event is made at its end.
 struct Open {
     slot: Slot,
-    event: UsageEvent,
+    id: RequestId,
+    caller: Caller,
+    /// The model as its upstream calls it.
+    model: Arc<str>,
     /// How many bytes of text the request has.
     text: usize,
+    admitted_at: UnixTime,
 }
 
 impl Reservation {
-    /// A place in the ledger's queue for the request `id` of `caller`; its messages have `text` bytes.
+    /// A place in the ledger's queue for the request `id` of `caller` to `model`, whose messages have `text` bytes.
     pub(crate) fn new(
         slot: Slot,
-        id: &RequestId,
-        caller: &Caller,
+        id: RequestId,
+        caller: Caller,
+        model: Arc<str>,
         text: usize,
-        clock: &Clock,
+        admitted_at: UnixTime,
     ) -> Self {
-        let event = blank(id, caller, clock.now());
-        Self(Some(Open { slot, event, text }))
+        Self(Some(Open {
+            slot,
+            id,
+            caller,
+            model,
+            text,
+            admitted_at,
+        }))
     }
 
-    /// The model that works on it, as its upstream calls it.
-    pub(crate) fn is_for(&mut self, model: &str) {
+    /// The model that works on it after all.
+    pub(crate) fn is_for(&mut self, model: &Arc<str>) {
         if let Some(open) = &mut self.0 {
-            open.event.model = Some(model.to_owned());
+            open.model = Arc::clone(model);
         }
     }
 
@@ -72,52 +86,49 @@ impl Drop for Reservation {
 }
 
 impl Open {
-    fn record(mut self, outcome: Outcome, spent: Spent) -> Recorded {
-        self.event.outcome = outcome;
-        match spent {
-            Spent::Nothing => self.event.quantities.set(Metric::NumModelRequests, 0),
+    fn record(self, outcome: Outcome, spent: Spent) -> Recorded {
+        let estimated = matches!(spent, Spent::Unreported { .. });
+        let (quantities, service_tier) = match spent {
+            Spent::Nothing => (
+                Quantities::default().with(Metric::NumModelRequests, 0),
+                None,
+            ),
             Spent::Reported {
                 quantities,
                 service_tier,
-            } => {
-                self.event.quantities = quantities;
-                self.event.service_tier = service_tier;
-            }
+            } => (quantities, service_tier),
             Spent::Unreported { text } => {
-                self.event.estimated = true;
-                self.event.quantities = Quantities::default()
+                let quantities = Quantities::default()
                     .with(Metric::NumModelRequests, 1)
                     .with(Metric::InputTokens, tokens(self.text))
                     .with(Metric::OutputTokens, tokens(text));
+                (quantities, None)
             }
-        }
-        self.slot.record(self.event)
+        };
+        let key = &self.caller.key;
+        self.slot.record(UsageEvent {
+            id: self.id.as_str().to_owned(),
+            timestamp: self.admitted_at,
+            organization_id: key.organization.id.clone(),
+            kind: Kind::Completions,
+            project_id: self.caller.project.id.clone(),
+            user_id: key.user.clone(),
+            api_key_id: Some(key.id.clone()),
+            model: Some((*self.model).to_owned()),
+            batch: false,
+            service_tier,
+            size: None,
+            source: None,
+            vector_store_id: None,
+            context_level: None,
+            quantities,
+            estimated,
+            outcome,
+        })
     }
 }
 
 /// About how many tokens a text of so many bytes has, at least one.
 fn tokens(bytes: usize) -> i64 {
     i64::try_from(bytes.div_ceil(BYTES_PER_TOKEN).max(1)).unwrap_or(i64::MAX)
-}
-
-fn blank(id: &RequestId, caller: &Caller, timestamp: UnixTime) -> UsageEvent {
-    UsageEvent {
-        id: id.to_string(),
-        timestamp,
-        organization_id: caller.key.organization.id.clone(),
-        kind: Kind::Completions,
-        project_id: caller.project.id.clone(),
-        user_id: caller.key.user.clone(),
-        api_key_id: Some(caller.key.id.clone()),
-        model: None,
-        batch: false,
-        service_tier: None,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities: Quantities::default(),
-        estimated: false,
-        outcome: Outcome::Succeeded,
-    }
 }

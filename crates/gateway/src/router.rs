@@ -11,10 +11,10 @@ use crate::identify::Caller;
 use crate::{Body, Gateway, headers, models};
 
 /// An endpoint of the gateway.
-enum Endpoint<'a> {
+enum Endpoint {
     ChatCompletions,
     Models,
-    Model(&'a str),
+    Model(String),
 }
 
 /// A request on its way, and what is known about it so far.
@@ -25,15 +25,15 @@ pub(crate) struct Context {
     pub(crate) organization: Option<HeaderValue>,
 }
 
-impl<'a> Endpoint<'a> {
+impl Endpoint {
     /// The endpoint at `path`, under its only method.
-    fn at(path: &'a str) -> Option<(Method, Self)> {
+    fn at(path: &str) -> Option<(Method, Self)> {
         match path.strip_prefix("/v1/")? {
             "chat/completions" => Some((Method::POST, Self::ChatCompletions)),
             "models" => Some((Method::GET, Self::Models)),
             rest => match rest.strip_prefix("models/")? {
                 "" => None,
-                name => Some((Method::GET, Self::Model(name))),
+                name => Some((Method::GET, Self::Model(name.to_owned()))),
             },
         }
     }
@@ -62,8 +62,7 @@ impl Gateway {
     where
         B: http_body::Body<Data = Bytes>,
     {
-        let uri = context.head.uri.clone();
-        let path = uri.path();
+        let path = context.head.uri.path();
         let (method, endpoint) = Endpoint::at(path).ok_or_else(|| Error::unknown_path(path))?;
         if context.head.method != method {
             let refusal = Error::method_not_allowed(context.head.method.as_str(), path);
@@ -80,7 +79,7 @@ impl Gateway {
             }
             Endpoint::Model(name) => {
                 self.reader(context)?;
-                models::retrieve(&self.0.upstreams, name)
+                models::retrieve(&self.0.upstreams, &name)
             }
         }
     }

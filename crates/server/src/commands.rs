@@ -1,7 +1,7 @@
 //! The words that an operator types.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use admin::organization;
 use anyhow::Context;
 use base::ids::IdGenerator;
+use base::name::Name;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use clap::{Parser, Subcommand};
@@ -32,7 +33,7 @@ const VERSION: &str = concat!(
 
 /// A self-hosted organization for language-model APIs: the Administration API and an enforcing, metering gateway.
 #[derive(Parser)]
-#[command(name = "orgplane", version = VERSION, arg_required_else_help = true)]
+#[command(name = "orgplane", version = VERSION)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -65,10 +66,10 @@ enum Org {
     /// Adds an organization and prints its first admin key, once.
     Create {
         /// What it is called.
-        #[arg(long)]
-        name: String,
+        #[arg(long, value_parser = Name::new)]
+        name: Name,
         /// The e-mail address of its first owner.
-        #[arg(long)]
+        #[arg(long, value_parser = founding::email_address)]
         owner_email: String,
         #[command(flatten)]
         overrides: Overrides,
@@ -87,8 +88,12 @@ enum Usage {
     Rebuild(Overrides),
 }
 
-/// Runs the command that `arguments` spell; 0 when done, 1 when it failed, 2 when the words were wrong.
+/// Runs the command that `arguments` spell, the program's name first; no word asks for help. 0 when done, 1 when it failed, 2 when the words were wrong.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.len() < 2 {
+        arguments.push("-h".into());
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -132,12 +137,13 @@ fn execute(command: Command) -> anyhow::Result<()> {
     })
 }
 
-/// Logs go to stderr; `RUST_LOG` says how much.
+/// Logs go to stderr, in colour only for a terminal; `RUST_LOG` says how much.
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
 }
@@ -242,8 +248,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         durability: config.durability,
     })
     .await?;
+    let stop = stop_signal()?;
     print(&format!("Listening on http://{}\n", server.address()))?;
-    run_until(server, app, stop_signal()).await;
+    run_until(server, app, stop).await;
     Ok(())
 }
 
@@ -262,7 +269,11 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     print(&format!("The {} database is up to date.\n", store.kind()))
 }
 
-async fn create_organization(config: &Config, name: &str, owner_email: &str) -> anyhow::Result<()> {
+async fn create_organization(
+    config: &Config,
+    name: &Name,
+    owner_email: &str,
+) -> anyhow::Result<()> {
     let deployment = Deployment::open(config).await?;
     let founded = founding::create(deployment.founding(None), name, owner_email).await?;
     print(&format!(

@@ -1,8 +1,9 @@
 //! The first start: an empty database gets an organization, its default project, an owner and an admin key.
 
 use admin::organization::{self, Founded, Founding};
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use base::ids::IdGenerator;
+use base::name::Name;
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy};
 use store::Store;
@@ -48,27 +49,26 @@ pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded
     Ok(Some(organization::found(founding).await?))
 }
 
+/// An e-mail address, as far as one can be told from anything else.
+pub(crate) fn email_address(text: &str) -> Result<String, &'static str> {
+    let is_clean = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    match text.split_once('@') {
+        Some((local, domain)) if is_clean && !local.is_empty() && !domain.is_empty() => {
+            Ok(text.to_owned())
+        }
+        _ => Err("must be an e-mail address"),
+    }
+}
+
 /// Adds another organization.
 ///
 /// # Errors
-/// The name or the address is no good, or the database's.
+/// The database's.
 pub(crate) async fn create(
     start: FirstStart<'_>,
-    name: &str,
+    name: &Name,
     owner_email: &str,
 ) -> anyhow::Result<Founded> {
-    let name = base::name::Name::new(name).map_err(|wrong| anyhow!("--name {wrong}"))?;
-    let Some((local, domain)) = owner_email.split_once('@') else {
-        bail!("--owner-email must be an e-mail address")
-    };
-    if local.is_empty()
-        || domain.is_empty()
-        || owner_email
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control())
-    {
-        bail!("--owner-email must be an e-mail address");
-    }
     let founding = Founding {
         store: start.store,
         pepper: start.pepper,

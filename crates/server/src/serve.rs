@@ -125,17 +125,16 @@ fn serve(
     });
 }
 
-/// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal.
-pub(crate) async fn stop_signal() {
+/// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal. Asks count from this call on, not only
+/// once it is awaited.
+pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -157,15 +157,15 @@ fn brackets(key: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Reads a JSON body; an empty one counts as `{}`.
+/// Reads a JSON body; an empty one counts as `{}`, and so does `null`, which typed clients send where there is nothing
+/// to say.
 ///
 /// # Errors
 /// 400 naming the field, or saying where the JSON ends to make sense.
 pub(crate) fn body<B: DeserializeOwned>(bytes: &[u8]) -> Result<B> {
-    let bytes = if bytes.trim_ascii().is_empty() {
-        b"{}"
-    } else {
-        bytes
+    let bytes = match bytes.trim_ascii() {
+        b"" | b"null" => b"{}",
+        _ => bytes,
     };
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Error::refused(
@@ -322,6 +322,7 @@ mod tests {
         let cases = [
             ("{}", Some("name")),
             ("", Some("name")),
+            (" null\n", Some("name")),
             (r#"{"name":1}"#, Some("name")),
             (r#"{"name":"  "}"#, Some("name")),
             (r#"{"name":"a","nope":1}"#, Some("nope")),

@@ -55,8 +55,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (app, key) = found(directory.path(), model_server).await?;
     let key = key.reveal();
     let project_key = populate(&app.router(), &key, &app.services().clock).await?;
+    let stop = stop_signal()?;
     print(&welcome(server.address(), &key, &project_key))?;
-    run_until(server, app, stop_signal()).await;
+    run_until(server, app, stop).await;
     Ok(())
 }
 

@@ -1,0 +1,28 @@
+//! Chance that can be repeated: what a test does at random follows from a seed, which it prints.
+
+use base::Entropy;
+
+/// Clones draw from the same sequence.
+#[derive(Clone)]
+pub struct Dice(Entropy);
+
+impl Dice {
+    /// Seeded by `ORGPLANE_TEST_SEED`, else anew for each run. A failing test's output shows the seed.
+    #[expect(
+        clippy::print_stderr,
+        reason = "the test's runner shows it when the test fails"
+    )]
+    pub fn thrown() -> Self {
+        let seed = match std::env::var("ORGPLANE_TEST_SEED") {
+            Ok(seed) => seed.parse().expect("ORGPLANE_TEST_SEED is a number"),
+            Err(_) => u64::from_be_bytes(Entropy::operating_system().bytes()),
+        };
+        eprintln!("ORGPLANE_TEST_SEED={seed}");
+        Self(Entropy::seeded(seed))
+    }
+
+    /// A number below `bound`.
+    pub fn below(&self, bound: u64) -> u64 {
+        u64::from_be_bytes(self.0.bytes()) % bound
+    }
+}

@@ -1,0 +1,12 @@
+//! The built binary, driven from outside: as a process that is started, killed and stopped, over HTTP, by the clients
+//! that other people use.
+
+mod api;
+mod dice;
+mod installation;
+mod kill;
+mod model_server;
+mod process;
+mod reports;
+mod typed_client;
+mod whole_path;

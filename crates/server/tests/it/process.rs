@@ -1,0 +1,174 @@
+//! A child process: what it prints is collected, what it is asked to do is waited for, and it never outlives its test.
+
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a process may take for what it does at once on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running process. Killed when dropped.
+pub struct Process {
+    child: Child,
+    stdout: Pipe,
+    stderr: Pipe,
+}
+
+/// What a process that has ended left behind.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Process {
+    pub fn start(mut command: Command) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let started = command.spawn();
+        let mut child = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let stdout = Pipe::collect(child.stdout.take().expect("stdout is piped"));
+        let stderr = Pipe::collect(child.stderr.take().expect("stderr is piped"));
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Waits for a line of stdout that begins with `start`, and gives back what follows.
+    #[track_caller]
+    pub fn wait_for_line(&mut self, start: &str) -> String {
+        self.wait("that line of stdout", |process| process.line(start))
+    }
+
+    /// What follows `start` in the first whole line of stdout that begins so.
+    pub fn line(&self, start: &str) -> Option<String> {
+        let text = self.stdout();
+        let (whole, _) = text.rsplit_once('\n')?;
+        whole
+            .lines()
+            .find_map(|line| line.strip_prefix(start))
+            .map(str::to_owned)
+    }
+
+    /// Waits until `done` gives something.
+    #[track_caller]
+    fn wait<T>(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let started = Instant::now();
+        loop {
+            // Looked at first: what an ended process has printed is whole.
+            let ended = self.status();
+            if let Some(found) = done(self) {
+                return found;
+            }
+            let (stdout, stderr) = (self.stdout(), self.stderr());
+            let printed = format!("stdout:\n{stdout}\nstderr:\n{stderr}");
+            assert!(
+                ended.is_none(),
+                "waited for {what}, but the process ended with {ended:?}\n{printed}"
+            );
+            assert!(
+                started.elapsed() < PATIENCE,
+                "waited too long for {what}\n{printed}"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn status(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("a child that is ours");
+        if status.is_some() {
+            self.stdout.finish();
+            self.stderr.finish();
+        }
+        status
+    }
+
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Ends it at once, as `kill -9` does: it learns nothing of it.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child that is ours");
+        self.child.wait().expect("a child that is ours");
+    }
+
+    /// Asks it to stop, as a service manager does.
+    pub fn terminate(&self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &id])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "no signal was sent"
+        );
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn ended(mut self) -> Ended {
+        let status = self.wait("its end", Self::status);
+        Ended {
+            code: status.code(),
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One of the outputs, read by a thread of its own, so that the process never waits for its reader.
+struct Pipe {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Pipe {
+    fn collect(mut from: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                let mut text = into.lock().unwrap_or_else(PoisonError::into_inner);
+                text.extend_from_slice(&buffer[..length]);
+            }
+        });
+        Self {
+            text,
+            reader: Some(reader),
+        }
+    }
+
+    /// Waits for the last bytes of a process that has ended.
+    fn finish(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader of an output");
+        }
+    }
+
+    fn text(&self) -> String {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
