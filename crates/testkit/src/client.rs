@@ -93,7 +93,6 @@ impl Answer {
     ///
     /// # Panics
     /// When it was none.
-    #[must_use]
     #[track_caller]
     pub fn ok(self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", self.json);
