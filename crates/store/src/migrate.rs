@@ -35,6 +35,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0002_usage.sqlite.sql"),
         postgres: include_str!("../../../migrations/0002_usage.postgres.sql"),
     },
+    Migration {
+        name: "0003_people",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0003_people.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.
