@@ -152,7 +152,7 @@ async fn record(
         organization_id: founded.organization_id.clone(),
         effective_at: now,
         project: None,
-        actor: Actor::terminal(),
+        actor: Actor::unknown(),
         event: Event::new(
             EventType::OrganizationCreated,
             &founded.organization_id,
