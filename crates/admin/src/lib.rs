@@ -2,12 +2,16 @@
 
 pub mod admin_api_keys;
 pub mod audit_logs;
+pub mod groups;
+pub mod invites;
 pub mod keys;
 pub mod list;
+pub mod mail;
 pub mod operation;
 pub mod organization;
 pub mod projects;
 pub mod usage;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -39,6 +43,8 @@ pub struct Services {
     pub entropy: Entropy,
     /// New ids.
     pub ids: Arc<IdGenerator>,
+    /// The address that others reach this server at, for links in mails.
+    pub public_url: String,
 }
 
 /// Every operation there is.
@@ -46,8 +52,14 @@ pub struct Services {
 pub fn operations() -> Vec<Operation> {
     [
         admin_api_keys::operations(),
+        users::operations(),
+        invites::operations(),
+        groups::operations(),
+        groups::users::operations(),
         audit_logs::operations(),
         projects::operations(),
+        projects::users::operations(),
+        projects::groups::operations(),
         projects::service_accounts::operations(),
         projects::api_keys::operations(),
         usage::operations(),

