@@ -4,6 +4,7 @@
 mod api;
 mod dice;
 mod installation;
+mod invites;
 mod kill;
 mod model_server;
 mod process;
