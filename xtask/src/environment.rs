@@ -20,6 +20,12 @@ pub struct Environment {
 impl Environment {
     /// Finds or installs all of it. What is there already, with the same pins, is used as it is.
     pub fn prepare(root: &Path) -> Result<Self> {
+        if program("curl").is_none() {
+            install(
+                &["curl"],
+                "curl, which the commands that the demo prints use",
+            )?;
+        }
         Ok(Self {
             postgres: postgres::programs()?,
             clients: clients::prepare(root)?,

@@ -8,6 +8,7 @@ mod ci;
 mod clients;
 mod deny;
 mod environment;
+mod load;
 mod postgres;
 mod step;
 mod test;
@@ -35,6 +36,8 @@ enum Command {
     Ci,
     /// The repository rules alone.
     Tidy,
+    /// Measure the gateway, the Administration API, ingest and reports.
+    Load(load::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
+        Command::Load(options) => load::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -71,7 +71,6 @@ pub fn operations() -> Vec<Operation> {
 }
 
 /// The routes of every operation, below `/v1`.
-#[must_use]
 pub fn router(services: &Arc<Services>) -> Router {
     operations()
         .into_iter()

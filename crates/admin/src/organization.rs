@@ -3,9 +3,9 @@
 use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::{KeyKind, Pepper, Secret};
-use base::{Clock, Result};
+use base::{Clock, Result, UnixTime};
 use serde_json::json;
-use store::{Store, Transaction, sql};
+use store::{Statement, Store, Transaction, sql};
 
 use crate::operation::{Actor, Entry, Event, EventType, Head, append};
 
@@ -57,25 +57,57 @@ pub async fn exists(store: &Store) -> Result<bool> {
 /// The database's, such as a key that exists already.
 pub async fn found(founding: Founding<'_>) -> Result<Founded> {
     let mut transaction = founding.store.begin().await?;
-    let founded = Founded {
+    let new = New {
         organization_id: founding.ids.next(),
         project_id: founding.ids.next(),
         user_id: founding.ids.next(),
-        key: founding.key,
+        now: founding.clock.now(),
     };
-    let now = founding.clock.now();
-    let (organization, project, user) = (
-        &founded.organization_id,
-        &founded.project_id,
-        &founded.user_id,
-    );
-    let statements = [
+    for statement in people(&founding, &new)
+        .into_iter()
+        .chain(first_project(&founding, &new))
+    {
+        transaction.execute(statement).await?;
+    }
+    record(&mut transaction, &founding, &new).await?;
+    transaction.commit().await?;
+    let New {
+        organization_id,
+        project_id,
+        user_id,
+        ..
+    } = new;
+    Ok(Founded {
+        organization_id,
+        project_id,
+        user_id,
+        key: founding.key,
+    })
+}
+
+/// What is about to be there.
+struct New {
+    organization_id: OrganizationId,
+    project_id: ProjectId,
+    user_id: UserId,
+    now: UnixTime,
+}
+
+/// The organization and its owner.
+fn people(founding: &Founding<'_>, new: &New) -> [Statement; 2] {
+    let New {
+        organization_id: organization,
+        project_id: project,
+        user_id: user,
+        now,
+    } = new;
+    [
         sql!(
             "INSERT INTO organizations (id, name, created_at, default_project_id, revision, audit_hash) \
              VALUES ($1, $2, $3, $4, 0, $5)",
             organization,
             founding.name,
-            now,
+            *now,
             project,
             Vec::<u8>::new()
         ),
@@ -88,14 +120,26 @@ pub async fn found(founding: Founding<'_>) -> Result<Founded> {
             founding.owner_email,
             founding.owner_email.to_lowercase(),
             OrganizationRole::Owner.as_str(),
-            now
+            *now
         ),
+    ]
+}
+
+/// The default project, and the key that opens everything.
+fn first_project(founding: &Founding<'_>, new: &New) -> [Statement; 3] {
+    let New {
+        organization_id: organization,
+        project_id: project,
+        user_id: user,
+        now,
+    } = new;
+    [
         sql!(
             "INSERT INTO projects (organization_id, id, name, created_at) VALUES ($1, $2, $3, $4)",
             organization,
             project,
             "Default project",
-            now
+            *now
         ),
         sql!(
             "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
@@ -104,7 +148,7 @@ pub async fn found(founding: Founding<'_>) -> Result<Founded> {
             project,
             user,
             ProjectRole::Owner.as_str(),
-            now
+            *now
         ),
         sql!(
             "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
@@ -114,24 +158,11 @@ pub async fn found(founding: Founding<'_>) -> Result<Founded> {
             KeyKind::Admin.as_str(),
             user,
             "First admin key",
-            founded.key.redacted(),
-            founding.pepper.hash_secret(&founded.key),
-            now
+            founding.key.redacted(),
+            founding.pepper.hash_secret(&founding.key),
+            *now
         ),
-    ];
-    for statement in statements {
-        transaction.execute(statement).await?;
-    }
-    record(
-        &mut transaction,
-        &founding.ids.next(),
-        &founded,
-        founding.name,
-        now,
-    )
-    .await?;
-    transaction.commit().await?;
-    Ok(founded)
+    ]
 }
 
 /// What the owner is called until somebody says better: the part of the address before the `@`.
@@ -139,24 +170,19 @@ fn owner_name(email: &str) -> &str {
     email.split_once('@').map_or(email, |(name, _)| name)
 }
 
-async fn record(
-    transaction: &mut Transaction,
-    id: &base::ids::AuditLogId,
-    founded: &Founded,
-    name: &str,
-    now: base::UnixTime,
-) -> Result<()> {
-    let head = Head::advance(transaction, &founded.organization_id).await?;
+async fn record(transaction: &mut Transaction, founding: &Founding<'_>, new: &New) -> Result<()> {
+    let head = Head::advance(transaction, &new.organization_id).await?;
+    let details = json!({"name": founding.name});
     let entry = Entry {
-        id: id.clone(),
-        organization_id: founded.organization_id.clone(),
-        effective_at: now,
+        id: founding.ids.next(),
+        organization_id: new.organization_id.clone(),
+        effective_at: new.now,
         project: None,
         actor: Actor::unknown(),
         event: Event::new(
             EventType::OrganizationCreated,
-            &founded.organization_id,
-            json!({"name": name}),
+            &new.organization_id,
+            details,
         ),
     };
     append(transaction, &head, entry).await

@@ -105,7 +105,6 @@ impl App {
     }
 
     /// Every route.
-    #[must_use]
     pub fn router(&self) -> Router {
         routes::router(&self.services, &self.gateway)
     }

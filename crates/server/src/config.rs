@@ -54,7 +54,7 @@ pub struct Overrides {
         hide_env_values = true
     )]
     pub database: Option<String>,
-    /// The address that others reach this server at [default: http://<listen>].
+    /// The address that others reach this server at [default: http:// and the address to listen on].
     #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
     pub public_url: Option<String>,
     /// The file with the secret that keys are hashed with [default: orgplane.secret beside the database].
@@ -232,8 +232,12 @@ impl Config {
             secret_file: String,
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
-            upstream: &'a [Upstream],
+            upstream: Vec<Upstream>,
         }
+        let upstream = |upstream: &Upstream| Upstream {
+            base_url: without_password(&upstream.base_url),
+            ..upstream.clone()
+        };
         let durability = match self.durability {
             Durability::Batched => "batched",
             Durability::Strict => "strict",
@@ -245,7 +249,7 @@ impl Config {
             secret_file: self.secret_file.display().to_string(),
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
-            upstream: &self.upstreams,
+            upstream: self.upstreams.iter().map(upstream).collect(),
         })?)
     }
 }
@@ -269,16 +273,25 @@ fn beside(database: &str) -> PathBuf {
     directory.unwrap_or(Path::new("")).join("orgplane.secret")
 }
 
-/// A URL without its password, if it has one.
+/// A URL without what may be secret in it: everything between the user's name and the host, and the parameters.
 fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let Some((user, host)) = rest.rsplit_once('@') else {
-        return url.to_owned();
-    };
-    let user = user.split_once(':').map_or(user, |(user, _)| user);
-    format!("{scheme}://{user}:…@{host}")
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (place, parameters) = place.split_once('?').unwrap_or((place, ""));
+    let mut shown = String::new();
+    if !scheme.is_empty() {
+        shown.push_str(scheme);
+        shown.push_str("://");
+    }
+    if !user.is_empty() {
+        shown.push_str(user.split_once(':').map_or(user, |(user, _)| user));
+        shown.push_str(":…@");
+    }
+    shown.push_str(place);
+    if !parameters.is_empty() {
+        shown.push_str("?…");
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -349,6 +362,10 @@ mod tests {
         assert_eq!(
             without_password("sqlite://orgplane.db"),
             "sqlite://orgplane.db"
+        );
+        assert_eq!(
+            without_password("postgres://u@host/db?sslmode=disable&password=p"),
+            "postgres://u:…@host/db?…"
         );
     }
 }

@@ -5,6 +5,8 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 mod first_start;
+mod leftover;
+mod opening;
 mod routes;
 mod secret_file;
 mod serve;

@@ -18,6 +18,8 @@ use futures_util::FutureExt;
 use gateway::Gateway;
 use http::{HeaderValue, StatusCode, header};
 
+use crate::leftover::Leftover;
+
 /// Everything that is served on one address.
 pub(crate) fn router(services: &Arc<Services>, gateway: &Gateway) -> Router {
     let document = document(&admin::operations()).to_string();
@@ -81,6 +83,7 @@ async fn dress(
     next: Next,
 ) -> Response {
     let watch = Stopwatch::start();
+    let (request, leftover) = Leftover::watch(request);
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         tracing::error!("a handler panicked");
@@ -99,5 +102,8 @@ async fn dress(
     headers
         .entry("openai-processing-ms")
         .or_insert_with(|| HeaderValue::from(watch.milliseconds()));
+    if let Some(leftover) = leftover {
+        leftover.settle(headers).await;
+    }
     response
 }

@@ -13,9 +13,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::opening::Opening;
+
 /// How many connections are open at the most; further ones wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 16_384;
-/// How long a client may take to send a request's head.
+/// How long a client may take to send a request's head, and be idle before it.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How much of a request's head is read, in bytes, and how many headers.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -113,9 +115,8 @@ fn serve(
         .timer(TokioTimer::new())
         .max_header_list_size(HEAD_BYTES as u32)
         .max_concurrent_streams(256);
-    let connection = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .into_owned();
+    let stream = TokioIo::new(Opening::new(stream, HEAD_TIME));
+    let connection = builder.serve_connection(stream, service).into_owned();
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

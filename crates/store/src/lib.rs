@@ -12,7 +12,7 @@ mod revision;
 mod sqlite;
 mod statement;
 mod sums;
-#[doc(hidden)]
+#[cfg(feature = "testing")]
 pub mod testing;
 mod value;
 

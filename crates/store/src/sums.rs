@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use crate::sqlite::bind;
+use crate::sqlite::prepare;
 use crate::{Error, Result, Row, Statement, Value};
 
 /// `SELECT keys, SUM(columns) FROM … GROUP BY keys`, in the way that is fast in each database: PostgreSQL groups; SQLite
@@ -89,8 +89,7 @@ impl Sums {
     /// Groups and adds up here.
     pub(crate) fn add_up(&self, connection: &Connection) -> Result<Vec<Sum>> {
         let select = self.select(false);
-        let mut prepared = connection.prepare_cached(&select.text)?;
-        bind(&mut prepared, &select)?;
+        let mut prepared = prepare(connection, &select)?;
         let mut rows = prepared.raw_query();
         let mut groups: HashMap<Vec<u8>, Sum> = HashMap::new();
         let mut key = Vec::new();

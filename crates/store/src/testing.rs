@@ -38,6 +38,8 @@ impl Scratch {
     }
 
     fn in_directory(directory: PathBuf) -> Self {
+        // A run that was killed may have left one behind, and processes' numbers come again.
+        drop(std::fs::remove_dir_all(&directory));
         std::fs::create_dir_all(&directory).expect("the temporary directory can be written");
         Self {
             url: format!("sqlite://{}", directory.join("orgplane.db").display()),

@@ -181,7 +181,6 @@ impl Server {
     }
 
     /// Every route, for a test that serves them itself.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

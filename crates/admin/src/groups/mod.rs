@@ -124,7 +124,7 @@ impl Scope for Group {
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
-        let id: GroupId = ids.next()?;
+        let id: GroupId = ids.take()?;
         let mut one = sql!(GROUPS, organization);
         one.push(" AND id = ").bind(&id);
         let found = connection.fetch_optional(one, Self::read).await?;

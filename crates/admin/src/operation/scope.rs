@@ -35,7 +35,7 @@ impl<'a> PathIds<'a> {
     ///
     /// # Errors
     /// 404 when no id can have this text.
-    pub fn next<I: Id>(&mut self) -> Result<I> {
+    pub fn take<I: Id>(&mut self) -> Result<I> {
         let text = self.0.next().ok_or_else(Error::internal)?;
         parse_path_id(text)
     }
@@ -78,7 +78,7 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
         let outer = S::resolve(connection, organization, ids).await?;
-        Ok(Self(outer, ids.next()?))
+        Ok(Self(outer, ids.take()?))
     }
 
     fn project(&self) -> Option<&Project> {

@@ -148,7 +148,7 @@ impl Scope for Project {
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
-        let id: ProjectId = ids.next()?;
+        let id: ProjectId = ids.take()?;
         let mut one = sql!(COLUMNS_FROM, organization);
         one.push(" AND p.id = ").bind(&id);
         let found = connection.fetch_optional(one, Self::read).await?;

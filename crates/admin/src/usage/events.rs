@@ -33,7 +33,9 @@ const MOST_EVENTS: usize = 10_000;
 /// How far in the future an event may lie, in seconds: clocks differ, but not by more than a day.
 const MOST_AHEAD: i64 = time::DAY;
 /// The longest name of anything in an event, in bytes.
-const MOST_BYTES: usize = 256;
+const MOST_BYTES: usize = 128;
+/// The largest amount of anything: beyond it, clients that read JSON numbers as doubles would read another one.
+const MOST_AMOUNT: i64 = 1 << 53;
 
 /// One event: its numbers and dimensions are those of the report that `type` names.
 #[derive(Deserialize, JsonSchema)]
@@ -118,6 +120,9 @@ impl ReportedEvent {
                 }
                 Some(amount) if amount < 0 => {
                     return Err(format!("{} must not be negative", metric.as_str()));
+                }
+                Some(amount) if amount > MOST_AMOUNT => {
+                    return Err(format!("{} must be at most 2^53", metric.as_str()));
                 }
                 Some(amount) => quantities.set(*metric, amount),
                 None if *metric == Metric::NumModelRequests && own => quantities.set(*metric, 1),

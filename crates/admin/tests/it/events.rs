@@ -110,6 +110,7 @@ async fn refused_events_are_named_and_the_rest_is_taken() {
     let foreign = json!(server.stranger_project_id());
     let bad = [
         (with(base("a"), "input_tokens", json!(-1)), "input_tokens"),
+        (with(base("A"), "input_tokens", json!(i64::MAX)), "2^53"),
         (with(base("b"), "input_tokens", json!("1")), "invalid type"),
         (
             with(base("c"), "type", json!("nope")),

@@ -229,76 +229,68 @@ async fn the_default_project_stays_as_it_is() {
     );
 }
 
-#[tokio::test]
-async fn an_archived_project_refuses_every_change_and_keeps_nobody() {
-    let server = Server::start().await;
-    let id = server
-        .admin()
-        .post(PROJECTS, json!({"name": "a"}))
-        .await
-        .ok()["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+/// A project with a service account, archived a minute after; its id and the account's.
+async fn archived(server: &Server) -> (String, String) {
+    let text = |value: &Value| value["id"].as_str().expect("an id").to_owned();
+    let id = text(
+        &server
+            .admin()
+            .post(PROJECTS, json!({"name": "a"}))
+            .await
+            .ok(),
+    );
     let path = format!("{PROJECTS}/{id}");
-    let accounts = format!("{path}/service_accounts");
+    let account = json!({"name": "a"});
     let account = server
         .admin()
-        .post(&accounts, json!({"name": "a"}))
-        .await
-        .ok();
+        .post(&format!("{path}/service_accounts"), account)
+        .await;
     server.clock.advance(60);
     let archived = server
         .admin()
         .post(&format!("{path}/archive"), json!({}))
         .await
         .ok();
-    assert_eq!(
-        (&archived["status"], &archived["archived_at"]),
-        (&json!("archived"), &json!(NOW.0 + 60))
-    );
-    let account = format!("{accounts}/{}", account["id"].as_str().expect("an id"));
-    for (method, path, body) in [
-        ("POST", path.clone(), json!({"name": "b"})),
-        ("POST", format!("{path}/archive"), json!({})),
-        ("POST", accounts.clone(), json!({"name": "b"})),
-        ("GET", accounts.clone(), Value::Null),
-        ("GET", account.clone(), Value::Null),
-        ("DELETE", account, Value::Null),
+    let state = (&archived["status"], &archived["archived_at"]);
+    assert_eq!(state, (&json!("archived"), &json!(NOW.0 + 60)));
+    (id, text(&account.ok()))
+}
+
+#[tokio::test]
+async fn an_archived_project_refuses_every_change() {
+    let server = Server::start().await;
+    let (id, account) = archived(&server).await;
+    let path = format!("{PROJECTS}/{id}");
+    let accounts = format!("{path}/service_accounts");
+    let account = format!("{accounts}/{account}");
+    for (method, path) in [
+        ("POST", path.clone()),
+        ("POST", format!("{path}/archive")),
+        ("POST", accounts.clone()),
+        ("GET", accounts.clone()),
+        ("GET", account.clone()),
+        ("DELETE", account),
     ] {
-        let body = (method == "POST").then(|| body.to_string());
-        let answer = server
-            .admin()
-            .call(method.parse().expect("a method"), &path, body)
-            .await;
-        assert_eq!(
-            answer.refused(400).0,
-            Some("project_archived"),
-            "{method} {path}"
-        );
+        let is_named = !path.ends_with("/archive") && method == "POST";
+        let body = is_named.then(|| json!({"name": "b"}).to_string());
+        let method = method.parse().expect("a method");
+        let answer = server.admin().call(method, &path, body).await;
+        assert_eq!(answer.refused(400).0, Some("project_archived"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_archived_project_keeps_nobody_and_is_listed_when_asked_for() {
+    let server = Server::start().await;
+    let (id, _) = archived(&server).await;
+    let get = async |path: String| server.admin().get(&path).await.ok();
     assert_eq!(
-        server.admin().get(&format!("{path}/api_keys")).await.ok()["data"],
+        get(format!("{PROJECTS}/{id}/api_keys")).await["data"],
         json!([])
     );
-    assert_eq!(
-        names(&server.admin().get(PROJECTS).await.ok()),
-        ["Default project"]
-    );
-    assert_eq!(
-        names(
-            &server
-                .admin()
-                .get(&format!("{PROJECTS}?include_archived=true"))
-                .await
-                .ok()
-        ),
-        ["Default project", "a"]
-    );
-    let after_archived = format!("{PROJECTS}?after={id}");
-    assert_eq!(
-        server.admin().get(&after_archived).await.ok()["data"],
-        json!([]),
-        "its id is still a cursor"
-    );
+    assert_eq!(names(&get(PROJECTS.to_owned()).await), ["Default project"]);
+    let all = get(format!("{PROJECTS}?include_archived=true")).await;
+    assert_eq!(names(&all), ["Default project", "a"]);
+    let after = get(format!("{PROJECTS}?after={id}")).await;
+    assert_eq!(after["data"], json!([]), "its id is still a cursor");
 }

@@ -289,6 +289,16 @@ async fn costs_are_price_times_quantity() {
         json!([{"object": "organization.costs.result", "amount": {"value": 0.0009, "currency": "usd"}, "quantity": null,
                 "quantity_unit": null, "project_id": null, "line_item": null, "api_key_id": null, "user_id": null}])
     );
+}
+
+#[tokio::test]
+async fn costs_are_filtered_and_their_parameters_checked() {
+    let server = start().await;
+    let path = format!(
+        "{COSTS}?start_time={}&end_time={}",
+        MIDNIGHT - 2 * DAY,
+        MIDNIGHT + DAY
+    );
     let filtered = server
         .admin()
         .get(&format!(

@@ -55,6 +55,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (app, key) = found(directory.path(), server.address(), model_server).await?;
     let key = key.reveal();
     let project_key = populate(&app.router(), &key, &app.services().clock).await?;
+    app.services().recorder.flush().await;
     let stop = stop_signal()?;
     print(&welcome(server.address(), &key, &project_key))?;
     run_until(server, app, stop).await;

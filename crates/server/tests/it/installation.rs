@@ -1,6 +1,6 @@
 //! An installation as an operator has one: a directory with a configuration file, a database, and the binary.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use testkit::TestDatabase;
@@ -10,7 +10,7 @@ use crate::process::{Ended, Process};
 
 /// A configured, empty installation. Its files go with the test.
 pub struct Installation {
-    pub database: TestDatabase,
+    database: TestDatabase,
 }
 
 /// A server that runs. Killed when dropped.
@@ -32,15 +32,32 @@ impl Installation {
 
     /// Writes its `orgplane.toml` anew.
     pub fn configure(&self, settings: &str) {
-        let url = &self.database.url;
+        let url = self.database_url();
         let text = format!("listen = \"127.0.0.1:0\"\ndatabase = \"{url}\"\n{settings}");
         std::fs::write(self.directory().join("orgplane.toml"), text)
             .expect("a file in our directory");
     }
 
+    /// Where its database is: in its directory, unless it is on a server.
+    pub fn database_url(&self) -> String {
+        if self.database.url.starts_with("sqlite:") {
+            format!(
+                "sqlite://{}",
+                self.directory().join("orgplane.db").display()
+            )
+        } else {
+            self.database.url.clone()
+        }
+    }
+
     /// Where its files are; also the working directory of its processes.
     pub fn directory(&self) -> &Path {
         self.database.directory.path()
+    }
+
+    /// The file with what keys are hashed with.
+    pub fn secret_file(&self) -> PathBuf {
+        self.directory().join("orgplane.secret")
     }
 
     /// The binary with these words, with nothing in its environment.

@@ -2,6 +2,10 @@
 //! that other people use.
 
 mod api;
+mod bounds;
+mod commands;
+mod connection;
+mod demo;
 mod dice;
 mod installation;
 mod invites;
@@ -9,5 +13,7 @@ mod kill;
 mod model_server;
 mod process;
 mod reports;
+mod secrets;
+mod stop;
 mod typed_client;
 mod whole_path;

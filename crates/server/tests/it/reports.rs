@@ -54,7 +54,7 @@ pub fn now() -> i64 {
 }
 
 /// What the last day's completions consumed, by buckets of each width, which all must say the same.
-pub async fn usage(admin: &Api, filter: &str) -> Sums {
+pub async fn usage(admin: &Api) -> Sums {
     let mut sums = Vec::new();
     for (width, limit, span) in [
         ("1m", 1440, 23 * 3_600),
@@ -63,9 +63,9 @@ pub async fn usage(admin: &Api, filter: &str) -> Sums {
     ] {
         let start = now() - span;
         let path = format!(
-            "/organization/usage/completions?start_time={start}&bucket_width={width}&limit={limit}{filter}"
+            "/organization/usage/completions?start_time={start}&bucket_width={width}&limit={limit}"
         );
-        let rows = rows(admin.get(&path).await);
+        let rows = rows(&admin.get(&path).await);
         sums.push(rows.iter().map(Sums::read).sum());
     }
     assert!(sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
@@ -75,7 +75,7 @@ pub async fn usage(admin: &Api, filter: &str) -> Sums {
 /// What the last day cost, in nano-dollars.
 pub async fn cost(admin: &Api) -> i64 {
     let path = format!("/organization/costs?start_time={}&limit=31", now() - 86_400);
-    let rows = rows(admin.get(&path).await);
+    let rows = rows(&admin.get(&path).await);
     let amount = |row: &Value| nano_dollars(row["amount"]["value"].as_f64().expect("a number"));
     rows.iter().map(amount).sum()
 }
@@ -91,7 +91,7 @@ pub fn nano_dollars(dollars: f64) -> i64 {
 }
 
 /// The rows of all buckets of a report's only page.
-fn rows(page: Value) -> Vec<Value> {
+fn rows(page: &Value) -> Vec<Value> {
     assert_eq!(page["has_more"], false, "one page holds it all");
     let buckets = page["data"].as_array().expect("buckets");
     let results = |bucket: &Value| bucket["results"].as_array().expect("results").clone();

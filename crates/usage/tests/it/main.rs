@@ -6,4 +6,5 @@ mod last_used;
 mod ledger;
 mod prices;
 mod queries;
+mod random;
 mod recorder;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::ids::{Id, OrganizationId, ProjectId};
-use base::time::{DAY, HOUR, MINUTE};
+use base::ids::OrganizationId;
+use base::time::DAY;
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -15,69 +15,10 @@ use usage::{
 };
 
 use crate::fixture::{Fixture, START, event, organization};
+use crate::random::{KINDS, moment, some_event};
 
 /// A bucket, and the values of the dimensions grouped by.
 type Key = (i64, Vec<Option<String>>);
-
-fn optional(values: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
-    prop::option::of(select(values).prop_map(str::to_owned))
-}
-
-/// A moment within three days, often at the edge of a minute, an hour or a day.
-fn moment() -> impl Strategy<Value = i64> {
-    let width = select(&[1, MINUTE, HOUR, DAY][..]);
-    (0..3 * DAY, width, -1..=1i64).prop_map(|(at, width, off)| {
-        (START + at / width * width + if width == 1 { 0 } else { off }).max(START)
-    })
-}
-
-fn amounts(kind: Kind) -> impl Strategy<Value = Quantities> {
-    let metrics = [kind.required_metrics(), kind.optional_metrics()].concat();
-    prop::collection::vec(prop::option::of(0..2_000i64), metrics.len()).prop_map(move |amounts| {
-        let mut quantities = Quantities::default();
-        for (metric, amount) in metrics.iter().zip(amounts) {
-            if let Some(amount) = amount {
-                quantities.set(*metric, amount);
-            }
-        }
-        quantities
-    })
-}
-
-const KINDS: &[Kind] = &[Kind::Completions, Kind::Images, Kind::WebSearchCalls];
-
-fn some_event() -> impl Strategy<Value = UsageEvent> {
-    let kind = select(KINDS).prop_flat_map(|kind| (Just(kind), amounts(kind)));
-    let who = (
-        select(&["proj_a", "proj_b", "proj_c"][..]),
-        optional(&["user-a", "user-b"]),
-        optional(&["key_a", "key_b"]),
-    );
-    let what = (
-        optional(&["m", "pictures", "unheard of"]),
-        any::<bool>(),
-        optional(&["priority", "flex"]),
-        optional(&["1024x1024"]),
-        optional(&["low", "high"]),
-    );
-    (moment(), kind, who, what).prop_map(|(at, (kind, quantities), who, what)| {
-        let mut event = event("");
-        event.timestamp = UnixTime(at);
-        event.kind = kind;
-        event.quantities = quantities;
-        event.project_id = ProjectId::from_text(who.0.to_owned());
-        event.user_id = who.1.map(Id::from_text);
-        event.api_key_id = who.2.map(Id::from_text);
-        (
-            event.model,
-            event.batch,
-            event.service_tier,
-            event.size,
-            event.context_level,
-        ) = what;
-        event
-    })
-}
 
 fn question() -> impl Strategy<Value = UsageQuery> {
     let width = select(&[Width::Minute, Width::Hour, Width::Day][..]);
@@ -320,7 +261,7 @@ fn answers_are_what_the_events_sum_up_to() {
         1..20usize,
     );
     let mut runner = TestRunner::new(Config {
-        cases: 96,
+        cases: 64,
         failure_persistence: None,
         ..Config::default()
     });

@@ -69,7 +69,7 @@ async fn a_whole_answer_is_in_the_ledger_after_kill_9() {
 }
 
 async fn every_answer_is_in_the_ledger(admin: &Api, calls: &Calls, project: &str) {
-    let usage = reports::usage(admin, "").await;
+    let usage = reports::usage(admin).await;
     let rows = usage.requests;
     let metered = Sums {
         requests: rows,
@@ -102,7 +102,7 @@ async fn every_answer_is_in_the_ledger(admin: &Api, calls: &Calls, project: &str
     };
     let events: Vec<Value> = ids.iter().map(event).collect();
     assert_eq!(report(admin, &events).await, (0, events.len() as u64));
-    assert_eq!(reports::usage(admin, "").await, usage);
+    assert_eq!(reports::usage(admin).await, usage);
 }
 
 impl Calls {

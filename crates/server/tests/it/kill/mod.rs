@@ -85,7 +85,7 @@ async fn every_event_counts_once(admin: &Api, work: &Work) {
         .into_iter()
         .partition(|batch| batch.acknowledged);
     let mut counted: Sums = acknowledged.iter().map(Batch::sums).sum();
-    let (usage, cost) = (reports::usage(admin, "").await, reports::cost(admin).await);
+    let (usage, cost) = (reports::usage(admin).await, reports::cost(admin).await);
 
     for batches in acknowledged.chunks(500) {
         let numbers = batches.iter().flat_map(|batch| batch.numbers.clone());
@@ -106,7 +106,7 @@ async fn every_event_counts_once(admin: &Api, work: &Work) {
     assert_eq!(usage, counted, "the sums are those of the ledger");
     assert_eq!(cost, counted.cost(PRICES), "and so are the costs");
     let everything: Sums = work.batches().iter().map(Batch::sums).sum();
-    assert_eq!(reports::usage(admin, "").await, everything);
+    assert_eq!(reports::usage(admin).await, everything);
     assert_eq!(reports::cost(admin).await, everything.cost(PRICES));
 }
 

@@ -1,0 +1,96 @@
+//! The opening of a connection: whoever does not show which HTTP they speak is given up, since the detection of the
+//! version waits for ever.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// What a client of HTTP/2 says first. Whatever is no beginning of it is HTTP/1.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A connection whose reads fail when its version is not clear in time.
+pub(crate) struct Opening {
+    stream: TcpStream,
+    /// How much of the preface has come.
+    matched: usize,
+    /// `None` once the version is clear: from then on others watch over it.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Opening {
+    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self {
+            stream,
+            matched: 0,
+            deadline: Some(Box::pin(sleep(patience))),
+        }
+    }
+
+    fn look_at(&mut self, bytes: &[u8]) {
+        let missing = &PREFACE[self.matched.min(PREFACE.len())..];
+        self.matched += bytes.len();
+        if bytes.len() >= missing.len() || !missing.starts_with(bytes) {
+            self.deadline = None;
+        }
+    }
+}
+
+impl AsyncRead for Opening {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Ready(read) => {
+                if self.deadline.is_some() {
+                    self.look_at(&buffer.filled()[before..]);
+                }
+                Poll::Ready(read)
+            }
+            Poll::Pending => match &mut self.deadline {
+                Some(deadline) => {
+                    ready!(deadline.as_mut().poll(context));
+                    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+                }
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl AsyncWrite for Opening {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

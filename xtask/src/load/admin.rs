@@ -1,0 +1,125 @@
+//! The Administration API: reads and an audited write, beside `/healthz`, which does nothing.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::bench::Bench;
+use super::figures::{median, milliseconds, table, whole};
+use super::server::{ADMIN_KEY, Server};
+use super::wrk::{Figures, Request};
+use crate::step::say;
+
+const CONNECTIONS: u64 = 32;
+/// How many projects a page of the list has.
+const PAGE: usize = 20;
+const PROJECTS: &str = "/v1/organization/projects";
+
+/// An operation and what was measured of it, round by round.
+struct Operation {
+    name: &'static str,
+    method: &'static str,
+    path: String,
+    body: String,
+    samples: Vec<Sample>,
+}
+
+struct Sample {
+    figures: Figures,
+    /// CPU time for each request in microseconds.
+    cpu: f64,
+}
+
+/// Measures each operation in turn, round after round.
+pub fn measure(bench: &Bench) -> Result<String> {
+    let server = Server::start(bench, "admin", bench.cores.measured, None)?;
+    let mut admin = server.admin()?;
+    let mut project = String::new();
+    for number in 0..PAGE {
+        project = server.project(&mut admin, &format!("Project {number}"))?;
+    }
+    let mut operations = operations(&project);
+    for operation in &operations {
+        operation.drive(bench, &server, bench.warm_up())?;
+    }
+    for round in 1..=bench.rounds {
+        say(&format!(
+            "administration: round {round} of {}",
+            bench.rounds
+        ));
+        for operation in &mut operations {
+            let sample = operation.drive(bench, &server, bench.seconds)?;
+            operation.samples.push(sample);
+        }
+    }
+    let [idle, .., create] = &operations;
+    let written = create.samples.iter().map(|sample| sample.figures.requests);
+    let rows: Vec<_> = operations
+        .iter()
+        .map(|operation| operation.row(idle))
+        .collect();
+    let head = [
+        "",
+        "requests/s",
+        "× healthz",
+        "p50 ms",
+        "p99 ms",
+        "CPU µs/request",
+    ];
+    Ok(format!(
+        "### Administration API\n\n{CONNECTIONS} connections, SQLite with `synchronous=NORMAL`; {} projects were \
+         created in these rounds.\n\n{}",
+        whole(written.sum::<u64>() as f64),
+        table(&head, &rows)
+    ))
+}
+
+/// What is measured; first what does nothing.
+fn operations(project: &str) -> [Operation; 4] {
+    let get = |name, path: &str| Operation {
+        name,
+        method: "GET",
+        path: path.to_owned(),
+        body: String::new(),
+        samples: Vec::new(),
+    };
+    let create = get("create a project (audited)", PROJECTS);
+    [
+        get("`GET /healthz`", "/healthz"),
+        get("retrieve a project", &format!("{PROJECTS}/{project}")),
+        get("list 20 projects", &format!("{PROJECTS}?limit={PAGE}")),
+        Operation {
+            method: "POST",
+            body: json!({ "name": "Written by wrk" }).to_string(),
+            ..create
+        },
+    ]
+}
+
+impl Operation {
+    fn drive(&self, bench: &Bench, server: &Server, seconds: u64) -> Result<Sample> {
+        let request = Request {
+            method: self.method,
+            path: &self.path,
+            key: ADMIN_KEY,
+            body: &self.body,
+        };
+        let cpu = server.process.cpu()?;
+        let figures = request.drive(bench, &server.address, CONNECTIONS, seconds)?;
+        let cpu = (server.process.cpu()? - cpu) as f64 / figures.requests as f64;
+        Ok(Sample { figures, cpu })
+    }
+
+    fn row(&self, idle: &Self) -> Vec<String> {
+        let of = |figure: fn(&Sample) -> f64| median(self.samples.iter().map(figure));
+        let rounds = self.samples.iter().zip(&idle.samples);
+        let ratio = median(rounds.map(|(own, idle)| own.figures.rate / idle.figures.rate));
+        vec![
+            self.name.to_owned(),
+            whole(of(|sample| sample.figures.rate)),
+            format!("{ratio:.2}"),
+            milliseconds(of(|sample| sample.figures.p50)),
+            milliseconds(of(|sample| sample.figures.p99)),
+            format!("{:.1}", of(|sample| sample.cpu)),
+        ]
+    }
+}

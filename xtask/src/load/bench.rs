@@ -1,0 +1,179 @@
+//! What every measurement uses: the binary under test, the programs of others, a folder, and which core is whose.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::Options;
+use crate::environment::{cargo, install, program, workshop};
+use crate::step::{run, say};
+
+/// Everything is in place.
+pub struct Bench {
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// The release build of `orgplane`.
+    pub binary: PathBuf,
+    /// `wrk`, which sends requests.
+    pub wrk: PathBuf,
+    /// `nginx`, the upstream and the proxy to compare with.
+    pub nginx: PathBuf,
+    /// Where databases and configurations go; removed at the end.
+    pub folder: PathBuf,
+    /// Who runs where.
+    pub cores: Cores,
+    /// How long each single measurement takes.
+    pub seconds: u64,
+    /// How often each is repeated.
+    pub rounds: u64,
+    /// How many usage events the reports are read from.
+    pub events: usize,
+}
+
+/// One core for what is measured, another for what drives it, so that neither takes time from the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cores {
+    /// For the program that is measured.
+    pub measured: Option<u32>,
+    /// For the load generator and the upstream.
+    pub others: Option<u32>,
+}
+
+impl Bench {
+    /// Builds the binary, finds or installs the programs.
+    pub fn prepare(root: &Path, options: &Options) -> Result<Self> {
+        say("building the release binary");
+        run(cargo(root).args([
+            "build",
+            "--release",
+            "--locked",
+            "--quiet",
+            "-p",
+            "orgplane",
+        ]))?;
+        let target = std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| root.join("target"), |folder| root.join(folder));
+        for name in ["taskset", "setpriv"] {
+            found(name, &["/usr/bin"], "util-linux")?;
+        }
+        let wrk = found("wrk", &["/usr/bin", "/usr/local/bin"], "wrk")?;
+        let nginx = found("nginx", &["/usr/sbin", "/usr/local/sbin"], "nginx-light")?;
+        let folder = workshop(root).join(format!("load-{}", std::process::id()));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self {
+            root: root.to_owned(),
+            binary: target.join("release").join("orgplane"),
+            wrk,
+            nginx,
+            folder,
+            cores: Cores::of_this_process()?,
+            seconds: options.seconds,
+            rounds: options.rounds,
+            events: usize::try_from(options.events)?,
+        })
+    }
+
+    /// An empty folder for one server.
+    pub fn room(&self, name: &str) -> Result<PathBuf> {
+        let room = self.folder.join(name);
+        if room.exists() {
+            fs::remove_dir_all(&room)?;
+        }
+        fs::create_dir(&room)?;
+        Ok(room)
+    }
+
+    /// How long a measurement is driven before what it says counts.
+    pub fn warm_up(&self) -> u64 {
+        self.seconds.min(2)
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            say(&format!("{} stays: {error}", self.folder.display()));
+        }
+    }
+}
+
+impl Cores {
+    fn of_this_process() -> Result<Self> {
+        let status = fs::read_to_string("/proc/self/status")
+            .context("this measures on Linux: there is no /proc/self/status")?;
+        let list = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        Ok(Self::first_two(list.unwrap_or_default()))
+    }
+
+    /// From a list such as `0-3,8`; none when there are not two.
+    fn first_two(list: &str) -> Self {
+        let span = |text: &str| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            Some(first.trim().parse::<u32>().ok()?..=last.trim().parse().ok()?)
+        };
+        let mut cores = list.split(',').filter_map(span).flatten();
+        match (cores.next(), cores.next()) {
+            (measured, others @ Some(_)) => Self { measured, others },
+            _ => Self {
+                measured: None,
+                others: None,
+            },
+        }
+    }
+}
+
+/// A program that is confined to a core, if one is given, and ends with this process.
+pub fn confined(program: &Path, core: Option<u32>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]);
+    if let Some(core) = core {
+        command.args(["taskset", "-c", &core.to_string()]);
+    }
+    command.arg(program);
+    command
+}
+
+/// Waits a moment, in a loop that looks for something.
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// The program of that name, installed from this Debian package when it is not there.
+fn found(name: &str, folders: &[&str], package: &str) -> Result<PathBuf> {
+    let find = || {
+        let beyond = folders.iter().map(|folder| Path::new(folder).join(name));
+        program(name).or_else(|| beyond.into_iter().find(|file| file.is_file()))
+    };
+    if let Some(file) = find() {
+        return Ok(file);
+    }
+    install(&[package], &format!("the program {name}"))?;
+    find().with_context(|| format!("the system's packages do not bring {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_two_cores_are_taken() {
+        let both = |measured, others| Cores {
+            measured: Some(measured),
+            others: Some(others),
+        };
+        assert_eq!(Cores::first_two("\t0-1"), both(0, 1));
+        assert_eq!(Cores::first_two("3,7-9\n"), both(3, 7));
+        assert_eq!(Cores::first_two("2-5"), both(2, 3));
+        let none = Cores {
+            measured: None,
+            others: None,
+        };
+        assert_eq!(Cores::first_two("0"), none);
+        assert_eq!(Cores::first_two(""), none);
+    }
+}

@@ -1,0 +1,233 @@
+//! One request to three targets in turn: the model server itself, nginx in front of it, `orgplane` in front of it.
+
+use anyhow::{Result, bail};
+
+use super::bench::Bench;
+use super::figures::{median, milliseconds, table, whole};
+use super::http::Client;
+use super::nginx::{INPUT_TOKENS, Nginx, OUTPUT_TOKENS};
+use super::server::{ADMIN_KEY, Server};
+use super::wrk::{Figures, Request};
+use crate::step::say;
+
+/// What stands in front of the model server.
+pub struct Setting {
+    /// The model server.
+    pub upstream: Nginx,
+    /// nginx as a proxy that does nothing else.
+    pub proxy: Nginx,
+    /// The gateway with everything on.
+    pub gateway: Server,
+    /// A project's key for it.
+    pub key: String,
+}
+
+/// The same request, as it is sent to the model server and to the gateway.
+pub struct Question<'a> {
+    /// What it is called in what is said meanwhile.
+    pub name: &'a str,
+    /// Where the model server, and nginx in front of it, have it.
+    pub direct: &'a str,
+    /// The request's body.
+    pub body: &'a str,
+}
+
+/// The path of chat completions at the gateway.
+const GATEWAY_PATH: &str = "/v1/chat/completions";
+const TARGETS: [&str; 3] = ["bare upstream", "nginx as a proxy", "orgplane"];
+
+/// What one target did in one round.
+#[derive(Clone, Copy, Default)]
+struct Sample {
+    figures: Figures,
+    /// CPU time of the proxy for each request, in microseconds.
+    cpu: f64,
+}
+
+/// The rounds of one number of connections, each with its three targets.
+pub struct Compared {
+    rounds: Vec<[Sample; 3]>,
+}
+
+impl Setting {
+    /// Starts all of it.
+    pub fn start(bench: &Bench) -> Result<Self> {
+        let upstream = Nginx::upstream(bench)?;
+        let proxy = Nginx::proxy(bench, &upstream.address)?;
+        let core = bench.cores.measured;
+        let gateway = Server::start(bench, "gateway", core, Some(&upstream.address))?;
+        let mut admin = gateway.admin()?;
+        let project = gateway.project(&mut admin, "Load")?;
+        let (_, key) = gateway.key(&mut admin, &project, "wrk")?;
+        Ok(Self {
+            upstream,
+            proxy,
+            gateway,
+            key,
+        })
+    }
+
+    /// Puts the question to all three, round after round, over each of these numbers of connections.
+    pub fn compare<const N: usize>(
+        &self,
+        bench: &Bench,
+        question: &Question<'_>,
+        connections: [u64; N],
+    ) -> Result<[Compared; N]> {
+        let mut admin = Client::connect(&self.gateway.address, ADMIN_KEY)?;
+        for target in 0..TARGETS.len() {
+            self.ask(bench, question, target, 32, bench.warm_up(), &mut admin)?;
+        }
+        let mut all = connections.map(|_| Compared { rounds: Vec::new() });
+        for round in 1..=bench.rounds {
+            say(&format!(
+                "{}: round {round} of {}",
+                question.name, bench.rounds
+            ));
+            for (compared, connections) in all.iter_mut().zip(connections) {
+                let mut samples = [Sample::default(); 3];
+                for (target, sample) in samples.iter_mut().enumerate() {
+                    let seconds = bench.seconds;
+                    *sample =
+                        self.ask(bench, question, target, connections, seconds, &mut admin)?;
+                }
+                compared.rounds.push(samples);
+            }
+        }
+        Ok(all)
+    }
+
+    fn ask(
+        &self,
+        bench: &Bench,
+        question: &Question<'_>,
+        target: usize,
+        connections: u64,
+        seconds: u64,
+        admin: &mut Client,
+    ) -> Result<Sample> {
+        let request = |path| Request {
+            method: "POST",
+            path,
+            key: &self.key,
+            body: question.body,
+        };
+        let (address, process, path) = match target {
+            0 => (
+                &self.upstream.address,
+                &self.upstream.process,
+                question.direct,
+            ),
+            1 => (&self.proxy.address, &self.proxy.process, question.direct),
+            _ => (&self.gateway.address, &self.gateway.process, GATEWAY_PATH),
+        };
+        let metered = self.gateway.metered(admin)?;
+        let cpu = process.cpu()?;
+        let figures = request(path).drive(bench, address, connections, seconds)?;
+        let cpu = process.cpu()? - cpu;
+        let asked = if target == 2 { figures.requests } else { 0 };
+        let most = if target == 2 { connections } else { 0 };
+        let after = self.gateway.settled(admin, metered.requests + asked)?;
+        let count = |after: u64, before: u64| after - before;
+        let rows = count(after.requests, metered.requests);
+        let input = count(after.input, metered.input);
+        let output = count(after.output, metered.output);
+        agree(asked, most, rows, (input, output))?;
+        Ok(Sample {
+            figures,
+            cpu: cpu as f64 / figures.requests as f64,
+        })
+    }
+}
+
+/// The point of the product: the ledger has every request that was answered, besides at most those that were under way
+/// when the load generator hung up, and the tokens of each.
+fn agree(answered: u64, under_way: u64, rows: u64, (input, output): (u64, u64)) -> Result<()> {
+    let exact = answered..=answered + under_way;
+    let tokens = input >= answered * INPUT_TOKENS && output >= answered * OUTPUT_TOKENS;
+    let whole = rows > answered || (input, output) == (rows * INPUT_TOKENS, rows * OUTPUT_TOKENS);
+    if exact.contains(&rows) && tokens && whole {
+        return Ok(());
+    }
+    bail!(
+        "{answered} requests were answered and at most {under_way} under way, the ledger has {rows} rows with {input} \
+         and {output} tokens: they do not agree"
+    )
+}
+
+impl Compared {
+    fn median(&self, of: impl Fn(&[Sample; 3]) -> f64) -> f64 {
+        median(self.rounds.iter().map(of))
+    }
+
+    /// Requests in a second, and what they cost.
+    pub fn rates(&self) -> String {
+        let row = |(target, name): (usize, &&str)| {
+            let rate = |target: usize| move |round: &[Sample; 3]| round[target].figures.rate;
+            let ratio = |other: usize| {
+                let ratio = self.median(|round| rate(target)(round) / rate(other)(round));
+                format!("{ratio:.2}")
+            };
+            let latency = |of: fn(&Figures) -> f64| {
+                milliseconds(self.median(|round| of(&round[target].figures)))
+            };
+            vec![
+                (*name).to_owned(),
+                whole(self.median(rate(target))),
+                ratio(0),
+                ratio(1),
+                latency(|figures| figures.p50),
+                latency(|figures| figures.p99),
+                format!("{:.1}", self.median(|round| round[target].cpu)),
+            ]
+        };
+        let rows: Vec<_> = TARGETS.iter().enumerate().map(row).collect();
+        let head = [
+            "",
+            "requests/s",
+            "× bare",
+            "× nginx",
+            "p50 ms",
+            "p99 ms",
+            "CPU µs/request",
+        ];
+        table(&head, &rows)
+    }
+
+    /// What each adds to the latency of the bare model server.
+    pub fn latencies(&self) -> String {
+        let row = |(target, name): (usize, &&str)| {
+            let of = |figure: fn(&Figures) -> f64| {
+                let value = milliseconds(self.median(|round| figure(&round[target].figures)));
+                let added =
+                    self.median(|round| figure(&round[target].figures) - figure(&round[0].figures));
+                [value, milliseconds(added)]
+            };
+            let ([p50, more50], [p99, more99]) = (of(|one| one.p50), of(|one| one.p99));
+            vec![(*name).to_owned(), p50, more50, p99, more99]
+        };
+        let rows: Vec<_> = TARGETS.iter().enumerate().map(row).collect();
+        table(&["", "p50 ms", "added", "p99 ms", "added"], &rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledger_has_what_was_answered_and_what_was_under_way() {
+        let tokens = |rows: u64| (rows * INPUT_TOKENS, rows * OUTPUT_TOKENS);
+        assert!(agree(100, 32, 100, tokens(100)).is_ok());
+        assert!(agree(100, 32, 132, tokens(132)).is_ok());
+        assert!(agree(0, 0, 0, (0, 0)).is_ok());
+        for (rows, tokens) in [
+            (99, tokens(99)),
+            (133, tokens(133)),
+            (100, tokens(99)),
+            (100, tokens(101)),
+        ] {
+            assert!(agree(100, 32, rows, tokens).is_err(), "{rows} {tokens:?}");
+        }
+    }
+}

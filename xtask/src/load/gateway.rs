@@ -1,0 +1,71 @@
+//! What the gateway costs: requests in a second, added latency, CPU time and memory, with everything on.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::bench::Bench;
+use super::compare::{Question, Setting};
+use super::server::{MODEL, STREAMING_MODEL};
+
+/// Measures answers in one piece, then streams, each over 32 connections and over one.
+pub fn measure(bench: &Bench) -> Result<String> {
+    let setting = Setting::start(bench)?;
+    let question = Question {
+        name: "completions",
+        direct: "/v1/chat/completions",
+        body: &body(MODEL, false),
+    };
+    let [many, one] = setting.compare(bench, &question, [32, 1])?;
+    let question = Question {
+        name: "streamed completions",
+        direct: "/stream/v1/chat/completions",
+        body: &body(STREAMING_MODEL, true),
+    };
+    let [many_streams, one_stream] = setting.compare(bench, &question, [32, 1])?;
+    let metered = setting.gateway.metered(&mut setting.gateway.admin()?)?;
+    let memory = setting.gateway.process.peak_memory()?;
+    Ok([
+        "### Gateway\n\nCompletions in one piece, 32 connections:\n\n",
+        &many.rates(),
+        "\nOne connection:\n\n",
+        &one.latencies(),
+        "\nStreamed completions, 32 connections:\n\n",
+        &many_streams.rates(),
+        "\nStreamed completions, one connection, to the last byte:\n\n",
+        &one_stream.latencies(),
+        &format!(
+            "\nLedger: {} rows, one for each answered request, checked after every single measurement. Peak resident \
+             memory of orgplane: {memory:.0} MB.\n",
+            super::figures::whole(metered.requests as f64)
+        ),
+    ]
+    .concat())
+}
+
+/// A request of some 500 bytes.
+fn body(model: &str, stream: bool) -> String {
+    let system = "You explain how usage of language models is metered and billed. Answer in three sentences, in plain \
+                  words, for somebody who keeps the books of a company and has never seen a token.";
+    let user = "Our invoice says that we used more tokens than our own applications have counted. Where can such a \
+                difference come from, and which of the two counts is to be believed?";
+    let messages =
+        json!([{ "role": "system", "content": system }, { "role": "user", "content": user }]);
+    let mut body = json!({ "model": model, "messages": messages, "temperature": 0.2 });
+    if stream {
+        body["stream"] = json!(true);
+        body["stream_options"] = json!({ "include_usage": true });
+    }
+    body.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_a_realistic_size() {
+        for stream in [false, true] {
+            assert!((450..650).contains(&body(MODEL, stream).len()));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A small HTTP/1.1 client: one connection that is kept, one request at a time.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// The longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A connection to a server.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    /// The lines that every request has.
+    lines: String,
+}
+
+impl Client {
+    /// Connects to `host:port`; `key` is sent with every request.
+    pub fn connect(address: &str, key: &str) -> Result<Self> {
+        let stream =
+            TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream: BufReader::with_capacity(64 * 1024, stream),
+            lines: format!("Host: {address}\r\nAuthorization: Bearer {key}\r\n"),
+        })
+    }
+
+    /// The body of the answer to a `GET`; any status but 2xx is an error.
+    pub fn get(&mut self, path: &str) -> Result<Vec<u8>> {
+        let head = format!("GET {path} HTTP/1.1\r\n{}\r\n", self.lines);
+        self.stream.get_mut().write_all(head.as_bytes())?;
+        let (status, body) = self.answer(path)?;
+        accept(path, status, body)
+    }
+
+    /// The body of the answer to a `POST`; any status but 2xx is an error.
+    pub fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<Vec<u8>> {
+        let (status, answer) = self.send(path, kind, body)?;
+        accept(path, status, answer)
+    }
+
+    /// The status and the body of the answer to a `POST`.
+    pub fn send(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let (lines, length) = (&self.lines, body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\n{lines}Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let stream = self.stream.get_mut();
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body)?;
+        self.answer(path)
+    }
+
+    /// The JSON that answers a `POST` of JSON.
+    pub fn call(&mut self, path: &str, body: &Value) -> Result<Value> {
+        let answer = self.post(path, "application/json", body.to_string().as_bytes())?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    fn answer(&mut self, path: &str) -> Result<(u16, Vec<u8>)> {
+        read(&mut self.stream).with_context(|| format!("{path}: no answer"))
+    }
+}
+
+fn accept(path: &str, status: u16, body: Vec<u8>) -> Result<Vec<u8>> {
+    if !(200..300).contains(&status) {
+        let text = String::from_utf8_lossy(&body);
+        bail!("{path} answered {status}: {text}");
+    }
+    Ok(body)
+}
+
+/// Reads an answer whose length is known.
+fn read(stream: &mut impl BufRead) -> Result<(u16, Vec<u8>)> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+    let status = status.with_context(|| format!("{line:?} is no status line"))?;
+    let mut length = None;
+    loop {
+        line.clear();
+        if stream.read_line(&mut line)? == 0 {
+            bail!("the connection ended inside the head");
+        }
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = Some(value.trim().parse()?);
+        }
+    }
+    let mut body = vec![0; length.context("the answer does not say how long it is")?];
+    stream.read_exact(&mut body)?;
+    Ok((status, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_one_after_the_other() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nabHTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+        let mut stream = text.as_bytes();
+        assert_eq!(read(&mut stream).unwrap(), (200, b"ab".to_vec()));
+        assert_eq!(read(&mut stream).unwrap(), (404, Vec::new()));
+        assert!(read(&mut stream).is_err());
+        assert!(read(&mut "HTTP/1.1 200 OK\r\n\r\n".as_bytes()).is_err());
+    }
+}

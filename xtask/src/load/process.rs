@@ -1,0 +1,139 @@
+//! A server that was started for a measurement: what it costs, and its end.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::bench::pause;
+use crate::step::output;
+
+/// Linux counts CPU time in hundredths of a second, whatever the kernel's own tick.
+const TICK_MICROSECONDS: u64 = 10_000;
+/// How long a server may take to start, or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running program. Dropping it ends it.
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts it; what it says on standard error goes to `log`.
+    pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
+        let log = fs::File::create(log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        Ok(Self { child })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What follows `prefix` on the first line of its standard output that has it.
+    pub fn says(&mut self, prefix: &str) -> Result<String> {
+        let stdout = self.child.stdout.take().context("it was listened to")?;
+        for line in BufReader::new(stdout).lines() {
+            if let Some(rest) = line?.strip_prefix(prefix) {
+                return Ok(rest.to_owned());
+            }
+        }
+        bail!("it ended without saying {prefix:?}")
+    }
+
+    /// The CPU time it has used, in microseconds.
+    pub fn cpu(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        let ticks = ticks(&text).context("/proc/…/stat has an unknown form")?;
+        Ok(ticks * TICK_MICROSECONDS)
+    }
+
+    /// The most memory it ever had, in MB.
+    pub fn peak_memory(&self) -> Result<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let kibibytes = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+        Ok(kibibytes.context("/proc/…/status has no VmHWM")? * 1_024.0 / 1e6)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(mut self) -> Result<()> {
+        output(Command::new("kill").args(["-TERM", &self.id().to_string()]))?;
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait()? {
+                if !status.success() {
+                    bail!("it ended with {status}");
+                }
+                return Ok(());
+            }
+            pause();
+        }
+        bail!("it did not stop within {PATIENCE:?}")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until somebody listens at `address`.
+pub fn wait_for(address: &str) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if std::net::TcpStream::connect(address).is_ok() {
+            return Ok(());
+        }
+        pause();
+    }
+    bail!("nobody listens at {address}")
+}
+
+/// The user and system time in a line of `/proc/<pid>/stat`, whose second field may hold anything in parentheses.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_found_behind_any_name() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194304 100 0 0 0 31 11 0 0 20 0 4 0 123 1 2";
+        assert_eq!(ticks(stat), Some(42));
+        assert_eq!(ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_process_is_heard_measured_and_stopped() {
+        let log = std::env::temp_dir().join(format!("xtask-process-{}", std::process::id()));
+        let script =
+            "trap 'exit 0' TERM; echo noise; echo 'ready: yes'; while :; do sleep 0.02; done";
+        let mut process = Process::start(Command::new("sh").args(["-c", script]), &log).unwrap();
+        assert_eq!(process.says("ready: ").unwrap(), "yes");
+        assert!(process.peak_memory().unwrap() > 0.1);
+        process.cpu().unwrap();
+        process.stop().unwrap();
+        fs::remove_file(log).unwrap();
+    }
+}

@@ -1,0 +1,180 @@
+//! The program under test, started as an operator would, and what its own reports say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::bench::{Bench, confined, pause};
+use super::http::Client;
+use super::process::Process;
+
+/// The admin key of every server that is started here.
+pub const ADMIN_KEY: &str = "sk-admin-for-measurements-only-0123456789abcdefghijklmnop";
+/// The model that answers in one piece.
+pub const MODEL: &str = "gpt-5-mini";
+/// The model that answers in a stream.
+pub const STREAMING_MODEL: &str = "gpt-5-nano";
+const DAY: u64 = 86_400;
+/// How long what was used may take to be in the reports.
+const METERING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running `orgplane`.
+pub struct Server {
+    /// Where it listens: `host:port`.
+    pub address: String,
+    /// Its process.
+    pub process: Process,
+    folder: PathBuf,
+}
+
+/// What the usage report counts since the start of the day before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metered {
+    /// Rows of the ledger, of which each counts one request.
+    pub requests: u64,
+    /// Tokens that went in.
+    pub input: u64,
+    /// Tokens that came out.
+    pub output: u64,
+}
+
+impl Server {
+    /// Starts one on an empty database, with this model server behind it if there is one.
+    pub fn start(
+        bench: &Bench,
+        name: &str,
+        core: Option<u32>,
+        upstream: Option<&str>,
+    ) -> Result<Self> {
+        let folder = bench.room(name)?;
+        let upstreams = upstream.map_or_else(String::new, |address| {
+            let entry = |name: &str, base: &str, model: &str| {
+                format!("[[upstream]]\nname = \"{name}\"\nbase_url = \"http://{address}{base}\"\nmodels = [\"{model}\"]\n")
+            };
+            entry("whole", "/v1", MODEL) + &entry("streaming", "/stream/v1", STREAMING_MODEL)
+        });
+        fs::write(folder.join("orgplane.toml"), upstreams)?;
+        Self::open(bench, folder, core)
+    }
+
+    /// Starts it again on the database it had.
+    pub fn restart(self, bench: &Bench, core: Option<u32>) -> Result<Self> {
+        self.process.stop()?;
+        Self::open(bench, self.folder, core)
+    }
+
+    fn open(bench: &Bench, folder: PathBuf, core: Option<u32>) -> Result<Self> {
+        let mut command = confined(&bench.binary, core);
+        let own = std::env::vars_os().map(|(name, _)| name);
+        for name in own.filter(|name| name.to_string_lossy().starts_with("ORGPLANE_")) {
+            command.env_remove(name);
+        }
+        command.env("ORGPLANE_BOOTSTRAP_ADMIN_KEY", ADMIN_KEY);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database"]);
+        command.arg(format!("sqlite://{}", folder.join("load.db").display()));
+        command.current_dir(&folder);
+        let log = folder.join("log");
+        let mut process = Process::start(&mut command, &log)?;
+        let says = process.says("Listening on http://");
+        let address = says.with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
+        Ok(Self {
+            address,
+            process,
+            folder,
+        })
+    }
+
+    /// A connection with the admin key.
+    pub fn admin(&self) -> Result<Client> {
+        Client::connect(&self.address, ADMIN_KEY)
+    }
+
+    /// A new project; its id.
+    pub fn project(&self, admin: &mut Client, name: &str) -> Result<String> {
+        let made = admin.call("/v1/organization/projects", &json!({ "name": name }))?;
+        text(&made, "/id")
+    }
+
+    /// A new service account; the id of its key, and the key.
+    pub fn key(&self, admin: &mut Client, project: &str, name: &str) -> Result<(String, String)> {
+        let path = format!("/v1/organization/projects/{project}/service_accounts");
+        let made = admin.call(&path, &json!({ "name": name }))?;
+        Ok((text(&made, "/api_key/id")?, text(&made, "/api_key/value")?))
+    }
+
+    /// What the usage report counts.
+    pub fn metered(&self, admin: &mut Client) -> Result<Metered> {
+        let today = now() / DAY * DAY;
+        let (start, end) = (today - DAY, today + 2 * DAY);
+        let path = format!(
+            "/v1/organization/usage/completions?start_time={start}&end_time={end}&limit=31"
+        );
+        let report: Value = serde_json::from_slice(&admin.get(&path)?)?;
+        let mut metered = Metered::default();
+        for result in results(&report) {
+            let number = |name: &str| result[name].as_u64().unwrap_or(0);
+            metered.requests += number("num_model_requests");
+            metered.input += number("input_tokens");
+            metered.output += number("output_tokens");
+        }
+        Ok(metered)
+    }
+
+    /// What the usage report counts once it has at least so many requests and no more come in.
+    pub fn settled(&self, admin: &mut Client, at_least: u64) -> Result<Metered> {
+        let begun = Instant::now();
+        let (mut last, mut since) = (self.metered(admin)?, Instant::now());
+        loop {
+            pause();
+            let current = self.metered(admin)?;
+            if current != last {
+                (last, since) = (current, Instant::now());
+            }
+            if last.requests >= at_least && since.elapsed() > Duration::from_millis(500) {
+                return Ok(last);
+            }
+            if begun.elapsed() > METERING_PATIENCE {
+                bail!("{at_least} requests were answered, the ledger has {last:?}");
+            }
+        }
+    }
+
+    /// The bytes of the usage database, to be read after a stop or a restart.
+    pub fn usage_bytes(&self) -> Result<u64> {
+        let size = |name: &str| fs::metadata(self.folder.join(name)).map(|file| file.len());
+        let log = size("load-usage.db-wal").unwrap_or(0);
+        Ok(size("load-usage.db")? + log)
+    }
+}
+
+/// The results of all buckets of a report.
+pub fn results(report: &Value) -> impl Iterator<Item = &Value> {
+    let buckets = report["data"].as_array().into_iter().flatten();
+    buckets.flat_map(|bucket| bucket["results"].as_array().into_iter().flatten())
+}
+
+/// Seconds since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tool has no clock that a test would set"
+)]
+pub fn now() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    elapsed.map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// The version that the binary says it has.
+pub fn version(binary: &Path) -> Result<String> {
+    let text = crate::step::output(std::process::Command::new(binary).arg("--version"))?;
+    Ok(text.trim().to_owned())
+}
+
+fn text(value: &Value, pointer: &str) -> Result<String> {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    Ok(text
+        .with_context(|| format!("{value} has no {pointer}"))?
+        .to_owned())
+}
