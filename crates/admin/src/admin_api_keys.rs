@@ -172,7 +172,7 @@ async fn create(
     _: Organization,
     body: CreateAdminKey,
 ) -> Result<Done<CreatedAdminKey>> {
-    let owner = cx.permit().caller().user()?.clone();
+    let owner = cx.permit().user()?.clone();
     let scopes = Scopes::default();
     let issued = keys::issue(
         &mut cx,

@@ -5,10 +5,13 @@ pub mod audit_logs;
 pub mod certificates;
 mod column;
 pub mod data_retention;
+pub mod groups;
+pub mod invites;
 pub mod keys;
 pub mod level;
 pub mod list;
 mod literal;
+pub mod mail;
 pub mod operation;
 pub mod organization;
 pub mod projects;
@@ -17,6 +20,7 @@ pub mod spend;
 pub mod spend_alerts;
 pub mod spend_limit;
 pub mod usage;
+pub mod users;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -53,6 +57,8 @@ pub struct Services {
     pub entropy: Entropy,
     /// New ids.
     pub ids: Arc<IdGenerator>,
+    /// The address that others reach this server at, for links in mails.
+    pub public_url: String,
 }
 
 /// Every operation there is.
@@ -60,12 +66,18 @@ pub struct Services {
 pub fn operations() -> Vec<Operation> {
     [
         admin_api_keys::operations(),
+        users::operations(),
+        invites::operations(),
+        groups::operations(),
+        groups::users::operations(),
         audit_logs::operations(),
         certificates::operations(),
         data_retention::operations(),
         spend_alerts::operations(),
         spend_limit::operations(),
         projects::operations(),
+        projects::users::operations(),
+        projects::groups::operations(),
         projects::service_accounts::operations(),
         projects::api_keys::operations(),
         projects::rate_limits::operations(),

@@ -195,7 +195,7 @@ async fn record(transaction: &mut Transaction, founding: &Founding<'_>, new: &Ne
         organization_id: new.organization_id.clone(),
         effective_at: new.now,
         project: None,
-        actor: Actor::terminal(),
+        actor: Actor::unknown(),
         event: Event::new(
             EventType::OrganizationCreated,
             &new.organization_id,

@@ -113,6 +113,8 @@ ids! {
     KeyId = "key_", "API key";
     /// An entry of the audit log.
     AuditLogId = "audit_log-", "audit log entry";
+    /// A mail that waits to be sent, or was.
+    MailId = "mail_", "mail";
     /// A request, to the gateway or to the Administration API.
     RequestId = "req_", "request";
 }

@@ -1,11 +1,13 @@
 //! The words of the domain: ids, permissions, errors, time, money. No I/O, no async.
 
+pub mod email;
 mod entropy;
 pub mod error;
 pub mod ids;
 pub mod money;
 pub mod name;
 pub mod permission;
+mod seal;
 pub mod secret;
 pub mod time;
 

@@ -62,9 +62,19 @@ impl Secret {
     /// A new key with 285 random bits.
     #[must_use]
     pub fn generate(kind: KeyKind, entropy: &Entropy) -> Self {
-        let mut text = Zeroizing::new(String::with_capacity(kind.prefix().len() + RANDOM_LENGTH));
-        text.push_str(kind.prefix());
-        let full = text.capacity();
+        Self::random(kind.prefix(), entropy)
+    }
+
+    /// A new token with 285 random bits, for a link: letters and digits only.
+    #[must_use]
+    pub fn token(entropy: &Entropy) -> Self {
+        Self::random("", entropy)
+    }
+
+    fn random(prefix: &str, entropy: &Entropy) -> Self {
+        let full = prefix.len() + RANDOM_LENGTH;
+        let mut text = Zeroizing::new(String::with_capacity(full));
+        text.push_str(prefix);
         while text.len() < full {
             // 248 is the largest multiple of 62 in a byte: above it, the first letters would be likelier.
             let draw = Zeroizing::new(entropy.bytes::<32>());
@@ -190,6 +200,13 @@ mod tests {
         let other = Secret::generate(KeyKind::User, &Entropy::operating_system());
         assert!(one.reveal().starts_with("sk-proj-") && one.reveal().len() == 8 + RANDOM_LENGTH);
         assert_ne!(one.reveal(), other.reveal());
+    }
+
+    #[test]
+    fn a_token_needs_no_escaping_in_a_link() {
+        let token = Secret::token(&Entropy::operating_system()).reveal();
+        assert_eq!(token.len(), RANDOM_LENGTH);
+        assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin::Services;
+use admin::mail::{MailerTask, Smtp};
 use anyhow::Context;
 use axum::Router;
 use base::ids::IdGenerator;
@@ -34,6 +35,10 @@ pub struct AppOptions {
     pub prices: PriceBook,
     /// When the end of an answer is sent.
     pub durability: Durability,
+    /// The address that others reach this server at.
+    pub public_url: String,
+    /// Where mails are handed over; without it they are kept.
+    pub smtp: Option<Smtp>,
 }
 
 /// The application: answers requests until it is stopped.
@@ -43,6 +48,7 @@ pub struct App {
     gateway_task: GatewayTask,
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
+    mailer_task: MailerTask,
 }
 
 impl App {
@@ -60,6 +66,8 @@ impl App {
             upstreams,
             prices,
             durability,
+            public_url,
+            smtp,
         } = options;
         let models = known_models(&upstreams, &prices);
         let apart = store.usage().clone().apart()?;
@@ -67,6 +75,7 @@ impl App {
             Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
                 .context("the ledger's writer could not be started")?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
+        let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
         let gateway = GatewayOptions {
             store: store.clone(),
             recorder: recorder.clone(),
@@ -88,6 +97,7 @@ impl App {
             clock,
             entropy,
             ids,
+            public_url,
         });
         Ok(Self {
             services,
@@ -95,6 +105,7 @@ impl App {
             gateway_task,
             recorder_task,
             last_used_task,
+            mailer_task,
         })
     }
 
@@ -115,6 +126,7 @@ impl App {
         self.gateway_task.stop(deadline).await;
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
+        self.mailer_task.stop().await;
     }
 }
 

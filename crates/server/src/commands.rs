@@ -17,7 +17,7 @@ use base::{Clock, Entropy};
 use clap::{Parser, Subcommand};
 use store::{Options, Store};
 
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Overrides, SmtpServer};
 use crate::first_start::{self as founding, FirstStart, first_start};
 use crate::serve::{Server, Stopped, stop_signal};
 use crate::{App, AppOptions, demo, secret_file};
@@ -257,6 +257,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         upstreams: upstreams?,
         prices: config.prices.clone(),
         durability: config.durability,
+        public_url: config.public_url.clone(),
+        smtp: config.smtp.as_ref().map(SmtpServer::resolve).transpose()?,
     })
     .await?;
     let stop = stop_signal()?;

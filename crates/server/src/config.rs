@@ -1,5 +1,7 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
+mod smtp;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,9 @@ use anyhow::{Context, bail};
 use gateway::{Durability, UpstreamConfig, UpstreamKey};
 use serde::{Deserialize, Serialize};
 use usage::{PriceBook, PriceEntry};
+
+pub use smtp::SmtpServer;
+use smtp::SmtpTable;
 
 /// The file that is read when no other is named, if it is there.
 const DEFAULT_FILE: &str = "orgplane.toml";
@@ -28,6 +33,8 @@ pub struct Config {
     pub prices: PriceBook,
     /// When the end of an answer is sent.
     pub durability: Durability,
+    /// Where mails are handed over, if anywhere.
+    pub smtp: Option<SmtpServer>,
 }
 
 /// What was given on the command line or in the environment.
@@ -53,6 +60,18 @@ pub struct Overrides {
     /// The file with the secret that keys are hashed with [default: orgplane.secret beside the database].
     #[arg(long, value_name = "FILE", env = "ORGPLANE_SECRET_FILE", hide = true)]
     pub secret_file: Option<PathBuf>,
+    /// The SMTP server that mails are handed to: smtp://HOST:PORT or smtps://… [default: none, mails are kept].
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ORGPLANE_SMTP_URL",
+        hide = true,
+        hide_env_values = true
+    )]
+    pub smtp_url: Option<String>,
+    /// The sender that mails name.
+    #[arg(long, value_name = "ADDRESS", env = "ORGPLANE_SMTP_FROM", hide = true)]
+    pub smtp_from: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -65,6 +84,8 @@ struct File {
     prices: Option<PathBuf>,
     #[serde(default)]
     metering: Metering,
+    #[serde(default)]
+    smtp: SmtpTable,
     #[serde(default)]
     upstream: Vec<Upstream>,
     #[serde(default)]
@@ -185,6 +206,10 @@ impl Config {
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
             prices: prices.with_overrides(PriceBook::from_entries(file.price)),
             upstreams: file.upstream,
+            smtp: SmtpServer::new(
+                overrides.smtp_url.clone().or(file.smtp.url),
+                overrides.smtp_from.clone().or(file.smtp.from),
+            )?,
             durability: match file.metering.durability {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
@@ -206,6 +231,7 @@ impl Config {
             public_url: &'a str,
             secret_file: String,
             metering: BTreeMap<&'a str, &'a str>,
+            smtp: BTreeMap<&'a str, String>,
             upstream: Vec<Upstream>,
         }
         let upstream = |upstream: &Upstream| Upstream {
@@ -222,6 +248,7 @@ impl Config {
             public_url: &self.public_url,
             secret_file: self.secret_file.display().to_string(),
             metering: BTreeMap::from([("durability", durability)]),
+            smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             upstream: self.upstreams.iter().map(upstream).collect(),
         })?)
     }
@@ -314,6 +341,16 @@ mod tests {
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.secret_file, Path::new("/a/orgplane.secret"));
         assert_eq!(config.public_url, "http://127.0.0.1:2");
+    }
+
+    #[test]
+    fn the_password_of_a_mail_server_is_not_shown() {
+        let config = load("[smtp]\nurl = 'smtps://u:secret@host:465'\nfrom = 'a@b.example'");
+        let shown = config.expect("loaded").show().expect("TOML");
+        assert!(
+            shown.contains("smtps://u:…@host:465") && !shown.contains("secret"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Connection {
         }
     }
 
-    async fn fetch<T>(
+    pub(crate) async fn fetch<T>(
         &mut self,
         statement: &Statement,
         read: impl Fn(&Row<'_>) -> Result<T>,

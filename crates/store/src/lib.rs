@@ -18,7 +18,7 @@ mod value;
 
 pub use backend::{Connection, Database, Options, Read, Transaction};
 pub use error::Error;
-pub use page::{Order, Page, PageRequest, unknown_cursor};
+pub use page::{Key, Order, Page, PageRequest, unknown_cursor};
 pub use revision::{Follower, Revision};
 pub use statement::Statement;
 pub use sums::{Sum, Sums};

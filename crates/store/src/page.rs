@@ -22,6 +22,37 @@ impl Order {
     }
 }
 
+/// What a list is ordered by.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The column that is compared first, an integer, where the cursor's own does not grow with creation.
+    time: Option<&'static str>,
+    /// The column that a cursor names, unique in the list.
+    id: &'static str,
+}
+
+impl Key {
+    /// In the order of `time`, and of `id` within the same one: for what has no id of its own, such as memberships.
+    #[must_use]
+    pub fn by_time(time: &'static str, id: &'static str) -> Self {
+        let time = Some(time);
+        Self { time, id }
+    }
+}
+
+/// A column whose values grow with creation, such as an id.
+impl From<&'static str> for Key {
+    fn from(id: &'static str) -> Self {
+        Self { time: None, id }
+    }
+}
+
+/// The row that a cursor names, as far as the order goes.
+struct Place<'a> {
+    time: Option<i64>,
+    id: &'a str,
+}
+
 /// What part of a list is asked for.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
@@ -57,9 +88,8 @@ impl<T> Page<T> {
 impl PageRequest {
     /// The page of the rows that `list` selects.
     ///
-    /// `list` ends in a `WHERE` clause that is open for more; `key` is a column that is unique in the list and grows
-    /// with creation, and is also what a cursor names. `exists` is asked for each cursor: it selects the row with that
-    /// key within the same list (same text as `list`, but unfiltered), so that a foreign or invented cursor is refused.
+    /// `list` ends in a `WHERE` clause that is open for more. `whole` is asked for each cursor: it selects the row that
+    /// it names within the same list (same text as `list`, but unfiltered), so that a foreign or invented one is refused.
     ///
     /// # Errors
     /// 400 naming `after` or `before` when that is no row of the list.
@@ -67,20 +97,24 @@ impl PageRequest {
         &self,
         connection: &mut Connection,
         list: Statement,
-        exists: Statement,
-        key: &'static str,
+        whole: Statement,
+        key: Key,
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<Page<T>, Refusal> {
-        for (param, cursor) in [("after", &self.after), ("before", &self.before)] {
+        let mut places = [None, None];
+        for (place, (param, cursor)) in places
+            .iter_mut()
+            .zip([("after", &self.after), ("before", &self.before)])
+        {
             if let Some(cursor) = cursor {
-                check_cursor(connection, &exists, key, param, cursor).await?;
+                *place = Some(find(connection, &whole, key, param, cursor).await?);
             }
         }
+        let [after, before] = places;
         // With `before` alone, the page is the one that ends there: read backwards, then turned round.
-        let backwards = self.before.is_some() && self.after.is_none();
-        let mut rows = connection
-            .fetch_all(self.statement(list, key, backwards), read)
-            .await?;
+        let backwards = before.is_some() && after.is_none();
+        let statement = self.statement(list, key, [after, before], backwards);
+        let mut rows = connection.fetch_all(statement, read).await?;
         let wanted = usize::try_from(self.limit).unwrap_or(0);
         let has_more = rows.len() > wanted;
         rows.truncate(wanted);
@@ -90,56 +124,83 @@ impl PageRequest {
         Ok(Page { rows, has_more })
     }
 
-    fn statement(&self, mut list: Statement, key: &'static str, backwards: bool) -> Statement {
-        let (later, earlier) = match self.order {
-            Order::Ascending => (" > ", " < "),
-            Order::Descending => (" < ", " > "),
+    fn statement(
+        &self,
+        mut list: Statement,
+        key: Key,
+        places: [Option<Place<'_>>; 2],
+        backwards: bool,
+    ) -> Statement {
+        let sides = match self.order {
+            Order::Ascending => [" > ", " < "],
+            Order::Descending => [" < ", " > "],
         };
-        if let Some(after) = &self.after {
-            list.push(" AND ")
-                .push(key)
-                .push(later)
-                .bind(after.as_str());
-        }
-        if let Some(before) = &self.before {
-            list.push(" AND ")
-                .push(key)
-                .push(earlier)
-                .bind(before.as_str());
+        for (place, side) in places.into_iter().zip(sides) {
+            if let Some(place) = place {
+                key.compare(&mut list, side, &place);
+            }
         }
         let direction = if backwards {
             self.order.reversed()
         } else {
             self.order
         };
-        list.push(" ORDER BY ").push(key);
-        list.push(if direction == Order::Ascending {
-            " ASC LIMIT "
-        } else {
-            " DESC LIMIT "
-        });
-        list.bind(self.limit + 1);
+        let direction = match direction {
+            Order::Ascending => " ASC",
+            Order::Descending => " DESC",
+        };
+        list.push(" ORDER BY ");
+        if let Some(time) = key.time {
+            list.push(time).push(direction).push(", ");
+        }
+        list.push(key.id).push(direction);
+        list.push(" LIMIT ").bind(self.limit + 1);
         list
     }
 }
 
-async fn check_cursor(
-    connection: &mut Connection,
-    exists: &Statement,
-    key: &'static str,
-    param: &'static str,
-    cursor: &str,
-) -> Result<(), Refusal> {
-    let mut statement = exists.clone();
-    statement.push(" AND ").push(key).push(" = ").bind(cursor);
-    if connection
-        .fetch_optional(statement, |_| Ok(()))
-        .await?
-        .is_none()
-    {
-        return Err(unknown_cursor(param, cursor));
+impl Key {
+    /// Adds that a row lies on one side of a place.
+    fn compare(self, list: &mut Statement, side: &'static str, place: &Place<'_>) {
+        list.push(" AND ");
+        match (self.time, place.time) {
+            (Some(time), Some(value)) => {
+                list.push("(").push(time).push(", ").push(self.id);
+                list.push(")").push(side).push("(").bind(value);
+                list.push(", ").bind(place.id).push(")");
+            }
+            _ => {
+                list.push(self.id).push(side).bind(place.id);
+            }
+        }
     }
-    Ok(())
+
+    /// The name of the first column in a row, without that of its table.
+    fn time_in_row(self) -> Option<&'static str> {
+        let time = self.time?;
+        Some(time.rsplit_once('.').map_or(time, |(_, name)| name))
+    }
+}
+
+async fn find<'a>(
+    connection: &mut Connection,
+    whole: &Statement,
+    key: Key,
+    param: &'static str,
+    cursor: &'a str,
+) -> Result<Place<'a>, Refusal> {
+    let mut statement = whole.clone();
+    statement
+        .push(" AND ")
+        .push(key.id)
+        .push(" = ")
+        .bind(cursor);
+    let read = |row: &Row<'_>| key.time_in_row().map(|time| row.get(time)).transpose();
+    let found = connection.fetch(&statement, read).await?;
+    match found.into_iter().next() {
+        Some(time) => Ok(Place { time, id: cursor }),
+        None => Err(unknown_cursor(param, cursor)),
+    }
 }
 
 /// 400: the cursor that `param` holds is no item of the list.

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin::mail::waiting;
 use admin::organization::{self, Founded, Founding};
 use axum::Router;
-use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
+use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
 use orgplane::{App, AppOptions};
+use serde_json::json;
 use store::{Store, sql};
 use usage::PriceBook;
 
@@ -108,6 +110,8 @@ impl Server {
             upstreams: options.upstreams,
             prices: options.prices,
             durability: options.durability,
+            public_url: "https://orgplane.example".to_owned(),
+            smtp: None,
         })
         .await
         .expect("the application starts");
@@ -202,6 +206,41 @@ impl Server {
                 .await
         });
         address
+    }
+
+    /// The mails that wait to be sent, oldest first: to whom, and what they say.
+    pub async fn mails(&self) -> Vec<(String, String)> {
+        let services = self.app.services();
+        let mails = waiting(&services.store, &services.pepper).await;
+        let mails = mails.expect("the database is readable").into_iter();
+        mails
+            .map(|mail| (mail.recipient, mail.body.to_string()))
+            .collect()
+    }
+
+    /// Somebody who was invited with `role` and no project, and has accepted: their id.
+    pub async fn join(&self, email: &str, role: &str) -> UserId {
+        let body = json!({"email": email, "role": role, "projects": []});
+        let invited = self.admin().post("/organization/invites", body).await;
+        assert!(invited.status.is_success(), "{}", invited.json);
+        let token = self.token(email).await;
+        let body = json!({"token": token, "name": email});
+        let accepted = self
+            .anonymous()
+            .post("/organization/invites/accept", body)
+            .await;
+        let user = accepted.ok();
+        UserId::from_text(user["id"].as_str().expect("an id").to_owned())
+    }
+
+    /// The token in the newest invitation that waits to be mailed to this address.
+    pub async fn token(&self, email: &str) -> String {
+        let mails = self.mails().await;
+        let to = mails.iter().rfind(|(recipient, _)| recipient == email);
+        let (_, text) = to.expect("a mail to this address");
+        let (_, token) = text.split_once("?token=").expect("a link");
+        let end = token.find(|c: char| !c.is_ascii_alphanumeric());
+        token[..end.unwrap_or(token.len())].to_owned()
     }
 
     /// Waits until everything recorded is in the ledger.

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::caller::authenticate;
-use super::scope::{Arrival, PathIds, Permit, Scope};
-use super::{Done, Ingest, Nothing, Operation, Read, Write, parse};
+use super::scope::{Arrival, Credential, PathIds, Permit, Scope};
+use super::{Caller, Done, Ingest, Nothing, Operation, Read, Run, Write, parse};
 use crate::Services;
 
 /// The longest body of an administrative request, in bytes.
@@ -34,30 +34,38 @@ pub(crate) async fn answer(
         return Error::unknown_path(parts.uri.path()).response();
     };
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
-    let caller = match authenticate(&services, operation.effect, &parts.headers).await {
-        Ok(caller) => caller,
-        Err(error) => return error.response(),
-    };
-    let organization = HeaderValue::from_str(&caller.organization_id.to_string());
     let query = parts.uri.query().map(str::to_owned);
     let arrival = Arrival {
         services,
-        caller,
         path,
         query,
         headers: parts.headers,
         body,
     };
-    let mut response = match (operation.run)(arrival).await {
-        Ok(json) => json_response(json),
-        Err(error) => error.response(),
+    let run = match &operation.run {
+        Run::Open(run) => return respond(run(arrival).await),
+        Run::Keyed(run) => run,
     };
+    let caller = authenticate(&arrival.services, operation.effect, &arrival.headers).await;
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(error) => return error.response(),
+    };
+    let organization = HeaderValue::from_str(&caller.organization_id.to_string());
+    let mut response = respond(run(arrival, caller).await);
     if let Ok(organization) = organization {
         response
             .headers_mut()
             .insert("openai-organization", organization);
     }
     response
+}
+
+fn respond(result: Result<Vec<u8>>) -> Response<Body> {
+    match result {
+        Ok(json) => json_response(json),
+        Err(error) => error.response(),
+    }
 }
 
 fn json_response(json: Vec<u8>) -> Response<Body> {
@@ -72,6 +80,7 @@ fn json_response(json: Vec<u8>) -> Response<Body> {
 /// path → authorise → parse the query → run.
 pub(super) async fn run_read<S, Q, T, H, F>(
     arrival: Arrival,
+    caller: Caller,
     needs: Permission,
     handler: H,
 ) -> Result<Vec<u8>>
@@ -84,7 +93,6 @@ where
 {
     let Arrival {
         services,
-        caller,
         path,
         query,
         ..
@@ -104,6 +112,7 @@ where
 /// path → authorise → parse the body → begin → path again, now nothing can change → run → audit → commit.
 pub(super) async fn run_write<S, B, T, H, F>(
     arrival: Arrival,
+    caller: Caller,
     needs: Permission,
     handler: H,
 ) -> Result<Vec<u8>>
@@ -116,7 +125,6 @@ where
 {
     let Arrival {
         services,
-        caller,
         path,
         query,
         body,
@@ -149,9 +157,34 @@ where
     encode(&handler(write, scope, body).await?.commit().await?)
 }
 
+/// parse the body → what it is a credential for → begin → run → audit → commit.
+pub(super) async fn run_open<B, T, H, F>(arrival: Arrival, handler: H) -> Result<Vec<u8>>
+where
+    B: Credential,
+    T: Serialize,
+    H: Fn(Write, B) -> F,
+    F: Future<Output = Result<Done<T>>>,
+{
+    let Arrival {
+        services,
+        query,
+        body,
+        headers,
+        ..
+    } = arrival;
+    parse::query::<Nothing>(query.as_deref())?;
+    let body: B = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
+    let mut connection = services.store.read().await?;
+    let permit = Permit::redeem(&mut connection, &services, &body).await?;
+    drop(connection);
+    let write = Write::begin(services, permit).await?;
+    encode(&handler(write, body).await?.commit().await?)
+}
+
 /// authorise → read the body → run. A project key may do it in its own project; the handler looks at each item.
 pub(super) async fn run_ingest<T, H, F>(
     arrival: Arrival,
+    caller: Caller,
     needs: Permission,
     handler: H,
 ) -> Result<Vec<u8>>
@@ -162,7 +195,6 @@ where
 {
     let Arrival {
         services,
-        caller,
         query,
         body,
         headers,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use base::ids::{Id, OrganizationId, ProjectId};
+use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::{PermissionSet, Result, UnixTime};
-use store::{Page, PageRequest, Row, Statement, Transaction, Value};
+use store::{Key, Page, PageRequest, Row, Statement, Transaction, Value};
 
-use super::event::{self, Head};
+use super::event::{self, Actor, Head};
 use super::{Event, Permit};
 use crate::Services;
 
@@ -57,7 +57,7 @@ macro_rules! queries {
             /// The organization that the caller belongs to.
             #[must_use]
             pub fn organization(&self) -> &OrganizationId {
-                &self.permit.caller().organization_id
+                self.permit.organization()
             }
 
             /// Who may do this.
@@ -153,11 +153,11 @@ impl Read {
         request: &PageRequest,
         list: TenantStatement,
         whole: TenantStatement,
-        key: &'static str,
+        key: impl Into<Key>,
         read: fn(&Row<'_>) -> store::Result<T>,
     ) -> Result<Page<T>> {
         request
-            .fetch(&mut self.connection, list.0, whole.0, key, read)
+            .fetch(&mut self.connection, list.0, whole.0, key.into(), read)
             .await
     }
 }
@@ -168,6 +168,7 @@ pub struct Write {
     permit: Permit,
     services: Arc<Services>,
     head: Head,
+    actor: Actor,
     project: Option<(ProjectId, String)>,
 }
 
@@ -178,9 +179,11 @@ impl Write {
     /// handler has checked stays true until its commit.
     pub(super) async fn begin(services: Arc<Services>, permit: Permit) -> Result<Self> {
         let mut connection = services.store.begin().await?;
-        let head = Head::advance(&mut connection, &permit.caller().organization_id).await?;
+        let head = Head::advance(&mut connection, permit.organization()).await?;
+        let actor = permit.caller().map_or_else(Actor::unknown, Actor::of);
         Ok(Self {
             connection,
+            actor,
             permit,
             services,
             head,
@@ -202,8 +205,15 @@ impl Write {
     /// # Errors
     /// The database's.
     pub async fn permissions(&mut self, project: Option<&ProjectId>) -> Result<PermissionSet> {
-        let caller = self.permit.caller();
-        caller.permissions(&mut self.connection, project).await
+        match self.permit.caller() {
+            Some(caller) => caller.permissions(&mut self.connection, project).await,
+            None => Ok(PermissionSet::default()),
+        }
+    }
+
+    /// Without a key, the operation itself finds out who does it.
+    pub(crate) fn acted_by(&mut self, user: &UserId, email: &str) {
+        self.actor = Actor::in_session(user, email);
     }
 
     /// A new id.
@@ -251,16 +261,15 @@ impl<T> Done<T> {
         let Some((mut write, event)) = self.change else {
             return Ok(self.answer);
         };
-        let caller = write.permit.caller();
         let entry = event::Entry {
             id: write.services.ids.next(),
-            organization_id: caller.organization_id.clone(),
+            organization_id: write.permit.organization().clone(),
             effective_at: write.services.clock.now(),
             project: write
                 .project
                 .take()
                 .or_else(|| write.head.default_project.take()),
-            actor: event::Actor::of(caller),
+            actor: write.actor,
             event,
         };
         event::append(&mut write.connection, &write.head, entry).await?;

@@ -71,7 +71,6 @@ fn entry(
     let mut entry = json!({
         "operationId": operation.command.replace([':', ' '], "-"),
         "summary": operation.about,
-        "x-permission": operation.needs.as_str(),
         "security": security(operation.effect),
         "parameters": parameters(operation, input),
         "responses": {
@@ -79,6 +78,9 @@ fn entry(
             "400": error, "401": error, "403": error, "404": error,
         },
     });
+    if let Some(needs) = operation.needs {
+        entry["x-permission"] = json!(needs.as_str());
+    }
     if let Some(body) = operation.body {
         let schema = body(input);
         if !is_empty(&schema, input) {
@@ -95,6 +97,7 @@ fn entry(
 fn security(effect: Effect) -> Json {
     match effect {
         Effect::Ingest => json!([{ "AdminApiKey": [] }, { "ProjectApiKey": [] }]),
+        Effect::Open => json!([]),
         Effect::Read | Effect::Write => json!([{ "AdminApiKey": [] }]),
     }
 }

@@ -1,6 +1,7 @@
 //! Audit events: what a change was, written in the transaction that made it, chained by hashes.
 
-use base::ids::{AuditLogId, Id, OrganizationId, ProjectId};
+use base::email::email_key;
+use base::ids::{AuditLogId, Id, OrganizationId, ProjectId, UserId};
 use base::{Result, UnixTime};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
@@ -142,8 +143,18 @@ impl Actor {
         }
     }
 
-    /// Whoever types commands on the server itself.
-    pub(crate) fn terminal() -> Self {
+    /// A person who has no key: the contract calls that a session.
+    pub(crate) fn in_session(user: &UserId, email: &str) -> Self {
+        Self {
+            id: Some(user.to_string()),
+            key_id: None,
+            email: Some(email_key(email)),
+            shown: json!({"type": "session", "session": {"user": {"id": user, "email": email}}}),
+        }
+    }
+
+    /// Whoever types commands on the server itself, or nobody known.
+    pub(crate) fn unknown() -> Self {
         Self {
             id: None,
             key_id: None,

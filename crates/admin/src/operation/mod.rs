@@ -29,7 +29,7 @@ pub(crate) use event::{Actor, Entry, Head, append, chain, heading};
 pub use event::{Event, EventType};
 pub use parse::{Limit, Nothing, OrderBy, Patch, refuse};
 pub(crate) use scope::{Arrival, missing};
-pub use scope::{Of, Organization, PathIds, Permit, Scope};
+pub use scope::{Credential, Of, Organization, PathIds, Permit, Scope};
 
 /// One entry of the registry: everything there is to know of an operation, and how to run it.
 pub struct Operation {
@@ -39,8 +39,8 @@ pub struct Operation {
     pub method: Method,
     /// The path below `/v1`, with its parameters in braces.
     pub path: &'static str,
-    /// What the caller must be allowed to do.
-    pub needs: Permission,
+    /// What the caller must be allowed to do; none where there is no caller, since the body is the credential.
+    pub needs: Option<Permission>,
     /// What it does, in a sentence.
     pub about: &'static str,
     /// Whether it is ours, not the contract's.
@@ -62,11 +62,18 @@ pub enum Effect {
     Write,
     /// More rows in the ledger, which is its own record: a project key may do it too.
     Ingest,
+    /// An administrative change by whoever has the credential that is in its body: no key is asked for.
+    Open,
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 type Running = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
-type Run = Box<dyn Fn(Arrival) -> Running + Send + Sync>;
+
+/// How an operation is run: by somebody with a key, or by whoever sends the right body.
+enum Run {
+    Keyed(Box<dyn Fn(Arrival, Caller) -> Running + Send + Sync>),
+    Open(Box<dyn Fn(Arrival) -> Running + Send + Sync>),
+}
 
 /// An operation that changes nothing: `GET path?query`.
 pub fn read<S, Q, T, H, F>(
@@ -83,19 +90,21 @@ where
     H: Fn(Read, S, Q) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let run = move |arrival| -> Running { Box::pin(answer::run_read(arrival, needs, handler)) };
+    let run = move |arrival, caller| -> Running {
+        Box::pin(answer::run_read(arrival, caller, needs, handler))
+    };
     Operation {
         command,
         method: Method::GET,
         path,
-        needs,
+        needs: Some(needs),
         about,
         extension: false,
         effect: Effect::Read,
         query: Q::json_schema,
         body: None,
         reply: SchemaGenerator::subschema_for::<T>,
-        run: Box::new(run),
+        run: Run::Keyed(Box::new(run)),
     }
 }
 
@@ -115,19 +124,21 @@ where
     H: Fn(Write, S, B) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Done<T>>> + Send + 'static,
 {
-    let run = move |arrival| -> Running { Box::pin(answer::run_write(arrival, needs, handler)) };
+    let run = move |arrival, caller| -> Running {
+        Box::pin(answer::run_write(arrival, caller, needs, handler))
+    };
     Operation {
         command,
         method,
         path,
-        needs,
+        needs: Some(needs),
         about,
         extension: false,
         effect: Effect::Write,
         query: Nothing::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
-        run: Box::new(run),
+        run: Run::Keyed(Box::new(run)),
     }
 }
 
@@ -145,19 +156,50 @@ where
     H: Fn(Ingest, bytes::Bytes) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let run = move |arrival| -> Running { Box::pin(answer::run_ingest(arrival, needs, handler)) };
+    let run = move |arrival, caller| -> Running {
+        Box::pin(answer::run_ingest(arrival, caller, needs, handler))
+    };
     Operation {
         command,
         method: Method::POST,
         path,
-        needs,
+        needs: Some(needs),
         about,
         extension: false,
         effect: Effect::Ingest,
         query: Nothing::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
-        run: Box::new(run),
+        run: Run::Keyed(Box::new(run)),
+    }
+}
+
+/// An operation that nobody needs a key for: `POST path`, whose body is a credential that names its organization.
+pub fn open<B, T, H, F>(
+    command: &'static str,
+    path: &'static str,
+    about: &'static str,
+    handler: H,
+) -> Operation
+where
+    B: Credential,
+    T: Serialize + JsonSchema + Send + 'static,
+    H: Fn(Write, B) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<Done<T>>> + Send + 'static,
+{
+    let run = move |arrival| -> Running { Box::pin(answer::run_open(arrival, handler)) };
+    Operation {
+        command,
+        method: Method::POST,
+        path,
+        needs: None,
+        about,
+        extension: false,
+        effect: Effect::Open,
+        query: Nothing::json_schema,
+        body: Some(SchemaGenerator::subschema_for::<B>),
+        reply: SchemaGenerator::subschema_for::<T>,
+        run: Run::Open(Box::new(run)),
     }
 }
 

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use base::ids::{Id, OrganizationId, ProjectId, parse_path_id};
+use base::ids::{Id, OrganizationId, ProjectId, UserId, parse_path_id};
 use base::{Error, Permission, Result};
 use http::HeaderMap;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use store::Connection;
 
 use super::Caller;
 use crate::Services;
 use crate::projects::Project;
 
-/// A request whose caller is known.
+/// A request as it came in.
 pub(crate) struct Arrival {
     pub(crate) services: Arc<Services>,
-    pub(crate) caller: Caller,
     pub(crate) path: Vec<String>,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
@@ -85,9 +86,28 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
     }
 }
 
-/// Proof that the caller may do what the operation needs, where the path leads.
+/// A body that is its sender's credential, such as one with a token from a mail: whoever has it needs no key.
+pub trait Credential: DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// The organization in which it was issued. The handler looks the credential up again, once nothing can change.
+    ///
+    /// # Errors
+    /// 400 when nothing was issued with it, or that is no longer good.
+    fn organization(
+        &self,
+        connection: &mut Connection,
+        services: &Services,
+    ) -> impl Future<Output = Result<OrganizationId>> + Send;
+}
+
+/// Proof that the caller may do what the operation needs, where the path leads; or that there was a good credential in
+/// place of a caller.
 pub struct Permit {
-    caller: Caller,
+    holder: Holder,
+}
+
+enum Holder {
+    Key(Caller),
+    Credential(OrganizationId),
 }
 
 impl Permit {
@@ -128,14 +148,49 @@ impl Permit {
             return Err(missing(needs));
         }
         Ok(Self {
-            caller: caller.clone(),
+            holder: Holder::Key(caller.clone()),
         })
     }
 
-    /// Who is permitted.
+    /// Checks the credential that a body is.
+    ///
+    /// # Errors
+    /// 400 when it is not good.
+    pub(crate) async fn redeem(
+        connection: &mut Connection,
+        services: &Services,
+        credential: &impl Credential,
+    ) -> Result<Self> {
+        let organization = credential.organization(connection, services).await?;
+        Ok(Self {
+            holder: Holder::Credential(organization),
+        })
+    }
+
+    /// The organization in which it is permitted.
     #[must_use]
-    pub fn caller(&self) -> &Caller {
-        &self.caller
+    pub fn organization(&self) -> &OrganizationId {
+        match &self.holder {
+            Holder::Key(caller) => &caller.organization_id,
+            Holder::Credential(organization) => organization,
+        }
+    }
+
+    /// Who is permitted; nobody known where a credential was enough.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Caller> {
+        match &self.holder {
+            Holder::Key(caller) => Some(caller),
+            Holder::Credential(_) => None,
+        }
+    }
+
+    /// The person who is permitted.
+    ///
+    /// # Errors
+    /// 403: there is none, and the operation needs one.
+    pub fn user(&self) -> Result<&UserId> {
+        self.caller().ok_or_else(Error::internal)?.user()
     }
 }
 

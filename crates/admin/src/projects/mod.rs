@@ -1,11 +1,13 @@
 //! `/organization/projects`: create, list, retrieve, modify and archive projects.
 
 pub mod api_keys;
+pub mod groups;
 pub mod hosted_tool_permissions;
 pub mod model_permissions;
 pub mod rate_limits;
 mod residency;
 pub mod service_accounts;
+pub mod users;
 
 use std::ops::Deref;
 

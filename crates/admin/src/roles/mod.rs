@@ -240,7 +240,7 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
         predefined_role: false,
         created_at: now,
         updated_at: now,
-        created_by: Some(cx.permit().caller().user()?.clone()),
+        created_by: Some(cx.permit().user()?.clone()),
     };
     check_name(&mut cx, &realm, &role).await?;
     let insert = cx.sql(

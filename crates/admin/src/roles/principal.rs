@@ -264,7 +264,7 @@ async fn assign<R: Realm, P: Principal>(
     realm: &R,
     role: &RoleId,
 ) -> Result<()> {
-    let caller = cx.permit().caller().user()?.clone();
+    let caller = cx.permit().user()?.clone();
     let insert = cx.sql(
         "INSERT INTO role_assignments (organization_id, project_id, principal_type, principal_id, role_id, \
              created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7)",

@@ -4,12 +4,20 @@ mod ids;
 
 use admin::operation::{Effect, Operation};
 use admin::operations;
+use base::Permission;
 use base::permission::OrganizationRole;
 use http::Method;
 use serde_json::json;
 use testkit::{Client, Server};
 
 use ids::Ids;
+
+/// The operations that a key opens; the others have their credential in the body.
+fn keyed() -> impl Iterator<Item = (Operation, Permission)> {
+    operations()
+        .into_iter()
+        .filter_map(|operation| operation.needs.map(|needs| (operation, needs)))
+}
 
 async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::Answer {
     let body = (operation.method == Method::POST).then(|| "{}".to_owned());
@@ -20,7 +28,7 @@ async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::An
 async fn nobody_gets_in_without_a_key() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
-    for operation in operations() {
+    for (operation, _) in keyed() {
         let path = ids.path(&operation);
         for client in [
             server.anonymous(),
@@ -39,15 +47,44 @@ async fn nobody_gets_in_without_a_key() {
 }
 
 #[tokio::test]
+async fn without_a_permission_the_body_is_the_credential() {
+    let server = Server::start().await;
+    let open: Vec<Operation> = operations()
+        .into_iter()
+        .filter(|operation| operation.needs.is_none())
+        .collect();
+    let names: Vec<_> = open.iter().map(|operation| operation.command).collect();
+    assert_eq!(
+        names,
+        ["invites accept"],
+        "each of these is a door without a lock"
+    );
+    for operation in open {
+        assert_eq!(operation.effect, Effect::Open);
+        assert_eq!(
+            operation.path_parameters().next(),
+            None,
+            "the body says whose"
+        );
+        // A key is no credential here, and a body without one is refused to everybody.
+        let wrong = json!({"token": "wrong", "name": "Eve"});
+        for client in [server.admin(), server.stranger(), server.anonymous()] {
+            let answer = client.post(operation.path, wrong.clone()).await;
+            let refusal = answer.refused(400);
+            assert_eq!(refusal, (Some("invalid_token"), Some("token")));
+            let answer = client.post(operation.path, json!({})).await;
+            assert_eq!(answer.refused(400).0, Some("missing_required_parameter"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_project_key_is_the_wrong_kind() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     let client = server.with_key(&ids.secret);
-    for operation in operations()
-        .iter()
-        .filter(|operation| operation.effect != Effect::Ingest)
-    {
-        let answer = call(&client, operation, &ids.path(operation)).await;
+    for (operation, _) in keyed().filter(|(operation, _)| operation.effect != Effect::Ingest) {
+        let answer = call(&client, &operation, &ids.path(&operation)).await;
         assert_eq!(
             answer.refused(403).0,
             Some("admin_key_required"),
@@ -62,9 +99,9 @@ async fn a_reader_may_do_what_readers_may() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     let allowed = OrganizationRole::Reader.permissions();
-    for operation in operations() {
+    for (operation, needs) in keyed() {
         let answer = call(&server.reader(), &operation, &ids.path(&operation)).await;
-        if allowed.contains(operation.needs) {
+        if allowed.contains(needs) {
             assert_eq!(answer.status, 200, "{}: {}", operation.command, answer.json);
         } else {
             assert_eq!(
@@ -74,7 +111,7 @@ async fn a_reader_may_do_what_readers_may() {
                 operation.command
             );
             let message = answer.json["error"]["message"].as_str().unwrap_or_default();
-            assert!(message.contains(operation.needs.as_str()), "{message}");
+            assert!(message.contains(needs.as_str()), "{message}");
         }
     }
 }
@@ -152,7 +189,7 @@ async fn an_unknown_parameter_is_refused_by_name() {
             "{}",
             operation.command
         );
-        if operation.method == Method::POST && operation.effect == Effect::Write {
+        if operation.method == Method::POST && operation.effect != Effect::Ingest {
             let answer = server
                 .admin()
                 .post(&ids.path(&operation), json!({"surprise": 1}))
@@ -178,7 +215,7 @@ async fn refusals_leave_no_trace_in_the_audit_log() {
         .ok();
     for operation in operations()
         .iter()
-        .filter(|operation| operation.effect == Effect::Write)
+        .filter(|operation| matches!(operation.effect, Effect::Write | Effect::Open))
     {
         for client in [server.anonymous(), server.reader(), server.stranger()] {
             let answer = call(&client, operation, &ids.path(operation)).await;

@@ -1,11 +1,12 @@
-//! The registry itself, and the document that is made from it.
+//! The registry itself, and the document made from it.
 
 use std::collections::BTreeSet;
 
 use admin::operation::Effect;
 use admin::operations;
+use base::Permission;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn the_registry_names_everything_once() {
@@ -42,7 +43,12 @@ fn our_own_document_describes_every_operation() {
     for operation in &operations {
         let entry = &document["paths"][operation.path][operation.method.as_str().to_lowercase()];
         assert_eq!(entry["summary"], operation.about, "{}", operation.command);
-        assert_eq!(entry["x-permission"], operation.needs.as_str());
+        let needs = operation.needs.map(Permission::as_str);
+        assert_eq!(entry["x-permission"].as_str(), needs);
+        assert_eq!(
+            entry["security"] == json!([]),
+            operation.effect == Effect::Open
+        );
         assert_eq!(
             entry["x-orgplane"].as_bool().unwrap_or(false),
             operation.extension

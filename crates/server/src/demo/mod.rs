@@ -52,7 +52,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let directory = tempfile::tempdir().context("no throw-away directory")?;
     let model_server = model_server::start().await?;
-    let (app, key) = found(directory.path(), model_server).await?;
+    let (app, key) = found(directory.path(), server.address(), model_server).await?;
     let key = key.reveal();
     let project_key = populate(&app.router(), &key, &app.services().clock).await?;
     app.services().recorder.flush().await;
@@ -64,6 +64,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn found(
     directory: &std::path::Path,
+    address: SocketAddr,
     model_server: SocketAddr,
 ) -> anyhow::Result<(App, Secret)> {
     let url = format!("sqlite://{}", directory.join("demo.db").display());
@@ -98,6 +99,8 @@ async fn found(
         upstreams: vec![upstream],
         prices: PriceBook::built_in(),
         durability: Durability::Batched,
+        public_url: format!("http://{address}"),
+        smtp: None,
     })
     .await?;
     Ok((app, founded.key))

@@ -9,6 +9,7 @@ mod connection;
 mod demo;
 mod dice;
 mod installation;
+mod invites;
 mod kill;
 mod model_server;
 mod process;

@@ -20,6 +20,7 @@ pub(super) struct Ids {
     user: String,
     group: String,
     role: String,
+    invite: String,
     project_role: String,
     /// The secret of a service account's key.
     pub(super) secret: String,
@@ -59,11 +60,15 @@ impl Ids {
         let project_alert = admin.post(&project_alerts, spend_alert()).await.ok();
         let body = json!({"certificate": authority("Ids")});
         let certificate = admin.post("/organization/certificates", body).await.ok();
+        let invited = json!({"email": "ids@acme.example", "role": "reader"});
+        let invite = admin.post("/organization/invites", invited).await.ok();
         let user = server.owner_id().to_string();
         let group = crate::roles::add_group(server, "Ids").await;
         let role = assigned(&admin, "/organization", &user, &group).await;
         let project_role = assigned(&admin, &format!("/projects/{project}"), &user, &group).await;
+        belongs(&admin, &project, &user, &group).await;
         Self {
+            invite: text(&invite, "/id"),
             user,
             group,
             role,
@@ -96,6 +101,7 @@ impl Ids {
                     "alert_id" => &self.alert,
                     "user_id" => &self.user,
                     "group_id" => &self.group,
+                    "invite_id" => &self.invite,
                     "role_id" if operation.path.starts_with("/projects/") => &self.project_role,
                     "role_id" => &self.role,
                     other => panic!("give this test an id for {{{other}}}"),
@@ -129,4 +135,22 @@ async fn assigned(admin: &Client, realm: &str, user: &str, group: &str) -> Strin
         admin.post(&roles, given.clone()).await.ok();
     }
     role["id"].as_str().expect("an id").to_owned()
+}
+
+/// The user belongs to the group, and both to the project.
+async fn belongs(admin: &Client, project: &str, user: &str, group: &str) {
+    let member = json!({"user_id": user});
+    for (path, body) in [
+        (format!("/organization/groups/{group}/users"), member),
+        (
+            format!("/organization/projects/{project}/users"),
+            json!({"user_id": user, "role": "member"}),
+        ),
+        (
+            format!("/organization/projects/{project}/groups"),
+            json!({"group_id": group, "role": "role_project_member"}),
+        ),
+    ] {
+        admin.post(&path, body).await.ok();
+    }
 }

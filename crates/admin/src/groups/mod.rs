@@ -1,0 +1,236 @@
+//! `/organization/groups`: people who are given roles together.
+
+pub mod users;
+
+use base::ids::{GroupId, Id, OrganizationId, ProjectId, UserId};
+use base::name::Name;
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Connection, Order, PageRequest, Row, sql};
+
+use crate::args;
+use crate::list::{Deleted, Item, NextList};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
+    Write, read, write,
+};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
+    const ALL: &str = "/organization/groups";
+    const ONE: &str = "/organization/groups/{group_id}";
+    const DELETE: &str = "Deletes a group, and with it what its users had through it.";
+    vec![
+        read(
+            "groups list",
+            ALL,
+            CanRead,
+            "Lists the organization's groups.",
+            list,
+        ),
+        write(
+            "groups create",
+            Method::POST,
+            ALL,
+            CanWrite,
+            "Creates a group.",
+            create,
+        ),
+        read(
+            "groups retrieve",
+            ONE,
+            CanRead,
+            "Retrieves a group.",
+            retrieve,
+        ),
+        write(
+            "groups update",
+            Method::POST,
+            ONE,
+            CanWrite,
+            "Renames a group.",
+            update,
+        ),
+        write(
+            "groups delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            DELETE,
+            delete,
+        ),
+    ]
+}
+
+/// A group of people.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Group {
+    object: &'static str,
+    /// Its id.
+    pub id: GroupId,
+    /// What it is called.
+    pub name: String,
+    created_at: UnixTime,
+    is_scim_managed: bool,
+    group_type: GroupType,
+}
+
+/// Where a group comes from; here it is always the organization's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+#[expect(missing_docs, reason = "the names are the contract's own")]
+pub enum GroupType {
+    #[default]
+    Group,
+    TenantGroup,
+}
+
+const GROUPS: &str = "SELECT id, name, created_at FROM groups WHERE organization_id = $1";
+
+impl Group {
+    fn new(id: GroupId, name: String, created_at: UnixTime) -> Self {
+        Self {
+            object: "group",
+            id,
+            name,
+            created_at,
+            is_scim_managed: false,
+            group_type: GroupType::Group,
+        }
+    }
+
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self::new(
+            row.id("id")?,
+            row.get("name")?,
+            row.time("created_at")?,
+        ))
+    }
+}
+
+impl Item for Group {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Scope for Group {
+    async fn resolve(
+        connection: &mut Connection,
+        organization: &OrganizationId,
+        ids: &mut PathIds<'_>,
+    ) -> Result<Self> {
+        let id: GroupId = ids.take()?;
+        let mut one = sql!(GROUPS, organization);
+        one.push(" AND id = ").bind(&id);
+        let found = connection.fetch_optional(one, Self::read).await?;
+        found.ok_or_else(|| Error::not_found(GroupId::NOUN, id.as_str()))
+    }
+}
+
+/// The group that a body names in `group_id`.
+///
+/// # Errors
+/// 400 naming `group_id` when there is none; the database's.
+pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
+    let mut one = cx.sql(GROUPS, args![]);
+    one.push(" AND id = ").bind(id);
+    let found = cx.fetch_optional(one, Group::read).await?;
+    found.ok_or_else(|| {
+        let shown: String = id.as_str().chars().take(80).collect();
+        let message = format!("No group with id '{shown}' is in the organization.");
+        Error::invalid("group_id", message)
+    })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListGroups {
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<100, 0, 1000>,
+    /// The id of the last group of the page before.
+    after: Option<String>,
+    /// Oldest first (`asc`, the default) or newest first (`desc`).
+    order: Option<OrderBy>,
+}
+
+async fn list(mut cx: Read, _: Organization, query: ListGroups) -> Result<NextList<Group>> {
+    let list = cx.sql(GROUPS, args![]);
+    let request = PageRequest {
+        limit: query.limit.0,
+        after: query.after,
+        before: None,
+        order: query.order.map_or(Order::Ascending, Order::from),
+    };
+    Ok(cx
+        .page(&request, list.clone(), list, "id", Group::read)
+        .await?
+        .into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NamedGroup {
+    /// What the group is called.
+    name: Name,
+}
+
+async fn create(mut cx: Write, _: Organization, body: NamedGroup) -> Result<Done<Group>> {
+    let group = Group::new(cx.new_id(), body.name.into_string(), cx.now());
+    let insert = cx.sql(
+        "INSERT INTO groups (organization_id, id, name, created_at) VALUES ($1, $2, $3, $4)",
+        args![&group.id, group.name.as_str(), group.created_at],
+    );
+    cx.execute(insert).await?;
+    let details = json!({"data": {"group_name": group.name}});
+    let event = Event::new(EventType::GroupCreated, &group.id, details);
+    Ok(cx.done(event, group))
+}
+
+async fn retrieve(_: Read, group: Group, _: Nothing) -> Result<Group> {
+    Ok(group)
+}
+
+async fn update(mut cx: Write, mut group: Group, body: NamedGroup) -> Result<Done<Group>> {
+    if body.name.as_str() == group.name {
+        return Ok(cx.unchanged(group));
+    }
+    group.name = body.name.into_string();
+    let update = cx.sql(
+        "UPDATE groups SET name = $3 WHERE organization_id = $1 AND id = $2",
+        args![&group.id, group.name.as_str()],
+    );
+    cx.execute(update).await?;
+    let details = json!({"changes_requested": {"group_name": group.name}});
+    let event = Event::new(EventType::GroupUpdated, &group.id, details);
+    Ok(cx.done(event, group))
+}
+
+async fn delete(mut cx: Write, group: Group, _: Nothing) -> Result<Done<Deleted>> {
+    let id = group.id;
+    let users = cx.sql(
+        "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 RETURNING user_id",
+        args![&id],
+    );
+    let users: Vec<UserId> = cx.fetch_all(users, |row| row.id("user_id")).await?;
+    let projects = cx.sql(
+        "DELETE FROM project_groups WHERE organization_id = $1 AND group_id = $2 RETURNING project_id",
+        args![&id],
+    );
+    let projects: Vec<ProjectId> = cx.fetch_all(projects, |row| row.id("project_id")).await?;
+    for text in [
+        "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'group' AND principal_id = $2",
+        "DELETE FROM groups WHERE organization_id = $1 AND id = $2",
+    ] {
+        let delete = cx.sql(text, args![&id]);
+        cx.execute(delete).await?;
+    }
+    let details = json!({"removed": {"users": users, "projects": projects}});
+    let event = Event::new(EventType::GroupDeleted, &id, details);
+    Ok(cx.done(event, Deleted::new("group.deleted", &id)))
+}

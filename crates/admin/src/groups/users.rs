@@ -1,0 +1,201 @@
+//! `/organization/groups/{group_id}/users`: who is in a group.
+
+use base::ids::{GroupId, Id, UserId};
+use base::{Error, Permission, Result};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Key, Order, PageRequest, Row};
+
+use super::Group;
+use crate::list::{Deleted, Item, NextList};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
+};
+use crate::{args, users};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
+    const ALL: &str = "/organization/groups/{group_id}/users";
+    const ONE: &str = "/organization/groups/{group_id}/users/{user_id}";
+    vec![
+        read(
+            "groups:users list",
+            ALL,
+            CanRead,
+            "Lists the group's users.",
+            list,
+        ),
+        write(
+            "groups:users create",
+            Method::POST,
+            ALL,
+            CanWrite,
+            "Adds a user to the group.",
+            create,
+        ),
+        read(
+            "groups:users retrieve",
+            ONE,
+            CanRead,
+            "Retrieves a user of the group.",
+            retrieve,
+        ),
+        write(
+            "groups:users delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            "Removes a user from the group.",
+            delete,
+        ),
+    ]
+}
+
+/// A user in the list of a group's users.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct GroupUser {
+    id: UserId,
+    name: String,
+    #[schemars(required)]
+    email: Option<String>,
+}
+
+/// A user of a group, looked at alone.
+#[derive(Debug, Serialize, JsonSchema)]
+struct GroupMemberUser {
+    #[serde(flatten)]
+    user: GroupUser,
+    #[schemars(required)]
+    picture: Option<String>,
+    #[schemars(required)]
+    is_service_account: Option<bool>,
+    user_type: UserType,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum UserType {
+    User,
+}
+
+const USERS: &str = "\
+    SELECT u.id, u.name, u.email, m.added_at \
+    FROM group_users m JOIN users u ON u.organization_id = m.organization_id AND u.id = m.user_id \
+    WHERE m.organization_id = $1 AND m.group_id = $2";
+
+impl GroupUser {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            id: row.id("id")?,
+            name: row.get("name")?,
+            email: row.get("email")?,
+        })
+    }
+}
+
+impl Item for GroupUser {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListGroupUsers {
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<100, 0, 1000>,
+    /// The id of the last user of the page before.
+    after: Option<String>,
+    /// Added first (`asc`) or added last first (`desc`, the default).
+    order: Option<OrderBy>,
+}
+
+async fn list(mut cx: Read, group: Group, query: ListGroupUsers) -> Result<NextList<GroupUser>> {
+    let list = cx.sql(USERS, args![&group.id]);
+    let request = PageRequest {
+        limit: query.limit.0,
+        after: query.after,
+        before: None,
+        order: query.order.map_or(Order::Descending, Order::from),
+    };
+    let key = Key::by_time("m.added_at", "m.user_id");
+    Ok(cx
+        .page(&request, list.clone(), list, key, GroupUser::read)
+        .await?
+        .into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AddGroupUser {
+    /// Who is added: a user of the organization.
+    user_id: UserId,
+}
+
+/// What was added to what.
+#[derive(Serialize, JsonSchema)]
+struct AddedGroupUser {
+    object: &'static str,
+    user_id: UserId,
+    group_id: GroupId,
+}
+
+async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<AddedGroupUser>> {
+    let user = users::named(&mut cx, &body.user_id).await?;
+    let insert = cx.sql(
+        "INSERT INTO group_users (organization_id, group_id, user_id, added_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT DO NOTHING",
+        args![&group.id, &user.id, cx.now()],
+    );
+    if cx.execute(insert).await? == 0 {
+        let message = format!("The user '{}' is in the group already.", user.id);
+        return Err(Error::refused("already_exists", message).about("user_id"));
+    }
+    let event = Event::new(
+        EventType::GroupUserAdded,
+        &group.id,
+        json!({"user_id": user.id}),
+    );
+    let answer = AddedGroupUser {
+        object: "group.user",
+        user_id: user.id,
+        group_id: group.id,
+    };
+    Ok(cx.done(event, answer))
+}
+
+async fn retrieve(
+    mut cx: Read,
+    Of(group, id): Of<Group, UserId>,
+    _: Nothing,
+) -> Result<GroupMemberUser> {
+    let mut one = cx.sql(USERS, args![&group.id]);
+    one.push(" AND u.id = ").bind(&id);
+    Ok(GroupMemberUser {
+        user: cx.find(&id, one, GroupUser::read).await?,
+        picture: None,
+        is_service_account: Some(false),
+        user_type: UserType::User,
+    })
+}
+
+async fn delete(
+    mut cx: Write,
+    Of(group, id): Of<Group, UserId>,
+    _: Nothing,
+) -> Result<Done<Deleted>> {
+    let delete = cx.sql(
+        "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 AND user_id = $3",
+        args![&group.id, &id],
+    );
+    if cx.execute(delete).await? == 0 {
+        return Err(Error::not_found(UserId::NOUN, id.as_str()));
+    }
+    let details = json!({"user_id": id});
+    let event = Event::new(EventType::GroupUserRemoved, &group.id, details);
+    Ok(cx.done(event, Deleted::new("group.user.deleted", &id)))
+}

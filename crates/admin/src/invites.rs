@@ -1,0 +1,359 @@
+//! `/organization/invites`: people who were asked to join the organization, and their acceptance.
+
+mod accept;
+
+use base::email::Email;
+use base::ids::{Id, InviteId, ProjectId};
+use base::permission::OrganizationRole;
+use base::secret::Secret;
+use base::time::DAY;
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::Row;
+use zeroize::Zeroizing;
+
+use crate::args;
+use crate::list::{Deleted, Item, List, oldest_first};
+use crate::mail::{self, Mail};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Read, Write, open, read,
+    write,
+};
+use crate::projects::users::MemberRole;
+use crate::users;
+
+/// How long an invitation can be accepted, in seconds.
+const LIFETIME: i64 = 7 * DAY;
+/// How many projects one invitation is for at the most.
+const MOST_PROJECTS: usize = 100;
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{InvitesRead as CanRead, InvitesWrite as CanWrite};
+    const ALL: &str = "/organization/invites";
+    const ONE: &str = "/organization/invites/{invite_id}";
+    const ACCEPT: &str = "/organization/invites/accept";
+    const CREATE: &str = "Invites somebody: they get a mail with a link that works once.";
+    const DELETE: &str = "Deletes an invite that was not accepted; its link stops working.";
+    const ABOUT_ACCEPT: &str =
+        "Accepts an invite: the token of its mail makes its bearer a user; no key is needed.";
+    vec![
+        read(
+            "invites list",
+            ALL,
+            CanRead,
+            "Lists the organization's invites.",
+            list,
+        ),
+        write(
+            "invites create",
+            Method::POST,
+            ALL,
+            CanWrite,
+            CREATE,
+            create,
+        ),
+        read(
+            "invites retrieve",
+            ONE,
+            CanRead,
+            "Retrieves an invite.",
+            retrieve,
+        ),
+        write(
+            "invites delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            DELETE,
+            delete,
+        ),
+        open("invites accept", ACCEPT, ABOUT_ACCEPT, accept::accept).extension(),
+    ]
+}
+
+/// An invitation into the organization.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Invite {
+    object: &'static str,
+    id: InviteId,
+    email: String,
+    role: OrganizationRole,
+    status: Status,
+    created_at: UnixTime,
+    #[schemars(required)]
+    expires_at: Option<UnixTime>,
+    #[schemars(required)]
+    accepted_at: Option<UnixTime>,
+    projects: Vec<InvitedProject>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Status {
+    Pending,
+    Accepted,
+    Expired,
+}
+
+/// A project that acceptance makes somebody a member of.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct InvitedProject {
+    /// The project's id.
+    id: ProjectId,
+    /// What they will be in it.
+    role: MemberRole,
+}
+
+const INVITES: &str = "\
+    SELECT id, email, role, projects, created_at, expires_at, accepted_at \
+    FROM invites WHERE organization_id = $1";
+
+impl Invite {
+    /// As it was when it was sent or accepted; [`Invite::at`] says whether it has expired.
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        let accepted_at = row.optional_time("accepted_at")?;
+        let projects: String = row.get("projects")?;
+        let projects = serde_json::from_str(&projects)
+            .map_err(|error| store::Error::Column("projects".to_owned(), error.to_string()))?;
+        Ok(Self {
+            object: "organization.invite",
+            id: row.id("id")?,
+            email: row.get("email")?,
+            role: row.word("role", OrganizationRole::parse)?,
+            status: if accepted_at.is_some() {
+                Status::Accepted
+            } else {
+                Status::Pending
+            },
+            created_at: row.time("created_at")?,
+            expires_at: row.optional_time("expires_at")?,
+            accepted_at,
+            projects,
+        })
+    }
+
+    /// As it is at this moment.
+    fn at(mut self, now: UnixTime) -> Self {
+        let is_over = self.expires_at.is_some_and(|end| end <= now);
+        if self.status == Status::Pending && is_over {
+            self.status = Status::Expired;
+        }
+        self
+    }
+}
+
+impl Item for Invite {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListInvites {
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+    /// The id of the last invite of the page before.
+    after: Option<String>,
+}
+
+async fn list(mut cx: Read, _: Organization, query: ListInvites) -> Result<List<Invite>> {
+    let (list, now) = (cx.sql(INVITES, args![]), cx.now());
+    let request = oldest_first(query.limit.0, query.after);
+    let page = cx
+        .page(&request, list.clone(), list, "id", Invite::read)
+        .await?;
+    Ok(page.map(|invite| invite.at(now)).into())
+}
+
+async fn retrieve(
+    mut cx: Read,
+    Of(_, id): Of<Organization, InviteId>,
+    _: Nothing,
+) -> Result<Invite> {
+    let mut one = cx.sql(INVITES, args![]);
+    one.push(" AND id = ").bind(&id);
+    let invite = cx.find(&id, one, Invite::read).await?;
+    Ok(invite.at(cx.now()))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateInvite {
+    /// The address that the invitation is mailed to.
+    email: Email,
+    /// What they will be in the organization.
+    role: OrganizationRole,
+    /// The projects that they will be a member of. Absent: the default project, as a member; an empty list: none.
+    projects: Option<Vec<InvitedProject>>,
+}
+
+async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Done<Invite>> {
+    refuse_known(&mut cx, &body.email).await?;
+    let projects = match body.projects {
+        Some(projects) => checked(&mut cx, projects).await?,
+        None => default_project(&mut cx).await?,
+    };
+    let token = Secret::token(&cx.services().entropy);
+    let expires_at = cx.now().plus(LIFETIME);
+    let invite = Invite {
+        object: "organization.invite",
+        id: cx.new_id(),
+        email: body.email.as_str().to_owned(),
+        role: body.role,
+        status: Status::Pending,
+        created_at: cx.now(),
+        expires_at: Some(expires_at),
+        accepted_at: None,
+        projects,
+    };
+    let insert = cx.sql(
+        "INSERT INTO invites (organization_id, id, email, email_key, role, projects, token_hash, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        args![
+            &invite.id,
+            invite.email.as_str(),
+            body.email.key(),
+            invite.role.as_str(),
+            json!(invite.projects).to_string(),
+            cx.services().pepper.hash_secret(&token),
+            invite.created_at,
+            expires_at
+        ],
+    );
+    cx.execute(insert).await?;
+    let (subject, text) = letter(&mut cx, invite.role, &token).await?;
+    let mail = Mail {
+        about: invite.id.as_str(),
+        recipient: &body.email,
+        subject,
+        body: text,
+        expires_at,
+    };
+    mail::queue(&mut cx, mail).await?;
+    let details = json!({"data": {"email": invite.email, "role": invite.role}});
+    let event = Event::new(EventType::InviteSent, &invite.id, details);
+    Ok(cx.done(event, invite))
+}
+
+/// Whoever is a user, or has an invitation that they can still accept, is not invited again.
+async fn refuse_known(cx: &mut Write, email: &Email) -> Result<()> {
+    let refuse = |what: &str| {
+        let message = format!("'{}' {what}.", email.as_str());
+        Err(Error::refused("already_exists", message).about("email"))
+    };
+    if users::find_by_email(cx, email.as_str()).await?.is_some() {
+        return refuse("is a user of the organization already");
+    }
+    let mut pending = cx.sql(INVITES, args![]);
+    pending.push(" AND email_key = ").bind(email.key());
+    pending.push(" AND accepted_at IS NULL AND expires_at > ");
+    pending.bind(cx.now());
+    if cx.fetch_optional(pending, |_| Ok(())).await?.is_some() {
+        return refuse("has an invite already that is not accepted yet");
+    }
+    Ok(())
+}
+
+/// The projects of an invitation are different, there, and in use.
+async fn checked(cx: &mut Write, projects: Vec<InvitedProject>) -> Result<Vec<InvitedProject>> {
+    if projects.len() > MOST_PROJECTS {
+        let message = format!("An invite is for at most {MOST_PROJECTS} projects.");
+        return Err(Error::invalid("projects", message));
+    }
+    for (index, project) in projects.iter().enumerate() {
+        let refuse = |what: &str| {
+            let shown: String = project.id.as_str().chars().take(80).collect();
+            let message = format!("The project '{shown}' {what}.");
+            Err(Error::invalid(format!("projects[{index}].id"), message))
+        };
+        if projects[..index].iter().any(|other| other.id == project.id) {
+            return refuse("is given twice");
+        }
+        let statement = cx.sql(
+            "SELECT archived_at FROM projects WHERE organization_id = $1 AND id = $2",
+            args![&project.id],
+        );
+        let found = cx
+            .fetch_optional(statement, |row| row.optional_time("archived_at"))
+            .await?;
+        match found {
+            None => return refuse("is not in the organization"),
+            Some(Some(_)) => return refuse("is archived"),
+            Some(None) => {}
+        }
+    }
+    Ok(projects)
+}
+
+async fn default_project(cx: &mut Write) -> Result<Vec<InvitedProject>> {
+    let statement = cx.sql(
+        "SELECT p.id FROM projects p JOIN organizations o ON o.id = p.organization_id AND o.default_project_id = p.id \
+         WHERE p.organization_id = $1",
+        args![],
+    );
+    let found = cx.fetch_optional(statement, |row| row.id("id")).await?;
+    let role = MemberRole::Member;
+    Ok(found
+        .map(|id| InvitedProject { id, role })
+        .into_iter()
+        .collect())
+}
+
+/// The subject and the text of an invitation's mail.
+async fn letter(
+    cx: &mut Write,
+    role: OrganizationRole,
+    token: &Secret,
+) -> Result<(String, Zeroizing<String>)> {
+    let statement = cx.sql(
+        "SELECT o.name, o.id AS organization_id FROM organizations o WHERE o.id = $1",
+        args![],
+    );
+    let name: Option<String> = cx.fetch_optional(statement, |row| row.get("name")).await?;
+    let name = name.ok_or_else(Error::internal)?;
+    let public_url = cx.services().public_url.trim_end_matches('/');
+    let (token, role, days) = (
+        Zeroizing::new(token.reveal()),
+        role.as_str(),
+        LIFETIME / DAY,
+    );
+    let text = format!(
+        "You are invited to join {name} as {role}. Accept within {days} days:\n\n\
+         {public_url}/invites/accept?token={token}\n\n\
+         Or, where the server has no page for that, with a command:\n\n\
+         curl {public_url}/v1/organization/invites/accept -H 'content-type: application/json' \\\n  \
+         -d '{{\"token\": \"{token}\", \"name\": \"Your name\"}}'\n\n\
+         Either works once. If you expected no invitation, do nothing.\n",
+        token = token.as_str()
+    );
+    Ok((format!("Invitation to {name}"), Zeroizing::new(text)))
+}
+
+async fn delete(
+    mut cx: Write,
+    Of(_, id): Of<Organization, InviteId>,
+    _: Nothing,
+) -> Result<Done<Deleted>> {
+    let mut one = cx.sql(INVITES, args![]);
+    one.push(" AND id = ").bind(&id);
+    let invite = cx.find(&id, one, Invite::read).await?;
+    if invite.status == Status::Accepted {
+        let message = format!("The invite '{id}' was accepted and cannot be deleted.");
+        return Err(Error::refused("invite_accepted", message));
+    }
+    mail::withdraw(&mut cx, id.as_str()).await?;
+    let delete = cx.sql(
+        "DELETE FROM invites WHERE organization_id = $1 AND id = $2",
+        args![&id],
+    );
+    cx.execute(delete).await?;
+    let answer = Deleted::new("organization.invite.deleted", &id);
+    Ok(cx.done(Event::new(EventType::InviteDeleted, &id, json!({})), answer))
+}

@@ -1,0 +1,112 @@
+//! `/organization/invites/accept`: the token of a mail makes its bearer a user.
+
+use base::email::email_key;
+use base::ids::{Id, OrganizationId, UserId};
+use base::name::Name;
+use base::secret::MAX_LENGTH;
+use base::{Error, Result};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use store::{Connection, sql};
+
+use super::{INVITES, Invite, Status};
+use crate::operation::{Credential, Done, Event, EventType, Write};
+use crate::projects::users::add;
+use crate::users::{self, User};
+use crate::{Services, args};
+
+/// What somebody sends who got an invitation.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AcceptInvite {
+    /// The token in the mail's link.
+    token: String,
+    /// What the new user is called.
+    name: Name,
+}
+
+impl Credential for AcceptInvite {
+    async fn organization(
+        &self,
+        connection: &mut Connection,
+        services: &Services,
+    ) -> Result<OrganizationId> {
+        if self.token.len() > MAX_LENGTH {
+            return Err(no_good());
+        }
+        let statement = sql!(
+            "SELECT organization_id FROM invites WHERE token_hash = $1",
+            services.pepper.hash(&self.token)
+        );
+        let found = connection
+            .fetch_optional(statement, |row| row.id("organization_id"))
+            .await?;
+        found.ok_or_else(no_good)
+    }
+}
+
+/// 400, the same whether there never was such an invitation, or it is used, deleted or over.
+fn no_good() -> Error {
+    let message = "The token is unknown, has expired or was used already. Ask for a new invite.";
+    Error::refused("invalid_token", message).about("token")
+}
+
+pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<User>> {
+    let mut one = cx.sql(INVITES, args![]);
+    one.push(" AND token_hash = ")
+        .bind(cx.services().pepper.hash(&body.token));
+    let invite = cx.fetch_optional(one, Invite::read).await?;
+    let invite = invite.ok_or_else(no_good)?.at(cx.now());
+    if invite.status != Status::Pending {
+        return Err(no_good());
+    }
+    if users::find_by_email(&mut cx, &invite.email)
+        .await?
+        .is_some()
+    {
+        let message = format!("'{}' is a user of the organization already.", invite.email);
+        return Err(Error::refused("already_exists", message));
+    }
+    let id: UserId = cx.new_id();
+    let insert = cx.sql(
+        "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        args![
+            &id,
+            body.name.as_str(),
+            invite.email.as_str(),
+            email_key(&invite.email),
+            invite.role.as_str(),
+            cx.now()
+        ],
+    );
+    cx.execute(insert).await?;
+    let projects = join(&mut cx, &invite, &id).await?;
+    let update = cx.sql(
+        "UPDATE invites SET accepted_at = $3 WHERE organization_id = $1 AND id = $2",
+        args![&invite.id, cx.now()],
+    );
+    cx.execute(update).await?;
+    cx.acted_by(&id, &invite.email);
+    let user = users::find(&mut cx, &id).await?;
+    let details = json!({"user_id": id, "data": {"role": invite.role, "projects": projects}});
+    let event = Event::new(EventType::InviteAccepted, &invite.id, details);
+    Ok(cx.done(event, user))
+}
+
+/// Makes the new user a member of the projects that were promised, as far as they are still in use.
+async fn join(cx: &mut Write, invite: &Invite, user: &UserId) -> Result<Vec<String>> {
+    let mut joined = Vec::new();
+    for project in &invite.projects {
+        let active = cx.sql(
+            "SELECT id FROM projects WHERE organization_id = $1 AND id = $2 AND archived_at IS NULL",
+            args![&project.id],
+        );
+        if cx.fetch_optional(active, |_| Ok(())).await?.is_some() {
+            add(cx, &project.id, user, project.role).await?;
+            joined.push(project.id.as_str().to_owned());
+        }
+    }
+    Ok(joined)
+}

@@ -1,0 +1,274 @@
+//! Sends the mails that wait: retried with growing pauses, by one node at a time, until they are sent or of no use.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use base::ids::MailId;
+use base::secret::Pepper;
+use base::{Clock, UnixTime};
+use store::{Row, Store, sql};
+use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use super::smtp::{Fate, PATIENCE, Smtp};
+
+/// How often is looked for mails.
+const EVERY: Duration = Duration::from_secs(1);
+/// How many are sent between two looks.
+const BATCH: i64 = 20;
+/// For how long a mail is this node's: longer than handing it over takes. If the node dies meanwhile, another look finds
+/// the mail again after that.
+const LEASE: i64 = PATIENCE.as_secs() as i64 + 10;
+/// The longest pause between two attempts, in seconds.
+const LONGEST_PAUSE: i64 = 3600;
+
+/// A mail that waits to be sent, opened.
+pub struct Waiting {
+    /// Its id.
+    pub id: MailId,
+    /// To whom.
+    pub recipient: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its text.
+    pub body: Zeroizing<String>,
+}
+
+/// Sends mails until it is stopped.
+pub struct MailerTask {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+struct Mailer {
+    store: Store,
+    pepper: Pepper,
+    clock: Clock,
+    smtp: Option<Smtp>,
+}
+
+const MAILS: &str = "SELECT id, recipient, subject, body, attempts, next_attempt_at FROM mails WHERE body IS NOT NULL";
+
+/// A mail as the table has it.
+struct Found {
+    id: MailId,
+    recipient: String,
+    subject: String,
+    sealed: Vec<u8>,
+    attempts: i64,
+    next_attempt_at: UnixTime,
+}
+
+impl Found {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            id: row.id("id")?,
+            recipient: row.get("recipient")?,
+            subject: row.get("subject")?,
+            sealed: row.get("body")?,
+            attempts: row.get("attempts")?,
+            next_attempt_at: row.time("next_attempt_at")?,
+        })
+    }
+
+    fn open(self, pepper: &Pepper) -> Option<Waiting> {
+        let body = pepper.unseal(&self.id.to_string(), &self.sealed)?;
+        Some(Waiting {
+            id: self.id,
+            recipient: self.recipient,
+            subject: self.subject,
+            body,
+        })
+    }
+}
+
+/// Every mail that waits, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn waiting(store: &Store, pepper: &Pepper) -> store::Result<Vec<Waiting>> {
+    let mut connection = store.read().await?;
+    let mut statement = sql!(MAILS);
+    statement.push(" ORDER BY id");
+    let found = connection.fetch_all(statement, Found::read).await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|mail| mail.open(pepper))
+        .collect())
+}
+
+impl MailerTask {
+    /// Starts it, on the runtime that this is called in. Without an SMTP server it says of each mail that it is not
+    /// sent, and keeps it.
+    #[must_use]
+    pub fn start(store: Store, pepper: Pepper, clock: Clock, smtp: Option<Smtp>) -> Self {
+        let mailer = Mailer {
+            store,
+            pepper,
+            clock,
+            smtp,
+        };
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(mailer.run(stopped));
+        Self { stop, task }
+    }
+
+    /// Ends it after the mail that is under way.
+    pub async fn stop(self) {
+        // A task that has ended already needs no word.
+        let _ = self.stop.send(());
+        if self.task.await.is_err() {
+            tracing::error!("the mailer has failed");
+        }
+    }
+}
+
+impl Mailer {
+    async fn run(self, mut stopped: oneshot::Receiver<()>) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                _ = &mut stopped => return,
+            }
+            match self.round(&mut stopped).await {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return,
+                Err(error) => tracing::warn!(%error, "mails could not be looked for"),
+            }
+        }
+    }
+
+    /// Sends what is due; breaks off when it is asked to stop.
+    async fn round(&self, stopped: &mut oneshot::Receiver<()>) -> store::Result<ControlFlow<()>> {
+        for mail in self.due().await? {
+            if !matches!(stopped.try_recv(), Err(TryRecvError::Empty)) {
+                return Ok(ControlFlow::Break(()));
+            }
+            match &self.smtp {
+                Some(smtp) => self.attempt(smtp, mail).await?,
+                None => self.keep(&mail).await?,
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The mails whose time has come; those whose time is over are given up.
+    async fn due(&self) -> store::Result<Vec<Found>> {
+        let now = self.clock.now();
+        let mut due = sql!(MAILS);
+        due.push(" AND next_attempt_at <= ").bind(now);
+        let mut over = due.clone();
+        over.push(" AND expires_at <= ").bind(now);
+        due.push(" AND expires_at > ").bind(now);
+        // Without a server, each mail is looked at once: then it has a reason.
+        if self.smtp.is_none() {
+            due.push(" AND reason IS NULL");
+        }
+        for statement in [&mut over, &mut due] {
+            statement
+                .push(" ORDER BY next_attempt_at LIMIT ")
+                .bind(BATCH);
+        }
+        let mut connection = self.store.read().await?;
+        let over = connection.fetch_all(over, Found::read).await?;
+        let due = connection.fetch_all(due, Found::read).await?;
+        drop(connection);
+        for mail in over {
+            let fate = Fate::Never("there is no use in sending it any more".to_owned());
+            self.record(&mail.id, mail.attempts, &fate).await?;
+        }
+        Ok(due)
+    }
+
+    async fn keep(&self, mail: &Found) -> store::Result<()> {
+        let (id, recipient, subject) = (&mail.id, &mail.recipient, &mail.subject);
+        tracing::warn!(%id, recipient, subject, "mail not sent: no SMTP server is configured");
+        let mut transaction = self.store.begin_quietly().await?;
+        let update = sql!(
+            "UPDATE mails SET reason = 'no SMTP server is configured' WHERE id = $1",
+            id
+        );
+        transaction.execute(update).await?;
+        transaction.commit().await
+    }
+
+    async fn attempt(&self, smtp: &Smtp, mail: Found) -> store::Result<()> {
+        if !self.claim(&mail).await? {
+            return Ok(());
+        }
+        let (id, attempts) = (mail.id.clone(), mail.attempts + 1);
+        let fate = match mail.open(&self.pepper) {
+            Some(mail) => smtp.hand_over(&mail, self.clock.now()).await,
+            None => Fate::Never("it was written with another secret file".to_owned()),
+        };
+        self.record(&id, attempts, &fate).await
+    }
+
+    /// Makes the mail this node's for a while; false when another node was faster.
+    async fn claim(&self, mail: &Found) -> store::Result<bool> {
+        let mut transaction = self.store.begin_quietly().await?;
+        let claim = sql!(
+            "UPDATE mails SET attempts = attempts + 1, next_attempt_at = $3 \
+             WHERE id = $1 AND next_attempt_at = $2 AND body IS NOT NULL",
+            &mail.id,
+            mail.next_attempt_at,
+            self.clock.now().plus(LEASE)
+        );
+        let claimed = transaction.execute(claim).await? == 1;
+        transaction.commit().await?;
+        Ok(claimed)
+    }
+
+    async fn record(&self, id: &MailId, attempts: i64, fate: &Fate) -> store::Result<()> {
+        let now = self.clock.now();
+        let update = match fate {
+            Fate::Sent => {
+                tracing::info!(%id, attempts, "mail sent");
+                sql!(
+                    "UPDATE mails SET body = NULL, reason = NULL, sent_at = $2 WHERE id = $1",
+                    id,
+                    now
+                )
+            }
+            Fate::Later(reason) => {
+                let pause = pause(attempts);
+                tracing::warn!(%id, attempts, reason, pause, "mail not sent yet");
+                sql!(
+                    "UPDATE mails SET reason = $2, next_attempt_at = $3 WHERE id = $1",
+                    id,
+                    reason.as_str(),
+                    now.plus(pause)
+                )
+            }
+            Fate::Never(reason) => {
+                tracing::error!(%id, attempts, reason, "mail not sent, and given up");
+                sql!(
+                    "UPDATE mails SET body = NULL, reason = $2 WHERE id = $1",
+                    id,
+                    reason.as_str()
+                )
+            }
+        };
+        let mut transaction = self.store.begin_quietly().await?;
+        transaction.execute(update).await?;
+        transaction.commit().await
+    }
+}
+
+/// Seconds until the next attempt: doubled with each that failed.
+fn pause(attempts: i64) -> i64 {
+    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(12);
+    (1 << doublings).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_an_hour() {
+        let pauses = [1, 2, 3, 12, 13, 1000].map(pause);
+        assert_eq!(pauses, [1, 2, 4, 2048, 3600, 3600]);
+    }
+}

@@ -1,0 +1,201 @@
+//! `/organization/projects/{project_id}/groups`: which groups have a role in a project.
+
+use base::ids::{GroupId, Id, ProjectId, RoleId};
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Key, Order, PageRequest, Row};
+
+use super::ActiveProject;
+use crate::args;
+use crate::groups::{self, GroupType};
+use crate::list::{Deleted, Item, NextList};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
+};
+use crate::roles::Role;
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{ProjectUsersRead as CanRead, ProjectUsersWrite as CanWrite};
+    const ALL: &str = "/organization/projects/{project_id}/groups";
+    const ONE: &str = "/organization/projects/{project_id}/groups/{group_id}";
+    vec![
+        read(
+            "projects:groups list",
+            ALL,
+            CanRead,
+            "Lists the groups that have a role in the project.",
+            list,
+        ),
+        write(
+            "projects:groups create",
+            Method::POST,
+            ALL,
+            CanWrite,
+            "Gives a group a role in the project.",
+            create,
+        ),
+        read(
+            "projects:groups retrieve",
+            ONE,
+            CanRead,
+            "Retrieves a group of the project.",
+            retrieve,
+        ),
+        write(
+            "projects:groups delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            "Takes the group's access to the project away.",
+            delete,
+        ),
+    ]
+}
+
+/// A group's access to a project.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProjectGroup {
+    object: &'static str,
+    project_id: ProjectId,
+    group_id: GroupId,
+    group_name: String,
+    group_type: GroupType,
+    created_at: UnixTime,
+}
+
+const GROUPS: &str = "\
+    SELECT m.project_id, m.group_id, m.added_at, g.name \
+    FROM project_groups m JOIN groups g ON g.organization_id = m.organization_id AND g.id = m.group_id \
+    WHERE m.organization_id = $1 AND m.project_id = $2";
+
+impl ProjectGroup {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            object: "project.group",
+            project_id: row.id("project_id")?,
+            group_id: row.id("group_id")?,
+            group_name: row.get("name")?,
+            group_type: GroupType::Group,
+            created_at: row.time("added_at")?,
+        })
+    }
+}
+
+impl Item for ProjectGroup {
+    fn cursor(&self) -> String {
+        self.group_id.to_string()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListProjectGroups {
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 0, 100>,
+    /// The id of the last group of the page before.
+    after: Option<String>,
+    /// Added first (`asc`, the default) or added last first (`desc`).
+    order: Option<OrderBy>,
+}
+
+async fn list(
+    mut cx: Read,
+    project: ActiveProject,
+    query: ListProjectGroups,
+) -> Result<NextList<ProjectGroup>> {
+    let list = cx.sql(GROUPS, args![&project.id]);
+    let request = PageRequest {
+        limit: query.limit.0,
+        after: query.after,
+        before: None,
+        order: query.order.map_or(Order::Ascending, Order::from),
+    };
+    let key = Key::by_time("m.added_at", "m.group_id");
+    Ok(cx
+        .page(&request, list.clone(), list, key, ProjectGroup::read)
+        .await?
+        .into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AddProjectGroup {
+    /// Which group.
+    group_id: GroupId,
+    /// The id of the project role that its users will have.
+    role: RoleId,
+}
+
+async fn create(
+    mut cx: Write,
+    project: ActiveProject,
+    body: AddProjectGroup,
+) -> Result<Done<ProjectGroup>> {
+    let group = groups::named(&mut cx, &body.group_id).await?;
+    Role::to_grant(&mut cx, &project, "role", &body.role).await?;
+    let answer = ProjectGroup {
+        object: "project.group",
+        project_id: project.id.clone(),
+        group_id: group.id,
+        group_name: group.name,
+        group_type: GroupType::Group,
+        created_at: cx.now(),
+    };
+    let insert = cx.sql(
+        "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        args![&project.id, &answer.group_id, &body.role, answer.created_at],
+    );
+    if cx.execute(insert).await? == 0 {
+        let message = format!(
+            "The group '{}' has a role in the project already.",
+            answer.group_id
+        );
+        return Err(Error::refused("already_exists", message).about("group_id"));
+    }
+    let details = json!({"group_id": answer.group_id, "role_id": body.role});
+    let event = Event::new(EventType::ProjectGroupAdded, &project.id, details);
+    Ok(cx.done(event, answer))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RetrieveProjectGroup {
+    /// Where the group comes from; here every group is a `group`.
+    #[serde(default)]
+    group_type: GroupType,
+}
+
+async fn retrieve(
+    mut cx: Read,
+    Of(project, id): Of<ActiveProject, GroupId>,
+    query: RetrieveProjectGroup,
+) -> Result<ProjectGroup> {
+    if query.group_type != GroupType::Group {
+        return Err(Error::not_found(GroupId::NOUN, id.as_str()));
+    }
+    let mut one = cx.sql(GROUPS, args![&project.id]);
+    one.push(" AND m.group_id = ").bind(&id);
+    cx.find(&id, one, ProjectGroup::read).await
+}
+
+async fn delete(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, GroupId>,
+    _: Nothing,
+) -> Result<Done<Deleted>> {
+    let delete = cx.sql(
+        "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3",
+        args![&project.id, &id],
+    );
+    if cx.execute(delete).await? == 0 {
+        return Err(Error::not_found(GroupId::NOUN, id.as_str()));
+    }
+    let details = json!({"group_id": id});
+    let event = Event::new(EventType::ProjectGroupRemoved, &project.id, details);
+    Ok(cx.done(event, Deleted::new("project.group.deleted", &id)))
+}

@@ -1,0 +1,274 @@
+//! `/organization/projects/{project_id}/users`: who is a member of a project.
+
+use base::ids::{Id, ProjectId, UserId};
+use base::permission::ProjectRole;
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Key, Row};
+
+use super::{ActiveProject, Project};
+use crate::list::{Deleted, Item, List, oldest_first};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
+};
+use crate::roles::realm::may_grant;
+use crate::users::User;
+use crate::{args, users};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{ProjectUsersRead as CanRead, ProjectUsersWrite as CanWrite};
+    const ALL: &str = "/organization/projects/{project_id}/users";
+    const ONE: &str = "/organization/projects/{project_id}/users/{user_id}";
+    vec![
+        read(
+            "projects:users list",
+            ALL,
+            CanRead,
+            "Lists the project's users.",
+            list,
+        ),
+        write(
+            "projects:users create",
+            Method::POST,
+            ALL,
+            CanWrite,
+            "Adds a user of the organization to the project.",
+            create,
+        ),
+        read(
+            "projects:users retrieve",
+            ONE,
+            CanRead,
+            "Retrieves a user of the project.",
+            retrieve,
+        ),
+        write(
+            "projects:users update",
+            Method::POST,
+            ONE,
+            CanWrite,
+            "Modifies a user's role in the project.",
+            update,
+        ),
+        write(
+            "projects:users delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            "Removes a user from the project.",
+            delete,
+        ),
+    ]
+}
+
+/// A member of a project.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProjectUser {
+    object: &'static str,
+    id: UserId,
+    name: String,
+    email: String,
+    role: ProjectRole,
+    added_at: UnixTime,
+}
+
+/// What a person may be in a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum MemberRole {
+    /// May administer the project.
+    Owner,
+    /// May call models.
+    Member,
+}
+
+impl From<MemberRole> for ProjectRole {
+    fn from(role: MemberRole) -> Self {
+        match role {
+            MemberRole::Owner => Self::Owner,
+            MemberRole::Member => Self::Member,
+        }
+    }
+}
+
+const USERS: &str = "\
+    SELECT u.id, u.name, u.email, m.role, m.added_at \
+    FROM project_users m JOIN users u ON u.organization_id = m.organization_id AND u.id = m.user_id \
+    WHERE m.organization_id = $1 AND m.project_id = $2";
+
+impl ProjectUser {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            object: "organization.project.user",
+            id: row.id("id")?,
+            name: row.get("name")?,
+            email: row.get("email")?,
+            role: row.word("role", ProjectRole::parse)?,
+            added_at: row.time("added_at")?,
+        })
+    }
+}
+
+impl Item for ProjectUser {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListProjectUsers {
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+    /// The id of the last user of the page before.
+    after: Option<String>,
+}
+
+async fn list(
+    mut cx: Read,
+    project: ActiveProject,
+    query: ListProjectUsers,
+) -> Result<List<ProjectUser>> {
+    let list = cx.sql(USERS, args![&project.id]);
+    let request = oldest_first(query.limit.0, query.after);
+    let key = Key::by_time("m.added_at", "m.user_id");
+    Ok(cx
+        .page(&request, list.clone(), list, key, ProjectUser::read)
+        .await?
+        .into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AddProjectUser {
+    /// Who is added: the id of a user of the organization, or else their address.
+    user_id: Option<UserId>,
+    /// The address of a user of the organization, in any spelling.
+    email: Option<String>,
+    /// What they will be in the project.
+    role: MemberRole,
+}
+
+async fn create(
+    mut cx: Write,
+    project: ActiveProject,
+    body: AddProjectUser,
+) -> Result<Done<ProjectUser>> {
+    let (param, user) = match (body.user_id, body.email) {
+        (Some(id), None) => ("user_id", users::named(&mut cx, &id).await?),
+        (None, Some(email)) => ("email", with_address(&mut cx, &email).await?),
+        (Some(_), Some(_)) => {
+            let message = "Give either user_id or email, not both.";
+            return Err(Error::invalid("email", message));
+        }
+        (None, None) => {
+            let message = "Give the user's user_id or email.";
+            return Err(Error::refused("missing_required_parameter", message).about("user_id"));
+        }
+    };
+    let role = ProjectRole::from(body.role);
+    may_grant(&mut cx, &project, role.permissions()).await?;
+    if !add(&mut cx, &project.id, &user.id, body.role).await? {
+        let message = format!("The user '{}' is a member of the project already.", user.id);
+        return Err(Error::refused("already_exists", message).about(param));
+    }
+    let member = find(&mut cx, &project, &user.id).await?;
+    let details = json!({"data": {"role": member.role}});
+    let event = Event::new(EventType::UserAdded, &member.id, details);
+    Ok(cx.done(event, member))
+}
+
+async fn with_address(cx: &mut Write, email: &str) -> Result<User> {
+    let found = users::find_by_email(cx, email).await?;
+    found.ok_or_else(|| {
+        let shown: String = email.chars().take(80).collect();
+        let message = format!("No user with the address '{shown}' is in the organization.");
+        Error::invalid("email", message)
+    })
+}
+
+/// Makes a user a member; false when they are one already.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn add(
+    cx: &mut Write,
+    project: &ProjectId,
+    user: &UserId,
+    role: MemberRole,
+) -> Result<bool> {
+    let insert = cx.sql(
+        "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        args![project, user, ProjectRole::from(role).as_str(), cx.now()],
+    );
+    Ok(cx.execute(insert).await? == 1)
+}
+
+async fn find(cx: &mut Write, project: &Project, id: &UserId) -> Result<ProjectUser> {
+    let mut one = cx.sql(USERS, args![&project.id]);
+    one.push(" AND u.id = ").bind(id);
+    cx.find(id, one, ProjectUser::read).await
+}
+
+async fn retrieve(
+    mut cx: Read,
+    Of(project, id): Of<ActiveProject, UserId>,
+    _: Nothing,
+) -> Result<ProjectUser> {
+    let mut one = cx.sql(USERS, args![&project.id]);
+    one.push(" AND u.id = ").bind(&id);
+    cx.find(&id, one, ProjectUser::read).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateProjectUser {
+    /// The new role; null leaves it as it is.
+    role: Option<MemberRole>,
+}
+
+async fn update(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, UserId>,
+    body: UpdateProjectUser,
+) -> Result<Done<ProjectUser>> {
+    let mut member = find(&mut cx, &project, &id).await?;
+    let role = body.role.map_or(member.role, ProjectRole::from);
+    if role == member.role {
+        return Ok(cx.unchanged(member));
+    }
+    may_grant(&mut cx, &project, role.permissions()).await?;
+    member.role = role;
+    let update = cx.sql(
+        "UPDATE project_users SET role = $4 WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
+        args![&project.id, &id, role.as_str()],
+    );
+    cx.execute(update).await?;
+    let details = json!({"changes_requested": {"role": role}});
+    let event = Event::new(EventType::UserUpdated, &id, details);
+    Ok(cx.done(event, member))
+}
+
+/// The keys that the user owns in the project stay, but open nothing while their owner is no member.
+async fn delete(
+    mut cx: Write,
+    Of(project, id): Of<ActiveProject, UserId>,
+    _: Nothing,
+) -> Result<Done<Deleted>> {
+    let delete = cx.sql(
+        "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
+        args![&project.id, &id],
+    );
+    if cx.execute(delete).await? == 0 {
+        return Err(Error::not_found(UserId::NOUN, id.as_str()));
+    }
+    let answer = Deleted::new("organization.project.user.deleted", &id);
+    let event = Event::new(EventType::UserDeleted, &id, json!({}));
+    Ok(cx.done(event, answer))
+}

@@ -1,0 +1,330 @@
+//! `/organization/users`: the people of the organization.
+
+use base::email::email_key;
+use base::ids::{GroupId, Id, KeyId, ProjectId, RoleId, UserId};
+use base::name::Name;
+use base::permission::{OrganizationRole, PredefinedRole};
+use base::secret::KeyKind;
+use base::{Error, Permission, Result, UnixTime};
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::Row;
+
+use crate::args;
+use crate::list::{Deleted, Item, List, oldest_first};
+use crate::operation::{
+    Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Patch, Read, Write, read,
+    write,
+};
+use crate::roles::Role;
+use crate::roles::realm::may_grant;
+
+pub(crate) fn operations() -> Vec<Operation> {
+    use Permission::{UsersRead as CanRead, UsersWrite as CanWrite};
+    const ALL: &str = "/organization/users";
+    const ONE: &str = "/organization/users/{user_id}";
+    const UPDATE: &str = "Modifies a user's role in the organization, or what is noted of them.";
+    const DELETE: &str = "Deletes a user with their memberships and keys.";
+    vec![
+        read(
+            "users list",
+            ALL,
+            CanRead,
+            "Lists the organization's users.",
+            list,
+        ),
+        read(
+            "users retrieve",
+            ONE,
+            CanRead,
+            "Retrieves a user.",
+            retrieve,
+        ),
+        write("users update", Method::POST, ONE, CanWrite, UPDATE, update),
+        write(
+            "users delete",
+            Method::DELETE,
+            ONE,
+            CanWrite,
+            DELETE,
+            delete,
+        ),
+    ]
+}
+
+/// A person in the organization.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OrganizationUser")]
+pub struct User {
+    object: &'static str,
+    /// Their id.
+    pub id: UserId,
+    /// What they are called.
+    pub name: String,
+    /// Their address, as it was written.
+    pub email: String,
+    /// What they are in the organization.
+    pub role: OrganizationRole,
+    added_at: UnixTime,
+    created: UnixTime,
+    is_service_account: bool,
+    is_scim_managed: bool,
+    #[schemars(required)]
+    api_key_last_used_at: Option<UnixTime>,
+    #[schemars(required)]
+    technical_level: Option<String>,
+    #[schemars(required)]
+    developer_persona: Option<String>,
+}
+
+const USERS: &str = "\
+    SELECT u.id, u.name, u.email, u.role, u.added_at, u.last_used_at, u.technical_level, u.developer_persona \
+    FROM users u WHERE u.organization_id = $1";
+
+impl User {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        let added_at = row.time("added_at")?;
+        Ok(Self {
+            object: "organization.user",
+            id: row.id("id")?,
+            name: row.get("name")?,
+            email: row.get("email")?,
+            role: row.word("role", OrganizationRole::parse)?,
+            added_at,
+            created: added_at,
+            is_service_account: false,
+            is_scim_managed: false,
+            api_key_last_used_at: row.optional_time("last_used_at")?,
+            technical_level: row.get("technical_level")?,
+            developer_persona: row.get("developer_persona")?,
+        })
+    }
+}
+
+impl Item for User {
+    fn cursor(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListUsers {
+    /// Only users with one of these addresses, in any spelling.
+    #[serde(default)]
+    emails: Vec<String>,
+    /// How many at the most.
+    #[serde(default)]
+    limit: Limit<20, 1, 100>,
+    /// The id of the last user of the page before.
+    after: Option<String>,
+}
+
+async fn list(mut cx: Read, _: Organization, query: ListUsers) -> Result<List<User>> {
+    let whole = cx.sql(USERS, args![]);
+    let mut list = whole.clone();
+    if !query.emails.is_empty() {
+        let keys = query.emails.iter().map(|email| email_key(email));
+        list.push(" AND u.email_key IN ").bind_list(keys);
+    }
+    let request = oldest_first(query.limit.0, query.after);
+    Ok(cx
+        .page(&request, list, whole, "u.id", User::read)
+        .await?
+        .into())
+}
+
+async fn retrieve(mut cx: Read, Of(_, id): Of<Organization, UserId>, _: Nothing) -> Result<User> {
+    let mut one = cx.sql(USERS, args![]);
+    one.push(" AND u.id = ").bind(&id);
+    cx.find(&id, one, User::read).await
+}
+
+/// The user with this id.
+///
+/// # Errors
+/// 404 when there is none; the database's.
+pub(crate) async fn find(cx: &mut Write, id: &UserId) -> Result<User> {
+    let mut one = cx.sql(USERS, args![]);
+    one.push(" AND u.id = ").bind(id);
+    cx.find(id, one, User::read).await
+}
+
+/// The user with this address, in any spelling, if there is one.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn find_by_email(cx: &mut Write, email: &str) -> Result<Option<User>> {
+    let mut one = cx.sql(USERS, args![]);
+    one.push(" AND u.email_key = ").bind(email_key(email));
+    cx.fetch_optional(one, User::read).await
+}
+
+/// The user that a body names in `user_id`.
+///
+/// # Errors
+/// 400 naming `user_id` when there is none; the database's.
+pub(crate) async fn named(cx: &mut Write, id: &UserId) -> Result<User> {
+    let mut one = cx.sql(USERS, args![]);
+    one.push(" AND u.id = ").bind(id);
+    let found = cx.fetch_optional(one, User::read).await?;
+    found.ok_or_else(|| {
+        let shown: String = id.as_str().chars().take(80).collect();
+        let message = format!("No user with id '{shown}' is in the organization.");
+        Error::invalid("user_id", message)
+    })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateUser {
+    /// The new role; null leaves it as it is.
+    role: Option<OrganizationRole>,
+    /// The id of the new role, in place of `role`; null leaves it as it is.
+    role_id: Option<RoleId>,
+    /// How much the user knows of technology, in the organization's own words; null clears it.
+    #[serde(default)]
+    technical_level: Patch<Name>,
+    /// What kind of developer the user is, in the organization's own words; null clears it.
+    #[serde(default)]
+    developer_persona: Patch<Name>,
+}
+
+async fn update(
+    mut cx: Write,
+    Of(_, id): Of<Organization, UserId>,
+    body: UpdateUser,
+) -> Result<Done<User>> {
+    let old = find(&mut cx, &id).await?;
+    let role = match (body.role, body.role_id) {
+        (Some(_), Some(_)) => {
+            let message = "Give either role or role_id, not both.";
+            return Err(Error::invalid("role_id", message));
+        }
+        (Some(role), None) => role,
+        (None, Some(id)) => base_role(&mut cx, &id).await?,
+        (None, None) => old.role,
+    };
+    let level = noted(body.technical_level, old.technical_level.as_ref());
+    let persona = noted(body.developer_persona, old.developer_persona.as_ref());
+    let mut requested = json!({});
+    if role != old.role {
+        refuse_last_owner(&mut cx, &old, "demoted").await?;
+        may_grant(&mut cx, &Organization, role.permissions()).await?;
+        requested["role"] = json!(role);
+    }
+    for (name, new, before) in [
+        ("technical_level", &level, &old.technical_level),
+        ("developer_persona", &persona, &old.developer_persona),
+    ] {
+        if new != before {
+            requested[name] = json!(new);
+        }
+    }
+    if requested == json!({}) {
+        return Ok(cx.unchanged(old));
+    }
+    let update = cx.sql(
+        "UPDATE users SET role = $3, technical_level = $4, developer_persona = $5 \
+         WHERE organization_id = $1 AND id = $2",
+        args![&id, role.as_str(), level, persona],
+    );
+    cx.execute(update).await?;
+    let user = find(&mut cx, &id).await?;
+    let details = json!({"changes_requested": requested});
+    Ok(cx.done(Event::new(EventType::UserUpdated, &id, details), user))
+}
+
+fn noted(patch: Patch<Name>, old: Option<&String>) -> Option<String> {
+    match patch {
+        Patch::Keep => old.cloned(),
+        Patch::Clear => None,
+        Patch::Set(name) => Some(name.into_string()),
+    }
+}
+
+/// The predefined role of the organization that this id names; custom roles are assigned beside it.
+async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
+    let role = Role::to_grant(cx, &Organization, "role_id", id).await?;
+    match PredefinedRole::parse(role.id.as_str()) {
+        Some(PredefinedRole::Organization(role)) => Ok(role),
+        _ => {
+            let message = "A user's own role is a predefined one; assign custom roles through the user's roles.";
+            Err(Error::invalid("role_id", message))
+        }
+    }
+}
+
+/// An organization without an owner could not be administered any more.
+async fn refuse_last_owner(cx: &mut Write, user: &User, verb: &str) -> Result<()> {
+    if user.role != OrganizationRole::Owner {
+        return Ok(());
+    }
+    let others = cx.sql(
+        "SELECT id FROM users WHERE organization_id = $1 AND role = $2 AND id <> $3 LIMIT 1",
+        args![OrganizationRole::Owner.as_str(), &user.id],
+    );
+    if cx.fetch_optional(others, |_| Ok(())).await?.is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "'{}' is the last owner of the organization and cannot be {verb}. Make somebody else an owner first.",
+        user.id
+    );
+    Err(Error::refused("last_owner", message))
+}
+
+/// Nobody could create an admin key any more through the API.
+async fn refuse_last_admin_key(cx: &mut Write, user: &User) -> Result<()> {
+    let working = cx.sql(
+        "SELECT id FROM api_keys WHERE organization_id = $1 AND kind = $2 AND user_id <> $3 \
+         AND (expires_at IS NULL OR expires_at > $4) LIMIT 1",
+        args![KeyKind::Admin.as_str(), &user.id, cx.now()],
+    );
+    if cx.fetch_optional(working, |_| Ok(())).await?.is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "'{}' owns every admin key that works. Create one as somebody else first.",
+        user.id
+    );
+    Err(Error::refused("last_admin_key", message))
+}
+
+/// Deletes the user and what hangs on them.
+async fn delete(
+    mut cx: Write,
+    Of(_, id): Of<Organization, UserId>,
+    _: Nothing,
+) -> Result<Done<Deleted>> {
+    let user = find(&mut cx, &id).await?;
+    refuse_last_owner(&mut cx, &user, "deleted").await?;
+    refuse_last_admin_key(&mut cx, &user).await?;
+    let keys = cx.sql(
+        "DELETE FROM api_keys WHERE organization_id = $1 AND user_id = $2 RETURNING id",
+        args![&id],
+    );
+    let keys: Vec<KeyId> = cx.fetch_all(keys, |row| row.id("id")).await?;
+    let projects = cx.sql(
+        "DELETE FROM project_users WHERE organization_id = $1 AND user_id = $2 RETURNING project_id",
+        args![&id],
+    );
+    let projects: Vec<ProjectId> = cx.fetch_all(projects, |row| row.id("project_id")).await?;
+    let groups = cx.sql(
+        "DELETE FROM group_users WHERE organization_id = $1 AND user_id = $2 RETURNING group_id",
+        args![&id],
+    );
+    let groups: Vec<GroupId> = cx.fetch_all(groups, |row| row.id("group_id")).await?;
+    for text in [
+        "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'user' AND principal_id = $2",
+        "DELETE FROM users WHERE organization_id = $1 AND id = $2",
+    ] {
+        let delete = cx.sql(text, args![&id]);
+        cx.execute(delete).await?;
+    }
+    let removed = json!({"api_keys": keys, "projects": projects, "groups": groups});
+    let event = Event::new(EventType::UserDeleted, &id, json!({"removed": removed}));
+    Ok(cx.done(event, Deleted::new("organization.user.deleted", &id)))
+}

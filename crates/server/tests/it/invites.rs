@@ -1,0 +1,204 @@
+//! An invitation takes the whole path: through the API, a real mail server and the link's token to a new user.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::installation::Installation;
+use crate::model_server::prepared;
+use crate::process::Process;
+
+/// A mail server that keeps what it is sent. Killed when dropped.
+struct MailServer(Process);
+
+impl MailServer {
+    #[track_caller]
+    fn start(port: u16) -> Self {
+        let python = prepared("ORGPLANE_TEST_PYTHON");
+        let script = "../../tests/clients/python/mail_sink.py";
+        let mut command = Command::new(python);
+        command
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+            .args(["--port", &port.to_string()])
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut process = Process::start(command);
+        process.wait_for_line("listening");
+        Self(process)
+    }
+
+    /// What came so far.
+    fn mails(&self) -> Vec<Value> {
+        let text = self.0.stdout();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("mail "));
+        lines
+            .map(|line| serde_json::from_str(line).expect("a mail in JSON"))
+            .collect()
+    }
+
+    /// Waits for mails; then a while longer, for those that should not come.
+    #[track_caller]
+    fn wait_for(&self, count: usize) -> Vec<Value> {
+        let started = Instant::now();
+        while self.mails().len() < count {
+            let waited = started.elapsed();
+            assert!(waited < Duration::from_secs(60), "{:?}", self.mails());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        let mails = self.mails();
+        assert_eq!(mails.len(), count, "{mails:?}");
+        mails
+    }
+}
+
+/// A port that nobody listens on, for now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn settings(port: u16) -> String {
+    format!(
+        "public_url = \"https://plane.example/\"\n[smtp]\nurl = \"smtp://127.0.0.1:{port}\"\n\
+         from = \"Plane <plane@example.com>\"\n"
+    )
+}
+
+fn token(mail: &Value) -> String {
+    let text = mail["text"].as_str().expect("a text");
+    let (_, rest) = text
+        .split_once("https://plane.example/invites/accept?token=")
+        .expect("a link");
+    rest.lines().next().expect("a token").to_owned()
+}
+
+async fn accept(admin: &Api, body: &Value) -> (u16, Value) {
+    let path = "/organization/invites/accept";
+    // Without a key: the token is the credential.
+    let request = admin.request(Method::POST, path).json(body);
+    let mut request = request.build().expect("a request");
+    request.headers_mut().clear();
+    let response = crate::api::http()
+        .execute(request)
+        .await
+        .expect("an answer");
+    let status = response.status().as_u16();
+    (status, response.json().await.expect("JSON"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_is_mailed_and_accepted_once() {
+    let port = free_port();
+    let mail_server = MailServer::start(port);
+    let installation = Installation::new(&settings(port));
+    let (server, admin) = installation.first_serve();
+    let project = json!({"name": "Search"});
+    let project = admin.post("/organization/projects", &project).await["id"].clone();
+    let invite = json!({"email": "grace@example.com", "role": "reader",
+                        "projects": [{"id": project, "role": "owner"}]});
+    let invite = admin.post("/organization/invites", &invite).await;
+
+    let mails = mail_server.wait_for(1);
+    assert_eq!(mails[0]["to"], json!(["grace@example.com"]));
+    assert_eq!(mails[0]["from"], "plane@example.com");
+    let body = json!({"token": token(&mails[0]), "name": "Grace"});
+    let (status, user) = accept(&admin, &body).await;
+    assert_eq!(status, 200, "{user}");
+    let (status, refusal) = accept(&admin, &body).await;
+    assert_eq!(
+        (status, &refusal["error"]["code"]),
+        (400, &json!("invalid_token"))
+    );
+
+    let id = user["id"].as_str().expect("an id");
+    let found = admin.get(&format!("/organization/users/{id}")).await;
+    assert_eq!(
+        (&found["email"], &found["role"]),
+        (&json!("grace@example.com"), &json!("reader"))
+    );
+    let project = project.as_str().expect("an id");
+    let path = format!("/organization/projects/{project}/users/{id}");
+    assert_eq!(admin.get(&path).await["role"], "owner");
+    let path = format!(
+        "/organization/invites/{}",
+        invite["id"].as_str().expect("an id")
+    );
+    assert_eq!(admin.get(&path).await["status"], "accepted");
+    let ended = server.stop();
+    assert!(
+        !ended.stderr.contains(&token(&mails[0])),
+        "a token was logged"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_survives_kill_9_and_is_sent_once() {
+    let port = free_port();
+    let installation = Installation::new(&settings(port));
+    let (server, admin) = installation.first_serve();
+    for email in ["grace@example.com", "alan@example.com"] {
+        let invite = json!({"email": email, "role": "reader", "projects": []});
+        admin.post("/organization/invites", &invite).await;
+    }
+    // Nobody takes mails yet: it was tried, and put off.
+    let started = Instant::now();
+    while !server.process.stderr().contains("mail not sent yet") {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "{}",
+            server.process.stderr()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.process.kill();
+
+    let server = installation.serve();
+    let mail_server = MailServer::start(port);
+    let mails = mail_server.wait_for(2);
+    server.process.kill();
+    let server = installation.serve();
+    mail_server.wait_for(2);
+    let admin = server.api(&admin.key);
+    for mail in &mails {
+        let body = json!({"token": token(mail), "name": "New"});
+        assert_eq!(accept(&admin, &body).await.0, 200);
+    }
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_mail_server_mails_are_kept_and_sent_once_there_is_one() {
+    let installation = Installation::new("public_url = \"https://plane.example\"\n");
+    let (server, admin) = installation.first_serve();
+    let invite = json!({"email": "grace@example.com", "role": "reader"});
+    admin.post("/organization/invites", &invite).await;
+    let started = Instant::now();
+    while !server
+        .process
+        .stderr()
+        .contains("mail not sent: no SMTP server is configured")
+    {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "{}",
+            server.process.stderr()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let logged = server.stop().stderr;
+
+    let port = free_port();
+    let mail_server = MailServer::start(port);
+    installation.configure(&settings(port));
+    let server = installation.serve();
+    let mails = mail_server.wait_for(1);
+    assert!(!logged.contains(&token(&mails[0])), "a token was logged");
+    let body = json!({"token": token(&mails[0]), "name": "Grace"});
+    assert_eq!(accept(&server.api(&admin.key), &body).await.0, 200);
+    server.stop();
+}
