@@ -102,12 +102,8 @@ pub trait Credential: DeserializeOwned + JsonSchema + Send + Sync + 'static {
 /// Proof that the caller may do what the operation needs, where the path leads; or that there was a good credential in
 /// place of a caller.
 pub struct Permit {
-    holder: Holder,
-}
-
-enum Holder {
-    Key(Caller),
-    Credential(OrganizationId),
+    organization_id: OrganizationId,
+    caller: Option<Caller>,
 }
 
 impl Permit {
@@ -148,7 +144,8 @@ impl Permit {
             return Err(missing(needs));
         }
         Ok(Self {
-            holder: Holder::Key(caller.clone()),
+            organization_id: caller.organization_id.clone(),
+            caller: Some(caller.clone()),
         })
     }
 
@@ -161,28 +158,22 @@ impl Permit {
         services: &Services,
         credential: &impl Credential,
     ) -> Result<Self> {
-        let organization = credential.organization(connection, services).await?;
         Ok(Self {
-            holder: Holder::Credential(organization),
+            organization_id: credential.organization(connection, services).await?,
+            caller: None,
         })
     }
 
     /// The organization in which it is permitted.
     #[must_use]
     pub fn organization(&self) -> &OrganizationId {
-        match &self.holder {
-            Holder::Key(caller) => &caller.organization_id,
-            Holder::Credential(organization) => organization,
-        }
+        &self.organization_id
     }
 
     /// Who is permitted; nobody known where a credential was enough.
     #[must_use]
     pub fn caller(&self) -> Option<&Caller> {
-        match &self.holder {
-            Holder::Key(caller) => Some(caller),
-            Holder::Credential(_) => None,
-        }
+        self.caller.as_ref()
     }
 
     /// The person who is permitted.

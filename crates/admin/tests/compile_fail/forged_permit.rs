@@ -1,9 +1,10 @@
 //! A permit that no check has given.
 
 use admin::operation::{Caller, Permit};
+use base::ids::OrganizationId;
 
-fn forge(caller: Caller) -> Permit {
-    Permit { caller }
+fn forge(organization_id: OrganizationId, caller: Option<Caller>) -> Permit {
+    Permit { organization_id, caller }
 }
 
 fn main() {}
