@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::args;
 use crate::list::{Deleted, Item, List, oldest_first};
+use crate::literal::literals;
 use crate::mail::{self, Mail};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Read, Write, open, read,
@@ -74,10 +75,15 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    InviteObject = "organization.invite";
+    InviteDeleted = "organization.invite.deleted";
+}
+
 /// An invitation into the organization.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Invite {
-    object: &'static str,
+    object: InviteObject,
     id: InviteId,
     email: String,
     role: OrganizationRole,
@@ -121,7 +127,7 @@ impl Invite {
         let projects = serde_json::from_str(&projects)
             .map_err(|error| store::Error::Column("projects".to_owned(), error.to_string()))?;
         Ok(Self {
-            object: "organization.invite",
+            object: InviteObject,
             id: row.id("id")?,
             email: row.get("email")?,
             role: row.word("role", OrganizationRole::parse)?,
@@ -203,7 +209,7 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
     let token = Secret::token(&cx.services().entropy);
     let expires_at = cx.now().plus(LIFETIME);
     let invite = Invite {
-        object: "organization.invite",
+        object: InviteObject,
         id: cx.new_id(),
         email: body.email.as_str().to_owned(),
         role: body.role,
@@ -340,7 +346,7 @@ async fn delete(
     mut cx: Write,
     Of(_, id): Of<Organization, InviteId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<InviteDeleted>>> {
     let mut one = cx.sql(INVITES, args![]);
     one.push(" AND id = ").bind(&id);
     let invite = cx.find(&id, one, Invite::read).await?;
@@ -354,6 +360,6 @@ async fn delete(
         args![&id],
     );
     cx.execute(delete).await?;
-    let answer = Deleted::new("organization.invite.deleted", &id);
+    let answer = Deleted::new(InviteDeleted, &id);
     Ok(cx.done(Event::new(EventType::InviteDeleted, &id, json!({})), answer))
 }

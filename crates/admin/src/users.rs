@@ -14,6 +14,7 @@ use store::Row;
 
 use crate::args;
 use crate::list::{Deleted, Item, List, oldest_first};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Patch, Read, Write, read,
     write,
@@ -54,11 +55,16 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    UserObject = "organization.user";
+    UserDeleted = "organization.user.deleted";
+}
+
 /// A person in the organization.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "OrganizationUser")]
 pub struct User {
-    object: &'static str,
+    object: UserObject,
     /// Their id.
     pub id: UserId,
     /// What they are called.
@@ -87,7 +93,7 @@ impl User {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let added_at = row.time("added_at")?;
         Ok(Self {
-            object: "organization.user",
+            object: UserObject,
             id: row.id("id")?,
             name: row.get("name")?,
             email: row.get("email")?,
@@ -298,7 +304,7 @@ async fn delete(
     mut cx: Write,
     Of(_, id): Of<Organization, UserId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<UserDeleted>>> {
     let user = find(&mut cx, &id).await?;
     refuse_last_owner(&mut cx, &user, "deleted").await?;
     refuse_last_admin_key(&mut cx, &user).await?;
@@ -326,5 +332,5 @@ async fn delete(
     }
     let removed = json!({"api_keys": keys, "projects": projects, "groups": groups});
     let event = Event::new(EventType::UserDeleted, &id, json!({"removed": removed}));
-    Ok(cx.done(event, Deleted::new("organization.user.deleted", &id)))
+    Ok(cx.done(event, Deleted::new(UserDeleted, &id)))
 }

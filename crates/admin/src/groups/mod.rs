@@ -13,6 +13,7 @@ use store::{Connection, Order, PageRequest, Row, sql};
 
 use crate::args;
 use crate::list::{Deleted, Item, NextList};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
     Write, read, write,
@@ -65,10 +66,15 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    GroupObject = "group";
+    GroupDeleted = "group.deleted";
+}
+
 /// A group of people.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Group {
-    object: &'static str,
+    object: GroupObject,
     /// Its id.
     pub id: GroupId,
     /// What it is called.
@@ -94,7 +100,7 @@ const GROUPS: &str = "SELECT id, name, created_at FROM groups WHERE organization
 impl Group {
     fn new(id: GroupId, name: String, created_at: UnixTime) -> Self {
         Self {
-            object: "group",
+            object: GroupObject,
             id,
             name,
             created_at,
@@ -211,7 +217,7 @@ async fn update(mut cx: Write, mut group: Group, body: NamedGroup) -> Result<Don
     Ok(cx.done(event, group))
 }
 
-async fn delete(mut cx: Write, group: Group, _: Nothing) -> Result<Done<Deleted>> {
+async fn delete(mut cx: Write, group: Group, _: Nothing) -> Result<Done<Deleted<GroupDeleted>>> {
     let id = group.id;
     let users = cx.sql(
         "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 RETURNING user_id",
@@ -232,5 +238,5 @@ async fn delete(mut cx: Write, group: Group, _: Nothing) -> Result<Done<Deleted>
     }
     let details = json!({"removed": {"users": users, "projects": projects}});
     let event = Event::new(EventType::GroupDeleted, &id, details);
-    Ok(cx.done(event, Deleted::new("group.deleted", &id)))
+    Ok(cx.done(event, Deleted::new(GroupDeleted, &id)))
 }

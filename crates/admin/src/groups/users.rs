@@ -10,6 +10,7 @@ use store::{Key, Order, PageRequest, Row};
 
 use super::Group;
 use crate::list::{Deleted, Item, NextList};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
 };
@@ -51,6 +52,11 @@ pub(crate) fn operations() -> Vec<Operation> {
             delete,
         ),
     ]
+}
+
+literals! {
+    GroupUserObject = "group.user";
+    GroupUserDeleted = "group.user.deleted";
 }
 
 /// A user in the list of a group's users.
@@ -139,7 +145,7 @@ struct AddGroupUser {
 /// What was added to what.
 #[derive(Serialize, JsonSchema)]
 struct AddedGroupUser {
-    object: &'static str,
+    object: GroupUserObject,
     user_id: UserId,
     group_id: GroupId,
 }
@@ -161,7 +167,7 @@ async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<
         json!({"user_id": user.id}),
     );
     let answer = AddedGroupUser {
-        object: "group.user",
+        object: GroupUserObject,
         user_id: user.id,
         group_id: group.id,
     };
@@ -187,7 +193,7 @@ async fn delete(
     mut cx: Write,
     Of(group, id): Of<Group, UserId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<GroupUserDeleted>>> {
     let delete = cx.sql(
         "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 AND user_id = $3",
         args![&group.id, &id],
@@ -197,5 +203,5 @@ async fn delete(
     }
     let details = json!({"user_id": id});
     let event = Event::new(EventType::GroupUserRemoved, &group.id, details);
-    Ok(cx.done(event, Deleted::new("group.user.deleted", &id)))
+    Ok(cx.done(event, Deleted::new(GroupUserDeleted, &id)))
 }

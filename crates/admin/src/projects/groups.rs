@@ -12,6 +12,7 @@ use super::ActiveProject;
 use crate::args;
 use crate::groups::{self, GroupType};
 use crate::list::{Deleted, Item, NextList};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
 };
@@ -55,10 +56,15 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    ProjectGroupObject = "project.group";
+    ProjectGroupDeleted = "project.group.deleted";
+}
+
 /// A group's access to a project.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ProjectGroup {
-    object: &'static str,
+    object: ProjectGroupObject,
     project_id: ProjectId,
     group_id: GroupId,
     group_name: String,
@@ -74,7 +80,7 @@ const GROUPS: &str = "\
 impl ProjectGroup {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
-            object: "project.group",
+            object: ProjectGroupObject,
             project_id: row.id("project_id")?,
             group_id: row.id("group_id")?,
             group_name: row.get("name")?,
@@ -138,7 +144,7 @@ async fn create(
     let group = groups::named(&mut cx, &body.group_id).await?;
     Role::to_grant(&mut cx, &project, "role", &body.role).await?;
     let answer = ProjectGroup {
-        object: "project.group",
+        object: ProjectGroupObject,
         project_id: project.id.clone(),
         group_id: group.id,
         group_name: group.name,
@@ -187,7 +193,7 @@ async fn delete(
     mut cx: Write,
     Of(project, id): Of<ActiveProject, GroupId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<ProjectGroupDeleted>>> {
     let delete = cx.sql(
         "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3",
         args![&project.id, &id],
@@ -197,5 +203,5 @@ async fn delete(
     }
     let details = json!({"group_id": id});
     let event = Event::new(EventType::ProjectGroupRemoved, &project.id, details);
-    Ok(cx.done(event, Deleted::new("project.group.deleted", &id)))
+    Ok(cx.done(event, Deleted::new(ProjectGroupDeleted, &id)))
 }

@@ -11,6 +11,7 @@ use store::{Key, Row};
 
 use super::{ActiveProject, Project};
 use crate::list::{Deleted, Item, List, oldest_first};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
@@ -64,10 +65,15 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+literals! {
+    ProjectUserObject = "organization.project.user";
+    ProjectUserDeleted = "organization.project.user.deleted";
+}
+
 /// A member of a project.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ProjectUser {
-    object: &'static str,
+    object: ProjectUserObject,
     id: UserId,
     name: String,
     email: String,
@@ -103,7 +109,7 @@ const USERS: &str = "\
 impl ProjectUser {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
-            object: "organization.project.user",
+            object: ProjectUserObject,
             id: row.id("id")?,
             name: row.get("name")?,
             email: row.get("email")?,
@@ -260,7 +266,7 @@ async fn delete(
     mut cx: Write,
     Of(project, id): Of<ActiveProject, UserId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<ProjectUserDeleted>>> {
     let delete = cx.sql(
         "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
         args![&project.id, &id],
@@ -268,7 +274,7 @@ async fn delete(
     if cx.execute(delete).await? == 0 {
         return Err(Error::not_found(UserId::NOUN, id.as_str()));
     }
-    let answer = Deleted::new("organization.project.user.deleted", &id);
+    let answer = Deleted::new(ProjectUserDeleted, &id);
     let event = Event::new(EventType::UserDeleted, &id, json!({}));
     Ok(cx.done(event, answer))
 }

@@ -16,6 +16,7 @@ use store::{Order, PageRequest, Row};
 
 use crate::args;
 use crate::list::{Deleted, Item, NextList};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Patch, Read,
     TenantStatement, Write, read, write,
@@ -88,10 +89,15 @@ pub(crate) fn operations() -> Vec<Operation> {
     all
 }
 
+literals! {
+    RoleObject = "role";
+    RoleDeleted = "role.deleted";
+}
+
 /// A name for permissions.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Role {
-    object: &'static str,
+    object: RoleObject,
     /// Its id.
     pub id: RoleId,
     /// What it is called.
@@ -123,7 +129,7 @@ impl Role {
         let custom: String = row.get("permissions")?;
         let predefined = PredefinedRole::parse(id.as_str());
         Ok(Self {
-            object: "role",
+            object: RoleObject,
             name: row.get("name")?,
             description: match predefined {
                 Some(role) => Some(role.describe().to_owned()),
@@ -231,7 +237,7 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
     check_permissions(&mut cx, &realm, body.permissions, PermissionSet::default()).await?;
     let now = cx.now();
     let role = Role {
-        object: "role",
+        object: RoleObject,
         id: cx.new_id(),
         name: body.role_name.into_string(),
         description: body.description.map(Description::into_string),
@@ -371,7 +377,7 @@ async fn delete<R: Realm>(
     mut cx: Write,
     Of(realm, id): Of<R, RoleId>,
     _: Nothing,
-) -> Result<Done<Deleted>> {
+) -> Result<Done<Deleted<RoleDeleted>>> {
     let role = one(&cx, &realm, &id);
     let role = cx.find(&id, role, Role::read).await?;
     role.refuse_predefined("deleted")?;
@@ -395,6 +401,6 @@ async fn delete<R: Realm>(
         cx.execute(delete).await?;
     }
     let details = json!({"role_name": role.name, "unassigned": holders});
-    let answer = Deleted::new("role.deleted", &id);
+    let answer = Deleted::new(RoleDeleted, &id);
     Ok(cx.done(Event::new(EventType::RoleDeleted, &id, details), answer))
 }

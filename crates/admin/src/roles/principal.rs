@@ -10,6 +10,7 @@ use store::{Connection, Row, sql};
 use super::Role;
 use super::realm::Realm;
 use crate::args;
+use crate::literal::literals;
 use crate::operation::{PathIds, Scope, Write};
 use crate::projects::Project;
 
@@ -80,10 +81,17 @@ pub trait Principal: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
 }
 
+literals! {
+    AssignedUserObject = "organization.user";
+    UserRoleObject = "user.role";
+    AssignedGroupObject = "group";
+    GroupRoleObject = "group.role";
+}
+
 /// A user, as answers to assignments show them.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AssignedUser {
-    object: &'static str,
+    object: AssignedUserObject,
     id: UserId,
     name: String,
     email: String,
@@ -94,7 +102,7 @@ pub struct AssignedUser {
 /// A role was given to a user.
 #[derive(Serialize, JsonSchema)]
 pub struct UserRoleAssignment {
-    object: &'static str,
+    object: UserRoleObject,
     user: AssignedUser,
     role: Role,
 }
@@ -109,7 +117,7 @@ impl Principal for AssignedUser {
 
     fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
-            object: "organization.user",
+            object: AssignedUserObject,
             id: row.id("id")?,
             name: row.get("name")?,
             email: row.get("email")?,
@@ -124,7 +132,7 @@ impl Principal for AssignedUser {
 
     fn assigned(self, role: Role) -> UserRoleAssignment {
         UserRoleAssignment {
-            object: "user.role",
+            object: UserRoleObject,
             user: self,
             role,
         }
@@ -198,7 +206,7 @@ pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRo
 /// A group, as answers to assignments show it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AssignedGroup {
-    object: &'static str,
+    object: AssignedGroupObject,
     id: GroupId,
     name: String,
     created_at: UnixTime,
@@ -208,7 +216,7 @@ pub struct AssignedGroup {
 /// A role was given to a group.
 #[derive(Serialize, JsonSchema)]
 pub struct GroupRoleAssignment {
-    object: &'static str,
+    object: GroupRoleObject,
     group: AssignedGroup,
     role: Role,
 }
@@ -223,7 +231,7 @@ impl Principal for AssignedGroup {
 
     fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
-            object: "group",
+            object: AssignedGroupObject,
             id: row.id("id")?,
             name: row.get("name")?,
             created_at: row.time("created_at")?,
@@ -237,7 +245,7 @@ impl Principal for AssignedGroup {
 
     fn assigned(self, role: Role) -> GroupRoleAssignment {
         GroupRoleAssignment {
-            object: "group.role",
+            object: GroupRoleObject,
             group: self,
             role,
         }
