@@ -88,9 +88,6 @@ impl Sqlite {
 fn connect(path: &Path, flags: OpenFlags, options: Options) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(TURN)?;
-    // Otherwise a plan may depend on the values that are bound, and SQLite parses and plans such a statement anew each
-    // time it is taken from the cache.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     // Without this, each binding of a value may plan the prepared statement anew, which costs more than running it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

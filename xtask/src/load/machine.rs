@@ -20,8 +20,6 @@ pub fn describe(bench: &Bench) -> Result<String> {
             .args(["rev-parse", "--short=12", "HEAD"])
             .current_dir(root),
     );
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: Vec<&str> = load.split(' ').take(3).collect();
     let rows = [
         ("date", date),
         (
@@ -32,7 +30,7 @@ pub fn describe(bench: &Bench) -> Result<String> {
         ("memory", memory()),
         ("kernel", kernel),
         ("cores", cores(bench)),
-        ("load before", load.join(", ")),
+        ("load before", load()),
         ("rustc", rustc),
         ("nginx", nginx(bench)),
         ("wrk", wrk::version(&bench.wrk)),
@@ -54,6 +52,20 @@ fn said(command: &mut Command) -> String {
         return "unknown".to_owned();
     }
     text.trim().to_owned()
+}
+
+/// A machine that does other things as well gives figures that are worth little, and the table says so.
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let averages: Vec<&str> = text.split(' ').take(3).collect();
+    let lately = averages
+        .first()
+        .and_then(|average| average.parse::<f64>().ok());
+    let note = match lately {
+        Some(average) if average > 1.0 => " (**busy with other work: the figures are too low**)",
+        _ => "",
+    };
+    format!("{}{note}", averages.join(", "))
 }
 
 fn processor() -> String {
