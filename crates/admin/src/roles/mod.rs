@@ -15,13 +15,13 @@ use serde_json::{Value as Json, json};
 use store::{Order, PageRequest, Row};
 
 use crate::args;
-use crate::list::{Deleted, Item, NextList};
-use crate::literal::literals;
+use crate::list::{Deleted, Item, NextList, oldest_first};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Patch, Read,
     TenantStatement, Write, read, write,
 };
 use crate::projects::ActiveProject;
+use principal::{RoleDeleted, RoleObject};
 use realm::{Realm, check_permissions, may_grant, resource};
 
 macro_rules! operations_in {
@@ -87,11 +87,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         "a project"
     ));
     all
-}
-
-literals! {
-    RoleObject = "role";
-    RoleDeleted = "role.deleted";
 }
 
 /// A name for permissions.
@@ -179,6 +174,14 @@ impl Role {
     }
 }
 
+impl From<ListRoles> for PageRequest {
+    fn from(query: ListRoles) -> Self {
+        let order = query.order.map_or(Order::Ascending, Order::from);
+        let request = oldest_first(query.limit.0, query.after);
+        Self { order, ..request }
+    }
+}
+
 impl Item for Role {
     fn cursor(&self) -> String {
         self.id.to_string()
@@ -203,23 +206,11 @@ struct ListRoles {
     order: Option<OrderBy>,
 }
 
-impl From<ListRoles> for PageRequest {
-    fn from(query: ListRoles) -> Self {
-        Self {
-            limit: query.limit.0,
-            after: query.after,
-            before: None,
-            order: query.order.map_or(Order::Ascending, Order::from),
-        }
-    }
-}
-
 async fn list<R: Realm>(mut cx: Read, realm: R, query: ListRoles) -> Result<NextList<Role>> {
     let list = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
-    Ok(cx
-        .page(&query.into(), list.clone(), list, "r.id", Role::read)
-        .await?
-        .into())
+    let request = query.into();
+    let page = cx.page(&request, list.clone(), list, "r.id", Role::read);
+    Ok(page.await?.into())
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -86,6 +86,8 @@ literals! {
     UserRoleObject = "user.role";
     AssignedGroupObject = "group";
     GroupRoleObject = "group.role";
+    RoleObject = "role";
+    RoleDeleted = "role.deleted";
 }
 
 /// A user, as answers to assignments show them.
