@@ -1,6 +1,6 @@
 //! `/organization/projects/{project_id}/service_accounts`: accounts of programs, and their keys.
 
-use base::ids::{Id, KeyId, ServiceAccountId};
+use base::ids::{KeyId, ServiceAccountId};
 use base::name::Name;
 use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
@@ -317,15 +317,14 @@ async fn delete(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     _: Nothing,
 ) -> Result<Done<Deleted<ServiceAccountDeleted>>> {
+    let one = cx.sql(ONE, args![&project.id, &id]);
+    cx.find(&id, one, ServiceAccount::read).await?;
     for text in [
         "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2 AND service_account_id = $3",
         "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
     ] {
         let delete = cx.sql(text, args![&project.id, &id]);
-        let deleted = cx.execute(delete).await?;
-        if deleted == 0 && text.contains("FROM service_accounts") {
-            return Err(Error::not_found(ServiceAccountId::NOUN, id.as_str()));
-        }
+        cx.execute(delete).await?;
     }
     let answer = Deleted::new(ServiceAccountDeleted, &id);
     Ok(cx.done(
