@@ -349,8 +349,11 @@ fn no_mutation_of_a_request_is_an_error_of_ours() {
     assert_well(server);
 }
 
-/// Changes, drops, doubles or inserts something somewhere.
+/// Changes, drops, doubles or inserts something somewhere, as long as anything is left.
 fn mutate(request: &mut Vec<u8>, dice: &Dice) {
+    if request.is_empty() {
+        return;
+    }
     let place = dice.below(request.len() as u64) as usize;
     let end = (place + 1 + dice.below(16) as usize).min(request.len());
     match dice.below(5) {
