@@ -1,7 +1,10 @@
 //! Who may do what: the roles that people and accounts have, made into permissions.
 //!
-//! The Administration API asks for one of them at each request, the gateway for all keys at once. Both read the view
-//! `effective_grants` and make the same of its rows, so they cannot disagree.
+//! A request is known by its key, which the [`Directory`] has in memory together with what its owner may do. What one
+//! person may do somewhere else is asked of the database. Both read the view `effective_grants` and make the same of
+//! its rows, so they cannot disagree.
+
+mod directory;
 
 use std::collections::HashMap;
 
@@ -11,6 +14,8 @@ use base::permission::role_permissions;
 use base::secret::KeyHash;
 use store::{Connection, Read, Result, Row, sql};
 
+pub use directory::{Directory, Key, Organization, Owner, Project};
+
 /// Whose permissions are asked for.
 #[derive(Clone, Copy, Debug)]
 pub enum Principal<'a> {
@@ -18,6 +23,15 @@ pub enum Principal<'a> {
     User(&'a UserId),
     /// An account of a program.
     ServiceAccount(&'a ServiceAccountId),
+}
+
+impl<'a> From<&'a Owner> for Principal<'a> {
+    fn from(owner: &'a Owner) -> Self {
+        match owner {
+            Owner::User { id, .. } => Self::User(id),
+            Owner::ServiceAccount { id } => Self::ServiceAccount(id),
+        }
+    }
 }
 
 const GRANTS: &str = "\
@@ -32,12 +46,12 @@ const GRANTS_OF_KEYS: &str = "\
     FROM effective_grants g \
     JOIN api_keys k ON k.organization_id = g.organization_id AND k.user_id = g.principal_id \
     LEFT JOIN roles r ON r.organization_id = g.organization_id AND r.id = g.role_id \
-    WHERE g.principal_type = 'user' AND (g.project_id = '' OR g.project_id = k.project_id) \
+    WHERE g.organization_id = $1 AND g.principal_type = 'user' AND (g.project_id = '' OR g.project_id = k.project_id) \
     UNION ALL \
     SELECT k.hash, g.role_id, NULL \
     FROM effective_grants g \
     JOIN api_keys k ON k.organization_id = g.organization_id AND k.service_account_id = g.principal_id \
-    WHERE g.principal_type = 'service_account' AND g.project_id = k.project_id";
+    WHERE g.organization_id = $1 AND g.principal_type = 'service_account' AND g.project_id = k.project_id";
 
 /// What `principal` may do now in the organization or, with a project, there: what the roles allow that they have of
 /// their own, and those of their groups, in both places.
@@ -62,13 +76,18 @@ pub async fn permissions(
         .fold(PermissionSet::default(), PermissionSet::union))
 }
 
-/// The same for the owner of every key, where the key belongs. A key that is missing here has an owner without roles.
+/// The same for the owner of every key of the organization, where the key belongs. A key that is missing here has an owner without roles.
 ///
 /// # Errors
 /// The database's.
-pub async fn permissions_of_keys(read: Read) -> Result<(Read, HashMap<KeyHash, PermissionSet>)> {
+pub async fn permissions_of_keys(
+    read: Read,
+    organization: &OrganizationId,
+) -> Result<(Read, HashMap<KeyHash, PermissionSet>)> {
     let grant = |row: &Row<'_>| Ok((row.key_hash("hash")?, granted(row)?));
-    let (read, grants) = read.fetch_all_aside(sql!(GRANTS_OF_KEYS), grant).await?;
+    let (read, grants) = read
+        .fetch_all_aside(sql!(GRANTS_OF_KEYS, organization), grant)
+        .await?;
     let mut keys: HashMap<KeyHash, PermissionSet> = HashMap::new();
     for (key, allowed) in grants {
         let all = keys.entry(key).or_default();

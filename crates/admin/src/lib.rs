@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::usage::{LastUsed, Recorder};
+use access::Directory;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{MethodFilter, on};
@@ -41,6 +42,8 @@ use operation::Operation;
 pub struct Services {
     /// Where everything lasts.
     pub store: Store,
+    /// The keys, and what they may do.
+    pub directory: Arc<Directory>,
     /// The usage data through connections of their own: a transaction may wait for one and hold nobody up.
     pub usage: Database,
     /// The models that this deployment knows: those it has upstreams or prices for.

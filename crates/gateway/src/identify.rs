@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use access::{Key, Project};
 use base::ids::Id;
-use base::secret::{KeyKind, bearer};
-use base::{Error, Permission, Result, UnixTime};
+use base::secret::bearer;
+use base::{Error, Permission, Result};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::Shared;
-use crate::directory::{Key, Project};
+
+const PROJECT_KEY_REQUIRED: &str = "An admin API key cannot call models. Use a project API key: of a user (sk-proj-…) or of a service account \
+                                    (sk-svcacct-…).";
 
 /// A key that may be used now, and where.
 pub(crate) struct Caller {
@@ -35,10 +38,13 @@ impl Shared {
         })?;
         let key = self.directory.find(&self.pepper.hash(token));
         let key = key.ok_or_else(|| Error::unauthenticated("The API key is not known here."))?;
-        alive(&key, self.clock.now())?;
+        key.alive(self.clock.now())?;
         names_only(headers, "openai-organization", &key.organization.id)?;
         let Some(project) = key.project.clone() else {
-            return Err(not_for_models(&key));
+            return Err(Error::forbidden(
+                "project_key_required",
+                PROJECT_KEY_REQUIRED,
+            ));
         };
         names_only(headers, "openai-project", &project.id)?;
         Ok(Caller { key, project })
@@ -63,32 +69,6 @@ impl Caller {
             ),
         ))
     }
-}
-
-fn alive(key: &Key, now: UnixTime) -> Result<()> {
-    let reason = if key.expires_at.is_some_and(|end| end <= now) {
-        "The API key has expired."
-    } else if !key.owner_exists {
-        "The owner of the API key does not exist any more."
-    } else if key
-        .project
-        .as_ref()
-        .is_some_and(|project| project.is_archived)
-    {
-        "The project of the API key is archived."
-    } else {
-        return Ok(());
-    };
-    Err(Error::unauthenticated(reason))
-}
-
-fn not_for_models(key: &Key) -> Error {
-    if key.kind == KeyKind::Admin {
-        let message = "An admin API key cannot call models. Use a project API key: of a user (sk-proj-…) or of a \
-                       service account (sk-svcacct-…).";
-        return Error::forbidden("project_key_required", message);
-    }
-    Error::unauthenticated("The project of the API key does not exist any more.")
 }
 
 /// A header may name what the key belongs to anyway, and nothing else.

@@ -5,7 +5,6 @@
 
 mod body;
 mod dialect;
-mod directory;
 mod drain;
 mod forward;
 mod headers;
@@ -22,18 +21,16 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Directory;
 use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use http::{Request, Response};
-use store::Store;
-use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use upstream::{UpstreamConfig, UpstreamKey};
 
-use directory::Directory;
 use drain::Drains;
 use forward::Upstreams;
 use models::ModelList;
@@ -50,8 +47,8 @@ pub enum Durability {
 
 /// What a gateway works with.
 pub struct GatewayOptions {
-    /// Where the keys are.
-    pub store: Store,
+    /// The keys, and what they may do.
+    pub directory: Arc<Directory>,
     /// Where usage goes.
     pub recorder: Recorder,
     /// Where the use of keys is noted.
@@ -79,9 +76,6 @@ pub enum StartError {
         /// What is wrong, as a sentence without its subject.
         reason: String,
     },
-    /// The keys could not be read.
-    #[error("the keys could not be read: {0}")]
-    Store(#[from] store::Error),
     /// The certificates that upstreams are checked against could not be loaded.
     #[error("TLS to upstreams: {0}")]
     Tls(String),
@@ -105,20 +99,18 @@ struct Shared {
 }
 
 impl Gateway {
-    /// Loads the keys and starts to follow their changes.
+    /// Starts one.
     ///
     /// # Errors
-    /// The settings of an upstream make no sense, or the keys cannot be read.
-    pub async fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
+    /// The settings of an upstream make no sense.
+    pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
-        let (directory, follow) = Directory::start(options.store).await?;
         let drains = Drains::new();
         let task = GatewayTask {
             drains: drains.clone(),
-            follow,
         };
         let shared = Shared {
-            directory,
+            directory: options.directory,
             models: ModelList::new(&upstreams),
             upstreams,
             recorder: options.recorder,
@@ -140,19 +132,11 @@ impl Gateway {
     {
         self.route(request).await
     }
-
-    /// Whether the keys in memory are those of the database, as far as is known.
-    #[must_use]
-    pub fn ready(&self) -> bool {
-        self.0.directory.is_fresh()
-    }
 }
 
-/// What the gateway does beside answering: it follows the changes of keys and reads to their end the answers that
-/// clients hung up on. Dropped, it stops both.
+/// What the gateway does beside answering: it reads to their end the answers that clients hung up on. Dropped, it stops.
 pub struct GatewayTask {
     drains: Drains,
-    follow: AbortOnDropHandle<()>,
 }
 
 impl GatewayTask {
@@ -160,6 +144,5 @@ impl GatewayTask {
     /// settled with an estimate. To be called when no more requests are handled, before the recorder is stopped.
     pub async fn stop(self, deadline: Duration) {
         self.drains.stop(deadline).await;
-        drop(self.follow);
     }
 }

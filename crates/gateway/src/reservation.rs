@@ -112,7 +112,7 @@ impl Open {
             organization_id: key.organization.id.clone(),
             kind: Kind::Completions,
             project_id: self.caller.project.id.clone(),
-            user_id: key.user.clone(),
+            user_id: key.user().cloned(),
             api_key_id: Some(key.id.clone()),
             model: Some((*self.model).to_owned()),
             batch: false,

@@ -98,7 +98,7 @@ impl Gateway {
     pub(crate) fn touch(&self, caller: &Caller) {
         let key = &caller.key;
         let last_used = &self.0.last_used;
-        last_used.touch(&key.organization.id, &key.id, key.user.as_ref());
+        last_used.touch(&key.organization.id, &key.id, key.user());
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Directory;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
 use anyhow::Context;
@@ -13,6 +14,7 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
+use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
 
 use crate::routes;
@@ -49,10 +51,11 @@ pub struct App {
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
     mailer_task: MailerTask,
+    _following: AbortOnDropHandle<()>,
 }
 
 impl App {
-    /// Starts what runs beside the requests, and loads the gateway's picture of the keys.
+    /// Starts what runs beside the requests, and loads the picture of the keys.
     ///
     /// # Errors
     /// An upstream makes no sense, or the database cannot be read.
@@ -76,8 +79,11 @@ impl App {
                 .context("the ledger's writer could not be started")?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
+        let (directory, following) = Directory::start(store.clone())
+            .await
+            .context("the keys could not be loaded")?;
         let gateway = GatewayOptions {
-            store: store.clone(),
+            directory: Arc::clone(&directory),
             recorder: recorder.clone(),
             last_used: last_used.clone(),
             pepper: pepper.clone(),
@@ -86,9 +92,10 @@ impl App {
             clock: clock.clone(),
             durability,
         };
-        let (gateway, gateway_task) = Gateway::start(gateway).await?;
+        let (gateway, gateway_task) = Gateway::start(gateway)?;
         let services = Arc::new(Services {
             store,
+            directory,
             usage: apart,
             models,
             recorder,
@@ -106,6 +113,7 @@ impl App {
             recorder_task,
             last_used_task,
             mailer_task,
+            _following: following,
         })
     }
 

@@ -24,8 +24,8 @@ use crate::leftover::Leftover;
 pub(crate) fn router(services: &Arc<Services>, gateway: &Gateway) -> Router {
     let document = document(&admin::operations()).to_string();
     let openapi = move || async move { json(document) };
-    let (ready_services, ready_gateway) = (Arc::clone(services), gateway.clone());
-    let ready = move || async move { readiness(&ready_services, &ready_gateway).await };
+    let ready_services = Arc::clone(services);
+    let ready = move || async move { readiness(&ready_services).await };
     let gateway = gateway.clone();
     let fallback = move |request: Request| async move { elsewhere(&gateway, request).await };
     admin::router(services)
@@ -46,12 +46,12 @@ fn json(body: impl Into<Body>) -> Response {
     response
 }
 
-async fn readiness(services: &Services, gateway: &Gateway) -> Response {
+async fn readiness(services: &Services) -> Response {
     let migrated = match services.store.read().await {
         Ok(mut connection) => connection.is_migrated().await.unwrap_or(false),
         Err(_) => false,
     };
-    if migrated && gateway.ready() {
+    if migrated && services.directory.is_fresh() {
         return json("{\"status\":\"ready\"}");
     }
     let mut response = json("{\"status\":\"not ready\"}");

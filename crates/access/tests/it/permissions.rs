@@ -1,5 +1,7 @@
 //! One organization whose people have roles in every way, asked about one by one and all at once.
 
+use std::collections::HashMap;
+
 use access::Principal;
 use base::ids::{Id, OrganizationId, ProjectId, ServiceAccountId, UserId};
 use base::permission::{OrganizationRole, ProjectRole};
@@ -32,6 +34,8 @@ type Key = (
     Option<&'static str>,
     Option<&'static str>,
 );
+
+const ORGANIZATIONS: [&str; 2] = ["org-1", "org-2"];
 
 const KEYS: &[Key] = &[
     ("org-1", None, Some("user-owner"), None),
@@ -86,10 +90,16 @@ async fn world() -> (Scratch, Store) {
 
 /// What each key's owner may do, asked in both ways.
 async fn all(store: &Store) -> Vec<PermissionSet> {
-    let read = store.read().await.expect("a connection");
-    let (mut read, at_once) = access::permissions_of_keys(read)
-        .await
-        .expect("permissions");
+    let mut read = store.read().await.expect("a connection");
+    let mut at_once = HashMap::new();
+    for organization in ORGANIZATIONS {
+        let organization = OrganizationId::from_text(organization.to_owned());
+        let (returned, keys) = access::permissions_of_keys(read, &organization)
+            .await
+            .expect("permissions");
+        at_once.extend(keys);
+        read = returned;
+    }
     let mut found = Vec::new();
     for (number, (organization, project, user, account)) in KEYS.iter().enumerate() {
         let organization = OrganizationId::from_text((*organization).to_owned());

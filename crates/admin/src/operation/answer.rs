@@ -51,13 +51,11 @@ pub(crate) async fn answer(
         Ok(caller) => caller,
         Err(error) => return error.response(),
     };
-    let organization = HeaderValue::from_str(&caller.organization_id.to_string());
+    let organization = caller.organization.header.clone();
     let mut response = respond(run(arrival, caller).await);
-    if let Ok(organization) = organization {
-        response
-            .headers_mut()
-            .insert("openai-organization", organization);
-    }
+    response
+        .headers_mut()
+        .insert("openai-organization", organization);
     response
 }
 
@@ -75,6 +73,35 @@ fn json_response(json: Vec<u8>) -> Response<Body> {
         HeaderValue::from_static("application/json"),
     );
     response
+}
+
+/// path → authorise.
+async fn enter<S: Scope>(
+    services: &Services,
+    path: &[String],
+    caller: Caller,
+    needs: Permission,
+) -> Result<(store::Read, S, Permit)> {
+    let mut connection = services.store.read().await?;
+    let organization = &caller.organization.id;
+    let scope = S::resolve(&mut connection, organization, &mut PathIds::new(path)).await?;
+    let permit = Permit::check(&mut connection, caller, &scope, needs).await?;
+    Ok((connection, scope, permit))
+}
+
+/// begin → path again, now nothing can change.
+async fn begin<S: Scope>(
+    services: Arc<Services>,
+    path: &[String],
+    permit: Permit,
+) -> Result<(Write, S)> {
+    let organization = permit.organization().clone();
+    let mut write = Write::begin(services, permit).await?;
+    let ids = &mut PathIds::new(path);
+    let scope = S::resolve(write.connection(), &organization, ids).await?;
+    let project = scope.project();
+    write.in_project(project.map(|project| (project.id.clone(), project.name.clone())));
+    Ok((write, scope))
 }
 
 /// path → authorise → parse the query → run.
@@ -97,19 +124,12 @@ where
         query,
         ..
     } = arrival;
-    let mut connection = services.store.read().await?;
-    let scope = S::resolve(
-        &mut connection,
-        &caller.organization_id,
-        &mut PathIds::new(&path),
-    )
-    .await?;
-    let permit = Permit::check(&mut connection, &caller, &scope, needs).await?;
+    let (connection, scope, permit) = enter::<S>(&services, &path, caller, needs).await?;
     let query = parse::query(query.as_deref())?;
     encode(&handler(Read::new(connection, permit, services), scope, query).await?)
 }
 
-/// path → authorise → parse the body → begin → path again, now nothing can change → run → audit → commit.
+/// path → authorise → parse the body → begin → path again → run → audit → commit.
 pub(super) async fn run_write<S, B, T, H, F>(
     arrival: Arrival,
     caller: Caller,
@@ -130,30 +150,11 @@ where
         body,
         headers,
     } = arrival;
-    let mut connection = services.store.read().await?;
-    let scope = S::resolve(
-        &mut connection,
-        &caller.organization_id,
-        &mut PathIds::new(&path),
-    )
-    .await?;
-    let permit = Permit::check(&mut connection, &caller, &scope, needs).await?;
     // The connection goes back before the body comes in: a slow sender holds nothing but its own socket.
-    drop(connection);
+    let (_, _, permit) = enter::<S>(&services, &path, caller, needs).await?;
     parse::query::<Nothing>(query.as_deref())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
-    let mut write = Write::begin(services, permit).await?;
-    let scope = S::resolve(
-        write.connection(),
-        &caller.organization_id,
-        &mut PathIds::new(&path),
-    )
-    .await?;
-    write.in_project(
-        scope
-            .project()
-            .map(|project| (project.id.clone(), project.name.clone())),
-    );
+    let (write, scope) = begin::<S>(services, &path, permit).await?;
     encode(&handler(write, scope, body).await?.commit().await?)
 }
 
@@ -201,8 +202,8 @@ where
         ..
     } = arrival;
     let mut connection = services.store.read().await?;
-    let permit =
-        Permit::check_in(&mut connection, &caller, caller.project_id.as_ref(), needs).await?;
+    let project = caller.project_id().cloned();
+    let permit = Permit::check_in(&mut connection, caller, project.as_ref(), needs).await?;
     drop(connection);
     parse::query::<Nothing>(query.as_deref())?;
     let lines = is_ndjson(&headers)?;

@@ -1,113 +1,68 @@
 //! Authentication: who sends this request.
 
-use access::Principal;
-use base::ids::{KeyId, OrganizationId, ProjectId, ServiceAccountId, UserId};
-use base::permission::OrganizationRole;
-use base::secret::{KeyHash, KeyKind, bearer};
-use base::{Error, PermissionSet, Result, UnixTime};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use access::{Key, Owner, Principal};
+use base::ids::{Id, ProjectId, UserId};
+use base::secret::{KeyKind, bearer};
+use base::{Error, PermissionSet, Result};
 use http::HeaderMap;
 use serde_json::{Value, json};
-use store::{Connection, Row, sql};
+use store::{Connection, sql};
 
 use super::Effect;
 use crate::Services;
 
-/// Who sends a request: a key, and whoever owns it.
+/// Who sends a request: a key that is good, and whoever owns it.
 #[derive(Clone, Debug)]
-pub struct Caller {
-    /// The organization that the key belongs to.
-    pub organization_id: OrganizationId,
-    /// The key.
-    pub key_id: KeyId,
-    /// Who owns the key.
-    pub owner: Owner,
-    /// The project that the key belongs to; none for an admin key.
-    pub project_id: Option<ProjectId>,
-    kind: KeyKind,
-    scopes: PermissionSet,
-    /// Whether the owner may do everything anyway, so that nothing else need be asked.
-    is_unlimited: bool,
-}
+pub struct Caller(Arc<Key>);
 
-/// Who owns a key.
-#[derive(Clone, Debug)]
-pub enum Owner {
-    /// A person.
-    User {
-        /// Their id.
-        id: UserId,
-        /// Their e-mail address.
-        email: String,
-    },
-    /// A service account.
-    ServiceAccount {
-        /// Its id.
-        id: ServiceAccountId,
-    },
+impl Deref for Caller {
+    type Target = Key;
+    fn deref(&self) -> &Key {
+        &self.0
+    }
 }
-
-/// What the table says of a key.
-struct Found {
-    caller: Caller,
-    expires_at: Option<UnixTime>,
-}
-
-const KEY_BY_HASH: &str = "\
-    SELECT k.organization_id, k.id, k.kind, k.project_id, k.user_id, k.service_account_id, k.scopes, k.expires_at, \
-           u.email, u.role \
-    FROM api_keys k \
-    LEFT JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
-    WHERE k.hash = $1";
 
 impl Caller {
-    fn read(row: &Row<'_>) -> store::Result<Found> {
-        let user: Option<UserId> = row.optional_id("user_id")?;
-        let role: Option<String> = row.get("role")?;
-        let owner = match user {
-            Some(id) => Owner::User {
-                id,
-                email: row.get::<Option<String>>("email")?.unwrap_or_default(),
-            },
-            None => Owner::ServiceAccount {
-                id: row
-                    .optional_id("service_account_id")?
-                    .ok_or(store::Error::NoRow)?,
-            },
-        };
-        let caller = Self {
-            organization_id: row.id("organization_id")?,
-            key_id: row.id("id")?,
-            owner,
-            project_id: row.optional_id("project_id")?,
-            kind: row.word("kind", KeyKind::parse)?,
-            scopes: PermissionSet::from_scopes(&row.get::<String>("scopes")?),
-            is_unlimited: role.as_deref() == Some(OrganizationRole::Owner.as_str()),
-        };
-        Ok(Found {
-            caller,
-            expires_at: row.optional_time("expires_at")?,
-        })
+    /// The project that the key belongs to; none for an admin key.
+    #[must_use]
+    pub fn project_id(&self) -> Option<&ProjectId> {
+        self.project.as_ref().map(|project| &project.id)
     }
 
-    /// What the caller may do in the organization, or in one of its projects: what the owner may do *now*, narrowed by
-    /// the key's scopes.
+    /// What the caller may do in the organization, or in one of its projects: what the owner may do now, narrowed by the
+    /// key's scopes.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn permissions(
+    pub(super) async fn permissions(
         &self,
         connection: &mut Connection,
         project: Option<&ProjectId>,
     ) -> Result<PermissionSet> {
-        if self.is_unlimited {
+        if self.is_owners {
             return Ok(self.scopes);
         }
-        let principal = match &self.owner {
-            Owner::User { id, .. } => Principal::User(id),
-            Owner::ServiceAccount { id } => Principal::ServiceAccount(id),
-        };
-        let of_owner =
-            access::permissions(connection, &self.organization_id, principal, project).await?;
+        if project == self.project_id() {
+            return Ok(self.permissions);
+        }
+        self.permissions_in(connection, project).await
+    }
+
+    /// The same, asked of the database: within a transaction that holds the organization's lock, what the answer says
+    /// stays true until its end.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) async fn permissions_in(
+        &self,
+        connection: &mut Connection,
+        project: Option<&ProjectId>,
+    ) -> Result<PermissionSet> {
+        let (organization, principal) = (&self.organization.id, Principal::from(&self.owner));
+        let of_owner = access::permissions(connection, organization, principal, project).await?;
         Ok(of_owner.intersection(self.scopes))
     }
 
@@ -115,14 +70,13 @@ impl Caller {
     ///
     /// # Errors
     /// 403: the owner is a service account, and the operation needs a person.
-    pub fn user(&self) -> Result<&UserId> {
-        match &self.owner {
-            Owner::User { id, .. } => Ok(id),
-            Owner::ServiceAccount { .. } => Err(Error::forbidden(
+    pub fn person(&self) -> Result<&UserId> {
+        self.user().ok_or_else(|| {
+            Error::forbidden(
                 "insufficient_permissions",
                 "This operation needs a key that a user owns.",
-            )),
-        }
+            )
+        })
     }
 
     /// The `actor` of an audit event.
@@ -136,7 +90,7 @@ impl Caller {
             Owner::User { .. } => "user",
             Owner::ServiceAccount { .. } => "service_account",
         };
-        json!({"type": "api_key", "api_key": {"id": self.key_id, "type": kind, kind: owner}})
+        json!({"type": "api_key", "api_key": {"id": self.id, "type": kind, kind: owner}})
     }
 }
 
@@ -154,51 +108,31 @@ pub(crate) async fn authenticate(
             "You didn't provide an API key. Send an admin key in the Authorization header: 'Authorization: Bearer sk-admin-…'.",
         ));
     };
-    let hash = services.pepper.hash(token);
-    let mut connection = services.store.read().await?;
-    let found = find(&mut connection, hash).await?;
-    let caller = match found {
-        Some(found) if found.expires_at.is_none_or(|at| at > services.clock.now()) => found.caller,
-        _ => {
-            return Err(Error::unauthenticated(
-                "Incorrect API key provided: it is unknown, deleted or expired.",
-            ));
-        }
-    };
+    let key = services
+        .directory
+        .look_up(&services.pepper.hash(token))
+        .await?;
+    let caller = Caller(key.ok_or_else(|| {
+        Error::unauthenticated("Incorrect API key provided: it is unknown or was deleted.")
+    })?);
+    caller.alive(services.clock.now())?;
     if caller.kind != KeyKind::Admin && effect != Effect::Ingest {
         return Err(Error::forbidden(
             "admin_key_required",
             "The Administration API needs an admin key (sk-admin-…); this is a project key.",
         ));
     }
-    check_named(&mut connection, &caller, headers).await?;
-    if let Owner::User { id, .. } = &caller.owner {
-        services
-            .last_used
-            .touch(&caller.organization_id, &caller.key_id, Some(id));
-    } else {
-        services
-            .last_used
-            .touch(&caller.organization_id, &caller.key_id, None);
-    }
+    check_named(services, &caller, headers).await?;
+    let last_used = &services.last_used;
+    last_used.touch(&caller.organization.id, &caller.id, caller.user());
     Ok(caller)
 }
 
-async fn find(connection: &mut Connection, hash: KeyHash) -> Result<Option<Found>> {
-    Ok(connection
-        .fetch_optional(sql!(KEY_BY_HASH, hash), Caller::read)
-        .await?)
-}
-
 /// The headers `OpenAI-Organization` and `OpenAI-Project` may only repeat what the key already says.
-async fn check_named(
-    connection: &mut Connection,
-    caller: &Caller,
-    headers: &HeaderMap,
-) -> Result<()> {
+async fn check_named(services: &Services, caller: &Caller, headers: &HeaderMap) -> Result<()> {
     let named = |name: &str| headers.get(name).filter(|value| !value.is_empty());
     if let Some(organization) = named("openai-organization")
-        && organization.as_bytes() != caller.organization_id.to_string().as_bytes()
+        && organization.as_bytes() != caller.organization.id.as_str().as_bytes()
     {
         return Err(Error::unauthenticated(
             "The OpenAI-Organization header names another organization than the key's.",
@@ -208,18 +142,17 @@ async fn check_named(
         return Ok(());
     };
     let project = project.to_str().unwrap_or_default();
-    let known = match &caller.project_id {
-        Some(own) => own.to_string() == project,
+    let known = match caller.project_id() {
+        Some(own) => own.as_str() == project,
         None => {
             let statement = sql!(
                 "SELECT id FROM projects WHERE organization_id = $1 AND id = $2",
-                &caller.organization_id,
+                &caller.organization.id,
                 project
             );
-            connection
-                .fetch_optional(statement, |_| Ok(()))
-                .await?
-                .is_some()
+            let mut connection = services.store.read().await?;
+            let found = connection.fetch_optional(statement, |_| Ok(())).await?;
+            found.is_some()
         }
     };
     if known {

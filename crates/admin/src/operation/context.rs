@@ -206,7 +206,7 @@ impl Write {
     /// The database's.
     pub async fn permissions(&mut self, project: Option<&ProjectId>) -> Result<PermissionSet> {
         match self.permit.caller() {
-            Some(caller) => caller.permissions(&mut self.connection, project).await,
+            Some(caller) => caller.permissions_in(&mut self.connection, project).await,
             None => Ok(PermissionSet::default()),
         }
     }
@@ -228,6 +228,23 @@ impl Write {
     /// The database's.
     pub async fn execute(&mut self, statement: TenantStatement) -> Result<u64> {
         Ok(self.connection.execute(statement.0).await?)
+    }
+
+    /// Appends the event, commits, and waits until this node acts on the change.
+    async fn commit(mut self, event: Event) -> Result<()> {
+        let own = self.project.take();
+        let entry = event::Entry {
+            id: self.services.ids.next(),
+            organization_id: self.permit.organization().clone(),
+            effective_at: self.services.clock.now(),
+            project: own.or_else(|| self.head.default_project.take()),
+            actor: self.actor,
+            event,
+        };
+        event::append(&mut self.connection, &self.head, entry).await?;
+        self.connection.commit().await?;
+        self.services.store.revision().settled().await;
+        Ok(())
     }
 
     /// The change is made: `event` says what it was, `answer` is what the caller gets.
@@ -256,25 +273,11 @@ pub struct Done<T> {
 }
 
 impl<T> Done<T> {
-    /// Appends the event, commits, and waits until this node acts on the change.
+    /// Makes the change last, if there is one.
     pub(super) async fn commit(self) -> Result<T> {
-        let Some((mut write, event)) = self.change else {
-            return Ok(self.answer);
-        };
-        let entry = event::Entry {
-            id: write.services.ids.next(),
-            organization_id: write.permit.organization().clone(),
-            effective_at: write.services.clock.now(),
-            project: write
-                .project
-                .take()
-                .or_else(|| write.head.default_project.take()),
-            actor: write.actor,
-            event,
-        };
-        event::append(&mut write.connection, &write.head, entry).await?;
-        write.connection.commit().await?;
-        write.services.store.revision().settled().await;
+        if let Some((write, event)) = self.change {
+            write.commit(event).await?;
+        }
         Ok(self.answer)
     }
 }

@@ -7,7 +7,9 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use store::{Row, Transaction, sql};
 
-use super::{Caller, Owner};
+use access::Owner;
+
+use super::Caller;
 
 macro_rules! event_types {
     ($($variant:ident = $name:literal,)*) => {
@@ -137,7 +139,7 @@ impl Actor {
         };
         Self {
             id: Some(id),
-            key_id: Some(caller.key_id.to_string()),
+            key_id: Some(caller.id.to_string()),
             email,
             shown: caller.actor(),
         }

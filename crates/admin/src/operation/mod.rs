@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use answer::answer;
-pub use caller::{Caller, Owner};
+pub use caller::Caller;
 pub use context::{Done, Ingest, Read, TenantStatement, Write};
 pub use document::document;
 pub(crate) use event::{Actor, Entry, Head, append, chain, heading};

@@ -113,7 +113,7 @@ impl Permit {
     /// 403 naming the permission that is missing.
     pub(crate) async fn check<S: Scope>(
         connection: &mut Connection,
-        caller: &Caller,
+        caller: Caller,
         scope: &S,
         needs: Permission,
     ) -> Result<Self> {
@@ -132,7 +132,7 @@ impl Permit {
     /// 403 naming the permission that is missing.
     pub(crate) async fn check_in(
         connection: &mut Connection,
-        caller: &Caller,
+        caller: Caller,
         project: Option<&ProjectId>,
         needs: Permission,
     ) -> Result<Self> {
@@ -144,8 +144,8 @@ impl Permit {
             return Err(missing(needs));
         }
         Ok(Self {
-            organization_id: caller.organization_id.clone(),
-            caller: Some(caller.clone()),
+            organization_id: caller.organization.id.clone(),
+            caller: Some(caller),
         })
     }
 
@@ -181,7 +181,7 @@ impl Permit {
     /// # Errors
     /// 403: there is none, and the operation needs one.
     pub fn user(&self) -> Result<&UserId> {
-        self.caller().ok_or_else(Error::internal)?.user()
+        self.caller().ok_or_else(Error::internal)?.person()
     }
 }
 

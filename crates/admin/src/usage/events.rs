@@ -322,7 +322,7 @@ async fn check_project(
     let foreign = cx
         .permit()
         .caller()
-        .and_then(|caller| caller.project_id.as_ref())
+        .and_then(|caller| caller.project_id())
         .is_some_and(|own| own.as_str() != id);
     if foreign {
         return Ok(Err(format!(

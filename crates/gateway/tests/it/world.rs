@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Directory;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy, UnixTime};
@@ -14,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::testing::Scratch;
 use store::{Options, Store, sql};
+use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
 
 use crate::upstream::{Reply, Upstream};
@@ -35,7 +37,7 @@ pub struct World {
     pub clock: Clock,
     pub upstream: Upstream,
     pub task: GatewayTask,
-    _others: (RecorderTask, LastUsedTask),
+    _others: (RecorderTask, LastUsedTask, AbortOnDropHandle<()>),
     scratch: Scratch,
 }
 
@@ -110,8 +112,10 @@ impl World {
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
+        let directory = Directory::start(store.clone()).await;
+        let (directory, following) = directory.expect("the keys");
         let options = GatewayOptions {
-            store: store.clone(),
+            directory,
             recorder: recorder.clone(),
             last_used,
             pepper,
@@ -120,8 +124,7 @@ impl World {
             clock: clock.clone(),
             durability,
         };
-        let (gateway, task) = Gateway::start(options).await.expect("a gateway");
-        assert!(gateway.ready());
+        let (gateway, task) = Gateway::start(options).expect("a gateway");
         Self {
             store,
             recorder,
@@ -129,7 +132,7 @@ impl World {
             clock,
             upstream,
             task,
-            _others: (recorder_task, last_used_task),
+            _others: (recorder_task, last_used_task, following),
             scratch,
         }
     }
@@ -264,6 +267,9 @@ async fn change(store: &Store, statements: &[&'static str]) {
             .await
             .expect(statement);
     }
+    // A change that the audit log does not tell of: all keys are loaded anew.
+    let advance = sql!("UPDATE organizations SET revision = revision + 1");
+    transaction.execute(advance).await.expect("advanced");
     transaction.commit().await.expect("a commit");
 }
 

@@ -1,0 +1,197 @@
+//! The keys and what they may do: a picture in memory, which follows the database.
+//!
+//! Both the Administration API and the gateway know their callers by it, so a request needs no query for that. A commit
+//! of this process settles once it is in the picture; those of other processes are looked for every [`POLL`].
+
+mod change;
+mod key;
+mod load;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use base::ids::OrganizationId;
+use base::secret::KeyHash;
+use store::{Follower, Read, Result, Store, sql};
+use tokio_util::task::AbortOnDropHandle;
+
+use change::Part;
+pub use key::{Key, Organization, Owner, Project};
+
+/// How often other processes' commits are looked for.
+const POLL: Duration = Duration::from_millis(250);
+/// How long after a failed load the next one is tried.
+const RETRY: Duration = Duration::from_millis(500);
+/// Into how many parts the picture is divided: a change copies one of them.
+const SHARDS: usize = 64;
+
+/// Every organization's entry counts, so that a new organization moves the sum as well.
+const REVISION: &str =
+    "SELECT CAST(COALESCE(SUM(revision + 1), 0) AS BIGINT) AS revision FROM organizations";
+const REVISIONS: &str = "SELECT id, revision FROM organizations";
+
+type Shard = HashMap<KeyHash, Arc<Key>>;
+
+/// All keys, by their hashes.
+pub struct Directory {
+    store: Store,
+    shards: Vec<ArcSwap<Shard>>,
+    is_fresh: AtomicBool,
+}
+
+/// Of which state the picture is: the revision of each organization, and the sum of all.
+#[derive(Default)]
+struct State {
+    organizations: HashMap<OrganizationId, i64>,
+    sum: i64,
+}
+
+impl Directory {
+    /// Loads the keys and follows their changes for as long as the handle lives.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn start(store: Store) -> Result<(Arc<Self>, AbortOnDropHandle<()>)> {
+        let mut follower = store.revision().follow();
+        let directory = Arc::new(Self {
+            store,
+            shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
+            is_fresh: AtomicBool::new(true),
+        });
+        let mut state = State::default();
+        directory.reload(&mut state, &mut follower).await?;
+        let following = Arc::clone(&directory).follow(state, follower);
+        Ok((directory, AbortOnDropHandle::new(tokio::spawn(following))))
+    }
+
+    /// The key with this hash.
+    #[must_use]
+    pub fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+        self.shard(hash).load().get(hash).cloned()
+    }
+
+    /// The key with this hash; also one that another process has made a moment ago.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn look_up(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>> {
+        match self.find(hash) {
+            Some(key) => Ok(Some(key)),
+            None => load::one(self.store.read().await?, hash).await,
+        }
+    }
+
+    /// Whether the last attempt to load what had changed succeeded.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.is_fresh.load(Ordering::Relaxed)
+    }
+
+    /// Every key in the picture, in no order.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Arc<Key>> {
+        let shards = self.shards.iter().map(ArcSwap::load);
+        shards
+            .flat_map(|shard| shard.values().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn shard(&self, hash: &KeyHash) -> &ArcSwap<Shard> {
+        &self.shards[usize::from(hash.0[0]) % SHARDS]
+    }
+
+    async fn follow(self: Arc<Self>, mut state: State, mut follower: Follower) {
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let outcome = tokio::select! {
+                () = follower.changed() => self.reload(&mut state, &mut follower).await,
+                _ = poll.tick() => match self.revision().await {
+                    Ok(sum) if sum == state.sum => Ok(()),
+                    Ok(_) => self.reload(&mut state, &mut follower).await,
+                    Err(error) => Err(error),
+                },
+            };
+            let mut failed = outcome.err();
+            while let Some(error) = failed {
+                if self.is_fresh.swap(false, Ordering::Relaxed) {
+                    tracing::error!(%error, "the keys could not be loaded; those in memory stay in use");
+                }
+                tokio::time::sleep(RETRY).await;
+                failed = self.reload(&mut state, &mut follower).await.err();
+            }
+            if !self.is_fresh.swap(true, Ordering::Relaxed) {
+                tracing::info!("the keys could be loaded again");
+            }
+        }
+    }
+
+    async fn revision(&self) -> Result<i64> {
+        let mut read = self.store.read().await?;
+        read.fetch_one(sql!(REVISION), |row| row.get("revision"))
+            .await
+    }
+
+    /// Takes in what has changed. Commits that happen meanwhile are taken in together by the next reload.
+    ///
+    /// Revisions are read first: a commit in between makes the keys newer than they say, never older.
+    async fn reload(&self, state: &mut State, follower: &mut Follower) -> Result<()> {
+        let seen = follower.seen();
+        let mut read = self.store.read().await?;
+        let revision = |row: &store::Row<'_>| Ok((row.id("id")?, row.get("revision")?));
+        let revisions: Vec<(OrganizationId, i64)> =
+            read.fetch_all(sql!(REVISIONS), revision).await?;
+        let sum = revisions.iter().map(|(_, revision)| revision + 1).sum();
+        for (organization, revision) in revisions {
+            let known = state.organizations.get(&organization).copied();
+            if known != Some(revision) {
+                read = self.take_in(read, &organization, known).await?;
+                state.organizations.insert(organization, revision);
+            }
+        }
+        state.sum = sum;
+        follower.applied(seen);
+        Ok(())
+    }
+
+    /// Replaces the keys that the changes since a revision may have touched; every key where none is known.
+    async fn take_in(
+        &self,
+        mut read: Read,
+        organization: &OrganizationId,
+        since: Option<i64>,
+    ) -> Result<Read> {
+        let parts = match since {
+            Some(since) => change::parts_since(&mut read, organization, since).await?,
+            None => vec![Part::Whole],
+        };
+        for part in parts {
+            let (returned, keys) = load::part(read, organization, &part).await?;
+            read = returned;
+            self.replace(organization, &part, keys);
+        }
+        Ok(read)
+    }
+
+    /// Puts the keys that a part has now in the place of those that it had.
+    fn replace(&self, organization: &OrganizationId, part: &Part, keys: Vec<(KeyHash, Arc<Key>)>) {
+        let mut by_shard: Vec<Vec<_>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for (hash, key) in keys {
+            by_shard[usize::from(hash.0[0]) % SHARDS].push((hash, key));
+        }
+        for (shard, new) in self.shards.iter().zip(by_shard) {
+            let is_old = |key: &Key| key.organization.id == *organization && part.has(key);
+            let old = shard.load();
+            if new.is_empty() && !old.values().any(|key| is_old(key)) {
+                continue;
+            }
+            let mut next = Shard::clone(&old);
+            next.retain(|_, key| !is_old(key));
+            next.extend(new);
+            shard.store(Arc::new(next));
+        }
+    }
+}

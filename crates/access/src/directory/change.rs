@@ -1,0 +1,107 @@
+//! What the audit log says of keys: which of them a change may have touched.
+
+use base::ids::{Id, KeyId, OrganizationId, ProjectId, ServiceAccountId};
+use store::{Connection, Result, Row, sql};
+
+use super::{Key, Owner};
+
+/// After how many changes at once all keys are loaded anew.
+const MANY: i64 = 100;
+
+/// Some of an organization's keys.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of them.
+    Whole,
+    /// One.
+    Key(KeyId),
+    /// Those of a service account.
+    ServiceAccount(ServiceAccountId),
+    /// Those of a project.
+    Project(ProjectId),
+}
+
+impl Part {
+    /// Whether the key, which is of the same organization, belongs to it.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Key(id) => key.id == *id,
+            Self::ServiceAccount(account) => {
+                matches!(&key.owner, Owner::ServiceAccount { id } if id == account)
+            }
+            Self::Project(project) => key.project.as_ref().is_some_and(|own| own.id == *project),
+        }
+    }
+
+    /// What a change of this type, to this resource, may have touched. What is not known to spare the keys touches them
+    /// all.
+    fn of(kind: &str, resource: Option<String>) -> Option<Self> {
+        match (kind, resource) {
+            ("api_key.created" | "api_key.updated" | "api_key.deleted", Some(id)) => {
+                Some(Self::Key(KeyId::from_text(id)))
+            }
+            (
+                "service_account.created" | "service_account.updated" | "service_account.deleted",
+                Some(id),
+            ) => Some(Self::ServiceAccount(ServiceAccountId::from_text(id))),
+            ("project.archived", Some(id)) => Some(Self::Project(ProjectId::from_text(id))),
+            (
+                "project.created"
+                | "project.updated"
+                | "invite.sent"
+                | "invite.deleted"
+                | "group.created"
+                | "group.updated"
+                | "role.created"
+                | "rate_limit.updated"
+                | "certificate.created"
+                | "certificate.updated"
+                | "certificate.deleted"
+                | "certificates.activated"
+                | "certificates.deactivated"
+                | "x.model_permissions.updated"
+                | "x.model_permissions.deleted"
+                | "x.hosted_tool_permissions.updated"
+                | "x.data_retention.updated"
+                | "x.spend_alert.created"
+                | "x.spend_alert.updated"
+                | "x.spend_alert.deleted"
+                | "x.spend_limit.updated"
+                | "x.spend_limit.deleted",
+                _,
+            ) => None,
+            _ => Some(Self::Whole),
+        }
+    }
+}
+
+/// What the changes after a revision may have touched.
+pub(super) async fn parts_since(
+    connection: &mut Connection,
+    organization: &OrganizationId,
+    since: i64,
+) -> Result<Vec<Part>> {
+    let statement = sql!(
+        "SELECT type, resource_id FROM audit_logs WHERE organization_id = $1 AND sequence > $2 \
+         ORDER BY sequence LIMIT $3",
+        organization,
+        since,
+        MANY
+    );
+    let read = |row: &Row<'_>| Ok((row.get::<String>("type")?, row.get("resource_id")?));
+    let changes = connection.fetch_all(statement, read).await?;
+    // No entry: the revision was moved by hand.
+    if changes.is_empty() || i64::try_from(changes.len()).is_ok_and(|count| count == MANY) {
+        return Ok(vec![Part::Whole]);
+    }
+    let mut parts = Vec::new();
+    for (kind, resource) in changes {
+        match Part::of(&kind, resource) {
+            Some(Part::Whole) => return Ok(vec![Part::Whole]),
+            Some(part) if !parts.contains(&part) => parts.push(part),
+            _ => {}
+        }
+    }
+    Ok(parts)
+}

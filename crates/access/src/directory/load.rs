@@ -1,0 +1,201 @@
+//! Reads keys from the database.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base::PermissionSet;
+use base::UnixTime;
+use base::ids::{Id, KeyId, OrganizationId, ProjectId};
+use base::permission::OrganizationRole;
+use base::secret::{KeyHash, KeyKind};
+use http::HeaderValue;
+use store::{Read, Result, Row, Statement, sql};
+
+use super::change::Part;
+use super::{Key, Organization, Owner, Project};
+use crate::{Principal, permissions, permissions_of_keys};
+
+const KEYS: &str = "\
+    SELECT k.hash, k.id, k.kind, k.organization_id, k.user_id, k.service_account_id, k.scopes, k.expires_at, \
+           p.id AS known_project_id, p.archived_at, COALESCE(u.id, s.id) AS known_owner_id, u.email, u.role \
+    FROM api_keys k \
+    LEFT JOIN projects p ON p.organization_id = k.organization_id AND p.id = k.project_id \
+    LEFT JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
+    LEFT JOIN service_accounts s \
+        ON s.organization_id = k.organization_id AND s.project_id = k.project_id AND s.id = k.service_account_id \
+    WHERE ";
+
+/// The key with this hash, whose ever it is.
+pub(super) async fn one(mut read: Read, hash: &KeyHash) -> Result<Option<Arc<Key>>> {
+    let mut statement = sql!(KEYS);
+    statement.push("k.hash = ").bind(*hash);
+    let Some(row) = read.fetch_optional(statement, KeyRow::read).await? else {
+        return Ok(None);
+    };
+    let organization = row.organization.clone();
+    let (_, keys) = each(read, &organization, vec![row]).await?;
+    Ok(keys.into_iter().map(|(_, key)| key).next())
+}
+
+/// The keys that belong to a part of the organization now.
+pub(super) async fn part(
+    read: Read,
+    organization: &OrganizationId,
+    part: &Part,
+) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
+    let (read, rows) = read
+        .fetch_all_aside(statement(organization, part), KeyRow::read)
+        .await?;
+    match part {
+        Part::Whole => whole(read, organization, rows).await,
+        _ => each(read, organization, rows).await,
+    }
+}
+
+fn statement(organization: &OrganizationId, part: &Part) -> Statement {
+    let mut statement = sql!(KEYS);
+    statement.push("k.organization_id = ").bind(organization);
+    match part {
+        Part::Whole => &mut statement,
+        Part::Key(id) => statement.push(" AND k.id = ").bind(id),
+        Part::ServiceAccount(id) => statement.push(" AND k.service_account_id = ").bind(id),
+        Part::Project(id) => statement.push(" AND k.project_id = ").bind(id),
+    };
+    statement
+}
+
+/// Asks what all owners may do at once.
+async fn whole(
+    read: Read,
+    organization: &OrganizationId,
+    rows: Vec<KeyRow>,
+) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
+    let (read, allowed) = permissions_of_keys(read, organization).await?;
+    let mut shared = SharedParts::new(organization);
+    let keys = rows.into_iter().filter_map(|row| {
+        let of_owner = allowed.get(&row.hash).copied().unwrap_or_default();
+        Some((row.hash, Arc::new(shared.key(row, of_owner)?)))
+    });
+    let keys = keys.collect();
+    Ok((read, keys))
+}
+
+/// Asks for each key what its owner may do.
+async fn each(
+    mut read: Read,
+    organization: &OrganizationId,
+    rows: Vec<KeyRow>,
+) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
+    let mut shared = SharedParts::new(organization);
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        let project = row.project.as_ref().map(|(id, _)| id);
+        let of_owner = match &row.owner {
+            Some(owner) => {
+                permissions(&mut read, organization, Principal::from(owner), project).await?
+            }
+            None => PermissionSet::default(),
+        };
+        let hash = row.hash;
+        keys.extend(shared.key(row, of_owner).map(|key| (hash, Arc::new(key))));
+    }
+    Ok((read, keys))
+}
+
+struct KeyRow {
+    hash: KeyHash,
+    id: KeyId,
+    kind: Option<KeyKind>,
+    organization: OrganizationId,
+    /// The project, if there is one, and when it was archived, if it was.
+    project: Option<(ProjectId, Option<UnixTime>)>,
+    owner: Option<Owner>,
+    owner_exists: bool,
+    is_owners: bool,
+    scopes: String,
+    expires_at: Option<UnixTime>,
+}
+
+impl KeyRow {
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let hash = row.key_hash("hash")?;
+        let id = row.id("id")?;
+        let kind = KeyKind::parse(&row.get::<String>("kind")?);
+        let organization = row.id("organization_id")?;
+        let (user, account) = (
+            row.optional_id("user_id")?,
+            row.optional_id("service_account_id")?,
+        );
+        let scopes = row.get("scopes")?;
+        let expires_at = row.optional_time("expires_at")?;
+        let project = row.optional_id("known_project_id")?;
+        let archived_at = row.optional_time("archived_at")?;
+        let owner_exists = row.get::<Option<String>>("known_owner_id")?.is_some();
+        let email: Option<String> = row.get("email")?;
+        let role: Option<String> = row.get("role")?;
+        let owner = match (user, account) {
+            (Some(id), _) => Some(Owner::User {
+                id,
+                email: email.unwrap_or_default(),
+            }),
+            (None, account) => account.map(|id| Owner::ServiceAccount { id }),
+        };
+        Ok(Self {
+            hash,
+            id,
+            kind,
+            organization,
+            project: project.map(|id| (id, archived_at)),
+            owner,
+            owner_exists,
+            is_owners: role.as_deref() == Some(OrganizationRole::Owner.as_str()),
+            scopes,
+            expires_at,
+        })
+    }
+}
+
+/// What several keys of an organization share.
+struct SharedParts {
+    organization: Arc<Organization>,
+    projects: HashMap<ProjectId, Arc<Project>>,
+}
+
+impl SharedParts {
+    fn new(organization: &OrganizationId) -> Self {
+        let header = HeaderValue::from_str(organization.as_str());
+        Self {
+            organization: Arc::new(Organization {
+                id: organization.clone(),
+                header: header.unwrap_or(HeaderValue::from_static("")),
+            }),
+            projects: HashMap::new(),
+        }
+    }
+
+    /// `None` for a key of an unknown kind or without an owner: it opens nothing.
+    fn key(&mut self, row: KeyRow, of_owner: PermissionSet) -> Option<Key> {
+        let project = row.project.map(|(id, archived_at)| {
+            let project = self.projects.entry(id.clone()).or_insert_with(|| {
+                Arc::new(Project {
+                    id,
+                    is_archived: archived_at.is_some(),
+                })
+            });
+            Arc::clone(project)
+        });
+        let scopes = PermissionSet::from_scopes(&row.scopes);
+        Some(Key {
+            id: row.id,
+            kind: row.kind?,
+            organization: Arc::clone(&self.organization),
+            project,
+            owner: row.owner?,
+            owner_exists: row.owner_exists,
+            is_owners: row.is_owners,
+            scopes,
+            permissions: of_owner.intersection(scopes),
+            expires_at: row.expires_at,
+        })
+    }
+}
