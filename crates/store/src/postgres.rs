@@ -6,6 +6,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls};
 
+use crate::value::{Driver, Layout};
 use crate::{Error, Result, Row, Statement};
 
 const CONNECTIONS: usize = 16;
@@ -122,5 +123,8 @@ pub(crate) async fn fetch<T>(
 ) -> Result<Vec<T>> {
     let prepared = client.prepare_cached(&statement.text).await?;
     let rows = client.query(&prepared, &parameters(statement)).await?;
-    rows.iter().map(|row| read(&Row::Postgres(row))).collect()
+    let layout = Layout::default();
+    rows.iter()
+        .map(|row| read(&layout.row(Driver::Postgres(row))))
+        .collect()
 }

@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
+use crate::value::{Driver, Layout};
 use crate::{Error, Options, Result, Row, Statement};
 
 /// How long a transaction waits for the writer's turn before the caller is told to come back.
@@ -221,9 +222,10 @@ pub(crate) fn fetch<T>(
 ) -> Result<Vec<T>> {
     let mut prepared = prepare(connection, statement)?;
     let mut rows = prepared.raw_query();
+    let layout = Layout::default();
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(read(&Row::Sqlite(row))?);
+        found.push(read(&layout.row(Driver::Sqlite(row)))?);
     }
     Ok(found)
 }

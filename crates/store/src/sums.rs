@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use crate::sqlite::prepare;
+use crate::value::Driver;
 use crate::{Error, Result, Row, Statement, Value};
 
 /// `SELECT keys, SUM(columns) FROM … GROUP BY keys`, in the way that is fast in each database: PostgreSQL groups; SQLite
@@ -66,7 +67,7 @@ impl Sums {
 
     /// Reads a row of [`Sums::grouped`].
     pub(crate) fn read(&self, row: &Row<'_>) -> Result<Sum> {
-        let Row::Postgres(row) = row else {
+        let Driver::Postgres(row) = row.row else {
             return Err(Error::NoRow);
         };
         let failed =

@@ -1,5 +1,6 @@
 //! What goes into a statement and what comes out of a row.
 
+use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
 
 use base::ids::Id;
@@ -93,11 +94,32 @@ impl ToSql for Value {
 }
 
 /// A row of an answer, read by column name.
-pub enum Row<'a> {
-    #[doc(hidden)]
+pub struct Row<'a> {
+    pub(crate) row: Driver<'a>,
+    layout: &'a Layout,
+    /// How many columns were read.
+    reads: Cell<usize>,
+}
+
+/// The row as the database's driver has it.
+pub(crate) enum Driver<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    #[doc(hidden)]
     Postgres(&'a tokio_postgres::Row),
+}
+
+/// Where the rows of an answer have their columns: the names that the first row was asked for, one after the other, and
+/// what was found. Each further row is most likely asked the same.
+#[derive(Default)]
+pub(crate) struct Layout(RefCell<Vec<(&'static str, usize)>>);
+
+impl Layout {
+    pub(crate) fn row<'a>(&'a self, row: Driver<'a>) -> Row<'a> {
+        Row {
+            row,
+            layout: self,
+            reads: Cell::new(0),
+        }
+    }
 }
 
 impl Row<'_> {
@@ -105,14 +127,44 @@ impl Row<'_> {
     ///
     /// # Errors
     /// There is no such column, or it is of another type.
-    pub fn get<T: Column>(&self, column: &str) -> Result<T> {
-        match self {
-            Self::Sqlite(row) => row
-                .get(column)
-                .map_err(|error| Error::Column(column.to_owned(), error.to_string())),
-            Self::Postgres(row) => row
-                .try_get(column)
-                .map_err(|error| Error::Column(column.to_owned(), error.to_string())),
+    pub fn get<T: Column>(&self, column: &'static str) -> Result<T> {
+        let wrong = |error: String| Error::Column(column.to_owned(), error);
+        let index = self.index_of(column);
+        let index = index.ok_or_else(|| wrong("is not there".to_owned()))?;
+        match self.row {
+            Driver::Sqlite(row) => row.get(index).map_err(|error| wrong(error.to_string())),
+            Driver::Postgres(row) => row.try_get(index).map_err(|error| wrong(error.to_string())),
+        }
+    }
+
+    /// Looks into the layout first: to compare with each name costs more than to read the value.
+    fn index_of(&self, column: &'static str) -> Option<usize> {
+        let reads = self.reads.get();
+        self.reads.set(reads + 1);
+        let mut layout = self.layout.0.borrow_mut();
+        if let Some((known, index)) = layout.get(reads)
+            && std::ptr::eq(*known, column)
+        {
+            return Some(*index);
+        }
+        let index = (0..self.width()).find(|index| self.name(*index) == Some(column))?;
+        if reads == layout.len() {
+            layout.push((column, index));
+        }
+        Some(index)
+    }
+
+    fn name(&self, index: usize) -> Option<&str> {
+        match self.row {
+            Driver::Sqlite(row) => row.as_ref().column_name(index).ok(),
+            Driver::Postgres(row) => row.columns().get(index).map(tokio_postgres::Column::name),
+        }
+    }
+
+    fn width(&self) -> usize {
+        match self.row {
+            Driver::Sqlite(row) => row.as_ref().column_count(),
+            Driver::Postgres(row) => row.len(),
         }
     }
 
@@ -120,7 +172,7 @@ impl Row<'_> {
     ///
     /// # Errors
     /// As [`Row::get`].
-    pub fn id<I: Id>(&self, column: &str) -> Result<I> {
+    pub fn id<I: Id>(&self, column: &'static str) -> Result<I> {
         self.get(column).map(I::from_text)
     }
 
@@ -128,7 +180,7 @@ impl Row<'_> {
     ///
     /// # Errors
     /// As [`Row::get`].
-    pub fn optional_id<I: Id>(&self, column: &str) -> Result<Option<I>> {
+    pub fn optional_id<I: Id>(&self, column: &'static str) -> Result<Option<I>> {
         Ok(self.get::<Option<String>>(column)?.map(I::from_text))
     }
 
@@ -136,7 +188,7 @@ impl Row<'_> {
     ///
     /// # Errors
     /// As [`Row::get`], or it is not 32 bytes long.
-    pub fn key_hash(&self, column: &str) -> Result<KeyHash> {
+    pub fn key_hash(&self, column: &'static str) -> Result<KeyHash> {
         let bytes = <[u8; 32]>::try_from(self.get::<Vec<u8>>(column)?);
         bytes
             .map(KeyHash)
@@ -147,7 +199,7 @@ impl Row<'_> {
     ///
     /// # Errors
     /// As [`Row::get`].
-    pub fn time(&self, column: &str) -> Result<UnixTime> {
+    pub fn time(&self, column: &'static str) -> Result<UnixTime> {
         self.get(column).map(UnixTime)
     }
 
@@ -155,7 +207,7 @@ impl Row<'_> {
     ///
     /// # Errors
     /// As [`Row::get`].
-    pub fn optional_time(&self, column: &str) -> Result<Option<UnixTime>> {
+    pub fn optional_time(&self, column: &'static str) -> Result<Option<UnixTime>> {
         Ok(self.get::<Option<i64>>(column)?.map(UnixTime))
     }
 
@@ -163,7 +215,7 @@ impl Row<'_> {
     ///
     /// # Errors
     /// As [`Row::get`], or the word stands for nothing.
-    pub fn word<T>(&self, column: &str, parse: fn(&str) -> Option<T>) -> Result<T> {
+    pub fn word<T>(&self, column: &'static str, parse: fn(&str) -> Option<T>) -> Result<T> {
         let word: String = self.get(column)?;
         parse(&word)
             .ok_or_else(|| Error::Column(column.to_owned(), format!("unknown word {word:?}")))

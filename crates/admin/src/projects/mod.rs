@@ -127,12 +127,14 @@ const COLUMNS_FROM: &str = "\
 
 impl Project {
     fn read(row: &Row<'_>) -> store::Result<Self> {
+        let (id, name) = (row.id("id")?, row.get("name")?);
+        let created_at = row.time("created_at")?;
         let archived_at = row.optional_time("archived_at")?;
         Ok(Self {
             object: ProjectObject,
-            id: row.id("id")?,
-            name: row.get("name")?,
-            created_at: row.time("created_at")?,
+            id,
+            name,
+            created_at,
             archived_at,
             status: if archived_at.is_none() {
                 Status::Active
