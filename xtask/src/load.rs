@@ -11,6 +11,7 @@ mod gateway;
 mod goal;
 mod http;
 mod ingest;
+mod lists;
 mod machine;
 mod nginx;
 mod process;
@@ -44,6 +45,9 @@ pub struct Options {
     /// How many usage events the reports are read from; a round of ingest writes a tenth of it.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100_000..))]
     events: u64,
+    /// How many rows the longest list has; each of the others has a tenth of the next, down to 1,000.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    rows: u64,
     /// Also how long clean builds take, in minutes rather than seconds.
     #[arg(long)]
     build: bool,
@@ -61,6 +65,8 @@ enum Part {
     Gateway,
     /// The Administration API.
     Admin,
+    /// Pages of lists that grow.
+    Lists,
     /// Usage events taken in.
     Ingest,
     /// Reports of usage and costs.
@@ -78,6 +84,7 @@ impl Part {
         match self {
             Self::Gateway => gateway::measure(bench),
             Self::Admin => admin::measure(bench),
+            Self::Lists => lists::measure(bench),
             Self::Ingest => ingest::measure(bench),
             Self::Usage => reports::measure(bench),
         }

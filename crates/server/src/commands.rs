@@ -15,7 +15,7 @@ use base::name::Name;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use clap::{Parser, Subcommand};
-use store::{Options, Store};
+use store::Store;
 
 use crate::config::{Config, Overrides, SmtpServer};
 use crate::first_start::{self as founding, FirstStart, first_start};
@@ -168,9 +168,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 }
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
-    Store::open(&config.database, Options::default())
-        .await
-        .context("the database")
+    Store::open(&config.database).await.context("the database")
 }
 
 /// What every command on an existing deployment needs.

@@ -1,21 +1,14 @@
 //! The only match on the kind of database.
 
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 
 use deadpool_postgres::Object;
 
 use crate::postgres::{self, Postgres, Session};
-use crate::sqlite::{self, Reader, Sqlite, Writer};
+use crate::sqlite::{self, Files, Reader, Sqlite, Writer};
 use crate::{Error, Result, Revision, Row, Statement, Sum, Sums, Value};
-
-/// How a database is opened.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// SQLite: wait for the disk at each commit, so that also a power failure loses nothing. The default survives the
-    /// end of the process at any moment, but not that of the machine.
-    pub synchronous_full: bool,
-}
 
 /// One database: administration or usage.
 #[derive(Clone)]
@@ -28,12 +21,14 @@ enum Kind {
 }
 
 /// Opens what `url` names: the administrative and the usage database.
-pub(crate) async fn open(url: &str, options: Options) -> Result<(Database, Database)> {
+pub(crate) async fn open(url: &str) -> Result<(Database, Database)> {
     if url.starts_with("sqlite://") {
-        let (administration, usage) = sqlite::files(url)?;
-        let open =
-            |path| Sqlite::open(path, options).map(|file| Database(Kind::Sqlite(Arc::new(file))));
-        return Ok((open(&administration)?, open(&usage)?));
+        let files = Files::parse(url)?;
+        let open = |path: &Path| -> Result<Database> {
+            let file = Sqlite::open(path, files.synchronous)?;
+            Ok(Database(Kind::Sqlite(Arc::new(file))))
+        };
+        return Ok((open(&files.administration)?, open(&files.usage)?));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let database = Database(Kind::Postgres(Arc::new(Postgres::open(url)?)));

@@ -16,7 +16,7 @@ mod sums;
 pub mod testing;
 mod value;
 
-pub use backend::{Connection, Database, Options, Read, Transaction};
+pub use backend::{Connection, Database, Read, Transaction};
 pub use error::Error;
 pub use page::{Key, Order, Page, PageRequest, unknown_cursor};
 pub use revision::{Follower, Revision};
@@ -37,12 +37,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite://FILE` or `postgres://…`) and brings its tables up to date.
+    /// Opens the database at `url` (`sqlite://FILE`, `sqlite://FILE?synchronous=full` or `postgres://…`) and brings its
+    /// tables up to date.
     ///
     /// # Errors
     /// The URL is not one of the two kinds, or the database cannot be reached, created or migrated.
-    pub async fn open(url: &str, options: Options) -> Result<Self> {
-        let (administration, usage) = backend::open(url, options).await?;
+    pub async fn open(url: &str) -> Result<Self> {
+        let (administration, usage) = backend::open(url).await?;
         migrate::run(&administration, &usage).await?;
         Ok(Self {
             administration,

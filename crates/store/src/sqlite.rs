@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::value::{Driver, Layout};
-use crate::{Error, Options, Result, Row, Statement};
+use crate::{Error, Result, Row, Statement};
 
 /// How long a transaction waits for the writer's turn before the caller is told to come back.
 const TURN: Duration = Duration::from_secs(10);
@@ -35,15 +35,15 @@ struct Readers {
 
 impl Sqlite {
     /// Opens the file, and creates it if it is not there.
-    pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
+    pub(crate) fn open(path: &Path, synchronous: Synchronous) -> Result<Self> {
         let writer = connect(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-            options,
+            synchronous,
         )?;
         let readers: Result<Vec<_>> = (0..READERS)
             .map(|_| {
-                let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
+                let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, synchronous)?;
                 reader.pragma_update(None, "query_only", true)?;
                 Ok(reader)
             })
@@ -86,22 +86,14 @@ impl Sqlite {
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags, options: Options) -> Result<Connection> {
+fn connect(path: &Path, flags: OpenFlags, synchronous: Synchronous) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(TURN)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     // Without this, each binding of a value may plan the prepared statement anew, which costs more than running it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(
-        None,
-        "synchronous",
-        if options.synchronous_full {
-            "FULL"
-        } else {
-            "NORMAL"
-        },
-    )?;
+    connection.pragma_update(None, "synchronous", synchronous.as_str())?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -109,22 +101,67 @@ fn connect(path: &Path, flags: OpenFlags, options: Options) -> Result<Connection
     Ok(connection)
 }
 
-/// The file of a `sqlite://` URL, and that of the usage data beside it: `orgplane.db`, `orgplane-usage.db`.
-pub(crate) fn files(url: &str) -> Result<(PathBuf, PathBuf)> {
-    let path = url.strip_prefix("sqlite://").unwrap_or_default();
-    let file = Path::new(path);
-    let Some(stem) = file.file_stem().filter(|_| !path.contains(['?', '\0'])) else {
-        return Err(Error::Url(format!(
-            "{url:?} names no file; write sqlite://orgplane.db or sqlite:///var/lib/x.db"
-        )));
-    };
-    let mut name = stem.to_owned();
-    name.push("-usage");
-    if let Some(extension) = file.extension() {
-        name.push(".");
-        name.push(extension);
+/// When a commit waits for the disk, by SQLite's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Synchronous {
+    /// Not at each commit: what is committed survives the end of the process at any moment, but not that of the machine.
+    #[default]
+    Normal,
+    /// At each commit.
+    Full,
+}
+
+impl Synchronous {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "NORMAL",
+            Self::Full => "FULL",
+        }
     }
-    Ok((file.to_owned(), file.with_file_name(name)))
+}
+
+/// What a `sqlite://` URL names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Files {
+    /// The file itself.
+    pub(crate) administration: PathBuf,
+    /// The usage data, beside it: `orgplane-usage.db`.
+    pub(crate) usage: PathBuf,
+    /// From the query: `?synchronous=normal` or `full`.
+    pub(crate) synchronous: Synchronous,
+}
+
+impl Files {
+    pub(crate) fn parse(url: &str) -> Result<Self> {
+        let text = url.strip_prefix("sqlite://").unwrap_or_default();
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        let synchronous = match query {
+            "" | "synchronous=normal" => Synchronous::Normal,
+            "synchronous=full" => Synchronous::Full,
+            _ => {
+                return Err(Error::Url(format!(
+                    "{url:?} has a parameter that is not known; write ?synchronous=full, or =normal, or none"
+                )));
+            }
+        };
+        let file = Path::new(path);
+        let Some(stem) = file.file_stem().filter(|_| !path.contains('\0')) else {
+            return Err(Error::Url(format!(
+                "{url:?} names no file; write sqlite://orgplane.db or sqlite:///var/lib/x.db"
+            )));
+        };
+        let mut name = stem.to_owned();
+        name.push("-usage");
+        if let Some(extension) = file.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        Ok(Self {
+            administration: file.to_owned(),
+            usage: file.with_file_name(name),
+            synchronous,
+        })
+    }
 }
 
 /// A connection that reads; back in its pool when dropped.
@@ -237,10 +274,29 @@ mod tests {
 
     #[test]
     fn the_usage_file_stands_beside_the_other() {
-        let (administration, usage) = files("sqlite:///var/lib/orgplane.db").expect("files");
-        assert_eq!(administration, Path::new("/var/lib/orgplane.db"));
-        assert_eq!(usage, Path::new("/var/lib/orgplane-usage.db"));
-        assert!(files("sqlite://").is_err() && files("sqlite://a.db?mode=ro").is_err());
+        let files = Files::parse("sqlite:///var/lib/orgplane.db").expect("files");
+        assert_eq!(files.administration, Path::new("/var/lib/orgplane.db"));
+        assert_eq!(files.usage, Path::new("/var/lib/orgplane-usage.db"));
+        assert!(Files::parse("sqlite://").is_err() && Files::parse("sqlite://?").is_err());
+    }
+
+    #[test]
+    fn a_url_says_when_commits_wait_for_the_disk() {
+        let synchronous = |url| Files::parse(url).map(|files| files.synchronous);
+        for (url, pragma) in [
+            ("sqlite://a.db", 1),
+            ("sqlite://a.db?synchronous=normal", 1),
+            ("sqlite://a.db?synchronous=full", 2),
+        ] {
+            let synchronous = synchronous(url).expect(url);
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+            let connection = connect(Path::new(":memory:"), flags, synchronous).expect("opened");
+            let found = connection.pragma_query_value(None, "synchronous", |row| row.get(0));
+            assert_eq!(found, Ok(pragma), "{url}");
+        }
+        for url in ["sqlite://a.db?mode=ro", "sqlite://a.db?synchronous=off"] {
+            assert!(synchronous(url).is_err(), "{url}");
+        }
     }
 
     #[test]

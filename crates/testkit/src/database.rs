@@ -1,7 +1,7 @@
 //! A database of its own for each test, and a directory for what else the test writes.
 
+use store::Store;
 use store::testing::Scratch;
-use store::{Options, Store};
 use tempfile::TempDir;
 
 /// An empty database that goes with the test.
@@ -31,7 +31,7 @@ impl TestDatabase {
 
     /// Opens it.
     pub async fn store(&self) -> Store {
-        let store = Store::open(&self.url, Options::default()).await;
+        let store = Store::open(&self.url).await;
         store.expect("the test's database opens")
     }
 }

@@ -9,7 +9,7 @@ use base::ids::{Id, OrganizationId};
 use base::time::{DAY, HOUR, MINUTE, Stopwatch};
 use base::{Clock, UnixTime};
 use store::testing::Scratch;
-use store::{Database, Options, Store};
+use store::{Database, Store};
 use usage::{
     CostDimension, CostQuery, Dimension, Kind, Metric, Outcome, PriceBook, Quantities, Recorder,
     UsageEvent, UsageQuery, Width, costs, usage,
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .map_or(Ok(1_000_000), |text| text.parse())?;
     let scratch = Scratch::new();
-    let store = Store::open(scratch.url(), Options::default()).await?;
+    let store = Store::open(scratch.url()).await?;
     let prices = Arc::new(PriceBook::built_in());
     let (recorder, task) = Recorder::start(store.usage().clone(), prices, Clock::system())?;
     let watch = Stopwatch::start();

@@ -31,6 +31,8 @@ pub struct Bench {
     pub rounds: u64,
     /// How many usage events the reports are read from.
     pub events: usize,
+    /// How many rows the longest list has.
+    pub rows: u64,
 }
 
 /// One core for what is measured, another for what drives it, so that neither takes time from the other.
@@ -73,6 +75,7 @@ impl Bench {
             seconds: options.seconds,
             rounds: options.rounds,
             events: usize::try_from(options.events)?,
+            rows: options.rows,
         })
     }
 

@@ -28,6 +28,8 @@ pub struct Server {
     /// Its process.
     pub process: Process,
     folder: PathBuf,
+    /// What its database's URL ends with.
+    parameters: &'static str,
 }
 
 /// What the usage report counts since the start of the day before.
@@ -57,16 +59,26 @@ impl Server {
             entry("whole", "/v1", MODEL) + &entry("streaming", "/stream/v1", STREAMING_MODEL)
         });
         fs::write(folder.join("orgplane.toml"), upstreams)?;
-        Self::open(bench, folder, core)
+        Self::open(bench, folder, core, "")
+    }
+
+    /// Starts one on an empty database, of which each commit waits for the disk.
+    pub fn start_synchronous(bench: &Bench, name: &str, core: Option<u32>) -> Result<Self> {
+        Self::open(bench, bench.room(name)?, core, "?synchronous=full")
     }
 
     /// Starts it again on the database it had.
     pub fn restart(self, bench: &Bench, core: Option<u32>) -> Result<Self> {
         self.process.stop()?;
-        Self::open(bench, self.folder, core)
+        Self::open(bench, self.folder, core, self.parameters)
     }
 
-    fn open(bench: &Bench, folder: PathBuf, core: Option<u32>) -> Result<Self> {
+    fn open(
+        bench: &Bench,
+        folder: PathBuf,
+        core: Option<u32>,
+        parameters: &'static str,
+    ) -> Result<Self> {
         let mut command = confined(&bench.binary, core);
         let own = std::env::vars_os().map(|(name, _)| name);
         for name in own.filter(|name| name.to_string_lossy().starts_with("ORGPLANE_")) {
@@ -74,7 +86,8 @@ impl Server {
         }
         command.env("ORGPLANE_BOOTSTRAP_ADMIN_KEY", ADMIN_KEY);
         command.args(["serve", "--listen", "127.0.0.1:0", "--database"]);
-        command.arg(format!("sqlite://{}", folder.join("load.db").display()));
+        let file = folder.join("load.db");
+        command.arg(format!("sqlite://{}{parameters}", file.display()));
         command.current_dir(&folder);
         let log = folder.join("log");
         let mut process = Process::start(&mut command, &log)?;
@@ -84,6 +97,7 @@ impl Server {
             address,
             process,
             folder,
+            parameters,
         })
     }
 
@@ -172,7 +186,7 @@ pub fn version(binary: &Path) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-fn text(value: &Value, pointer: &str) -> Result<String> {
+pub fn text(value: &Value, pointer: &str) -> Result<String> {
     let text = value.pointer(pointer).and_then(Value::as_str);
     Ok(text
         .with_context(|| format!("{value} has no {pointer}"))?

@@ -8,7 +8,7 @@ use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::KeyHash;
 use base::{Permission, PermissionSet};
 use store::testing::Scratch;
-use store::{Options, Store, sql};
+use store::{Store, sql};
 
 const ROWS: &[&str] = &[
     "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) VALUES
@@ -62,9 +62,7 @@ fn hash(number: usize) -> KeyHash {
 /// Fills the tables; the scratch database goes with the test.
 async fn world() -> (Scratch, Store) {
     let scratch = Scratch::new();
-    let store = Store::open(scratch.url(), Options::default())
-        .await
-        .expect("a store");
+    let store = Store::open(scratch.url()).await.expect("a store");
     let mut transaction = store.begin().await.expect("a transaction");
     for id in ["org-1", "org-2"] {
         let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ($1, 'O', 1, 0, $2)";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::{Options, Store, sql};
+use store::{Store, sql};
 
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{OWNER, SERVICE, World, chat};
@@ -84,9 +84,7 @@ async fn many_changes_at_once_all_settle() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_process_revokes_within_a_second() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
-    let other = Store::open(world.url(), Options::default())
-        .await
-        .expect("a store");
+    let other = Store::open(world.url()).await.expect("a store");
     let mut transaction = other.begin().await.expect("a transaction");
     for statement in [
         sql!("DELETE FROM api_keys WHERE id = 'key_service'"),

@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::testing::Scratch;
-use store::{Options, Store, sql};
+use store::{Store, sql};
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
 
@@ -102,7 +102,7 @@ impl World {
     ) -> Self {
         let upstream = Upstream::start(reply).await;
         let scratch = Scratch::new();
-        let store = Store::open(scratch.url(), Options::default()).await;
+        let store = Store::open(scratch.url()).await;
         let store = store.expect("a store");
         let pepper = Pepper::generate(&Entropy::seeded(1));
         fill(&store, &pepper).await;

@@ -17,7 +17,7 @@ use base::{Clock, Entropy};
 use gateway::{Durability, UpstreamConfig};
 use http::{Method, Request, header};
 use serde_json::{Value, json};
-use store::{Options, Store};
+use store::Store;
 use tower::ServiceExt;
 use usage::PriceBook;
 
@@ -68,7 +68,7 @@ async fn found(
     model_server: SocketAddr,
 ) -> anyhow::Result<(App, Secret)> {
     let url = format!("sqlite://{}", directory.join("demo.db").display());
-    let store = Store::open(&url, Options::default()).await?;
+    let store = Store::open(&url).await?;
     let (clock, entropy) = (Clock::system(), Entropy::operating_system());
     let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
     let pepper = Pepper::generate(&entropy);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId};
 use base::{Clock, UnixTime};
 use store::testing::Scratch;
-use store::{Options, Row, Statement, Store};
+use store::{Row, Statement, Store};
 use usage::{Kind, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask, UsageEvent};
 
 /// 2026-03-02T00:00:00Z, a Monday.
@@ -47,7 +47,7 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) async fn new() -> Self {
         let scratch = Scratch::new();
-        let store = Store::open(scratch.url(), Options::default());
+        let store = Store::open(scratch.url());
         let store = store.await.expect("a database");
         let prices = Arc::new(PriceBook::parse(PRICES).expect("a price book"));
         let (recorder, task) = start(&store, &prices);
@@ -62,7 +62,7 @@ impl Fixture {
 
     /// A recorder of another program on the same database.
     pub(crate) async fn another(&self) -> (Recorder, RecorderTask) {
-        let store = Store::open(self.scratch.url(), Options::default());
+        let store = Store::open(self.scratch.url());
         start(&store.await.expect("a database"), &self.prices)
     }
 

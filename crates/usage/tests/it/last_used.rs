@@ -3,7 +3,7 @@
 use base::ids::{Id, KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
 use store::testing::Scratch;
-use store::{Options, Store, sql};
+use store::{Store, sql};
 use usage::LastUsed;
 
 async fn last_used(store: &Store) -> (Option<i64>, Option<i64>) {
@@ -18,7 +18,7 @@ async fn last_used(store: &Store) -> (Option<i64>, Option<i64>) {
 }
 
 async fn filled(scratch: &Scratch) -> Store {
-    let store = Store::open(scratch.url(), Options::default());
+    let store = Store::open(scratch.url());
     let store = store.await.expect("a database");
     let mut transaction = store.begin().await.expect("a transaction");
     for statement in [
