@@ -4,7 +4,7 @@ mod accept;
 
 use base::email::Email;
 use base::ids::{Id, InviteId, ProjectId};
-use base::permission::OrganizationRole;
+use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::Secret;
 use base::time::DAY;
 use base::{Error, Permission, Result, UnixTime};
@@ -24,6 +24,7 @@ use crate::operation::{
     write,
 };
 use crate::projects::users::MemberRole;
+use crate::roles::realm::may_grant;
 use crate::users;
 
 /// How long an invitation can be accepted, in seconds.
@@ -206,6 +207,11 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
         Some(projects) => checked(&mut cx, projects).await?,
         None => default_project(&mut cx).await?,
     };
+    may_grant(&mut cx, None, body.role.permissions()).await?;
+    for project in &projects {
+        let role = ProjectRole::from(project.role);
+        may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
+    }
     let token = Secret::token(&cx.services().entropy);
     let expires_at = cx.now().plus(LIFETIME);
     let invite = Invite {

@@ -1,15 +1,17 @@
 //! What keys of every kind have in common: they are issued, narrowed, found and deleted alike.
 
+use access::Principal;
 use base::ids::{Id, KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::secret::{KeyKind, Secret};
-use base::{Error, Permission, Result, UnixTime};
+use base::{Error, Permission, PermissionSet, Result, UnixTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use crate::args;
-use crate::operation::{Event, EventType, Write};
+use crate::operation::{Event, EventType, Write, missing};
+use crate::roles::realm::may_grant;
 
 /// Who owns a key that is about to be issued, and so of what kind it is.
 pub enum NewOwner<'a> {
@@ -78,6 +80,12 @@ impl Scopes {
         serde_json::Value::from_iter(self.names()).to_string()
     }
 
+    /// What they leave of everything.
+    #[must_use]
+    pub fn permissions(&self) -> PermissionSet {
+        PermissionSet::from_scopes(&self.to_json())
+    }
+
     /// The names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|permission| permission.as_str())
@@ -118,10 +126,36 @@ impl JsonSchema for Scopes {
     }
 }
 
+/// Refuses a key that can do what its issuer cannot.
+async fn may_issue(cx: &mut Write, owner: &NewOwner<'_>, scopes: &Scopes) -> Result<()> {
+    let scopes = scopes.permissions();
+    match owner {
+        // Whatever the issuer may do, the key may: but no more than the issuer's own key.
+        NewOwner::Admin(_) => {
+            let narrowed = cx.permit().caller().map(|caller| caller.scopes);
+            match scopes.without(narrowed.unwrap_or_default()).iter().next() {
+                Some(lacked) => Err(missing(lacked)),
+                None => Ok(()),
+            }
+        }
+        NewOwner::User(project, user) => {
+            let of_owner = cx
+                .permissions_of(Principal::User(user), Some(project))
+                .await?;
+            may_grant(cx, Some(project), of_owner.intersection(scopes)).await
+        }
+        NewOwner::ServiceAccount(project, account) => {
+            let principal = Principal::ServiceAccount(account);
+            let of_owner = cx.permissions_of(principal, Some(project)).await?;
+            may_grant(cx, Some(project), of_owner.intersection(scopes)).await
+        }
+    }
+}
+
 /// Issues a key: its hash is kept, its secret given back once.
 ///
 /// # Errors
-/// The database's.
+/// 403: the key could do what the caller cannot; the database's.
 pub async fn issue(
     cx: &mut Write,
     owner: NewOwner<'_>,
@@ -139,6 +173,7 @@ pub async fn issue(
         NewOwner::User(project, user) => (Some(project), Some(user), None),
         NewOwner::ServiceAccount(project, account) => (Some(project), None, Some(account)),
     };
+    may_issue(cx, &owner, scopes).await?;
     let value = Secret::generate(kind, &cx.services().entropy);
     let hash = cx.services().pepper.hash_secret(&value);
     let created_at = cx.now();

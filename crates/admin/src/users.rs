@@ -218,7 +218,7 @@ async fn update(
     let mut requested = json!({});
     if role != old.role {
         refuse_last_owner(&mut cx, &old, "demoted").await?;
-        may_grant(&mut cx, &Organization, role.permissions()).await?;
+        may_grant(&mut cx, None, role.permissions()).await?;
         requested["role"] = json!(role);
     }
     for (name, new, before) in [

@@ -1,6 +1,7 @@
 //! `/organization/groups/{group_id}/users`: who is in a group.
 
-use base::ids::{GroupId, Id, UserId};
+use base::ids::{GroupId, Id, ProjectId, UserId};
+use base::permission::role_permissions;
 use base::{Error, Permission, Result};
 use http::Method;
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
 };
+use crate::roles::realm::may_grant;
 use crate::{args, users};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -152,6 +154,7 @@ struct AddedGroupUser {
 
 async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<AddedGroupUser>> {
     let user = users::named(&mut cx, &body.user_id).await?;
+    may_join(&mut cx, &group).await?;
     let insert = cx.sql(
         "INSERT INTO group_users (organization_id, group_id, user_id, added_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT DO NOTHING",
@@ -172,6 +175,27 @@ async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<
         group_id: group.id,
     };
     Ok(cx.done(event, answer))
+}
+
+/// Whoever joins a group has its roles: the caller must have what they allow, wherever the group has them.
+async fn may_join(cx: &mut Write, group: &Group) -> Result<()> {
+    let roles = cx.sql(
+        "SELECT g.project_id, g.role_id, r.permissions \
+         FROM effective_grants g LEFT JOIN roles r ON r.organization_id = g.organization_id AND r.id = g.role_id \
+         WHERE g.organization_id = $1 AND g.principal_type = 'group' AND g.principal_id = $2",
+        args![&group.id],
+    );
+    let read = |row: &Row<'_>| {
+        let (project, role): (String, String) = (row.get("project_id")?, row.get("role_id")?);
+        let custom: Option<String> = row.get("permissions")?;
+        Ok((project, role_permissions(&role, custom.as_deref())))
+    };
+    for (project, permissions) in cx.fetch_all(roles, read).await? {
+        let project = Some(project).filter(|project| !project.is_empty());
+        let project = project.map(ProjectId::from_text);
+        may_grant(cx, project.as_ref(), permissions).await?;
+    }
+    Ok(())
 }
 
 async fn retrieve(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Principal;
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::{PermissionSet, Result, UnixTime};
 use store::{Key, Page, PageRequest, Row, Statement, Transaction, Value};
@@ -209,6 +210,19 @@ impl Write {
             Some(caller) => caller.permissions_in(&mut self.connection, project).await,
             None => Ok(PermissionSet::default()),
         }
+    }
+
+    /// What somebody else may do in the organization, or in one of its projects.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn permissions_of(
+        &mut self,
+        principal: Principal<'_>,
+        project: Option<&ProjectId>,
+    ) -> Result<PermissionSet> {
+        let organization = self.permit.organization();
+        Ok(access::permissions(&mut self.connection, organization, principal, project).await?)
     }
 
     /// Without a key, the operation itself finds out who does it.

@@ -18,6 +18,7 @@ use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
+use crate::roles::realm::may_grant;
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ServiceAccountsRead as CanRead, ServiceAccountsWrite as CanWrite};
@@ -288,12 +289,15 @@ async fn update(
 ) -> Result<Done<ServiceAccount>> {
     let one = cx.sql(ONE, args![&project.id, &id]);
     let mut account = cx.find(&id, one, ServiceAccount::read).await?;
-    if body.name.is_none() && body.role.is_none() {
+    let role = body.role.map(ProjectRole::from);
+    let role = role.filter(|role| *role != account.role);
+    if body.name.is_none() && role.is_none() {
         return Ok(cx.unchanged(account));
     }
     let mut requested = json!({});
-    if let Some(role) = body.role {
-        account.role = role.into();
+    if let Some(role) = role {
+        may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
+        account.role = role;
         requested["role"] = json!(account.role);
     }
     if let Some(name) = body.name {

@@ -178,7 +178,7 @@ async fn create(
         }
     };
     let role = ProjectRole::from(body.role);
-    may_grant(&mut cx, &project, role.permissions()).await?;
+    may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
     if !add(&mut cx, &project.id, &user.id, body.role).await? {
         let message = format!("The user '{}' is a member of the project already.", user.id);
         return Err(Error::refused("already_exists", message).about(param));
@@ -249,7 +249,7 @@ async fn update(
     if role == member.role {
         return Ok(cx.unchanged(member));
     }
-    may_grant(&mut cx, &project, role.permissions()).await?;
+    may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
     member.role = role;
     let update = cx.sql(
         "UPDATE project_users SET role = $4 WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",

@@ -158,7 +158,7 @@ impl Role {
             );
             Error::invalid(param, message)
         })?;
-        may_grant(cx, realm, role.permissions).await?;
+        may_grant(cx, realm.project_id(), role.permissions).await?;
         Ok(role)
     }
 

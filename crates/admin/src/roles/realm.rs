@@ -39,16 +39,16 @@ pub(super) fn resource<R: Realm>(cx: &Write, realm: &R) -> Json {
     json!({"resource_type": R::RESOURCE_TYPE, "resource_id": id})
 }
 
-/// Refuses to let the caller give what they do not have.
+/// Refuses to let the caller give what they do not have: by a role, a membership, an invitation or a key.
 ///
 /// # Errors
-/// 403 naming the first permission that the caller lacks in the realm.
-pub(crate) async fn may_grant<R: Realm>(
+/// 403 naming the first permission that the caller lacks in the organization or in the project.
+pub(crate) async fn may_grant(
     cx: &mut Write,
-    realm: &R,
+    project: Option<&ProjectId>,
     permissions: PermissionSet,
 ) -> Result<()> {
-    let own = cx.permissions(realm.project_id()).await?;
+    let own = cx.permissions(project).await?;
     match permissions.without(own).iter().next() {
         Some(lacked) => Err(missing(lacked)),
         None => Ok(()),
@@ -73,5 +73,5 @@ pub(super) async fn check_permissions<R: Realm>(
         );
         return Err(Error::invalid("permissions", message));
     }
-    may_grant(cx, realm, permissions.without(before)).await
+    may_grant(cx, realm.project_id(), permissions.without(before)).await
 }

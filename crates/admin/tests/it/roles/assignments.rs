@@ -8,17 +8,9 @@ use super::{ROLES, add_group, create, each, newest_event, project};
 
 /// Puts a user into a group.
 pub async fn join(server: &Server, group: &str, user: &base::ids::UserId) {
-    let mut transaction = server.store.begin().await.expect("a transaction");
-    let insert = sql!(
-        "INSERT INTO group_users (organization_id, group_id, user_id, added_at) VALUES ($1, $2, $3, $4)",
-        server.organization_id(),
-        group,
-        user,
-        NOW
-    );
-    transaction.execute(insert).await.expect("a membership");
-    transaction.commit().await.expect("a commit");
-    server.store.revision().settled().await;
+    let users = format!("/organization/groups/{group}/users");
+    let user = json!({"user_id": user});
+    server.admin().post(&users, user).await.ok();
 }
 
 pub async fn assign(client: &Client, holder: &str, role: &Value) -> Value {

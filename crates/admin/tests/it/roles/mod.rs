@@ -2,29 +2,18 @@
 
 mod assignments;
 mod effective;
+mod giving;
 
-use base::ids::{GroupId, Id};
 use serde_json::{Value, json};
-use store::sql;
-use testkit::{Client, NOW, Server};
+use testkit::{Client, Server};
 
 pub const ROLES: &str = "/organization/roles";
 
 /// A group without users.
 pub async fn add_group(server: &Server, name: &str) -> String {
-    let id = GroupId::from_text(format!("group_{name}"));
-    let mut transaction = server.store.begin().await.expect("a transaction");
-    let insert = sql!(
-        "INSERT INTO groups (organization_id, id, name, created_at) \
-         VALUES ($1, $2, $3, $4)",
-        server.organization_id(),
-        &id,
-        name,
-        NOW
-    );
-    transaction.execute(insert).await.expect("a group");
-    transaction.commit().await.expect("a commit");
-    id.to_string()
+    let group = json!({"name": name});
+    let group = server.admin().post("/organization/groups", group).await;
+    group.ok()["id"].as_str().expect("an id").to_owned()
 }
 
 pub async fn create(client: &Client, roles: &str, name: &str, permissions: &[&str]) -> Value {
