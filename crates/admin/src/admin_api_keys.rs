@@ -182,9 +182,8 @@ async fn create(
         body.expires_in_seconds,
     )
     .await?;
-    let mut statement = cx.sql(KEYS, args![]);
-    statement.push(" AND k.id = ").bind(&issued.id);
-    let key = cx.find(&issued.id, statement, AdminApiKey::read).await?;
+    let key = keys::one(cx.sql(KEYS, args![]), &issued.id);
+    let key = cx.find(&issued.id, key, AdminApiKey::read).await?;
     let event = keys::created_event(&issued.id, &scopes);
     Ok(cx.done(
         event,
@@ -200,9 +199,8 @@ async fn retrieve(
     Of(_, id): Of<Organization, KeyId>,
     _: Nothing,
 ) -> Result<AdminApiKey> {
-    let mut statement = cx.sql(KEYS, args![]);
-    statement.push(" AND k.id = ").bind(&id);
-    cx.find(&id, statement, AdminApiKey::read).await
+    let key = keys::one(cx.sql(KEYS, args![]), &id);
+    cx.find(&id, key, AdminApiKey::read).await
 }
 
 /// Refuses to delete the last key that works: nobody could create another one through the API.
@@ -211,9 +209,8 @@ async fn delete(
     Of(_, id): Of<Organization, KeyId>,
     _: Nothing,
 ) -> Result<Done<Deleted<AdminApiKeyDeleted>>> {
-    let mut statement = cx.sql(KEYS, args![]);
-    statement.push(" AND k.id = ").bind(&id);
-    cx.find(&id, statement, AdminApiKey::read).await?;
+    let key = keys::one(cx.sql(KEYS, args![]), &id);
+    cx.find(&id, key, AdminApiKey::read).await?;
     let others = cx.sql(
         "SELECT id FROM api_keys WHERE organization_id = $1 AND kind = $2 AND id <> $3 \
          AND (expires_at IS NULL OR expires_at > $4) LIMIT 1",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use crate::args;
-use crate::operation::{Event, EventType, Write, missing};
+use crate::operation::{Event, EventType, TenantStatement, Write, missing};
 use crate::roles::realm::may_grant;
 
 /// Who owns a key that is about to be issued, and so of what kind it is.
@@ -126,8 +126,11 @@ impl JsonSchema for Scopes {
     }
 }
 
-/// Refuses a key that can do what its issuer cannot.
-async fn may_issue(cx: &mut Write, owner: &NewOwner<'_>, scopes: &Scopes) -> Result<()> {
+/// Refuses a key, or wider scopes of a key, that can do what the caller cannot.
+///
+/// # Errors
+/// 403 naming what the caller lacks; the database's.
+pub async fn may_issue(cx: &mut Write, owner: &NewOwner<'_>, scopes: &Scopes) -> Result<()> {
     let scopes = scopes.permissions();
     match owner {
         // Whatever the issuer may do, the key may: but no more than the issuer's own key.
@@ -225,6 +228,13 @@ pub fn created_event(id: &KeyId, scopes: &Scopes) -> Event {
         id,
         json!({"data": {"scopes": names}}),
     )
+}
+
+/// The one of some keys, which the statement calls `k`, that has this id.
+#[must_use]
+pub fn one(mut keys: TenantStatement, id: &KeyId) -> TenantStatement {
+    keys.push(" AND k.id = ").bind(id);
+    keys
 }
 
 /// Deletes a key.

@@ -217,7 +217,7 @@ async fn update(
     let persona = noted(body.developer_persona, old.developer_persona.as_ref());
     let mut requested = json!({});
     if role != old.role {
-        refuse_last_owner(&mut cx, &old, "demoted").await?;
+        refuse_last_owner(&mut cx, &id, "demoted").await?;
         may_grant(&mut cx, None, role.permissions()).await?;
         requested["role"] = json!(role);
     }
@@ -264,20 +264,19 @@ async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
 }
 
 /// An organization without an owner could not be administered any more.
-async fn refuse_last_owner(cx: &mut Write, user: &User, verb: &str) -> Result<()> {
-    if user.role != OrganizationRole::Owner {
-        return Ok(());
-    }
+///
+/// # Errors
+/// 400: nobody else is an owner.
+pub(crate) async fn refuse_last_owner(cx: &mut Write, user: &UserId, verb: &str) -> Result<()> {
     let others = cx.sql(
         "SELECT id FROM users WHERE organization_id = $1 AND role = $2 AND id <> $3 LIMIT 1",
-        args![OrganizationRole::Owner.as_str(), &user.id],
+        args![OrganizationRole::Owner.as_str(), user],
     );
     if cx.fetch_optional(others, |_| Ok(())).await?.is_some() {
         return Ok(());
     }
     let message = format!(
-        "'{}' is the last owner of the organization and cannot be {verb}. Make somebody else an owner first.",
-        user.id
+        "'{user}' is the last owner of the organization and cannot be {verb}. Make somebody else an owner first."
     );
     Err(Error::refused("last_owner", message))
 }
@@ -306,7 +305,7 @@ async fn delete(
     _: Nothing,
 ) -> Result<Done<Deleted<UserDeleted>>> {
     let user = find(&mut cx, &id).await?;
-    refuse_last_owner(&mut cx, &user, "deleted").await?;
+    refuse_last_owner(&mut cx, &id, "deleted").await?;
     refuse_last_admin_key(&mut cx, &user).await?;
     let keys = cx.sql(
         "DELETE FROM api_keys WHERE organization_id = $1 AND user_id = $2 RETURNING id",

@@ -305,9 +305,8 @@ async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Resul
 }
 
 async fn one(cx: &mut Write, project: &Project, id: &KeyId) -> Result<ProjectApiKey> {
-    let mut statement = cx.sql(KEYS, args![&project.id]);
-    statement.push(" AND k.id = ").bind(id);
-    cx.find(id, statement, ProjectApiKey::read).await
+    let key = keys::one(cx.sql(KEYS, args![&project.id]), id);
+    cx.find(id, key, ProjectApiKey::read).await
 }
 
 async fn retrieve(
@@ -315,9 +314,8 @@ async fn retrieve(
     Of(project, id): Of<Project, KeyId>,
     _: Nothing,
 ) -> Result<ProjectApiKey> {
-    let mut statement = cx.sql(KEYS, args![&project.id]);
-    statement.push(" AND k.id = ").bind(&id);
-    cx.find(&id, statement, ProjectApiKey::read).await
+    let key = keys::one(cx.sql(KEYS, args![&project.id]), &id);
+    cx.find(&id, key, ProjectApiKey::read).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -346,6 +344,15 @@ async fn update(
             "missing_required_parameter",
             "Provide at least one of scopes or expires_in_seconds.",
         ));
+    }
+    if let Some(scopes) = &body.scopes {
+        let owner = match &key.owner {
+            ProjectApiKeyOwner::User { user } => NewOwner::User(&project.id, &user.id),
+            ProjectApiKeyOwner::ServiceAccount { service_account } => {
+                NewOwner::ServiceAccount(&project.id, &service_account.id)
+            }
+        };
+        keys::may_issue(&mut cx, &owner, scopes).await?;
     }
     let expires_at = body.expires_in_seconds.map(|lifetime| now.plus(lifetime.0));
     let update = cx.sql(

@@ -13,6 +13,7 @@ use crate::args;
 use crate::literal::literals;
 use crate::operation::{PathIds, Scope, Write};
 use crate::projects::Project;
+use crate::users;
 
 /// Somebody in the organization, and where their roles are looked at.
 pub struct Holder<R, P> {
@@ -188,16 +189,8 @@ impl Principal for AssignedUser {
 /// # Errors
 /// 400: nobody would own the organization any more.
 pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRole) -> Result<()> {
-    let other = cx.sql(
-        "SELECT id FROM users WHERE organization_id = $1 AND role = 'owner' AND id <> $2 LIMIT 1",
-        args![user],
-    );
-    let is_owned =
-        role == OrganizationRole::Owner || cx.fetch_optional(other, |_| Ok(())).await?.is_some();
-    if !is_owned {
-        let message =
-            "This is the last owner of the organization. Make somebody else an owner first.";
-        return Err(Error::refused("last_owner", message));
+    if role != OrganizationRole::Owner {
+        users::refuse_last_owner(cx, user, "demoted").await?;
     }
     let update = "UPDATE users SET role = $3 WHERE organization_id = $1 AND id = $2";
     let update = cx.sql(update, args![user, role.as_str()]);

@@ -64,8 +64,14 @@ async fn a_key_does_no_more_than_who_issued_it() {
         "api.organization.admin_api_keys",
     );
     let own = ["api.organization.projects.api_keys.write"];
-    manager.post(&keys, owners(&own)).await.ok();
+    let key = manager.post(&keys, owners(&own)).await.ok();
     admin.post(&keys, owners(&[])).await.ok();
+    let key = format!("{keys}/{}", key["id"].as_str().expect("an id"));
+    lacks(
+        &manager.post(&key, json!({"scopes": [lacked]})).await,
+        lacked,
+    );
+    manager.post(&key, json!({"scopes": own})).await.ok();
 }
 
 #[tokio::test]
