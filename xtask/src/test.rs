@@ -37,6 +37,7 @@ pub fn run(options: &Options) -> Result<()> {
             .args(kinds)
             .args(&options.words);
         command.env("ORGPLANE_TEST_PYTHON", &environment.clients.python);
+        command.env("ORGPLANE_TEST_NODE", &environment.clients.node);
         command.env(
             "ORGPLANE_TEST_MODEL_SERVER",
             &environment.clients.model_server,

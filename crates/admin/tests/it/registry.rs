@@ -7,6 +7,7 @@ use admin::operations;
 use base::Permission;
 use http::Method;
 use serde_json::{Value, json};
+use testkit::Server;
 
 #[test]
 fn the_registry_names_everything_once() {
@@ -62,6 +63,54 @@ fn our_own_document_describes_every_operation() {
             .strip_prefix('#')
             .expect("a reference within the document");
         assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_null_may_be_null_in_our_own_document() {
+    let server = Server::start().await;
+    let document = admin::operation::document(&operations());
+    let users = "/organization/users";
+    let user = server.admin().get(users).await.ok()["data"][0]["id"].clone();
+    let user = user.as_str().expect("an id");
+    for (path, template) in [
+        (users.to_owned(), users),
+        (
+            format!("{users}/{user}/roles"),
+            "/organization/users/{user_id}/roles",
+        ),
+    ] {
+        let answer = server.admin().get(&path).await.ok();
+        let response = &document["paths"][template]["get"]["responses"]["200"];
+        let schema = &response["content"]["application/json"]["schema"];
+        let nulls = documented_nulls(&document, schema, &answer);
+        assert!(nulls > 0, "{path}: {answer} tests nothing");
+    }
+}
+
+/// How many nulls a value has. Each must be one that its schema allows.
+fn documented_nulls(document: &Value, schema: &Value, value: &Value) -> usize {
+    let target = schema["$ref"].as_str().and_then(|to| to.strip_prefix('#'));
+    if let Some(schema) = target.and_then(|target| document.pointer(target)) {
+        return documented_nulls(document, schema, value);
+    }
+    match value {
+        Value::Null => {
+            let types = schema["type"].as_array().into_iter().flatten();
+            let choices = schema["anyOf"].as_array().into_iter().flatten();
+            let mut all = types.chain(choices.map(|choice| &choice["type"]));
+            assert!(all.any(|kind| kind == "null"), "never null: {schema}");
+            1
+        }
+        Value::Array(items) => items
+            .iter()
+            .map(|item| documented_nulls(document, &schema["items"], item))
+            .sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| documented_nulls(document, &schema["properties"][name], field))
+            .sum(),
+        _ => 0,
     }
 }
 

@@ -4,13 +4,16 @@
 mod api;
 mod audit_verify;
 mod bounds;
+mod client_script;
 mod commands;
 mod connection;
 mod demo;
 mod dice;
+mod every_operation;
 mod installation;
 mod invites;
 mod kill;
+mod mail_server;
 mod model_server;
 mod process;
 mod reports;

@@ -58,16 +58,25 @@ impl ModelServer {
 
     fn setting(&self, price: &Price) -> String {
         let (address, Price { model, path, .. }) = (&self.address, price);
-        let [input, cached, output] = price.texts;
         format!(
-            "[[upstream]]\nname = \"{model}\"\nbase_url = \"{address}{path}\"\nmodels = [\"{model}\"]\n\
-             [[price]]\nmodel = \"{model}\"\neffective = \"2026-01-01\"\n\
+            "[[upstream]]\nname = \"{model}\"\nbase_url = \"{address}{path}\"\nmodels = [\"{model}\"]\n{}",
+            price.setting()
+        )
+    }
+}
+
+impl Price {
+    /// As the configuration file has it.
+    pub fn setting(&self) -> String {
+        let (model, [input, cached, output]) = (self.model, self.texts);
+        format!(
+            "[[price]]\nmodel = \"{model}\"\neffective = \"2026-01-01\"\n\
              input = \"{input}\"\ncached_input = \"{cached}\"\noutput = \"{output}\"\n"
         )
     }
 }
 
-/// The prices as the Python client's script is told them.
+/// The prices as the clients' scripts are told them.
 pub fn prices_as_json() -> Value {
     let price = |price: &Price| {
         let [input, cached, output] = price.texts;

@@ -1,0 +1,1 @@
+"""Every operation of the Administration API, called with the official client on real things."""
