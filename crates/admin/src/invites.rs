@@ -89,9 +89,7 @@ pub struct Invite {
     role: OrganizationRole,
     status: Status,
     created_at: UnixTime,
-    #[schemars(required)]
     expires_at: Option<UnixTime>,
-    #[schemars(required)]
     accepted_at: Option<UnixTime>,
     projects: Vec<InvitedProject>,
 }

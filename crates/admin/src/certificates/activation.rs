@@ -142,7 +142,11 @@ fn done<O: Default, C>(
     }
     let shown: Vec<_> = changed
         .iter()
-        .map(|(id, name)| json!({"id": id, "name": name}))
+        .map(|(id, name)| {
+            let mut shown = super::details(name.as_deref());
+            shown["id"] = json!(id);
+            shown
+        })
         .collect();
     let ids = changed.iter().map(|(id, _)| id);
     cx.done(

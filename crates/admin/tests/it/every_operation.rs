@@ -1,6 +1,10 @@
 //! What holds for every operation, whatever it does: the registry is walked, so a new one cannot be forgotten.
 
+mod answers;
+mod example;
 mod ids;
+mod log;
+mod schemas;
 
 use admin::operation::{Effect, Operation};
 use admin::operations;

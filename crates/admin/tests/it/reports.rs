@@ -27,7 +27,7 @@ fn value(dimension: Dimension, second: bool) -> &'static str {
 }
 
 /// One event of `kind` for each of two values of all its dimensions; of the second there is twice as much.
-async fn report(server: &Server, kind: Kind) {
+pub async fn report(server: &Server, kind: Kind) {
     for second in [false, true] {
         let mut event = Map::from_iter([
             ("id".to_owned(), json!(format!("{}{second}", kind.as_str()))),
