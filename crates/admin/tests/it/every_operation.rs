@@ -1,9 +1,13 @@
 //! What holds for every operation, whatever it does: the registry is walked, so a new one cannot be forgotten.
 
 mod answers;
+mod arrays;
+mod buckets;
 mod example;
 mod ids;
+mod lists;
 mod log;
+mod pages;
 mod schemas;
 
 use admin::operation::{Effect, Operation};

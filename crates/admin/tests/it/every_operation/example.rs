@@ -48,7 +48,7 @@ pub(super) enum Fill {
 /// Makes requests that succeed, each with new things in it.
 pub(super) struct Examples<'a> {
     server: &'a Server,
-    client: Client,
+    pub(super) client: Client,
     /// Our own document.
     pub(super) document: Value,
     made: AtomicU32,
@@ -230,11 +230,19 @@ impl<'a> Examples<'a> {
 
     /// Something that was never said before.
     fn name(&self) -> String {
-        format!("Example {}", self.made.fetch_add(1, Ordering::Relaxed))
+        format!("Example {}", self.number())
     }
 
     fn email(&self) -> String {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        format!("example{number}@acme.example")
+        format!("example{}@acme.example", self.number())
+    }
+
+    fn number(&self) -> u32 {
+        self.made.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Now and then a second passes.
+    pub(super) fn let_time_pass(&self) {
+        self.server.clock.advance(i64::from(self.number() % 2));
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Ids {
     pub(super) project_key: String,
     pub(super) admin_key: String,
     rate_limit: String,
-    certificate: String,
+    pub(super) certificate: String,
     alert: String,
     project_alert: String,
     pub(super) user: String,
