@@ -11,7 +11,7 @@ use base::{Error, Permission, Result};
 use http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use store::{Order, PageRequest, Row};
 
 use crate::args;
@@ -214,7 +214,7 @@ async fn create(
         ],
     );
     cx.execute(insert).await?;
-    let details = json!({"name": certificate.name});
+    let details = details(certificate.name.as_deref());
     let event = Event::new(EventType::CertificateCreated, &certificate.id, details);
     Ok(cx.done(event, certificate))
 }
@@ -274,7 +274,7 @@ async fn update(
         args![&id, certificate.name.clone()],
     );
     cx.execute(update).await?;
-    let details = json!({"name": certificate.name});
+    let details = details(certificate.name.as_deref());
     let event = Event::new(EventType::CertificateUpdated, &id, details);
     Ok(cx.done(event, certificate))
 }
@@ -308,9 +308,14 @@ async fn delete(
         args![&id],
     );
     cx.execute(delete).await?;
-    let content = certificate.details.content;
-    let details = json!({"name": certificate.name, "certificate": content});
+    let mut details = details(certificate.name.as_deref());
+    details["certificate"] = json!(certificate.details.content);
     let answer = Deleted::new(CertificateDeleted, &id);
     let event = Event::new(EventType::CertificateDeleted, &id, details);
     Ok(cx.done(event, answer))
+}
+
+/// What an event says of a certificate: one without a name has none there either.
+fn details(name: Option<&str>) -> Json {
+    name.map_or_else(|| json!({}), |name| json!({"name": name}))
 }

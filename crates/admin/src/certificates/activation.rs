@@ -74,9 +74,6 @@ async fn find<L: Guarded>(
             let message = format!("No certificate with id '{shown}' was found.");
             Error::invalid(format!("{PARAM}[{index}]"), message)
         };
-        if id.contains('\0') {
-            return Err(unknown());
-        }
         let mut one = cx.sql(AT_LEVEL, args![level.project_key()]);
         one.push(" AND c.id = ").bind(id.as_str());
         let certificate = cx.fetch_optional(one, LevelCertificate::read).await?;
@@ -142,7 +139,11 @@ fn done<O: Default, C>(
     }
     let shown: Vec<_> = changed
         .iter()
-        .map(|(id, name)| json!({"id": id, "name": name}))
+        .map(|(id, name)| {
+            let mut shown = super::details(name.as_deref());
+            shown["id"] = json!(id);
+            shown
+        })
         .collect();
     let ids = changed.iter().map(|(id, _)| id);
     cx.done(

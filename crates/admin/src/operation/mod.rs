@@ -9,6 +9,7 @@ mod caller;
 mod context;
 mod document;
 mod event;
+mod nul;
 mod parse;
 mod scope;
 

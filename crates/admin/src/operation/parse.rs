@@ -9,6 +9,8 @@ use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 use store::Order;
 
+use super::nul;
+
 /// No parameters, or a body without fields.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +136,11 @@ pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
         .unwrap_or_default()
         .split('&')
         .filter_map(|pair| pair.split_once('='));
+    if let Some((key, _)) = pairs.clone().find(|(_, value)| nul::is_in(value)) {
+        let key = brackets(key);
+        let name = key.split('[').next().unwrap_or_default();
+        return Err(nul::refusal("parameter", name));
+    }
     let given: Vec<String> = pairs
         .filter(|(_, value)| !value.is_empty())
         .map(|(key, value)| format!("{}={value}", brackets(key)))
@@ -182,6 +189,7 @@ pub(crate) fn body<B: DeserializeOwned>(bytes: &[u8]) -> Result<B> {
             "The body must be a JSON object, not an array.",
         ));
     }
+    nul::refuse_in_body(bytes)?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let (path, error) = (error.path().to_string(), error.into_inner());

@@ -48,6 +48,8 @@ async fn a_certificate_is_uploaded_shown_renamed_and_deleted() {
         "certificate_details": {"valid_at": 1_735_689_600, "expires_at": 1_798_761_600},
     });
     assert_eq!(created, expected);
+    let event = crate::roles::newest_event(&server).await;
+    assert_eq!(event["certificate.created"], json!({"id": created["id"]}));
     let one = format!("{CERTIFICATES}/{}", created["id"].as_str().expect("an id"));
     assert_eq!(server.admin().get(&one).await.ok(), expected);
     let content = server
@@ -127,7 +129,7 @@ async fn what_is_no_authority_is_refused_for_its_own_reason() {
         (middle, "invalid_certificate"),
         ("hello".to_owned(), "invalid_certificate"),
         (String::new(), "invalid_certificate"),
-        ("\0".to_owned(), "invalid_certificate"),
+        ("\0".to_owned(), "invalid_value"),
         ("x".repeat(40_000), "invalid_certificate"),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),

@@ -1,6 +1,14 @@
 //! What holds for every operation, whatever it does: the registry is walked, so a new one cannot be forgotten.
 
+mod answers;
+mod arrays;
+mod buckets;
+mod example;
 mod ids;
+mod lists;
+mod log;
+mod pages;
+mod schemas;
 
 use admin::operation::{Effect, Operation};
 use admin::operations;
@@ -10,7 +18,9 @@ use http::Method;
 use serde_json::json;
 use testkit::{Client, Server};
 
+use example::{Examples, Fill};
 use ids::Ids;
+use schemas::query_parameters;
 
 /// The operations that a key opens; the others have their credential in the body.
 fn keyed() -> impl Iterator<Item = (Operation, Permission)> {
@@ -200,6 +210,32 @@ async fn an_unknown_parameter_is_refused_by_name() {
                 "{}",
                 operation.command
             );
+        }
+    }
+}
+
+/// PostgreSQL cannot keep it, so it must not get there; not even in what is only looked for.
+#[tokio::test]
+async fn a_nul_is_refused_by_name() {
+    let server = Server::start().await;
+    let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
+    for operation in operations() {
+        let path = ids.path(&operation);
+        for name in query_parameters(&examples.document, &operation).keys() {
+            let path = format!("{path}?{name}=%00");
+            let answer = call(&server.admin(), &operation, &path).await;
+            assert_eq!(answer.refused(400).1, Some(name.as_str()), "{path}");
+        }
+        if operation.effect == Effect::Ingest {
+            continue; // Each event is refused for itself.
+        }
+        let body = examples.body(&operation, &ids, Fill::Everything).await;
+        for name in body.as_object().into_iter().flat_map(|body| body.keys()) {
+            let mut body = body.clone();
+            body[name] = json!("a\0b");
+            let answer = examples.send(&operation, &ids, &body).await;
+            let command = operation.command;
+            assert_eq!(answer.refused(400).1, Some(name.as_str()), "{command}");
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use testkit::{NOW, Server};
 use usage::{Dimension, Kind};
 
-const FILTERS: [(Dimension, &str); 7] = [
+pub const FILTERS: [(Dimension, &str); 7] = [
     (Dimension::UserId, "user_ids"),
     (Dimension::ApiKeyId, "api_key_ids"),
     (Dimension::Model, "models"),
@@ -14,7 +14,7 @@ const FILTERS: [(Dimension, &str); 7] = [
     (Dimension::ContextLevel, "context_levels"),
 ];
 
-fn value(dimension: Dimension, second: bool) -> &'static str {
+pub fn value(dimension: Dimension, second: bool) -> &'static str {
     let [first, other] = match dimension {
         Dimension::Size => ["1024x1024", "512x512"],
         Dimension::Source => ["image.generation", "image.edit"],
@@ -27,7 +27,7 @@ fn value(dimension: Dimension, second: bool) -> &'static str {
 }
 
 /// One event of `kind` for each of two values of all its dimensions; of the second there is twice as much.
-async fn report(server: &Server, kind: Kind) {
+pub async fn report(server: &Server, kind: Kind) {
     for second in [false, true] {
         let mut event = Map::from_iter([
             ("id".to_owned(), json!(format!("{}{second}", kind.as_str()))),

@@ -14,14 +14,16 @@ pub(super) struct Ids {
     pub(super) project_key: String,
     pub(super) admin_key: String,
     rate_limit: String,
-    certificate: String,
+    pub(super) certificate: String,
     alert: String,
     project_alert: String,
-    user: String,
+    pub(super) user: String,
     group: String,
     role: String,
     invite: String,
     project_role: String,
+    /// The key that the server's owner has.
+    pub(super) owners_key: String,
     /// The secret of a service account's key.
     pub(super) secret: String,
 }
@@ -29,59 +31,40 @@ pub(super) struct Ids {
 impl Ids {
     pub(super) async fn make(server: &Server) -> Self {
         let admin = server.admin();
-        let text = |value: &Value, pointer: &str| {
-            value
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .expect(pointer)
-                .to_owned()
-        };
-        let project = text(
-            &admin
-                .post("/organization/projects", json!({"name": "Ids"}))
-                .await
-                .ok(),
-            "/id",
-        );
-        let accounts = format!("/organization/projects/{project}/service_accounts");
-        let account = admin.post(&accounts, json!({"name": "Ids"})).await.ok();
-        let admin_key = admin
-            .post("/organization/admin_api_keys", json!({"name": "Ids"}))
-            .await
-            .ok();
+        let project = id_of(&admin, "/organization/projects", json!({"name": "Ids"})).await;
+        let of_project = |name: &str| format!("/organization/projects/{project}/{name}");
         for (path, body) in ever_set(&project) {
             admin.post(&path, body).await.ok();
         }
-        let alert = admin
-            .post("/organization/spend_alerts", spend_alert())
-            .await
-            .ok();
-        let project_alerts = format!("/organization/projects/{project}/spend_alerts");
-        let project_alert = admin.post(&project_alerts, spend_alert()).await.ok();
-        let body = json!({"certificate": authority("Ids")});
-        let certificate = admin.post("/organization/certificates", body).await.ok();
-        let invited = json!({"email": "ids@acme.example", "role": "reader"});
-        let invite = admin.post("/organization/invites", invited).await.ok();
-        let user = server.owner_id().to_string();
+        let accounts = of_project("service_accounts");
+        let account = admin.post(&accounts, json!({"name": "Ids"})).await.ok();
+        let user = server.join("ids@other.example", "reader").await.to_string();
         let group = crate::roles::add_group(server, "Ids").await;
         let role = assigned(&admin, "/organization", &user, &group).await;
         let project_role = assigned(&admin, &format!("/projects/{project}"), &user, &group).await;
         belongs(&admin, &project, &user, &group).await;
+        let users_key = json!({"name": "Ids", "user_id": user});
+        let certificate = json!({"certificate": authority("Ids")});
+        let invite = json!({"email": "ids@acme.example", "role": "reader"});
+        let organization = |name: &str| format!("/organization/{name}");
+        let keys = organization("admin_api_keys");
+        let owners_key = admin.get(&keys).await.ok();
         Self {
-            invite: text(&invite, "/id"),
+            rate_limit: "rl-gpt-5".to_owned(),
+            service_account: text(&account, "/id"),
+            secret: text(&account, "/api_key/value"),
+            owners_key: text(&owners_key, "/data/0/id"),
+            admin_key: id_of(&admin, &keys, json!({"name": "Ids"})).await,
+            project_key: id_of(&admin, &of_project("api_keys"), users_key).await,
+            alert: id_of(&admin, &organization("spend_alerts"), spend_alert()).await,
+            project_alert: id_of(&admin, &of_project("spend_alerts"), spend_alert()).await,
+            certificate: id_of(&admin, &organization("certificates"), certificate).await,
+            invite: id_of(&admin, &organization("invites"), invite).await,
             user,
             group,
             role,
             project_role,
             project,
-            rate_limit: "rl-gpt-5".to_owned(),
-            certificate: text(&certificate, "/id"),
-            alert: text(&alert, "/id"),
-            project_alert: text(&project_alert, "/id"),
-            service_account: text(&account, "/id"),
-            project_key: text(&account, "/api_key/id"),
-            secret: text(&account, "/api_key/value"),
-            admin_key: text(&admin_key, "/id"),
         }
     }
 
@@ -90,25 +73,39 @@ impl Ids {
         operation
             .path_parameters()
             .fold(operation.path.to_owned(), |path, name| {
-                let id = match name {
-                    "project_id" => &self.project,
-                    "service_account_id" => &self.service_account,
-                    "api_key_id" => &self.project_key,
-                    "key_id" => &self.admin_key,
-                    "rate_limit_id" => &self.rate_limit,
-                    "certificate_id" => &self.certificate,
-                    "alert_id" if operation.path.contains("{project_id}") => &self.project_alert,
-                    "alert_id" => &self.alert,
-                    "user_id" => &self.user,
-                    "group_id" => &self.group,
-                    "invite_id" => &self.invite,
-                    "role_id" if operation.path.starts_with("/projects/") => &self.project_role,
-                    "role_id" => &self.role,
-                    other => panic!("give this test an id for {{{other}}}"),
-                };
-                path.replace(&format!("{{{name}}}"), id)
+                path.replace(&format!("{{{name}}}"), self.id(operation, name))
             })
     }
+
+    /// The id for a parameter of the operation's path.
+    pub(super) fn id(&self, operation: &Operation, parameter: &str) -> &str {
+        match parameter {
+            "project_id" => &self.project,
+            "service_account_id" => &self.service_account,
+            "api_key_id" => &self.project_key,
+            "key_id" => &self.admin_key,
+            "rate_limit_id" => &self.rate_limit,
+            "certificate_id" => &self.certificate,
+            "alert_id" if operation.path.contains("{project_id}") => &self.project_alert,
+            "alert_id" => &self.alert,
+            "user_id" => &self.user,
+            "group_id" => &self.group,
+            "invite_id" => &self.invite,
+            "role_id" if operation.path.starts_with("/projects/") => &self.project_role,
+            "role_id" => &self.role,
+            other => panic!("make one in every_operation/ids.rs: {{{other}}}"),
+        }
+    }
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    text.expect(pointer).to_owned()
+}
+
+/// The id of what is created so.
+async fn id_of(admin: &Client, path: &str, body: Value) -> String {
+    text(&admin.post(path, body).await.ok(), "/id")
 }
 
 /// What answers 404 until it is set.
@@ -144,7 +141,7 @@ async fn belongs(admin: &Client, project: &str, user: &str, group: &str) {
         (format!("/organization/groups/{group}/users"), member),
         (
             format!("/organization/projects/{project}/users"),
-            json!({"user_id": user, "role": "member"}),
+            json!({"user_id": user, "role": "owner"}),
         ),
         (
             format!("/organization/projects/{project}/groups"),

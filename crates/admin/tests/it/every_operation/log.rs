@@ -1,0 +1,146 @@
+//! What the audit log says of a change: which event, by whom, when, in which project, to what.
+
+use admin::operation::{Effect, EventType, Operation};
+use serde_json::{Value, json};
+use testkit::{NOW, Server};
+
+use super::ids::Ids;
+
+/// The entries of the audit log, newest first; ours are only returned when asked for by name.
+pub(super) async fn log(server: &Server, filter: &str) -> Vec<Value> {
+    let types = EventType::ALL.iter();
+    let types: String = types
+        .map(|kind| format!("&event_types[]={}", kind.as_str()))
+        .collect();
+    let path = format!("/organization/audit_logs?limit=100{types}{filter}");
+    let log = server.admin().get(&path).await.ok();
+    assert_eq!(log["has_more"], false, "the log has grown over a page");
+    log["data"].as_array().expect("entries").clone()
+}
+
+/// A change that has been made.
+pub(super) struct Change<'a> {
+    pub(super) server: &'a Server,
+    pub(super) operation: &'a Operation,
+    pub(super) ids: &'a Ids,
+    pub(super) body: &'a Value,
+    pub(super) answer: &'a Value,
+}
+
+impl Change<'_> {
+    /// What is wrong with the change's event.
+    pub(super) async fn complaints(&self, event: &Value) -> Vec<String> {
+        let kind = event["type"].as_str().unwrap_or_default();
+        let payload = &event[kind];
+        let mut facts = vec![
+            ("type", json!(true), json!(is_known(kind))),
+            ("keys", keys_of(kind), keys(event)),
+            ("effective_at", json!(NOW.0), event["effective_at"].clone()),
+            ("actor", self.actor(), event["actor"].clone()),
+            ("project", self.project(), event["project"]["id"].clone()),
+        ];
+        let ids = match self.several(kind) {
+            Some((noun, ids)) => {
+                let each = payload[noun].as_array().into_iter().flatten();
+                let shown = each.map(|one| one["id"].clone()).collect();
+                facts.push(("objects", json!(ids), shown));
+                ids
+            }
+            None => {
+                let id = self.object(kind, payload);
+                facts.push(("object", id.clone(), payload["id"].clone()));
+                vec![id]
+            }
+        };
+        for id in ids {
+            let filter = format!("&resource_ids[]={}", id.as_str().unwrap_or_default());
+            let found = log(self.server, &filter).await;
+            facts.push((
+                "found by its object",
+                json!(true),
+                json!(found.contains(event)),
+            ));
+        }
+        let wrong = facts
+            .into_iter()
+            .filter(|(_, expected, found)| expected != found);
+        wrong
+            .map(|(what, expected, found)| {
+                let command = self.operation.command;
+                format!("{command}: {what} of its event: {found} is not {expected}; {event}")
+            })
+            .collect()
+    }
+
+    /// The caller and their key; whoever has no key is in a session.
+    fn actor(&self) -> Value {
+        if self.operation.effect == Effect::Open {
+            let user = json!({"id": self.answer["id"], "email": self.answer["email"]});
+            return json!({"type": "session", "session": {"user": user}});
+        }
+        let user = json!({"id": self.server.owner_id(), "email": "ada@acme.example"});
+        let key = json!({"id": self.ids.owners_key, "type": "user", "user": user});
+        json!({"type": "api_key", "api_key": key})
+    }
+
+    /// The project that it is about, or the default one.
+    fn project(&self) -> Value {
+        if self.operation.path.contains("{project_id}") {
+            json!(self.ids.project)
+        } else if self.answer["object"] == "organization.project" {
+            self.answer["id"].clone()
+        } else {
+            json!(self.server.default_project_id())
+        }
+    }
+
+    /// When an event is about several things: what they are called in its payload, and their ids.
+    fn several<'k>(&self, kind: &'k str) -> Option<(&'k str, Vec<Value>)> {
+        let (noun, _) = kind.split_once('.')?;
+        let field = format!("{}_ids", noun.strip_suffix('s')?);
+        Some((noun, self.body[field].as_array()?.clone()))
+    }
+
+    /// The id of what an event is about. The first word of its type says what that is.
+    fn object(&self, kind: &str, payload: &Value) -> Value {
+        let noun = kind
+            .trim_start_matches("x.")
+            .split('.')
+            .next()
+            .unwrap_or_default();
+        if self.operation.effect == Effect::Open {
+            // Its answer is the user; the invite is not in the path.
+            assert_eq!(payload["user_id"], self.answer["id"]);
+            return payload["id"].clone();
+        }
+        let parameter = format!("{noun}_id");
+        let mut parameters = self.operation.path_parameters();
+        if let Some(name) = parameters.find(|name| *name == parameter) {
+            return json!(self.ids.id(self.operation, name));
+        }
+        let answered = [&self.answer[noun]["id"], &self.answer["id"]];
+        if let Some(id) = answered.into_iter().find(|id| id.is_string()) {
+            return id.clone();
+        }
+        if self.operation.path.contains("{project_id}") {
+            return json!(self.ids.project);
+        }
+        json!(self.server.organization_id())
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    EventType::ALL.iter().any(|kind| kind.as_str() == name)
+}
+
+/// What an entry has: all of it, and its details under its type.
+fn keys_of(kind: &str) -> Value {
+    let mut keys = ["actor", "effective_at", "id", "project", "type", kind];
+    keys.sort_unstable();
+    json!(keys)
+}
+
+fn keys(event: &Value) -> Value {
+    let map = event.as_object().expect("an entry");
+    json!(map.keys().collect::<Vec<_>>())
+}

@@ -1,0 +1,159 @@
+//! Answers against schemas: always our own document's, and the published document's where that is at hand.
+
+use std::path::Path;
+
+use admin::operation::{Operation, document};
+use admin::operations;
+use boon::{Compiler, Draft, Schemas};
+use serde_json::{Map, Value, json};
+
+/// Where the published document is when it lies beside the checkout; `cargo xtask ci` looks there too.
+const BESIDE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../../shared/contract/admin-openapi.json"
+);
+
+/// The schemas that answers have to satisfy.
+pub(super) struct Contract {
+    own: Document,
+    published: Option<Document>,
+}
+
+/// An OpenAPI document whose schemas are compiled when they are asked for.
+struct Document {
+    name: &'static str,
+    json: Value,
+    compiler: Compiler,
+    schemas: Schemas,
+}
+
+impl Contract {
+    pub(super) fn read() -> Self {
+        let mut own = document(&operations());
+        close(&mut own);
+        Self {
+            own: Document::new("urn:own", own),
+            published: published(),
+        }
+    }
+
+    /// What speaks against this answer of the operation.
+    pub(super) fn complaints(&mut self, command: &str, answer: &Value) -> Vec<String> {
+        let mut operations = operations().into_iter();
+        let operation = operations.find(|operation| operation.command == command);
+        let operation = &operation.expect(command);
+        let own = self.own.complaint(operation, answer);
+        let mut complaints = vec![own.expect("our document has every operation")];
+        if let Some(published) = &mut self.published {
+            complaints.extend(published.complaint(operation, answer));
+        }
+        complaints.into_iter().flatten().collect()
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a check that was left out has to say so"
+)]
+fn published() -> Option<Document> {
+    if !Path::new(BESIDE).is_file() {
+        eprintln!("answers were not compared with the published schema: there is no {BESIDE}");
+        return None;
+    }
+    let text = std::fs::read_to_string(BESIDE).expect("readable");
+    Some(Document::new(
+        "urn:published",
+        serde_json::from_str(&text).expect("JSON"),
+    ))
+}
+
+/// Makes the schemas of answers say that there is nothing but what they describe.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.get("properties").is_some_and(Value::is_object) {
+                map.entry("additionalProperties").or_insert(json!(false));
+            }
+            map.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+impl Document {
+    fn new(name: &'static str, json: Value) -> Self {
+        let mut compiler = Compiler::new();
+        compiler.set_default_draft(Draft::V2020_12);
+        let added = compiler.add_resource(name, json.clone());
+        added.expect("a document of schemas");
+        Self {
+            name,
+            json,
+            compiler,
+            schemas: Schemas::new(),
+        }
+    }
+
+    /// What is wrong with the answer, if anything; `None` when the document has no such operation.
+    fn complaint(&mut self, operation: &Operation, answer: &Value) -> Option<Option<String>> {
+        let method = operation.method.as_str().to_lowercase();
+        let place = [
+            "paths",
+            operation.path,
+            &method,
+            "responses",
+            "200",
+            "content",
+            "application/json",
+            "schema",
+        ];
+        let pointer: String = place
+            .map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1")))
+            .concat();
+        self.json.pointer(&pointer)?;
+        let url = format!("{}#{}", self.name, escaped(&pointer));
+        let compiled = self.compiler.compile(&url, &mut self.schemas);
+        let schema = compiled.unwrap_or_else(|error| panic!("{url}: {error:#}"));
+        let checked = self.schemas.validate(answer, schema);
+        let command = operation.command;
+        Some(checked.err().map(|error| format!("{command}: {error:#}")))
+    }
+}
+
+/// A pointer as a fragment of an address.
+fn escaped(pointer: &str) -> String {
+    pointer.replace('{', "%7B").replace('}', "%7D")
+}
+
+/// The schema that a reference leads to, or the schema itself.
+pub(super) fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        None => schema,
+        Some(reference) => {
+            let target = document.pointer(reference.trim_start_matches('#'));
+            resolved(document, target.expect(reference))
+        }
+    }
+}
+
+/// What our document says of an operation.
+pub(super) fn entry<'a>(document: &'a Value, operation: &Operation) -> &'a Value {
+    &document["paths"][operation.path][operation.method.as_str().to_lowercase()]
+}
+
+/// The parameters of an operation's query string: names and schemas.
+pub(super) fn query_parameters(document: &Value, operation: &Operation) -> Map<String, Value> {
+    let parameters = entry(document, operation)["parameters"].as_array();
+    let parameters = parameters.into_iter().flatten();
+    parameters
+        .filter(|parameter| parameter["in"] == "query")
+        .map(|parameter| {
+            let name = parameter["name"].as_str().expect("a name");
+            (
+                name.to_owned(),
+                resolved(document, &parameter["schema"]).clone(),
+            )
+        })
+        .collect()
+}
