@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Directory;
 use admin::mail::waiting;
 use admin::organization::{self, Founded, Founding};
 use axum::Router;
@@ -206,6 +207,18 @@ impl Server {
                 .await
         });
         address
+    }
+
+    /// Every key as the server has it in memory, and as a server would that starts now, in words.
+    pub async fn keys(&self) -> [Vec<String>; 2] {
+        let fresh = Directory::start(self.database.store().await).await;
+        let (fresh, _following) = fresh.expect("the keys");
+        [&self.app.services().directory, &fresh].map(|directory| {
+            let keys = directory.keys();
+            let mut keys: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
+            keys.sort_unstable();
+            keys
+        })
     }
 
     /// The mails that wait to be sent, oldest first: to whom, and what they say.

@@ -1,4 +1,5 @@
-//! What the audit log says of a change: which event, by whom, when, in which project, to what.
+//! What the audit log says of a change: which event, by whom, when, in which project, to what; and that what is in memory
+//! follows it.
 
 use admin::operation::{Effect, EventType, Operation};
 use serde_json::{Value, json};
@@ -61,6 +62,8 @@ impl Change<'_> {
                 json!(found.contains(event)),
             ));
         }
+        let [in_memory, in_database] = self.server.keys().await;
+        facts.push(("keys in memory", json!(in_database), json!(in_memory)));
         let wrong = facts
             .into_iter()
             .filter(|(_, expected, found)| expected != found);
