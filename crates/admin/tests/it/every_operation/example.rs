@@ -36,6 +36,9 @@ const NEEDED: [(&str, &str, &str); 1] = [(
     "one of `user_id` and `email` is",
 )];
 
+/// A permission that no key has until a role gives it.
+const NEW: &str = "api.organization.projects.write";
+
 /// How much of a body is filled in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fill {
@@ -159,7 +162,7 @@ impl<'a> Examples<'a> {
                     .await
             }
             "role_id" => {
-                let role = json!({"role_name": self.name(), "permissions": ["api.model.read"]});
+                let role = json!({"role_name": self.name(), "permissions": [NEW]});
                 self.made(&format!("{realm}/roles"), role).await
             }
             "certificate_ids" => {
@@ -179,7 +182,7 @@ impl<'a> Examples<'a> {
                 json!(self.server.token(&email).await)
             }
             "projects" => json!([{"id": ids.project, "role": "member"}]),
-            "permissions" => json!(["api.model.read"]),
+            "permissions" => json!([NEW]),
             "scopes" => json!(["api.model.request"]),
             "certificate" => json!(authority(&self.name())),
             _ => self.plain(name, schema),

@@ -19,9 +19,11 @@ pub(super) struct Ids {
     project_alert: String,
     pub(super) user: String,
     group: String,
-    role: String,
+    /// The role that the user has in the organization, and in the project.
+    roles: [String; 2],
+    /// The role that the group has in the organization, and in the project.
+    group_roles: [String; 2],
     invite: String,
-    project_role: String,
     /// The key that the server's owner has.
     pub(super) owners_key: String,
     /// The secret of a service account's key.
@@ -40,8 +42,20 @@ impl Ids {
         let account = admin.post(&accounts, json!({"name": "Ids"})).await.ok();
         let user = server.join("ids@other.example", "reader").await.to_string();
         let group = crate::roles::add_group(server, "Ids").await;
-        let role = assigned(&admin, "/organization", &user, &group).await;
-        let project_role = assigned(&admin, &format!("/projects/{project}"), &user, &group).await;
+        let realms = ["/organization".to_owned(), format!("/projects/{project}")];
+        let [users, groups] = [format!("users/{user}"), format!("groups/{group}")];
+        let roles = [
+            assigned(&admin, &realms[0], &users, "api.organization.spend.read").await,
+            assigned(&admin, &realms[1], &users, "api.organization.spend.write").await,
+        ];
+        let [read, write] = [
+            "api.organization.certificates.read",
+            "api.organization.certificates.write",
+        ];
+        let group_roles = [
+            assigned(&admin, &realms[0], &groups, read).await,
+            assigned(&admin, &realms[1], &groups, write).await,
+        ];
         belongs(&admin, &project, &user, &group).await;
         let users_key = json!({"name": "Ids", "user_id": user});
         let certificate = json!({"certificate": authority("Ids")});
@@ -62,8 +76,8 @@ impl Ids {
             invite: id_of(&admin, &organization("invites"), invite).await,
             user,
             group,
-            role,
-            project_role,
+            roles,
+            group_roles,
             project,
         }
     }
@@ -91,8 +105,14 @@ impl Ids {
             "user_id" => &self.user,
             "group_id" => &self.group,
             "invite_id" => &self.invite,
-            "role_id" if operation.path.starts_with("/projects/") => &self.project_role,
-            "role_id" => &self.role,
+            "role_id" => {
+                let roles = if operation.path.contains("{group_id}") {
+                    &self.group_roles
+                } else {
+                    &self.roles
+                };
+                &roles[usize::from(operation.path.starts_with("/projects/"))]
+            }
             other => panic!("make one in every_operation/ids.rs: {{{other}}}"),
         }
     }
@@ -122,16 +142,14 @@ fn ever_set(project: &str) -> [(String, Value); 4] {
     ]
 }
 
-/// A role that the user and the group have there, and that allows nothing which a reader may not do anyway.
-async fn assigned(admin: &Client, realm: &str, user: &str, group: &str) -> String {
-    let role = json!({"role_name": "Ids", "permissions": ["api.model.read"]});
-    let role = admin.post(&format!("{realm}/roles"), role).await.ok();
-    let given = json!({"role_id": role["id"]});
-    for holder in [format!("users/{user}"), format!("groups/{group}")] {
-        let roles = format!("{realm}/{holder}/roles");
-        admin.post(&roles, given.clone()).await.ok();
-    }
-    role["id"].as_str().expect("an id").to_owned()
+/// A role that the holder has there. Its permission is one that nothing else gives the user, not even the project that
+/// they own, so that what they may do changes with the role.
+async fn assigned(admin: &Client, realm: &str, holder: &str, permission: &str) -> String {
+    let role = json!({"role_name": holder, "permissions": [permission]});
+    let role = id_of(admin, &format!("{realm}/roles"), role).await;
+    let roles = format!("{realm}/{holder}/roles");
+    admin.post(&roles, json!({"role_id": role})).await.ok();
+    role
 }
 
 /// The user belongs to the group, and both to the project.
