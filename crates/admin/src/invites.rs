@@ -89,9 +89,7 @@ pub struct Invite {
     role: OrganizationRole,
     status: Status,
     created_at: UnixTime,
-    #[schemars(required)]
     expires_at: Option<UnixTime>,
-    #[schemars(required)]
     accepted_at: Option<UnixTime>,
     projects: Vec<InvitedProject>,
 }
@@ -197,6 +195,7 @@ struct CreateInvite {
     /// What they will be in the organization.
     role: OrganizationRole,
     /// The projects that they will be a member of. Absent: the default project, as a member; an empty list: none.
+    #[schemars(length(max = MOST_PROJECTS))]
     projects: Option<Vec<InvitedProject>>,
 }
 

@@ -77,11 +77,8 @@ pub struct User {
     created: UnixTime,
     is_service_account: bool,
     is_scim_managed: bool,
-    #[schemars(required)]
     api_key_last_used_at: Option<UnixTime>,
-    #[schemars(required)]
     technical_level: Option<String>,
-    #[schemars(required)]
     developer_persona: Option<String>,
 }
 

@@ -74,9 +74,6 @@ async fn find<L: Guarded>(
             let message = format!("No certificate with id '{shown}' was found.");
             Error::invalid(format!("{PARAM}[{index}]"), message)
         };
-        if id.contains('\0') {
-            return Err(unknown());
-        }
         let mut one = cx.sql(AT_LEVEL, args![level.project_key()]);
         one.push(" AND c.id = ").bind(id.as_str());
         let certificate = cx.fetch_optional(one, LevelCertificate::read).await?;

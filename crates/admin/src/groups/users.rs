@@ -64,7 +64,6 @@ literals! {
 pub struct GroupUser {
     id: UserId,
     name: String,
-    #[schemars(required)]
     email: Option<String>,
 }
 
@@ -73,9 +72,7 @@ pub struct GroupUser {
 struct GroupMemberUser {
     #[serde(flatten)]
     user: GroupUser,
-    #[schemars(required)]
     picture: Option<String>,
-    #[schemars(required)]
     is_service_account: Option<bool>,
     user_type: UserType,
 }

@@ -102,24 +102,17 @@ pub struct AssignedRole {
     permissions: base::PermissionSet,
     resource_type: String,
     predefined_role: bool,
-    #[schemars(required)]
     description: Option<String>,
     /// When the role was created.
-    #[schemars(required)]
     created_at: Option<UnixTime>,
     /// When the role was last changed.
-    #[schemars(required)]
     updated_at: Option<UnixTime>,
     /// Who created the role; null for a predefined one.
-    #[schemars(required)]
     created_by: Option<UserId>,
-    #[schemars(required)]
     created_by_user_obj: Option<Creator>,
     /// Always empty.
-    #[schemars(required)]
     metadata: Option<BTreeMap<String, String>>,
     /// The groups that it is inherited from; null when it is the user's or the group's own.
-    #[schemars(required)]
     assignment_sources: Option<Vec<Source>>,
 }
 

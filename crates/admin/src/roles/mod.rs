@@ -97,7 +97,6 @@ pub struct Role {
     pub id: RoleId,
     /// What it is called.
     pub name: String,
-    #[schemars(required)]
     description: Option<String>,
     /// What it allows.
     pub permissions: PermissionSet,

@@ -127,7 +127,7 @@ async fn what_is_no_authority_is_refused_for_its_own_reason() {
         (middle, "invalid_certificate"),
         ("hello".to_owned(), "invalid_certificate"),
         (String::new(), "invalid_certificate"),
-        ("\0".to_owned(), "invalid_certificate"),
+        ("\0".to_owned(), "invalid_value"),
         ("x".repeat(40_000), "invalid_certificate"),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),

@@ -53,7 +53,10 @@ fn our_own_document_describes_every_operation() {
             entry["x-orgplane"].as_bool().unwrap_or(false),
             operation.extension
         );
-        assert!(entry["responses"]["200"]["content"]["application/json"]["schema"].is_object());
+        let answers = &entry["responses"];
+        assert!(answers["200"]["content"]["application/json"]["schema"].is_object());
+        assert!(answers["200"]["headers"]["x-request-id"].is_object());
+        assert!(answers["4XX"].is_object() && answers["5XX"].is_object());
     }
     let mut references = Vec::new();
     collect_references(&document, &mut references);
@@ -63,6 +66,37 @@ fn our_own_document_describes_every_operation() {
             .expect("a reference within the document");
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
+}
+
+#[test]
+fn the_document_says_what_may_be_null_and_what_must_be_sent() {
+    let document = admin::operation::document(&operations());
+    let schemas = &document["components"]["schemas"];
+    for (schema, field) in [
+        ("Invite", "accepted_at"),
+        ("AssignedRole", "created_by"),
+        ("AssignedRole", "created_by_user_obj"),
+        ("AssignedRole", "assignment_sources"),
+        ("OrganizationUser", "technical_level"),
+        ("ErrorBody", "param"),
+    ] {
+        let field = &schemas[schema]["properties"][field];
+        let is_null = |kind: &Value| kind == "null" || kind["type"] == "null";
+        let kinds = [&field["type"], &field["anyOf"]];
+        let mut kinds = kinds.into_iter().filter_map(Value::as_array).flatten();
+        assert!(kinds.any(is_null), "{schema}: {field}");
+    }
+    let scopes = &schemas["UpdateProjectApiKey"]["properties"]["scopes"];
+    assert_eq!(scopes["type"], "array", "null is refused");
+    assert_eq!(scopes["items"]["$ref"], "#/components/schemas/Permission");
+    let body = |path: &str| document["paths"][path]["post"]["requestBody"]["required"].clone();
+    assert_eq!(body("/organization/projects"), true);
+    assert_eq!(body("/organization/data_retention"), true);
+    assert_eq!(body("/organization/users/{user_id}"), false);
+    assert_eq!(
+        body("/organization/projects/{project_id}/archive"),
+        Value::Null
+    );
 }
 
 fn collect_references(value: &Value, references: &mut Vec<String>) {
