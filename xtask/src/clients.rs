@@ -1,5 +1,5 @@
-//! Programs of others that the tests are driven with: a Python interpreter that has the official client, and a model
-//! server. Both are pinned in `tests/clients/`.
+//! Programs of others that the tests are driven with: a Python interpreter that has the official client, another that has
+//! the fuzzer, and a model server. All are pinned in `tests/clients/` and `tests/fuzz/`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,25 +20,26 @@ const OLDEST_NODE: (u32, u32) = (20, 15);
 pub struct Clients {
     /// A Python interpreter with the packages of `tests/clients/requirements.txt`.
     pub python: PathBuf,
+    /// A Python interpreter with the packages of `tests/fuzz/requirements.txt`.
+    pub fuzzer: PathBuf,
     /// Starts the model server on a loopback address, with the answers of `tests/clients/models.json`; takes `--port`.
     pub model_server: PathBuf,
 }
 
-/// Makes both ready.
+/// Makes them ready.
 pub fn prepare(root: &Path) -> Result<Clients> {
-    let pins = read(&root.join("tests/clients/requirements.txt"))?;
-    let venv = workshop(root).join("venv");
-    let python = environment_of(
-        &venv,
-        &pins,
-        &["-r", "tests/clients/requirements.txt"],
-        root,
-    )?;
-    let model_server = model_server(root)?;
     Ok(Clients {
-        python,
-        model_server,
+        python: python_with("tests/clients/requirements.txt", "venv", root)?,
+        fuzzer: python_with("tests/fuzz/requirements.txt", "fuzz-venv", root)?,
+        model_server: model_server(root)?,
     })
+}
+
+/// A Python in a folder of the workshop, with the packages that a file pins.
+fn python_with(requirements: &str, folder: &str, root: &Path) -> Result<PathBuf> {
+    let pins = read(&root.join(requirements))?;
+    let venv = workshop(root).join(folder);
+    environment_of(&venv, &pins, &["-r", requirements], root)
 }
 
 /// A virtual environment with these packages, made anew when the pins are not those it was made from. Returns its Python.
