@@ -1,5 +1,5 @@
-//! Programs of others that the tests are driven with: a Python and a Node that have the official clients, and a model
-//! server. All are pinned in `tests/clients/`.
+//! Programs of others that the tests are driven with: a Python and a Node that have the official clients, another Python
+//! that has the fuzzer, and a model server. All are pinned in `tests/clients/` and `tests/fuzz/`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -22,26 +22,28 @@ pub struct Clients {
     pub python: PathBuf,
     /// Runs the script of `tests/clients/node` that it is given, with the packages of `tests/clients/package.json`.
     pub node: PathBuf,
+    /// A Python interpreter with the packages of `tests/fuzz/requirements.txt`.
+    pub fuzzer: PathBuf,
     /// Starts the model server on a loopback address, with the answers of `tests/clients/models.json`; takes `--port`.
     pub model_server: PathBuf,
 }
 
 /// Makes them ready.
 pub fn prepare(root: &Path) -> Result<Clients> {
-    let pins = read(&root.join("tests/clients/requirements.txt"))?;
-    let venv = workshop(root).join("venv");
-    let python = environment_of(
-        &venv,
-        &pins,
-        &["-r", "tests/clients/requirements.txt"],
-        root,
-    )?;
     let (node, model_server) = node_programs(root)?;
     Ok(Clients {
-        python,
+        python: python_with("tests/clients/requirements.txt", "venv", root)?,
+        fuzzer: python_with("tests/fuzz/requirements.txt", "fuzz-venv", root)?,
         node,
         model_server,
     })
+}
+
+/// A Python in a folder of the workshop, with the packages that a file pins.
+fn python_with(requirements: &str, folder: &str, root: &Path) -> Result<PathBuf> {
+    let pins = read(&root.join(requirements))?;
+    let venv = workshop(root).join(folder);
+    environment_of(&venv, &pins, &["-r", requirements], root)
 }
 
 /// A virtual environment with these packages, made anew when the pins are not those it was made from. Returns its Python.

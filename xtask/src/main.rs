@@ -9,6 +9,7 @@ mod clients;
 mod contract;
 mod deny;
 mod environment;
+mod fuzz;
 mod load;
 mod postgres;
 mod step;
@@ -35,6 +36,8 @@ enum Command {
     Test(test::Options),
     /// Everything else that a change must pass: format, lints, documents, licences, repository rules.
     Ci,
+    /// Fuzz the server with what its own OpenAPI document allows and forbids.
+    Fuzz(fuzz::Options),
     /// How our OpenAPI document differs from the published one.
     Contract(contract::Options),
     /// The repository rules alone.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let outcome = match Words::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Contract(options) => contract::run(&options),
         Command::Tidy => tidy::run(),
         Command::Load(options) => load::run(&options),

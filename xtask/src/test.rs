@@ -19,23 +19,33 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Database {
+pub enum Database {
+    /// A file.
     Sqlite,
+    /// A server made for the run.
     Postgres,
+    /// One after the other.
     Both,
 }
 
 /// Prepares what the tests need and runs them. Their output comes last, so that it ends with the runner's own summary.
 pub fn run(options: &Options) -> Result<()> {
+    run_with(options.database, &options.words, &[])
+}
+
+/// Runs the tests that `words` choose, with further variables in their environment.
+pub fn run_with(database: Database, words: &[String], variables: &[(&str, String)]) -> Result<()> {
     let root = root()?;
     let environment = Environment::prepare(&root)?;
-    let tests = |kinds: &[&str], database: Option<&str>| {
+    let tests = |kinds: &[&str], url: Option<&str>| {
         let mut command = cargo(&root);
         command
             .arg("test")
-            .args(scope(&options.words))
+            .args(scope(words))
             .args(kinds)
-            .args(&options.words);
+            .args(words)
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        command.env("ORGPLANE_TEST_FUZZER", &environment.clients.fuzzer);
         command.env("ORGPLANE_TEST_PYTHON", &environment.clients.python);
         command.env("ORGPLANE_TEST_NODE", &environment.clients.node);
         command.env(
@@ -44,14 +54,14 @@ pub fn run(options: &Options) -> Result<()> {
         );
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command.env_remove("ORGPLANE_TEST_DATABASE");
-        command.envs(database.map(|url| ("ORGPLANE_TEST_DATABASE", url)));
+        command.envs(url.map(|url| ("ORGPLANE_TEST_DATABASE", url)));
         run_command(&mut command)
     };
-    if options.database != Database::Postgres {
+    if database != Database::Postgres {
         say("tests on SQLite");
         tests(&[], None)?;
     }
-    if options.database != Database::Sqlite {
+    if database != Database::Sqlite {
         let server = Postgres::start(&root, &environment.postgres)?;
         say("tests on PostgreSQL");
         tests(&["--tests"], Some(server.url()))?;

@@ -196,6 +196,7 @@ struct CreateInvite {
     /// What they will be in the organization.
     role: OrganizationRole,
     /// The projects that they will be a member of. Absent: the default project, as a member; an empty list: none.
+    #[schemars(length(max = MOST_PROJECTS))]
     projects: Option<Vec<InvitedProject>>,
 }
 

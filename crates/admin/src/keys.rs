@@ -121,8 +121,8 @@ impl JsonSchema for Scopes {
         true
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "array", "items": { "type": "string" } })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Vec::<Permission>::json_schema(generator)
     }
 }
 

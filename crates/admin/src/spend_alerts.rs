@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use base::email::Email;
 use base::ids::{Id, OrganizationId, SpendAlertId};
 use base::name::Name;
 use base::{Error, Permission, Result};
@@ -137,7 +138,8 @@ struct SpendAlert<O> {
 struct NotificationChannel {
     r#type: ChannelType,
     /// E-mail addresses: 1 to 20, each once.
-    recipients: Vec<String>,
+    #[schemars(length(min = 1, max = MOST_RECIPIENTS), extend("uniqueItems" = true))]
+    recipients: Vec<Email>,
     /// What the subjects of the mails begin with.
     subject_prefix: Option<Name>,
 }
@@ -258,13 +260,8 @@ impl SetSpendAlert {
         }
         let mut seen = BTreeSet::new();
         for (index, address) in recipients.iter().enumerate() {
-            let param = format!("{PARAM}[{index}]");
-            if !is_address(address) {
-                let message =
-                    format!("{param} must be an e-mail address, such as ada@example.com.");
-                return Err(Error::invalid(param, message));
-            }
-            if !seen.insert(address.to_lowercase()) {
+            if !seen.insert(address.key()) {
+                let param = format!("{PARAM}[{index}]");
                 let message = format!("{param} repeats an address.");
                 return Err(Error::invalid(param, message));
             }
@@ -282,16 +279,6 @@ impl SetSpendAlert {
             notification_channel: self.notification_channel,
         }
     }
-}
-
-/// Whether mail can be sent there, as far as the text says.
-fn is_address(text: &str) -> bool {
-    let allowed = |c: char| !c.is_whitespace() && !c.is_control() && !"<>()[],;:\\\"@".contains(c);
-    text.len() <= 254
-        && text.rsplit_once('@').is_some_and(|(local, domain)| {
-            let is_whole = |part: &str| !part.is_empty() && part.chars().all(allowed);
-            is_whole(local) && local.len() <= 64 && domain.split('.').all(is_whole)
-        })
 }
 
 impl<O> SpendAlert<O> {

@@ -10,6 +10,8 @@ pub struct Name(String);
 
 /// The most characters a name has.
 pub const MAX_NAME_LENGTH: usize = 255;
+/// What a name looks like, for schemas: something visible, and no control characters.
+pub const VISIBLE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
 impl Name {
     /// Checks `text` and trims the space at its ends.
@@ -17,15 +19,15 @@ impl Name {
     /// # Errors
     /// What was wrong, as a sentence without its subject: `must not be empty`.
     pub fn new(text: &str) -> Result<Self, &'static str> {
+        if text.chars().any(char::is_control) {
+            return Err("must not contain control characters");
+        }
         let trimmed = text.trim();
         if trimmed.is_empty() {
             return Err("must not be empty");
         }
-        if trimmed.chars().count() > MAX_NAME_LENGTH {
+        if text.chars().count() > MAX_NAME_LENGTH {
             return Err("must have at most 255 characters");
-        }
-        if trimmed.chars().any(char::is_control) {
-            return Err("must not contain control characters");
         }
         Ok(Self(trimmed.to_owned()))
     }
@@ -66,7 +68,7 @@ impl JsonSchema for Name {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH })
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH, "pattern": VISIBLE })
     }
 }
 
@@ -109,7 +111,7 @@ impl JsonSchema for Description {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": MAX_DESCRIPTION_LENGTH })
+        json_schema!({ "type": "string", "maxLength": MAX_DESCRIPTION_LENGTH, "pattern": r"^[^\x00]*$" })
     }
 }
 
@@ -124,7 +126,8 @@ mod tests {
             Ok("a b".to_owned())
         );
         assert!(Name::new(&"ü".repeat(255)).is_ok());
-        for bad in ["", "   ", "a\nb", "\u{0}", &"x".repeat(256)] {
+        let padded = format!("{} ", "x".repeat(255));
+        for bad in ["", "   ", "a\nb", "a\n", "\u{0}", &"x".repeat(256), &padded] {
             assert!(Name::new(bad).is_err(), "{bad:?}");
         }
     }

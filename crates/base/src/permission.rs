@@ -229,8 +229,22 @@ impl JsonSchema for PermissionSet {
         true
     }
 
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": generator.subschema_for::<Permission>() })
+    }
+}
+
+impl JsonSchema for Permission {
+    fn schema_name() -> Cow<'static, str> {
+        "Permission".into()
+    }
+
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "array", "items": { "type": "string" } })
+        let names: Vec<_> = Self::ALL
+            .iter()
+            .map(|permission| permission.as_str())
+            .collect();
+        json_schema!({ "type": "string", "enum": names, "description": "One of `docs/permissions.md`." })
     }
 }
 

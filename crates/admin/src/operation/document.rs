@@ -18,11 +18,16 @@ pub fn document(operations: &[Operation]) -> Json {
     let mut input = settings().for_deserialize().into_generator();
     let mut output = settings().for_serialize().into_generator();
     let error = output.subschema_for::<ErrorResponse>().to_value();
+    let refused = |description| json!({ "description": description, "headers": headers(None), "content": content(&error) });
+    let responses = json!({
+        "Refused": refused("Refused: the request, its key or the present state does not allow it."),
+        "Failed": refused("Failed, through no fault of the request."),
+    });
     let mut paths: Map<String, Json> = Map::new();
     for operation in operations {
         let item = paths.entry(operation.path).or_insert_with(|| json!({}));
         let method = operation.method.as_str().to_lowercase();
-        item[method] = entry(operation, &mut input, &mut output, &error);
+        item[method] = entry(operation, &mut input, &mut output);
     }
     let mut schemas = output.take_definitions(true);
     schemas.extend(input.take_definitions(true));
@@ -38,6 +43,17 @@ pub fn document(operations: &[Operation]) -> Json {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": responses,
+            "headers": {
+                "RequestId": { "required": true, "description": "Names the request in the log.",
+                               "schema": { "type": "string", "pattern": "^req_[0-9A-Z]{26}$" } },
+                "Milliseconds": { "required": true, "description": "How long it took.",
+                                  "schema": { "type": "integer", "minimum": 0 } },
+                "Version": { "required": true, "description": "The version of the API.",
+                             "schema": { "type": "string", "const": "2020-10-01" } },
+                "Organization": { "required": true, "description": "The organization of the key.",
+                                  "schema": { "type": "string", "pattern": "^org-" } },
+            },
             "securitySchemes": {
                 "AdminApiKey": { "type": "http", "scheme": "bearer", "description": "An admin key: sk-admin-…" },
                 "ProjectApiKey": { "type": "http", "scheme": "bearer", "description": "A project key." },
@@ -48,25 +64,25 @@ pub fn document(operations: &[Operation]) -> Json {
 
 /// The body of every answer that is not a success.
 #[derive(serde::Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct ErrorResponse {
     error: ErrorBody,
 }
 
 #[derive(serde::Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct ErrorBody {
+    /// What was wrong, and what would be right.
     message: String,
+    /// What kind of mistake it was.
     r#type: String,
+    /// The parameter or field that was wrong.
     param: Option<String>,
+    /// A stable word for programs.
     code: Option<String>,
 }
 
-fn entry(
-    operation: &Operation,
-    input: &mut SchemaGenerator,
-    output: &mut SchemaGenerator,
-    error: &Json,
-) -> Json {
-    let error = json!({ "description": "Refused.", "content": { "application/json": { "schema": error } } });
+fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut SchemaGenerator) -> Json {
     let reply = (operation.reply)(output).to_value();
     let mut entry = json!({
         "operationId": operation.command.replace([':', ' '], "-"),
@@ -74,8 +90,9 @@ fn entry(
         "security": security(operation.effect),
         "parameters": parameters(operation, input),
         "responses": {
-            "200": { "description": "Done.", "content": { "application/json": { "schema": reply } } },
-            "400": error, "401": error, "403": error, "404": error,
+            "200": { "description": "Done.", "headers": headers(Some(operation)), "content": content(&reply) },
+            "4XX": { "$ref": "#/components/responses/Refused" },
+            "5XX": { "$ref": "#/components/responses/Failed" },
         },
     });
     if let Some(needs) = operation.needs {
@@ -84,14 +101,33 @@ fn entry(
     if let Some(body) = operation.body {
         let schema = body(input);
         if !is_empty(&schema, input) {
+            let required = needs_something(&schema, input);
             entry["requestBody"] =
-                json!({ "content": { "application/json": { "schema": schema } } });
+                json!({ "required": required, "content": content(schema.as_value()) });
         }
     }
     if operation.extension {
         entry["x-orgplane"] = json!(true);
     }
     entry
+}
+
+fn content(schema: &Json) -> Json {
+    json!({ "application/json": { "schema": schema } })
+}
+
+/// The headers of an answer: every one has the first three, and a success with a key has the key's organization too.
+fn headers(succeeded: Option<&Operation>) -> Json {
+    let header = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
+    let mut headers = json!({
+        "x-request-id": header("RequestId"),
+        "openai-processing-ms": header("Milliseconds"),
+        "openai-version": header("Version"),
+    });
+    if succeeded.is_some_and(|operation| operation.effect != Effect::Open) {
+        headers["openai-organization"] = header("Organization");
+    }
+    headers
 }
 
 fn security(effect: Effect) -> Json {
@@ -104,12 +140,22 @@ fn security(effect: Effect) -> Json {
 
 /// Whether a schema is that of an object without properties.
 fn is_empty(schema: &Schema, generator: &SchemaGenerator) -> bool {
+    resolved(schema, generator).get("properties").is_none()
+}
+
+/// Whether a schema is that of an object that cannot be empty.
+fn needs_something(schema: &Schema, generator: &SchemaGenerator) -> bool {
+    resolved(schema, generator).get("required").is_some()
+}
+
+/// What a schema refers to, or itself.
+fn resolved<'a>(schema: &'a Schema, generator: &'a SchemaGenerator) -> &'a Json {
     let name = schema
         .get("$ref")
         .and_then(Json::as_str)
         .and_then(|path| path.rsplit('/').next());
-    name.and_then(|name| generator.definitions().get(name))
-        .is_some_and(|schema| schema.get("properties").is_none())
+    let definition = name.and_then(|name| generator.definitions().get(name));
+    definition.unwrap_or(schema.as_value())
 }
 
 fn parameters(operation: &Operation, input: &mut SchemaGenerator) -> Json {

@@ -9,6 +9,7 @@ mod caller;
 mod context;
 mod document;
 mod event;
+mod limit;
 mod nul;
 mod parse;
 mod scope;
@@ -28,7 +29,8 @@ pub use context::{Done, Ingest, Read, TenantStatement, Write};
 pub use document::document;
 pub(crate) use event::{Actor, Entry, Head, append, chain, heading};
 pub use event::{Event, EventType};
-pub use parse::{Limit, Nothing, OrderBy, Patch, refuse};
+pub use limit::Limit;
+pub use parse::{Nothing, OrderBy, Patch, refuse};
 pub(crate) use scope::{Arrival, missing};
 pub use scope::{Credential, Of, Organization, PathIds, Permit, Scope};
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use base::{Error, Result};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 use store::Order;
@@ -15,44 +15,6 @@ use super::nul;
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
-
-/// How many items a page has at the most: `DEFAULT` when not given, at least `MIN`, never more than `MAX`.
-#[derive(Clone, Copy, Debug)]
-pub struct Limit<const DEFAULT: i64, const MIN: i64, const MAX: i64>(pub i64);
-
-impl<const DEFAULT: i64, const MIN: i64, const MAX: i64> Default for Limit<DEFAULT, MIN, MAX> {
-    fn default() -> Self {
-        Self(DEFAULT)
-    }
-}
-
-impl<'de, const DEFAULT: i64, const MIN: i64, const MAX: i64> Deserialize<'de>
-    for Limit<DEFAULT, MIN, MAX>
-{
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let limit = i64::deserialize(deserializer)?;
-        if limit < MIN {
-            return Err(serde::de::Error::custom(format_args!(
-                "must be at least {MIN}"
-            )));
-        }
-        Ok(Self(limit.min(MAX)))
-    }
-}
-
-impl<const DEFAULT: i64, const MIN: i64, const MAX: i64> JsonSchema for Limit<DEFAULT, MIN, MAX> {
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": MIN, "default": DEFAULT })
-    }
-}
 
 /// Which way a list runs.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -303,6 +265,18 @@ mod tests {
             let query: Query = query(Some(text)).expect(text);
             assert_eq!(query.effective_at, Some(Range { gt: Some(5) }), "{text}");
         }
+    }
+
+    #[test]
+    fn a_nul_character_is_refused() {
+        for (text, param) in [("ids=a&ids[]=b%00", "ids"), ("ids%5B0%5D=%00", "ids")] {
+            let error = query::<Query>(Some(text)).expect_err(text);
+            assert_eq!(error.param.as_deref(), Some(param), "{text}");
+        }
+        assert_eq!(ids("ids=%2500"), ["%00"]);
+        let text = r#"{"value":"\u0000"}"#;
+        let error = body::<serde_json::Value>(text.as_bytes()).expect_err(text);
+        assert_eq!(error.param.as_deref(), Some("value"));
     }
 
     #[test]

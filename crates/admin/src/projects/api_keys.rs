@@ -323,9 +323,11 @@ async fn retrieve(
 struct UpdateProjectApiKey {
     /// What the key may do at the most; an empty list narrows nothing.
     #[serde(default, deserialize_with = "keys::not_null")]
+    #[schemars(with = "Scopes")]
     scopes: Option<Scopes>,
     /// How long the key lives from now on.
     #[serde(default, deserialize_with = "keys::not_null")]
+    #[schemars(with = "Lifetime")]
     expires_in_seconds: Option<Lifetime>,
 }
 

@@ -11,8 +11,8 @@ pub mod users;
 
 use std::ops::Deref;
 
-use base::ids::{Id, OrganizationId, ProjectId};
-use base::name::Name;
+use base::ids::{Id, MAX_ID_LENGTH, OrganizationId, ProjectId};
+use base::name::{Name, VISIBLE};
 use base::{Error, Permission, Result, UnixTime};
 use http::Method;
 use schemars::JsonSchema;
@@ -225,6 +225,7 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
 struct CreateProject {
     name: Name,
     /// The id of a customer-managed key.
+    #[schemars(length(min = 1, max = MAX_ID_LENGTH), regex(pattern = VISIBLE))]
     external_key_id: Option<String>,
     /// Where data is kept; not to be given together with `geography`.
     residency: Option<Residency>,
@@ -272,18 +273,18 @@ async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<D
 }
 
 fn bounded(param: &str, text: Option<String>) -> Result<Option<String>> {
-    match text {
-        Some(text) if text.is_empty() || text.len() > base::ids::MAX_ID_LENGTH => {
-            Err(Error::invalid(
-                param,
-                format!(
-                    "{param} must have 1 to {} characters.",
-                    base::ids::MAX_ID_LENGTH
-                ),
-            ))
-        }
-        text => Ok(text),
+    let is_bounded = |text: &String| {
+        !text.trim().is_empty()
+            && text.chars().count() <= MAX_ID_LENGTH
+            && !text.chars().any(char::is_control)
+    };
+    if text.as_ref().is_none_or(is_bounded) {
+        return Ok(text);
     }
+    let message = format!(
+        "{param} must have 1 to {MAX_ID_LENGTH} characters, none of them control characters."
+    );
+    Err(Error::invalid(param, message))
 }
 
 async fn retrieve(_: Read, project: Project, _: Nothing) -> Result<Project> {
@@ -297,6 +298,7 @@ struct UpdateProject {
     name: Option<Name>,
     /// The id of a customer-managed key; null clears it.
     #[serde(default)]
+    #[schemars(length(min = 1, max = MAX_ID_LENGTH), regex(pattern = VISIBLE))]
     external_key_id: Patch<String>,
     /// An older form of residency; null leaves it as it is.
     geography: Option<Name>,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use base::name::VISIBLE;
 use base::{Error, Permission, Result};
 use http::Method;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
@@ -112,13 +113,20 @@ async fn retrieve(mut cx: Read, project: ActiveProject, _: Nothing) -> Result<Mo
 struct SetModelPermissions {
     mode: Mode,
     /// Names of models, each once; they need not be known yet.
+    #[schemars(schema_with = "model_names")]
     model_ids: Vec<String>,
 }
 
 /// The most models in a policy.
 const MOST_MODELS: usize = 1000;
-/// The longest name of a model, in bytes.
-const MOST_BYTES: usize = 256;
+/// The longest name of a model, in characters.
+const LONGEST: usize = 256;
+
+fn model_names(_: &mut SchemaGenerator) -> Schema {
+    let name =
+        json!({ "type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": VISIBLE });
+    json_schema!({ "type": "array", "maxItems": MOST_MODELS, "uniqueItems": true, "items": name })
+}
 
 impl SetModelPermissions {
     fn check(&self) -> Result<()> {
@@ -130,11 +138,11 @@ impl SetModelPermissions {
         for (index, name) in self.model_ids.iter().enumerate() {
             let param = format!("model_ids[{index}]");
             if name.trim().is_empty()
-                || name.len() > MOST_BYTES
+                || name.chars().count() > LONGEST
                 || name.chars().any(char::is_control)
             {
                 let message = format!(
-                    "{param} must be the name of a model: 1 to {MOST_BYTES} bytes, no control characters."
+                    "{param} must be the name of a model: 1 to {LONGEST} characters, no control characters."
                 );
                 return Err(Error::invalid(param, message));
             }

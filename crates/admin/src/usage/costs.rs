@@ -5,7 +5,7 @@ use base::{NanoDollars, Permission, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::window::Window;
+use super::window::{LATEST, Window};
 use super::{BucketPage, distinct};
 use crate::literal::literals;
 use crate::operation::{Operation, Organization, Read, read};
@@ -72,13 +72,16 @@ impl From<CostResult> for Cost {
 #[serde(deny_unknown_fields)]
 struct ListCosts {
     /// From when on, in Unix seconds, inclusive.
+    #[schemars(range(min = 0, max = LATEST))]
     start_time: i64,
     /// Until when, exclusive; now when not given.
+    #[schemars(range(min = 1, max = LATEST))]
     end_time: Option<i64>,
     /// How wide a bucket is: always a day.
     #[serde(default, rename = "bucket_width")]
     _bucket_width: CostWidth,
     /// How many buckets at the most: 1 to 180.
+    #[schemars(range(min = 1, max = 180))]
     limit: Option<i64>,
     /// The `next_page` of the page before.
     page: Option<String>,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::distinct;
 use super::report::{ReportQuery, report};
-use super::window::{BucketWidth, Window};
+use super::window::{BucketWidth, LATEST, Window};
 use crate::operation::{Operation, read};
 
 /// Makes the query string of a report: what all of them have, then `filters` by dimensions and `flags`, and `groups`.
@@ -22,13 +22,16 @@ macro_rules! report_query {
         #[serde(deny_unknown_fields)]
         struct $query {
             /// From when on, in Unix seconds, inclusive.
+            #[schemars(range(min = 0, max = LATEST))]
             start_time: i64,
             /// Until when, exclusive; now when not given.
+            #[schemars(range(min = 1, max = LATEST))]
             end_time: Option<i64>,
             /// How wide a bucket is.
             #[serde(default)]
             bucket_width: BucketWidth,
             /// How many buckets at the most: by day 7 (at most 31), by hour 24 (168), by minute 60 (1440).
+            #[schemars(range(min = 1, max = 1440))]
             limit: Option<i64>,
             /// The `next_page` of the page before.
             page: Option<String>,

@@ -52,7 +52,7 @@ pub(super) struct Window {
 }
 
 /// The end of the year 9999: no timestamp in seconds lies after it.
-const LATEST: i64 = 253_402_300_799;
+pub(super) const LATEST: i64 = 253_402_300_799;
 
 impl Window {
     /// Checks what the caller gave.

@@ -7,7 +7,7 @@ use http::{Method, Request};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
-use testkit::Server;
+use testkit::{NOW, Server};
 
 /// Something that is almost right: texts that parsers trip over, and random ones.
 fn text() -> impl Strategy<Value = String> {
@@ -193,6 +193,68 @@ async fn a_body_over_its_bound_is_refused() {
         server.admin().send(request).await.refused(413).0,
         Some("request_too_large")
     );
+}
+
+#[tokio::test]
+async fn a_nul_character_is_refused_where_one_comes() {
+    let server = Server::start().await;
+    let start = NOW.0 - 1;
+    for (path, param) in [
+        (
+            format!("/organization/usage/completions?start_time={start}&user_ids=%00"),
+            "user_ids",
+        ),
+        (
+            format!("/organization/usage/images?start_time={start}&models[]=a%00"),
+            "models",
+        ),
+        (
+            format!("/organization/costs?start_time={start}&line_items[0]=%00"),
+            "line_items",
+        ),
+        (
+            "/organization/audit_logs?actor_emails[]=%00".to_owned(),
+            "actor_emails",
+        ),
+        ("/organization/users?emails=%00".to_owned(), "emails"),
+        ("/organization/projects?after=%00".to_owned(), "after"),
+    ] {
+        let answer = server.admin().get(&path).await;
+        assert_eq!(
+            answer.refused(400),
+            (Some("invalid_value"), Some(param)),
+            "{path}"
+        );
+    }
+    for (path, body, param) in [
+        (
+            "/organization/projects",
+            json!({"name": "a", "external_key_id": "k\0"}),
+            "external_key_id",
+        ),
+        (
+            "/organization/roles",
+            json!({"role_name": "a", "permissions": [], "description": "\0"}),
+            "description",
+        ),
+        (
+            "/organization/certificates/activate",
+            json!({"certificate_ids": ["\0"]}),
+            "certificate_ids[0]",
+        ),
+        (
+            "/organization/invites/accept",
+            json!({"token": "\0", "name": "a"}),
+            "token",
+        ),
+    ] {
+        let answer = server.admin().post(path, body).await;
+        assert_eq!(
+            answer.refused(400),
+            (Some("invalid_value"), Some(param)),
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]

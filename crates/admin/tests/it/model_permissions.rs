@@ -95,4 +95,6 @@ async fn a_bad_policy_is_refused_by_name() {
         let answer = server.admin().post(&path(&server), body).await;
         assert_eq!(answer.refused(400).1, Some(param));
     }
+    let longest = json!({"mode": "allow_list", "model_ids": ["ü".repeat(256)]});
+    server.admin().post(&path(&server), longest).await.ok();
 }

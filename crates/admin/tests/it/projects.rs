@@ -161,6 +161,22 @@ async fn limits_and_cursors_are_checked() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_key_is_bounded() {
+    let server = Server::start().await;
+    for id in ["", "  ", "a\nb", &"x".repeat(129)] {
+        let body = json!({"name": "a", "external_key_id": id});
+        let answer = server.admin().post(PROJECTS, body).await;
+        assert_eq!(
+            answer.refused(400),
+            (Some("invalid_value"), Some("external_key_id")),
+            "{id:?}"
+        );
+    }
+    let longest = json!({"name": "a", "external_key_id": "ü".repeat(128)});
+    server.admin().post(PROJECTS, longest).await.ok();
+}
+
+#[tokio::test]
 async fn an_update_changes_what_it_names() {
     let server = Server::start().await;
     let created = server

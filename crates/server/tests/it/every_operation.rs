@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use serde_json::json;
 
+use crate::authority::authority;
 use crate::client_script::{drive, node, python};
 use crate::installation::Installation;
 use crate::mail_server::{MailServer, free_port, join, settings};
@@ -35,16 +35,4 @@ async fn call(script: &mut Command) {
         json!(certificates).to_string(),
     );
     drive(server, &admin, script);
-}
-
-/// The certificate of a new authority, in PEM.
-fn authority(name: &str) -> String {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.not_before = date_time_ymd(2025, 1, 1);
-    params.not_after = date_time_ymd(2099, 1, 1);
-    let key = KeyPair::generate().expect("a key");
-    let certificate = params.self_signed(&key).expect("a certificate");
-    certificate.pem()
 }

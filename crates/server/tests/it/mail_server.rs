@@ -24,7 +24,7 @@ impl MailServer {
     }
 
     /// What came so far.
-    fn mails(&self) -> Vec<Value> {
+    pub fn mails(&self) -> Vec<Value> {
         let text = self.0.stdout();
         let lines = text.lines().filter_map(|line| line.strip_prefix("mail "));
         lines

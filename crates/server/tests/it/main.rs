@@ -3,6 +3,7 @@
 
 mod api;
 mod audit_verify;
+mod authority;
 mod bounds;
 mod client_script;
 mod commands;
@@ -10,6 +11,7 @@ mod connection;
 mod demo;
 mod dice;
 mod every_operation;
+mod fuzz;
 mod installation;
 mod invites;
 mod kill;
