@@ -111,7 +111,10 @@ impl Directory {
                 () = follower.changed() => self.reload(&mut state, &mut follower).await,
                 _ = poll.tick() => match self.revision().await {
                     Ok(sum) if sum == state.sum => Ok(()),
-                    Ok(_) => self.reload(&mut state, &mut follower).await,
+                    Ok(_) => {
+                        self.store.revision().moved_elsewhere();
+                        self.reload(&mut state, &mut follower).await
+                    }
                     Err(error) => Err(error),
                 },
             };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use access::Directory;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
+use admin::operation::Kept;
 use anyhow::Context;
 use axum::Router;
 use base::ids::IdGenerator;
@@ -96,6 +97,7 @@ impl App {
         let services = Arc::new(Services {
             store,
             directory,
+            kept: Kept::default(),
             usage: apart,
             models,
             recorder,

@@ -80,6 +80,11 @@ impl Database {
         }))
     }
 
+    /// Whether only this machine's processes write to it.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.0, Kind::Sqlite(_))
+    }
+
     /// Which database this is, for people and for migrations.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -248,13 +253,14 @@ impl DerefMut for Read {
 /// A transaction; dropped before [`Transaction::commit`], it leaves no trace.
 pub struct Transaction {
     connection: Connection,
-    announce: Option<Revision>,
+    announce: Option<(Revision, fn(&Revision))>,
 }
 
 impl Transaction {
-    pub(crate) fn announcing(self, revision: Revision) -> Self {
+    /// What is told of the commit, and how.
+    pub(crate) fn announcing(self, revision: Revision, how: fn(&Revision)) -> Self {
         Self {
-            announce: Some(revision),
+            announce: Some((revision, how)),
             ..self
         }
     }
@@ -308,8 +314,8 @@ impl Transaction {
             Link::Session(session) => session.commit().await?,
             Link::Reader(_) | Link::Client(_) => {}
         }
-        if let Some(revision) = self.announce {
-            revision.committed();
+        if let Some((revision, announce)) = self.announce {
+            announce(&revision);
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ impl Store {
             .administration
             .begin()
             .await?
-            .announcing(self.revision.clone()))
+            .announcing(self.revision.clone(), Revision::committed))
     }
 
     /// A transaction on the administrative data whose commit does not move the revision: for what no picture of the
@@ -78,7 +78,17 @@ impl Store {
     /// # Errors
     /// As [`Store::begin`].
     pub async fn begin_quietly(&self) -> Result<Transaction> {
-        self.administration.begin().await
+        let transaction = self.administration.begin().await?;
+        Ok(transaction.announcing(self.revision.clone(), Revision::committed_quietly))
+    }
+
+    /// What moves with every commit to the administrative data: while it stays, so does every row. `None` on
+    /// PostgreSQL, where other nodes commit too.
+    #[must_use]
+    pub fn state(&self) -> Option<u64> {
+        self.administration
+            .is_local()
+            .then(|| self.revision.state())
     }
 
     /// The usage data: ledger, rollups, spend.

@@ -1,7 +1,7 @@
 //! What moves with every administrative commit, so that whoever keeps a picture of the data knows when it is old.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Revision(Arc<Shared>);
 
 struct Shared {
+    /// Moves with every commit, those that nobody follows included.
+    state: AtomicU64,
     committed: watch::Sender<u64>,
     applied: watch::Sender<u64>,
     followed: AtomicBool,
@@ -23,6 +25,7 @@ impl Default for Revision {
     fn default() -> Self {
         let (committed, applied) = (watch::Sender::new(0), watch::Sender::new(0));
         Self(Arc::new(Shared {
+            state: AtomicU64::new(0),
             committed,
             applied,
             followed: AtomicBool::new(false),
@@ -31,7 +34,21 @@ impl Default for Revision {
 }
 
 impl Revision {
+    pub(crate) fn committed_quietly(&self) {
+        self.0.state.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn state(&self) -> u64 {
+        self.0.state.load(Ordering::SeqCst)
+    }
+
+    /// Another process was found to have committed.
+    pub fn moved_elsewhere(&self) {
+        self.committed_quietly();
+    }
+
     pub(crate) fn committed(&self) {
+        self.committed_quietly();
         self.0.committed.send_modify(|count| *count += 1);
     }
 

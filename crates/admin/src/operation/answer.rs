@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::caller::authenticate;
+use super::kept::Question;
 use super::scope::{Arrival, Credential, PathIds, Permit, Scope};
 use super::{Caller, Done, Ingest, Nothing, Operation, Read, Run, Write, parse};
 use crate::Services;
@@ -34,11 +35,10 @@ pub(crate) async fn answer(
         return Error::unknown_path(parts.uri.path()).response();
     };
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
-    let query = parts.uri.query().map(str::to_owned);
     let arrival = Arrival {
         services,
         path,
-        query,
+        uri: parts.uri,
         headers: parts.headers,
         body,
     };
@@ -59,14 +59,14 @@ pub(crate) async fn answer(
     response
 }
 
-fn respond(result: Result<Vec<u8>>) -> Response<Body> {
+fn respond(result: Result<Bytes>) -> Response<Body> {
     match result {
         Ok(json) => json_response(json),
         Err(error) => error.response(),
     }
 }
 
-fn json_response(json: Vec<u8>) -> Response<Body> {
+fn json_response(json: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(json));
     response.headers_mut().insert(
         header::CONTENT_TYPE,
@@ -104,13 +104,27 @@ async fn begin<S: Scope>(
     Ok((write, scope))
 }
 
-/// path → authorise → parse the query → run.
+/// What is asked, and the state of the data in which the answer can be kept; nothing where it cannot, or where only the
+/// database can tell whether the caller may ask.
+fn question(arrival: &Arrival, caller: &Caller, needs: Permission) -> Option<(u64, Question)> {
+    let state = arrival.services.store.state()?;
+    // What is allowed in the organization is allowed in each project.
+    caller.permissions.contains(needs).then(|| {
+        let question = Question {
+            organization: caller.organization.id.clone(),
+            uri: arrival.uri.to_string(),
+        };
+        (state, question)
+    })
+}
+
+/// path → authorise → parse the query → run; or the answer that was kept.
 pub(super) async fn run_read<S, Q, T, H, F>(
     arrival: Arrival,
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Vec<u8>>
+) -> Result<Bytes>
 where
     S: Scope,
     Q: DeserializeOwned,
@@ -118,15 +132,29 @@ where
     H: Fn(Read, S, Q) -> F,
     F: Future<Output = Result<T>>,
 {
+    let question = question(&arrival, &caller, needs);
     let Arrival {
         services,
         path,
-        query,
+        uri,
         ..
     } = arrival;
+    if let Some((state, question)) = &question
+        && let Some(answer) = services.kept.find(*state, question)
+    {
+        return Ok(answer);
+    }
     let (connection, scope, permit) = enter::<S>(&services, &path, caller, needs).await?;
-    let query = parse::query(query.as_deref())?;
-    encode(&handler(Read::new(connection, permit, services), scope, query).await?)
+    let query = parse::query(uri.query())?;
+    let read = Read::new(connection, permit, Arc::clone(&services));
+    let sources = read.sources();
+    let answer = encode(&handler(read, scope, query).await?)?;
+    if let Some((state, question)) = question
+        && sources.are_steady()
+    {
+        services.kept.keep(state, question, &answer);
+    }
+    Ok(answer)
 }
 
 /// path → authorise → parse the body → begin → path again → run → audit → commit.
@@ -135,7 +163,7 @@ pub(super) async fn run_write<S, B, T, H, F>(
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Vec<u8>>
+) -> Result<Bytes>
 where
     S: Scope,
     B: DeserializeOwned + JsonSchema,
@@ -146,20 +174,20 @@ where
     let Arrival {
         services,
         path,
-        query,
+        uri,
         body,
         headers,
     } = arrival;
     // The connection goes back before the body comes in: a slow sender holds nothing but its own socket.
     let (_, _, permit) = enter::<S>(&services, &path, caller, needs).await?;
-    parse::query::<Nothing>(query.as_deref())?;
+    parse::query::<Nothing>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
     encode(&handler(write, scope, body).await?.commit().await?)
 }
 
 /// parse the body → what it is a credential for → begin → run → audit → commit.
-pub(super) async fn run_open<B, T, H, F>(arrival: Arrival, handler: H) -> Result<Vec<u8>>
+pub(super) async fn run_open<B, T, H, F>(arrival: Arrival, handler: H) -> Result<Bytes>
 where
     B: Credential,
     T: Serialize,
@@ -168,12 +196,12 @@ where
 {
     let Arrival {
         services,
-        query,
+        uri,
         body,
         headers,
         ..
     } = arrival;
-    parse::query::<Nothing>(query.as_deref())?;
+    parse::query::<Nothing>(uri.query())?;
     let body: B = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
     let mut connection = services.store.read().await?;
     let permit = Permit::redeem(&mut connection, &services, &body).await?;
@@ -188,7 +216,7 @@ pub(super) async fn run_ingest<T, H, F>(
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Vec<u8>>
+) -> Result<Bytes>
 where
     T: Serialize,
     H: Fn(Ingest, Bytes) -> F,
@@ -196,7 +224,7 @@ where
 {
     let Arrival {
         services,
-        query,
+        uri,
         body,
         headers,
         ..
@@ -205,18 +233,19 @@ where
     let project = caller.project_id().cloned();
     let permit = Permit::check_in(&mut connection, caller, project.as_ref(), needs).await?;
     drop(connection);
-    parse::query::<Nothing>(query.as_deref())?;
+    parse::query::<Nothing>(uri.query())?;
     let lines = is_ndjson(&headers)?;
     let body = read_body(&headers, body, MAX_INGEST).await?;
     let connection = services.store.read().await?;
     encode(&handler(Ingest::new(connection, permit, services, lines), body).await?)
 }
 
-fn encode<T: Serialize>(answer: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(answer).map_err(|error| {
+fn encode<T: Serialize>(answer: &T) -> Result<Bytes> {
+    let json = serde_json::to_vec(answer).map_err(|error| {
         tracing::error!(%error, "an answer could not be encoded");
         Error::internal()
-    })
+    })?;
+    Ok(json.into())
 }
 
 fn is_ndjson(headers: &http::HeaderMap) -> Result<bool> {

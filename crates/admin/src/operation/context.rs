@@ -1,6 +1,7 @@
 //! What a handler works with: an authorised connection or transaction that belongs to one organization.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use access::Principal;
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
@@ -61,24 +62,6 @@ macro_rules! queries {
                 self.permit.organization()
             }
 
-            /// Who may do this.
-            #[must_use]
-            pub fn permit(&self) -> &Permit {
-                &self.permit
-            }
-
-            /// What the whole program shares.
-            #[must_use]
-            pub fn services(&self) -> &Services {
-                &self.services
-            }
-
-            /// The time of this request.
-            #[must_use]
-            pub fn now(&self) -> UnixTime {
-                self.services.clock.now()
-            }
-
             /// A statement of this organization: its `$1` is the organization's id, `values` are `$2`, `$3`, ….
             #[must_use]
             pub fn sql(&self, text: &'static str, values: Vec<Value>) -> TenantStatement {
@@ -126,14 +109,54 @@ macro_rules! queries {
     };
 }
 
+macro_rules! surroundings {
+    ($context:ident) => {
+        impl $context {
+            /// Who may do this.
+            #[must_use]
+            pub fn permit(&self) -> &Permit {
+                &self.permit
+            }
+
+            /// What the whole program shares.
+            #[must_use]
+            pub fn services(&self) -> &Services {
+                &self.services
+            }
+
+            /// The time of this request.
+            #[must_use]
+            pub fn now(&self) -> UnixTime {
+                self.services.clock.now()
+            }
+        }
+    };
+}
+
 /// A connection that can only read, for one authorised request.
 pub struct Read {
     connection: store::Read,
     permit: Permit,
     services: Arc<Services>,
+    sources: Sources,
 }
 
 queries!(Read);
+
+/// What an answer was made from: the administrative database alone, or something else too, such as the time.
+#[derive(Clone, Default)]
+pub(super) struct Sources(Arc<AtomicBool>);
+
+impl Sources {
+    fn add(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the same question has the same answer for as long as nothing is committed.
+    pub(super) fn are_steady(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl Read {
     pub(super) fn new(connection: store::Read, permit: Permit, services: Arc<Services>) -> Self {
@@ -141,7 +164,25 @@ impl Read {
             connection,
             permit,
             services,
+            sources: Sources::default(),
         }
+    }
+
+    pub(super) fn sources(&self) -> Sources {
+        self.sources.clone()
+    }
+
+    /// What the whole program shares. An answer that uses it is made anew each time.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        self.sources.add();
+        &self.services
+    }
+
+    /// The time of this request. An answer that uses it is made anew each time.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        self.services().clock.now()
     }
 
     /// A page of the rows that `list` selects; `whole` is the same list without the caller's filters, in which a cursor
@@ -174,6 +215,7 @@ pub struct Write {
 }
 
 queries!(Write);
+surroundings!(Write);
 
 impl Write {
     /// Begins, and takes the organization's turn: its changes happen one after the other on every database, so what a
@@ -306,6 +348,7 @@ pub struct Ingest {
 }
 
 queries!(Ingest);
+surroundings!(Ingest);
 
 impl Ingest {
     pub(super) fn new(

@@ -9,6 +9,7 @@ mod caller;
 mod context;
 mod document;
 mod event;
+mod kept;
 mod limit;
 mod nul;
 mod parse;
@@ -18,6 +19,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use base::{Permission, Result};
+use bytes::Bytes;
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -29,6 +31,7 @@ pub use context::{Done, Ingest, Read, TenantStatement, Write};
 pub use document::document;
 pub(crate) use event::{Actor, Entry, Head, append, chain, heading};
 pub use event::{Event, EventType};
+pub use kept::Kept;
 pub use limit::Limit;
 pub use parse::{Nothing, OrderBy, Patch, refuse};
 pub(crate) use scope::{Arrival, missing};
@@ -70,7 +73,7 @@ pub enum Effect {
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
-type Running = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
+type Running = Pin<Box<dyn Future<Output = Result<Bytes>> + Send>>;
 
 /// How an operation is run: by somebody with a key, or by whoever sends the right body.
 enum Run {
@@ -156,7 +159,7 @@ pub fn ingest<B, T, H, F>(
 where
     B: JsonSchema,
     T: Serialize + JsonSchema + Send + 'static,
-    H: Fn(Ingest, bytes::Bytes) -> F + Copy + Send + Sync + 'static,
+    H: Fn(Ingest, Bytes) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
     let run = move |arrival, caller| -> Running {

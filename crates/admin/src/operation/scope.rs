@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use base::ids::{Id, OrganizationId, ProjectId, UserId, parse_path_id};
 use base::{Error, Permission, Result};
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use store::Connection;
@@ -18,7 +18,7 @@ use crate::projects::Project;
 pub(crate) struct Arrival {
     pub(crate) services: Arc<Services>,
     pub(crate) path: Vec<String>,
-    pub(crate) query: Option<String>,
+    pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
 }

@@ -12,6 +12,7 @@ mod every_operation;
 mod groups;
 mod hosted_tool_permissions;
 mod invites;
+mod kept;
 mod model_permissions;
 mod project_groups;
 mod project_users;
