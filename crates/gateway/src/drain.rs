@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use usage::Outcome;
 
 use crate::forward::{Answer, Failure};
-use crate::reservation::{Reservation, Spent};
+use crate::reservation::Reservation;
 use crate::source::Source;
 
 /// How many answers are read on at once; those beyond it are settled with an estimate.
@@ -134,9 +134,9 @@ async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: Canc
             reservation.is_for(&answer.route.model);
             let patience = answer.route.upstream.timeout;
             let (head, body) = answer.response.into_parts();
-            let source = Source::new(&head, body, false, patience);
+            let source = Source::new(reservation.dialect(), &head, body, false, patience);
             read_on(source, reservation, hurry).await;
         }
-        Err(failure) => drop(reservation.settle(failure.outcome, Spent::Nothing)),
+        Err(failure) => drop(reservation.settle(failure.outcome, None)),
     }
 }

@@ -1,5 +1,6 @@
 //! The way of a request to a model: identify → admit → forward → stream → settle.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use base::{Error, Permission, Result};
@@ -7,32 +8,36 @@ use bytes::Bytes;
 use http::Response;
 use usage::Recorded;
 
-use crate::dialect::chat::Call;
+use crate::dialect::{Call, Dialect};
 use crate::drain::Waiting;
 use crate::forward::{Answer, Failure, Route};
 use crate::identify::Caller;
-use crate::reservation::{Reservation, Spent};
+use crate::reservation::Reservation;
 use crate::router::Context;
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::upstream::{CHAT, Outgoing};
+use crate::upstream::Outgoing;
 use crate::{Body, Durability, Gateway, body, headers};
 
 impl Gateway {
-    /// Answers a request for a chat completion. The checks come in one order, so that a refusal has one reason; the
+    /// Answers a request for a model. The checks come in one order, so that a refusal has one reason; the
     /// body is read only for those who may send one.
-    pub(crate) async fn relay<B>(&self, context: &mut Context, body: B) -> Result<Response<Body>>
+    pub(crate) async fn relay<B>(
+        &self,
+        dialect: &'static Dialect,
+        context: &mut Context,
+        body: B,
+    ) -> Result<Response<Body>>
     where
         B: http_body::Body<Data = Bytes>,
     {
-        body::check_headers(&context.head.headers)?;
-        let caller = self.0.identify(&context.head.headers)?;
-        context.organization = Some(caller.key.organization.header.clone());
-        caller.require(Permission::ModelRequest)?;
-        let call = Call::parse(body::read(body).await?)?;
+        let caller = self.caller(context, Permission::ModelRequest)?;
+        let body = body::read(body).await?;
+        let mut call = Call::parse(dialect, &context.head.headers, body)?;
         let plan = self.0.upstreams.plan(&call.model);
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
-        let reservation = self.admit(context, caller, &call, &plan).await?;
+        let reservation = self.admit(dialect, context, caller, &mut call, &plan);
+        let reservation = reservation.await?;
         let hides_usage = call.hides_usage;
         match self.forward(context, call, plan, reservation).await {
             (Ok(answer), reservation) => Ok(self.stream(answer, reservation, hides_usage)),
@@ -43,9 +48,10 @@ impl Gateway {
     /// Takes a place in the ledger's queue: from here on the request ends in one row.
     async fn admit(
         &self,
+        dialect: &'static Dialect,
         context: &Context,
         caller: Caller,
-        call: &Call,
+        call: &mut Call,
         plan: &[Route],
     ) -> Result<Reservation> {
         let first = plan
@@ -53,9 +59,10 @@ impl Gateway {
             .ok_or_else(|| Error::model_not_found(&call.model))?;
         let slot = self.0.recorder.reserve().await?;
         self.touch(&caller);
-        let (id, model) = (context.id.clone(), Arc::clone(&first.model));
+        let request = (context.id.clone(), dialect);
+        let (model, demand) = (Arc::clone(&first.model), take(&mut call.demand));
         let now = self.0.clock.now();
-        Ok(Reservation::new(slot, id, caller, model, call.text, now))
+        Ok(Reservation::new(slot, request, caller, model, demand, now))
     }
 
     /// Sends it to an upstream; comes back with the beginning of the answer.
@@ -67,7 +74,7 @@ impl Gateway {
         reservation: Reservation,
     ) -> Waiting {
         let outgoing = Outgoing {
-            path: CHAT,
+            path: reservation.dialect().path,
             query: context.head.uri.query().map(str::to_owned),
             headers: headers::to_upstream(&context.head.headers),
         };
@@ -89,7 +96,13 @@ impl Gateway {
         reservation.is_for(&answer.route.model);
         let (head, incoming) = answer.response.into_parts();
         let patience = answer.route.upstream.timeout;
-        let source = Source::new(&head, incoming, hides_usage, patience);
+        let source = Source::new(
+            reservation.dialect(),
+            &head,
+            incoming,
+            hides_usage,
+            patience,
+        );
         let changes_length = source.changes_length();
         let (durability, drains) = (self.0.durability, self.0.drains.clone());
         let stream = Stream::new(source, reservation, durability, drains);
@@ -101,7 +114,7 @@ impl Gateway {
 
     /// There is no answer: nothing was consumed, but the request is in the ledger all the same.
     async fn fail(&self, failure: Failure, reservation: Reservation) -> Error {
-        let recorded: Option<Recorded> = reservation.settle(failure.outcome, Spent::Nothing);
+        let recorded: Option<Recorded> = reservation.settle(failure.outcome, None);
         if self.0.durability == Durability::Strict
             && let Some(recorded) = recorded
         {

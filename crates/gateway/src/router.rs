@@ -7,15 +7,23 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
+use crate::dialect::Dialect;
 use crate::identify::Caller;
 use crate::{Body, Gateway, headers, models};
 
 /// An endpoint of the gateway.
 enum Endpoint {
-    ChatCompletions,
+    /// One that is forwarded to models.
+    Forwarded(&'static Dialect),
+    /// A response that a model server keeps, or something about it.
+    StoredResponse,
     Models,
     Model(String),
 }
+
+/// A model server keeps responses without knowing whose they are, and we do not keep which server has which.
+const NOT_KEPT: &str = "Responses cannot be fetched, deleted, cancelled or listed through this gateway: it keeps none, and does not \
+                        know which project one of a model server's belongs to. Keep what /v1/responses answers.";
 
 /// A request on its way, and what is known about it so far.
 pub(crate) struct Context {
@@ -26,16 +34,30 @@ pub(crate) struct Context {
 }
 
 impl Endpoint {
-    /// The endpoint at `path`, under its only method.
-    fn at(path: &str) -> Option<(Method, Self)> {
-        match path.strip_prefix("/v1/")? {
-            "chat/completions" => Some((Method::POST, Self::ChatCompletions)),
-            "models" => Some((Method::GET, Self::Models)),
-            rest => match rest.strip_prefix("models/")? {
-                "" => None,
-                name => Some((Method::GET, Self::Model(name.to_owned()))),
-            },
+    /// The endpoint at `path`, and the methods that it has.
+    fn at(path: &str) -> Option<(&'static [Method], Self)> {
+        let path = path.strip_prefix("/v1")?;
+        if let Some(dialect) = Dialect::at(path) {
+            return Some((&[Method::POST], Self::Forwarded(dialect)));
         }
+        if path == "/models" {
+            return Some((&[Method::GET], Self::Models));
+        }
+        if let Some(name) = path.strip_prefix("/models/") {
+            let model = || Self::Model(name.to_owned());
+            return (!name.is_empty()).then(|| (&[Method::GET][..], model()));
+        }
+        let rest = path.strip_prefix("/responses/")?;
+        let (id, part) = rest
+            .split_once('/')
+            .map_or((rest, None), |(id, part)| (id, Some(part)));
+        let methods: &[Method] = match part {
+            None => &[Method::GET, Method::DELETE],
+            Some("cancel") => &[Method::POST],
+            Some("input_items") => &[Method::GET],
+            Some(_) => return None,
+        };
+        (!id.is_empty()).then_some((methods, Self::StoredResponse))
     }
 }
 
@@ -63,16 +85,22 @@ impl Gateway {
         B: http_body::Body<Data = Bytes>,
     {
         let path = context.head.uri.path();
-        let (method, endpoint) = Endpoint::at(path).ok_or_else(|| Error::unknown_path(path))?;
-        if context.head.method != method {
+        let (methods, endpoint) = Endpoint::at(path).ok_or_else(|| Error::unknown_path(path))?;
+        if !methods.contains(&context.head.method) {
             let refusal = Error::method_not_allowed(context.head.method.as_str(), path);
             let mut response: Response<Body> = refusal.response();
-            let allowed = HeaderValue::from_str(method.as_str()).map_err(|_| Error::internal())?;
+            let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            let allowed = HeaderValue::from_str(&names.join(", "));
+            let allowed = allowed.map_err(|_| Error::internal())?;
             response.headers_mut().insert(http::header::ALLOW, allowed);
             return Ok(response);
         }
         match endpoint {
-            Endpoint::ChatCompletions => self.relay(context, body).await,
+            Endpoint::Forwarded(dialect) => self.relay(dialect, context, body).await,
+            Endpoint::StoredResponse => {
+                self.caller(context, Permission::ModelRequest)?;
+                Err(Error::refused("stored_responses_unavailable", NOT_KEPT))
+            }
             Endpoint::Models => {
                 self.reader(context)?;
                 Ok(self.0.models.list())
@@ -86,12 +114,18 @@ impl Gateway {
 
     /// Checks that the caller may look at models.
     fn reader(&self, context: &mut Context) -> Result<()> {
+        let caller = self.caller(context, Permission::ModelRead)?;
+        self.touch(&caller);
+        no_query(context.head.uri.query())
+    }
+
+    /// The caller, who needs this permission.
+    pub(crate) fn caller(&self, context: &mut Context, needs: Permission) -> Result<Caller> {
         crate::body::check_headers(&context.head.headers)?;
         let caller = self.0.identify(&context.head.headers)?;
         context.organization = Some(caller.key.organization.header.clone());
-        caller.require(Permission::ModelRead)?;
-        self.touch(&caller);
-        no_query(context.head.uri.query())
+        caller.require(needs)?;
+        Ok(caller)
     }
 
     /// Notes that a key was used.

@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
-use crate::dialect::chat::Tally;
-use crate::reservation::{Reservation, Spent};
+use crate::dialect::{Dialect, Tally};
+use crate::reservation::Reservation;
 use crate::sse::Scanner;
 
 /// The longest answer in one piece that is kept until its usage can be read, in bytes.
@@ -23,7 +23,9 @@ const MAX_KEPT: usize = 32 * 1024 * 1024;
 /// An answer of which the beginning has come.
 pub(crate) struct Source {
     body: Incoming,
+    dialect: &'static Dialect,
     reader: Reader,
+    tally: Tally,
     /// The longest silence.
     patience: Duration,
     silence: Option<Pin<Box<Sleep>>>,
@@ -33,13 +35,11 @@ pub(crate) struct Source {
 /// How usage is found in an answer.
 enum Reader {
     /// In an event of its stream.
-    Events { scanner: Scanner, tally: Tally },
+    Events(Scanner),
     /// In the whole of it, of which the parts are kept until then.
-    Whole {
-        parts: Vec<Bytes>,
-        length: usize,
-        tally: Tally,
-    },
+    Whole { parts: Vec<Bytes>, length: usize },
+    /// Nowhere: all that counts was in the request.
+    Unread,
     /// Nowhere: it is an error.
     Refusal,
 }
@@ -57,26 +57,32 @@ pub(crate) enum Next {
 impl Source {
     /// The body of the answer that `head` begins. `hides_usage`: the client did not ask for the event that usage
     /// comes in.
-    pub(crate) fn new(head: &Parts, body: Incoming, hides_usage: bool, patience: Duration) -> Self {
+    pub(crate) fn new(
+        dialect: &'static Dialect,
+        head: &Parts,
+        body: Incoming,
+        hides_usage: bool,
+        patience: Duration,
+    ) -> Self {
         let kind = head.headers.get(CONTENT_TYPE);
         let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let reader = if !head.status.is_success() {
             Reader::Refusal
         } else if is_stream {
-            Reader::Events {
-                scanner: Scanner::new(hides_usage),
-                tally: Tally::default(),
-            }
-        } else {
+            Reader::Events(Scanner::new(hides_usage))
+        } else if dialect.read_whole.is_some() {
             Reader::Whole {
                 parts: Vec::new(),
                 length: 0,
-                tally: Tally::default(),
             }
+        } else {
+            Reader::Unread
         };
         Self {
             body,
+            dialect,
             reader,
+            tally: Tally::default(),
             patience,
             silence: None,
             is_silent: false,
@@ -90,7 +96,7 @@ impl Source {
 
     /// Whether the forwarded bytes may be fewer than the upstream's.
     pub(crate) fn changes_length(&self) -> bool {
-        matches!(&self.reader, Reader::Events { scanner, .. } if scanner.hides())
+        matches!(&self.reader, Reader::Events(scanner) if scanner.hides())
     }
 
     /// How long the forwarded bytes are, as far as is known.
@@ -103,11 +109,8 @@ impl Source {
 
     /// Whether all that matters has come: a stream that says so may stay open, and an answer can be empty.
     pub(crate) fn is_complete(&self) -> bool {
-        match &self.reader {
-            Reader::Events { tally, .. } if tally.is_done => true,
-            Reader::Refusal => true,
-            _ => self.body.is_end_stream(),
-        }
+        let is_refusal = matches!(self.reader, Reader::Refusal);
+        is_refusal || self.tally.is_done || self.body.is_end_stream()
     }
 
     /// The next bytes. Not to be called again after the end.
@@ -121,14 +124,14 @@ impl Source {
             return Poll::Ready(match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) if self.body.is_end_stream() => {
-                        let piece = self.reader.push(piece);
-                        Next::End(joined(&[piece, self.reader.finish()]))
+                        let piece = self.push(piece);
+                        Next::End(joined(&[piece, self.finish()]))
                     }
-                    Ok(piece) => Next::Piece(self.reader.push(piece)),
+                    Ok(piece) => Next::Piece(self.push(piece)),
                     Err(_trailers) => continue,
                 },
                 Some(Err(_)) => Next::Broken(Outcome::UpstreamFailed),
-                None => Next::End(self.reader.finish()),
+                None => Next::End(self.finish()),
             });
         }
     }
@@ -140,10 +143,14 @@ impl Source {
         reservation: Reservation,
         outcome: Outcome,
     ) -> Option<Recorded> {
-        match self.reader {
-            Reader::Refusal => reservation.settle(Outcome::UpstreamFailed, Spent::Nothing),
-            _ => reservation.settle(outcome, self.reader.spent()),
-        }
+        let tally = self.read();
+        let is_failed = tally.as_ref().is_none_or(|tally| tally.is_failed);
+        let outcome = if is_failed {
+            Outcome::UpstreamFailed
+        } else {
+            outcome
+        };
+        reservation.settle(outcome, tally)
     }
 
     /// Reads to the end without forwarding; how that was.
@@ -168,14 +175,14 @@ impl Source {
         }
         silence.as_mut().poll(context)
     }
-}
 
-impl Reader {
     fn push(&mut self, piece: Bytes) -> Bytes {
-        match self {
-            Self::Events { scanner, tally } => scanner.push(piece, |data| tally.read_event(data)),
-            Self::Refusal => piece,
-            Self::Whole { parts, length, .. } => {
+        match &mut self.reader {
+            Reader::Events(scanner) => {
+                let (tally, read) = (&mut self.tally, self.dialect.read_event);
+                scanner.push(piece, |data| read(tally, data))
+            }
+            Reader::Whole { parts, length } => {
                 *length += piece.len();
                 if *length <= MAX_KEPT {
                     parts.push(piece.clone());
@@ -184,42 +191,38 @@ impl Reader {
                 }
                 piece
             }
+            Reader::Unread | Reader::Refusal => piece,
         }
     }
 
     /// What is left to forward at the end.
     fn finish(&mut self) -> Bytes {
-        match self {
-            Self::Events { scanner, tally } => scanner.finish(|data| tally.read_event(data)),
-            Self::Whole { .. } | Self::Refusal => Bytes::new(),
+        match &mut self.reader {
+            Reader::Events(scanner) => {
+                let (tally, read) = (&mut self.tally, self.dialect.read_event);
+                scanner.finish(|data| read(tally, data))
+            }
+            Reader::Whole { .. } | Reader::Unread | Reader::Refusal => Bytes::new(),
         }
     }
 
-    /// What the answer says it consumed.
-    fn spent(&mut self) -> Spent {
-        let tally = match self {
-            Self::Refusal => return Spent::Nothing,
-            Self::Events { tally, .. } => tally,
-            Self::Whole {
-                parts,
-                tally,
-                length,
-            } => {
-                tally.read_whole(&joined(&take(parts)));
+    /// What was read of the answer; `None` if it is an error.
+    fn read(&mut self) -> Option<Tally> {
+        let mut tally = take(&mut self.tally);
+        match &mut self.reader {
+            Reader::Refusal => return None,
+            Reader::Events(_) | Reader::Unread => {}
+            Reader::Whole { parts, length } => {
+                if let Some(read_whole) = self.dialect.read_whole {
+                    read_whole(&mut tally, &joined(&take(parts)));
+                }
                 if tally.text == 0 {
-                    // Not what a completion looks like, or too long to be kept: all of it counts.
+                    // Not what an answer looks like, or too long to be kept: all of it counts.
                     tally.text = *length;
                 }
-                tally
             }
-        };
-        match tally.reported.take() {
-            Some(quantities) => Spent::Reported {
-                quantities,
-                service_tier: tally.service_tier.take(),
-            },
-            None => Spent::Unreported { text: tally.text },
         }
+        Some(tally)
     }
 }
 

@@ -9,8 +9,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
-/// The longest event that is looked at, in bytes; a longer one passes through unread.
-const MAX_EVENT: usize = 1024 * 1024;
+/// The longest event that is looked at, in bytes; a longer one passes through unread. A whole image comes in one.
+const MAX_EVENT: usize = 16 * 1024 * 1024;
 
 /// What becomes of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use http_body_util::Full;
 use zeroize::Zeroizing;
 
 use crate::StartError;
+use crate::dialect::DIALECTS;
 
 /// How long an upstream that could not be reached is tried last, in milliseconds.
 const COOL_DOWN: u64 = 3_000;
@@ -33,7 +34,7 @@ impl UpstreamKey {
 pub struct UpstreamConfig {
     /// What logs call it.
     pub name: String,
-    /// What stands before `/chat/completions`: `http://127.0.0.1:9000/v1`.
+    /// What stands before `/chat/completions` and the other paths: `http://127.0.0.1:9000/v1`.
     pub base_url: String,
     /// The key it wants, if it wants one.
     pub api_key: Option<UpstreamKey>,
@@ -60,8 +61,8 @@ pub(crate) struct Upstream {
     scheme: Scheme,
     /// The path of the base URL, without a slash at its end.
     path: String,
-    /// The address that nearly every request goes to, ready made.
-    chat: Uri,
+    /// The address of every endpoint, by its path, ready made.
+    addresses: Vec<(&'static str, Uri)>,
     authorization: Option<HeaderValue>,
     /// Until when it is tried last, in milliseconds since the gateway's start.
     cool_until: AtomicU64,
@@ -74,9 +75,6 @@ pub(crate) struct Outgoing {
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
 }
-
-/// The path of chat completions below a base URL.
-pub(crate) const CHAT: &str = "/chat/completions";
 
 impl Upstream {
     pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, StartError> {
@@ -106,7 +104,13 @@ impl Upstream {
             name: config.name.clone(),
             timeout: Duration::from_secs(config.timeout_seconds),
             is_secure: scheme == Scheme::HTTPS,
-            chat: address(&scheme, &authority, format!("{path}{CHAT}"))
+            addresses: DIALECTS
+                .iter()
+                .map(|dialect| {
+                    let whole = format!("{path}{}", dialect.path);
+                    Some((dialect.path, address(&scheme, &authority, whole)?))
+                })
+                .collect::<Option<_>>()
                 .ok_or_else(|| wrong("base_url is not a URL"))?,
             authorization: authorization(config)
                 .map_err(|()| wrong("its key has characters that no header can carry"))?,
@@ -125,13 +129,13 @@ impl Upstream {
         body: Bytes,
     ) -> Option<Request<Full<Bytes>>> {
         let uri = match &outgoing.query {
-            None if outgoing.path == CHAT => self.chat.clone(),
-            query => {
-                let mut text = format!("{}{}", self.path, outgoing.path);
-                if let Some(part) = query {
-                    text.push('?');
-                    text.push_str(part);
-                }
+            None => {
+                let mut addresses = self.addresses.iter();
+                let (_, uri) = addresses.find(|(path, _)| *path == outgoing.path)?;
+                uri.clone()
+            }
+            Some(query) => {
+                let text = format!("{}{}?{query}", self.path, outgoing.path);
                 address(&self.scheme, &self.authority, text)?
             }
         };
@@ -200,16 +204,17 @@ mod tests {
             ("https://h", "https://h/chat/completions"),
         ] {
             let upstream = upstream(base, "k").expect("an upstream");
-            assert_eq!(upstream.chat.to_string(), whole);
-            let outgoing = Outgoing {
-                path: CHAT,
-                query: Some("a=1".into()),
-                headers: HeaderMap::new(),
-            };
-            let request = upstream.request(&outgoing, HeaderMap::new(), Bytes::new());
-            let request = request.expect("a request");
-            assert_eq!(request.uri().to_string(), format!("{whole}?a=1"));
-            assert_eq!(request.headers()[AUTHORIZATION], "Bearer k");
+            for (query, after) in [(None, ""), (Some("a=1".into()), "?a=1")] {
+                let outgoing = Outgoing {
+                    path: "/chat/completions",
+                    query,
+                    headers: HeaderMap::new(),
+                };
+                let request = upstream.request(&outgoing, HeaderMap::new(), Bytes::new());
+                let request = request.expect("a request");
+                assert_eq!(request.uri().to_string(), format!("{whole}{after}"));
+                assert_eq!(request.headers()[AUTHORIZATION], "Bearer k");
+            }
         }
     }
 

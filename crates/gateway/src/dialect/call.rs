@@ -1,0 +1,306 @@
+//! The request for a model: which one, what it asks for, and how its body is changed for an upstream without touching the
+//! bytes around the change.
+
+use std::ops::Range;
+
+use base::{Error, Result};
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::fields::boolean;
+use super::{Demand, Dialect, Fields, Form, multipart};
+
+/// A request for a model.
+pub(crate) struct Call {
+    body: Bytes,
+    /// The model as the client named it, or the one that is meant when none is named.
+    pub(crate) model: String,
+    place: Place,
+    /// What to put where, so that the upstream reports usage in its stream.
+    ask: Option<(Range<usize>, &'static str)>,
+    /// Whether the answer has usage that the client did not ask for.
+    pub(crate) hides_usage: bool,
+    /// What it asks for.
+    pub(crate) demand: Demand,
+}
+
+/// Where the model's name stands in the body.
+enum Place {
+    /// There, as JSON.
+    Json(Range<usize>),
+    /// There stands null.
+    Null(Range<usize>),
+    /// There, as it is.
+    Plain(Range<usize>),
+    /// Nowhere: it belongs there, at the beginning of the object; and whether there are members after it.
+    Nowhere { at: usize, is_alone: bool },
+}
+
+#[derive(Deserialize)]
+struct StreamOptions<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    include_usage: Option<&'a RawValue>,
+}
+
+/// `null` is a value too: it has a place in the body.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(field: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(field).map(Some)
+}
+
+impl Call {
+    /// Reads a request's body.
+    ///
+    /// # Errors
+    /// 400: it is not written as it must be, or a field that the gateway needs is missing, given twice or of a wrong type.
+    pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
+        let fields = match dialect.form {
+            Form::Json => Fields::of_json(&body, dialect.fields)?,
+            Form::Multipart => multipart::read(headers, &body, dialect.fields)?,
+        };
+        let (model, place) = model(dialect, &fields, &body)?;
+        let ask = if dialect.asks_for_usage && fields.boolean("stream")? {
+            ask(&fields)?
+        } else {
+            None
+        };
+        Ok(Self {
+            model,
+            place,
+            hides_usage: ask.is_some(),
+            ask,
+            demand: (dialect.demand)(&fields)?,
+            body,
+        })
+    }
+
+    /// The body for an upstream that calls the model `known`.
+    pub(crate) fn body(&self, known: &str) -> Bytes {
+        let naming = self.naming(known);
+        let mut edits: Vec<(&Range<usize>, &str)> = Vec::new();
+        edits.extend(naming.iter().map(|(place, name)| (place, name.as_str())));
+        edits.extend(self.ask.iter().map(|(place, text)| (place, *text)));
+        if edits.is_empty() {
+            return self.body.clone();
+        }
+        edits.sort_by_key(|(place, _)| place.start);
+        let added: usize = edits.iter().map(|(_, text)| text.len()).sum();
+        let mut body = BytesMut::with_capacity(self.body.len() + added);
+        let mut from = 0;
+        for (place, text) in edits {
+            body.extend_from_slice(&self.body[from..place.start]);
+            body.extend_from_slice(text.as_bytes());
+            from = place.end;
+        }
+        body.extend_from_slice(&self.body[from..]);
+        body.freeze()
+    }
+
+    /// What to put where, so that the body names the model `known`.
+    fn naming(&self, known: &str) -> Option<(Range<usize>, String)> {
+        let quoted = || serde_json::Value::from(known).to_string();
+        match &self.place {
+            Place::Nowhere { at, is_alone } => {
+                let comma = if *is_alone { "" } else { "," };
+                Some((*at..*at, format!("\"model\":{}{comma}", quoted())))
+            }
+            Place::Null(place) => Some((place.clone(), quoted())),
+            _ if known == self.model => None,
+            Place::Json(place) => Some((place.clone(), quoted())),
+            Place::Plain(place) => Some((place.clone(), known.to_owned())),
+        }
+    }
+}
+
+fn model(dialect: &Dialect, fields: &Fields<'_>, body: &[u8]) -> Result<(String, Place)> {
+    let missing = || Error::invalid("model", "model is missing: say which model is to answer.");
+    let field = fields.get("model");
+    if let (Some(name), Some(field)) = (fields.text("model")?, field) {
+        let place = fields.place(field);
+        return Ok(match dialect.form {
+            Form::Json => (name, Place::Json(place)),
+            Form::Multipart => (name, Place::Plain(place)),
+        });
+    }
+    let name = dialect.default_model.ok_or_else(missing)?.to_owned();
+    if let Some(null) = field {
+        return Ok((name, Place::Null(fields.place(null))));
+    }
+    let at = memchr::memchr(b'{', body).ok_or_else(missing)? + 1;
+    let is_alone = body[at..].trim_ascii_start().starts_with(b"}");
+    Ok((name, Place::Nowhere { at, is_alone }))
+}
+
+/// What to put where, so that the answer reports its usage; nothing when the client asks for that.
+fn ask(fields: &Fields<'_>) -> Result<Option<(Range<usize>, &'static str)>> {
+    let Some(field) = fields.get("stream_options") else {
+        let stream = fields.get("stream").unwrap_or_default();
+        let end = fields.place(stream).end;
+        return Ok(Some((
+            end..end,
+            r#","stream_options":{"include_usage":true}"#,
+        )));
+    };
+    if field == b"null" {
+        return Ok(Some((fields.place(field), r#"{"include_usage":true}"#)));
+    }
+    let wrong = || Error::invalid("stream_options", "stream_options must be an object.");
+    let inside = field.strip_prefix(b"{").ok_or_else(wrong)?;
+    let options: StreamOptions<'_> = serde_json::from_slice(field).map_err(|_| {
+        let message = "stream_options has include_usage more than once.";
+        Error::invalid("stream_options.include_usage", message)
+    })?;
+    let include_usage = options.include_usage.map(|field| field.get().as_bytes());
+    if boolean("stream_options.include_usage", include_usage)? {
+        return Ok(None);
+    }
+    if let Some(include_usage) = include_usage {
+        return Ok(Some((fields.place(include_usage), "true")));
+    }
+    let start = fields.place(field).start + 1;
+    let is_empty = inside.trim_ascii_start() == b"}";
+    let member = if is_empty {
+        r#""include_usage":true"#
+    } else {
+        r#""include_usage":true,"#
+    };
+    Ok(Some((start..start, member)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(path: &str, body: Bytes) -> Result<Call> {
+        let dialect = Dialect::at(path).expect("an endpoint");
+        Call::parse(dialect, &HeaderMap::new(), body)
+    }
+
+    fn call(body: &str) -> Result<Call> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        parse("/chat/completions", body)
+    }
+
+    #[test]
+    fn a_body_that_needs_no_change_is_not_copied() {
+        let body = Bytes::from_static(br#" { "model" : "m" , "x":[1, 2] , "stream":false}"#);
+        let call = parse("/chat/completions", body.clone()).expect("a call");
+        assert_eq!(call.body("m").as_ptr(), body.as_ptr());
+        assert!(!call.hides_usage);
+    }
+
+    #[test]
+    fn only_the_model_and_the_stream_options_change() {
+        for (before, after, hides) in [
+            (r#"{"model":"a"}"#, r#"{"model":"b\"c"}"#, false),
+            (
+                r#"{"stream" : true, "model":"a", "n": 1}"#,
+                r#"{"stream" : true,"stream_options":{"include_usage":true}, "model":"b\"c", "n": 1}"#,
+                true,
+            ),
+            (
+                r#"{"model":"\u0061","stream":true,"stream_options":null}"#,
+                r#"{"model":"b\"c","stream":true,"stream_options":{"include_usage":true}}"#,
+                true,
+            ),
+            (
+                r#"{"stream_options":{ },"stream":true,"model":"a"}"#,
+                r#"{"stream_options":{"include_usage":true },"stream":true,"model":"b\"c"}"#,
+                true,
+            ),
+            (
+                r#"{"model":"a","stream":true,"stream_options":{"x":1}}"#,
+                r#"{"model":"b\"c","stream":true,"stream_options":{"include_usage":true,"x":1}}"#,
+                true,
+            ),
+            (
+                r#"{"model":"a","stream":true,"stream_options":{"x":1,"include_usage": false}}"#,
+                r#"{"model":"b\"c","stream":true,"stream_options":{"x":1,"include_usage": true}}"#,
+                true,
+            ),
+            (
+                r#"{"model":"a","stream":true,"stream_options":{"include_usage":true}}"#,
+                r#"{"model":"b\"c","stream":true,"stream_options":{"include_usage":true}}"#,
+                false,
+            ),
+        ] {
+            let call = call(before).expect(before);
+            assert_eq!(call.body("b\"c"), after);
+            assert_eq!(call.hides_usage, hides, "{before}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (body, param, words) in [
+            ("", None, "begin with '{'"),
+            (r#"["m"]"#, None, "begin with '{'"),
+            ("{", None, "line 1 column 1"),
+            (r#"{"model":"m"} x"#, None, "trailing characters"),
+            ("{}", Some("model"), "missing"),
+            (r#"{"model":null}"#, Some("model"), "missing"),
+            (r#"{"model":5}"#, Some("model"), "must be a string"),
+            (
+                r#"{"model":"m","mod\u0065l":"n"}"#,
+                Some("model"),
+                "more than once",
+            ),
+            (
+                r#"{"model":"m","stream":"yes"}"#,
+                Some("stream"),
+                "true or false",
+            ),
+            (
+                r#"{"model":"m","stream":true,"stream_options":[true]}"#,
+                Some("stream_options"),
+                "must be an object",
+            ),
+            (
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":1}}"#,
+                Some("stream_options.include_usage"),
+                "true or false",
+            ),
+            (
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true,"include_usage":true}}"#,
+                Some("stream_options.include_usage"),
+                "more than once",
+            ),
+        ] {
+            let error = call(body).err().expect(body);
+            assert_eq!(error.status, 400, "{body}");
+            assert_eq!(error.param.as_deref(), param, "{body}");
+            assert!(error.message.contains(words), "{body}: {}", error.message);
+        }
+        let error = parse(
+            "/chat/completions",
+            Bytes::from_static(b"{\"model\":\"\xff\"}"),
+        )
+        .err();
+        assert!(error.is_some_and(|error| error.message.contains("at byte 10")));
+    }
+
+    #[test]
+    fn a_model_that_is_meant_is_named() {
+        for (before, after) in [
+            ("{}", r#"{"model":"omni-moderation-latest"}"#),
+            (
+                r#" { "input":"a"}"#,
+                r#" {"model":"omni-moderation-latest", "input":"a"}"#,
+            ),
+            (
+                r#"{"input":"a","model":null}"#,
+                r#"{"input":"a","model":"omni-moderation-latest"}"#,
+            ),
+            (
+                r#"{"model":"omni-moderation-latest"}"#,
+                r#"{"model":"omni-moderation-latest"}"#,
+            ),
+        ] {
+            let body = Bytes::copy_from_slice(before.as_bytes());
+            let call = parse("/moderations", body).expect(before);
+            assert_eq!(call.model, "omni-moderation-latest");
+            assert_eq!(call.body("omni-moderation-latest"), after);
+        }
+    }
+}

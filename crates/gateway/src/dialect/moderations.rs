@@ -1,0 +1,16 @@
+//! `/v1/moderations`. The answer of most servers says nothing of its usage; of one that does it is believed.
+
+use usage::Kind;
+
+use super::{Demand, Dialect, PLAIN, embeddings, input_spent};
+
+pub(super) static MODERATIONS: Dialect = Dialect {
+    path: "/moderations",
+    kind: Kind::Moderations,
+    fields: &["model", "input"],
+    default_model: Some("omni-moderation-latest"),
+    demand: |fields| Ok(Demand::of_text(fields.length("input"))),
+    read_whole: Some(embeddings::read_whole),
+    spent: input_spent,
+    ..PLAIN
+};
