@@ -76,14 +76,13 @@ fn begun_seconds(seconds: f64) -> Option<i64> {
     i64::try_from(time.as_secs().checked_add(begun)?).ok()
 }
 
-/// Time, as it was reported; else, unless there are tokens, as long as the file suggests.
+/// Time, or tokens, as was reported; else as long as the file suggests.
 fn spent(demand: &Demand, _: &str, tally: Tally) -> Spent {
     let (seconds, by_tokens) = (tally.seconds, tally.reported.is_some());
     let mut spent = Spent::reported(tally);
-    let seconds = seconds.unwrap_or_else(|| {
-        spent.estimated = !by_tokens;
-        demand.units
-    });
-    spent.quantities.set(Metric::Seconds, seconds);
+    spent.estimated = seconds.is_none() && !by_tokens;
+    if let Some(seconds) = seconds.or(spent.estimated.then_some(demand.units)) {
+        spent.quantities.set(Metric::Seconds, seconds);
+    }
     spent
 }

@@ -29,6 +29,8 @@ fn methods() -> impl Strategy<Value = Method> {
 fn paths() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => Just("/v1/chat/completions".to_owned()),
+        4 => proptest::sample::select(crate::endpoints::PATHS).prop_map(str::to_owned),
+        1 => "/v1/responses/[a-z_/]{0,16}",
         1 => Just("/v1/models".to_owned()),
         1 => "/v1/models/[a-z%0-9/.-]{0,12}",
         1 => "/[a-z0-9/%?&=.-]{0,20}",
@@ -55,6 +57,7 @@ fn headers() -> impl Strategy<Value = Vec<(HeaderName, HeaderValue)>> {
     let values = prop_oneof![
         proptest::collection::vec(prop_oneof![32u8..=126, 128u8..=255, Just(9)], 0..40),
         Just(b"org-1".to_vec()),
+        Just(b"multipart/form-data; boundary=x".to_vec()),
         Just(b"proj_1".to_vec()),
         Just(b"9999999999999999999999".to_vec()),
     ];
@@ -96,6 +99,9 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         Just("stream"),
         Just("stream_options"),
         Just("messages"),
+        Just("input"),
+        Just("size"),
+        Just("n"),
         Just("x"),
     ];
     let members = proptest::collection::vec((name, value), 0..6).prop_map(|members| {
@@ -105,7 +111,19 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
             .collect();
         format!("{{{}}}", members.join(" , ")).into_bytes()
     });
-    prop_oneof![4 => members, 1 => proptest::collection::vec(any::<u8>(), 0..200)]
+    let piece = prop_oneof![
+        Just("--x"),
+        Just("--x--"),
+        Just("\r\n"),
+        Just("\r\n"),
+        Just("\r\n\r\n"),
+        Just("Content-Disposition: form-data; name=\"model\""),
+        Just("Content-Disposition: form-data; name=\"file\"; filename=\""),
+        Just("real"),
+    ];
+    let parts =
+        proptest::collection::vec(piece, 0..12).prop_map(|parts| parts.concat().into_bytes());
+    prop_oneof![4 => members, 2 => parts, 1 => proptest::collection::vec(any::<u8>(), 0..200)]
 }
 
 proptest! {

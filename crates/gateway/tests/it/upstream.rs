@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 /// What it does after the head of its answer.
 #[derive(Clone)]
 pub enum Step {
-    Send(String),
+    Send(Bytes),
     Wait(Duration),
     /// Goes on when the test opens the gate.
     Gate(Arc<Semaphore>),
@@ -41,7 +41,7 @@ pub struct Reply {
 pub struct Asked {
     pub path: String,
     pub headers: HeaderMap,
-    pub body: String,
+    pub body: Bytes,
 }
 
 pub struct Upstream {
@@ -51,7 +51,7 @@ pub struct Upstream {
 }
 
 pub fn send(text: &str) -> Step {
-    Step::Send(text.to_owned())
+    Step::Send(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 /// A completion that cost 11 + 7 tokens.
@@ -151,7 +151,7 @@ async fn answer(
     asked.lock().expect("a lock").push(Asked {
         path: head.uri.to_string(),
         headers: head.headers,
-        body: String::from_utf8(body.to_vec()).expect("text"),
+        body,
     });
     let reply = reply.lock().expect("a lock").clone();
     for step in reply.before_head {
@@ -176,8 +176,8 @@ type Piece = Result<Bytes, std::io::Error>;
 async fn run(steps: Vec<Step>, sender: mpsc::Sender<Piece>) {
     for step in steps {
         match step {
-            Step::Send(text) => {
-                if sender.send(Ok(Bytes::from(text))).await.is_err() {
+            Step::Send(piece) => {
+                if sender.send(Ok(piece)).await.is_err() {
                     return;
                 }
             }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use store::testing::Scratch;
 use store::{Store, sql};
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
+use usage::{LastUsed, LastUsedTask, Metric, PriceBook, Recorder, RecorderTask};
 
 use crate::upstream::{Reply, Upstream};
 
@@ -192,6 +192,44 @@ impl World {
             })
         });
         rows.await.expect("rows")
+    }
+
+    /// What the ledger says was consumed of what, row by row: kind, model, outcome, `estimated` where it is, the metrics
+    /// that are there, and the dimensions of images.
+    pub async fn consumed(&self) -> Vec<String> {
+        self.recorder.flush().await;
+        let statement = sql!(
+            "SELECT e.*, s.kind, s.model, s.size, s.source, s.service_tier
+             FROM usage_events e JOIN usage_series s ON s.id = e.series_id ORDER BY e.id"
+        );
+        let mut read = self.store.usage().read().await.expect("a connection");
+        let rows = read.fetch_all(statement, |row| {
+            let mut words: Vec<String> = Vec::new();
+            for column in ["kind", "model", "outcome"] {
+                words.push(row.get(column)?);
+            }
+            if row.get("estimated")? {
+                words.push("estimated".into());
+            }
+            for metric in Metric::ALL {
+                let amount: Option<i64> = row.get(metric.as_str())?;
+                words.extend(amount.map(|amount| format!("{}={amount}", metric.as_str())));
+            }
+            for column in ["size", "source", "service_tier"] {
+                let value: String = row.get(column)?;
+                if !value.is_empty() {
+                    words.push(format!("{column}={value}"));
+                }
+            }
+            Ok(words.join(" "))
+        });
+        rows.await.expect("rows")
+    }
+
+    /// As [`Self::consumed`], once there is one row.
+    pub async fn consumed_once(&self) -> String {
+        self.rows(1).await;
+        self.consumed().await.remove(0)
     }
 
     /// The database's address.

@@ -10,6 +10,7 @@ mod commands;
 mod connection;
 mod demo;
 mod dice;
+mod endpoints;
 mod every_operation;
 mod fuzz;
 mod installation;

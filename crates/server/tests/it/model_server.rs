@@ -57,10 +57,15 @@ impl ModelServer {
     }
 
     fn setting(&self, price: &Price) -> String {
-        let (address, Price { model, path, .. }) = (&self.address, price);
+        let Price { model, path, .. } = price;
+        self.upstream(path, &[model]) + &price.setting()
+    }
+
+    /// The setting of an upstream that serves these models in the dialect below `path`.
+    pub fn upstream(&self, path: &str, models: &[&str]) -> String {
+        let (name, address) = (models.join(" "), &self.address);
         format!(
-            "[[upstream]]\nname = \"{model}\"\nbase_url = \"{address}{path}\"\nmodels = [\"{model}\"]\n{}",
-            price.setting()
+            "[[upstream]]\nname = \"{name}\"\nbase_url = \"{address}{path}\"\nmodels = {models:?}\n"
         )
     }
 }

@@ -1,0 +1,286 @@
+//! Every endpoint that is forwarded to models: what passes, and what the ledger says was consumed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::upstream::{Reply, Step, nobody, send};
+use crate::world::{Answer, SERVICE, World, config, request};
+
+mod kinds;
+mod streams;
+
+pub const PATHS: &[&str] = &[
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/moderations",
+    "/v1/images/generations",
+    "/v1/images/edits",
+    "/v1/images/variations",
+    "/v1/audio/speech",
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+];
+
+/// A request of JSON, or of parts where the path calls for them. In either, `nick` is the model.
+fn body(path: &str, model: &str) -> String {
+    let is_parts = ["edits", "variations", "transcriptions", "translations"]
+        .iter()
+        .any(|name| path.ends_with(name));
+    if is_parts {
+        let file = "Content-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\nContent-Type: audio/mpeg\r\n\r\n\0\x01";
+        let named = "Content-Disposition: form-data; name=\"model\"\r\n\r\n";
+        return format!("--x-1\r\n{file}\r\n--x-1\r\n{named}{model}\r\n--x-1--\r\n");
+    }
+    format!(
+        r#" {{"model" : "{model}", "input":"h\u00e4llo", "prompt":"hello", "messages":[], "n":1.0e0}} "#
+    )
+}
+
+/// A request to `path` with the service account's key.
+fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
+    let mut request = request(Method::POST, path, SERVICE, body);
+    let kind = if body.starts_with("--x-1") {
+        "multipart/form-data; boundary=x-1"
+    } else {
+        "application/json"
+    };
+    let kind = HeaderValue::from_static(kind);
+    request.headers_mut().insert("content-type", kind);
+    request
+}
+
+/// The body of an answer, whatever it is.
+async fn bytes(response: Response<gateway::Body>) -> Bytes {
+    response
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes()
+}
+
+impl World {
+    async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(post(path, body)).await
+    }
+}
+
+/// An answer that any endpoint could give, with usage in both words for it, and an image.
+const ANSWER: &str =
+    r#"{"data":[{}],"usage":{"prompt_tokens":3,"input_tokens":3,"output_tokens":2}}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_pass_unchanged_both_ways() {
+    for path in PATHS {
+        let world = World::start(Reply::whole(200, ANSWER).with("x-model-region", "here")).await;
+        let body = body(path, "real");
+        let answer = world.post(&format!("{path}?a=1"), &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.body.as_str()),
+            (200, ANSWER),
+            "{path}"
+        );
+        assert_eq!(answer.header("content-length"), ANSWER.len().to_string());
+        assert_eq!(answer.header("x-model-region"), "here");
+        assert_eq!(answer.header("openai-organization"), "org-1");
+        assert_eq!(answer.header("openai-version"), "2020-10-01");
+        assert!(answer.header("openai-processing-ms").parse::<u64>().is_ok());
+        let asked = world.upstream.asked().remove(0);
+        assert_eq!(asked.path, format!("{path}?a=1"));
+        assert_eq!(asked.body, body, "{path}");
+        let row = world.row().await;
+        assert_eq!(row.id, answer.header("x-request-id"), "{path}");
+        assert_eq!(
+            (row.outcome.as_str(), row.requests),
+            ("succeeded", Some(1)),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_models_name_changes() {
+    for path in PATHS {
+        let world = World::start(Reply::whole(200, ANSWER)).await;
+        assert_eq!(world.post(path, &body(path, "nick")).await.status, 200);
+        assert_eq!(world.upstream.asked()[0].body, body(path, "real"), "{path}");
+        assert_eq!(world.row().await.model, "real");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstreams_error_passes_and_costs_nothing() {
+    let error = r#"{"error":{"message":"theirs","type":"t","param":null,"code":null},"usage":{"prompt_tokens":3}}"#;
+    for path in PATHS {
+        for status in [400, 429, 500] {
+            let world = World::start(Reply::whole(status, error)).await;
+            let answer = world.post(path, &body(path, "real")).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.body.as_str()),
+                (status, error),
+                "{path}"
+            );
+            nothing(&world, path).await;
+        }
+    }
+}
+
+/// The only row of the ledger says that nothing was consumed.
+async fn nothing(world: &World, path: &str) {
+    let consumed = world.consumed_once().await;
+    let told = " real upstream_failed num_model_requests=0";
+    let source = consumed.find(" source=").unwrap_or(consumed.len());
+    assert!(consumed[..source].ends_with(told), "{path}: {consumed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_not_there_costs_nothing() {
+    for path in PATHS {
+        let nobody = nobody().await;
+        let configure = |_| vec![config("gone", nobody)];
+        let world = World::with(
+            Reply::whole(200, ANSWER),
+            gateway::Durability::Batched,
+            configure,
+        );
+        let world = world.await;
+        let answer = world.post(path, &body(path, "real")).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.error()[3].clone()),
+            (502, "upstream_error".into())
+        );
+        nothing(&world, path).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_is_metered_all_the_same() {
+    for path in PATHS {
+        let gate = Arc::new(Semaphore::new(0));
+        let reply = Reply::whole(200, ANSWER).after(Step::Gate(Arc::clone(&gate)));
+        let world = World::start(reply).await;
+        tokio::select! {
+            _ = world.gateway.handle(post(path, &body(path, "real"))) => panic!("the gate is shut"),
+            () = asked(&world) => {}
+        }
+        assert_eq!(world.ledger().await, []);
+        gate.add_permits(1);
+        let hung_up = world.consumed_once().await;
+        let world = World::start(Reply::whole(200, ANSWER)).await;
+        world.post(path, &body(path, "real")).await;
+        let read = world.consumed_once().await;
+        assert_eq!(hung_up, read.replace("succeeded", "client_gone"), "{path}");
+        assert!(!hung_up.contains("estimated"), "{hung_up}");
+    }
+}
+
+async fn asked(world: &World) {
+    while world.upstream.asked().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_endpoint_refuses_in_the_same_words() {
+    let world = World::start(Reply::whole(200, ANSWER)).await;
+    let told = |answer: &Answer| {
+        let [_, _, param, code] = answer.error();
+        (answer.status.as_u16(), code, param)
+    };
+    for path in PATHS {
+        let right = body(path, "real");
+        for method in [Method::GET, Method::PUT, Method::DELETE] {
+            let answer = world.send(request(method, path, SERVICE, &right)).await;
+            assert_eq!(
+                told(&answer),
+                (405, "method_not_allowed".into(), Value::Null)
+            );
+            assert_eq!(answer.header("allow"), "POST", "{path}");
+        }
+        let narrow = request(Method::POST, path, "sk-proj-narrow", &right);
+        let answer = world.send(narrow).await;
+        assert_eq!(
+            told(&answer),
+            (403, "insufficient_permissions".into(), Value::Null)
+        );
+        let answer = world.post(path, &body(path, "other")).await;
+        assert_eq!(
+            told(&answer),
+            (404, "model_not_found".into(), "model".into()),
+            "{path}"
+        );
+        let missing = right.replace("\"model\"", "\"other\"");
+        let answer = world.post(path, &missing).await;
+        if *path == "/v1/moderations" {
+            assert_eq!(
+                told(&answer),
+                (404, "model_not_found".into(), "model".into())
+            );
+        } else {
+            assert_eq!(
+                told(&answer),
+                (400, "invalid_value".into(), "model".into()),
+                "{path}"
+            );
+        }
+        let answer = world.send(request(Method::POST, path, SERVICE, "%")).await;
+        assert_eq!(answer.status, 400, "{path}");
+    }
+    for path in [
+        "/v1",
+        "/v1/",
+        "/v1/files",
+        "/v1/embeddings/",
+        "/v1/audio",
+        "/v1/images",
+        "/v1/responses/",
+        "/v1/responses/r/x",
+    ] {
+        let answer = world.send(request(Method::POST, path, SERVICE, "{}")).await;
+        assert_eq!(
+            told(&answer),
+            (404, "unknown_url".into(), Value::Null),
+            "{path}"
+        );
+    }
+    assert_eq!(world.ledger().await, [], "nothing was admitted");
+    assert!(world.upstream.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_responses_are_refused_and_never_forwarded() {
+    let world = World::start(Reply::whole(200, ANSWER)).await;
+    for (method, path, allow) in [
+        (Method::GET, "/v1/responses/resp_1", "GET, DELETE"),
+        (Method::DELETE, "/v1/responses/resp_1", "GET, DELETE"),
+        (Method::POST, "/v1/responses/resp_1/cancel", "POST"),
+        (Method::GET, "/v1/responses/resp_1/input_items", "GET"),
+    ] {
+        let answer = world.send(request(method.clone(), path, SERVICE, "")).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.error()[3], "stored_responses_unavailable");
+        assert_eq!(answer.header("openai-organization"), "org-1");
+        let answer = world.send(request(method, path, "", "")).await;
+        assert_eq!(answer.status, 401, "{path}");
+        let answer = world.send(request(Method::PUT, path, SERVICE, "")).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("allow")),
+            (405, allow)
+        );
+    }
+    let background = r#"{"model":"real","input":"x","background":true}"#;
+    let answer = world.post("/v1/responses", background).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.error()[2].clone()),
+        (400, "background".into())
+    );
+    assert!(world.upstream.asked().is_empty());
+}

@@ -1,0 +1,205 @@
+//! Which report an answer's usage is in, and how much of what: read, counted or estimated.
+
+use super::*;
+
+const SPOKEN: &str = r#""usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":10,"audio_tokens":4},"output_tokens":5}"#;
+
+/// Path, body (of parts where there is none), answer, and what was consumed.
+const TABLE: &[(&str, &str, &str, &str)] = &[
+    (
+        "/v1/completions",
+        r#"{"model":"real","prompt":"01234567"}"#,
+        r#"{"choices":[{"text":"Hello"}],"usage":{"prompt_tokens":11,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":4}}}"#,
+        "completions real succeeded input_tokens=11 output_tokens=7 num_model_requests=1 input_cached_tokens=4 input_uncached_tokens=7",
+    ),
+    (
+        "/v1/completions",
+        r#"{"model":"real","prompt":"01234567"}"#,
+        r#"{"choices":[{"text":"Hello"}]}"#,
+        "completions real succeeded estimated input_tokens=3 output_tokens=2 num_model_requests=1",
+    ),
+    (
+        "/v1/completions",
+        r#"{"model":"real","prompt":[[1,2],[3,4,5]]}"#,
+        r#"{"choices":[{"text":"Hello"}]}"#,
+        "completions real succeeded estimated input_tokens=5 output_tokens=2 num_model_requests=1",
+    ),
+    (
+        "/v1/responses",
+        r#"{"model":"real","input":"01234567"}"#,
+        r#"{"status":"completed","service_tier":"flex","output":[],"usage":{"input_tokens":20,"input_tokens_details":{"cached_tokens":8},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":2}}}"#,
+        "completions real succeeded input_tokens=20 output_tokens=6 num_model_requests=1 input_cached_tokens=8 input_uncached_tokens=12 service_tier=flex",
+    ),
+    (
+        "/v1/responses",
+        r#"{"model":"real","input":"01234567","instructions":"0123"}"#,
+        r#"{"status":"completed","text":{"format":{}},"output":[{"content":[{"type":"output_text","text":"Hello"}]}],"usage":null}"#,
+        "completions real succeeded estimated input_tokens=4 output_tokens=2 num_model_requests=1",
+    ),
+    (
+        "/v1/responses",
+        r#"{"model":"real","input":"0"}"#,
+        r#"{"status":"failed","error":{},"output":[],"usage":{"input_tokens":2,"output_tokens":0}}"#,
+        "completions real upstream_failed input_tokens=2 output_tokens=0 num_model_requests=1",
+    ),
+    (
+        "/v1/embeddings",
+        r#"{"model":"real","input":["a","b"]}"#,
+        r#"{"object":"list","data":[{"embedding":[0.1,-2e-3]}],"usage":{"prompt_tokens":8,"total_tokens":8,"completion_tokens":0}}"#,
+        "embeddings real succeeded input_tokens=8 num_model_requests=1",
+    ),
+    (
+        "/v1/embeddings",
+        r#"{"model":"real","input":[[1,2],[3]]}"#,
+        r#"{"object":"list","data":[{"embedding":"AAAA"}]}"#,
+        "embeddings real succeeded estimated input_tokens=3 num_model_requests=1",
+    ),
+    (
+        "/v1/moderations",
+        r#"{"model":"real","input":"0123456789"}"#,
+        r#"{"id":"modr","model":"x","results":[]}"#,
+        "moderations real succeeded estimated input_tokens=3 num_model_requests=1",
+    ),
+    (
+        "/v1/moderations",
+        r#"{"model":"real","input":"0123456789"}"#,
+        r#"{"results":[],"usage":{"prompt_tokens":4}}"#,
+        "moderations real succeeded input_tokens=4 num_model_requests=1",
+    ),
+    (
+        "/v1/images/generations",
+        r#"{"model":"real","prompt":"a","n":2,"size":"1024x1792"}"#,
+        r#"{"created":1,"data":[{"url":"u"},{"b64_json":"AAAA"}]}"#,
+        "images real succeeded num_model_requests=1 images=2 size=1024x1792 source=image.generation",
+    ),
+    (
+        "/v1/images/generations",
+        r#"{"model":"real","prompt":"a","size":"auto"}"#,
+        r#"{"data":[{"b64_json":"AAAA"}],"size":"1024x1536","usage":{"input_tokens":50,"output_tokens":4000,"input_tokens_details":{"text_tokens":40,"image_tokens":10}}}"#,
+        "images real succeeded input_tokens=50 output_tokens=4000 num_model_requests=1 input_text_tokens=40 input_image_tokens=10 images=1 size=1024x1536 source=image.generation",
+    ),
+    (
+        "/v1/images/generations",
+        r#"{"model":"real","prompt":"a","n":3}"#,
+        "not JSON",
+        "images real succeeded estimated num_model_requests=1 images=3 source=image.generation",
+    ),
+    (
+        "/v1/images/edits",
+        "",
+        r#"{"data":[{"b64_json":"AAAA"}]}"#,
+        "images real succeeded num_model_requests=1 images=1 source=image.edit",
+    ),
+    (
+        "/v1/images/variations",
+        "",
+        r#"{"data":[{"b64_json":"AAAA"},{}]}"#,
+        "images real succeeded num_model_requests=1 images=2 source=image.variation",
+    ),
+    (
+        "/v1/audio/speech",
+        r#"{"model":"real","input":"h\u00e4l\ud83d\ude00o","voice":"alloy"}"#,
+        "any sound",
+        "audio_speeches real succeeded num_model_requests=1 characters=5",
+    ),
+    (
+        "/v1/audio/transcriptions",
+        "",
+        r#"{"text":"Hello","usage":{"type":"duration","seconds":9}}"#,
+        "audio_transcriptions real succeeded num_model_requests=1 seconds=9",
+    ),
+    (
+        "/v1/audio/transcriptions",
+        "",
+        r#"{"text":"Hello","duration":8.47}"#,
+        "audio_transcriptions real succeeded num_model_requests=1 seconds=9",
+    ),
+    (
+        "/v1/audio/translations",
+        "",
+        "just text",
+        "audio_transcriptions real succeeded estimated num_model_requests=1 seconds=1",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_answer_is_counted_in_its_kind() {
+    let world = World::start(Reply::whole(200, "")).await;
+    for (at, (path, body, answer, consumed)) in TABLE.iter().enumerate() {
+        world.upstream.replies(Reply::whole(200, answer));
+        let parts = super::body(path, "real");
+        let body = if body.is_empty() { &parts } else { *body };
+        let got = world.post(path, body).await;
+        assert_eq!(
+            (got.status.as_u16(), got.body.as_str()),
+            (200, *answer),
+            "{path}"
+        );
+        world.rows(at + 1).await;
+        assert_eq!(world.consumed().await[at], *consumed, "{path} {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transcription_that_is_paid_by_the_token_says_so() {
+    let answer = format!("{{\"text\":\"Hello\",{SPOKEN}}}");
+    let world = World::start(Reply::whole(200, &answer)).await;
+    let path = "/v1/audio/transcriptions";
+    world.post(path, &body(path, "real")).await;
+    let consumed = "audio_transcriptions real succeeded input_tokens=14 output_tokens=5 num_model_requests=1 input_text_tokens=10 input_audio_tokens=4";
+    assert_eq!(world.consumed_once().await, consumed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moderations_name_the_model_that_is_meant() {
+    let world = World::with(
+        Reply::whole(200, r#"{"results":[]}"#),
+        gateway::Durability::Batched,
+        |url| {
+            let mut config = config("local", url);
+            config.models = vec!["omni-moderation-latest".into()];
+            config.aliases.clear();
+            vec![config]
+        },
+    )
+    .await;
+    let answer = world.post("/v1/moderations", r#"{"input":"x"}"#).await;
+    assert_eq!(answer.status, 200);
+    let asked = r#"{"model":"omni-moderation-latest","input":"x"}"#;
+    assert_eq!(world.upstream.asked()[0].body, asked);
+    assert_eq!(world.row().await.model, "omni-moderation-latest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_passes_untouched() {
+    let sound: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let pieces = sound
+        .chunks(30_000)
+        .map(|piece| Step::Send(Bytes::copy_from_slice(piece)));
+    let mut reply = Reply::stream(pieces.collect());
+    reply.headers = vec![("content-type", "audio/mpeg".into())];
+    let world = World::start(reply).await;
+    let request = post("/v1/audio/speech", r#"{"model":"real","input":"hello"}"#);
+    let response = world.gateway.handle(request).await;
+    assert_eq!(response.headers()["content-type"], "audio/mpeg");
+    assert!(bytes(response).await == sound);
+    let consumed = "audio_speeches real succeeded num_model_requests=1 characters=5";
+    assert_eq!(world.consumed_once().await, consumed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_that_breaks_off_was_spoken_all_the_same() {
+    let mut reply = Reply::stream(vec![
+        send("aaaa"),
+        Step::Wait(Duration::from_millis(50)),
+        Step::Die,
+    ]);
+    reply.headers = vec![("content-type", "audio/mpeg".into())];
+    let world = World::start(reply).await;
+    let answer = world
+        .post("/v1/audio/speech", r#"{"model":"real","input":"hello"}"#)
+        .await;
+    assert!(answer.is_broken);
+    let consumed = "audio_speeches real upstream_failed num_model_requests=1 characters=5";
+    assert_eq!(world.consumed_once().await, consumed);
+}
