@@ -43,9 +43,10 @@ impl Endpoint {
         if path == "/models" {
             return Some((&[Method::GET], Self::Models));
         }
-        if let Some(name) = path.strip_prefix("/models/") {
-            let model = || Self::Model(name.to_owned());
-            return (!name.is_empty()).then(|| (&[Method::GET][..], model()));
+        if let Some(name) = path.strip_prefix("/models/")
+            && !name.is_empty()
+        {
+            return Some((&[Method::GET], Self::Model(name.to_owned())));
         }
         let rest = path.strip_prefix("/responses/")?;
         let (id, part) = rest

@@ -1,5 +1,5 @@
 //! One file per family of endpoints: what a request asks for, and what its answer used. A new endpoint is its file and
-//! a line in [`DIALECTS`].
+//! a line in [`DIALECTS`], and in `PATHS` of `tests/it/endpoints.rs`, for the tests that all must pass.
 
 mod call;
 mod chat;

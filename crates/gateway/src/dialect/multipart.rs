@@ -126,6 +126,7 @@ fn invalid(reason: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -218,6 +219,30 @@ mod tests {
         ] {
             let error = model(kind, &format!("{good}{end}")).expect_err(kind);
             assert!(error.message.contains("Content-Type"), "{kind}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again_where_it_stands(
+            before in proptest::collection::vec(("[a-z]{1,3}", "[ -~\r\n]{0,20}"), 0..4),
+            name in "[ -~]{0,20}",
+            after in proptest::collection::vec(("[a-z]{1,3}", "[ -~\r\n]{0,20}"), 0..4),
+        ) {
+            let boundary = "--xx";
+            let all = before.iter().chain(&after);
+            prop_assume!(all.clone().all(|(_, content)| !content.contains(boundary)));
+            prop_assume!(!name.contains(boundary));
+            let part = |(name, content): &(String, String)| part(&format!("form-data; name=\"{name}\""), content);
+            let written = [("model".to_owned(), name.clone())];
+            let body: String = before.iter().chain(&written).chain(&after).map(part).collect();
+            let body = body + "--xx--\r\n";
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
+            let fields = read(&headers, body.as_bytes(), &["model"]).expect("parts");
+            let field = fields.get("model").expect("the field");
+            prop_assert_eq!(field, name.as_bytes());
+            prop_assert_eq!(&body[fields.place(field)], name);
         }
     }
 }
