@@ -52,7 +52,7 @@ impl Body {
                 self.start(start);
                 for (key, item) in fields {
                     let label = format!("{}: ", fit(&line(&key.plain()), self.width / 2));
-                    let row = Row::default().with(Role::Frame, spaces(indent));
+                    let row = Row::default().with(Role::Plain, spaces(indent));
                     self.value(item, indent + 2, row.with(Role::Key, label));
                 }
             }
@@ -61,7 +61,7 @@ impl Body {
                 let digits = items.len().to_string().len() + 2;
                 for (index, item) in items.iter().enumerate() {
                     let label = format!("{:<digits$}", format!("{}.", index + 1));
-                    let row = Row::default().with(Role::Frame, spaces(indent));
+                    let row = Row::default().with(Role::Plain, spaces(indent));
                     self.value(item, indent + digits, row.with(Role::Faint, label));
                 }
             }
@@ -86,7 +86,7 @@ impl Body {
             loop {
                 let (taken, left) = split(rest, room);
                 self.rows.push(row.with(role, taken));
-                row = Row::default().with(Role::Frame, spaces(hang));
+                row = Row::default().with(Role::Plain, spaces(hang));
                 rest = left;
                 if rest.is_empty() {
                     break;

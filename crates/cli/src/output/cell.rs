@@ -23,14 +23,14 @@ impl Cell {
             Value::Bool(true) => (Role::Bool, "yes".to_owned()),
             Value::Bool(false) => (Role::Bool, "no".to_owned()),
             Value::Number(digits) => match time(key, value) {
-                Some(time) => (Role::Text, minute(time)),
+                Some(time) => (Role::Plain, minute(time)),
                 None => (Role::Number, (*digits).to_owned()),
             },
-            Value::Text(text) => (Role::Text, line(&text.plain()).into_owned()),
+            Value::Text(text) => (Role::Plain, line(&text.plain()).into_owned()),
             Value::List(items) if items.is_empty() => (Role::Faint, NOTHING.to_owned()),
             Value::List(items) if items.iter().all(Value::is_leaf) => {
                 let texts = items.iter().map(|item| Cell::of("", item).text);
-                (Role::Text, texts.collect::<Vec<_>>().join(", "))
+                (Role::Plain, texts.collect::<Vec<_>>().join(", "))
             }
             Value::List(_) | Value::Object(_) => nested(value),
         };
@@ -48,7 +48,7 @@ fn nested(value: &Value) -> (Role, String) {
     if let (Some(Value::Number(amount)), Some(currency)) = (value.get("value"), currency) {
         return (Role::Number, format!("{amount} {}", line(&currency)));
     }
-    (Role::Text, json::compact(value, Palette { is_on: false }))
+    (Role::Plain, json::compact(value, Palette { is_on: false }))
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ pub enum Role {
     /// `null`, emptiness and remarks.
     Faint,
     Heading,
-    /// Brackets, commas, borders.
-    Frame,
+    /// Brackets, commas, borders, and texts where everything is one.
+    Plain,
 }
 
 /// Paints pieces, or leaves them as they are.
@@ -30,7 +30,7 @@ impl Palette {
             Role::Bool => "36",
             Role::Faint => "2",
             Role::Heading => "1",
-            Role::Frame => "",
+            Role::Plain => "",
         };
         if !self.is_on || code.is_empty() || text.is_empty() {
             return out.push_str(text);

@@ -15,7 +15,7 @@ use ratatui_crossterm::crossterm::cursor::Show;
 use ratatui_crossterm::crossterm::event::{self, Event, KeyEventKind};
 use ratatui_crossterm::crossterm::execute;
 use ratatui_crossterm::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 
 use viewer::{Next, Viewer};
@@ -55,8 +55,9 @@ impl<'a> Screen<'a> {
         let terminal = Terminal::new(CrosstermBackend::new(out))?;
         let mut screen = Screen { terminal };
         enable_raw_mode()?;
-        execute!(screen.terminal.backend_mut(), EnterAlternateScreen)?;
-        screen.terminal.clear()?;
+        // Not the terminal's own `clear`: it asks where the cursor is and fails when nothing answers.
+        let backend = screen.terminal.backend_mut();
+        execute!(backend, EnterAlternateScreen, Clear(ClearType::All))?;
         Ok(screen)
     }
 }

@@ -40,29 +40,29 @@ impl Writer {
     fn value(&mut self, value: &Value, depth: usize, is_last: bool) {
         match value {
             Value::List(items) if !fits(value, WIDTH.saturating_sub(self.column)) => {
-                self.push(Role::Frame, "[");
+                self.push(Role::Plain, "[");
                 for (index, item) in items.iter().enumerate() {
                     self.newline(depth + 1);
                     self.value(item, depth + 1, index + 1 == items.len());
                 }
                 self.newline(depth);
-                self.push(Role::Frame, "]");
+                self.push(Role::Plain, "]");
             }
             Value::Object(fields) if !fields.is_empty() => {
-                self.push(Role::Frame, "{");
+                self.push(Role::Plain, "{");
                 for (index, (key, item)) in fields.iter().enumerate() {
                     self.newline(depth + 1);
                     self.push(Role::Key, &key.quoted());
-                    self.push(Role::Frame, ": ");
+                    self.push(Role::Plain, ": ");
                     self.value(item, depth + 1, index + 1 == fields.len());
                 }
                 self.newline(depth);
-                self.push(Role::Frame, "}");
+                self.push(Role::Plain, "}");
             }
             value => self.compact(value, ", "),
         }
         if !is_last {
-            self.push(Role::Frame, ",");
+            self.push(Role::Plain, ",");
         }
     }
 
@@ -74,22 +74,22 @@ impl Writer {
             Value::Number(digits) => self.push(Role::Number, digits),
             Value::Text(text) => self.push(Role::Text, &text.quoted()),
             Value::List(items) => {
-                self.push(Role::Frame, "[");
+                self.push(Role::Plain, "[");
                 for (index, item) in items.iter().enumerate() {
-                    self.push(Role::Frame, if index > 0 { comma } else { "" });
+                    self.push(Role::Plain, if index > 0 { comma } else { "" });
                     self.compact(item, comma);
                 }
-                self.push(Role::Frame, "]");
+                self.push(Role::Plain, "]");
             }
             Value::Object(fields) => {
-                self.push(Role::Frame, "{");
+                self.push(Role::Plain, "{");
                 for (index, (key, item)) in fields.iter().enumerate() {
-                    self.push(Role::Frame, if index > 0 { comma } else { "" });
+                    self.push(Role::Plain, if index > 0 { comma } else { "" });
                     self.push(Role::Key, &key.quoted());
-                    self.push(Role::Frame, ":");
+                    self.push(Role::Plain, ":");
                     self.compact(item, comma);
                 }
-                self.push(Role::Frame, "}");
+                self.push(Role::Plain, "}");
             }
         }
     }
@@ -102,7 +102,7 @@ impl Writer {
     fn newline(&mut self, depth: usize) {
         self.out.push('\n');
         self.column = 1;
-        self.push(Role::Frame, &INDENT.repeat(depth));
+        self.push(Role::Plain, &INDENT.repeat(depth));
     }
 }
 

@@ -107,7 +107,7 @@ fn collect(value: &Value, path: &str, leaves: &mut Vec<(String, Cell)>) {
                 match item {
                     Value::Text(text) if text.plain().contains('\n') => {
                         let text = lines(text.plain().trim_end_matches('\n')).into_owned();
-                        let role = Role::Text;
+                        let role = Role::Plain;
                         leaves.push((below(&key), Cell { role, text }));
                     }
                     Value::Object(_) | Value::List(_) => collect(item, &below(&key), leaves),

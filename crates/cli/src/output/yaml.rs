@@ -67,8 +67,8 @@ impl Writer {
             Value::Bool(true) => (Role::Bool, Cow::Borrowed("true")),
             Value::Bool(false) => (Role::Bool, Cow::Borrowed("false")),
             Value::Number(digits) => (Role::Number, Cow::Borrowed(*digits)),
-            Value::List(_) => (Role::Frame, Cow::Borrowed("[]")),
-            Value::Object(_) => (Role::Frame, Cow::Borrowed("{}")),
+            Value::List(_) => (Role::Plain, Cow::Borrowed("[]")),
+            Value::Object(_) => (Role::Plain, Cow::Borrowed("{}")),
             Value::Text(text) => {
                 let plain = text.plain();
                 if is_literal(&plain) {

@@ -61,8 +61,8 @@ fn draw_node(node: &Node, buffer: &mut Buffer, line: Rect, is_coloured: bool) {
     let indent = " ".repeat((node.depth * 2).min(usize::from(line.width) / 2));
     let mut x = line.x;
     for (role, text) in [
-        (Role::Frame, indent.as_str()),
-        (Role::Frame, mark),
+        (Role::Plain, indent.as_str()),
+        (Role::Plain, mark),
         (Role::Key, &label),
         (node.role, &node.text),
     ] {
@@ -84,6 +84,6 @@ fn style(role: Role) -> Style {
         Role::Bool => Style::new().fg(Color::Cyan),
         Role::Faint => Style::new().add_modifier(Modifier::DIM),
         Role::Heading => Style::new().add_modifier(Modifier::BOLD),
-        Role::Frame => Style::new(),
+        Role::Plain => Style::new(),
     }
 }

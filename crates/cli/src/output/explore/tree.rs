@@ -28,6 +28,7 @@ pub fn nodes(text: &str) -> Vec<Node> {
             add(&mut nodes, String::new(), "", &value, 0);
             if !value.is_leaf() {
                 nodes[0].text = summary(&value);
+                nodes[0].role = Role::Heading;
             }
         }
         Err(_) => nodes.push(Node {
