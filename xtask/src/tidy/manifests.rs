@@ -9,11 +9,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("access", &["base", "store"]),
     ("usage", &["base", "store"]),
     ("admin", &["access", "base", "store", "usage"]),
-    ("gateway", &["access", "base", "store", "usage"]),
-    ("server", &["admin", "base", "gateway", "store", "usage"]),
+    ("gateway", &["access", "base", "usage"]),
+    (
+        "server",
+        &["access", "admin", "base", "gateway", "store", "usage"],
+    ),
     (
         "testkit",
-        &["admin", "base", "gateway", "orgplane", "store", "usage"],
+        &[
+            "access", "admin", "base", "gateway", "orgplane", "store", "usage",
+        ],
     ),
 ];
 /// These do not know one another, not even in tests.
