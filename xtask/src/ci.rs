@@ -21,6 +21,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("tidy", tidy::check),
     ("openapi", openapi),
     ("contract", contract::check),
+    ("commands", contract::check_commands),
     ("dependency budget", dependency_budget),
 ];
 

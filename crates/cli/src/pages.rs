@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::client::{Client, Reply};
-use crate::refused::{Refused, accepted};
+use crate::refused::accepted;
 use crate::request::Request;
 
 /// A page, as far as it has to be understood.
@@ -72,7 +72,7 @@ impl<'client> Items<'client> {
 
     fn fetch(&mut self) -> Result<()> {
         let reply = self.client.send(&self.request)?;
-        self.receive(&accepted(reply).map_err(Refused::into_error)?)
+        self.receive(&accepted(reply)?)
     }
 }
 

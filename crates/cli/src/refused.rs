@@ -34,8 +34,8 @@ struct Said {
     param: Option<String>,
 }
 
-/// The reply, if it is a success.
-pub fn accepted(reply: Reply) -> Result<Reply, Refused> {
+/// The reply, if it is a success; a [`Refused`] otherwise.
+pub fn accepted(reply: Reply) -> anyhow::Result<Reply> {
     if reply.status.is_success() {
         return Ok(reply);
     }
@@ -49,22 +49,18 @@ pub fn accepted(reply: Reply) -> Result<Reply, Refused> {
         .get("x-request-id")
         .and_then(|id| id.to_str().ok());
     let (method, url) = &reply.asked;
-    Err(Refused {
+    let refused = Refused {
         asked: format!("{method} \"{url}\""),
         status: reply.status.as_u16(),
         reason: reply.status.canonical_reason().unwrap_or_default(),
         request_id: id.map(str::to_owned),
         error,
         said: said.unwrap_or_default(),
-    })
+    };
+    Err(refused.into())
 }
 
 impl Refused {
-    /// As an error that can be shown anywhere.
-    pub fn into_error(self) -> anyhow::Error {
-        self.into()
-    }
-
     /// The field that the server objects to, when it names one.
     pub fn param(&self) -> Option<&str> {
         self.said.param.as_deref()

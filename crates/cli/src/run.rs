@@ -112,7 +112,7 @@ fn perform(
     let client = Client::new(options(program, command, globals)?)?;
     let mut out = std::io::stdout().lock();
     let shown = client.send(&request).and_then(|reply| {
-        let reply = accepted(reply).map_err(Refused::into_error)?;
+        let reply = accepted(reply)?;
         if command.answer == Answer::Items && style.format != Format::Raw {
             let mut items = Items::new(&client, request, &reply, arguments.max_items)?;
             return show_items(&mut out, &mut items, &style);
