@@ -13,7 +13,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["admin"]),
     (
         "server",
-        &["admin", "base", "cli", "gateway", "store", "usage"],
+        &[
+            "access", "admin", "base", "cli", "gateway", "store", "usage",
+        ],
     ),
     (
         "testkit",

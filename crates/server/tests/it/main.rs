@@ -4,6 +4,7 @@
 mod api;
 mod audit_verify;
 mod bounds;
+mod command_line;
 mod commands;
 mod connection;
 mod demo;
