@@ -55,7 +55,7 @@ fn text(key: &str) -> String {
         "interval" => "month".to_owned(),
         "model_id" => "gpt-5.5".to_owned(),
         "permission" => "api.groups.read".to_owned(),
-        "role" => "member".to_owned(),
+        "role" => "role_project_member".to_owned(),
         "token" => "'the token in the mail'".to_owned(),
         "type" => "completions".to_owned(),
         "project_id" => "proj_abc".to_owned(),
@@ -75,5 +75,34 @@ fn quoted(value: &str) -> String {
         value.to_owned()
     } else {
         format!("'{value}'")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::example;
+    use crate::arguments::Words;
+    use crate::globals::Globals;
+    use crate::registry::Registry;
+    use crate::request;
+
+    #[test]
+    fn every_example_makes_a_request() {
+        for command in Registry::new().commands() {
+            let line = example("orgplane", &command).replace("@ca.pem", "PEM");
+            let rest = line.strip_prefix(&format!("orgplane {}", command.words()));
+            let rest = rest.expect("an example begins with the command's words");
+            let parts = rest.split('\'').enumerate();
+            let words = parts.flat_map(|(number, part)| match number % 2 {
+                0 => part.split_whitespace().map(str::to_owned).collect(),
+                _ => vec![part.to_owned()],
+            });
+            let arguments = Words::new(words).arguments(&command, &mut Globals::default());
+            let arguments = arguments.unwrap_or_else(|failure| panic!("{line}: {failure:?}"));
+            let request = request::build("orgplane", &command, &arguments);
+            let request = request.unwrap_or_else(|failure| panic!("{line}: {failure:?}"));
+            assert_eq!(request.body.is_some(), command.has_body, "{line}");
+            assert!(!request.path.contains('{'), "{line}: {}", request.path);
+        }
     }
 }

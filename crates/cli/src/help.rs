@@ -47,6 +47,19 @@ pub fn root(program: &str) -> String {
     )
 }
 
+/// All help that there is, one after another.
+#[must_use]
+pub fn everything(program: &str) -> String {
+    let registry = Registry::new();
+    let resources = registry.resources().into_keys();
+    let resources = resources.map(|name| (name.clone(), resource(program, &name)));
+    let commands = registry.commands().into_iter();
+    let commands = commands.map(|one| (one.words(), command(program, &one)));
+    let parts = resources.chain(commands);
+    let parts = parts.map(|(words, help)| format!("\n=== {program} {words} --help ===\n{help}"));
+    root(program) + &parts.collect::<String>()
+}
+
 /// The help of a resource: its verbs.
 pub fn resource(program: &str, resource: &str) -> String {
     let mut text = format!("Usage: {program} {resource} VERB [FLAGS]\n\nVerbs:\n");

@@ -26,5 +26,6 @@ mod stdin;
 mod tls;
 mod value;
 
+pub use help::everything as help;
 pub use registry::table;
 pub use run::{Program, run, takes};

@@ -185,3 +185,64 @@ pub fn boolean(text: &str) -> Result<bool, String> {
         _ => Err(format!("must be true or false, not '{text}'")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{boolean, integer, parse_yaml};
+
+    #[test]
+    fn numbers_have_any_of_the_usual_bases() {
+        for (text, number) in [
+            ("42", 42),
+            ("-1", -1),
+            ("+7", 7),
+            ("0", 0),
+            ("0x2A", 42),
+            ("0b101010", 42),
+            ("0o52", 42),
+            ("052", 42),
+            ("1_000", 1000),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            assert_eq!(integer(text), Ok(number), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            "x",
+            "1.5",
+            "08",
+            "0x",
+            "_1",
+            "1_",
+            "1__0",
+            "9223372036854775808",
+        ] {
+            assert!(integer(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_true_and_false_are_booleans() {
+        assert_eq!((boolean("T"), boolean("0")), (Ok(true), Ok(false)));
+        assert!(boolean("yes").is_err());
+    }
+
+    #[test]
+    fn yaml_is_that_of_version_1_2() {
+        assert_eq!(
+            parse_yaml("{a: yes, b: [1, -2.5, null, 'x'], c: 2026-01-01, e: ~, f: 0x10}"),
+            Ok(
+                json!({"a": "yes", "b": [1, -2.5, null, "x"], "c": "2026-01-01", "e": null, "f": 16})
+            )
+        );
+        assert_eq!(parse_yaml("{\"a\": \"\\u00e9\"}"), Ok(json!({"a": "é"})));
+        assert_eq!(
+            parse_yaml("12345678901234567"),
+            Ok(json!(12_345_678_901_234_567_i64))
+        );
+        assert!(parse_yaml("{a: [}").is_err());
+    }
+}

@@ -23,7 +23,11 @@ _PROGRAM_complete() {
     elif [[ $code -eq 0 && -n $candidates ]]; then
         mapfile -t COMPREPLY <<< "$candidates"
         # More is to be typed behind the first part of a resource.
-        [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == admin ]] && COMPREPLY=("admin:") && compopt -o nospace
+        if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == admin ]]; then
+            COMPREPLY=("admin:")
+            compopt -o nospace 2>/dev/null
+        fi
     fi
+    return 0
 }
 complete -F _PROGRAM_complete PROGRAM

@@ -1,18 +1,31 @@
-//! The table of all commands, in `docs/commands.md`. `ORGPLANE_ACCEPT=1` writes it anew.
+//! What people read of the commands, made from the registry: `ORGPLANE_ACCEPT=1` writes it anew, to be reviewed.
 
 use std::path::Path;
 
 #[test]
 fn the_table_of_commands_is_the_reviewed_one() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/commands.md");
-    let text = format!("{HEAD}{}", cli::table());
+    reviewed("../../docs/commands.md", &format!("{HEAD}{}", cli::table()));
+}
+
+#[test]
+fn the_help_is_the_reviewed_one() {
+    reviewed("tests/it/help.txt", &cli::help("orgplane"));
+}
+
+#[track_caller]
+fn reviewed(file: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("ORGPLANE_ACCEPT").is_some() {
-        std::fs::write(&file, &text).expect("the table is writable");
+        std::fs::write(&file, text).expect("it is writable");
     }
-    let reviewed = std::fs::read_to_string(&file).expect("the table is there");
+    let reviewed = std::fs::read_to_string(&file).expect("it is there");
+    let different = text
+        .lines()
+        .zip(reviewed.lines())
+        .find(|(is, was)| is != was);
     assert!(
         text == reviewed,
-        "{} is not what the registry says; ORGPLANE_ACCEPT=1 writes it anew, to be reviewed",
+        "{} is not what the registry says, first at {different:?}; ORGPLANE_ACCEPT=1 writes it anew, to be reviewed",
         file.display()
     );
 }

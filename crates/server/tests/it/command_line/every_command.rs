@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 
-use super::watched::{Watched, id};
+use super::watched::{Watched, id, words};
 
 const SCRIPT: &str = include_str!("every_command.txt");
 
@@ -80,16 +80,6 @@ fn is_at(address: &str, pattern: &str) -> bool {
             .iter()
             .zip(should)
             .all(|(is, should)| *is == should || should.starts_with('{'))
-}
-
-/// The words of a line, of which some stand in quotes.
-fn words(line: &str) -> Vec<String> {
-    let parts = line.split('\'').enumerate();
-    let parts = parts.flat_map(|(number, part)| match number % 2 {
-        0 => part.split_whitespace().map(str::to_owned).collect(),
-        _ => vec![part.to_owned()],
-    });
-    parts.collect()
 }
 
 fn authority() -> String {

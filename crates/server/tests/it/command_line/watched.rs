@@ -78,6 +78,11 @@ impl Watched {
         self.server.default_project_id().to_string()
     }
 
+    /// Where its API begins.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
     /// The test's own directory, in which the binary works.
     pub fn directory(&self) -> &Path {
         self.server.database.directory.path()
@@ -96,12 +101,10 @@ impl Watched {
     /// The binary with these words, as an owner of the organization.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = self.bare(words);
-        command
-            .env("OPENAI_BASE_URL", format!("http://{}/v1", self.address))
-            .env(
-                "OPENAI_ADMIN_KEY",
-                self.server.admin().key.expect("an owner has a key"),
-            );
+        command.env("OPENAI_BASE_URL", self.base_url()).env(
+            "OPENAI_ADMIN_KEY",
+            self.server.admin().key.expect("an owner has a key"),
+        );
         command
     }
 
@@ -164,6 +167,16 @@ impl Ended {
 pub fn id(text: &str) -> String {
     let object: Value = serde_json::from_str(text).expect("an object");
     object["id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The words of a line, of which some stand in quotes.
+pub fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let parts = parts.flat_map(|(number, part)| match number % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    parts.collect()
 }
 
 async fn watch(calls: &Mutex<Vec<Call>>, request: Request, next: Next) -> Response {
