@@ -1,8 +1,8 @@
 //! When a request is sent again, and after how long.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use base::Entropy;
 use http::{HeaderMap, StatusCode};
 
 /// How often a request is sent again.
@@ -54,8 +54,8 @@ impl Retries {
 
 /// Some part of `most`, so that those who were refused together do not come back together.
 fn jitter(most: Duration) -> Duration {
-    let random = RandomState::new().hash_one(0) % 1000;
-    most * u32::try_from(random).unwrap_or(0) / 1000
+    let [random] = Entropy::operating_system().bytes();
+    most * u32::from(random) / 256
 }
 
 #[cfg(test)]

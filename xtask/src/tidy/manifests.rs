@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("usage", &["base", "store"]),
     ("admin", &["access", "base", "store", "usage"]),
     ("gateway", &["access", "base", "store", "usage"]),
-    ("cli", &["admin"]),
+    ("cli", &["admin", "base"]),
     (
         "server",
         &[
