@@ -133,6 +133,21 @@ async fn a_server_that_is_not_there_ends_it_with_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_environment_without_a_scheme_ends_it_with_1() {
+    let server = Watched::start().await;
+    let mut command = server.bare(&["admin:organization:users", "list"]);
+    command.env("OPENAI_BASE_URL", "localhost:8080");
+    let ended = Process::start(command).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("--base-url \"localhost:8080\" is missing a scheme"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_called_openai_takes_the_same_words() {
     let server = Watched::start().await;
     let link = server.directory().join("openai");
