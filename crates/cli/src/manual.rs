@@ -69,11 +69,29 @@ fn section(title: &str, text: &str) -> String {
     format!(".SH \"{title}\"\n.nf\n{}\n.fi\n", lines.join("\n"))
 }
 
+/// A line as roff reads it: plain ASCII, in which nothing is a request.
 fn escaped(line: &str) -> String {
-    let line = line.replace('\\', "\\e").replace('-', "\\-");
+    let mut escaped = String::with_capacity(line.len());
     if line.starts_with(['.', '\'']) {
-        format!("\\&{line}")
-    } else {
-        line
+        escaped.push_str("\\&");
+    }
+    for letter in line.chars() {
+        match letter {
+            '\\' => escaped.push_str("\\e"),
+            '-' => escaped.push_str("\\-"),
+            _ if letter.is_ascii() => escaped.push(letter),
+            _ => escaped.push_str(&format!("\\[u{:04X}]", u32::from(letter))),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn lines_are_plain_ascii_without_requests() {
+        assert_eq!(escaped(".SH --a… \\@"), "\\&.SH \\-\\-a\\[u2026] \\e@");
     }
 }

@@ -39,6 +39,12 @@ impl Registry {
 
     /// The command with these words.
     pub fn find(&self, program: &str, resource: &str, verb: &str) -> Result<Command, Failure> {
+        if is_root(resource) {
+            let help = format!("'{program} {ROOT} --help' lists them");
+            return Err(Failure::Words(format!(
+                "'{resource}' wants a resource: {help}."
+            )));
+        }
         self.check(program, resource)?;
         let is_it = |operation: &&Operation| {
             let (its_resource, its_verb) = words(operation);

@@ -7,7 +7,8 @@ _PROGRAM() {
     code=$?
     case $code in
         10)
-            if compset -P '@(file://|data://|)'; then _files; else _files; fi ;;
+            compset -P '@(file://|data://|)'
+            _files ;;
         0)
             candidates=("${(@f)answer}")
             _describe 'PROGRAM' candidates ;;

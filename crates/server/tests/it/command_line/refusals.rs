@@ -102,6 +102,9 @@ async fn wrong_words_end_with_2_and_name_the_nearest_right_ones() {
             "--base-url \"localhost\" is missing a scheme",
         ),
     ];
+    let ended = Process::start(server.command(&["admin:organization", "list"])).ended();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("wants a resource"), "{ended:?}");
     for (words, named) in cases {
         let ended = server.run(words);
         assert_eq!(ended.code, Some(2), "{words:?}: {ended:?}");
@@ -145,6 +148,49 @@ async fn an_environment_without_a_scheme_ends_it_with_1() {
             .contains("--base-url \"localhost:8080\" is missing a scheme"),
         "{ended:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_of_every_command_stand_anywhere_and_help_is_at_every_level() {
+    let server = Watched::start().await;
+    let run = |words: &[&str]| Process::start(server.command(words)).ended();
+    let shown = run(&["admin:organization:users", "list", "--format", "raw"]).stdout;
+    for words in [
+        ["--format", "raw", "admin:organization:users", "list"],
+        ["admin:organization:users", "--format", "raw", "list"],
+    ] {
+        let ended = run(&words);
+        assert_eq!((ended.code, &ended.stdout), (Some(0), &shown), "{ended:?}");
+    }
+    let help: [(&[&str], &str); 6] = [
+        (&["admin:organization"], "Resources:\n"),
+        (&["--help", "admin:organization"], "Resources:\n"),
+        (&["admin:organization:users"], "Verbs:\n"),
+        (&["admin:organization:users", "-h"], "Verbs:\n"),
+        (
+            &["admin:organization:users", "list", "--help"],
+            "Example:\n",
+        ),
+        (
+            &[
+                "admin:organization:users",
+                "update",
+                "--role",
+                "owner",
+                "-h",
+            ],
+            "Example:\n",
+        ),
+    ];
+    for (words, part) in help {
+        let ended = run(words);
+        assert_eq!(
+            (ended.code, ended.stderr.as_str()),
+            (Some(0), ""),
+            "{ended:?}"
+        );
+        assert!(ended.stdout.contains(part), "{words:?}: {ended:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
