@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
@@ -135,7 +135,14 @@ impl Client {
         let Ok(answer) = tokio::time::timeout(TIMEOUT, answer).await else {
             bail!("{}: there was no answer for {TIMEOUT:?}", failed());
         };
-        let (parts, body) = answer.with_context(failed)?;
+        let (parts, body) = answer.map_err(|error| {
+            let hint = if is_connect(&error) {
+                "\nHint: is a server running there? --base-url or OPENAI_BASE_URL says where to look"
+            } else {
+                ""
+            };
+            anyhow!("{}: {error:#}{hint}", failed())
+        })?;
         Ok(Reply {
             asked: (request.method.clone(), url),
             status: parts.status,
@@ -143,6 +150,13 @@ impl Client {
             body,
         })
     }
+}
+
+/// Whether there was no connection to send anything over.
+fn is_connect(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<legacy::Error>()
+        .is_some_and(legacy::Error::is_connect)
 }
 
 fn headers(options: &Options) -> Result<HeaderMap> {

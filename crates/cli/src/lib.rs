@@ -16,6 +16,8 @@ mod manual;
 mod nearest;
 pub mod output;
 mod pages;
+mod parts;
+mod progress;
 mod refused;
 mod registry;
 mod request;
@@ -27,5 +29,6 @@ mod tls;
 mod value;
 
 pub use help::everything as help;
+pub use progress::Progress;
 pub use registry::table;
 pub use run::{Program, run, takes};

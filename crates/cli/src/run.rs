@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::globals::Globals;
 use crate::output::{Format, show_items, show_one};
 use crate::pages::Items;
+use crate::parts::{self, Sent};
 use crate::refused::{Refused, accepted};
 use crate::registry::{Registry, is_root};
 use crate::request;
@@ -111,14 +112,17 @@ fn perform(
     let request = request::build(&program.name, command, arguments)?;
     let client = Client::new(options(program, command, globals)?)?;
     let mut out = std::io::stdout().lock();
-    let shown = client.send(&request).and_then(|reply| {
-        let reply = accepted(reply)?;
-        if command.answer == Answer::Items && style.format != Format::Raw {
-            let mut items = Items::new(&client, request, &reply, arguments.max_items)?;
-            return show_items(&mut out, &mut items, &style);
-        }
-        show_one(&mut out, &String::from_utf8_lossy(&reply.body), &style)
-    });
+    let shown = match parts::of(command, &request) {
+        Some(parts) => show_items(&mut out, &mut Sent::new(&client, parts), &style),
+        None => client.send(&request).and_then(|reply| {
+            let reply = accepted(reply)?;
+            if command.answer == Answer::Items && style.format != Format::Raw {
+                let mut items = Items::new(&client, request, &reply, arguments.max_items)?;
+                return show_items(&mut out, &mut items, &style);
+            }
+            show_one(&mut out, &String::from_utf8_lossy(&reply.body), &style)
+        }),
+    };
     let Err(error) = shown else {
         return Ok(ExitCode::SUCCESS);
     };

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::audit_logs::verify::Verified;
+use admin::audit_logs::verify::{Verified, verify as verify_log};
 use admin::organization;
 use anyhow::{Context, bail};
 use base::ids::IdGenerator;
@@ -15,6 +15,7 @@ use base::name::Name;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use clap::{CommandFactory, Parser, Subcommand};
+use cli::Progress;
 use store::Store;
 
 use crate::config::{Config, Overrides, SmtpServer};
@@ -329,13 +330,19 @@ async fn create_organization(
 
 async fn rebuild(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
-    usage::rebuild(store.usage()).await.context("the sums")?;
+    let mut progress = Progress::of("rows of the ledger");
+    let rebuilt = usage::rebuild(store.usage(), |done| progress.at(done, None)).await;
+    drop(progress);
+    rebuilt.context("the sums")?;
     print("The sums are those of the ledger.\n")
 }
 
 async fn verify(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
-    let logs = admin::audit_logs::verify::verify(&store).await?;
+    let mut progress = Progress::of("entries");
+    let logs = verify_log(&store, |done, of| progress.at(done, Some(of))).await;
+    drop(progress);
+    let logs = logs?;
     let mut broken = Vec::new();
     for log in &logs {
         print(&proved(log))?;

@@ -201,7 +201,7 @@ impl<'text> Reader<'text> {
 
 /// The seconds of a point in time, if that is what the key and the value say.
 pub fn time(key: &str, value: &Value) -> Option<jiff::Timestamp> {
-    let of_time = key.ends_with("_at") || key.ends_with("_time");
+    let of_time = key.ends_with("_at") || key.ends_with("_time") || key == "created";
     let seconds = value.whole().filter(|seconds| of_time && *seconds > 0)?;
     jiff::Timestamp::from_second(seconds).ok()
 }

@@ -106,6 +106,14 @@ async fn a_pipe_has_the_body_and_the_path_and_flags_win() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(sent(&server), json!([event(1), event(2)]));
 
+    let many: String = (10..2_510).map(|id| format!("{}\n", event(id))).collect();
+    let ended = server.piped(&["usage:events", "create", "--format", "jsonl"], &many);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stdout.lines().count(), 3, "an answer for each part");
+    let last = sent(&server);
+    assert_eq!(last.as_array().map(Vec::len), Some(500));
+    assert_eq!(last[499], event(2_509));
+
     let ended = server.piped(&["usage:events", "create", "--id", "evt_3"], &lines);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(
