@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::audit_logs::verify::Verified;
+use admin::audit_logs::verify::{Verified, verify as verify_log};
 use admin::organization;
 use anyhow::{Context, bail};
 use base::ids::IdGenerator;
 use base::name::Name;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use cli::Progress;
 use store::Store;
 
 use crate::config::{Config, Overrides, SmtpServer};
@@ -32,9 +33,16 @@ const VERSION: &str = concat!(
     ")"
 );
 
+/// What help says of the words that are not clap's.
+const ADMINISTRATION: &str = "\
+Administration:
+  admin:organization:… VERB  Calls the Administration API of a server; see 'orgplane admin:organization --help'
+  completion SHELL           Prints completion for bash, zsh, fish or powershell
+  manpages --out DIR         Writes the manual";
+
 /// A self-hosted organization for language-model APIs: the Administration API and an enforcing, metering gateway.
 #[derive(Parser)]
-#[command(name = "orgplane", version = VERSION)]
+#[command(name = "orgplane", version = VERSION, after_help = ADMINISTRATION)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -101,6 +109,9 @@ enum Audit {
 /// Runs the command that `arguments` spell, the program's name first; no word asks for help. 0 when done, 1 when it failed, 2 when the words were wrong.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(program) = administration(&arguments) {
+        return cli::run(&program, arguments.into_iter().skip(1));
+    }
     if arguments.len() < 2 {
         arguments.push("-h".into());
     }
@@ -118,6 +129,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line of the Administration API, when the words are for it: all of them are when we are called `openai`.
+fn administration(arguments: &[OsString]) -> Option<cli::Program> {
+    let (called, words) = arguments.split_first()?;
+    if Path::new(called)
+        .file_stem()
+        .is_some_and(|name| name == "openai")
+    {
+        return Some(cli::Program {
+            name: "openai".to_owned(),
+            version: VERSION,
+            base_url: "https://api.openai.com/v1",
+            others: None,
+        });
+    }
+    cli::takes(words).then(|| cli::Program {
+        name: "orgplane".to_owned(),
+        version: VERSION,
+        base_url: "http://127.0.0.1:8080/v1",
+        others: Some(Arguments::command()),
+    })
 }
 
 fn execute(command: Command) -> anyhow::Result<()> {
@@ -297,13 +330,19 @@ async fn create_organization(
 
 async fn rebuild(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
-    usage::rebuild(store.usage()).await.context("the sums")?;
+    let mut progress = Progress::of("rows of the ledger");
+    let rebuilt = usage::rebuild(store.usage(), |done| progress.at(done, None)).await;
+    drop(progress);
+    rebuilt.context("the sums")?;
     print("The sums are those of the ledger.\n")
 }
 
 async fn verify(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
-    let logs = admin::audit_logs::verify::verify(&store).await?;
+    let mut progress = Progress::of("entries");
+    let logs = verify_log(&store, |done, of| progress.at(done, Some(of))).await;
+    drop(progress);
+    let logs = logs?;
     let mut broken = Vec::new();
     for log in &logs {
         print(&proved(log))?;

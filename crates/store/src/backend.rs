@@ -253,12 +253,15 @@ impl DerefMut for Read {
 /// A transaction; dropped before [`Transaction::commit`], it leaves no trace.
 pub struct Transaction {
     connection: Connection,
-    announce: Option<(Revision, fn(&Revision))>,
+    announce: Option<(Revision, Announce)>,
 }
+
+/// How a revision is told of a commit.
+type Announce = fn(&Revision);
 
 impl Transaction {
     /// What is told of the commit, and how.
-    pub(crate) fn announcing(self, revision: Revision, how: fn(&Revision)) -> Self {
+    pub(crate) fn announcing(self, revision: Revision, how: Announce) -> Self {
         Self {
             announce: Some((revision, how)),
             ..self

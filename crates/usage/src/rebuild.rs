@@ -23,10 +23,11 @@ struct Entry {
 }
 
 /// Recomputes every rollup from the ledger, in one transaction that keeps other writers of the ledger waiting.
+/// `progress` is told now and then how many rows of the ledger are done.
 ///
 /// # Errors
 /// What the database said; then nothing has changed.
-pub async fn rebuild(database: &Database) -> Result<(), Error> {
+pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Result<(), Error> {
     let mut transaction = database.begin().await?;
     transaction.keep_others_from("usage_events").await?;
     let usage = USAGE_WIDTHS.iter().map(|width| usage_table(*width));
@@ -37,6 +38,7 @@ pub async fn rebuild(database: &Database) -> Result<(), Error> {
         transaction.execute(delete).await?;
     }
     let mut last = (String::new(), String::new());
+    let mut done = 0;
     loop {
         let page = transaction.fetch_all(select(&last), Entry::read).await?;
         let Some(end) = page.last() else { break };
@@ -51,6 +53,8 @@ pub async fn rebuild(database: &Database) -> Result<(), Error> {
             );
         }
         rollups.write(&mut transaction).await?;
+        done += page.len() as u64;
+        progress(done);
     }
     transaction.commit().await
 }

@@ -36,10 +36,12 @@ export class Document {
 
   /** Fails unless the document describes this answer of an operation, with nothing missing and nothing more. */
   validate(operation, status, body) {
-    const schema = operation.answers[status]?.content?.["application/json"]?.schema;
-    if (!schema) throw new Failed(`${operation.name} answered ${status}, which its document does not have`);
-    const at = `document#/paths/${pointer(operation.template)}/${operation.method.toLowerCase()}/responses/${status}`;
-    const valid = this.#validator(`${at}/content/application~1json/schema`);
+    const range = `${Math.floor(status / 100)}XX`;
+    const documented = status in operation.answers ? status : range;
+    const answer = operation.answers[documented];
+    if (!answer) throw new Failed(`${operation.name} answered ${status}, which its document does not have`);
+    const own = `#/paths/${pointer(operation.template)}/${operation.method.toLowerCase()}/responses/${documented}`;
+    const valid = this.#validator(`document${answer.$ref ?? own}/content/application~1json/schema`);
     if (valid(body)) return;
     const wrong = valid.errors.map(
       ({ instancePath, message, params }) => `at ${instancePath || "/"}: ${message} ${JSON.stringify(params)}`,

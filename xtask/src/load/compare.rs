@@ -107,6 +107,7 @@ impl Setting {
         admin: &mut Client,
     ) -> Result<Sample> {
         let request = |path| Request {
+            endings: &[],
             method: "POST",
             path,
             key: &self.key,

@@ -62,7 +62,8 @@ pub fn measure(bench: &Bench) -> Result<Section> {
             }
         }
         for (times, page) in times.iter_mut().zip(PAGES) {
-            times.push(read(&mut admin, &middle.path(page))?);
+            times.push(read(&server, &mut admin, &middle.path(page))?);
+            rows += READS as u64;
         }
         sizes.push(size);
         size *= 10;
@@ -98,10 +99,12 @@ impl Middle {
     }
 }
 
-/// How long each reading took, in microseconds.
-fn read(admin: &mut Client, path: &str) -> Result<Vec<f64>> {
+/// How long each reading took, in microseconds. Before each of them something is written, so that no answer is one that
+/// was kept.
+fn read(server: &Server, admin: &mut Client, path: &str) -> Result<Vec<f64>> {
     let mut times = Vec::with_capacity(READS);
     for _ in 0..READS {
+        server.project(admin, "Another one")?;
         let started = Instant::now();
         admin.get(path)?;
         times.push(started.elapsed().as_secs_f64() * 1e6);
@@ -139,8 +142,8 @@ fn described(sizes: &[u64], times: &[Vec<Vec<f64>>; PAGES.len()]) -> Section {
     }
     let table = table(&["page of 20", "rows", "p50 ms", "p99 ms"], &rows);
     let text = format!(
-        "### Lists that grow\n\nOne connection, {READS} readings of each page at each size, while nothing else \
-         happens.\n\n{table}"
+        "### Lists that grow\n\nOne connection, {READS} readings of each page at each size. Before each a project \
+         is created, so that none is answered from memory; at 1,000 rows there are 3,000 in the end.\n\n{table}"
     );
     Section { text, goals }
 }

@@ -1,4 +1,4 @@
-//! The load generator: one thread of `wrk` that sends the same request over and over, and what it found.
+//! The load generator: one thread of `wrk` that sends a request over and over, and what it found.
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +14,8 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The path and the query.
     pub path: &'a str,
+    /// What the path ends with, in turn; the path alone when there is nothing.
+    pub endings: &'a [String],
     /// The key that is sent along.
     pub key: &'a str,
     /// JSON, or nothing.
@@ -68,10 +70,26 @@ impl Request<'_> {
         let Self {
             method, key, body, ..
         } = self;
+        let turns = self.turns();
         format!(
             "wrk.method = \"{method}\"\nwrk.body = [==[{body}]==]\n\
              wrk.headers[\"Authorization\"] = \"Bearer {key}\"\n\
-             wrk.headers[\"Content-Type\"] = \"application/json\"\n{DONE}"
+             wrk.headers[\"Content-Type\"] = \"application/json\"\n{turns}{DONE}"
+        )
+    }
+
+    /// Makes `wrk` go through the endings.
+    fn turns(&self) -> String {
+        if self.endings.is_empty() {
+            return String::new();
+        }
+        let quoted: Vec<_> = self.endings.iter().map(|one| format!("{one:?}")).collect();
+        format!(
+            "local endings, turn = {{ {} }}, 0\n\
+             function request()\n    turn = turn % #endings + 1\n    \
+             return wrk.format(nil, \"{}\" .. endings[turn])\nend\n",
+            quoted.join(", "),
+            self.path
         )
     }
 }
@@ -145,11 +163,13 @@ mod tests {
     fn the_script_has_the_request() {
         let request = Request {
             method: "POST",
-            path: "/x",
+            path: "/x?after=",
+            endings: &["a".to_owned(), "b".to_owned()],
             key: "sk-1",
             body: r#"{"a": "]]"}"#,
         };
         let script = request.script();
+        assert!(script.contains(r#"{ "a", "b" }"#) && script.contains(r#""/x?after=" .. endings"#));
         assert!(script.contains(r#"wrk.body = [==[{"a": "]]"}]==]"#));
         assert!(script.contains("Bearer sk-1") && script.contains("function done"));
     }

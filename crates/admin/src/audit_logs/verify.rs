@@ -35,11 +35,11 @@ pub struct Broken {
 /// How many entries are looked at together.
 const AT_ONCE: i64 = 1000;
 
-/// Looks at every entry of every organization.
+/// Looks at every entry of every organization. `progress` is told now and then how many entries are done, and of how many.
 ///
 /// # Errors
 /// The database's.
-pub async fn verify(store: &Store) -> Result<Vec<Verified>> {
+pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Verified>> {
     let mut connection = store.read().await?;
     let organizations = sql!("SELECT id, revision, audit_hash FROM organizations ORDER BY id");
     let read = |row: &Row<'_>| {
@@ -50,8 +50,14 @@ pub async fn verify(store: &Store) -> Result<Vec<Verified>> {
         })
     };
     let mut verified = Vec::new();
-    for head in connection.fetch_all(organizations, read).await? {
-        verified.push(verify_one(&mut connection, head).await?);
+    let heads = connection.fetch_all(organizations, read).await?;
+    let all = heads.iter().map(|head| head.entries.unsigned_abs()).sum();
+    let mut before = 0;
+    for head in heads {
+        let of_this = |done: i64| progress(before + done.unsigned_abs(), all);
+        let one = verify_one(&mut connection, head, of_this).await?;
+        before += one.entries.unsigned_abs();
+        verified.push(one);
     }
     Ok(verified)
 }
@@ -68,7 +74,11 @@ const ENTRIES: &str = "\
            resource_id, payload, hash \
     FROM audit_logs WHERE organization_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
 
-async fn verify_one(connection: &mut Read, head: Head) -> Result<Verified> {
+async fn verify_one(
+    connection: &mut Read,
+    head: Head,
+    mut progress: impl FnMut(i64),
+) -> Result<Verified> {
     let mut verified = Verified {
         organization_id: head.organization_id,
         entries: 0,
@@ -95,6 +105,7 @@ async fn verify_one(connection: &mut Read, head: Head) -> Result<Verified> {
             verified.entries = entry.sequence;
             verified.hash = entry.hash;
         }
+        progress(verified.entries);
     }
     if (verified.entries, &verified.hash) != (head.entries, &head.hash) {
         verified.broken = Some(Broken {

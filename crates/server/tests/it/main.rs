@@ -6,6 +6,7 @@ mod audit_verify;
 mod authority;
 mod bounds;
 mod client_script;
+mod command_line;
 mod commands;
 mod connection;
 mod demo;

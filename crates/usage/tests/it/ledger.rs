@@ -152,7 +152,9 @@ async fn rebuilt_sums_are_identical() {
         .await
         .expect("written");
     let before = sums(&fixture).await;
-    rebuild(fixture.store.usage()).await.expect("rebuilt");
+    rebuild(fixture.store.usage(), |_| {})
+        .await
+        .expect("rebuilt");
     assert_eq!(sums(&fixture).await, before);
     fixture.execute(sql!("DELETE FROM usage_hours")).await;
     fixture
@@ -162,7 +164,9 @@ async fn rebuilt_sums_are_identical() {
         .execute(sql!("UPDATE cost_days SET amount = 7"))
         .await;
     assert_ne!(sums(&fixture).await, before);
-    rebuild(fixture.store.usage()).await.expect("rebuilt");
+    rebuild(fixture.store.usage(), |_| {})
+        .await
+        .expect("rebuilt");
     assert_eq!(sums(&fixture).await, before);
     // The recorder goes on where the rebuilt sums end.
     fixture
@@ -171,7 +175,9 @@ async fn rebuilt_sums_are_identical() {
         .await
         .expect("written");
     let after = sums(&fixture).await;
-    rebuild(fixture.store.usage()).await.expect("rebuilt");
+    rebuild(fixture.store.usage(), |_| {})
+        .await
+        .expect("rebuilt");
     assert_eq!(sums(&fixture).await, after);
 }
 

@@ -1,0 +1,196 @@
+//! Sends requests: headers, retries, and what `--debug` shows of them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use tokio::runtime::Runtime;
+
+use crate::debug;
+use crate::request::Request;
+use crate::retry::Retries;
+use crate::tls;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Where to send requests, and as whom.
+pub struct Options {
+    /// What stands before every path, without a slash at its end.
+    pub base_url: String,
+    /// The key.
+    pub key: Option<String>,
+    /// The organization that the key must be of.
+    pub organization: Option<String>,
+    /// The project that the key must be of.
+    pub project: Option<String>,
+    /// What this program calls itself.
+    pub agent: String,
+    /// Whether requests and answers are shown.
+    pub debug: bool,
+    /// The files with the certificate and the private key to show to the server.
+    pub identity: Option<(String, String)>,
+}
+
+/// Sends requests, one after another.
+pub struct Client {
+    runtime: Runtime,
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    headers: HeaderMap,
+    base_url: String,
+    debug: bool,
+}
+
+/// What was answered.
+pub struct Reply {
+    /// What was asked: the method and the whole address.
+    pub asked: (Method, String),
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Client {
+    /// A client with these options.
+    pub fn new(options: Options) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let is_secure = options.base_url.starts_with("https://");
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls::config(is_secure, options.identity.as_ref())?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(Self {
+            runtime,
+            http: legacy::Client::builder(TokioExecutor::new()).build(connector),
+            headers: headers(&options)?,
+            base_url: options.base_url,
+            debug: options.debug,
+        })
+    }
+
+    /// Sends `request`, again when the answer may be another one then, and gives back the last answer. A request without
+    /// an answer is not sent again: it may have been done.
+    pub fn send(&self, request: &Request) -> Result<Reply> {
+        let mut retries = Retries::default();
+        loop {
+            let reply = self
+                .runtime
+                .block_on(self.attempt(request, retries.count()))?;
+            let Some(wait) = retries.after(reply.status, &reply.headers) else {
+                return Ok(reply);
+            };
+            std::thread::sleep(wait);
+        }
+    }
+
+    async fn attempt(&self, request: &Request, retry: u32) -> Result<Reply> {
+        let url = format!("{}{}", self.base_url, request.address());
+        let body = request.body.as_ref().map(ToString::to_string);
+        let mut outgoing = http::Request::builder()
+            .method(request.method.clone())
+            .uri(&url)
+            .body(Full::from(body.clone().unwrap_or_default()))
+            .with_context(|| format!("'{url}' is not an address"))?;
+        *outgoing.headers_mut() = self.headers.clone();
+        let retry = HeaderValue::from(retry);
+        outgoing
+            .headers_mut()
+            .insert("x-stainless-retry-count", retry);
+        if body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            outgoing.headers_mut().insert(CONTENT_TYPE, json);
+        }
+        if self.debug {
+            debug::request(&outgoing);
+        }
+        let answer = async {
+            let response = self.http.request(outgoing).await?;
+            if self.debug {
+                debug::response(&response);
+            }
+            let (parts, body) = response.into_parts();
+            anyhow::Ok((parts, body.collect().await?.to_bytes()))
+        };
+        let failed = || format!("{} \"{url}\"", request.method);
+        let Ok(answer) = tokio::time::timeout(TIMEOUT, answer).await else {
+            bail!("{}: there was no answer for {TIMEOUT:?}", failed());
+        };
+        let (parts, body) = answer.map_err(|error| {
+            let hint = if is_connect(&error) {
+                "\nHint: is a server running there? --base-url or OPENAI_BASE_URL says where to look"
+            } else {
+                ""
+            };
+            anyhow!("{}: {error:#}{hint}", failed())
+        })?;
+        Ok(Reply {
+            asked: (request.method.clone(), url),
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
+    }
+}
+
+/// Whether there was no connection to send anything over.
+fn is_connect(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<legacy::Error>()
+        .is_some_and(legacy::Error::is_connect)
+}
+
+fn headers(options: &Options) -> Result<HeaderMap> {
+    let bearer = options.key.as_ref().map(|key| format!("Bearer {key}"));
+    let all = [
+        (
+            ACCEPT,
+            Some("application/json".to_owned()),
+            "the answer's type",
+        ),
+        (
+            USER_AGENT,
+            Some(options.agent.clone()),
+            "the program's name",
+        ),
+        (AUTHORIZATION, bearer, "the key"),
+        (
+            HeaderName::from_static("openai-organization"),
+            options.organization.clone(),
+            "--organization",
+        ),
+        (
+            HeaderName::from_static("openai-project"),
+            options.project.clone(),
+            "--project",
+        ),
+    ];
+    let mut headers = HeaderMap::new();
+    for (name, value, what) in all {
+        let Some(value) = value else { continue };
+        let mut value = HeaderValue::from_str(&value)
+            .with_context(|| format!("{what} has characters that no header can carry"))?;
+        value.set_sensitive(name == AUTHORIZATION);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,75 @@
+//! What `--debug` shows: the heads of requests and answers, without secrets.
+
+use std::io::Write;
+
+use http::header::{AUTHORIZATION, COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderName, Request, Response};
+
+/// Headers whose values are nobody's business.
+const SECRET: [HeaderName; 4] = [AUTHORIZATION, COOKIE, LOCATION, SET_COOKIE];
+
+/// Shows a request on stderr.
+pub fn request<B>(request: &Request<B>) {
+    let uri = request.uri();
+    let address = uri.path_and_query().map_or("/", |path| path.as_str());
+    let head = format!("{} {address} {:?}", request.method(), request.version());
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    say(
+        "Request",
+        &format!("{head}\nhost: {host}\n{}", shown(request.headers())),
+    );
+}
+
+/// Shows an answer on stderr.
+pub fn response<B>(response: &Response<B>) {
+    let head = format!("{:?} {}", response.version(), response.status());
+    say(
+        "Response",
+        &format!("{head}\n{}", shown(response.headers())),
+    );
+}
+
+/// Nobody is left to tell when stderr is closed.
+fn say(what: &str, text: &str) {
+    let _ = writeln!(std::io::stderr(), "{what} Content:\n{text}");
+}
+
+fn shown(headers: &HeaderMap) -> String {
+    let line = |(name, value): (&HeaderName, &http::HeaderValue)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let is_secret = SECRET.contains(name) || name.as_str().contains("api-key");
+        match (is_secret, value.starts_with("Bearer ")) {
+            (true, true) => format!("{name}: Bearer <REDACTED>\n"),
+            (true, false) => format!("{name}: <REDACTED>\n"),
+            (false, _) => format!("{name}: {value}\n"),
+        }
+    };
+    headers.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::shown;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer sk-admin-hidden"),
+            ("set-cookie", "session=hidden"),
+            ("x-api-key", "hidden"),
+            ("x-request-id", "req_1"),
+        ] {
+            headers.insert(name, value.parse().expect("a value"));
+        }
+        let shown = shown(&headers);
+        assert!(!shown.contains("hidden"), "{shown}");
+        assert!(
+            shown.contains("authorization: Bearer <REDACTED>\n"),
+            "{shown}"
+        );
+        assert!(shown.contains("x-request-id: req_1\n"), "{shown}");
+    }
+}

@@ -1,0 +1,70 @@
+//! How far something has come that takes a while, on one line of the terminal.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// How often the line is written anew at the most.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// A line on stderr, if that is a terminal, which goes away in the end.
+pub struct Progress {
+    /// What is counted: `events sent`.
+    what: &'static str,
+    is_terminal: bool,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    /// Nothing is shown before the first [`Progress::at`].
+    #[must_use]
+    pub fn of(what: &'static str) -> Self {
+        Self {
+            what,
+            is_terminal: std::io::stderr().is_terminal(),
+            shown: None,
+        }
+    }
+
+    /// So many are done, of so many if that is known.
+    pub fn at(&mut self, done: u64, of: Option<u64>) {
+        let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= EVERY);
+        if self.is_terminal && is_due {
+            self.shown = Some(Instant::now());
+            write(&format!("\r\x1b[2K{}", self.line(done, of)));
+        }
+    }
+
+    fn line(&self, done: u64, of: Option<u64>) -> String {
+        match of {
+            Some(of) => format!("{done} of {of} {}", self.what),
+            None => format!("{done} {}", self.what),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            write("\r\x1b[2K");
+        }
+    }
+}
+
+/// Nobody is left to show it to when stderr is closed.
+fn write(text: &str) {
+    let mut stderr = std::io::stderr();
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_far_it_is() {
+        let progress = Progress::of("events sent");
+        assert_eq!(progress.line(5, None), "5 events sent");
+        assert_eq!(progress.line(5, Some(9)), "5 of 9 events sent");
+    }
+}

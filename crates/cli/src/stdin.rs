@@ -1,0 +1,99 @@
+//! A document that is piped in: fields of the request by the names that the API gives them.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::value::parse_yaml;
+
+/// How long a pipe may stay silent and still be taken for one that something comes through.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// The same, when the command cannot be run without it.
+const LONG_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads the document, if there is one. `is_needed`: the words alone are not enough.
+pub fn read(is_needed: bool) -> Result<Option<Json>, String> {
+    let Some(file) = open() else {
+        return Ok(None);
+    };
+    let pieces = pieces(file);
+    let patience = if is_needed { LONG_PATIENCE } else { PATIENCE };
+    let first = match pieces.recv_timeout(patience) {
+        Ok(piece) => piece,
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
+    };
+    let wrong = |error: &dyn std::fmt::Display| {
+        format!("Failed to parse piped data as YAML/JSON:\n{error}")
+    };
+    let bytes: Vec<u8> = first
+        .into_iter()
+        .chain(pieces.into_iter().flatten())
+        .collect();
+    let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    parse(&text).map(Some).map_err(|error| wrong(&error))
+}
+
+/// One value; several JSON values after one another, such as lines, are a list.
+fn parse(text: &str) -> Result<Json, String> {
+    let values: Result<Vec<Json>, _> = serde_json::Deserializer::from_str(text)
+        .into_iter()
+        .collect();
+    match values {
+        Ok(mut values) if values.len() == 1 => Ok(values.remove(0)),
+        Ok(values) => Ok(Json::Array(values)),
+        Err(_) => parse_yaml(text),
+    }
+}
+
+/// Stdin, when it is a pipe or a file: something that ends.
+fn open() -> Option<File> {
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    let file = File::from(stdin);
+    let metadata = file.metadata().ok()?;
+    let kind = metadata.file_type();
+    let is_pipe = kind.is_fifo() || kind.is_socket();
+    (is_pipe || (kind.is_file() && metadata.len() > 0)).then_some(file)
+}
+
+/// What comes, read by a thread of its own, which a silent pipe may keep.
+fn pieces(mut file: File) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = file.read(&mut buffer) {
+            if sender.send(buffer[..length].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::parse;
+
+    #[test]
+    fn yaml_json_and_lines_of_json_are_read() {
+        assert_eq!(
+            parse("name: Production\nrole: member\n"),
+            Ok(json!({"name": "Production", "role": "member"}))
+        );
+        assert_eq!(parse("{\"name\": \"yes\"}"), Ok(json!({"name": "yes"})));
+        assert_eq!(
+            parse("{\"id\": 1}\n{\"id\": 2}\n"),
+            Ok(json!([{"id": 1}, {"id": 2}]))
+        );
+        assert!(parse("{name: [}").is_err());
+    }
+}

@@ -1,0 +1,30 @@
+//! TLS: the authorities that this machine trusts, and the certificate that the user shows.
+
+use anyhow::{Context, Result};
+use hyper_rustls::ConfigBuilderExt;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+/// The configuration; for plain HTTP it trusts nobody, and costs nothing.
+pub fn config(is_secure: bool, identity: Option<&(String, String)>) -> Result<ClientConfig> {
+    let builder = ClientConfig::builder();
+    let builder = if is_secure {
+        builder
+            .with_native_roots()
+            .context("this machine's certificate authorities cannot be read")?
+    } else {
+        builder.with_root_certificates(RootCertStore::empty())
+    };
+    let Some((certificate, key)) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("the certificate in '{certificate}'"))?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).with_context(|| format!("the private key in '{key}'"))?;
+    builder
+        .with_client_auth_cert(chain, private)
+        .with_context(|| format!("the certificate in '{certificate}' with the key in '{key}'"))
+}

@@ -1,0 +1,3 @@
+//! The commands as a whole: what they take, and what their help says.
+
+mod commands;

@@ -1,0 +1,11 @@
+//! The words of the Administration API, said to the built binary, against a server whose answers are written down.
+
+mod bodies;
+mod completion;
+mod every_command;
+mod examples;
+mod lists;
+mod mutual_tls;
+mod refusals;
+mod retries;
+mod watched;
