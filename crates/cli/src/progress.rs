@@ -1,17 +1,18 @@
 //! How far something has come that takes a while, on one line of the terminal.
 
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
 
-/// How often the line is written anew at the most.
-const EVERY: Duration = Duration::from_millis(100);
+use base::time::Stopwatch;
+
+/// How often the line is written anew at the most, in milliseconds.
+const EVERY: u64 = 100;
 
 /// A line on stderr, if that is a terminal, which goes away in the end.
 pub struct Progress {
     /// What is counted: `events sent`.
     what: &'static str,
     is_terminal: bool,
-    shown: Option<Instant>,
+    shown: Option<Stopwatch>,
 }
 
 impl Progress {
@@ -27,9 +28,12 @@ impl Progress {
 
     /// So many are done, of so many if that is known.
     pub fn at(&mut self, done: u64, of: Option<u64>) {
-        let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= EVERY);
+        let is_due = self
+            .shown
+            .as_ref()
+            .is_none_or(|shown| shown.milliseconds() >= EVERY);
         if self.is_terminal && is_due {
-            self.shown = Some(Instant::now());
+            self.shown = Some(Stopwatch::start());
             write(&format!("\r\x1b[2K{}", self.line(done, of)));
         }
     }
