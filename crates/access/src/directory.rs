@@ -42,6 +42,11 @@ pub struct Directory {
     is_fresh: AtomicBool,
 }
 
+/// In which shard a key is.
+fn place(hash: &KeyHash) -> usize {
+    usize::from(hash.0[0]) % SHARDS
+}
+
 /// Of which state the picture is: the revision of each organization, and the sum of all.
 #[derive(Default)]
 struct State {
@@ -100,7 +105,7 @@ impl Directory {
     }
 
     fn shard(&self, hash: &KeyHash) -> &ArcSwap<Shard> {
-        &self.shards[usize::from(hash.0[0]) % SHARDS]
+        &self.shards[place(hash)]
     }
 
     async fn follow(self: Arc<Self>, mut state: State, mut follower: Follower) {
@@ -183,7 +188,7 @@ impl Directory {
     fn replace(&self, organization: &OrganizationId, part: &Part, keys: Vec<(KeyHash, Arc<Key>)>) {
         let mut by_shard: Vec<Vec<_>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (hash, key) in keys {
-            by_shard[usize::from(hash.0[0]) % SHARDS].push((hash, key));
+            by_shard[place(&hash)].push((hash, key));
         }
         for (shard, new) in self.shards.iter().zip(by_shard) {
             let is_old = |key: &Key| key.organization.id == *organization && part.has(key);

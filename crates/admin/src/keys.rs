@@ -132,27 +132,18 @@ impl JsonSchema for Scopes {
 /// 403 naming what the caller lacks; the database's.
 pub async fn may_issue(cx: &mut Write, owner: &NewOwner<'_>, scopes: &Scopes) -> Result<()> {
     let scopes = scopes.permissions();
-    match owner {
+    let (project, principal) = match owner {
         // Whatever the issuer may do, the key may: but no more than the issuer's own key.
         NewOwner::Admin(_) => {
             let narrowed = cx.permit().caller().map(|caller| caller.scopes);
-            match scopes.without(narrowed.unwrap_or_default()).iter().next() {
-                Some(lacked) => Err(missing(lacked)),
-                None => Ok(()),
-            }
+            let lacked = scopes.without(narrowed.unwrap_or_default()).iter().next();
+            return lacked.map_or(Ok(()), |lacked| Err(missing(lacked)));
         }
-        NewOwner::User(project, user) => {
-            let of_owner = cx
-                .permissions_of(Principal::User(user), Some(project))
-                .await?;
-            may_grant(cx, Some(project), of_owner.intersection(scopes)).await
-        }
-        NewOwner::ServiceAccount(project, account) => {
-            let principal = Principal::ServiceAccount(account);
-            let of_owner = cx.permissions_of(principal, Some(project)).await?;
-            may_grant(cx, Some(project), of_owner.intersection(scopes)).await
-        }
-    }
+        NewOwner::User(project, user) => (project, Principal::User(user)),
+        NewOwner::ServiceAccount(project, account) => (project, Principal::ServiceAccount(account)),
+    };
+    let of_owner = cx.permissions_of(principal, Some(project)).await?;
+    may_grant(cx, Some(project), of_owner.intersection(scopes)).await
 }
 
 /// Issues a key: its hash is kept, its secret given back once.

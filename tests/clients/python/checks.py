@@ -42,3 +42,18 @@ def refused(name, error, call, code=None, param=None):
         raise Failed(f"{name}: wanted {error.__name__}, got {type(other).__name__}: {other}") from other
     else:
         raise Failed(f"{name}: wanted {error.__name__}, got the answer {answer!r}")
+
+
+def finish(work):
+    """Does the work and says how it ended: 0 when everything holds."""
+    try:
+        work()
+    except Failed as failure:
+        print(f"FAILED  {failure}", flush=True)
+        return 1
+    except openai.APIError as error:
+        request = error.request
+        print(f"FAILED  {request.method} {request.url}: {type(error).__name__}: {error}", flush=True)
+        raise
+    print("everything holds", flush=True)
+    return 0

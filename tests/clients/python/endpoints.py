@@ -18,7 +18,7 @@ import openai
 
 import administration
 import reports
-from checks import Failed, check, equal, refused
+from checks import Failed, check, equal, finish, refused
 from run import Run
 
 TEXT = "gpt-5.5"
@@ -175,16 +175,5 @@ def endpoints():
     settled("costs", lambda: costs(run, project), wanted)
 
 
-def main():
-    """Calls everything and says how it ended."""
-    try:
-        endpoints()
-    except Failed as failure:
-        print(f"FAILED  {failure}", flush=True)
-        return 1
-    print("everything holds", flush=True)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(endpoints))

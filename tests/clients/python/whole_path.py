@@ -11,14 +11,12 @@ to the organization meanwhile. Ends with 0 when everything holds; else names the
 
 import sys
 
-import openai
-
 import administration
 import audit
 import refusals
 import reports
 import traffic
-from checks import Failed
+from checks import finish
 from run import Run
 
 
@@ -58,20 +56,5 @@ def whole_path():
     reports.usage(run, projects)
 
 
-def main():
-    """Runs the path and says how it ended."""
-    try:
-        whole_path()
-    except Failed as failure:
-        print(f"FAILED  {failure}", flush=True)
-        return 1
-    except openai.APIError as error:
-        request = error.request
-        print(f"FAILED  {request.method} {request.url}: {type(error).__name__}: {error}", flush=True)
-        raise
-    print("everything holds", flush=True)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(whole_path))

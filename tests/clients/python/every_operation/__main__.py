@@ -12,9 +12,7 @@ server; the certificates are of four authorities. Ends with 0 when everything ho
 
 import sys
 
-import openai
-
-from checks import Failed
+from checks import finish
 
 from . import admin_keys, audit_logs, certificates, groups, people, projects, refusals, roles, service_accounts, settings
 from . import spend, usage
@@ -50,20 +48,5 @@ def every_operation():
     run.record.complete()
 
 
-def main():
-    """Runs it and says how it ended."""
-    try:
-        every_operation()
-    except Failed as failure:
-        print(f"FAILED  {failure}", flush=True)
-        return 1
-    except openai.APIError as error:
-        request = error.request
-        print(f"FAILED  {request.method} {request.url}: {type(error).__name__}: {error}", flush=True)
-        raise
-    print("everything holds", flush=True)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(every_operation))

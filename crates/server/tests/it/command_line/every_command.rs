@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use crate::authority::authority;
 
 use super::watched::{Watched, id, words};
 
@@ -11,7 +11,7 @@ const SCRIPT: &str = include_str!("every_command.txt");
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_sends_its_request_and_shows_the_answer() {
     let server = Watched::start().await;
-    std::fs::write(server.directory().join("ca.pem"), authority())
+    std::fs::write(server.directory().join("ca.pem"), authority("Acme"))
         .expect("a file in our directory");
     let mut ids = BTreeMap::from([
         ("default".to_owned(), server.default_project()),
@@ -80,13 +80,4 @@ fn is_at(address: &str, pattern: &str) -> bool {
             .iter()
             .zip(should)
             .all(|(is, should)| *is == should || should.starts_with('{'))
-}
-
-fn authority() -> String {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.not_before = date_time_ymd(2025, 1, 1);
-    params.not_after = date_time_ymd(2027, 1, 1);
-    let key = KeyPair::generate().expect("a key");
-    params.self_signed(&key).expect("a certificate").pem()
 }
