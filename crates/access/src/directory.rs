@@ -1,4 +1,4 @@
-//! The keys and what they may do: a picture in memory, which follows the database.
+//! The keys, what they may do and what is set where they belong: a picture in memory, which follows the database.
 //!
 //! Both the Administration API and the gateway know their callers by it, so a request needs no query for that. A commit
 //! of this process settles once it is in the picture; those of other processes are looked for every [`POLL`].
@@ -6,6 +6,7 @@
 mod change;
 mod key;
 mod load;
+mod settings;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +16,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use base::ids::OrganizationId;
 use base::secret::KeyHash;
-use store::{Follower, Read, Result, Store, sql};
+use store::{Connection, Follower, Read, Result, Store, sql};
 use tokio_util::task::AbortOnDropHandle;
 
-use change::Part;
+use crate::Settings;
+
+use change::{Part, Touched};
 pub use key::{Key, Organization, Owner, Project};
+use settings::Place;
 
 /// How often other processes' commits are looked for.
 const POLL: Duration = Duration::from_millis(250);
@@ -34,11 +38,13 @@ const REVISION: &str =
 const REVISIONS: &str = "SELECT id, revision FROM organizations";
 
 type Shard = HashMap<KeyHash, Arc<Key>>;
+type SettingsMap = HashMap<OrganizationId, Arc<Settings>>;
 
-/// All keys, by their hashes.
+/// All keys, by their hashes, and what is set in each organization.
 pub struct Directory {
     store: Store,
     shards: Vec<ArcSwap<Shard>>,
+    settings: ArcSwap<SettingsMap>,
     is_fresh: AtomicBool,
 }
 
@@ -64,6 +70,7 @@ impl Directory {
         let directory = Arc::new(Self {
             store,
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
+            settings: ArcSwap::default(),
             is_fresh: AtomicBool::new(true),
         });
         let mut state = State::default();
@@ -87,6 +94,13 @@ impl Directory {
             Some(key) => Ok(Some(key)),
             None => load::one(self.store.read().await?, hash).await,
         }
+    }
+
+    /// What is set for an organization and its projects.
+    #[must_use]
+    pub fn settings(&self, organization: &OrganizationId) -> Arc<Settings> {
+        let all = self.settings.load();
+        all.get(organization).cloned().unwrap_or_default()
     }
 
     /// Whether the last attempt to load what had changed succeeded.
@@ -165,23 +179,41 @@ impl Directory {
         Ok(())
     }
 
-    /// Replaces the keys that the changes since a revision may have touched; every key where none is known.
+    /// Replaces what the changes since a revision may have touched; everything where none is known.
     async fn take_in(
         &self,
         mut read: Read,
         organization: &OrganizationId,
         since: Option<i64>,
     ) -> Result<Read> {
-        let parts = match since {
-            Some(since) => change::parts_since(&mut read, organization, since).await?,
-            None => vec![Part::Whole],
+        let touched = match since {
+            Some(since) => change::touched_since(&mut read, organization, since).await?,
+            None => Touched::all(),
         };
-        for part in parts {
+        for place in touched.settings {
+            self.set(&mut read, organization, &place).await?;
+        }
+        for part in touched.keys {
             let (returned, keys) = load::part(read, organization, &part).await?;
             read = returned;
             self.replace(organization, &part, keys);
         }
         Ok(read)
+    }
+
+    /// Takes in what is set now, where it may have changed.
+    async fn set(
+        &self,
+        connection: &mut Connection,
+        organization: &OrganizationId,
+        place: &Place,
+    ) -> Result<()> {
+        let mut all = SettingsMap::clone(&self.settings.load());
+        let before = all.get(organization).map(Arc::as_ref);
+        let now = settings::load(connection, organization, before, place).await?;
+        all.insert(organization.clone(), Arc::new(now));
+        self.settings.store(Arc::new(all));
+        Ok(())
     }
 
     /// Puts the keys that a part has now in the place of those that it had.

@@ -5,6 +5,8 @@
 //! its rows, so they cannot disagree.
 
 mod directory;
+mod limits;
+mod settings;
 
 use std::collections::HashMap;
 
@@ -15,6 +17,8 @@ use base::secret::KeyHash;
 use store::{Connection, Read, Result, Row, sql};
 
 pub use directory::{Directory, Key, Organization, Owner, Project};
+pub use limits::{LimitField, ModelLimits};
+pub use settings::{HostedTool, HostedTools, Level, ModelPolicy, Retention, Settings};
 
 /// Whose permissions are asked for.
 #[derive(Clone, Copy, Debug)]

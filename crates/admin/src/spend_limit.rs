@@ -126,9 +126,6 @@ enum Status {
     Enforcing,
 }
 
-/// Nano-dollars in a cent.
-const CENT: i64 = 10_000_000;
-
 impl<O: Default> SpendLimit<O> {
     /// The limit as it stands at this moment.
     async fn now(
@@ -139,7 +136,7 @@ impl<O: Default> SpendLimit<O> {
     ) -> Result<Self> {
         let now = services.clock.now();
         let spent = month_to_date(&services.usage, organization, project, now).await?;
-        let is_reached = spent >= NanoDollars(cents.saturating_mul(CENT));
+        let is_reached = spent >= NanoDollars::from_cents(cents);
         Ok(Self {
             object: O::default(),
             threshold_amount: cents,

@@ -6,6 +6,7 @@ pub mod error;
 pub mod ids;
 pub mod money;
 pub mod name;
+mod names;
 pub mod permission;
 mod seal;
 pub mod secret;

@@ -16,6 +16,12 @@ pub struct NanoDollars(pub i64);
 const PER_DOLLAR: i64 = 1_000_000_000;
 
 impl NanoDollars {
+    /// So many US cents.
+    #[must_use]
+    pub fn from_cents(cents: i64) -> Self {
+        Self(cents.saturating_mul(10_000_000))
+    }
+
     /// Reads a decimal string of US dollars, such as `1.25`: no sign, no exponent, at most 9 decimals, less than a
     /// billion dollars.
     #[must_use]

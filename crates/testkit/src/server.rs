@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Directory;
+use access::{Directory, Settings};
 use admin::mail::waiting;
 use admin::organization::{self, Founded, Founding};
 use axum::Router;
@@ -209,15 +209,15 @@ impl Server {
         address
     }
 
-    /// Every key as the server has it in memory, and as a server would that starts now, in words.
-    pub async fn keys(&self) -> [Vec<String>; 2] {
+    /// Every key, and what is set in the organization, as the server has them in memory; and as a server would that starts now.
+    pub async fn pictures(&self) -> [(Vec<String>, Arc<Settings>); 2] {
         let fresh = Directory::start(self.database.store().await).await;
         let (fresh, _following) = fresh.expect("the keys");
         [&self.app.services().directory, &fresh].map(|directory| {
             let keys = directory.keys();
             let mut keys: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
             keys.sort_unstable();
-            keys
+            (keys, directory.settings(self.organization_id()))
         })
     }
 

@@ -5,9 +5,9 @@ use std::fmt;
 use base::NanoDollars;
 use base::money::Factor;
 
-use crate::names::names;
 use crate::price::{ANY_MODEL, PriceKey};
 use crate::{Kind, Metric, PriceBook, Quantities, UsageEvent};
+use base::names;
 
 /// What one event costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use base::UnixTime;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 
-use crate::names::names;
 pub use crate::quantities::Quantities;
+use base::names;
 
 /// A report of the Administration API, named by the last part of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

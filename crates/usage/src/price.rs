@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::UsageEvent;
-use crate::names::names;
+use base::names;
 
 /// The model name under which the prices of tools and storage stand that hold for every model.
 pub const ANY_MODEL: &str = "*";

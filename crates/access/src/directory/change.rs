@@ -1,8 +1,9 @@
-//! What the audit log says of keys: which of them a change may have touched.
+//! What the audit log says of keys and settings: which of them a change may have touched.
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, ServiceAccountId};
 use store::{Connection, Result, Row, sql};
 
+use super::settings::Place;
 use super::{Key, Owner};
 
 /// After how many changes at once all keys are loaded anew.
@@ -76,32 +77,70 @@ impl Part {
     }
 }
 
+/// What changes may have touched.
+pub(super) struct Touched {
+    pub(super) keys: Vec<Part>,
+    pub(super) settings: Vec<Place>,
+}
+
+impl Touched {
+    /// Everything.
+    pub(super) fn all() -> Self {
+        Self {
+            keys: vec![Part::Whole],
+            settings: vec![Place::Everywhere],
+        }
+    }
+}
+
 /// What the changes after a revision may have touched.
-pub(super) async fn parts_since(
+pub(super) async fn touched_since(
     connection: &mut Connection,
     organization: &OrganizationId,
     since: i64,
-) -> Result<Vec<Part>> {
+) -> Result<Touched> {
     let statement = sql!(
-        "SELECT type, resource_id FROM audit_logs WHERE organization_id = $1 AND sequence > $2 \
+        "SELECT type, resource_id, project_id FROM audit_logs WHERE organization_id = $1 AND sequence > $2 \
          ORDER BY sequence LIMIT $3",
         organization,
         since,
         MANY
     );
-    let read = |row: &Row<'_>| Ok((row.get::<String>("type")?, row.get("resource_id")?));
-    let changes = connection.fetch_all(statement, read).await?;
+    let read = |row: &Row<'_>| {
+        let kind: String = row.get("type")?;
+        Ok((
+            kind,
+            row.get("resource_id")?,
+            row.optional_id("project_id")?,
+        ))
+    };
+    let changes: Vec<(_, Option<String>, _)> = connection.fetch_all(statement, read).await?;
     // No entry: the revision was moved by hand.
     if changes.is_empty() || i64::try_from(changes.len()).is_ok_and(|count| count == MANY) {
-        return Ok(vec![Part::Whole]);
+        return Ok(Touched::all());
     }
-    let mut parts = Vec::new();
-    for (kind, resource) in changes {
-        match Part::of(&kind, resource) {
-            Some(Part::Whole) => return Ok(vec![Part::Whole]),
-            Some(part) if !parts.contains(&part) => parts.push(part),
-            _ => {}
-        }
+    let mut touched = Touched {
+        keys: Vec::new(),
+        settings: Vec::new(),
+    };
+    for (kind, resource, project) in changes {
+        add(
+            &mut touched.settings,
+            Place::of(&kind, project),
+            &Place::Everywhere,
+        );
+        add(&mut touched.keys, Part::of(&kind, resource), &Part::Whole);
     }
-    Ok(parts)
+    Ok(touched)
+}
+
+/// Adds one of which nothing else in the list is the same; what is the whole stands alone.
+fn add<T: PartialEq>(list: &mut Vec<T>, new: Option<T>, whole: &T) {
+    let Some(new) = new else { return };
+    if new == *whole {
+        list.clear();
+    }
+    if !list.contains(&new) && !list.contains(whole) {
+        list.push(new);
+    }
 }

@@ -1,3 +1,4 @@
-//! What the roles in the tables come to.
+//! What the tables come to: roles, and what is set.
 
 mod permissions;
+mod settings;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ::usage::{LimitField, ModelLimits};
+use access::{LimitField, ModelLimits};
 use base::ids::{Id, ProjectId, RateLimitId};
 use base::{Error, Permission, Result};
 use http::Method;
@@ -12,7 +12,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use store::{Order, PageRequest, Row, Value};
+use store::{Order, PageRequest, Value};
 
 use super::ActiveProject;
 use crate::args;
@@ -134,29 +134,6 @@ const CHANGED: &str = "\
            max_audio_megabytes_per_1_minute, max_requests_per_1_day, batch_1_day_max_input_tokens \
     FROM rate_limits WHERE organization_id = $1 AND project_id = $2";
 
-/// The model of a row, and its limits where they are not the defaults.
-fn read_changed(row: &Row<'_>) -> store::Result<(String, ModelLimits)> {
-    let mut limits = ModelLimits::default();
-    for field in LimitField::ALL {
-        if let Some(limit) = row.get(field.as_str())? {
-            limits.set(*field, limit);
-        }
-    }
-    Ok((row.get("model")?, limits))
-}
-
-/// What holds for a model: what was set, else the default; and nothing of what makes no sense for it.
-fn limits(model: &str, changed: Option<&ModelLimits>) -> ModelLimits {
-    let mut limits = ModelLimits::default_of(model);
-    for field in LimitField::ALL {
-        let set = changed.and_then(|changed| changed.get(*field));
-        if let Some(limit) = set.filter(|_| limits.get(*field).is_some()) {
-            limits.set(*field, limit);
-        }
-    }
-    limits
-}
-
 async fn list(
     mut cx: Read,
     project: ActiveProject,
@@ -164,12 +141,13 @@ async fn list(
 ) -> Result<List<RateLimit>> {
     let statement = cx.sql(CHANGED, args![&project.id]);
     let changed: BTreeMap<_, _> = cx
-        .fetch_all(statement, read_changed)
+        .fetch_all(statement, ModelLimits::read)
         .await?
         .into_iter()
         .collect();
     let known = cx.services().models.iter();
-    let items = known.map(|model| RateLimit::new(model, limits(model, changed.get(model))));
+    let items =
+        known.map(|model| RateLimit::new(model, ModelLimits::of(model, changed.get(model))));
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -248,8 +226,8 @@ async fn update(
     let model = known.ok_or_else(|| Error::not_found(RateLimitId::NOUN, id.as_str()))?;
     let mut one = cx.sql(CHANGED, args![&project.id]);
     one.push(" AND model = ").bind(model);
-    let changed = cx.fetch_optional(one, read_changed).await?;
-    let old = limits(model, changed.as_ref().map(|(_, limits)| limits));
+    let changed = cx.fetch_optional(one, ModelLimits::read).await?;
+    let old = ModelLimits::of(model, changed.as_ref().map(|(_, limits)| limits));
     let mut new = old;
     for (field, limit) in &changes {
         if old.get(*field).is_none() {

@@ -62,8 +62,12 @@ impl Change<'_> {
                 json!(found.contains(event)),
             ));
         }
-        let [in_memory, in_database] = self.server.keys().await;
-        facts.push(("keys in memory", json!(in_database), json!(in_memory)));
+        let [in_memory, in_database] = self.server.pictures().await;
+        facts.push(("keys in memory", json!(in_database.0), json!(in_memory.0)));
+        if in_memory.1 != in_database.1 {
+            let [now, before] = [in_database.1, in_memory.1].map(|all| json!(format!("{all:?}")));
+            facts.push(("settings in memory", now, before));
+        }
         let wrong = facts
             .into_iter()
             .filter(|(_, expected, found)| expected != found);

@@ -1,13 +1,14 @@
 //! Enums whose variants have names on the wire.
 
 /// Gives an enum `ALL`, `as_str` and `parse`.
+#[macro_export]
 macro_rules! names {
     ($type:ident { $($variant:ident = $name:literal,)* }) => {
         impl $type {
             /// All of them, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name on the wire and in the ledger.
+            /// The name on the wire and in the database.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
@@ -21,5 +22,3 @@ macro_rules! names {
         }
     };
 }
-
-pub(crate) use names;

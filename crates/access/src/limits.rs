@@ -1,6 +1,7 @@
 //! How much of each model a project may use: what holds until somebody sets something else.
 
-use crate::names::names;
+use base::names;
+use store::{Result, Row};
 
 /// Something that a rate limit limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,33 @@ impl ModelLimits {
     #[must_use]
     pub fn default_of(model: &str) -> Self {
         Family::of(model).limits()
+    }
+
+    /// What holds for `model`: what somebody has set, else the default; and nothing of what makes no sense for it.
+    #[must_use]
+    pub fn of(model: &str, changed: Option<&Self>) -> Self {
+        let mut limits = Self::default_of(model);
+        for field in LimitField::ALL {
+            let set = changed.and_then(|changed| changed.get(*field));
+            if let Some(limit) = set.filter(|_| limits.get(*field).is_some()) {
+                limits.set(*field, limit);
+            }
+        }
+        limits
+    }
+
+    /// The model of a row of `rate_limits`, and what it sets.
+    ///
+    /// # Errors
+    /// A column is missing or of another type.
+    pub fn read(row: &Row<'_>) -> Result<(String, Self)> {
+        let mut limits = Self::default();
+        for field in LimitField::ALL {
+            if let Some(limit) = row.get(field.as_str())? {
+                limits.set(*field, limit);
+            }
+        }
+        Ok((row.get("model")?, limits))
     }
 }
 
