@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// The result of everything that a caller can get wrong.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Both the `code` and the `type` of a refusal for want of money.
+const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
+
 /// Why a request was refused, in the words that its sender will read.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -147,6 +150,16 @@ impl Error {
         )
     }
 
+    /// 429: the money that may be spent is spent. Waiting does not help, so nothing says how long to wait.
+    #[must_use]
+    pub fn insufficient_quota(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            Some(INSUFFICIENT_QUOTA),
+            message,
+        )
+    }
+
     /// 500: our fault. The message says nothing of what happened inside; the log does.
     #[must_use]
     pub fn internal() -> Self {
@@ -193,6 +206,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.status {
+            StatusCode::TOO_MANY_REQUESTS if self.code == Some(INSUFFICIENT_QUOTA) => {
+                INSUFFICIENT_QUOTA
+            }
             StatusCode::TOO_MANY_REQUESTS => "requests",
             status if status.is_server_error() => "server_error",
             _ => "invalid_request_error",
@@ -248,6 +264,8 @@ mod tests {
                              "param": "limit", "code": "invalid_value"}})
         );
         assert_eq!(Error::internal().envelope()["error"]["code"], Value::Null);
+        let spent = Error::insufficient_quota("Spent.").envelope();
+        assert_eq!(spent["error"]["type"], spent["error"]["code"]);
     }
 
     #[test]

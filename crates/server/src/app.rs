@@ -16,7 +16,7 @@ use base::{Clock, Entropy};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
+use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Spend};
 
 use crate::routes;
 
@@ -75,9 +75,7 @@ impl App {
         } = options;
         let models = known_models(&upstreams, &prices);
         let apart = store.usage().clone().apart()?;
-        let (recorder, recorder_task) =
-            Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
-                .context("the ledger's writer could not be started")?;
+        let (spend, recorder, recorder_task) = ledger(&store, prices, &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
         let (directory, following) = Directory::start(store.clone())
@@ -101,6 +99,7 @@ impl App {
             usage: apart,
             models,
             recorder,
+            spend,
             last_used,
             pepper,
             clock,
@@ -138,6 +137,22 @@ impl App {
         self.last_used_task.stop().await;
         self.mailer_task.stop().await;
     }
+}
+
+/// The ledger's writer, and what the ledger comes to.
+async fn ledger(
+    store: &Store,
+    prices: PriceBook,
+    clock: &Clock,
+) -> anyhow::Result<(Spend, Recorder, RecorderTask)> {
+    let (database, clock) = (store.usage(), clock.clone());
+    let spend = Spend::load(database, clock.clone())
+        .await
+        .context("what has been spent could not be loaded")?;
+    let (recorder, task) =
+        Recorder::start(database.clone(), Arc::new(prices), clock, spend.clone())
+            .context("the ledger's writer could not be started")?;
+    Ok((spend, recorder, task))
 }
 
 /// The models that have an upstream or a price.

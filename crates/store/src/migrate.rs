@@ -56,6 +56,20 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0005_settings.sqlite.sql"),
         postgres: include_str!("../../../migrations/0005_settings.postgres.sql"),
     },
+    Migration {
+        name: "0006_spend",
+        part: Part::Usage,
+        both: "",
+        sqlite: include_str!("../../../migrations/0006_spend.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0006_spend.postgres.sql"),
+    },
+    Migration {
+        name: "0006_spend_alerts",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0006_spend_alerts.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::ledger::Ledger;
 use crate::writer::{Job, Writer};
-use crate::{PriceBook, UsageEvent};
+use crate::{Hold, PriceBook, Spend, UsageEvent};
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
@@ -52,7 +52,7 @@ pub struct Appended {
 }
 
 impl Recorder {
-    /// Starts the recorder's thread.
+    /// Starts the recorder's thread, which keeps `spend` equal to the ledger.
     ///
     /// # Errors
     /// The thread, its runtime or its connections could not be made.
@@ -60,6 +60,7 @@ impl Recorder {
         database: Database,
         prices: Arc<PriceBook>,
         clock: Clock,
+        spend: Spend,
     ) -> std::io::Result<(Self, RecorderTask)> {
         let database = database.apart().map_err(std::io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -70,6 +71,7 @@ impl Recorder {
         let hurry = Arc::new(Notify::new());
         let writer = Writer::new(
             Ledger::new(database, prices, clock),
+            spend,
             receiver,
             Arc::clone(&hurry),
             stopped,
@@ -96,6 +98,7 @@ impl Recorder {
             Ok(Ok(place)) => Ok(Slot {
                 place,
                 hurry: Arc::clone(&self.hurry),
+                hold: None,
             }),
             _ => Err(Error::overloaded(
                 "The usage of more requests is waiting to be recorded than this server keeps. Try again in a second.",
@@ -145,6 +148,7 @@ impl Recorder {
             done,
             urgent: true,
             room,
+            hold: None,
         };
         self.jobs.send(job).await.ok()?;
         Some(answer)
@@ -163,9 +167,16 @@ type Answer = oneshot::Receiver<base::Result<Appended>>;
 pub struct Slot {
     place: mpsc::OwnedPermit<Job>,
     hurry: Arc<Notify>,
+    hold: Option<Hold>,
 }
 
 impl Slot {
+    /// Goes with what was set aside for the event, which is given back when what it has cost is counted.
+    #[must_use]
+    pub fn holding(self, hold: Option<Hold>) -> Self {
+        Self { hold, ..self }
+    }
+
     /// Sends the event. Never waits and cannot fail, so a `Drop` can call it.
     pub fn record(self, event: UsageEvent) -> Recorded {
         let (done, answer) = oneshot::channel();
@@ -174,6 +185,7 @@ impl Slot {
             done,
             urgent: false,
             room: None,
+            hold: self.hold,
         });
         Recorded {
             answer,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use store::testing::Scratch;
 use store::{Store, sql};
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, Metric, PriceBook, Recorder, RecorderTask};
+use usage::{LastUsed, LastUsedTask, Metric, PriceBook, Recorder, RecorderTask, Spend};
 
 use crate::upstream::{Reply, Upstream};
 
@@ -108,7 +108,9 @@ impl World {
         fill(&store, &pepper).await;
         let clock = Clock::fake(UnixTime(START));
         let prices = Arc::new(PriceBook::built_in());
-        let recorder = Recorder::start(store.usage().clone(), prices, clock.clone());
+        let spend = Spend::load(store.usage(), clock.clone()).await;
+        let spend = spend.expect("what was spent");
+        let recorder = Recorder::start(store.usage().clone(), prices, clock.clone(), spend);
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
