@@ -10,6 +10,7 @@ mod forward;
 mod headers;
 mod identify;
 mod models;
+mod permissions;
 mod relay;
 mod reservation;
 mod router;
