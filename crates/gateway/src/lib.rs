@@ -4,12 +4,15 @@
 //! goes to the ledger's writer through a place in its queue that is taken before the request is forwarded.
 
 mod body;
+#[cfg(any(test, fuzzing))]
+pub mod cuts;
 mod dialect;
 mod drain;
 mod forward;
 mod headers;
 mod identify;
 mod models;
+mod permissions;
 mod relay;
 mod reservation;
 mod router;

@@ -151,6 +151,7 @@ impl Recorder {
             hold: None,
         };
         self.jobs.send(job).await.ok()?;
+        self.hurry.notify_one();
         Some(answer)
     }
 
