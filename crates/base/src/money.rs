@@ -15,12 +15,20 @@ pub struct NanoDollars(pub i64);
 
 /// Nano-dollars in a dollar.
 const PER_DOLLAR: i64 = 1_000_000_000;
+/// Nano-dollars in a cent.
+const PER_CENT: i64 = PER_DOLLAR / 100;
 
 impl NanoDollars {
     /// So many US cents.
     #[must_use]
     pub fn from_cents(cents: i64) -> Self {
-        Self(cents.saturating_mul(10_000_000))
+        Self(cents.saturating_mul(PER_CENT))
+    }
+
+    /// How many US cents are in it.
+    #[must_use]
+    pub fn whole_cents(self) -> i64 {
+        self.0.div_euclid(PER_CENT)
     }
 
     /// Reads a decimal string of US dollars, such as `1.25`: no sign, no exponent, at most 9 decimals, less than a

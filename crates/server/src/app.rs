@@ -8,6 +8,7 @@ use access::Directory;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
 use admin::operation::Kept;
+use admin::spend_alerts::SpendAlertsTask;
 use anyhow::Context;
 use axum::Router;
 use base::ids::IdGenerator;
@@ -52,6 +53,7 @@ pub struct App {
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
     mailer_task: MailerTask,
+    spend_alerts_task: SpendAlertsTask,
     _following: AbortOnDropHandle<()>,
 }
 
@@ -108,6 +110,7 @@ impl App {
             public_url,
         });
         Ok(Self {
+            spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
             services,
             gateway,
             gateway_task,
@@ -135,6 +138,7 @@ impl App {
         self.gateway_task.stop(deadline).await;
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
+        self.spend_alerts_task.stop().await;
         self.mailer_task.stop().await;
     }
 }
