@@ -10,7 +10,7 @@ use http::{HeaderValue, Response};
 use serde::Serialize;
 
 use crate::Body;
-use crate::forward::Upstreams;
+use crate::upstreams::Upstreams;
 
 /// When models were created, as far as clients are told: 2026-01-01. The configuration does not say, and a number
 /// that changed with each start would look like news.
@@ -65,7 +65,7 @@ impl ModelList {
 /// 404: this deployment does not serve it.
 pub(crate) fn retrieve(upstreams: &Upstreams, segment: &str) -> Result<Response<Body>> {
     let name = decode(segment).ok_or_else(|| Error::model_not_found(segment))?;
-    if upstreams.plan(&name).is_none() {
+    if !upstreams.serves(&name) {
         return Err(Error::model_not_found(&name));
     }
     Ok(answer(json(&Model::new(&name))))
