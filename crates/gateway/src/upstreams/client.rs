@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base::time::Stopwatch;
 use bytes::Bytes;
+use h2::Reason;
 use http::{Extensions, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -30,6 +32,8 @@ const MAX_IDLE: usize = 512;
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// How often a request is sent again because its connection was closed just then.
 const MAX_STALE: usize = 2;
+/// How soon that shows, in milliseconds. One that is closed later may be closed because of the request.
+const MAX_STALE_AGE: u64 = 1_000;
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
@@ -70,8 +74,9 @@ impl Client {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, legacy::Error> {
         for _ in 0..MAX_STALE {
+            let watch = Stopwatch::start();
             match self.send_once(request.clone()).await {
-                Err(error) if was_used(&error) => {}
+                Err(error) if is_stale(&error) && watch.milliseconds() < MAX_STALE_AGE => {}
                 sent => return sent,
             }
         }
@@ -90,14 +95,35 @@ impl Client {
     }
 }
 
-/// Whether a request failed on a connection that had been answered on before.
-fn was_used(error: &legacy::Error) -> bool {
+/// Whether a request failed because a connection that had been answered on before was closed.
+fn is_stale(error: &legacy::Error) -> bool {
     let mut extras = Extensions::new();
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut extras);
     }
     let used = extras.get::<Used>();
-    used.is_some_and(|Used(is_used)| is_used.load(Ordering::Relaxed))
+    used.is_some_and(|Used(is_used)| is_used.load(Ordering::Relaxed)) && is_closing(error)
+}
+
+/// Whether the connection ended, or took no more requests; a stream of it can also end because of its own request.
+fn is_closing(error: &legacy::Error) -> bool {
+    let mut reason = error.source();
+    while let Some(error) = reason {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            let is_unread = [Reason::REFUSED_STREAM, Reason::NO_ERROR].map(Some);
+            return error.is_io() || is_unread.contains(&error.reason());
+        }
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_incomplete_message() || error.is_canceled() || error.is_closed())
+        {
+            return true;
+        }
+        if error.is::<std::io::Error>() {
+            return true;
+        }
+        reason = error.source();
+    }
+    false
 }
 
 /// The innermost reason: those around it say only that a request failed.

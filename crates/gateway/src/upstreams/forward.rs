@@ -1,5 +1,6 @@
 //! Forwarding: a request goes from one upstream to the next until one answers it.
 
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,13 +50,18 @@ impl Upstreams {
     pub(crate) async fn send(
         &self,
         plan: Vec<Route>,
-        outgoing: Outgoing,
+        mut outgoing: Outgoing,
         body: impl Fn(&Route) -> Bytes,
     ) -> Result<Answer, Failure> {
         let since = Stopwatch::start();
         let mut last = Err(unreachable(&plan));
-        for route in plan {
-            let request = route.upstream.request(&outgoing, body(&route));
+        let mut routes = plan.into_iter();
+        while let Some(route) = routes.next() {
+            let headers = match routes.len() {
+                0 => take(&mut outgoing.headers),
+                _ => outgoing.headers.clone(),
+            };
+            let request = route.upstream.request(&outgoing, headers, body(&route));
             let request = request.ok_or_else(|| Failure {
                 error: Error::refused("invalid_url", "The query of the URL is not valid."),
                 outcome: Outcome::UpstreamFailed,

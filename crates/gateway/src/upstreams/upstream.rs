@@ -94,7 +94,12 @@ impl Upstream {
     }
 
     /// A request to this upstream, with its own key. `None`: the client's query cannot be part of an address.
-    pub(super) fn request(&self, outgoing: &Outgoing, body: Bytes) -> Option<Request<Full<Bytes>>> {
+    pub(super) fn request(
+        &self,
+        outgoing: &Outgoing,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Option<Request<Full<Bytes>>> {
         let uri = match &outgoing.query {
             None => {
                 let mut addresses = self.addresses.iter();
@@ -109,7 +114,7 @@ impl Upstream {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
-        *request.headers_mut() = outgoing.headers.clone();
+        *request.headers_mut() = headers;
         self.sign(&mut request);
         Some(request)
     }
@@ -195,14 +200,14 @@ mod tests {
     use crate::UpstreamKey;
 
     fn upstream(base_url: &str, key: &str) -> Result<Upstream, String> {
-        checked(UpstreamConfig {
+        checked(&UpstreamConfig {
             api_key: Some(UpstreamKey::new(key.into())),
             ..UpstreamConfig::new("local", base_url)
         })
     }
 
-    fn checked(config: UpstreamConfig) -> Result<Upstream, String> {
-        Upstream::new(&config, &mut Trust::default()).map_err(|error| error.to_string())
+    fn checked(config: &UpstreamConfig) -> Result<Upstream, String> {
+        Upstream::new(config, &mut Trust::default()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -219,7 +224,7 @@ mod tests {
                     query,
                     headers: HeaderMap::new(),
                 };
-                let request = upstream.request(&outgoing, Bytes::new());
+                let request = upstream.request(&outgoing, HeaderMap::new(), Bytes::new());
                 let request = request.expect("a request");
                 assert_eq!(request.uri().to_string(), format!("{whole}{after}"));
                 assert_eq!(request.headers()[AUTHORIZATION], "Bearer k");
@@ -246,83 +251,35 @@ mod tests {
 
     #[test]
     fn settings_are_checked() {
-        let plain = || UpstreamConfig::new("local", "http://h/v1");
-        let secure = || UpstreamConfig::new("local", "https://h/v1");
-        let pem = |text: &str| Some(text.as_bytes().to_vec());
-        let wrong = [
-            (
-                "timeout_seconds",
-                UpstreamConfig {
-                    timeout_seconds: 0,
-                    ..plain()
-                },
-            ),
-            (
-                "idle_timeout_seconds",
-                UpstreamConfig {
-                    idle_timeout_seconds: Some(0),
-                    ..plain()
-                },
-            ),
-            (
-                "connect_timeout_seconds",
-                UpstreamConfig {
-                    connect_timeout_seconds: 0,
-                    ..plain()
-                },
-            ),
-            (
-                "health_interval_seconds",
-                UpstreamConfig {
-                    health_interval_seconds: 0,
-                    ..plain()
-                },
-            ),
-            (
-                "health_path",
-                UpstreamConfig {
-                    health_path: "models".into(),
-                    ..plain()
-                },
-            ),
-            (
-                "health_path",
-                UpstreamConfig {
-                    health_path: "/a b".into(),
-                    ..plain()
-                },
-            ),
-            (
-                "alias",
-                UpstreamConfig {
-                    aliases: [("*".into(), "m".into())].into(),
-                    ..plain()
-                },
-            ),
-            (
-                "http2",
-                UpstreamConfig {
-                    http2: true,
-                    ..secure()
-                },
-            ),
-            (
-                "ca_file",
-                UpstreamConfig {
-                    ca_certificates: pem("x"),
-                    ..plain()
-                },
-            ),
-            (
-                "ca_file",
-                UpstreamConfig {
-                    ca_certificates: pem("x"),
-                    ..secure()
-                },
-            ),
+        type Change = fn(&mut UpstreamConfig);
+        let wrong: [(&str, &str, Change); 10] = [
+            ("http", "timeout_seconds", |it| it.timeout_seconds = 0),
+            ("http", "idle_timeout_seconds", |it| {
+                it.idle_timeout_seconds = Some(0);
+            }),
+            ("http", "connect_timeout_seconds", |it| {
+                it.connect_timeout_seconds = 0;
+            }),
+            ("http", "health_interval_seconds", |it| {
+                it.health_interval_seconds = 0;
+            }),
+            ("http", "health_path", |it| it.health_path = "models".into()),
+            ("http", "health_path", |it| it.health_path = "/a b".into()),
+            ("http", "alias", |it| {
+                it.aliases = [("*".into(), "m".into())].into();
+            }),
+            ("http", "ca_file", |it| {
+                it.ca_certificates = Some(Vec::new());
+            }),
+            ("https", "ca_file", |it| {
+                it.ca_certificates = Some(b"x".to_vec());
+            }),
+            ("https", "http2", |it| it.http2 = true),
         ];
-        for (key, config) in wrong {
-            let error = checked(config).err().expect(key);
+        for (scheme, key, change) in wrong {
+            let mut config = UpstreamConfig::new("local", format!("{scheme}://h/v1"));
+            change(&mut config);
+            let error = checked(&config).err().expect(key);
             assert!(error.starts_with("upstream 'local': "), "{error}");
             assert!(error.contains(key), "{key}: {error}");
         }
