@@ -69,7 +69,7 @@ async fn one_without_weight_stands_by() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_share_of_one_that_is_gone_goes_to_the_others() {
-    let nobody = nobody().await;
+    let nobody = nobody();
     let second = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
         let gone = UpstreamConfig {

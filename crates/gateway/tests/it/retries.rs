@@ -115,7 +115,7 @@ async fn the_last_refusal_is_passed_when_all_refuse() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_says_more_than_that_another_is_gone() {
-    let nobody = nobody().await;
+    let nobody = nobody();
     let world = World::with(Reply::whole(503, REFUSAL), Durability::Batched, |url| {
         let gone = UpstreamConfig {
             weight: 0,

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -128,8 +128,8 @@ impl Upstream {
 
     /// At this address, and over TLS if there is something to accept it with.
     pub async fn at(address: SocketAddr, reply: Reply, tls: Option<TlsAcceptor>) -> Self {
+        let address = reserve(address);
         let listener = TcpListener::bind(address).await.expect("a port");
-        let address = listener.local_addr().expect("an address");
         let told = Told {
             asked: Arc::default(),
             connections: Arc::default(),
@@ -269,11 +269,20 @@ impl http_body::Body for Steps {
     }
 }
 
+/// Keeps a port for this test until the end of the process, so that no other test gets it: a socket that does not listen
+/// lets one listen that asks for the port by its number.
+fn reserve(address: SocketAddr) -> SocketAddr {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("an option");
+    socket.bind(address).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    std::mem::forget(socket);
+    address
+}
+
 /// The address of a port that nobody listens on.
-pub async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
+pub fn nobody() -> String {
+    let address = reserve(SocketAddr::from(([127, 0, 0, 1], 0)));
     format!("http://{address}/v1")
 }
 
