@@ -12,7 +12,7 @@ use store::testing::Scratch;
 use store::{Database, Store};
 use usage::{
     CostDimension, CostQuery, Dimension, Kind, Metric, Outcome, PriceBook, Quantities, Recorder,
-    UsageEvent, UsageQuery, Width, costs, usage,
+    Spend, UsageEvent, UsageQuery, Width, costs, usage,
 };
 
 const START: i64 = 1_772_409_600;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Error;
+use base::time::Stopwatch;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Sleep, sleep};
 
 use crate::ledger::{Ledger, Written};
 use crate::{Appended, Hold, Spend, UsageEvent};
@@ -74,7 +75,8 @@ pub(crate) struct Writer {
     spend: Spend,
     /// Whether `spend` may lack something that is in the ledger.
     may_lack: bool,
-    next_look: Instant,
+    /// Runs from the last look.
+    looked: Stopwatch,
     jobs: mpsc::Receiver<Job>,
     hurry: Arc<Notify>,
     stop: watch::Receiver<bool>,
@@ -94,7 +96,7 @@ impl Writer {
             ledger,
             spend,
             may_lack: false,
-            next_look: Instant::now(),
+            looked: Stopwatch::start(),
             jobs,
             hurry,
             stop,
@@ -136,7 +138,7 @@ impl Writer {
         while self.last_patience.is_none() {
             tokio::select! {
                 biased;
-                () = sleep_until(self.next_look), if self.has_to_look() => self.look().await,
+                () = sleep(self.until_look()), if self.has_to_look() => self.look().await,
                 job = self.jobs.recv() => return job,
                 () = stopped(&mut self.stop) => self.close(),
             }
@@ -161,9 +163,13 @@ impl Writer {
         self.may_lack || !self.ledger.database().is_local()
     }
 
+    fn until_look(&self) -> Duration {
+        LOOK.saturating_sub(Duration::from_millis(self.looked.milliseconds()))
+    }
+
     /// Takes in what is in the ledger and not yet in `spend`.
     async fn look(&mut self) {
-        self.next_look = Instant::now() + LOOK;
+        self.looked = Stopwatch::start();
         let database = self.ledger.database();
         let outcome = if self.may_lack {
             self.spend.reload(database).await

@@ -191,7 +191,7 @@ fn run(steps: Vec<Step>, limits: Vec<(Account, i64)>) -> (Model, [Month; 2]) {
     for step in steps {
         match step {
             Step::Ask(who, is_next, most) => {
-                model.ask(&spend, who, months[usize::from(is_next)], most)
+                model.ask(&spend, who, months[usize::from(is_next)], most);
             }
             Step::End(which, hundredths) => model.end(&spend, &which, hundredths),
             Step::Drop(which) if !model.held.is_empty() => {
