@@ -4,6 +4,7 @@
 //! goes to the ledger's writer through a place in its queue that is taken before the request is forwarded.
 
 mod body;
+mod certificate;
 mod dialect;
 mod drain;
 mod forward;
@@ -29,6 +30,7 @@ use http::{Request, Response};
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
+pub use certificate::PeerCertificates;
 pub use upstream::{UpstreamConfig, UpstreamKey};
 
 use drain::Drains;

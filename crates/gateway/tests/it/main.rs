@@ -1,6 +1,7 @@
 //! The gateway against a model server that does as it is told, over real connections.
 
 mod answers;
+mod certificates;
 mod endpoints;
 mod failures;
 mod hang_ups;
