@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Key, Project};
+use access::{Key, Level, Project, Settings};
 use base::ids::Id;
 use base::secret::bearer;
 use base::{Error, Permission, Result};
@@ -20,6 +20,8 @@ const PROJECT_KEY_REQUIRED: &str = "An admin API key cannot call models. Use a p
 pub(crate) struct Caller {
     pub(crate) key: Arc<Key>,
     pub(crate) project: Arc<Project>,
+    /// What is set where the key belongs.
+    pub(crate) settings: Arc<Settings>,
 }
 
 impl Shared {
@@ -49,7 +51,12 @@ impl Shared {
             ));
         };
         names_only(headers, "openai-project", &project.id)?;
-        Ok(Caller { key, project })
+        let settings = self.directory.settings(&key.organization.id);
+        Ok(Caller {
+            key,
+            project,
+            settings,
+        })
     }
 
     /// Refuses a request without the client certificate that the caller's organization or project asks for.
@@ -68,6 +75,11 @@ impl Shared {
 }
 
 impl Caller {
+    /// What is set for the project.
+    pub(crate) fn level(&self) -> &Level {
+        self.settings.project(&self.project.id)
+    }
+
     /// Refuses what the key's owner, or the key's scopes, do not allow.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod forward;
 mod headers;
 mod identify;
 mod models;
+mod permissions;
 mod relay;
 mod reservation;
 mod router;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use access::ModelPolicy;
 use base::{Error, Result};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::Body;
 use crate::forward::Upstreams;
+use crate::identify::Caller;
 
 /// When models were created, as far as clients are told: 2026-01-01. The configuration does not say, and a number
 /// that changed with each start would look like news.
@@ -42,32 +44,51 @@ impl<'a> Model<'a> {
     }
 }
 
-/// The list of models, ready to be sent.
-pub(crate) struct ModelList(Bytes);
+/// The models that clients may ask for.
+pub(crate) struct ModelList {
+    names: BTreeSet<String>,
+    /// The list of all of them, ready to be sent.
+    all: Bytes,
+}
 
 impl ModelList {
     pub(crate) fn new(upstreams: &Upstreams) -> Self {
-        let names: BTreeSet<&str> = upstreams.names().collect();
-        Self(json(&List {
-            object: "list",
-            data: names.into_iter().map(Model::new).collect(),
-        }))
+        let names: BTreeSet<String> = upstreams.names().map(str::to_owned).collect();
+        let all = list(&names, |_| true);
+        Self { names, all }
     }
 
-    pub(crate) fn list(&self) -> Response<Body> {
-        answer(self.0.clone())
+    /// Those that the policy allows.
+    pub(crate) fn list(&self, policy: Option<&ModelPolicy>) -> Response<Body> {
+        answer(match policy {
+            None => self.all.clone(),
+            Some(policy) => list(&self.names, |name| policy.allows(name)),
+        })
     }
+}
+
+fn list(names: &BTreeSet<String>, allowed: impl Fn(&str) -> bool) -> Bytes {
+    let names = names.iter().map(String::as_str);
+    json(&List {
+        object: "list",
+        data: names.filter(|name| allowed(name)).map(Model::new).collect(),
+    })
 }
 
 /// The model whose name stands in the path, percent-encoded or not.
 ///
 /// # Errors
-/// 404: this deployment does not serve it.
-pub(crate) fn retrieve(upstreams: &Upstreams, segment: &str) -> Result<Response<Body>> {
+/// 404: this deployment does not serve it. 403: it is not for the caller's project.
+pub(crate) fn retrieve(
+    upstreams: &Upstreams,
+    segment: &str,
+    caller: &Caller,
+) -> Result<Response<Body>> {
     let name = decode(segment).ok_or_else(|| Error::model_not_found(segment))?;
     if upstreams.plan(&name).is_none() {
         return Err(Error::model_not_found(&name));
     }
+    caller.may_use_model(&name)?;
     Ok(answer(json(&Model::new(&name))))
 }
 

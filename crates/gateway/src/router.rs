@@ -103,21 +103,22 @@ impl Gateway {
                 Err(Error::refused("stored_responses_unavailable", NOT_KEPT))
             }
             Endpoint::Models => {
-                self.reader(context)?;
-                Ok(self.0.models.list())
+                let caller = self.reader(context)?;
+                Ok(self.0.models.list(caller.level().models.as_ref()))
             }
             Endpoint::Model(name) => {
-                self.reader(context)?;
-                models::retrieve(&self.0.upstreams, &name)
+                let caller = self.reader(context)?;
+                models::retrieve(&self.0.upstreams, &name, &caller)
             }
         }
     }
 
     /// Checks that the caller may look at models.
-    fn reader(&self, context: &mut Context) -> Result<()> {
+    fn reader(&self, context: &mut Context) -> Result<Caller> {
         let caller = self.caller(context, Permission::ModelRead)?;
         self.touch(&caller);
-        no_query(context.head.uri.query())
+        no_query(context.head.uri.query())?;
+        Ok(caller)
     }
 
     /// The caller, who needs this permission.

@@ -30,6 +30,9 @@ impl Place {
     /// is not known to spare it touches it everywhere.
     pub(super) fn of(kind: &str, project: Option<ProjectId>) -> Option<Self> {
         let kind = kind.strip_prefix("x.").unwrap_or(kind);
+        if kind == "project.archived" {
+            return Some(Self::At(project));
+        }
         let noun = kind.split('.').next().unwrap_or_default();
         match noun {
             "rate_limit"

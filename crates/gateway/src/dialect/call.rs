@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use access::{HostedTool, HostedTools};
 use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::fields::boolean;
+use super::tools::Asked;
 use super::{Demand, Dialect, Fields, Form, multipart};
 
 /// A request for a model.
@@ -24,6 +26,7 @@ pub(crate) struct Call {
     pub(crate) hides_usage: bool,
     /// What it asks for.
     pub(crate) demand: Demand,
+    tools: Asked,
 }
 
 /// Where the model's name stands in the body.
@@ -71,8 +74,20 @@ impl Call {
             hides_usage: ask.is_some(),
             ask,
             demand: (dialect.demand)(&fields)?,
+            tools: Asked::of(&fields),
             body,
         })
+    }
+
+    /// The first hosted tool that is asked for and is not among those allowed.
+    ///
+    /// # Errors
+    /// 400: which are asked for cannot be told.
+    pub(crate) fn tool_not_in(&self, allowed: HostedTools) -> Result<Option<HostedTool>> {
+        if allowed == HostedTools::default() {
+            return Ok(None);
+        }
+        self.tools.not_in(allowed, &self.model, &self.body)
     }
 
     /// The body for an upstream that calls the model `known`.

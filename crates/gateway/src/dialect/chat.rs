@@ -13,7 +13,14 @@ use crate::sse::Verdict;
 
 pub(super) static COMPLETIONS: Dialect = Dialect {
     path: "/chat/completions",
-    fields: &["model", "stream", "stream_options", "messages"],
+    fields: &[
+        "model",
+        "stream",
+        "stream_options",
+        "messages",
+        "tools",
+        "web_search_options",
+    ],
     asks_for_usage: true,
     demand: |fields| Ok(Demand::of_text(fields.length("messages"))),
     read_whole: Some(|tally, json| {

@@ -13,6 +13,7 @@ mod report;
 mod responses;
 mod speech;
 mod tally;
+mod tools;
 mod transcriptions;
 
 use base::Result;

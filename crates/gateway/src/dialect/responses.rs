@@ -14,7 +14,7 @@ use crate::sse::Verdict;
 
 pub(super) static RESPONSES: Dialect = Dialect {
     path: "/responses",
-    fields: &["model", "input", "instructions", "background"],
+    fields: &["model", "input", "instructions", "background", "tools"],
     demand,
     read_whole: Some(read_whole),
     read_event,

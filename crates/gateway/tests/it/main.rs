@@ -6,6 +6,7 @@ mod endpoints;
 mod failures;
 mod hang_ups;
 mod keys;
+mod permissions;
 mod properties;
 mod refusals;
 mod strict;

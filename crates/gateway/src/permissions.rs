@@ -1,0 +1,48 @@
+//! What a project may call: models, and the hosted tools that a request asks for.
+
+use base::ids::ProjectId;
+use base::{Error, Result};
+
+use crate::dialect::Call;
+use crate::identify::Caller;
+
+impl Caller {
+    /// Refuses what the project may not call. Models are known by the name that the client asked for.
+    ///
+    /// # Errors
+    /// 403: the model, or a hosted tool, is not for this project. 400: which tools are asked for cannot be told.
+    pub(crate) fn may_call(&self, call: &Call) -> Result<()> {
+        self.may_use_model(&call.model)?;
+        match call.tool_not_in(self.level().tools)? {
+            None => Ok(()),
+            Some(tool) => {
+                let (tool, project) = (tool.as_str(), &self.project.id);
+                let message = format!(
+                    "The hosted tool {tool} is not enabled for the project '{project}'. Leave it out of the request, or ask \
+                     an administrator to enable it."
+                );
+                Err(Error::forbidden("hosted_tool_not_enabled", message).about("tools"))
+            }
+        }
+    }
+
+    /// Refuses a model that is not for this project.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn may_use_model(&self, model: &str) -> Result<()> {
+        let policy = self.level().models.as_ref();
+        if policy.is_none_or(|policy| policy.allows(model)) {
+            return Ok(());
+        }
+        Err(not_for(&self.project.id, model))
+    }
+}
+
+fn not_for(project: &ProjectId, model: &str) -> Error {
+    let shown: String = model.chars().take(80).collect();
+    let message = format!(
+        "The project '{project}' does not have access to the model '{shown}'. An administrator can change its model permissions."
+    );
+    Error::forbidden("model_not_found", message).about("model")
+}
