@@ -10,10 +10,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use access::{Authority, Level};
-use base::{Error, Result, UnixTime};
+use base::{Clock, Error, Result, UnixTime};
 use http::HeaderMap;
+use http::request::Parts;
 use rustls::pki_types::CertificateDer;
 
+use crate::identify::Caller;
 use path::Path;
 
 /// How many checked chains are remembered of one connection; a proxy's carries those of several clients.
@@ -87,22 +89,33 @@ impl PeerCertificates {
     }
 }
 
+impl Caller {
+    /// Refuses a request without the client certificate that the organization or the project asks for.
+    ///
+    /// # Errors
+    /// 401: says who asks for one, and what was wrong with the one that came, if one came.
+    pub(crate) fn check_certificate(&self, head: &Parts, clock: &Clock) -> Result<()> {
+        let required = Required {
+            organization: &self.settings.organization,
+            project: self.level(),
+        };
+        required.check(head.extensions.get(), &head.headers, clock)
+    }
+}
+
 /// What is set where a key belongs.
-pub(crate) struct Required<'a> {
-    pub(crate) organization: &'a Level,
-    pub(crate) project: &'a Level,
+struct Required<'a> {
+    organization: &'a Level,
+    project: &'a Level,
 }
 
 impl Required<'_> {
     /// Lets a request pass that shows a certificate from an authority that is active, or when none is.
-    ///
-    /// # Errors
-    /// 401: says who asks for a certificate, and what was wrong with the one that came, if one came.
-    pub(crate) fn check(
+    fn check(
         &self,
         peer: Option<&PeerCertificates>,
         headers: &HeaderMap,
-        now: UnixTime,
+        clock: &Clock,
     ) -> Result<()> {
         if self.authorities().next().is_none() {
             return Ok(());
@@ -116,6 +129,7 @@ impl Required<'_> {
         if chain.is_empty() {
             return Err(self.refusal("none came with this request"));
         }
+        let now = clock.now();
         if peer.remembers(&chain, self, now) {
             return Ok(());
         }

@@ -8,10 +8,8 @@ use base::secret::bearer;
 use base::{Error, Permission, Result};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::request::Parts;
 
 use crate::Shared;
-use crate::certificate::Required;
 
 const PROJECT_KEY_REQUIRED: &str = "An admin API key cannot call models. Use a project API key: of a user (sk-proj-…) or of a service account \
                                     (sk-svcacct-…).";
@@ -57,20 +55,6 @@ impl Shared {
             project,
             settings,
         })
-    }
-
-    /// Refuses a request without the client certificate that the caller's organization or project asks for.
-    ///
-    /// # Errors
-    /// 401: who asks for one, and what is wrong.
-    pub(crate) fn check_certificate(&self, caller: &Caller, head: &Parts) -> Result<()> {
-        let settings = self.directory.settings(&caller.key.organization.id);
-        let required = Required {
-            organization: &settings.organization,
-            project: settings.project(&caller.project.id),
-        };
-        let peer = head.extensions.get();
-        required.check(peer, &head.headers, self.clock.now())
     }
 }
 

@@ -70,7 +70,7 @@ fn check_at(
         organization,
         project,
     };
-    let checked = required.check(peer, headers, now);
+    let checked = required.check(peer, headers, &Clock::fake(now));
     checked.map_err(|error| {
         let told = (error.status.as_u16(), error.code);
         assert_eq!(told, (401, Some("client_certificate_required")));

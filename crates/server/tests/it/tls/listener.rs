@@ -11,7 +11,7 @@ use super::connection::Client;
 use super::secure;
 use crate::authority::{Authority, Identity};
 use crate::connection::Connection;
-use crate::installation::{Installation, Server};
+use crate::installation::Installation;
 
 /// How long a change of the files may take to be noticed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -75,63 +75,56 @@ fn what_is_wrong_with_the_files_is_named_at_the_start() {
     let (installation, servers) = secure("");
     let directory = installation.directory();
     let good = servers.issue("127.0.0.1");
-    let refuse = |certificate: Option<&str>, key: Option<&str>, words: &str| {
-        for (name, text) in [("server.pem", certificate), ("server.key", key)] {
-            replace(&directory.join(name), text);
-        }
-        let ended = installation.run(&["serve"]);
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.stderr.contains(words), "{words}: {ended:?}");
-        assert!(
-            !ended.stdout.contains("Admin key"),
-            "nothing was begun: {ended:?}"
-        );
-    };
     let (certificate, key) = (Some(good.certificate.as_str()), Some(good.key.as_str()));
     let other = servers.issue("127.0.0.1");
     let broken = good.certificate.replace("MII", "!!!");
     let other_thing = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let encrypted = good.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let strange = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    refuse(None, key, "tls.certificate: server.pem cannot be read");
-    refuse(certificate, None, "tls.key: server.key cannot be read");
-    refuse(
-        Some("hello"),
-        key,
-        "tls.certificate: server.pem holds no certificate in PEM",
-    );
-    refuse(
-        key,
-        key,
-        "tls.certificate: server.pem holds no certificate in PEM",
-    );
-    refuse(Some(&broken), key, "tls.certificate: server.pem is not PEM");
-    refuse(
-        Some(other_thing),
-        key,
-        "tls.certificate: server.pem holds a certificate that cannot",
-    );
-    refuse(
-        certificate,
-        certificate,
-        "tls.key: server.key holds no private key in PEM",
-    );
-    refuse(certificate, Some(&encrypted), "or one that is encrypted");
-    refuse(
-        certificate,
-        Some(strange),
-        "tls.key: server.key holds a key that TLS cannot use",
-    );
-    refuse(
-        certificate,
-        Some(&other.key),
-        "tls.key: server.key is not the key of",
-    );
+    for (certificate, key, words) in [
+        (None, key, "tls.certificate: server.pem cannot be read"),
+        (certificate, None, "tls.key: server.key cannot be read"),
+        (Some("hello"), key, "server.pem holds no certificate in PEM"),
+        (key, key, "server.pem holds no certificate in PEM"),
+        (Some(&broken), key, "tls.certificate: server.pem is not PEM"),
+        (
+            Some(other_thing),
+            key,
+            "server.pem holds a certificate that cannot",
+        ),
+        (
+            certificate,
+            certificate,
+            "tls.key: server.key holds no private key",
+        ),
+        (certificate, Some(&encrypted), "or one that is encrypted"),
+        (
+            certificate,
+            Some(strange),
+            "server.key holds a key that TLS cannot",
+        ),
+        (
+            certificate,
+            Some(&other.key),
+            "tls.key: server.key is not the key of",
+        ),
+    ] {
+        replace(&directory.join("server.pem"), certificate);
+        replace(&directory.join("server.key"), key);
+        assert_no_start(&installation, words);
+    }
     installation.configure("[tls]\ncertificate = \"server.pem\"\n");
-    refuse(
-        certificate,
-        key,
-        "tls.certificate is given, but not tls.key",
+    assert_no_start(&installation, "tls.certificate is given, but not tls.key");
+}
+
+#[track_caller]
+fn assert_no_start(installation: &Installation, words: &str) {
+    let ended = installation.run(&["serve"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains(words), "{words}: {ended:?}");
+    assert!(
+        !ended.stdout.contains("Admin key"),
+        "nothing was begun: {ended:?}"
     );
 }
 
@@ -181,7 +174,7 @@ async fn who_does_not_shake_hands_is_in_nobodys_way_and_is_given_up() {
 fn plain_http_is_told_to_come_over_tls() {
     let (installation, _) = secure("");
     let server = installation.serve();
-    let mut connection = plain(&server);
+    let mut connection = Connection::to(&server.address);
     assert!(connection.send(b"GET /healthz HTTP/1.1\r\nhost: h\r\n\r\n"));
     let answer = connection.answer();
     assert_eq!(
@@ -189,10 +182,6 @@ fn plain_http_is_told_to_come_over_tls() {
         (Some(400), "https_required")
     );
     server.stop();
-}
-
-fn plain(server: &Server) -> Connection {
-    Connection::to(&server.address)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -209,7 +198,7 @@ async fn a_server_of_a_stranger_is_not_trusted() {
 
 #[test]
 fn the_address_for_others_is_secure() {
-    let (installation, _): (Installation, _) = secure("");
+    let (installation, _) = secure("");
     let shown = installation.run(&["config", "show"]).stdout;
     assert!(
         shown.contains("public_url = \"https://127.0.0.1:0\""),
