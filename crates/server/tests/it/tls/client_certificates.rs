@@ -1,5 +1,7 @@
 //! Certificates of clients, asked for by what an administrator activates.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
@@ -147,6 +149,29 @@ async fn what_is_activated_is_asked_for_on_connections_that_are_open_already() {
 
         admin.set("", "deactivate", &certificate).await;
         for connection in [&mut none, &mut good, &mut bad] {
+            connection.asks(&key, FINE).await;
+        }
+    }
+    server.stop();
+}
+
+/// The second handshake shows no certificate: it goes on from the first, which did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_resumed_has_its_certificate() {
+    let model_server = ModelServer::start();
+    let (installation, servers) = secure(&model_server.settings());
+    let (server, mut admin) = Admin::first(&installation, Client::new(&servers, None)).await;
+    let clients = Authority::new("Clients");
+    let known = clients.issue("a.example");
+    let (_, key) = admin.application().await;
+    let certificate = admin.upload(&clients).await;
+    admin.set("", "activate", &certificate).await;
+    for way in Client::ways(&servers, Some(&known)) {
+        let config = Arc::new(way.config());
+        for is_resumed in [false, true] {
+            let connection = way.connect_again(&server.address, &config).await;
+            let mut connection = connection.expect("a connection");
+            assert_eq!(connection.is_resumed, is_resumed);
             connection.asks(&key, FINE).await;
         }
     }

@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::Method;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -30,6 +30,8 @@ pub struct Connection {
     requests: Requests,
     /// What the server has shown.
     pub server: CertificateDer<'static>,
+    /// Whether the handshake went on from an earlier one.
+    pub is_resumed: bool,
 }
 
 enum Requests {
@@ -45,14 +47,24 @@ impl Client<'_> {
     }
 
     pub async fn try_connect(self, address: &str) -> std::io::Result<Connection> {
+        self.connect_again(address, &Arc::new(self.config())).await
+    }
+
+    /// Opens one with a configuration that remembers sessions.
+    pub async fn connect_again(
+        self,
+        address: &str,
+        config: &Arc<ClientConfig>,
+    ) -> std::io::Result<Connection> {
         let address = address.strip_prefix("https://").expect("TLS");
         let stream = TcpStream::connect(address).await?;
         let name = ServerName::try_from("127.0.0.1").expect("a name");
-        let connector = TlsConnector::from(Arc::new(self.config()));
+        let connector = TlsConnector::from(Arc::clone(config));
         let stream = connector.connect(name, stream).await?;
         let (_, tls) = stream.get_ref();
         assert_eq!(tls.protocol_version(), Some(self.tls.version));
         assert_eq!(tls.alpn_protocol(), Some(self.http.as_bytes()));
+        let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         let chain = tls.peer_certificates().expect("the server shows one");
         let server = chain[0].clone();
         let stream = TokioIo::new(stream);
@@ -67,10 +79,14 @@ impl Client<'_> {
             tokio::spawn(connection);
             Requests::One(requests)
         };
-        Ok(Connection { requests, server })
+        Ok(Connection {
+            requests,
+            server,
+            is_resumed,
+        })
     }
 
-    fn config(self) -> ClientConfig {
+    pub fn config(self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let trusted = CertificateDer::from_pem_slice(self.trusts.pem().as_bytes());
         roots.add(trusted.expect("PEM")).expect("an authority");
