@@ -5,6 +5,8 @@
 
 mod body;
 mod certificate;
+#[cfg(any(test, fuzzing))]
+pub mod cuts;
 mod dialect;
 mod drain;
 mod forward;

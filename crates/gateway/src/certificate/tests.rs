@@ -1,3 +1,5 @@
+//! Chains of every kind, from authorities that the tests make.
+
 use http::HeaderValue;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
