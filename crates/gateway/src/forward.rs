@@ -60,6 +60,8 @@ pub(crate) struct Answer {
 pub(crate) struct Failure {
     pub(crate) error: Error,
     pub(crate) outcome: Outcome,
+    /// Whether a model server may have got the request.
+    pub(crate) was_sent: bool,
 }
 
 impl Upstreams {
@@ -95,6 +97,16 @@ impl Upstreams {
     /// The names that clients may ask for, except those that only a `*` covers.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_model.keys().map(String::as_str)
+    }
+
+    /// Whether clients may ask for this name, and not only because a `*` covers it.
+    pub(crate) fn lists(&self, model: &str) -> bool {
+        self.by_model.contains_key(model)
+    }
+
+    /// The names that upstreams have for their models.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &str> {
+        self.by_model.values().flatten().map(|route| &*route.model)
     }
 
     /// The upstreams that serve `model`, in the order in which to try them: each in its turn first, those that could
@@ -139,6 +151,7 @@ impl Upstreams {
             let request = request.ok_or_else(|| Failure {
                 error: Error::refused("invalid_url", "The query of the URL is not valid."),
                 outcome: Outcome::UpstreamFailed,
+                was_sent: false,
             })?;
             let sent = tokio::time::timeout(route.upstream.timeout, self.client.request(request));
             match sent.await {
@@ -147,7 +160,10 @@ impl Upstreams {
                 Err(_) => return Err(late(&route.upstream)),
             }
         }
-        Err(failed("The model server cannot be reached."))
+        Err(Failure {
+            was_sent: false,
+            ..failed("The model server cannot be reached.")
+        })
     }
 
     /// Goes on to the next upstream only if this one was not reached: it cannot have begun to work then.
@@ -185,6 +201,7 @@ fn failed(message: &'static str) -> Failure {
     Failure {
         error: Error::upstream(message),
         outcome: Outcome::UpstreamFailed,
+        was_sent: true,
     }
 }
 
@@ -193,6 +210,7 @@ fn late(upstream: &Upstream) -> Failure {
     Failure {
         error: Error::upstream_timeout("The model server did not answer in time."),
         outcome: Outcome::TimedOut,
+        was_sent: true,
     }
 }
 

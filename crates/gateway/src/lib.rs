@@ -9,6 +9,7 @@ mod drain;
 mod forward;
 mod headers;
 mod identify;
+mod limits;
 mod models;
 mod permissions;
 mod relay;
@@ -17,6 +18,7 @@ mod router;
 mod source;
 mod sse;
 mod stream;
+mod tokens;
 mod upstream;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ pub use upstream::{UpstreamConfig, UpstreamKey};
 
 use drain::Drains;
 use forward::Upstreams;
+use limits::Limiter;
 use models::ModelList;
 
 /// When the end of an answer is sent.
@@ -97,6 +100,7 @@ struct Shared {
     clock: Clock,
     durability: Durability,
     drains: Drains,
+    limiter: Arc<Limiter>,
 }
 
 impl Gateway {
@@ -106,6 +110,7 @@ impl Gateway {
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
+        tokens::prepare(upstreams.known());
         let drains = Drains::new();
         let task = GatewayTask {
             drains: drains.clone(),
@@ -121,6 +126,7 @@ impl Gateway {
             clock: options.clock,
             durability: options.durability,
             drains,
+            limiter: Limiter::new(),
         };
         Ok((Self(Arc::new(shared)), task))
     }

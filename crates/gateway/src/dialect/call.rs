@@ -12,7 +12,11 @@ use serde_json::value::RawValue;
 
 use super::fields::boolean;
 use super::tools::Asked;
-use super::{Demand, Dialect, Fields, Form, multipart};
+use super::{Demand, Dialect, Fields, Form, demand, multipart};
+use crate::tokens::Counter;
+
+/// How many fields of a request can be its input.
+pub(super) const MAX_TEXTS: usize = 3;
 
 /// A request for a model.
 pub(crate) struct Call {
@@ -26,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) hides_usage: bool,
     /// What it asks for.
     pub(crate) demand: Demand,
+    /// Where its input stands in the body.
+    texts: [Range<usize>; MAX_TEXTS],
     tools: Asked,
 }
 
@@ -74,9 +80,16 @@ impl Call {
             hides_usage: ask.is_some(),
             ask,
             demand: (dialect.demand)(&fields)?,
+            texts: texts(dialect, &fields),
             tools: Asked::of(&fields),
             body,
         })
+    }
+
+    /// Counts its input as the model `known` does.
+    pub(crate) fn count(&mut self, known: &str) {
+        let texts = self.texts.iter().cloned().map(|place| &self.body[place]);
+        self.demand.tokens = demand::tokens(Counter::of(known), texts);
     }
 
     /// The first hosted tool that is asked for and is not among those allowed.
@@ -126,6 +139,15 @@ impl Call {
             Place::Plain(place) => Some((place.clone(), known.to_owned())),
         }
     }
+}
+
+/// Where the fields stand that are its input.
+fn texts(dialect: &Dialect, fields: &Fields<'_>) -> [Range<usize>; MAX_TEXTS] {
+    let mut texts = dialect.texts.iter();
+    std::array::from_fn(|_| {
+        let field = texts.next().and_then(|name| fields.get(name));
+        field.map_or(0..0, |field| fields.place(field))
+    })
 }
 
 fn model(dialect: &Dialect, fields: &Fields<'_>, body: &[u8]) -> Result<(String, Place)> {
