@@ -3,6 +3,7 @@
 use std::mem::take;
 use std::sync::Arc;
 
+use access::LimitField;
 use base::{Error, Permission, Result};
 use bytes::Bytes;
 use http::Response;
@@ -60,7 +61,6 @@ impl Gateway {
         let first = plan
             .first()
             .ok_or_else(|| Error::model_not_found(&call.model))?;
-        call.count(&first.model);
         let held = self.within_limits(dialect, context, &caller, call, &first.model)?;
         let slot = self.0.recorder.reserve().await?;
         self.touch(&caller);
@@ -78,7 +78,7 @@ impl Gateway {
         dialect: &Dialect,
         context: &mut Context,
         caller: &Caller,
-        call: &Call,
+        call: &mut Call,
         known: &str,
     ) -> Result<Held> {
         let name = |model| Name {
@@ -88,9 +88,14 @@ impl Gateway {
         let names = [name(&call.model), name(known)];
         let is_alias = known != call.model && self.0.upstreams.lists(known);
         let names = if is_alias { &names[..] } else { &names[..1] };
-        let wanted = call.demand.wanted(dialect.kind);
+        let most = names
+            .iter()
+            .filter_map(|name| name.limits.get(LimitField::TokensPerMinute));
+        let input = call.input(known, most.min());
+        let wanted = call.demand.wanted(dialect.kind, &input);
         let limiter = &self.0.limiter;
         let (held, standing) = limiter.reserve(&caller.project, names, &wanted);
+        call.demand.input = input;
         context.standing = standing;
         held.map_err(|refusal| refusal.error(&caller.project))
     }

@@ -10,13 +10,10 @@ use http::HeaderMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::demand::{Input, MAX_TEXTS, Texts};
 use super::fields::boolean;
 use super::tools::Asked;
-use super::{Demand, Dialect, Fields, Form, demand, multipart};
-use crate::tokens::Counter;
-
-/// How many fields of a request can be its input.
-pub(super) const MAX_TEXTS: usize = 3;
+use super::{Demand, Dialect, Fields, Form, multipart};
 
 /// A request for a model.
 pub(crate) struct Call {
@@ -30,7 +27,7 @@ pub(crate) struct Call {
     pub(crate) hides_usage: bool,
     /// What it asks for.
     pub(crate) demand: Demand,
-    /// Where its input stands in the body.
+    /// Where its text stands in the body.
     texts: [Range<usize>; MAX_TEXTS],
     tools: Asked,
 }
@@ -86,10 +83,13 @@ impl Call {
         })
     }
 
-    /// Counts its input as the model `known` does.
-    pub(crate) fn count(&mut self, known: &str) {
-        let texts = self.texts.iter().cloned().map(|place| &self.body[place]);
-        self.demand.tokens = demand::tokens(Counter::of(known), texts);
+    /// Its input for the model `known`, of which at most so many tokens may pass.
+    pub(crate) fn input(&self, known: &str, most: Option<i64>) -> Input {
+        let texts = Texts {
+            body: self.body.clone(),
+            places: self.texts.clone(),
+        };
+        Input::new(texts, known, most)
     }
 
     /// The first hosted tool that is asked for and is not among those allowed.
@@ -141,7 +141,7 @@ impl Call {
     }
 }
 
-/// Where the fields stand that are its input.
+/// Where the fields stand that are text.
 fn texts(dialect: &Dialect, fields: &Fields<'_>) -> [Range<usize>; MAX_TEXTS] {
     let mut texts = dialect.texts.iter();
     std::array::from_fn(|_| {

@@ -1,8 +1,10 @@
 //! What a request asks for, as far as it shows before there is an answer.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use access::LimitField;
+use bytes::Bytes;
 use memchr::memmem::Finder;
 use usage::Kind;
 
@@ -11,6 +13,12 @@ use super::tally::values;
 use crate::limits::{Amounts, Wanted};
 use crate::tokens::Counter;
 
+/// How many fields of a request can be text.
+pub(super) const MAX_TEXTS: usize = 3;
+/// Text is not counted before it is forwarded if all of it is less than this part of a limit.
+const AMPLE: i64 = 1000;
+/// The longest body that is kept until its answer has come, in bytes.
+const MAX_KEPT: usize = 64 * 1024;
 /// How many tokens an answer is assumed to have when nobody says how many it may have.
 const ASSUMED_OUTPUT: i64 = 1024;
 /// How many tokens an image, a sound or a document is taken for that comes within the text.
@@ -23,8 +31,7 @@ const MEGABYTE: usize = 1_000_000;
 /// What a request asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Demand {
-    /// How many tokens its input has.
-    pub(crate) tokens: i64,
+    pub(crate) input: Input,
     pub(super) output: Output,
     /// How many images, characters or seconds it is about.
     pub(super) units: i64,
@@ -32,6 +39,69 @@ pub(crate) struct Demand {
     pub(super) audio_megabytes: i64,
     /// The size of the images.
     pub(super) size: Option<Box<str>>,
+}
+
+/// What a model reads.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// So many tokens.
+    Counted(i64),
+    /// Text that is counted only if its model server does not say how many tokens it had, for that takes longer than all
+    /// else. Each of its bytes stands for a token until then.
+    Kept(Box<Texts>),
+}
+
+/// Where the text of a request stands in its body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Texts {
+    pub(super) body: Bytes,
+    pub(super) places: [Range<usize>; MAX_TEXTS],
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self::Counted(0)
+    }
+}
+
+impl Input {
+    /// Counts these texts as `model` does, where the most tokens that may pass is not so far away that it does not matter.
+    pub(super) fn new(texts: Texts, model: &str, most: Option<i64>) -> Self {
+        let is_little = most.is_none_or(|most| texts.length() <= most / AMPLE);
+        if is_little && texts.body.len() <= MAX_KEPT {
+            Self::Kept(Box::new(texts))
+        } else {
+            Self::Counted(texts.tokens(model))
+        }
+    }
+
+    /// How many tokens it has.
+    pub(super) fn tokens(&self, model: &str) -> i64 {
+        match self {
+            Self::Counted(tokens) => *tokens,
+            Self::Kept(texts) => texts.tokens(model),
+        }
+    }
+
+    /// How many tokens it has at most, as far as is known.
+    fn most(&self) -> i64 {
+        match self {
+            Self::Counted(tokens) => *tokens,
+            Self::Kept(texts) => texts.length(),
+        }
+    }
+}
+
+impl Texts {
+    fn length(&self) -> i64 {
+        let length: usize = self.places.iter().map(Range::len).sum();
+        i64::try_from(length).unwrap_or(i64::MAX)
+    }
+
+    fn tokens(&self, model: &str) -> i64 {
+        let texts = self.places.iter().cloned().map(|place| &self.body[place]);
+        tokens(Counter::of(model), texts)
+    }
 }
 
 /// How many tokens the answer may have.
@@ -76,13 +146,13 @@ impl Demand {
     }
 
     /// What it takes of the limits, at an endpoint of this kind.
-    pub(crate) fn wanted(&self, kind: Kind) -> Wanted {
+    pub(crate) fn wanted(&self, kind: Kind, input: &Input) -> Wanted {
         let (output, assumed_tokens) = match self.output {
             Output::Uncounted => (0, 0),
             Output::Requested(tokens) => (tokens, 0),
             Output::Assumed(tokens) => (tokens, tokens),
         };
-        let tokens = self.tokens.max(1).saturating_add(output);
+        let tokens = input.most().max(1).saturating_add(output);
         let mut amounts = Amounts::default()
             .with_requests(1)
             .with(LimitField::TokensPerMinute, tokens)
@@ -98,7 +168,7 @@ impl Demand {
 }
 
 /// How many tokens these fields of a body have, as they are written there: text, or lists of tokens; at least one.
-pub(super) fn tokens<'a>(mut text: Counter, fields: impl Iterator<Item = &'a [u8]>) -> i64 {
+fn tokens<'a>(mut text: Counter, fields: impl Iterator<Item = &'a [u8]>) -> i64 {
     let mut others = 0;
     for field in fields {
         if is_list_of_tokens(field) {
@@ -193,14 +263,24 @@ mod tests {
     }
 
     #[test]
+    fn text_that_is_little_is_counted_only_when_nobody_reports() {
+        let texts = |length: usize| Texts {
+            body: Bytes::from(vec![b'x'; length]),
+            places: [0..length / 2, 0..0, length / 2..length],
+        };
+        let most = |length, limit| Input::new(texts(length), "m", limit).most();
+        assert_eq!(most(400, Some(400_000)), 400);
+        assert_eq!(most(400, Some(399_999)), 100);
+        assert_eq!(most(400, None), 400);
+        assert_eq!(most(MAX_KEPT + 4, None), 16_385);
+        assert_eq!(Input::new(texts(400), "m", None).tokens("m"), 100);
+    }
+
+    #[test]
     fn what_an_answer_may_have_is_reserved() {
         let wanted = |output| {
-            let demand = Demand {
-                tokens: 10,
-                output,
-                ..Demand::default()
-            };
-            let wanted = demand.wanted(Kind::Completions);
+            let demand = Demand::of_output(output);
+            let wanted = demand.wanted(Kind::Completions, &Input::Counted(10));
             let tokens = wanted.amounts.get(LimitField::TokensPerMinute);
             (tokens.expect("tokens"), wanted.assumed_tokens)
         };
@@ -219,7 +299,7 @@ mod tests {
             ..Demand::default()
         };
         for (kind, images) in [(Kind::Images, Some(4)), (Kind::AudioSpeeches, None)] {
-            let amounts = demand.wanted(kind).amounts;
+            let amounts = demand.wanted(kind, &Input::default()).amounts;
             assert_eq!(amounts.get(LimitField::ImagesPerMinute), images);
             assert_eq!(amounts.get(LimitField::AudioMegabytesPerMinute), Some(2));
             assert_eq!(amounts.get(LimitField::TokensPerMinute), Some(1));

@@ -54,7 +54,7 @@ pub(crate) struct Dialect {
     form: Form,
     /// The fields of a request that are looked at.
     fields: &'static [&'static str],
-    /// Those of them that are its input: text, or lists of tokens.
+    /// Those of them that a model reads: text, or lists of tokens.
     texts: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
@@ -136,8 +136,9 @@ fn text_spent(demand: &Demand, model: &str, tally: Tally) -> Spent {
     let written = tally.reported.is_none().then(|| tally.text.tokens(model));
     let mut spent = Spent::reported(tally);
     if let Some(written) = written {
+        let read = demand.input.tokens(model);
         spent.estimated = true;
-        spent.quantities.set(Metric::InputTokens, demand.tokens);
+        spent.quantities.set(Metric::InputTokens, read);
         spent.quantities.set(Metric::OutputTokens, written);
     }
     spent
@@ -145,11 +146,14 @@ fn text_spent(demand: &Demand, model: &str, tally: Tally) -> Spent {
 
 /// Text in, and something out that is not counted.
 #[expect(clippy::needless_pass_by_value, reason = "as all that are `spent`")]
-fn input_spent(demand: &Demand, _: &str, tally: Tally) -> Spent {
+fn input_spent(demand: &Demand, model: &str, tally: Tally) -> Spent {
     let reported = tally.reported.and_then(|all| all.get(Metric::InputTokens));
     let quantities = Quantities::default()
         .with(Metric::NumModelRequests, 1)
-        .with(Metric::InputTokens, reported.unwrap_or(demand.tokens));
+        .with(
+            Metric::InputTokens,
+            reported.unwrap_or_else(|| demand.input.tokens(model)),
+        );
     Spent {
         quantities,
         estimated: reported.is_none(),
@@ -167,7 +171,7 @@ mod tests {
             assert!(dialect.path.starts_with('/'));
             assert!(dialect.fields.contains(&"model"), "{}", dialect.path);
             assert!(dialect.fields.len() <= fields::MAX_FIELDS);
-            assert!(dialect.texts.len() <= call::MAX_TEXTS);
+            assert!(dialect.texts.len() <= demand::MAX_TEXTS);
             for text in dialect.texts {
                 assert!(dialect.fields.contains(text), "{}: {text}", dialect.path);
             }
