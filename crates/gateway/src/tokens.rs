@@ -39,7 +39,13 @@ static VOCABULARIES: [Vocabulary; 2] = [
         is_begun: AtomicBool::new(false),
     },
     Vocabulary {
-        models: &["gpt-4", "gpt-3.5", "gpt-35", "text-embedding-"],
+        models: &[
+            "gpt-4",
+            "gpt-3.5",
+            "gpt-35",
+            "text-embedding-3",
+            "text-embedding-ada",
+        ],
         build: encoding::cl100k_base,
         built: OnceLock::new(),
         is_begun: AtomicBool::new(false),
@@ -170,6 +176,7 @@ mod tests {
             ("gpt-3.5-turbo", 5),
             ("text-embedding-3-small", 5),
             ("llama-3", 3),
+            ("text-embedding-004", 3),
         ] {
             assert_eq!(count(model, "你好世界"), tokens, "{model}");
         }
