@@ -8,9 +8,9 @@ use base::ids::{Id, RequestId};
 use usage::{Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
 
 use crate::dialect::{Demand, Dialect, Spent, Tally};
-use crate::forward::Failure;
 use crate::identify::Caller;
 use crate::limits::{Amounts, Held};
+use crate::upstreams::Failure;
 
 /// An admitted request that is not in the ledger yet. Settling it consumes it; dropped unsettled, it is settled with
 /// an estimate.
