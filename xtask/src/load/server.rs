@@ -17,6 +17,8 @@ pub const ADMIN_KEY: &str = "sk-admin-for-measurements-only-0123456789abcdefghij
 pub const MODEL: &str = "gpt-5-mini";
 /// The model that answers in a stream.
 pub const STREAMING_MODEL: &str = "gpt-5-nano";
+/// The model whose stream takes about half a minute.
+pub const SLOW_MODEL: &str = "gpt-5";
 /// The highest limit that can be set.
 const HIGHEST_LIMIT: u64 = 9_007_199_254_740_991;
 const DAY: u64 = 86_400;
@@ -58,7 +60,9 @@ impl Server {
             let entry = |name: &str, base: &str, model: &str| {
                 format!("[[upstream]]\nname = \"{name}\"\nbase_url = \"http://{address}{base}\"\nmodels = [\"{model}\"]\n")
             };
-            entry("whole", "/v1", MODEL) + &entry("streaming", "/stream/v1", STREAMING_MODEL)
+            entry("whole", "/v1", MODEL)
+                + &entry("streaming", "/stream/v1", STREAMING_MODEL)
+                + &entry("slow", "/slow/v1", SLOW_MODEL)
         });
         fs::write(folder.join("orgplane.toml"), upstreams)?;
         Self::open(bench, folder, core, "")
@@ -116,7 +120,7 @@ impl Server {
 
     /// Lets a project call the models as often as it can: no limit stands in the way of a measurement.
     pub fn unlimited(&self, admin: &mut Client, project: &str) -> Result<()> {
-        for model in [MODEL, STREAMING_MODEL] {
+        for model in [MODEL, STREAMING_MODEL, SLOW_MODEL] {
             let path = format!("/v1/organization/projects/{project}/rate_limits/rl-{model}");
             let limits = json!({
                 "max_requests_per_1_minute": HIGHEST_LIMIT,
