@@ -11,6 +11,7 @@ mod dialect;
 mod drain;
 mod headers;
 mod identify;
+mod limits;
 mod models;
 mod permissions;
 mod relay;
@@ -19,6 +20,7 @@ mod router;
 mod source;
 mod sse;
 mod stream;
+mod tokens;
 mod upstreams;
 
 use std::sync::Arc;
@@ -36,6 +38,7 @@ pub use certificate::PeerCertificates;
 pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
+use limits::Limiter;
 use models::ModelList;
 use upstreams::{Probes, Upstreams};
 
@@ -100,6 +103,7 @@ struct Shared {
     clock: Clock,
     durability: Durability,
     drains: Drains,
+    limiter: Arc<Limiter>,
 }
 
 impl Gateway {
@@ -109,6 +113,7 @@ impl Gateway {
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
+        tokens::prepare(upstreams.known());
         let drains = Drains::new();
         let task = GatewayTask {
             drains: drains.clone(),
@@ -125,6 +130,7 @@ impl Gateway {
             clock: options.clock,
             durability: options.durability,
             drains,
+            limiter: Limiter::new(),
         };
         Ok((Self(Arc::new(shared)), task))
     }
