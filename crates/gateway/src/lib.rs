@@ -18,6 +18,7 @@ mod relay;
 mod reservation;
 mod router;
 mod source;
+mod spend;
 mod sse;
 mod stream;
 mod tokens;
@@ -31,7 +32,7 @@ use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use http::{Request, Response};
-use usage::{LastUsed, Recorder};
+use usage::{LastUsed, PriceBook, Recorder, Spend};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
@@ -58,6 +59,10 @@ pub struct GatewayOptions {
     pub directory: Arc<Directory>,
     /// Where usage goes.
     pub recorder: Recorder,
+    /// What has been spent, as the ledger says.
+    pub spend: Spend,
+    /// What things cost.
+    pub prices: PriceBook,
     /// Where the use of keys is noted.
     pub last_used: LastUsed,
     /// What keys are hashed with.
@@ -97,6 +102,8 @@ struct Shared {
     upstreams: Upstreams,
     models: ModelList,
     recorder: Recorder,
+    spend: Spend,
+    prices: PriceBook,
     last_used: LastUsed,
     pepper: Pepper,
     ids: Arc<IdGenerator>,
@@ -124,6 +131,8 @@ impl Gateway {
             models: ModelList::new(&upstreams),
             upstreams,
             recorder: options.recorder,
+            spend: options.spend,
+            prices: options.prices,
             last_used: options.last_used,
             pepper: options.pepper,
             ids: options.ids,

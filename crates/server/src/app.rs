@@ -77,7 +77,7 @@ impl App {
         } = options;
         let models = known_models(&upstreams, &prices);
         let apart = store.usage().clone().apart()?;
-        let (spend, recorder, recorder_task) = ledger(&store, prices, &clock).await?;
+        let (spend, recorder, recorder_task) = ledger(&store, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
         let (directory, following) = Directory::start(store.clone())
@@ -86,6 +86,8 @@ impl App {
         let gateway = GatewayOptions {
             directory: Arc::clone(&directory),
             recorder: recorder.clone(),
+            spend: spend.clone(),
+            prices,
             last_used: last_used.clone(),
             pepper: pepper.clone(),
             upstreams,

@@ -14,6 +14,7 @@ mod permissions;
 mod properties;
 mod refusals;
 mod retries;
+mod spend;
 mod strict;
 mod timeouts;
 mod tls;

@@ -25,6 +25,15 @@ pub const START: i64 = 1_760_000_000;
 /// When `EXPIRING` expires.
 pub const EXPIRY: i64 = START + 3600;
 
+/// A token costs a tenth of a cent.
+const PRICES: &str = "\
+[[price]]
+model = 'real'
+effective = '2025-01-01'
+input = '1000'
+output = '1000'
+";
+
 pub const OWNER: &str = "sk-proj-owner";
 pub const SERVICE: &str = "sk-svcacct-member";
 pub const ADMIN: &str = "sk-admin-1";
@@ -33,6 +42,7 @@ pub const EXPIRING: &str = "sk-proj-expiring";
 pub struct World {
     pub store: Store,
     pub recorder: Recorder,
+    pub spend: Spend,
     pub gateway: Gateway,
     pub clock: Clock,
     pub upstream: Upstream,
@@ -105,10 +115,11 @@ impl World {
         let pepper = Pepper::generate(&Entropy::seeded(1));
         fill(&store, &pepper).await;
         let clock = Clock::fake(UnixTime(START));
-        let prices = Arc::new(PriceBook::built_in());
+        let prices = PriceBook::parse(PRICES).expect("prices");
         let spend = Spend::load(store.usage(), clock.clone()).await;
         let spend = spend.expect("what was spent");
-        let recorder = Recorder::start(store.usage().clone(), prices, clock.clone(), spend);
+        let (ledger, book) = (store.usage().clone(), Arc::new(prices.clone()));
+        let recorder = Recorder::start(ledger, book, clock.clone(), spend.clone());
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
@@ -117,6 +128,8 @@ impl World {
         let options = GatewayOptions {
             directory,
             recorder: recorder.clone(),
+            spend: spend.clone(),
+            prices,
             last_used,
             pepper,
             upstreams: upstreams(upstream.base_url()),
@@ -128,6 +141,7 @@ impl World {
         Self {
             store,
             recorder,
+            spend,
             gateway,
             clock,
             upstream,
