@@ -9,6 +9,7 @@ mod drain;
 mod forward;
 mod headers;
 mod identify;
+mod metrics;
 mod models;
 mod permissions;
 mod relay;
@@ -18,7 +19,9 @@ mod source;
 mod sse;
 mod stream;
 mod upstream;
+mod watched;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +30,8 @@ use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use http::{Request, Response};
+use prometheus::Registry;
+use telemetry::Tracer;
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
@@ -34,6 +39,7 @@ pub use upstream::{UpstreamConfig, UpstreamKey};
 
 use drain::Drains;
 use forward::Upstreams;
+use metrics::Metrics;
 use models::ModelList;
 
 /// When the end of an answer is sent.
@@ -64,6 +70,10 @@ pub struct GatewayOptions {
     pub clock: Clock,
     /// When the end of an answer is sent.
     pub durability: Durability,
+    /// The models that this deployment knows beside those that an upstream lists; metrics name no others.
+    pub models: BTreeSet<String>,
+    /// Traces requests.
+    pub tracer: Tracer,
 }
 
 /// Why a gateway could not be started, in words for the operator.
@@ -80,6 +90,9 @@ pub enum StartError {
     /// The certificates that upstreams are checked against could not be loaded.
     #[error("TLS to upstreams: {0}")]
     Tls(String),
+    /// What is measured has a name that it cannot have.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// The gateway. Clones are the same gateway.
@@ -97,6 +110,8 @@ struct Shared {
     clock: Clock,
     durability: Durability,
     drains: Drains,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
 }
 
 impl Gateway {
@@ -106,7 +121,8 @@ impl Gateway {
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
-        let drains = Drains::new();
+        let metrics = Arc::new(Metrics::new(&options.upstreams, &options.models)?);
+        let drains = Drains::new(metrics.unread.clone());
         let task = GatewayTask {
             drains: drains.clone(),
         };
@@ -121,8 +137,24 @@ impl Gateway {
             clock: options.clock,
             durability: options.durability,
             drains,
+            metrics,
+            tracer: options.tracer,
         };
         Ok((Self(Arc::new(shared)), task))
+    }
+
+    /// Lets `registry` tell what the gateway counts and times.
+    ///
+    /// # Errors
+    /// It knows that already.
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        self.0.metrics.register(registry)
+    }
+
+    /// How many answers are read to their end in the background, since their clients hung up.
+    #[must_use]
+    pub fn running_drains(&self) -> usize {
+        self.0.drains.running()
     }
 
     /// Answers one request; every refusal is an answer too. Dropping the future, or the body of the answer, is how a

@@ -8,12 +8,14 @@ use usage::{Outcome, Recorded, Slot, UsageEvent};
 
 use crate::dialect::{Demand, Dialect, Spent, Tally};
 use crate::identify::Caller;
+use crate::watched::Watched;
 
 /// An admitted request that is not in the ledger yet. Settling it consumes it; dropped unsettled, it is settled with
 /// an estimate.
 pub(crate) struct Reservation {
     dialect: &'static Dialect,
     open: Option<Open>,
+    watched: Watched,
 }
 
 /// Kept small, for it is moved along with the request: the event is made at its end.
@@ -36,6 +38,7 @@ impl Reservation {
         model: Arc<str>,
         demand: Demand,
         admitted_at: UnixTime,
+        watched: Watched,
     ) -> Self {
         let open = Open {
             slot,
@@ -48,12 +51,18 @@ impl Reservation {
         Self {
             dialect,
             open: Some(open),
+            watched,
         }
     }
 
     /// The endpoint that it came to.
     pub(crate) fn dialect(&self) -> &'static Dialect {
         self.dialect
+    }
+
+    /// What operators see of it.
+    pub(crate) fn watched(&mut self) -> &mut Watched {
+        &mut self.watched
     }
 
     /// The model that works on it after all.
@@ -75,7 +84,7 @@ impl Reservation {
             None => Spent::nothing(),
             Some(tally) => (self.dialect.spent)(&open.demand, &open.model, tally),
         };
-        Some(open.record(self.dialect, outcome, spent))
+        Some(open.record(self.dialect, outcome, spent, self.watched.take()))
     }
 }
 
@@ -86,9 +95,15 @@ impl Drop for Reservation {
 }
 
 impl Open {
-    fn record(self, dialect: &Dialect, outcome: Outcome, spent: Spent) -> Recorded {
+    fn record(
+        self,
+        dialect: &Dialect,
+        outcome: Outcome,
+        spent: Spent,
+        watched: Watched,
+    ) -> Recorded {
         let key = &self.caller.key;
-        self.slot.record(UsageEvent {
+        let event = UsageEvent {
             id: self.id.as_str().to_owned(),
             timestamp: self.admitted_at,
             organization_id: key.organization.id.clone(),
@@ -106,6 +121,8 @@ impl Open {
             quantities: spent.quantities,
             estimated: spent.estimated,
             outcome,
-        })
+        };
+        watched.settle(&event);
+        self.slot.record(event)
     }
 }

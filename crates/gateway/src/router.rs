@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response};
 
 use crate::dialect::Dialect;
 use crate::identify::Caller;
+use crate::watched::Watched;
 use crate::{Body, Gateway, headers, models};
 
 /// An endpoint of the gateway.
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) head: Parts,
     /// Whose key it has, once that is known.
     pub(crate) organization: Option<HeaderValue>,
+    /// Until it is admitted.
+    pub(crate) watched: Watched,
 }
 
 impl Endpoint {
@@ -62,6 +65,18 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Its path below `/v1`, as metrics and traces name it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Forwarded(dialect) => dialect.path,
+            Self::StoredResponse => "/responses/{response_id}",
+            Self::Models => "/models",
+            Self::Model(_) => "/models/{model}",
+        }
+    }
+}
+
 impl Gateway {
     /// Answers a request; a refusal becomes an answer here.
     pub(crate) async fn route<B>(&self, request: Request<B>) -> Response<Body>
@@ -70,12 +85,16 @@ impl Gateway {
     {
         let watch = Stopwatch::start();
         let (head, body) = request.into_parts();
+        let watched = Watched::begin(&self.0.metrics, &self.0.tracer, &head.headers);
         let mut context = Context {
             id: self.0.ids.next(),
             head,
             organization: None,
+            watched,
         };
         let answer = self.answer(&mut context, body).await;
+        let outcome = answer.as_ref().map(Response::status);
+        context.watched.end(&context.id, outcome);
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
         headers::sign(&mut response, &context.id, context.organization, watch);
         response
@@ -96,6 +115,7 @@ impl Gateway {
             response.headers_mut().insert(http::header::ALLOW, allowed);
             return Ok(response);
         }
+        context.watched.is_for(endpoint.name());
         match endpoint {
             Endpoint::Forwarded(dialect) => self.relay(dialect, context, body).await,
             Endpoint::StoredResponse => {
@@ -126,6 +146,7 @@ impl Gateway {
         crate::body::check_headers(&context.head.headers)?;
         let caller = self.0.identify(&context.head.headers)?;
         context.organization = Some(caller.key.organization.header.clone());
+        context.watched.is_of(&caller.key);
         caller.require(needs)?;
         Ok(caller)
     }

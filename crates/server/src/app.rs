@@ -15,9 +15,11 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
+use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
 
+use crate::metrics::Metrics;
 use crate::routes;
 
 /// What an application is made of.
@@ -42,6 +44,10 @@ pub struct AppOptions {
     pub public_url: String,
     /// Where mails are handed over; without it they are kept.
     pub smtp: Option<Smtp>,
+    /// Where traces go; without it there are none.
+    pub tracing: Option<TracingOptions>,
+    /// Whether metrics are served apart, by [`App::metrics_router`].
+    pub has_metrics_apart: bool,
 }
 
 /// The application: answers requests until it is stopped.
@@ -52,6 +58,10 @@ pub struct App {
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
     mailer_task: MailerTask,
+    tracer_task: Option<TracerTask>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+    has_metrics_apart: bool,
     _following: AbortOnDropHandle<()>,
 }
 
@@ -72,7 +82,16 @@ impl App {
             durability,
             public_url,
             smtp,
+            tracing,
+            has_metrics_apart,
         } = options;
+        let (tracer, tracer_task) = match tracing {
+            None => (Tracer::off(), None),
+            Some(tracing) => {
+                let (tracer, task) = Tracer::start(&tracing, entropy.clone())?;
+                (tracer, Some(task))
+            }
+        };
         let models = known_models(&upstreams, &prices);
         let apart = store.usage().clone().apart()?;
         let (recorder, recorder_task) =
@@ -92,6 +111,8 @@ impl App {
             ids: Arc::clone(&ids),
             clock: clock.clone(),
             durability,
+            models: models.clone(),
+            tracer: tracer.clone(),
         };
         let (gateway, gateway_task) = Gateway::start(gateway)?;
         let services = Arc::new(Services {
@@ -108,7 +129,12 @@ impl App {
             ids,
             public_url,
         });
+        let metrics = Metrics::start(Arc::clone(&services), gateway.clone(), &tracer)?;
         Ok(Self {
+            metrics: Arc::new(metrics),
+            tracer,
+            tracer_task,
+            has_metrics_apart,
             services,
             gateway,
             gateway_task,
@@ -121,7 +147,16 @@ impl App {
 
     /// Every route.
     pub fn router(&self) -> Router {
-        routes::router(&self.services, &self.gateway)
+        let router = routes::router(&self.services, &self.gateway, &self.metrics, &self.tracer);
+        if self.has_metrics_apart {
+            return router;
+        }
+        router.merge(self.metrics_router())
+    }
+
+    /// The route of the metrics alone.
+    pub fn metrics_router(&self) -> Router {
+        routes::metrics(&self.metrics)
     }
 
     /// What the whole program shares.
@@ -137,6 +172,9 @@ impl App {
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
         self.mailer_task.stop().await;
+        if let Some(tracer_task) = self.tracer_task {
+            tracer_task.stop().await;
+        }
     }
 }
 

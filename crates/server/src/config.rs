@@ -1,6 +1,7 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod smtp;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,8 +12,10 @@ use gateway::{Durability, UpstreamConfig, UpstreamKey};
 use serde::{Deserialize, Serialize};
 use usage::{PriceBook, PriceEntry};
 
+use ::telemetry::TracingOptions;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
+use telemetry::{MetricsTable, TelemetryTable};
 
 /// The file that is read when no other is named, if it is there.
 const DEFAULT_FILE: &str = "orgplane.toml";
@@ -35,6 +38,10 @@ pub struct Config {
     pub durability: Durability,
     /// Where mails are handed over, if anywhere.
     pub smtp: Option<SmtpServer>,
+    /// Where metrics are served, if not with all else.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where traces go, if anywhere.
+    pub tracing: Option<TracingOptions>,
 }
 
 /// What was given on the command line or in the environment.
@@ -72,6 +79,14 @@ pub struct Overrides {
     /// The sender that mails name.
     #[arg(long, value_name = "ADDRESS", env = "ORGPLANE_SMTP_FROM", hide = true)]
     pub smtp_from: Option<String>,
+    /// The address to serve metrics on instead of the one to listen on [default: none].
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "ORGPLANE_METRICS_LISTEN",
+        hide = true
+    )]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 #[derive(Default, Deserialize)]
@@ -86,6 +101,10 @@ struct File {
     metering: Metering,
     #[serde(default)]
     smtp: SmtpTable,
+    #[serde(default)]
+    metrics: MetricsTable,
+    #[serde(default)]
+    telemetry: TelemetryTable,
     #[serde(default)]
     upstream: Vec<Upstream>,
     #[serde(default)]
@@ -210,6 +229,8 @@ impl Config {
                 overrides.smtp_url.clone().or(file.smtp.url),
                 overrides.smtp_from.clone().or(file.smtp.from),
             )?,
+            metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
+            tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: match file.metering.durability {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
@@ -232,6 +253,8 @@ impl Config {
             secret_file: String,
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
+            metrics: BTreeMap<&'a str, String>,
+            telemetry: TelemetryTable,
             upstream: Vec<Upstream>,
         }
         let upstream = |upstream: &Upstream| Upstream {
@@ -249,6 +272,10 @@ impl Config {
             secret_file: self.secret_file.display().to_string(),
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
+            metrics: (self.metrics_listen.iter())
+                .map(|address| ("listen", address.to_string()))
+                .collect(),
+            telemetry: TelemetryTable::shown(self.tracing.as_ref()),
             upstream: self.upstreams.iter().map(upstream).collect(),
         })?)
     }

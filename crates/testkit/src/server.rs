@@ -113,6 +113,8 @@ impl Server {
             durability: options.durability,
             public_url: "https://orgplane.example".to_owned(),
             smtp: None,
+            tracing: None,
+            has_metrics_apart: false,
         })
         .await
         .expect("the application starts");

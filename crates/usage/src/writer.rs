@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Error;
+use base::time::Stopwatch;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::{Appended, UsageEvent};
 
 /// How many events share a transaction, unless one job alone has more.
@@ -28,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) done: oneshot::Sender<base::Result<Appended>>,
     /// Whether someone waits for them.
     pub(crate) urgent: bool,
+    /// Since they came.
+    pub(crate) since: Stopwatch,
     /// What bounds the number of events that wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) room: Option<OwnedSemaphorePermit>,
@@ -41,6 +45,7 @@ pub(crate) struct Writer {
     stop: watch::Receiver<bool>,
     /// Runs from when the writer was told to stop.
     last_patience: Option<Pin<Box<Sleep>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Writer {
@@ -49,6 +54,7 @@ impl Writer {
         jobs: mpsc::Receiver<Job>,
         hurry: Arc<Notify>,
         stop: watch::Receiver<bool>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             ledger,
@@ -56,6 +62,7 @@ impl Writer {
             hurry,
             stop,
             last_patience: None,
+            metrics,
         }
     }
 
@@ -67,6 +74,7 @@ impl Writer {
                 return;
             }
             self.write(batch).await;
+            self.metrics.is_done();
         }
     }
 
@@ -75,6 +83,7 @@ impl Writer {
         let Some(first) = self.first().await else {
             return Vec::new();
         };
+        self.metrics.takes_up(first.since);
         let mut batch = vec![first];
         let mut events = batch[0].events.len();
         let mut due = batch[0].urgent || self.last_patience.is_some();
@@ -141,10 +150,15 @@ impl Writer {
         let events: Vec<_> = batch.iter().flat_map(|job| &job.events).collect();
         let mut pause = FIRST_PAUSE;
         loop {
+            let watch = Stopwatch::start();
             let error = match self.ledger.append(&events).await {
-                Ok(new) => return Ok(new),
+                Ok(new) => {
+                    self.metrics.wrote(events.len(), watch.elapsed());
+                    return Ok(new);
+                }
                 Err(error) => error,
             };
+            self.metrics.failed();
             if error.is_final() {
                 return Err(error);
             }
