@@ -155,6 +155,7 @@ impl Recorder {
             room,
         };
         self.jobs.send(job).await.ok()?;
+        self.hurry.notify_one();
         Some(answer)
     }
 
