@@ -5,6 +5,7 @@ mod endpoints;
 mod failures;
 mod hang_ups;
 mod keys;
+mod metrics;
 mod permissions;
 mod properties;
 mod refusals;
