@@ -85,7 +85,7 @@ impl Gateway {
     {
         let watch = Stopwatch::start();
         let (head, body) = request.into_parts();
-        let watched = Watched::begin(&self.0.metrics, &self.0.tracer, &head.headers);
+        let watched = Watched::begin(&self.0.metrics, &self.0.tracer, &head);
         let mut context = Context {
             id: self.0.ids.next(),
             head,

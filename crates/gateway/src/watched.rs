@@ -8,6 +8,7 @@ use access::Key;
 use base::Error;
 use base::ids::{Id, RequestId};
 use base::time::Stopwatch;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use telemetry::{Span, Tracer};
 use usage::{Metric, UsageEvent};
@@ -47,7 +48,7 @@ struct Facts<'a> {
 
 impl Watched {
     /// Begins with the head of a request.
-    pub(crate) fn begin(metrics: &Arc<Metrics>, tracer: &Tracer, headers: &HeaderMap) -> Self {
+    pub(crate) fn begin(metrics: &Arc<Metrics>, tracer: &Tracer, head: &Parts) -> Self {
         metrics.in_flight.inc();
         let watch = Stopwatch::start();
         Self(Some(Box::new(Open {
@@ -60,11 +61,16 @@ impl Watched {
             key: None,
             forwarded: None,
             upstream: None,
-            span: tracer.span("request", headers),
+            span: tracer.span("request", &head.headers).map(|mut span| {
+                if span.is_recorded() {
+                    span.set("http.request.method", head.method.as_str().to_owned());
+                }
+                span
+            }),
         })))
     }
 
-    /// Since the head of the request.
+    /// Whoever gets this watches on.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }

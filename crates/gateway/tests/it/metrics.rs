@@ -244,3 +244,27 @@ async fn names_that_a_client_makes_up_are_not_told_apart() {
     let text = TextEncoder::new().encode_to_string(&registry.gather());
     assert!(!text.expect("text").contains("made-up"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_the_upstream_is_not_what_we_add() {
+    let wait = Duration::from_millis(500);
+    let reply = Reply::whole(200, COMPLETION).after(Step::Wait(wait));
+    let world = World::start(reply).await;
+    let registry = registry(&world);
+    world.chat(MODEL).await;
+    world.rows(1).await;
+    let seconds = |name: &str| {
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name() == name);
+        let family = family.expect("it is registered");
+        family.get_metric()[0].get_histogram().get_sample_sum()
+    };
+    let added = seconds("orgplane_added_latency_seconds");
+    assert!(added > 0.0 && added < wait.as_secs_f64(), "{added}");
+    for name in [
+        "gen_ai_client_operation_time_to_first_chunk_seconds",
+        "gen_ai_client_operation_duration_seconds",
+    ] {
+        assert!(seconds(name) >= wait.as_secs_f64(), "{name}");
+    }
+}
