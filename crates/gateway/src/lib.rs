@@ -8,7 +8,6 @@ mod body;
 pub mod cuts;
 mod dialect;
 mod drain;
-mod forward;
 mod headers;
 mod identify;
 mod metrics;
@@ -20,7 +19,7 @@ mod router;
 mod source;
 mod sse;
 mod stream;
-mod upstream;
+mod upstreams;
 mod watched;
 
 use std::collections::BTreeSet;
@@ -37,12 +36,12 @@ use telemetry::Tracer;
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
-pub use upstream::{UpstreamConfig, UpstreamKey};
+pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
-use forward::Upstreams;
 use metrics::Metrics;
 use models::ModelList;
+use upstreams::{Probes, Upstreams};
 
 /// When the end of an answer is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +116,7 @@ struct Shared {
 }
 
 impl Gateway {
-    /// Starts one.
+    /// Starts one, in a Tokio runtime.
     ///
     /// # Errors
     /// The settings of an upstream make no sense.
@@ -127,6 +126,7 @@ impl Gateway {
         let drains = Drains::new(metrics.unread.clone());
         let task = GatewayTask {
             drains: drains.clone(),
+            probes: upstreams.watch_over(),
         };
         let shared = Shared {
             directory: options.directory,
@@ -167,17 +167,25 @@ impl Gateway {
     {
         self.route(request).await
     }
+
+    /// Which model servers requests are sent to, and which are skipped because they fail.
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamState<'_>> {
+        self.0.upstreams.states()
+    }
 }
 
-/// What the gateway does beside answering: it reads to their end the answers that clients hung up on. Dropped, it stops.
+/// What the gateway does beside answering: it reads to their end the answers that clients hung up on, and finds out
+/// whether model servers that failed are back. Dropped, it stops.
 pub struct GatewayTask {
     drains: Drains,
+    probes: Probes,
 }
 
 impl GatewayTask {
     /// Waits until the answers that clients hung up on have been read; what has not ended within `deadline` is
     /// settled with an estimate. To be called when no more requests are handled, before the recorder is stopped.
     pub async fn stop(self, deadline: Duration) {
+        self.probes.stop().await;
         self.drains.stop(deadline).await;
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     gateway: Gateway,
     now: Vec<Now>,
     processor: Counter,
+    upstreams: GaugeVec,
 }
 
 /// Something that is looked at when it is asked for.
@@ -110,6 +111,12 @@ impl Metrics {
         if process::cpu_seconds().is_some() {
             registry.register(Box::new(processor.clone()))?;
         }
+        let upstreams = Opts::new(
+            "orgplane_upstream_healthy",
+            "1 if requests are sent to this upstream, 0 while it is skipped because it failed.",
+        );
+        let upstreams = GaugeVec::new(upstreams, &["upstream"])?;
+        registry.register(Box::new(upstreams.clone()))?;
         let mut now = Vec::new();
         for (name, help, look) in NOW {
             let gauge = Gauge::new(name, help)?;
@@ -125,6 +132,7 @@ impl Metrics {
             gateway,
             now,
             processor,
+            upstreams,
         })
     }
 
@@ -139,6 +147,11 @@ impl Metrics {
             if let Some(value) = look(&self.services, &self.gateway) {
                 gauge.set(value);
             }
+        }
+        for state in self.gateway.upstreams() {
+            let healthy = f64::from(u8::from(state.is_healthy));
+            let gauge = self.upstreams.with_label_values(&[state.name]);
+            gauge.set(healthy);
         }
         if let Some(seconds) = process::cpu_seconds() {
             // It never gets less, but another reader can have been here since.
