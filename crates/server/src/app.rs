@@ -85,13 +85,7 @@ impl App {
             tracing,
             has_metrics_apart,
         } = options;
-        let (tracer, tracer_task) = match tracing {
-            None => (Tracer::off(), None),
-            Some(tracing) => {
-                let (tracer, task) = Tracer::start(&tracing, entropy.clone())?;
-                (tracer, Some(task))
-            }
-        };
+        let (tracer, tracer_task) = start_tracer(tracing, &entropy)?;
         let models = known_models(&upstreams, &prices);
         let apart = store.usage().clone().apart()?;
         let (recorder, recorder_task) =
@@ -99,22 +93,8 @@ impl App {
                 .context("the ledger's writer could not be started")?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
-        let (directory, following) = Directory::start(store.clone())
-            .await
-            .context("the keys could not be loaded")?;
-        let gateway = GatewayOptions {
-            directory: Arc::clone(&directory),
-            recorder: recorder.clone(),
-            last_used: last_used.clone(),
-            pepper: pepper.clone(),
-            upstreams,
-            ids: Arc::clone(&ids),
-            clock: clock.clone(),
-            durability,
-            models: models.clone(),
-            tracer: tracer.clone(),
-        };
-        let (gateway, gateway_task) = Gateway::start(gateway)?;
+        let directory = Directory::start(store.clone()).await;
+        let (directory, following) = directory.context("the keys could not be loaded")?;
         let services = Arc::new(Services {
             store,
             directory,
@@ -129,6 +109,13 @@ impl App {
             ids,
             public_url,
         });
+        let gateway = GatewayOptions {
+            upstreams,
+            durability,
+            tracer: tracer.clone(),
+            ..of_gateway(&services)
+        };
+        let (gateway, gateway_task) = Gateway::start(gateway)?;
         let metrics = Metrics::start(Arc::clone(&services), gateway.clone(), &tracer)?;
         Ok(Self {
             metrics: Arc::new(metrics),
@@ -176,6 +163,34 @@ impl App {
             tracer_task.stop().await;
         }
     }
+}
+
+/// What a gateway has in common with the rest of the program; it has no upstreams yet.
+fn of_gateway(services: &Services) -> GatewayOptions {
+    GatewayOptions {
+        directory: Arc::clone(&services.directory),
+        recorder: services.recorder.clone(),
+        last_used: services.last_used.clone(),
+        pepper: services.pepper.clone(),
+        upstreams: Vec::new(),
+        ids: Arc::clone(&services.ids),
+        clock: services.clock.clone(),
+        durability: Durability::default(),
+        models: services.models.clone(),
+        tracer: Tracer::off(),
+    }
+}
+
+/// What makes spans, and sends them, if they are wanted.
+fn start_tracer(
+    tracing: Option<TracingOptions>,
+    entropy: &Entropy,
+) -> anyhow::Result<(Tracer, Option<TracerTask>)> {
+    let Some(tracing) = tracing else {
+        return Ok((Tracer::off(), None));
+    };
+    let (tracer, task) = Tracer::start(&tracing, entropy.clone())?;
+    Ok((tracer, Some(task)))
 }
 
 /// The models that have an upstream or a price.

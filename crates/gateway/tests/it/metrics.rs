@@ -106,6 +106,28 @@ async fn refusals(world: &World) {
     }
 }
 
+/// So many requests had an answer of the upstream, and none is under way.
+fn assert_timed(registry: &Registry, answered: u32) {
+    assert_eq!(
+        values(registry, "orgplane_added_latency_seconds"),
+        expected([("", answered)])
+    );
+    for name in [
+        "gen_ai_client_operation_time_to_first_chunk_seconds",
+        "gen_ai_client_operation_duration_seconds",
+    ] {
+        assert_eq!(
+            values(registry, name),
+            expected([("local", answered)]),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        values(registry, "http_server_active_requests"),
+        expected([("", 0)])
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_counted_is_what_is_in_the_ledger() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
@@ -160,25 +182,7 @@ async fn what_is_counted_is_what_is_in_the_ledger() {
             ("unknown_url", 1)
         ])
     );
-    let answered = 6;
-    assert_eq!(
-        values(&registry, "orgplane_added_latency_seconds"),
-        expected([("", answered)])
-    );
-    for name in [
-        "gen_ai_client_operation_time_to_first_chunk_seconds",
-        "gen_ai_client_operation_duration_seconds",
-    ] {
-        assert_eq!(
-            values(&registry, name),
-            expected([("local", answered)]),
-            "{name}"
-        );
-    }
-    assert_eq!(
-        values(&registry, "http_server_active_requests"),
-        expected([("", 0)])
-    );
+    assert_timed(&registry, 6);
 }
 
 /// A body of which nothing comes.
