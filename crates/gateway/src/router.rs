@@ -147,6 +147,7 @@ impl Gateway {
         let caller = self.0.identify(&context.head.headers)?;
         context.organization = Some(caller.key.organization.header.clone());
         context.watched.is_of(&caller.key);
+        caller.check_certificate(&context.head, &self.0.clock)?;
         caller.require(needs)?;
         Ok(caller)
     }

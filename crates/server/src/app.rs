@@ -116,9 +116,8 @@ impl App {
             ..of_gateway(&services)
         };
         let (gateway, gateway_task) = Gateway::start(gateway)?;
-        let metrics = Metrics::start(Arc::clone(&services), gateway.clone(), &tracer)?;
         Ok(Self {
-            metrics: Arc::new(metrics),
+            metrics: Metrics::start(&services, &gateway, &tracer)?,
             tracer,
             tracer_task,
             has_metrics_apart,

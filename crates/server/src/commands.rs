@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::{Config, Overrides, SmtpServer};
 use crate::first_start::{self as founding, FirstStart, first_start};
 use crate::serve::{Server, Stopped, stop_signal};
-use crate::{App, AppOptions, demo, log, secret_file};
+use crate::{App, AppOptions, Tls, demo, log, secret_file};
 
 /// How long a stop waits for what is under way.
 const STOP_DEADLINE: Duration = Duration::from_secs(25);
@@ -241,11 +241,13 @@ impl Deployment {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
+    let tls = config.tls.files.clone().map(Tls::load).transpose()?;
     let server = Server::bind(config.listen).await?;
     let metrics = match config.metrics_listen {
         Some(address) => Some(Server::bind(address).await?),
         None => None,
     };
+    let server = server.secured(tls).behind(config.tls.proxies.clone());
     let deployment = Deployment::open(config).await?;
     let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY")
         .ok()
@@ -293,7 +295,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let _serving_metrics = metrics
         .map(|server| serve_metrics(server, &app))
         .transpose()?;
-    print(&format!("Listening on http://{}\n", server.address()))?;
+    print(&format!("Listening on {}\n", server.url()))?;
     run_until(server, app, stop).await;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod smtp;
 mod telemetry;
+mod tls;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use ::telemetry::TracingOptions;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 use telemetry::{MetricsTable, TelemetryTable};
+pub use tls::Tls;
+use tls::TlsTable;
 pub use upstream::Upstream;
 
 /// The file that is read when no other is named, if it is there.
@@ -44,6 +47,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Where traces go, if anywhere.
     pub tracing: Option<TracingOptions>,
+    /// How connections are secured.
+    pub tls: Tls,
 }
 
 /// What was given on the command line or in the environment.
@@ -63,7 +68,7 @@ pub struct Overrides {
         hide_env_values = true
     )]
     pub database: Option<String>,
-    /// The address that others reach this server at [default: http:// and the address to listen on].
+    /// The address that others reach this server at [default: http:// or https:// and the address to listen on].
     #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
     pub public_url: Option<String>,
     /// The file with the secret that keys are hashed with [default: orgplane.secret beside the database].
@@ -107,6 +112,8 @@ struct File {
     metrics: MetricsTable,
     #[serde(default)]
     telemetry: TelemetryTable,
+    #[serde(default)]
+    tls: TlsTable,
     #[serde(default)]
     upstream: Vec<Upstream>,
     #[serde(default)]
@@ -153,12 +160,13 @@ impl Config {
             prices = PriceBook::parse(&text)
                 .with_context(|| format!("the price book {}", path.display()))?;
         }
+        let tls = Tls::new(file.tls)?;
         Ok(Self {
             public_url: overrides
                 .public_url
                 .clone()
                 .or(file.public_url)
-                .unwrap_or_else(|| format!("http://{listen}")),
+                .unwrap_or_else(|| format!("{}://{listen}", tls.scheme())),
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
             prices: prices.with_overrides(PriceBook::from_entries(file.price)),
             upstreams: file.upstream,
@@ -172,6 +180,7 @@ impl Config {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
             },
+            tls,
             listen,
             database,
         })
@@ -192,6 +201,7 @@ impl Config {
             smtp: BTreeMap<&'a str, String>,
             metrics: BTreeMap<&'a str, String>,
             telemetry: TelemetryTable,
+            tls: &'a Tls,
             upstream: Vec<Upstream>,
         }
         let durability = match self.durability {
@@ -209,6 +219,7 @@ impl Config {
                 .map(|address| ("listen", address.to_string()))
                 .collect(),
             telemetry: TelemetryTable::shown(self.tracing.as_ref()),
+            tls: &self.tls,
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
         })?)
     }
@@ -301,6 +312,19 @@ mod tests {
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.secret_file, Path::new("/a/orgplane.secret"));
         assert_eq!(config.public_url, "http://127.0.0.1:2");
+    }
+
+    #[test]
+    fn with_a_certificate_the_address_for_others_is_secure() {
+        let text =
+            "[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\nclient_certificate_header_from = ['::1']";
+        let config = load(text).expect("loaded");
+        assert_eq!(config.public_url, "https://127.0.0.1:8080");
+        let shown = config.show().expect("TOML");
+        assert!(
+            shown.contains(&text.replace('\'', "\"").replace("::1", "::1/128")),
+            "{shown}"
+        );
     }
 
     #[test]

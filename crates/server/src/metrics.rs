@@ -84,10 +84,10 @@ const NOW: [Looked; 8] = [
 impl Metrics {
     /// Begins to count.
     pub(crate) fn start(
-        services: Arc<Services>,
-        gateway: Gateway,
+        services: &Arc<Services>,
+        gateway: &Gateway,
         tracer: &Tracer,
-    ) -> prometheus::Result<Self> {
+    ) -> prometheus::Result<Arc<Self>> {
         let registry = Registry::new();
         gateway.register(&registry)?;
         services.recorder.register(&registry)?;
@@ -120,20 +120,20 @@ impl Metrics {
         let mut now = Vec::new();
         for (name, help, look) in NOW {
             let gauge = Gauge::new(name, help)?;
-            if look(&services, &gateway).is_some() {
+            if look(services, gateway).is_some() {
                 registry.register(Box::new(gauge.clone()))?;
                 now.push(Now { gauge, look });
             }
         }
-        Ok(Self {
+        Ok(Arc::new(Self {
             registry,
             administration,
-            services,
-            gateway,
+            services: Arc::clone(services),
+            gateway: gateway.clone(),
             now,
             processor,
             upstreams,
-        })
+        }))
     }
 
     /// Watches a request, if it is one to the Administration API.

@@ -72,10 +72,13 @@ impl TelemetryTable {
 mod tests {
     use super::*;
 
+    /// The endpoint, and the part that is sampled.
+    type Chosen = (Option<String>, Option<f64>);
+
     fn tracing(
         file: (Option<&str>, Option<f64>),
         environment: &[(&str, &str)],
-    ) -> Result<Option<(Option<String>, Option<f64>)>, String> {
+    ) -> Result<Option<Chosen>, String> {
         let table = TelemetryTable {
             otlp_endpoint: file.0.map(str::to_owned),
             sample: file.1,
@@ -91,7 +94,7 @@ mod tests {
     #[test]
     fn traces_go_nowhere_unless_said() {
         let file = Some("http://127.0.0.1:4318");
-        let own = Some(("http://127.0.0.1:4318".to_owned()).into());
+        let own = Some("http://127.0.0.1:4318".to_owned());
         let elsewhere = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
         for (file, environment, expected) in [
             ((None, None), &[][..], None),

@@ -102,6 +102,45 @@ async fn make(admin: &Api, server: &Server) -> Vec<String> {
     ]
 }
 
+/// A line for each request, with what is known of it.
+fn assert_complete(log: &str) {
+    let lines = log
+        .lines()
+        .filter(|line| line.contains(r#""target":"requests""#));
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    assert!(lines.len() > 60, "{}", lines.len());
+    let answered = lines
+        .iter()
+        .find(|line| line["outcome"] == "succeeded" && line["model"] == "real");
+    let answered = answered.expect("a line of a request that went well");
+    assert_eq!(
+        (&answered["status"], &answered["input_tokens"]),
+        (&json!(200), &json!(11))
+    );
+    assert!(
+        answered["api_key"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("key_"))
+    );
+    assert!(
+        log.contains(r#""level":"TRACE""#),
+        "the log is at its loudest"
+    );
+}
+
+/// None of these is in the text.
+fn assert_free_of(secrets: &[String], place: &str, text: &str) {
+    for secret in secrets {
+        // Also without its prefix, which is public.
+        let random = secret.rsplit('-').next().unwrap_or(secret);
+        let part = if random.len() < 20 { secret } else { random };
+        let line = text.lines().find(|line| line.contains(part));
+        assert_eq!(line, None, "{secret} is in the {place}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_seen_by_who_operates() {
     let (upstream, collector) = (
@@ -142,40 +181,12 @@ async fn no_secret_is_seen_by_who_operates() {
     );
     let log = server.stop().stderr;
 
-    let lines = log
-        .lines()
-        .filter(|line| line.contains(r#""target":"requests""#));
-    let lines: Vec<Value> = lines
-        .map(|line| serde_json::from_str(line).expect(line))
-        .collect();
-    assert!(lines.len() > 60, "{}", lines.len());
-    let answered = lines
-        .iter()
-        .find(|line| line["outcome"] == "succeeded" && line["model"] == "real");
-    let answered = answered.expect("a line of a request that went well");
-    assert_eq!(
-        (&answered["status"], &answered["input_tokens"]),
-        (&json!(200), &json!(11))
-    );
-    assert!(
-        answered["api_key"]
-            .as_str()
-            .is_some_and(|id| id.starts_with("key_"))
-    );
-    assert!(
-        log.contains(r#""level":"TRACE""#),
-        "the log is at its loudest"
-    );
+    assert_complete(&log);
     assert!(metrics.contains("orgplane_requests_total{"));
     assert!(collector.spans().len() > 60);
     let traces = String::from_utf8_lossy(&collector.bytes()).into_owned();
-    for secret in &secrets {
-        // Also without its prefix, which is public.
-        let random = secret.rsplit('-').next().unwrap_or(secret);
-        let part = if random.len() < 20 { secret } else { random };
-        for (place, text) in [("log", &log), ("metrics", &metrics), ("traces", &traces)] {
-            let line = text.lines().find(|line| line.contains(part));
-            assert_eq!(line, None, "{secret} is in the {place}");
-        }
+    let seen = [("log", &log), ("metrics", &metrics), ("traces", &traces)];
+    for (place, text) in seen {
+        assert_free_of(&secrets, place, text);
     }
 }
