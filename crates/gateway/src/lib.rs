@@ -11,6 +11,7 @@ mod dialect;
 mod drain;
 mod headers;
 mod identify;
+mod limits;
 mod metrics;
 mod models;
 mod permissions;
@@ -20,6 +21,7 @@ mod router;
 mod source;
 mod sse;
 mod stream;
+mod tokens;
 mod upstreams;
 mod watched;
 
@@ -41,6 +43,7 @@ pub use certificate::PeerCertificates;
 pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
+use limits::Limiter;
 use metrics::Metrics;
 use models::ModelList;
 use upstreams::{Probes, Upstreams};
@@ -115,6 +118,7 @@ struct Shared {
     drains: Drains,
     metrics: Arc<Metrics>,
     tracer: Tracer,
+    limiter: Arc<Limiter>,
 }
 
 impl Gateway {
@@ -126,6 +130,7 @@ impl Gateway {
         let upstreams = Upstreams::new(&options.upstreams)?;
         let metrics = Arc::new(Metrics::new(&options.upstreams, &options.models)?);
         let drains = Drains::new(metrics.unread.clone());
+        tokens::prepare(upstreams.known());
         let task = GatewayTask {
             drains: drains.clone(),
             probes: upstreams.watch_over(),
@@ -143,6 +148,7 @@ impl Gateway {
             drains,
             metrics,
             tracer: options.tracer,
+            limiter: Limiter::new(),
         };
         Ok((Self(Arc::new(shared)), task))
     }

@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response};
 
 use crate::dialect::Dialect;
 use crate::identify::Caller;
+use crate::limits::Standing;
 use crate::watched::Watched;
 use crate::{Body, Gateway, headers, models};
 
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) organization: Option<HeaderValue>,
     /// Until it is admitted.
     pub(crate) watched: Watched,
+    /// How the limits stand that it counts under, once that is known.
+    pub(crate) standing: Standing,
 }
 
 impl Endpoint {
@@ -91,11 +94,13 @@ impl Gateway {
             head,
             organization: None,
             watched,
+            standing: Standing::default(),
         };
         let answer = self.answer(&mut context, body).await;
         let outcome = answer.as_ref().map(Response::status);
         context.watched.end(&context.id, outcome);
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+        context.standing.tell(response.headers_mut());
         headers::sign(&mut response, &context.id, context.organization, watch);
         response
     }

@@ -9,6 +9,7 @@ mod failures;
 mod hang_ups;
 mod health;
 mod keys;
+mod limits;
 mod metrics;
 mod permissions;
 mod properties;
