@@ -16,9 +16,11 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
+use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Spend};
 
+use crate::metrics::Metrics;
 use crate::routes;
 
 /// What an application is made of.
@@ -43,6 +45,10 @@ pub struct AppOptions {
     pub public_url: String,
     /// Where mails are handed over; without it they are kept.
     pub smtp: Option<Smtp>,
+    /// Where traces go; without it there are none.
+    pub tracing: Option<TracingOptions>,
+    /// Whether metrics are served apart, by [`App::metrics_router`].
+    pub has_metrics_apart: bool,
 }
 
 /// The application: answers requests until it is stopped.
@@ -54,6 +60,10 @@ pub struct App {
     last_used_task: LastUsedTask,
     mailer_task: MailerTask,
     spend_alerts_task: SpendAlertsTask,
+    tracer_task: Option<TracerTask>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+    has_metrics_apart: bool,
     _following: AbortOnDropHandle<()>,
 }
 
@@ -74,33 +84,21 @@ impl App {
             durability,
             public_url,
             smtp,
+            tracing,
+            has_metrics_apart,
         } = options;
+        let (tracer, tracer_task) = start_tracer(tracing, &entropy)?;
         let models = known_models(&upstreams, &prices);
-        let apart = store.usage().clone().apart()?;
         let (spend, recorder, recorder_task) = ledger(&store, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
-        let (directory, following) = Directory::start(store.clone())
-            .await
-            .context("the keys could not be loaded")?;
-        let gateway = GatewayOptions {
-            directory: Arc::clone(&directory),
-            recorder: recorder.clone(),
-            spend: spend.clone(),
-            prices,
-            last_used: last_used.clone(),
-            pepper: pepper.clone(),
-            upstreams,
-            ids: Arc::clone(&ids),
-            clock: clock.clone(),
-            durability,
-        };
-        let (gateway, gateway_task) = Gateway::start(gateway)?;
+        let directory = Directory::start(store.clone()).await;
+        let (directory, following) = directory.context("the keys could not be loaded")?;
         let services = Arc::new(Services {
+            usage: store.usage().clone().apart()?,
             store,
             directory,
             kept: Kept::default(),
-            usage: apart,
             models,
             recorder,
             spend,
@@ -111,8 +109,20 @@ impl App {
             ids,
             public_url,
         });
+        let gateway = GatewayOptions {
+            prices,
+            upstreams,
+            durability,
+            tracer: tracer.clone(),
+            ..of_gateway(&services)
+        };
+        let (gateway, gateway_task) = Gateway::start(gateway)?;
         Ok(Self {
             spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
+            metrics: Metrics::start(&services, &gateway, &tracer)?,
+            tracer,
+            tracer_task,
+            has_metrics_apart,
             services,
             gateway,
             gateway_task,
@@ -125,7 +135,16 @@ impl App {
 
     /// Every route.
     pub fn router(&self) -> Router {
-        routes::router(&self.services, &self.gateway)
+        let router = routes::router(&self.services, &self.gateway, &self.metrics, &self.tracer);
+        if self.has_metrics_apart {
+            return router;
+        }
+        router.merge(self.metrics_router())
+    }
+
+    /// The route of the metrics alone.
+    pub fn metrics_router(&self) -> Router {
+        routes::metrics(&self.metrics)
     }
 
     /// What the whole program shares.
@@ -142,6 +161,9 @@ impl App {
         self.last_used_task.stop().await;
         self.spend_alerts_task.stop().await;
         self.mailer_task.stop().await;
+        if let Some(tracer_task) = self.tracer_task {
+            tracer_task.stop().await;
+        }
     }
 }
 
@@ -159,6 +181,36 @@ async fn ledger(
         Recorder::start(database.clone(), Arc::new(prices), clock, spend.clone())
             .context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
+}
+
+/// What a gateway has in common with the rest of the program; it has no upstreams yet.
+fn of_gateway(services: &Services) -> GatewayOptions {
+    GatewayOptions {
+        directory: Arc::clone(&services.directory),
+        recorder: services.recorder.clone(),
+        spend: services.spend.clone(),
+        prices: PriceBook::default(),
+        last_used: services.last_used.clone(),
+        pepper: services.pepper.clone(),
+        upstreams: Vec::new(),
+        ids: Arc::clone(&services.ids),
+        clock: services.clock.clone(),
+        durability: Durability::default(),
+        models: services.models.clone(),
+        tracer: Tracer::off(),
+    }
+}
+
+/// What makes spans, and sends them, if they are wanted.
+fn start_tracer(
+    tracing: Option<TracingOptions>,
+    entropy: &Entropy,
+) -> anyhow::Result<(Tracer, Option<TracerTask>)> {
+    let Some(tracing) = tracing else {
+        return Ok((Tracer::off(), None));
+    };
+    let (tracer, task) = Tracer::start(&tracing, entropy.clone())?;
+    Ok((tracer, Some(task)))
 }
 
 /// The models that have an upstream or a price.

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
 use crate::ledger::{Ledger, Written};
+use crate::metrics::Metrics;
 use crate::{Appended, Hold, Spend, UsageEvent};
 
 /// How many events share a transaction, unless one job alone has more.
@@ -31,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) done: oneshot::Sender<base::Result<Appended>>,
     /// Whether someone waits for them.
     pub(crate) urgent: bool,
+    /// Since they came.
+    pub(crate) since: Stopwatch,
     /// What bounds the number of events that wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) room: Option<OwnedSemaphorePermit>,
@@ -82,6 +85,7 @@ pub(crate) struct Writer {
     stop: watch::Receiver<bool>,
     /// Runs from when the writer was told to stop.
     last_patience: Option<Pin<Box<Sleep>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Writer {
@@ -91,6 +95,7 @@ impl Writer {
         jobs: mpsc::Receiver<Job>,
         hurry: Arc<Notify>,
         stop: watch::Receiver<bool>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             ledger,
@@ -101,6 +106,7 @@ impl Writer {
             hurry,
             stop,
             last_patience: None,
+            metrics,
         }
     }
 
@@ -112,6 +118,7 @@ impl Writer {
                 return;
             }
             self.write(batch).await;
+            self.metrics.is_done();
         }
     }
 
@@ -121,6 +128,7 @@ impl Writer {
         let Some(first) = self.first().await else {
             return Vec::new();
         };
+        self.metrics.takes_up(first.since);
         let mut batch = Batch::of(first);
         let due = batch.take(&mut self.jobs) || self.last_patience.is_some();
         if !due {
@@ -164,7 +172,7 @@ impl Writer {
     }
 
     fn until_look(&self) -> Duration {
-        LOOK.saturating_sub(Duration::from_millis(self.looked.milliseconds()))
+        LOOK.saturating_sub(self.looked.elapsed())
     }
 
     /// Takes in what is in the ledger and not yet in `spend`.
@@ -209,8 +217,10 @@ impl Writer {
         let events: Vec<_> = events.into_iter().flatten().collect();
         let mut pause = FIRST_PAUSE;
         loop {
+            let watch = Stopwatch::start();
             let error = match self.ledger.append(&events).await {
                 Ok(Written { new, spent }) => {
+                    self.metrics.wrote(events.len(), watch.elapsed());
                     // Before anything is given back that was set aside for it.
                     if self.may_lack {
                         self.look().await;
@@ -221,6 +231,7 @@ impl Writer {
                 }
                 Err(error) => error,
             };
+            self.metrics.failed();
             if error.is_final() {
                 return Err(error);
             }

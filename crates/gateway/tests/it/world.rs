@@ -1,6 +1,6 @@
 //! A gateway on a database of its own, with two organizations and a key of every kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::testing::Scratch;
 use store::{Store, sql};
+use telemetry::Tracer;
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, Metric, PriceBook, Recorder, RecorderTask, Spend};
 
@@ -126,6 +127,8 @@ impl World {
         let directory = Directory::start(store.clone()).await;
         let (directory, following) = directory.expect("the keys");
         let options = GatewayOptions {
+            models: BTreeSet::new(),
+            tracer: Tracer::off(),
             directory,
             recorder: recorder.clone(),
             spend: spend.clone(),
