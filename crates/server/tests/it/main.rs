@@ -20,6 +20,7 @@ mod kill;
 mod mail_server;
 mod model_server;
 mod process;
+mod promises;
 mod reports;
 mod secrets;
 mod stop;
