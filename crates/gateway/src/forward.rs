@@ -35,6 +35,9 @@ type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// All model servers.
 pub(crate) struct Upstreams {
     client: Client,
+    all: Vec<Arc<Upstream>>,
+    /// The one that keeps what clients make.
+    keeper: Option<Arc<Upstream>>,
     by_model: HashMap<String, Vec<Route>>,
     /// Those that take every name that is not in `by_model`.
     any: Vec<Arc<Upstream>>,
@@ -67,9 +70,18 @@ impl Upstreams {
     pub(crate) fn new(configs: &[UpstreamConfig]) -> Result<Self, StartError> {
         let mut by_model: HashMap<String, Vec<Route>> = HashMap::new();
         let mut any = Vec::new();
+        let (mut all, mut keeper) = (Vec::with_capacity(configs.len()), None);
         let mut secure = false;
         for config in configs {
             let upstream = Arc::new(Upstream::new(config)?);
+            all.push(Arc::clone(&upstream));
+            if config.stores && keeper.replace(Arc::clone(&upstream)).is_some() {
+                let reason = "another upstream has stores = true, and only one can";
+                return Err(StartError::Upstream {
+                    name: config.name.clone(),
+                    reason: reason.to_owned(),
+                });
+            }
             secure |= upstream.is_secure;
             let listed = config.models.iter().map(|model| (model, model));
             for (asked, known) in listed.chain(&config.aliases) {
@@ -83,8 +95,19 @@ impl Upstreams {
                 });
             }
         }
+        if let Some(keeper) = &keeper
+            && all.iter().filter(|other| other.name == keeper.name).count() > 1
+        {
+            let reason = "it has stores = true, so no other upstream can have its name";
+            return Err(StartError::Upstream {
+                name: keeper.name.clone(),
+                reason: reason.to_owned(),
+            });
+        }
         Ok(Self {
             client: client(secure)?,
+            all,
+            keeper,
             by_model,
             any,
             turn: AtomicUsize::new(0),
@@ -119,6 +142,25 @@ impl Upstreams {
             plan.sort_by_key(|route| route.upstream.is_cooling(now));
         }
         Some(plan)
+    }
+
+    /// The upstream that keeps what clients make, if there is one.
+    pub(crate) fn keeper(&self) -> Option<Route> {
+        self.keeper.clone().map(Route::without_model)
+    }
+
+    /// The upstream with this name.
+    pub(crate) fn named(&self, name: &str) -> Option<Route> {
+        let named = self.all.iter().find(|upstream| upstream.name == name);
+        named.cloned().map(Route::without_model)
+    }
+
+    /// Whether an upstream serves a model by this name, which is its own for it too.
+    pub(crate) fn knows(&self, route: &Route, model: &str) -> bool {
+        let plan = self.plan(model).unwrap_or_default();
+        let is_it =
+            |own: &Route| Arc::ptr_eq(&own.upstream, &route.upstream) && &*own.model == model;
+        plan.iter().any(is_it)
     }
 
     /// Sends a request to the first upstream of `plan` that can be reached; `body` makes its body.
@@ -160,6 +202,14 @@ impl Upstreams {
         }
         tracing::warn!(upstream = name, reason, "broke off before it answered");
         Err(failed("The model server broke off before it answered."))
+    }
+}
+
+impl Route {
+    /// For what is no request to a model.
+    fn without_model(upstream: Arc<Upstream>) -> Self {
+        let model = "".into();
+        Self { upstream, model }
     }
 }
 
@@ -255,6 +305,7 @@ mod tests {
                 .iter()
                 .map(|(asked, known)| ((*asked).to_owned(), (*known).to_owned()))
                 .collect(),
+            stores: false,
             timeout_seconds: 1,
         }
     }

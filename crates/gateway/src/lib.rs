@@ -1,7 +1,8 @@
 //! The OpenAI-compatible gateway: checks, forwards and meters every request.
 //!
-//! Nothing here asks the database while a request waits: keys come from a snapshot in memory, what was consumed
-//! goes to the ledger's writer through a place in its queue that is taken before the request is forwarded.
+//! Nothing here asks the database while a request to a model waits: keys come from a snapshot in memory, what was
+//! consumed goes to the ledger's writer through a place in its queue that is taken before the request is forwarded. Only
+//! what model servers keep is looked up, in `stored`.
 
 mod body;
 mod dialect;
@@ -16,6 +17,7 @@ mod reservation;
 mod router;
 mod source;
 mod sse;
+mod stored;
 mod stream;
 mod upstream;
 
@@ -27,6 +29,9 @@ use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use http::{Request, Response};
+use store::Store;
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
@@ -35,6 +40,7 @@ pub use upstream::{UpstreamConfig, UpstreamKey};
 use drain::Drains;
 use forward::Upstreams;
 use models::ModelList;
+use stored::Rows;
 
 /// When the end of an answer is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub enum Durability {
 
 /// What a gateway works with.
 pub struct GatewayOptions {
+    /// Where it is written down whose everything is that model servers keep.
+    pub store: Store,
     /// The keys, and what they may do.
     pub directory: Arc<Directory>,
     /// Where usage goes.
@@ -97,19 +105,19 @@ struct Shared {
     clock: Clock,
     durability: Durability,
     drains: Drains,
+    rows: Rows,
+    /// Something that model servers keep is to be looked at now.
+    due: Notify,
 }
 
 impl Gateway {
-    /// Starts one.
+    /// Starts one, within a runtime.
     ///
     /// # Errors
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
         let drains = Drains::new();
-        let task = GatewayTask {
-            drains: drains.clone(),
-        };
         let shared = Shared {
             directory: options.directory,
             models: ModelList::new(&upstreams),
@@ -118,11 +126,19 @@ impl Gateway {
             last_used: options.last_used,
             pepper: options.pepper,
             ids: options.ids,
-            clock: options.clock,
+            clock: options.clock.clone(),
             durability: options.durability,
-            drains,
+            drains: drains.clone(),
+            rows: Rows::new(options.store, options.clock),
+            due: Notify::new(),
         };
-        Ok((Self(Arc::new(shared)), task))
+        let gateway = Self(Arc::new(shared));
+        let watching = tokio::spawn(stored::watch(Arc::clone(&gateway.0)));
+        let task = GatewayTask {
+            drains,
+            _watching: AbortOnDropHandle::new(watching),
+        };
+        Ok((gateway, task))
     }
 
     /// Answers one request; every refusal is an answer too. Dropping the future, or the body of the answer, is how a
@@ -133,11 +149,19 @@ impl Gateway {
     {
         self.route(request).await
     }
+
+    /// Looks at everything that model servers keep and that is due to be looked at, as happens each minute: what has ended,
+    /// and what takes up room, is in the ledger then.
+    pub async fn look_at_stored(&self) {
+        stored::look_at_due(&self.0).await;
+    }
 }
 
-/// What the gateway does beside answering: it reads to their end the answers that clients hung up on. Dropped, it stops.
+/// What the gateway does beside answering: it reads to their end the answers that clients hung up on, and looks at what
+/// model servers keep and what that consumes. Dropped, it stops.
 pub struct GatewayTask {
     drains: Drains,
+    _watching: AbortOnDropHandle<()>,
 }
 
 impl GatewayTask {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::{Error, Permission, Result};
 use bytes::Bytes;
-use http::Response;
+use http::{Method, Response};
 use usage::Recorded;
 
 use crate::dialect::{Call, Dialect};
@@ -75,7 +75,8 @@ impl Gateway {
         reservation: Reservation,
     ) -> Waiting {
         let outgoing = Outgoing {
-            path: reservation.dialect().path,
+            method: Method::POST,
+            path: reservation.dialect().path.into(),
             query: context.head.uri.query().map(str::to_owned),
             headers: headers::to_upstream(&context.head.headers),
         };

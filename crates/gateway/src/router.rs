@@ -9,12 +9,15 @@ use http::{HeaderValue, Method, Request, Response};
 
 use crate::dialect::Dialect;
 use crate::identify::Caller;
+use crate::stored::Place;
 use crate::{Body, Gateway, headers, models};
 
 /// An endpoint of the gateway.
 enum Endpoint {
     /// One that is forwarded to models.
     Forwarded(&'static Dialect),
+    /// Something that model servers keep, or a list of it.
+    Stored(Place),
     /// A response that a model server keeps, or something about it.
     StoredResponse,
     Models,
@@ -47,6 +50,9 @@ impl Endpoint {
             && !name.is_empty()
         {
             return Some((&[Method::GET], Self::Model(name.to_owned())));
+        }
+        if let Some((methods, place)) = Place::at(path) {
+            return Some((methods, Self::Stored(place)));
         }
         let rest = path.strip_prefix("/responses/")?;
         let (id, part) = rest
@@ -98,6 +104,7 @@ impl Gateway {
         }
         match endpoint {
             Endpoint::Forwarded(dialect) => self.relay(dialect, context, body).await,
+            Endpoint::Stored(place) => self.stored(place, context, body).await,
             Endpoint::StoredResponse => {
                 self.caller(context, Permission::ModelRequest)?;
                 Err(Error::refused("stored_responses_unavailable", NOT_KEPT))

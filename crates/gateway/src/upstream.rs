@@ -1,5 +1,6 @@
 //! One model server: its settings, checked, and the requests that are sent to it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct UpstreamConfig {
     pub models: Vec<String>,
     /// Further names that a client may ask for, and the upstream's own name for each.
     pub aliases: BTreeMap<String, String>,
+    /// Whether it keeps the files, batches and vector stores that clients make. One upstream at the most does.
+    pub stores: bool,
     /// The longest wait for the beginning of an answer, and for each further piece of it, in seconds.
     pub timeout_seconds: u64,
 }
@@ -70,8 +73,9 @@ pub(crate) struct Upstream {
 
 /// What is asked of a model server, whichever it will be.
 pub(crate) struct Outgoing {
+    pub(crate) method: Method,
     /// What follows the base URL, with a slash in front.
-    pub(crate) path: &'static str,
+    pub(crate) path: Cow<'static, str>,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
 }
@@ -128,19 +132,22 @@ impl Upstream {
         headers: HeaderMap,
         body: Bytes,
     ) -> Option<Request<Full<Bytes>>> {
-        let uri = match &outgoing.query {
-            None => {
-                let mut addresses = self.addresses.iter();
-                let (_, uri) = addresses.find(|(path, _)| *path == outgoing.path)?;
-                uri.clone()
-            }
-            Some(query) => {
-                let text = format!("{}{}?{query}", self.path, outgoing.path);
-                address(&self.scheme, &self.authority, text)?
-            }
+        let mut addresses = self.addresses.iter();
+        let ready = addresses.find(|(path, _)| *path == outgoing.path);
+        let whole = |rest| {
+            address(
+                &self.scheme,
+                &self.authority,
+                format!("{}{rest}", self.path),
+            )
+        };
+        let uri = match (&outgoing.query, ready) {
+            (None, Some((_, ready))) => ready.clone(),
+            (None, None) => whole(outgoing.path.to_string())?,
+            (Some(query), _) => whole(format!("{}?{query}", outgoing.path))?,
         };
         let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         if let Some(authorization) = &self.authorization {
@@ -191,6 +198,7 @@ mod tests {
             api_key: Some(UpstreamKey::new(key.into())),
             models: vec!["m".into()],
             aliases: BTreeMap::new(),
+            stores: false,
             timeout_seconds: UpstreamConfig::DEFAULT_TIMEOUT_SECONDS,
         };
         Upstream::new(&config).map_err(|error| error.to_string())
@@ -206,7 +214,8 @@ mod tests {
             let upstream = upstream(base, "k").expect("an upstream");
             for (query, after) in [(None, ""), (Some("a=1".into()), "?a=1")] {
                 let outgoing = Outgoing {
-                    path: "/chat/completions",
+                    method: Method::POST,
+                    path: "/chat/completions".into(),
                     query,
                     headers: HeaderMap::new(),
                 };

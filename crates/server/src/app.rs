@@ -84,6 +84,7 @@ impl App {
             .await
             .context("the keys could not be loaded")?;
         let gateway = GatewayOptions {
+            store: store.clone(),
             directory: Arc::clone(&directory),
             recorder: recorder.clone(),
             last_used: last_used.clone(),

@@ -126,6 +126,9 @@ pub struct Upstream {
     /// Names that clients ask for, and the names that it knows.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
+    /// Whether it keeps the files, batches and vector stores that clients make.
+    #[serde(default)]
+    pub stores: bool,
     /// How long an answer may take.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u64,
@@ -167,6 +170,7 @@ impl Upstream {
             api_key: api_key.map(UpstreamKey::new),
             models: self.models.clone(),
             aliases: self.aliases.clone(),
+            stores: self.stores,
             timeout_seconds: self.timeout_seconds,
         })
     }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::fields::boolean;
 use super::tools::Asked;
-use super::{Demand, Dialect, Fields, Form, multipart};
+use super::{Demand, Dialect, Fields, Form};
 
 /// A request for a model.
 pub(crate) struct Call {
@@ -60,7 +60,7 @@ impl Call {
     pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
         let fields = match dialect.form {
             Form::Json => Fields::of_json(&body, dialect.fields)?,
-            Form::Multipart => multipart::read(headers, &body, dialect.fields)?,
+            Form::Multipart => Fields::of_parts(headers, &body, dialect.fields)?,
         };
         let (model, place) = model(dialect, &fields, &body)?;
         let ask = if dialect.asks_for_usage && fields.boolean("stream")? {

@@ -27,6 +27,8 @@ pub const EXPIRY: i64 = START + 3600;
 
 pub const OWNER: &str = "sk-proj-owner";
 pub const SERVICE: &str = "sk-svcacct-member";
+/// Of another project than the others.
+pub const OTHER: &str = "sk-svcacct-other";
 pub const ADMIN: &str = "sk-admin-1";
 pub const EXPIRING: &str = "sk-proj-expiring";
 
@@ -85,8 +87,17 @@ pub fn config(name: &str, base_url: String) -> UpstreamConfig {
         api_key: None,
         models: vec!["real".to_owned()],
         aliases: BTreeMap::from([("nick".to_owned(), "real".to_owned())]),
+        stores: false,
         timeout_seconds: 5,
     }
+}
+
+fn pepper() -> Pepper {
+    Pepper::generate(&Entropy::seeded(1))
+}
+
+fn ids(clock: &Clock) -> Arc<IdGenerator> {
+    Arc::new(IdGenerator::new(clock.clone(), Entropy::operating_system()))
 }
 
 impl World {
@@ -104,23 +115,22 @@ impl World {
         let scratch = Scratch::new();
         let store = Store::open(scratch.url()).await;
         let store = store.expect("a store");
-        let pepper = Pepper::generate(&Entropy::seeded(1));
-        fill(&store, &pepper).await;
+        fill(&store, &pepper()).await;
         let clock = Clock::fake(UnixTime(START));
         let prices = Arc::new(PriceBook::built_in());
         let recorder = Recorder::start(store.usage().clone(), prices, clock.clone());
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
-        let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
         let directory = Directory::start(store.clone()).await;
         let (directory, following) = directory.expect("the keys");
         let options = GatewayOptions {
+            store: store.clone(),
             directory,
             recorder: recorder.clone(),
             last_used,
-            pepper,
+            pepper: pepper(),
             upstreams: upstreams(upstream.base_url()),
-            ids: Arc::new(ids),
+            ids: ids(&clock),
             clock: clock.clone(),
             durability,
         };
@@ -135,6 +145,24 @@ impl World {
             _others: (recorder_task, last_used_task, following),
             scratch,
         }
+    }
+
+    /// Another gateway on the same database, as after a restart.
+    pub async fn another_gateway(&self, upstreams: Vec<UpstreamConfig>) -> (GatewayTask, Gateway) {
+        let directory = Directory::start(self.store.clone()).await;
+        let options = GatewayOptions {
+            store: self.store.clone(),
+            directory: directory.expect("the keys").0,
+            recorder: self.recorder.clone(),
+            last_used: LastUsed::start(self.store.clone(), self.clock.clone()).0,
+            pepper: pepper(),
+            upstreams,
+            ids: ids(&self.clock),
+            clock: self.clock.clone(),
+            durability: Durability::Batched,
+        };
+        let (gateway, task) = Gateway::start(options).expect("a gateway");
+        (task, gateway)
     }
 
     /// Sends a request and reads its answer to the end.
@@ -321,6 +349,7 @@ sk-proj-reader    | key_reader   | user            | proj_1   | user-reader |   
 sk-proj-archived  | key_archived | user            | proj_old | user-owner  |                 | []                   |
 sk-svcacct-member | key_service  | service_account | proj_1   |             | svc_acct_member | []                   |
 sk-svcacct-none   | key_none     | service_account | proj_1   |             | svc_acct_none   | []                   |
+sk-svcacct-other  | key_other    | service_account | proj_2   |             | svc_acct_other  | []                   |
 sk-svcacct-gone   | key_gone     | service_account | proj_1   |             | svc_acct_gone   | []                   |
 ";
 
@@ -342,9 +371,10 @@ const MORE_ROWS: &[&str] = &[
     "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at)
      VALUES ('org-1', 'user-owner', 'O', 'o@x', 'o@x', 'owner', 1), ('org-1', 'user-reader', 'R', 'r@x', 'r@x', 'reader', 1)",
     "INSERT INTO projects (organization_id, id, name, created_at, archived_at)
-     VALUES ('org-1', 'proj_1', 'P', 1, NULL), ('org-1', 'proj_old', 'Q', 1, 2)",
+     VALUES ('org-1', 'proj_1', 'P', 1, NULL), ('org-1', 'proj_2', 'R', 1, NULL), ('org-1', 'proj_old', 'Q', 1, 2)",
     "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at)
-     VALUES ('org-1', 'proj_1', 'svc_acct_member', 'S', 'member', 1), ('org-1', 'proj_1', 'svc_acct_none', 'N', 'none', 1)",
+     VALUES ('org-1', 'proj_1', 'svc_acct_member', 'S', 'member', 1), ('org-1', 'proj_1', 'svc_acct_none', 'N', 'none', 1),
+            ('org-1', 'proj_2', 'svc_acct_other', 'T', 'member', 1)",
 ];
 
 async fn fill(store: &Store, pepper: &Pepper) {

@@ -88,6 +88,7 @@ async fn found(
         api_key: None,
         models: MODELS.map(str::to_owned).to_vec(),
         aliases: std::iter::once(("gpt-5-2025-08-07".to_owned(), "gpt-5".to_owned())).collect(),
+        stores: false,
         timeout_seconds: 60,
     };
     let app = App::start(AppOptions {
