@@ -5,9 +5,10 @@
 //! what model servers keep is looked up, in `stored`.
 
 mod body;
+#[cfg(any(test, fuzzing))]
+pub mod cuts;
 mod dialect;
 mod drain;
-mod forward;
 mod headers;
 mod identify;
 mod models;
@@ -19,7 +20,7 @@ mod source;
 mod sse;
 mod stored;
 mod stream;
-mod upstream;
+mod upstreams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,12 +36,12 @@ use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
-pub use upstream::{UpstreamConfig, UpstreamKey};
+pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
-use forward::Upstreams;
 use models::ModelList;
 use stored::Rows;
+use upstreams::{Probes, Upstreams};
 
 /// When the end of an answer is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,13 +112,14 @@ struct Shared {
 }
 
 impl Gateway {
-    /// Starts one, within a runtime.
+    /// Starts one, in a Tokio runtime.
     ///
     /// # Errors
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
         let drains = Drains::new();
+        let probes = upstreams.watch_over();
         let shared = Shared {
             directory: options.directory,
             models: ModelList::new(&upstreams),
@@ -136,6 +138,7 @@ impl Gateway {
         let watching = tokio::spawn(stored::watch(Arc::clone(&gateway.0)));
         let task = GatewayTask {
             drains,
+            probes,
             _watching: AbortOnDropHandle::new(watching),
         };
         Ok((gateway, task))
@@ -155,12 +158,18 @@ impl Gateway {
     pub async fn look_at_stored(&self) {
         stored::look_at_due(&self.0).await;
     }
+
+    /// Which model servers requests are sent to, and which are skipped because they fail.
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamState<'_>> {
+        self.0.upstreams.states()
+    }
 }
 
-/// What the gateway does beside answering: it reads to their end the answers that clients hung up on, and looks at what
-/// model servers keep and what that consumes. Dropped, it stops.
+/// What the gateway does beside answering: it reads to their end the answers that clients hung up on, finds out whether
+/// model servers that failed are back, and looks at what they keep and what that consumes. Dropped, it stops.
 pub struct GatewayTask {
     drains: Drains,
+    probes: Probes,
     _watching: AbortOnDropHandle<()>,
 }
 
@@ -168,6 +177,7 @@ impl GatewayTask {
     /// Waits until the answers that clients hung up on have been read; what has not ended within `deadline` is
     /// settled with an estimate. To be called when no more requests are handled, before the recorder is stopped.
     pub async fn stop(self, deadline: Duration) {
+        self.probes.stop().await;
         self.drains.stop(deadline).await;
     }
 }

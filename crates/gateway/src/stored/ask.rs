@@ -1,21 +1,17 @@
 //! What is asked of an upstream that keeps something, and its answers.
 
-use std::time::Duration;
-
 use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body_util::BodyExt;
 use serde::Deserialize;
 
 use super::place::is_plausible;
 use super::rows::Object;
 use super::{Kind, Passing};
-use crate::forward::{Answer, Route};
 use crate::router::Context;
-use crate::upstream::Outgoing;
+use crate::upstreams::{Answer, Outgoing, Route};
 use crate::{Body, Shared, headers};
 
 /// The longest answer that is looked at, in bytes.
@@ -121,22 +117,17 @@ impl Shared {
 
 impl Whole {
     async fn read(answer: Answer) -> Result<Self> {
-        let patience: Duration = answer.route.upstream.timeout;
-        let (head, mut incoming) = answer.response.into_parts();
+        let patience = answer.patience();
+        let (head, body) = answer.response.into_parts();
+        let mut passing = Passing::new(patience, body);
         let mut body = BytesMut::new();
-        loop {
-            let frame = tokio::time::timeout(patience, incoming.frame()).await;
-            let frame = frame.map_err(|_| {
-                Error::upstream_timeout("The model server did not finish its answer in time.")
-            })?;
-            let Some(frame) = frame else { break };
+        while let Some(piece) = passing.next().await {
             let broken = |_| Error::upstream("The model server broke off its answer.");
-            if let Ok(data) = frame.map_err(broken)?.into_data() {
-                if body.len() + data.len() > MAX_WHOLE {
-                    return Err(Error::upstream("The model server's answer is too long."));
-                }
-                body.extend_from_slice(&data);
+            let piece = piece.map_err(broken)?;
+            if body.len() + piece.len() > MAX_WHOLE {
+                return Err(Error::upstream("The model server's answer is too long."));
             }
+            body.extend_from_slice(&piece);
         }
         let body = body.freeze();
         Ok(Self { head, body })
@@ -175,9 +166,9 @@ impl Whole {
 
 /// Passes an answer on as it comes.
 pub(super) fn passed(answer: Answer) -> Response<Body> {
-    let patience = answer.route.upstream.timeout;
+    let patience = answer.patience();
     let (head, body) = answer.response.into_parts();
-    let mut response = Response::new(Body::passing(Passing::new(body, patience)));
+    let mut response = Response::new(Body::passing(Passing::new(patience, body)));
     *response.status_mut() = head.status;
     *response.headers_mut() = headers::to_client(head.headers, false);
     response

@@ -82,7 +82,7 @@ impl Shared {
             return Err(Error::invalid("endpoint", message));
         }
         let route = self.keeper_of(&file)?;
-        if !self.upstreams.knows(&route, &work.model) {
+        if !self.upstreams.serves_at(&route, &work.model) {
             return Err(Error::model_not_found(&work.model));
         }
         caller.may_use_model(&work.model)?;

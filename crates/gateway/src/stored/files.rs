@@ -12,9 +12,9 @@ use super::keep::Draft;
 use super::lines::Work;
 use super::rows::Owner;
 use crate::dialect::Fields;
-use crate::forward::Route;
 use crate::identify::Caller;
 use crate::router::Context;
+use crate::upstreams::Route;
 use crate::{Body, Shared};
 
 /// What a file is for that holds the requests of a batch.

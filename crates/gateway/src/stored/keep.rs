@@ -8,7 +8,7 @@ use http::{Method, Response};
 use super::Kind;
 use super::ask::{Question, Whole};
 use super::rows::{Object, Owner};
-use crate::forward::Route;
+use crate::upstreams::Route;
 use crate::{Body, Shared};
 
 /// Something that is to be made.
@@ -47,7 +47,7 @@ impl Shared {
             owner: draft.owner,
             kind: draft.kind,
             id: answer.id()?,
-            upstream: route.upstream.name.clone(),
+            upstream: route.upstream().to_owned(),
             purpose: draft.purpose,
             created_at: self.clock.now_milliseconds(),
             work: draft.work,

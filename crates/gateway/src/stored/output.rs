@@ -1,21 +1,17 @@
 //! What a batch has consumed that does not say so itself: what the answers in its output say, added up.
 
-use std::time::Duration;
-
 use base::{Error, Result};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::Method;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use usage::Metric;
 
-use super::Kind;
 use super::ask::Question;
 use super::batches::Batch;
 use super::lines::Work;
 use super::rows::Object;
+use super::{Kind, Passing};
 use crate::Shared;
 use crate::dialect::{Demand, Dialect, Spent, Tally};
 
@@ -62,7 +58,7 @@ impl Shared {
             None => None,
             Some(id) => self.output(object, id).await?,
         };
-        let Some((incoming, patience)) = output else {
+        let Some(output) = output else {
             return Ok(estimate(batch.answered(), of_each));
         };
         let mut sum = Sum {
@@ -74,7 +70,7 @@ impl Shared {
             },
             spent: Spent::default(),
         };
-        read_lines(incoming, patience, |line| sum.add(line)).await?;
+        read_lines(output, |line| sum.add(line)).await?;
         if sum.spent.quantities.or_zero(Metric::NumModelRequests) == 0 {
             return Ok(estimate(batch.answered(), of_each));
         }
@@ -82,7 +78,7 @@ impl Shared {
     }
 
     /// The beginning of an output; `None` if it was deleted.
-    async fn output(&self, object: &Object, id: &str) -> Result<Option<(Incoming, Duration)>> {
+    async fn output(&self, object: &Object, id: &str) -> Result<Option<Passing>> {
         let file = Object {
             kind: Kind::File,
             id: id.to_owned(),
@@ -97,8 +93,9 @@ impl Shared {
         if !status.is_success() {
             return Err(Error::upstream(format!("The output of a batch: {status}.")));
         }
-        let patience = answer.route.upstream.timeout;
-        Ok(Some((answer.response.into_body(), patience)))
+        let patience = answer.patience();
+        let body = answer.response.into_body();
+        Ok(Some(Passing::new(patience, body)))
     }
 }
 
@@ -142,31 +139,19 @@ impl Sum {
     }
 }
 
-async fn read_lines(
-    mut incoming: Incoming,
-    patience: Duration,
-    mut take: impl FnMut(&[u8]),
-) -> Result<()> {
+async fn read_lines(mut output: Passing, mut take: impl FnMut(&[u8])) -> Result<()> {
     let mut kept = BytesMut::new();
-    loop {
-        let frame = tokio::time::timeout(patience, incoming.frame()).await;
-        let frame =
-            frame.map_err(|_| Error::upstream_timeout("The output of a batch did not come."))?;
-        let Some(frame) = frame else { break };
+    while let Some(piece) = output.next().await {
         let broken = |_| Error::upstream("The output of a batch broke off.");
-        let Ok(piece) = frame.map_err(broken)?.into_data() else {
-            continue;
-        };
-        let mut piece: Bytes = piece;
+        let mut piece = piece.map_err(broken)?;
         while let Some(end) = memchr::memchr(b'\n', &piece) {
             kept.extend_from_slice(&piece.split_to(end + 1));
             take(&kept);
             kept.clear();
         }
         if kept.len() + piece.len() > MAX_LINE {
-            return Err(Error::upstream(
-                "A line of the output of a batch is too long.",
-            ));
+            let message = "A line of the output of a batch is too long.";
+            return Err(Error::upstream(message));
         }
         kept.extend_from_slice(&piece);
     }

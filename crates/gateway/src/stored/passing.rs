@@ -1,49 +1,60 @@
-//! An answer that passes to the client as it comes and is not looked at.
+//! An answer that comes from an upstream and is not looked at on its way.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
+use usage::Outcome;
 
 use crate::BrokenOff;
+use crate::upstreams::Patience;
 
-/// The body of an upstream's answer; breaks off when nothing comes for too long.
+/// The body of an upstream's answer; it breaks off when nothing comes for too long.
 pub(crate) struct Passing {
     body: Incoming,
-    /// The longest silence.
-    patience: Duration,
+    patience: Patience,
     silence: Pin<Box<Sleep>>,
 }
 
 impl Passing {
-    pub(super) fn new(body: Incoming, patience: Duration) -> Self {
+    pub(super) fn new(patience: Patience, body: Incoming) -> Self {
         Self {
             body,
+            silence: Box::pin(sleep(patience.left())),
             patience,
-            silence: Box::pin(sleep(patience)),
         }
     }
 
+    /// The next piece; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// As [`Self::next`]. Not to be called again after the end.
     pub(crate) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-                return self
-                    .silence
-                    .as_mut()
-                    .poll(context)
-                    .map(|()| Some(Err(BrokenOff)));
+                ready!(self.silence.as_mut().poll(context));
+                self.patience.end(Outcome::TimedOut);
+                return Poll::Ready(Some(Err(BrokenOff)));
             };
-            self.silence.as_mut().reset(Instant::now() + self.patience);
+            let left = self.patience.left();
+            self.silence.as_mut().reset(Instant::now() + left);
             return Poll::Ready(match frame {
-                None => None,
-                Some(Err(_)) => Some(Err(BrokenOff)),
+                None => {
+                    self.patience.end(Outcome::Succeeded);
+                    None
+                }
+                Some(Err(_)) => {
+                    self.patience.end(Outcome::UpstreamFailed);
+                    Some(Err(BrokenOff))
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) => Some(Ok(piece)),
                     Err(_trailers) => continue,

@@ -11,9 +11,9 @@ use super::Kind;
 use super::ask::Question;
 use super::keep::Draft;
 use super::rows::Owner;
-use crate::forward::Route;
 use crate::identify::Caller;
 use crate::router::Context;
+use crate::upstreams::Route;
 use crate::{Body, Shared};
 
 impl Shared {
