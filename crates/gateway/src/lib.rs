@@ -26,11 +26,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Directory;
+use access::stored::Objects;
 use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use http::{Request, Response};
-use store::Store;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, Recorder};
@@ -40,7 +40,6 @@ pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
 use models::ModelList;
-use stored::Rows;
 use upstreams::{Probes, Upstreams};
 
 /// When the end of an answer is sent.
@@ -55,8 +54,8 @@ pub enum Durability {
 
 /// What a gateway works with.
 pub struct GatewayOptions {
-    /// Where it is written down whose everything is that model servers keep.
-    pub store: Store,
+    /// What model servers keep, and for whom.
+    pub stored: Objects,
     /// The keys, and what they may do.
     pub directory: Arc<Directory>,
     /// Where usage goes.
@@ -106,7 +105,7 @@ struct Shared {
     clock: Clock,
     durability: Durability,
     drains: Drains,
-    rows: Rows,
+    stored: Objects,
     /// Something that model servers keep is to be looked at now.
     due: Notify,
 }
@@ -128,10 +127,10 @@ impl Gateway {
             last_used: options.last_used,
             pepper: options.pepper,
             ids: options.ids,
-            clock: options.clock.clone(),
+            clock: options.clock,
             durability: options.durability,
             drains: drains.clone(),
-            rows: Rows::new(options.store, options.clock),
+            stored: options.stored,
             due: Notify::new(),
         };
         let gateway = Self(Arc::new(shared));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Directory;
+use access::stored::Objects;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
 use admin::operation::Kept;
@@ -84,7 +85,7 @@ impl App {
             .await
             .context("the keys could not be loaded")?;
         let gateway = GatewayOptions {
-            store: store.clone(),
+            stored: Objects::new(store.clone(), clock.clone()),
             directory: Arc::clone(&directory),
             recorder: recorder.clone(),
             last_used: last_used.clone(),

@@ -1,5 +1,6 @@
 //! What is asked of an upstream that keeps something, and its answers.
 
+use access::stored::{Kind, Object};
 use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -8,8 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde::Deserialize;
 
 use super::place::is_plausible;
-use super::rows::Object;
-use super::{Kind, Passing};
+use super::{Passing, path_of};
 use crate::router::Context;
 use crate::upstreams::{Answer, Outgoing, Route};
 use crate::{Body, Shared, headers};
@@ -66,7 +66,7 @@ impl Question {
         }
         Self {
             method,
-            path: format!("{}/{}{part}", object.kind.path(), object.id),
+            path: format!("{}/{}{part}", path_of(object.kind), object.id),
             query: None,
             headers,
             body: Bytes::new(),

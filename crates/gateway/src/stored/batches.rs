@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::stored::{Kind, Object};
 use base::time::MINUTE;
 use base::{Error, Result, UnixTime};
 use bytes::Bytes;
@@ -9,11 +10,10 @@ use http::Response;
 use serde::Deserialize;
 use usage::{Metric, Outcome, UsageEvent};
 
-use super::Kind;
 use super::ask::Question;
 use super::keep::Draft;
 use super::lines::Work;
-use super::rows::{Object, Owner};
+use super::owner;
 use crate::dialect::{Dialect, Fields, Spent, Usage};
 use crate::identify::Caller;
 use crate::router::Context;
@@ -67,8 +67,8 @@ impl Shared {
         let input = input.ok_or_else(|| missing("input_file_id"))?;
         let endpoint = fields.text("endpoint")?;
         let endpoint = endpoint.ok_or_else(|| missing("endpoint"))?;
-        let owner = Owner::of(caller);
-        let file = self.rows.get(&owner, Kind::File, &input).await;
+        let owner = owner(caller);
+        let file = self.stored.get(&owner, Kind::File, &input).await;
         let file = file.map_err(|error| error.about("input_file_id"))?;
         let work = Work::of_text(file.work.as_deref()).ok_or_else(|| {
             let message = format!("The file '{input}' was not uploaded with purpose=batch.");
@@ -112,7 +112,7 @@ impl Shared {
         if let Some(spent) = batch.spent() {
             return self.settle(object, &batch, &work, spent).await;
         }
-        self.rows.set_due(object, Some(self.clock.now())).await?;
+        self.stored.set_due(object, Some(self.clock.now())).await?;
         self.due.notify_one();
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Shared {
         let work = Work::of_text(object.work.as_deref());
         let (Some(work), true) = (work, batch.has_ended()) else {
             let again = self.clock.now().plus(AGAIN);
-            return self.rows.set_due(object, Some(again)).await;
+            return self.stored.set_due(object, Some(again)).await;
         };
         let spent = match batch.spent() {
             Some(spent) => spent,
@@ -140,7 +140,7 @@ impl Shared {
         if ids.is_empty() {
             return Ok(());
         }
-        let known = self.rows.find(&object.owner, Kind::File, &ids).await?;
+        let known = self.stored.find(&object.owner, Kind::File, &ids).await?;
         for id in ids
             .into_iter()
             .filter(|id| known.iter().all(|file| file.id != *id))
@@ -155,7 +155,7 @@ impl Shared {
                 work: None,
                 due_at: None,
             };
-            if !self.rows.add(&file).await? {
+            if !self.stored.add(&file).await? {
                 let (upstream, batch) = (&object.upstream, &object.id);
                 tracing::error!(
                     upstream,
@@ -201,7 +201,7 @@ impl Shared {
             };
             self.recorder.append(vec![event]).await?;
         }
-        self.rows.set_due(object, None).await
+        self.stored.set_due(object, None).await
     }
 
     /// When it ended, if what it says of that can be true; else now.

@@ -1,11 +1,11 @@
 //! What a vector store takes up: one row of the ledger for each UTC day.
 
+use access::stored::Object;
 use base::time::{DAY, HOUR};
 use base::{Error, Result, UnixTime};
 use serde::Deserialize;
 use usage::{Kind as Report, Metric, Outcome, Quantities, UsageEvent};
 
-use super::rows::Object;
 use crate::Shared;
 
 /// How many days are made up for that nobody looked at.
@@ -52,7 +52,7 @@ impl Shared {
             self.recorder.append(events).await?;
         }
         // Later than midnight, so that the day's first files are in it.
-        self.rows
+        self.stored
             .set_due(object, Some(today.plus(DAY + HOUR)))
             .await
     }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use access::stored::Kind;
 use base::{Error, Result};
 use bytes::Bytes;
 use http::Response;
 
-use super::Kind;
 use super::ask::Question;
 use super::keep::Draft;
 use super::lines::Work;
-use super::rows::Owner;
+use super::owner;
 use crate::dialect::Fields;
 use crate::identify::Caller;
 use crate::router::Context;
@@ -45,7 +45,7 @@ impl Shared {
             None
         };
         let draft = Draft {
-            owner: Owner::of(caller),
+            owner: owner(caller),
             kind: Kind::File,
             purpose,
             work,

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use access::stored::{Kind, Object, Owner};
 use base::{Error, Result, UnixTime};
 use http::{Method, Response};
 
-use super::Kind;
 use super::ask::{Question, Whole};
-use super::rows::{Object, Owner};
 use crate::upstreams::Route;
 use crate::{Body, Shared};
 
@@ -54,7 +53,7 @@ impl Shared {
             due_at: draft.due_at,
         };
         let (noun, id, upstream) = (object.kind.noun(), &object.id, &object.upstream);
-        match self.rows.add(&object).await {
+        match self.stored.add(&object).await {
             Ok(true) => Ok(answer),
             Ok(false) => {
                 tracing::error!(

@@ -1,5 +1,7 @@
 //! Lists: which things there are is ours to say, what each is like its upstream's.
 
+use access::stored::{Kind, Object, Owner};
+use access::{Order, PageRequest};
 use base::{Error, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -7,10 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use store::{Order, PageRequest};
 
-use super::Kind;
-use super::rows::{Object, Owner};
 use crate::models::decode;
 use crate::{Body, Shared};
 
@@ -55,7 +54,7 @@ impl Shared {
         let mut skipped = 0;
         let (told, has_more) = loop {
             let rows = self
-                .rows
+                .stored
                 .page(owner, kind, purpose.as_deref(), &page)
                 .await?;
             let ends =
@@ -74,7 +73,7 @@ impl Shared {
             }
         };
         for object in &gone {
-            self.rows.forget(object).await?;
+            self.stored.forget(object).await?;
         }
         let list = List {
             object: "list",

@@ -16,47 +16,32 @@ mod output;
 mod passing;
 mod place;
 mod references;
-mod rows;
 mod vector_stores;
 mod watch;
 
-use base::names;
+use access::stored::{Kind, Owner};
 
 pub(crate) use passing::Passing;
 pub(crate) use place::Place;
-pub(crate) use rows::Rows;
 pub(crate) use watch::{look_at_due, watch};
 
-/// What upstreams keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    File,
-    Batch,
-    VectorStore,
+use crate::identify::Caller;
+
+/// What follows `/v1` in the paths of a kind.
+fn path_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "/files",
+        Kind::Batch => "/batches",
+        Kind::VectorStore => "/vector_stores",
+    }
 }
 
-names! { Kind {
-    File = "file",
-    Batch = "batch",
-    VectorStore = "vector_store",
-}}
-
-impl Kind {
-    /// What follows `/v1`.
-    fn path(self) -> &'static str {
-        match self {
-            Self::File => "/files",
-            Self::Batch => "/batches",
-            Self::VectorStore => "/vector_stores",
-        }
-    }
-
-    /// What messages call one.
-    fn noun(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Batch => "batch",
-            Self::VectorStore => "vector store",
-        }
+/// For whom something is that a caller makes.
+fn owner(caller: &Caller) -> Owner {
+    Owner {
+        organization: caller.key.organization.id.clone(),
+        project: caller.project.id.clone(),
+        key: Some(caller.key.id.clone()),
+        user: caller.key.user().cloned(),
     }
 }

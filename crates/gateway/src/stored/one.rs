@@ -1,12 +1,12 @@
 //! Requests about one thing, and the way of all of them.
 
+use access::stored::{Kind, Object};
 use base::{Error, Permission, Result};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 
 use super::ask::{Question, passed};
-use super::rows::{Object, Owner};
-use super::{Kind, Place};
+use super::{Place, owner};
 use crate::identify::Caller;
 use crate::router::Context;
 use crate::{Body, Gateway, Shared, body};
@@ -42,7 +42,7 @@ impl Gateway {
                         .create_vector_store(&caller, keeper, context, body)
                         .await
                 }
-                _ => self.0.list(&Owner::of(&caller), place.kind, query).await,
+                _ => self.0.list(&owner(&caller), place.kind, query).await,
             };
         };
         self.0.one(&caller, &place, id, context, body).await
@@ -66,8 +66,8 @@ impl Shared {
         context: &Context,
         body: Bytes,
     ) -> Result<Response<Body>> {
-        let owner = Owner::of(caller);
-        let object = self.rows.get(&owner, place.kind, id).await?;
+        let owner = owner(caller);
+        let object = self.stored.get(&owner, place.kind, id).await?;
         let route = self.keeper_of(&object)?;
         if place.kind == Kind::VectorStore && !place.part.is_empty() {
             self.check_references(&owner, &body, Some(&object.upstream))
@@ -85,9 +85,9 @@ impl Shared {
         }
         let answer = self.ask_whole(route, question).await?;
         if answer.says_gone() {
-            self.rows.forget(&object).await?;
+            self.stored.forget(&object).await?;
         } else if answer.is_success() && is_deletion {
-            self.rows.remove(&object).await?;
+            self.stored.remove(&object).await?;
         } else if answer.is_success() {
             self.notice(&object, &answer.body).await;
         }

@@ -1,5 +1,6 @@
 //! What a batch has consumed that does not say so itself: what the answers in its output say, added up.
 
+use access::stored::{Kind, Object};
 use base::{Error, Result};
 use bytes::BytesMut;
 use http::Method;
@@ -7,11 +8,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use usage::Metric;
 
+use super::Passing;
 use super::ask::Question;
 use super::batches::Batch;
 use super::lines::Work;
-use super::rows::Object;
-use super::{Kind, Passing};
 use crate::Shared;
 use crate::dialect::{Demand, Dialect, Spent, Tally};
 

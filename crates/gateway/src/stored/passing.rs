@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as _, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 use usage::Outcome;
 
 use crate::BrokenOff;
@@ -44,8 +44,7 @@ impl Passing {
                 self.patience.end(Outcome::TimedOut);
                 return Poll::Ready(Some(Err(BrokenOff)));
             };
-            let left = self.patience.left();
-            self.silence.as_mut().reset(Instant::now() + left);
+            self.silence.set(sleep(self.patience.left()));
             return Poll::Ready(match frame {
                 None => {
                     self.patience.end(Outcome::Succeeded);

@@ -1,9 +1,8 @@
 //! Which paths there are, and what each is about.
 
+use access::stored::Kind;
 use base::ids::MAX_ID_LENGTH;
 use http::Method;
-
-use super::Kind;
 
 /// Where a request goes.
 pub(crate) struct Place {
@@ -70,6 +69,7 @@ pub(super) fn is_plausible(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stored::path_of;
 
     #[test]
     fn a_path_is_one_that_there_is() {
@@ -95,7 +95,7 @@ mod tests {
             let known: Vec<&str> = known.iter().map(Method::as_str).collect();
             assert_eq!(known.join(" "), methods, "{path}");
             let id = place.id.map(|id| format!("/{id}")).unwrap_or_default();
-            assert_eq!(format!("{}{id}{}", place.kind.path(), place.part), path);
+            assert_eq!(format!("{}{id}{}", path_of(place.kind), place.part), path);
         }
         for path in [
             "/files/",

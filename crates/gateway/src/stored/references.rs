@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use access::stored::{Kind, Owner};
 use base::{Error, Result};
 use serde::Deserialize;
 
-use super::Kind;
-use super::rows::Owner;
 use crate::Shared;
 use crate::dialect::Fields;
 
@@ -34,7 +33,7 @@ impl Shared {
         let mut at = at.map(str::to_owned);
         for (param, ids) in named(body)? {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            let found = self.rows.find(owner, Kind::File, &ids).await?;
+            let found = self.stored.find(owner, Kind::File, &ids).await?;
             for id in ids {
                 let file = found.iter().find(|file| file.id == id);
                 let file = file.ok_or_else(|| Error::not_found("file", id).about(param))?;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use access::stored::Kind;
 use base::Result;
 use base::time::HOUR;
 use bytes::Bytes;
 use http::Response;
 
-use super::Kind;
 use super::ask::Question;
 use super::keep::Draft;
-use super::rows::Owner;
+use super::owner;
 use crate::identify::Caller;
 use crate::router::Context;
 use crate::upstreams::Route;
@@ -25,7 +25,7 @@ impl Shared {
         context: &Context,
         body: Bytes,
     ) -> Result<Response<Body>> {
-        let owner = Owner::of(caller);
+        let owner = owner(caller);
         let place = self.check_references(&owner, &body, None).await?;
         let route = match place {
             None => keeper,

@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::stored::{Kind, Object};
 use base::Result;
 use base::time::HOUR;
 use futures_util::{StreamExt, stream};
 
-use super::Kind;
 use super::batches::AGAIN;
-use super::rows::Object;
 use crate::Shared;
 
 /// How long between two rounds, unless something is due before.
@@ -32,7 +31,7 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
 pub(crate) async fn look_at_due(shared: &Shared) {
     let now = shared.clock.now();
     loop {
-        let due = match shared.rows.due(now, TAKEN).await {
+        let due = match shared.stored.due(now, TAKEN).await {
             Ok(due) if due.is_empty() => return,
             Ok(due) => due,
             Err(error) => {
@@ -61,17 +60,17 @@ impl Shared {
             Kind::Batch | Kind::File => AGAIN,
         };
         let later = self.clock.now().plus(later);
-        self.rows.set_due(object, Some(later)).await.is_ok()
+        self.stored.set_due(object, Some(later)).await.is_ok()
     }
 
     async fn look_now(&self, object: &Object) -> Result<()> {
         let answer = self.ask_about(object).await?;
-        if answer.says_gone() && !self.rows.is_young(object) {
+        if answer.says_gone() && !self.stored.is_young(object) {
             tracing::warn!(
                 id = object.id,
                 "is gone; what it has consumed since is not known"
             );
-            return self.rows.set_due(object, None).await;
+            return self.stored.set_due(object, None).await;
         }
         if !answer.is_success() {
             let status = answer.head.status;
@@ -80,7 +79,7 @@ impl Shared {
             )));
         }
         match object.kind {
-            Kind::File => self.rows.set_due(object, None).await,
+            Kind::File => self.stored.set_due(object, None).await,
             Kind::VectorStore => self.record_days(object, &answer.body).await,
             Kind::Batch => self.look_at_batch(object, &answer.body).await,
         }

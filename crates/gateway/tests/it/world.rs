@@ -1,23 +1,23 @@
 //! A gateway on a database of its own, with two organizations and a key of every kind.
 
+mod started;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Directory;
-use base::ids::IdGenerator;
 use base::secret::Pepper;
-use base::{Clock, Entropy, UnixTime};
+use base::{Clock, UnixTime};
 use bytes::Bytes;
-use gateway::{Body, Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
+use gateway::{Body, Durability, Gateway, GatewayTask, UpstreamConfig};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::testing::Scratch;
 use store::{Store, sql};
-use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, Metric, PriceBook, Recorder, RecorderTask};
+use usage::{Metric, PriceBook, Recorder, RecorderTask};
 
+use self::started::{Others, pepper, start};
 use crate::upstream::{Reply, Upstream};
 
 /// When every test begins.
@@ -39,7 +39,7 @@ pub struct World {
     pub clock: Clock,
     pub upstream: Upstream,
     pub task: GatewayTask,
-    _others: (RecorderTask, LastUsedTask, AbortOnDropHandle<()>),
+    _others: (RecorderTask, Others),
     scratch: Scratch,
 }
 
@@ -89,14 +89,6 @@ pub fn config(name: &str, base_url: String) -> UpstreamConfig {
     }
 }
 
-fn pepper() -> Pepper {
-    Pepper::generate(&Entropy::seeded(1))
-}
-
-fn ids(clock: &Clock) -> Arc<IdGenerator> {
-    Arc::new(IdGenerator::new(clock.clone(), Entropy::operating_system()))
-}
-
 impl World {
     /// With one upstream that answers `reply`.
     pub async fn start(reply: Reply) -> Self {
@@ -117,21 +109,8 @@ impl World {
         let prices = Arc::new(PriceBook::built_in());
         let recorder = Recorder::start(store.usage().clone(), prices, clock.clone());
         let (recorder, recorder_task) = recorder.expect("a recorder");
-        let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
-        let directory = Directory::start(store.clone()).await;
-        let (directory, following) = directory.expect("the keys");
-        let options = GatewayOptions {
-            store: store.clone(),
-            directory,
-            recorder: recorder.clone(),
-            last_used,
-            pepper: pepper(),
-            upstreams: upstreams(upstream.base_url()),
-            ids: ids(&clock),
-            clock: clock.clone(),
-            durability,
-        };
-        let (gateway, task) = Gateway::start(options).expect("a gateway");
+        let upstreams = upstreams(upstream.base_url());
+        let (gateway, task, others) = start(&store, &recorder, &clock, upstreams, durability).await;
         Self {
             store,
             recorder,
@@ -139,27 +118,15 @@ impl World {
             clock,
             upstream,
             task,
-            _others: (recorder_task, last_used_task, following),
+            _others: (recorder_task, others),
             scratch,
         }
     }
 
     /// Another gateway on the same database, as after a restart.
-    pub async fn another_gateway(&self, upstreams: Vec<UpstreamConfig>) -> (GatewayTask, Gateway) {
-        let directory = Directory::start(self.store.clone()).await;
-        let options = GatewayOptions {
-            store: self.store.clone(),
-            directory: directory.expect("the keys").0,
-            recorder: self.recorder.clone(),
-            last_used: LastUsed::start(self.store.clone(), self.clock.clone()).0,
-            pepper: pepper(),
-            upstreams,
-            ids: ids(&self.clock),
-            clock: self.clock.clone(),
-            durability: Durability::Batched,
-        };
-        let (gateway, task) = Gateway::start(options).expect("a gateway");
-        (task, gateway)
+    pub async fn another_gateway(&self, upstreams: Vec<UpstreamConfig>) -> impl Sized {
+        let (store, recorder, clock) = (&self.store, &self.recorder, &self.clock);
+        start(store, recorder, clock, upstreams, Durability::Batched).await
     }
 
     /// Sends a request and reads its answer to the end.

@@ -53,7 +53,7 @@ async fn a_batch_that_nobody_fetches_is_metered_after_a_restart_too() {
     assert!(shelf.asked().is_empty(), "not before a minute has passed");
     world.clock.advance(60);
     let upstreams = vec![keeper(shelf.base_url())];
-    let (_task, _gateway) = world.another_gateway(upstreams).await;
+    let _restarted = world.another_gateway(upstreams).await;
     world.rows(1).await;
     assert_eq!(shelf.asked(), [format!("GET /v1/batches/{batch}")]);
     assert_eq!(world.consumed().await, [REPORTED]);

@@ -1,13 +1,38 @@
-//! Whose everything is that model servers keep: the table `stored_objects`.
+//! Whose everything is that model servers keep for clients: the table `stored_objects`.
 
-use access::Key as ApiKey;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 use base::time::MINUTE;
-use base::{Clock, Error, UnixTime};
+use base::{Clock, Error, UnixTime, names};
 use store::{Key, Page, PageRequest, Row, Statement, Store, sql};
 
-use super::Kind;
-use crate::identify::Caller;
+/// What upstreams keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File,
+    /// A batch of requests.
+    Batch,
+    /// A vector store.
+    VectorStore,
+}
+
+names! { Kind {
+    File = "file",
+    Batch = "batch",
+    VectorStore = "vector_store",
+}}
+
+impl Kind {
+    /// What messages call one.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Batch => "batch",
+            Self::VectorStore => "vector store",
+        }
+    }
+}
 
 /// What has just been made may not be found yet: for so many milliseconds its upstream is not believed that it is gone.
 const YOUNG: i64 = 15 * MINUTE * 1_000;
@@ -22,54 +47,57 @@ const OF_KIND: &str =
 
 /// For whom something is kept.
 #[derive(Clone)]
-pub(crate) struct Owner {
-    pub(crate) organization: OrganizationId,
-    pub(crate) project: ProjectId,
-    pub(crate) key: Option<KeyId>,
-    pub(crate) user: Option<UserId>,
+pub struct Owner {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The project, which alone knows of it.
+    pub project: ProjectId,
+    /// The key that made it.
+    pub key: Option<KeyId>,
+    /// The user of that key, if it is a user's.
+    pub user: Option<UserId>,
 }
 
 /// Something that an upstream keeps.
 #[derive(Clone)]
-pub(crate) struct Object {
-    pub(crate) owner: Owner,
-    pub(crate) kind: Kind,
-    pub(crate) id: String,
+pub struct Object {
+    /// For whom.
+    pub owner: Owner,
+    /// What it is.
+    pub kind: Kind,
+    /// As its upstream calls it.
+    pub id: String,
     /// The name of the upstream.
-    pub(crate) upstream: String,
-    pub(crate) purpose: String,
+    pub upstream: String,
+    /// What a file is for; empty for what is no file.
+    pub purpose: String,
     /// Milliseconds since 1970.
-    pub(crate) created_at: i64,
-    pub(crate) work: Option<String>,
-    pub(crate) due_at: Option<UnixTime>,
+    pub created_at: i64,
+    /// What a batch, or the file that is its input, asks for, in JSON.
+    pub work: Option<String>,
+    /// When to look at what it has consumed, if ever.
+    pub due_at: Option<UnixTime>,
 }
 
 /// The table.
-pub(crate) struct Rows {
+pub struct Objects {
     store: Store,
     clock: Clock,
 }
 
-impl Owner {
-    pub(crate) fn of(caller: &Caller) -> Self {
-        let key: &ApiKey = &caller.key;
-        Self {
-            organization: key.organization.id.clone(),
-            project: caller.project.id.clone(),
-            key: Some(key.id.clone()),
-            user: key.user().cloned(),
-        }
-    }
-}
-
-impl Rows {
-    pub(crate) fn new(store: Store, clock: Clock) -> Self {
+impl Objects {
+    /// The table of this store.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock) -> Self {
         Self { store, clock }
     }
 
     /// Takes note of something; whether it is the owner's. It is not if the same id of the same upstream is another
     /// project's already.
-    pub(crate) async fn add(&self, object: &Object) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn add(&self, object: &Object) -> Result<bool, Error> {
         let Object { owner, .. } = object;
         let statement = sql!(
             ADD,
@@ -94,7 +122,10 @@ impl Rows {
     }
 
     /// Those of the owner's project that have these ids.
-    pub(crate) async fn find(
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn find(
         &self,
         owner: &Owner,
         kind: Kind,
@@ -110,7 +141,7 @@ impl Rows {
     ///
     /// # Errors
     /// 404: there is none.
-    pub(crate) async fn get(&self, owner: &Owner, kind: Kind, id: &str) -> Result<Object, Error> {
+    pub async fn get(&self, owner: &Owner, kind: Kind, id: &str) -> Result<Object, Error> {
         let found = self.find(owner, kind, &[id]).await?;
         let found = found.into_iter().next();
         found.ok_or_else(|| Error::not_found(kind.noun(), id))
@@ -120,7 +151,7 @@ impl Rows {
     ///
     /// # Errors
     /// 400: a cursor is none of them.
-    pub(crate) async fn page(
+    pub async fn page(
         &self,
         owner: &Owner,
         kind: Kind,
@@ -137,7 +168,10 @@ impl Rows {
     }
 
     /// Those of all projects that were to be looked at before `now`, the longest due first.
-    pub(crate) async fn due(&self, now: UnixTime, limit: i64) -> Result<Vec<Object>, Error> {
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn due(&self, now: UnixTime, limit: i64) -> Result<Vec<Object>, Error> {
         let statement = sql!(
             "SELECT * FROM stored_objects WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2",
             now,
@@ -148,19 +182,28 @@ impl Rows {
     }
 
     /// Sets when to look at something next, if ever.
-    pub(crate) async fn set_due(&self, object: &Object, at: Option<UnixTime>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_due(&self, object: &Object, at: Option<UnixTime>) -> Result<(), Error> {
         let mut statement = sql!("UPDATE stored_objects SET due_at = $1", at);
         self.write_one(&mut statement, object).await
     }
 
     /// Takes note that something was deleted.
-    pub(crate) async fn remove(&self, object: &Object) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove(&self, object: &Object) -> Result<(), Error> {
         let mut statement = sql!("DELETE FROM stored_objects");
         self.write_one(&mut statement, object).await
     }
 
     /// Takes note that its upstream does not have something any more, if that can be believed.
-    pub(crate) async fn forget(&self, object: &Object) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget(&self, object: &Object) -> Result<(), Error> {
         if self.is_young(object) {
             return Ok(());
         }
@@ -168,7 +211,8 @@ impl Rows {
     }
 
     /// Whether it was made so short a time ago that its upstream may not find it yet.
-    pub(crate) fn is_young(&self, object: &Object) -> bool {
+    #[must_use]
+    pub fn is_young(&self, object: &Object) -> bool {
         self.clock.now_milliseconds() < object.created_at.saturating_add(YOUNG)
     }
 
