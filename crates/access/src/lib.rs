@@ -6,6 +6,7 @@
 //!
 //! What model servers keep for clients, and for which project, is in [`stored`].
 
+mod authority;
 mod directory;
 mod limits;
 mod settings;
@@ -19,6 +20,7 @@ use base::permission::role_permissions;
 use base::secret::KeyHash;
 use store::{Connection, Read, Result, Row, sql};
 
+pub use authority::{Authority, Validity};
 pub use directory::{Directory, Key, Organization, Owner, Project};
 pub use limits::{LimitField, ModelLimits};
 pub use settings::{HostedTool, HostedTools, Level, ModelPolicy, Retention, Settings};

@@ -5,6 +5,7 @@
 //! what model servers keep is looked up, in `stored`.
 
 mod body;
+mod certificate;
 #[cfg(any(test, fuzzing))]
 pub mod cuts;
 mod dialect;
@@ -36,6 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
+pub use certificate::PeerCertificates;
 pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;

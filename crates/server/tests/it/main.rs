@@ -24,5 +24,6 @@ mod reports;
 mod secrets;
 mod stop;
 mod stored;
+mod tls;
 mod typed_client;
 mod whole_path;
