@@ -36,6 +36,7 @@ impl Gateway {
         let plan = self.0.upstreams.plan(&call.model);
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
         caller.may_call(&call)?;
+        self.0.may_mention(&caller, &call).await?;
         let reservation = self.admit(dialect, context, caller, &mut call, &plan);
         let reservation = reservation.await?;
         let hides_usage = call.hides_usage;

@@ -90,6 +90,14 @@ impl Call {
         self.tools.not_in(allowed, &self.model, &self.body)
     }
 
+    /// The body as it came; empty if it is not JSON.
+    pub(crate) fn text(&self) -> &[u8] {
+        match self.place {
+            Place::Plain(_) => &[],
+            _ => &self.body,
+        }
+    }
+
     /// The body for an upstream that calls the model `known`.
     pub(crate) fn body(&self, known: &str) -> Bytes {
         let naming = self.naming(known);

@@ -89,6 +89,7 @@ impl Shared {
         let tools = work.tools.iter().map(AsRef::as_ref);
         let tools = caller.may_use_tools(tools);
         tools.map_err(|error| error.about("input_file_id"))?;
+        self.check_mentions(&owner, &work.mentions).await?;
         let draft = Draft {
             owner,
             kind: Kind::Batch,

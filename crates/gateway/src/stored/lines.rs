@@ -9,6 +9,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::mentions::{MOST, Mentions};
 use crate::dialect::{Call, Dialect};
 
 /// How many requests a batch may have.
@@ -25,6 +26,8 @@ pub(super) struct Work {
     pub(super) tokens: i64,
     /// The hosted tools that are asked for, by name.
     pub(super) tools: Vec<Cow<'static, str>>,
+    /// The files and vector stores that are mentioned.
+    pub(super) mentions: Mentions,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +68,12 @@ impl Work {
             }
             work.requests += 1;
             work.tokens = work.tokens.saturating_add(call.demand.tokens);
+            work.mentions.read(call.text());
+            if work.mentions.most() > MOST {
+                return Err(wrong(
+                    "too many files or vector stores are mentioned up to here",
+                ));
+            }
             for tool in tools(&call).map_err(|error| wrong(&error.message))? {
                 if !work.tools.contains(&tool) {
                     work.tools.push(tool);
@@ -81,6 +90,7 @@ impl Work {
             requests: 0,
             tokens: 0,
             tools: Vec::new(),
+            mentions: Mentions::default(),
         }
     }
 

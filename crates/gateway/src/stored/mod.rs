@@ -11,6 +11,7 @@ mod files;
 mod keep;
 mod lines;
 mod list;
+mod mentions;
 mod one;
 mod output;
 mod passing;

@@ -102,3 +102,47 @@ async fn only_a_projects_own_files_go_into_its_stores() {
     assert_eq!(answer.status, 400);
     assert!(shelf.asked().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_for_models_mention_only_what_is_their_projects() {
+    let (world, shelf) = world().await;
+    let file = world.file(SERVICE, "user_data", "x").await;
+    let store = world
+        .make("/v1/vector_stores", SERVICE, &json!({}))
+        .await
+        .id();
+    shelf.asked();
+    let asks = [
+        (
+            json!({"model": "real", "input": [{"role": "user", "content": [{"type": "input_file", "file_id": file}]}]}),
+            "file_id",
+        ),
+        (
+            json!({"model": "real", "input": "x", "tools": [{"type": "file_search", "vector_store_ids": [store]}]}),
+            "vector_store_ids",
+        ),
+    ];
+    for (body, param) in &asks {
+        let answer = world.make("/v1/responses", OTHER, body).await;
+        assert_eq!(answer.refusal(), not_found(json!(param)), "{body}");
+        let mut line = json!({"custom_id": "a", "method": "POST", "url": "/v1/responses"});
+        line["body"] = body.clone();
+        let batch = |input: String| json!({"input_file_id": input, "endpoint": "/v1/responses", "completion_window": "24h"});
+        let input = world.file(OTHER, "batch", &line.to_string()).await;
+        let answer = world.make("/v1/batches", OTHER, &batch(input)).await;
+        assert_eq!(answer.refusal(), not_found(json!(param)), "{body}");
+        let input = world.file(SERVICE, "batch", &line.to_string()).await;
+        let answer = world.make("/v1/batches", SERVICE, &batch(input)).await;
+        assert_eq!(answer.status, 200, "{body}");
+    }
+    let asked = shelf.asked();
+    assert!(
+        asked.iter().all(|asked| asked != "POST /v1/responses"),
+        "{asked:?}"
+    );
+    for (body, _) in &asks {
+        // The shelf has no models: that it says so shows that it was asked.
+        world.make("/v1/responses", SERVICE, body).await;
+    }
+    assert_eq!(shelf.asked(), ["POST /v1/responses", "POST /v1/responses"]);
+}
