@@ -12,6 +12,7 @@ mod dialect;
 mod drain;
 mod headers;
 mod identify;
+mod limits;
 mod models;
 mod permissions;
 mod relay;
@@ -21,6 +22,7 @@ mod source;
 mod sse;
 mod stored;
 mod stream;
+mod tokens;
 mod upstreams;
 
 use std::sync::Arc;
@@ -41,6 +43,7 @@ pub use certificate::PeerCertificates;
 pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
+use limits::Limiter;
 use models::ModelList;
 use upstreams::{Probes, Upstreams};
 
@@ -110,6 +113,7 @@ struct Shared {
     stored: Objects,
     /// Something that model servers keep is to be looked at now.
     due: Notify,
+    limiter: Arc<Limiter>,
 }
 
 impl Gateway {
@@ -119,6 +123,7 @@ impl Gateway {
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
+        tokens::prepare(upstreams.known());
         let drains = Drains::new();
         let probes = upstreams.watch_over();
         let shared = Shared {
@@ -134,6 +139,7 @@ impl Gateway {
             drains: drains.clone(),
             stored: options.stored,
             due: Notify::new(),
+            limiter: Limiter::new(),
         };
         let gateway = Self(Arc::new(shared));
         let watching = tokio::spawn(stored::watch(Arc::clone(&gateway.0)));

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::demand::{Input, MAX_TEXTS, Texts};
 use super::fields::boolean;
 use super::tools::Asked;
 use super::{Demand, Dialect, Fields, Form};
@@ -26,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) hides_usage: bool,
     /// What it asks for.
     pub(crate) demand: Demand,
+    /// Where its text stands in the body.
+    texts: [Range<usize>; MAX_TEXTS],
     tools: Asked,
 }
 
@@ -74,9 +77,28 @@ impl Call {
             hides_usage: ask.is_some(),
             ask,
             demand: (dialect.demand)(&fields)?,
+            texts: texts(dialect, &fields),
             tools: Asked::of(&fields),
             body,
         })
+    }
+
+    /// Its input for the model `known`, of which at most so many tokens may pass.
+    pub(crate) fn input(&self, known: &str, most: Option<i64>) -> Input {
+        let texts = Texts {
+            body: self.body.clone(),
+            places: self.texts.clone(),
+        };
+        Input::new(texts, known, most)
+    }
+
+    /// How many tokens its input has for its model.
+    pub(crate) fn tokens(&self) -> i64 {
+        let texts = Texts {
+            body: self.body.clone(),
+            places: self.texts.clone(),
+        };
+        texts.tokens(&self.model)
     }
 
     /// The first hosted tool that is asked for and is not among those allowed.
@@ -134,6 +156,15 @@ impl Call {
             Place::Plain(place) => Some((place.clone(), known.to_owned())),
         }
     }
+}
+
+/// Where the fields stand that are text.
+fn texts(dialect: &Dialect, fields: &Fields<'_>) -> [Range<usize>; MAX_TEXTS] {
+    let mut texts = dialect.texts.iter();
+    std::array::from_fn(|_| {
+        let field = texts.next().and_then(|name| fields.get(name));
+        field.map_or(0..0, |field| fields.place(field))
+    })
 }
 
 fn model(dialect: &Dialect, fields: &Fields<'_>, body: &[u8]) -> Result<(String, Place)> {

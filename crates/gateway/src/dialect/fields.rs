@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::multipart;
 
 /// How many fields can be looked at.
-pub(super) const MAX_FIELDS: usize = 8;
+pub(super) const MAX_FIELDS: usize = 10;
 
 /// The fields of one body that are looked at.
 pub(crate) struct Fields<'a> {

@@ -13,6 +13,7 @@ pub(super) static SPEECH: Dialect = Dialect {
     path: "/audio/speech",
     kind: Kind::AudioSpeeches,
     fields: &["model", "input"],
+    texts: &["input"],
     demand,
     read_event,
     spent,

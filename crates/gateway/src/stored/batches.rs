@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::LimitField;
 use access::stored::{Kind, Object};
 use base::time::MINUTE;
 use base::{Error, Result, UnixTime};
@@ -16,6 +17,7 @@ use super::lines::Work;
 use super::owner;
 use crate::dialect::{Dialect, Fields, Spent, Usage};
 use crate::identify::Caller;
+use crate::limits::{Amounts, Held, Name, Wanted};
 use crate::router::Context;
 use crate::{Body, Shared};
 
@@ -58,7 +60,7 @@ impl Shared {
     pub(super) async fn create_batch(
         self: &Arc<Self>,
         caller: &Caller,
-        context: &Context,
+        context: &mut Context,
         body: Bytes,
     ) -> Result<Response<Body>> {
         let fields = Fields::of_json(&body, &["input_file_id", "endpoint"])?;
@@ -90,15 +92,39 @@ impl Shared {
         let tools = caller.may_use_tools(tools);
         tools.map_err(|error| error.about("input_file_id"))?;
         self.check_mentions(&owner, &work.mentions).await?;
+        let held = self.within_daily_limit(caller, context, &work)?;
         let draft = Draft {
             owner,
             kind: Kind::Batch,
             purpose: String::new(),
             work: file.work,
             due_at: Some(self.clock.now().plus(AGAIN)),
+            held: Some(held),
         };
         self.make(draft, route, Question::of_client(context, body))
             .await
+    }
+
+    /// Takes the tokens of a batch of those that its project has for a day.
+    fn within_daily_limit(
+        &self,
+        caller: &Caller,
+        context: &mut Context,
+        work: &Work,
+    ) -> Result<Held> {
+        let name = Name {
+            model: &work.model,
+            limits: caller.level().limits(&work.model),
+        };
+        let tokens = LimitField::BatchInputTokensPerDay;
+        let wanted = Wanted {
+            amounts: Amounts::default().with(tokens, work.tokens),
+            assumed_tokens: 0,
+        };
+        let names = std::slice::from_ref(&name);
+        let (held, standing) = self.limiter.reserve(&caller.project, names, &wanted);
+        context.standing = standing;
+        held.map_err(|refusal| refusal.error(&caller.project))
     }
 
     /// Takes note of the files that a batch has made, and of what it has consumed if it has ended. Where it does not say how

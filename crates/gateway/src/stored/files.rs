@@ -50,6 +50,7 @@ impl Shared {
             purpose,
             work,
             due_at: None,
+            held: None,
         };
         self.make(draft, keeper, Question::of_client(context, body))
             .await

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use access::stored::{Kind, Object, Owner};
 use base::{Error, Result, UnixTime};
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
 
 use super::ask::{Question, Whole};
+use crate::limits::Held;
 use crate::upstreams::Route;
 use crate::{Body, Shared};
 
@@ -18,6 +19,8 @@ pub(super) struct Draft {
     pub(super) work: Option<String>,
     /// When to look at what it has consumed.
     pub(super) due_at: Option<UnixTime>,
+    /// What it takes of a rate limit, given back if it is not made.
+    pub(super) held: Option<Held>,
 }
 
 impl Shared {
@@ -38,7 +41,15 @@ impl Shared {
     }
 
     async fn make_now(&self, draft: Draft, route: Route, question: Question) -> Result<Whole> {
-        let answer = self.ask_whole(route.clone(), question).await?;
+        let asked = self.ask_whole(route.clone(), question).await;
+        let may_be_made = match &asked {
+            Ok(answer) => answer.is_success(),
+            Err(error) => error.status == StatusCode::GATEWAY_TIMEOUT,
+        };
+        if may_be_made && let Some(held) = draft.held {
+            held.leave();
+        }
+        let answer = asked?;
         if !answer.is_success() {
             return Ok(answer);
         }

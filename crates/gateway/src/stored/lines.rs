@@ -67,7 +67,7 @@ impl Work {
                 return Err(wrong(reason));
             }
             work.requests += 1;
-            work.tokens = work.tokens.saturating_add(call.demand.tokens);
+            work.tokens = work.tokens.saturating_add(call.tokens());
             work.mentions.read(call.text());
             if work.mentions.most() > MOST {
                 return Err(wrong(
@@ -174,7 +174,10 @@ mod tests {
             (work.path.as_ref(), work.model.as_str()),
             ("/chat/completions", "m")
         );
-        assert_eq!((work.requests, work.tokens), (3, 7));
+        let each = text.iter().map(|line| read(line).expect(line).tokens);
+        let each: Vec<i64> = each.collect();
+        assert!(each[0] >= 2 && each[1] > each[0], "{each:?}");
+        assert_eq!((work.requests, work.tokens), (3, each.iter().sum()));
         assert_eq!(work.tools, ["mcp", "web_search"]);
         let again = Work::of_text(Some(&work.to_text().expect("text")));
         assert_eq!(again, Some(work));

@@ -64,10 +64,7 @@ impl Shared {
         let mut sum = Sum {
             dialect,
             model: work.model.clone(),
-            demand: Demand {
-                tokens: of_each,
-                ..Demand::default()
-            },
+            demand: Demand::of_input(of_each),
             spent: Spent::default(),
         };
         read_lines(output, |line| sum.add(line)).await?;
@@ -128,8 +125,8 @@ impl Sum {
         if let Some(read) = self.dialect.read_whole {
             read(&mut tally, body);
         }
-        if tally.text == 0 {
-            tally.text = body.len();
+        if tally.text.length == 0 {
+            tally.text.length = body.len();
         }
         let one = (self.dialect.spent)(&self.demand, &self.model, tally);
         self.spent.quantities.add(&one.quantities);

@@ -38,6 +38,7 @@ impl Shared {
             work: None,
             // By then the files that it begins with are in it.
             due_at: Some(self.clock.now().plus(HOUR)),
+            held: None,
         };
         self.make(draft, route, Question::of_client(context, body))
             .await

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::{batch_of, line, not_found, world};
 use crate::world::{OTHER, SERVICE};
 
+/// How many tokens the messages of [`line`] have.
+const TOKENS: i64 = 3;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_its_projects_alone() {
     let (world, shelf) = world().await;
@@ -159,4 +162,43 @@ async fn what_a_batch_needs_is_named() {
     assert!(shelf.asked().is_empty());
     let gone = world.get("/v1/batches/batch_none", SERVICE).await;
     assert_eq!(gone.refusal(), not_found(Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_takes_its_input_tokens_of_the_days_limit() {
+    let (world, shelf) = world().await;
+    let file = world.file(SERVICE, "batch", &line("{}")).await;
+    world
+        .change(&[
+            "INSERT INTO rate_limits (organization_id, project_id, model, batch_1_day_max_input_tokens)
+             VALUES ('org-1', 'proj_1', 'real', 0)",
+        ])
+        .await;
+    let create = async || {
+        let body = batch_of(&file);
+        world.make("/v1/batches", SERVICE, &body).await
+    };
+    let refused = create().await;
+    let reached = (429, Value::Null, json!("rate_limit_exceeded"));
+    assert_eq!(refused.refusal(), reached);
+    let message = refused.message();
+    let limit = format!("batch input tokens per day: Limit 0, Used 0, Requested {TOKENS}.");
+    assert!(message.contains(&limit), "{message}");
+    world
+        .change(&["UPDATE rate_limits SET batch_1_day_max_input_tokens = 8"])
+        .await;
+    shelf.asked();
+    assert_eq!(create().await.status, 200);
+    // What the upstream does not take is given back.
+    shelf.state().refuses = true;
+    assert_eq!(create().await.status, 400);
+    shelf.state().refuses = false;
+    assert_eq!(create().await.status, 200);
+    let refused = create().await;
+    assert_eq!(refused.refusal(), reached);
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(shelf.asked().len(), 3, "what is refused is not passed on");
+    let input = world.file(OTHER, "batch", &line("{}")).await;
+    let other = world.make("/v1/batches", OTHER, &batch_of(&input)).await;
+    assert_eq!(other.status, 200, "another project has its own");
 }

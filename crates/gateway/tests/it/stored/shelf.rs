@@ -31,6 +31,8 @@ pub struct State {
     pub next_id: Option<String>,
     /// What the next thing waits for.
     pub gate: Option<Arc<Semaphore>>,
+    /// Whether it takes no batches.
+    pub refuses: bool,
     made: usize,
 }
 
@@ -141,6 +143,7 @@ impl State {
             }
             ("GET", ["files", id] | ["files", id, "content"]) => self.get("file", id),
             ("DELETE", ["files", id]) => self.delete("file", id),
+            ("POST", ["batches"]) if self.refuses => Err((400, json!({"error": "full"}))),
             ("POST", ["batches"]) => {
                 let file = json()["input_file_id"].clone();
                 self.get("file", file.as_str().expect("a file"))?;
