@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use access::stored::{Kind, Owner};
 use base::{Error, Result};
-use memchr::memmem::{Finder, find_iter};
+use memchr::memmem::Finder;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub(super) const MOST: usize = 2_000;
 /// What the names of the fields begin with that mention something.
 static FILE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("file_id"));
 static VECTOR_STORE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("vector_store_id"));
+/// What a character begins with that is written as its number.
+static NUMBER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br"\u00"));
 
 /// What is the client's own, or what a model said: a model server looks nothing up that it names.
 const UNREAD: [&str; 5] = ["annotations", "metadata", "parameters", "results", "schema"];
@@ -47,7 +49,7 @@ impl Shared {
     /// # Errors
     /// 404 naming the field. 400: it mentions too much.
     pub(crate) async fn may_mention(&self, caller: &Caller, call: &Call) -> Result<()> {
-        if self.upstreams.keeper().is_none() || !may_mention_something(call.text()) {
+        if !self.upstreams.keep() || !may_mention_something(call.text()) {
             return Ok(());
         }
         let mut mentions = Mentions::default();
@@ -122,7 +124,7 @@ fn may_mention_something(json: &[u8]) -> bool {
     let is_hidden = |at: usize| matches!(json.get(at + 4), Some(b'2'..=b'7'));
     FILE.find(json).is_some()
         || VECTOR_STORE.find(json).is_some()
-        || find_iter(json, br"\u00").any(is_hidden)
+        || NUMBER.find_iter(json).any(is_hidden)
 }
 
 /// A part of a request, and what strings in it mention.

@@ -69,7 +69,7 @@ impl Shared {
         let owner = owner(caller);
         let object = self.stored.get(&owner, place.kind, id).await?;
         let route = self.keeper_of(&object)?;
-        if place.kind == Kind::VectorStore && !place.part.is_empty() {
+        if place.kind == Kind::VectorStore {
             self.check_references(&owner, &body, Some(&object.upstream))
                 .await?;
         }

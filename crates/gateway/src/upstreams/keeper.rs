@@ -32,6 +32,11 @@ impl Upstreams {
         self.keeper.clone().map(Route::without_model)
     }
 
+    /// Whether one keeps what clients make.
+    pub(crate) fn keep(&self) -> bool {
+        self.keeper.is_some()
+    }
+
     /// The upstream with this name.
     pub(crate) fn named(&self, name: &str) -> Option<Route> {
         let mut all = self.all.iter();
