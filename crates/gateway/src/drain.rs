@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use base::Error;
+use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -27,15 +28,23 @@ struct Shared {
     room: Arc<Semaphore>,
     running: TaskTracker,
     hurry: CancellationToken,
+    /// Counts those that there was no room for.
+    unread: IntCounter,
 }
 
 impl Drains {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(unread: IntCounter) -> Self {
         Self(Arc::new(Shared {
             room: Arc::new(Semaphore::new(MAX_DRAINS)),
             running: TaskTracker::new(),
             hurry: CancellationToken::new(),
+            unread,
         }))
+    }
+
+    /// How many are read on now.
+    pub(crate) fn running(&self) -> usize {
+        self.0.running.len()
     }
 
     /// Reads `source` to its end in the background, then settles `reservation`.
@@ -50,6 +59,7 @@ impl Drains {
             Handle::try_current(),
             Arc::clone(&self.0.room).try_acquire_owned(),
         ) else {
+            self.0.unread.inc();
             tracing::warn!("an answer is not read to its end; its usage is estimated");
             return;
         };
@@ -159,6 +169,9 @@ async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: Canc
     };
     match answer {
         Ok(answer) => {
+            let status = answer.response.status();
+            reservation.watched().is_answered_by(answer.route.name());
+            reservation.watched().is_passed_on(status);
             reservation.is_for(&answer.route.model);
             let patience = answer.patience();
             let (head, body) = answer.response.into_parts();

@@ -13,6 +13,7 @@ mod drain;
 mod headers;
 mod identify;
 mod limits;
+mod metrics;
 mod models;
 mod permissions;
 mod relay;
@@ -24,7 +25,9 @@ mod stored;
 mod stream;
 mod tokens;
 mod upstreams;
+mod watched;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +37,8 @@ use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use http::{Request, Response};
+use prometheus::Registry;
+use telemetry::Tracer;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, Recorder};
@@ -44,6 +49,7 @@ pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
 use limits::Limiter;
+use metrics::Metrics;
 use models::ModelList;
 use upstreams::{Probes, Upstreams};
 
@@ -77,6 +83,10 @@ pub struct GatewayOptions {
     pub clock: Clock,
     /// When the end of an answer is sent.
     pub durability: Durability,
+    /// The models that this deployment knows beside those that an upstream lists; metrics name no others.
+    pub models: BTreeSet<String>,
+    /// Traces requests.
+    pub tracer: Tracer,
 }
 
 /// Why a gateway could not be started, in words for the operator.
@@ -93,6 +103,9 @@ pub enum StartError {
     /// The certificates that upstreams are checked against could not be loaded.
     #[error("TLS to upstreams: {0}")]
     Tls(String),
+    /// What is measured has a name that it cannot have.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// The gateway. Clones are the same gateway.
@@ -113,6 +126,8 @@ struct Shared {
     stored: Objects,
     /// Something that model servers keep is to be looked at now.
     due: Notify,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
     limiter: Arc<Limiter>,
 }
 
@@ -123,8 +138,9 @@ impl Gateway {
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
+        let metrics = Arc::new(Metrics::new(&options.upstreams, &options.models)?);
+        let drains = Drains::new(metrics.unread.clone());
         tokens::prepare(upstreams.known());
-        let drains = Drains::new();
         let probes = upstreams.watch_over();
         let shared = Shared {
             directory: options.directory,
@@ -139,6 +155,8 @@ impl Gateway {
             drains: drains.clone(),
             stored: options.stored,
             due: Notify::new(),
+            metrics,
+            tracer: options.tracer,
             limiter: Limiter::new(),
         };
         let gateway = Self(Arc::new(shared));
@@ -149,6 +167,20 @@ impl Gateway {
             _watching: AbortOnDropHandle::new(watching),
         };
         Ok((gateway, task))
+    }
+
+    /// Lets `registry` tell what the gateway counts and times.
+    ///
+    /// # Errors
+    /// It knows that already.
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        self.0.metrics.register(registry)
+    }
+
+    /// How many answers are read to their end in the background, since their clients hung up.
+    #[must_use]
+    pub fn running_drains(&self) -> usize {
+        self.0.drains.running()
     }
 
     /// Answers one request; every refusal is an answer too. Dropping the future, or the body of the answer, is how a

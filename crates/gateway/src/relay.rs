@@ -33,8 +33,11 @@ impl Gateway {
         B: http_body::Body<Data = Bytes>,
     {
         let caller = self.caller(context, Permission::ModelRequest)?;
+        context.watched.leaves();
         let body = body::read(body).await?;
+        context.watched.returns();
         let mut call = Call::parse(dialect, &context.head.headers, body)?;
+        context.watched.asks_for(&call.model);
         let plan = self.0.upstreams.plan(&call.model);
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
         caller.may_call(&call)?;
@@ -68,7 +71,10 @@ impl Gateway {
         let taken = (slot, held);
         let (model, demand) = (Arc::clone(&first.model), take(&mut call.demand));
         let now = self.0.clock.now();
-        Ok(Reservation::new(taken, request, caller, model, demand, now))
+        let watched = context.watched.take();
+        Ok(Reservation::new(
+            taken, request, caller, model, demand, now, watched,
+        ))
     }
 
     /// Reserves what the request may consume, under the name that was asked for and under the upstream's own, if that is
@@ -106,13 +112,15 @@ impl Gateway {
         context: &Context,
         call: Call,
         plan: Vec<Route>,
-        reservation: Reservation,
+        mut reservation: Reservation,
     ) -> Waiting {
+        let mut headers = headers::to_upstream(&context.head.headers);
+        reservation.watched().is_forwarded(&mut headers);
         let outgoing = Outgoing {
             method: Method::POST,
             path: reservation.dialect().path.into(),
             query: context.head.uri.query().map(str::to_owned),
-            headers: headers::to_upstream(&context.head.headers),
+            headers,
         };
         let shared = Arc::clone(&self.0);
         let beginning = async move {
@@ -129,6 +137,7 @@ impl Gateway {
         mut reservation: Reservation,
         hides_usage: bool,
     ) -> Response<Body> {
+        reservation.watched().is_answered_by(answer.route.name());
         reservation.is_for(&answer.route.model);
         let patience = answer.patience();
         let (head, incoming) = answer.response.into_parts();
@@ -141,6 +150,7 @@ impl Gateway {
         );
         let changes_length = source.changes_length();
         let (durability, drains) = (self.0.durability, self.0.drains.clone());
+        reservation.watched().is_passed_on(head.status);
         let stream = Stream::new(source, reservation, durability, drains);
         let mut response = Response::new(Body::stream(stream));
         *response.status_mut() = head.status;
@@ -149,7 +159,8 @@ impl Gateway {
     }
 
     /// There is no answer: nothing was consumed, but the request is in the ledger all the same.
-    async fn fail(&self, failure: Failure, reservation: Reservation) -> Error {
+    async fn fail(&self, failure: Failure, mut reservation: Reservation) -> Error {
+        reservation.watched().is_failed(&failure.error);
         let recorded: Option<Recorded> = reservation.fail(&failure);
         if self.0.durability == Durability::Strict
             && let Some(recorded) = recorded

@@ -16,9 +16,11 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
+use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
 
+use crate::metrics::Metrics;
 use crate::routes;
 
 /// What an application is made of.
@@ -43,6 +45,10 @@ pub struct AppOptions {
     pub public_url: String,
     /// Where mails are handed over; without it they are kept.
     pub smtp: Option<Smtp>,
+    /// Where traces go; without it there are none.
+    pub tracing: Option<TracingOptions>,
+    /// Whether metrics are served apart, by [`App::metrics_router`].
+    pub has_metrics_apart: bool,
 }
 
 /// The application: answers requests until it is stopped.
@@ -53,6 +59,10 @@ pub struct App {
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
     mailer_task: MailerTask,
+    tracer_task: Option<TracerTask>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+    has_metrics_apart: bool,
     _following: AbortOnDropHandle<()>,
 }
 
@@ -73,7 +83,10 @@ impl App {
             durability,
             public_url,
             smtp,
+            tracing,
+            has_metrics_apart,
         } = options;
+        let (tracer, tracer_task) = start_tracer(tracing, &entropy)?;
         let models = known_models(&upstreams, &prices);
         let apart = store.usage().clone().apart()?;
         let (recorder, recorder_task) =
@@ -81,21 +94,8 @@ impl App {
                 .context("the ledger's writer could not be started")?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
-        let (directory, following) = Directory::start(store.clone())
-            .await
-            .context("the keys could not be loaded")?;
-        let gateway = GatewayOptions {
-            stored: Objects::new(store.clone(), clock.clone()),
-            directory: Arc::clone(&directory),
-            recorder: recorder.clone(),
-            last_used: last_used.clone(),
-            pepper: pepper.clone(),
-            upstreams,
-            ids: Arc::clone(&ids),
-            clock: clock.clone(),
-            durability,
-        };
-        let (gateway, gateway_task) = Gateway::start(gateway)?;
+        let directory = Directory::start(store.clone()).await;
+        let (directory, following) = directory.context("the keys could not be loaded")?;
         let services = Arc::new(Services {
             store,
             directory,
@@ -110,7 +110,18 @@ impl App {
             ids,
             public_url,
         });
+        let gateway = GatewayOptions {
+            upstreams,
+            durability,
+            tracer: tracer.clone(),
+            ..of_gateway(&services)
+        };
+        let (gateway, gateway_task) = Gateway::start(gateway)?;
         Ok(Self {
+            metrics: Metrics::start(&services, &gateway, &tracer)?,
+            tracer,
+            tracer_task,
+            has_metrics_apart,
             services,
             gateway,
             gateway_task,
@@ -123,7 +134,16 @@ impl App {
 
     /// Every route.
     pub fn router(&self) -> Router {
-        routes::router(&self.services, &self.gateway)
+        let router = routes::router(&self.services, &self.gateway, &self.metrics, &self.tracer);
+        if self.has_metrics_apart {
+            return router;
+        }
+        router.merge(self.metrics_router())
+    }
+
+    /// The route of the metrics alone.
+    pub fn metrics_router(&self) -> Router {
+        routes::metrics(&self.metrics)
     }
 
     /// What the whole program shares.
@@ -139,7 +159,39 @@ impl App {
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
         self.mailer_task.stop().await;
+        if let Some(tracer_task) = self.tracer_task {
+            tracer_task.stop().await;
+        }
     }
+}
+
+/// What a gateway has in common with the rest of the program; it has no upstreams yet.
+fn of_gateway(services: &Services) -> GatewayOptions {
+    GatewayOptions {
+        stored: Objects::new(services.store.clone(), services.clock.clone()),
+        directory: Arc::clone(&services.directory),
+        recorder: services.recorder.clone(),
+        last_used: services.last_used.clone(),
+        pepper: services.pepper.clone(),
+        upstreams: Vec::new(),
+        ids: Arc::clone(&services.ids),
+        clock: services.clock.clone(),
+        durability: Durability::default(),
+        models: services.models.clone(),
+        tracer: Tracer::off(),
+    }
+}
+
+/// What makes spans, and sends them, if they are wanted.
+fn start_tracer(
+    tracing: Option<TracingOptions>,
+    entropy: &Entropy,
+) -> anyhow::Result<(Tracer, Option<TracerTask>)> {
+    let Some(tracing) = tracing else {
+        return Ok((Tracer::off(), None));
+    };
+    let (tracer, task) = Tracer::start(&tracing, entropy.clone())?;
+    Ok((tracer, Some(task)))
 }
 
 /// The models that have an upstream or a price.

@@ -1,6 +1,7 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod smtp;
+mod telemetry;
 mod tls;
 mod upstream;
 
@@ -13,8 +14,10 @@ use gateway::Durability;
 use serde::{Deserialize, Serialize};
 use usage::{PriceBook, PriceEntry};
 
+use ::telemetry::TracingOptions;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
+use telemetry::{MetricsTable, TelemetryTable};
 pub use tls::Tls;
 use tls::TlsTable;
 pub use upstream::Upstream;
@@ -40,6 +43,10 @@ pub struct Config {
     pub durability: Durability,
     /// Where mails are handed over, if anywhere.
     pub smtp: Option<SmtpServer>,
+    /// Where metrics are served, if not with all else.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where traces go, if anywhere.
+    pub tracing: Option<TracingOptions>,
     /// How connections are secured.
     pub tls: Tls,
 }
@@ -79,6 +86,14 @@ pub struct Overrides {
     /// The sender that mails name.
     #[arg(long, value_name = "ADDRESS", env = "ORGPLANE_SMTP_FROM", hide = true)]
     pub smtp_from: Option<String>,
+    /// The address to serve metrics on instead of the one to listen on [default: none].
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "ORGPLANE_METRICS_LISTEN",
+        hide = true
+    )]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 #[derive(Default, Deserialize)]
@@ -93,6 +108,10 @@ struct File {
     metering: Metering,
     #[serde(default)]
     smtp: SmtpTable,
+    #[serde(default)]
+    metrics: MetricsTable,
+    #[serde(default)]
+    telemetry: TelemetryTable,
     #[serde(default)]
     tls: TlsTable,
     #[serde(default)]
@@ -155,6 +174,8 @@ impl Config {
                 overrides.smtp_url.clone().or(file.smtp.url),
                 overrides.smtp_from.clone().or(file.smtp.from),
             )?,
+            metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
+            tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: match file.metering.durability {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
@@ -178,6 +199,8 @@ impl Config {
             secret_file: String,
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
+            metrics: BTreeMap<&'a str, String>,
+            telemetry: TelemetryTable,
             tls: &'a Tls,
             upstream: Vec<Upstream>,
         }
@@ -192,6 +215,10 @@ impl Config {
             secret_file: self.secret_file.display().to_string(),
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
+            metrics: (self.metrics_listen.iter())
+                .map(|address| ("listen", address.to_string()))
+                .collect(),
+            telemetry: TelemetryTable::shown(self.tracing.as_ref()),
             tls: &self.tls,
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
         })?)

@@ -6,15 +6,23 @@ use super::File;
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("store", &["base"]),
+    ("telemetry", &["base"]),
     ("access", &["base", "store"]),
     ("usage", &["base", "store"]),
     ("admin", &["access", "base", "store", "usage"]),
-    ("gateway", &["access", "base", "usage"]),
+    ("gateway", &["access", "base", "telemetry", "usage"]),
     ("cli", &["admin", "base"]),
     (
         "server",
         &[
-            "access", "admin", "base", "cli", "gateway", "store", "usage",
+            "access",
+            "admin",
+            "base",
+            "cli",
+            "gateway",
+            "store",
+            "telemetry",
+            "usage",
         ],
     ),
     (
@@ -26,8 +34,17 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// These do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 9] = [
-    "access", "admin", "base", "cli", "gateway", "orgplane", "store", "testkit", "usage",
+const OURS: [&str; 10] = [
+    "access",
+    "admin",
+    "base",
+    "cli",
+    "gateway",
+    "orgplane",
+    "store",
+    "telemetry",
+    "testkit",
+    "usage",
 ];
 
 /// A line of a manifest that names a dependency.
@@ -39,7 +56,7 @@ struct Dependency<'text> {
     is_explained: bool,
 }
 
-/// The arrows between crates: `base ← store ← { access, usage } ← { admin ← cli, gateway } ← server`.
+/// The arrows between crates: `base ← store ← { access, usage } ← { admin ← cli, gateway } ← server`, and `base ← telemetry ← { gateway, server }`.
 pub fn arrows(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {

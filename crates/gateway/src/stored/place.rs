@@ -4,6 +4,8 @@ use access::stored::Kind;
 use base::ids::MAX_ID_LENGTH;
 use http::Method;
 
+use super::path_of;
+
 /// Where a request goes.
 pub(crate) struct Place {
     pub(super) kind: Kind,
@@ -58,6 +60,11 @@ impl Place {
         };
         Some((methods, Self { kind, id, part }))
     }
+
+    /// What metrics and traces call it: one name for each kind.
+    pub(crate) fn name(&self) -> &'static str {
+        path_of(self.kind)
+    }
 }
 
 /// Whether this can be an id, or a word between ids: nothing that a server could take for another path.
@@ -69,7 +76,6 @@ pub(super) fn is_plausible(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stored::path_of;
 
     #[test]
     fn a_path_is_one_that_there_is() {

@@ -98,6 +98,8 @@ async fn found(
         durability: Durability::Batched,
         public_url: format!("http://{address}"),
         smtp: None,
+        tracing: None,
+        has_metrics_apart: false,
     })
     .await?;
     Ok((app, founded.key))

@@ -1,5 +1,6 @@
 //! A gateway on a database, with what it needs beside it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use access::Directory;
@@ -9,6 +10,7 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
+use telemetry::Tracer;
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, Recorder};
 
@@ -32,6 +34,8 @@ pub async fn start(
     let (directory, following) = directory.expect("the keys");
     let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
     let options = GatewayOptions {
+        models: BTreeSet::new(),
+        tracer: Tracer::off(),
         stored: Objects::new(store.clone(), clock.clone()),
         directory,
         recorder: recorder.clone(),
