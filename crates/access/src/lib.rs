@@ -3,11 +3,14 @@
 //! A request is known by its key, which the [`Directory`] has in memory together with what its owner may do. What one
 //! person may do somewhere else is asked of the database. Both read the view `effective_grants` and make the same of
 //! its rows, so they cannot disagree.
+//!
+//! What model servers keep for clients, and for which project, is in [`stored`].
 
 mod authority;
 mod directory;
 mod limits;
 mod settings;
+pub mod stored;
 
 use std::collections::HashMap;
 
@@ -21,6 +24,7 @@ pub use authority::{Authority, Validity};
 pub use directory::{Directory, Key, Organization, Owner, Project};
 pub use limits::{LimitField, ModelLimits};
 pub use settings::{HostedTool, HostedTools, Level, ModelPolicy, Retention, Settings};
+pub use store::{Order, PageRequest};
 
 /// Whose permissions are asked for.
 #[derive(Clone, Copy, Debug)]

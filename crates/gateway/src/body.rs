@@ -12,6 +12,7 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::stored::Passing;
 use crate::stream::Stream;
 
 /// The longest request body that is accepted, in bytes.
@@ -107,11 +108,16 @@ pub struct Body(Kind);
 enum Kind {
     Whole(Bytes),
     Stream(Box<Stream>),
+    Passing(Box<Passing>),
 }
 
 impl Body {
     pub(crate) fn stream(stream: Stream) -> Self {
         Self(Kind::Stream(Box::new(stream)))
+    }
+
+    pub(crate) fn passing(passing: Passing) -> Self {
+        Self(Kind::Passing(Box::new(passing)))
     }
 }
 
@@ -141,13 +147,16 @@ impl http_body::Body for Body {
             Kind::Stream(stream) => stream
                 .poll_next(context)
                 .map(|next| next.map(|piece| piece.map(Frame::data))),
+            Kind::Passing(passing) => passing
+                .poll_next(context)
+                .map(|next| next.map(|piece| piece.map(Frame::data))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Stream(_) => false,
+            Kind::Stream(_) | Kind::Passing(_) => false,
         }
     }
 
@@ -155,6 +164,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(stream) => stream.size_hint(),
+            Kind::Passing(passing) => passing.size_hint(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use base::Error;
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -67,6 +68,35 @@ impl Drains {
             drop(permit);
         };
         self.0.running.spawn_on(work, &runtime);
+    }
+
+    /// Does work to its end, also when nobody waits for it any more.
+    ///
+    /// # Errors
+    /// 503: too much is being done already, or the gateway stops.
+    pub(crate) async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> base::Result<T> {
+        let overloaded =
+            || Error::overloaded("Too much is being done at once. Try again in a second.", 1);
+        let (permit, hurry) = (
+            Arc::clone(&self.0.room).try_acquire_owned(),
+            self.0.hurry.clone(),
+        );
+        let permit = permit.map_err(|_| overloaded())?;
+        let work = async move {
+            let done = tokio::select! {
+                done = work => Some(done),
+                () = hurry.cancelled() => None,
+            };
+            drop(permit);
+            done
+        };
+        match self.0.running.spawn(work).await {
+            Ok(done) => done.ok_or_else(overloaded),
+            Err(_) => Err(Error::internal()),
+        }
     }
 
     /// Waits until all have ended, and no longer than `deadline`.

@@ -1,7 +1,8 @@
 //! The OpenAI-compatible gateway: checks, forwards and meters every request.
 //!
-//! Nothing here asks the database while a request waits: keys come from a snapshot in memory, what was consumed
-//! goes to the ledger's writer through a place in its queue that is taken before the request is forwarded.
+//! Nothing here asks the database while a request to a model waits: keys come from a snapshot in memory, what was
+//! consumed goes to the ledger's writer through a place in its queue that is taken before the request is forwarded. Only
+//! what model servers keep is looked up, in `stored`.
 
 mod body;
 mod certificate;
@@ -21,6 +22,7 @@ mod router;
 mod source;
 mod spend;
 mod sse;
+mod stored;
 mod stream;
 mod tokens;
 mod upstreams;
@@ -31,12 +33,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Directory;
+use access::stored::Objects;
 use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use http::{Request, Response};
 use prometheus::Registry;
 use telemetry::Tracer;
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, PriceBook, Recorder, Spend};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
@@ -61,6 +66,8 @@ pub enum Durability {
 
 /// What a gateway works with.
 pub struct GatewayOptions {
+    /// What model servers keep, and for whom.
+    pub stored: Objects,
     /// The keys, and what they may do.
     pub directory: Arc<Directory>,
     /// Where usage goes.
@@ -123,6 +130,9 @@ struct Shared {
     clock: Clock,
     durability: Durability,
     drains: Drains,
+    stored: Objects,
+    /// Something that model servers keep is to be looked at now.
+    due: Notify,
     metrics: Arc<Metrics>,
     tracer: Tracer,
     limiter: Arc<Limiter>,
@@ -138,10 +148,7 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new(&options.upstreams, &options.models)?);
         let drains = Drains::new(metrics.unread.clone());
         tokens::prepare(upstreams.known());
-        let task = GatewayTask {
-            drains: drains.clone(),
-            probes: upstreams.watch_over(),
-        };
+        let probes = upstreams.watch_over();
         let shared = Shared {
             directory: options.directory,
             models: ModelList::new(&upstreams),
@@ -154,12 +161,21 @@ impl Gateway {
             ids: options.ids,
             clock: options.clock,
             durability: options.durability,
-            drains,
+            drains: drains.clone(),
+            stored: options.stored,
+            due: Notify::new(),
             metrics,
             tracer: options.tracer,
             limiter: Limiter::new(),
         };
-        Ok((Self(Arc::new(shared)), task))
+        let gateway = Self(Arc::new(shared));
+        let watching = tokio::spawn(stored::watch(Arc::clone(&gateway.0)));
+        let task = GatewayTask {
+            drains,
+            probes,
+            _watching: AbortOnDropHandle::new(watching),
+        };
+        Ok((gateway, task))
     }
 
     /// Lets `registry` tell what the gateway counts and times.
@@ -185,17 +201,24 @@ impl Gateway {
         self.route(request).await
     }
 
+    /// Looks at everything that model servers keep and that is due to be looked at, as happens each minute: what has ended,
+    /// and what takes up room, is in the ledger then.
+    pub async fn look_at_stored(&self) {
+        stored::look_at_due(&self.0).await;
+    }
+
     /// Which model servers requests are sent to, and which are skipped because they fail.
     pub fn upstreams(&self) -> impl Iterator<Item = UpstreamState<'_>> {
         self.0.upstreams.states()
     }
 }
 
-/// What the gateway does beside answering: it reads to their end the answers that clients hung up on, and finds out
-/// whether model servers that failed are back. Dropped, it stops.
+/// What the gateway does beside answering: it reads to their end the answers that clients hung up on, finds out whether
+/// model servers that failed are back, and looks at what they keep and what that consumes. Dropped, it stops.
 pub struct GatewayTask {
     drains: Drains,
     probes: Probes,
+    _watching: AbortOnDropHandle<()>,
 }
 
 impl GatewayTask {

@@ -16,9 +16,12 @@ use crate::UpstreamConfig;
 use crate::dialect::DIALECTS;
 
 /// The endpoints that are not forwarded, after those that are; the last stands for every other path.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 7] = [
     "/models",
     "/models/{model}",
+    "/files",
+    "/batches",
+    "/vector_stores",
     "/responses/{response_id}",
     "other",
 ];

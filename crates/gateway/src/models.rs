@@ -104,7 +104,7 @@ fn answer(body: Bytes) -> Response<Body> {
 }
 
 /// Undoes percent-encoding; `None` when it is not right or does not give UTF-8.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }

@@ -1,5 +1,6 @@
 //! What a project may call: models, and the hosted tools that a request asks for.
 
+use access::HostedTool;
 use base::ids::ProjectId;
 use base::{Error, Result};
 
@@ -15,15 +16,29 @@ impl Caller {
         self.may_use_model(&call.model)?;
         match call.tool_not_in(self.level().tools)? {
             None => Ok(()),
-            Some(tool) => {
-                let (tool, project) = (tool.as_str(), &self.project.id);
-                let message = format!(
-                    "The hosted tool {tool} is not enabled for the project '{project}'. Leave it out of the request, or ask \
-                     an administrator to enable it."
-                );
-                Err(Error::forbidden("hosted_tool_not_enabled", message).about("tools"))
-            }
+            Some(tool) => Err(self.tool_not_enabled(tool).about("tools")),
         }
+    }
+
+    /// Refuses hosted tools, by their names, that are not enabled for this project.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn may_use_tools<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
+        let mut tools = names.filter_map(HostedTool::parse);
+        match tools.find(|tool| !self.level().tools.contains(*tool)) {
+            None => Ok(()),
+            Some(tool) => Err(self.tool_not_enabled(tool)),
+        }
+    }
+
+    fn tool_not_enabled(&self, tool: HostedTool) -> Error {
+        let (tool, project) = (tool.as_str(), &self.project.id);
+        let message = format!(
+            "The hosted tool {tool} is not enabled for the project '{project}'. Leave it out of the request, or ask \
+             an administrator to enable it."
+        );
+        Error::forbidden("hosted_tool_not_enabled", message)
     }
 
     /// Refuses a model that is not for this project.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use access::LimitField;
 use base::{Error, Permission, Result, UnixTime};
 use bytes::Bytes;
-use http::Response;
+use http::{Method, Response};
 use usage::{Hold, Recorded};
 
 use crate::dialect::{Call, Dialect};
@@ -41,6 +41,7 @@ impl Gateway {
         let plan = self.0.upstreams.plan(&call.model);
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
         caller.may_call(&call)?;
+        self.0.may_mention(&caller, &call).await?;
         let reservation = self.admit(dialect, context, caller, &mut call, &plan);
         let reservation = reservation.await?;
         let hides_usage = call.hides_usage;
@@ -119,7 +120,8 @@ impl Gateway {
         let mut headers = headers::to_upstream(&context.head.headers);
         reservation.watched().is_forwarded(&mut headers);
         let outgoing = Outgoing {
-            path: reservation.dialect().path,
+            method: Method::POST,
+            path: reservation.dialect().path.into(),
             query: context.head.uri.query().map(str::to_owned),
             headers,
         };

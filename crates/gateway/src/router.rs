@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Request, Response};
 use crate::dialect::Dialect;
 use crate::identify::Caller;
 use crate::limits::Standing;
+use crate::stored::Place;
 use crate::watched::Watched;
 use crate::{Body, Gateway, headers, models};
 
@@ -17,6 +18,8 @@ use crate::{Body, Gateway, headers, models};
 enum Endpoint {
     /// One that is forwarded to models.
     Forwarded(&'static Dialect),
+    /// Something that model servers keep, or a list of it.
+    Stored(Place),
     /// A response that a model server keeps, or something about it.
     StoredResponse,
     Models,
@@ -54,6 +57,9 @@ impl Endpoint {
         {
             return Some((&[Method::GET], Self::Model(name.to_owned())));
         }
+        if let Some((methods, place)) = Place::at(path) {
+            return Some((methods, Self::Stored(place)));
+        }
         let rest = path.strip_prefix("/responses/")?;
         let (id, part) = rest
             .split_once('/')
@@ -73,6 +79,7 @@ impl Endpoint {
     fn name(&self) -> &'static str {
         match self {
             Self::Forwarded(dialect) => dialect.path,
+            Self::Stored(place) => place.name(),
             Self::StoredResponse => "/responses/{response_id}",
             Self::Models => "/models",
             Self::Model(_) => "/models/{model}",
@@ -123,6 +130,7 @@ impl Gateway {
         context.watched.is_for(endpoint.name());
         match endpoint {
             Endpoint::Forwarded(dialect) => self.relay(dialect, context, body).await,
+            Endpoint::Stored(place) => self.stored(place, context, body).await,
             Endpoint::StoredResponse => {
                 self.caller(context, Permission::ModelRequest)?;
                 Err(Error::refused("stored_responses_unavailable", NOT_KEPT))

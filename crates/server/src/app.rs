@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Directory;
+use access::stored::Objects;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
 use admin::operation::Kept;
@@ -186,6 +187,7 @@ async fn ledger(
 /// What a gateway has in common with the rest of the program; it has no upstreams yet.
 fn of_gateway(services: &Services) -> GatewayOptions {
     GatewayOptions {
+        stored: Objects::new(services.store.clone(), services.clock.clone()),
         directory: Arc::clone(&services.directory),
         recorder: services.recorder.clone(),
         spend: services.spend.clone(),

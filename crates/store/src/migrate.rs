@@ -70,6 +70,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "0007_stored_objects",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0007_stored_objects.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.

@@ -94,7 +94,9 @@ def refusals(client):
         check("an endpoint that a model server does not have", error.request_id.startswith("req_"), error.request_id)
     else:
         raise Failed("the model server has completions after all: this script must check them")
-    refused("an endpoint that there is not", openai.NotFoundError, lambda: client.files.list(), "unknown_url")
+    tuning = lambda: client.fine_tuning.jobs.list()  # noqa: E731
+    refused("an endpoint that there is not", openai.NotFoundError, tuning, "unknown_url")
+    refused("one that is not offered", openai.NotFoundError, lambda: client.files.list(), "not_offered")
 
 
 def settled(name, read, wanted):

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::demand::{Input, MAX_TEXTS, Texts};
 use super::fields::boolean;
 use super::tools::Asked;
-use super::{Demand, Dialect, Fields, Form, multipart};
+use super::{Demand, Dialect, Fields, Form};
 
 /// A request for a model.
 pub(crate) struct Call {
@@ -63,7 +63,7 @@ impl Call {
     pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
         let fields = match dialect.form {
             Form::Json => Fields::of_json(&body, dialect.fields)?,
-            Form::Multipart => multipart::read(headers, &body, dialect.fields)?,
+            Form::Multipart => Fields::of_parts(headers, &body, dialect.fields)?,
         };
         let (model, place) = model(dialect, &fields, &body)?;
         let ask = if dialect.asks_for_usage && fields.boolean("stream")? {
@@ -92,6 +92,15 @@ impl Call {
         Input::new(texts, known, most)
     }
 
+    /// How many tokens its input has for its model.
+    pub(crate) fn tokens(&self) -> i64 {
+        let texts = Texts {
+            body: self.body.clone(),
+            places: self.texts.clone(),
+        };
+        texts.tokens(&self.model)
+    }
+
     /// The first hosted tool that is asked for and is not among those allowed.
     ///
     /// # Errors
@@ -101,6 +110,14 @@ impl Call {
             return Ok(None);
         }
         self.tools.not_in(allowed, &self.model, &self.body)
+    }
+
+    /// The body as it came; empty if it is not JSON.
+    pub(crate) fn text(&self) -> &[u8] {
+        match self.place {
+            Place::Plain(_) => &[],
+            _ => &self.body,
+        }
     }
 
     /// The body for an upstream that calls the model `known`.

@@ -98,7 +98,7 @@ impl Texts {
         i64::try_from(length).unwrap_or(i64::MAX)
     }
 
-    fn tokens(&self, model: &str) -> i64 {
+    pub(super) fn tokens(&self, model: &str) -> i64 {
         let texts = self.places.iter().cloned().map(|place| &self.body[place]);
         tokens(Counter::of(model), texts)
     }
@@ -135,6 +135,14 @@ impl Output {
 }
 
 impl Demand {
+    /// So many tokens of input.
+    pub(crate) fn of_input(tokens: i64) -> Self {
+        Self {
+            input: Input::Counted(tokens),
+            ..Self::default()
+        }
+    }
+
     /// Text, and text in return.
     pub(super) fn of_output(output: Output) -> Self {
         Self {

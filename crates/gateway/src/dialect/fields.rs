@@ -4,8 +4,11 @@ use std::fmt;
 use std::ops::Range;
 
 use base::{Error, Result};
+use http::HeaderMap;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use super::multipart;
 
 /// How many fields can be looked at.
 pub(super) const MAX_FIELDS: usize = 10;
@@ -36,7 +39,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// 400: it is not JSON, or has one of the fields twice.
-    pub(super) fn of_json(body: &'a [u8], names: &'static [&'static str]) -> Result<Self> {
+    pub(crate) fn of_json(body: &'a [u8], names: &'static [&'static str]) -> Result<Self> {
         let text = std::str::from_utf8(body).map_err(|error| {
             let place = error.valid_up_to();
             invalid_json(&format!("it is not UTF-8 at byte {place}"))
@@ -50,6 +53,18 @@ impl<'a> Fields<'a> {
             .and_then(|()| json.end())
             .map_err(|error| invalid_json(&error.to_string()))?;
         fields.checked()
+    }
+
+    /// Reads a body of several parts.
+    ///
+    /// # Errors
+    /// 400: it is not written as it must be, or has one of the fields twice.
+    pub(crate) fn of_parts(
+        headers: &HeaderMap,
+        body: &'a [u8],
+        names: &'static [&'static str],
+    ) -> Result<Self> {
+        multipart::read(headers, body, names)
     }
 
     /// Takes note of a field.
@@ -82,7 +97,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field as it stands in the body.
-    pub(super) fn get(&self, name: &str) -> Option<&'a [u8]> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.values[self.position(name)?]
     }
 
@@ -95,7 +110,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// 400: it is something else.
-    pub(super) fn text(&self, name: &'static str) -> Result<Option<String>> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>> {
         let field = match self.get(name) {
             None => return Ok(None),
             Some(field) if self.is_json && field == b"null" => return Ok(None),
@@ -125,7 +140,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Where a field, or a part of it, stands in the body.
-    pub(super) fn place(&self, part: &[u8]) -> Range<usize> {
+    pub(crate) fn place(&self, part: &[u8]) -> Range<usize> {
         let start = part.as_ptr().addr() - self.body.as_ptr().addr();
         start..start + part.len()
     }

@@ -24,6 +24,7 @@ use usage::{Kind, Metric, Quantities};
 pub(crate) use call::Call;
 pub(crate) use demand::Demand;
 pub(crate) use fields::Fields;
+pub(crate) use report::Usage;
 pub(crate) use tally::Tally;
 
 use crate::sse::Verdict;
@@ -108,6 +109,11 @@ impl Dialect {
     /// The endpoint at this path below `/v1`.
     pub(crate) fn at(path: &str) -> Option<&'static Self> {
         DIALECTS.into_iter().find(|dialect| dialect.path == path)
+    }
+
+    /// Whether its requests are JSON.
+    pub(crate) fn takes_json(&self) -> bool {
+        self.form == Form::Json
     }
 }
 

@@ -6,7 +6,7 @@ use usage::{Metric, Quantities};
 
 /// Each amount is missing if it is not a whole number of at least zero.
 #[derive(Deserialize)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     #[serde(default, deserialize_with = "amount")]
     prompt_tokens: Option<i64>,
     #[serde(default, deserialize_with = "amount")]
@@ -52,7 +52,7 @@ fn amount<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> 
 
 impl Usage {
     /// `None` when it does not even say how long the input was.
-    pub(super) fn quantities(&self) -> Option<Quantities> {
+    pub(crate) fn quantities(&self) -> Option<Quantities> {
         let input = self.prompt_tokens.or(self.input_tokens)?;
         let output = self.completion_tokens.or(self.output_tokens);
         let none = Details::default();

@@ -37,6 +37,8 @@ pub struct UpstreamConfig {
     pub models: Vec<String>,
     /// Further names that a client may ask for, and the upstream's own name for each.
     pub aliases: BTreeMap<String, String>,
+    /// Whether it keeps the files, batches and vector stores that clients make. One upstream at the most does.
+    pub stores: bool,
     /// Its share of the requests for a model that several serve; 0 stands by until the others cannot be used.
     pub weight: u32,
     /// The longest that a connection may take to be made, TLS included, in seconds.
@@ -65,6 +67,7 @@ impl UpstreamConfig {
             ca_certificates: None,
             models: Vec::new(),
             aliases: BTreeMap::new(),
+            stores: false,
             weight: 1,
             connect_timeout_seconds: 5,
             idle_timeout_seconds: None,

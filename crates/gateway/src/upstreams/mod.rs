@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod forward;
 mod health;
+mod keeper;
 mod probe;
 mod trust;
 mod upstream;
@@ -28,6 +29,8 @@ const MAX_MODEL_NAME: usize = 256;
 /// All model servers.
 pub(crate) struct Upstreams {
     all: Vec<Arc<Upstream>>,
+    /// The one that keeps what clients make.
+    keeper: Option<Arc<Upstream>>,
     by_model: HashMap<String, Group>,
     /// Those that take every name that is not in `by_model`.
     any: Group,
@@ -94,6 +97,7 @@ impl Upstreams {
         }
         let group = |(model, members)| (model, Group::new(members));
         Ok(Self {
+            keeper: keeper::marked(configs, &all)?,
             all,
             by_model: by_model.into_iter().map(group).collect(),
             any: Group::new(any),

@@ -1,5 +1,6 @@
 //! One model server: its settings, checked, the requests that are sent to it, and what is learned of its health.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,8 +41,9 @@ pub(super) struct Upstream {
 
 /// What is asked of a model server, whichever it will be.
 pub(crate) struct Outgoing {
+    pub(crate) method: Method,
     /// What follows the base URL, with a slash in front.
-    pub(crate) path: &'static str,
+    pub(crate) path: Cow<'static, str>,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
 }
@@ -100,19 +102,19 @@ impl Upstream {
         headers: HeaderMap,
         body: Bytes,
     ) -> Option<Request<Full<Bytes>>> {
-        let uri = match &outgoing.query {
-            None => {
-                let mut addresses = self.addresses.iter();
-                let (_, uri) = addresses.find(|(path, _)| *path == outgoing.path)?;
-                uri.clone()
-            }
-            Some(query) => {
-                let text = format!("{}{}?{query}", self.path, outgoing.path);
-                address(&self.scheme, &self.authority, text)?
-            }
+        let mut addresses = self.addresses.iter();
+        let ready = addresses.find(|(path, _)| *path == outgoing.path);
+        let whole = |rest| {
+            let whole = format!("{}{rest}", self.path);
+            address(&self.scheme, &self.authority, whole)
+        };
+        let uri = match (&outgoing.query, ready) {
+            (None, Some((_, ready))) => ready.clone(),
+            (None, None) => whole(outgoing.path.to_string())?,
+            (Some(query), _) => whole(format!("{}?{query}", outgoing.path))?,
         };
         let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         self.sign(&mut request);
@@ -220,7 +222,8 @@ mod tests {
             let upstream = upstream(base, "k").expect("an upstream");
             for (query, after) in [(None, ""), (Some("a=1".into()), "?a=1")] {
                 let outgoing = Outgoing {
-                    path: "/chat/completions",
+                    method: Method::POST,
+                    path: "/chat/completions".into(),
                     query,
                     headers: HeaderMap::new(),
                 };

@@ -238,7 +238,7 @@ async fn other_paths_are_never_forwarded() {
     for path in [
         "/v1",
         "/v1/",
-        "/v1/files",
+        "/v1/uploads",
         "/v1/embeddings/",
         "/v1/audio",
         "/v1/images",

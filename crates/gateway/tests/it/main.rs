@@ -16,6 +16,7 @@ mod properties;
 mod refusals;
 mod retries;
 mod spend;
+mod stored;
 mod strict;
 mod timeouts;
 mod tls;

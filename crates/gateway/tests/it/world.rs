@@ -1,24 +1,23 @@
 //! A gateway on a database of its own, with two organizations and a key of every kind.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod started;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Directory;
-use base::ids::IdGenerator;
 use base::secret::Pepper;
-use base::{Clock, Entropy, UnixTime};
+use base::{Clock, UnixTime};
 use bytes::Bytes;
-use gateway::{Body, Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
+use gateway::{Body, Durability, Gateway, GatewayTask, UpstreamConfig};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::testing::Scratch;
 use store::{Store, sql};
-use telemetry::Tracer;
-use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, Metric, PriceBook, Recorder, RecorderTask, Spend};
+use usage::{Metric, Recorder, RecorderTask, Spend};
 
+use self::started::{Others, pepper, prices, start};
 use crate::upstream::{Reply, Upstream};
 
 /// When every test begins.
@@ -26,17 +25,10 @@ pub const START: i64 = 1_760_000_000;
 /// When `EXPIRING` expires.
 pub const EXPIRY: i64 = START + 3600;
 
-/// A token costs a tenth of a cent.
-const PRICES: &str = "\
-[[price]]
-model = 'real'
-effective = '2025-01-01'
-input = '1000'
-output = '1000'
-";
-
 pub const OWNER: &str = "sk-proj-owner";
 pub const SERVICE: &str = "sk-svcacct-member";
+/// Of another project than the others.
+pub const OTHER: &str = "sk-svcacct-other";
 pub const ADMIN: &str = "sk-admin-1";
 pub const EXPIRING: &str = "sk-proj-expiring";
 
@@ -48,7 +40,7 @@ pub struct World {
     pub clock: Clock,
     pub upstream: Upstream,
     pub task: GatewayTask,
-    _others: (RecorderTask, LastUsedTask, AbortOnDropHandle<()>),
+    _others: (RecorderTask, Others),
     scratch: Scratch,
 }
 
@@ -113,34 +105,16 @@ impl World {
         let scratch = Scratch::new();
         let store = Store::open(scratch.url()).await;
         let store = store.expect("a store");
-        let pepper = Pepper::generate(&Entropy::seeded(1));
-        fill(&store, &pepper).await;
+        fill(&store, &pepper()).await;
         let clock = Clock::fake(UnixTime(START));
-        let prices = PriceBook::parse(PRICES).expect("prices");
         let spend = Spend::load(store.usage(), clock.clone()).await;
         let spend = spend.expect("what was spent");
-        let (ledger, book) = (store.usage().clone(), Arc::new(prices.clone()));
+        let (ledger, book) = (store.usage().clone(), Arc::new(prices()));
         let recorder = Recorder::start(ledger, book, clock.clone(), spend.clone());
         let (recorder, recorder_task) = recorder.expect("a recorder");
-        let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
-        let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
-        let directory = Directory::start(store.clone()).await;
-        let (directory, following) = directory.expect("the keys");
-        let options = GatewayOptions {
-            models: BTreeSet::new(),
-            tracer: Tracer::off(),
-            directory,
-            recorder: recorder.clone(),
-            spend: spend.clone(),
-            prices,
-            last_used,
-            pepper,
-            upstreams: upstreams(upstream.base_url()),
-            ids: Arc::new(ids),
-            clock: clock.clone(),
-            durability,
-        };
-        let (gateway, task) = Gateway::start(options).expect("a gateway");
+        let upstreams = upstreams(upstream.base_url());
+        let books = (&recorder, &spend);
+        let (gateway, task, others) = start(&store, books, &clock, upstreams, durability).await;
         Self {
             store,
             recorder,
@@ -149,9 +123,16 @@ impl World {
             clock,
             upstream,
             task,
-            _others: (recorder_task, last_used_task, following),
+            _others: (recorder_task, others),
             scratch,
         }
+    }
+
+    /// Another gateway on the same database, as after a restart.
+    pub async fn another_gateway(&self, upstreams: Vec<UpstreamConfig>) -> impl Sized {
+        let (store, clock) = (&self.store, &self.clock);
+        let books = (&self.recorder, &self.spend);
+        start(store, books, clock, upstreams, Durability::Batched).await
     }
 
     /// Sends a request and reads its answer to the end.
@@ -338,6 +319,7 @@ sk-proj-reader    | key_reader   | user            | proj_1   | user-reader |   
 sk-proj-archived  | key_archived | user            | proj_old | user-owner  |                 | []                   |
 sk-svcacct-member | key_service  | service_account | proj_1   |             | svc_acct_member | []                   |
 sk-svcacct-none   | key_none     | service_account | proj_1   |             | svc_acct_none   | []                   |
+sk-svcacct-other  | key_other    | service_account | proj_2   |             | svc_acct_other  | []                   |
 sk-svcacct-gone   | key_gone     | service_account | proj_1   |             | svc_acct_gone   | []                   |
 ";
 
@@ -359,9 +341,10 @@ const MORE_ROWS: &[&str] = &[
     "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at)
      VALUES ('org-1', 'user-owner', 'O', 'o@x', 'o@x', 'owner', 1), ('org-1', 'user-reader', 'R', 'r@x', 'r@x', 'reader', 1)",
     "INSERT INTO projects (organization_id, id, name, created_at, archived_at)
-     VALUES ('org-1', 'proj_1', 'P', 1, NULL), ('org-1', 'proj_old', 'Q', 1, 2)",
+     VALUES ('org-1', 'proj_1', 'P', 1, NULL), ('org-1', 'proj_2', 'R', 1, NULL), ('org-1', 'proj_old', 'Q', 1, 2)",
     "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at)
-     VALUES ('org-1', 'proj_1', 'svc_acct_member', 'S', 'member', 1), ('org-1', 'proj_1', 'svc_acct_none', 'N', 'none', 1)",
+     VALUES ('org-1', 'proj_1', 'svc_acct_member', 'S', 'member', 1), ('org-1', 'proj_1', 'svc_acct_none', 'N', 'none', 1),
+            ('org-1', 'proj_2', 'svc_acct_other', 'T', 'member', 1)",
 ];
 
 async fn fill(store: &Store, pepper: &Pepper) {

@@ -31,6 +31,9 @@ pub struct Upstream {
     /// Names that clients ask for, and the names that it knows.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
+    /// Whether it keeps the files, batches and vector stores that clients make.
+    #[serde(default)]
+    pub stores: bool,
     /// Its share of the requests for a model that several serve.
     #[serde(default = "usual::weight")]
     pub weight: u32,
@@ -105,6 +108,7 @@ impl Upstream {
             ca_certificates: self.ca_file.as_ref().map(read).transpose()?,
             models: self.models.clone(),
             aliases: self.aliases.clone(),
+            stores: self.stores,
             weight: self.weight,
             connect_timeout_seconds: self.connect_timeout_seconds,
             idle_timeout_seconds: self.idle_timeout_seconds,

@@ -24,6 +24,7 @@ mod promises;
 mod reports;
 mod secrets;
 mod stop;
+mod stored;
 mod telemetry;
 mod tls;
 mod typed_client;

@@ -1,0 +1,64 @@
+//! `/v1/files`: uploads.
+
+use std::sync::Arc;
+
+use access::stored::Kind;
+use base::{Error, Result};
+use bytes::Bytes;
+use http::Response;
+
+use super::ask::Question;
+use super::keep::Draft;
+use super::lines::Work;
+use super::owner;
+use crate::dialect::Fields;
+use crate::identify::Caller;
+use crate::router::Context;
+use crate::upstreams::Route;
+use crate::{Body, Shared};
+
+/// What a file is for that holds the requests of a batch.
+const BATCH: &str = "batch";
+
+impl Shared {
+    /// Passes an upload on. What is to be the input of a batch is looked at first.
+    pub(super) async fn upload(
+        self: &Arc<Self>,
+        caller: &Caller,
+        keeper: Route,
+        context: &Context,
+        body: Bytes,
+    ) -> Result<Response<Body>> {
+        let fields = Fields::of_parts(&context.head.headers, &body, &["purpose", "file"])?;
+        let purpose = fields.text("purpose")?.unwrap_or_default();
+        let work = if purpose == BATCH {
+            let missing = || {
+                Error::invalid(
+                    "file",
+                    "file is missing: send one with the requests of the batch.",
+                )
+            };
+            let file = fields.get("file").ok_or_else(missing)?;
+            let file = body.slice(fields.place(file));
+            Some(looked_at(file).await?.to_text()?)
+        } else {
+            None
+        };
+        let draft = Draft {
+            owner: owner(caller),
+            kind: Kind::File,
+            purpose,
+            work,
+            due_at: None,
+            held: None,
+        };
+        self.make(draft, keeper, Question::of_client(context, body))
+            .await
+    }
+}
+
+/// A large file takes a moment, which other requests do not have to wait for.
+async fn looked_at(file: Bytes) -> Result<Work> {
+    let reading = tokio::task::spawn_blocking(move || Work::read(&file));
+    reading.await.map_err(|_| Error::internal())?
+}

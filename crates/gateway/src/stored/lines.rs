@@ -1,0 +1,231 @@
+//! The input of a batch: one request on each line, looked at when it is uploaded.
+
+use std::borrow::Cow;
+
+use access::{HostedTool, HostedTools};
+use base::{Error, Result};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::mentions::{MOST, Mentions};
+use crate::dialect::{Call, Dialect};
+
+/// How many requests a batch may have.
+const MOST_LINES: usize = 50_000;
+
+/// What a batch asks for.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Work {
+    /// The path of its endpoint, below `/v1`.
+    pub(super) path: Cow<'static, str>,
+    pub(super) model: String,
+    pub(super) requests: i64,
+    /// About how many tokens the input has.
+    pub(super) tokens: i64,
+    /// The hosted tools that are asked for, by name.
+    pub(super) tools: Vec<Cow<'static, str>>,
+    /// The files and vector stores that are mentioned.
+    pub(super) mentions: Mentions,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    custom_id: Cow<'a, str>,
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(borrow)]
+    url: Cow<'a, str>,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+impl Work {
+    /// Reads a file. All its requests are for one model and one endpoint.
+    ///
+    /// # Errors
+    /// 400 naming the line that is not as it must be.
+    pub(super) fn read(file: &Bytes) -> Result<Self> {
+        let mut work: Option<Self> = None;
+        let text = std::str::from_utf8(file).map_err(|_| invalid("it is not UTF-8"))?;
+        for (index, line) in text.trim_end().split('\n').enumerate() {
+            if index == MOST_LINES {
+                return Err(invalid(&format!("it has more than {MOST_LINES} requests")));
+            }
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            let wrong = |reason: &str| invalid(&format!("line {}: {reason}", index + 1));
+            let (path, call) = call(file, line).map_err(|reason| wrong(&reason))?;
+            let work = work.get_or_insert_with(|| Self::new(path, &call.model));
+            if path != work.path {
+                return Err(wrong("its url is another one than on the first line"));
+            }
+            if call.model != work.model {
+                let reason =
+                    "its model is another one than on the first line; a batch has one model";
+                return Err(wrong(reason));
+            }
+            work.requests += 1;
+            work.tokens = work.tokens.saturating_add(call.tokens());
+            work.mentions.read(call.text());
+            if work.mentions.most() > MOST {
+                return Err(wrong(
+                    "too many files or vector stores are mentioned up to here",
+                ));
+            }
+            for tool in tools(&call).map_err(|error| wrong(&error.message))? {
+                if !work.tools.contains(&tool) {
+                    work.tools.push(tool);
+                }
+            }
+        }
+        work.ok_or_else(|| invalid("it has no request"))
+    }
+
+    fn new(path: &'static str, model: &str) -> Self {
+        Self {
+            path: path.into(),
+            model: model.to_owned(),
+            requests: 0,
+            tokens: 0,
+            tools: Vec::new(),
+            mentions: Mentions::default(),
+        }
+    }
+
+    /// As it is written in a row.
+    pub(super) fn to_text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|_| Error::internal())
+    }
+
+    /// What is written in a row; `None` if nothing is.
+    pub(super) fn of_text(text: Option<&str>) -> Option<Self> {
+        serde_json::from_str(text?).ok()
+    }
+}
+
+/// The request on a line: the path of its endpoint, and what it asks for; or why it is none.
+fn call(file: &Bytes, line: &str) -> Result<(&'static str, Call), String> {
+    if line.contains('\r') {
+        return Err("it has a carriage return in it".to_owned());
+    }
+    let line: Line<'_> = serde_json::from_str(line).map_err(|error| {
+        format!("it is not an object with custom_id, method, url and body: {error}")
+    })?;
+    if line.custom_id.is_empty() {
+        return Err("its custom_id is empty".to_owned());
+    }
+    if line.method != "POST" {
+        return Err("its method is not POST".to_owned());
+    }
+    let path = line.url.strip_prefix("/v1").unwrap_or_default();
+    let dialect = Dialect::at(path).filter(|dialect| dialect.takes_json());
+    let dialect = dialect.ok_or("its url is no endpoint that a batch can have")?;
+    let body = file.slice_ref(line.body.get().as_bytes());
+    let call = Call::parse(dialect, &HeaderMap::new(), body);
+    let call = call.map_err(|error| format!("its body: {}", error.message))?;
+    Ok((dialect.path, call))
+}
+
+/// The hosted tools that a request asks for.
+fn tools(call: &Call) -> Result<Vec<Cow<'static, str>>> {
+    let mut asked = Vec::new();
+    for tool in HostedTool::ALL {
+        let mut others = HostedTools::default();
+        others.remove(*tool);
+        if call.tool_not_in(others)?.is_some() {
+            asked.push(Cow::Borrowed(tool.as_str()));
+        }
+    }
+    Ok(asked)
+}
+
+fn invalid(reason: &str) -> Error {
+    let reason = reason.trim_end_matches('.');
+    let message = format!("The file cannot be the input of a batch: {reason}.");
+    Error::invalid("file", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Work> {
+        Work::read(&Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn line(id: &str, url: &str, body: &str) -> String {
+        format!(r#"{{"custom_id":"{id}","method":"POST","url":"{url}","body":{body}}}"#)
+    }
+
+    #[test]
+    fn what_a_file_asks_for_is_added_up() {
+        let chat = |body: &str| line("a", "/v1/chat/completions", body);
+        let text = [
+            chat(r#"{"model":"m","messages":"12345678"}"#),
+            chat(r#"{"model":"m","messages":"12345678","tools":[{"type":"mcp"}]}"#),
+            chat(
+                r#"{"model":"m","messages":"","web_search_options":{},"tools":[{"type":"mcp"},{"type":"function"}]}"#,
+            ),
+        ];
+        let work = read(&(text.join("\r\n") + "\r\n\n")).expect("work");
+        assert_eq!(
+            (work.path.as_ref(), work.model.as_str()),
+            ("/chat/completions", "m")
+        );
+        let each = text.iter().map(|line| read(line).expect(line).tokens);
+        let each: Vec<i64> = each.collect();
+        assert!(each[0] >= 2 && each[1] > each[0], "{each:?}");
+        assert_eq!((work.requests, work.tokens), (3, each.iter().sum()));
+        assert_eq!(work.tools, ["mcp", "web_search"]);
+        let again = Work::of_text(Some(&work.to_text().expect("text")));
+        assert_eq!(again, Some(work));
+    }
+
+    #[test]
+    fn the_line_that_is_not_as_it_must_be_is_named() {
+        let good = line("a", "/v1/embeddings", r#"{"model":"m","input":"x"}"#);
+        for (bad, words) in [
+            ("", "custom_id, method, url and body"),
+            ("[]", "custom_id, method, url and body"),
+            (r#"{"custom_id":"a"}"#, "missing field"),
+            (&good.replace("POST", "GET"), "method is not POST"),
+            (&good.replace("\"a\"", "\"\""), "custom_id is empty"),
+            (&good.replace("/v1/emb", "/v2/emb"), "no endpoint"),
+            (
+                &good.replace("embeddings", "audio/translations"),
+                "no endpoint",
+            ),
+            (
+                &good.replace("embeddings", "completions"),
+                "its url is another",
+            ),
+            (&good.replace("\"m\"", "\"n\""), "its model is another"),
+            (&good.replace("\"m\"", "7"), "model must be a string"),
+            (&good.replace("\"input\"", "\"model\""), "more than once"),
+            (&good.replace("\"method\"", "\"url\""), "duplicate field"),
+            (&good.replace("\"m\",", "\"m\",\r"), "carriage return"),
+            (&good.replace("{\"model\":\"m\",", "{"), "model is missing"),
+        ] {
+            let error = read(&format!("{good}\n{bad}\n{good}\n")).expect_err(bad);
+            assert_eq!(
+                (error.status.as_u16(), error.param.as_deref()),
+                (400, Some("file"))
+            );
+            let message = &error.message;
+            assert!(
+                message.contains("line 2: ") && message.contains(words),
+                "{bad}: {message}"
+            );
+        }
+        for empty in ["", "\n \n"] {
+            let error = read(empty).expect_err("no request");
+            assert!(error.message.contains("line 1"), "{}", error.message);
+        }
+        let many = format!("{good}\n").repeat(MOST_LINES + 1);
+        assert!(read(&many).expect_err("too many").message.contains("50000"));
+        let not_text = Work::read(&Bytes::from_static(b"\xff")).expect_err("no text");
+        assert!(not_text.message.contains("UTF-8"));
+    }
+}

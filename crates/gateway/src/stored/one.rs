@@ -1,0 +1,107 @@
+//! Requests about one thing, and the way of all of them.
+
+use access::stored::{Kind, Object};
+use base::{Error, Permission, Result};
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+
+use super::ask::{Question, passed};
+use super::{Place, owner};
+use crate::identify::Caller;
+use crate::router::Context;
+use crate::{Body, Gateway, Shared, body};
+
+const NOT_OFFERED: &str = "This deployment keeps no files, batches or vector stores. Its operator can set stores = true for one of its \
+                           upstreams.";
+
+impl Gateway {
+    /// Answers a request about what upstreams keep.
+    pub(crate) async fn stored<B>(
+        &self,
+        place: Place,
+        context: &mut Context,
+        body: B,
+    ) -> Result<Response<Body>>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let caller = self.caller(context, Permission::ModelRequest)?;
+        let keeper = self.0.upstreams.keeper().ok_or_else(not_offered)?;
+        self.touch(&caller);
+        let body = match context.head.method {
+            Method::POST => body::read(body).await?,
+            _ => Bytes::new(),
+        };
+        let query = context.head.uri.query();
+        let Some(id) = &place.id else {
+            return match (&context.head.method, place.kind) {
+                (&Method::POST, Kind::File) => self.0.upload(&caller, keeper, context, body).await,
+                (&Method::POST, Kind::Batch) => self.0.create_batch(&caller, context, body).await,
+                (&Method::POST, Kind::VectorStore) => {
+                    self.0
+                        .create_vector_store(&caller, keeper, context, body)
+                        .await
+                }
+                _ => self.0.list(&owner(&caller), place.kind, query).await,
+            };
+        };
+        self.0.one(&caller, &place, id, context, body).await
+    }
+}
+
+fn not_offered() -> Error {
+    Error {
+        status: StatusCode::NOT_FOUND,
+        ..Error::refused("not_offered", NOT_OFFERED)
+    }
+}
+
+impl Shared {
+    /// Passes a request on that is about something of the caller's project.
+    async fn one(
+        &self,
+        caller: &Caller,
+        place: &Place,
+        id: &str,
+        context: &Context,
+        body: Bytes,
+    ) -> Result<Response<Body>> {
+        let owner = owner(caller);
+        let object = self.stored.get(&owner, place.kind, id).await?;
+        let route = self.keeper_of(&object)?;
+        if place.kind == Kind::VectorStore {
+            self.check_references(&owner, &body, Some(&object.upstream))
+                .await?;
+        }
+        let method = context.head.method.clone();
+        let is_deletion = method == Method::DELETE && place.part.is_empty();
+        if is_deletion && object.due_at.is_some() {
+            self.record_last_day(&object).await?;
+        }
+        let question = Question::of_client(context, body);
+        let is_about_itself = place.part.is_empty() || place.part == "/cancel";
+        if !is_about_itself {
+            return Ok(passed(self.ask(route, question).await?));
+        }
+        let answer = self.ask_whole(route, question).await?;
+        if answer.says_gone() {
+            self.stored.forget(&object).await?;
+        } else if answer.is_success() && is_deletion {
+            self.stored.remove(&object).await?;
+        } else if answer.is_success() {
+            self.notice(&object, &answer.body).await;
+        }
+        Ok(answer.response())
+    }
+
+    /// Learns what there is to learn from an answer that passes. What fails is done when it is looked at next.
+    pub(super) async fn notice(&self, object: &Object, answer: &[u8]) {
+        if object.kind != Kind::Batch || object.due_at.is_none() {
+            return;
+        }
+        if let Err(error) = self.notice_batch(object, answer).await {
+            let id = &object.id;
+            tracing::warn!(id, %error, "what a batch has made will be looked at again");
+        }
+    }
+}

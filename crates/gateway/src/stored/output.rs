@@ -1,0 +1,157 @@
+//! What a batch has consumed that does not say so itself: what the answers in its output say, added up.
+
+use access::stored::{Kind, Object};
+use base::{Error, Result};
+use bytes::BytesMut;
+use http::Method;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use usage::Metric;
+
+use super::Passing;
+use super::ask::Question;
+use super::batches::Batch;
+use super::lines::Work;
+use crate::Shared;
+use crate::dialect::{Demand, Dialect, Spent, Tally};
+
+/// The longest line that is read, in bytes.
+const MAX_LINE: usize = 32 * 1024 * 1024;
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    response: Option<Answer<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    status_code: u16,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// What the lines of an output say.
+struct Sum {
+    dialect: &'static Dialect,
+    model: String,
+    demand: Demand,
+    spent: Spent,
+}
+
+impl Shared {
+    /// What an ended batch has consumed that does not say so itself.
+    ///
+    /// # Errors
+    /// Its output could not be read now.
+    pub(super) async fn spent_on(
+        &self,
+        object: &Object,
+        batch: &Batch,
+        work: &Work,
+    ) -> Result<Spent> {
+        let (Some(dialect), 1..) = (Dialect::at(&work.path), batch.answered()) else {
+            return Ok(Spent::default());
+        };
+        let of_each = work.tokens / work.requests.max(1);
+        let output = match &batch.output_file_id {
+            None => None,
+            Some(id) => self.output(object, id).await?,
+        };
+        let Some(output) = output else {
+            return Ok(estimate(batch.answered(), of_each));
+        };
+        let mut sum = Sum {
+            dialect,
+            model: work.model.clone(),
+            demand: Demand::of_input(of_each),
+            spent: Spent::default(),
+        };
+        read_lines(output, |line| sum.add(line)).await?;
+        if sum.spent.quantities.or_zero(Metric::NumModelRequests) == 0 {
+            return Ok(estimate(batch.answered(), of_each));
+        }
+        Ok(sum.spent)
+    }
+
+    /// The beginning of an output; `None` if it was deleted.
+    async fn output(&self, object: &Object, id: &str) -> Result<Option<Passing>> {
+        let file = Object {
+            kind: Kind::File,
+            id: id.to_owned(),
+            ..object.clone()
+        };
+        let question = Question::of_ours(Method::GET, &file, "/content");
+        let answer = self.ask(self.keeper_of(object)?, question).await?;
+        let status = answer.response.status();
+        if status == http::StatusCode::NOT_FOUND || status == http::StatusCode::GONE {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(Error::upstream(format!("The output of a batch: {status}.")));
+        }
+        let patience = answer.patience();
+        let body = answer.response.into_body();
+        Ok(Some(Passing::new(patience, body)))
+    }
+}
+
+/// The answers that there were, to requests of that many tokens each.
+fn estimate(answered: i64, of_each: i64) -> Spent {
+    let mut spent = Spent {
+        estimated: true,
+        ..Spent::default()
+    };
+    spent.quantities.set(Metric::NumModelRequests, answered);
+    spent
+        .quantities
+        .set(Metric::InputTokens, answered.saturating_mul(of_each));
+    spent
+}
+
+impl Sum {
+    fn add(&mut self, line: &[u8]) {
+        let Ok(Line {
+            response: Some(answer),
+        }) = serde_json::from_slice::<Line<'_>>(line)
+        else {
+            return;
+        };
+        if !(200..300).contains(&answer.status_code) {
+            return;
+        }
+        let mut tally = Tally::default();
+        let body = answer.body.get().as_bytes();
+        if let Some(read) = self.dialect.read_whole {
+            read(&mut tally, body);
+        }
+        if tally.text.length == 0 {
+            tally.text.length = body.len();
+        }
+        let one = (self.dialect.spent)(&self.demand, &self.model, tally);
+        self.spent.quantities.add(&one.quantities);
+        self.spent.estimated |= one.estimated;
+        self.spent.service_tier = one.service_tier;
+        self.spent.size = one.size;
+    }
+}
+
+async fn read_lines(mut output: Passing, mut take: impl FnMut(&[u8])) -> Result<()> {
+    let mut kept = BytesMut::new();
+    while let Some(piece) = output.next().await {
+        let broken = |_| Error::upstream("The output of a batch broke off.");
+        let mut piece = piece.map_err(broken)?;
+        while let Some(end) = memchr::memchr(b'\n', &piece) {
+            kept.extend_from_slice(&piece.split_to(end + 1));
+            take(&kept);
+            kept.clear();
+        }
+        if kept.len() + piece.len() > MAX_LINE {
+            let message = "A line of the output of a batch is too long.";
+            return Err(Error::upstream(message));
+        }
+        kept.extend_from_slice(&piece);
+    }
+    take(&kept);
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! An answer that comes from an upstream and is not looked at on its way.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as _, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+use usage::Outcome;
+
+use crate::BrokenOff;
+use crate::upstreams::Patience;
+
+/// The body of an upstream's answer; it breaks off when nothing comes for too long.
+pub(crate) struct Passing {
+    body: Incoming,
+    patience: Patience,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl Passing {
+    pub(super) fn new(patience: Patience, body: Incoming) -> Self {
+        Self {
+            body,
+            silence: Box::pin(sleep(patience.left())),
+            patience,
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// As [`Self::next`]. Not to be called again after the end.
+    pub(crate) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+                ready!(self.silence.as_mut().poll(context));
+                self.patience.end(Outcome::TimedOut);
+                return Poll::Ready(Some(Err(BrokenOff)));
+            };
+            self.silence.set(sleep(self.patience.left()));
+            return Poll::Ready(match frame {
+                None => {
+                    self.patience.end(Outcome::Succeeded);
+                    None
+                }
+                Some(Err(_)) => {
+                    self.patience.end(Outcome::UpstreamFailed);
+                    Some(Err(BrokenOff))
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => Some(Ok(piece)),
+                    Err(_trailers) => continue,
+                },
+            });
+        }
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

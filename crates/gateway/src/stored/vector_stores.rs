@@ -1,0 +1,46 @@
+//! `/v1/vector_stores`: making one.
+
+use std::sync::Arc;
+
+use access::stored::Kind;
+use base::Result;
+use base::time::HOUR;
+use bytes::Bytes;
+use http::Response;
+
+use super::ask::Question;
+use super::keep::Draft;
+use super::owner;
+use crate::identify::Caller;
+use crate::router::Context;
+use crate::upstreams::Route;
+use crate::{Body, Shared};
+
+impl Shared {
+    /// Makes a vector store, where the files are that it begins with.
+    pub(super) async fn create_vector_store(
+        self: &Arc<Self>,
+        caller: &Caller,
+        keeper: Route,
+        context: &Context,
+        body: Bytes,
+    ) -> Result<Response<Body>> {
+        let owner = owner(caller);
+        let place = self.check_references(&owner, &body, None).await?;
+        let route = match place {
+            None => keeper,
+            Some(name) => self.upstreams.named(&name).unwrap_or(keeper),
+        };
+        let draft = Draft {
+            owner,
+            kind: Kind::VectorStore,
+            purpose: String::new(),
+            work: None,
+            // By then the files that it begins with are in it.
+            due_at: Some(self.clock.now().plus(HOUR)),
+            held: None,
+        };
+        self.make(draft, route, Question::of_client(context, body))
+            .await
+    }
+}

@@ -1,0 +1,140 @@
+//! What model servers keep, for two projects that share the account of one.
+
+mod batches;
+mod files;
+mod lists;
+mod metering;
+mod shelf;
+mod vector_stores;
+
+use bytes::Bytes;
+use gateway::{Durability, UpstreamConfig, UpstreamKey};
+use http::Method;
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use crate::upstream::{COMPLETION, Reply};
+use crate::world::{Answer, World, config, request};
+use shelf::Shelf;
+
+/// The key of the account.
+const KEY: &str = "sk-account";
+
+/// A gateway in front of a server that keeps things.
+async fn world() -> (World, Shelf) {
+    let shelf = Shelf::start().await;
+    let base_url = shelf.base_url();
+    let reply = Reply::whole(200, COMPLETION);
+    let world = World::with(reply, Durability::Batched, |_| vec![keeper(base_url)]).await;
+    (world, shelf)
+}
+
+fn keeper(base_url: String) -> UpstreamConfig {
+    let mut keeper = config("keeper", base_url);
+    keeper.api_key = Some(UpstreamKey::new(KEY.into()));
+    keeper.stores = true;
+    keeper
+}
+
+impl World {
+    async fn call(&self, method: Method, path: &str, key: &str, body: &str) -> Answer {
+        self.send(request(method, path, key, body)).await
+    }
+
+    async fn get(&self, path: &str, key: &str) -> Answer {
+        self.call(Method::GET, path, key, "").await
+    }
+
+    async fn make(&self, path: &str, key: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path, key, &body.to_string()).await
+    }
+
+    async fn delete(&self, path: &str, key: &str) -> Answer {
+        self.call(Method::DELETE, path, key, "").await
+    }
+
+    /// Sends a file.
+    async fn upload(&self, key: &str, purpose: &str, content: &str) -> Answer {
+        self.send(upload(key, purpose, content)).await
+    }
+
+    /// The id of a new file.
+    async fn file(&self, key: &str, purpose: &str, content: &str) -> String {
+        self.upload(key, purpose, content).await.id()
+    }
+
+    /// The id of a new batch, of one request.
+    async fn batch(&self, key: &str) -> String {
+        let file = self.file(key, "batch", &line("{}")).await;
+        self.make("/v1/batches", key, &batch_of(&file)).await.id()
+    }
+
+    /// The ids on a page, whether there are more, and the first and the last as the page says them.
+    async fn page(&self, path: &str, key: &str) -> (Vec<String>, bool) {
+        let list = self.get(path, key).await.json();
+        assert_eq!(list["object"], "list", "{list}");
+        let data = list["data"].as_array().expect("data");
+        let ids: Vec<String> = data.iter().map(id_of).collect();
+        let end = |end: Option<&String>| end.map_or(Value::Null, |id| json!(id));
+        assert_eq!(list["first_id"], end(ids.first()));
+        assert_eq!(list["last_id"], end(ids.last()));
+        (ids, list["has_more"].as_bool().expect("has_more"))
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        serde_json::from_str(&self.body).expect(&self.body)
+    }
+
+    fn id(&self) -> String {
+        id_of(&self.json())
+    }
+
+    /// Status, param and code.
+    fn refusal(&self) -> (u16, Value, Value) {
+        let [_, _, param, code] = self.error();
+        (self.status.as_u16(), param, code)
+    }
+
+    fn message(&self) -> String {
+        self.error()[0].as_str().expect("a message").to_owned()
+    }
+}
+
+fn id_of(object: &Value) -> String {
+    object["id"].as_str().expect("an id").to_owned()
+}
+
+fn upload(key: &str, purpose: &str, content: &str) -> http::Request<Full<Bytes>> {
+    let body = format!(
+        "--xx\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n{purpose}\r\n\
+         --xx\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n{content}\r\n--xx--\r\n"
+    );
+    let mut request = request(Method::POST, "/v1/files", key, &body);
+    let kind = http::HeaderValue::from_static("multipart/form-data; boundary=xx");
+    request.headers_mut().insert("content-type", kind);
+    request
+}
+
+/// A request of a batch, with these further members of its body.
+fn line(more: &str) -> String {
+    let mut body: Value = serde_json::from_str(more).expect("JSON");
+    if body.get("model").is_none() {
+        body["model"] = json!("real");
+    }
+    body["messages"] = json!("0123456789");
+    json!({"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body})
+        .to_string()
+}
+
+fn batch_of(file: &str) -> Value {
+    json!({"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"})
+}
+
+/// What is answered when something is not the caller's.
+fn not_found(param: Value) -> (u16, Value, Value) {
+    (404, param, json!("not_found"))
+}

@@ -1,0 +1,205 @@
+//! A server that keeps files, batches and vector stores for one account, as the hosted one does.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::KEY;
+use crate::upstream::serve;
+use crate::world::START;
+
+pub struct Shelf {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+pub struct State {
+    /// What is kept, by id; what is in it, for files.
+    pub objects: BTreeMap<String, Value>,
+    pub contents: BTreeMap<String, Bytes>,
+    /// Method and path of every request, and its body.
+    pub asked: Vec<(String, Bytes)>,
+    /// The id of the next thing, where it is not a new one.
+    pub next_id: Option<String>,
+    /// What the next thing waits for.
+    pub gate: Option<Arc<Semaphore>>,
+    /// Whether it takes no batches.
+    pub refuses: bool,
+    made: usize,
+}
+
+type Answered = Result<Value, (u16, Value)>;
+
+impl Shelf {
+    pub async fn start() -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let shared = Arc::clone(&state);
+        let address = serve(move |request| answer(request, Arc::clone(&shared))).await;
+        Self { address, state }
+    }
+
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a lock")
+    }
+
+    /// The requests that came since this was asked last.
+    pub fn asked(&self) -> Vec<String> {
+        let asked = std::mem::take(&mut self.state().asked);
+        asked.into_iter().map(|(what, _)| what).collect()
+    }
+
+    /// Changes members of something.
+    pub fn set(&self, id: &str, members: Value) {
+        let mut state = self.state();
+        let object = state
+            .objects
+            .get_mut(id)
+            .expect(id)
+            .as_object_mut()
+            .expect("an object");
+        let Value::Object(members) = members else {
+            panic!("no members")
+        };
+        object.extend(members);
+    }
+
+    /// Ends a batch: its output, and how many requests it answered.
+    pub fn finish(&self, batch: &str, output: &str, members: Value) -> String {
+        let file = self
+            .state()
+            .keep("file", json!({"purpose": "batch_output"}));
+        let id = file["id"].as_str().expect("an id").to_owned();
+        let content = Bytes::copy_from_slice(output.as_bytes());
+        self.state().contents.insert(id.clone(), content);
+        let lines = output.lines().count();
+        self.set(
+            batch,
+            json!({"status": "completed", "completed_at": START, "output_file_id": id,
+                   "request_counts": {"total": lines, "completed": lines, "failed": 0}}),
+        );
+        self.set(batch, members);
+        id
+    }
+}
+
+impl State {
+    fn keep(&mut self, kind: &str, mut object: Value) -> Value {
+        self.made += 1;
+        // Ids do not grow.
+        let number = self.made * 7919 % 1000;
+        let id = self
+            .next_id
+            .take()
+            .unwrap_or_else(|| format!("{kind}-{number}"));
+        object["id"] = json!(id);
+        object["object"] = json!(kind);
+        object["created_at"] = json!(START);
+        self.objects.insert(id, object.clone());
+        object
+    }
+
+    fn get(&self, kind: &str, id: &str) -> Answered {
+        let object = self
+            .objects
+            .get(id)
+            .filter(|object| object["object"] == kind);
+        let message = json!({"error": {"message": "gone", "type": "invalid_request_error", "param": null, "code": null}});
+        object.cloned().ok_or((404, message))
+    }
+
+    fn delete(&mut self, kind: &str, id: &str) -> Answered {
+        self.get(kind, id)?;
+        self.objects.remove(id);
+        Ok(json!({"id": id, "object": format!("{kind}.deleted"), "deleted": true}))
+    }
+
+    fn answer(&mut self, method: &Method, path: &str, body: &Bytes) -> Answered {
+        let segments: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
+        let json = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+        match (method.as_str(), segments.as_slice()) {
+            ("POST", ["files"]) => {
+                let text = String::from_utf8_lossy(body);
+                let parts: Vec<&str> = text.split("\r\n").collect();
+                let file = self.keep(
+                    "file",
+                    json!({"purpose": parts[3], "bytes": parts[8].len()}),
+                );
+                let content = Bytes::copy_from_slice(parts[8].as_bytes());
+                self.contents
+                    .insert(file["id"].as_str().expect("an id").into(), content);
+                Ok(file)
+            }
+            ("GET", ["files", id] | ["files", id, "content"]) => self.get("file", id),
+            ("DELETE", ["files", id]) => self.delete("file", id),
+            ("POST", ["batches"]) if self.refuses => Err((400, json!({"error": "full"}))),
+            ("POST", ["batches"]) => {
+                let file = json()["input_file_id"].clone();
+                self.get("file", file.as_str().expect("a file"))?;
+                let counts = json!({"total": 0, "completed": 0, "failed": 0});
+                Ok(self.keep("batch", json!({"status": "validating", "input_file_id": file, "request_counts": counts})))
+            }
+            ("GET", ["batches", id]) => self.get("batch", id),
+            ("POST", ["batches", id, "cancel"]) => {
+                self.get("batch", id)?;
+                self.objects.get_mut(*id).expect("a batch")["status"] = json!("cancelling");
+                self.get("batch", id)
+            }
+            ("POST", ["vector_stores"]) => {
+                Ok(self.keep("vector_store", json!({"usage_bytes": 0, "asked": json()})))
+            }
+            ("GET" | "POST", ["vector_stores", id]) => self.get("vector_store", id),
+            ("DELETE", ["vector_stores", id]) => self.delete("vector_store", id),
+            (_, ["vector_stores", id, rest @ ..]) => {
+                self.get("vector_store", id)?;
+                Ok(json!({"object": "about", "of": id, "rest": rest, "asked": json()}))
+            }
+            _ => Err((500, json!({"error": "the gateway must not ask this"}))),
+        }
+    }
+}
+
+async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    assert_eq!(head.headers["authorization"], format!("Bearer {KEY}"));
+    assert!(!head.headers.contains_key("idempotency-key"));
+    let gate = state.lock().expect("a lock").gate.take();
+    if let Some(gate) = gate {
+        gate.acquire().await.expect("a gate").forget();
+    }
+    let mut state = state.lock().expect("a lock");
+    let path = head.uri.path();
+    state
+        .asked
+        .push((format!("{} {path}", head.method), body.clone()));
+    let content = path
+        .strip_prefix("/v1/files/")
+        .and_then(|rest| rest.strip_suffix("/content"));
+    if let Some(id) = content
+        && let Some(content) = state.contents.get(id)
+        && state.objects.contains_key(id)
+    {
+        return Response::new(Full::new(content.clone()));
+    }
+    let (status, answer) = match state.answer(&head.method, path, &body) {
+        Ok(answer) => (200, answer),
+        Err(refusal) => refusal,
+    };
+    let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+    *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert("content-type", json);
+    response
+}

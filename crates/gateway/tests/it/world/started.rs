@@ -1,0 +1,67 @@
+//! A gateway on a database, with what it needs beside it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use access::Directory;
+use access::stored::Objects;
+use base::ids::IdGenerator;
+use base::secret::Pepper;
+use base::{Clock, Entropy};
+use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
+use store::Store;
+use telemetry::Tracer;
+use tokio_util::task::AbortOnDropHandle;
+use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, Spend};
+
+/// What keys are hashed with.
+pub fn pepper() -> Pepper {
+    Pepper::generate(&Entropy::seeded(1))
+}
+
+/// A token costs a tenth of a cent.
+const PRICES: &str = "\
+[[price]]
+model = 'real'
+effective = '2025-01-01'
+input = '1000'
+output = '1000'
+";
+
+/// What things cost.
+pub fn prices() -> PriceBook {
+    PriceBook::parse(PRICES).expect("prices")
+}
+
+pub type Others = (LastUsedTask, AbortOnDropHandle<()>);
+
+/// A gateway on this database, and what it needs beside it.
+pub async fn start(
+    store: &Store,
+    (recorder, spend): (&Recorder, &Spend),
+    clock: &Clock,
+    upstreams: Vec<UpstreamConfig>,
+    durability: Durability,
+) -> (Gateway, GatewayTask, Others) {
+    let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
+    let directory = Directory::start(store.clone()).await;
+    let (directory, following) = directory.expect("the keys");
+    let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
+    let options = GatewayOptions {
+        models: BTreeSet::new(),
+        tracer: Tracer::off(),
+        stored: Objects::new(store.clone(), clock.clone()),
+        directory,
+        recorder: recorder.clone(),
+        spend: spend.clone(),
+        prices: prices(),
+        last_used,
+        pepper: pepper(),
+        upstreams,
+        ids: Arc::new(ids),
+        clock: clock.clone(),
+        durability,
+    };
+    let (gateway, task) = Gateway::start(options).expect("a gateway");
+    (gateway, task, (last_used_task, following))
+}
