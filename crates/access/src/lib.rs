@@ -6,6 +6,7 @@
 
 mod directory;
 mod limits;
+mod retentions;
 mod settings;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use store::{Connection, Read, Result, Row, sql};
 
 pub use directory::{Directory, Key, Organization, Owner, Project};
 pub use limits::{LimitField, ModelLimits};
+pub use retentions::retention_now;
 pub use settings::{HostedTool, HostedTools, Level, ModelPolicy, Retention, Settings};
 
 /// Whose permissions are asked for.
