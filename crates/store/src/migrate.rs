@@ -56,6 +56,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0005_settings.sqlite.sql"),
         postgres: include_str!("../../../migrations/0005_settings.postgres.sql"),
     },
+    Migration {
+        name: "0008_bodies",
+        part: Part::Usage,
+        both: include_str!("../../../migrations/0008_bodies.sql"),
+        sqlite: "",
+        postgres: include_str!("../../../migrations/0008_bodies.postgres.sql"),
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.
