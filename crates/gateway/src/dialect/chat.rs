@@ -20,7 +20,9 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         "messages",
         "tools",
         "web_search_options",
+        "store",
     ],
+    stores: Some(false),
     asks_for_usage: true,
     demand: |fields| Ok(Demand::of_text(fields.length("messages"))),
     read_whole: Some(|tally, json| {

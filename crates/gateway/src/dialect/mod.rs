@@ -12,6 +12,7 @@ mod multipart;
 mod report;
 mod responses;
 mod speech;
+mod store;
 mod tally;
 mod tools;
 mod transcriptions;
@@ -54,6 +55,8 @@ pub(crate) struct Dialect {
     fields: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
+    /// Whether a model server stores what a request does not say of; none where there is no `store` to say it with.
+    stores: Option<bool>,
     /// Whether a stream reports its usage only when `stream_options` asks for that.
     asks_for_usage: bool,
     /// What a request asks for; or why it is refused.
@@ -102,6 +105,7 @@ const PLAIN: Dialect = Dialect {
     form: Form::Json,
     fields: &["model"],
     default_model: None,
+    stores: None,
     asks_for_usage: false,
     demand: |_| Ok(Demand::default()),
     read_whole: None,

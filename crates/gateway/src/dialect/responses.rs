@@ -14,7 +14,15 @@ use crate::sse::Verdict;
 
 pub(super) static RESPONSES: Dialect = Dialect {
     path: "/responses",
-    fields: &["model", "input", "instructions", "background", "tools"],
+    fields: &[
+        "model",
+        "input",
+        "instructions",
+        "background",
+        "tools",
+        "store",
+    ],
+    stores: Some(true),
     demand,
     read_whole: Some(read_whole),
     read_event,
