@@ -116,7 +116,7 @@ fn node_programs(root: &Path) -> Result<(PathBuf, PathBuf)> {
     if is_stamped(&stamp, &pins) && succeeds(Command::new(&server).arg("--help")) {
         return Ok((scripts, server));
     }
-    let node = install_packages(root, &folder)?;
+    let node = install_packages(root, "tests/clients", &folder)?;
     // Node looks for packages beside the scripts as it was told their place, which is here, not in the repository.
     let link = folder.join("scripts");
     if link.is_symlink() {
@@ -138,8 +138,22 @@ fn node_programs(root: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((scripts, server))
 }
 
-/// Installs the Node packages into a folder. Returns the Node that they are for.
-fn install_packages(root: &Path, folder: &Path) -> Result<PathBuf> {
+/// Another gateway, pinned in `tests/peers`: the Node that runs it, and its folder.
+pub fn peer(root: &Path) -> Result<(PathBuf, PathBuf)> {
+    let folder = workshop(root).join("peers");
+    let stamp = folder.join("pins");
+    let pins = read(&root.join("tests/peers/package-lock.json"))?;
+    let node = if is_stamped(&stamp, &pins) {
+        node(root)?.0
+    } else {
+        install_packages(root, "tests/peers", &folder)?
+    };
+    fs::write(&stamp, pins)?;
+    Ok((node, folder))
+}
+
+/// Installs the Node packages that `source` pins into a folder. Returns the Node that they are for.
+fn install_packages(root: &Path, source: &str, folder: &Path) -> Result<PathBuf> {
     let (node, npm) = node(root)?;
     say(&format!(
         "installing the Node packages into {}",
@@ -147,7 +161,7 @@ fn install_packages(root: &Path, folder: &Path) -> Result<PathBuf> {
     ));
     fs::create_dir_all(folder)?;
     for file in ["package.json", "package-lock.json"] {
-        fs::copy(root.join("tests/clients").join(file), folder.join(file))?;
+        fs::copy(root.join(source).join(file), folder.join(file))?;
     }
     let path = std::env::join_paths([parent(&node)?].into_iter().chain(search_path()))?;
     let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];

@@ -14,6 +14,7 @@ mod ingest;
 mod lists;
 mod machine;
 mod nginx;
+mod portkey;
 mod process;
 mod reports;
 mod server;
@@ -61,7 +62,7 @@ pub struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Requests through the gateway, beside the bare upstream and nginx as a plain proxy.
+    /// Requests through the gateway, beside the bare upstream, nginx as a plain proxy and another gateway.
     Gateway,
     /// The Administration API.
     Admin,

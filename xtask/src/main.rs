@@ -10,6 +10,7 @@ mod contract;
 mod deny;
 mod environment;
 mod fuzz;
+mod fuzz_streams;
 mod load;
 mod postgres;
 mod step;
@@ -38,6 +39,8 @@ enum Command {
     Ci,
     /// Fuzz the server with what its own OpenAPI document allows and forbids.
     Fuzz(fuzz::Options),
+    /// Look for an event stream whose usage depends on how its bytes are cut.
+    FuzzStreams(fuzz_streams::Options),
     /// How our OpenAPI document differs from the published one.
     Contract(contract::Options),
     /// The repository rules alone.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::FuzzStreams(options) => fuzz_streams::run(&options),
         Command::Contract(options) => contract::run(&options),
         Command::Tidy => tidy::run(),
         Command::Load(options) => load::run(&options),

@@ -33,19 +33,23 @@ impl IdGenerator {
         }
     }
 
-    /// A new id: greater than every id this generator made before.
+    /// A new id: greater than every id this generator made before. One that follows within the same millisecond is the
+    /// next number, as ULIDs may be: ids are names, not secrets, and each drawing of randomness is a system call.
     #[must_use]
     pub fn next<I: Id>(&self) -> I {
         let milliseconds = u64::try_from(self.clock.now_milliseconds()).unwrap_or(0);
-        let mut random = [0; 16];
-        random[6..].copy_from_slice(&self.entropy.bytes::<10>());
-        let fresh = Ulid::from_parts(milliseconds, u128::from_be_bytes(random));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = match last.increment() {
-            Ok(following) if fresh <= *last => following,
-            _ => fresh,
+            Ok(following) if milliseconds <= last.timestamp_ms() => following,
+            _ => self.draw(milliseconds),
         };
         I::from_text(format!("{}{}", I::PREFIX, *last))
+    }
+
+    fn draw(&self, milliseconds: u64) -> Ulid {
+        let mut random = [0; 16];
+        random[6..].copy_from_slice(&self.entropy.bytes::<10>());
+        Ulid::from_parts(milliseconds, u128::from_be_bytes(random))
     }
 }
 

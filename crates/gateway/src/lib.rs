@@ -4,6 +4,8 @@
 //! goes to the ledger's writer through a place in its queue that is taken before the request is forwarded.
 
 mod body;
+#[cfg(any(test, fuzzing))]
+pub mod cuts;
 mod dialect;
 mod drain;
 mod forward;

@@ -147,6 +147,7 @@ impl Recorder {
             room,
         };
         self.jobs.send(job).await.ok()?;
+        self.hurry.notify_one();
         Some(answer)
     }
 

@@ -1,6 +1,6 @@
 //! The recorder's other end: gathers events into batches and writes each until it is written.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,36 @@ pub(crate) struct Job {
     /// What bounds the number of events that wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+/// Jobs that share a transaction.
+struct Batch {
+    jobs: Vec<Job>,
+    events: usize,
+    /// Whether someone waits for one of them.
+    urgent: bool,
+}
+
+impl Batch {
+    fn of(first: Job) -> Self {
+        Self {
+            events: first.events.len(),
+            urgent: first.urgent,
+            jobs: vec![first],
+        }
+    }
+
+    /// Adds what waits in the queue, as far as there is room; whether it is to be written at once.
+    fn take(&mut self, queue: &mut mpsc::Receiver<Job>) -> bool {
+        while self.events < BATCH
+            && let Ok(job) = queue.try_recv()
+        {
+            self.events += job.events.len();
+            self.urgent |= job.urgent;
+            self.jobs.push(job);
+        }
+        self.urgent || self.events >= BATCH
+    }
 }
 
 /// Writes the ledger.
@@ -70,29 +100,22 @@ impl Writer {
         }
     }
 
-    /// The next jobs, at least one; none at the end.
+    /// The next jobs, at least one; none at the end. While it lingers it does not look at the queue, so that a request
+    /// that is recorded does not wake this thread.
     async fn gather(&mut self) -> Vec<Job> {
         let Some(first) = self.first().await else {
             return Vec::new();
         };
-        let mut batch = vec![first];
-        let mut events = batch[0].events.len();
-        let mut due = batch[0].urgent || self.last_patience.is_some();
-        let mut linger = pin!(sleep(LINGER));
-        while events < BATCH {
-            let job = tokio::select! {
-                biased;
-                job = self.jobs.recv(), if !due => job,
-                () = self.hurry.notified(), if !due => { due = true; continue }
-                () = &mut linger, if !due => { due = true; continue }
-                else => self.jobs.try_recv().ok(),
-            };
-            let Some(job) = job else { break };
-            events += job.events.len();
-            due |= job.urgent;
-            batch.push(job);
+        let mut batch = Batch::of(first);
+        let due = batch.take(&mut self.jobs) || self.last_patience.is_some();
+        if !due {
+            tokio::select! {
+                () = self.hurry.notified() => {}
+                () = sleep(LINGER) => {}
+            }
+            batch.take(&mut self.jobs);
         }
-        batch
+        batch.jobs
     }
 
     /// Waits for the next job. When told to stop, takes no new ones and waits a while for those who have a place.

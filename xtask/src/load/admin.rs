@@ -163,6 +163,7 @@ impl Operation {
             path: &self.path,
             endings: &self.endings,
             key: ADMIN_KEY,
+            headers: &[],
             body: &self.body,
         };
         let cpu = server.process.cpu()?;

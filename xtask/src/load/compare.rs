@@ -1,4 +1,4 @@
-//! One request to three targets in turn: the model server itself, nginx in front of it, `orgplane` in front of it.
+//! One request to four targets in turn: the model server itself, nginx in front of it, another gateway, and `orgplane`.
 
 use anyhow::{Result, bail};
 
@@ -6,6 +6,7 @@ use super::bench::Bench;
 use super::figures::{hundredths, median, milliseconds, table, whole};
 use super::http::Client;
 use super::nginx::{INPUT_TOKENS, Nginx, OUTPUT_TOKENS};
+use super::portkey::Portkey;
 use super::server::{ADMIN_KEY, Server};
 use super::wrk::{Figures, Request};
 use crate::step::say;
@@ -16,6 +17,8 @@ pub struct Setting {
     pub upstream: Nginx,
     /// nginx as a proxy that does nothing else.
     pub proxy: Nginx,
+    /// Another gateway, with nothing on.
+    pub other: Portkey,
     /// The gateway with everything on.
     pub gateway: Server,
     /// A project's key for it.
@@ -34,7 +37,9 @@ pub struct Question<'a> {
 
 /// The path of chat completions at the gateway.
 const GATEWAY_PATH: &str = "/v1/chat/completions";
-const TARGETS: [&str; 3] = ["bare upstream", "nginx as a proxy", "orgplane"];
+const TARGETS: [&str; 4] = ["bare upstream", "nginx as a proxy", "Portkey", "orgplane"];
+/// Where `orgplane` is among them.
+const OURS: usize = 3;
 
 /// What one target did in one round.
 #[derive(Clone, Copy, Default)]
@@ -44,9 +49,11 @@ struct Sample {
     cpu: f64,
 }
 
-/// The rounds of one number of connections, each with its three targets.
+type Round = [Sample; TARGETS.len()];
+
+/// The rounds of one number of connections, each with its targets.
 pub struct Compared {
-    rounds: Vec<[Sample; 3]>,
+    rounds: Vec<Round>,
 }
 
 impl Setting {
@@ -54,6 +61,7 @@ impl Setting {
     pub fn start(bench: &Bench) -> Result<Self> {
         let upstream = Nginx::upstream(bench)?;
         let proxy = Nginx::proxy(bench, &upstream.address)?;
+        let other = Portkey::start(bench)?;
         let core = bench.cores.measured;
         let gateway = Server::start(bench, "gateway", core, Some(&upstream.address))?;
         let mut admin = gateway.admin()?;
@@ -62,12 +70,13 @@ impl Setting {
         Ok(Self {
             upstream,
             proxy,
+            other,
             gateway,
             key,
         })
     }
 
-    /// Puts the question to all three, round after round, over each of these numbers of connections.
+    /// Puts the question to all of them, round after round, over each of these numbers of connections.
     pub fn compare<const N: usize>(
         &self,
         bench: &Bench,
@@ -85,7 +94,7 @@ impl Setting {
                 question.name, bench.rounds
             ));
             for (compared, connections) in all.iter_mut().zip(connections) {
-                let mut samples = [Sample::default(); 3];
+                let mut samples = Round::default();
                 for (target, sample) in samples.iter_mut().enumerate() {
                     let seconds = bench.seconds;
                     *sample =
@@ -106,13 +115,6 @@ impl Setting {
         seconds: u64,
         admin: &mut Client,
     ) -> Result<Sample> {
-        let request = |path| Request {
-            endings: &[],
-            method: "POST",
-            path,
-            key: &self.key,
-            body: question.body,
-        };
         let (address, process, path) = match target {
             0 => (
                 &self.upstream.address,
@@ -120,14 +122,24 @@ impl Setting {
                 question.direct,
             ),
             1 => (&self.proxy.address, &self.proxy.process, question.direct),
+            2 => (&self.other.address, &self.other.process, GATEWAY_PATH),
             _ => (&self.gateway.address, &self.gateway.process, GATEWAY_PATH),
+        };
+        let base = question.direct.trim_end_matches("/chat/completions");
+        let request = Request {
+            endings: &[],
+            method: "POST",
+            path,
+            key: &self.key,
+            headers: &Portkey::headers(&format!("http://{}{base}", self.upstream.address)),
+            body: question.body,
         };
         let metered = self.gateway.metered(admin)?;
         let cpu = process.cpu()?;
-        let figures = request(path).drive(bench, address, connections, seconds)?;
+        let figures = request.drive(bench, address, connections, seconds)?;
         let cpu = process.cpu()? - cpu;
-        let asked = if target == 2 { figures.requests } else { 0 };
-        let most = if target == 2 { connections } else { 0 };
+        let asked = if target == OURS { figures.requests } else { 0 };
+        let most = if target == OURS { connections } else { 0 };
         let after = self.gateway.settled(admin, metered.requests + asked)?;
         let count = |after: u64, before: u64| after - before;
         let rows = count(after.requests, metered.requests);
@@ -157,34 +169,34 @@ fn agree(answered: u64, under_way: u64, rows: u64, (input, output): (u64, u64)) 
 }
 
 impl Compared {
-    fn median(&self, of: impl Fn(&[Sample; 3]) -> f64) -> f64 {
+    fn median(&self, of: impl Fn(&Round) -> f64) -> f64 {
         median(self.rounds.iter().map(of))
     }
 
     /// How much of nginx's requests/s the gateway reaches.
     pub fn ratio(&self) -> f64 {
-        self.median(|[_, nginx, gateway]| gateway.figures.rate / nginx.figures.rate)
+        self.median(|[_, nginx, .., ours]| ours.figures.rate / nginx.figures.rate)
     }
 
     /// The gateway's CPU time for each request, in microseconds.
     pub fn cpu(&self) -> f64 {
-        self.median(|[.., gateway]| gateway.cpu)
+        self.median(|[.., ours]| ours.cpu)
     }
 
     /// What the gateway adds to the bare model server's median, in microseconds.
     pub fn added(&self) -> f64 {
-        self.median(|[bare, _, gateway]| gateway.figures.p50 - bare.figures.p50)
+        self.median(|[bare, .., ours]| ours.figures.p50 - bare.figures.p50)
     }
 
     /// The gateway's p99 without nginx's, in microseconds.
     pub fn tail(&self) -> f64 {
-        self.median(|[_, nginx, gateway]| gateway.figures.p99 - nginx.figures.p99)
+        self.median(|[_, nginx, .., ours]| ours.figures.p99 - nginx.figures.p99)
     }
 
     /// Requests in a second, and what they cost.
     pub fn rates(&self) -> String {
         let row = |(target, name): (usize, &&str)| {
-            let rate = |target: usize| move |round: &[Sample; 3]| round[target].figures.rate;
+            let rate = |target: usize| move |round: &Round| round[target].figures.rate;
             let ratio = |other: usize| {
                 hundredths(self.median(|round| rate(target)(round) / rate(other)(round)))
             };

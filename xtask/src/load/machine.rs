@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::bench::Bench;
-use super::{server, wrk};
+use super::{portkey, server, wrk};
 use crate::step::output;
 
 /// A table of it all.
@@ -34,6 +34,7 @@ pub fn describe(bench: &Bench) -> Result<String> {
         ("rustc", rustc),
         ("nginx", nginx(bench)),
         ("wrk", wrk::version(&bench.wrk)),
+        ("Portkey", portkey::version(bench)?),
         (
             "rounds",
             format!(

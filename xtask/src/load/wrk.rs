@@ -18,6 +18,8 @@ pub struct Request<'a> {
     pub endings: &'a [String],
     /// The key that is sent along.
     pub key: &'a str,
+    /// Further headers and their values.
+    pub headers: &'a [(&'a str, String)],
     /// JSON, or nothing.
     pub body: &'a str,
 }
@@ -71,10 +73,14 @@ impl Request<'_> {
             method, key, body, ..
         } = self;
         let turns = self.turns();
+        let headers = self.headers.iter();
+        let headers: String = headers
+            .map(|(name, value)| format!("wrk.headers[\"{name}\"] = \"{value}\"\n"))
+            .collect();
         format!(
             "wrk.method = \"{method}\"\nwrk.body = [==[{body}]==]\n\
              wrk.headers[\"Authorization\"] = \"Bearer {key}\"\n\
-             wrk.headers[\"Content-Type\"] = \"application/json\"\n{turns}{DONE}"
+             wrk.headers[\"Content-Type\"] = \"application/json\"\n{headers}{turns}{DONE}"
         )
     }
 
@@ -166,6 +172,7 @@ mod tests {
             path: "/x?after=",
             endings: &["a".to_owned(), "b".to_owned()],
             key: "sk-1",
+            headers: &[],
             body: r#"{"a": "]]"}"#,
         };
         let script = request.script();

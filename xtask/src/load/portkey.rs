@@ -1,0 +1,55 @@
+//! Portkey's gateway from npm, to compare with: it forwards, and checks and counts nothing.
+
+use std::net::TcpListener;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::bench::{Bench, confined};
+use super::process::{Process, wait_for};
+use crate::clients;
+
+/// A running one.
+pub struct Portkey {
+    /// Where it listens: `host:port`.
+    pub address: String,
+    /// Its one process.
+    pub process: Process,
+}
+
+/// The version that is pinned.
+pub fn version(bench: &Bench) -> Result<String> {
+    let pins = std::fs::read_to_string(bench.root.join("tests/peers/package.json"))?;
+    let pins: Value = serde_json::from_str(&pins)?;
+    let version = pins["dependencies"]["@portkey-ai/gateway"].as_str();
+    Ok(version
+        .context("tests/peers/package.json pins no gateway")?
+        .to_owned())
+}
+
+impl Portkey {
+    /// On the core of what is measured. Clients tell it where their model server is.
+    pub fn start(bench: &Bench) -> Result<Self> {
+        let (node, folder) = clients::peer(&bench.root)?;
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = confined(&node, bench.cores.measured);
+        command
+            .arg("--require")
+            .arg(bench.root.join("tests/peers/loopback.cjs"))
+            .arg(folder.join("node_modules/@portkey-ai/gateway/build/start-server.js"))
+            .args(["--headless", &format!("--port={port}")])
+            .env("NODE_ENV", "production");
+        let process = Process::start(&mut command, &bench.room("portkey")?.join("log"))?;
+        wait_for(&address)?;
+        Ok(Self { address, process })
+    }
+
+    /// What a request says of the model server at `base`; others do not mind these headers.
+    pub fn headers(base: &str) -> [(&'static str, String); 2] {
+        [
+            ("x-portkey-provider", "openai".to_owned()),
+            ("x-portkey-custom-host", base.to_owned()),
+        ]
+    }
+}
