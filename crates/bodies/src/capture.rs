@@ -72,10 +72,12 @@ pub(crate) struct Passed {
     pub(crate) length: usize,
 }
 
-/// A request under way of which something is to be kept. Dropped, it is handed over with what was seen until then.
+/// A request under way of which something is to be kept. Dropped, it is handed over with what was seen until then, if it
+/// was admitted.
 pub struct Capture {
     /// `None` once there was no room for it.
     job: Option<Box<Job>>,
+    is_admitted: bool,
     bodies: Bodies,
 }
 
@@ -117,6 +119,7 @@ impl Bodies {
         };
         let mut capture = Capture {
             job: Some(Box::new(job)),
+            is_admitted: false,
             bodies: self.clone(),
         };
         capture.push(|job| job.request.as_mut(), body);
@@ -160,17 +163,26 @@ impl Passed {
 }
 
 impl Capture {
+    /// The request is admitted: from here on it is kept.
+    #[must_use]
+    pub fn admitted(mut self) -> Self {
+        self.is_admitted = true;
+        self
+    }
+
     /// The answer has begun.
-    pub fn answered(&mut self, status: u16) {
+    #[must_use]
+    pub fn answered(mut self, status: u16) -> Self {
         if let Some(job) = &mut self.job {
             job.status = Some(status);
         }
+        self
     }
 
     /// There is no answer of a model server; the client gets this status.
-    pub fn failed(&mut self, status: u16) {
-        self.answered(status);
-        if let Some(job) = &mut self.job {
+    pub fn failed(self, status: u16) {
+        let mut failed = self.answered(status);
+        if let Some(job) = &mut failed.job {
             job.answer = None;
         }
     }
@@ -202,7 +214,7 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        let Some(mut job) = self.job.take() else {
+        let Some(mut job) = self.job.take().filter(|_| self.is_admitted) else {
             return;
         };
         if job.status.is_none() {
@@ -238,15 +250,26 @@ mod tests {
 
     fn capture(bodies: &Bodies, body: &Bytes) -> Capture {
         let capture = bodies.capture(TEXT, Retention::NoControl, body, about);
-        capture.expect("nothing forbids it")
+        capture.expect("nothing forbids it").admitted()
+    }
+
+    #[test]
+    fn what_is_refused_is_not_kept() {
+        let (bodies, mut jobs) = Bodies::new();
+        let body = Bytes::from_static(b"text");
+        drop(bodies.capture(TEXT, Retention::NoControl, &body, about));
+        assert!(jobs.try_recv().is_err());
+        assert_eq!((bodies.lost(), bodies.room.available_permits()), (0, ROOM));
+        capture(&bodies, &body).failed(502);
+        let job = jobs.try_recv().expect("handed over");
+        assert_eq!((job.status, job.answer.is_some()), (Some(502), false));
     }
 
     #[test]
     fn pieces_are_cloned_up_to_the_bound() {
         let (bodies, mut jobs) = Bodies::new();
         let whole = Bytes::from(vec![b'a'; MOST_BYTES]);
-        let mut open = capture(&bodies, &whole);
-        open.answered(200);
+        let mut open = capture(&bodies, &whole).answered(200);
         for _ in 0..3 {
             open.pass(&whole.slice(..MOST_BYTES - 10));
         }
@@ -301,10 +324,8 @@ mod tests {
             let none = bodies.capture(holds, retention, &body, never);
             assert!(none.is_none(), "{retention:?}");
         }
-        let mut sound = bodies
-            .capture(speech, Retention::ZeroDataRetention, &body, about)
-            .expect("sound");
-        sound.answered(200);
+        let sound = bodies.capture(speech, Retention::ZeroDataRetention, &body, about);
+        let mut sound = sound.expect("sound").admitted().answered(200);
         sound.pass(&body);
         drop(sound);
         let job = jobs.try_recv().expect("handed over");

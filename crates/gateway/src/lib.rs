@@ -15,6 +15,7 @@ mod models;
 mod permissions;
 mod relay;
 mod reservation;
+mod retention;
 mod router;
 mod source;
 mod sse;
@@ -28,6 +29,7 @@ use access::Directory;
 use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
+use bodies::Bodies;
 use http::{Request, Response};
 use usage::{LastUsed, Recorder};
 
@@ -56,6 +58,8 @@ pub struct GatewayOptions {
     pub recorder: Recorder,
     /// Where the use of keys is noted.
     pub last_used: LastUsed,
+    /// Where bodies go, if they are kept.
+    pub bodies: Option<Bodies>,
     /// What keys are hashed with.
     pub pepper: Pepper,
     /// The model servers.
@@ -94,6 +98,7 @@ struct Shared {
     models: ModelList,
     recorder: Recorder,
     last_used: LastUsed,
+    bodies: Option<Bodies>,
     pepper: Pepper,
     ids: Arc<IdGenerator>,
     clock: Clock,
@@ -118,6 +123,7 @@ impl Gateway {
             upstreams,
             recorder: options.recorder,
             last_used: options.last_used,
+            bodies: options.bodies,
             pepper: options.pepper,
             ids: options.ids,
             clock: options.clock,

@@ -4,6 +4,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use base::{Error, Permission, Result};
+use bodies::Capture;
 use bytes::Bytes;
 use http::Response;
 use usage::Recorded;
@@ -37,12 +38,17 @@ impl Gateway {
         let plan = self.0.upstreams.plan(&call.model);
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
         caller.may_call(&call)?;
+        let capture = self.retain(context, dialect, &caller, &mut call);
         let reservation = self.admit(dialect, context, caller, &mut call, &plan);
         let reservation = reservation.await?;
+        let capture = capture.map(Capture::admitted);
         let hides_usage = call.hides_usage;
         match self.forward(context, call, plan, reservation).await {
-            (Ok(answer), reservation) => Ok(self.stream(answer, reservation, hides_usage)),
-            (Err(failure), reservation) => Err(self.fail(failure, reservation).await),
+            (Ok(answer), reservation) => {
+                let stream = self.stream(answer, reservation, hides_usage, capture);
+                Ok(stream)
+            }
+            (Err(failure), reservation) => Err(self.fail(failure, reservation, capture).await),
         }
     }
 
@@ -93,6 +99,7 @@ impl Gateway {
         answer: Answer,
         mut reservation: Reservation,
         hides_usage: bool,
+        capture: Option<Capture>,
     ) -> Response<Body> {
         reservation.is_for(&answer.route.model);
         let (head, incoming) = answer.response.into_parts();
@@ -106,7 +113,8 @@ impl Gateway {
         );
         let changes_length = source.changes_length();
         let (durability, drains) = (self.0.durability, self.0.drains.clone());
-        let stream = Stream::new(source, reservation, durability, drains);
+        let capture = capture.map(|capture| capture.answered(head.status.as_u16()));
+        let stream = Stream::new(source, reservation, durability, drains).seen_by(capture);
         let mut response = Response::new(Body::stream(stream));
         *response.status_mut() = head.status;
         *response.headers_mut() = headers::to_client(head.headers, changes_length);
@@ -114,7 +122,15 @@ impl Gateway {
     }
 
     /// There is no answer: nothing was consumed, but the request is in the ledger all the same.
-    async fn fail(&self, failure: Failure, reservation: Reservation) -> Error {
+    async fn fail(
+        &self,
+        failure: Failure,
+        reservation: Reservation,
+        capture: Option<Capture>,
+    ) -> Error {
+        if let Some(capture) = capture {
+            capture.failed(failure.error.status.as_u16());
+        }
         let recorded: Option<Recorded> = reservation.settle(failure.outcome, None);
         if self.0.durability == Durability::Strict
             && let Some(recorded) = recorded

@@ -115,8 +115,8 @@ impl Fixture {
         };
         let bodies = self.bodies().expect("they are kept");
         let capture = bodies.capture(holds, Retention::NoControl, &Bytes::from(asked), about);
-        let mut capture = capture.expect("nothing forbids it");
-        capture.answered(200);
+        let capture = capture.expect("nothing forbids it").admitted();
+        let mut capture = capture.answered(200);
         capture.pass(&Bytes::from(got));
     }
 

@@ -99,6 +99,11 @@ impl Call {
         self.tools.not_in(allowed, &self.model, &self.body)
     }
 
+    /// The body as the client sent it.
+    pub(crate) fn sent(&self) -> &Bytes {
+        &self.body
+    }
+
     /// From here on the body tells the upstream to store nothing.
     pub(crate) fn forbid_storing(&mut self) {
         self.may_be_stored = false;

@@ -18,6 +18,7 @@ mod tools;
 mod transcriptions;
 
 use base::Result;
+use bodies::{Content, Holds};
 use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
@@ -55,6 +56,8 @@ pub(crate) struct Dialect {
     fields: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
+    /// What its bodies can hold.
+    pub(crate) holds: Holds,
     /// Whether a model server stores what a request does not say of; none where there is no `store` to say it with.
     stores: Option<bool>,
     /// Whether a stream reports its usage only when `stream_options` asks for that.
@@ -105,6 +108,10 @@ const PLAIN: Dialect = Dialect {
     form: Form::Json,
     fields: &["model"],
     default_model: None,
+    holds: Holds {
+        request: Content::Text,
+        answer: Content::Text,
+    },
     stores: None,
     asks_for_usage: false,
     demand: |_| Ok(Demand::default()),

@@ -8,6 +8,7 @@ mod keys;
 mod permissions;
 mod properties;
 mod refusals;
+mod retention;
 mod strict;
 mod upstream;
 mod world;

@@ -8,6 +8,7 @@ use access::Directory;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy, UnixTime};
+use bodies::{BodiesTask, KeeperOptions};
 use bytes::Bytes;
 use gateway::{Body, Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -37,6 +38,9 @@ pub struct World {
     pub clock: Clock,
     pub upstream: Upstream,
     pub task: GatewayTask,
+    /// Who keeps bodies, if anybody does.
+    pub keeper: Option<BodiesTask>,
+    pub pepper: Pepper,
     _others: (RecorderTask, LastUsedTask, AbortOnDropHandle<()>),
     scratch: Scratch,
 }
@@ -95,10 +99,25 @@ impl World {
         Self::with(reply, Durability::Batched, |url| vec![config("local", url)]).await
     }
 
+    /// As [`Self::start`], and keeps bodies.
+    pub async fn keeping(reply: Reply) -> Self {
+        let upstreams = |url| vec![config("local", url)];
+        Self::made(reply, Durability::Batched, upstreams, true).await
+    }
+
     pub async fn with(
         reply: Reply,
         durability: Durability,
         upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
+    ) -> Self {
+        Self::made(reply, durability, upstreams, false).await
+    }
+
+    async fn made(
+        reply: Reply,
+        durability: Durability,
+        upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
+        keeps_bodies: bool,
     ) -> Self {
         let upstream = Upstream::start(reply).await;
         let scratch = Scratch::new();
@@ -114,11 +133,24 @@ impl World {
         let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
         let directory = Directory::start(store.clone()).await;
         let (directory, following) = directory.expect("the keys");
+        let keeper = keeps_bodies.then(|| {
+            let options = KeeperOptions {
+                store: store.clone(),
+                changes: directory.settings_changes(),
+                pepper: pepper.clone(),
+                entropy: Entropy::operating_system(),
+                clock: clock.clone(),
+                days: 30,
+            };
+            bodies::start(options).expect("a keeper")
+        });
+        let (bodies, keeper) = keeper.unzip();
         let options = GatewayOptions {
             directory,
             recorder: recorder.clone(),
             last_used,
-            pepper,
+            bodies: bodies.flatten(),
+            pepper: pepper.clone(),
             upstreams: upstreams(upstream.base_url()),
             ids: Arc::new(ids),
             clock: clock.clone(),
@@ -132,6 +164,8 @@ impl World {
             clock,
             upstream,
             task,
+            keeper,
+            pepper,
             _others: (recorder_task, last_used_task, following),
             scratch,
         }
