@@ -13,6 +13,7 @@ use axum::Router;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
+use bodies::{BodiesTask, KeeperOptions};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use tokio_util::task::AbortOnDropHandle;
@@ -42,6 +43,8 @@ pub struct AppOptions {
     pub public_url: String,
     /// Where mails are handed over; without it they are kept.
     pub smtp: Option<Smtp>,
+    /// For how many days bodies of the gateway's requests are kept; 0 for none.
+    pub keep_bodies_days: u32,
 }
 
 /// The application: answers requests until it is stopped.
@@ -51,6 +54,7 @@ pub struct App {
     gateway_task: GatewayTask,
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
+    bodies_task: BodiesTask,
     mailer_task: MailerTask,
     _following: AbortOnDropHandle<()>,
 }
@@ -72,6 +76,7 @@ impl App {
             durability,
             public_url,
             smtp,
+            keep_bodies_days: days,
         } = options;
         let models = known_models(&upstreams, &prices);
         let apart = store.usage().clone().apart()?;
@@ -83,10 +88,20 @@ impl App {
         let (directory, following) = Directory::start(store.clone())
             .await
             .context("the keys could not be loaded")?;
+        let (bodies, bodies_task) = bodies::start(KeeperOptions {
+            store: store.clone(),
+            changes: directory.settings_changes(),
+            pepper: pepper.clone(),
+            entropy: entropy.clone(),
+            clock: clock.clone(),
+            days,
+        })
+        .context("the keeper of bodies could not be started")?;
         let gateway = GatewayOptions {
             directory: Arc::clone(&directory),
             recorder: recorder.clone(),
             last_used: last_used.clone(),
+            bodies,
             pepper: pepper.clone(),
             upstreams,
             ids: Arc::clone(&ids),
@@ -114,6 +129,7 @@ impl App {
             gateway_task,
             recorder_task,
             last_used_task,
+            bodies_task,
             mailer_task,
             _following: following,
         })
@@ -136,6 +152,7 @@ impl App {
         self.gateway_task.stop(deadline).await;
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
+        self.bodies_task.stop().await;
         self.mailer_task.stop().await;
     }
 }

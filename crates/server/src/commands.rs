@@ -1,5 +1,7 @@
 //! The words that an operator types.
 
+mod bodies;
+
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -68,6 +70,9 @@ enum Command {
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
+    /// What was kept of requests and their answers.
+    #[command(subcommand)]
+    Bodies(bodies::Bodies),
     /// Prints our OpenAPI 3.1 document.
     #[command(hide = true)]
     Openapi,
@@ -173,6 +178,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             }
             Command::Usage(Usage::Rebuild(overrides)) => rebuild(&Config::load(&overrides)?).await,
             Command::Audit(Audit::Verify(overrides)) => verify(&Config::load(&overrides)?).await,
+            Command::Bodies(command) => bodies::run(command).await,
             Command::Openapi => {
                 let document = admin::operation::document(&admin::operations());
                 print(&format!("{}\n", serde_json::to_string_pretty(&document)?))
@@ -290,6 +296,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         durability: config.durability,
         public_url: config.public_url.clone(),
         smtp: config.smtp.as_ref().map(SmtpServer::resolve).transpose()?,
+        keep_bodies_days: config.keep_bodies_days,
     })
     .await?;
     let stop = stop_signal()?;

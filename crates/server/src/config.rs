@@ -1,5 +1,6 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
+mod bodies;
 mod smtp;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use gateway::{Durability, UpstreamConfig, UpstreamKey};
 use serde::{Deserialize, Serialize};
 use usage::{PriceBook, PriceEntry};
 
+use bodies::BodiesTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub durability: Durability,
     /// Where mails are handed over, if anywhere.
     pub smtp: Option<SmtpServer>,
+    /// For how many days bodies of the gateway's requests are kept; 0 for none.
+    pub keep_bodies_days: u32,
 }
 
 /// What was given on the command line or in the environment.
@@ -86,6 +90,8 @@ struct File {
     metering: Metering,
     #[serde(default)]
     smtp: SmtpTable,
+    #[serde(default)]
+    bodies: BodiesTable,
     #[serde(default)]
     upstream: Vec<Upstream>,
     #[serde(default)]
@@ -210,6 +216,7 @@ impl Config {
                 overrides.smtp_url.clone().or(file.smtp.url),
                 overrides.smtp_from.clone().or(file.smtp.from),
             )?,
+            keep_bodies_days: file.bodies.keep_days,
             durability: match file.metering.durability {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
@@ -232,6 +239,7 @@ impl Config {
             secret_file: String,
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
+            bodies: BTreeMap<&'a str, u32>,
             upstream: Vec<Upstream>,
         }
         let upstream = |upstream: &Upstream| Upstream {
@@ -249,6 +257,7 @@ impl Config {
             secret_file: self.secret_file.display().to_string(),
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
+            bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
             upstream: self.upstreams.iter().map(upstream).collect(),
         })?)
     }

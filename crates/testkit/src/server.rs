@@ -113,6 +113,7 @@ impl Server {
             durability: options.durability,
             public_url: "https://orgplane.example".to_owned(),
             smtp: None,
+            keep_bodies_days: 0,
         })
         .await
         .expect("the application starts");

@@ -38,73 +38,77 @@ mod tests {
         String::from_utf8(call.body("real").to_vec()).expect("text")
     }
 
+    const RESPONSES: &str = "/responses";
+    const CHAT: &str = "/chat/completions";
+
+    /// Where to, what a client sends, and what is forwarded when nothing may be stored.
+    const CASES: [(&str, &str, &str); 13] = [
+        (
+            RESPONSES,
+            r#"{"model":"real"}"#,
+            r#"{"model":"real","store":false}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"model":"m", "x":1}"#,
+            r#"{"model":"real","store":false, "x":1}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"store": true ,"model":"real"}"#,
+            r#"{"store": false ,"model":"real"}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"st\u006fre":null,"model":"real"}"#,
+            r#"{"st\u006fre":false,"model":"real"}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"model":"real","store":false}"#,
+            r#"{"model":"real","store":false}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"model":"real","store":"true"}"#,
+            r#"{"model":"real","store":false}"#,
+        ),
+        (CHAT, r#"{"model":"real"}"#, r#"{"model":"real"}"#),
+        (
+            CHAT,
+            r#"{"model":"real","store":null}"#,
+            r#"{"model":"real","store":null}"#,
+        ),
+        (
+            CHAT,
+            r#"{"model":"real","store":true}"#,
+            r#"{"model":"real","store":false}"#,
+        ),
+        (
+            CHAT,
+            r#"{"model":"real","store":1}"#,
+            r#"{"model":"real","store":false}"#,
+        ),
+        (
+            CHAT,
+            r#"{"store":true,"stream":true,"model":"m"}"#,
+            r#"{"store":false,"stream":true,"stream_options":{"include_usage":true},"model":"real"}"#,
+        ),
+        (
+            CHAT,
+            r#"{"model":"real","metadata":{"store":true}}"#,
+            r#"{"model":"real","metadata":{"store":true}}"#,
+        ),
+        (
+            "/completions",
+            r#"{"model":"real","store":true}"#,
+            r#"{"model":"real","store":true}"#,
+        ),
+    ];
+
     #[test]
     fn only_what_would_be_stored_is_changed() {
-        const RESPONSES: &str = "/responses";
-        const CHAT: &str = "/chat/completions";
-        for (path, before, after) in [
-            (
-                RESPONSES,
-                r#"{"model":"real"}"#,
-                r#"{"model":"real","store":false}"#,
-            ),
-            (
-                RESPONSES,
-                r#"{"model":"m", "x":1}"#,
-                r#"{"model":"real","store":false, "x":1}"#,
-            ),
-            (
-                RESPONSES,
-                r#"{"store": true ,"model":"real"}"#,
-                r#"{"store": false ,"model":"real"}"#,
-            ),
-            (
-                RESPONSES,
-                r#"{"st\u006fre":null,"model":"real"}"#,
-                r#"{"st\u006fre":false,"model":"real"}"#,
-            ),
-            (
-                RESPONSES,
-                r#"{"model":"real","store":false}"#,
-                r#"{"model":"real","store":false}"#,
-            ),
-            (
-                RESPONSES,
-                r#"{"model":"real","store":"true"}"#,
-                r#"{"model":"real","store":false}"#,
-            ),
-            (CHAT, r#"{"model":"real"}"#, r#"{"model":"real"}"#),
-            (
-                CHAT,
-                r#"{"model":"real","store":null}"#,
-                r#"{"model":"real","store":null}"#,
-            ),
-            (
-                CHAT,
-                r#"{"model":"real","store":true}"#,
-                r#"{"model":"real","store":false}"#,
-            ),
-            (
-                CHAT,
-                r#"{"model":"real","store":1}"#,
-                r#"{"model":"real","store":false}"#,
-            ),
-            (
-                CHAT,
-                r#"{"store":true,"stream":true,"model":"m"}"#,
-                r#"{"store":false,"stream":true,"stream_options":{"include_usage":true},"model":"real"}"#,
-            ),
-            (
-                CHAT,
-                r#"{"model":"real","metadata":{"store":true}}"#,
-                r#"{"model":"real","metadata":{"store":true}}"#,
-            ),
-            (
-                "/completions",
-                r#"{"model":"real","store":true}"#,
-                r#"{"model":"real","store":true}"#,
-            ),
-        ] {
+        for (path, before, after) in CASES {
             assert_eq!(forwarded(path, before, true), after);
         }
         let untouched = r#"{"model":"real","store":true}"#;

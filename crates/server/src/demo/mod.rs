@@ -101,6 +101,7 @@ async fn found(
         durability: Durability::Batched,
         public_url: format!("http://{address}"),
         smtp: None,
+        keep_bodies_days: 0,
     })
     .await?;
     Ok((app, founded.key))
