@@ -160,6 +160,16 @@ impl Error {
         Self::new(StatusCode::BAD_GATEWAY, Some("upstream_error"), message)
     }
 
+    /// 503: no model server could be reached lately, nor now; `seconds` is when the next look is taken.
+    #[must_use]
+    pub fn upstream_unavailable(message: impl Into<Cow<'static, str>>, seconds: u64) -> Self {
+        let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable");
+        Self {
+            retry_after: Some(seconds.max(1)),
+            ..Self::new(status, Some(code), message)
+        }
+    }
+
     /// 504: the model server did not answer in time.
     #[must_use]
     pub fn upstream_timeout(message: impl Into<Cow<'static, str>>) -> Self {

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use usage::Outcome;
 
-use crate::forward::{Answer, Failure};
 use crate::reservation::Reservation;
 use crate::source::Source;
+use crate::upstreams::{Answer, Failure};
 
 /// How many answers are read on at once; those beyond it are settled with an estimate.
 const MAX_DRAINS: usize = 1024;
@@ -73,10 +73,8 @@ impl Drains {
 }
 
 async fn read_on(mut source: Source, reservation: Reservation, hurry: CancellationToken) {
-    let patience = source.patience();
     let outcome = tokio::select! {
         outcome = source.drain() => outcome,
-        () = tokio::time::sleep(patience) => Outcome::TimedOut,
         () = hurry.cancelled() => Outcome::ClientGone,
     };
     drop(source.settle(reservation, outcome));
@@ -132,7 +130,7 @@ async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: Canc
     match answer {
         Ok(answer) => {
             reservation.is_for(&answer.route.model);
-            let patience = answer.route.upstream.timeout;
+            let patience = answer.patience();
             let (head, body) = answer.response.into_parts();
             let source = Source::new(reservation.dialect(), &head, body, false, patience);
             read_on(source, reservation, hurry).await;

@@ -8,7 +8,6 @@ mod body;
 pub mod cuts;
 mod dialect;
 mod drain;
-mod forward;
 mod headers;
 mod identify;
 mod models;
@@ -20,7 +19,7 @@ mod router;
 mod source;
 mod sse;
 mod stream;
-mod upstream;
+mod upstreams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +33,11 @@ use http::{Request, Response};
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
-pub use upstream::{UpstreamConfig, UpstreamKey};
+pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
-use forward::Upstreams;
 use models::ModelList;
+use upstreams::{Probes, Upstreams};
 
 /// When the end of an answer is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +106,7 @@ struct Shared {
 }
 
 impl Gateway {
-    /// Starts one.
+    /// Starts one, in a Tokio runtime.
     ///
     /// # Errors
     /// The settings of an upstream make no sense.
@@ -116,6 +115,7 @@ impl Gateway {
         let drains = Drains::new();
         let task = GatewayTask {
             drains: drains.clone(),
+            probes: upstreams.watch_over(),
         };
         let shared = Shared {
             directory: options.directory,
@@ -141,17 +141,25 @@ impl Gateway {
     {
         self.route(request).await
     }
+
+    /// Which model servers requests are sent to, and which are skipped because they fail.
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamState<'_>> {
+        self.0.upstreams.states()
+    }
 }
 
-/// What the gateway does beside answering: it reads to their end the answers that clients hung up on. Dropped, it stops.
+/// What the gateway does beside answering: it reads to their end the answers that clients hung up on, and finds out
+/// whether model servers that failed are back. Dropped, it stops.
 pub struct GatewayTask {
     drains: Drains,
+    probes: Probes,
 }
 
 impl GatewayTask {
     /// Waits until the answers that clients hung up on have been read; what has not ended within `deadline` is
     /// settled with an estimate. To be called when no more requests are handled, before the recorder is stopped.
     pub async fn stop(self, deadline: Duration) {
+        self.probes.stop().await;
         self.drains.stop(deadline).await;
     }
 }

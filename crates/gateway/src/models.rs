@@ -11,8 +11,8 @@ use http::{HeaderValue, Response};
 use serde::Serialize;
 
 use crate::Body;
-use crate::forward::Upstreams;
 use crate::identify::Caller;
+use crate::upstreams::Upstreams;
 
 /// When models were created, as far as clients are told: 2026-01-01. The configuration does not say, and a number
 /// that changed with each start would look like news.
@@ -85,7 +85,7 @@ pub(crate) fn retrieve(
     caller: &Caller,
 ) -> Result<Response<Body>> {
     let name = decode(segment).ok_or_else(|| Error::model_not_found(segment))?;
-    if upstreams.plan(&name).is_none() {
+    if !upstreams.serves(&name) {
         return Err(Error::model_not_found(&name));
     }
     caller.may_use_model(&name)?;

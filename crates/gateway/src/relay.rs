@@ -11,13 +11,12 @@ use usage::Recorded;
 
 use crate::dialect::{Call, Dialect};
 use crate::drain::Waiting;
-use crate::forward::{Answer, Failure, Route};
 use crate::identify::Caller;
 use crate::reservation::Reservation;
 use crate::router::Context;
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::upstream::Outgoing;
+use crate::upstreams::{Answer, Failure, Outgoing, Route};
 use crate::{Body, Durability, Gateway, body, headers};
 
 impl Gateway {
@@ -102,8 +101,8 @@ impl Gateway {
         capture: Option<Capture>,
     ) -> Response<Body> {
         reservation.is_for(&answer.route.model);
+        let patience = answer.patience();
         let (head, incoming) = answer.response.into_parts();
-        let patience = answer.route.upstream.timeout;
         let source = Source::new(
             reservation.dialect(),
             &head,

@@ -16,6 +16,7 @@ use usage::{Outcome, Recorded};
 use crate::dialect::{Dialect, Tally};
 use crate::reservation::Reservation;
 use crate::sse::Scanner;
+use crate::upstreams::Patience;
 
 /// The longest answer in one piece that is kept until its usage can be read, in bytes.
 const MAX_KEPT: usize = 32 * 1024 * 1024;
@@ -26,8 +27,7 @@ pub(crate) struct Source {
     dialect: &'static Dialect,
     reader: Reader,
     tally: Tally,
-    /// The longest silence.
-    patience: Duration,
+    patience: Patience,
     silence: Option<Pin<Box<Sleep>>>,
     is_silent: bool,
 }
@@ -62,7 +62,7 @@ impl Source {
         head: &Parts,
         body: Incoming,
         hides_usage: bool,
-        patience: Duration,
+        patience: Patience,
     ) -> Self {
         let kind = head.headers.get(CONTENT_TYPE);
         let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
@@ -87,11 +87,6 @@ impl Source {
             silence: None,
             is_silent: false,
         }
-    }
-
-    /// The longest silence.
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
     }
 
     /// Whether the forwarded bytes may be fewer than the upstream's.
@@ -143,6 +138,7 @@ impl Source {
         reservation: Reservation,
         outcome: Outcome,
     ) -> Option<Recorded> {
+        self.patience.end(outcome);
         let tally = self.read();
         let is_failed = tally.as_ref().is_none_or(|tally| tally.is_failed);
         let outcome = if is_failed {
@@ -164,14 +160,13 @@ impl Source {
         }
     }
 
-    /// Ready when the upstream has been silent for too long.
+    /// Ready when the upstream has been silent for too long, or the whole has taken too long.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let patience = self.patience;
         let silence = self
             .silence
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::ZERO)));
         if !std::mem::replace(&mut self.is_silent, true) {
-            silence.set(tokio::time::sleep(patience));
+            silence.set(tokio::time::sleep(self.patience.left()));
         }
         silence.as_mut().poll(context)
     }

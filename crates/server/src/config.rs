@@ -2,19 +2,21 @@
 
 mod bodies;
 mod smtp;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use gateway::{Durability, UpstreamConfig, UpstreamKey};
+use anyhow::Context;
+use gateway::Durability;
 use serde::{Deserialize, Serialize};
 use usage::{PriceBook, PriceEntry};
 
 use bodies::BodiesTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
+pub use upstream::Upstream;
 
 /// The file that is read when no other is named, if it is there.
 const DEFAULT_FILE: &str = "orgplane.toml";
@@ -113,71 +115,6 @@ enum DurabilityName {
     Strict,
 }
 
-/// A model server.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Upstream {
-    /// What it is called in logs.
-    pub name: String,
-    /// Where its API begins.
-    pub base_url: String,
-    /// The environment variable with its key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_key_env: Option<String>,
-    /// The file with its key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_key_file: Option<PathBuf>,
-    /// The models it serves; `*` is any.
-    pub models: Vec<String>,
-    /// Names that clients ask for, and the names that it knows.
-    #[serde(default)]
-    pub aliases: BTreeMap<String, String>,
-    /// How long an answer may take.
-    #[serde(default = "default_timeout")]
-    pub timeout_seconds: u64,
-}
-
-fn default_timeout() -> u64 {
-    UpstreamConfig::DEFAULT_TIMEOUT_SECONDS
-}
-
-impl Upstream {
-    /// With its key read, ready to be used.
-    ///
-    /// # Errors
-    /// The key is not where it should be, or is said to be in two places.
-    pub fn resolve(&self) -> anyhow::Result<UpstreamConfig> {
-        let name = &self.name;
-        let api_key = match (&self.api_key_env, &self.api_key_file) {
-            (Some(_), Some(_)) => {
-                bail!("upstream '{name}': give either api_key_env or api_key_file, not both")
-            }
-            (Some(variable), None) => {
-                let key = std::env::var(variable);
-                Some(key.with_context(|| {
-                    format!("upstream '{name}': the variable {variable} holds no key")
-                })?)
-            }
-            (None, Some(file)) => {
-                let key = std::fs::read_to_string(file);
-                let key = key.with_context(|| {
-                    format!("upstream '{name}': {} cannot be read", file.display())
-                })?;
-                Some(key.trim().to_owned())
-            }
-            (None, None) => None,
-        };
-        Ok(UpstreamConfig {
-            name: self.name.clone(),
-            base_url: self.base_url.clone(),
-            api_key: api_key.map(UpstreamKey::new),
-            models: self.models.clone(),
-            aliases: self.aliases.clone(),
-            timeout_seconds: self.timeout_seconds,
-        })
-    }
-}
-
 impl Config {
     /// Reads all sources.
     ///
@@ -242,10 +179,6 @@ impl Config {
             bodies: BTreeMap<&'a str, u32>,
             upstream: Vec<Upstream>,
         }
-        let upstream = |upstream: &Upstream| Upstream {
-            base_url: without_password(&upstream.base_url),
-            ..upstream.clone()
-        };
         let durability = match self.durability {
             Durability::Batched => "batched",
             Durability::Strict => "strict",
@@ -258,7 +191,7 @@ impl Config {
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
-            upstream: self.upstreams.iter().map(upstream).collect(),
+            upstream: self.upstreams.iter().map(Upstream::shown).collect(),
         })?)
     }
 }

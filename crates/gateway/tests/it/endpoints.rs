@@ -144,7 +144,7 @@ async fn nothing(world: &World, path: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_is_not_there_costs_nothing() {
     for path in PATHS {
-        let nobody = nobody().await;
+        let nobody = nobody();
         let configure = |_| vec![config("gone", nobody)];
         let world = World::with(
             Reply::whole(200, ANSWER),

@@ -13,7 +13,7 @@ const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_upstream_is_502_and_one_row_of_nothing() {
-    let nobody = nobody().await;
+    let nobody = nobody();
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |_| {
         vec![config("gone", nobody)]
     })
@@ -32,7 +32,7 @@ async fn an_unreachable_upstream_is_502_and_one_row_of_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_upstream_is_skipped() {
-    let nobody = nobody().await;
+    let nobody = nobody();
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
         let mut other = config("other", url);
         other.models = vec!["theirs".into()];

@@ -1,14 +1,20 @@
 //! The gateway against a model server that does as it is told, over real connections.
 
 mod answers;
+mod balance;
+mod connections;
 mod endpoints;
 mod failures;
 mod hang_ups;
+mod health;
 mod keys;
 mod permissions;
 mod properties;
 mod refusals;
 mod retention;
+mod retries;
 mod strict;
+mod timeouts;
+mod tls;
 mod upstream;
 mod world;

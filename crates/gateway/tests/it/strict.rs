@@ -19,7 +19,7 @@ async fn count(world: &World) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_byte_waits_for_the_ledger() {
-    let nobody = nobody().await;
+    let nobody = nobody();
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Strict, |url| {
         let mut gone = config("gone", nobody);
         gone.models = vec!["gone".into()];

@@ -3,19 +3,26 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Version};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// What it does after the head of its answer.
 #[derive(Clone)]
@@ -40,13 +47,24 @@ pub struct Reply {
 #[derive(Clone)]
 pub struct Asked {
     pub path: String,
+    pub version: Version,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
+/// It serves until it is dropped.
 pub struct Upstream {
     pub address: SocketAddr,
+    told: Told,
+    end: CancellationToken,
+    serving: AbortOnDropHandle<()>,
+}
+
+/// What it was told to do, and what it has seen.
+#[derive(Clone)]
+struct Told {
     asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
     reply: Arc<Mutex<Reply>>,
 }
 
@@ -105,35 +123,46 @@ impl Reply {
 
 impl Upstream {
     pub async fn start(reply: Reply) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let upstream = Self {
-            address: listener.local_addr().expect("an address"),
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), reply, None).await
+    }
+
+    /// At this address, and over TLS if there is something to accept it with.
+    pub async fn at(address: SocketAddr, reply: Reply, tls: Option<TlsAcceptor>) -> Self {
+        let address = reserve(address);
+        let listener = TcpListener::bind(address).await.expect("a port");
+        let told = Told {
             asked: Arc::default(),
+            connections: Arc::default(),
             reply: Arc::new(Mutex::new(reply)),
         };
-        let (asked, reply) = (Arc::clone(&upstream.asked), Arc::clone(&upstream.reply));
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                connection.set_nodelay(true).expect("a connection");
-                let (asked, reply) = (Arc::clone(&asked), Arc::clone(&reply));
-                let service = service_fn(move |request| {
-                    answer(request, Arc::clone(&asked), Arc::clone(&reply))
-                });
-                let serving = hyper::server::conn::http1::Builder::new()
-                    .half_close(true)
-                    .serve_connection(TokioIo::new(connection), service);
-                tokio::spawn(serving);
-            }
-        });
-        upstream
+        let end = CancellationToken::new();
+        let serving = accept(listener, told.clone(), tls, end.clone());
+        let serving = AbortOnDropHandle::new(tokio::spawn(serving));
+        Self {
+            address,
+            told,
+            end,
+            serving,
+        }
+    }
+
+    /// Cuts all connections and takes no more.
+    pub async fn stop(self) {
+        self.end.cancel();
+        self.serving.await.expect("it ends");
     }
 
     pub fn replies(&self, reply: Reply) {
-        *self.reply.lock().expect("a lock") = reply;
+        *self.told.reply.lock().expect("a lock") = reply;
     }
 
     pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().expect("a lock").clone()
+        self.told.asked.lock().expect("a lock").clone()
+    }
+
+    /// How many connections were made to it.
+    pub fn connections(&self) -> usize {
+        self.told.connections.load(Ordering::SeqCst)
     }
 
     pub fn base_url(&self) -> String {
@@ -141,19 +170,52 @@ impl Upstream {
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    reply: Arc<Mutex<Reply>>,
-) -> Result<Response<Steps>, std::io::Error> {
+async fn accept(
+    listener: TcpListener,
+    told: Told,
+    tls: Option<TlsAcceptor>,
+    end: CancellationToken,
+) {
+    let mut connections = JoinSet::new();
+    while let Some(Ok((connection, _))) = end.run_until_cancelled(listener.accept()).await {
+        connection.set_nodelay(true).expect("a connection");
+        told.connections.fetch_add(1, Ordering::SeqCst);
+        connections.spawn(serve_connection(connection, told.clone(), tls.clone()));
+    }
+    connections.shutdown().await;
+}
+
+async fn serve_connection(connection: TcpStream, told: Told, tls: Option<TlsAcceptor>) {
+    match tls {
+        None => speak(connection, told).await,
+        Some(tls) => {
+            if let Ok(connection) = tls.accept(connection).await {
+                speak(connection, told).await;
+            }
+        }
+    }
+}
+
+/// Speaks HTTP/1.1 or HTTP/2, as the client begins.
+async fn speak(connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, told: Told) {
+    let service = service_fn(move |request| answer(request, told.clone()));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().half_close(true);
+    let _ = builder
+        .serve_connection(TokioIo::new(connection), service)
+        .await;
+}
+
+async fn answer(request: Request<Incoming>, told: Told) -> Result<Response<Steps>, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
-    asked.lock().expect("a lock").push(Asked {
-        path: head.uri.to_string(),
+    told.asked.lock().expect("a lock").push(Asked {
+        path: head.uri.path_and_query().expect("a path").to_string(),
+        version: head.version,
         headers: head.headers,
         body,
     });
-    let reply = reply.lock().expect("a lock").clone();
+    let reply = told.reply.lock().expect("a lock").clone();
     for step in reply.before_head {
         match step {
             Step::Send(_) => {}
@@ -207,11 +269,20 @@ impl http_body::Body for Steps {
     }
 }
 
+/// Keeps a port for this test until the end of the process, so that no other test gets it: a socket that does not listen
+/// lets one listen that asks for the port by its number.
+fn reserve(address: SocketAddr) -> SocketAddr {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("an option");
+    socket.bind(address).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    std::mem::forget(socket);
+    address
+}
+
 /// The address of a port that nobody listens on.
-pub async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
+pub fn nobody() -> String {
+    let address = reserve(SocketAddr::from(([127, 0, 0, 1], 0)));
     format!("http://{address}/v1")
 }
 

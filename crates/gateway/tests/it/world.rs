@@ -84,12 +84,10 @@ impl Row {
 
 pub fn config(name: &str, base_url: String) -> UpstreamConfig {
     UpstreamConfig {
-        name: name.to_owned(),
-        base_url,
-        api_key: None,
         models: vec!["real".to_owned()],
         aliases: BTreeMap::from([("nick".to_owned(), "real".to_owned())]),
         timeout_seconds: 5,
+        ..UpstreamConfig::new(name, base_url)
     }
 }
 

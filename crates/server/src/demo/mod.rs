@@ -83,12 +83,9 @@ async fn found(
     };
     let founded = organization::found(founding).await?;
     let upstream = UpstreamConfig {
-        name: "demo".to_owned(),
-        base_url: format!("http://{model_server}/v1"),
-        api_key: None,
         models: MODELS.map(str::to_owned).to_vec(),
         aliases: std::iter::once(("gpt-5-2025-08-07".to_owned(), "gpt-5".to_owned())).collect(),
-        timeout_seconds: 60,
+        ..UpstreamConfig::new("demo", format!("http://{model_server}/v1"))
     };
     let app = App::start(AppOptions {
         store,

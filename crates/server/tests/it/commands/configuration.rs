@@ -99,6 +99,43 @@ fn an_unknown_key_is_named() {
 }
 
 #[test]
+fn what_is_not_said_of_an_upstream_is_shown_and_what_makes_no_sense_is_named() {
+    let settings =
+        "[[upstream]]\nname = \"local\"\nbase_url = \"http://127.0.0.1:1/v1\"\nmodels = [\"a\"]\n";
+    let ended = Installation::new(settings).run(&["config", "show"]);
+    for line in [
+        "weight = 1",
+        "connect_timeout_seconds = 5",
+        "timeout_seconds = 600",
+        "health_path = \"/models\"",
+        "health_interval_seconds = 30",
+        "http2 = false",
+    ] {
+        assert!(
+            ended.stdout.lines().any(|it| it == line),
+            "{line}: {ended:?}"
+        );
+    }
+    for wrong in [
+        "timeout_seconds = 0",
+        "weight = -1",
+        "ca_file = \"no.pem\"",
+        "health_path = \"x\"",
+    ] {
+        let ended = Installation::new(&format!("{settings}{wrong}\n")).run(&["serve"]);
+        assert_eq!(ended.code, Some(1), "{wrong}: {ended:?}");
+        let value = wrong
+            .split(' ')
+            .next_back()
+            .expect("a value")
+            .trim_matches('"');
+        let key = wrong.split(' ').next().expect("a key");
+        let is_named = ended.stderr.contains(key) || ended.stderr.contains(value);
+        assert!(is_named, "{wrong}: {ended:?}");
+    }
+}
+
+#[test]
 fn no_secret_is_shown() {
     let settings = r#"
         [[upstream]]

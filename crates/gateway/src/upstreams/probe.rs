@@ -1,0 +1,59 @@
+//! Finding out in the background whether a skipped upstream is back, so that no client's request has to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::health::Trouble;
+use super::upstream::Upstream;
+
+/// The longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The shortest wait for the end of a pause.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// The watch over all upstreams: a task for each. Dropped, it stops.
+pub(crate) struct Probes(JoinSet<()>);
+
+impl Probes {
+    pub(super) fn new(upstreams: &[Arc<Upstream>]) -> Self {
+        let probed = upstreams.iter().filter(|upstream| upstream.is_probed());
+        Self(
+            probed
+                .map(|upstream| watch_over(Arc::clone(upstream)))
+                .collect(),
+        )
+    }
+
+    /// Stops all.
+    pub(crate) async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
+
+async fn watch_over(upstream: Arc<Upstream>) {
+    loop {
+        match upstream.health.pause_left() {
+            None => upstream.health.goes_down().await,
+            Some(pause) => tokio::time::sleep(pause.max(MOMENT)).await,
+        }
+        if upstream.health.begin_trial() {
+            probe(&upstream).await;
+        }
+    }
+}
+
+/// Whatever the answer says, an upstream that gives one is there; but not one that says it cannot.
+async fn probe(upstream: &Upstream) {
+    let Some(request) = upstream.probe() else {
+        return;
+    };
+    let answer = tokio::time::timeout(TIMEOUT, upstream.client.send(request)).await;
+    match answer {
+        Ok(Ok(answer)) if !answer.status().is_server_error() => upstream.answered(),
+        Ok(Ok(answer)) => upstream.failed(Trouble::Failed, answer.status().as_str()),
+        Ok(Err(error)) => upstream.failed_to_send(&error),
+        Err(_) => upstream.failed(Trouble::Failed, "it did not answer in time"),
+    }
+}

@@ -1,0 +1,69 @@
+//! The certificates that upstreams are checked against.
+
+use std::sync::Arc;
+
+use hyper_rustls::ConfigBuilderExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+
+use super::config::UpstreamConfig;
+use crate::StartError;
+
+/// The system's certificates are loaded once, and only if an upstream needs them.
+#[derive(Default)]
+pub(super) struct Trust {
+    system: Option<ClientConfig>,
+}
+
+impl Trust {
+    /// How TLS is spoken to this upstream.
+    pub(super) fn of(
+        &mut self,
+        config: &UpstreamConfig,
+        is_secure: bool,
+    ) -> Result<ClientConfig, StartError> {
+        if let Some(pem) = &config.ca_certificates {
+            if !is_secure {
+                return Err(config.wrong("ca_file is for https:// only"));
+            }
+            let roots = roots(pem).map_err(|reason| config.wrong(&reason))?;
+            return Ok(builder()?
+                .with_root_certificates(roots)
+                .with_no_client_auth());
+        }
+        if !is_secure {
+            let nobody = builder()?.with_root_certificates(RootCertStore::empty());
+            return Ok(nobody.with_no_client_auth());
+        }
+        if let Some(system) = &self.system {
+            return Ok(system.clone());
+        }
+        let system = builder()?.with_native_roots().map_err(failed)?;
+        Ok(self.system.insert(system.with_no_client_auth()).clone())
+    }
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, StartError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> StartError {
+    StartError::Tls(error.to_string())
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| format!("ca_file: {error}"))?;
+        let added = roots.add(certificate);
+        added.map_err(|error| format!("ca_file: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err("ca_file holds no certificate in PEM".to_owned());
+    }
+    Ok(roots)
+}

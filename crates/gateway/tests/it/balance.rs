@@ -1,0 +1,92 @@
+//! Several upstreams of one model share its requests by their weights.
+
+use gateway::{Durability, UpstreamConfig};
+
+use crate::upstream::{COMPLETION, Reply, Upstream, nobody};
+use crate::world::{World, config};
+
+const MODEL: &str = r#"{"model":"real"}"#;
+
+/// A gateway whose own upstream has the first weight, and two more with the others.
+async fn shared_by(weights: [u32; 3]) -> (World, [Upstream; 2]) {
+    let reply = || Reply::whole(200, COMPLETION);
+    let others = [
+        Upstream::start(reply()).await,
+        Upstream::start(reply()).await,
+    ];
+    let urls = [others[0].base_url(), others[1].base_url()];
+    let world = World::with(reply(), Durability::Batched, |url| {
+        let urls = std::iter::once(url).chain(urls);
+        let weighted = |(weight, url)| UpstreamConfig {
+            weight,
+            ..config("one of three", url)
+        };
+        weights.into_iter().zip(urls).map(weighted).collect()
+    })
+    .await;
+    (world, others)
+}
+
+fn asked(world: &World, others: &[Upstream; 2]) -> [usize; 3] {
+    [&world.upstream, &others[0], &others[1]].map(|upstream| upstream.asked().len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_gets_exactly_its_share() {
+    let (world, others) = shared_by([3, 1, 2]).await;
+    for _ in 0..6 {
+        assert_eq!(world.chat(MODEL).await.status, 200);
+    }
+    assert_eq!(asked(&world, &others), [3, 1, 2]);
+    // At the same time, it is the same.
+    let clients = (0..54).map(|_| {
+        let gateway = world.gateway.clone();
+        tokio::spawn(async move {
+            let request = crate::world::chat(crate::world::SERVICE, MODEL);
+            crate::world::read(gateway.handle(request).await)
+                .await
+                .status
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        assert_eq!(client.await.expect("an answer"), 200);
+    }
+    assert_eq!(asked(&world, &others), [30, 10, 20]);
+    assert_eq!(world.rows(60).await.len(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_without_weight_stands_by() {
+    let (world, others) = shared_by([1, 0, 0]).await;
+    for _ in 0..4 {
+        assert_eq!(world.chat(MODEL).await.status, 200);
+    }
+    assert_eq!(asked(&world, &others), [4, 0, 0]);
+    world.upstream.replies(Reply::whole(503, "{}"));
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    assert_eq!(asked(&world, &others), [5, 1, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_share_of_one_that_is_gone_goes_to_the_others() {
+    let nobody = nobody();
+    let second = Upstream::start(Reply::whole(200, COMPLETION)).await;
+    let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
+        let gone = UpstreamConfig {
+            weight: 5,
+            ..config("gone", nobody)
+        };
+        let heavy = UpstreamConfig {
+            weight: 2,
+            ..config("heavy", url)
+        };
+        vec![gone, heavy, config("light", second.base_url())]
+    })
+    .await;
+    for _ in 0..7 {
+        assert_eq!(world.chat(MODEL).await.status, 200);
+    }
+    // The first request found out; from the second on there are whole rounds of three.
+    let asked = [world.upstream.asked().len(), second.asked().len()];
+    assert_eq!(asked, [5, 2]);
+}

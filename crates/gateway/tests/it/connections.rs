@@ -1,0 +1,238 @@
+//! Connections to upstreams: used again, replaced when they are closed, and cut without harm.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use gateway::{Durability, UpstreamConfig};
+use http::Version;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::upstream::{COMPLETION, Reply, Step, Upstream};
+use crate::world::{World, config};
+
+const MODEL: &str = r#"{"model":"real"}"#;
+
+/// An upstream made of bytes: what it does with a connection is told by its number, from 0.
+async fn raw<F>(
+    serve: impl Fn(usize, TcpStream) -> F + Send + 'static,
+) -> (String, Arc<AtomicUsize>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let count = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let number = connections.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(serve(number, connection));
+        }
+    });
+    (format!("http://{address}/v1"), count)
+}
+
+/// Reads one request, whose body is all of [`MODEL`].
+async fn request(connection: &mut TcpStream) {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(MODEL.as_bytes()) {
+        assert_ne!(connection.read_buf(&mut bytes).await.expect("bytes"), 0);
+    }
+}
+
+async fn answer(connection: &mut TcpStream) {
+    let length = COMPLETION.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    let whole = head + COMPLETION;
+    connection
+        .write_all(whole.as_bytes())
+        .await
+        .expect("written");
+}
+
+async fn world(url: String) -> World {
+    World::with(Reply::events(), Durability::Batched, |_| {
+        vec![config("raw", url)]
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_serves_request_after_request() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    for _ in 0..20 {
+        assert_eq!(world.chat(MODEL).await.status, 200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(world.upstream.connections() <= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_closed_between_two_requests_is_replaced() {
+    let (url, connections) = raw(|_, mut connection| async move {
+        request(&mut connection).await;
+        answer(&mut connection).await;
+    })
+    .await;
+    let world = world(url).await;
+    for _ in 0..10 {
+        assert_eq!(world.chat(MODEL).await.status, 200);
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_closed_as_the_next_request_comes_is_replaced() {
+    for is_reset in [false, true] {
+        let (url, connections) = raw(move |_, mut connection| async move {
+            request(&mut connection).await;
+            answer(&mut connection).await;
+            request(&mut connection).await;
+            if is_reset {
+                connection.set_zero_linger().expect("an option");
+            }
+        })
+        .await;
+        let world = world(url).await;
+        for _ in 0..5 {
+            assert_eq!(world.chat(MODEL).await.status, 200, "reset: {is_reset}");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 5);
+        assert_eq!(world.rows(5).await.len(), 5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_one_that_is_closed_without_an_answer_is_502() {
+    for is_reset in [false, true] {
+        let (url, connections) = raw(move |_, mut connection| async move {
+            request(&mut connection).await;
+            if is_reset {
+                connection.set_zero_linger().expect("an option");
+            }
+        })
+        .await;
+        let answer = world(url).await.chat(MODEL).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.error()[3]),
+            (502, &"upstream_error".into())
+        );
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_cut_inside_an_answer_cuts_the_clients() {
+    for is_reset in [false, true] {
+        let (url, _) = raw(move |_, mut connection| async move {
+            request(&mut connection).await;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{\"id\":";
+            connection.write_all(head.as_bytes()).await.expect("written");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if is_reset {
+                connection.set_zero_linger().expect("an option");
+            }
+        })
+        .await;
+        let world = world(url).await;
+        let answer = world.chat(MODEL).await;
+        assert!(answer.is_broken, "reset: {is_reset}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.body.as_str()),
+            (200, "{\"id\":")
+        );
+        let row = world.rows(1).await.remove(0);
+        assert_eq!(
+            (row.outcome.as_str(), row.estimated),
+            ("upstream_failed", true)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_http_is_502() {
+    let (url, _) = raw(|_, mut connection| async move {
+        request(&mut connection).await;
+        let _ = connection.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await;
+    })
+    .await;
+    assert_eq!(world(url).await.chat(MODEL).await.status, 502);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_spoken_from_the_beginning_where_it_is_said() {
+    let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
+        vec![UpstreamConfig {
+            http2: true,
+            ..config("local", url)
+        }]
+    })
+    .await;
+    let world = Arc::new(world);
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    let clients = (0..30).map(|_| {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move { world.chat(MODEL).await.status })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        assert_eq!(client.await.expect("an answer"), 200);
+    }
+    let asked = world.upstream.asked();
+    assert_eq!(asked.len(), 31);
+    assert!(asked.iter().all(|asked| asked.version == Version::HTTP_2));
+    assert_eq!(world.upstream.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_reset_is_not_opened_again() {
+    let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
+        vec![UpstreamConfig {
+            http2: true,
+            ..config("local", url)
+        }]
+    })
+    .await;
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    let dies = Reply::whole(200, COMPLETION).after(Step::Die);
+    world.upstream.replies(dies);
+    assert_eq!(world.chat(MODEL).await.status, 502);
+    assert_eq!(world.upstream.asked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_closed_while_it_is_worked_on_is_502() {
+    let (url, connections) = raw(|_, mut connection| async move {
+        request(&mut connection).await;
+        answer(&mut connection).await;
+        request(&mut connection).await;
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+    })
+    .await;
+    let world = world(url).await;
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.chat(MODEL).await.status, 502);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_connection_that_was_cut_is_replaced() {
+    let first = Upstream::start(Reply::whole(200, COMPLETION)).await;
+    let (address, url) = (first.address, first.base_url());
+    let world = World::with(Reply::events(), Durability::Batched, |_| {
+        vec![UpstreamConfig {
+            http2: true,
+            ..config("restarts", url)
+        }]
+    })
+    .await;
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    first.stop().await;
+    let second = Upstream::at(address, Reply::whole(200, COMPLETION), None).await;
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    assert_eq!(second.asked().len(), 1);
+}
