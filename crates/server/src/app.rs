@@ -13,7 +13,7 @@ use axum::Router;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
-use bodies::{BodiesTask, KeeperOptions};
+use bodies::{Bodies, BodiesTask, KeeperOptions};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use tokio_util::task::AbortOnDropHandle;
@@ -76,39 +76,17 @@ impl App {
             durability,
             public_url,
             smtp,
-            keep_bodies_days: days,
+            keep_bodies_days,
         } = options;
         let models = known_models(&upstreams, &prices);
         let apart = store.usage().clone().apart()?;
+        let recorder = Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone());
         let (recorder, recorder_task) =
-            Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
-                .context("the ledger's writer could not be started")?;
+            recorder.context("the ledger's writer could not be started")?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
-        let (directory, following) = Directory::start(store.clone())
-            .await
-            .context("the keys could not be loaded")?;
-        let (bodies, bodies_task) = bodies::start(KeeperOptions {
-            store: store.clone(),
-            changes: directory.settings_changes(),
-            pepper: pepper.clone(),
-            entropy: entropy.clone(),
-            clock: clock.clone(),
-            days,
-        })
-        .context("the keeper of bodies could not be started")?;
-        let gateway = GatewayOptions {
-            directory: Arc::clone(&directory),
-            recorder: recorder.clone(),
-            last_used: last_used.clone(),
-            bodies,
-            pepper: pepper.clone(),
-            upstreams,
-            ids: Arc::clone(&ids),
-            clock: clock.clone(),
-            durability,
-        };
-        let (gateway, gateway_task) = Gateway::start(gateway)?;
+        let directory = Directory::start(store.clone()).await;
+        let (directory, following) = directory.context("the keys could not be loaded")?;
         let services = Arc::new(Services {
             store,
             directory,
@@ -123,6 +101,14 @@ impl App {
             ids,
             public_url,
         });
+        let (bodies, bodies_task) = start_keeper(&services, keep_bodies_days)?;
+        let gateway = GatewayOptions {
+            upstreams,
+            durability,
+            bodies,
+            ..of_gateway(&services)
+        };
+        let (gateway, gateway_task) = Gateway::start(gateway)?;
         Ok(Self {
             services,
             gateway,
@@ -155,6 +141,34 @@ impl App {
         self.bodies_task.stop().await;
         self.mailer_task.stop().await;
     }
+}
+
+/// What the gateway shares with the whole program; no model servers yet.
+fn of_gateway(services: &Services) -> GatewayOptions {
+    GatewayOptions {
+        directory: Arc::clone(&services.directory),
+        recorder: services.recorder.clone(),
+        last_used: services.last_used.clone(),
+        bodies: None,
+        pepper: services.pepper.clone(),
+        upstreams: Vec::new(),
+        ids: Arc::clone(&services.ids),
+        clock: services.clock.clone(),
+        durability: Durability::default(),
+    }
+}
+
+/// Who keeps bodies, or deletes what was kept.
+fn start_keeper(services: &Services, days: u32) -> anyhow::Result<(Option<Bodies>, BodiesTask)> {
+    let keeper = KeeperOptions {
+        store: services.store.clone(),
+        changes: services.directory.settings_changes(),
+        pepper: services.pepper.clone(),
+        entropy: services.entropy.clone(),
+        clock: services.clock.clone(),
+        days,
+    };
+    bodies::start(keeper).context("the keeper of bodies could not be started")
 }
 
 /// The models that have an upstream or a price.

@@ -102,7 +102,7 @@ impl Server {
             &reader,
         )
         .await;
-        let app = App::start(AppOptions {
+        let app = AppOptions {
             store: store.clone(),
             pepper,
             clock: clock.clone(),
@@ -114,9 +114,8 @@ impl Server {
             public_url: "https://orgplane.example".to_owned(),
             smtp: None,
             keep_bodies_days: 0,
-        })
-        .await
-        .expect("the application starts");
+        };
+        let app = App::start(app).await.expect("the application starts");
         Self {
             router: app.router(),
             app,
