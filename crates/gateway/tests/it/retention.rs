@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use base::UnixTime;
+use access::Directory;
 use base::ids::{Id, ProjectId, RequestId};
-use bodies::{Entry, MOST_BYTES};
+use base::secret::Pepper;
+use base::{Clock, Entropy, UnixTime};
+use bodies::{Bodies, BodiesTask, Entry, KeeperOptions, MOST_BYTES};
 use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
+use store::Store;
 use tokio::sync::Semaphore;
 
 use crate::endpoints::PATHS;
@@ -15,6 +18,24 @@ use crate::world::{Answer, SERVICE, World, chat, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
+
+/// Starts to keep bodies.
+pub fn keeper(
+    store: &Store,
+    directory: &Directory,
+    pepper: &Pepper,
+    clock: &Clock,
+) -> (Option<Bodies>, BodiesTask) {
+    let options = KeeperOptions {
+        store: store.clone(),
+        changes: directory.settings_changes(),
+        pepper: pepper.clone(),
+        entropy: Entropy::operating_system(),
+        clock: clock.clone(),
+        days: 30,
+    };
+    bodies::start(options).expect("a keeper")
+}
 
 /// A body that is kept: its side, what is known of it, and its bytes as text.
 type Kept = (&'static str, Entry, String);

@@ -8,7 +8,7 @@ use access::Directory;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy, UnixTime};
-use bodies::{BodiesTask, KeeperOptions};
+use bodies::BodiesTask;
 use bytes::Bytes;
 use gateway::{Body, Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -19,6 +19,7 @@ use store::{Store, sql};
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, Metric, PriceBook, Recorder, RecorderTask};
 
+use crate::retention;
 use crate::upstream::{Reply, Upstream};
 
 /// When every test begins.
@@ -131,17 +132,8 @@ impl World {
         let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
         let directory = Directory::start(store.clone()).await;
         let (directory, following) = directory.expect("the keys");
-        let keeper = keeps_bodies.then(|| {
-            let options = KeeperOptions {
-                store: store.clone(),
-                changes: directory.settings_changes(),
-                pepper: pepper.clone(),
-                entropy: Entropy::operating_system(),
-                clock: clock.clone(),
-                days: 30,
-            };
-            bodies::start(options).expect("a keeper")
-        });
+        let keeper = || retention::keeper(&store, &directory, &pepper, &clock);
+        let keeper = keeps_bodies.then(keeper);
         let (bodies, keeper) = keeper.unzip();
         let options = GatewayOptions {
             directory,
