@@ -18,6 +18,7 @@ mod portkey;
 mod process;
 mod reports;
 mod server;
+mod soak;
 mod wrk;
 
 use std::io::Write;
@@ -49,6 +50,9 @@ pub struct Options {
     /// How many rows the longest list has; each of the others has a tenth of the next, down to 1,000.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     rows: u64,
+    /// How many minutes the gateway's memory is watched.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    minutes: u64,
     /// Also how long clean builds take, in minutes rather than seconds.
     #[arg(long)]
     build: bool,
@@ -66,6 +70,8 @@ enum Part {
     Gateway,
     /// The Administration API.
     Admin,
+    /// The gateway's memory: with 500 streams open, and over ten minutes.
+    Soak,
     /// Pages of lists that grow.
     Lists,
     /// Usage events taken in.
@@ -85,6 +91,7 @@ impl Part {
         match self {
             Self::Gateway => gateway::measure(bench),
             Self::Admin => admin::measure(bench),
+            Self::Soak => soak::measure(bench),
             Self::Lists => lists::measure(bench),
             Self::Ingest => ingest::measure(bench),
             Self::Usage => reports::measure(bench),

@@ -4,6 +4,7 @@
 //! person may do somewhere else is asked of the database. Both read the view `effective_grants` and make the same of
 //! its rows, so they cannot disagree.
 
+mod authority;
 mod directory;
 mod limits;
 mod retentions;
@@ -17,6 +18,7 @@ use base::permission::role_permissions;
 use base::secret::KeyHash;
 use store::{Connection, Read, Result, Row, sql};
 
+pub use authority::{Authority, Validity};
 pub use directory::{Directory, Key, Organization, Owner, Project};
 pub use limits::{LimitField, ModelLimits};
 pub use retentions::retention_now;

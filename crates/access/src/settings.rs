@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use base::ids::ProjectId;
 use base::{NanoDollars, names};
-use rustls_pki_types::CertificateDer;
 
-use crate::ModelLimits;
+use crate::{Authority, ModelLimits};
 
 /// What is set for an organization and its projects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,8 +32,8 @@ pub struct Level {
     pub retention: Option<Retention>,
     /// The month's spend at which requests are refused.
     pub spend_limit: Option<NanoDollars>,
-    /// The certificates of the authorities that are active here, by their ids.
-    pub authorities: BTreeMap<String, CertificateDer<'static>>,
+    /// The authorities that are active here, by the ids of their certificates.
+    pub authorities: BTreeMap<String, Authority>,
 }
 
 /// Which models a project may call.

@@ -61,6 +61,13 @@ impl Error {
         Self::new(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), message)
     }
 
+    /// 401: the key is good, but must come with a client certificate that vouches for its sender, and did not.
+    #[must_use]
+    pub fn no_client_certificate(message: impl Into<Cow<'static, str>>) -> Self {
+        let code = Some("client_certificate_required");
+        Self::new(StatusCode::UNAUTHORIZED, code, message)
+    }
+
     /// 403: the credentials are good, but do not allow this.
     #[must_use]
     pub fn forbidden(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {

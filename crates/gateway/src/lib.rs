@@ -4,6 +4,7 @@
 //! goes to the ledger's writer through a place in its queue that is taken before the request is forwarded.
 
 mod body;
+mod certificate;
 #[cfg(any(test, fuzzing))]
 pub mod cuts;
 mod dialect;
@@ -33,6 +34,7 @@ use http::{Request, Response};
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
+pub use certificate::PeerCertificates;
 pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;

@@ -126,6 +126,7 @@ impl Gateway {
         crate::body::check_headers(&context.head.headers)?;
         let caller = self.0.identify(&context.head.headers)?;
         context.organization = Some(caller.key.organization.header.clone());
+        caller.check_certificate(&context.head, &self.0.clock)?;
         caller.require(needs)?;
         Ok(caller)
     }

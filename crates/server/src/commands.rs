@@ -23,7 +23,7 @@ use store::Store;
 use crate::config::{Config, Overrides, SmtpServer};
 use crate::first_start::{self as founding, FirstStart, first_start};
 use crate::serve::{Server, Stopped, stop_signal};
-use crate::{App, AppOptions, demo, secret_file};
+use crate::{App, AppOptions, Tls, demo, secret_file};
 
 /// How long a stop waits for what is under way.
 const STOP_DEADLINE: Duration = Duration::from_secs(25);
@@ -256,7 +256,9 @@ impl Deployment {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
+    let tls = config.tls.files.clone().map(Tls::load).transpose()?;
     let server = Server::bind(config.listen).await?;
+    let server = server.secured(tls).behind(config.tls.proxies.clone());
     let deployment = Deployment::open(config).await?;
     let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY")
         .ok()
@@ -300,7 +302,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     })
     .await?;
     let stop = stop_signal()?;
-    print(&format!("Listening on http://{}\n", server.address()))?;
+    print(&format!("Listening on {}\n", server.url()))?;
     run_until(server, app, stop).await;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod smtp;
+mod tls;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use usage::{PriceBook, PriceEntry};
 use bodies::BodiesTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
+pub use tls::Tls;
+use tls::TlsTable;
 pub use upstream::Upstream;
 
 /// The file that is read when no other is named, if it is there.
@@ -41,6 +44,8 @@ pub struct Config {
     pub smtp: Option<SmtpServer>,
     /// For how many days bodies of the gateway's requests are kept; 0 for none.
     pub keep_bodies_days: u32,
+    /// How connections are secured.
+    pub tls: Tls,
 }
 
 /// What was given on the command line or in the environment.
@@ -60,7 +65,7 @@ pub struct Overrides {
         hide_env_values = true
     )]
     pub database: Option<String>,
-    /// The address that others reach this server at [default: http:// and the address to listen on].
+    /// The address that others reach this server at [default: http:// or https:// and the address to listen on].
     #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
     pub public_url: Option<String>,
     /// The file with the secret that keys are hashed with [default: orgplane.secret beside the database].
@@ -94,6 +99,8 @@ struct File {
     smtp: SmtpTable,
     #[serde(default)]
     bodies: BodiesTable,
+    #[serde(default)]
+    tls: TlsTable,
     #[serde(default)]
     upstream: Vec<Upstream>,
     #[serde(default)]
@@ -140,12 +147,13 @@ impl Config {
             prices = PriceBook::parse(&text)
                 .with_context(|| format!("the price book {}", path.display()))?;
         }
+        let tls = Tls::new(file.tls)?;
         Ok(Self {
             public_url: overrides
                 .public_url
                 .clone()
                 .or(file.public_url)
-                .unwrap_or_else(|| format!("http://{listen}")),
+                .unwrap_or_else(|| format!("{}://{listen}", tls.scheme())),
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
             prices: prices.with_overrides(PriceBook::from_entries(file.price)),
             upstreams: file.upstream,
@@ -158,6 +166,7 @@ impl Config {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
             },
+            tls,
             listen,
             database,
         })
@@ -177,6 +186,7 @@ impl Config {
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
             bodies: BTreeMap<&'a str, u32>,
+            tls: &'a Tls,
             upstream: Vec<Upstream>,
         }
         let durability = match self.durability {
@@ -191,6 +201,7 @@ impl Config {
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
+            tls: &self.tls,
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
         })?)
     }
@@ -283,6 +294,19 @@ mod tests {
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.secret_file, Path::new("/a/orgplane.secret"));
         assert_eq!(config.public_url, "http://127.0.0.1:2");
+    }
+
+    #[test]
+    fn with_a_certificate_the_address_for_others_is_secure() {
+        let text =
+            "[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\nclient_certificate_header_from = ['::1']";
+        let config = load(text).expect("loaded");
+        assert_eq!(config.public_url, "https://127.0.0.1:8080");
+        let shown = config.show().expect("TOML");
+        assert!(
+            shown.contains(&text.replace('\'', "\"").replace("::1", "::1/128")),
+            "{shown}"
+        );
     }
 
     #[test]

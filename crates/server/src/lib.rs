@@ -10,7 +10,9 @@ mod opening;
 mod routes;
 mod secret_file;
 mod serve;
+mod tls;
 
 pub use app::{App, AppOptions};
 pub use first_start::{FirstStart, first_start};
 pub use serve::{Server, Stopped};
+pub use tls::{Tls, TlsFiles};

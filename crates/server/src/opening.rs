@@ -7,23 +7,22 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// What a client of HTTP/2 says first. Whatever is no beginning of it is HTTP/1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection whose reads fail when its version is not clear in time.
-pub(crate) struct Opening {
-    stream: TcpStream,
+pub(crate) struct Opening<S> {
+    stream: S,
     /// How much of the preface has come.
     matched: usize,
     /// `None` once the version is clear: from then on others watch over it.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl Opening {
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
+impl<S> Opening<S> {
+    pub(crate) fn new(stream: S, patience: Duration) -> Self {
         Self {
             stream,
             matched: 0,
@@ -40,7 +39,7 @@ impl Opening {
     }
 }
 
-impl AsyncRead for Opening {
+impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -65,7 +64,7 @@ impl AsyncRead for Opening {
     }
 }
 
-impl AsyncWrite for Opening {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

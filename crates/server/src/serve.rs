@@ -5,15 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
+use axum::response::Response;
+use axum::{BoxError, Router};
+use base::Error;
+use gateway::PeerCertificates;
+use http::{HeaderValue, Request, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use crate::opening::Opening;
+use crate::tls::{Accepted, Tls};
 
 /// How many connections are open at the most; further ones wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 16_384;
@@ -27,6 +36,9 @@ const MOST_HEADERS: usize = 100;
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    /// Who may say in headers which certificates its clients have shown.
+    proxies: Vec<IpNet>,
 }
 
 /// How a server came to its end.
@@ -48,13 +60,38 @@ impl Server {
             .await
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self {
+            listener,
+            address,
+            tls: None,
+            proxies: Vec::new(),
+        })
+    }
+
+    /// The same over TLS, if any; without it, it speaks plain HTTP.
+    #[must_use]
+    pub fn secured(self, tls: Option<Tls>) -> Self {
+        let tls = tls.map(Arc::new);
+        Self { tls, ..self }
+    }
+
+    /// The same behind these proxies, which are trusted to say which certificates their clients have shown.
+    #[must_use]
+    pub fn behind(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens, as clients are told.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Serves `router` until `stop` resolves, then finishes what is under way within `deadline`.
@@ -65,7 +102,9 @@ impl Server {
         deadline: Duration,
     ) -> Stopped {
         let graceful = GracefulShutdown::new();
+        let stopping = CancellationToken::new();
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let _following = self.tls.as_ref().map(|tls| tls.follow());
         tokio::pin!(stop);
         loop {
             let place = Arc::clone(&places).acquire_owned();
@@ -75,7 +114,15 @@ impl Server {
                 accepted = accepted => accepted,
             };
             match (place, accepted) {
-                (Ok(place), Ok((stream, peer))) => serve(stream, peer, &router, &graceful, place),
+                (Ok(place), Ok((stream, peer))) => {
+                    let connection = Connection {
+                        router: router.clone(),
+                        watcher: graceful.watcher(),
+                        stopping: stopping.clone(),
+                        place,
+                    };
+                    self.take(stream, peer, connection);
+                }
                 (_, Err(error)) => {
                     // Out of file descriptors, most likely: a pause lets connections end.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -85,45 +132,106 @@ impl Server {
             }
         }
         drop(self.listener);
+        stopping.cancel();
         match tokio::time::timeout(deadline, graceful.shutdown()).await {
             Ok(()) => Stopped::Cleanly,
             Err(_) => Stopped::AtDeadline,
         }
     }
+
+    /// Serves a connection in a task of its own.
+    fn take(&self, stream: TcpStream, peer: SocketAddr, connection: Connection) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "TCP_NODELAY");
+        }
+        let address = peer.ip().to_canonical();
+        let is_proxy = self.proxies.iter().any(|proxy| proxy.contains(&address));
+        let of_proxy = is_proxy.then(PeerCertificates::of_proxy);
+        let tls = self.tls.clone();
+        tokio::spawn(async move {
+            let ended = match tls {
+                None => connection.serve(stream, of_proxy).await,
+                Some(tls) => connection.secure(stream, &tls, of_proxy).await,
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, %peer, "a connection broke");
+            }
+        });
+    }
 }
 
-fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: &Router,
-    graceful: &GracefulShutdown,
+/// What a connection is served with.
+struct Connection {
+    router: Router,
+    watcher: Watcher,
+    /// Cancelled when the server stops.
+    stopping: CancellationToken,
     place: OwnedSemaphorePermit,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "TCP_NODELAY");
-    }
-    let service = TowerToHyperService::new(router.clone());
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(HEAD_BYTES)
-        .max_headers(MOST_HEADERS);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(HEAD_BYTES as u32)
-        .max_concurrent_streams(256);
-    let stream = TokioIo::new(Opening::new(stream, HEAD_TIME));
-    let connection = builder.serve_connection(stream, service).into_owned();
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, %peer, "a connection broke");
+}
+
+impl Connection {
+    /// Shakes hands first; a stop does not wait for that. Who speaks plain HTTP is told of it.
+    async fn secure(
+        self,
+        stream: TcpStream,
+        tls: &Tls,
+        of_proxy: Option<PeerCertificates>,
+    ) -> Result<(), BoxError> {
+        let stopping = self.stopping.clone();
+        match stopping.run_until_cancelled(tls.accept(stream)).await {
+            None => Ok(()),
+            Some(Accepted::Secure(stream, certificates)) => {
+                self.serve(*stream, of_proxy.or(Some(certificates))).await
+            }
+            Some(Accepted::Plain(stream)) => {
+                let router = Router::new().fallback(https_required);
+                Self { router, ..self }.serve(stream, None).await
+            }
+            Some(Accepted::Broken(error)) => Err(error.into()),
         }
-        drop(place);
-    });
+    }
+
+    /// Answers its requests.
+    async fn serve<S>(
+        self,
+        stream: S,
+        certificates: Option<PeerCertificates>,
+    ) -> Result<(), BoxError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let service = self.router.map_request(move |mut request: Request<_>| {
+            if let Some(certificates) = &certificates {
+                request.extensions_mut().insert(certificates.clone());
+            }
+            request
+        });
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(MOST_HEADERS);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(HEAD_BYTES as u32)
+            .max_concurrent_streams(256);
+        let stream = TokioIo::new(Opening::new(stream, HEAD_TIME));
+        let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
+        let ended = self.watcher.watch(connection.into_owned()).await;
+        drop(self.place);
+        ended
+    }
+}
+
+async fn https_required() -> Response {
+    let message = "This server speaks HTTPS, and this request came over plain HTTP. Send it to an address with https://.";
+    let mut response: Response = Error::refused("https_required", message).response();
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal. Asks count from this call on, not only

@@ -29,6 +29,8 @@ pub struct Bench {
     pub seconds: u64,
     /// How often each is repeated.
     pub rounds: u64,
+    /// How long the gateway's memory is watched.
+    pub minutes: u64,
     /// How many usage events the reports are read from.
     pub events: usize,
     /// How many rows the longest list has.
@@ -74,6 +76,7 @@ impl Bench {
             cores: Cores::of_this_process()?,
             seconds: options.seconds,
             rounds: options.rounds,
+            minutes: options.minutes,
             events: usize::try_from(options.events)?,
             rows: options.rows,
         })

@@ -63,7 +63,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
 }
 
 /// A request of some 500 bytes.
-fn body(model: &str, stream: bool) -> String {
+pub fn body(model: &str, stream: bool) -> String {
     let system = "You explain how usage of language models is metered and billed. Answer in three sentences, in plain \
                   words, for somebody who keeps the books of a company and has never seen a token.";
     let user = "Our invoice says that we used more tokens than our own applications have counted. Where can such a \

@@ -28,16 +28,21 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// The model server: `/v1` answers in one piece, `/stream/v1` in a stream.
+    /// The model server: `/v1` answers in one piece, `/stream/v1` in a stream, `/slow/v1` in one that takes about half a
+    /// minute.
     pub fn upstream(bench: &Bench) -> Result<Self> {
         let room = bench.room("upstream")?;
-        fs::write(room.join("completion.sse"), STREAM)?;
+        let file = room.join("completion.sse");
+        fs::write(&file, STREAM)?;
+        let file = file.display();
         let completion = COMPLETION.trim();
         // A file cannot answer a POST, but an error page can be a file. The SSI filter changes nothing here but takes
         // the length away: model servers do not know it either.
         let locations = format!(
             "location = /v1/chat/completions {{ default_type application/json; return 200 '{completion}'; }}
              location = /stream/v1/chat/completions {{ error_page 405 =200 /completion.sse; return 405; }}
+             location = /slow/v1/chat/completions {{ error_page 405 =200 /slow.sse; return 405; }}
+             location = /slow.sse {{ internal; types {{}} default_type text/event-stream; alias {file}; limit_rate 256; ssi on; ssi_types text/event-stream; }}
              location = /completion.sse {{ internal; types {{}} default_type text/event-stream; ssi on; ssi_types text/event-stream; }}"
         );
         Self::start(bench, &room, bench.cores.others, "", &locations)

@@ -59,12 +59,27 @@ impl Process {
 
     /// The most memory it ever had, in MB.
     pub fn peak_memory(&self) -> Result<f64> {
+        self.memory_as("VmHWM:")
+    }
+
+    /// The memory it has now, in MB.
+    pub fn memory(&self) -> Result<f64> {
+        self.memory_as("VmRSS:")
+    }
+
+    /// How many files and sockets it has open now.
+    pub fn open_files(&self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
+    }
+
+    fn memory_as(&self, field: &str) -> Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let kibibytes = text
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .find_map(|line| line.strip_prefix(field))
             .and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-        Ok(kibibytes.context("/proc/…/status has no VmHWM")? * 1_024.0 / 1e6)
+        let kibibytes = kibibytes.with_context(|| format!("/proc/…/status has no {field}"))?;
+        Ok(kibibytes * 1_024.0 / 1e6)
     }
 
     /// Asks it to stop, and waits until it has.

@@ -17,6 +17,8 @@ pub const ADMIN_KEY: &str = "sk-admin-for-measurements-only-0123456789abcdefghij
 pub const MODEL: &str = "gpt-5-mini";
 /// The model that answers in a stream.
 pub const STREAMING_MODEL: &str = "gpt-5-nano";
+/// The model whose stream takes about half a minute.
+pub const SLOW_MODEL: &str = "gpt-5";
 const DAY: u64 = 86_400;
 /// How long what was used may take to be in the reports.
 const METERING_PATIENCE: Duration = Duration::from_secs(10);
@@ -56,7 +58,9 @@ impl Server {
             let entry = |name: &str, base: &str, model: &str| {
                 format!("[[upstream]]\nname = \"{name}\"\nbase_url = \"http://{address}{base}\"\nmodels = [\"{model}\"]\n")
             };
-            entry("whole", "/v1", MODEL) + &entry("streaming", "/stream/v1", STREAMING_MODEL)
+            entry("whole", "/v1", MODEL)
+                + &entry("streaming", "/stream/v1", STREAMING_MODEL)
+                + &entry("slow", "/slow/v1", SLOW_MODEL)
         });
         fs::write(folder.join("orgplane.toml"), upstreams)?;
         Self::open(bench, folder, core, "")

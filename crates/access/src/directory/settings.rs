@@ -9,7 +9,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use store::{Connection, Result, Row, Statement};
 
-use crate::{HostedTool, HostedTools, Level, ModelLimits, ModelPolicy, Retention, Settings};
+use crate::{
+    Authority, HostedTool, HostedTools, Level, ModelLimits, ModelPolicy, Retention, Settings,
+};
 
 /// What is set where, by project; what is set for the organization is under an empty name.
 type Levels = HashMap<String, Level>;
@@ -122,9 +124,9 @@ async fn levels(
     let rows = connection.fetch_all(at(AUTHORITIES), |row| {
         Ok((row.get("project_id")?, authority(row)?))
     });
-    for (project, (id, certificate)) in rows.await? {
+    for (project, (id, authority)) in rows.await? {
         let level = all.entry(project).or_default();
-        level.authorities.insert(id, certificate);
+        level.authorities.insert(id, authority);
     }
     Ok(all)
 }
@@ -176,7 +178,8 @@ fn spend_limit(row: &Row<'_>) -> Result<NanoDollars> {
     Ok(NanoDollars::from_cents(row.get("threshold_amount")?))
 }
 
-fn authority(row: &Row<'_>) -> Result<(String, CertificateDer<'static>)> {
+fn authority(row: &Row<'_>) -> Result<(String, Authority)> {
     let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).ok();
-    Ok((row.get("certificate_id")?, row.word("content", read)?))
+    let authority = Authority::new(&row.word("content", read)?);
+    Ok((row.get("certificate_id")?, authority))
 }

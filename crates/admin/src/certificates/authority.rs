@@ -42,6 +42,9 @@ impl Authority {
             ));
         }
         check_authority(&certificate)?;
+        if !access::Authority::new(&der.as_slice().into()).is_usable() {
+            return Err(unreadable());
+        }
         let validity = certificate.validity();
         let expires_at = UnixTime(validity.not_after.timestamp());
         if expires_at <= now {

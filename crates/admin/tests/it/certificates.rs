@@ -1,7 +1,8 @@
 //! Certificates of authorities: what is accepted, and where they are active.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
@@ -107,6 +108,9 @@ async fn what_is_no_authority_is_refused_for_its_own_reason() {
     other_usage.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     let mut expired = params("expired");
     expired.not_after = date_time_ymd(2026, 1, 1);
+    let mut twice = params("twice");
+    let names = CustomExtension::from_oid_content(&[2, 5, 29, 30], vec![0x30, 0]);
+    twice.custom_extensions = vec![names.clone(), names];
     let (known, key) = signed(&params("known"));
     let body = json!({"certificate": known});
     server.admin().post(CERTIFICATES, body).await.ok();
@@ -117,6 +121,7 @@ async fn what_is_no_authority_is_refused_for_its_own_reason() {
         (signed(&explicit_leaf).0, "not_an_authority"),
         (signed(&other_usage).0, "not_an_authority"),
         (signed(&expired).0, "expired_certificate"),
+        (signed(&twice).0, "invalid_certificate"),
         (known.clone(), "duplicate_certificate"),
         (
             format!("Acme's root\n{}", known.replace('\n', "\r\n")),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod balance;
+mod certificates;
 mod connections;
 mod endpoints;
 mod failures;

@@ -19,9 +19,10 @@ pub struct Answer {
 }
 
 impl Connection {
-    /// To the server at `http://…`.
+    /// To the server at `http://…` or `https://…`.
     pub fn to(address: &str) -> Self {
-        let stream = TcpStream::connect(address.trim_start_matches("http://")).expect("it listens");
+        let stream = TcpStream::connect(address.trim_start_matches(|c: char| !c.is_ascii_digit()))
+            .expect("it listens");
         stream.set_nodelay(true).expect("a socket");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
         Self(stream)

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::authority::authority;
+use crate::authority::Authority;
 use crate::client_script::{drive, node, python};
 use crate::installation::Installation;
 use crate::mail_server::{MailServer, free_port, join, settings};
@@ -29,7 +29,7 @@ async fn call(script: &mut Command) {
     let (server, admin) = installation.first_serve();
     let names = ["Alan", "Barbara", "Frances", "Grace", "Hedy", "Linus"];
     join(&admin, &mail_server, &names).await;
-    let certificates = ["North", "East", "South", "West"].map(authority);
+    let certificates = ["North", "East", "South", "West"].map(|name| Authority::new(name).pem());
     script.env(
         "ORGPLANE_TEST_CERTIFICATES",
         json!(certificates).to_string(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::api::{Api, http};
-use crate::authority::authority;
+use crate::authority::Authority;
 use crate::installation::{Installation, Server};
 use crate::mail_server::{MailServer, free_port, settings, token};
 use crate::model_server::prepared;
@@ -109,7 +109,9 @@ async fn furnish(admin: &Api, mail_server: &MailServer, index: u64) -> Value {
         let body = json!({"token": token, "name": format!("Person {person}")});
         admin.post("/organization/invites/accept", &body).await;
     }
-    let certificates: Vec<_> = (0..CERTIFICATES).map(|_| authority("Acme")).collect();
+    let certificates: Vec<_> = (0..CERTIFICATES)
+        .map(|_| Authority::new("Acme").pem())
+        .collect();
     json!({"key": admin.key, "tokens": tokens, "certificates": certificates})
 }
 

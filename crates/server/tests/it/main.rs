@@ -23,5 +23,6 @@ mod process;
 mod reports;
 mod secrets;
 mod stop;
+mod tls;
 mod typed_client;
 mod whole_path;

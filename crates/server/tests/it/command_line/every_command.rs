@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::authority::authority;
+use crate::authority::Authority;
 
 use super::watched::{Watched, id, words};
 
@@ -11,8 +11,11 @@ const SCRIPT: &str = include_str!("every_command.txt");
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_sends_its_request_and_shows_the_answer() {
     let server = Watched::start().await;
-    std::fs::write(server.directory().join("ca.pem"), authority("Acme"))
-        .expect("a file in our directory");
+    std::fs::write(
+        server.directory().join("ca.pem"),
+        Authority::new("Acme").pem(),
+    )
+    .expect("a file in our directory");
     let mut ids = BTreeMap::from([
         ("default".to_owned(), server.default_project()),
         ("owner".to_owned(), server.server.owner_id().to_string()),

@@ -5,12 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
+use crate::authority::Authority;
 use crate::installation::Installation;
 use crate::process::{Ended, Process};
 
@@ -74,24 +74,10 @@ fn the_certificate_is_shown_to_a_server_that_is_trusted() {
 
 /// An authority, and what it has signed: the server's certificate and the client's.
 fn make_certificates(directory: &Path) {
-    let write = |name: &str, text: &str| {
-        std::fs::write(directory.join(name), text).expect("a file in our directory");
-    };
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
-    write(
-        "authority.pem",
-        &authority.self_signed(&key).expect("a certificate").pem(),
-    );
-    let issuer = Issuer::new(authority, key);
-    for (name, subject) in [("server", "127.0.0.1"), ("client", "client.example")] {
-        let params = CertificateParams::new([subject.to_owned()]).expect("a subject");
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
-        write(&format!("{name}.pem"), &certificate.pem());
-        write(&format!("{name}.key"), &key.serialize_pem());
-    }
+    let authority = Authority::new("Acme");
+    std::fs::write(directory.join("authority.pem"), authority.pem()).expect("written");
+    authority.issue("127.0.0.1").write(directory, "server");
+    authority.issue("client.example").write(directory, "client");
 }
 
 /// Answers whoever shows a certificate of the authority, until the test's process ends.

@@ -1,0 +1,83 @@
+//! The files with the server's certificate and its key.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use rustls::Error;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use serde::Serialize;
+
+/// Where the server's certificate and its key are, in PEM.
+#[derive(Clone, Debug, Serialize)]
+pub struct TlsFiles {
+    /// The certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// By what a change of the files is noticed.
+pub(super) type Stamp = [Option<[i64; 4]>; 2];
+
+impl TlsFiles {
+    /// To be taken before they are read, so that no change after that goes unnoticed.
+    pub(super) fn stamp(&self) -> Stamp {
+        [&self.certificate, &self.key].map(|file| {
+            let about = std::fs::metadata(file).ok()?;
+            Some([
+                i64::try_from(about.ino()).unwrap_or_default(),
+                about.mtime(),
+                about.mtime_nsec(),
+                i64::try_from(about.size()).unwrap_or_default(),
+            ])
+        })
+    }
+
+    /// The certificate with its key.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub(super) fn load(&self, provider: &CryptoProvider) -> anyhow::Result<CertifiedKey> {
+        let Self { certificate, key } = self;
+        let chain = read("tls.certificate", certificate)?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain).collect();
+        let chain = chain
+            .with_context(|| format!("tls.certificate: {} is not PEM", certificate.display()))?;
+        if chain.is_empty() {
+            bail!(
+                "tls.certificate: {} holds no certificate in PEM",
+                certificate.display()
+            );
+        }
+        let private = read("tls.key", key)?;
+        let private = PrivateKeyDer::from_pem_slice(&private).map_err(|_| {
+            anyhow!(
+                "tls.key: {} holds no private key in PEM, or one that is encrypted",
+                key.display()
+            )
+        })?;
+        CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
+            Error::InconsistentKeys(_) => anyhow!(
+                "tls.key: {} is not the key of the certificate in {}",
+                key.display(),
+                certificate.display()
+            ),
+            Error::InvalidCertificate(_) => anyhow!(
+                "tls.certificate: {} holds a certificate that cannot be read",
+                certificate.display()
+            ),
+            _ => anyhow!(
+                "tls.key: {} holds a key that TLS cannot use: it must be RSA, ECDSA (P-256, P-384) or Ed25519",
+                key.display()
+            ),
+        })
+    }
+}
+
+fn read(name: &str, file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("{name}: {} cannot be read", file.display()))
+}
