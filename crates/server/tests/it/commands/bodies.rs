@@ -21,14 +21,15 @@ async fn ask(application: &Api, question: &str) -> (String, String, String) {
     (body.to_string(), id, response.text().await.expect("text"))
 }
 
-/// The lines of the list of a project's bodies, once there are so many.
+/// The lines of the list of a project's bodies, once there are so many and the ledger has their requests.
 #[track_caller]
 fn listed(installation: &Installation, project: &str, count: usize) -> Vec<String> {
     for _ in 0..100 {
         let ended = installation.run(&["bodies", "list", "--project", project]);
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let lines: Vec<_> = ended.stdout.lines().map(str::to_owned).collect();
-        if lines.len() == count {
+        let are_settled = lines.iter().all(|line| line.contains("succeeded"));
+        if lines.len() == count && are_settled {
             return lines;
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
