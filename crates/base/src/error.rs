@@ -20,6 +20,8 @@ pub struct Error {
     pub param: Option<String>,
     /// A short stable word for programs, such as `invalid_api_key`.
     pub code: Option<&'static str>,
+    /// The `type` of the envelope, where the status does not say it.
+    pub kind: Option<&'static str>,
     /// How many seconds to wait before another try, at least 1.
     pub retry_after: Option<u64>,
 }
@@ -35,6 +37,7 @@ impl Error {
             message: message.into(),
             param: None,
             code,
+            kind: None,
             retry_after: None,
         }
     }
@@ -154,6 +157,26 @@ impl Error {
         )
     }
 
+    /// 429: a rate limit was reached. `kind` is what it limits, `requests` or `tokens`; without `seconds`, waiting does
+    /// not help.
+    #[must_use]
+    pub fn rate_limited(
+        kind: &'static str,
+        message: impl Into<Cow<'static, str>>,
+        seconds: Option<u64>,
+    ) -> Self {
+        let error = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            Some("rate_limit_exceeded"),
+            message,
+        );
+        Self {
+            kind: Some(kind),
+            retry_after: seconds.map(|seconds| seconds.max(1)),
+            ..error
+        }
+    }
+
     /// 500: our fault. The message says nothing of what happened inside; the log does.
     #[must_use]
     pub fn internal() -> Self {
@@ -209,11 +232,12 @@ impl Error {
     /// The `type` of the envelope.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self.status {
-            StatusCode::TOO_MANY_REQUESTS => "requests",
-            status if status.is_server_error() => "server_error",
-            _ => "invalid_request_error",
-        }
+        let of_status = if self.status.is_server_error() {
+            "server_error"
+        } else {
+            "invalid_request_error"
+        };
+        self.kind.unwrap_or(of_status)
     }
 
     /// The body of the answer: `{"error": {"message", "type", "param", "code"}}`.
@@ -265,6 +289,9 @@ mod tests {
                              "param": "limit", "code": "invalid_value"}})
         );
         assert_eq!(Error::internal().envelope()["error"]["code"], Value::Null);
+        let limited = Error::rate_limited("tokens", "Limit 3.", Some(0));
+        assert_eq!(limited.envelope()["error"]["type"], "tokens");
+        assert_eq!(limited.retry_after, Some(1));
     }
 
     #[test]

@@ -135,6 +135,6 @@ async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: Canc
             let source = Source::new(reservation.dialect(), &head, body, false, patience);
             read_on(source, reservation, hurry).await;
         }
-        Err(failure) => drop(reservation.settle(failure.outcome, None)),
+        Err(failure) => drop(reservation.fail(&failure)),
     }
 }

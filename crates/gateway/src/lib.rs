@@ -11,6 +11,7 @@ mod dialect;
 mod drain;
 mod headers;
 mod identify;
+mod limits;
 mod models;
 mod permissions;
 mod relay;
@@ -20,6 +21,7 @@ mod router;
 mod source;
 mod sse;
 mod stream;
+mod tokens;
 mod upstreams;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub use certificate::PeerCertificates;
 pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
+use limits::Limiter;
 use models::ModelList;
 use upstreams::{Probes, Upstreams};
 
@@ -105,6 +108,7 @@ struct Shared {
     clock: Clock,
     durability: Durability,
     drains: Drains,
+    limiter: Arc<Limiter>,
 }
 
 impl Gateway {
@@ -114,6 +118,7 @@ impl Gateway {
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
+        tokens::prepare(upstreams.known());
         let drains = Drains::new();
         let task = GatewayTask {
             drains: drains.clone(),
@@ -131,6 +136,7 @@ impl Gateway {
             clock: options.clock,
             durability: options.durability,
             drains,
+            limiter: Limiter::new(),
         };
         Ok((Self(Arc::new(shared)), task))
     }

@@ -3,6 +3,7 @@
 use std::mem::take;
 use std::sync::Arc;
 
+use access::LimitField;
 use base::{Error, Permission, Result};
 use bodies::Capture;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use usage::Recorded;
 use crate::dialect::{Call, Dialect};
 use crate::drain::Waiting;
 use crate::identify::Caller;
+use crate::limits::{Held, Name};
 use crate::reservation::Reservation;
 use crate::router::Context;
 use crate::source::Source;
@@ -51,11 +53,12 @@ impl Gateway {
         }
     }
 
-    /// Takes a place in the ledger's queue: from here on the request ends in one row.
+    /// Takes what the request may consume of its limits, then a place in the ledger's queue: from here on it ends in one
+    /// row.
     async fn admit(
         &self,
         dialect: &'static Dialect,
-        context: &Context,
+        context: &mut Context,
         caller: Caller,
         call: &mut Call,
         plan: &[Route],
@@ -63,12 +66,43 @@ impl Gateway {
         let first = plan
             .first()
             .ok_or_else(|| Error::model_not_found(&call.model))?;
+        let held = self.within_limits(dialect, context, &caller, call, &first.model)?;
         let slot = self.0.recorder.reserve().await?;
         self.touch(&caller);
         let request = (context.id.clone(), dialect);
+        let taken = (slot, held);
         let (model, demand) = (Arc::clone(&first.model), take(&mut call.demand));
         let now = self.0.clock.now();
-        Ok(Reservation::new(slot, request, caller, model, demand, now))
+        Ok(Reservation::new(taken, request, caller, model, demand, now))
+    }
+
+    /// Reserves what the request may consume, under the name that was asked for and under the upstream's own, if that is
+    /// one that can be asked for: an alias is no way round a limit.
+    fn within_limits(
+        &self,
+        dialect: &Dialect,
+        context: &mut Context,
+        caller: &Caller,
+        call: &mut Call,
+        known: &str,
+    ) -> Result<Held> {
+        let name = |model| Name {
+            model,
+            limits: caller.level().limits(model),
+        };
+        let names = [name(&call.model), name(known)];
+        let is_alias = known != call.model && self.0.upstreams.lists(known);
+        let names = if is_alias { &names[..] } else { &names[..1] };
+        let most = names
+            .iter()
+            .filter_map(|name| name.limits.get(LimitField::TokensPerMinute));
+        let input = call.input(known, most.min());
+        let wanted = call.demand.wanted(dialect.kind, &input);
+        let limiter = &self.0.limiter;
+        let (held, standing) = limiter.reserve(&caller.project, names, &wanted);
+        call.demand.input = input;
+        context.standing = standing;
+        held.map_err(|refusal| refusal.error(&caller.project))
     }
 
     /// Sends it to an upstream; comes back with the beginning of the answer.
@@ -130,7 +164,7 @@ impl Gateway {
         if let Some(capture) = capture {
             capture.failed(failure.error.status.as_u16());
         }
-        let recorded: Option<Recorded> = reservation.settle(failure.outcome, None);
+        let recorded: Option<Recorded> = reservation.fail(&failure);
         if self.0.durability == Durability::Strict
             && let Some(recorded) = recorded
         {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use access::LimitField;
 use base::UnixTime;
 use base::ids::{Id, RequestId};
-use usage::{Outcome, Recorded, Slot, UsageEvent};
+use usage::{Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
 
 use crate::dialect::{Demand, Dialect, Spent, Tally};
 use crate::identify::Caller;
+use crate::limits::{Amounts, Held};
+use crate::upstreams::Failure;
 
 /// An admitted request that is not in the ledger yet. Settling it consumes it; dropped unsettled, it is settled with
 /// an estimate.
@@ -19,6 +22,8 @@ pub(crate) struct Reservation {
 /// Kept small, for it is moved along with the request: the event is made at its end.
 struct Open {
     slot: Slot,
+    /// What it took of its limits; `None` where all of that is to count.
+    held: Option<Held>,
     id: RequestId,
     caller: Caller,
     /// The model as its upstream calls it.
@@ -28,9 +33,10 @@ struct Open {
 }
 
 impl Reservation {
-    /// A place in the ledger's queue for the request `id` of `caller` to `model`, which asks for `demand`.
+    /// A place in the ledger's queue, and what was taken of limits, for the request `id` of `caller` to `model`, which
+    /// asks for `demand`.
     pub(crate) fn new(
-        slot: Slot,
+        (slot, held): (Slot, Held),
         (id, dialect): (RequestId, &'static Dialect),
         caller: Caller,
         model: Arc<str>,
@@ -39,6 +45,7 @@ impl Reservation {
     ) -> Self {
         let open = Open {
             slot,
+            held: Some(held),
             id,
             caller,
             model,
@@ -69,20 +76,58 @@ impl Reservation {
         self.record(outcome, tally)
     }
 
+    /// Writes down that there was no answer. What no model server got does not count for the limits; other failures count
+    /// as requests.
+    pub(crate) fn fail(mut self, failure: &Failure) -> Option<Recorded> {
+        if !failure.was_sent
+            && let Some(open) = &mut self.open
+        {
+            drop(open.held.take());
+        }
+        self.record(failure.outcome, None)
+    }
+
     fn record(&mut self, outcome: Outcome, tally: Option<Tally>) -> Option<Recorded> {
-        let open = self.open.take()?;
-        let spent = match tally {
-            None => Spent::nothing(),
-            Some(tally) => (self.dialect.spent)(&open.demand, &open.model, tally),
+        let mut open = self.open.take()?;
+        let (spent, consumed) = match tally {
+            None => (Spent::nothing(), Amounts::nothing().with_requests(1)),
+            Some(tally) => {
+                let spent = (self.dialect.spent)(&open.demand, &open.model, tally);
+                let consumed = consumed(&spent.quantities);
+                (spent, consumed)
+            }
         };
+        if let Some(held) = open.held.take() {
+            held.settle(&consumed);
+        }
         Some(open.record(self.dialect, outcome, spent))
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        // What was consumed will never be known: what was taken of the limits counts.
+        if let Some(held) = self.open.as_mut().and_then(|open| open.held.take()) {
+            held.leave();
+        }
         drop(self.record(Outcome::ClientGone, Some(Tally::default())));
     }
+}
+
+/// What counts for the limits, as far as it is known.
+fn consumed(quantities: &Quantities) -> Amounts {
+    let mut consumed = Amounts::default();
+    let (input, output) = (Metric::InputTokens, Metric::OutputTokens);
+    if quantities.get(input).or(quantities.get(output)).is_some() {
+        let tokens = quantities
+            .or_zero(input)
+            .saturating_add(quantities.or_zero(output));
+        consumed.set(LimitField::TokensPerMinute, tokens);
+    }
+    if let Some(images) = quantities.get(Metric::Images) {
+        consumed.set(LimitField::ImagesPerMinute, images);
+    }
+    consumed
 }
 
 impl Open {

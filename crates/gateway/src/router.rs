@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response};
 
 use crate::dialect::Dialect;
 use crate::identify::Caller;
+use crate::limits::Standing;
 use crate::{Body, Gateway, headers, models};
 
 /// An endpoint of the gateway.
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) head: Parts,
     /// Whose key it has, once that is known.
     pub(crate) organization: Option<HeaderValue>,
+    /// How the limits stand that it counts under, once that is known.
+    pub(crate) standing: Standing,
 }
 
 impl Endpoint {
@@ -74,9 +77,11 @@ impl Gateway {
             id: self.0.ids.next(),
             head,
             organization: None,
+            standing: Standing::default(),
         };
         let answer = self.answer(&mut context, body).await;
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+        context.standing.tell(response.headers_mut());
         headers::sign(&mut response, &context.id, context.organization, watch);
         response
     }

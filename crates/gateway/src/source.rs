@@ -211,9 +211,9 @@ impl Source {
                 if let Some(read_whole) = self.dialect.read_whole {
                     read_whole(&mut tally, &joined(&take(parts)));
                 }
-                if tally.text == 0 {
+                if tally.text.length == 0 {
                     // Not what an answer looks like, or too long to be kept: all of it counts.
-                    tally.text = *length;
+                    tally.text.length = *length;
                 }
             }
         }

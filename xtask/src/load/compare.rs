@@ -66,6 +66,7 @@ impl Setting {
         let gateway = Server::start(bench, "gateway", core, Some(&upstream.address))?;
         let mut admin = gateway.admin()?;
         let project = gateway.project(&mut admin, "Load")?;
+        gateway.unlimited(&mut admin, &project)?;
         let (_, key) = gateway.key(&mut admin, &project, "wrk")?;
         Ok(Self {
             upstream,

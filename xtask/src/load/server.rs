@@ -19,6 +19,8 @@ pub const MODEL: &str = "gpt-5-mini";
 pub const STREAMING_MODEL: &str = "gpt-5-nano";
 /// The model whose stream takes about half a minute.
 pub const SLOW_MODEL: &str = "gpt-5";
+/// The highest limit that can be set.
+const HIGHEST_LIMIT: u64 = 9_007_199_254_740_991;
 const DAY: u64 = 86_400;
 /// How long what was used may take to be in the reports.
 const METERING_PATIENCE: Duration = Duration::from_secs(10);
@@ -114,6 +116,20 @@ impl Server {
     pub fn project(&self, admin: &mut Client, name: &str) -> Result<String> {
         let made = admin.call("/v1/organization/projects", &json!({ "name": name }))?;
         text(&made, "/id")
+    }
+
+    /// Lets a project call the models as often as it can: no limit stands in the way of a measurement.
+    pub fn unlimited(&self, admin: &mut Client, project: &str) -> Result<()> {
+        for model in [MODEL, STREAMING_MODEL, SLOW_MODEL] {
+            let path = format!("/v1/organization/projects/{project}/rate_limits/rl-{model}");
+            let limits = json!({
+                "max_requests_per_1_minute": HIGHEST_LIMIT,
+                "max_tokens_per_1_minute": HIGHEST_LIMIT,
+                "max_requests_per_1_day": HIGHEST_LIMIT,
+            });
+            admin.call(&path, &limits)?;
+        }
+        Ok(())
     }
 
     /// A new service account; the id of its key, and the key.

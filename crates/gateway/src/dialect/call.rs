@@ -10,6 +10,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::demand::{Input, MAX_TEXTS, Texts};
 use super::fields::boolean;
 use super::store::unstore;
 use super::tools::Asked;
@@ -30,6 +31,8 @@ pub(crate) struct Call {
     pub(crate) hides_usage: bool,
     /// What it asks for.
     pub(crate) demand: Demand,
+    /// Where its text stands in the body.
+    texts: [Range<usize>; MAX_TEXTS],
     tools: Asked,
 }
 
@@ -83,9 +86,19 @@ impl Call {
             unstore: unstore(dialect, &fields),
             may_be_stored: true,
             demand: (dialect.demand)(&fields)?,
+            texts: texts(dialect, &fields),
             tools: Asked::of(&fields),
             body,
         })
+    }
+
+    /// Its input for the model `known`, of which at most so many tokens may pass.
+    pub(crate) fn input(&self, known: &str, most: Option<i64>) -> Input {
+        let texts = Texts {
+            body: self.body.clone(),
+            places: self.texts.clone(),
+        };
+        Input::new(texts, known, most)
     }
 
     /// The first hosted tool that is asked for and is not among those allowed.
@@ -147,6 +160,15 @@ impl Call {
             Place::Plain(place) => Some((place.clone(), known.to_owned())),
         }
     }
+}
+
+/// Where the fields stand that are text.
+fn texts(dialect: &Dialect, fields: &Fields<'_>) -> [Range<usize>; MAX_TEXTS] {
+    let mut texts = dialect.texts.iter();
+    std::array::from_fn(|_| {
+        let field = texts.next().and_then(|name| fields.get(name));
+        field.map_or(0..0, |field| fields.place(field))
+    })
 }
 
 fn model(dialect: &Dialect, fields: &Fields<'_>, body: &[u8]) -> Result<(String, Place)> {

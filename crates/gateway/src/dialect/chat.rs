@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::demand::Output;
 use super::report::Usage;
-use super::tally::{Keys, carries_usage, keys, text_under};
+use super::tally::{Keys, carries_usage, keys};
 use super::{Demand, Dialect, PLAIN, Tally};
 use crate::sse::Verdict;
 
@@ -21,10 +22,20 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         "tools",
         "web_search_options",
         "store",
+        "max_completion_tokens",
+        "max_tokens",
+        "n",
     ],
+    texts: &["messages", "tools"],
     stores: Some(false),
     asks_for_usage: true,
-    demand: |fields| Ok(Demand::of_text(fields.length("messages"))),
+    demand: |fields| {
+        let most = fields
+            .count("max_completion_tokens")
+            .max(fields.count("max_tokens"));
+        let output = Output::of(most, fields.count("n"));
+        Ok(Demand::of_output(output))
+    },
     read_whole: Some(|tally, json| {
         read(tally, json, &TEXTS);
     }),
@@ -74,7 +85,7 @@ pub(super) fn read(tally: &mut Tally, json: &[u8], texts: &Keys) -> Option<usize
         }
     }
     if tally.reported.is_none() {
-        tally.text += text_under(texts, json);
+        tally.text.add(texts, json);
     }
     None
 }
@@ -180,7 +191,7 @@ mod tests {
             &mut tally,
             br#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{}"}}]}}]}"#,
         );
-        assert_eq!(tally.text, 4 + 6 + 2);
+        assert_eq!(tally.text.length, 4 + 6 + 2);
         assert_eq!(tally.reported, None);
     }
 }

@@ -2,14 +2,28 @@
 
 use std::sync::LazyLock;
 
+use super::demand::Output;
 use super::tally::{Keys, keys};
 use super::{Demand, Dialect, PLAIN, chat};
 
 pub(super) static COMPLETIONS: Dialect = Dialect {
     path: "/completions",
-    fields: &["model", "stream", "stream_options", "prompt"],
+    fields: &[
+        "model",
+        "stream",
+        "stream_options",
+        "prompt",
+        "max_tokens",
+        "n",
+        "best_of",
+    ],
+    texts: &["prompt"],
     asks_for_usage: true,
-    demand: |fields| Ok(Demand::of_input(fields.get("prompt").unwrap_or_default())),
+    demand: |fields| {
+        let answers = fields.count("n").max(fields.count("best_of"));
+        let output = Output::of(fields.count("max_tokens"), answers);
+        Ok(Demand::of_output(output))
+    },
     read_whole: Some(|tally, json| {
         chat::read(tally, json, &TEXTS);
     }),

@@ -4,13 +4,13 @@ use serde::Deserialize;
 use usage::Kind;
 
 use super::report::Usage;
-use super::{Demand, Dialect, PLAIN, Tally, input_spent};
+use super::{Dialect, PLAIN, Tally, input_spent};
 
 pub(super) static EMBEDDINGS: Dialect = Dialect {
     path: "/embeddings",
     kind: Kind::Embeddings,
     fields: &["model", "input"],
-    demand: |fields| Ok(Demand::of_input(fields.get("input").unwrap_or_default())),
+    texts: &["input"],
     read_whole: Some(read_whole),
     spent: input_spent,
     ..PLAIN

@@ -40,7 +40,8 @@ pub(super) static VARIATIONS: Dialect = Dialect {
 
 const IMAGES: Dialect = Dialect {
     kind: Kind::Images,
-    fields: &["model", "n", "size"],
+    fields: &["model", "n", "size", "prompt"],
+    texts: &["prompt"],
     demand,
     read_whole: Some(read_whole),
     read_event,

@@ -4,6 +4,7 @@
 mod call;
 mod chat;
 mod completions;
+mod demand;
 mod embeddings;
 mod fields;
 mod images;
@@ -22,6 +23,7 @@ use bodies::{Content, Holds};
 use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
+pub(crate) use demand::Demand;
 pub(crate) use fields::Fields;
 pub(crate) use tally::Tally;
 
@@ -54,6 +56,8 @@ pub(crate) struct Dialect {
     form: Form,
     /// The fields of a request that are looked at.
     fields: &'static [&'static str],
+    /// Those of them that a model reads: text, or lists of tokens.
+    texts: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
     /// What its bodies can hold.
@@ -79,17 +83,6 @@ enum Form {
     Multipart,
 }
 
-/// What a request asks for, as far as it shows before there is an answer.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Demand {
-    /// About how many tokens its input has.
-    pub(crate) tokens: i64,
-    /// How many images, characters or seconds it is about.
-    pub(crate) units: i64,
-    /// The size of the images.
-    pub(crate) size: Option<Box<str>>,
-}
-
 /// What a request consumed.
 #[derive(Default)]
 pub(crate) struct Spent {
@@ -107,6 +100,7 @@ const PLAIN: Dialect = Dialect {
     source: None,
     form: Form::Json,
     fields: &["model"],
+    texts: &[],
     default_model: None,
     holds: Holds {
         request: Content::Text,
@@ -124,31 +118,6 @@ impl Dialect {
     /// The endpoint at this path below `/v1`.
     pub(crate) fn at(path: &str) -> Option<&'static Self> {
         DIALECTS.into_iter().find(|dialect| dialect.path == path)
-    }
-}
-
-impl Demand {
-    /// Of a text with so many bytes.
-    fn of_text(bytes: usize) -> Self {
-        Self {
-            tokens: tokens(bytes),
-            ..Self::default()
-        }
-    }
-
-    /// Of an input that is text, or lists of tokens.
-    fn of_input(input: &[u8]) -> Self {
-        let first = input
-            .iter()
-            .find(|byte| !matches!(byte, b'[' | b' ' | b'\t' | b'\r' | b'\n'));
-        if input.starts_with(b"[") && first.is_some_and(u8::is_ascii_digit) {
-            let commas = memchr::memchr_iter(b',', input).count();
-            return Self {
-                tokens: i64::try_from(commas + 1).unwrap_or(i64::MAX),
-                ..Self::default()
-            };
-        }
-        Self::of_text(input.len())
     }
 }
 
@@ -173,33 +142,29 @@ impl Spent {
     }
 }
 
-/// One token is about four bytes of text.
-const BYTES_PER_TOKEN: usize = 4;
-
-/// About how many tokens a text of so many bytes has, at least one.
-fn tokens(bytes: usize) -> i64 {
-    i64::try_from(bytes.div_ceil(BYTES_PER_TOKEN).max(1)).unwrap_or(i64::MAX)
-}
-
 /// Text in, text out.
-fn text_spent(demand: &Demand, _: &str, tally: Tally) -> Spent {
-    let (estimated, text) = (tally.reported.is_none(), tally.text);
+fn text_spent(demand: &Demand, model: &str, tally: Tally) -> Spent {
+    let written = tally.reported.is_none().then(|| tally.text.tokens(model));
     let mut spent = Spent::reported(tally);
-    if estimated {
+    if let Some(written) = written {
+        let read = demand.input.tokens(model);
         spent.estimated = true;
-        spent.quantities.set(Metric::InputTokens, demand.tokens);
-        spent.quantities.set(Metric::OutputTokens, tokens(text));
+        spent.quantities.set(Metric::InputTokens, read);
+        spent.quantities.set(Metric::OutputTokens, written);
     }
     spent
 }
 
 /// Text in, and something out that is not counted.
 #[expect(clippy::needless_pass_by_value, reason = "as all that are `spent`")]
-fn input_spent(demand: &Demand, _: &str, tally: Tally) -> Spent {
+fn input_spent(demand: &Demand, model: &str, tally: Tally) -> Spent {
     let reported = tally.reported.and_then(|all| all.get(Metric::InputTokens));
     let quantities = Quantities::default()
         .with(Metric::NumModelRequests, 1)
-        .with(Metric::InputTokens, reported.unwrap_or(demand.tokens));
+        .with(
+            Metric::InputTokens,
+            reported.unwrap_or_else(|| demand.input.tokens(model)),
+        );
     Spent {
         quantities,
         estimated: reported.is_none(),
@@ -212,26 +177,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_counted_and_text_is_estimated() {
-        for (input, tokens) in [
-            ("\"12345678\"", 3),
-            ("[\"1\", \"2\"]", 3),
-            ("[1,2,3]", 3),
-            ("[ [1,2] , [3] ]", 3),
-            ("[]", 1),
-            ("null", 1),
-            ("", 1),
-        ] {
-            assert_eq!(Demand::of_input(input.as_bytes()).tokens, tokens, "{input}");
-        }
-    }
-
-    #[test]
     fn every_endpoint_has_its_path_and_looks_at_the_model() {
         for dialect in DIALECTS {
             assert!(dialect.path.starts_with('/'));
             assert!(dialect.fields.contains(&"model"), "{}", dialect.path);
             assert!(dialect.fields.len() <= fields::MAX_FIELDS);
+            assert!(dialect.texts.len() <= demand::MAX_TEXTS);
+            for text in dialect.texts {
+                assert!(dialect.fields.contains(text), "{}: {text}", dialect.path);
+            }
             let found = Dialect::at(dialect.path).map(|found| found.path);
             assert_eq!(found, Some(dialect.path));
         }

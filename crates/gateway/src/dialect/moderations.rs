@@ -2,14 +2,14 @@
 
 use usage::Kind;
 
-use super::{Demand, Dialect, PLAIN, embeddings, input_spent};
+use super::{Dialect, PLAIN, embeddings, input_spent};
 
 pub(super) static MODERATIONS: Dialect = Dialect {
     path: "/moderations",
     kind: Kind::Moderations,
     fields: &["model", "input"],
+    texts: &["input"],
     default_model: Some("omni-moderation-latest"),
-    demand: |fields| Ok(Demand::of_text(fields.length("input"))),
     read_whole: Some(embeddings::read_whole),
     spent: input_spent,
     ..PLAIN

@@ -7,8 +7,9 @@ use base::{Error, Result};
 use memchr::memmem::Finder;
 use serde::Deserialize;
 
+use super::demand::Output;
 use super::report::Usage;
-use super::tally::{Keys, keys, text_under, values};
+use super::tally::{Keys, keys, values};
 use super::{Demand, Dialect, Fields, PLAIN, Tally};
 use crate::sse::Verdict;
 
@@ -21,7 +22,9 @@ pub(super) static RESPONSES: Dialect = Dialect {
         "background",
         "tools",
         "store",
+        "max_output_tokens",
     ],
+    texts: &["input", "instructions", "tools"],
     stores: Some(true),
     demand,
     read_whole: Some(read_whole),
@@ -59,8 +62,8 @@ fn demand(fields: &Fields<'_>) -> Result<Demand> {
                        and what it used would not be known.";
         return Err(Error::invalid("background", message));
     }
-    let text = fields.length("input") + fields.length("instructions");
-    Ok(Demand::of_text(text))
+    let output = Output::of(fields.count("max_output_tokens"), None);
+    Ok(Demand::of_output(output))
 }
 
 /// The events that have a whole response tell how it is; the last of them has its usage.
@@ -74,7 +77,7 @@ fn read_event(tally: &mut Tally, data: &[u8]) -> Verdict {
         );
         event.response.tell(tally);
     } else if tally.reported.is_none() {
-        tally.text += text_under(&DELTAS, data);
+        tally.text.add(&DELTAS, data);
     }
     Verdict::Keep
 }
@@ -82,7 +85,7 @@ fn read_event(tally: &mut Tally, data: &[u8]) -> Verdict {
 fn read_whole(tally: &mut Tally, json: &[u8]) {
     let report = serde_json::from_slice::<Report<'_>>(json);
     if !report.is_ok_and(|report| report.tell(tally)) {
-        tally.text += text_under(&TEXTS, json);
+        tally.text.add(&TEXTS, json);
     }
 }
 
@@ -115,7 +118,7 @@ mod tests {
     fn the_last_event_has_the_usage() {
         let delta = r#"{"type":"response.output_text.delta","delta":"Hello"}"#;
         let tally = read(&[CREATED, delta]);
-        assert_eq!((tally.text, tally.is_done), (5, false));
+        assert_eq!((tally.text.length, tally.is_done), (5, false));
         assert_eq!(tally.reported, None);
         for end in ["completed", "incomplete", "failed"] {
             let last = format!(
@@ -144,6 +147,6 @@ mod tests {
             r#"{"type":"response.output_text.delta","delta":"\"response\":{\"usage\":1}"}"#,
             r#"{"type":"response.output_text.done","text":"\"response\":{\"usage\":1}"}"#,
         ]);
-        assert_eq!((tally.is_done, tally.text), (false, 26));
+        assert_eq!((tally.is_done, tally.text.length), (false, 26));
     }
 }

@@ -6,6 +6,7 @@ use memchr::memmem::Finder;
 use usage::Quantities;
 
 use super::report::Usage;
+use crate::tokens::Counter;
 
 /// What was read so far.
 #[derive(Default)]
@@ -13,8 +14,8 @@ pub(crate) struct Tally {
     /// What the last report said.
     pub(super) reported: Option<Quantities>,
     pub(super) service_tier: Option<String>,
-    /// How many bytes of generated text there were before any report.
-    pub(crate) text: usize,
+    /// The generated text that there was before any report.
+    pub(crate) text: Text,
     /// How many images there are.
     pub(super) images: Option<i64>,
     /// Their size.
@@ -54,16 +55,44 @@ pub(super) fn carries_usage(json: &[u8]) -> bool {
     values(&USAGE, json).any(|value| !value.starts_with(b"null"))
 }
 
-/// How many bytes of text there are under these keys.
-pub(super) fn text_under(keys: &Keys, json: &[u8]) -> usize {
-    let strings = keys.iter().flat_map(|key| values(key, json));
-    strings
-        .filter_map(|value| {
-            let text = value.strip_prefix(b"\"")?;
+/// Generated text, as it stands in JSON: how much, and the beginning of it.
+#[derive(Default)]
+pub(crate) struct Text {
+    /// In bytes.
+    pub(crate) length: usize,
+    start: Vec<u8>,
+}
+
+/// How much of a generated text is kept to be counted, in bytes; the rest is counted in proportion.
+const KEPT: usize = 4 * 1024;
+
+impl Text {
+    /// Adds the text that is under these keys.
+    pub(super) fn add(&mut self, keys: &Keys, json: &[u8]) {
+        for value in keys.iter().flat_map(|key| values(key, json)) {
+            let Some(text) = value.strip_prefix(b"\"") else {
+                continue;
+            };
             let mut ends = memchr::memchr_iter(b'"', text);
-            ends.find(|end| !is_escaped(&text[..*end]))
-        })
-        .sum()
+            if let Some(end) = ends.find(|end| !is_escaped(&text[..*end])) {
+                self.push(&text[..end]);
+            }
+        }
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        let room = KEPT - self.start.len();
+        self.start.extend_from_slice(&text[..text.len().min(room)]);
+        self.length += text.len();
+    }
+
+    /// How many tokens it has, at least one.
+    pub(super) fn tokens(&self, model: &str) -> i64 {
+        let mut counter = Counter::of(model);
+        counter.add(&self.start);
+        counter.add_unseen(self.length - self.start.len());
+        counter.tokens().max(1)
+    }
 }
 
 /// Whether what follows `text` in a JSON string is escaped.

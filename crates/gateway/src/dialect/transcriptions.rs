@@ -17,10 +17,11 @@ pub(super) static TRANSCRIPTIONS: Dialect = Dialect {
     fields: &["model", "file"],
     demand: |fields| {
         let seconds = fields.length("file").div_ceil(BYTES_PER_SECOND).max(1);
-        Ok(Demand {
+        let demand = Demand {
             units: i64::try_from(seconds).unwrap_or(i64::MAX),
             ..Demand::default()
-        })
+        };
+        Ok(demand.with_audio(fields))
     },
     read_whole: Some(|tally, json| {
         read(tally, json);

@@ -27,6 +27,8 @@ pub(crate) struct Answer {
 pub(crate) struct Failure {
     pub(crate) error: Error,
     pub(crate) outcome: Outcome,
+    /// Whether a model server may have got the request.
+    pub(crate) was_sent: bool,
 }
 
 /// How long the rest of an answer is waited for, and whose health it tells of.
@@ -65,6 +67,7 @@ impl Upstreams {
             let request = request.ok_or_else(|| Failure {
                 error: Error::refused("invalid_url", "The query of the URL is not valid."),
                 outcome: Outcome::UpstreamFailed,
+                was_sent: false,
             })?;
             match attempt(route, request, since).await {
                 None => {}
@@ -174,7 +177,10 @@ fn unreachable(plan: &[Route]) -> Failure {
     });
     let pauses: Option<Vec<Duration>> = pauses.collect();
     let Some(soonest) = pauses.and_then(|pauses| pauses.into_iter().min()) else {
-        return failed("The model server cannot be reached.");
+        return Failure {
+            was_sent: false,
+            ..failed("The model server cannot be reached.")
+        };
     };
     let seconds = soonest.as_millis().div_ceil(1_000);
     Failure {
@@ -183,6 +189,7 @@ fn unreachable(plan: &[Route]) -> Failure {
             u64::try_from(seconds).unwrap_or(u64::MAX),
         ),
         outcome: Outcome::UpstreamFailed,
+        was_sent: false,
     }
 }
 
@@ -190,6 +197,7 @@ fn failed(message: &'static str) -> Failure {
     Failure {
         error: Error::upstream(message),
         outcome: Outcome::UpstreamFailed,
+        was_sent: true,
     }
 }
 
@@ -197,5 +205,6 @@ fn late() -> Failure {
     Failure {
         error: Error::upstream_timeout("The model server did not answer in time."),
         outcome: Outcome::TimedOut,
+        was_sent: true,
     }
 }

@@ -98,6 +98,17 @@ impl Upstreams {
         self.by_model.keys().map(String::as_str)
     }
 
+    /// Whether clients may ask for this name, and not only because a `*` covers it.
+    pub(crate) fn lists(&self, model: &str) -> bool {
+        self.by_model.contains_key(model)
+    }
+
+    /// The names that upstreams have for these models.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &str> {
+        let members = self.by_model.values().flat_map(|group| &group.members);
+        members.filter_map(|member| member.model.as_deref())
+    }
+
     /// Whether this deployment knows the model.
     pub(crate) fn serves(&self, model: &str) -> bool {
         self.group(model).is_some()

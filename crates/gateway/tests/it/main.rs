@@ -9,6 +9,7 @@ mod failures;
 mod hang_ups;
 mod health;
 mod keys;
+mod limits;
 mod permissions;
 mod properties;
 mod refusals;

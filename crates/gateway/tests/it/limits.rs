@@ -1,0 +1,354 @@
+//! Rate limits: how many requests pass, what they are told, and what is given back.
+
+mod amounts;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway::Durability;
+use http::{HeaderValue, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::upstream::{COMPLETION, EVENTS, Reply, Step, nobody, send, serve};
+use crate::world::{Answer, SERVICE, World, chat, config, read, request};
+
+const MODEL: &str = r#"{"model":"real"}"#;
+const ALIAS: &str = r#"{"model":"nick"}"#;
+/// One token of input, and at most 99 of output.
+const HUNDRED: &str = r#"{"model":"real","messages":[],"max_tokens":99}"#;
+const CLIENTS: usize = 500;
+
+type Http = Client<HttpConnector, Full<Bytes>>;
+
+/// Sets one limit of a model, and no other.
+async fn limit(world: &World, model: &str, field: &str, limit: i64) {
+    let insert = format!(
+        "INSERT INTO rate_limits (organization_id, project_id, model, {field}) VALUES ('org-1', 'proj_1', '{model}', {limit})"
+    );
+    let delete = "DELETE FROM rate_limits";
+    world.change(&[delete, String::leak(insert)]).await;
+}
+
+async fn limited(reply: Reply, field: &str, most: i64) -> World {
+    let world = World::start(reply).await;
+    limit(&world, "real", field, most).await;
+    world
+}
+
+/// Serves the world's gateway over real connections.
+async fn listen(world: &World) -> SocketAddr {
+    let gateway = world.gateway.clone();
+    serve(move |request| {
+        let gateway = gateway.clone();
+        async move { gateway.handle(request).await }
+    })
+    .await
+}
+
+/// What a client of the network gets: the status, and how many requests remain.
+async fn ask(client: &Http, address: SocketAddr, body: &'static str) -> (u16, String) {
+    let request = Request::post(format!("http://{address}/v1/chat/completions"))
+        .header("authorization", format!("Bearer {SERVICE}"))
+        .body(Full::new(Bytes::from_static(body.as_bytes())));
+    let answer = client.request(request.expect("a request")).await;
+    let (head, body) = answer.expect("an answer").into_parts();
+    body.collect().await.expect("a body");
+    let header = |name| {
+        head.headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let told = match head.status.as_u16() {
+        429 => header("retry-after-ms"),
+        _ => header("x-ratelimit-remaining-requests"),
+    };
+    (head.status.as_u16(), told.expect("told").to_owned())
+}
+
+/// All that many clients get, each of which asks so many times.
+fn crowd(address: SocketAddr, times: usize, body: &'static str) -> JoinSet<Vec<(u16, String)>> {
+    let client: Http = Client::builder(TokioExecutor::new()).build_http();
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let client = client.clone();
+        clients.spawn(async move {
+            let mut all = Vec::new();
+            for _ in 0..times {
+                all.push(ask(&client, address, body).await);
+            }
+            all
+        });
+    }
+    clients
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_pass_as_the_limit_says() {
+    for (most, times) in [(1, 1), (20, 1), (1000, 3)] {
+        let world = limited(
+            Reply::whole(200, COMPLETION),
+            "max_requests_per_1_minute",
+            most,
+        );
+        let world = world.await;
+        let address = listen(&world).await;
+        let all = crowd(address, times, MODEL).join_all().await.concat();
+        let (passed, refused): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(status, _)| *status == 200);
+        assert!(
+            refused.iter().all(|(status, _)| *status == 429),
+            "{refused:?}"
+        );
+        let passed = passed
+            .iter()
+            .map(|(_, left)| left.parse::<i64>().expect("a number"));
+        let mut left: Vec<i64> = passed.collect();
+        left.sort_unstable();
+        assert_eq!(
+            left,
+            (0..most).collect::<Vec<_>>(),
+            "each took one that was left"
+        );
+        for (_, wait) in refused {
+            let wait: u64 = wait.parse().expect("milliseconds");
+            assert!((1..=61_000).contains(&wait), "{wait}");
+        }
+        let count = usize::try_from(most).expect("a count");
+        assert_eq!(world.rows(count).await.len(), world.upstream.asked().len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_held_until_it_is_known_how_many_there_were() {
+    let gate = Arc::new(Semaphore::new(0));
+    let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
+    let world = limited(reply, "max_tokens_per_1_minute", 1000).await;
+    let mut clients = crowd(listen(&world).await, 1, HUNDRED);
+    for _ in 0..CLIENTS - 10 {
+        let all = clients
+            .join_next()
+            .await
+            .expect("a client")
+            .expect("no panic");
+        assert_eq!(all[0].0, 429);
+    }
+    gate.add_permits(10);
+    let passed = clients.join_all().await.concat();
+    assert!(passed.iter().all(|(status, _)| *status == 200));
+    assert_eq!(world.rows(10).await.len(), passed.len());
+    // Each used 18 of the 100 that it held.
+    gate.add_permits(1);
+    let answer = world.chat(HUNDRED).await;
+    assert_eq!(answer.header("x-ratelimit-limit-tokens"), "1000");
+    assert_eq!(answer.header("x-ratelimit-remaining-tokens"), "720");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_tell_how_the_limits_stand() {
+    let world = limited(Reply::events(), "max_requests_per_1_minute", 2).await;
+    let stream = r#"{"model":"real","stream":true,"max_completion_tokens":50}"#;
+    let answer = world.chat(stream).await;
+    assert_eq!(answer.status, 200);
+    for (name, value) in [
+        ("x-ratelimit-limit-requests", "2"),
+        ("x-ratelimit-remaining-requests", "1"),
+        ("x-ratelimit-limit-tokens", "10000000"),
+        ("x-ratelimit-remaining-tokens", "9999949"),
+    ] {
+        assert_eq!(answer.header(name), value, "{name}");
+    }
+    for name in ["x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"] {
+        assert!(answer.header(name).starts_with("1m0"), "{answer:?}");
+    }
+    assert_eq!(answer.header("retry-after-ms"), "");
+    world.chat(stream).await;
+    let answer = world.chat(stream).await;
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), "0");
+    refused(
+        &answer,
+        "requests",
+        "for real in project proj_1 on requests per min (RPM): Limit 2, Used 2, Requested 1.",
+    );
+    let wait: u64 = answer.header("retry-after-ms").parse().expect("a number");
+    let seconds: u64 = answer.header("retry-after").parse().expect("a number");
+    assert!(
+        wait > 55_000 && seconds == wait.div_ceil(1000),
+        "{answer:?}"
+    );
+    assert!(
+        world
+            .rows(2)
+            .await
+            .iter()
+            .all(|row| row.outcome == "succeeded")
+    );
+    let list = world
+        .send(request(Method::GET, "/v1/models", SERVICE, ""))
+        .await;
+    assert_eq!(
+        (
+            list.status.as_u16(),
+            list.header("x-ratelimit-limit-requests")
+        ),
+        (200, "")
+    );
+}
+
+fn refused(answer: &Answer, kind: &str, words: &str) {
+    assert_eq!(answer.status, 429, "{answer:?}");
+    let [message, told, param, code] = answer.error();
+    assert_eq!(
+        (told, param, code),
+        (kind.into(), ().into(), "rate_limit_exceeded".into())
+    );
+    let message = message.as_str().expect("a message").to_owned();
+    assert!(message.contains(words), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_is_no_way_round_a_limit() {
+    let world = limited(
+        Reply::whole(200, COMPLETION),
+        "max_requests_per_1_minute",
+        2,
+    )
+    .await;
+    assert_eq!(world.chat(ALIAS).await.status, 200);
+    assert_eq!(
+        world
+            .chat(MODEL)
+            .await
+            .header("x-ratelimit-remaining-requests"),
+        "0"
+    );
+    refused(&world.chat(ALIAS).await, "requests", "for real in");
+    // What is refused under one name does not count under the other.
+    limit(&world, "nick", "max_requests_per_1_minute", 2).await;
+    assert_eq!(world.chat(ALIAS).await.status, 200);
+    refused(&world.chat(ALIAS).await, "requests", "for nick in");
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    world.rows(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_limit_holds_from_the_next_request_on() {
+    let world = limited(
+        Reply::whole(200, COMPLETION),
+        "max_requests_per_1_minute",
+        0,
+    )
+    .await;
+    let answer = world.chat(MODEL).await;
+    refused(&answer, "requests", "Nothing passes while the limit is 0.");
+    for most in [1, 2] {
+        limit(&world, "real", "max_requests_per_1_minute", most).await;
+        assert_eq!(world.chat(MODEL).await.status, 200);
+        assert_eq!(world.chat(MODEL).await.status, 429);
+    }
+    limit(&world, "real", "max_requests_per_1_day", 2).await;
+    refused(
+        &world.chat(MODEL).await,
+        "requests",
+        "per day (RPD): Limit 2, Used 2",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_pass_is_not_to_be_tried_again() {
+    let world = limited(Reply::whole(200, COMPLETION), "max_tokens_per_1_minute", 99).await;
+    let answer = world.chat(HUNDRED).await;
+    refused(&answer, "tokens", "Request too large for real");
+    assert_eq!(answer.header("x-should-retry"), "false");
+    assert_eq!(
+        (
+            answer.header("retry-after"),
+            answer.header("retry-after-ms")
+        ),
+        ("", "")
+    );
+    // A request that does not say how long its answer may be is no larger than the limit.
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    assert_eq!(world.rows(1).await.len(), world.upstream.asked().len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_model_server_got_does_not_count() {
+    let nobody = nobody();
+    let gone = |_| vec![config("gone", nobody)];
+    let world = World::with(Reply::whole(200, ""), Durability::Batched, gone).await;
+    limit(&world, "real", "max_requests_per_1_minute", 1).await;
+    // Not reached the first time, then skipped for a while.
+    for status in [502, 503, 503] {
+        assert_eq!(world.chat(MODEL).await.status, status);
+    }
+    // One that answers with an error counts, but no tokens.
+    let world = limited(Reply::whole(500, "{}"), "max_requests_per_1_minute", 2).await;
+    assert_eq!(world.chat(HUNDRED).await.status, 500);
+    let answer = world.chat(HUNDRED).await;
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), "0");
+    assert_eq!(answer.header("x-ratelimit-remaining-tokens"), "9999899");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_was_held_counts_too() {
+    let answer = COMPLETION.replace("\"completion_tokens\":7", "\"completion_tokens\":500");
+    let world = limited(Reply::whole(200, &answer), "max_tokens_per_1_minute", 600).await;
+    assert_eq!(world.chat(HUNDRED).await.status, 200);
+    refused(
+        &world.chat(HUNDRED).await,
+        "tokens",
+        "Limit 600, Used 511, Requested 100.",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_gives_back_what_was_not_used() {
+    let gate = Arc::new(Semaphore::new(0));
+    let steps = vec![
+        send(EVENTS[0]),
+        Step::Gate(Arc::clone(&gate)),
+        send(EVENTS[2]),
+        send(EVENTS[3]),
+    ];
+    let world = limited(Reply::stream(steps), "max_tokens_per_1_minute", 100).await;
+    let stream = r#"{"model":"real","stream":true,"messages":[],"max_tokens":99}"#;
+    let response = world.gateway.handle(chat(SERVICE, stream)).await;
+    drop(response);
+    assert_eq!(world.chat(HUNDRED).await.status, 429);
+    gate.add_permits(1);
+    world.rows(1).await;
+    let small = r#"{"model":"real","messages":[],"max_tokens":81}"#;
+    world.upstream.replies(Reply::whole(200, COMPLETION));
+    assert_eq!(world.chat(small).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_used_of_it_is_never_known_and_all_of_it_counts() {
+    let gate = Arc::new(Semaphore::new(0));
+    let reply = Reply::whole(200, COMPLETION).after(Step::Gate(gate));
+    let world = limited(reply, "max_tokens_per_1_minute", 100).await;
+    let waiting = world.gateway.handle(chat(SERVICE, HUNDRED));
+    let asked = async {
+        while world.upstream.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        _ = waiting => panic!("the gate is shut"),
+        () = asked => {}
+    }
+    world.task.stop(Duration::ZERO).await;
+    let response = world.gateway.handle(chat(SERVICE, HUNDRED)).await;
+    refused(
+        &read(response).await,
+        "tokens",
+        "Limit 100, Used 100, Requested 100.",
+    );
+}
