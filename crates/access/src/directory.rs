@@ -10,12 +10,13 @@ mod settings;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base::ids::OrganizationId;
 use base::secret::KeyHash;
+use base::time::Stopwatch;
 use store::{Connection, Follower, Read, Result, Store, sql};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -48,6 +49,9 @@ pub struct Directory {
     settings: ArcSwap<SettingsMap>,
     settings_moved: watch::Sender<()>,
     is_fresh: AtomicBool,
+    watch: Stopwatch,
+    /// When the picture was last known to be that of the database, in milliseconds on `watch`.
+    checked: AtomicU64,
 }
 
 /// In which shard a key is.
@@ -75,9 +79,12 @@ impl Directory {
             settings: ArcSwap::default(),
             settings_moved: watch::Sender::new(()),
             is_fresh: AtomicBool::new(true),
+            watch: Stopwatch::start(),
+            checked: AtomicU64::new(0),
         });
         let mut state = State::default();
         directory.reload(&mut state, &mut follower).await?;
+        directory.is_checked();
         let following = Arc::clone(&directory).follow(state, follower);
         Ok((directory, AbortOnDropHandle::new(tokio::spawn(following))))
     }
@@ -118,6 +125,18 @@ impl Directory {
         self.is_fresh.load(Ordering::Relaxed)
     }
 
+    /// How long ago the picture was last known to be that of the database.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let checked = Duration::from_millis(self.checked.load(Ordering::Relaxed));
+        self.watch.elapsed().saturating_sub(checked)
+    }
+
+    fn is_checked(&self) {
+        let now = self.watch.milliseconds();
+        self.checked.store(now, Ordering::Relaxed);
+    }
+
     /// Every key in the picture, in no order.
     #[must_use]
     pub fn keys(&self) -> Vec<Arc<Key>> {
@@ -154,6 +173,7 @@ impl Directory {
                 tokio::time::sleep(RETRY).await;
                 failed = self.reload(&mut state, &mut follower).await.err();
             }
+            self.is_checked();
             if !self.is_fresh.swap(true, Ordering::Relaxed) {
                 tracing::info!("the keys could be loaded again");
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -26,15 +27,23 @@ struct Shared {
     room: Arc<Semaphore>,
     running: TaskTracker,
     hurry: CancellationToken,
+    /// Counts those that there was no room for.
+    unread: IntCounter,
 }
 
 impl Drains {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(unread: IntCounter) -> Self {
         Self(Arc::new(Shared {
             room: Arc::new(Semaphore::new(MAX_DRAINS)),
             running: TaskTracker::new(),
             hurry: CancellationToken::new(),
+            unread,
         }))
+    }
+
+    /// How many are read on now.
+    pub(crate) fn running(&self) -> usize {
+        self.0.running.len()
     }
 
     /// Reads `source` to its end in the background, then settles `reservation`.
@@ -49,6 +58,7 @@ impl Drains {
             Handle::try_current(),
             Arc::clone(&self.0.room).try_acquire_owned(),
         ) else {
+            self.0.unread.inc();
             tracing::warn!("an answer is not read to its end; its usage is estimated");
             return;
         };
@@ -129,6 +139,9 @@ async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: Canc
     };
     match answer {
         Ok(answer) => {
+            let status = answer.response.status();
+            reservation.watched().is_answered_by(answer.route.name());
+            reservation.watched().is_passed_on(status);
             reservation.is_for(&answer.route.model);
             let patience = answer.patience();
             let (head, body) = answer.response.into_parts();

@@ -12,6 +12,7 @@ mod drain;
 mod headers;
 mod identify;
 mod limits;
+mod metrics;
 mod models;
 mod permissions;
 mod relay;
@@ -23,7 +24,9 @@ mod sse;
 mod stream;
 mod tokens;
 mod upstreams;
+mod watched;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +36,8 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use bodies::Bodies;
 use http::{Request, Response};
+use prometheus::Registry;
+use telemetry::Tracer;
 use usage::{LastUsed, Recorder};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
@@ -41,6 +46,7 @@ pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
 use limits::Limiter;
+use metrics::Metrics;
 use models::ModelList;
 use upstreams::{Probes, Upstreams};
 
@@ -74,6 +80,10 @@ pub struct GatewayOptions {
     pub clock: Clock,
     /// When the end of an answer is sent.
     pub durability: Durability,
+    /// The models that this deployment knows beside those that an upstream lists; metrics name no others.
+    pub models: BTreeSet<String>,
+    /// Traces requests.
+    pub tracer: Tracer,
 }
 
 /// Why a gateway could not be started, in words for the operator.
@@ -90,6 +100,9 @@ pub enum StartError {
     /// The certificates that upstreams are checked against could not be loaded.
     #[error("TLS to upstreams: {0}")]
     Tls(String),
+    /// What is measured has a name that it cannot have.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// The gateway. Clones are the same gateway.
@@ -108,6 +121,8 @@ struct Shared {
     clock: Clock,
     durability: Durability,
     drains: Drains,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
     limiter: Arc<Limiter>,
 }
 
@@ -118,8 +133,9 @@ impl Gateway {
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Upstreams::new(&options.upstreams)?;
+        let metrics = Arc::new(Metrics::new(&options.upstreams, &options.models)?);
+        let drains = Drains::new(metrics.unread.clone());
         tokens::prepare(upstreams.known());
-        let drains = Drains::new();
         let task = GatewayTask {
             drains: drains.clone(),
             probes: upstreams.watch_over(),
@@ -136,9 +152,25 @@ impl Gateway {
             clock: options.clock,
             durability: options.durability,
             drains,
+            metrics,
+            tracer: options.tracer,
             limiter: Limiter::new(),
         };
         Ok((Self(Arc::new(shared)), task))
+    }
+
+    /// Lets `registry` tell what the gateway counts and times.
+    ///
+    /// # Errors
+    /// It knows that already.
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        self.0.metrics.register(registry)
+    }
+
+    /// How many answers are read to their end in the background, since their clients hung up.
+    #[must_use]
+    pub fn running_drains(&self) -> usize {
+        self.0.drains.running()
     }
 
     /// Answers one request; every refusal is an answer too. Dropping the future, or the body of the answer, is how a

@@ -34,8 +34,11 @@ impl Gateway {
         B: http_body::Body<Data = Bytes>,
     {
         let caller = self.caller(context, Permission::ModelRequest)?;
+        context.watched.leaves();
         let body = body::read(body).await?;
+        context.watched.returns();
         let mut call = Call::parse(dialect, &context.head.headers, body)?;
+        context.watched.asks_for(&call.model);
         let plan = self.0.upstreams.plan(&call.model);
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
         caller.may_call(&call)?;
@@ -73,7 +76,10 @@ impl Gateway {
         let taken = (slot, held);
         let (model, demand) = (Arc::clone(&first.model), take(&mut call.demand));
         let now = self.0.clock.now();
-        Ok(Reservation::new(taken, request, caller, model, demand, now))
+        let watched = context.watched.take();
+        Ok(Reservation::new(
+            taken, request, caller, model, demand, now, watched,
+        ))
     }
 
     /// Reserves what the request may consume, under the name that was asked for and under the upstream's own, if that is
@@ -111,12 +117,14 @@ impl Gateway {
         context: &Context,
         call: Call,
         plan: Vec<Route>,
-        reservation: Reservation,
+        mut reservation: Reservation,
     ) -> Waiting {
+        let mut headers = headers::to_upstream(&context.head.headers);
+        reservation.watched().is_forwarded(&mut headers);
         let outgoing = Outgoing {
             path: reservation.dialect().path,
             query: context.head.uri.query().map(str::to_owned),
-            headers: headers::to_upstream(&context.head.headers),
+            headers,
         };
         let shared = Arc::clone(&self.0);
         let beginning = async move {
@@ -134,6 +142,7 @@ impl Gateway {
         hides_usage: bool,
         capture: Option<Capture>,
     ) -> Response<Body> {
+        reservation.watched().is_answered_by(answer.route.name());
         reservation.is_for(&answer.route.model);
         let patience = answer.patience();
         let (head, incoming) = answer.response.into_parts();
@@ -146,6 +155,7 @@ impl Gateway {
         );
         let changes_length = source.changes_length();
         let (durability, drains) = (self.0.durability, self.0.drains.clone());
+        reservation.watched().is_passed_on(head.status);
         let capture = capture.map(|capture| capture.answered(head.status.as_u16()));
         let stream = Stream::new(source, reservation, durability, drains).seen_by(capture);
         let mut response = Response::new(Body::stream(stream));
@@ -158,12 +168,13 @@ impl Gateway {
     async fn fail(
         &self,
         failure: Failure,
-        reservation: Reservation,
+        mut reservation: Reservation,
         capture: Option<Capture>,
     ) -> Error {
         if let Some(capture) = capture {
             capture.failed(failure.error.status.as_u16());
         }
+        reservation.watched().is_failed(&failure.error);
         let recorded: Option<Recorded> = reservation.fail(&failure);
         if self.0.durability == Durability::Strict
             && let Some(recorded) = recorded

@@ -11,12 +11,14 @@ use crate::dialect::{Demand, Dialect, Spent, Tally};
 use crate::identify::Caller;
 use crate::limits::{Amounts, Held};
 use crate::upstreams::Failure;
+use crate::watched::Watched;
 
 /// An admitted request that is not in the ledger yet. Settling it consumes it; dropped unsettled, it is settled with
 /// an estimate.
 pub(crate) struct Reservation {
     dialect: &'static Dialect,
     open: Option<Open>,
+    watched: Watched,
 }
 
 /// Kept small, for it is moved along with the request: the event is made at its end.
@@ -42,6 +44,7 @@ impl Reservation {
         model: Arc<str>,
         demand: Demand,
         admitted_at: UnixTime,
+        watched: Watched,
     ) -> Self {
         let open = Open {
             slot,
@@ -55,12 +58,18 @@ impl Reservation {
         Self {
             dialect,
             open: Some(open),
+            watched,
         }
     }
 
     /// The endpoint that it came to.
     pub(crate) fn dialect(&self) -> &'static Dialect {
         self.dialect
+    }
+
+    /// What operators see of it.
+    pub(crate) fn watched(&mut self) -> &mut Watched {
+        &mut self.watched
     }
 
     /// The model that works on it after all.
@@ -100,7 +109,7 @@ impl Reservation {
         if let Some(held) = open.held.take() {
             held.settle(&consumed);
         }
-        Some(open.record(self.dialect, outcome, spent))
+        Some(open.record(self.dialect, outcome, spent, self.watched.take()))
     }
 }
 
@@ -131,9 +140,15 @@ fn consumed(quantities: &Quantities) -> Amounts {
 }
 
 impl Open {
-    fn record(self, dialect: &Dialect, outcome: Outcome, spent: Spent) -> Recorded {
+    fn record(
+        self,
+        dialect: &Dialect,
+        outcome: Outcome,
+        spent: Spent,
+        watched: Watched,
+    ) -> Recorded {
         let key = &self.caller.key;
-        self.slot.record(UsageEvent {
+        let event = UsageEvent {
             id: self.id.as_str().to_owned(),
             timestamp: self.admitted_at,
             organization_id: key.organization.id.clone(),
@@ -151,6 +166,8 @@ impl Open {
             quantities: spent.quantities,
             estimated: spent.estimated,
             outcome,
-        })
+        };
+        watched.settle(&event);
+        self.slot.record(event)
     }
 }

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Request, Response};
 use crate::dialect::Dialect;
 use crate::identify::Caller;
 use crate::limits::Standing;
+use crate::watched::Watched;
 use crate::{Body, Gateway, headers, models};
 
 /// An endpoint of the gateway.
@@ -32,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) head: Parts,
     /// Whose key it has, once that is known.
     pub(crate) organization: Option<HeaderValue>,
+    /// Until it is admitted.
+    pub(crate) watched: Watched,
     /// How the limits stand that it counts under, once that is known.
     pub(crate) standing: Standing,
 }
@@ -65,6 +68,18 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Its path below `/v1`, as metrics and traces name it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Forwarded(dialect) => dialect.path,
+            Self::StoredResponse => "/responses/{response_id}",
+            Self::Models => "/models",
+            Self::Model(_) => "/models/{model}",
+        }
+    }
+}
+
 impl Gateway {
     /// Answers a request; a refusal becomes an answer here.
     pub(crate) async fn route<B>(&self, request: Request<B>) -> Response<Body>
@@ -73,13 +88,17 @@ impl Gateway {
     {
         let watch = Stopwatch::start();
         let (head, body) = request.into_parts();
+        let watched = Watched::begin(&self.0.metrics, &self.0.tracer, &head);
         let mut context = Context {
             id: self.0.ids.next(),
             head,
             organization: None,
+            watched,
             standing: Standing::default(),
         };
         let answer = self.answer(&mut context, body).await;
+        let outcome = answer.as_ref().map(Response::status);
+        context.watched.end(&context.id, outcome);
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
         context.standing.tell(response.headers_mut());
         headers::sign(&mut response, &context.id, context.organization, watch);
@@ -101,6 +120,7 @@ impl Gateway {
             response.headers_mut().insert(http::header::ALLOW, allowed);
             return Ok(response);
         }
+        context.watched.is_for(endpoint.name());
         match endpoint {
             Endpoint::Forwarded(dialect) => self.relay(dialect, context, body).await,
             Endpoint::StoredResponse => {
@@ -131,6 +151,7 @@ impl Gateway {
         crate::body::check_headers(&context.head.headers)?;
         let caller = self.0.identify(&context.head.headers)?;
         context.organization = Some(caller.key.organization.header.clone());
+        context.watched.is_of(&caller.key);
         caller.check_certificate(&context.head, &self.0.clock)?;
         caller.require(needs)?;
         Ok(caller)

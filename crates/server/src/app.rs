@@ -16,9 +16,11 @@ use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, KeeperOptions};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
+use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
 
+use crate::metrics::Metrics;
 use crate::routes;
 
 /// What an application is made of.
@@ -45,6 +47,10 @@ pub struct AppOptions {
     pub smtp: Option<Smtp>,
     /// For how many days bodies of the gateway's requests are kept; 0 for none.
     pub keep_bodies_days: u32,
+    /// Where traces go; without it there are none.
+    pub tracing: Option<TracingOptions>,
+    /// Whether metrics are served apart, by [`App::metrics_router`].
+    pub has_metrics_apart: bool,
 }
 
 /// The application: answers requests until it is stopped.
@@ -56,6 +62,10 @@ pub struct App {
     last_used_task: LastUsedTask,
     bodies_task: BodiesTask,
     mailer_task: MailerTask,
+    tracer_task: Option<TracerTask>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+    has_metrics_apart: bool,
     _following: AbortOnDropHandle<()>,
 }
 
@@ -77,21 +87,20 @@ impl App {
             public_url,
             smtp,
             keep_bodies_days,
+            tracing,
+            has_metrics_apart,
         } = options;
+        let (tracer, tracer_task) = start_tracer(tracing, &entropy)?;
         let models = known_models(&upstreams, &prices);
-        let apart = store.usage().clone().apart()?;
-        let recorder = Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone());
-        let (recorder, recorder_task) =
-            recorder.context("the ledger's writer could not be started")?;
+        let (recorder, recorder_task) = start_recorder(&store, prices, &clock)?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
-        let directory = Directory::start(store.clone()).await;
-        let (directory, following) = directory.context("the keys could not be loaded")?;
+        let (directory, following) = start_directory(&store).await?;
         let services = Arc::new(Services {
+            usage: store.usage().clone().apart()?,
             store,
             directory,
             kept: Kept::default(),
-            usage: apart,
             models,
             recorder,
             last_used,
@@ -106,10 +115,15 @@ impl App {
             upstreams,
             durability,
             bodies,
+            tracer: tracer.clone(),
             ..of_gateway(&services)
         };
         let (gateway, gateway_task) = Gateway::start(gateway)?;
         Ok(Self {
+            metrics: Metrics::start(&services, &gateway, &tracer)?,
+            tracer,
+            tracer_task,
+            has_metrics_apart,
             services,
             gateway,
             gateway_task,
@@ -123,7 +137,16 @@ impl App {
 
     /// Every route.
     pub fn router(&self) -> Router {
-        routes::router(&self.services, &self.gateway)
+        let router = routes::router(&self.services, &self.gateway, &self.metrics, &self.tracer);
+        if self.has_metrics_apart {
+            return router;
+        }
+        router.merge(self.metrics_router())
+    }
+
+    /// The route of the metrics alone.
+    pub fn metrics_router(&self) -> Router {
+        routes::metrics(&self.metrics)
     }
 
     /// What the whole program shares.
@@ -140,10 +163,29 @@ impl App {
         self.last_used_task.stop().await;
         self.bodies_task.stop().await;
         self.mailer_task.stop().await;
+        if let Some(tracer_task) = self.tracer_task {
+            tracer_task.stop().await;
+        }
     }
 }
 
-/// What the gateway shares with the whole program; no model servers yet.
+/// Who writes the ledger.
+fn start_recorder(
+    store: &Store,
+    prices: PriceBook,
+    clock: &Clock,
+) -> anyhow::Result<(Recorder, RecorderTask)> {
+    Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
+        .context("the ledger's writer could not be started")
+}
+
+/// The picture of the keys, and what follows their changes.
+async fn start_directory(store: &Store) -> anyhow::Result<(Arc<Directory>, AbortOnDropHandle<()>)> {
+    let started = Directory::start(store.clone()).await;
+    started.context("the keys could not be loaded")
+}
+
+/// What a gateway has in common with the rest of the program; it has no upstreams yet.
 fn of_gateway(services: &Services) -> GatewayOptions {
     GatewayOptions {
         directory: Arc::clone(&services.directory),
@@ -155,6 +197,8 @@ fn of_gateway(services: &Services) -> GatewayOptions {
         ids: Arc::clone(&services.ids),
         clock: services.clock.clone(),
         durability: Durability::default(),
+        models: services.models.clone(),
+        tracer: Tracer::off(),
     }
 }
 
@@ -169,6 +213,18 @@ fn start_keeper(services: &Services, days: u32) -> anyhow::Result<(Option<Bodies
         days,
     };
     bodies::start(keeper).context("the keeper of bodies could not be started")
+}
+
+/// What makes spans, and sends them, if they are wanted.
+fn start_tracer(
+    tracing: Option<TracingOptions>,
+    entropy: &Entropy,
+) -> anyhow::Result<(Tracer, Option<TracerTask>)> {
+    let Some(tracing) = tracing else {
+        return Ok((Tracer::off(), None));
+    };
+    let (tracer, task) = Tracer::start(&tracing, entropy.clone())?;
+    Ok((tracer, Some(task)))
 }
 
 /// The models that have an upstream or a price.

@@ -3,7 +3,8 @@
 mod bodies;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::future::pending;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,11 +20,12 @@ use base::{Clock, Entropy};
 use clap::{CommandFactory, Parser, Subcommand};
 use cli::Progress;
 use store::Store;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, Overrides, SmtpServer};
 use crate::first_start::{self as founding, FirstStart, first_start};
 use crate::serve::{Server, Stopped, stop_signal};
-use crate::{App, AppOptions, Tls, demo, secret_file};
+use crate::{App, AppOptions, Tls, demo, log, secret_file};
 
 /// How long a stop waits for what is under way.
 const STOP_DEADLINE: Duration = Duration::from_secs(25);
@@ -159,7 +161,7 @@ fn administration(arguments: &[OsString]) -> Option<cli::Program> {
 }
 
 fn execute(command: Command) -> anyhow::Result<()> {
-    log();
+    log::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -185,17 +187,6 @@ fn execute(command: Command) -> anyhow::Result<()> {
             }
         }
     })
-}
-
-/// Logs go to stderr, in colour only for a terminal; `RUST_LOG` says how much.
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
 }
 
 /// Writes to stdout; a reader that has gone is no error.
@@ -258,6 +249,10 @@ impl Deployment {
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let tls = config.tls.files.clone().map(Tls::load).transpose()?;
     let server = Server::bind(config.listen).await?;
+    let metrics = match config.metrics_listen {
+        Some(address) => Some(Server::bind(address).await?),
+        None => None,
+    };
     let server = server.secured(tls).behind(config.tls.proxies.clone());
     let deployment = Deployment::open(config).await?;
     let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY")
@@ -299,12 +294,24 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         public_url: config.public_url.clone(),
         smtp: config.smtp.as_ref().map(SmtpServer::resolve).transpose()?,
         keep_bodies_days: config.keep_bodies_days,
+        tracing: config.tracing.clone(),
+        has_metrics_apart: metrics.is_some(),
     })
     .await?;
     let stop = stop_signal()?;
+    let _serving_metrics = metrics
+        .map(|server| serve_metrics(server, &app))
+        .transpose()?;
     print(&format!("Listening on {}\n", server.url()))?;
     run_until(server, app, stop).await;
     Ok(())
+}
+
+/// Serves metrics where they have an address of their own, for as long as the handle lives.
+fn serve_metrics(server: Server, app: &App) -> anyhow::Result<AbortOnDropHandle<Stopped>> {
+    print(&format!("Metrics on http://{}/metrics\n", server.address()))?;
+    let serving = server.run(app.metrics_router(), pending(), Duration::ZERO);
+    Ok(AbortOnDropHandle::new(tokio::spawn(serving)))
 }
 
 /// Serves until `stop`, then finishes what is under way and makes it durable.

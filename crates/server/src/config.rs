@@ -2,6 +2,7 @@
 
 mod bodies;
 mod smtp;
+mod telemetry;
 mod tls;
 mod upstream;
 
@@ -14,9 +15,11 @@ use gateway::Durability;
 use serde::{Deserialize, Serialize};
 use usage::{PriceBook, PriceEntry};
 
+use ::telemetry::TracingOptions;
 use bodies::BodiesTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
+use telemetry::{MetricsTable, TelemetryTable};
 pub use tls::Tls;
 use tls::TlsTable;
 pub use upstream::Upstream;
@@ -44,6 +47,10 @@ pub struct Config {
     pub smtp: Option<SmtpServer>,
     /// For how many days bodies of the gateway's requests are kept; 0 for none.
     pub keep_bodies_days: u32,
+    /// Where metrics are served, if not with all else.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where traces go, if anywhere.
+    pub tracing: Option<TracingOptions>,
     /// How connections are secured.
     pub tls: Tls,
 }
@@ -83,6 +90,14 @@ pub struct Overrides {
     /// The sender that mails name.
     #[arg(long, value_name = "ADDRESS", env = "ORGPLANE_SMTP_FROM", hide = true)]
     pub smtp_from: Option<String>,
+    /// The address to serve metrics on instead of the one to listen on [default: none].
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "ORGPLANE_METRICS_LISTEN",
+        hide = true
+    )]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 #[derive(Default, Deserialize)]
@@ -99,6 +114,10 @@ struct File {
     smtp: SmtpTable,
     #[serde(default)]
     bodies: BodiesTable,
+    #[serde(default)]
+    metrics: MetricsTable,
+    #[serde(default)]
+    telemetry: TelemetryTable,
     #[serde(default)]
     tls: TlsTable,
     #[serde(default)]
@@ -162,6 +181,8 @@ impl Config {
                 overrides.smtp_from.clone().or(file.smtp.from),
             )?,
             keep_bodies_days: file.bodies.keep_days,
+            metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
+            tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: match file.metering.durability {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
@@ -186,6 +207,8 @@ impl Config {
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
             bodies: BTreeMap<&'a str, u32>,
+            metrics: BTreeMap<&'a str, String>,
+            telemetry: TelemetryTable,
             tls: &'a Tls,
             upstream: Vec<Upstream>,
         }
@@ -201,6 +224,10 @@ impl Config {
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
+            metrics: (self.metrics_listen.iter())
+                .map(|address| ("listen", address.to_string()))
+                .collect(),
+            telemetry: TelemetryTable::shown(self.tracing.as_ref()),
             tls: &self.tls,
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
         })?)

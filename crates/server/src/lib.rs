@@ -6,6 +6,8 @@ pub mod config;
 pub mod demo;
 mod first_start;
 mod leftover;
+mod log;
+mod metrics;
 mod opening;
 mod routes;
 mod secret_file;

@@ -7,7 +7,7 @@ use admin::Services;
 use admin::operation::document;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
@@ -18,23 +18,56 @@ use futures_util::FutureExt;
 use gateway::Gateway;
 use http::{HeaderValue, StatusCode, header};
 
+use telemetry::Tracer;
+
 use crate::leftover::Leftover;
+use crate::metrics::Metrics;
 
 /// Everything that is served on one address.
-pub(crate) fn router(services: &Arc<Services>, gateway: &Gateway) -> Router {
+pub(crate) fn router(
+    services: &Arc<Services>,
+    gateway: &Gateway,
+    metrics: &Arc<Metrics>,
+    tracer: &Tracer,
+) -> Router {
     let document = document(&admin::operations()).to_string();
     let openapi = move || async move { json(document) };
     let ready_services = Arc::clone(services);
     let ready = move || async move { readiness(&ready_services).await };
     let gateway = gateway.clone();
     let fallback = move |request: Request| async move { elsewhere(&gateway, request).await };
+    let dressing = Arc::new(Dressing {
+        services: Arc::clone(services),
+        metrics: Arc::clone(metrics),
+        tracer: tracer.clone(),
+    });
     admin::router(services)
         .route("/healthz", get(|| async { json("{\"status\":\"ok\"}") }))
         .route("/readyz", get(ready))
         .route("/openapi.json", get(openapi))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(fallback)
-        .layer(from_fn_with_state(Arc::clone(services), dress))
+        .layer(from_fn_with_state(dressing, dress))
+}
+
+/// What every answer is dressed with, and what sees it.
+struct Dressing {
+    services: Arc<Services>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+}
+
+/// Metrics, for anybody who can reach them.
+pub(crate) fn metrics(metrics: &Arc<Metrics>) -> Router {
+    let metrics = Arc::clone(metrics);
+    let handler = move || async move {
+        let mut response = Response::new(Body::from(metrics.text()));
+        let headers = response.headers_mut();
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, kind);
+        response
+    };
+    Router::new().route("/metrics", get(handler))
 }
 
 fn json(body: impl Into<Body>) -> Response {
@@ -77,21 +110,19 @@ async fn method_not_allowed(request: Request) -> Response {
 }
 
 /// Gives every answer its request id, its time and the API's version; makes a panic an answer too.
-async fn dress(
-    services: axum::extract::State<Arc<Services>>,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn dress(dressing: State<Arc<Dressing>>, request: Request, next: Next) -> Response {
     let watch = Stopwatch::start();
+    let mut administration = dressing.metrics.administration(&request, &dressing.tracer);
     let (request, leftover) = Leftover::watch(request);
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         tracing::error!("a handler panicked");
         Error::internal().response()
     });
+    let status = response.status();
     let headers = response.headers_mut();
     if !headers.contains_key("x-request-id") {
-        let id: RequestId = services.ids.next();
+        let id: RequestId = dressing.services.ids.next();
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             headers.insert("x-request-id", id);
         }
@@ -102,6 +133,9 @@ async fn dress(
     headers
         .entry("openai-processing-ms")
         .or_insert_with(|| HeaderValue::from(watch.milliseconds()));
+    if let Some(administration) = &mut administration {
+        administration.answered(status, headers);
+    }
     if let Some(leftover) = leftover {
         leftover.settle(headers).await;
     }

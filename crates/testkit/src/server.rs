@@ -74,20 +74,14 @@ impl Server {
         let (clock, entropy) = (options.clock, Entropy::seeded(7));
         let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
         let pepper = Pepper::generate(&entropy);
-        let found = async |name, owner_email| {
-            let key = Secret::generate(KeyKind::Admin, &entropy);
-            let (store, pepper, ids, clock) = (&store, &pepper, &*ids, &clock);
-            organization::found(Founding {
-                store,
-                pepper,
-                ids,
-                clock,
+        let parts = (&store, &pepper, &*ids, &clock);
+        let found = |name, email| {
+            found(
+                parts,
+                Secret::generate(KeyKind::Admin, &entropy),
                 name,
-                owner_email,
-                key,
-            })
-            .await
-            .expect("founded")
+                email,
+            )
         };
         let founded = found("Acme", "ada@acme.example").await;
         let stranger = found("Other", "eve@other.example").await;
@@ -114,6 +108,8 @@ impl Server {
             public_url: "https://orgplane.example".to_owned(),
             smtp: None,
             keep_bodies_days: 0,
+            tracing: None,
+            has_metrics_apart: false,
         };
         let app = App::start(app).await.expect("the application starts");
         Self {
@@ -267,6 +263,25 @@ impl Server {
         self.app.stop(Duration::from_secs(5)).await;
         self.database
     }
+}
+
+/// Makes an organization that `owner_email` owns, with this admin key.
+async fn found(
+    (store, pepper, ids, clock): (&Store, &Pepper, &IdGenerator, &Clock),
+    key: Secret,
+    name: &str,
+    owner_email: &str,
+) -> Founded {
+    let founded = organization::found(Founding {
+        store,
+        pepper,
+        ids,
+        clock,
+        name,
+        owner_email,
+        key,
+    });
+    founded.await.expect("founded")
 }
 
 /// Adds a reader with an admin key, which no published operation can: an owner made the key and was demoted since.

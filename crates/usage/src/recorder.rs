@@ -10,12 +10,15 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use base::time::Stopwatch;
 use base::{Clock, Error};
+use prometheus::Registry;
 use store::Database;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::writer::{Job, Writer};
 use crate::{PriceBook, UsageEvent};
 
@@ -47,6 +50,7 @@ pub struct Recorder {
     jobs: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
     hurry: Arc<Notify>,
+    metrics: Arc<Metrics>,
 }
 
 /// The recorder's thread.
@@ -81,11 +85,13 @@ impl Recorder {
         let (jobs, receiver) = mpsc::channel(PLACES);
         let (stop, stopped) = watch::channel(false);
         let hurry = Arc::new(Notify::new());
+        let metrics = Arc::new(Metrics::new().map_err(std::io::Error::other)?);
         let writer = Writer::new(
             Ledger::new(database, prices, clock),
             receiver,
             Arc::clone(&hurry),
             stopped,
+            Arc::clone(&metrics),
         );
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
@@ -99,6 +105,7 @@ impl Recorder {
             jobs,
             room: Arc::new(Semaphore::new(APPENDED)),
             hurry,
+            metrics,
         };
         Ok((recorder, RecorderTask { stop, thread }))
     }
@@ -162,6 +169,7 @@ impl Recorder {
             events,
             done,
             urgent: true,
+            since: Stopwatch::start(),
             room,
         };
         self.jobs.send(job).await.ok()?;
@@ -173,6 +181,26 @@ impl Recorder {
     #[must_use]
     pub fn queue_depth(&self) -> usize {
         self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
+    /// How many places the queue has.
+    #[must_use]
+    pub fn queue_capacity(&self) -> usize {
+        self.jobs.max_capacity()
+    }
+
+    /// How long the oldest event waits that is not durable; zero when none waits.
+    #[must_use]
+    pub fn oldest_age(&self) -> Duration {
+        self.metrics.oldest_age()
+    }
+
+    /// Lets `registry` tell what the writer counts and times.
+    ///
+    /// # Errors
+    /// It knows that already.
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        self.metrics.register(registry)
     }
 }
 
@@ -192,6 +220,7 @@ impl Slot {
             events: vec![event],
             done,
             urgent: false,
+            since: Stopwatch::start(),
             room: None,
         });
         Recorded {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Error;
+use base::time::Stopwatch;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::{Appended, UsageEvent};
 
 /// How many events share a transaction, unless one job alone has more.
@@ -28,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) done: oneshot::Sender<base::Result<Appended>>,
     /// Whether someone waits for them.
     pub(crate) urgent: bool,
+    /// Since they came.
+    pub(crate) since: Stopwatch,
     /// What bounds the number of events that wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) room: Option<OwnedSemaphorePermit>,
@@ -71,6 +75,7 @@ pub(crate) struct Writer {
     stop: watch::Receiver<bool>,
     /// Runs from when the writer was told to stop.
     last_patience: Option<Pin<Box<Sleep>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Writer {
@@ -79,6 +84,7 @@ impl Writer {
         jobs: mpsc::Receiver<Job>,
         hurry: Arc<Notify>,
         stop: watch::Receiver<bool>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             ledger,
@@ -86,6 +92,7 @@ impl Writer {
             hurry,
             stop,
             last_patience: None,
+            metrics,
         }
     }
 
@@ -97,6 +104,7 @@ impl Writer {
                 return;
             }
             self.write(batch).await;
+            self.metrics.is_done();
         }
     }
 
@@ -106,6 +114,7 @@ impl Writer {
         let Some(first) = self.first().await else {
             return Vec::new();
         };
+        self.metrics.takes_up(first.since);
         let mut batch = Batch::of(first);
         let due = batch.take(&mut self.jobs) || self.last_patience.is_some();
         if !due {
@@ -164,10 +173,15 @@ impl Writer {
         let events: Vec<_> = batch.iter().flat_map(|job| &job.events).collect();
         let mut pause = FIRST_PAUSE;
         loop {
+            let watch = Stopwatch::start();
             let error = match self.ledger.append(&events).await {
-                Ok(new) => return Ok(new),
+                Ok(new) => {
+                    self.metrics.wrote(events.len(), watch.elapsed());
+                    return Ok(new);
+                }
                 Err(error) => error,
             };
+            self.metrics.failed();
             if error.is_final() {
                 return Err(error);
             }

@@ -6,16 +6,28 @@ use super::File;
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("store", &["base"]),
+    ("telemetry", &["base"]),
     ("access", &["base", "store"]),
     ("usage", &["base", "store"]),
     ("bodies", &["access", "base", "store"]),
     ("admin", &["access", "base", "store", "usage"]),
-    ("gateway", &["access", "base", "bodies", "usage"]),
+    (
+        "gateway",
+        &["access", "base", "bodies", "telemetry", "usage"],
+    ),
     ("cli", &["admin", "base"]),
     (
         "server",
         &[
-            "access", "admin", "base", "bodies", "cli", "gateway", "store", "usage",
+            "access",
+            "admin",
+            "base",
+            "bodies",
+            "cli",
+            "gateway",
+            "store",
+            "telemetry",
+            "usage",
         ],
     ),
     (
@@ -27,8 +39,18 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// These do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 10] = [
-    "access", "admin", "base", "bodies", "cli", "gateway", "orgplane", "store", "testkit", "usage",
+const OURS: [&str; 11] = [
+    "access",
+    "admin",
+    "base",
+    "bodies",
+    "cli",
+    "gateway",
+    "orgplane",
+    "store",
+    "telemetry",
+    "testkit",
+    "usage",
 ];
 
 /// A line of a manifest that names a dependency.
@@ -40,7 +62,8 @@ struct Dependency<'text> {
     is_explained: bool,
 }
 
-/// The arrows between crates: `base ← store ← { access ← bodies, usage } ← { admin ← cli, gateway } ← server`.
+/// The arrows between crates: `base ← store ← { access ← bodies, usage } ← { admin ← cli, gateway } ← server`, and
+/// `base ← telemetry ← { gateway, server }`.
 pub fn arrows(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {

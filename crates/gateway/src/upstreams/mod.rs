@@ -62,6 +62,13 @@ pub struct UpstreamState<'a> {
     pub is_healthy: bool,
 }
 
+impl Route {
+    /// What logs call the upstream.
+    pub(crate) fn name(&self) -> &str {
+        &self.upstream.name
+    }
+}
+
 impl Upstreams {
     /// Checks the settings and prepares connections; makes none yet.
     pub(crate) fn new(configs: &[UpstreamConfig]) -> Result<Self, StartError> {

@@ -1,6 +1,7 @@
 //! Rate limits: how many requests pass, what they are told, and what is given back.
 
 mod amounts;
+mod seeded;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

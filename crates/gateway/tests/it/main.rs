@@ -10,6 +10,7 @@ mod hang_ups;
 mod health;
 mod keys;
 mod limits;
+mod metrics;
 mod permissions;
 mod properties;
 mod refusals;

@@ -2,7 +2,7 @@
 
 mod ledger;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use access::Directory;
@@ -17,8 +17,11 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::testing::Scratch;
 use store::{Store, sql};
+use telemetry::Tracer;
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
+
+pub use ledger::Row;
 
 use crate::retention;
 use crate::upstream::{Reply, Upstream};
@@ -110,6 +113,8 @@ impl World {
         let keeper = keeps_bodies.then(keeper);
         let (bodies, keeper) = keeper.unzip();
         let options = GatewayOptions {
+            models: BTreeSet::new(),
+            tracer: Tracer::off(),
             directory,
             recorder: recorder.clone(),
             last_used,

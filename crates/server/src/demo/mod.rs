@@ -99,6 +99,8 @@ async fn found(
         public_url: format!("http://{address}"),
         smtp: None,
         keep_bodies_days: 0,
+        tracing: None,
+        has_metrics_apart: false,
     })
     .await?;
     Ok((app, founded.key))

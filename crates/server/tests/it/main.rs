@@ -23,6 +23,7 @@ mod process;
 mod reports;
 mod secrets;
 mod stop;
+mod telemetry;
 mod tls;
 mod typed_client;
 mod whole_path;

@@ -1,0 +1,99 @@
+//! A hundred crowds, each in an order of its own that follows from its number: none takes more than its limit.
+
+use base::Entropy;
+
+use super::*;
+
+const RUNS: u64 = 100;
+
+/// What one crowd asks for, of a model of its own.
+struct Run {
+    seed: u64,
+    field: &'static str,
+    limit: i64,
+    /// How often each client asks.
+    times: u64,
+    body: String,
+}
+
+impl Run {
+    /// One in ten has much room, which takes most of the time; the others have little of it.
+    fn number(seed: u64) -> Self {
+        let (requests, tokens) = ("max_requests_per_1_minute", "max_tokens_per_1_minute");
+        let (field, limit, times) = match seed % 10 {
+            0 => (requests, 1000, 3),
+            1..=3 => (requests, 1, 1),
+            4..=6 => (requests, 20, 1),
+            _ => (tokens, 1000, 1),
+        };
+        let body = HUNDRED.replace("real", &format!("run-{seed}"));
+        Self {
+            seed,
+            field,
+            limit,
+            times,
+            body,
+        }
+    }
+
+    fn row(&self) -> &'static str {
+        let Self {
+            seed, field, limit, ..
+        } = self;
+        String::leak(format!(
+            "INSERT INTO rate_limits (organization_id, project_id, model, {field}) \
+             VALUES ('org-1', 'proj_1', 'run-{seed}', {limit})"
+        ))
+    }
+
+    /// How many requests of the crowd pass.
+    async fn crowd(&self, world: &Arc<World>) -> usize {
+        let chance = Entropy::seeded(self.seed);
+        let mut clients = JoinSet::new();
+        for _ in 0..CLIENTS {
+            let (world, body, times) = (Arc::clone(world), self.body.clone(), self.times);
+            let [delay, yields] = chance.bytes::<2>();
+            clients.spawn(async move {
+                let mut passed = 0;
+                tokio::time::sleep(Duration::from_millis(u64::from(delay % 4))).await;
+                for _ in 0..times {
+                    for _ in 0..yields % 8 {
+                        tokio::task::yield_now().await;
+                    }
+                    let status = world.chat(&body).await.status.as_u16();
+                    assert!(status == 200 || status == 429, "{status}");
+                    passed += usize::from(status == 200);
+                }
+                passed
+            });
+        }
+        clients.join_all().await.into_iter().sum()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_crowd_takes_more_than_its_limit() {
+    let any = |url| {
+        let mut config = config("any", url);
+        config.models = vec!["*".to_owned()];
+        vec![config]
+    };
+    let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, any).await;
+    let world = Arc::new(world);
+    let runs: Vec<Run> = (0..RUNS).map(Run::number).collect();
+    let rows: Vec<&'static str> = runs.iter().map(Run::row).collect();
+    world.change(&rows).await;
+    let mut all = 0;
+    for run in &runs {
+        let passed = run.crowd(&world).await;
+        all += passed;
+        let (seed, limit) = (run.seed, usize::try_from(run.limit).expect("a count"));
+        if run.field.contains("requests") {
+            assert_eq!(passed, limit, "run {seed}");
+        } else {
+            // Each holds 100 tokens until it is known that it took 18.
+            assert!((10..=limit / 18).contains(&passed), "run {seed}: {passed}");
+        }
+    }
+    assert_eq!(world.rows(all).await.len(), world.upstream.asked().len());
+}

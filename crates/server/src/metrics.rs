@@ -1,0 +1,167 @@
+//! `/metrics`: what this process counts and measures, as Prometheus reads it. Nothing in it tells of a tenant.
+
+mod administration;
+mod process;
+
+use std::sync::Arc;
+
+use admin::Services;
+use axum::extract::Request;
+use gateway::Gateway;
+use prometheus::{Counter, Gauge, GaugeVec, Opts, Registry, TextEncoder};
+use telemetry::Tracer;
+
+use administration::Administration;
+use administration::Watched;
+
+/// Everything that is counted and measured.
+pub(crate) struct Metrics {
+    registry: Registry,
+    administration: Arc<Administration>,
+    services: Arc<Services>,
+    gateway: Gateway,
+    now: Vec<Now>,
+    processor: Counter,
+    upstreams: GaugeVec,
+}
+
+/// Something that is looked at when it is asked for.
+struct Now {
+    gauge: Gauge,
+    look: fn(&Services, &Gateway) -> Option<f64>,
+}
+
+/// Name, what it is, and where it is looked at.
+type Looked = (
+    &'static str,
+    &'static str,
+    fn(&Services, &Gateway) -> Option<f64>,
+);
+
+const NOW: [Looked; 8] = [
+    (
+        "orgplane_recorder_queue_depth",
+        "Places in the queue of the ledger's writer that are taken, by requests under way and by events that wait.",
+        |services, _| Some(services.recorder.queue_depth() as f64),
+    ),
+    (
+        "orgplane_recorder_queue_capacity",
+        "Places that the queue of the ledger's writer has; without a free one, requests are refused.",
+        |services, _| Some(services.recorder.queue_capacity() as f64),
+    ),
+    (
+        "orgplane_recorder_oldest_age_seconds",
+        "How long the oldest usage event waits that is not durable; 0 when none waits.",
+        |services, _| Some(services.recorder.oldest_age().as_secs_f64()),
+    ),
+    (
+        "orgplane_drains_running",
+        "Answers that are read to their end in the background, since their clients hung up.",
+        |_, gateway| Some(gateway.running_drains() as f64),
+    ),
+    (
+        "orgplane_directory_fresh",
+        "1 if the last attempt to load the keys and settings succeeded, else 0.",
+        |services, _| Some(f64::from(u8::from(services.directory.is_fresh()))),
+    ),
+    (
+        "orgplane_directory_age_seconds",
+        "How long ago the keys and settings in memory were last known to be those of the database.",
+        |services, _| Some(services.directory.age().as_secs_f64()),
+    ),
+    (
+        "process_resident_memory_bytes",
+        "Memory of this process that is resident.",
+        |_, _| process::resident_bytes(),
+    ),
+    (
+        "process_open_fds",
+        "Files and connections that this process has open.",
+        |_, _| process::open_files(),
+    ),
+];
+
+impl Metrics {
+    /// Begins to count.
+    pub(crate) fn start(
+        services: &Arc<Services>,
+        gateway: &Gateway,
+        tracer: &Tracer,
+    ) -> prometheus::Result<Arc<Self>> {
+        let registry = Registry::new();
+        gateway.register(&registry)?;
+        services.recorder.register(&registry)?;
+        tracer.register(&registry)?;
+        let administration = Arc::new(Administration::start(&registry)?);
+        let build = Opts::new("orgplane_build_info", "Which build of orgplane this is.");
+        let build = GaugeVec::new(build, &["version", "commit"])?;
+        let labels = [env!("CARGO_PKG_VERSION"), env!("ORGPLANE_COMMIT")];
+        build.with_label_values(&labels).set(1.0);
+        registry.register(Box::new(build))?;
+        let started = Gauge::new(
+            "process_start_time_seconds",
+            "When this process started, in seconds since 1970.",
+        )?;
+        started.set(services.clock.now().0 as f64);
+        registry.register(Box::new(started))?;
+        let processor = Counter::new(
+            "process_cpu_seconds_total",
+            "Processor time of this process, in seconds.",
+        )?;
+        if process::cpu_seconds().is_some() {
+            registry.register(Box::new(processor.clone()))?;
+        }
+        let upstreams = Opts::new(
+            "orgplane_upstream_healthy",
+            "1 if requests are sent to this upstream, 0 while it is skipped because it failed.",
+        );
+        let upstreams = GaugeVec::new(upstreams, &["upstream"])?;
+        registry.register(Box::new(upstreams.clone()))?;
+        let mut now = Vec::new();
+        for (name, help, look) in NOW {
+            let gauge = Gauge::new(name, help)?;
+            if look(services, gateway).is_some() {
+                registry.register(Box::new(gauge.clone()))?;
+                now.push(Now { gauge, look });
+            }
+        }
+        Ok(Arc::new(Self {
+            registry,
+            administration,
+            services: Arc::clone(services),
+            gateway: gateway.clone(),
+            now,
+            processor,
+            upstreams,
+        }))
+    }
+
+    /// Watches a request, if it is one to the Administration API.
+    pub(crate) fn administration(&self, request: &Request, tracer: &Tracer) -> Option<Watched> {
+        self.administration.watch(request, tracer)
+    }
+
+    /// All of it, in Prometheus' text format.
+    pub(crate) fn text(&self) -> String {
+        for Now { gauge, look } in &self.now {
+            if let Some(value) = look(&self.services, &self.gateway) {
+                gauge.set(value);
+            }
+        }
+        for state in self.gateway.upstreams() {
+            let healthy = f64::from(u8::from(state.is_healthy));
+            let gauge = self.upstreams.with_label_values(&[state.name]);
+            gauge.set(healthy);
+        }
+        if let Some(seconds) = process::cpu_seconds() {
+            // It never gets less, but another reader can have been here since.
+            let more = seconds - self.processor.get();
+            self.processor.inc_by(more.max(0.0));
+        }
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics could not be written down");
+        }
+        text
+    }
+}

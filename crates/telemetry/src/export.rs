@@ -1,0 +1,58 @@
+//! Sending spans: OTLP over HTTP, with the client and the TLS that the rest of the program uses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanExporter as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::StartError;
+
+/// How long the collector may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What sends spans to the collector at `endpoint`, or at the one that the environment names.
+pub(crate) fn exporter(
+    endpoint: Option<&str>,
+    resource: &Resource,
+) -> Result<SpanExporter, StartError> {
+    let client = HyperClient::new(connector()?, TIMEOUT, None);
+    let mut builder = SpanExporter::builder()
+        .with_http()
+        .with_http_client(client)
+        .with_timeout(TIMEOUT)
+        .with_protocol(Protocol::HttpBinary);
+    if let Some(endpoint) = endpoint {
+        let base = endpoint.trim_end_matches('/');
+        builder = builder.with_endpoint(format!("{base}/v1/traces"));
+    }
+    let mut exporter = builder.build()?;
+    exporter.set_resource(resource);
+    Ok(exporter)
+}
+
+fn connector() -> Result<HttpsConnector<HttpConnector>, StartError> {
+    let tls = |error: &dyn std::fmt::Display| StartError::Tls(error.to_string());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| tls(&error))?;
+    // A machine without certificates can still reach a collector beside it.
+    let config = match config.clone().with_native_roots() {
+        Ok(config) => config,
+        Err(_) => config.with_root_certificates(RootCertStore::empty()),
+    };
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(TIMEOUT));
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(config.with_no_client_auth())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp))
+}
