@@ -1,5 +1,8 @@
 //! `/organization/spend_alerts` and `/organization/projects/{project_id}/spend_alerts`: who is told at what spend.
 
+mod letter;
+mod notices;
+
 use std::collections::BTreeSet;
 
 use base::email::Email;
@@ -21,7 +24,9 @@ use crate::operation::{
 };
 use crate::projects::{ActiveProject, Project};
 use crate::spend::{Cents, Currency, Interval};
-use crate::{args, column};
+use crate::{args, column, mail};
+
+pub use notices::SpendAlertsTask;
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
@@ -315,11 +320,12 @@ async fn create<L: Alerted>(
         return Err(Error::refused("too_many_spend_alerts", message));
     }
     let alert: SpendAlert<L::Object> = body.alert(cx.new_id());
-    let mut values = args![level.project_key(), &alert.id];
+    let mut values = args![level.project_key(), &alert.id, cx.now()];
     values.extend(alert.columns());
     let insert = cx.sql(
-        "INSERT INTO spend_alerts (organization_id, project_id, id, threshold_amount, recipients, subject_prefix) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO spend_alerts (organization_id, project_id, id, threshold_set_at, threshold_amount, recipients, \
+             subject_prefix) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
         values,
     );
     cx.execute(insert).await?;
@@ -346,10 +352,12 @@ async fn update<L: Alerted>(
     if old.details() == new.details() {
         return Ok(cx.unchanged(new));
     }
-    let mut values = args![level.project_key(), &new.id];
+    let mut values = args![level.project_key(), &new.id, cx.now()];
     values.extend(new.columns());
     let update = cx.sql(
-        "UPDATE spend_alerts SET threshold_amount = $4, recipients = $5, subject_prefix = $6 \
+        "UPDATE spend_alerts SET \
+             threshold_set_at = CASE WHEN threshold_amount = $5 THEN threshold_set_at ELSE $4 END, \
+             threshold_amount = $5, recipients = $6, subject_prefix = $7 \
          WHERE organization_id = $1 AND project_id = $2 AND id = $3",
         values,
     );
@@ -364,6 +372,7 @@ async fn delete<L: Alerted>(
     Named(level, SpendAlert { id, .. }): Named<L>,
     _: Nothing,
 ) -> Result<Done<Deleted<L::Deleted>>> {
+    mail::withdraw(&mut cx, id.as_str()).await?;
     let delete = cx.sql(
         "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
         args![level.project_key(), &id],

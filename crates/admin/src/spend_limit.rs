@@ -1,7 +1,6 @@
 //! `/organization/spend_limit` and `/organization/projects/{project_id}/spend_limit`: the month's spend at which requests
 //! are refused.
 
-use ::usage::month_to_date;
 use base::ids::{OrganizationId, ProjectId};
 use base::{Error, NanoDollars, Permission, Result};
 use http::Method;
@@ -111,7 +110,7 @@ struct SpendLimit<O> {
     enforcement: Enforcement,
 }
 
-/// Whether a spend limit is reached.
+/// Whether requests are refused for the sake of a spend limit.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
 struct Enforcement {
@@ -128,28 +127,27 @@ enum Status {
 
 impl<O: Default> SpendLimit<O> {
     /// The limit as it stands at this moment.
-    async fn now(
+    fn now(
         services: &Services,
         organization: &OrganizationId,
         project: Option<&ProjectId>,
         cents: i64,
-    ) -> Result<Self> {
-        let now = services.clock.now();
-        let spent = month_to_date(&services.usage, organization, project, now).await?;
-        let is_reached = spent >= NanoDollars::from_cents(cents);
-        Ok(Self {
+    ) -> Self {
+        let limit = NanoDollars::from_cents(cents);
+        let is_enforcing = services.spend.is_enforcing(organization, project, limit);
+        Self {
             object: O::default(),
             threshold_amount: cents,
             currency: Currency::Usd,
             interval: Interval::Month,
             enforcement: Enforcement {
-                status: if is_reached {
+                status: if is_enforcing {
                     Status::Enforcing
                 } else {
                     Status::Inactive
                 },
             },
-        })
+        }
     }
 }
 
@@ -167,7 +165,12 @@ async fn retrieve<L: Limited>(mut cx: Read, level: L, _: Nothing) -> Result<Spen
         .await?;
     let cents = cents.ok_or_else(not_set)?;
     let project = level.project().map(|project| &project.id);
-    SpendLimit::now(cx.services(), cx.organization(), project, cents).await
+    Ok(SpendLimit::now(
+        cx.services(),
+        cx.organization(),
+        project,
+        cents,
+    ))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -192,7 +195,7 @@ async fn update<L: Limited>(
         .await?;
     let Cents(new) = body.threshold_amount;
     let project = level.project().map(|project| &project.id);
-    let answer = SpendLimit::now(cx.services(), cx.organization(), project, new).await?;
+    let answer = SpendLimit::now(cx.services(), cx.organization(), project, new);
     if old == Some(new) {
         return Ok(cx.unchanged(answer));
     }

@@ -157,6 +157,17 @@ impl Error {
         )
     }
 
+    /// 429: the money that may be spent is spent. Waiting does not help, so nothing says how long to wait.
+    #[must_use]
+    pub fn insufficient_quota(message: impl Into<Cow<'static, str>>) -> Self {
+        const WORD: Option<&str> = Some("insufficient_quota");
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, WORD, message);
+        Self {
+            kind: WORD,
+            ..error
+        }
+    }
+
     /// 429: a rate limit was reached. `kind` is what it limits, `requests` or `tokens`; without `seconds`, waiting does
     /// not help.
     #[must_use]
@@ -292,6 +303,8 @@ mod tests {
         let limited = Error::rate_limited("tokens", "Limit 3.", Some(0));
         assert_eq!(limited.envelope()["error"]["type"], "tokens");
         assert_eq!(limited.retry_after, Some(1));
+        let spent = Error::insufficient_quota("Spent.").envelope();
+        assert_eq!(spent["error"]["type"], spent["error"]["code"]);
     }
 
     #[test]

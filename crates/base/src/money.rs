@@ -1,7 +1,8 @@
 //! Money: exact integers of a billionth of a US dollar, made floating once, at the edge.
 
+use std::fmt;
 use std::iter::Sum;
-use std::ops::{Add, AddAssign, Mul};
+use std::ops::{Add, AddAssign, Mul, Sub};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +15,20 @@ pub struct NanoDollars(pub i64);
 
 /// Nano-dollars in a dollar.
 const PER_DOLLAR: i64 = 1_000_000_000;
+/// Nano-dollars in a cent.
+const PER_CENT: i64 = PER_DOLLAR / 100;
 
 impl NanoDollars {
     /// So many US cents.
     #[must_use]
     pub fn from_cents(cents: i64) -> Self {
-        Self(cents.saturating_mul(10_000_000))
+        Self(cents.saturating_mul(PER_CENT))
+    }
+
+    /// How many US cents are in it.
+    #[must_use]
+    pub fn whole_cents(self) -> i64 {
+        self.0.div_euclid(PER_CENT)
     }
 
     /// Reads a decimal string of US dollars, such as `1.25`: no sign, no exponent, at most 9 decimals, less than a
@@ -117,6 +126,26 @@ impl Add for NanoDollars {
     }
 }
 
+impl Sub for NanoDollars {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+/// For people: `$1.25`, exact, with at least two decimals.
+impl fmt::Display for NanoDollars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let per_dollar = PER_DOLLAR.unsigned_abs();
+        let nanos = self.0.unsigned_abs();
+        let decimals = format!("{:09}", nanos % per_dollar);
+        let (cents, rest) = decimals.split_at(2);
+        let rest = rest.trim_end_matches('0');
+        write!(f, "{sign}${}.{cents}{rest}", nanos / per_dollar)
+    }
+}
+
 impl AddAssign for NanoDollars {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
@@ -201,6 +230,20 @@ mod tests {
             NanoDollars(i64::MAX)
         );
         assert_eq!(Factor::parse("0"), Some(Factor::reduced(0, 1)));
+    }
+
+    #[test]
+    fn people_read_every_decimal_that_is_there() {
+        for (nanos, text) in [
+            (0, "$0.00"),
+            (1, "$0.000000001"),
+            (10_125_000, "$0.010125"),
+            (1_250_000_000, "$1.25"),
+            (12_300_000_000, "$12.30"),
+            (-1_500_000_000, "-$1.50"),
+        ] {
+            assert_eq!(NanoDollars(nanos).to_string(), text);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod reservation;
 mod retention;
 mod router;
 mod source;
+mod spend;
 mod sse;
 mod stream;
 mod tokens;
@@ -38,7 +39,7 @@ use bodies::Bodies;
 use http::{Request, Response};
 use prometheus::Registry;
 use telemetry::Tracer;
-use usage::{LastUsed, Recorder};
+use usage::{LastUsed, PriceBook, Recorder, Spend};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
@@ -66,6 +67,10 @@ pub struct GatewayOptions {
     pub directory: Arc<Directory>,
     /// Where usage goes.
     pub recorder: Recorder,
+    /// What has been spent, as the ledger says.
+    pub spend: Spend,
+    /// What things cost.
+    pub prices: PriceBook,
     /// Where the use of keys is noted.
     pub last_used: LastUsed,
     /// Where bodies go, if they are kept.
@@ -114,6 +119,8 @@ struct Shared {
     upstreams: Upstreams,
     models: ModelList,
     recorder: Recorder,
+    spend: Spend,
+    prices: PriceBook,
     last_used: LastUsed,
     bodies: Option<Bodies>,
     pepper: Pepper,
@@ -145,6 +152,8 @@ impl Gateway {
             models: ModelList::new(&upstreams),
             upstreams,
             recorder: options.recorder,
+            spend: options.spend,
+            prices: options.prices,
             last_used: options.last_used,
             bodies: options.bodies,
             pepper: options.pepper,

@@ -4,11 +4,11 @@ use std::mem::take;
 use std::sync::Arc;
 
 use access::LimitField;
-use base::{Error, Permission, Result};
+use base::{Error, Permission, Result, UnixTime};
 use bodies::Capture;
 use bytes::Bytes;
 use http::Response;
-use usage::Recorded;
+use usage::{Hold, Recorded};
 
 use crate::dialect::{Call, Dialect};
 use crate::drain::Waiting;
@@ -69,29 +69,31 @@ impl Gateway {
         let first = plan
             .first()
             .ok_or_else(|| Error::model_not_found(&call.model))?;
-        let held = self.within_limits(dialect, context, &caller, call, &first.model)?;
-        let slot = self.0.recorder.reserve().await?;
+        let now = self.0.clock.now();
+        let (hold, held) = self.within_limits(dialect, context, &caller, call, plan, now)?;
+        let slot = self.0.recorder.reserve().await?.holding(hold);
         self.touch(&caller);
         let request = (context.id.clone(), dialect);
         let taken = (slot, held);
         let (model, demand) = (Arc::clone(&first.model), take(&mut call.demand));
-        let now = self.0.clock.now();
         let watched = context.watched.take();
         Ok(Reservation::new(
             taken, request, caller, model, demand, now, watched,
         ))
     }
 
-    /// Reserves what the request may consume, under the name that was asked for and under the upstream's own, if that is
-    /// one that can be asked for: an alias is no way round a limit.
+    /// Sets aside what the request may cost, and reserves what it may consume, under the name that was asked for and under
+    /// the upstream's own, if that is one that can be asked for: an alias is no way round a limit.
     fn within_limits(
         &self,
         dialect: &Dialect,
         context: &mut Context,
         caller: &Caller,
         call: &mut Call,
-        known: &str,
-    ) -> Result<Held> {
+        plan: &[Route],
+        at: UnixTime,
+    ) -> Result<(Option<Hold>, Held)> {
+        let known = plan.first().map_or(&*call.model, |route| &*route.model);
         let name = |model| Name {
             model,
             limits: caller.level().limits(model),
@@ -102,13 +104,14 @@ impl Gateway {
         let most = names
             .iter()
             .filter_map(|name| name.limits.get(LimitField::TokensPerMinute));
-        let input = call.input(known, most.min());
-        let wanted = call.demand.wanted(dialect.kind, &input);
+        call.demand.input = call.input(known, most.min());
+        let hold = self.0.within_spend(caller, dialect.kind, call, plan, at)?;
+        let wanted = call.demand.wanted(dialect.kind);
         let limiter = &self.0.limiter;
         let (held, standing) = limiter.reserve(&caller.project, names, &wanted);
-        call.demand.input = input;
         context.standing = standing;
-        held.map_err(|refusal| refusal.error(&caller.project))
+        let held = held.map_err(|refusal| refusal.error(&caller.project))?;
+        Ok((hold, held))
     }
 
     /// Sends it to an upstream; comes back with the beginning of the answer.

@@ -8,6 +8,7 @@ use access::Directory;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
 use admin::operation::Kept;
+use admin::spend_alerts::SpendAlertsTask;
 use anyhow::Context;
 use axum::Router;
 use base::ids::IdGenerator;
@@ -18,7 +19,7 @@ use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
+use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Spend};
 
 use crate::metrics::Metrics;
 use crate::routes;
@@ -62,6 +63,7 @@ pub struct App {
     last_used_task: LastUsedTask,
     bodies_task: BodiesTask,
     mailer_task: MailerTask,
+    spend_alerts_task: SpendAlertsTask,
     tracer_task: Option<TracerTask>,
     metrics: Arc<Metrics>,
     tracer: Tracer,
@@ -86,13 +88,11 @@ impl App {
             durability,
             public_url,
             smtp,
-            keep_bodies_days,
             tracing,
-            has_metrics_apart,
+            ..
         } = options;
         let (tracer, tracer_task) = start_tracer(tracing, &entropy)?;
-        let models = known_models(&upstreams, &prices);
-        let (recorder, recorder_task) = start_recorder(&store, prices, &clock)?;
+        let (spend, recorder, recorder_task) = ledger(&store, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
         let (directory, following) = start_directory(&store).await?;
@@ -101,8 +101,9 @@ impl App {
             store,
             directory,
             kept: Kept::default(),
-            models,
+            models: known_models(&upstreams, &prices),
             recorder,
+            spend,
             last_used,
             pepper,
             clock,
@@ -110,20 +111,21 @@ impl App {
             ids,
             public_url,
         });
-        let (bodies, bodies_task) = start_keeper(&services, keep_bodies_days)?;
-        let gateway = GatewayOptions {
+        let (bodies, bodies_task) = start_keeper(&services, options.keep_bodies_days)?;
+        let (gateway, gateway_task) = Gateway::start(GatewayOptions {
+            prices,
             upstreams,
             durability,
             bodies,
             tracer: tracer.clone(),
             ..of_gateway(&services)
-        };
-        let (gateway, gateway_task) = Gateway::start(gateway)?;
+        })?;
         Ok(Self {
+            spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
             metrics: Metrics::start(&services, &gateway, &tracer)?,
             tracer,
             tracer_task,
-            has_metrics_apart,
+            has_metrics_apart: options.has_metrics_apart,
             services,
             gateway,
             gateway_task,
@@ -162,6 +164,7 @@ impl App {
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
         self.bodies_task.stop().await;
+        self.spend_alerts_task.stop().await;
         self.mailer_task.stop().await;
         if let Some(tracer_task) = self.tracer_task {
             tracer_task.stop().await;
@@ -169,14 +172,20 @@ impl App {
     }
 }
 
-/// Who writes the ledger.
-fn start_recorder(
+/// The ledger's writer, and what the ledger comes to.
+async fn ledger(
     store: &Store,
     prices: PriceBook,
     clock: &Clock,
-) -> anyhow::Result<(Recorder, RecorderTask)> {
-    Recorder::start(store.usage().clone(), Arc::new(prices), clock.clone())
-        .context("the ledger's writer could not be started")
+) -> anyhow::Result<(Spend, Recorder, RecorderTask)> {
+    let (database, clock) = (store.usage(), clock.clone());
+    let spend = Spend::load(database, clock.clone())
+        .await
+        .context("what has been spent could not be loaded")?;
+    let (recorder, task) =
+        Recorder::start(database.clone(), Arc::new(prices), clock, spend.clone())
+            .context("the ledger's writer could not be started")?;
+    Ok((spend, recorder, task))
 }
 
 /// The picture of the keys, and what follows their changes.
@@ -190,6 +199,8 @@ fn of_gateway(services: &Services) -> GatewayOptions {
     GatewayOptions {
         directory: Arc::clone(&services.directory),
         recorder: services.recorder.clone(),
+        spend: services.spend.clone(),
+        prices: PriceBook::default(),
         last_used: services.last_used.clone(),
         bodies: None,
         pepper: services.pepper.clone(),

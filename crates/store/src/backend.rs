@@ -81,7 +81,8 @@ impl Database {
     }
 
     /// Whether only this machine's processes write to it.
-    pub(crate) fn is_local(&self) -> bool {
+    #[must_use]
+    pub fn is_local(&self) -> bool {
         matches!(self.0, Kind::Sqlite(_))
     }
 

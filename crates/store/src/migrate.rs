@@ -57,6 +57,20 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0005_settings.postgres.sql"),
     },
     Migration {
+        name: "0006_spend",
+        part: Part::Usage,
+        both: "",
+        sqlite: include_str!("../../../migrations/0006_spend.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0006_spend.postgres.sql"),
+    },
+    Migration {
+        name: "0006_spend_alerts",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0006_spend_alerts.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
         name: "0008_bodies",
         part: Part::Usage,
         both: include_str!("../../../migrations/0008_bodies.sql"),

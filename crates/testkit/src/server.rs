@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::{Directory, Settings};
-use admin::mail::waiting;
+use admin::mail::{Waiting, waiting};
 use admin::organization::{self, Founded, Founding};
 use axum::Router;
 use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
@@ -48,6 +48,7 @@ impl Default for ServerOptions {
 /// A server with two organizations: the one under test, and a stranger's.
 pub struct Server {
     app: App,
+    parts: Parts,
     router: Router,
     founded: Founded,
     stranger: Founded,
@@ -59,6 +60,38 @@ pub struct Server {
     pub store: Store,
     /// The database and its directory.
     pub database: TestDatabase,
+}
+
+/// What an application is made of, besides its store; the same after a restart.
+struct Parts {
+    pepper: Pepper,
+    entropy: Entropy,
+    ids: Arc<IdGenerator>,
+    clock: Clock,
+    upstreams: Vec<UpstreamConfig>,
+    prices: PriceBook,
+    durability: Durability,
+}
+
+impl Parts {
+    async fn start(&self, store: &Store) -> App {
+        let app = App::start(AppOptions {
+            store: store.clone(),
+            pepper: self.pepper.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            ids: Arc::clone(&self.ids),
+            upstreams: self.upstreams.clone(),
+            prices: self.prices.clone(),
+            durability: self.durability,
+            public_url: "https://orgplane.example".to_owned(),
+            smtp: None,
+            keep_bodies_days: 0,
+            tracing: None,
+            has_metrics_apart: false,
+        });
+        app.await.expect("the application starts")
+    }
 }
 
 impl Server {
@@ -96,25 +129,20 @@ impl Server {
             &reader,
         )
         .await;
-        let app = AppOptions {
-            store: store.clone(),
+        let parts = Parts {
             pepper,
-            clock: clock.clone(),
             entropy,
             ids,
+            clock: clock.clone(),
             upstreams: options.upstreams,
             prices: options.prices,
             durability: options.durability,
-            public_url: "https://orgplane.example".to_owned(),
-            smtp: None,
-            keep_bodies_days: 0,
-            tracing: None,
-            has_metrics_apart: false,
         };
-        let app = App::start(app).await.expect("the application starts");
+        let app = parts.start(&store).await;
         Self {
             router: app.router(),
             app,
+            parts,
             founded,
             stranger,
             reader_key,
@@ -217,11 +245,16 @@ impl Server {
         })
     }
 
-    /// The mails that wait to be sent, oldest first: to whom, and what they say.
-    pub async fn mails(&self) -> Vec<(String, String)> {
+    /// The mails that wait to be sent, oldest first.
+    pub async fn waiting(&self) -> Vec<Waiting> {
         let services = self.app.services();
         let mails = waiting(&services.store, &services.pepper).await;
-        let mails = mails.expect("the database is readable").into_iter();
+        mails.expect("the database is readable")
+    }
+
+    /// As [`Self::waiting`]: to whom, and what they say.
+    pub async fn mails(&self) -> Vec<(String, String)> {
+        let mails = self.waiting().await.into_iter();
         mails
             .map(|mail| (mail.recipient, mail.body.to_string()))
             .collect()
@@ -255,6 +288,21 @@ impl Server {
     /// Waits until everything recorded is in the ledger.
     pub async fn flush(&self) {
         self.app.services().recorder.flush().await;
+    }
+
+    /// Stops it gracefully, and starts it again on the same database.
+    pub async fn restart(mut self) -> Self {
+        drop(self.router);
+        self.app.stop(Duration::from_secs(5)).await;
+        self.store = self.database.store().await;
+        self.app = self.parts.start(&self.store).await;
+        self.router = self.app.router();
+        self
+    }
+
+    /// Another server on the same database, as a second node is. Only on PostgreSQL a database may have several.
+    pub async fn another(&self) -> App {
+        self.parts.start(&self.database.store().await).await
     }
 
     /// Stops it gracefully.

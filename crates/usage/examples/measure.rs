@@ -12,7 +12,7 @@ use store::testing::Scratch;
 use store::{Database, Store};
 use usage::{
     CostDimension, CostQuery, Dimension, Kind, Metric, Outcome, PriceBook, Quantities, Recorder,
-    UsageEvent, UsageQuery, Width, costs, usage,
+    Spend, UsageEvent, UsageQuery, Width, costs, usage,
 };
 
 const START: i64 = 1_772_409_600;
@@ -70,7 +70,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let scratch = Scratch::new();
     let store = Store::open(scratch.url()).await?;
     let prices = Arc::new(PriceBook::built_in());
-    let (recorder, task) = Recorder::start(store.usage().clone(), prices, Clock::system())?;
+    let (usage, clock) = (store.usage().clone(), Clock::system());
+    let spend = Spend::load(&usage, clock.clone()).await?;
+    let (recorder, task) = Recorder::start(usage, prices, clock, spend)?;
     let watch = Stopwatch::start();
     for number in 0..all {
         let slot = loop {

@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use base::ids::Id;
-use base::{Clock, NanoDollars, UnixTime};
+use base::{Clock, UnixTime};
 use store::{Database, Result, Row, Transaction, Value, sql};
 
 use crate::columns::{metric_values, push_metrics};
-use crate::rollup::{Line, Rollups};
+use crate::rollup::{Addend, Line, Rollups, total};
 use crate::series::{Dictionary, Series};
+use crate::spend::Total;
 use crate::{Metric, PriceBook, UsageEvent};
 
 /// The longest dimension in bytes; longer ones are cut, since PostgreSQL indexes no more than 2,700 bytes a row.
@@ -35,6 +36,14 @@ struct Entry<'a> {
     unpriced: bool,
 }
 
+/// What an append has done.
+pub(crate) struct Written {
+    /// Of each event, whether it was new.
+    pub(crate) new: Vec<bool>,
+    /// What was spent then, where the new ones cost something.
+    pub(crate) spent: Vec<Total>,
+}
+
 impl Ledger {
     pub(crate) fn new(database: Database, prices: Arc<PriceBook>, clock: Clock) -> Self {
         Self {
@@ -48,7 +57,7 @@ impl Ledger {
 
     /// Appends events in one transaction, and says of each whether it was new: an event whose id its organization has
     /// used before, in the ledger or in `events`, is the same event and leaves no trace.
-    pub(crate) async fn append(&mut self, events: &[&UsageEvent]) -> Result<Vec<bool>> {
+    pub(crate) async fn append(&mut self, events: &[&UsageEvent]) -> Result<Written> {
         let first = first_of_each(events);
         let entries: Vec<Entry> = first
             .iter()
@@ -72,14 +81,29 @@ impl Ledger {
         for ((entry, series_id), index) in entries.iter().zip(ids).zip(&first) {
             let event = &entry.event;
             if new.contains(&(event.organization_id.to_string(), event.id.clone())) {
-                rollups.add(event.timestamp, series_id, &event.quantities, &entry.lines);
+                rollups.add(&Addend {
+                    organization_id: &event.organization_id,
+                    project_id: &event.project_id,
+                    time: event.timestamp,
+                    series: series_id,
+                    quantities: &event.quantities,
+                    lines: &entry.lines,
+                });
                 appended[*index] = true;
             }
         }
-        rollups.write(&mut transaction).await?;
+        let spent = rollups.write(&mut transaction).await?;
         transaction.commit().await?;
         self.dictionary.learn(found);
-        Ok(appended)
+        Ok(Written {
+            new: appended,
+            spent,
+        })
+    }
+
+    /// Where it is written.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     fn entry<'a>(&mut self, event: &'a UsageEvent) -> Entry<'a> {
@@ -156,7 +180,6 @@ async fn insert(
 impl Entry<'_> {
     fn row(&self, now: UnixTime, series_id: i64) -> Vec<Value> {
         let event = &self.event;
-        let amount: NanoDollars = self.lines.iter().map(|(_, _, amount)| *amount).sum();
         let charges = serde_json::to_string(&self.lines).unwrap_or_default();
         let own = [
             (&event.organization_id).into(),
@@ -168,7 +191,7 @@ impl Entry<'_> {
             event.outcome.as_str().into(),
             self.unpriced.into(),
             charges.into(),
-            amount.into(),
+            total(&self.lines).into(),
         ];
         own.into_iter()
             .chain(metric_values(&event.quantities))

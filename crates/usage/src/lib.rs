@@ -1,5 +1,6 @@
 //! What was consumed: events, prices, the ledger and its rollups.
 
+mod bound;
 pub mod charge;
 mod columns;
 pub mod cost;
@@ -26,4 +27,4 @@ pub use price::{PriceBook, PriceEntry, PriceError};
 pub use query::{Bucket, Buckets, UsageQuery, UsageResult, Width, usage};
 pub use rebuild::rebuild;
 pub use recorder::{Appended, Recorded, Recorder, RecorderTask, Slot};
-pub use spend::month_to_date;
+pub use spend::{Ask, Hold, Month, Moved, Spend};

@@ -189,6 +189,21 @@ impl PriceEntry {
         sized.or(self.prices[key as usize])
     }
 
+    /// The dearest of some prices, of images of the dearest size.
+    pub(crate) fn dearest(&self, keys: &[PriceKey]) -> Option<NanoDollars> {
+        let by_size = keys
+            .contains(&PriceKey::Image)
+            .then_some(&self.images_by_size);
+        let by_size = by_size.into_iter().flat_map(BTreeMap::values).copied();
+        let prices = keys.iter().filter_map(|key| self.prices[*key as usize]);
+        prices.chain(by_size).max()
+    }
+
+    /// Every factor that there may be on the prices of a request that is not part of a batch.
+    pub(crate) fn factors(&self) -> impl Iterator<Item = Factor> {
+        self.service_tiers.values().copied().chain([Factor::ONE])
+    }
+
     /// The factor on all of this entry's prices.
     pub(crate) fn factor(&self, event: &UsageEvent) -> Factor {
         let tier = event.service_tier.as_ref();

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::writer::{Job, Writer};
-use crate::{PriceBook, UsageEvent};
+use crate::{Hold, PriceBook, Spend, UsageEvent};
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
@@ -69,7 +69,7 @@ pub struct Appended {
 }
 
 impl Recorder {
-    /// Starts the recorder's thread.
+    /// Starts the recorder's thread, which keeps `spend` equal to the ledger.
     ///
     /// # Errors
     /// The thread, its runtime or its connections could not be made.
@@ -77,6 +77,7 @@ impl Recorder {
         database: Database,
         prices: Arc<PriceBook>,
         clock: Clock,
+        spend: Spend,
     ) -> std::io::Result<(Self, RecorderTask)> {
         let database = database.apart().map_err(std::io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -88,6 +89,7 @@ impl Recorder {
         let metrics = Arc::new(Metrics::new().map_err(std::io::Error::other)?);
         let writer = Writer::new(
             Ledger::new(database, prices, clock),
+            spend,
             receiver,
             Arc::clone(&hurry),
             stopped,
@@ -121,6 +123,7 @@ impl Recorder {
             Ok(Ok(place)) => Ok(Slot {
                 place,
                 hurry: Arc::clone(&self.hurry),
+                hold: None,
             }),
             _ => Err(Error::overloaded(
                 "The usage of more requests is waiting to be recorded than this server keeps. Try again in a second.",
@@ -171,6 +174,7 @@ impl Recorder {
             urgent: true,
             since: Stopwatch::start(),
             room,
+            hold: None,
         };
         self.jobs.send(job).await.ok()?;
         self.hurry.notify_one();
@@ -210,9 +214,16 @@ type Answer = oneshot::Receiver<base::Result<Appended>>;
 pub struct Slot {
     place: mpsc::OwnedPermit<Job>,
     hurry: Arc<Notify>,
+    hold: Option<Hold>,
 }
 
 impl Slot {
+    /// Goes with what was set aside for the event, which is given back when what it has cost is counted.
+    #[must_use]
+    pub fn holding(self, hold: Option<Hold>) -> Self {
+        Self { hold, ..self }
+    }
+
     /// Sends the event. Never waits and cannot fail, so a `Drop` can call it.
     pub fn record(self, event: UsageEvent) -> Recorded {
         let (done, answer) = oneshot::channel();
@@ -222,6 +233,7 @@ impl Slot {
             urgent: false,
             since: Stopwatch::start(),
             room: None,
+            hold: self.hold,
         });
         Recorded {
             answer,

@@ -1,12 +1,14 @@
-//! The sums that are derived from the ledger: usage by minute, hour and day, costs by hour and day.
+//! The sums that are derived from the ledger: usage by minute, hour and day, costs by hour and day, spend by month.
 
 use std::collections::BTreeMap;
 
+use base::ids::{OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
 use store::{Error, Result, Row, Statement, Transaction, sql};
 
 use crate::columns::{metric_values, push_metrics};
-use crate::{Metric, Quantities, Width};
+use crate::spend::{self, Total};
+use crate::{Metric, Month, Quantities, Width};
 
 /// A line of a bill as the ledger keeps it: line item, quantity, amount.
 pub(crate) type Line = (String, i64, NanoDollars);
@@ -16,6 +18,11 @@ pub(crate) fn read_lines(row: &Row<'_>) -> Result<Vec<Line>> {
     let text: String = row.get("charges")?;
     serde_json::from_str(&text)
         .map_err(|error| Error::Column("charges".to_owned(), error.to_string()))
+}
+
+/// What the lines of a bill come to.
+pub(crate) fn total(lines: &[Line]) -> NanoDollars {
+    lines.iter().map(|(_, _, amount)| *amount).sum()
 }
 
 /// The widths that usage is summed by, coarsest first.
@@ -46,24 +53,35 @@ pub(crate) fn cost_table(width: Width) -> &'static str {
 pub(crate) struct Rollups {
     usage: BTreeMap<(Width, UnixTime, i64), Quantities>,
     costs: BTreeMap<(Width, UnixTime, i64, String), (i64, NanoDollars)>,
+    spend: BTreeMap<(UnixTime, OrganizationId, ProjectId), NanoDollars>,
+}
+
+/// What one event adds to the sums.
+pub(crate) struct Addend<'a> {
+    pub(crate) organization_id: &'a OrganizationId,
+    pub(crate) project_id: &'a ProjectId,
+    pub(crate) time: UnixTime,
+    pub(crate) series: i64,
+    pub(crate) quantities: &'a Quantities,
+    pub(crate) lines: &'a [Line],
 }
 
 impl Rollups {
     /// Adds one event.
-    pub(crate) fn add(
-        &mut self,
-        time: UnixTime,
-        series: i64,
-        quantities: &Quantities,
-        lines: &[Line],
-    ) {
+    pub(crate) fn add(&mut self, event: &Addend<'_>) {
+        let Addend {
+            time,
+            series,
+            quantities,
+            ..
+        } = *event;
         if *quantities != Quantities::default() {
             for &width in USAGE_WIDTHS {
                 let key = (width, time.floor(width.seconds()), series);
                 self.usage.entry(key).or_default().add(quantities);
             }
         }
-        for (item, quantity, amount) in lines {
+        for (item, quantity, amount) in event.lines {
             for &width in COST_WIDTHS {
                 let key = (width, time.floor(width.seconds()), series, item.clone());
                 let sum = self.costs.entry(key).or_default();
@@ -71,10 +89,16 @@ impl Rollups {
                 sum.1 += *amount;
             }
         }
+        let amount = total(event.lines);
+        if amount != NanoDollars::default() {
+            let (organization, project) = (event.organization_id.clone(), event.project_id.clone());
+            let key = (Month::of(time).start, organization, project);
+            *self.spend.entry(key).or_default() += amount;
+        }
     }
 
-    /// Adds all this to the tables.
-    pub(crate) async fn write(self, transaction: &mut Transaction) -> Result<()> {
+    /// Adds all this to the tables; what was spent then in the months that it is of.
+    pub(crate) async fn write(self, transaction: &mut Transaction) -> Result<Vec<Total>> {
         for &width in USAGE_WIDTHS {
             let rows = self.usage.iter().filter(|(key, _)| key.0 == width);
             let rows = rows.map(|((_, bucket, series), quantities)| {
@@ -104,7 +128,7 @@ impl Rollups {
                 .write_rows(&head, rows.collect(), &tail, |_| Ok(()))
                 .await?;
         }
-        Ok(())
+        spend::add(transaction, self.spend.into_iter()).await
     }
 }
 

@@ -1,72 +1,251 @@
-//! Spend: what has been consumed this month, in money.
-
-use base::ids::{OrganizationId, ProjectId};
-use base::{NanoDollars, UnixTime};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
-use store::{Database, Result};
-
-use crate::cost::{CostQuery, costs};
-
-/// The longest month, in days.
-const LONGEST_MONTH: i64 = 31;
-
-/// What an organization, or one of its projects, has spent in the calendar month (UTC) that `now` lies in.
-///
-/// # Errors
-/// What the database said.
-pub async fn month_to_date(
-    database: &Database,
-    organization_id: &OrganizationId,
-    project_id: Option<&ProjectId>,
-    now: UnixTime,
-) -> Result<NanoDollars> {
-    // The whole month, not its part until now: whole days are sums that are there already.
-    let (start, end) = month(now);
-    let query = CostQuery {
-        organization_id: organization_id.clone(),
-        start,
-        end,
-        limit: LONGEST_MONTH,
-        group_by: Vec::new(),
-        project_ids: project_id.map(ToString::to_string).into_iter().collect(),
-        api_key_ids: Vec::new(),
-        line_items: Vec::new(),
-    };
-    let days = costs(database, &query).await?.buckets;
-    let mut spent = NanoDollars::default();
-    for day in days.iter().flat_map(|day| &day.results) {
-        spent += day.amount;
-    }
-    Ok(spent)
-}
-
-/// The start of the calendar month in UTC that `now` lies in, and the start of the next one.
-fn month(now: UnixTime) -> (UnixTime, UnixTime) {
-    let start = |date: Date| {
-        let start = date.to_zoned(TimeZone::UTC);
-        start.map_or(now, |start| UnixTime(start.timestamp().as_second()))
-    };
-    let Ok(moment) = Timestamp::from_second(now.0) else {
-        return (now, now);
-    };
-    let first = moment.to_zoned(TimeZone::UTC).date().first_of_month();
-    let next = first.checked_add(1.month()).unwrap_or(first);
-    (start(first), start(next))
-}
+//! Spend: what has been consumed in a calendar month (UTC), in money, by organization and by project.
+//!
+//! The sums are in memory, and equal the ledger: they are loaded from it, the writer of the ledger adds what it has
+//! committed, and on PostgreSQL it looks for what other programs have. So a request learns without a query whether it
+//! may still be paid for. What a request may cost is set aside before it is sent on, and given back in the same moment in
+//! which its row of the ledger counts, so that requests under way cannot together spend what only one of them may.
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod model;
+mod month;
+mod state;
+mod table;
 
-    #[test]
-    fn months_are_those_of_the_calendar() {
-        // 2024-02-29T12:00:00Z lies between February and March of a leap year.
-        let (start, end) = month(UnixTime(1_709_208_000));
-        assert_eq!((start.0, end.0), (1_706_745_600, 1_709_251_200));
-        assert_eq!(month(start), (start, end));
-        assert_eq!(month(end).0, end);
-        assert_eq!(month(UnixTime(i64::MAX)).0, UnixTime(i64::MAX));
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::ids::{Id, OrganizationId, ProjectId};
+use base::{Clock, Error, NanoDollars, UnixTime};
+use store::{Database, Result};
+
+pub use month::Month;
+pub(crate) use table::{Total, add, clear};
+
+use state::{Account, State};
+
+/// What has been spent in the current month and in the one before. Clones are the same.
+#[derive(Clone)]
+pub struct Spend(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+/// A request that may cost something.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Who pays, and their limit, where one is set.
+    pub organization: (&'a OrganizationId, Option<NanoDollars>),
+    /// For which project, and its limit, where one is set.
+    pub project: (&'a ProjectId, Option<NanoDollars>),
+    /// The time of its event.
+    pub at: UnixTime,
+    /// The most that it may cost.
+    pub most: NanoDollars,
+}
+
+/// An organization whose spend in a month has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The month.
+    pub month: Month,
+    /// The organization.
+    pub organization_id: OrganizationId,
+}
+
+/// Money that is set aside for a request until what it has cost is counted. Given back when dropped.
+pub struct Hold(Box<Held>);
+
+struct Held {
+    spend: Spend,
+    month: UnixTime,
+    organization_id: OrganizationId,
+    project_id: ProjectId,
+    amount: NanoDollars,
+}
+
+impl Spend {
+    /// Loads what has been spent.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn load(database: &Database, clock: Clock) -> Result<Self> {
+        let state = Mutex::default();
+        let spend = Self(Arc::new(Shared { clock, state }));
+        spend.reload(database).await?;
+        Ok(spend)
     }
+
+    /// What an organization, or one of its projects, has spent in a month.
+    #[must_use]
+    pub fn in_month(
+        &self,
+        month: Month,
+        organization: &OrganizationId,
+        project: Option<&ProjectId>,
+    ) -> NanoDollars {
+        let account = self.account(month, organization, project);
+        account.spent
+    }
+
+    /// As [`Self::in_month`], in the current one.
+    #[must_use]
+    pub fn month_to_date(
+        &self,
+        organization: &OrganizationId,
+        project: Option<&ProjectId>,
+    ) -> NanoDollars {
+        self.in_month(Month::of(self.0.clock.now()), organization, project)
+    }
+
+    /// Whether requests are being refused for the sake of this limit: it is reached, or there is no room for the last
+    /// one that asked.
+    #[must_use]
+    pub fn is_enforcing(
+        &self,
+        organization: &OrganizationId,
+        project: Option<&ProjectId>,
+        limit: NanoDollars,
+    ) -> bool {
+        let month = Month::of(self.0.clock.now());
+        self.account(month, organization, project)
+            .is_enforcing(limit)
+    }
+
+    /// Sets aside what a request may cost, where there is a limit.
+    ///
+    /// # Errors
+    /// 429: that is more than a limit leaves, or the limit is reached.
+    pub fn hold(&self, ask: &Ask<'_>) -> base::Result<Option<Hold>> {
+        let (organization, limit_of_organization) = ask.organization;
+        let (project, limit_of_project) = ask.project;
+        if limit_of_organization.or(limit_of_project).is_none() {
+            return Ok(None);
+        }
+        let mut state = self.lock();
+        let month = state.month_of(ask.at);
+        let (whole, part) = state.pair(month.start, organization, project);
+        for (account, limit, who) in [
+            (
+                &mut *whole,
+                limit_of_organization,
+                [OrganizationId::NOUN, organization.as_str()],
+            ),
+            (
+                &mut *part,
+                limit_of_project,
+                [ProjectId::NOUN, project.as_str()],
+            ),
+        ] {
+            if let Some(limit) = limit.filter(|limit| !account.admits(*limit, ask.most)) {
+                account.refused = Some(ask.most);
+                return Err(refusal(who, *account, limit, ask, month));
+            }
+        }
+        for account in [whole, part] {
+            account.refused = None;
+            account.held += ask.most;
+        }
+        drop(state);
+        Ok(Some(Hold(Box::new(Held {
+            spend: self.clone(),
+            month: month.start,
+            organization_id: organization.clone(),
+            project_id: project.clone(),
+            amount: ask.most,
+        }))))
+    }
+
+    /// The organizations whose spend has changed since a number that this gave, 0 at first, and the next such number.
+    #[must_use]
+    pub fn moved_since(&self, seen: u64) -> (u64, Vec<Moved>) {
+        self.lock().moved_since(seen)
+    }
+
+    /// Takes in sums that were committed, and gives back what was set aside for what is in them: at once, so that
+    /// nobody sees money that is neither spent nor set aside.
+    pub(crate) fn count(&self, totals: &[Total], holds: impl Iterator<Item = Hold>) {
+        let mut holds: Vec<Hold> = holds.collect();
+        let mut state = self.lock();
+        for total in totals {
+            state.set(total);
+        }
+        for hold in &mut holds {
+            state.release(&mut hold.0);
+        }
+        state.forget_before(self.oldest());
+    }
+
+    /// Takes in what other programs have committed, if there is anything.
+    pub(crate) async fn look(&self, database: &Database) -> Result<()> {
+        let oldest = self.oldest();
+        let changes = table::changes(&mut *database.read().await?, oldest).await?;
+        if changes != self.lock().changes_since(oldest) {
+            self.reload(database).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in every sum as it is in the database.
+    pub(crate) async fn reload(&self, database: &Database) -> Result<()> {
+        let oldest = self.oldest();
+        let totals = table::load(&mut *database.read().await?, oldest).await?;
+        let mut state = self.lock();
+        for total in &totals {
+            state.set(total);
+        }
+        Ok(())
+    }
+
+    fn account(
+        &self,
+        month: Month,
+        organization: &OrganizationId,
+        project: Option<&ProjectId>,
+    ) -> Account {
+        self.lock().account(month.start, organization, project)
+    }
+
+    /// The first second of the month before the current one. What was spent in it may still be added to, and told of.
+    fn oldest(&self) -> UnixTime {
+        Month::of(self.0.clock.now()).before().start
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.amount != NanoDollars::default() {
+            let spend = self.spend.clone();
+            spend.lock().release(self);
+        }
+    }
+}
+
+/// What a refused request is told.
+fn refusal(
+    who: [&str; 2],
+    account: Account,
+    limit: NanoDollars,
+    ask: &Ask<'_>,
+    month: Month,
+) -> Error {
+    let ([noun, id], spent) = (who, account.spent);
+    let mut message = format!(
+        "The {noun} {id} has spent {spent} of the {limit} that it may spend in {month} (UTC)"
+    );
+    if spent < limit {
+        message += &format!(
+            "; {} is set aside for requests under way, and this one may cost up to {}",
+            account.held, ask.most
+        );
+    }
+    message += &format!(
+        ". Raise its spend limit, or wait until {} begins.",
+        Month::of(month.end)
+    );
+    Error::insufficient_quota(message)
 }

@@ -9,9 +9,9 @@ use base::time::Stopwatch;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Written};
 use crate::metrics::Metrics;
-use crate::{Appended, UsageEvent};
+use crate::{Appended, Hold, Spend, UsageEvent};
 
 /// How many events share a transaction, unless one job alone has more.
 const BATCH: usize = 1_000;
@@ -20,6 +20,8 @@ const LINGER: Duration = Duration::from_millis(50);
 /// How long to wait after the first failure; doubled with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often is looked for what other programs have written.
+const LOOK: Duration = Duration::from_millis(500);
 /// How long a writer that is told to stop waits for what is under way, and for a database that fails.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,8 @@ pub(crate) struct Job {
     /// What bounds the number of events that wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) room: Option<OwnedSemaphorePermit>,
+    /// What is set aside for them until they count.
+    pub(crate) hold: Option<Hold>,
 }
 
 /// Jobs that share a transaction.
@@ -70,6 +74,12 @@ impl Batch {
 /// Writes the ledger.
 pub(crate) struct Writer {
     ledger: Ledger,
+    /// What the ledger comes to.
+    spend: Spend,
+    /// Whether `spend` may lack something that is in the ledger.
+    may_lack: bool,
+    /// Runs from the last look.
+    looked: Stopwatch,
     jobs: mpsc::Receiver<Job>,
     hurry: Arc<Notify>,
     stop: watch::Receiver<bool>,
@@ -81,6 +91,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(
         ledger: Ledger,
+        spend: Spend,
         jobs: mpsc::Receiver<Job>,
         hurry: Arc<Notify>,
         stop: watch::Receiver<bool>,
@@ -88,6 +99,9 @@ impl Writer {
     ) -> Self {
         Self {
             ledger,
+            spend,
+            may_lack: false,
+            looked: Stopwatch::start(),
             jobs,
             hurry,
             stop,
@@ -129,9 +143,10 @@ impl Writer {
 
     /// Waits for the next job. When told to stop, takes no new ones and waits a while for those who have a place.
     async fn first(&mut self) -> Option<Job> {
-        if self.last_patience.is_none() {
+        while self.last_patience.is_none() {
             tokio::select! {
                 biased;
+                () = sleep(self.until_look()), if self.has_to_look() => self.look().await,
                 job = self.jobs.recv() => return job,
                 () = stopped(&mut self.stop) => self.close(),
             }
@@ -151,14 +166,38 @@ impl Writer {
         self.last_patience = Some(Box::pin(sleep(LAST_PATIENCE)));
     }
 
-    async fn write(&mut self, batch: Vec<Job>) {
-        match self.persist(&batch).await {
+    /// Whether something may be in the ledger and not in `spend`.
+    fn has_to_look(&self) -> bool {
+        self.may_lack || !self.ledger.database().is_local()
+    }
+
+    fn until_look(&self) -> Duration {
+        LOOK.saturating_sub(self.looked.elapsed())
+    }
+
+    /// Takes in what is in the ledger and not yet in `spend`.
+    async fn look(&mut self) {
+        self.looked = Stopwatch::start();
+        let database = self.ledger.database();
+        let outcome = if self.may_lack {
+            self.spend.reload(database).await
+        } else {
+            self.spend.look(database).await
+        };
+        match outcome {
+            Ok(()) => self.may_lack = false,
+            Err(error) => tracing::warn!(%error, "what others have spent could not be looked for"),
+        }
+    }
+
+    async fn write(&mut self, mut batch: Vec<Job>) {
+        match self.persist(&mut batch).await {
             Ok(new) => answer(batch, &new),
             // One of them is at fault. Alone, the others can be written.
             Err(error) if error.is_final() && batch.len() > 1 => {
                 for job in batch {
-                    let job = [job];
-                    match self.persist(&job).await {
+                    let mut job = [job];
+                    match self.persist(&mut job).await {
                         Ok(new) => answer(job, &new),
                         Err(error) => refuse(job, &error),
                     }
@@ -168,15 +207,26 @@ impl Writer {
         }
     }
 
-    /// Appends to the ledger until it works, unless it never will.
-    async fn persist(&mut self, batch: &[Job]) -> store::Result<Vec<bool>> {
-        let events: Vec<_> = batch.iter().flat_map(|job| &job.events).collect();
+    /// Appends to the ledger until it works, unless it never will, and counts what was spent; of each event, whether it
+    /// was new.
+    async fn persist(&mut self, batch: &mut [Job]) -> store::Result<Vec<bool>> {
+        let (events, holds): (Vec<_>, Vec<_>) = batch
+            .iter_mut()
+            .map(|job| (&job.events, &mut job.hold))
+            .unzip();
+        let events: Vec<_> = events.into_iter().flatten().collect();
         let mut pause = FIRST_PAUSE;
         loop {
             let watch = Stopwatch::start();
             let error = match self.ledger.append(&events).await {
-                Ok(new) => {
+                Ok(Written { new, spent }) => {
                     self.metrics.wrote(events.len(), watch.elapsed());
+                    // Before anything is given back that was set aside for it.
+                    if self.may_lack {
+                        self.look().await;
+                    }
+                    let holds = holds.into_iter().filter_map(Option::take);
+                    self.spend.count(&spent, holds);
                     return Ok(new);
                 }
                 Err(error) => error,
@@ -185,6 +235,8 @@ impl Writer {
             if error.is_final() {
                 return Err(error);
             }
+            // A commit that failed may have been made all the same; then its rows are known the next time.
+            self.may_lack = true;
             tracing::error!(%error, events = events.len(), "the ledger cannot be written; trying again");
             tokio::select! {
                 () = sleep(pause) => {}
@@ -232,6 +284,7 @@ fn refuse(batch: impl IntoIterator<Item = Job>, error: &store::Error) {
             let (organization, id) = (&event.organization_id, event.id.as_str());
             tracing::error!(%organization, id, %error, "a usage event is not recorded");
         }
+        drop(job.hold);
         let _ = job.done.send(Err(Error::internal()));
     }
 }

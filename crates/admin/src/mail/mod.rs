@@ -5,10 +5,12 @@ mod mailer;
 mod smtp;
 
 use base::email::Email;
-use base::ids::MailId;
+use base::ids::{MailId, OrganizationId};
 use base::{Result, UnixTime};
+use store::{Statement, Transaction, Value};
 use zeroize::Zeroizing;
 
+use crate::Services;
 use crate::args;
 use crate::operation::Write;
 
@@ -29,31 +31,52 @@ pub struct Mail<'a> {
     pub expires_at: UnixTime,
 }
 
+const INSERT: &str = "\
+    INSERT INTO mails (organization_id, id, about, recipient, subject, body, created_at, expires_at, attempts, \
+        next_attempt_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $7)";
+
+impl Mail<'_> {
+    /// The values of [`INSERT`] after the first.
+    fn values(self, services: &Services) -> Vec<Value> {
+        let id: MailId = services.ids.next();
+        let (pepper, entropy) = (&services.pepper, &services.entropy);
+        let sealed = pepper.seal(entropy, &id.to_string(), &self.body);
+        args![
+            &id,
+            self.about,
+            self.recipient.as_str(),
+            self.subject,
+            sealed,
+            services.clock.now(),
+            self.expires_at
+        ]
+    }
+}
+
 /// Adds a mail to those that wait. It goes out once the transaction is committed.
 ///
 /// # Errors
 /// The database's.
 pub async fn queue(cx: &mut Write, mail: Mail<'_>) -> Result<()> {
-    let id: MailId = cx.new_id();
-    let services = cx.services();
-    let sealed = services
-        .pepper
-        .seal(&services.entropy, &id.to_string(), &mail.body);
-    let insert = cx.sql(
-        "INSERT INTO mails (organization_id, id, about, recipient, subject, body, created_at, expires_at, attempts, \
-             next_attempt_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $7)",
-        args![
-            &id,
-            mail.about,
-            mail.recipient.as_str(),
-            mail.subject,
-            sealed,
-            cx.now(),
-            mail.expires_at
-        ],
-    );
+    let insert = cx.sql(INSERT, mail.values(cx.services()));
     cx.execute(insert).await?;
+    Ok(())
+}
+
+/// As [`queue`], where no request is at work.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn queue_quietly(
+    transaction: &mut Transaction,
+    services: &Services,
+    organization: &OrganizationId,
+    mail: Mail<'_>,
+) -> store::Result<()> {
+    let mut insert = vec![Value::from(organization)];
+    insert.extend(mail.values(services));
+    transaction.execute(Statement::new(INSERT, insert)).await?;
     Ok(())
 }
 

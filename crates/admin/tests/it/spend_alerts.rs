@@ -1,5 +1,7 @@
 //! Spend alerts of the organization and of its projects.
 
+mod notices;
+
 use serde_json::{Value, json};
 use testkit::Server;
 

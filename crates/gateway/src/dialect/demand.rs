@@ -84,7 +84,7 @@ impl Input {
     }
 
     /// How many tokens it has at most, as far as is known.
-    fn most(&self) -> i64 {
+    pub(super) fn most(&self) -> i64 {
         match self {
             Self::Counted(tokens) => *tokens,
             Self::Kept(texts) => texts.length(),
@@ -117,6 +117,13 @@ pub(super) enum Output {
 }
 
 impl Output {
+    pub(super) fn tokens(self) -> i64 {
+        match self {
+            Self::Uncounted => 0,
+            Self::Requested(tokens) | Self::Assumed(tokens) => tokens,
+        }
+    }
+
     /// Of so many answers with at most so many tokens each, if that was said.
     pub(super) fn of(most: Option<i64>, answers: Option<i64>) -> Self {
         let answers = answers.unwrap_or(1);
@@ -146,13 +153,13 @@ impl Demand {
     }
 
     /// What it takes of the limits, at an endpoint of this kind.
-    pub(crate) fn wanted(&self, kind: Kind, input: &Input) -> Wanted {
-        let (output, assumed_tokens) = match self.output {
-            Output::Uncounted => (0, 0),
-            Output::Requested(tokens) => (tokens, 0),
-            Output::Assumed(tokens) => (tokens, tokens),
+    pub(crate) fn wanted(&self, kind: Kind) -> Wanted {
+        let output = self.output.tokens();
+        let assumed_tokens = match self.output {
+            Output::Assumed(tokens) => tokens,
+            _ => 0,
         };
-        let tokens = input.most().max(1).saturating_add(output);
+        let tokens = self.input.most().max(1).saturating_add(output);
         let mut amounts = Amounts::default()
             .with_requests(1)
             .with(LimitField::TokensPerMinute, tokens)
@@ -279,8 +286,11 @@ mod tests {
     #[test]
     fn what_an_answer_may_have_is_reserved() {
         let wanted = |output| {
-            let demand = Demand::of_output(output);
-            let wanted = demand.wanted(Kind::Completions, &Input::Counted(10));
+            let demand = Demand {
+                input: Input::Counted(10),
+                ..Demand::of_output(output)
+            };
+            let wanted = demand.wanted(Kind::Completions);
             let tokens = wanted.amounts.get(LimitField::TokensPerMinute);
             (tokens.expect("tokens"), wanted.assumed_tokens)
         };
@@ -299,7 +309,7 @@ mod tests {
             ..Demand::default()
         };
         for (kind, images) in [(Kind::Images, Some(4)), (Kind::AudioSpeeches, None)] {
-            let amounts = demand.wanted(kind, &Input::default()).amounts;
+            let amounts = demand.wanted(kind).amounts;
             assert_eq!(amounts.get(LimitField::ImagesPerMinute), images);
             assert_eq!(amounts.get(LimitField::AudioMegabytesPerMinute), Some(2));
             assert_eq!(amounts.get(LimitField::TokensPerMinute), Some(1));

@@ -9,6 +9,7 @@ mod embeddings;
 mod fields;
 mod images;
 mod moderations;
+mod most;
 mod multipart;
 mod report;
 mod responses;

@@ -16,6 +16,7 @@ mod properties;
 mod refusals;
 mod retention;
 mod retries;
+mod spend;
 mod strict;
 mod timeouts;
 mod tls;

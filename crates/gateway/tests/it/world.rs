@@ -19,7 +19,7 @@ use store::testing::Scratch;
 use store::{Store, sql};
 use telemetry::Tracer;
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask};
+use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Spend};
 
 pub use ledger::Row;
 
@@ -31,6 +31,15 @@ pub const START: i64 = 1_760_000_000;
 /// When `EXPIRING` expires.
 pub const EXPIRY: i64 = START + 3600;
 
+/// A token costs a tenth of a cent.
+const PRICES: &str = "\
+[[price]]
+model = 'real'
+effective = '2025-01-01'
+input = '1000'
+output = '1000'
+";
+
 pub const OWNER: &str = "sk-proj-owner";
 pub const SERVICE: &str = "sk-svcacct-member";
 pub const ADMIN: &str = "sk-admin-1";
@@ -39,6 +48,7 @@ pub const EXPIRING: &str = "sk-proj-expiring";
 pub struct World {
     pub store: Store,
     pub recorder: Recorder,
+    pub spend: Spend,
     pub gateway: Gateway,
     pub clock: Clock,
     pub upstream: Upstream,
@@ -102,8 +112,11 @@ impl World {
         let pepper = Pepper::generate(&Entropy::seeded(1));
         fill(&store, &pepper).await;
         let clock = Clock::fake(UnixTime(START));
-        let prices = Arc::new(PriceBook::built_in());
-        let recorder = Recorder::start(store.usage().clone(), prices, clock.clone());
+        let prices = PriceBook::parse(PRICES).expect("prices");
+        let spend = Spend::load(store.usage(), clock.clone()).await;
+        let spend = spend.expect("what was spent");
+        let (ledger, book) = (store.usage().clone(), Arc::new(prices.clone()));
+        let recorder = Recorder::start(ledger, book, clock.clone(), spend.clone());
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
@@ -117,6 +130,8 @@ impl World {
             tracer: Tracer::off(),
             directory,
             recorder: recorder.clone(),
+            spend: spend.clone(),
+            prices,
             last_used,
             bodies: bodies.flatten(),
             pepper: pepper.clone(),
@@ -129,6 +144,7 @@ impl World {
         Self {
             store,
             recorder,
+            spend,
             gateway,
             clock,
             upstream,

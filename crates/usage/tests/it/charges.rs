@@ -262,7 +262,38 @@ fn units_are_the_contracts() {
     assert_eq!(unit(Kind::FileSearchCalls, "", Metric::NumRequests), None);
 }
 
+/// Quantities of which the parts may be more than the whole, as an upstream may report them.
+fn some_quantities() -> impl Strategy<Value = Quantities> {
+    prop::collection::vec(0..3_000i64, Metric::ALL.len()).prop_map(|amounts| {
+        let mut quantities = Quantities::default();
+        for (metric, amount) in Metric::ALL.iter().zip(amounts) {
+            quantities.set(*metric, amount);
+        }
+        quantities
+    })
+}
+
 proptest! {
+    /// What is reserved for a request is enough, whatever its answer reports, if that is no more than was asked for.
+    #[test]
+    fn no_bill_is_more_than_the_most_that_it_may_be(
+        quantities in some_quantities(),
+        model in prop::sample::select(&["speech", "plain", "m", "pictures", "unheard of"][..]),
+        kind in prop::sample::select(&[Kind::Completions, Kind::Images, Kind::AudioSpeeches][..]),
+        tier in prop::option::of(prop::sample::select(&["priority", "flex", "other"][..])),
+        size in prop::option::of(prop::sample::select(&["1024x1024", "1792x1024"][..])),
+    ) {
+        let book = book(SPEECH);
+        let mut event = consumed(kind, model, &[]);
+        event.quantities = quantities;
+        event.service_tier = tier.map(str::to_owned);
+        event.size = size.map(str::to_owned);
+        let bill: NanoDollars = book.charges(&event).lines.iter().map(|line| line.amount).sum();
+        let most = book.most(model, event.timestamp, &quantities);
+        prop_assert!(bill <= most, "{bill} > {most}");
+        prop_assert!(model != "unheard of" || most == NanoDollars(0));
+    }
+
     /// Against exact fractions: the amount is the nearest nano-dollar to price × quantity × factors / unit, and of two
     /// that are as near the even one.
     #[test]

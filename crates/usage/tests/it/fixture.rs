@@ -6,7 +6,9 @@ use base::ids::{Id, KeyId, OrganizationId, ProjectId};
 use base::{Clock, UnixTime};
 use store::testing::Scratch;
 use store::{Row, Statement, Store};
-use usage::{Kind, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask, UsageEvent};
+use usage::{
+    Kind, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask, Spend, UsageEvent,
+};
 
 /// 2026-03-02T00:00:00Z, a Monday.
 pub(crate) const START: i64 = 1_772_409_600;
@@ -41,6 +43,8 @@ pub(crate) struct Fixture {
     pub(crate) recorder: Recorder,
     pub(crate) task: RecorderTask,
     pub(crate) prices: Arc<PriceBook>,
+    pub(crate) spend: Spend,
+    pub(crate) clock: Clock,
     pub(crate) scratch: Scratch,
 }
 
@@ -50,20 +54,24 @@ impl Fixture {
         let store = Store::open(scratch.url());
         let store = store.await.expect("a database");
         let prices = Arc::new(PriceBook::parse(PRICES).expect("a price book"));
-        let (recorder, task) = start(&store, &prices);
+        let clock = Clock::fake(UnixTime(START));
+        let (recorder, task, spend) = start(&store, &prices, &clock).await;
         Self {
             store,
             recorder,
             task,
             prices,
+            spend,
+            clock,
             scratch,
         }
     }
 
     /// A recorder of another program on the same database.
-    pub(crate) async fn another(&self) -> (Recorder, RecorderTask) {
+    pub(crate) async fn another(&self) -> (Recorder, RecorderTask, Spend) {
         let store = Store::open(self.scratch.url());
-        start(&store.await.expect("a database"), &self.prices)
+        let store = store.await.expect("a database");
+        start(&store, &self.prices, &self.clock).await
     }
 
     pub(crate) async fn execute(&self, statement: Statement) {
@@ -88,9 +96,17 @@ impl Fixture {
     }
 }
 
-fn start(store: &Store, prices: &Arc<PriceBook>) -> (Recorder, RecorderTask) {
-    let clock = Clock::fake(UnixTime(START));
-    Recorder::start(store.usage().clone(), Arc::clone(prices), clock).expect("a recorder")
+async fn start(
+    store: &Store,
+    prices: &Arc<PriceBook>,
+    clock: &Clock,
+) -> (Recorder, RecorderTask, Spend) {
+    let (database, clock) = (store.usage(), clock.clone());
+    let spend = Spend::load(database, clock.clone()).await;
+    let spend = spend.expect("what was spent");
+    let recorder = Recorder::start(database.clone(), Arc::clone(prices), clock, spend.clone());
+    let (recorder, task) = recorder.expect("a recorder");
+    (recorder, task, spend)
 }
 
 pub(crate) fn organization(name: &str) -> OrganizationId {

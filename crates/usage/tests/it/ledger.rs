@@ -42,7 +42,7 @@ async fn an_event_counts_once() {
 #[tokio::test]
 async fn two_programs_append_the_same_events() {
     let fixture = Fixture::new().await;
-    let (other, _task) = fixture.another().await;
+    let (other, _task, _spend) = fixture.another().await;
     let events: Vec<_> = (0..300).map(|n| event(&format!("{n:03}"))).collect();
     let reversed = events.iter().rev().cloned().collect();
     let (one, two) = tokio::join!(fixture.recorder.append(events), other.append(reversed));
@@ -163,6 +163,9 @@ async fn rebuilt_sums_are_identical() {
     fixture
         .execute(sql!("UPDATE cost_days SET amount = 7"))
         .await;
+    fixture
+        .execute(sql!("UPDATE spend_months SET amount = 7"))
+        .await;
     assert_ne!(sums(&fixture).await, before);
     rebuild(fixture.store.usage(), |_| {})
         .await
@@ -195,6 +198,8 @@ async fn sums(fixture: &Fixture) -> Vec<String> {
             .push(" ORDER BY bucket, series_id, quantity");
         all.extend(fixture.rows(rows, cost_row).await);
     }
+    let rows = sql!("SELECT * FROM spend_months ORDER BY month, organization_id, project_id");
+    all.extend(fixture.rows(rows, spend_row).await);
     all
 }
 
@@ -213,5 +218,15 @@ fn cost_row(row: &store::Row<'_>) -> store::Result<String> {
     let (quantity, amount): (i64, i64) = (row.get("quantity")?, row.get("amount")?);
     Ok(format!(
         "{bucket} {series} {item} {unit} {quantity} {amount}"
+    ))
+}
+
+fn spend_row(row: &store::Row<'_>) -> store::Result<String> {
+    let month: i64 = row.get("month")?;
+    let (organization, project): (String, String) =
+        (row.get("organization_id")?, row.get("project_id")?);
+    Ok(format!(
+        "{month} {organization} {project} {}",
+        row.get::<i64>("amount")?
     ))
 }

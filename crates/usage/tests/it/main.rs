@@ -8,3 +8,4 @@ mod prices;
 mod queries;
 mod random;
 mod recorder;
+mod spend;

@@ -1,6 +1,7 @@
 //! `kill -9` while work is acknowledged: after a restart all of it is there, once.
 
 mod gateway;
+mod spend;
 mod writers;
 
 use std::collections::BTreeMap;

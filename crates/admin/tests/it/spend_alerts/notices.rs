@@ -1,0 +1,271 @@
+//! Who is told of the month's spend, and when: once for each alert, month and threshold.
+
+use std::time::Duration;
+
+use base::time::Stopwatch;
+use serde_json::{Value, json};
+use testkit::{NOW, Server, ServerOptions};
+use usage::PriceBook;
+
+const ORGANIZATION: &str = "/organization/spend_alerts";
+/// A million tokens cost a dollar, so ten thousand of them a cent.
+const PRICES: &str = "\
+[[price]]
+model = 'm'
+effective = '2025-01-01'
+input = '1.00'
+";
+const CENT: i64 = 10_000;
+const DAY: i64 = 86_400;
+/// How long after the spend everybody is told.
+const SOON: Duration = Duration::from_secs(5);
+/// Longer than the pause between two looks for alerts.
+const A_LOOK: Duration = Duration::from_millis(1_500);
+
+async fn start() -> Server {
+    let prices = PriceBook::parse(PRICES).expect("prices");
+    Server::with(ServerOptions {
+        prices,
+        ..ServerOptions::default()
+    })
+    .await
+}
+
+fn alert(cents: i64, recipients: &[&str], prefix: Option<&str>) -> Value {
+    json!({
+        "threshold_amount": cents, "currency": "USD", "interval": "month",
+        "notification_channel": {"type": "email", "recipients": recipients, "subject_prefix": prefix},
+    })
+}
+
+/// Creates an alert; the path of it.
+async fn create(server: &Server, path: &str, alert: Value) -> String {
+    let created = server.admin().post(path, alert).await.ok();
+    format!("{path}/{}", created["id"].as_str().expect("an id"))
+}
+
+fn of_project(server: &Server) -> String {
+    let project = server.default_project_id();
+    format!("/organization/projects/{project}/spend_alerts")
+}
+
+/// Spends so many ten-thousandths of a cent in the default project.
+async fn spend_at(server: &Server, id: &str, at: i64, tokens: i64) {
+    let project = server.default_project_id();
+    let event = json!({"id": id, "timestamp": at, "type": "completions", "project_id": project, "model": "m",
+                       "input_tokens": tokens, "output_tokens": 0});
+    let path = "/organization/usage/events";
+    let answer = server.admin().post(path, event).await.ok();
+    assert_eq!(answer["accepted"], 1, "{answer}");
+}
+
+async fn spend(server: &Server, id: &str, tokens: i64) {
+    spend_at(server, id, NOW.0, tokens).await;
+}
+
+/// To whom the mails go that wait, once there are so many; and none comes after them.
+async fn told(server: &Server, count: usize) -> Vec<String> {
+    let watch = Stopwatch::start();
+    while server.mails().await.len() < count {
+        assert!(u128::from(watch.milliseconds()) < SOON.as_millis());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(A_LOOK).await;
+    let mails = server.mails().await;
+    assert_eq!(mails.len(), count, "{mails:?}");
+    mails.into_iter().map(|(recipient, _)| recipient).collect()
+}
+
+#[tokio::test]
+async fn everybody_is_told_once_when_the_threshold_is_reached() {
+    let server = start().await;
+    create(
+        &server,
+        ORGANIZATION,
+        alert(10, &["a@acme.example", "b@acme.example"], Some("[Money]")),
+    )
+    .await;
+    create(
+        &server,
+        &of_project(&server),
+        alert(11, &["p@acme.example"], None),
+    )
+    .await;
+    create(&server, ORGANIZATION, alert(100, &["z@acme.example"], None)).await;
+    spend(&server, "1", 10 * CENT - 1).await;
+    assert_eq!(told(&server, 0).await, [""; 0]);
+    spend(&server, "2", 1).await;
+    assert_eq!(told(&server, 2).await, ["a@acme.example", "b@acme.example"]);
+    spend(&server, "3", 50 * CENT).await;
+    let all = ["a@acme.example", "b@acme.example", "p@acme.example"];
+    assert_eq!(told(&server, 3).await, all);
+    let server = server.restart().await;
+    spend(&server, "4", CENT).await;
+    assert_eq!(told(&server, 3).await, all, "a restart repeats nothing");
+}
+
+#[tokio::test]
+async fn a_mail_says_what_was_reached_and_how_to_change_it() {
+    let server = start().await;
+    let of_organization = create(
+        &server,
+        ORGANIZATION,
+        alert(10, &["a@acme.example"], Some("[Money]")),
+    )
+    .await;
+    let of_project = create(
+        &server,
+        &of_project(&server),
+        alert(10, &["p@acme.example"], None),
+    )
+    .await;
+    spend(&server, "1", 12 * CENT + 5).await;
+    told(&server, 2).await;
+    let (organization, project) = (server.organization_id(), server.default_project_id());
+    let [(_, whole), (_, part)] = server.mails().await.try_into().expect("two mails");
+    for (text, who, path, command) in [
+        (
+            whole,
+            format!("The organization Acme ({organization}) has spent"),
+            of_organization,
+            "spend-alerts update alert_",
+        ),
+        (
+            part,
+            format!("({project}) of the organization Acme ({organization}) has spent"),
+            of_project,
+            "projects:spend-alerts update proj_",
+        ),
+    ] {
+        for words in [
+            who.as_str(),
+            " $0.120005 so far in January 2026 (UTC)",
+            "spend alert: $0.10.",
+            &format!("https://orgplane.example/v1{path}\n"),
+            &format!("orgplane {command}"),
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    let subjects: Vec<_> = server
+        .waiting()
+        .await
+        .into_iter()
+        .map(|mail| mail.subject)
+        .collect();
+    assert_eq!(
+        subjects[0],
+        "[Money] The organization Acme has spent $0.10 in January 2026"
+    );
+    assert!(subjects[1].starts_with("The project "), "{subjects:?}");
+}
+
+#[tokio::test]
+async fn another_threshold_is_told_of_anew_and_the_same_one_is_not() {
+    let server = start().await;
+    let path = create(&server, ORGANIZATION, alert(10, &["a@acme.example"], None)).await;
+    spend(&server, "1", 20 * CENT).await;
+    told(&server, 1).await;
+    let change = async |cents, recipient| {
+        let body = alert(cents, &[recipient], None);
+        server.admin().post(&path, body).await.ok();
+    };
+    change(10, "b@acme.example").await;
+    told(&server, 1).await;
+    change(15, "b@acme.example").await;
+    assert_eq!(told(&server, 2).await, ["a@acme.example", "b@acme.example"]);
+    change(25, "c@acme.example").await;
+    told(&server, 2).await;
+    spend(&server, "2", 5 * CENT).await;
+    assert_eq!(told(&server, 3).await[2], "c@acme.example");
+    // Nobody wants to know of an alert that is gone.
+    server.admin().delete(&path).await.ok();
+    assert_eq!(told(&server, 0).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_threshold_of_nothing_is_reached_with_the_first_spend() {
+    let server = start().await;
+    create(&server, ORGANIZATION, alert(0, &["a@acme.example"], None)).await;
+    told(&server, 0).await;
+    spend(&server, "1", 1).await;
+    told(&server, 1).await;
+}
+
+#[tokio::test]
+async fn each_month_is_told_of_and_a_month_that_has_ended_too() {
+    // Ten minutes before February, and ten minutes after its beginning.
+    const TO_THE_LAST_OF_JANUARY: i64 = 16 * DAY + (11 * 60 + 50) * 60;
+    const TURN: i64 = 20 * 60;
+    let server = start().await;
+    server.clock.advance(TO_THE_LAST_OF_JANUARY);
+    create(&server, ORGANIZATION, alert(10, &["a@acme.example"], None)).await;
+    create(&server, ORGANIZATION, alert(20, &["b@acme.example"], None)).await;
+    spend(&server, "1", 10 * CENT).await;
+    told(&server, 1).await;
+    server.clock.advance(TURN);
+    told(&server, 1).await;
+    spend_at(&server, "2", server.clock.now().0, 10 * CENT).await;
+    told(&server, 2).await;
+    // Only now January turns out to have reached the other one, which was set in it.
+    spend_at(&server, "3", NOW.0, 10 * CENT).await;
+    assert_eq!(told(&server, 3).await[2], "b@acme.example");
+    let mails = server.mails().await;
+    let months: Vec<_> = mails
+        .iter()
+        .map(|(_, text)| text.contains("January"))
+        .collect();
+    assert_eq!(months, [true, false, true]);
+    // This one was not.
+    create(&server, ORGANIZATION, alert(15, &["c@acme.example"], None)).await;
+    told(&server, 3).await;
+}
+
+#[tokio::test]
+async fn what_was_reached_while_nobody_looked_is_told_after_the_start() {
+    let server = start().await;
+    create(&server, ORGANIZATION, alert(10, &["a@acme.example"], None)).await;
+    // It cannot be told of.
+    let rename = async |from: &'static str| {
+        let mut transaction = server.store.begin().await.expect("a transaction");
+        transaction
+            .execute(store::sql!(from))
+            .await
+            .expect("renamed");
+        transaction.commit().await.expect("a commit");
+    };
+    rename("ALTER TABLE spend_notices RENAME TO away").await;
+    spend(&server, "1", 10 * CENT).await;
+    tokio::time::sleep(A_LOOK).await;
+    rename("ALTER TABLE away RENAME TO spend_notices").await;
+    let server = server.restart().await;
+    told(&server, 1).await;
+}
+
+#[tokio::test]
+async fn several_nodes_tell_of_it_once() {
+    let server = start().await;
+    if server.store.usage().is_local() {
+        // A SQLite file belongs to one node.
+        return;
+    }
+    let others = [server.another().await, server.another().await];
+    let recipients: Vec<String> = (0..20).map(|n| format!("a{n}@acme.example")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    create(&server, ORGANIZATION, alert(10, &recipients, None)).await;
+    create(
+        &server,
+        &of_project(&server),
+        alert(10, &["p@acme.example"], None),
+    )
+    .await;
+    spend(&server, "1", 10 * CENT).await;
+    let told = told(&server, 21).await;
+    let mut once = told.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), told.len());
+    for other in others {
+        other.stop(Duration::from_secs(5)).await;
+    }
+}

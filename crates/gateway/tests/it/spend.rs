@@ -1,0 +1,226 @@
+//! Spend limits: how much passes, what the others are told, and what is given back.
+
+use std::sync::Arc;
+
+use base::ids::{Id, OrganizationId, ProjectId};
+use base::{NanoDollars, UnixTime};
+use gateway::{Durability, UpstreamConfig};
+use store::sql;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use usage::Month;
+
+use crate::upstream::{COMPLETION, Reply, Step};
+use crate::world::{Answer, SERVICE, START, World, chat, config, read};
+
+/// A token for each byte of its messages and 20 in return: between 10 and 11 cents, at the prices of the world. The answer has
+/// 11 and 7, which is 1.8 cents.
+const REQUEST: &str = r#"{"model":"real","max_tokens":20,"messages":[{"role":"user","content":"as long as is needed to be no less than was reported"}]}"#;
+/// Of a model without a price.
+const FREE: &str = r#"{"model":"free","messages":[]}"#;
+const COST: i64 = 18_000_000;
+/// No less than what a request may cost.
+const MOST: i64 = 110_000_000;
+const CENT: i64 = 10_000_000;
+const CLIENTS: usize = 500;
+
+fn organization() -> OrganizationId {
+    OrganizationId::from_text("org-1".to_owned())
+}
+
+fn project() -> ProjectId {
+    ProjectId::from_text("proj_1".to_owned())
+}
+
+/// Sets limits, in cents: of the organization and of the project.
+async fn limit(world: &World, whole: Option<i64>, part: Option<i64>) {
+    let insert = |project: &str, cents: i64| {
+        let insert = format!(
+            "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '{project}', {cents})"
+        );
+        &*String::leak(insert)
+    };
+    let mut statements = vec!["DELETE FROM spend_limits"];
+    statements.extend(whole.map(|cents| insert("", cents)));
+    statements.extend(part.map(|cents| insert("proj_1", cents)));
+    world.change(&statements).await;
+}
+
+async fn start(reply: Reply) -> World {
+    World::with(reply, Durability::Batched, |url| {
+        let models = vec!["real".to_owned(), "free".to_owned()];
+        vec![UpstreamConfig {
+            models,
+            ..config("local", url)
+        }]
+    })
+    .await
+}
+
+/// What the ledger comes to.
+async fn spent(world: &World) -> i64 {
+    world.recorder.flush().await;
+    let sum = sql!("SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM usage_events");
+    let mut read = world.store.usage().read().await.expect("a connection");
+    read.fetch_one(sum, |row| row.get("n"))
+        .await
+        .expect("a sum")
+}
+
+/// Whether the organization's limit and the project's, in cents, are said to be enforced.
+fn enforcing(world: &World, whole: i64, part: i64) -> (bool, bool) {
+    let (whole, part) = (
+        NanoDollars::from_cents(whole),
+        NanoDollars::from_cents(part),
+    );
+    let (organization, project) = (organization(), project());
+    (
+        world.spend.is_enforcing(&organization, None, whole),
+        world
+            .spend
+            .is_enforcing(&organization, Some(&project), part),
+    )
+}
+
+/// What a refused client is told.
+fn refused(answer: &Answer) -> String {
+    let [message, kind, param, code] = answer.error();
+    assert_eq!(answer.status, 429, "{message}");
+    assert_eq!(
+        (&kind, &code),
+        (&"insufficient_quota".into(), &"insufficient_quota".into())
+    );
+    assert!(param.is_null() && answer.header("retry-after").is_empty());
+    message.as_str().expect("a message").to_owned()
+}
+
+/// All that many clients get, each of which asks so many times.
+async fn crowd(world: &World, times: usize) -> Vec<Answer> {
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let gateway = world.gateway.clone();
+        clients.spawn(async move {
+            let mut answers = Vec::new();
+            for _ in 0..times {
+                answers.push(read(gateway.handle(chat(SERVICE, REQUEST)).await).await);
+            }
+            answers
+        });
+    }
+    clients.join_all().await.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_ask_at_once_no_limit_is_passed() {
+    for (whole, part, who) in [
+        (Some(100), None, "organization org-1"),
+        (None, Some(60), "project proj_1"),
+        (Some(400), Some(150), "project proj_1"),
+    ] {
+        let world = start(Reply::whole(200, COMPLETION)).await;
+        limit(&world, whole, part).await;
+        let (of_organization, of_project) = (whole.unwrap_or(1 << 40), part.unwrap_or(1 << 40));
+        assert_eq!(
+            enforcing(&world, of_organization, of_project),
+            (false, false)
+        );
+        let answers = crowd(&world, 3).await;
+        let (passed, others): (Vec<_>, Vec<_>) =
+            answers.iter().partition(|answer| answer.status == 200);
+        assert!(others.iter().all(|answer| refused(answer).contains(who)));
+        let most = of_organization.min(of_project) * CENT;
+        let spent = spent(&world).await;
+        assert_eq!(spent, i64::try_from(passed.len()).expect("few") * COST);
+        assert!(spent <= most, "{spent} of {most}");
+        // One after the other, all of it can be spent but what one request might cost more.
+        while world.chat(REQUEST).await.status == 200 {
+            world.recorder.flush().await;
+        }
+        let spent = self::spent(&world).await;
+        assert!(spent <= most && most < spent + MOST, "{spent} of {most}");
+        let is_of_organization = part.is_none();
+        let found = enforcing(&world, of_organization, of_project);
+        assert_eq!(found, (is_of_organization, !is_of_organization));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_organization_first_and_leaves_no_trace() {
+    let world = start(Reply::whole(200, COMPLETION)).await;
+    limit(&world, Some(11), Some(11)).await;
+    assert_eq!(world.chat(REQUEST).await.status, 200);
+    spent(&world).await;
+    let message = refused(&world.chat(REQUEST).await);
+    let words = "The organization org-1 has spent $0.018 of the $0.11 that it may spend in October 2025 (UTC); $0.00 is set aside";
+    assert!(message.starts_with(words), "{message}");
+    assert_eq!(enforcing(&world, 11, 11), (true, false));
+    limit(&world, Some(1000), Some(11)).await;
+    let message = refused(&world.chat(REQUEST).await);
+    assert!(
+        message.starts_with("The project proj_1 has spent $0.018 of the $0.11"),
+        "{message}"
+    );
+    assert_eq!(enforcing(&world, 1000, 11), (false, true));
+    limit(&world, Some(1000), None).await;
+    assert_eq!(world.chat(REQUEST).await.status, 200);
+    assert_eq!(spent(&world).await, 2 * COST);
+    assert_eq!(world.upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn what_costs_nothing_passes_until_the_limit_is_reached() {
+    let world = start(Reply::whole(200, COMPLETION)).await;
+    limit(&world, Some(1), None).await;
+    assert_eq!(world.chat(FREE).await.status, 200);
+    let message = refused(&world.chat(REQUEST).await);
+    assert!(message.contains("this one may cost up to $0."), "{message}");
+    assert_eq!(world.chat(FREE).await.status, 200);
+    limit(&world, None, None).await;
+    assert_eq!(world.chat(REQUEST).await.status, 200);
+    assert_eq!(spent(&world).await, COST);
+    limit(&world, Some(1), None).await;
+    let message = refused(&world.chat(FREE).await);
+    assert!(message.contains("$0.018 of the $0.01"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_set_aside_is_given_back_whatever_becomes_of_the_request() {
+    let gate = Arc::new(Semaphore::new(0));
+    let gated = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
+    let world = start(gated).await;
+    limit(&world, Some(15), None).await;
+    // A client that hangs up: its request goes on, and what it may cost stays set aside.
+    let first = tokio::spawn({
+        let gateway = world.gateway.clone();
+        async move { read(gateway.handle(chat(SERVICE, REQUEST)).await).await }
+    });
+    while world.upstream.asked().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    first.abort();
+    refused(&world.chat(REQUEST).await);
+    gate.add_permits(1);
+    world.rows(1).await;
+    // A model server that fails: nothing was spent.
+    world.upstream.replies(Reply::whole(500, "{}"));
+    assert_eq!(world.chat(REQUEST).await.status, 500);
+    world.recorder.flush().await;
+    world.upstream.replies(Reply::whole(200, COMPLETION));
+    assert_eq!(world.chat(REQUEST).await.status, 200);
+    assert_eq!(spent(&world).await, 2 * COST);
+}
+
+#[tokio::test]
+async fn the_next_month_begins_with_nothing_spent() {
+    let world = start(Reply::whole(200, COMPLETION)).await;
+    limit(&world, Some(11), None).await;
+    assert_eq!(world.chat(REQUEST).await.status, 200);
+    spent(&world).await;
+    refused(&world.chat(REQUEST).await);
+    assert_eq!(enforcing(&world, 11, 11), (true, false));
+    world
+        .clock
+        .advance(Month::of(UnixTime(START)).end.0 - START);
+    assert_eq!(enforcing(&world, 11, 11), (false, false));
+    assert_eq!(world.chat(REQUEST).await.status, 200);
+}

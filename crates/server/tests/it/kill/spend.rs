@@ -1,0 +1,73 @@
+//! What was spent, and who is to be told of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{PRICES, SETTINGS, report};
+use crate::api::Api;
+use crate::dice::Dice;
+use crate::installation::Installation;
+use crate::mail_server::{self, MailServer, free_port};
+use crate::reports::now;
+
+/// How often a cent is spent and the server killed.
+const ROUNDS: i64 = 8;
+/// Nano-dollars.
+const CENT: i64 = 10_000_000;
+/// US cents.
+const LIMIT: i64 = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cent_is_counted_and_told_of_once_after_kill_9() {
+    let (dice, port) = (Dice::thrown(), free_port());
+    let settings = mail_server::settings(port) + SETTINGS;
+    let installation = Installation::new(&settings);
+    let (server, admin) = installation.first_serve();
+    let key = admin.key.clone();
+    let project = admin.get("/organization/projects").await["data"][0]["id"].clone();
+    let limit = json!({"threshold_amount": LIMIT, "currency": "USD", "interval": "month"});
+    admin.post("/organization/spend_limit", &limit).await;
+    for cents in 1..=ROUNDS {
+        let channel = json!({"type": "email", "recipients": ["ada@example.com"]});
+        let alert = json!({"threshold_amount": cents, "currency": "USD", "interval": "month",
+                           "notification_channel": channel});
+        admin.post("/organization/spend_alerts", &alert).await;
+    }
+
+    let mut running = Some(server);
+    for round in 1..=ROUNDS {
+        let server = running.take().unwrap_or_else(|| installation.serve());
+        let admin = server.api(&key);
+        assert_eq!(enforces(&admin).await, round > LIMIT);
+        let event = json!({
+            "id": format!("evt-{round}"), "timestamp": now(), "type": "completions", "project_id": project,
+            "model": "metered-elsewhere", "input_tokens": 0, "output_tokens": CENT / PRICES[2],
+        });
+        assert_eq!(report(&admin, &[event]).await, (1, 0));
+        assert_eq!(enforces(&admin).await, round >= LIMIT);
+        // A look for alerts takes place each second.
+        tokio::time::sleep(Duration::from_millis(dice.below(2_000))).await;
+        server.process.kill();
+    }
+
+    // Nobody took mails until now, so none is sent twice because its sender was killed.
+    let mail_server = MailServer::start(port);
+    let server = installation.serve();
+    let mails = mail_server.wait_for(usize::try_from(ROUNDS).expect("few"));
+    for cents in 1..=ROUNDS {
+        let words = format!("spend alert: $0.0{cents}.");
+        let says = |mail: &&Value| {
+            mail["text"]
+                .as_str()
+                .is_some_and(|text| text.contains(&words))
+        };
+        assert_eq!(mails.iter().filter(says).count(), 1, "{words} {mails:?}");
+    }
+    server.stop();
+}
+
+async fn enforces(admin: &Api) -> bool {
+    let limit = admin.get("/organization/spend_limit").await;
+    limit["enforcement"]["status"] == "enforcing"
+}

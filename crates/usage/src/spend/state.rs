@@ -1,0 +1,165 @@
+//! What is in memory: for each month, what each organization and each of its projects has spent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+
+use base::ids::{OrganizationId, ProjectId};
+use base::{NanoDollars, UnixTime};
+
+use super::{Held, Month, Moved, Total};
+
+/// The months that are remembered, by their first seconds. Only those have a place who spent, or may in a moment.
+#[derive(Default)]
+pub(super) struct State {
+    months: BTreeMap<UnixTime, HashMap<OrganizationId, Organization>>,
+    /// The month of the last request, so that the calendar is not asked about each.
+    current: Option<Month>,
+    /// How often what an organization has spent has changed.
+    moves: u64,
+}
+
+#[derive(Default)]
+struct Organization {
+    account: Account,
+    projects: HashMap<ProjectId, Project>,
+    /// What [`State::moves`] was when what it has spent changed last.
+    moved: u64,
+}
+
+#[derive(Default)]
+struct Project {
+    account: Account,
+    /// As in the database.
+    changes: i64,
+}
+
+/// The money of an organization or of a project in a month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    /// What is in the ledger.
+    pub(super) spent: NanoDollars,
+    /// What is set aside for requests under way.
+    pub(super) held: NanoDollars,
+    /// What the last request that asked may have cost, if there was no room for it.
+    pub(super) refused: Option<NanoDollars>,
+}
+
+impl Account {
+    /// Whether there is room for a request that may cost `most`. One that costs nothing needs none, but is refused as
+    /// all are once the limit is reached.
+    pub(super) fn admits(self, limit: NanoDollars, most: NanoDollars) -> bool {
+        let is_free = most == NanoDollars::default();
+        self.spent < limit && (is_free || self.spent + self.held + most <= limit)
+    }
+
+    /// Whether the last request that was refused would be refused now.
+    pub(super) fn is_enforcing(self, limit: NanoDollars) -> bool {
+        !self.admits(limit, self.refused.unwrap_or_default())
+    }
+}
+
+impl State {
+    pub(super) fn month_of(&mut self, time: UnixTime) -> Month {
+        let known = self.current.filter(|month| month.contains(time));
+        *self
+            .current
+            .insert(known.unwrap_or_else(|| Month::of(time)))
+    }
+
+    pub(super) fn account(
+        &self,
+        month: UnixTime,
+        organization: &OrganizationId,
+        project: Option<&ProjectId>,
+    ) -> Account {
+        let all = self.months.get(&month);
+        let Some(organization) = all.and_then(|all| all.get(organization)) else {
+            return Account::default();
+        };
+        let project = project.map(|project| organization.projects.get(project));
+        project.map_or(organization.account, |project| {
+            project.map_or_else(Account::default, |project| project.account)
+        })
+    }
+
+    /// The accounts of an organization and of one of its projects.
+    pub(super) fn pair(
+        &mut self,
+        month: UnixTime,
+        organization: &OrganizationId,
+        project: &ProjectId,
+    ) -> (&mut Account, &mut Account) {
+        let all = self.months.entry(month).or_default();
+        let organization = place(all, organization);
+        let project = place(&mut organization.projects, project);
+        (&mut organization.account, &mut project.account)
+    }
+
+    /// Takes in a sum of the database, unless a later one is known.
+    pub(super) fn set(&mut self, total: &Total) {
+        let all = self.months.entry(total.month).or_default();
+        let organization = place(all, &total.organization_id);
+        let project = place(&mut organization.projects, &total.project_id);
+        if total.changes <= project.changes {
+            return;
+        }
+        project.changes = total.changes;
+        let before = std::mem::replace(&mut project.account.spent, total.amount);
+        if before != total.amount {
+            organization.account.spent += total.amount - before;
+            self.moves += 1;
+            organization.moved = self.moves;
+        }
+    }
+
+    /// Gives back what was set aside.
+    pub(super) fn release(&mut self, held: &mut Held) {
+        let amount = std::mem::take(&mut held.amount);
+        let all = self.months.get_mut(&held.month);
+        let Some(organization) = all.and_then(|all| all.get_mut(&held.organization_id)) else {
+            return;
+        };
+        organization.account.held = organization.account.held - amount;
+        if let Some(project) = organization.projects.get_mut(&held.project_id) {
+            project.account.held = project.account.held - amount;
+        }
+    }
+
+    /// Forgets the months before this one.
+    pub(super) fn forget_before(&mut self, oldest: UnixTime) {
+        while let Some(month) = self.months.first_entry()
+            && *month.key() < oldest
+        {
+            month.remove();
+        }
+    }
+
+    /// The sum of `changes` of this month and later ones.
+    pub(super) fn changes_since(&self, oldest: UnixTime) -> i64 {
+        let months = self.months.range(oldest..);
+        let organizations = months.flat_map(|(_, all)| all.values());
+        let projects = organizations.flat_map(|organization| organization.projects.values());
+        projects.map(|project| project.changes).sum()
+    }
+
+    pub(super) fn moved_since(&self, seen: u64) -> (u64, Vec<Moved>) {
+        let mut moved = Vec::new();
+        for (start, all) in &self.months {
+            for (organization_id, _) in all.iter().filter(|(_, one)| one.moved > seen) {
+                moved.push(Moved {
+                    month: Month::of(*start),
+                    organization_id: organization_id.clone(),
+                });
+            }
+        }
+        (self.moves, moved)
+    }
+}
+
+/// What a map has for this key. The key is copied only when there is nothing yet.
+fn place<'a, K: Clone + Eq + Hash, V: Default>(map: &'a mut HashMap<K, V>, key: &K) -> &'a mut V {
+    if !map.contains_key(key) {
+        map.insert(key.clone(), V::default());
+    }
+    map.get_mut(key).expect("it was put there")
+}

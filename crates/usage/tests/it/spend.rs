@@ -1,0 +1,278 @@
+//! What has been spent: always what the ledger says, and what is set aside for requests under way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base::ids::{Id, OrganizationId, ProjectId};
+use base::{NanoDollars, UnixTime};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use store::{Store, sql};
+use usage::{Ask, Hold, Metric, Month, Moved, Quantities, Spend, UsageEvent, rebuild};
+
+use crate::fixture::{Fixture, PRICE, START, event, organization};
+
+const DAY: i64 = 86_400;
+
+fn project(name: &str) -> ProjectId {
+    ProjectId::from_text(name.to_owned())
+}
+
+fn march() -> Month {
+    Month::of(UnixTime(START))
+}
+
+/// Asks for `most` nano-dollars for `proj_a`, of which the organization has `limit`.
+fn hold(spend: &Spend, limit: i64, most: i64) -> base::Result<Option<Hold>> {
+    spend.hold(&Ask {
+        organization: (&organization("a"), Some(NanoDollars(limit))),
+        project: (&project("proj_a"), None),
+        at: UnixTime(START),
+        most: NanoDollars(most),
+    })
+}
+
+type Sums = BTreeMap<(Month, OrganizationId, ProjectId), NanoDollars>;
+
+/// What the ledger comes to in every month.
+async fn ledger(fixture: &Fixture) -> Sums {
+    let all = sql!(
+        "SELECT e.timestamp, e.organization_id, s.project_id, e.amount
+         FROM usage_events e JOIN usage_series s ON s.id = e.series_id"
+    );
+    let rows = fixture.rows(all, |row| {
+        let key = (
+            Month::of(row.time("timestamp")?),
+            row.id("organization_id")?,
+            row.id("project_id")?,
+        );
+        Ok((key, NanoDollars(row.get("amount")?)))
+    });
+    let mut sums = Sums::new();
+    for (key, amount) in rows.await {
+        *sums.entry(key).or_default() += amount;
+    }
+    sums
+}
+
+/// Whether `spend` says what the ledger does, from the month `since` on.
+async fn agrees(fixture: &Fixture, spend: &Spend, since: Month) {
+    let ledger = ledger(fixture).await;
+    let mut whole: BTreeMap<_, NanoDollars> = BTreeMap::new();
+    for ((month, organization, project), amount) in &ledger {
+        if *month < since {
+            continue;
+        }
+        let found = spend.in_month(*month, organization, Some(project));
+        assert_eq!(found, *amount, "{month} {project}");
+        *whole.entry((month, organization)).or_default() += *amount;
+    }
+    for ((month, organization), amount) in whole {
+        let found = spend.in_month(*month, organization, None);
+        assert_eq!(found, amount, "{month} {organization}");
+    }
+}
+
+fn some_event() -> impl Strategy<Value = UsageEvent> {
+    let who = (select(&["a", "b"][..]), select(&["proj_a", "proj_b"][..]));
+    // From January to the end of April; ids come again.
+    let when = START - 50 * DAY..START + 59 * DAY;
+    (0..600u32, who, when, 0..5_000i64).prop_map(|(id, (who, of), at, tokens)| {
+        let mut event = event(&id.to_string());
+        event.organization_id = organization(who);
+        event.project_id = project(of);
+        event.timestamp = UnixTime(at);
+        event.quantities = Quantities::default().with(Metric::OutputTokens, tokens);
+        event
+    })
+}
+
+#[tokio::test]
+async fn it_equals_the_ledger_after_every_commit_and_every_start() {
+    let fixture = Fixture::new().await;
+    let mut runner = TestRunner::deterministic();
+    let february = march().before();
+    for round in 0..30 {
+        let events = prop::collection::vec(some_event(), 1..40);
+        let events = events.new_tree(&mut runner).expect("events").current();
+        if round % 2 == 0 {
+            fixture.recorder.append(events).await.expect("written");
+        } else {
+            for event in events {
+                let slot = fixture.recorder.reserve().await.expect("a place");
+                drop(slot.record(event));
+            }
+            fixture.recorder.flush().await;
+        }
+        agrees(&fixture, &fixture.spend, february).await;
+        let database = fixture.store.usage();
+        let fresh = Spend::load(database, fixture.clock.clone()).await;
+        agrees(&fixture, &fresh.expect("loaded"), february).await;
+    }
+    rebuild(fixture.store.usage(), |_| {})
+        .await
+        .expect("rebuilt");
+    fixture
+        .recorder
+        .append(vec![event("last")])
+        .await
+        .expect("written");
+    agrees(&fixture, &fixture.spend, february).await;
+    // In April, March is the month before, and February is forgotten.
+    fixture.clock.advance(30 * DAY);
+    fixture
+        .recorder
+        .append(vec![event("april")])
+        .await
+        .expect("written");
+    agrees(&fixture, &fixture.spend, march()).await;
+    let forgotten = fixture.spend.in_month(february, &organization("a"), None);
+    assert_eq!(forgotten, NanoDollars(0));
+    assert!(ledger(&fixture).await.keys().any(|key| key.0 == february));
+}
+
+#[tokio::test]
+async fn the_month_begins_anew_with_what_is_there_already() {
+    let fixture = Fixture::new().await;
+    let spent = || fixture.spend.month_to_date(&organization("a"), None).0;
+    let mut early = event("early");
+    early.timestamp = march().end;
+    let events = vec![event("1"), event("2"), early];
+    fixture.recorder.append(events).await.expect("written");
+    assert_eq!(spent(), 2 * PRICE);
+    fixture.clock.advance(march().end.0 - START - 1);
+    assert_eq!(spent(), 2 * PRICE);
+    fixture.clock.advance(1);
+    assert_eq!(spent(), PRICE);
+    let late = fixture.recorder.append(vec![event("late")]).await;
+    late.expect("written");
+    assert_eq!(spent(), PRICE, "what is late counts in its own month");
+    let march = fixture.spend.in_month(march(), &organization("a"), None);
+    assert_eq!(march.0, 3 * PRICE);
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_given_back_when_the_cost_counts() {
+    let fixture = Fixture::new().await;
+    let slot = async || fixture.recorder.reserve().await.expect("a place");
+    let limit = 3 * PRICE;
+    let held = hold(&fixture.spend, limit, 2 * PRICE).expect("room");
+    let slot_with_hold = slot().await.holding(held);
+    let refused = hold(&fixture.spend, limit, PRICE + 1).err().expect("full");
+    assert_eq!(
+        (refused.status.as_u16(), refused.code, refused.retry_after),
+        (429, Some("insufficient_quota"), None)
+    );
+    assert_eq!(
+        refused.message,
+        "The organization org-a has spent $0.00 of the $0.0066 that it may spend in March 2026 (UTC); $0.0044 is set \
+         aside for requests under way, and this one may cost up to $0.002200001. Raise its spend limit, or wait until \
+         April 2026 begins."
+    );
+    slot_with_hold.record(event("1")).await;
+    let rest = hold(&fixture.spend, limit, 2 * PRICE).expect("it has cost less than was set aside");
+    assert!(hold(&fixture.spend, limit, 1).is_err());
+    drop(slot().await.holding(rest));
+    // A row that the database refuses gives back what was set aside, too.
+    let rest = hold(&fixture.spend, limit, 2 * PRICE).expect("given back when dropped");
+    let mut huge = event("huge");
+    huge.quantities = Quantities::default().with(Metric::UsageBytes, i64::MAX);
+    let again = UsageEvent {
+        id: "2".into(),
+        ..huge.clone()
+    };
+    fixture.recorder.append(vec![huge]).await.expect("written");
+    slot().await.holding(rest).record(again).await;
+    let rest = hold(&fixture.spend, limit, 2 * PRICE).expect("given back when refused");
+    slot().await.holding(rest).record(event("3")).await;
+    let last = hold(&fixture.spend, limit, PRICE).expect("room");
+    slot().await.holding(last).record(event("4")).await;
+    let refused = hold(&fixture.spend, limit, 0).err().expect("reached");
+    assert_eq!(
+        refused.message,
+        "The organization org-a has spent $0.0066 of the $0.0066 that it may spend in March 2026 (UTC). Raise its \
+         spend limit, or wait until April 2026 begins."
+    );
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_and_was_made_all_the_same_counts() {
+    let fixture = Fixture::new().await;
+    let (other, _task, _) = fixture.another().await;
+    fixture
+        .execute(sql!("ALTER TABLE spend_months RENAME TO away"))
+        .await;
+    let slot = fixture.recorder.reserve().await.expect("a place");
+    let held = hold(&fixture.spend, PRICE, PRICE).expect("room");
+    let recorded = slot.holding(held).record(event("1"));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    fixture
+        .execute(sql!("ALTER TABLE away RENAME TO spend_months"))
+        .await;
+    // As if the answer to a commit had been lost: when the writer tries again, the row is there.
+    other.append(vec![event("1")]).await.expect("written");
+    recorded.await;
+    agrees(&fixture, &fixture.spend, march()).await;
+    assert!(hold(&fixture.spend, PRICE, 1).is_err());
+}
+
+#[tokio::test]
+async fn what_other_programs_spend_is_seen_within_a_second() {
+    let fixture = Fixture::new().await;
+    if fixture.store.usage().is_local() {
+        // A SQLite file belongs to one program.
+        return;
+    }
+    let (other, _task, _) = fixture.another().await;
+    for round in 1..=3 {
+        let event = event(&round.to_string());
+        other.append(vec![event]).await.expect("written");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        agrees(&fixture, &fixture.spend, march()).await;
+        let spent = fixture.spend.month_to_date(&organization("a"), None);
+        assert_eq!(spent.0, round * PRICE);
+    }
+}
+
+#[tokio::test]
+async fn it_tells_who_has_spent_since_it_was_asked() {
+    let fixture = Fixture::new().await;
+    let (seen, moved) = fixture.spend.moved_since(0);
+    assert_eq!((seen, moved), (0, Vec::new()));
+    let mut other = event("2");
+    other.organization_id = organization("b");
+    let events = vec![event("1"), other];
+    fixture.recorder.append(events).await.expect("written");
+    let (seen, moved) = fixture.spend.moved_since(seen);
+    assert_eq!(moved.len(), 2);
+    fixture
+        .recorder
+        .append(vec![event("1"), event("3")])
+        .await
+        .expect("written");
+    let (seen, moved) = fixture.spend.moved_since(seen);
+    let expected = Moved {
+        month: march(),
+        organization_id: organization("a"),
+    };
+    assert_eq!(moved, [expected]);
+    assert_eq!(fixture.spend.moved_since(seen), (seen, Vec::new()));
+}
+
+#[tokio::test]
+async fn tables_of_an_older_version_are_added_up() {
+    let fixture = Fixture::new().await;
+    let mut runner = TestRunner::deterministic();
+    let events = prop::collection::vec(some_event(), 200);
+    let events = events.new_tree(&mut runner).expect("events").current();
+    fixture.recorder.append(events).await.expect("written");
+    fixture.execute(sql!("DROP TABLE spend_months")).await;
+    fixture
+        .execute(sql!("DELETE FROM migrations WHERE name = '0006_spend'"))
+        .await;
+    let store = Store::open(fixture.scratch.url()).await.expect("migrated");
+    let spend = Spend::load(store.usage(), fixture.clock.clone()).await;
+    agrees(&fixture, &spend.expect("loaded"), march().before()).await;
+}
