@@ -18,6 +18,7 @@ use base::ids::OrganizationId;
 use base::secret::KeyHash;
 use base::time::Stopwatch;
 use store::{Connection, Follower, Read, Result, Store, sql};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Settings;
@@ -46,6 +47,7 @@ pub struct Directory {
     store: Store,
     shards: Vec<ArcSwap<Shard>>,
     settings: ArcSwap<SettingsMap>,
+    settings_moved: watch::Sender<()>,
     is_fresh: AtomicBool,
     watch: Stopwatch,
     /// When the picture was last known to be that of the database, in milliseconds on `watch`.
@@ -75,6 +77,7 @@ impl Directory {
             store,
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
             settings: ArcSwap::default(),
+            settings_moved: watch::Sender::new(()),
             is_fresh: AtomicBool::new(true),
             watch: Stopwatch::start(),
             checked: AtomicU64::new(0),
@@ -108,6 +111,12 @@ impl Directory {
     pub fn settings(&self, organization: &OrganizationId) -> Arc<Settings> {
         let all = self.settings.load();
         all.get(organization).cloned().unwrap_or_default()
+    }
+
+    /// Told when what is set has changed somewhere, or a project was archived; also by another process.
+    #[must_use]
+    pub fn settings_changes(&self) -> watch::Receiver<()> {
+        self.settings_moved.subscribe()
     }
 
     /// Whether the last attempt to load what had changed succeeded.
@@ -233,6 +242,7 @@ impl Directory {
         let now = settings::load(connection, organization, before, place).await?;
         all.insert(organization.clone(), Arc::new(now));
         self.settings.store(Arc::new(all));
+        self.settings_moved.send_replace(());
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 mod authority;
 mod directory;
 mod limits;
+mod retentions;
 mod settings;
 pub mod stored;
 
@@ -23,6 +24,7 @@ use store::{Connection, Read, Result, Row, sql};
 pub use authority::{Authority, Validity};
 pub use directory::{Directory, Key, Organization, Owner, Project};
 pub use limits::{LimitField, ModelLimits};
+pub use retentions::retention_now;
 pub use settings::{HostedTool, HostedTools, Level, ModelPolicy, Retention, Settings};
 pub use store::{Order, PageRequest};
 

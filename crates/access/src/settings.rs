@@ -94,6 +94,40 @@ names! { Retention {
     EnhancedModifiedAbuseMonitoring = "enhanced_modified_abuse_monitoring",
 }}
 
+impl Retention {
+    /// Whether those who work on a request may not store it either.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        matches!(
+            self,
+            Self::ZeroDataRetention | Self::EnhancedZeroDataRetention
+        )
+    }
+
+    /// Whether what a client sends or gets may be kept: text, and what can have text in it.
+    #[must_use]
+    pub fn allows_text(self) -> bool {
+        self == Self::NoControl
+    }
+
+    /// Whether images and sound may be kept.
+    #[must_use]
+    pub fn allows_media(self) -> bool {
+        !matches!(
+            self,
+            Self::EnhancedZeroDataRetention | Self::EnhancedModifiedAbuseMonitoring
+        )
+    }
+
+    /// What a word in the table asks for; none where a project has what its organization has.
+    pub(crate) fn of_word(word: &str) -> Option<Option<Self>> {
+        match word {
+            "organization_default" => Some(None),
+            word => Self::parse(word).map(Some),
+        }
+    }
+}
+
 impl Settings {
     /// What is set for one of the projects.
     #[must_use]

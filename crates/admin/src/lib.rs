@@ -2,6 +2,7 @@
 
 pub mod admin_api_keys;
 pub mod audit_logs;
+pub mod bodies;
 pub mod certificates;
 mod column;
 pub mod data_retention;

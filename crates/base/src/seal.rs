@@ -1,4 +1,4 @@
-//! Text that has to wait in the database and that only this deployment may read.
+//! What has to wait in the database and only this deployment may read.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
@@ -6,43 +6,88 @@ use zeroize::Zeroizing;
 use crate::Entropy;
 use crate::secret::Pepper;
 
-/// What the key is made from, together with the pepper. No key of a caller can be this text: it has no prefix of theirs.
-const LABEL: &str = "seal 1";
+/// What the key of texts is made from, together with the pepper. No key of a caller can be this text: it has no prefix of
+/// theirs.
+const TEXTS: &str = "seal 1";
+/// The same for bytes, and their context follows it: there can be so many of them that nonces under one key, which are
+/// drawn, would come twice.
+const BYTES: &str = "seal 2 ";
 
 impl Pepper {
     /// Encrypts `text` so that it can be read only with this pepper and the same `context`, such as the id of its row.
-    ///
-    /// # Panics
-    /// Never: texts are far shorter than what the cipher takes.
     #[must_use]
     pub fn seal(&self, entropy: &Entropy, context: &str, text: &str) -> Vec<u8> {
-        let nonce = entropy.bytes::<NONCE_LEN>();
-        let mut sealed = text.as_bytes().to_vec();
-        let context = Aad::from(context.as_bytes());
-        self.cipher()
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), context, &mut sealed)
-            .expect("a text of less than 256 GiB");
-        sealed.splice(0..0, nonce);
-        sealed
+        seal(&self.cipher(TEXTS), entropy, context, &[text])
     }
 
     /// Reads what [`Pepper::seal`] wrote; `None` when it was written with another pepper or context, or was changed.
     #[must_use]
     pub fn unseal(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<String>> {
-        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut buffer = Zeroizing::new(sealed.to_vec());
-        let context = Aad::from(context.as_bytes());
-        let text = self.cipher().open_in_place(nonce, context, &mut buffer);
-        let text = std::str::from_utf8(text.ok()?).ok()?;
+        let text = unseal(&self.cipher(TEXTS), context, sealed)?;
+        let text = std::str::from_utf8(&text).ok()?;
         Some(Zeroizing::new(text.to_owned()))
     }
 
-    fn cipher(&self) -> LessSafeKey {
-        let key = Zeroizing::new(self.hash(LABEL).0);
+    /// As [`Pepper::seal`], the bytes of all `pieces` in one.
+    #[must_use]
+    pub fn seal_bytes(
+        &self,
+        entropy: &Entropy,
+        context: &str,
+        pieces: &[impl AsRef<[u8]>],
+    ) -> Vec<u8> {
+        let cipher = self.cipher(&format!("{BYTES}{context}"));
+        seal(&cipher, entropy, context, pieces)
+    }
+
+    /// Reads what [`Pepper::seal_bytes`] wrote; `None` as for [`Pepper::unseal`].
+    #[must_use]
+    pub fn unseal_bytes(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let cipher = self.cipher(&format!("{BYTES}{context}"));
+        unseal(&cipher, context, sealed)
+    }
+
+    fn cipher(&self, label: &str) -> LessSafeKey {
+        let key = Zeroizing::new(self.hash(label).0);
         let key = UnboundKey::new(&CHACHA20_POLY1305, key.as_slice());
         LessSafeKey::new(key.expect("a key of 256 bits"))
     }
+}
+
+/// The nonce, what was encrypted, and its tag.
+fn seal(
+    cipher: &LessSafeKey,
+    entropy: &Entropy,
+    context: &str,
+    pieces: &[impl AsRef<[u8]>],
+) -> Vec<u8> {
+    let nonce = entropy.bytes::<NONCE_LEN>();
+    let length: usize = pieces.iter().map(|piece| piece.as_ref().len()).sum();
+    let mut sealed = Vec::with_capacity(NONCE_LEN + length + CHACHA20_POLY1305.tag_len());
+    sealed.extend_from_slice(&nonce);
+    for piece in pieces {
+        sealed.extend_from_slice(piece.as_ref());
+    }
+    let (nonce, context) = (
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(context.as_bytes()),
+    );
+    let tag = cipher.seal_in_place_separate_tag(nonce, context, &mut sealed[NONCE_LEN..]);
+    sealed.extend_from_slice(tag.expect("less than 256 GiB").as_ref());
+    sealed
+}
+
+fn unseal(cipher: &LessSafeKey, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut buffer = Zeroizing::new(sealed.to_vec());
+    let context = Aad::from(context.as_bytes());
+    let length = cipher
+        .open_in_place(nonce, context, &mut buffer)
+        .ok()?
+        .len();
+    buffer.truncate(length);
+    Some(buffer)
 }
 
 #[cfg(test)]
@@ -65,5 +110,22 @@ mod tests {
         }
         let again = one.seal(&entropy, "mail_1", "the link");
         assert_ne!(sealed, again, "each sealing has its own nonce");
+    }
+
+    #[test]
+    fn bytes_are_read_as_they_were_by_whom_they_are_for() {
+        let entropy = Entropy::operating_system();
+        let (one, other) = (Pepper::generate(&entropy), Pepper::generate(&entropy));
+        let sealed = one.seal_bytes(&entropy, "a", &[&b"\xff\0"[..], b"", b"x"]);
+        let opened = one.unseal_bytes("a", &sealed).expect("opens");
+        assert_eq!(opened.as_slice(), b"\xff\0x");
+        assert!(one.unseal_bytes("b", &sealed).is_none());
+        assert!(other.unseal_bytes("a", &sealed).is_none());
+        assert!(one.unseal("a", &sealed).is_none(), "texts have another key");
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert!(one.unseal_bytes("a", &changed).is_none(), "{place}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod models;
 mod permissions;
 mod relay;
 mod reservation;
+mod retention;
 mod router;
 mod source;
 mod spend;
@@ -37,6 +38,7 @@ use access::stored::Objects;
 use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
+use bodies::Bodies;
 use http::{Request, Response};
 use prometheus::Registry;
 use telemetry::Tracer;
@@ -78,6 +80,8 @@ pub struct GatewayOptions {
     pub prices: PriceBook,
     /// Where the use of keys is noted.
     pub last_used: LastUsed,
+    /// Where bodies go, if they are kept.
+    pub bodies: Option<Bodies>,
     /// What keys are hashed with.
     pub pepper: Pepper,
     /// The model servers.
@@ -125,6 +129,7 @@ struct Shared {
     spend: Spend,
     prices: PriceBook,
     last_used: LastUsed,
+    bodies: Option<Bodies>,
     pepper: Pepper,
     ids: Arc<IdGenerator>,
     clock: Clock,
@@ -157,6 +162,7 @@ impl Gateway {
             spend: options.spend,
             prices: options.prices,
             last_used: options.last_used,
+            bodies: options.bodies,
             pepper: options.pepper,
             ids: options.ids,
             clock: options.clock,

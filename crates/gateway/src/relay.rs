@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use access::LimitField;
 use base::{Error, Permission, Result, UnixTime};
+use bodies::Capture;
 use bytes::Bytes;
 use http::{Method, Response};
 use usage::{Hold, Recorded};
@@ -42,12 +43,17 @@ impl Gateway {
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
         caller.may_call(&call)?;
         self.0.may_mention(&caller, &call).await?;
+        let capture = self.retain(context, dialect, &caller, &mut call);
         let reservation = self.admit(dialect, context, caller, &mut call, &plan);
         let reservation = reservation.await?;
+        let capture = capture.map(Capture::admitted);
         let hides_usage = call.hides_usage;
         match self.forward(context, call, plan, reservation).await {
-            (Ok(answer), reservation) => Ok(self.stream(answer, reservation, hides_usage)),
-            (Err(failure), reservation) => Err(self.fail(failure, reservation).await),
+            (Ok(answer), reservation) => {
+                let stream = self.stream(answer, reservation, hides_usage, capture);
+                Ok(stream)
+            }
+            (Err(failure), reservation) => Err(self.fail(failure, reservation, capture).await),
         }
     }
 
@@ -139,6 +145,7 @@ impl Gateway {
         answer: Answer,
         mut reservation: Reservation,
         hides_usage: bool,
+        capture: Option<Capture>,
     ) -> Response<Body> {
         reservation.watched().is_answered_by(answer.route.name());
         reservation.is_for(&answer.route.model);
@@ -154,7 +161,8 @@ impl Gateway {
         let changes_length = source.changes_length();
         let (durability, drains) = (self.0.durability, self.0.drains.clone());
         reservation.watched().is_passed_on(head.status);
-        let stream = Stream::new(source, reservation, durability, drains);
+        let capture = capture.map(|capture| capture.answered(head.status.as_u16()));
+        let stream = Stream::new(source, reservation, durability, drains).seen_by(capture);
         let mut response = Response::new(Body::stream(stream));
         *response.status_mut() = head.status;
         *response.headers_mut() = headers::to_client(head.headers, changes_length);
@@ -162,7 +170,15 @@ impl Gateway {
     }
 
     /// There is no answer: nothing was consumed, but the request is in the ledger all the same.
-    async fn fail(&self, failure: Failure, mut reservation: Reservation) -> Error {
+    async fn fail(
+        &self,
+        failure: Failure,
+        mut reservation: Reservation,
+        capture: Option<Capture>,
+    ) -> Error {
+        if let Some(capture) = capture {
+            capture.failed(failure.error.status.as_u16());
+        }
         reservation.watched().is_failed(&failure.error);
         let recorded: Option<Recorded> = reservation.fail(&failure);
         if self.0.durability == Durability::Strict

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bodies::Capture;
 use bytes::Bytes;
 use http_body::SizeHint;
 use usage::{Outcome, Recorded};
@@ -26,6 +27,8 @@ pub(crate) struct Stream {
     recorded: Option<Pin<Box<Recorded>>>,
     /// The last bytes, which wait with it.
     held: Bytes,
+    /// What keeps what passes, if anything does.
+    capture: Option<Capture>,
 }
 
 impl Stream {
@@ -42,7 +45,14 @@ impl Stream {
             drains,
             recorded: None,
             held: Bytes::new(),
+            capture: None,
         }
+    }
+
+    /// What passes is kept by this.
+    pub(crate) fn seen_by(mut self, capture: Option<Capture>) -> Self {
+        self.capture = capture;
+        self
     }
 
     pub(crate) fn poll_next(
@@ -55,7 +65,11 @@ impl Stream {
                 self.recorded = None;
             }
             if !self.held.is_empty() {
-                return Poll::Ready(Some(Ok(std::mem::take(&mut self.held))));
+                let piece = std::mem::take(&mut self.held);
+                if let Some(capture) = &mut self.capture {
+                    capture.pass(&piece);
+                }
+                return Poll::Ready(Some(Ok(piece)));
             }
             let Some(source) = &mut self.source else {
                 return Poll::Ready(None);

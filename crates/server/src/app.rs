@@ -15,6 +15,7 @@ use axum::Router;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
+use bodies::{Bodies, BodiesTask, KeeperOptions};
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use telemetry::{Tracer, TracerTask, TracingOptions};
@@ -46,6 +47,8 @@ pub struct AppOptions {
     pub public_url: String,
     /// Where mails are handed over; without it they are kept.
     pub smtp: Option<Smtp>,
+    /// For how many days bodies of the gateway's requests are kept; 0 for none.
+    pub keep_bodies_days: u32,
     /// Where traces go; without it there are none.
     pub tracing: Option<TracingOptions>,
     /// Whether metrics are served apart, by [`App::metrics_router`].
@@ -59,6 +62,7 @@ pub struct App {
     gateway_task: GatewayTask,
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
+    bodies_task: BodiesTask,
     mailer_task: MailerTask,
     spend_alerts_task: SpendAlertsTask,
     tracer_task: Option<TracerTask>,
@@ -86,21 +90,19 @@ impl App {
             public_url,
             smtp,
             tracing,
-            has_metrics_apart,
+            ..
         } = options;
         let (tracer, tracer_task) = start_tracer(tracing, &entropy)?;
-        let models = known_models(&upstreams, &prices);
         let (spend, recorder, recorder_task) = ledger(&store, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
-        let directory = Directory::start(store.clone()).await;
-        let (directory, following) = directory.context("the keys could not be loaded")?;
+        let (directory, following) = start_directory(&store).await?;
         let services = Arc::new(Services {
             usage: store.usage().clone().apart()?,
             store,
             directory,
             kept: Kept::default(),
-            models,
+            models: known_models(&upstreams, &prices),
             recorder,
             spend,
             last_used,
@@ -110,25 +112,27 @@ impl App {
             ids,
             public_url,
         });
-        let gateway = GatewayOptions {
+        let (bodies, bodies_task) = start_keeper(&services, options.keep_bodies_days)?;
+        let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
             upstreams,
             durability,
+            bodies,
             tracer: tracer.clone(),
             ..of_gateway(&services)
-        };
-        let (gateway, gateway_task) = Gateway::start(gateway)?;
+        })?;
         Ok(Self {
             spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
             metrics: Metrics::start(&services, &gateway, &tracer)?,
             tracer,
             tracer_task,
-            has_metrics_apart,
+            has_metrics_apart: options.has_metrics_apart,
             services,
             gateway,
             gateway_task,
             recorder_task,
             last_used_task,
+            bodies_task,
             mailer_task,
             _following: following,
         })
@@ -160,6 +164,7 @@ impl App {
         self.gateway_task.stop(deadline).await;
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
+        self.bodies_task.stop().await;
         self.spend_alerts_task.stop().await;
         self.mailer_task.stop().await;
         if let Some(tracer_task) = self.tracer_task {
@@ -184,6 +189,12 @@ async fn ledger(
     Ok((spend, recorder, task))
 }
 
+/// The picture of the keys, and what follows their changes.
+async fn start_directory(store: &Store) -> anyhow::Result<(Arc<Directory>, AbortOnDropHandle<()>)> {
+    let started = Directory::start(store.clone()).await;
+    started.context("the keys could not be loaded")
+}
+
 /// What a gateway has in common with the rest of the program; it has no upstreams yet.
 fn of_gateway(services: &Services) -> GatewayOptions {
     GatewayOptions {
@@ -193,6 +204,7 @@ fn of_gateway(services: &Services) -> GatewayOptions {
         spend: services.spend.clone(),
         prices: PriceBook::default(),
         last_used: services.last_used.clone(),
+        bodies: None,
         pepper: services.pepper.clone(),
         upstreams: Vec::new(),
         ids: Arc::clone(&services.ids),
@@ -201,6 +213,19 @@ fn of_gateway(services: &Services) -> GatewayOptions {
         models: services.models.clone(),
         tracer: Tracer::off(),
     }
+}
+
+/// Who keeps bodies, or deletes what was kept.
+fn start_keeper(services: &Services, days: u32) -> anyhow::Result<(Option<Bodies>, BodiesTask)> {
+    let keeper = KeeperOptions {
+        store: services.store.clone(),
+        changes: services.directory.settings_changes(),
+        pepper: services.pepper.clone(),
+        entropy: services.entropy.clone(),
+        clock: services.clock.clone(),
+        days,
+    };
+    bodies::start(keeper).context("the keeper of bodies could not be started")
 }
 
 /// What makes spans, and sends them, if they are wanted.

@@ -1,5 +1,7 @@
 //! The words that an operator types.
 
+mod bodies;
+
 use std::ffi::OsString;
 use std::future::pending;
 use std::io::Write;
@@ -70,6 +72,9 @@ enum Command {
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
+    /// What was kept of requests and their answers.
+    #[command(subcommand)]
+    Bodies(bodies::Bodies),
     /// Prints our OpenAPI 3.1 document.
     #[command(hide = true)]
     Openapi,
@@ -175,6 +180,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             }
             Command::Usage(Usage::Rebuild(overrides)) => rebuild(&Config::load(&overrides)?).await,
             Command::Audit(Audit::Verify(overrides)) => verify(&Config::load(&overrides)?).await,
+            Command::Bodies(command) => bodies::run(command).await,
             Command::Openapi => {
                 let document = admin::operation::document(&admin::operations());
                 print(&format!("{}\n", serde_json::to_string_pretty(&document)?))
@@ -287,6 +293,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         durability: config.durability,
         public_url: config.public_url.clone(),
         smtp: config.smtp.as_ref().map(SmtpServer::resolve).transpose()?,
+        keep_bodies_days: config.keep_bodies_days,
         tracing: config.tracing.clone(),
         has_metrics_apart: metrics.is_some(),
     })

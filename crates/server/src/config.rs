@@ -1,5 +1,6 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
+mod bodies;
 mod smtp;
 mod telemetry;
 mod tls;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use usage::{PriceBook, PriceEntry};
 
 use ::telemetry::TracingOptions;
+use bodies::BodiesTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 use telemetry::{MetricsTable, TelemetryTable};
@@ -43,6 +45,8 @@ pub struct Config {
     pub durability: Durability,
     /// Where mails are handed over, if anywhere.
     pub smtp: Option<SmtpServer>,
+    /// For how many days bodies of the gateway's requests are kept; 0 for none.
+    pub keep_bodies_days: u32,
     /// Where metrics are served, if not with all else.
     pub metrics_listen: Option<SocketAddr>,
     /// Where traces go, if anywhere.
@@ -109,6 +113,8 @@ struct File {
     #[serde(default)]
     smtp: SmtpTable,
     #[serde(default)]
+    bodies: BodiesTable,
+    #[serde(default)]
     metrics: MetricsTable,
     #[serde(default)]
     telemetry: TelemetryTable,
@@ -174,6 +180,7 @@ impl Config {
                 overrides.smtp_url.clone().or(file.smtp.url),
                 overrides.smtp_from.clone().or(file.smtp.from),
             )?,
+            keep_bodies_days: file.bodies.keep_days,
             metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
             tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: match file.metering.durability {
@@ -199,6 +206,7 @@ impl Config {
             secret_file: String,
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
+            bodies: BTreeMap<&'a str, u32>,
             metrics: BTreeMap<&'a str, String>,
             telemetry: TelemetryTable,
             tls: &'a Tls,
@@ -215,6 +223,7 @@ impl Config {
             secret_file: self.secret_file.display().to_string(),
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
+            bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
             metrics: (self.metrics_listen.iter())
                 .map(|address| ("listen", address.to_string()))
                 .collect(),

@@ -52,6 +52,18 @@ impl Store {
         })
     }
 
+    /// The same data for a thread that has a runtime of its own; see [`Database::apart`].
+    ///
+    /// # Errors
+    /// The connections' pool cannot be made.
+    pub fn apart(&self) -> Result<Self> {
+        Ok(Self {
+            administration: self.administration.clone().apart()?,
+            usage: self.usage.clone().apart()?,
+            revision: self.revision.clone(),
+        })
+    }
+
     /// A connection that can only read the administrative data.
     ///
     /// # Errors

@@ -77,6 +77,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "0008_bodies",
+        part: Part::Usage,
+        both: include_str!("../../../migrations/0008_bodies.sql"),
+        sqlite: "",
+        postgres: include_str!("../../../migrations/0008_bodies.postgres.sql"),
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.

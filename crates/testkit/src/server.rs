@@ -86,6 +86,7 @@ impl Parts {
             durability: self.durability,
             public_url: "https://orgplane.example".to_owned(),
             smtp: None,
+            keep_bodies_days: 0,
             tracing: None,
             has_metrics_apart: false,
         });

@@ -61,6 +61,7 @@ impl Part {
                 | "certificate.deleted"
                 | "certificates.activated"
                 | "certificates.deactivated"
+                | "x.bodies.read"
                 | "x.model_permissions.updated"
                 | "x.model_permissions.deleted"
                 | "x.hosted_tool_permissions.updated"

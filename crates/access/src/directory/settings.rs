@@ -42,7 +42,7 @@ impl Place {
             | "data_retention"
             | "spend_limit" => Some(Self::At(project)),
             // Nothing is in force before it is activated, and what is active cannot be deleted.
-            "certificate" | "spend_alert" => None,
+            "certificate" | "spend_alert" | "bodies" => None,
             "api_key" | "service_account" | "project" | "user" | "invite" | "group" | "role" => {
                 None
             }
@@ -171,10 +171,7 @@ fn tools(row: &Row<'_>) -> Result<HostedTools> {
 
 /// None where a project has what its organization has.
 fn retention(row: &Row<'_>) -> Result<Option<Retention>> {
-    row.word("retention_type", |word| match word {
-        "organization_default" => Some(None),
-        word => Retention::parse(word).map(Some),
-    })
+    row.word("retention_type", Retention::of_word)
 }
 
 fn spend_limit(row: &Row<'_>) -> Result<NanoDollars> {

@@ -62,6 +62,7 @@ event_types! {
     CertificatesActivated = "certificates.activated",
     CertificatesDeactivated = "certificates.deactivated",
     OrganizationCreated = "x.organization.created",
+    BodiesRead = "x.bodies.read",
     GroupUserAdded = "x.group.user.added",
     GroupUserRemoved = "x.group.user.removed",
     ProjectGroupAdded = "x.project.group.added",

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::demand::{Input, MAX_TEXTS, Texts};
 use super::fields::boolean;
+use super::store::unstore;
 use super::tools::Asked;
 use super::{Demand, Dialect, Fields, Form};
 
@@ -21,8 +22,11 @@ pub(crate) struct Call {
     /// The model as the client named it, or the one that is meant when none is named.
     pub(crate) model: String,
     place: Place,
-    /// What to put where, so that the upstream reports usage in its stream.
-    ask: Option<(Range<usize>, &'static str)>,
+    /// So that the upstream reports usage in its stream.
+    ask: Option<Edit>,
+    /// So that the upstream stores nothing.
+    unstore: Option<Edit>,
+    may_be_stored: bool,
     /// Whether the answer has usage that the client did not ask for.
     pub(crate) hides_usage: bool,
     /// What it asks for.
@@ -31,6 +35,9 @@ pub(crate) struct Call {
     texts: [Range<usize>; MAX_TEXTS],
     tools: Asked,
 }
+
+/// What to put where in the body.
+pub(super) type Edit = (Range<usize>, &'static str);
 
 /// Where the model's name stands in the body.
 enum Place {
@@ -76,6 +83,8 @@ impl Call {
             place,
             hides_usage: ask.is_some(),
             ask,
+            unstore: unstore(dialect, &fields),
+            may_be_stored: true,
             demand: (dialect.demand)(&fields)?,
             texts: texts(dialect, &fields),
             tools: Asked::of(&fields),
@@ -120,12 +129,24 @@ impl Call {
         }
     }
 
+    /// The body as the client sent it.
+    pub(crate) fn sent(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// From here on the body tells the upstream to store nothing.
+    pub(crate) fn forbid_storing(&mut self) {
+        self.may_be_stored = false;
+    }
+
     /// The body for an upstream that calls the model `known`.
     pub(crate) fn body(&self, known: &str) -> Bytes {
         let naming = self.naming(known);
         let mut edits: Vec<(&Range<usize>, &str)> = Vec::new();
         edits.extend(naming.iter().map(|(place, name)| (place, name.as_str())));
-        edits.extend(self.ask.iter().map(|(place, text)| (place, *text)));
+        let unstore = self.unstore.iter().filter(|_| !self.may_be_stored);
+        let others = self.ask.iter().chain(unstore);
+        edits.extend(others.map(|(place, text)| (place, *text)));
         if edits.is_empty() {
             return self.body.clone();
         }
@@ -187,7 +208,7 @@ fn model(dialect: &Dialect, fields: &Fields<'_>, body: &[u8]) -> Result<(String,
 }
 
 /// What to put where, so that the answer reports its usage; nothing when the client asks for that.
-fn ask(fields: &Fields<'_>) -> Result<Option<(Range<usize>, &'static str)>> {
+fn ask(fields: &Fields<'_>) -> Result<Option<Edit>> {
     let Some(field) = fields.get("stream_options") else {
         let stream = fields.get("stream").unwrap_or_default();
         let end = fields.place(stream).end;

@@ -21,11 +21,13 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         "messages",
         "tools",
         "web_search_options",
+        "store",
         "max_completion_tokens",
         "max_tokens",
         "n",
     ],
     texts: &["messages", "tools"],
+    stores: Some(false),
     asks_for_usage: true,
     demand: |fields| {
         let most = fields

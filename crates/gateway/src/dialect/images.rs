@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use base::Result;
+use bodies::{Content, Holds};
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -29,6 +30,10 @@ pub(super) static EDITS: Dialect = Dialect {
 pub(super) static VARIATIONS: Dialect = Dialect {
     path: "/images/variations",
     source: Some("image.variation"),
+    holds: Holds {
+        request: Content::Media,
+        answer: Content::Media,
+    },
     form: Form::Multipart,
     ..IMAGES
 };

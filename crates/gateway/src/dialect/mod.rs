@@ -14,11 +14,13 @@ mod multipart;
 mod report;
 mod responses;
 mod speech;
+mod store;
 mod tally;
 mod tools;
 mod transcriptions;
 
 use base::Result;
+use bodies::{Content, Holds};
 use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
@@ -60,6 +62,10 @@ pub(crate) struct Dialect {
     texts: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
+    /// What its bodies can hold.
+    pub(crate) holds: Holds,
+    /// Whether a model server stores what a request does not say of; none where there is no `store` to say it with.
+    stores: Option<bool>,
     /// Whether a stream reports its usage only when `stream_options` asks for that.
     asks_for_usage: bool,
     /// What a request asks for; or why it is refused.
@@ -98,6 +104,11 @@ const PLAIN: Dialect = Dialect {
     fields: &["model"],
     texts: &[],
     default_model: None,
+    holds: Holds {
+        request: Content::Text,
+        answer: Content::Text,
+    },
+    stores: None,
     asks_for_usage: false,
     demand: |_| Ok(Demand::default()),
     read_whole: None,

@@ -1,6 +1,7 @@
 //! `/v1/audio/speech`: text made speech. The answer is sound, which passes unread; what counts is in the request.
 
 use base::Result;
+use bodies::{Content, Holds};
 use serde::Deserialize;
 use usage::{Kind, Metric};
 
@@ -12,6 +13,10 @@ use crate::sse::Verdict;
 pub(super) static SPEECH: Dialect = Dialect {
     path: "/audio/speech",
     kind: Kind::AudioSpeeches,
+    holds: Holds {
+        request: Content::Text,
+        answer: Content::Media,
+    },
     fields: &["model", "input"],
     texts: &["input"],
     demand,

@@ -14,6 +14,7 @@ mod metrics;
 mod permissions;
 mod properties;
 mod refusals;
+mod retention;
 mod retries;
 mod spend;
 mod stored;

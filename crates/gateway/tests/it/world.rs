@@ -1,13 +1,14 @@
 //! A gateway on a database of its own, with two organizations and a key of every kind.
 
+mod ledger;
 mod started;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::secret::Pepper;
 use base::{Clock, UnixTime};
+use bodies::BodiesTask;
 use bytes::Bytes;
 use gateway::{Body, Durability, Gateway, GatewayTask, UpstreamConfig};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -15,9 +16,11 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::testing::Scratch;
 use store::{Store, sql};
-use usage::{Metric, Recorder, RecorderTask, Spend};
+use usage::{Recorder, RecorderTask, Spend};
 
-use self::started::{Others, pepper, prices, start};
+pub use ledger::Row;
+
+use self::started::{Others, Started, pepper, prices, start};
 use crate::upstream::{Reply, Upstream};
 
 /// When every test begins.
@@ -40,6 +43,9 @@ pub struct World {
     pub clock: Clock,
     pub upstream: Upstream,
     pub task: GatewayTask,
+    /// Who keeps bodies, if anybody does.
+    pub keeper: Option<BodiesTask>,
+    pub pepper: Pepper,
     _others: (RecorderTask, Others),
     scratch: Scratch,
 }
@@ -52,33 +58,6 @@ pub struct Answer {
     pub body: String,
     /// Whether the body broke off.
     pub is_broken: bool,
-}
-
-/// A row of the ledger.
-#[derive(Debug, PartialEq)]
-pub struct Row {
-    pub id: String,
-    pub model: String,
-    pub outcome: String,
-    pub estimated: bool,
-    pub input: Option<i64>,
-    pub output: Option<i64>,
-    pub requests: Option<i64>,
-    pub who: [String; 3],
-}
-
-impl Row {
-    /// Outcome, estimated, input tokens, output tokens, requests.
-    pub fn sums(&self) -> (&str, bool, Option<i64>, Option<i64>, Option<i64>) {
-        let outcome = self.outcome.as_str();
-        (
-            outcome,
-            self.estimated,
-            self.input,
-            self.output,
-            self.requests,
-        )
-    }
 }
 
 pub fn config(name: &str, base_url: String) -> UpstreamConfig {
@@ -96,10 +75,25 @@ impl World {
         Self::with(reply, Durability::Batched, |url| vec![config("local", url)]).await
     }
 
+    /// As [`Self::start`], and keeps bodies.
+    pub async fn keeping(reply: Reply) -> Self {
+        let upstreams = |url| vec![config("local", url)];
+        Self::made(reply, Durability::Batched, upstreams, true).await
+    }
+
     pub async fn with(
         reply: Reply,
         durability: Durability,
         upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
+    ) -> Self {
+        Self::made(reply, durability, upstreams, false).await
+    }
+
+    async fn made(
+        reply: Reply,
+        durability: Durability,
+        upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
+        keeps_bodies: bool,
     ) -> Self {
         let upstream = Upstream::start(reply).await;
         let scratch = Scratch::new();
@@ -114,7 +108,13 @@ impl World {
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let upstreams = upstreams(upstream.base_url());
         let books = (&recorder, &spend);
-        let (gateway, task, others) = start(&store, books, &clock, upstreams, durability).await;
+        let started = start(&store, books, &clock, upstreams, (durability, keeps_bodies)).await;
+        let Started {
+            gateway,
+            task,
+            keeper,
+            others,
+        } = started;
         Self {
             store,
             recorder,
@@ -123,6 +123,8 @@ impl World {
             clock,
             upstream,
             task,
+            keeper,
+            pepper: pepper(),
             _others: (recorder_task, others),
             scratch,
         }
@@ -132,7 +134,7 @@ impl World {
     pub async fn another_gateway(&self, upstreams: Vec<UpstreamConfig>) -> impl Sized {
         let (store, clock) = (&self.store, &self.clock);
         let books = (&self.recorder, &self.spend);
-        start(store, books, clock, upstreams, Durability::Batched).await
+        start(store, books, clock, upstreams, (Durability::Batched, false)).await
     }
 
     /// Sends a request and reads its answer to the end.
@@ -143,91 +145,6 @@ impl World {
     /// Asks for a chat completion with the service account's key.
     pub async fn chat(&self, body: &str) -> Answer {
         self.send(chat(SERVICE, body)).await
-    }
-
-    /// The ledger, once it has `count` rows.
-    pub async fn rows(&self, count: usize) -> Vec<Row> {
-        for _ in 0..200 {
-            let rows = self.ledger().await;
-            assert!(rows.len() <= count, "too many: {rows:?}");
-            if rows.len() == count {
-                return rows;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("not {count} rows: {:?}", self.ledger().await);
-    }
-
-    /// The only row of the ledger, now.
-    pub async fn row(&self) -> Row {
-        let mut rows = self.ledger().await;
-        assert_eq!(rows.len(), 1, "{rows:?}");
-        rows.remove(0)
-    }
-
-    pub async fn ledger(&self) -> Vec<Row> {
-        self.recorder.flush().await;
-        let statement = sql!(
-            "SELECT e.id, e.outcome, e.estimated, e.input_tokens, e.output_tokens, e.num_model_requests,
-                    s.model, s.project_id, s.user_id, s.api_key_id
-             FROM usage_events e JOIN usage_series s ON s.id = e.series_id ORDER BY e.id"
-        );
-        let mut read = self.store.usage().read().await.expect("a connection");
-        let rows = read.fetch_all(statement, |row| {
-            Ok(Row {
-                id: row.get("id")?,
-                model: row.get("model")?,
-                outcome: row.get("outcome")?,
-                estimated: row.get("estimated")?,
-                input: row.get("input_tokens")?,
-                output: row.get("output_tokens")?,
-                requests: row.get("num_model_requests")?,
-                who: [
-                    row.get("project_id")?,
-                    row.get("user_id")?,
-                    row.get("api_key_id")?,
-                ],
-            })
-        });
-        rows.await.expect("rows")
-    }
-
-    /// What the ledger says was consumed of what, row by row: kind, model, outcome, `estimated` where it is, the metrics
-    /// that are there, and the dimensions of images.
-    pub async fn consumed(&self) -> Vec<String> {
-        self.recorder.flush().await;
-        let statement = sql!(
-            "SELECT e.*, s.kind, s.model, s.size, s.source, s.service_tier
-             FROM usage_events e JOIN usage_series s ON s.id = e.series_id ORDER BY e.id"
-        );
-        let mut read = self.store.usage().read().await.expect("a connection");
-        let rows = read.fetch_all(statement, |row| {
-            let mut words: Vec<String> = Vec::new();
-            for column in ["kind", "model", "outcome"] {
-                words.push(row.get(column)?);
-            }
-            if row.get("estimated")? {
-                words.push("estimated".into());
-            }
-            for metric in Metric::ALL {
-                let amount: Option<i64> = row.get(metric.as_str())?;
-                words.extend(amount.map(|amount| format!("{}={amount}", metric.as_str())));
-            }
-            for column in ["size", "source", "service_tier"] {
-                let value: String = row.get(column)?;
-                if !value.is_empty() {
-                    words.push(format!("{column}={value}"));
-                }
-            }
-            Ok(words.join(" "))
-        });
-        rows.await.expect("rows")
-    }
-
-    /// As [`Self::consumed`], once there is one row.
-    pub async fn consumed_once(&self) -> String {
-        self.rows(1).await;
-        self.consumed().await.remove(0)
     }
 
     /// The database's address.

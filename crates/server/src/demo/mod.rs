@@ -98,6 +98,7 @@ async fn found(
         durability: Durability::Batched,
         public_url: format!("http://{address}"),
         smtp: None,
+        keep_bodies_days: 0,
         tracing: None,
         has_metrics_apart: false,
     })

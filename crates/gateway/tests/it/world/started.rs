@@ -8,11 +8,14 @@ use access::stored::Objects;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
+use bodies::BodiesTask;
 use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use telemetry::Tracer;
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, Spend};
+
+use crate::retention;
 
 /// What keys are hashed with.
 pub fn pepper() -> Pepper {
@@ -35,17 +38,28 @@ pub fn prices() -> PriceBook {
 
 pub type Others = (LastUsedTask, AbortOnDropHandle<()>);
 
+/// A gateway that runs.
+pub struct Started {
+    pub gateway: Gateway,
+    pub task: GatewayTask,
+    /// Who keeps bodies, if anybody does.
+    pub keeper: Option<BodiesTask>,
+    pub others: Others,
+}
+
 /// A gateway on this database, and what it needs beside it.
 pub async fn start(
     store: &Store,
     (recorder, spend): (&Recorder, &Spend),
     clock: &Clock,
     upstreams: Vec<UpstreamConfig>,
-    durability: Durability,
-) -> (Gateway, GatewayTask, Others) {
+    (durability, keeps_bodies): (Durability, bool),
+) -> Started {
     let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
     let directory = Directory::start(store.clone()).await;
     let (directory, following) = directory.expect("the keys");
+    let keeper = || retention::keeper(store, &directory, &pepper(), clock);
+    let (bodies, keeper) = keeps_bodies.then(keeper).unzip();
     let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
     let options = GatewayOptions {
         models: BTreeSet::new(),
@@ -56,6 +70,7 @@ pub async fn start(
         spend: spend.clone(),
         prices: prices(),
         last_used,
+        bodies: bodies.flatten(),
         pepper: pepper(),
         upstreams,
         ids: Arc::new(ids),
@@ -63,5 +78,10 @@ pub async fn start(
         durability,
     };
     let (gateway, task) = Gateway::start(options).expect("a gateway");
-    (gateway, task, (last_used_task, following))
+    Started {
+        gateway,
+        task,
+        keeper,
+        others: (last_used_task, following),
+    }
 }

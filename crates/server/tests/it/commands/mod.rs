@@ -1,5 +1,6 @@
 //! The words that an operator types, and what comes of them.
 
+mod bodies;
 mod configuration;
 mod first_start;
 mod organizations;

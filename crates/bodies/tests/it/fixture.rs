@@ -1,0 +1,173 @@
+//! A keeper on a database of its own, with an organization of two projects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{Directory, Retention};
+use base::ids::{Id, OrganizationId, ProjectId, RequestId};
+use base::secret::Pepper;
+use base::{Clock, Entropy, UnixTime};
+use bodies::{About, Bodies, BodiesTask, Content, Entry, Holds, KeeperOptions};
+use bytes::Bytes;
+use store::testing::Scratch;
+use store::{Store, sql};
+
+pub const START: i64 = 1_760_000_000;
+pub const DAY: i64 = 24 * 60 * 60;
+
+pub const TEXT: Holds = Holds {
+    request: Content::Text,
+    answer: Content::Text,
+};
+pub const SPEECH: Holds = Holds {
+    request: Content::Text,
+    answer: Content::Media,
+};
+
+pub struct Fixture {
+    pub store: Store,
+    pub clock: Clock,
+    pub pepper: Pepper,
+    pub scratch: Scratch,
+    /// The same database, as another process has it.
+    elsewhere: Store,
+    running: Option<Running>,
+}
+
+struct Running {
+    bodies: Option<Bodies>,
+    task: BodiesTask,
+    _following: Box<dyn Send>,
+}
+
+pub fn request(id: &str) -> RequestId {
+    RequestId::from_text(id.to_owned())
+}
+
+fn project(id: &str) -> ProjectId {
+    ProjectId::from_text(id.to_owned())
+}
+
+impl Fixture {
+    /// One that keeps bodies for 30 days.
+    pub async fn start() -> Self {
+        let scratch = Scratch::new();
+        let store = Store::open(scratch.url()).await.expect("a store");
+        let elsewhere = Store::open(scratch.url()).await.expect("a store");
+        let mut fixture = Self {
+            store,
+            elsewhere,
+            clock: Clock::fake(UnixTime(START)),
+            pepper: Pepper::generate(&Entropy::seeded(1)),
+            scratch,
+            running: None,
+        };
+        fixture
+            .change(&[
+                "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'One', 1, 0, '')",
+                "INSERT INTO projects (organization_id, id, name, created_at)
+                 VALUES ('org-1', 'proj_1', 'P', 1), ('org-1', 'proj_2', 'Q', 1)",
+            ])
+            .await;
+        fixture.keep(30).await;
+        fixture
+    }
+
+    /// Starts a keeper.
+    pub async fn keep(&mut self, days: u32) {
+        let (directory, following) = Directory::start(self.store.clone()).await.expect("keys");
+        let (bodies, task) = bodies::start(KeeperOptions {
+            store: self.store.clone(),
+            changes: directory.settings_changes(),
+            pepper: self.pepper.clone(),
+            entropy: Entropy::operating_system(),
+            clock: self.clock.clone(),
+            days,
+        })
+        .expect("a keeper");
+        let following = Box::new((following, Arc::clone(&directory)));
+        self.running = Some(Running {
+            bodies,
+            task,
+            _following: following,
+        });
+    }
+
+    /// Ends the keeper, once it has written what waits.
+    pub async fn stop(&mut self) {
+        let running = self.running.take().expect("it runs");
+        running.task.stop().await;
+    }
+
+    pub fn bodies(&self) -> Option<&Bodies> {
+        self.running.as_ref()?.bodies.as_ref()
+    }
+
+    /// A request of a project with its answer, seen by a gateway that knows of no setting.
+    pub fn pass(&self, project: &str, id: &str, holds: Holds, [asked, got]: [&'static str; 2]) {
+        let about = || About {
+            organization: OrganizationId::from_text("org-1".into()),
+            project: self::project(project),
+            id: request(id),
+            at: self.clock.now(),
+            endpoint: "/chat/completions",
+            model: "m".into(),
+        };
+        let bodies = self.bodies().expect("they are kept");
+        let capture = bodies.capture(holds, Retention::NoControl, &Bytes::from(asked), about);
+        let capture = capture.expect("nothing forbids it").admitted();
+        let mut capture = capture.answered(200);
+        capture.pass(&Bytes::from(got));
+    }
+
+    /// Changes the administrative data, as another process would.
+    pub async fn change(&self, statements: &[&'static str]) {
+        let mut transaction = self.elsewhere.begin().await.expect("a transaction");
+        for statement in statements {
+            let done = transaction.execute(sql!(*statement)).await;
+            done.expect(statement);
+        }
+        let advance = sql!("UPDATE organizations SET revision = revision + 1");
+        transaction.execute(advance).await.expect("advanced");
+        transaction.commit().await.expect("a commit");
+    }
+
+    pub async fn entries(&self, id: &str) -> Vec<Entry> {
+        let project = project(id);
+        let list = bodies::list(self.store.usage(), &project, UnixTime(0), 100);
+        list.await.expect("a list")
+    }
+
+    /// What is kept of a project: request and side.
+    pub async fn kept(&self, project: &str) -> Vec<String> {
+        let entries = self.entries(project).await;
+        let mut kept: Vec<_> = entries
+            .iter()
+            .map(|entry| format!("{} {}", entry.request, entry.side.as_str()))
+            .collect();
+        kept.sort();
+        kept
+    }
+
+    /// Waits until that is what is kept of a project.
+    pub async fn wait_for(&self, project: &str, expected: &[&str]) {
+        for _ in 0..400 {
+            if self.kept(project).await == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("{:?} is not {expected:?}", self.kept(project).await);
+    }
+
+    /// The bytes of what is kept of a request.
+    pub async fn read(&self, id: &str, pepper: &Pepper) -> Vec<Option<Vec<u8>>> {
+        let id = request(id);
+        let found = bodies::find(self.store.usage(), pepper, &id);
+        let found = found.await.expect("bodies");
+        found
+            .into_iter()
+            .map(|body| Some(body.bytes?.to_vec()))
+            .collect()
+    }
+}

@@ -1,0 +1,139 @@
+//! What is kept can be read by whoever has the secret, for as long as is configured.
+
+use base::Entropy;
+use base::secret::Pepper;
+use bodies::Side;
+use store::{Store, sql};
+
+use crate::fixture::{DAY, Fixture, START, TEXT};
+
+const WORDS: [&str; 2] = ["the question that was asked", "the answer that was given"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passed_is_read_as_it_was() {
+    let fixture = Fixture::start().await;
+    fixture.pass("proj_1", "req_1", TEXT, WORDS);
+    fixture
+        .wait_for("proj_1", &["req_1 answer", "req_1 request"])
+        .await;
+    let read = fixture.read("req_1", &fixture.pepper).await;
+    assert_eq!(read, WORDS.map(|words| Some(words.as_bytes().to_vec())));
+    let [request, answer] = &fixture.entries("proj_1").await[..] else {
+        panic!("two bodies");
+    };
+    assert_eq!((request.side, answer.side), (Side::Request, Side::Answer));
+    for (entry, words) in [(request, WORDS[0]), (answer, WORDS[1])] {
+        assert_eq!(entry.created_at.0, START);
+        assert_eq!(
+            (entry.endpoint.as_str(), entry.model.as_str(), entry.status),
+            ("/chat/completions", "m", Some(200))
+        );
+        let length = i64::try_from(words.len()).expect("a length");
+        assert_eq!(
+            (entry.length, entry.kept, entry.is_cut()),
+            (length, length, false)
+        );
+    }
+    assert!(fixture.read("req_2", &fixture.pepper).await.is_empty());
+    assert_eq!(fixture.bodies().map(bodies::Bodies::lost), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_nothing_without_the_secret() {
+    let mut fixture = Fixture::start().await;
+    fixture.pass("proj_1", "req_1", TEXT, WORDS);
+    fixture.stop().await;
+    let other = Pepper::generate(&Entropy::seeded(2));
+    assert_eq!(fixture.read("req_1", &other).await, [None, None]);
+    let mut connection = fixture.store.usage().read().await.expect("a connection");
+    let all = sql!("SELECT content FROM bodies");
+    let contents = connection.fetch_all(all, |row| row.get::<Vec<u8>>("content"));
+    let mut places = contents.await.expect("contents");
+    assert_eq!(places.len(), 2);
+    if let Some(file) = fixture.scratch.url().strip_prefix("sqlite://") {
+        let directory = std::path::Path::new(file).parent().expect("a directory");
+        for file in std::fs::read_dir(directory).expect("files") {
+            places.push(std::fs::read(file.expect("a file").path()).expect("bytes"));
+        }
+    }
+    for place in places {
+        for words in WORDS {
+            let found = place
+                .windows(words.len())
+                .any(|part| part == words.as_bytes());
+            assert!(!found, "{words}");
+        }
+    }
+    // Nor can a body be read in the place of another.
+    let swapped = sql!("UPDATE bodies SET request_id = 'req_2' WHERE request_id = 'req_1'");
+    let mut transaction = fixture.store.usage().begin().await.expect("a transaction");
+    transaction.execute(swapped).await.expect("swapped");
+    transaction.commit().await.expect("a commit");
+    assert_eq!(fixture.read("req_2", &fixture.pepper).await, [None, None]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_goes() {
+    let mut fixture = Fixture::start().await;
+    fixture.pass("proj_1", "req_1", TEXT, WORDS);
+    fixture
+        .wait_for("proj_1", &["req_1 answer", "req_1 request"])
+        .await;
+    fixture.clock.advance(29 * DAY);
+    fixture.pass("proj_1", "req_2", TEXT, WORDS);
+    let both = [
+        "req_1 answer",
+        "req_1 request",
+        "req_2 answer",
+        "req_2 request",
+    ];
+    fixture.wait_for("proj_1", &both).await;
+    fixture.clock.advance(DAY);
+    fixture.wait_for("proj_1", &both[2..]).await;
+
+    fixture.stop().await;
+    fixture.keep(2).await;
+    fixture.pass("proj_1", "req_3", TEXT, WORDS);
+    fixture
+        .wait_for(
+            "proj_1",
+            &[
+                "req_2 answer",
+                "req_2 request",
+                "req_3 answer",
+                "req_3 request",
+            ],
+        )
+        .await;
+    fixture.stop().await;
+    fixture.keep(1).await;
+    fixture
+        .wait_for("proj_1", &["req_3 answer", "req_3 request"])
+        .await;
+    fixture.stop().await;
+    fixture.keep(0).await;
+    assert!(fixture.bodies().is_none());
+    fixture.wait_for("proj_1", &[]).await;
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_at_the_end_is_written() {
+    let mut fixture = Fixture::start().await;
+    let turn = fixture
+        .store
+        .usage()
+        .begin()
+        .await
+        .expect("the writer's turn");
+    for number in 0..200 {
+        fixture.pass("proj_1", &format!("req_{number}"), TEXT, WORDS);
+    }
+    drop(turn);
+    fixture.stop().await;
+    let store = Store::open(fixture.scratch.url()).await.expect("a store");
+    let mut connection = store.usage().read().await.expect("a connection");
+    let count = sql!("SELECT COUNT(*) AS count FROM bodies");
+    let count = connection.fetch_one(count, |row| row.get::<i64>("count"));
+    assert_eq!(count.await.ok(), Some(400));
+}

@@ -1,0 +1,168 @@
+//! Every data retention setting, on what comes, on what is kept, and on what waits in between.
+
+use access::Retention;
+use store::sql;
+
+use crate::fixture::{Fixture, SPEECH, TEXT};
+
+const BOTH: [&str; 2] = ["asked", "got"];
+const ALL: [&str; 4] = [
+    "req_1 answer",
+    "req_1 request",
+    "req_2 answer",
+    "req_2 request",
+];
+
+/// What may be kept of a chat (`req_1`) and of speech (`req_2`), whose answer is nothing but sound.
+const ALLOWED: [(Retention, &[&str]); 5] = [
+    (Retention::NoControl, &ALL),
+    (Retention::ZeroDataRetention, &["req_2 answer"]),
+    (Retention::ModifiedAbuseMonitoring, &["req_2 answer"]),
+    (Retention::EnhancedZeroDataRetention, &[]),
+    (Retention::EnhancedModifiedAbuseMonitoring, &[]),
+];
+
+/// Sets the project's retention.
+const fn own(retention: Retention) -> &'static str {
+    match retention {
+        Retention::NoControl => {
+            "INSERT INTO data_retention (organization_id, project_id, retention_type)
+             VALUES ('org-1', 'proj_1', 'none')"
+        }
+        Retention::ZeroDataRetention => {
+            "INSERT INTO data_retention (organization_id, project_id, retention_type)
+             VALUES ('org-1', 'proj_1', 'zero_data_retention')"
+        }
+        Retention::ModifiedAbuseMonitoring => {
+            "INSERT INTO data_retention (organization_id, project_id, retention_type)
+             VALUES ('org-1', 'proj_1', 'modified_abuse_monitoring')"
+        }
+        Retention::EnhancedZeroDataRetention => {
+            "INSERT INTO data_retention (organization_id, project_id, retention_type)
+             VALUES ('org-1', 'proj_1', 'enhanced_zero_data_retention')"
+        }
+        Retention::EnhancedModifiedAbuseMonitoring => {
+            "INSERT INTO data_retention (organization_id, project_id, retention_type)
+             VALUES ('org-1', 'proj_1', 'enhanced_modified_abuse_monitoring')"
+        }
+    }
+}
+
+const UNSET: &str = "DELETE FROM data_retention";
+/// What was set for the project is set for its organization instead, and the project has what that has.
+const INHERIT: [&str; 2] = [
+    "UPDATE data_retention SET project_id = ''",
+    "INSERT INTO data_retention (organization_id, project_id, retention_type)
+     VALUES ('org-1', 'proj_1', 'organization_default'), ('org-1', 'proj_2', 'none')",
+];
+
+fn pass(fixture: &Fixture, project: &str) {
+    fixture.pass(project, "req_1", TEXT, BOTH);
+    fixture.pass(project, "req_2", SPEECH, BOTH);
+}
+
+async fn clear(fixture: &Fixture) {
+    let mut transaction = fixture.store.usage().begin().await.expect("a transaction");
+    let all = transaction.execute(sql!("DELETE FROM bodies")).await;
+    all.expect("deleted");
+    transaction.commit().await.expect("a commit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_is_kept_as_far_as_is_allowed() {
+    let fixture = Fixture::start().await;
+    for (retention, allowed) in ALLOWED {
+        for inherited in [false, true] {
+            fixture.change(&[UNSET, own(retention)]).await;
+            if inherited {
+                fixture.change(&INHERIT).await;
+            }
+            pass(&fixture, "proj_1");
+            // It comes last: once it is there, the others were written too.
+            pass(&fixture, "proj_2");
+            fixture.wait_for("proj_2", &ALL).await;
+            assert_eq!(fixture.kept("proj_1").await, allowed, "{retention:?}");
+            clear(&fixture).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_goes_when_a_setting_forbids_it() {
+    let mut fixture = Fixture::start().await;
+    for (retention, allowed) in ALLOWED {
+        for (inherited, runs) in [(false, true), (true, true), (false, false), (true, false)] {
+            for project in ["proj_1", "proj_2"] {
+                pass(&fixture, project);
+                fixture.wait_for(project, &ALL).await;
+            }
+            if !runs {
+                fixture.stop().await;
+            }
+            fixture.change(&[own(retention)]).await;
+            if inherited {
+                fixture.change(&INHERIT).await;
+            }
+            if !runs {
+                assert_eq!(fixture.kept("proj_1").await, ALL);
+                fixture.keep(30).await;
+            }
+            fixture.wait_for("proj_1", allowed).await;
+            assert_eq!(fixture.kept("proj_2").await, ALL, "{retention:?}");
+            fixture.change(&[UNSET]).await;
+            clear(&fixture).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_goes_with_its_project() {
+    let fixture = Fixture::start().await;
+    for project in ["proj_1", "proj_2"] {
+        pass(&fixture, project);
+        fixture.wait_for(project, &ALL).await;
+    }
+    fixture
+        .change(&["UPDATE projects SET archived_at = 5 WHERE id = 'proj_1'"])
+        .await;
+    fixture.wait_for("proj_1", &[]).await;
+    assert_eq!(fixture.kept("proj_2").await, ALL);
+    fixture
+        .change(&["DELETE FROM projects WHERE id = 'proj_2'"])
+        .await;
+    fixture.wait_for("proj_2", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_when_a_setting_changes_never_appears() {
+    let fixture = Fixture::start().await;
+    for change in [
+        own(Retention::EnhancedZeroDataRetention),
+        "UPDATE projects SET archived_at = 5 WHERE id = 'proj_1'",
+    ] {
+        let mut turn = fixture
+            .store
+            .usage()
+            .begin()
+            .await
+            .expect("the writer's turn");
+        turn.keep_others_from("bodies").await.expect("a lock");
+        pass(&fixture, "proj_1");
+        pass(&fixture, "proj_2");
+        // Time for the keeper to take them up, and to wait for its turn.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        fixture.change(&[change]).await;
+        assert_eq!(fixture.kept("proj_2").await, Vec::<String>::new());
+        drop(turn);
+        loop {
+            assert_eq!(fixture.kept("proj_1").await, Vec::<String>::new());
+            if fixture.kept("proj_2").await == ALL {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(fixture.bodies().map(bodies::Bodies::lost), Some(0));
+        fixture.change(&[UNSET]).await;
+        clear(&fixture).await;
+    }
+}

@@ -1,0 +1,230 @@
+//! `orgplane bodies`: reads what was kept of requests. Each reading is in the audit log before anything is shown.
+
+use std::io::{IsTerminal, Write};
+
+use admin::bodies::{Reading, record};
+use anyhow::bail;
+use base::UnixTime;
+use base::ids::{Id, ProjectId, RequestId};
+use bodies::{Body, Entry, Side, find, list};
+use clap::{Subcommand, ValueEnum};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::{Deployment, print};
+use crate::config::{Config, Overrides};
+
+#[derive(Subcommand)]
+pub(super) enum Bodies {
+    /// Prints what was kept of a request. The audit log says so.
+    Show {
+        /// What the answer's header x-request-id says.
+        request_id: String,
+        /// Prints only this, byte for byte.
+        #[arg(long)]
+        only: Option<Only>,
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+    /// Lists of which requests of a project something was kept, the newest first. The audit log says so.
+    List {
+        /// The project's id.
+        #[arg(long)]
+        project: String,
+        /// From when on: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970 [default: as long as they are kept].
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        since: Option<UnixTime>,
+        /// How many bodies at the most.
+        #[arg(long, default_value_t = 100)]
+        limit: u16,
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Only {
+    /// What the client sent.
+    Request,
+    /// What it got.
+    Answer,
+}
+
+pub(super) async fn run(command: Bodies) -> anyhow::Result<()> {
+    match command {
+        Bodies::Show {
+            request_id,
+            only,
+            overrides,
+        } => {
+            let deployment = Deployment::open(&Config::load(&overrides)?).await?;
+            show(&deployment, RequestId::from_text(request_id), only).await
+        }
+        Bodies::List {
+            project,
+            since,
+            limit,
+            overrides,
+        } => {
+            let deployment = Deployment::open(&Config::load(&overrides)?).await?;
+            let since = since.unwrap_or(UnixTime(0));
+            let project = ProjectId::from_text(project);
+            let found = list(deployment.store.usage(), &project, since, limit.into()).await?;
+            record(deployment.reading(&project, None, found.len())).await?;
+            print(&found.iter().map(line).collect::<String>())
+        }
+    }
+}
+
+async fn show(
+    deployment: &Deployment,
+    request: RequestId,
+    only: Option<Only>,
+) -> anyhow::Result<()> {
+    let mut found = find(deployment.store.usage(), &deployment.pepper, &request).await?;
+    let wanted = only.map(|only| match only {
+        Only::Request => Side::Request,
+        Only::Answer => Side::Answer,
+    });
+    found.retain(|body| wanted.is_none_or(|side| side == body.entry.side));
+    let Some(first) = found.first() else {
+        bail!(
+            "nothing like that is kept of the request {}",
+            plain(request.as_str())
+        );
+    };
+    let project = first.entry.project.clone();
+    record(deployment.reading(&project, Some(&request), found.len())).await?;
+    for body in &found {
+        let Some(bytes) = &body.bytes else {
+            bail!("it was encrypted with another secret than that of the secret file, or changed");
+        };
+        if only.is_some() {
+            write(bytes)?;
+        } else {
+            print(&line(&body.entry))?;
+            write(&readable(body, std::io::stdout().is_terminal()))?;
+            print("\n")?;
+        }
+    }
+    Ok(())
+}
+
+impl Deployment {
+    fn reading<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        request: Option<&'a RequestId>,
+        count: usize,
+    ) -> Reading<'a> {
+        Reading {
+            store: &self.store,
+            ids: &self.ids,
+            clock: &self.clock,
+            project,
+            request,
+            count,
+        }
+    }
+}
+
+/// What is known of a body, in a line.
+fn line(entry: &Entry) -> String {
+    let Entry {
+        request,
+        length,
+        kept,
+        ..
+    } = entry;
+    let time = Timestamp::from_second(entry.created_at.0).unwrap_or_default();
+    let status = entry
+        .status
+        .map_or("-".to_owned(), |status| status.to_string());
+    let size = if entry.is_cut() {
+        format!("{length} bytes, cut after {kept}")
+    } else {
+        format!("{length} bytes")
+    };
+    let outcome = entry.outcome.as_deref().unwrap_or("-");
+    let text = format!(
+        "{time}  {request}  {:7}  /v1{}  {}  {status}  {outcome}  {size}",
+        entry.side.as_str(),
+        entry.endpoint,
+        entry.model,
+    );
+    plain(&text) + "\n"
+}
+
+/// What of a body can be shown: what is no text is only named, and nothing in it gives a terminal orders.
+fn readable(body: &Body, is_terminal: bool) -> Vec<u8> {
+    let bytes = body.bytes.as_ref().map_or(&[][..], |bytes| bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) if is_terminal => plain(text).into_bytes(),
+        Err(error) if error.error_len().is_some() => {
+            let side = body.entry.side.as_str();
+            format!("(no text: write it to a file with --only {side})").into_bytes()
+        }
+        // Text, whose last character may have been cut.
+        _ => bytes.to_vec(),
+    }
+}
+
+/// The text, with every control character but the ends of lines and tabs spelled out.
+fn plain(text: &str) -> String {
+    let spelled = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(spelled).collect()
+}
+
+fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A moment, as people and programs write it; a day begins in UTC.
+fn moment(text: &str) -> Result<UnixTime, &'static str> {
+    let wrong = "must be a day (2026-11-22), a time (2026-11-22T08:30:00Z) or seconds since 1970";
+    if let Ok(seconds) = text.parse() {
+        return Ok(UnixTime(seconds));
+    }
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(UnixTime(time.as_second()));
+    }
+    let day = text.parse::<Date>().map_err(|_| wrong)?;
+    let midnight = day.to_zoned(TimeZone::UTC).map_err(|_| wrong)?;
+    Ok(UnixTime(midnight.timestamp().as_second()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_in_three_ways() {
+        for text in [
+            "1795305600",
+            "2026-11-22",
+            "2026-11-22T00:00:00Z",
+            "2026-11-22T01:00:00+01:00",
+        ] {
+            assert_eq!(moment(text), Ok(UnixTime(1_795_305_600)), "{text}");
+        }
+        for text in ["", "yesterday", "2026-13-01", "08:30"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_no_orders() {
+        assert_eq!(
+            plain("a\u{1b}[2J\r\n\tü\u{9b}"),
+            "a\\u{1b}[2J\\r\n\tü\\u{9b}"
+        );
+    }
+}
