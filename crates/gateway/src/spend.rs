@@ -1,6 +1,6 @@
 //! Spend limits: the most that a request may cost is set aside before it is forwarded.
 
-use base::{Result, UnixTime};
+use base::{NanoDollars, Result, UnixTime};
 use usage::{Ask, Hold, Kind};
 
 use crate::Shared;
@@ -21,20 +21,35 @@ impl Shared {
         plan: &[Route],
         at: UnixTime,
     ) -> Result<Option<Hold>> {
+        self.hold(caller, at, || {
+            let most = call.demand.most(kind);
+            let prices = plan
+                .iter()
+                .map(|route| self.prices.most(&route.model, at, &most));
+            prices.max().unwrap_or_default()
+        })
+    }
+
+    /// Sets aside what may be spent; nothing where no limit is set.
+    ///
+    /// # Errors
+    /// 429: as above.
+    pub(crate) fn hold(
+        &self,
+        caller: &Caller,
+        at: UnixTime,
+        most: impl FnOnce() -> NanoDollars,
+    ) -> Result<Option<Hold>> {
         let of_organization = caller.settings.organization.spend_limit;
         let of_project = caller.level().spend_limit;
         if of_organization.or(of_project).is_none() {
             return Ok(None);
         }
-        let most = call.demand.most(kind);
-        let prices = plan
-            .iter()
-            .map(|route| self.prices.most(&route.model, at, &most));
         self.spend.hold(&Ask {
             organization: (&caller.key.organization.id, of_organization),
             project: (&caller.project.id, of_project),
             at,
-            most: prices.max().unwrap_or_default(),
+            most: most(),
         })
     }
 }

@@ -9,7 +9,7 @@ use base::{Error, Result, UnixTime};
 use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
-use usage::{Metric, Outcome, UsageEvent};
+use usage::{Metric, Outcome, Quantities, UsageEvent};
 
 use super::ask::Question;
 use super::keep::Draft;
@@ -92,13 +92,17 @@ impl Shared {
         let tools = caller.may_use_tools(tools);
         tools.map_err(|error| error.about("input_file_id"))?;
         self.check_mentions(&owner, &work.mentions).await?;
+        // What a batch costs is known when it has ended; here there must be room for what goes in.
+        let now = self.clock.now();
+        let input = Quantities::default().with(Metric::InputTokens, work.tokens);
+        drop(self.hold(caller, now, || self.prices.most(&work.model, now, &input))?);
         let held = self.within_daily_limit(caller, context, &work)?;
         let draft = Draft {
             owner,
             kind: Kind::Batch,
             purpose: String::new(),
             work: file.work,
-            due_at: Some(self.clock.now().plus(AGAIN)),
+            due_at: Some(now.plus(AGAIN)),
             held: Some(held),
         };
         self.make(draft, route, Question::of_client(context, body))

@@ -202,3 +202,23 @@ async fn a_batch_takes_its_input_tokens_of_the_days_limit() {
     let other = world.make("/v1/batches", OTHER, &batch_of(&input)).await;
     assert_eq!(other.status, 200, "another project has its own");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_needs_room_for_its_input_in_the_months_spend() {
+    let (world, shelf) = world().await;
+    let file = world.file(SERVICE, "batch", &line("{}")).await;
+    shelf.asked();
+    let create = async || {
+        let body = batch_of(&file);
+        world.make("/v1/batches", SERVICE, &body).await
+    };
+    let limit = "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', 'proj_1', 0)";
+    world.change(&[limit]).await;
+    let reached = (429, Value::Null, json!("insufficient_quota"));
+    assert_eq!(create().await.refusal(), reached);
+    assert!(shelf.asked().is_empty(), "what is refused is not passed on");
+    world
+        .change(&["UPDATE spend_limits SET threshold_amount = 1000"])
+        .await;
+    assert_eq!(create().await.status, 200);
+}
