@@ -292,6 +292,8 @@ impl Transaction {
         let mut returned = Vec::new();
         for statement in head.with_rows(rows, tail) {
             returned.extend(self.connection.fetch(&statement, read).await?);
+            // Many rows take long, and requests may wait for this core.
+            std::thread::yield_now();
         }
         Ok(returned)
     }

@@ -16,6 +16,8 @@ use crate::{Metric, PriceBook, UsageEvent};
 
 /// The longest dimension in bytes; longer ones are cut, since PostgreSQL indexes no more than 2,700 bytes a row.
 const LONGEST_TEXT: usize = 128;
+/// How many events are worked on before requests that wait for this core go first.
+const AT_ONCE: usize = 32;
 /// How many models without a price are remembered, so that each is logged once.
 const MOST_WARNED: usize = 1_000;
 
@@ -59,10 +61,12 @@ impl Ledger {
     /// used before, in the ledger or in `events`, is the same event and leaves no trace.
     pub(crate) async fn append(&mut self, events: &[&UsageEvent]) -> Result<Written> {
         let first = first_of_each(events);
-        let entries: Vec<Entry> = first
-            .iter()
-            .map(|&index| self.entry(events[index]))
-            .collect();
+        let mut entries = Vec::with_capacity(first.len());
+        for some in first.chunks(AT_ONCE) {
+            entries.extend(some.iter().map(|&index| self.entry(events[index])));
+            // As between statements: requests may wait for this core.
+            std::thread::yield_now();
+        }
         let series: Vec<Series> = entries.iter().map(|entry| entry.series.clone()).collect();
 
         let mut transaction = self.database.begin().await?;
