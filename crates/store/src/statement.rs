@@ -1,6 +1,7 @@
 //! SQL text and its parameters. The text is made of literals only, so no input can become SQL.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use crate::Value;
 
@@ -35,9 +36,7 @@ impl Statement {
     /// Adds the next `$n` and the value that it stands for.
     pub fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
-        let number = self.values.len();
-        self.text.to_mut().push('$');
-        self.text.to_mut().push_str(&number.to_string());
+        push_number(self.text.to_mut(), self.values.len());
         self
     }
 
@@ -62,25 +61,46 @@ impl Statement {
         rows: Vec<Vec<Value>>,
         tail: &Self,
     ) -> impl Iterator<Item = Self> {
+        let columns = rows.first().map_or(0, Vec::len);
         let mut rows = rows.into_iter();
+        let (mut count, mut text) = (MOST_ROWS, String::new());
         std::iter::from_fn(move || {
-            let mut count = MOST_ROWS;
             while count > rows.len() {
                 count /= STEP;
+                text.clear();
             }
             if count == 0 {
                 return None;
             }
-            let mut statement = self.clone();
-            for (index, row) in rows.by_ref().take(count).enumerate() {
-                if index > 0 {
-                    statement.push(", ");
-                }
-                statement.bind_list(row);
+            if text.is_empty() {
+                text = self.text_of_rows(count, columns, tail);
             }
-            statement.text.to_mut().push_str(&tail.text);
-            Some(statement)
+            let mut values = self.values.clone();
+            values.extend(rows.by_ref().take(count).flatten());
+            Some(Self {
+                text: Cow::Owned(text.clone()),
+                values,
+            })
         })
+    }
+
+    /// The text of a statement with so many rows, each of so many values.
+    fn text_of_rows(&self, count: usize, columns: usize, tail: &Self) -> String {
+        let mut text = self.text.clone().into_owned();
+        let mut number = self.values.len();
+        for row in 0..count {
+            text.push_str(if row == 0 { "(" } else { "), (" });
+            for column in 0..columns {
+                if column > 0 {
+                    text.push_str(", ");
+                }
+                number += 1;
+                push_number(&mut text, number);
+            }
+        }
+        text.push(')');
+        text.push_str(&tail.text);
+        text
     }
 
     /// The SQL text.
@@ -96,6 +116,12 @@ macro_rules! sql {
     ($text:expr $(, $value:expr)* $(,)?) => {
         $crate::Statement::new($text, vec![$($crate::Value::from($value)),*])
     };
+}
+
+/// Adds `$n`.
+fn push_number(text: &mut String, number: usize) {
+    // Nothing goes wrong when a string is written to.
+    let _ = write!(text, "${number}");
 }
 
 #[cfg(test)]

@@ -67,10 +67,10 @@ impl Ledger {
             // As between statements: requests may wait for this core.
             std::thread::yield_now();
         }
-        let series: Vec<Series> = entries.iter().map(|entry| entry.series.clone()).collect();
-
         let mut transaction = self.database.begin().await?;
-        let found = self.dictionary.look_up(&mut transaction, &series).await?;
+        let series = || entries.iter().map(|entry| &entry.series);
+        let found = self.dictionary.look_up(&mut transaction, series());
+        let found = found.await?;
         let series_id = |series| {
             let id = self
                 .dictionary
@@ -78,13 +78,13 @@ impl Ledger {
                 .or_else(|| found.get(series).copied());
             id.ok_or(store::Error::NoRow)
         };
-        let ids: Vec<i64> = series.iter().map(series_id).collect::<Result<_>>()?;
+        let ids: Vec<i64> = series().map(series_id).collect::<Result<_>>()?;
         let new = insert(&mut transaction, self.clock.now(), &entries, &ids).await?;
         let mut rollups = Rollups::default();
         let mut appended = vec![false; events.len()];
         for ((entry, series_id), index) in entries.iter().zip(ids).zip(&first) {
             let event = &entry.event;
-            if new.contains(&(event.organization_id.to_string(), event.id.clone())) {
+            if new.has(event) {
                 rollups.add(&Addend {
                     organization_id: &event.organization_id,
                     project_id: &event.project_id,
@@ -158,13 +158,29 @@ fn fitting(event: &UsageEvent) -> Cow<'_, UsageEvent> {
     event
 }
 
-/// Inserts the entries that are not there yet; the organizations and ids of these.
+/// Which entries were not there yet.
+enum New {
+    All,
+    /// The organizations and ids of these.
+    Some(HashSet<(String, String)>),
+}
+
+impl New {
+    fn has(&self, event: &UsageEvent) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(new) => new.contains(&(event.organization_id.to_string(), event.id.clone())),
+        }
+    }
+}
+
+/// Inserts the entries that are not there yet.
 async fn insert(
     transaction: &mut Transaction,
     now: UnixTime,
     entries: &[Entry<'_>],
     series_ids: &[i64],
-) -> Result<HashSet<(String, String)>> {
+) -> Result<New> {
     let mut head = sql!(
         "INSERT INTO usage_events (organization_id, id, timestamp, recorded_at, series_id, estimated, outcome, \
          unpriced, charges, amount"
@@ -178,7 +194,11 @@ async fn insert(
         .collect();
     let key = |row: &Row<'_>| Ok((row.get("organization_id")?, row.get("id")?));
     let new = transaction.write_rows(&head, rows, &tail, key).await?;
-    Ok(new.into_iter().collect())
+    Ok(if new.len() == entries.len() {
+        New::All
+    } else {
+        New::Some(new.into_iter().collect())
+    })
 }
 
 impl Entry<'_> {

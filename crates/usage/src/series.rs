@@ -76,9 +76,9 @@ impl Dictionary {
     pub(crate) async fn look_up(
         &self,
         transaction: &mut Transaction,
-        series: &[Series],
+        series: impl Iterator<Item = &Series>,
     ) -> Result<HashMap<Series, i64>> {
-        let missing = series.iter().filter(|s| !self.known.contains_key(s));
+        let missing = series.filter(|series| !self.known.contains_key(series));
         // Each once, as a statement must not meet the same row twice; and always in the same order, so that two
         // programs never wait for each other's rows.
         let missing: BTreeSet<&Series> = missing.collect();
