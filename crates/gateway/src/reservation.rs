@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::LimitField;
 use base::UnixTime;
 use base::ids::{Id, RequestId};
-use usage::{Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
+use usage::{Dimension, Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
 
 use crate::dialect::{Demand, Dialect, Spent, Tally};
 use crate::identify::Caller;
@@ -168,6 +168,31 @@ impl Open {
             outcome,
         };
         watched.settle(&event);
-        self.slot.record(event)
+        let tools = spent.called.reports();
+        let tools = tools.map(|(kind, metric, count)| of_tool(&event, kind, metric, count));
+        let mut events: Vec<UsageEvent> = tools.collect();
+        events.push(event);
+        self.slot.record_all(events)
+    }
+}
+
+/// What a hosted tool did for a request: a row of its own, in the report of the tool.
+fn of_tool(request: &UsageEvent, kind: Kind, metric: Metric, count: i64) -> UsageEvent {
+    let has = |dimension| kind.dimensions().contains(&dimension);
+    UsageEvent {
+        id: format!("{}-{}", request.id, kind.as_str()),
+        kind,
+        user_id: request.user_id.clone().filter(|_| has(Dimension::UserId)),
+        api_key_id: request
+            .api_key_id
+            .clone()
+            .filter(|_| has(Dimension::ApiKeyId)),
+        model: request.model.clone().filter(|_| has(Dimension::Model)),
+        service_tier: None,
+        size: None,
+        source: None,
+        quantities: Quantities::default().with(metric, count),
+        estimated: false,
+        ..request.clone()
     }
 }

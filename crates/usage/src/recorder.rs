@@ -226,9 +226,14 @@ impl Slot {
 
     /// Sends the event. Never waits and cannot fail, so a `Drop` can call it.
     pub fn record(self, event: UsageEvent) -> Recorded {
+        self.record_all(vec![event])
+    }
+
+    /// The same with the events of one request, which are written together.
+    pub fn record_all(self, events: Vec<UsageEvent>) -> Recorded {
         let (done, answer) = oneshot::channel();
         self.place.send(Job {
-            events: vec![event],
+            events,
             done,
             urgent: false,
             since: Stopwatch::start(),

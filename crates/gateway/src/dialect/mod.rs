@@ -2,6 +2,7 @@
 //! a line in [`DIALECTS`], and in `PATHS` of `tests/it/endpoints.rs`, for the tests that all must pass.
 
 mod call;
+mod called;
 mod chat;
 mod completions;
 mod demand;
@@ -24,6 +25,7 @@ use bodies::{Content, Holds};
 use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
+pub(crate) use called::Called;
 pub(crate) use demand::Demand;
 pub(crate) use fields::Fields;
 pub(crate) use report::Usage;
@@ -93,6 +95,8 @@ pub(crate) struct Spent {
     pub(crate) estimated: bool,
     pub(crate) service_tier: Option<String>,
     pub(crate) size: Option<String>,
+    /// Which hosted tools were used.
+    pub(crate) called: Called,
 }
 
 /// What most endpoints have in common.
@@ -145,6 +149,7 @@ impl Spent {
             estimated: false,
             service_tier: tally.service_tier,
             size: None,
+            called: tally.called,
         }
     }
 }

@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 use base::{Error, Result};
 use memchr::memmem::Finder;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::demand::Output;
 use super::report::Usage;
 use super::tally::{Keys, keys, values};
-use super::{Demand, Dialect, Fields, PLAIN, Tally};
+use super::{Called, Demand, Dialect, Fields, PLAIN, Tally};
 use crate::sse::Verdict;
 
 pub(super) static RESPONSES: Dialect = Dialect {
@@ -54,6 +55,8 @@ struct Report<'a> {
     service_tier: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     status: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    output: Option<&'a RawValue>,
 }
 
 fn demand(fields: &Fields<'_>) -> Result<Demand> {
@@ -92,6 +95,7 @@ fn read_whole(tally: &mut Tally, json: &[u8]) {
 impl Report<'_> {
     /// Whether it has usage.
     fn tell(&self, tally: &mut Tally) -> bool {
+        tally.called = Called::of(self.output);
         tally.is_failed = self.status.as_deref() == Some("failed");
         tally.take(self.usage.as_ref(), self.service_tier.as_deref())
     }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use usage::Quantities;
 
+use super::Called;
 use super::report::Usage;
 use crate::tokens::Counter;
 
@@ -22,6 +23,8 @@ pub(crate) struct Tally {
     pub(super) size: Option<String>,
     /// How many seconds of speech were heard.
     pub(super) seconds: Option<i64>,
+    /// Which hosted tools were used.
+    pub(super) called: Called,
     /// Whether the stream said that it is complete.
     pub(crate) is_done: bool,
     /// Whether the model server said in the midst of its answer that it failed.

@@ -14,6 +14,7 @@ use crate::world::{Answer, SERVICE, World, config, request};
 
 mod kinds;
 mod streams;
+mod tools;
 
 pub const PATHS: &[&str] = &[
     "/v1/chat/completions",
