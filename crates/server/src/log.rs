@@ -6,19 +6,15 @@ use anyhow::bail;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
-/// Who would log what must never be seen, whatever is asked for: a database's driver shows the values of statements, among
-/// which are names, addresses and hashes of keys.
-const SILENCED: [&str; 2] = ["tokio_postgres", "tokio_postgres::query"];
-
 /// Logs go to stderr. `RUST_LOG` says how much, `ORGPLANE_LOG_FORMAT` in which form.
 ///
 /// # Errors
 /// The form is not one that there is.
 pub(crate) fn start() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let quiet = SILENCED
-        .iter()
-        .map(|target| format!("{target}=info").parse());
+    // Whatever is asked for: the values of statements are names, addresses and hashes of keys.
+    let drivers = store::TALKATIVE.iter();
+    let quiet = drivers.map(|target| format!("{target}=info").parse());
     let quiet: Vec<Directive> = quiet.collect::<Result<_, _>>()?;
     let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
     let is_terminal = std::io::stderr().is_terminal();

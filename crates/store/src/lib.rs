@@ -27,6 +27,9 @@ pub use value::{Column, Row, Value};
 /// The result of a query.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Who logs the values of statements below the level `info`, by the targets of the log.
+pub const TALKATIVE: [&str; 2] = ["tokio_postgres", "tokio_postgres::query"];
+
 /// Everything that lasts: the administrative data and, so that neither waits for the other's writer, the usage data.
 /// On SQLite these are two files; on PostgreSQL one database.
 #[derive(Clone)]
