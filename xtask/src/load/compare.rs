@@ -33,11 +33,15 @@ pub struct Question<'a> {
     pub direct: &'a str,
     /// The request's body.
     pub body: &'a str,
+    /// Whether the answer is a stream.
+    pub is_stream: bool,
 }
 
 /// The path of chat completions at the gateway.
 const GATEWAY_PATH: &str = "/v1/chat/completions";
 const TARGETS: [&str; 4] = ["bare upstream", "nginx as a proxy", "Portkey", "orgplane"];
+/// Where Portkey is among them; it is not asked for streams, which it did not pass on from this model server.
+const PORTKEY: usize = 2;
 /// Where `orgplane` is among them.
 const OURS: usize = 3;
 
@@ -54,6 +58,12 @@ type Round = [Sample; TARGETS.len()];
 /// The rounds of one number of connections, each with its targets.
 pub struct Compared {
     rounds: Vec<Round>,
+}
+
+impl Question<'_> {
+    fn is_for(&self, target: usize) -> bool {
+        target != PORTKEY || !self.is_stream
+    }
 }
 
 impl Setting {
@@ -85,7 +95,7 @@ impl Setting {
         connections: [u64; N],
     ) -> Result<[Compared; N]> {
         let mut admin = Client::connect(&self.gateway.address, ADMIN_KEY)?;
-        for target in 0..TARGETS.len() {
+        for target in (0..TARGETS.len()).filter(|target| question.is_for(*target)) {
             self.ask(bench, question, target, 32, bench.warm_up(), &mut admin)?;
         }
         let mut all = connections.map(|_| Compared { rounds: Vec::new() });
@@ -96,7 +106,8 @@ impl Setting {
             ));
             for (compared, connections) in all.iter_mut().zip(connections) {
                 let mut samples = Round::default();
-                for (target, sample) in samples.iter_mut().enumerate() {
+                let targets = samples.iter_mut().enumerate();
+                for (target, sample) in targets.filter(|(target, _)| question.is_for(*target)) {
                     let seconds = bench.seconds;
                     *sample =
                         self.ask(bench, question, target, connections, seconds, &mut admin)?;
@@ -170,6 +181,13 @@ fn agree(answered: u64, under_way: u64, rows: u64, (input, output): (u64, u64)) 
 }
 
 impl Compared {
+    /// The targets that were asked, and their names.
+    fn targets(&self) -> impl Iterator<Item = (usize, &'static &'static str)> {
+        let asked = |target: usize| self.median(|round| round[target].figures.rate) > 0.0;
+        let targets = TARGETS.iter().enumerate();
+        targets.filter(move |(target, _)| asked(*target))
+    }
+
     fn median(&self, of: impl Fn(&Round) -> f64) -> f64 {
         median(self.rounds.iter().map(of))
     }
@@ -214,7 +232,7 @@ impl Compared {
                 format!("{:.1}", self.median(|round| round[target].cpu)),
             ]
         };
-        let rows: Vec<_> = TARGETS.iter().enumerate().map(row).collect();
+        let rows: Vec<_> = self.targets().map(row).collect();
         let head = [
             "",
             "requests/s",
@@ -239,7 +257,7 @@ impl Compared {
             let ([p50, more50], [p99, more99]) = (of(|one| one.p50), of(|one| one.p99));
             vec![(*name).to_owned(), p50, more50, p99, more99]
         };
-        let rows: Vec<_> = TARGETS.iter().enumerate().map(row).collect();
+        let rows: Vec<_> = self.targets().map(row).collect();
         table(&["", "p50 ms", "added", "p99 ms", "added"], &rows)
     }
 }

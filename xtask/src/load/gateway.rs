@@ -17,12 +17,14 @@ pub fn measure(bench: &Bench) -> Result<Section> {
         name: "completions",
         direct: "/v1/chat/completions",
         body: &body(MODEL, false),
+        is_stream: false,
     };
     let [many, one] = setting.compare(bench, &question, [32, 1])?;
     let question = Question {
         name: "streamed completions",
         direct: "/stream/v1/chat/completions",
         body: &body(STREAMING_MODEL, true),
+        is_stream: true,
     };
     let [many_streams, one_stream] = setting.compare(bench, &question, [32, 1])?;
     let metered = setting.gateway.metered(&mut setting.gateway.admin()?)?;
