@@ -149,7 +149,9 @@ pub fn peer(root: &Path) -> Result<(PathBuf, PathBuf)> {
         install_packages(root, "tests/peers", &folder)?
     };
     fs::write(&stamp, pins)?;
-    Ok((node, folder))
+    // Not a script that starts it: what is measured, and ended, is the process itself.
+    let node = output(Command::new(node).args(["-p", "process.execPath"]))?;
+    Ok((node.trim().into(), folder))
 }
 
 /// Installs the Node packages that `source` pins into a folder. Returns the Node that they are for.

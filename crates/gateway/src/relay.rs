@@ -99,9 +99,15 @@ impl Gateway {
             model,
             limits: caller.level().limits(model),
         };
-        let names = [name(&call.model), name(known)];
         let is_alias = known != call.model && self.0.upstreams.lists(known);
-        let names = if is_alias { &names[..] } else { &names[..1] };
+        let (one, both);
+        let names: &[Name<'_>] = if is_alias {
+            both = [name(&call.model), name(known)];
+            &both
+        } else {
+            one = [name(&call.model)];
+            &one
+        };
         let most = names
             .iter()
             .filter_map(|name| name.limits.get(LimitField::TokensPerMinute));

@@ -170,8 +170,9 @@ impl Open {
         watched.settle(&event);
         let tools = spent.called.reports();
         let tools = tools.map(|(kind, metric, count)| of_tool(&event, kind, metric, count));
-        let mut events: Vec<UsageEvent> = tools.collect();
-        events.push(event);
+        let tools: Vec<UsageEvent> = tools.collect();
+        let mut events = vec![event];
+        events.extend(tools);
         self.slot.record_all(events)
     }
 }

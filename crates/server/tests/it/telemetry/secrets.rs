@@ -54,32 +54,20 @@ async fn misplace(api: &Api, sent: &mut Sent) {
                 .header("cookie", sent.secret("cookie"))
                 .header("x-api-key", sent.secret("header"))
                 .header("openai-project", sent.secret("project"));
-            request
-                .send()
-                .await
-                .expect("an answer")
-                .bytes()
-                .await
-                .expect("its end");
+            read(request).await;
             let request = api.request(method.clone(), path);
-            request
-                .send()
-                .await
-                .expect("an answer")
-                .bytes()
-                .await
-                .expect("its end");
+            read(request).await;
         }
         let stranger = Api::new(api.base.trim_end_matches("/v1"), &sent.secret("key"));
         let request = stranger.request(method, &format!("{path}/{}", sent.secret("path")));
-        request
-            .send()
-            .await
-            .expect("an answer")
-            .bytes()
-            .await
-            .expect("its end");
+        read(request).await;
     }
+}
+
+/// Sends it, and reads its answer to the end.
+async fn read(request: reqwest::RequestBuilder) {
+    let answer = request.send().await.expect("an answer");
+    answer.bytes().await.expect("its end");
 }
 
 /// Makes secrets of our own; gives them back.
