@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,14 @@ impl UnixTime {
     /// The start of the span of `width` seconds, counted from 1970 in UTC, that this moment lies in.
     #[must_use]
     pub fn floor(self, width: i64) -> Self {
-        Self(self.0 - self.0.rem_euclid(width))
+        Self(self.0.saturating_sub(self.0.rem_euclid(width)))
+    }
+
+    /// The date that it lies in, in UTC, as eight digits: `20260302`; that of 1970 where a year has more than four.
+    #[must_use]
+    pub fn date_digits(self) -> String {
+        let moment = Timestamp::from_second(self.0).unwrap_or_default();
+        moment.strftime("%Y%m%d").to_string()
     }
 
     /// This moment `seconds` later; stops at the ends of the range.
@@ -127,6 +135,21 @@ mod tests {
             UnixTime(1_730_419_200)
         );
         assert_eq!(UnixTime(-1).floor(MINUTE), UnixTime(-60));
+    }
+
+    #[test]
+    fn a_moment_has_a_date() {
+        for (seconds, date) in [
+            (0, "19700101"),
+            (951_782_400, "20000229"),
+            (1_772_409_599, "20260301"),
+            (1_772_409_600, "20260302"),
+            (-1, "19691231"),
+            (i64::MAX, "19700101"),
+            (253_402_207_200, "99991230"),
+        ] {
+            assert_eq!(UnixTime(seconds).date_digits(), date);
+        }
     }
 
     #[test]

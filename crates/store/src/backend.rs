@@ -1,5 +1,6 @@
 //! The only match on the kind of database.
 
+use std::collections::HashSet;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use deadpool_postgres::Object;
 
 use crate::postgres::{self, Postgres, Session};
 use crate::sqlite::{self, Files, Reader, Sqlite, Writer};
-use crate::{Error, Result, Revision, Row, Statement, Sum, Sums, Value};
+use crate::{Error, Result, Revision, Row, Statement, Value, sql};
 
 /// One database: administration or usage.
 #[derive(Clone)]
@@ -121,11 +122,25 @@ impl Connection {
         statement: &Statement,
         read: impl Fn(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        let keep = |row: &Row<'_>| {
+            found.push(read(row)?);
+            Ok(())
+        };
+        self.each(statement, keep).await?;
+        Ok(found)
+    }
+
+    async fn each(
+        &mut self,
+        statement: &Statement,
+        step: impl FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<()> {
         match &self.0 {
-            Link::Reader(reader) => sqlite::fetch(reader.connection()?, statement, read),
-            Link::Writer(writer) => sqlite::fetch(writer.connection(), statement, read),
-            Link::Client(client) => postgres::fetch(client, statement, read).await,
-            Link::Session(session) => postgres::fetch(session.client()?, statement, read).await,
+            Link::Reader(reader) => sqlite::each(reader.connection()?, statement, step),
+            Link::Writer(writer) => sqlite::each(writer.connection(), statement, step),
+            Link::Client(client) => postgres::each(client, statement, step).await,
+            Link::Session(session) => postgres::each(session.client()?, statement, step).await,
         }
     }
 
@@ -191,36 +206,30 @@ impl Read {
         statement: Statement,
         read: impl Fn(&Row<'_>) -> Result<T> + Send + 'static,
     ) -> Result<(Self, Vec<T>)> {
-        match self.0.0 {
-            Link::Reader(reader) => {
-                let work = move || {
-                    let rows = sqlite::fetch(reader.connection()?, &statement, read)?;
-                    Ok((Self(Connection(Link::Reader(reader))), rows))
-                };
-                tokio::task::spawn_blocking(work)
-                    .await
-                    .map_err(|_| Error::Busy)?
-            }
-            link => {
-                let mut connection = Connection(link);
-                let rows = connection.fetch(&statement, read).await?;
-                Ok((Self(connection), rows))
-            }
-        }
+        let keep = move |found: &mut Vec<T>, row: &Row<'_>| {
+            found.push(read(row)?);
+            Ok(())
+        };
+        self.fold_aside(statement, Vec::new(), keep).await
     }
-}
 
-impl Read {
-    /// Sums by group, in no order; on SQLite on a thread of its own. Where there are no rows there is no group.
+    /// Shows each row of the answer to `step`, together with what it makes of them: on SQLite on a thread of its own.
     ///
     /// # Errors
-    /// As [`Connection::fetch_all`], or a sum is beyond the range.
-    pub async fn sum_aside(self, sums: Sums) -> Result<(Self, Vec<Sum>)> {
+    /// What the database said, or what `step` made of a row.
+    pub async fn fold_aside<S: Send + 'static>(
+        self,
+        statement: Statement,
+        mut state: S,
+        step: impl Fn(&mut S, &Row<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<(Self, S)> {
         match self.0.0 {
             Link::Reader(reader) => {
                 let work = move || {
-                    let found = sums.add_up(reader.connection()?)?;
-                    Ok((Self(Connection(Link::Reader(reader))), found))
+                    sqlite::each(reader.connection()?, &statement, |row| {
+                        step(&mut state, row)
+                    })?;
+                    Ok((Self(Connection(Link::Reader(reader))), state))
                 };
                 tokio::task::spawn_blocking(work)
                     .await
@@ -228,11 +237,10 @@ impl Read {
             }
             link => {
                 let mut connection = Connection(link);
-                let read = |row: &Row<'_>| sums.read(row);
-                let mut found = connection.fetch(&sums.grouped(), read).await?;
-                // Without a key there is always a row.
-                found.retain(|sum| sum.columns.iter().any(Option::is_some));
-                Ok((Self(connection), found))
+                connection
+                    .each(&statement, |row| step(&mut state, row))
+                    .await?;
+                Ok((Self(connection), state))
             }
         }
     }
@@ -296,6 +304,49 @@ impl Transaction {
             std::thread::yield_now();
         }
         Ok(returned)
+    }
+
+    /// Inserts rows that are not there yet: runs `head`, then `($1, …)`, then `tail`, which ends in `DO NOTHING`. Of each
+    /// row, whether it was new. Its value in column `key`, which `key_name` names, must be no other row's.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`].
+    pub async fn insert_new(
+        &mut self,
+        head: &Statement,
+        rows: Vec<Vec<Value>>,
+        tail: &Statement,
+        (key, key_name): (usize, &'static str),
+    ) -> Result<Vec<bool>> {
+        if let Link::Writer(writer) = &self.connection.0 {
+            return sqlite::insert_each(writer.connection(), head, rows, tail);
+        }
+        let mut keys = Vec::with_capacity(rows.len());
+        keys.extend(rows.iter().map(|row| row[key].clone()));
+        let mut tail = tail.clone();
+        tail.push(" RETURNING ").push(key_name);
+        let mut new = HashSet::new();
+        for statement in head.with_rows(rows, &tail) {
+            let read = |row: &Row<'_>| row.get::<String>(key_name);
+            new.extend(self.connection.fetch(&statement, read).await?);
+        }
+        let is_new = |key: &Value| matches!(key, Value::Text(text) if new.contains(text));
+        Ok(keys.iter().map(is_new).collect())
+    }
+
+    /// Whether this transaction has the turn that `name` stands for, which others that ask for it do not have until it
+    /// has ended. On SQLite every transaction is alone.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn has_turn(&mut self, name: i64) -> Result<bool> {
+        match &self.connection.0 {
+            Link::Session(_) => {
+                let ask = sql!("SELECT pg_try_advisory_xact_lock($1) AS mine", name);
+                self.connection.fetch_one(ask, |row| row.get("mine")).await
+            }
+            _ => Ok(true),
+        }
     }
 
     /// Keeps every other writer of `table` out until this transaction ends. On SQLite each transaction does so anyway.

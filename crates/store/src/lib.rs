@@ -7,11 +7,11 @@ mod backend;
 mod error;
 mod migrate;
 mod page;
+mod partition;
 mod postgres;
 mod revision;
 mod sqlite;
 mod statement;
-mod sums;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
@@ -19,9 +19,9 @@ mod value;
 pub use backend::{Connection, Database, Read, Transaction};
 pub use error::Error;
 pub use page::{Key, Order, Page, PageRequest, unknown_cursor};
+pub use partition::{Partitioned, USAGE_EVENTS};
 pub use revision::{Follower, Revision};
 pub use statement::Statement;
-pub use sums::{Sum, Sums};
 pub use value::{Column, Row, Value};
 
 /// The result of a query.

@@ -29,11 +29,11 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0001_administration.postgres.sql"),
     },
     Migration {
-        name: "0002_usage",
+        name: "0002_ledger",
         part: Part::Usage,
-        both: include_str!("../../../migrations/0002_usage.sql"),
-        sqlite: include_str!("../../../migrations/0002_usage.sqlite.sql"),
-        postgres: include_str!("../../../migrations/0002_usage.postgres.sql"),
+        both: "",
+        sqlite: include_str!("../../../migrations/0002_ledger.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0002_ledger.postgres.sql"),
     },
     Migration {
         name: "0003_people",
@@ -55,13 +55,6 @@ const MIGRATIONS: &[Migration] = &[
         both: include_str!("../../../migrations/0005_settings.sql"),
         sqlite: include_str!("../../../migrations/0005_settings.sqlite.sql"),
         postgres: include_str!("../../../migrations/0005_settings.postgres.sql"),
-    },
-    Migration {
-        name: "0006_spend",
-        part: Part::Usage,
-        both: "",
-        sqlite: include_str!("../../../migrations/0006_spend.sqlite.sql"),
-        postgres: include_str!("../../../migrations/0006_spend.postgres.sql"),
     },
     Migration {
         name: "0006_spend_alerts",
@@ -143,7 +136,8 @@ fn refuse_unknown(done: &[String]) -> Result<()> {
     }) {
         Some(name) => Err(Error::Migration(
             name.clone(),
-            "is not known to this version; use a newer one".to_owned(),
+            "is not known to this version; use the one that made this database, or a newer one"
+                .to_owned(),
         )),
         None => Ok(()),
     }

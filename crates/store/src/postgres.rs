@@ -115,16 +115,15 @@ pub(crate) async fn execute(client: &Object, statement: &Statement) -> Result<u6
     Ok(client.execute(&prepared, &parameters(statement)).await?)
 }
 
-/// Runs a statement and reads each of its rows.
-pub(crate) async fn fetch<T>(
+/// Runs a statement and shows each of its rows to `step`.
+pub(crate) async fn each(
     client: &Object,
     statement: &Statement,
-    read: impl Fn(&Row<'_>) -> Result<T>,
-) -> Result<Vec<T>> {
+    mut step: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
     let prepared = client.prepare_cached(&statement.text).await?;
     let rows = client.query(&prepared, &parameters(statement)).await?;
     let layout = Layout::default();
     rows.iter()
-        .map(|row| read(&layout.row(Driver::Postgres(row))))
-        .collect()
+        .try_for_each(|row| step(&layout.row(Driver::Postgres(row))))
 }

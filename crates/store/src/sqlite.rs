@@ -12,13 +12,15 @@ use rusqlite::{CachedStatement, Connection, OpenFlags};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::value::{Driver, Layout};
-use crate::{Error, Result, Row, Statement};
+use crate::{Error, Result, Row, Statement, Value};
 
 /// How long a transaction waits for the writer's turn before the caller is told to come back.
 const TURN: Duration = Duration::from_secs(10);
 const READERS: usize = 8;
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 256;
+/// How many rows are inserted before requests that wait for this core go first.
+const AT_ONCE: usize = 64;
 /// 4 MiB of pages between checkpoints.
 const CHECKPOINT_PAGES: i64 = 1024;
 
@@ -251,20 +253,42 @@ pub(crate) fn execute(connection: &Connection, statement: &Statement) -> Result<
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
-/// Runs a statement and reads each of its rows.
-pub(crate) fn fetch<T>(
+/// Runs a statement and shows each of its rows to `step`.
+pub(crate) fn each(
     connection: &Connection,
     statement: &Statement,
-    read: impl Fn(&Row<'_>) -> Result<T>,
-) -> Result<Vec<T>> {
+    mut step: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
     let mut prepared = prepare(connection, statement)?;
     let mut rows = prepared.raw_query();
     let layout = Layout::default();
-    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(read(&layout.row(Driver::Sqlite(row)))?);
+        step(&layout.row(Driver::Sqlite(row)))?;
     }
-    Ok(found)
+    Ok(())
+}
+
+/// Inserts rows one by one, of which some may be there; of each, whether it was not.
+pub(crate) fn insert_each(
+    connection: &Connection,
+    head: &Statement,
+    rows: Vec<Vec<Value>>,
+    tail: &Statement,
+) -> Result<Vec<bool>> {
+    let text = head.text_of_rows(1, rows.first().map_or(0, Vec::len), tail);
+    let mut prepared = connection.prepare_cached(&text.replace('$', "?"))?;
+    let mut new = Vec::with_capacity(rows.len());
+    for some in rows.chunks(AT_ONCE) {
+        for row in some {
+            for (index, value) in row.iter().enumerate() {
+                prepared.raw_bind_parameter(index + 1, value)?;
+            }
+            new.push(prepared.raw_execute()? == 1);
+        }
+        // Many rows take long, and requests may wait for this core.
+        std::thread::yield_now();
+    }
+    Ok(new)
 }
 
 #[cfg(test)]
@@ -303,12 +327,17 @@ mod tests {
     fn values_are_bound_by_their_numbers() {
         let connection = Connection::open_in_memory().expect("a database");
         let read = |statement: Statement| {
-            let read = |row: &Row<'_>| row.get::<String>("text");
-            fetch(&connection, &statement, read).expect("rows")
+            let mut found = Vec::new();
+            let keep = |row: &Row<'_>| {
+                found.push(row.get::<String>("text")?);
+                Ok(())
+            };
+            each(&connection, &statement, keep).expect("rows");
+            found
         };
         let text = "SELECT $2 || $1 || $2 AS text";
         assert_eq!(read(sql!(text, "a", "b", "unused")), ["bab"]);
-        let missing = fetch(&connection, &sql!(text, "a"), |_| Ok(()));
+        let missing = each(&connection, &sql!(text, "a"), |_| Ok(()));
         assert!(matches!(missing, Err(Error::Parameter(_))));
     }
 }

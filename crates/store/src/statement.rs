@@ -85,7 +85,7 @@ impl Statement {
     }
 
     /// The text of a statement with so many rows, each of so many values.
-    fn text_of_rows(&self, count: usize, columns: usize, tail: &Self) -> String {
+    pub(crate) fn text_of_rows(&self, count: usize, columns: usize, tail: &Self) -> String {
         let mut text = self.text.clone().into_owned();
         let mut number = self.values.len();
         for row in 0..count {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use base::ids::{Id, OrganizationId};
 use base::time::{DAY, HOUR, MINUTE, Stopwatch};
 use base::{Clock, UnixTime};
+use store::Store;
 use store::testing::Scratch;
-use store::{Database, Store};
 use usage::{
     CostDimension, CostQuery, Dimension, Kind, Metric, Outcome, PriceBook, Quantities, Recorder,
-    Spend, UsageEvent, UsageQuery, Width, costs, usage,
+    Reports, Spend, UsageEvent, UsageQuery, Width, costs, usage,
 };
 
 const START: i64 = 1_772_409_600;
@@ -90,7 +90,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         store.kind(),
         all * 1_000 / milliseconds
     );
-    reports(store.usage()).await?;
+    reports(&Reports::new(store.usage().clone())).await?;
     task.stop().await;
     Ok(())
 }
@@ -133,7 +133,7 @@ const REPORTS: &[Case] = &[
     ),
 ];
 
-async fn reports(database: &Database) -> Result<(), Box<dyn Error>> {
+async fn reports(reports: &Reports) -> Result<(), Box<dyn Error>> {
     for (name, start, end, width, group_by) in REPORTS {
         let query = UsageQuery {
             organization_id: organization(),
@@ -146,7 +146,7 @@ async fn reports(database: &Database) -> Result<(), Box<dyn Error>> {
             filters: Vec::new(),
             batch: None,
         };
-        measure(name, async || usage(database, &query).await.map(drop)).await?;
+        measure(name, async || usage(reports, &query).await.map(drop)).await?;
     }
     let clip = 12 * HOUR + MINUTE + 1;
     for (name, clip) in [("costs of 31 days by item", 0), ("the same, clipped", clip)] {
@@ -160,7 +160,7 @@ async fn reports(database: &Database) -> Result<(), Box<dyn Error>> {
             api_key_ids: Vec::new(),
             line_items: Vec::new(),
         };
-        measure(name, async || costs(database, &query).await.map(drop)).await?;
+        measure(name, async || costs(reports, &query).await.map(drop)).await?;
     }
     Ok(())
 }

@@ -19,11 +19,11 @@ pub struct Charges {
 }
 
 /// A line of the bill.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// For what.
-    pub item: LineItem,
-    /// How much of it, in [`LineItem::unit`]s.
+    /// For what of the event's model.
+    pub name: ItemName,
+    /// How much of it, in [`ItemName::unit`]s.
     pub quantity: i64,
     /// What that costs.
     pub amount: NanoDollars,
@@ -39,8 +39,8 @@ pub struct LineItem {
     pub name: ItemName,
 }
 
-/// The second part of a line item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The second part of a line item. The ledger has their order: a new one goes to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ItemName {
     InputTokens,
@@ -126,6 +126,15 @@ impl LineItem {
         self.name.unit()
     }
 
+    /// That of a line of the bill of an event.
+    #[must_use]
+    pub fn of(event: &UsageEvent, name: ItemName) -> Self {
+        Self {
+            model: event.model.clone(),
+            name,
+        }
+    }
+
     /// The unit of a line item as it is written on the wire.
     pub(crate) fn unit_of(text: &str) -> Option<&'static str> {
         let name = text.rsplit_once(", ").map_or(text, |(_, name)| name);
@@ -187,22 +196,19 @@ impl PriceBook {
         tokens.append(&mut units);
         Charges {
             unpriced: tokens.iter().any(|quote| quote.price.is_none()),
-            lines: tokens.into_iter().map(|quote| quote.line(event)).collect(),
+            lines: tokens.into_iter().map(Quote::line).collect(),
         }
     }
 }
 
 impl Quote {
-    fn line(self, event: &UsageEvent) -> Charge {
+    fn line(self) -> Charge {
         let (quantity, per) = (self.quantity, self.name.price_key().per());
         let amount = self
             .price
             .map(|(price, factor)| price.for_quantity_times(quantity, per, factor));
         Charge {
-            item: LineItem {
-                model: event.model.clone(),
-                name: self.name,
-            },
+            name: self.name,
             quantity,
             amount: amount.unwrap_or_default(),
         }

@@ -64,8 +64,8 @@ pub(crate) struct Page {
     pub(crate) start: UnixTime,
     /// The second after the last one that counts.
     pub(crate) end: UnixTime,
-    width: Width,
-    next: Option<UnixTime>,
+    /// The start of the bucket after the last one; none at the end.
+    pub(crate) next: Option<UnixTime>,
 }
 
 impl Page {
@@ -76,38 +76,7 @@ impl Page {
         Self {
             start,
             end: end.min(next),
-            width,
             next: (next < end).then_some(next),
-        }
-    }
-
-    /// The bucket that a segment lies in; `None` when it consists of whole ones.
-    pub(crate) fn bucket_of(&self, segment: Segment) -> Option<UnixTime> {
-        let clipped = segment.source != Some(self.width);
-        clipped.then(|| segment.start.floor(self.width.seconds()))
-    }
-
-    /// Puts results into their buckets. They come in the order of these.
-    pub(crate) fn fill<T>(&self, results: impl Iterator<Item = (UnixTime, T)>) -> Buckets<T> {
-        let seconds = self.width.seconds();
-        let mut results = results.peekable();
-        let mut buckets = Vec::new();
-        let mut start = self.start.floor(seconds);
-        while start < self.end && self.start < self.end {
-            let mut bucket = Bucket {
-                start,
-                end: start.plus(seconds),
-                results: Vec::new(),
-            };
-            while let Some((_, result)) = results.next_if(|(of, _)| *of == start) {
-                bucket.results.push(result);
-            }
-            start = bucket.end;
-            buckets.push(bucket);
-        }
-        Buckets {
-            buckets,
-            next: self.next,
         }
     }
 }
@@ -192,18 +161,10 @@ mod tests {
     fn a_page_begins_and_ends_at_buckets() {
         let page = Page::new(UnixTime(90), UnixTime(400), Width::Minute, 2);
         assert_eq!((page.start, page.end), (UnixTime(90), UnixTime(180)));
-        let page = page.fill([(UnixTime(120), "x")].into_iter());
-        let shown = page.buckets.iter();
-        let shown: Vec<_> = shown
-            .map(|b| (b.start.0, b.end.0, b.results.len()))
-            .collect();
-        assert_eq!(shown, [(60, 120, 0), (120, 180, 1)]);
         assert_eq!(page.next, Some(UnixTime(180)));
         let last = Page::new(UnixTime(360), UnixTime(400), Width::Minute, 0);
-        let last = last.fill(std::iter::empty::<(UnixTime, ())>());
-        assert_eq!((last.buckets.len(), last.next), (1, None));
+        assert_eq!((last.end, last.next), (UnixTime(400), None));
         let nothing = Page::new(UnixTime(400), UnixTime(400), Width::Day, 7);
-        let nothing = nothing.fill(std::iter::empty::<(UnixTime, ())>());
-        assert_eq!((nothing.buckets.len(), nothing.next), (0, None));
+        assert_eq!((nothing.end, nothing.next), (UnixTime(400), None));
     }
 }

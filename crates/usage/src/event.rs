@@ -44,7 +44,7 @@ names! { Kind {
     WebSearchCalls = "web_search_calls",
 }}
 
-/// Something that is counted.
+/// Something that is counted. The ledger has their order: a new one goes to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "the names are the contract's own")]
@@ -247,7 +247,8 @@ names! { Outcome {
 /// One row of the ledger: what one request consumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageEvent {
-    /// Unique within the organization; a second event with the same id is the same event.
+    /// Unique within the organization and the UTC day of `timestamp`; a second event with the same id there is the same
+    /// event.
     pub id: String,
     /// When it happened.
     pub timestamp: UnixTime,

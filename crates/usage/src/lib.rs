@@ -2,29 +2,33 @@
 
 mod bound;
 pub mod charge;
-mod columns;
-pub mod cost;
 mod cover;
+mod dictionary;
 pub mod event;
 pub mod last_used;
 mod ledger;
 pub mod metrics;
 mod price;
 mod quantities;
-pub mod query;
 mod rebuild;
 pub mod recorder;
-mod rollup;
+pub mod report;
 mod series;
 pub mod spend;
+mod sums;
+mod varint;
 mod writer;
 
 pub use charge::{Charge, Charges, ItemName, LineItem};
-pub use cost::{CostDimension, CostQuery, CostResult, costs};
+pub use cover::{Bucket, Buckets, Width};
 pub use event::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};
 pub use last_used::{LastUsed, LastUsedTask};
+pub use ledger::read::{Entries, Entry};
 pub use price::{PriceBook, PriceEntry, PriceError};
-pub use query::{Bucket, Buckets, UsageQuery, UsageResult, Width, usage};
 pub use rebuild::rebuild;
 pub use recorder::{Appended, Recorded, Recorder, RecorderTask, Slot};
+pub use report::{
+    CostDimension, CostQuery, CostResult, Numbers, Part, Report, Reports, UsageQuery, UsageResult,
+    costs, usage,
+};
 pub use spend::{Ask, Hold, Month, Moved, Spend};

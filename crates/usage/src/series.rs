@@ -1,55 +1,141 @@
-//! The dictionary of all combinations of dimensions, so that the ledger and its sums need one number for each.
+//! Combinations of dimensions, each with a number, so that the ledger and its sums need no more than that.
 
-use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 
-use store::{Result, Row, Statement, Transaction, Value, sql};
+use hashbrown::Equivalent;
+use store::{Result, Row, Statement, Value, sql};
 
-use crate::columns::{push_dimensions, read_dimension};
-use crate::{Dimension, Kind, UsageEvent};
+use crate::sums::Detail;
+use crate::{Dimension, ItemName, Kind, LineItem, UsageEvent};
 
-/// How many combinations are kept in memory.
-const MOST_KNOWN: usize = 100_000;
-
-/// A combination of dimensions.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Series {
-    organization_id: String,
-    kind: Kind,
-    /// In the order of [`Dimension::ALL`]; empty where one does not apply, `true` or `false` for `batch`.
-    values: [String; Dimension::ALL.len()],
+/// What the sums of a series are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum About {
+    /// What a report counts.
+    Usage(Kind),
+    /// The bills; `model` is the line item.
+    Costs,
 }
 
-impl Series {
-    pub(crate) fn of(event: &UsageEvent) -> Self {
-        let value = |dimension: &Dimension| event.dimension(*dimension).unwrap_or_default();
-        let mut values = [const { String::new() }; Dimension::ALL.len()];
-        for (text, dimension) in values.iter_mut().zip(Dimension::ALL) {
-            value(dimension).clone_into(text);
-        }
-        Self {
-            organization_id: event.organization_id.to_string(),
-            kind: event.kind,
-            values,
+const COSTS: &str = "costs";
+
+impl About {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage(kind) => kind.as_str(),
+            Self::Costs => COSTS,
         }
     }
 
-    fn read(row: &Row<'_>) -> Result<Self> {
+    fn parse(name: &str) -> Option<Self> {
+        if name == COSTS {
+            return Some(Self::Costs);
+        }
+        Kind::parse(name).map(Self::Usage)
+    }
+}
+
+/// A combination of dimensions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Series {
+    /// The organization's number.
+    pub(crate) organization: i64,
+    pub(crate) about: About,
+    /// In the order of [`Dimension::ALL`]; empty where one does not apply, `true` or `false` for `batch`.
+    pub(crate) values: [String; Dimension::ALL.len()],
+}
+
+/// That of an event, to be looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct SeriesOf<'a> {
+    pub(crate) organization: i64,
+    pub(crate) event: &'a UsageEvent,
+}
+
+impl SeriesOf<'_> {
+    fn value(&self, dimension: Dimension) -> &str {
+        self.event.dimension(dimension).unwrap_or_default()
+    }
+
+    pub(crate) fn to_series(self) -> Series {
+        let values = std::array::from_fn(|index| self.value(Dimension::ALL[index]).to_owned());
+        Series {
+            organization: self.organization,
+            about: About::Usage(self.event.kind),
+            values,
+        }
+    }
+}
+
+fn hash<'a, H: Hasher>(
+    organization: i64,
+    about: About,
+    values: impl Iterator<Item = &'a str>,
+    state: &mut H,
+) {
+    (organization, about).hash(state);
+    for value in values {
+        value.hash(state);
+    }
+}
+
+impl Hash for Series {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let values = self.values.iter().map(String::as_str);
+        hash(self.organization, self.about, values, state);
+    }
+}
+
+impl Hash for SeriesOf<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let values = Dimension::ALL
+            .iter()
+            .map(|dimension| self.value(*dimension));
+        hash(
+            self.organization,
+            About::Usage(self.event.kind),
+            values,
+            state,
+        );
+    }
+}
+
+impl Equivalent<Series> for SeriesOf<'_> {
+    fn equivalent(&self, series: &Series) -> bool {
+        let mut values = series.values.iter().zip(Dimension::ALL);
+        self.organization == series.organization
+            && About::Usage(self.event.kind) == series.about
+            && values.all(|(value, dimension)| value == self.value(*dimension))
+    }
+}
+
+impl Series {
+    /// The columns of `usage_series`, but for `id`.
+    pub(crate) fn push_columns(statement: &mut Statement) {
+        statement.push("organization, kind");
+        for dimension in Dimension::ALL {
+            statement.push(", ").push(dimension.as_str());
+        }
+    }
+
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self> {
+        let (organization, about) = (row.get("organization")?, row.word("kind", About::parse)?);
         let mut values = [const { String::new() }; Dimension::ALL.len()];
         for (text, dimension) in values.iter_mut().zip(Dimension::ALL) {
-            *text = read_dimension(row, *dimension)?.unwrap_or_default();
+            *text = match dimension {
+                Dimension::Batch => row.get::<bool>("batch")?.to_string(),
+                dimension => row.get(dimension.as_str())?,
+            };
         }
         Ok(Self {
-            organization_id: row.get("organization_id")?,
-            kind: row.word("kind", Kind::parse)?,
+            organization,
+            about,
             values,
         })
     }
 
-    fn row(&self) -> Vec<Value> {
-        let own = [
-            self.organization_id.as_str().into(),
-            self.kind.as_str().into(),
-        ];
+    pub(crate) fn row(&self) -> Vec<Value> {
+        let own = [self.organization.into(), self.about.as_str().into()];
         let value = |(text, dimension): (&String, &Dimension)| match dimension {
             Dimension::Batch => Value::Boolean(text == "true"),
             _ => text.as_str().into(),
@@ -57,62 +143,46 @@ impl Series {
         let values = self.values.iter().zip(Dimension::ALL).map(value);
         own.into_iter().chain(values).collect()
     }
-}
 
-/// The numbers of the combinations that were met lately.
-#[derive(Default)]
-pub(crate) struct Dictionary {
-    known: HashMap<Series, i64>,
-}
-
-impl Dictionary {
-    /// The number of a combination that is known.
-    pub(crate) fn id(&self, series: &Series) -> Option<i64> {
-        self.known.get(series).copied()
-    }
-
-    /// Looks up those of `series` that are not known, and adds those that nobody has met before. To be given to
-    /// [`Dictionary::learn`] when the transaction has been committed, and forgotten otherwise.
-    pub(crate) async fn look_up(
-        &self,
-        transaction: &mut Transaction,
-        series: impl Iterator<Item = &Series>,
-    ) -> Result<HashMap<Series, i64>> {
-        let missing = series.filter(|series| !self.known.contains_key(series));
-        // Each once, as a statement must not meet the same row twice; and always in the same order, so that two
-        // programs never wait for each other's rows.
-        let missing: BTreeSet<&Series> = missing.collect();
-        let rows = missing.into_iter().map(Series::row).collect();
-        let (head, tail) = insert();
-        let found = transaction
-            .write_rows(&head, rows, &tail, |row| {
-                Ok((Series::read(row)?, row.get("id")?))
-            })
-            .await?;
-        Ok(found.into_iter().collect())
-    }
-
-    /// Keeps what was looked up.
-    pub(crate) fn learn(&mut self, found: HashMap<Series, i64>) {
-        if self.known.len() + found.len() > MOST_KNOWN {
-            self.known.clear();
+    /// That of the costs of a line of its bills: what costs are grouped by, and the line item as `model`.
+    pub(crate) fn of_line(&self, name: ItemName) -> Self {
+        let value = |dimension: Dimension| &self.values[dimension as usize];
+        let model = value(Dimension::Model);
+        let item = LineItem {
+            model: (!model.is_empty()).then(|| model.clone()),
+            name,
+        };
+        let values = std::array::from_fn(|index| match Dimension::ALL[index] {
+            Dimension::Model => item.to_string(),
+            Dimension::Batch => "false".to_owned(),
+            dimension @ (Dimension::ProjectId | Dimension::UserId | Dimension::ApiKeyId) => {
+                value(dimension).clone()
+            }
+            _ => String::new(),
+        });
+        Self {
+            about: About::Costs,
+            values,
+            ..*self
         }
-        self.known.extend(found);
+    }
+
+    /// The series that it belongs to where no more than `detail` is told apart.
+    pub(crate) fn with(&self, detail: Detail) -> Self {
+        let mut series = self.clone();
+        for (text, dimension) in series.values.iter_mut().zip(Dimension::ALL) {
+            if !detail.has(*dimension) {
+                text.clear();
+            }
+        }
+        series
     }
 }
 
-/// Inserts combinations, and returns also those that are there.
-fn insert() -> (Statement, Statement) {
-    let columns = |statement: &mut Statement| {
-        statement.push("organization_id, kind");
-        push_dimensions(statement);
-    };
-    let mut head = sql!("INSERT INTO usage_series (");
-    columns(&mut head);
-    head.push(") VALUES ");
-    let mut tail = sql!(" ON CONFLICT (");
-    columns(&mut tail);
-    tail.push(") DO UPDATE SET kind = excluded.kind RETURNING id, ");
-    columns(&mut tail);
-    (head, tail)
+/// Selects series with their ids.
+pub(crate) fn select() -> Statement {
+    let mut select = sql!("SELECT id, ");
+    Series::push_columns(&mut select);
+    select.push(" FROM usage_series WHERE ");
+    select
 }

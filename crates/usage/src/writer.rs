@@ -118,6 +118,9 @@ impl Writer {
                 return;
             }
             self.write(batch).await;
+            if let Err(error) = self.ledger.fold().await {
+                tracing::warn!(%error, "the newest sums could not be moved on; trying again after the next batch");
+            }
             self.metrics.is_done();
         }
     }

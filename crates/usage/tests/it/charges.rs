@@ -2,7 +2,7 @@
 
 use base::NanoDollars;
 use proptest::prelude::*;
-use usage::{Charges, Kind, Metric, PriceBook, Quantities, UsageEvent};
+use usage::{Charge, Charges, Kind, LineItem, Metric, PriceBook, Quantities, UsageEvent};
 
 use crate::fixture::{PRICES, START, event};
 
@@ -18,11 +18,13 @@ fn consumed(kind: Kind, model: &str, amounts: &[(Metric, i64)]) -> UsageEvent {
 }
 
 /// A bill in short: `item quantity amount` for each line, then `unpriced` if it is.
-fn shown(charges: &Charges) -> Vec<String> {
-    let lines = charges.lines.iter();
-    let mut lines: Vec<_> = lines
-        .map(|line| format!("{} {} {}", line.item, line.quantity, line.amount.0))
-        .collect();
+fn shown(book: &PriceBook, event: &UsageEvent) -> Vec<String> {
+    let charges = book.charges(event);
+    let line = |line: &Charge| {
+        let item = LineItem::of(event, line.name);
+        format!("{item} {} {}", line.quantity, line.amount.0)
+    };
+    let mut lines: Vec<_> = charges.lines.iter().map(line).collect();
     if charges.unpriced {
         lines.push("unpriced".to_owned());
     }
@@ -71,8 +73,12 @@ const OF_ALL_KINDS: &[(Metric, i64)] = &[
 
 #[test]
 fn each_token_is_on_one_line() {
-    let bill =
-        |model| shown(&book(SPEECH).charges(&consumed(Kind::Completions, model, OF_ALL_KINDS)));
+    let bill = |model| {
+        shown(
+            &book(SPEECH),
+            &consumed(Kind::Completions, model, OF_ALL_KINDS),
+        )
+    };
     assert_eq!(
         bill("speech"),
         [
@@ -121,8 +127,11 @@ fn parts_are_never_more_than_the_whole() {
         (Metric::InputCachedTokens, 300),
         (Metric::OutputTokens, 0),
     ];
-    let bill = book("").charges(&consumed(Kind::Completions, "m", &amounts));
-    assert_eq!(shown(&bill), ["m, input_cached_tokens 100 50000"]);
+    let event = consumed(Kind::Completions, "m", &amounts);
+    assert_eq!(
+        shown(&book(""), &event),
+        ["m, input_cached_tokens 100 50000"]
+    );
 }
 
 #[test]
@@ -134,13 +143,10 @@ fn what_is_sold_otherwise_is_not_billed_by_the_token_as_well() {
     ];
     let mut event = consumed(Kind::Images, "pictures", &amounts);
     event.size = Some("1792x1024".to_owned());
-    assert_eq!(
-        shown(&book("").charges(&event)),
-        ["pictures, images 2 160000000"]
-    );
+    assert_eq!(shown(&book(""), &event), ["pictures, images 2 160000000"]);
     event.size = Some("16x16".to_owned());
     assert_eq!(
-        shown(&book("").charges(&event)),
+        shown(&book(""), &event),
         [
             "pictures, input_tokens 10 0",
             "pictures, images 2 0",
@@ -148,10 +154,7 @@ fn what_is_sold_otherwise_is_not_billed_by_the_token_as_well() {
         ]
     );
     let event = consumed(Kind::Images, "m", &amounts);
-    assert_eq!(
-        shown(&book("").charges(&event)),
-        ["m, input_tokens 10 20000"]
-    );
+    assert_eq!(shown(&book(""), &event), ["m, input_tokens 10 20000"]);
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn tools_and_storage_have_prices_for_every_model() {
             model,
             &[(metric, amount), (Metric::NumModelRequests, 1)],
         );
-        assert_eq!(shown(&book(dearer).charges(&event)), [line]);
+        assert_eq!(shown(&book(dearer), &event), [line]);
     }
 }
 
@@ -244,7 +247,7 @@ fn nothing_consumed_costs_nothing() {
 fn units_are_the_contracts() {
     let unit = |kind, model, metric| {
         let bill = book("").charges(&consumed(kind, model, &[(metric, 1)]));
-        bill.lines[0].item.unit()
+        bill.lines[0].name.unit()
     };
     assert_eq!(
         unit(Kind::Completions, "m", Metric::InputTokens),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId};
+use base::time::DAY;
 use base::{Clock, UnixTime};
 use store::testing::Scratch;
 use store::{Row, Statement, Store};
 use usage::{
-    Kind, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask, Spend, UsageEvent,
+    Entries, Entry, Kind, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask, Reports,
+    Spend, UsageEvent, UsageQuery, Width, usage,
 };
 
 /// 2026-03-02T00:00:00Z, a Monday.
@@ -40,6 +42,7 @@ pub(crate) const PRICES: &str = r#"
 
 pub(crate) struct Fixture {
     pub(crate) store: Store,
+    pub(crate) reports: Reports,
     pub(crate) recorder: Recorder,
     pub(crate) task: RecorderTask,
     pub(crate) prices: Arc<PriceBook>,
@@ -57,6 +60,7 @@ impl Fixture {
         let clock = Clock::fake(UnixTime(START));
         let (recorder, task, spend) = start(&store, &prices, &clock).await;
         Self {
+            reports: Reports::new(store.usage().clone()),
             store,
             recorder,
             task,
@@ -89,10 +93,41 @@ impl Fixture {
         connection.fetch_all(statement, read).await.expect("rows")
     }
 
+    /// The ledger, in the order of its ids.
+    pub(crate) async fn ledger(&self) -> Vec<Entry> {
+        let mut all = Entries::all(self.store.usage()).await.expect("the ledger");
+        all.sort_by(|a, b| a.event.id.cmp(&b.event.id));
+        all
+    }
+
     /// The ids in the ledger.
     pub(crate) async fn ids(&self) -> Vec<String> {
-        let all = store::sql!("SELECT id FROM usage_events ORDER BY id");
-        self.rows(all, |row| row.get("id")).await
+        let all = self.ledger().await.into_iter();
+        all.map(|entry| entry.event.id).collect()
+    }
+
+    /// What all organizations have consumed of a metric, by the sums of that width.
+    pub(crate) async fn total(&self, width: Width, metric: Metric) -> i64 {
+        let mut total = 0;
+        for name in ["a", "b"] {
+            let query = UsageQuery {
+                organization_id: organization(name),
+                kind: Kind::Completions,
+                start: UnixTime(START),
+                end: UnixTime(START + 7 * DAY),
+                width,
+                limit: i64::MAX,
+                group_by: Vec::new(),
+                filters: Vec::new(),
+                batch: None,
+            };
+            let found = usage(&self.reports, &query).await.expect("a report");
+            let results = found.buckets.iter().flat_map(|bucket| &bucket.results);
+            total += results
+                .map(|result| result.quantities.or_zero(metric))
+                .sum::<i64>();
+        }
+        total
     }
 }
 

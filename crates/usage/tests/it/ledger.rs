@@ -2,8 +2,9 @@
 
 use base::UnixTime;
 use base::ids::Id;
+use base::time::DAY;
 use store::sql;
-use usage::{Appended, Metric, Outcome, Quantities, rebuild};
+use usage::{Appended, Metric, Outcome, Quantities, Width, rebuild};
 
 use crate::fixture::{Fixture, PRICE, START, event, organization};
 
@@ -27,16 +28,15 @@ async fn an_event_counts_once() {
     assert_eq!(again.expect("written"), appended(1, 4));
 
     assert_eq!(fixture.ids().await, ["1", "1", "2", "3"]);
-    for table in ["usage_minutes", "usage_hours", "usage_days"] {
-        let mut sum = sql!("SELECT CAST(SUM(input_tokens) AS BIGINT) AS n FROM ");
-        sum.push(table);
-        assert_eq!(fixture.rows(sum, |row| row.get::<i64>("n")).await, [4_000]);
+    for width in [Width::Minute, Width::Hour, Width::Day] {
+        assert_eq!(fixture.total(width, Metric::InputTokens).await, 4_000);
     }
-    let costs = sql!("SELECT CAST(SUM(amount) AS BIGINT) AS n FROM cost_days");
-    assert_eq!(
-        fixture.rows(costs, |row| row.get::<i64>("n")).await,
-        [4 * PRICE]
-    );
+    let amounts = fixture
+        .ledger()
+        .await
+        .into_iter()
+        .map(|entry| entry.amount.0);
+    assert_eq!(amounts.sum::<i64>(), 4 * PRICE);
 }
 
 #[tokio::test]
@@ -49,8 +49,10 @@ async fn two_programs_append_the_same_events() {
     let (one, two) = (one.expect("written"), two.expect("written"));
     assert_eq!(one.accepted + two.accepted, 300);
     assert_eq!(one.duplicates + two.duplicates, 300);
-    let sum = sql!("SELECT CAST(SUM(output_tokens) AS BIGINT) AS n FROM usage_days");
-    assert_eq!(fixture.rows(sum, |row| row.get::<i64>("n")).await, [30_000]);
+    assert_eq!(
+        fixture.total(Width::Day, Metric::OutputTokens).await,
+        30_000
+    );
 }
 
 #[tokio::test]
@@ -64,34 +66,67 @@ async fn a_row_tells_what_happened() {
     unpriced.estimated = true;
     let events = vec![event("e"), failed, unpriced];
     fixture.recorder.append(events).await.expect("written");
-    let all = sql!("SELECT * FROM usage_events ORDER BY id");
-    let shown = fixture.rows(all, |row| {
-        Ok(format!(
-            "{} {:?} {:?} {} {} {} {} {}",
-            row.get::<String>("id")?,
-            row.get::<Option<i64>>(Metric::InputTokens.as_str())?,
-            row.get::<Option<i64>>(Metric::Images.as_str())?,
-            row.get::<bool>("estimated")?,
-            row.get::<String>("outcome")?,
-            row.get::<bool>("unpriced")?,
-            row.get::<i64>("amount")?,
-            row.get::<String>("charges")?,
-        ))
+    let shown = fixture.ledger().await;
+    let shown = shown.iter().map(|entry| {
+        let event = &entry.event;
+        let lines = entry.charges.iter();
+        let lines = lines.map(|line| (line.name.as_str(), line.quantity, line.amount.0));
+        format!(
+            "{} {:?} {:?} {} {} {} {} {:?}",
+            event.id,
+            event.quantities.get(Metric::InputTokens),
+            event.quantities.get(Metric::Images),
+            event.estimated,
+            event.outcome.as_str(),
+            entry.unpriced,
+            entry.amount.0,
+            lines.collect::<Vec<_>>(),
+        )
     });
     assert_eq!(
-        shown.await,
+        shown.collect::<Vec<_>>(),
         [
             "e Some(1000) None false succeeded false 2200000 \
-             [[\"m, input_tokens\",600,1200000],[\"m, input_cached_tokens\",400,200000],\
-             [\"m, output_tokens\",100,800000]]",
+             [(\"input_tokens\", 600, 1200000), (\"input_cached_tokens\", 400, 200000), \
+             (\"output_tokens\", 100, 800000)]",
             "f None None false upstream_failed false 0 []",
             "u Some(1000) None true succeeded true 0 \
-             [[\"unheard of, input_tokens\",1000,0],[\"unheard of, output_tokens\",100,0]]",
+             [(\"input_tokens\", 1000, 0), (\"output_tokens\", 100, 0)]",
         ]
     );
-    let rows = sql!("SELECT COUNT(*) AS n FROM usage_days");
-    let rows = fixture.rows(rows, |row| row.get::<i64>("n")).await;
-    assert_eq!(rows, [2], "what consumed nothing adds to no sum");
+    assert_eq!(fixture.total(Width::Day, Metric::NumModelRequests).await, 2);
+}
+
+#[tokio::test]
+async fn each_row_is_what_was_recorded() {
+    let fixture = Fixture::new().await;
+    let mut other = event("2");
+    other.timestamp = UnixTime(START + 3 * DAY);
+    other.user_id = Some(Id::from_text("user-a".to_owned()));
+    other.batch = true;
+    other.service_tier = Some("flex".to_owned());
+    let events = vec![event("1"), other];
+    fixture
+        .recorder
+        .append(events.clone())
+        .await
+        .expect("written");
+    let found = fixture.ledger().await.into_iter().map(|entry| entry.event);
+    assert_eq!(found.collect::<Vec<_>>(), events);
+}
+
+#[tokio::test]
+async fn an_id_is_that_of_a_day() {
+    let fixture = Fixture::new().await;
+    let mut later = event("1");
+    later.timestamp = UnixTime(START + DAY - 1);
+    let mut next_day = event("1");
+    next_day.timestamp = UnixTime(START + DAY);
+    let events = vec![event("1"), later, next_day];
+    let first = fixture.recorder.append(events.clone()).await;
+    assert_eq!(first.expect("written"), appended(2, 1));
+    let again = fixture.recorder.append(events).await;
+    assert_eq!(again.expect("written"), appended(0, 3));
 }
 
 #[tokio::test]
@@ -105,11 +140,8 @@ async fn hostile_texts_are_made_to_fit() {
         .append(vec![hostile])
         .await
         .expect("written");
-    let model = sql!("SELECT model, service_tier FROM usage_series");
-    let model = fixture.rows(model, |row| {
-        Ok((row.get("model")?, row.get("service_tier")?))
-    });
-    let (model, tier): (String, String) = model.await.remove(0);
+    let event = fixture.ledger().await.remove(0).event;
+    let (model, tier) = (event.model.expect("one"), event.service_tier.expect("one"));
     assert!(
         model.starts_with("ü\u{fffd}ü") && model.len() < 256,
         "{model}"
@@ -126,8 +158,8 @@ async fn the_ledger_is_append_only() {
         .await
         .expect("written");
     for statement in [
-        sql!("UPDATE usage_events SET input_tokens = 0"),
-        sql!("DELETE FROM usage_events"),
+        sql!("UPDATE usage_events_20260302 SET amount = 0"),
+        sql!("DELETE FROM usage_events_20260302"),
     ] {
         let mut transaction = fixture.store.usage().begin().await.expect("a transaction");
         let refused = transaction.execute(statement).await.expect_err("refused");
@@ -151,82 +183,43 @@ async fn rebuilt_sums_are_identical() {
         .append(events.collect())
         .await
         .expect("written");
-    let before = sums(&fixture).await;
+    let before = totals(&fixture).await;
     rebuild(fixture.store.usage(), |_| {})
         .await
         .expect("rebuilt");
-    assert_eq!(sums(&fixture).await, before);
-    fixture.execute(sql!("DELETE FROM usage_hours")).await;
+    assert_eq!(totals(&fixture).await, before);
     fixture
-        .execute(sql!("UPDATE usage_days SET input_tokens = 7, images = 1"))
-        .await;
-    fixture
-        .execute(sql!("UPDATE cost_days SET amount = 7"))
+        .execute(sql!("DELETE FROM usage_sums WHERE shape = 'days_by_model'"))
         .await;
     fixture
         .execute(sql!("UPDATE spend_months SET amount = 7"))
         .await;
-    assert_ne!(sums(&fixture).await, before);
+    assert_ne!(totals(&fixture).await, before);
     rebuild(fixture.store.usage(), |_| {})
         .await
         .expect("rebuilt");
-    assert_eq!(sums(&fixture).await, before);
+    assert_eq!(totals(&fixture).await, before);
     // The recorder goes on where the rebuilt sums end.
     fixture
         .recorder
         .append(vec![event("new")])
         .await
         .expect("written");
-    let after = sums(&fixture).await;
+    let after = totals(&fixture).await;
+    assert_ne!(after, before);
     rebuild(fixture.store.usage(), |_| {})
         .await
         .expect("rebuilt");
-    assert_eq!(sums(&fixture).await, after);
+    assert_eq!(totals(&fixture).await, after);
 }
 
-/// Every row of every rollup.
-async fn sums(fixture: &Fixture) -> Vec<String> {
-    let mut all = Vec::new();
-    for table in ["usage_minutes", "usage_hours", "usage_days"] {
-        let mut rows = sql!("SELECT * FROM ");
-        rows.push(table).push(" ORDER BY bucket, series_id");
-        all.extend(fixture.rows(rows, usage_row).await);
+/// What every kind of sums comes to.
+async fn totals(fixture: &Fixture) -> Vec<i64> {
+    let mut totals = Vec::new();
+    for width in [Width::Minute, Width::Hour, Width::Day] {
+        totals.push(fixture.total(width, Metric::InputCachedTokens).await);
     }
-    for table in ["cost_hours", "cost_days"] {
-        let mut rows = sql!("SELECT * FROM ");
-        rows.push(table)
-            .push(" ORDER BY bucket, series_id, quantity");
-        all.extend(fixture.rows(rows, cost_row).await);
-    }
-    let rows = sql!("SELECT * FROM spend_months ORDER BY month, organization_id, project_id");
-    all.extend(fixture.rows(rows, spend_row).await);
-    all
-}
-
-fn usage_row(row: &store::Row<'_>) -> store::Result<String> {
-    let amounts = Metric::ALL
-        .iter()
-        .map(|metric| row.get::<Option<i64>>(metric.as_str()));
-    let amounts: Vec<_> = amounts.collect::<Result<_, _>>()?;
-    let (bucket, series): (i64, i64) = (row.get("bucket")?, row.get("series_id")?);
-    Ok(format!("{bucket} {series} {amounts:?}"))
-}
-
-fn cost_row(row: &store::Row<'_>) -> store::Result<String> {
-    let (bucket, series): (i64, i64) = (row.get("bucket")?, row.get("series_id")?);
-    let (item, unit): (String, String) = (row.get("line_item")?, row.get("unit")?);
-    let (quantity, amount): (i64, i64) = (row.get("quantity")?, row.get("amount")?);
-    Ok(format!(
-        "{bucket} {series} {item} {unit} {quantity} {amount}"
-    ))
-}
-
-fn spend_row(row: &store::Row<'_>) -> store::Result<String> {
-    let month: i64 = row.get("month")?;
-    let (organization, project): (String, String) =
-        (row.get("organization_id")?, row.get("project_id")?);
-    Ok(format!(
-        "{month} {organization} {project} {}",
-        row.get::<i64>("amount")?
-    ))
+    let spend = sql!("SELECT amount FROM spend_months ORDER BY month, organization_id, project_id");
+    totals.extend(fixture.rows(spend, |row| row.get::<i64>("amount")).await);
+    totals
 }

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
 use usage::{
-    Buckets, CostDimension, CostQuery, Dimension, Kind, Metric, PriceBook, Quantities, UsageEvent,
-    UsageQuery, Width, costs, usage,
+    Buckets, CostDimension, CostQuery, Dimension, Kind, LineItem, Metric, PriceBook, Quantities,
+    UsageEvent, UsageQuery, Width, costs, usage,
 };
 
 use crate::fixture::{Fixture, START, event, organization};
@@ -117,9 +117,7 @@ async fn answered(fixture: &Fixture, query: &UsageQuery) -> Vec<(Key, Quantities
             start: from,
             ..query.clone()
         };
-        usage(fixture.store.usage(), &query)
-            .await
-            .expect("an answer")
+        usage(&fixture.reports, &query).await.expect("an answer")
     };
     let results = pages(query.start, query.end, query.width, ask)
         .await
@@ -189,7 +187,7 @@ fn expected_costs(
             continue;
         }
         for line in prices.charges(event).lines {
-            let item = line.item.to_string();
+            let item = LineItem::of(event, line.name).to_string();
             if !wanted(&query.line_items, Some(&item)) {
                 continue;
             }
@@ -221,9 +219,7 @@ async fn answered_costs(
             start: from,
             ..query.clone()
         };
-        costs(fixture.store.usage(), &query)
-            .await
-            .expect("an answer")
+        costs(&fixture.reports, &query).await.expect("an answer")
     };
     let results = pages(query.start, query.end, Width::Day, ask)
         .await
@@ -332,9 +328,7 @@ async fn a_page_has_a_bound_and_says_where_to_go_on() {
         .append(vec![event("1")])
         .await
         .expect("written");
-    let page = usage(fixture.store.usage(), &query)
-        .await
-        .expect("an answer");
+    let page = usage(&fixture.reports, &query).await.expect("an answer");
     let starts: Vec<_> = page
         .buckets
         .iter()

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use base::ids::Id;
 use http::StatusCode;
 use store::sql;
-use usage::{Metric, Quantities};
+use usage::Entries;
 
 use crate::fixture::{Fixture, event};
 
@@ -66,7 +67,7 @@ async fn a_full_queue_turns_requests_away() {
 async fn a_failing_database_is_tried_until_it_works() {
     let fixture = Fixture::new().await;
     fixture
-        .execute(sql!("ALTER TABLE usage_days RENAME TO away"))
+        .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
         .await;
     let slot = fixture.recorder.reserve().await.expect("a place");
     let mut recorded = std::pin::pin!(slot.record(event("1")));
@@ -74,7 +75,7 @@ async fn a_failing_database_is_tried_until_it_works() {
     assert!(early.is_err(), "not durable, so not said to be");
     assert_eq!(fixture.ids().await.len(), 0, "ledger and sums go together");
     fixture
-        .execute(sql!("ALTER TABLE away RENAME TO usage_days"))
+        .execute(sql!("ALTER TABLE away RENAME TO usage_sums"))
         .await;
     recorded.await;
     assert_eq!(fixture.ids().await, ["1"]);
@@ -83,26 +84,31 @@ async fn a_failing_database_is_tried_until_it_works() {
 #[tokio::test]
 async fn an_event_that_the_database_refuses_stops_no_other() {
     let fixture = Fixture::new().await;
-    let huge = |id: &str| {
-        let mut huge = event(id);
-        huge.quantities = Quantities::default().with(Metric::UsageBytes, i64::MAX);
-        huge
-    };
     fixture
         .recorder
-        .append(vec![huge("1")])
+        .append(vec![event("1")])
         .await
         .expect("written");
+    // One more cent is beyond the range.
+    fixture
+        .execute(sql!("UPDATE spend_months SET amount = $1", i64::MAX))
+        .await;
+    let elsewhere = |id: &str| {
+        let mut elsewhere = event(id);
+        elsewhere.project_id = Id::from_text("proj_b".to_owned());
+        elsewhere
+    };
     let one = fixture.recorder.reserve().await.expect("a place");
     let two = fixture.recorder.reserve().await.expect("a place");
-    let (one, two) = (one.record(huge("2")), two.record(event("3")));
+    let (one, two) = (one.record(event("2")), two.record(elsewhere("3")));
     tokio::join!(one, two);
     assert_eq!(
         fixture.ids().await,
         ["1", "3"],
         "a sum beyond the range is no sum"
     );
-    let refused = fixture.recorder.append(vec![event("4"), huge("5")]).await;
+    let both = vec![elsewhere("4"), event("5")];
+    let refused = fixture.recorder.append(both).await;
     let refused = refused.expect_err("one call is one transaction");
     assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(fixture.ids().await, ["1", "3"]);
@@ -123,10 +129,8 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
     };
     let store = fixture.store.clone();
     tokio::join!(fixture.task.stop(), finish);
-    let count = sql!("SELECT COUNT(*) AS n FROM usage_events");
-    let mut connection = store.usage().read().await.expect("a connection");
-    let count = connection.fetch_one(count, |row| row.get::<i64>("n")).await;
-    assert_eq!(count.expect("a count"), 101);
+    let all = Entries::all(store.usage()).await.expect("the ledger");
+    assert_eq!(all.len(), 101);
     fixture.recorder.flush().await;
     let refused = fixture.recorder.append(vec![event("x")]).await;
     assert_eq!(

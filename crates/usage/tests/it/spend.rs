@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use store::{Store, sql};
+use store::sql;
 use usage::{Ask, Hold, Metric, Month, Moved, Quantities, Spend, UsageEvent, rebuild};
 
 use crate::fixture::{Fixture, PRICE, START, event, organization};
@@ -38,21 +38,15 @@ type Sums = BTreeMap<(Month, OrganizationId, ProjectId), NanoDollars>;
 
 /// What the ledger comes to in every month.
 async fn ledger(fixture: &Fixture) -> Sums {
-    let all = sql!(
-        "SELECT e.timestamp, e.organization_id, s.project_id, e.amount
-         FROM usage_events e JOIN usage_series s ON s.id = e.series_id"
-    );
-    let rows = fixture.rows(all, |row| {
-        let key = (
-            Month::of(row.time("timestamp")?),
-            row.id("organization_id")?,
-            row.id("project_id")?,
-        );
-        Ok((key, NanoDollars(row.get("amount")?)))
-    });
     let mut sums = Sums::new();
-    for (key, amount) in rows.await {
-        *sums.entry(key).or_default() += amount;
+    for entry in fixture.ledger().await {
+        let event = entry.event;
+        let key = (
+            Month::of(event.timestamp),
+            event.organization_id,
+            event.project_id,
+        );
+        *sums.entry(key).or_default() += entry.amount;
     }
     sums
 }
@@ -259,20 +253,4 @@ async fn it_tells_who_has_spent_since_it_was_asked() {
     };
     assert_eq!(moved, [expected]);
     assert_eq!(fixture.spend.moved_since(seen), (seen, Vec::new()));
-}
-
-#[tokio::test]
-async fn tables_of_an_older_version_are_added_up() {
-    let fixture = Fixture::new().await;
-    let mut runner = TestRunner::deterministic();
-    let events = prop::collection::vec(some_event(), 200);
-    let events = events.new_tree(&mut runner).expect("events").current();
-    fixture.recorder.append(events).await.expect("written");
-    fixture.execute(sql!("DROP TABLE spend_months")).await;
-    fixture
-        .execute(sql!("DELETE FROM migrations WHERE name = '0006_spend'"))
-        .await;
-    let store = Store::open(fixture.scratch.url()).await.expect("migrated");
-    let spend = Spend::load(store.usage(), fixture.clock.clone()).await;
-    agrees(&fixture, &spend.expect("loaded"), march().before()).await;
 }

@@ -1,0 +1,278 @@
+//! The ledger: one row for each metered request, never changed, and its sums in the same transaction. It has one table for
+//! each day.
+
+pub(crate) mod packed;
+pub(crate) mod partition;
+pub mod read;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use base::ids::{OrganizationId, ProjectId};
+use base::time::DAY;
+use base::{Clock, NanoDollars, UnixTime};
+use store::{Database, Error, Result, Transaction, USAGE_EVENTS, Value, sql};
+
+use crate::dictionary::Dictionary;
+use crate::spend::{self, Total};
+use crate::sums::{Amounts, Fold, Rows, minute_of};
+use crate::{Charge, Month, PriceBook, Quantities, UsageEvent};
+use partition::Partitions;
+
+/// The longest dimension in bytes; longer ones are cut, since PostgreSQL indexes no more than 2,700 bytes a row.
+const LONGEST_TEXT: usize = 128;
+/// How many events are worked on before requests that wait for this core go first.
+const AT_ONCE: usize = 32;
+/// How many models without a price are remembered, so that each is logged once.
+const MOST_WARNED: usize = 1_000;
+
+/// Appends events.
+pub(crate) struct Ledger {
+    database: Database,
+    prices: Arc<PriceBook>,
+    clock: Clock,
+    dictionary: Dictionary,
+    partitions: Partitions,
+    fold: Fold,
+    warned: HashSet<Option<String>>,
+}
+
+/// An event with all that is derived from it.
+struct Entry<'a> {
+    event: Cow<'a, UsageEvent>,
+    /// Where it was among those to be appended.
+    index: usize,
+    lines: Vec<Charge>,
+    unpriced: bool,
+}
+
+/// What an append has done.
+pub(crate) struct Written {
+    /// Of each event, whether it was new.
+    pub(crate) new: Vec<bool>,
+    /// What was spent then, where the new ones cost something.
+    pub(crate) spent: Vec<Total>,
+}
+
+impl Ledger {
+    pub(crate) fn new(database: Database, prices: Arc<PriceBook>, clock: Clock) -> Self {
+        Self {
+            database,
+            prices,
+            clock,
+            dictionary: Dictionary::default(),
+            partitions: Partitions::default(),
+            fold: Fold::default(),
+            warned: HashSet::new(),
+        }
+    }
+
+    /// Appends events in one transaction, and says of each whether it was new: an event whose id its organization has
+    /// used before on that day, in the ledger or in `events`, is the same event and leaves no trace.
+    pub(crate) async fn append(&mut self, events: &[&UsageEvent]) -> Result<Written> {
+        let entries = self.entries(events);
+        self.dictionary.begin();
+        self.partitions.begin();
+        self.fold.begin();
+        let mut transaction = self.database.begin().await?;
+        let bills = entries.iter().map(|entry| (&*entry.event, &*entry.lines));
+        self.dictionary.look_up(&mut transaction, bills).await?;
+        let mut new = vec![false; events.len()];
+        let mut added = Added::default();
+        for of_day in entries.chunk_by(|a, b| a.day() == b.day()) {
+            let day = of_day[0].day();
+            self.partitions
+                .make(&mut transaction, &self.database, day)
+                .await?;
+            let inserted = self.insert(&mut transaction, day, of_day).await?;
+            for (entry, _) in of_day.iter().zip(inserted).filter(|(_, is_new)| *is_new) {
+                new[entry.index] = true;
+                added.add(&entry.event, &entry.lines, &self.dictionary)?;
+            }
+        }
+        let spent = added.write(&mut transaction, &mut self.fold).await?;
+        transaction.commit().await?;
+        self.dictionary.committed();
+        self.partitions.committed();
+        self.fold.committed();
+        Ok(Written { new, spent })
+    }
+
+    /// Puts the newest sums where reports find them fast, when there are enough of them.
+    ///
+    /// # Errors
+    /// What the database said; then nothing has changed, and it is tried again after the next append.
+    pub(crate) async fn fold(&mut self) -> Result<()> {
+        self.fold.run(&self.database, &mut self.dictionary).await
+    }
+
+    /// Where it is written.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The first event with each id of an organization and day, in the order of days, organizations and ids: so two
+    /// programs that append the same events at the same time do not wait for each other.
+    fn entries<'a>(&mut self, events: &[&'a UsageEvent]) -> Vec<Entry<'a>> {
+        let key = |index: &usize| {
+            let event = events[*index];
+            (
+                event.timestamp.floor(DAY),
+                &event.organization_id,
+                event.id.as_str(),
+            )
+        };
+        let mut first: Vec<usize> = (0..events.len()).collect();
+        first.sort_by(|a, b| key(a).cmp(&key(b)));
+        first.dedup_by(|later, first| key(later) == key(first));
+        let mut entries = Vec::with_capacity(first.len());
+        for some in first.chunks(AT_ONCE) {
+            entries.extend(some.iter().map(|&index| self.entry(index, events[index])));
+            // As between statements: requests may wait for this core.
+            std::thread::yield_now();
+        }
+        entries
+    }
+
+    fn entry<'a>(&mut self, index: usize, event: &'a UsageEvent) -> Entry<'a> {
+        let event = fitting(event);
+        let charges = self.prices.charges(&event);
+        if charges.unpriced
+            && self.warned.len() < MOST_WARNED
+            && self.warned.insert(event.model.clone())
+        {
+            let (model, kind) = (event.model.as_deref(), event.kind.as_str());
+            tracing::warn!(model, kind, "no price: counted, and charged as 0");
+        }
+        Entry {
+            index,
+            lines: charges.lines,
+            unpriced: charges.unpriced,
+            event,
+        }
+    }
+
+    /// Inserts the entries of a day that are not there yet; of each, whether it was not.
+    async fn insert(
+        &self,
+        transaction: &mut Transaction,
+        day: UnixTime,
+        entries: &[Entry<'_>],
+    ) -> Result<Vec<bool>> {
+        let mut head = sql!("INSERT INTO ");
+        head.push_partition(USAGE_EVENTS, day).push(
+            " (organization, id, timestamp, recorded_at, series, estimated, unpriced, outcome, amounts, amount) VALUES ",
+        );
+        let tail = sql!(" ON CONFLICT (organization, id) DO NOTHING");
+        let now = self.clock.now();
+        let mut new = Vec::with_capacity(entries.len());
+        let one_organization =
+            |a: &Entry<'_>, b: &Entry<'_>| a.event.organization_id == b.event.organization_id;
+        for entries in entries.chunk_by(one_organization) {
+            let row =
+                |entry: &Entry<'_>| Ok(entry.row(now, self.dictionary.numbers(&entry.event)?));
+            let rows = entries.iter().map(row).collect::<Result<_>>()?;
+            new.extend(
+                transaction
+                    .insert_new(&head, rows, &tail, (1, "id"))
+                    .await?,
+            );
+        }
+        Ok(new)
+    }
+}
+
+/// The event with texts that both databases can keep and index: bounded, and without NUL.
+fn fitting(event: &UsageEvent) -> Cow<'_, UsageEvent> {
+    let mut event = Cow::Borrowed(event);
+    let fits = |text: &String| text.len() <= LONGEST_TEXT && !text.contains('\0');
+    if !event.texts().into_iter().flatten().all(fits) {
+        for text in event.to_mut().texts_mut().into_iter().flatten() {
+            text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+            *text = text.replace('\0', "\u{fffd}");
+        }
+    }
+    event
+}
+
+impl Entry<'_> {
+    fn day(&self) -> UnixTime {
+        self.event.timestamp.floor(DAY)
+    }
+
+    fn row(&self, now: UnixTime, (organization, series): (i64, i64)) -> Vec<Value> {
+        let event = &self.event;
+        vec![
+            organization.into(),
+            event.id.as_str().into(),
+            event.timestamp.into(),
+            now.into(),
+            series.into(),
+            event.estimated.into(),
+            self.unpriced.into(),
+            event.outcome.as_str().into(),
+            packed::pack(&event.quantities, &self.lines).into(),
+            total(&self.lines).into(),
+        ]
+    }
+}
+
+/// What the lines of a bill come to.
+pub(crate) fn total(lines: &[Charge]) -> NanoDollars {
+    lines.iter().map(|line| line.amount).sum()
+}
+
+/// What some rows of the ledger add to its sums.
+#[derive(Default)]
+pub(crate) struct Added {
+    /// By organization.
+    pub(crate) sums: BTreeMap<i64, Rows>,
+    pub(crate) spend: BTreeMap<(UnixTime, OrganizationId, ProjectId), NanoDollars>,
+}
+
+impl Added {
+    /// Adds what a row adds, whose series have been looked up.
+    pub(crate) fn add(
+        &mut self,
+        event: &UsageEvent,
+        lines: &[Charge],
+        dictionary: &Dictionary,
+    ) -> Result<()> {
+        let (organization, series) = dictionary.numbers(event)?;
+        let rows = self.sums.entry(organization).or_default();
+        let minute = minute_of(event.timestamp);
+        if event.quantities != Quantities::default() {
+            rows.push(series, minute, &Amounts::from(&event.quantities));
+        }
+        for line in lines {
+            let of_line = dictionary.line(series, line.name).ok_or(Error::NoRow)?;
+            rows.push(
+                of_line,
+                minute,
+                &Amounts::of_line(line.quantity, line.amount),
+            );
+        }
+        let amount = total(lines);
+        if amount != NanoDollars::default() {
+            let month = Month::of(event.timestamp).start;
+            let key = (
+                month,
+                event.organization_id.clone(),
+                event.project_id.clone(),
+            );
+            *self.spend.entry(key).or_default() += amount;
+        }
+        Ok(())
+    }
+
+    /// Writes all this; what was spent then in the months that it is of.
+    async fn write(self, transaction: &mut Transaction, fold: &mut Fold) -> Result<Vec<Total>> {
+        for (organization, rows) in self.sums {
+            if !rows.is_empty() {
+                fold.add(transaction, organization, rows).await?;
+            }
+        }
+        spend::add(transaction, self.spend.into_iter()).await
+    }
+}

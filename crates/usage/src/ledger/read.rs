@@ -1,0 +1,167 @@
+//! Reading the ledger, row by row.
+
+use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
+use base::{NanoDollars, UnixTime};
+use store::{Connection, Database, Error, Result, Row, Statement, USAGE_EVENTS, sql};
+
+use super::{packed, partition};
+use crate::{Charge, Dimension, Kind, Outcome, UsageEvent};
+
+/// How many rows are in memory at once.
+const PAGE: i64 = 5_000;
+
+/// A row of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What was recorded.
+    pub event: UsageEvent,
+    /// When.
+    pub recorded_at: UnixTime,
+    /// The lines of its bill.
+    pub charges: Vec<Charge>,
+    /// Whether something in it had no price.
+    pub unpriced: bool,
+    /// What the lines come to.
+    pub amount: NanoDollars,
+}
+
+/// Reads the rows of a span, day by day, in the order in which they were recorded.
+pub struct Entries {
+    /// Only those of this organization.
+    organization: Option<OrganizationId>,
+    start: UnixTime,
+    end: UnixTime,
+    /// The days that are left, last one first.
+    days: Vec<UnixTime>,
+    /// The number of the last row of the day at the end of `days`.
+    last: i64,
+}
+
+impl Entries {
+    /// The rows of `start..end`, by the time of their events, of one organization or all.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn of(
+        connection: &mut Connection,
+        organization: Option<OrganizationId>,
+        start: UnixTime,
+        end: UnixTime,
+    ) -> Result<Self> {
+        let mut days = partition::days(connection, start, end).await?;
+        days.reverse();
+        Ok(Self {
+            organization,
+            start,
+            end,
+            days,
+            last: 0,
+        })
+    }
+
+    /// All rows there are.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn all(database: &Database) -> Result<Vec<Entry>> {
+        let mut read = database.read().await?;
+        let mut entries = Self::of(&mut read, None, UnixTime(i64::MIN), UnixTime(i64::MAX)).await?;
+        let mut all = Vec::new();
+        loop {
+            let page = entries.next(&mut read).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    /// The next some thousand rows; none at the end.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn next(&mut self, connection: &mut Connection) -> Result<Vec<Entry>> {
+        while let Some(&day) = self.days.last() {
+            let read = |row: &Row<'_>| Ok((row.get::<i64>("number")?, Entry::read(row)?));
+            let page = connection.fetch_all(self.select(day), read).await?;
+            if let Some((number, _)) = page.last() {
+                self.last = *number;
+                return Ok(page.into_iter().map(|(_, entry)| entry).collect());
+            }
+            self.days.pop();
+            self.last = 0;
+        }
+        Ok(Vec::new())
+    }
+
+    fn select(&self, day: UnixTime) -> Statement {
+        let mut select = sql!(
+            "SELECT e.number, o.organization_id, e.id, e.timestamp, e.recorded_at, e.estimated, e.unpriced, e.outcome, \
+             e.amounts, e.amount, s.kind"
+        );
+        for dimension in Dimension::ALL {
+            select.push(", s.").push(dimension.as_str());
+        }
+        select.push(" FROM ").push_partition(USAGE_EVENTS, day).push(
+            " e JOIN usage_series s ON s.id = e.series JOIN usage_organizations o ON o.number = e.organization \
+             WHERE e.number > ",
+        );
+        select.bind(self.last);
+        select.push(" AND e.timestamp >= ").bind(self.start);
+        select.push(" AND e.timestamp < ").bind(self.end);
+        if let Some(organization) = &self.organization {
+            select.push(" AND o.organization_id = ").bind(organization);
+        }
+        select.push(" ORDER BY e.number LIMIT ").bind(PAGE);
+        select
+    }
+}
+
+impl Entry {
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let (quantities, charges) = packed::read(row)?;
+        let text = |dimension: Dimension| -> Result<Option<String>> {
+            let text: String = row.get(dimension.as_str())?;
+            Ok(Some(text).filter(|text| !text.is_empty()))
+        };
+        let event = UsageEvent {
+            organization_id: row.id::<OrganizationId>("organization_id")?,
+            id: row.get("id")?,
+            timestamp: row.time("timestamp")?,
+            kind: row.word("kind", Kind::parse)?,
+            project_id: row.id::<ProjectId>("project_id")?,
+            user_id: text(Dimension::UserId)?.map(UserId::from_text),
+            api_key_id: text(Dimension::ApiKeyId)?.map(KeyId::from_text),
+            model: text(Dimension::Model)?,
+            batch: row.get("batch")?,
+            service_tier: text(Dimension::ServiceTier)?,
+            size: text(Dimension::Size)?,
+            source: text(Dimension::Source)?,
+            vector_store_id: text(Dimension::VectorStoreId)?,
+            context_level: text(Dimension::ContextLevel)?,
+            quantities,
+            estimated: row.get("estimated")?,
+            outcome: row.word("outcome", Outcome::parse)?,
+        };
+        Ok(Self {
+            event,
+            recorded_at: row.time("recorded_at")?,
+            charges,
+            unpriced: row.get("unpriced")?,
+            amount: NanoDollars(row.get("amount")?),
+        })
+    }
+}
+
+/// The number of an organization; none when it has never used anything.
+pub(crate) async fn number_of(
+    connection: &mut Connection,
+    organization: &OrganizationId,
+) -> Result<Option<i64>> {
+    let number = sql!(
+        "SELECT number FROM usage_organizations WHERE organization_id = $1",
+        organization
+    );
+    let number = connection.fetch_optional(number, |row| row.get("number"));
+    Ok::<_, Error>(number.await?)
+}

@@ -1,0 +1,172 @@
+//! Moving new rows to where reports find them fast, and merging blocks.
+
+use std::collections::{BTreeSet, HashMap};
+
+use base::UnixTime;
+use base::time::MINUTE;
+use store::{Database, Result, Transaction};
+
+use super::{Rows, Shape, table};
+use crate::dictionary::{Dictionary, Wider};
+use crate::sums::Detail;
+
+/// How many blocks of new rows an organization may have before they move on, and how many rows in them.
+const BLOCKS: usize = 16;
+const ROWS: usize = 65_536;
+/// How many of them move at once.
+const AT_ONCE: i64 = 64;
+/// How many blocks of one tier, shape and period are merged into one of the next.
+const MERGED: usize = 8;
+
+/// What was added since rows moved on.
+#[derive(Default)]
+pub(crate) struct Fold {
+    waiting: HashMap<i64, Waiting>,
+    added: HashMap<i64, Waiting>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Waiting {
+    blocks: usize,
+    rows: usize,
+}
+
+impl Waiting {
+    fn is_due(self) -> bool {
+        self.blocks >= BLOCKS || self.rows >= ROWS
+    }
+}
+
+impl Fold {
+    /// Adds new rows of an organization, in the transaction of the ledger's.
+    pub(crate) async fn add(
+        &mut self,
+        transaction: &mut Transaction,
+        organization: i64,
+        mut rows: Rows,
+    ) -> Result<()> {
+        let added = self.added.entry(organization).or_default();
+        added.blocks += 1;
+        added.rows += rows.len();
+        let place = (Shape::New, Shape::New.period(0), 0);
+        table::insert(transaction, organization, place, rows.block(MINUTE)).await
+    }
+
+    /// To be told that a transaction begins: what the one before has added is not there if it was not committed.
+    pub(crate) fn begin(&mut self) {
+        self.added.clear();
+    }
+
+    /// To be told that it was committed.
+    pub(crate) fn committed(&mut self) {
+        for (organization, added) in self.added.drain() {
+            let waiting = self.waiting.entry(organization).or_default();
+            waiting.blocks += added.blocks;
+            waiting.rows += added.rows;
+        }
+    }
+
+    /// Moves the new rows of the organizations that have enough of them.
+    pub(crate) async fn run(
+        &mut self,
+        database: &Database,
+        dictionary: &mut Dictionary,
+    ) -> Result<()> {
+        let due = self.waiting.iter().filter(|(_, waiting)| waiting.is_due());
+        let due: Vec<i64> = due.map(|(organization, _)| *organization).collect();
+        for organization in due {
+            let mut transaction = database.begin().await?;
+            dictionary.begin();
+            // Where another node has the turn, it does this.
+            if transaction.has_turn(organization).await? {
+                fold(&mut transaction, dictionary, organization).await?;
+                transaction.commit().await?;
+                dictionary.committed();
+            }
+            self.waiting.remove(&organization);
+        }
+        Ok(())
+    }
+}
+
+/// Moves the oldest new rows of an organization on.
+async fn fold(
+    transaction: &mut Transaction,
+    dictionary: &mut Dictionary,
+    organization: i64,
+) -> Result<()> {
+    let new = (Shape::New, Shape::New.period(0));
+    let blocks = table::oldest(transaction, organization, new, AT_ONCE).await?;
+    let mut rows = Rows::default();
+    for (_, data) in &blocks {
+        rows.push_block(data)?;
+    }
+    let ids: Vec<i64> = blocks.iter().map(|(id, _)| *id).collect();
+    table::delete(transaction, &ids).await?;
+    place(transaction, dictionary, organization, rows).await
+}
+
+/// Adds rows by the minute to the sums of all other shapes.
+pub(crate) async fn place(
+    transaction: &mut Transaction,
+    dictionary: &mut Dictionary,
+    organization: i64,
+    mut rows: Rows,
+) -> Result<()> {
+    dictionary.widen(transaction, rows.series()).await?;
+    let mut touched = BTreeSet::new();
+    for shape in Shape::derived() {
+        let width = shape.width().seconds();
+        let place = |series, bucket| {
+            let wider = dictionary.wider(series)?;
+            let bucket = UnixTime(bucket).floor(width).0;
+            (shape.has_costs() || !wider.is_costs)
+                .then_some((series_in(shape, series, wider), bucket))
+        };
+        let blocks = rows
+            .moved(place)
+            .blocks(width, |bucket| shape.period(bucket));
+        for (period, block) in blocks {
+            table::insert(transaction, organization, (shape, period, 1), block).await?;
+            touched.insert((shape, period));
+        }
+        // Requests may wait for this core.
+        std::thread::yield_now();
+    }
+    for (shape, period) in touched {
+        merge(transaction, organization, (shape, period)).await?;
+    }
+    Ok(())
+}
+
+fn series_in(shape: Shape, series: i64, wider: Wider) -> i64 {
+    match shape.detail() {
+        Detail::Key => series,
+        Detail::Project => wider.project,
+        Detail::Model => wider.model,
+    }
+}
+
+/// Merges the blocks of a shape and period as long as there are enough of one tier.
+async fn merge(
+    transaction: &mut Transaction,
+    organization: i64,
+    (shape, period): (Shape, i64),
+) -> Result<()> {
+    let width = shape.width().seconds();
+    for tier in 1.. {
+        let blocks = table::tiers(transaction, organization, (shape, period)).await?;
+        let same = blocks.into_iter().filter(|(_, of)| *of == tier);
+        let same: Vec<i64> = same.map(|(id, _)| id).collect();
+        if same.len() < MERGED {
+            break;
+        }
+        let mut rows = Rows::default();
+        for data in table::take(transaction, &same).await? {
+            rows.push_block(&data)?;
+        }
+        let place = (shape, period, tier + 1);
+        table::insert(transaction, organization, place, rows.block(width)).await?;
+    }
+    Ok(())
+}

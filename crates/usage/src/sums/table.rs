@@ -1,0 +1,111 @@
+//! The table of blocks.
+
+use store::{Connection, Result, Row, Statement, Transaction, sql};
+
+use super::Shape;
+
+/// Some blocks that a report reads: those of a shape whose periods are in a range, by their first seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    pub(crate) shape: Shape,
+    pub(crate) first_period: i64,
+    pub(crate) last_period: i64,
+}
+
+/// Selects several ranges of blocks in one statement, so that no row is moved from one to another meanwhile: `part` says
+/// which range one is of.
+pub(crate) fn blocks(organization: i64, parts: &[Block]) -> Statement {
+    let mut select = sql!("");
+    for (index, part) in (0_i64..).zip(parts) {
+        select.push(if index == 0 {
+            "SELECT CAST("
+        } else {
+            " UNION ALL SELECT CAST("
+        });
+        select.bind(index);
+        select.push(" AS BIGINT) AS part, data FROM usage_sums WHERE organization = ");
+        select
+            .bind(organization)
+            .push(" AND shape = ")
+            .bind(part.shape.as_str());
+        select.push(" AND period >= ").bind(part.first_period);
+        select.push(" AND period <= ").bind(part.last_period);
+    }
+    select
+}
+
+/// Makes all sums nothing, to be added up anew.
+pub(crate) fn clear() -> Statement {
+    sql!("DELETE FROM usage_sums")
+}
+
+/// Adds a block.
+pub(super) async fn insert(
+    transaction: &mut Transaction,
+    organization: i64,
+    (shape, period, tier): (Shape, i64, i64),
+    data: Vec<u8>,
+) -> Result<()> {
+    let insert = sql!(
+        "INSERT INTO usage_sums (organization, shape, period, tier, data) VALUES ($1, $2, $3, $4, $5)",
+        organization,
+        shape.as_str(),
+        period,
+        tier,
+        data
+    );
+    transaction.execute(insert).await.map(|_| ())
+}
+
+/// The oldest blocks of a shape and period, with their ids.
+pub(super) async fn oldest(
+    connection: &mut Connection,
+    organization: i64,
+    (shape, period): (Shape, i64),
+    most: i64,
+) -> Result<Vec<(i64, Vec<u8>)>> {
+    let select = sql!(
+        "SELECT id, data FROM usage_sums WHERE organization = $1 AND shape = $2 AND period = $3 ORDER BY id LIMIT $4",
+        organization,
+        shape.as_str(),
+        period,
+        most
+    );
+    connection.fetch_all(select, id_and_data).await
+}
+
+/// The ids and tiers of the blocks of a shape and period.
+pub(super) async fn tiers(
+    connection: &mut Connection,
+    organization: i64,
+    (shape, period): (Shape, i64),
+) -> Result<Vec<(i64, i64)>> {
+    let select = sql!(
+        "SELECT id, tier FROM usage_sums WHERE organization = $1 AND shape = $2 AND period = $3",
+        organization,
+        shape.as_str(),
+        period
+    );
+    let read = |row: &Row<'_>| Ok((row.get("id")?, row.get("tier")?));
+    connection.fetch_all(select, read).await
+}
+
+/// Takes blocks out; what was in them.
+pub(super) async fn take(transaction: &mut Transaction, ids: &[i64]) -> Result<Vec<Vec<u8>>> {
+    let mut select = sql!("SELECT id, data FROM usage_sums WHERE id IN ");
+    select.bind_list(ids.iter().copied());
+    let taken = transaction.fetch_all(select, id_and_data).await?;
+    delete(transaction, ids).await?;
+    Ok(taken.into_iter().map(|(_, data)| data).collect())
+}
+
+/// Removes blocks.
+pub(super) async fn delete(transaction: &mut Transaction, ids: &[i64]) -> Result<()> {
+    let mut delete = sql!("DELETE FROM usage_sums WHERE id IN ");
+    delete.bind_list(ids.iter().copied());
+    transaction.execute(delete).await.map(|_| ())
+}
+
+fn id_and_data(row: &Row<'_>) -> Result<(i64, Vec<u8>)> {
+    Ok((row.get("id")?, row.get("data")?))
+}

@@ -1,0 +1,66 @@
+-- The ledger's parts, what it tells apart, and its sums. The ledger itself is one table for each day: usage_events.postgres.sql.
+
+-- Organizations, by number.
+CREATE TABLE usage_organizations (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    organization_id TEXT NOT NULL UNIQUE
+);
+
+-- The days that have a table; each day by its first second (UTC).
+CREATE TABLE usage_partitions (
+    day BIGINT PRIMARY KEY
+);
+
+-- Every combination of dimensions that occurs, and those that sums over some of them need; '' where one does not apply.
+CREATE TABLE usage_series (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    organization BIGINT NOT NULL,
+    -- A report, or 'costs': then `model` is the line item.
+    kind TEXT NOT NULL,
+    project_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    api_key_id TEXT NOT NULL,
+    model TEXT NOT NULL,
+    batch BOOLEAN NOT NULL,
+    service_tier TEXT NOT NULL,
+    size TEXT NOT NULL,
+    source TEXT NOT NULL,
+    vector_store_id TEXT NOT NULL,
+    context_level TEXT NOT NULL,
+    UNIQUE (
+        organization, kind, project_id, user_id, api_key_id, model, batch, service_tier, size, source, vector_store_id,
+        context_level
+    )
+);
+CREATE INDEX usage_series_in_order ON usage_series (organization, id);
+
+-- Sums of the ledger in blocks: docs/decisions/0010-blocks.md.
+CREATE TABLE usage_sums (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    organization BIGINT NOT NULL,
+    -- By what width and by which dimensions.
+    shape TEXT NOT NULL,
+    -- The first second of the span that its buckets lie in; 0 where they lie anywhere.
+    period BIGINT NOT NULL,
+    -- How often its rows were merged.
+    tier BIGINT NOT NULL,
+    data BYTEA NOT NULL
+);
+CREATE INDEX usage_sums_by_period ON usage_sums (organization, shape, period);
+
+-- The sums of bills by calendar month (UTC) and project, in nano-dollars: what spend limits and spend alerts go by.
+CREATE TABLE spend_months (
+    -- Its first second.
+    month BIGINT NOT NULL,
+    organization_id TEXT NOT NULL,
+    project_id TEXT NOT NULL,
+    amount BIGINT NOT NULL,
+    -- Grows with every change, so that whoever keeps a copy knows when it is old.
+    changes BIGINT NOT NULL,
+    PRIMARY KEY (month, organization_id, project_id)
+);
+-- They cannot be compressed any more.
+ALTER TABLE usage_sums ALTER COLUMN data SET STORAGE EXTERNAL;
+
+CREATE FUNCTION usage_events_refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$;
