@@ -26,7 +26,7 @@ pub mod users;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ::usage::{LastUsed, Recorder, Spend};
+use ::usage::{LastUsed, Recorder, Reports, Spend};
 use access::Directory;
 use axum::Router;
 use axum::body::Body;
@@ -53,6 +53,8 @@ pub struct Services {
     pub models: BTreeSet<String>,
     /// The one writer of the ledger.
     pub recorder: Recorder,
+    /// What was consumed, by its sums.
+    pub reports: Reports,
     /// What has been spent, as the ledger says.
     pub spend: Spend,
     /// When keys and users were last active.

@@ -32,8 +32,6 @@ pub struct Entry {
     pub length: i64,
     /// How many of them are kept.
     pub kept: i64,
-    /// How the request ended, once the ledger has it.
-    pub outcome: Option<String>,
 }
 
 /// A body that is kept.
@@ -46,9 +44,8 @@ pub struct Body {
 
 const WITHOUT_BYTES: &str = "\
     SELECT b.organization_id, b.project_id, b.request_id, b.side, b.created_at, b.endpoint, b.model, b.status, \
-           b.length, b.kept, e.outcome \
-    FROM bodies b LEFT JOIN usage_events e ON e.organization_id = b.organization_id AND e.id = b.request_id \
-    WHERE ";
+           b.length, b.kept \
+    FROM bodies b WHERE ";
 
 /// What is kept of a request: what was sent, then what was answered.
 ///
@@ -113,7 +110,6 @@ impl Entry {
             status: row.get("status")?,
             length: row.get("length")?,
             kept: row.get("kept")?,
-            outcome: row.get("outcome")?,
         })
     }
 

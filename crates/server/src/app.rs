@@ -20,7 +20,7 @@ use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Spend};
+use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Reports, Spend};
 
 use crate::metrics::Metrics;
 use crate::routes;
@@ -99,6 +99,7 @@ impl App {
         let (directory, following) = start_directory(&store).await?;
         let services = Arc::new(Services {
             usage: store.usage().clone().apart()?,
+            reports: Reports::new(store.usage().clone()),
             store,
             directory,
             kept: Kept::default(),

@@ -23,7 +23,7 @@ pub use charge::{Charge, Charges, ItemName, LineItem};
 pub use cover::{Bucket, Buckets, Width};
 pub use event::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};
 pub use last_used::{LastUsed, LastUsedTask};
-pub use ledger::read::{Entries, Entry};
+pub use ledger::read::{Entries, Entry, outcome_of};
 pub use price::{PriceBook, PriceEntry, PriceError};
 pub use rebuild::rebuild;
 pub use recorder::{Appended, Recorded, Recorder, RecorderTask, Slot};

@@ -146,6 +146,6 @@ async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<BucketPage<
         api_key_ids: query.api_key_ids,
         line_items: query.line_items,
     };
-    let found = ::usage::costs(cx.services().store.usage(), &query).await?;
+    let found = ::usage::costs(&cx.services().reports, &query).await?;
     Ok(BucketPage::new(found, Cost::from))
 }

@@ -112,7 +112,7 @@ pub(super) async fn report<Q: ReportQuery>(
     query: Q,
 ) -> Result<BucketPage<Reported<Q>>> {
     let query = query.ask(cx.organization().clone(), cx.now())?;
-    let found = ::usage::usage(cx.services().store.usage(), &query).await?;
+    let found = ::usage::usage(&cx.services().reports, &query).await?;
     Ok(BucketPage::new(found, |result| Reported {
         result,
         report: PhantomData,

@@ -170,11 +170,10 @@ async fn a_stop_waits_for_what_ends_in_time_and_estimates_the_rest() {
     } = world;
     task.stop(Duration::from_millis(500)).await;
     recorder.flush().await;
-    let mut read = store.usage().read().await.expect("a connection");
-    let statement = store::sql!("SELECT estimated FROM usage_events ORDER BY estimated");
-    let rows: Vec<bool> = read
-        .fetch_all(statement, |row| row.get("estimated"))
+    let all = usage::Entries::all(store.usage())
         .await
-        .expect("rows");
+        .expect("the ledger");
+    let mut rows: Vec<bool> = all.iter().map(|entry| entry.event.estimated).collect();
+    rows.sort_unstable();
     assert_eq!(rows, [false, true]);
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
 use gateway::{Durability, UpstreamConfig};
-use store::sql;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use usage::Month;
@@ -59,12 +58,12 @@ async fn start(reply: Reply) -> World {
 
 /// What the ledger comes to.
 async fn spent(world: &World) -> i64 {
-    world.recorder.flush().await;
-    let sum = sql!("SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM usage_events");
-    let mut read = world.store.usage().read().await.expect("a connection");
-    read.fetch_one(sum, |row| row.get("n"))
+    world
+        .entries()
         .await
-        .expect("a sum")
+        .iter()
+        .map(|entry| entry.amount.0)
+        .sum()
 }
 
 /// Whether the organization's limit and the project's, in cents, are said to be enforced.

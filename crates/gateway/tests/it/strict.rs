@@ -4,17 +4,13 @@ use std::time::Duration;
 
 use gateway::Durability;
 use http_body_util::BodyExt;
-use store::sql;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, nobody};
 use crate::world::{SERVICE, World, chat, config};
 
-async fn count(world: &World) -> i64 {
-    let mut read = world.store.usage().read().await.expect("a connection");
-    let statement = sql!("SELECT COUNT(*) AS n FROM usage_events");
-    read.fetch_one(statement, |row| row.get("n"))
-        .await
-        .expect("a count")
+async fn count(world: &World) -> usize {
+    let all = usage::Entries::all(world.store.usage()).await;
+    all.expect("the ledger").len()
 }
 
 #[tokio::test(flavor = "multi_thread")]

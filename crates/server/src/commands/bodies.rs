@@ -11,6 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use usage::{Outcome, outcome_of};
 
 use super::{Deployment, print};
 use crate::config::{Config, Overrides};
@@ -72,7 +73,11 @@ pub(super) async fn run(command: Bodies) -> anyhow::Result<()> {
             let project = ProjectId::from_text(project);
             let found = list(deployment.store.usage(), &project, since, limit.into()).await?;
             record(deployment.reading(&project, None, found.len())).await?;
-            print(&found.iter().map(line).collect::<String>())
+            let mut lines = String::new();
+            for entry in &found {
+                lines += &line(entry, outcome(&deployment, entry).await?);
+            }
+            print(&lines)
         }
     }
 }
@@ -103,12 +108,19 @@ async fn show(
         if only.is_some() {
             write(bytes)?;
         } else {
-            print(&line(&body.entry))?;
+            print(&line(&body.entry, outcome(&deployment, &body.entry).await?))?;
             write(&readable(body, std::io::stdout().is_terminal()))?;
             print("\n")?;
         }
     }
     Ok(())
+}
+
+/// How the request ended whose body this is, once the ledger has it.
+async fn outcome(deployment: &Deployment, entry: &Entry) -> anyhow::Result<Option<Outcome>> {
+    let mut connection = deployment.store.usage().read().await?;
+    let (organization, id) = (&entry.organization, entry.request.as_str());
+    Ok(outcome_of(&mut connection, organization, id, entry.created_at).await?)
 }
 
 impl Deployment {
@@ -130,7 +142,7 @@ impl Deployment {
 }
 
 /// What is known of a body, in a line.
-fn line(entry: &Entry) -> String {
+fn line(entry: &Entry, outcome: Option<Outcome>) -> String {
     let Entry {
         request,
         length,
@@ -146,7 +158,7 @@ fn line(entry: &Entry) -> String {
     } else {
         format!("{length} bytes")
     };
-    let outcome = entry.outcome.as_deref().unwrap_or("-");
+    let outcome = outcome.map_or("-", Outcome::as_str);
     let text = format!(
         "{time}  {request}  {:7}  /v1{}  {}  {status}  {outcome}  {size}",
         entry.side.as_str(),

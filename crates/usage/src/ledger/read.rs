@@ -1,6 +1,7 @@
 //! Reading the ledger, row by row.
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
+use base::time::DAY;
 use base::{NanoDollars, UnixTime};
 use store::{Connection, Database, Error, Result, Row, Statement, USAGE_EVENTS, sql};
 
@@ -151,6 +152,34 @@ impl Entry {
             amount: NanoDollars(row.get("amount")?),
         })
     }
+}
+
+/// How a request ended, once the ledger has it: by its id and the time of its admission.
+///
+/// # Errors
+/// What the database said.
+pub async fn outcome_of(
+    connection: &mut Connection,
+    organization: &OrganizationId,
+    id: &str,
+    at: UnixTime,
+) -> Result<Option<Outcome>> {
+    let day = at.floor(DAY);
+    if partition::days(connection, day, day.plus(1))
+        .await?
+        .is_empty()
+    {
+        return Ok(None);
+    }
+    let mut outcome = sql!("SELECT e.outcome FROM ");
+    outcome.push_partition(USAGE_EVENTS, day);
+    outcome.push(
+        " e JOIN usage_organizations o ON o.number = e.organization WHERE o.organization_id = ",
+    );
+    outcome.bind(organization).push(" AND e.id = ").bind(id);
+    connection
+        .fetch_optional(outcome, |row| row.word("outcome", Outcome::parse))
+        .await
 }
 
 /// The number of an organization; none when it has never used anything.

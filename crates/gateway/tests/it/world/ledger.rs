@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use store::sql;
-use usage::Metric;
+use usage::{Dimension, Entries, Entry, Metric};
 
 use super::World;
 
@@ -18,6 +17,22 @@ pub struct Row {
     pub output: Option<i64>,
     pub requests: Option<i64>,
     pub who: [String; 3],
+}
+
+impl From<Entry> for Row {
+    fn from(Entry { event, .. }: Entry) -> Self {
+        let text = |dimension| event.dimension(dimension).unwrap_or_default().to_owned();
+        Self {
+            model: text(Dimension::Model),
+            outcome: event.outcome.as_str().to_owned(),
+            estimated: event.estimated,
+            input: event.quantities.get(Metric::InputTokens),
+            output: event.quantities.get(Metric::OutputTokens),
+            requests: event.quantities.get(Metric::NumModelRequests),
+            who: [Dimension::ProjectId, Dimension::UserId, Dimension::ApiKeyId].map(text),
+            id: event.id,
+        }
+    }
 }
 
 impl Row {
@@ -56,62 +71,37 @@ impl World {
     }
 
     pub async fn ledger(&self) -> Vec<Row> {
+        self.entries().await.into_iter().map(Row::from).collect()
+    }
+
+    /// The ledger in the order of its ids.
+    pub async fn entries(&self) -> Vec<Entry> {
         self.recorder.flush().await;
-        let statement = sql!(
-            "SELECT e.id, e.outcome, e.estimated, e.input_tokens, e.output_tokens, e.num_model_requests,
-                    s.model, s.project_id, s.user_id, s.api_key_id
-             FROM usage_events e JOIN usage_series s ON s.id = e.series_id ORDER BY e.id"
-        );
-        let mut read = self.store.usage().read().await.expect("a connection");
-        let rows = read.fetch_all(statement, |row| {
-            Ok(Row {
-                id: row.get("id")?,
-                model: row.get("model")?,
-                outcome: row.get("outcome")?,
-                estimated: row.get("estimated")?,
-                input: row.get("input_tokens")?,
-                output: row.get("output_tokens")?,
-                requests: row.get("num_model_requests")?,
-                who: [
-                    row.get("project_id")?,
-                    row.get("user_id")?,
-                    row.get("api_key_id")?,
-                ],
-            })
-        });
-        rows.await.expect("rows")
+        let mut all = Entries::all(self.store.usage()).await.expect("the ledger");
+        all.sort_by(|a, b| a.event.id.cmp(&b.event.id));
+        all
     }
 
     /// What the ledger says was consumed of what, row by row: kind, model, outcome, `estimated` where it is, the metrics
     /// that are there, and the dimensions of images.
     pub async fn consumed(&self) -> Vec<String> {
-        self.recorder.flush().await;
-        let statement = sql!(
-            "SELECT e.*, s.kind, s.model, s.size, s.source, s.service_tier
-             FROM usage_events e JOIN usage_series s ON s.id = e.series_id ORDER BY e.id"
-        );
-        let mut read = self.store.usage().read().await.expect("a connection");
-        let rows = read.fetch_all(statement, |row| {
-            let mut words: Vec<String> = Vec::new();
-            for column in ["kind", "model", "outcome"] {
-                words.push(row.get(column)?);
-            }
-            if row.get("estimated")? {
-                words.push("estimated".into());
-            }
+        let words = |Entry { event, .. }: Entry| {
+            let model = event.model.as_deref().unwrap_or_default();
+            let mut words = [event.kind.as_str(), model, event.outcome.as_str()]
+                .map(str::to_owned)
+                .to_vec();
+            words.extend(event.estimated.then(|| "estimated".to_owned()));
             for metric in Metric::ALL {
-                let amount: Option<i64> = row.get(metric.as_str())?;
+                let amount = event.quantities.get(*metric);
                 words.extend(amount.map(|amount| format!("{}={amount}", metric.as_str())));
             }
-            for column in ["size", "source", "service_tier"] {
-                let value: String = row.get(column)?;
-                if !value.is_empty() {
-                    words.push(format!("{column}={value}"));
-                }
+            for dimension in [Dimension::Size, Dimension::Source, Dimension::ServiceTier] {
+                let value = event.dimension(dimension);
+                words.extend(value.map(|value| format!("{}={value}", dimension.as_str())));
             }
-            Ok(words.join(" "))
-        });
-        rows.await.expect("rows")
+            words.join(" ")
+        };
+        self.entries().await.into_iter().map(words).collect()
     }
 
     /// As [`Self::consumed`], once there is one row.
