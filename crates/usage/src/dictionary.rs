@@ -1,11 +1,12 @@
 //! The numbers of organizations and series, as the ledger's writer knows them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use base::ids::OrganizationId;
-use store::{Result, Row, Statement, Transaction, sql};
+use hashbrown::{HashMap, HashSet};
+use store::{Error, Result, Row, Statement, Transaction, sql};
 
-use crate::series::{Series, SeriesOf, select};
+use crate::series::{About, Series, SeriesOf, select};
 use crate::sums::Detail;
 use crate::{Charge, ItemName, UsageEvent};
 
@@ -24,11 +25,19 @@ pub(crate) struct Dictionary {
 #[derive(Default)]
 struct Numbers {
     organizations: HashMap<OrganizationId, i64>,
-    series: hashbrown::HashMap<Series, i64>,
+    series: HashMap<Series, i64>,
     /// The series of costs, by that of usage and the line.
     lines: HashMap<(i64, ItemName), i64>,
     /// The series where less is told apart, by the series.
     wider: HashMap<i64, Wider>,
+}
+
+/// The numbers of an event: its organization's, its series', and those of the costs of each line of its bill.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) organization: i64,
+    pub(crate) series: i64,
+    pub(crate) lines: Vec<i64>,
 }
 
 /// The series that a series belongs to where users and keys, and where projects too, are not told apart.
@@ -57,31 +66,17 @@ impl Dictionary {
         self.known.wider.extend(found.wider);
     }
 
-    /// The number of an organization that was looked up.
-    pub(crate) fn organization(&self, id: &OrganizationId) -> Option<i64> {
+    fn organization(&self, id: &OrganizationId) -> Option<i64> {
         let number = |numbers: &Numbers| numbers.organizations.get(id).copied();
         number(&self.known).or_else(|| number(&self.found))
     }
 
-    /// The number of a series that was looked up.
-    pub(crate) fn series(&self, of: SeriesOf<'_>) -> Option<i64> {
+    fn series(&self, of: SeriesOf<'_>) -> Option<i64> {
         let number = |numbers: &Numbers| numbers.series.get(&of).copied();
         number(&self.known).or_else(|| number(&self.found))
     }
 
-    /// The numbers of an event's organization and series, which were looked up.
-    pub(crate) fn numbers(&self, event: &UsageEvent) -> Result<(i64, i64)> {
-        let organization = self.organization(&event.organization_id);
-        let organization = organization.ok_or(store::Error::NoRow)?;
-        let series = self.series(SeriesOf {
-            organization,
-            event,
-        });
-        Ok((organization, series.ok_or(store::Error::NoRow)?))
-    }
-
-    /// The number of the series of a line's costs that was looked up.
-    pub(crate) fn line(&self, series: i64, name: ItemName) -> Option<i64> {
+    fn line(&self, series: i64, name: ItemName) -> Option<i64> {
         let number = |numbers: &Numbers| numbers.lines.get(&(series, name)).copied();
         number(&self.known).or_else(|| number(&self.found))
     }
@@ -92,29 +87,41 @@ impl Dictionary {
         wider(&self.known).or_else(|| wider(&self.found))
     }
 
-    /// Looks up, or adds, whatever these events and the lines of their bills need.
+    /// The numbers of these events, in their order; those that nobody has met before are added.
     pub(crate) async fn look_up<'a>(
         &mut self,
         transaction: &mut Transaction,
-        entries: impl Iterator<Item = (&'a UsageEvent, &'a [Charge])> + Clone,
-    ) -> Result<()> {
-        let organizations = entries.clone().map(|(event, _)| &event.organization_id);
+        bills: impl Iterator<Item = (&'a UsageEvent, &'a [Charge])> + Clone,
+    ) -> Result<Vec<Known>> {
+        let organizations = bills.clone().map(|(event, _)| &event.organization_id);
         self.look_up_organizations(transaction, organizations)
             .await?;
-        let number = |event: &UsageEvent| self.organization(&event.organization_id);
-        let of = |event| {
-            Some(SeriesOf {
-                organization: number(event)?,
+        let mut all = Vec::new();
+        let mut missing = Vec::new();
+        for (index, (event, _)) in bills.clone().enumerate() {
+            let organization = self.organization(&event.organization_id);
+            let organization = organization.ok_or(Error::NoRow)?;
+            let of = SeriesOf {
+                organization,
                 event,
-            })
-        };
-        let missing = entries.clone().filter_map(|(event, _)| of(event));
-        let missing: BTreeSet<Series> = missing
-            .filter(|of| self.series(*of).is_none())
-            .map(SeriesOf::to_series)
-            .collect();
-        self.intern(transaction, missing).await?;
-        self.look_up_lines(transaction, entries).await
+            };
+            let series = self.series(of);
+            if series.is_none() {
+                missing.push((index, of));
+            }
+            all.push(Known {
+                organization,
+                series: series.unwrap_or_default(),
+                lines: Vec::new(),
+            });
+        }
+        let new = missing.iter().map(|(_, of)| of.to_series()).collect();
+        self.intern(transaction, new).await?;
+        for (index, of) in missing {
+            all[index].series = self.series(of).ok_or(Error::NoRow)?;
+        }
+        self.look_up_lines(transaction, bills, &mut all).await?;
+        Ok(all)
     }
 
     async fn look_up_organizations<'a>(
@@ -138,13 +145,16 @@ impl Dictionary {
     async fn look_up_lines<'a>(
         &mut self,
         transaction: &mut Transaction,
-        entries: impl Iterator<Item = (&'a UsageEvent, &'a [Charge])>,
+        bills: impl Iterator<Item = (&'a UsageEvent, &'a [Charge])> + Clone,
+        all: &mut [Known],
     ) -> Result<()> {
         let mut missing: HashMap<(i64, ItemName), Series> = HashMap::new();
-        for (event, lines) in entries {
-            let (organization, series) = self.numbers(event)?;
+        for ((event, lines), known) in bills.clone().zip(&mut *all) {
+            let (organization, series) = (known.organization, known.series);
             for line in lines {
-                if self.line(series, line.name).is_none() {
+                let number = self.line(series, line.name);
+                known.lines.push(number.unwrap_or_default());
+                if number.is_none() {
                     let of = SeriesOf {
                         organization,
                         event,
@@ -154,12 +164,20 @@ impl Dictionary {
                 }
             }
         }
-        let wanted = missing.values().filter(|series| !self.has(series));
-        let wanted = wanted.cloned().collect();
-        self.intern(transaction, wanted).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let new = missing.values().filter(|series| !self.has(series));
+        let new = new.cloned().collect();
+        self.intern(transaction, new).await?;
         for (line, series) in missing {
             let number = self.number(&series)?;
             self.found.lines.insert(line, number);
+        }
+        for ((_, lines), known) in bills.zip(all) {
+            for (number, line) in known.lines.iter_mut().zip(lines) {
+                *number = self.line(known.series, line.name).ok_or(Error::NoRow)?;
+            }
         }
         Ok(())
     }
@@ -186,9 +204,10 @@ impl Dictionary {
                 let wider = Wider {
                     project: self.number(&series.with(Detail::Project))?,
                     model: self.number(&series.with(Detail::Model))?,
-                    is_costs: series.about == crate::series::About::Costs,
+                    is_costs: series.about == About::Costs,
                 };
                 self.found.wider.insert(id, wider);
+                self.found.wider.insert(wider.project, wider);
             }
         }
         Ok(())
@@ -201,7 +220,7 @@ impl Dictionary {
     fn number(&self, series: &Series) -> Result<i64> {
         let number = |numbers: &Numbers| numbers.series.get(series).copied();
         let number = number(&self.known).or_else(|| number(&self.found));
-        number.ok_or(store::Error::NoRow)
+        number.ok_or(Error::NoRow)
     }
 
     /// Adds those that nobody has met before, and looks up the others: each once, as a statement must not meet the same

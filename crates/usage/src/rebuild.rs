@@ -28,9 +28,9 @@ pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Resu
     loop {
         let page = entries.next(&mut transaction).await?;
         let bills = page.iter().map(|entry| (&entry.event, &*entry.charges));
-        dictionary.look_up(&mut transaction, bills.clone()).await?;
-        for (event, lines) in bills {
-            added.add(event, lines, &dictionary)?;
+        let numbers = dictionary.look_up(&mut transaction, bills.clone()).await?;
+        for ((event, lines), numbers) in bills.zip(&numbers) {
+            added.add(event, lines, numbers);
         }
         waiting += page.len();
         if waiting >= AT_ONCE || page.is_empty() {

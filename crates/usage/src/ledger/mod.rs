@@ -12,9 +12,9 @@ use std::sync::Arc;
 use base::ids::{OrganizationId, ProjectId};
 use base::time::DAY;
 use base::{Clock, NanoDollars, UnixTime};
-use store::{Database, Error, Result, Transaction, USAGE_EVENTS, Value, sql};
+use store::{Database, Result, Transaction, USAGE_EVENTS, Value, sql};
 
-use crate::dictionary::Dictionary;
+use crate::dictionary::{Dictionary, Known};
 use crate::spend::{self, Total};
 use crate::sums::{Amounts, Fold, Rows, minute_of};
 use crate::{Charge, Month, PriceBook, Quantities, UsageEvent};
@@ -77,18 +77,18 @@ impl Ledger {
         self.fold.begin();
         let mut transaction = self.database.begin().await?;
         let bills = entries.iter().map(|entry| (&*entry.event, &*entry.lines));
-        self.dictionary.look_up(&mut transaction, bills).await?;
+        let numbers = self.dictionary.look_up(&mut transaction, bills).await?;
+        let entries: Vec<_> = entries.into_iter().zip(numbers).collect();
         let mut new = vec![false; events.len()];
         let mut added = Added::default();
-        for of_day in entries.chunk_by(|a, b| a.day() == b.day()) {
-            let day = of_day[0].day();
-            self.partitions
-                .make(&mut transaction, &self.database, day)
-                .await?;
+        for of_day in entries.chunk_by(|a, b| a.0.day() == b.0.day()) {
+            let day = of_day[0].0.day();
+            let made = self.partitions.make(&mut transaction, &self.database, day);
+            made.await?;
             let inserted = self.insert(&mut transaction, day, of_day).await?;
-            for (entry, _) in of_day.iter().zip(inserted).filter(|(_, is_new)| *is_new) {
+            for ((entry, numbers), _) in of_day.iter().zip(inserted).filter(|(_, is_new)| *is_new) {
                 new[entry.index] = true;
-                added.add(&entry.event, &entry.lines, &self.dictionary)?;
+                added.add(&entry.event, &entry.lines, numbers);
             }
         }
         let spent = added.write(&mut transaction, &mut self.fold).await?;
@@ -158,7 +158,7 @@ impl Ledger {
         &self,
         transaction: &mut Transaction,
         day: UnixTime,
-        entries: &[Entry<'_>],
+        entries: &[(Entry<'_>, Known)],
     ) -> Result<Vec<bool>> {
         let mut head = sql!("INSERT INTO ");
         head.push_partition(USAGE_EVENTS, day).push(
@@ -167,17 +167,12 @@ impl Ledger {
         let tail = sql!(" ON CONFLICT (organization, id) DO NOTHING");
         let now = self.clock.now();
         let mut new = Vec::with_capacity(entries.len());
-        let one_organization =
-            |a: &Entry<'_>, b: &Entry<'_>| a.event.organization_id == b.event.organization_id;
-        for entries in entries.chunk_by(one_organization) {
-            let row =
-                |entry: &Entry<'_>| Ok(entry.row(now, self.dictionary.numbers(&entry.event)?));
-            let rows = entries.iter().map(row).collect::<Result<_>>()?;
-            new.extend(
-                transaction
-                    .insert_new(&head, rows, &tail, (1, "id"))
-                    .await?,
-            );
+        for entries in entries.chunk_by(|a, b| a.1.organization == b.1.organization) {
+            let rows = entries
+                .iter()
+                .map(|(entry, numbers)| entry.row(now, numbers));
+            let inserted = transaction.insert_new(&head, rows.collect(), &tail, (1, "id"));
+            new.extend(inserted.await?);
         }
         Ok(new)
     }
@@ -201,14 +196,14 @@ impl Entry<'_> {
         self.event.timestamp.floor(DAY)
     }
 
-    fn row(&self, now: UnixTime, (organization, series): (i64, i64)) -> Vec<Value> {
+    fn row(&self, now: UnixTime, numbers: &Known) -> Vec<Value> {
         let event = &self.event;
         vec![
-            organization.into(),
+            numbers.organization.into(),
             event.id.as_str().into(),
             event.timestamp.into(),
             now.into(),
-            series.into(),
+            numbers.series.into(),
             event.estimated.into(),
             self.unpriced.into(),
             event.outcome.as_str().into(),
@@ -232,23 +227,16 @@ pub(crate) struct Added {
 }
 
 impl Added {
-    /// Adds what a row adds, whose series have been looked up.
-    pub(crate) fn add(
-        &mut self,
-        event: &UsageEvent,
-        lines: &[Charge],
-        dictionary: &Dictionary,
-    ) -> Result<()> {
-        let (organization, series) = dictionary.numbers(event)?;
-        let rows = self.sums.entry(organization).or_default();
+    /// Adds what a row adds.
+    pub(crate) fn add(&mut self, event: &UsageEvent, lines: &[Charge], numbers: &Known) {
+        let rows = self.sums.entry(numbers.organization).or_default();
         let minute = minute_of(event.timestamp);
         if event.quantities != Quantities::default() {
-            rows.push(series, minute, &Amounts::from(&event.quantities));
+            rows.push(numbers.series, minute, &Amounts::from(&event.quantities));
         }
-        for line in lines {
-            let of_line = dictionary.line(series, line.name).ok_or(Error::NoRow)?;
+        for (line, series) in lines.iter().zip(&numbers.lines) {
             rows.push(
-                of_line,
+                *series,
                 minute,
                 &Amounts::of_line(line.quantity, line.amount),
             );
@@ -263,7 +251,6 @@ impl Added {
             );
             *self.spend.entry(key).or_default() += amount;
         }
-        Ok(())
     }
 
     /// Writes all this; what was spent then in the months that it is of.

@@ -3,7 +3,7 @@
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 use base::time::DAY;
 use base::{NanoDollars, UnixTime};
-use store::{Connection, Database, Error, Result, Row, Statement, USAGE_EVENTS, sql};
+use store::{Connection, Database, Result, Row, Statement, USAGE_EVENTS, sql};
 
 use super::{packed, partition};
 use crate::{Charge, Dimension, Kind, Outcome, UsageEvent};
@@ -191,6 +191,7 @@ pub(crate) async fn number_of(
         "SELECT number FROM usage_organizations WHERE organization_id = $1",
         organization
     );
-    let number = connection.fetch_optional(number, |row| row.get("number"));
-    Ok::<_, Error>(number.await?)
+    connection
+        .fetch_optional(number, |row| row.get("number"))
+        .await
 }

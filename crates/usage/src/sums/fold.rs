@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use base::UnixTime;
 use base::time::MINUTE;
-use store::{Database, Result, Transaction};
+use store::{Database, Error, Result, Transaction};
 
 use super::{Rows, Shape, table};
 use crate::dictionary::{Dictionary, Wider};
@@ -43,7 +43,7 @@ impl Fold {
         &mut self,
         transaction: &mut Transaction,
         organization: i64,
-        mut rows: Rows,
+        rows: Rows,
     ) -> Result<()> {
         let added = self.added.entry(organization).or_default();
         added.blocks += 1;
@@ -106,30 +106,39 @@ async fn fold(
     place(transaction, dictionary, organization, rows).await
 }
 
-/// Adds rows by the minute to the sums of all other shapes.
+/// Adds rows by the minute to the sums of all other shapes: each is made of a finer one, which has fewer rows than there
+/// were in the beginning.
 pub(crate) async fn place(
     transaction: &mut Transaction,
     dictionary: &mut Dictionary,
     organization: i64,
-    mut rows: Rows,
+    rows: Rows,
 ) -> Result<()> {
     dictionary.widen(transaction, rows.series()).await?;
     let mut touched = BTreeSet::new();
+    let mut made: Vec<(Shape, Rows)> = vec![(
+        Shape::New,
+        rows.merged(|series, bucket| Some((series, bucket))),
+    )];
     for shape in Shape::derived() {
+        let of = made.iter().find(|(of, _)| *of == shape.made_of());
+        let (_, finer) = of.ok_or(Error::NoRow)?;
         let width = shape.width().seconds();
-        let place = |series, bucket| {
-            let wider = dictionary.wider(series)?;
-            let bucket = UnixTime(bucket).floor(width).0;
-            (shape.has_costs() || !wider.is_costs)
-                .then_some((series_in(shape, series, wider), bucket))
-        };
-        let blocks = rows
-            .moved(place)
-            .blocks(width, |bucket| shape.period(bucket));
-        for (period, block) in blocks {
+        let mut last = None;
+        let rows = finer.merged(|series, bucket| {
+            let (of, wide) = last.filter(|(of, _)| *of == series).or_else(|| {
+                let wider = dictionary.wider(series)?;
+                let counts = shape.has_costs() || !wider.is_costs;
+                Some((series, counts.then(|| series_in(shape, series, wider))))
+            })?;
+            last = Some((of, wide));
+            Some((wide?, UnixTime(bucket).floor(width).0))
+        });
+        for (period, block) in rows.blocks(width, |bucket| shape.period(bucket)) {
             table::insert(transaction, organization, (shape, period, 1), block).await?;
             touched.insert((shape, period));
         }
+        made.push((shape, rows));
         // Requests may wait for this core.
         std::thread::yield_now();
     }
@@ -139,6 +148,7 @@ pub(crate) async fn place(
     Ok(())
 }
 
+/// The series that stands for `series` in a shape.
 fn series_in(shape: Shape, series: i64, wider: Wider) -> i64 {
     match shape.detail() {
         Detail::Key => series,

@@ -65,12 +65,9 @@ impl Rows {
         })
     }
 
-    /// The same rows by wider buckets and of other series: `place` says of which, of the series and bucket given; or that
-    /// they are left out.
-    pub(crate) fn moved(
-        &mut self,
-        mut place: impl FnMut(i64, i64) -> Option<(i64, i64)>,
-    ) -> Moved<'_> {
+    /// Each series and bucket once, in order, with its sums: of other series and by wider buckets, as `place` says of the
+    /// series and bucket given; or left out.
+    pub(crate) fn merged(&self, mut place: impl FnMut(i64, i64) -> Option<(i64, i64)>) -> Self {
         let place = |key: &Key| {
             let (series, bucket) = place(key.series, key.bucket)?;
             Some(Key {
@@ -79,47 +76,38 @@ impl Rows {
                 ..*key
             })
         };
-        Moved {
-            keys: self.keys.iter().filter_map(place).collect(),
-            values: &self.values,
+        let mut keys: Vec<Key> = self.keys.iter().filter_map(place).collect();
+        keys.sort_unstable_by_key(|key| (key.series, key.bucket));
+        let mut merged = Self::default();
+        for same in keys.chunk_by(|a, b| (a.series, a.bucket) == (b.series, b.bucket)) {
+            match same {
+                [one] => merged.push_values(*one, self.values(one)),
+                several => {
+                    let mut sum = Amounts::default();
+                    for key in several {
+                        sum.add(key.mask, self.values(key));
+                    }
+                    merged.push(several[0].series, UnixTime(several[0].bucket), &sum);
+                }
+            }
         }
+        merged
     }
 
-    /// All of them as one block of buckets of `width` seconds.
-    pub(crate) fn block(&mut self, width: i64) -> Vec<u8> {
-        let mut blocks = self
-            .moved(|series, bucket| Some((series, bucket)))
-            .blocks(width, |_| 0);
-        blocks
-            .pop_first()
-            .map(|(_, block)| block)
-            .unwrap_or_default()
+    fn push_values(&mut self, key: Key, values: &[i64]) {
+        let at = self.values.len();
+        self.values.extend_from_slice(values);
+        self.keys.push(Key { at, ..key });
     }
 
-    /// Each series and bucket once, in order, with its sums.
-    #[cfg(test)]
-    pub(crate) fn sums(&mut self) -> Vec<(i64, i64, Amounts)> {
-        let mut sums = Vec::new();
-        let moved = self.moved(|series, bucket| Some((series, bucket)));
-        moved.each(|series, bucket, mask, values| {
-            let mut sum = Amounts::default();
-            sum.add(mask, values);
-            sums.push((series, bucket, sum));
-        });
-        sums
+    fn values(&self, key: &Key) -> &[i64] {
+        &self.values[key.at..][..key.mask.count_ones() as usize]
     }
-}
 
-/// Some rows in other places.
-pub(crate) struct Moved<'a> {
-    keys: Vec<Key>,
-    values: &'a [i64],
-}
-
-impl Moved<'_> {
-    /// As blocks of buckets of `width` seconds: one for each period that `period_of` gives for a bucket.
+    /// Rows that were [`merged`](Self::merged), as blocks of buckets of `width` seconds: one for each period that `period_of`
+    /// gives for a bucket.
     pub(crate) fn blocks(
-        self,
+        &self,
         width: i64,
         period_of: impl Fn(i64) -> i64,
     ) -> BTreeMap<i64, Vec<u8>> {
@@ -130,40 +118,33 @@ impl Moved<'_> {
         }
         let writer = |(period, first)| (period, Writer::new(width, first));
         let mut writers: BTreeMap<i64, Writer> = first.into_iter().map(writer).collect();
-        self.each(|series, bucket, mask, values| {
-            if let Some(writer) = writers.get_mut(&period_of(bucket)) {
-                writer.push(series, bucket, mask, values);
+        for key in &self.keys {
+            if let Some(writer) = writers.get_mut(&period_of(key.bucket)) {
+                writer.push(key.series, key.bucket, key.mask, self.values(key));
             }
-        });
+        }
         let finished = writers.into_iter();
         finished
             .map(|(period, writer)| (period, writer.finish()))
             .collect()
     }
 
-    /// Shows each series and bucket once, in order, with its sums.
-    fn each(mut self, mut show: impl FnMut(i64, i64, Mask, &[i64])) {
-        self.keys
-            .sort_unstable_by_key(|key| (key.series, key.bucket));
-        let mut sums = Vec::new();
-        for same in self
-            .keys
-            .chunk_by(|a, b| (a.series, a.bucket) == (b.series, b.bucket))
-        {
-            let values = |key: &Key| &self.values[key.at..][..key.mask.count_ones() as usize];
-            match same {
-                [one] => show(one.series, one.bucket, one.mask, values(one)),
-                several => {
-                    let mut sum = Amounts::default();
-                    for key in several {
-                        sum.add(key.mask, values(key));
-                    }
-                    sums.clear();
-                    sum.push_to(&mut sums);
-                    show(several[0].series, several[0].bucket, sum.mask, &sums);
-                }
-            }
-        }
+    /// All of them as one block of buckets of `width` seconds.
+    pub(crate) fn block(&self, width: i64) -> Vec<u8> {
+        let merged = self.merged(|series, bucket| Some((series, bucket)));
+        let block = merged.blocks(width, |_| 0).pop_first();
+        block.map(|(_, block)| block).unwrap_or_default()
+    }
+
+    /// Each row: series, first second of the bucket, columns and numbers.
+    #[cfg(test)]
+    fn each(&self) -> Vec<(i64, i64, Amounts)> {
+        let row = |key: &Key| {
+            let mut sum = Amounts::default();
+            sum.add(key.mask, self.values(key));
+            (key.series, key.bucket, sum)
+        };
+        self.keys.iter().map(row).collect()
     }
 }
 
@@ -225,12 +206,13 @@ mod tests {
             let (one, two) = all.split_at(cut.min(all.len()));
             let mut merged = Rows::default();
             for part in [one, two] {
-                let mut part = rows(part);
+                let part = rows(part);
                 if !part.is_empty() {
                     merged.push_block(&part.block(MINUTE)).expect("a block");
                 }
             }
-            prop_assert_eq!(merged.sums(), expected(&all, |series, bucket| Some((series, bucket))));
+            let same = |series, bucket| Some((series, bucket));
+            prop_assert_eq!(merged.merged(same).each(), expected(&all, same));
         }
 
         #[test]
@@ -239,12 +221,12 @@ mod tests {
                 let bucket = UnixTime(bucket).floor(HOUR).0;
                 (series != 5).then_some((series % 3 + 1, bucket))
             };
-            let blocks = rows(&all).moved(place).blocks(HOUR, |bucket| UnixTime(bucket).floor(DAY).0);
+            let blocks = rows(&all).merged(place).blocks(HOUR, |bucket| UnixTime(bucket).floor(DAY).0);
             let mut found = Vec::new();
             for (period, block) in blocks {
                 let mut rows = Rows::default();
                 rows.push_block(&block).expect("a block");
-                for (series, bucket, sum) in rows.sums() {
+                for (series, bucket, sum) in rows.each() {
                     prop_assert_eq!(UnixTime(bucket).floor(DAY).0, period);
                     found.push((series, bucket, sum));
                 }

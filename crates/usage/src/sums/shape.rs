@@ -70,6 +70,17 @@ impl Shape {
             .filter(|shape| *shape != Self::New)
     }
 
+    /// The one whose rows are added up to make this one's: it comes before it.
+    pub(crate) fn made_of(self) -> Self {
+        match self {
+            Self::New | Self::Minutes => Self::New,
+            Self::MinutesByModel | Self::Hours => Self::Minutes,
+            Self::HoursByProject | Self::Days => Self::Hours,
+            Self::DaysByProject => Self::Days,
+            Self::DaysByModel => Self::DaysByProject,
+        }
+    }
+
     /// The smallest that tells apart what `detail` does, by `width`, and has costs if they are asked for.
     pub(crate) fn that_has(width: Width, detail: Detail, costs: bool) -> Self {
         match (width, detail) {
