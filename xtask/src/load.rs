@@ -4,6 +4,7 @@ mod admin;
 mod bench;
 mod builds;
 mod compare;
+mod dice;
 mod document;
 mod events;
 mod figures;

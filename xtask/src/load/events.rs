@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 
 use anyhow::Result;
 
+use super::dice::{Dice, shares};
 use super::models::{MODELS, Model};
 use super::server::{Server, now};
 
@@ -24,9 +25,6 @@ const LATE: u64 = 1_000;
 const LATEST: u64 = 3 * DAY;
 /// How finely the popularity of keys is told apart.
 const GRAIN: f64 = 65_536.0;
-/// The digits of ids.
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
 /// Where usage comes from, and when.
 pub struct Population {
     /// The ids of the projects, those used most first.
@@ -269,13 +267,6 @@ pub fn first_day(days: u64) -> u64 {
     (now() / DAY - days) * DAY
 }
 
-/// The share of each of so many, of which the n-th is used an n-th as much as the first (Zipf's law).
-fn shares(count: usize) -> Vec<f64> {
-    let weights = (1..=count).map(|rank| 1.0 / rank as f64);
-    let all: f64 = weights.clone().sum();
-    weights.map(|weight| weight / all).collect()
-}
-
 /// An id that follows from the dice.
 fn name(prefix: &str, dice: &mut Dice) -> String {
     let digits = dice.digits().map(char::from);
@@ -294,43 +285,6 @@ fn write_digits(mut value: u64, text: &mut Vec<u8>) {
         }
     }
     text.extend_from_slice(&digits[first..]);
-}
-
-/// Numbers that look random and follow from the first (SplitMix64); the first roll is another one for each start.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// 20 digits of 5 bits each: all of one roll, and some of another.
-    fn digits(&mut self) -> [u8; 20] {
-        let bits = u128::from(self.roll()) << 64 | u128::from(self.roll());
-        let mut place = 128;
-        [0; 20].map(|_: u8| {
-            place -= 5;
-            DIGITS[(bits >> place) as usize & 31]
-        })
-    }
-
-    fn below(&mut self, count: u64) -> u64 {
-        ((self.roll() >> 32) * count) >> 32
-    }
-
-    /// One of those that have these shares.
-    fn of(&mut self, shares: &[f64]) -> usize {
-        let mut rest = self.below(1 << 30) as f64 / f64::from(1 << 30);
-        let is_it = |share: &f64| {
-            rest -= share;
-            rest < 0.0
-        };
-        shares.iter().position(is_it).unwrap_or(0)
-    }
 }
 
 #[cfg(test)]
