@@ -1,5 +1,6 @@
 //! Programs of others that the tests are driven with: a Python and a Node that have the official clients, another Python
-//! that has the fuzzer, and a model server. All are pinned in `tests/clients/` and `tests/fuzz/`.
+//! that has the fuzzer, and a model server; and those that are measured beside ours. All are pinned in `tests/clients/`,
+//! `tests/fuzz/` and `tests/peers/`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -152,6 +153,11 @@ pub fn peer(root: &Path) -> Result<(PathBuf, PathBuf)> {
     // Not a script that starts it: what is measured, and ended, is the process itself.
     let node = output(Command::new(node).args(["-p", "process.execPath"]))?;
     Ok((node.trim().into(), folder))
+}
+
+/// A Python that has ClickHouse inside, pinned in `tests/peers`.
+pub fn clickhouse(root: &Path) -> Result<PathBuf> {
+    python_with("tests/peers/requirements.txt", "peers-venv", root)
 }
 
 /// Installs the Node packages that `source` pins into a folder. Returns the Node that they are for.

@@ -4,19 +4,22 @@ mod admin;
 mod bench;
 mod builds;
 mod compare;
+mod dice;
 mod document;
 mod events;
 mod figures;
 mod gateway;
 mod goal;
+mod history;
 mod http;
 mod ingest;
 mod lists;
 mod machine;
+mod models;
 mod nginx;
 mod portkey;
 mod process;
-mod reports;
+mod sending;
 mod server;
 mod soak;
 mod wrk;
@@ -44,9 +47,9 @@ pub struct Options {
     /// How often each is repeated; medians are reported.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     rounds: u64,
-    /// How many usage events the reports are read from; a round of ingest writes a tenth of it.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100_000..))]
-    events: u64,
+    /// How many usage events the reports are read from; for several ledgers, one after the other: `10M,100M`.
+    #[arg(long, value_name = "N", default_value = "200k,2M", value_delimiter = ',', value_parser = count)]
+    events: Vec<u64>,
     /// How many rows the longest list has; each of the others has a tenth of the next, down to 1,000.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     rows: u64,
@@ -64,6 +67,11 @@ pub struct Options {
     write: Option<PathBuf>,
 }
 
+/// With fewer events, a year of them says nothing.
+const LEAST_EVENTS: u64 = 100_000;
+/// With more of them, the sums of tokens and of costs may not fit.
+const MOST_EVENTS: u64 = 1_000_000_000;
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Requests through the gateway, beside the bare upstream, nginx as a plain proxy and another gateway.
@@ -76,8 +84,9 @@ enum Part {
     Lists,
     /// Usage events taken in.
     Ingest,
-    /// Reports of usage and costs.
-    Usage,
+    /// A year of usage taken in, and reports of usage and costs, beside ClickHouse.
+    #[value(alias = "usage")]
+    History,
 }
 
 /// What one part came to.
@@ -93,7 +102,7 @@ impl Part {
         Self::Admin,
         Self::Lists,
         Self::Ingest,
-        Self::Usage,
+        Self::History,
     ];
 
     fn measure(self, bench: &Bench) -> Result<Section> {
@@ -103,9 +112,24 @@ impl Part {
             Self::Soak => soak::measure(bench),
             Self::Lists => lists::measure(bench),
             Self::Ingest => ingest::measure(bench),
-            Self::Usage => reports::measure(bench),
+            Self::History => history::measure(bench),
         }
     }
+}
+
+/// A number of events such as `200k` or `10M`.
+fn count(text: &str) -> Result<u64, String> {
+    let (digits, factor) = match text.strip_suffix(['k', 'M']) {
+        Some(digits) if text.ends_with('k') => (digits, 1_000),
+        Some(digits) => (digits, 1_000_000),
+        None => (text, 1),
+    };
+    let number = digits.parse::<u64>().ok();
+    let count = number.and_then(|number| number.checked_mul(factor));
+    let fits = |count: &u64| (LEAST_EVENTS..=MOST_EVENTS).contains(count);
+    count
+        .filter(fits)
+        .ok_or_else(|| "100k to 1000M events are needed".to_owned())
 }
 
 /// Measures, prints the tables, and writes them where that was asked for.
@@ -142,4 +166,28 @@ pub fn run(options: &Options) -> Result<()> {
         say(&format!("written to {}", file.display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_events_are_read() {
+        assert_eq!(count("100000"), Ok(100_000));
+        assert_eq!(count("200k"), Ok(200_000));
+        assert_eq!(count("100M"), Ok(100_000_000));
+        for text in [
+            "",
+            "k",
+            "99k",
+            "1001M",
+            "1G",
+            "-1M",
+            "1.5M",
+            "99999999999999999M",
+        ] {
+            assert!(count(text).is_err(), "{text}");
+        }
+    }
 }

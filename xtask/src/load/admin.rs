@@ -37,7 +37,7 @@ struct Sample {
 
 /// Measures each operation in turn, round after round.
 pub fn measure(bench: &Bench) -> Result<Section> {
-    let server = Server::start(bench, "admin", bench.cores.measured, None)?;
+    let server = Server::start(bench, "admin", bench.cores.measured, "")?;
     let mut admin = server.admin()?;
     let mut projects = Vec::with_capacity(DIFFERENT);
     for number in 0..DIFFERENT {

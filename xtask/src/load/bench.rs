@@ -31,8 +31,8 @@ pub struct Bench {
     pub rounds: u64,
     /// How long the gateway's memory is watched.
     pub minutes: u64,
-    /// How many usage events the reports are read from.
-    pub events: usize,
+    /// How many usage events each of the ledgers has that reports are read from, the smallest first.
+    pub events: Vec<u64>,
     /// How many rows the longest list has.
     pub rows: u64,
 }
@@ -65,6 +65,8 @@ impl Bench {
         }
         let wrk = found("wrk", &["/usr/bin", "/usr/local/bin"], "wrk")?;
         let nginx = found("nginx", &["/usr/sbin", "/usr/local/sbin"], "nginx-light")?;
+        let mut events = options.events.clone();
+        events.sort_unstable();
         let folder = workshop(root).join(format!("load-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self {
@@ -77,7 +79,7 @@ impl Bench {
             seconds: options.seconds,
             rounds: options.rounds,
             minutes: options.minutes,
-            events: usize::try_from(options.events)?,
+            events,
             rows: options.rows,
         })
     }

@@ -7,7 +7,7 @@ use super::figures::{hundredths, median, milliseconds, table, whole};
 use super::http::Client;
 use super::nginx::{INPUT_TOKENS, Nginx, OUTPUT_TOKENS};
 use super::portkey::Portkey;
-use super::server::{ADMIN_KEY, Server};
+use super::server::{ADMIN_KEY, Server, upstreams};
 use super::wrk::{Figures, Request};
 use crate::step::say;
 
@@ -73,11 +73,11 @@ impl Setting {
         let proxy = Nginx::proxy(bench, &upstream.address)?;
         let other = Portkey::start(bench)?;
         let core = bench.cores.measured;
-        let gateway = Server::start(bench, "gateway", core, Some(&upstream.address))?;
+        let gateway = Server::start(bench, "gateway", core, &upstreams(&upstream.address))?;
         let mut admin = gateway.admin()?;
         let project = gateway.project(&mut admin, "Load")?;
         gateway.unlimited(&mut admin, &project)?;
-        let (_, key) = gateway.key(&mut admin, &project, "wrk")?;
+        let key = gateway.key(&mut admin, &project, "wrk")?;
         Ok(Self {
             upstream,
             proxy,

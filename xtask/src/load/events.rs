@@ -1,157 +1,372 @@
-//! Made-up usage: 31 days of completions in the order of their time, the same at every run but for the ids of projects
-//! and keys, which a server makes.
+//! Made-up usage: completions in the order of their time, the same at every run but for the ids of projects, which a
+//! server makes. Each follows from its number, so that any part of them can be made alone.
 
-use std::fmt::Write;
+use std::ops::AddAssign;
 
 use anyhow::Result;
 
+use super::dice::{Dice, shares};
+use super::models::{MODELS, Model};
 use super::server::{Server, now};
 
 /// How many projects there are.
 pub const PROJECTS: usize = 50;
-/// How many keys each of them has.
-pub const KEYS: usize = 4;
-/// The models that are called, those called most first; the built-in price book has all of them.
-pub const MODELS: [&str; 20] = [
-    "gpt-5-mini",
-    "gpt-5",
-    "gpt-5-nano",
-    "gpt-4o-mini",
-    "gpt-4.1-mini",
-    "gpt-4.1",
-    "gpt-4o",
-    "gpt-5.1",
-    "gpt-5.2",
-    "gpt-4.1-nano",
-    "o4-mini",
-    "o3",
-    "gpt-3.5-turbo",
-    "o3-mini",
-    "gpt-4-turbo",
-    "gpt-4",
-    "o1",
-    "gpt-4o-2024-05-13",
-    "gpt-4o-audio-preview",
-    "gpt-4o-mini-audio-preview",
-];
-/// How many days the events lie in, the last of them yesterday.
-pub const DAYS: u64 = 31;
+/// How many users: as many in each project, who belong to no other.
+pub const USERS: usize = 500;
+/// How many keys: as many for each of them.
+pub const KEYS: usize = 2_000;
 /// Seconds in a day.
 pub const DAY: u64 = 86_400;
-
-/// Where usage can come from.
+/// How many models a key calls, and how many of 16 calls go to each.
+const CALLED: [usize; 3] = [11, 3, 2];
+/// One of so many events is told of later than it happened.
+const LATE: u64 = 1_000;
+/// How much later at the most, in seconds.
+const LATEST: u64 = 3 * DAY;
+/// How finely the popularity of keys is told apart.
+const GRAIN: f64 = 65_536.0;
+/// Where usage comes from, and when.
 pub struct Population {
-    /// The ids of the projects.
+    /// The ids of the projects, those used most first.
     pub projects: Vec<String>,
-    /// The ids of the keys of each project.
-    keys: Vec<Vec<String>>,
+    keys: Vec<Key>,
+    /// Keys, each as often as its share is.
+    popular: Vec<u16>,
     /// The first second that an event can lie in.
     pub start: u64,
+    /// The first after all of them.
+    pub end: u64,
     /// How many events there are in the whole time.
-    pub total: usize,
+    pub total: u64,
+}
+
+struct Key {
+    id: String,
+    user: String,
+    project: usize,
+    /// By their places in [`MODELS`]; three, some of which may be the same.
+    models: [usize; 3],
+}
+
+/// One event.
+pub struct Event {
+    number: u64,
+    time: u64,
+    key: usize,
+    model: usize,
+    input: u64,
+    cached: u64,
+    output: u64,
+}
+
+/// What events come to together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// How many there are.
+    pub events: u64,
+    /// Tokens that went in.
+    pub input: u64,
+    /// Those of them that were cached.
+    pub cached: u64,
+    /// Tokens that came out.
+    pub output: u64,
+    /// What they cost, in billionths of a dollar.
+    pub nanos: u64,
 }
 
 impl Population {
-    /// Makes the projects and the keys.
-    pub fn settle(server: &Server, total: usize) -> Result<Self> {
+    /// Makes the projects; the users and the keys are those of some other gateway.
+    pub fn settle(server: &Server, days: u64, total: u64) -> Result<Self> {
         let mut admin = server.admin()?;
-        let (mut projects, mut keys) = (Vec::new(), Vec::new());
-        for number in 0..PROJECTS {
-            let project = server.project(&mut admin, &format!("Project {number}"))?;
-            let account = |account| {
-                let name = format!("Account {account}");
-                Ok(server.key(&mut admin, &project, &name)?.0)
-            };
-            keys.push((0..KEYS).map(account).collect::<Result<_>>()?);
-            projects.push(project);
+        let project = |number| server.project(&mut admin, &format!("Project {number}"));
+        let projects = (0..PROJECTS).map(project).collect::<Result<_>>()?;
+        Ok(Self::new(projects, first_day(days), days, total))
+    }
+
+    fn new(projects: Vec<String>, start: u64, days: u64, total: u64) -> Self {
+        let (models, mut keys, mut popular) = (shares(MODELS.len()), Vec::new(), Vec::new());
+        let (projects_used, users_used, keys_used) = (
+            shares(PROJECTS),
+            shares(USERS / PROJECTS),
+            shares(KEYS / USERS),
+        );
+        for number in 0..KEYS {
+            let user = number / (KEYS / USERS);
+            let project = user / (USERS / PROJECTS);
+            let share = projects_used[project]
+                * users_used[user % users_used.len()]
+                * keys_used[number % keys_used.len()];
+            let times = (share * GRAIN).round().max(1.0) as usize;
+            popular.resize(popular.len() + times, number as u16);
+            let mut dice = Dice((number as u64) << 32);
+            keys.push(Key {
+                id: name("key_", &mut dice),
+                user: name("user-", &mut Dice((user as u64) << 48)),
+                project,
+                models: CALLED.map(|_| dice.of(&models)),
+            });
         }
-        let start = now() / DAY * DAY - DAYS * DAY;
-        Ok(Self {
+        Self {
             projects,
             keys,
+            popular,
             start,
+            end: start + days * DAY,
             total,
-        })
-    }
-
-    /// These events, one a line.
-    pub fn lines(&self, numbers: std::ops::Range<usize>) -> String {
-        let mut text = String::with_capacity(numbers.len() * 288);
-        for number in numbers {
-            // Writing to a string cannot fail.
-            let _ = self.line(number, &mut text);
         }
-        text
     }
 
-    fn line(&self, number: usize, text: &mut String) -> std::fmt::Result {
-        let mut dice = Dice(number as u64);
-        // Of two throws the smaller one: some are used much more than others.
-        let mut skewed = |count: usize| dice.below(count).min(dice.below(count));
-        let (project, model) = (skewed(PROJECTS), skewed(MODELS.len()));
-        let key = skewed(KEYS);
-        let input = 100 + skewed(8_000);
-        let cached = if dice.below(3) == 0 { input / 2 } else { 0 };
-        let output = 10 + dice.below(900);
-        let time = self.start + (number as u64 * DAYS * DAY) / self.total as u64;
-        let (model, key) = (MODELS[model], &self.keys[project][key]);
-        let project = &self.projects[project];
-        writeln!(
-            text,
-            r#"{{"id":"load-{number}","timestamp":{time},"type":"completions","project_id":"{project}","api_key_id":"{key}","model":"{model}","input_tokens":{input},"input_cached_tokens":{cached},"output_tokens":{output}}}"#
-        )
+    /// The event of this number, below the total.
+    pub fn event(&self, number: u64) -> Event {
+        let mut dice = Dice(number);
+        let key = usize::from(self.popular[dice.below(self.popular.len() as u64) as usize]);
+        let choice = dice.below(16) as usize;
+        let called = [CALLED[0], CALLED[0] + CALLED[1]].map(|least| usize::from(choice >= least));
+        let model = self.keys[key].models[called[0] + called[1]];
+        let input = 50 + dice.below(8_000).min(dice.below(8_000));
+        // What is cached is the beginning, in whole pieces.
+        let is_cached = MODELS[model].cached.is_some() && input >= 1_024 && dice.below(2) == 0;
+        let cached = if is_cached {
+            input * (1 + dice.below(7)) / 8 / 128 * 128
+        } else {
+            0
+        };
+        let output = 5 + dice.below(2_000).min(dice.below(2_000));
+        let mut time = self.start + number * (self.end - self.start) / self.total;
+        if dice.below(LATE) == 0 {
+            time = self.start.max(time.saturating_sub(dice.below(LATEST)));
+        }
+        Event {
+            number,
+            time,
+            key,
+            model,
+            input,
+            cached,
+            output,
+        }
+    }
+
+    /// One more event after all others: in the last second, of the project used most.
+    pub fn addition(&self, nth: u64) -> Event {
+        let number = self.total + nth;
+        Event {
+            number,
+            time: self.end - 1,
+            key: 0,
+            ..self.event(number)
+        }
+    }
+
+    /// Adds the event as the server takes it, one line of JSON.
+    pub fn write_json(&self, event: &Event, text: &mut Vec<u8>) {
+        let key = &self.keys[event.key];
+        let mut part = |name: &str, value: &[u8]| {
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(value);
+        };
+        part(r#"{"id":""#, &event.id());
+        part(r#"","project_id":""#, self.projects[key.project].as_bytes());
+        part(r#"","user_id":""#, key.user.as_bytes());
+        part(r#"","api_key_id":""#, key.id.as_bytes());
+        part(r#"","model":""#, MODELS[event.model].name.as_bytes());
+        let mut number = |name: &str, value: u64| {
+            text.extend_from_slice(name.as_bytes());
+            write_digits(value, text);
+        };
+        number(r#"","type":"completions","timestamp":"#, event.time);
+        number(r#","input_tokens":"#, event.input);
+        number(r#","input_cached_tokens":"#, event.cached);
+        number(r#","output_tokens":"#, event.output);
+        text.extend_from_slice(b"}\n");
+    }
+
+    /// Adds the event as ClickHouse reads it ("RowBinary"): what the server takes, then what each kind of token costs.
+    pub fn write_row(&self, event: &Event, row: &mut Vec<u8>) {
+        let key = &self.keys[event.key];
+        let mut text = |value: &[u8]| {
+            // A length below 128 is one byte; all of ours are.
+            row.push(value.len() as u8);
+            row.extend_from_slice(value);
+        };
+        text(&event.id());
+        text(self.projects[key.project].as_bytes());
+        text(key.user.as_bytes());
+        text(key.id.as_bytes());
+        text(MODELS[event.model].name.as_bytes());
+        for number in [event.time, event.input, event.cached, event.output] {
+            row.extend_from_slice(&(number as u32).to_le_bytes());
+        }
+        for nanos in event.costs() {
+            row.extend_from_slice(&nanos.to_le_bytes());
+        }
     }
 }
 
-/// Numbers that look random and follow from the first (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+impl Event {
+    /// Different for each number, whatever else it is.
+    fn id(&self) -> [u8; 24] {
+        let mut id = *b"req_00000000000000000000";
+        id[4..].copy_from_slice(&Dice(self.number).digits());
+        id
     }
 
-    fn below(&mut self, count: usize) -> usize {
-        (self.roll() >> 33) as usize % count
+    /// What the input, its cached part and the output cost, in billionths of a dollar.
+    fn costs(&self) -> [u64; 3] {
+        let Model {
+            input,
+            cached,
+            output,
+            ..
+        } = MODELS[self.model];
+        [
+            (self.input - self.cached) * input,
+            self.cached * cached.unwrap_or(0),
+            self.output * output,
+        ]
     }
+}
+
+impl Totals {
+    /// As the reports of usage have them.
+    pub fn of_usage(self) -> Self {
+        Self { nanos: 0, ..self }
+    }
+
+    /// As the report of costs has them.
+    pub fn of_costs(self) -> Self {
+        Self {
+            nanos: self.nanos,
+            ..Self::default()
+        }
+    }
+}
+
+impl AddAssign<&Event> for Totals {
+    fn add_assign(&mut self, event: &Event) {
+        self.events += 1;
+        self.input += event.input;
+        self.cached += event.cached;
+        self.output += event.output;
+        self.nanos += event.costs().iter().sum::<u64>();
+    }
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.events += other.events;
+        self.input += other.input;
+        self.cached += other.cached;
+        self.output += other.output;
+        self.nanos += other.nanos;
+    }
+}
+
+/// The first second of the first of so many whole days, the last of which was yesterday.
+pub fn first_day(days: u64) -> u64 {
+    (now() / DAY - days) * DAY
+}
+
+/// An id that follows from the dice.
+fn name(prefix: &str, dice: &mut Dice) -> String {
+    let digits = dice.digits().map(char::from);
+    prefix.chars().chain(digits).collect()
+}
+
+fn write_digits(mut value: u64, text: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    text.extend_from_slice(&digits[first..]);
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use serde_json::Value;
+
     use super::*;
 
-    fn population() -> Population {
-        Population {
-            projects: (0..PROJECTS)
-                .map(|number| format!("proj_{number}"))
-                .collect(),
-            keys: vec![(0..KEYS).map(|number| format!("key_{number}")).collect(); PROJECTS],
-            start: 20_000 * DAY,
-            total: 10_000,
-        }
+    fn population(total: u64) -> Population {
+        let projects = (0..PROJECTS).map(|number| format!("proj_{number}"));
+        Population::new(projects.collect(), 20_000 * DAY, 365, total)
+    }
+
+    fn line(population: &Population, event: &Event) -> Value {
+        let mut text = Vec::new();
+        population.write_json(event, &mut text);
+        assert_eq!(text.pop(), Some(b'\n'));
+        serde_json::from_slice(&text).unwrap()
     }
 
     #[test]
-    fn events_are_the_same_at_every_run_and_lie_in_the_time() {
-        let population = population();
-        let text = population.lines(0..10_000);
-        assert_eq!(
-            text,
-            population.lines(0..5_000) + &population.lines(5_000..10_000)
-        );
-        let mut last = population.start;
-        for line in text.lines() {
-            let event: serde_json::Value = serde_json::from_str(line).unwrap();
-            let time = event["timestamp"].as_u64().unwrap();
-            assert!(time >= last && time < population.start + DAYS * DAY);
-            last = time;
+    fn all_of_the_population_is_used_and_some_much_more_than_others() {
+        let population = population(200_000);
+        let (mut seen, mut busiest) = (HashSet::new(), 0);
+        for number in 0..population.total {
+            let event = line(&population, &population.event(number));
+            for name in ["id", "project_id", "user_id", "api_key_id", "model"] {
+                seen.insert((name, event[name].as_str().unwrap().to_owned()));
+            }
+            busiest += u64::from(event["project_id"] == "proj_0");
         }
-        for model in MODELS {
-            assert!(text.contains(&format!("\"{model}\"")), "{model}");
+        let count = |name| seen.iter().filter(|(what, _)| *what == name).count();
+        assert_eq!(count("id"), 200_000);
+        assert_eq!(count("project_id"), PROJECTS);
+        assert_eq!(count("user_id"), USERS);
+        assert!(count("api_key_id") > KEYS * 9 / 10);
+        assert_eq!(count("model"), MODELS.len());
+        assert!(busiest > 40_000 && busiest < 50_000, "{busiest}");
+    }
+
+    #[test]
+    fn events_lie_in_the_time_and_few_of_them_are_late() {
+        let population = population(100_000);
+        let (mut latest, mut late) = (0, 0);
+        for number in 0..population.total {
+            let event = population.event(number);
+            assert!(event.time >= population.start && event.time < population.end);
+            assert!(event.cached <= event.input);
+            late += u64::from(event.time < latest);
+            latest = latest.max(event.time);
         }
+        assert!((50..200).contains(&late), "{late}");
+        assert!(latest > population.end - 400);
+        let addition = line(&population, &population.addition(3));
+        assert_eq!(addition["timestamp"], population.end - 1);
+        assert_eq!(addition["project_id"], "proj_0");
+    }
+
+    #[test]
+    fn a_row_has_what_the_line_has() {
+        let population = population(1_000);
+        let event = population.event(77);
+        let (line, mut row) = (line(&population, &event), Vec::new());
+        population.write_row(&event, &mut row);
+        let mut rest = row.as_slice();
+        for name in ["id", "project_id", "user_id", "api_key_id", "model"] {
+            let (text, after) = rest[1..].split_at(usize::from(rest[0]));
+            assert_eq!(line[name], String::from_utf8_lossy(text).as_ref());
+            rest = after;
+        }
+        for name in [
+            "timestamp",
+            "input_tokens",
+            "input_cached_tokens",
+            "output_tokens",
+        ] {
+            let (number, after) = rest.split_first_chunk().unwrap();
+            assert_eq!(line[name], u32::from_le_bytes(*number));
+            rest = after;
+        }
+        assert_eq!(rest.len(), 24);
     }
 }

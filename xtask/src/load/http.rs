@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// The longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A connection to a server.
 pub struct Client {
@@ -76,13 +76,20 @@ fn accept(path: &str, status: u16, body: Vec<u8>) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// Reads an answer whose length is known.
+/// How the end of a body is found.
+enum Framing {
+    Unknown,
+    Length(usize),
+    Chunks,
+}
+
+/// Reads an answer that has a length, or comes in chunks.
 fn read(stream: &mut impl BufRead) -> Result<(u16, Vec<u8>)> {
     let mut line = String::new();
     stream.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
     let status = status.with_context(|| format!("{line:?} is no status line"))?;
-    let mut length = None;
+    let mut framing = Framing::Unknown;
     loop {
         line.clear();
         if stream.read_line(&mut line)? == 0 {
@@ -92,12 +99,44 @@ fn read(stream: &mut impl BufRead) -> Result<(u16, Vec<u8>)> {
             break;
         };
         if name.eq_ignore_ascii_case("content-length") {
-            length = Some(value.trim().parse()?);
+            framing = Framing::Length(value.trim().parse()?);
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            framing = Framing::Chunks;
         }
     }
-    let mut body = vec![0; length.context("the answer does not say how long it is")?];
-    stream.read_exact(&mut body)?;
+    let mut body = Vec::new();
+    match framing {
+        Framing::Unknown => bail!("the answer does not say how long it is"),
+        Framing::Length(length) => {
+            body.resize(length, 0);
+            stream.read_exact(&mut body)?;
+        }
+        Framing::Chunks => read_chunks(stream, &mut body)?,
+    }
     Ok((status, body))
+}
+
+/// Each chunk says its length in hexadecimal digits; the last one is empty.
+fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        stream.read_line(&mut line)?;
+        let digits = line.split(';').next().unwrap_or_default().trim();
+        let length = usize::from_str_radix(digits, 16)
+            .with_context(|| format!("{line:?} does not begin a chunk"))?;
+        let start = body.len();
+        body.resize(start + length, 0);
+        stream.read_exact(&mut body[start..])?;
+        line.clear();
+        stream.read_line(&mut line)?;
+        if line.trim_end() != "" || !line.ends_with('\n') {
+            bail!("{line:?} does not end a chunk");
+        }
+        if length == 0 {
+            return Ok(());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -112,5 +151,20 @@ mod tests {
         assert_eq!(read(&mut stream).unwrap(), (404, Vec::new()));
         assert!(read(&mut stream).is_err());
         assert!(read(&mut "HTTP/1.1 200 OK\r\n\r\n".as_bytes()).is_err());
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let text = format!("{head}2\r\nab\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n{head}0\r\n\r\n");
+        let mut stream = text.as_bytes();
+        assert_eq!(read(&mut stream).unwrap(), (200, b"ab0123456789".to_vec()));
+        assert_eq!(read(&mut stream).unwrap(), (200, Vec::new()));
+        for text in ["2\r\nab\r\n", "2\r\nabc\r\n0\r\n\r\n", "x\r\n", "5\r\nab"] {
+            assert!(
+                read(&mut format!("{head}{text}").as_bytes()).is_err(),
+                "{text}"
+            );
+        }
     }
 }

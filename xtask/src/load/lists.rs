@@ -48,7 +48,7 @@ const PAGES: [(&str, &str, bool); 4] = [
 
 /// Lets the lists grow tenfold again and again, and reads their pages at each size.
 pub fn measure(bench: &Bench) -> Result<Section> {
-    let server = Server::start(bench, "lists", None, None)?;
+    let server = Server::start(bench, "lists", None, "")?;
     let mut admin = server.admin()?;
     let mut sizes = Vec::new();
     let mut times: [Vec<Vec<f64>>; PAGES.len()] = Default::default();

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::bench::Bench;
+use super::history::clickhouse;
 use super::{portkey, server, wrk};
 use crate::step::output;
 
@@ -35,6 +36,7 @@ pub fn describe(bench: &Bench) -> Result<String> {
         ("nginx", nginx(bench)),
         ("wrk", wrk::version(&bench.wrk)),
         ("Portkey", portkey::version(bench)?),
+        ("ClickHouse", clickhouse::version(bench)?),
         (
             "rounds",
             format!(
@@ -95,7 +97,7 @@ fn memory() -> String {
 fn cores(bench: &Bench) -> String {
     match (bench.cores.measured, bench.cores.others) {
         (Some(measured), Some(others)) => format!(
-            "what is measured on core {measured}, load generator and model server on core {others} (ingest and reports: \
+            "what is measured on core {measured}, load generator and model server on core {others} (usage and costs: \
              no such division)"
         ),
         _ => "one core for everything: figures of a single core do not compare with those of two"

@@ -13,8 +13,10 @@ use crate::step::output;
 
 /// Linux counts CPU time in hundredths of a second, whatever the kernel's own tick.
 const TICK_MICROSECONDS: u64 = 10_000;
-/// How long a server may take to start, or to stop.
+/// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to stop: it may have a long log to fold into a large database.
+const PATIENCE_WITH_STOP: Duration = Duration::from_secs(600);
 
 /// A running program. Dropping it ends it.
 pub struct Process {
@@ -86,7 +88,7 @@ impl Process {
     pub fn stop(mut self) -> Result<()> {
         output(Command::new("kill").args(["-TERM", &self.id().to_string()]))?;
         let asked = Instant::now();
-        while asked.elapsed() < PATIENCE {
+        while asked.elapsed() < PATIENCE_WITH_STOP {
             if let Some(status) = self.child.try_wait()? {
                 if !status.success() {
                     bail!("it ended with {status}");
@@ -95,7 +97,7 @@ impl Process {
             }
             pause();
         }
-        bail!("it did not stop within {PATIENCE:?}")
+        bail!("it did not stop within {PATIENCE_WITH_STOP:?}")
     }
 }
 

@@ -48,23 +48,15 @@ pub struct Metered {
 }
 
 impl Server {
-    /// Starts one on an empty database, with this model server behind it if there is one.
+    /// Starts one on an empty database, configured like this.
     pub fn start(
         bench: &Bench,
         name: &str,
         core: Option<u32>,
-        upstream: Option<&str>,
+        configuration: &str,
     ) -> Result<Self> {
         let folder = bench.room(name)?;
-        let upstreams = upstream.map_or_else(String::new, |address| {
-            let entry = |name: &str, base: &str, model: &str| {
-                format!("[[upstream]]\nname = \"{name}\"\nbase_url = \"http://{address}{base}\"\nmodels = [\"{model}\"]\n")
-            };
-            entry("whole", "/v1", MODEL)
-                + &entry("streaming", "/stream/v1", STREAMING_MODEL)
-                + &entry("slow", "/slow/v1", SLOW_MODEL)
-        });
-        fs::write(folder.join("orgplane.toml"), upstreams)?;
+        fs::write(folder.join("orgplane.toml"), configuration)?;
         Self::open(bench, folder, core, "")
     }
 
@@ -132,11 +124,11 @@ impl Server {
         Ok(())
     }
 
-    /// A new service account; the id of its key, and the key.
-    pub fn key(&self, admin: &mut Client, project: &str, name: &str) -> Result<(String, String)> {
+    /// A new service account; its key.
+    pub fn key(&self, admin: &mut Client, project: &str, name: &str) -> Result<String> {
         let path = format!("/v1/organization/projects/{project}/service_accounts");
         let made = admin.call(&path, &json!({ "name": name }))?;
-        Ok((text(&made, "/api_key/id")?, text(&made, "/api_key/value")?))
+        text(&made, "/api_key/value")
     }
 
     /// What the usage report counts.
@@ -176,12 +168,43 @@ impl Server {
         }
     }
 
-    /// The bytes of the usage database, to be read after a stop or a restart.
-    pub fn usage_bytes(&self) -> Result<u64> {
-        let size = |name: &str| fs::metadata(self.folder.join(name)).map(|file| file.len());
-        let log = size("load-usage.db-wal").unwrap_or(0);
-        Ok(size("load-usage.db")? + log)
+    /// Stops it and removes all that it has written.
+    pub fn remove(self) -> Result<()> {
+        self.process.stop()?;
+        Ok(fs::remove_dir_all(self.folder)?)
     }
+
+    /// The bytes of its databases, to be read after a restart.
+    pub fn bytes(&self) -> Result<u64> {
+        size(&self.folder)
+    }
+}
+
+/// The configuration that has this model server behind it.
+pub fn upstreams(address: &str) -> String {
+    let entry = |name: &str, base: &str, model: &str| {
+        format!(
+            "[[upstream]]\nname = \"{name}\"\nbase_url = \"http://{address}{base}\"\nmodels = [\"{model}\"]\n"
+        )
+    };
+    entry("whole", "/v1", MODEL)
+        + &entry("streaming", "/stream/v1", STREAMING_MODEL)
+        + &entry("slow", "/slow/v1", SLOW_MODEL)
+}
+
+/// Of all files in a folder, and in those in it.
+fn size(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        bytes += if found.is_dir() {
+            size(&entry.path())?
+        } else {
+            found.len()
+        };
+    }
+    Ok(bytes)
 }
 
 /// The results of all buckets of a report.

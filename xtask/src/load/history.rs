@@ -1,0 +1,114 @@
+//! A year of usage: how fast it is taken in, what it needs, how long reports of it take, and what ClickHouse makes of
+//! the same questions about the same events. One ledger after the other, each larger than the one before.
+
+pub mod clickhouse;
+mod questions;
+mod tables;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use super::Section;
+use super::bench::Bench;
+use super::events::{Population, first_day};
+use super::figures::whole;
+use super::models::price_book;
+use super::sending::{Sent, send};
+use super::server::Server;
+use crate::clients;
+use crate::step::{output, say};
+use clickhouse::Peer;
+use questions::{Answers, Question};
+
+/// How many days the events lie in.
+const DAYS: u64 = 365;
+/// How many events one request brings.
+const BATCH: u64 = 10_000;
+
+/// What came of one ledger.
+struct Ledger {
+    /// How many events it has.
+    total: u64,
+    sent: Sent,
+    /// The server's CPU time for each event, in microseconds.
+    cpu: f64,
+    /// What it has on the disk, for each event.
+    bytes: f64,
+    /// How many seconds a stop and a start take when all is written.
+    restart: f64,
+    memory: Memory,
+    questions: [Question; 4],
+    answers: Vec<Answers>,
+    peer: Peer,
+}
+
+/// The server's resident memory, in MB.
+struct Memory {
+    /// The most while events were written.
+    writing: f64,
+    /// After a start.
+    idle: f64,
+    /// When all questions have been answered.
+    asked: f64,
+}
+
+/// Makes the ledgers and asks.
+pub fn measure(bench: &Bench) -> Result<Section> {
+    let python = clients::clickhouse(&bench.root)?;
+    let ledger = |total: &u64| fill_and_ask(bench, &python, *total);
+    let ledgers = bench.events.iter().map(ledger);
+    Ok(tables::describe(&ledgers.collect::<Result<Vec<_>>>()?))
+}
+
+fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
+    say(&format!("history: {} events", whole(total as f64)));
+    let start = format!("@{}", first_day(DAYS));
+    let effective = output(Command::new("date").args(["-u", "+%F", "-d", &start]))?;
+    let server = Server::start(bench, "history", None, &price_book(effective.trim()))?;
+    let population = Population::settle(&server, DAYS, total)?;
+    let before = server.process.cpu()?;
+    let sent = send(&server.address, &population, 0..total, BATCH)?;
+    let cpu = (server.process.cpu()? - before) as f64 / total as f64;
+    let writing = server.process.peak_memory()?;
+    let begun = Instant::now();
+    let server = server.restart(bench, None)?;
+    let restart = begun.elapsed().as_secs_f64();
+    let idle = server.process.memory()?;
+    let bytes = server.bytes()? as f64 / total as f64;
+    let questions = questions::all(&population);
+    let answers = questions::ask(&server, &population, &questions, &sent.totals)?;
+    let asked = server.process.memory()?;
+    server.remove()?;
+    let peer = clickhouse::measure(bench, python, &population, &questions)?;
+    for ((question, ours), theirs) in questions.iter().zip(&answers).zip(&peer.answers) {
+        same(question, ours, theirs)?;
+    }
+    Ok(Ledger {
+        total,
+        sent,
+        cpu,
+        bytes,
+        restart,
+        memory: Memory {
+            writing,
+            idle,
+            asked,
+        },
+        questions,
+        answers,
+        peer,
+    })
+}
+
+/// Fails unless both have answered the same question.
+fn same(question: &Question, ours: &Answers, theirs: &Answers) -> Result<()> {
+    let of = |answers: &Answers| (answers.results, answers.totals);
+    if of(ours) != of(theirs) {
+        let (name, ours, theirs) = (question.name, of(ours), of(theirs));
+        bail!("{name}: orgplane found {ours:?}, ClickHouse {theirs:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! How the figures of a year of usage are shown.
+
+use super::super::Section;
+use super::super::events::{KEYS, PROJECTS, USERS};
+use super::super::figures::{hundredths, median, milliseconds, percentile, table, whole};
+use super::super::goal::Goal;
+use super::super::models::MODELS;
+use super::super::sending::{CONNECTIONS, REPEATED};
+use super::questions::{Answers, REPETITIONS, WARM_UP};
+use super::{BATCH, DAYS, Ledger};
+
+/// How many events should be taken in within a second.
+const RATE: f64 = 50_000.0;
+/// How much longer a question about the largest ledger may take than about the smallest.
+const FLAT: f64 = 1.2;
+
+/// All tables, and what was to be reached.
+pub fn describe(ledgers: &[Ledger]) -> Section {
+    let grown = match ledgers {
+        [first, .., last] => growth(first, last),
+        _ => (String::new(), Vec::new()),
+    };
+    let text = format!(
+        "### A year of usage\n\n{PROJECTS} projects, {USERS} users, {} keys, {} models, {DAYS} days up to the last \
+         midnight, evenly spread. Taken in over {CONNECTIONS} connections in requests of {}, every answer durable, one \
+         request of {REPEATED} sent again later; the generator shares the machine's cores.\n\n{}\n{}\nEach question \
+         {REPETITIONS} times after {WARM_UP} that do not count, before each of them one more event; `first` is the very \
+         first after a start.\n\n{}\n{}",
+        whole(KEYS as f64),
+        MODELS.len(),
+        whole(BATCH as f64),
+        taken_in(ledgers),
+        kept(ledgers),
+        asked(ledgers),
+        grown.0,
+    );
+    let mut goals: Vec<Goal> = ledgers.iter().flat_map(goals).collect();
+    goals.extend(grown.1);
+    Section { text, goals }
+}
+
+fn count(ledger: &Ledger) -> String {
+    whole(ledger.total as f64)
+}
+
+fn taken_in(ledgers: &[Ledger]) -> String {
+    let row = |ledger: &Ledger| {
+        let (sent, rates) = (&ledger.sent, ledger.sent.rates());
+        let tenth = rates.len().div_ceil(10);
+        let (start, end) = (&rates[..tenth], &rates[rates.len() - tenth..]);
+        vec![
+            count(ledger),
+            whole(sent.seconds),
+            whole(sent.rate()),
+            whole(median(rates.iter().copied())),
+            whole(percentile(rates.iter().copied(), 10.0)),
+            hundredths(median(end.iter().copied()) / median(start.iter().copied())),
+            format!("{:.1}", ledger.cpu),
+            milliseconds(sent.latency(50.0)),
+            milliseconds(sent.latency(99.0)),
+            whole(sent.known as f64),
+            sent.refused.to_string(),
+        ]
+    };
+    let head = [
+        "events",
+        "seconds",
+        "events/s",
+        "median part",
+        "slowest tenth",
+        "last ÷ first tenth",
+        "CPU µs/event",
+        "request p50 ms",
+        "p99 ms",
+        "sent again",
+        "answers 503",
+    ];
+    table(&head, &ledgers.iter().map(row).collect::<Vec<_>>())
+}
+
+fn kept(ledgers: &[Ledger]) -> String {
+    let row = |ledger: &Ledger| {
+        vec![
+            count(ledger),
+            format!("{:.1}", ledger.bytes),
+            format!("{:.1}", ledger.restart),
+            whole(ledger.memory.writing),
+            whole(ledger.memory.idle),
+            whole(ledger.memory.asked),
+            format!("{:.1}", ledger.peer.bytes),
+            whole(ledger.peer.rate),
+        ]
+    };
+    let head = [
+        "events",
+        "bytes/event",
+        "stop and start s",
+        "most MB while writing",
+        "MB after the start",
+        "MB after the questions",
+        "ClickHouse bytes/event",
+        "ClickHouse events/s",
+    ];
+    table(&head, &ledgers.iter().map(row).collect::<Vec<_>>())
+}
+
+fn asked(ledgers: &[Ledger]) -> String {
+    let mut rows = Vec::new();
+    for place in 0..ledgers.first().map_or(0, |ledger| ledger.questions.len()) {
+        rows.extend(ledgers.iter().map(|ledger| row_of(ledger, place)));
+    }
+    let head = [
+        "question",
+        "events",
+        "results",
+        "answer kB",
+        "first ms",
+        "p50 ms",
+        "p95 ms",
+        "p50 µs/result",
+        "ClickHouse kB",
+        "p50 ms",
+        "p95 ms",
+        "ClickHouse's p50 ÷ ours",
+    ];
+    table(&head, &rows)
+}
+
+fn row_of(ledger: &Ledger, place: usize) -> Vec<String> {
+    let (ours, theirs) = (&ledger.answers[place], &ledger.peer.answers[place]);
+    vec![
+        ledger.questions[place].name.to_owned(),
+        count(ledger),
+        whole(ours.results as f64),
+        whole(ours.bytes as f64 / 1e3),
+        milliseconds(ours.first),
+        milliseconds(ours.at(50.0)),
+        milliseconds(ours.at(95.0)),
+        hundredths(ours.at(50.0) / ours.results as f64),
+        whole(theirs.bytes as f64 / 1e3),
+        milliseconds(theirs.at(50.0)),
+        milliseconds(theirs.at(95.0)),
+        hundredths(theirs.at(50.0) / ours.at(50.0)),
+    ]
+}
+
+/// What the largest ledger costs more than the smallest, and the goals about it.
+fn growth(first: &Ledger, last: &Ledger) -> (String, Vec<Goal>) {
+    let (mut rows, mut goals) = (Vec::new(), Vec::new());
+    let answers = first.answers.iter().zip(&last.answers);
+    for (question, (few, many)) in last.questions.iter().zip(answers) {
+        let ratio = |of: fn(&Answers) -> f64| of(many) / of(few);
+        let time = ratio(|answers| answers.at(50.0));
+        let results = ratio(|answers| answers.results as f64);
+        rows.push(vec![
+            question.name.to_owned(),
+            hundredths(time),
+            hundredths(ratio(|answers| answers.at(95.0))),
+            hundredths(results),
+            hundredths(time / results),
+        ]);
+        let what = format!(
+            "{}: p50 of the largest ÷ smallest ledger ({} × the results)",
+            question.name,
+            hundredths(results)
+        );
+        goals.push(Goal::at_most(what, FLAT, time, hundredths));
+    }
+    let head = [
+        "largest ÷ smallest ledger",
+        "p50",
+        "p95",
+        "results",
+        "p50 per result",
+    ];
+    (table(&head, &rows), goals)
+}
+
+fn goals(ledger: &Ledger) -> Vec<Goal> {
+    let events = count(ledger);
+    let what = format!("{events} events: taken in, events/s");
+    let mut goals = vec![Goal::at_least(what, RATE, ledger.sent.rate(), whole)];
+    for (question, answers) in ledger.questions.iter().zip(&ledger.answers) {
+        let what = format!("{events} events: {}: p95 ms", question.name);
+        goals.push(Goal::at_most(
+            what,
+            question.bound,
+            answers.at(95.0),
+            milliseconds,
+        ));
+    }
+    goals
+}
