@@ -3,6 +3,7 @@
 mod bodies;
 mod configuration;
 mod first_start;
+mod imports;
 mod organizations;
 
 use serde_json::json;
