@@ -1,6 +1,7 @@
 //! The words that an operator types.
 
 mod bodies;
+mod prices;
 mod usage;
 
 use std::ffi::OsString;
@@ -70,6 +71,9 @@ enum Command {
     /// The ledger of what was consumed.
     #[command(subcommand)]
     Usage(usage::Usage),
+    /// What things cost.
+    #[command(subcommand)]
+    Prices(prices::Prices),
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -174,6 +178,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
                 print(&Config::load(&overrides)?.show()?)
             }
             Command::Usage(command) => usage::run(command).await,
+            Command::Prices(command) => prices::run(command).await,
             Command::Audit(Audit::Verify(overrides)) => verify(&Config::load(&overrides)?).await,
             Command::Bodies(command) => bodies::run(command).await,
             Command::Openapi => {

@@ -5,6 +5,7 @@ mod configuration;
 mod first_start;
 mod imports;
 mod organizations;
+mod prices;
 
 use serde_json::json;
 
