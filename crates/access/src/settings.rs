@@ -16,7 +16,7 @@ pub struct Settings {
     /// For those of its projects that have something of their own.
     pub(crate) projects: HashMap<ProjectId, Arc<Level>>,
     /// For the others: nothing.
-    unset: Level,
+    unset: Arc<Level>,
 }
 
 /// What is set in one place: for an organization, or for one of its projects.
@@ -131,14 +131,14 @@ impl Retention {
 impl Settings {
     /// What is set for one of the projects.
     #[must_use]
-    pub fn project(&self, id: &ProjectId) -> &Level {
-        self.projects.get(id).map_or(&self.unset, Arc::as_ref)
+    pub fn project(&self, id: &ProjectId) -> &Arc<Level> {
+        self.projects.get(id).unwrap_or(&self.unset)
     }
 
-    /// What holds for a project's data: what is set for it, else for the organization.
+    /// What holds for the data of a project with these settings: what is set for it, else for the organization.
     #[must_use]
-    pub fn retention(&self, id: &ProjectId) -> Retention {
-        let own = self.project(id).retention;
+    pub fn retention(&self, project: &Level) -> Retention {
+        let own = project.retention;
         own.or(self.organization.retention).unwrap_or_default()
     }
 }
@@ -180,17 +180,18 @@ mod tests {
 
     #[test]
     fn a_project_has_its_organizations_retention_unless_it_has_its_own() {
-        let project = ProjectId::from_text("proj_1".into());
         let mut settings = Settings::default();
-        assert_eq!(settings.retention(&project), Retention::NoControl);
+        let project = ProjectId::from_text("proj_1".into());
+        let retention = |settings: &Settings| settings.retention(settings.project(&project));
+        assert_eq!(retention(&settings), Retention::NoControl);
         settings.organization.retention = Some(Retention::ZeroDataRetention);
-        assert_eq!(settings.retention(&project), Retention::ZeroDataRetention);
+        assert_eq!(retention(&settings), Retention::ZeroDataRetention);
         let own = Level {
             retention: Some(Retention::NoControl),
             ..Level::default()
         };
         settings.projects.insert(project.clone(), Arc::new(own));
-        assert_eq!(settings.retention(&project), Retention::NoControl);
+        assert_eq!(retention(&settings), Retention::NoControl);
     }
 
     #[test]

@@ -43,7 +43,9 @@ impl IdGenerator {
             Ok(following) if milliseconds <= last.timestamp_ms() => following,
             _ => self.draw(milliseconds),
         };
-        I::from_text(format!("{}{}", I::PREFIX, *last))
+        let mut digits = [0; ulid::ULID_LEN];
+        let digits = last.array_to_str(&mut digits);
+        I::from_text([I::PREFIX, digits].concat())
     }
 
     fn draw(&self, milliseconds: u64) -> Ulid {

@@ -20,6 +20,8 @@ pub(crate) struct Caller {
     pub(crate) project: Arc<Project>,
     /// What is set where the key belongs.
     pub(crate) settings: Arc<Settings>,
+    /// What is set for the project.
+    level: Arc<Level>,
 }
 
 impl Shared {
@@ -51,6 +53,7 @@ impl Shared {
         names_only(headers, "openai-project", &project.id)?;
         let settings = self.directory.settings(&key.organization.id);
         Ok(Caller {
+            level: Arc::clone(settings.project(&project.id)),
             key,
             project,
             settings,
@@ -61,7 +64,7 @@ impl Shared {
 impl Caller {
     /// What is set for the project.
     pub(crate) fn level(&self) -> &Level {
-        self.settings.project(&self.project.id)
+        &self.level
     }
 
     /// Refuses what the key's owner, or the key's scopes, do not allow.

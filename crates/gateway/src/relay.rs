@@ -124,12 +124,12 @@ impl Gateway {
     /// Sends it to an upstream; comes back with the beginning of the answer.
     fn forward(
         &self,
-        context: &Context,
+        context: &mut Context,
         call: Call,
         plan: Vec<Route>,
         mut reservation: Reservation,
     ) -> Waiting {
-        let mut headers = headers::to_upstream(&context.head.headers);
+        let mut headers = take(&mut context.head.headers);
         reservation.watched().is_forwarded(&mut headers);
         let outgoing = Outgoing {
             method: Method::POST,

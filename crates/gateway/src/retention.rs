@@ -17,7 +17,7 @@ impl Gateway {
         caller: &Caller,
         call: &mut Call,
     ) -> Option<Capture> {
-        let retention = caller.settings.retention(&caller.project.id);
+        let retention = caller.settings.retention(caller.level());
         if retention.is_zero() {
             call.forbid_storing();
         }

@@ -9,21 +9,20 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http_body::{Body as _, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
 use crate::dialect::{Dialect, Tally};
 use crate::reservation::Reservation;
 use crate::sse::Scanner;
-use crate::upstreams::Patience;
+use crate::upstreams::{AnswerBody, Patience};
 
 /// The longest answer in one piece that is kept until its usage can be read, in bytes.
 const MAX_KEPT: usize = 32 * 1024 * 1024;
 
 /// An answer of which the beginning has come.
 pub(crate) struct Source {
-    body: Incoming,
+    body: AnswerBody,
     dialect: &'static Dialect,
     reader: Reader,
     tally: Tally,
@@ -60,7 +59,7 @@ impl Source {
     pub(crate) fn new(
         dialect: &'static Dialect,
         head: &Parts,
-        body: Incoming,
+        body: AnswerBody,
         hides_usage: bool,
         patience: Patience,
     ) -> Self {

@@ -86,7 +86,7 @@ async fn each_project_has_what_is_set_for_it() {
     assert_eq!(allows(project(&other, "proj_1")), None);
     assert!(one.tools.contains(HostedTool::WebSearch));
     assert!(!two.tools.contains(HostedTool::WebSearch) && two.tools.contains(HostedTool::Mcp));
-    let of = |id: &str| settings.retention(&ProjectId::from_text(id.into()));
+    let of = |id: &str| settings.retention(project(&settings, id));
     assert_eq!(of("proj_1"), Retention::NoControl);
     assert_eq!(of("proj_2"), Retention::ZeroDataRetention);
     assert_eq!(of("proj_3"), Retention::ZeroDataRetention);

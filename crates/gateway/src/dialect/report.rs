@@ -1,7 +1,9 @@
 //! The object `usage`, in all the words that endpoints have for the same amounts.
 
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use usage::{Metric, Quantities};
 
 /// Each amount is missing if it is not a whole number of at least zero.
@@ -46,8 +48,50 @@ struct Details {
 }
 
 fn amount<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
-    let number = Value::deserialize(field)?;
-    Ok(number.as_i64().filter(|amount| *amount >= 0))
+    field.deserialize_any(Amount)
+}
+
+/// Takes a whole number of at least zero, and passes over anything else.
+struct Amount;
+
+impl<'de> Visitor<'de> for Amount {
+    type Value = Option<i64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Option<i64>, E> {
+        Ok(i64::try_from(number).ok())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Option<i64>, E> {
+        Ok(Some(number).filter(|amount| *amount >= 0))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Option<i64>, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Option<i64>, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Option<i64>, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<i64>, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Option<i64>, A::Error> {
+        IgnoredAny.visit_seq(seq).map(|_| None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<i64>, A::Error> {
+        IgnoredAny.visit_map(map).map(|_| None)
+    }
 }
 
 impl Usage {

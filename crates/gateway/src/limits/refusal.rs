@@ -4,7 +4,7 @@ use access::{LimitField, Project};
 use base::Error;
 use base::ids::Id;
 
-use super::standing::{Retry, duration};
+use super::standing::{Period, Retry};
 
 /// A limit that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Refusal {
         let message = match reached.wait {
             Some(wait) => format!(
                 "Rate limit reached for {what} Please try again in {}.",
-                duration(wait)
+                Period(wait)
             ),
             None => format!("Request too large for {what} {}", reached.remedy()),
         };

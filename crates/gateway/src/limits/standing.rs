@@ -1,6 +1,9 @@
 //! How far a project's limits are used up, as answers tell.
 
+use std::fmt::{self, Display, Write};
+
 use base::time::{HOUR, MINUTE};
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
@@ -53,43 +56,57 @@ impl Standing {
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
         let requests = [LIMIT_REQUESTS, REMAINING_REQUESTS, RESET_REQUESTS];
         let tokens = [LIMIT_TOKENS, REMAINING_TOKENS, RESET_TOKENS];
+        // One allocation for all of them.
+        let mut text = BytesMut::with_capacity(SHORT);
+        let mut tell = |name: HeaderName, what: &dyn Display| {
+            if write!(text, "{what}").is_ok()
+                && let Ok(value) = HeaderValue::from_maybe_shared(text.split().freeze())
+            {
+                headers.insert(name, value);
+            }
+        };
         for (names, state) in [(requests, self.requests), (tokens, self.tokens)] {
             let Some(state) = state else { continue };
             let [limit, remaining, reset] = names;
-            headers.insert(limit, HeaderValue::from(state.limit));
-            headers.insert(remaining, HeaderValue::from(state.remaining));
-            if let Ok(duration) = HeaderValue::from_str(&duration(state.reset)) {
-                headers.insert(reset, duration);
-            }
+            tell(limit, &state.limit);
+            tell(remaining, &state.remaining);
+            tell(reset, &Period(state.reset));
         }
         match self.retry {
             None => {}
-            Some(Retry::After(wait)) => {
-                headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait));
-            }
-            Some(Retry::Never) => {
-                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-            }
+            Some(Retry::After(wait)) => tell(RETRY_AFTER_MS, &wait),
+            Some(Retry::Never) => tell(SHOULD_RETRY, &false),
         }
     }
 }
 
-/// A time as the hosted service writes it: `20ms`, `1.5s`, `6m0s`, `23h59m30s`.
-pub(super) fn duration(milliseconds: u64) -> String {
-    let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
-    if seconds == 0 && rest > 0 {
-        return format!("{rest}ms");
-    }
-    let (hour, minute) = (HOUR.unsigned_abs(), MINUTE.unsigned_abs());
-    let fraction = match rest {
-        0 => String::new(),
-        _ => format!(".{rest:03}").trim_end_matches('0').to_owned(),
-    };
-    let (hours, minutes, left) = (seconds / hour, seconds % hour / minute, seconds % minute);
-    match (hours, minutes) {
-        (0, 0) => format!("{left}{fraction}s"),
-        (0, _) => format!("{minutes}m{left}{fraction}s"),
-        _ => format!("{hours}h{minutes}m{left}{fraction}s"),
+/// What all that is told of limits has room in, as a rule, in bytes.
+const SHORT: usize = 128;
+
+/// A time in milliseconds, shown as the hosted service writes it: `20ms`, `1.5s`, `6m0s`, `23h59m30s`.
+#[derive(Clone, Copy)]
+pub(super) struct Period(pub(super) u64);
+
+impl Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, rest) = (self.0 / 1000, self.0 % 1000);
+        if seconds == 0 && rest > 0 {
+            return write!(f, "{rest}ms");
+        }
+        let (hour, minute) = (HOUR.unsigned_abs(), MINUTE.unsigned_abs());
+        match (seconds / hour, seconds % hour / minute) {
+            (0, 0) => {}
+            (0, minutes) => write!(f, "{minutes}m")?,
+            (hours, minutes) => write!(f, "{hours}h{minutes}m")?,
+        }
+        write!(f, "{}", seconds % minute)?;
+        match rest {
+            0 => {}
+            _ if rest % 100 == 0 => write!(f, ".{}", rest / 100)?,
+            _ if rest % 10 == 0 => write!(f, ".{:02}", rest / 10)?,
+            _ => write!(f, ".{rest:03}")?,
+        }
+        f.write_str("s")
     }
 }
 
@@ -104,11 +121,12 @@ mod tests {
             (20, "20ms"),
             (1_000, "1s"),
             (1_500, "1.5s"),
+            (1_050, "1.05s"),
             (59_001, "59.001s"),
             (360_000, "6m0s"),
             (86_399_900, "23h59m59.9s"),
         ] {
-            assert_eq!(duration(milliseconds), text);
+            assert_eq!(Period(milliseconds).to_string(), text);
         }
     }
 

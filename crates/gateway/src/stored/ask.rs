@@ -46,7 +46,7 @@ impl Question {
     pub(super) fn of_client(context: &Context, body: Bytes) -> Self {
         let uri = &context.head.uri;
         let path = uri.path();
-        let mut headers = headers::to_upstream(&context.head.headers);
+        let mut headers = context.head.headers.clone();
         // Projects share the account, so one could be answered what another was that chose the same key.
         headers.remove(IDEMPOTENCY_KEY);
         Self {

@@ -54,7 +54,7 @@ impl Shared {
         }
         let mut mentions = Mentions::default();
         mentions.read(call.text());
-        self.check_mentions(&owner(caller), &mentions).await
+        Box::pin(self.check_mentions(&owner(caller), &mentions)).await
     }
 
     /// As [`Self::may_mention`].

@@ -5,22 +5,21 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 use usage::Outcome;
 
 use crate::BrokenOff;
-use crate::upstreams::Patience;
+use crate::upstreams::{AnswerBody, Patience};
 
 /// The body of an upstream's answer; it breaks off when nothing comes for too long.
 pub(crate) struct Passing {
-    body: Incoming,
+    body: AnswerBody,
     patience: Patience,
     silence: Pin<Box<Sleep>>,
 }
 
 impl Passing {
-    pub(super) fn new(patience: Patience, body: Incoming) -> Self {
+    pub(super) fn new(patience: Patience, body: AnswerBody) -> Self {
         Self {
             body,
             silence: Box::pin(sleep(patience.left())),

@@ -1,33 +1,26 @@
-//! Connections to one upstream: made within a time, kept while they are of use, over HTTP/1.1 or HTTP/2.
+//! Requests to one upstream: on a connection that is kept, or on a new one, over HTTP/1.1 or HTTP/2.
 
 use std::error::Error;
-use std::pin::Pin;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::time::Stopwatch;
 use bytes::Bytes;
 use h2::Reason;
-use http::{Extensions, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
-use tower_service::Service;
+use tokio::sync::Mutex;
 
 use super::config::UpstreamConfig;
+use super::connect::{Connector, Refusal, Stream, has_agreed_on_http2};
+use super::line::{AnswerBody, Line};
+use super::pool::{Pool, Shared};
 
-/// How long a connection is kept that nobody uses.
-const KEEP_IDLE: Duration = Duration::from_secs(60);
-/// How many such connections are kept.
-const MAX_IDLE: usize = 512;
 /// How often a silent HTTP/2 connection is asked whether it lives, and how long it has to answer.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// How often a request is sent again because its connection was closed just then.
@@ -35,79 +28,204 @@ const MAX_STALE: usize = 2;
 /// How soon that shows, in milliseconds. One that is closed later may be closed because of the request.
 const MAX_STALE_AGE: u64 = 1_000;
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-
 /// Sends requests to one upstream.
-pub(super) struct Client(legacy::Client<Connector, Full<Bytes>>);
+pub(super) struct Client {
+    connector: Connector,
+    pool: Arc<Pool>,
+    /// Whether it is spoken to in HTTP/2 without being asked.
+    is_http2: bool,
+    /// Whether all requests can share a connection, as far as is known.
+    shares: AtomicBool,
+    /// Held by the one who makes that connection.
+    sharing: Mutex<()>,
+}
+
+/// How a request names its address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Only its path: HTTP/1.1, which has the rest in the header `host`.
+    Path,
+    /// All of it: HTTP/2.
+    Whole,
+}
+
+/// Why there is no answer.
+pub(super) enum SendError {
+    /// No connection was made.
+    Unreachable(Refusal),
+    /// The connection broke off, or the upstream made no sense.
+    Broken {
+        error: hyper::Error,
+        /// Whether an answer had come on the connection before.
+        was_used: bool,
+    },
+}
+
+/// What a request is sent on.
+enum Way {
+    Line(Line),
+    Shared(Shared),
+}
 
 impl Client {
-    pub(super) fn new(config: &UpstreamConfig, tls: ClientConfig) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEP_IDLE));
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
-        let connector = Connector {
-            inner: https,
-            timeout: Duration::from_secs(config.connect_timeout_seconds),
-        };
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEEP_IDLE)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .http2_only(config.http2)
-            .http2_keep_alive_interval(PING.0)
-            .http2_keep_alive_timeout(PING.1)
-            .build(connector);
-        Self(client)
+    /// For the upstream whose addresses begin with `base`.
+    pub(super) fn new(config: &UpstreamConfig, base: Uri, tls: ClientConfig) -> Self {
+        let timeout = Duration::from_secs(config.connect_timeout_seconds);
+        Self {
+            connector: Connector::new(base, timeout, tls),
+            pool: Arc::default(),
+            is_http2: config.http2,
+            shares: AtomicBool::new(config.http2),
+            sharing: Mutex::default(),
+        }
     }
 
-    /// Sends a request. An upstream may close a connection that it has answered on before, at the moment at which a request
-    /// goes out on it; the request is sent again then, for it was not read.
+    /// Sends a request, which `make` makes. An upstream may close a connection that it has answered on before, at the
+    /// moment at which a request goes out on it; the request is sent again then, for it was not read.
     pub(super) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, legacy::Error> {
+        make: impl Fn(Form) -> Request<Full<Bytes>>,
+    ) -> Result<Response<AnswerBody>, SendError> {
         for _ in 0..MAX_STALE {
             let watch = Stopwatch::start();
-            match self.send_once(request.clone()).await {
-                Err(error) if is_stale(&error) && watch.milliseconds() < MAX_STALE_AGE => {}
+            match self.send_once(&make).await {
+                Err(error) if error.is_stale() && watch.milliseconds() < MAX_STALE_AGE => {}
                 sent => return sent,
             }
         }
-        self.send_once(request).await
+        self.send_once(&make).await
     }
 
     async fn send_once(
         &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, legacy::Error> {
-        let response = self.0.request(request).await?;
-        if let Some(Used(is_used)) = response.extensions().get() {
-            is_used.store(true, Ordering::Relaxed);
+        make: impl Fn(Form) -> Request<Full<Bytes>>,
+    ) -> Result<Response<AnswerBody>, SendError> {
+        loop {
+            let way = match self.kept() {
+                Some(way) => way,
+                // Rare, and large: it has a place of its own, so that every request is smaller by it.
+                None => Box::pin(self.new_way()).await?,
+            };
+            let mut line = match way {
+                Way::Line(line) => line,
+                Way::Shared(shared) => return send_shared(shared, make(Form::Whole)).await,
+            };
+            let was_used = line.is_used();
+            match line.exchange(make(Form::Path)).await {
+                Ok(answer) => {
+                    let on = |incoming| AnswerBody::on_line(incoming, line, Arc::clone(&self.pool));
+                    return Ok(answer.map(on));
+                }
+                // It was closed since it was used last, and nothing went out on it.
+                Err(error) if was_used && error.message().is_some() => {}
+                Err(error) => {
+                    let error = error.into_error();
+                    return Err(SendError::Broken { error, was_used });
+                }
+            }
         }
-        Ok(response)
+    }
+
+    /// A connection that is kept.
+    fn kept(&self) -> Option<Way> {
+        if self.shares.load(Ordering::Relaxed) {
+            self.pool.shared().map(Way::Shared)
+        } else {
+            self.pool.take().map(Way::Line)
+        }
+    }
+
+    /// A new connection; or the one that all requests share, if another one has made it meanwhile.
+    async fn new_way(&self) -> Result<Way, SendError> {
+        if !self.shares.load(Ordering::Relaxed) {
+            return self.begin().await;
+        }
+        let _sharing = self.sharing.lock().await;
+        match self.kept() {
+            Some(way) => Ok(way),
+            None => self.begin().await,
+        }
+    }
+
+    /// A new connection.
+    async fn begin(&self) -> Result<Way, SendError> {
+        let stream = self.connector.connect().await;
+        let stream = stream.map_err(SendError::Unreachable)?;
+        let shares = self.is_http2 || has_agreed_on_http2(&stream);
+        self.shares.store(shares, Ordering::Relaxed);
+        let way = if shares {
+            share(stream)
+                .await
+                .map(|new| Way::Shared(self.pool.share(new)))
+        } else {
+            Line::begin(stream).await.map(Way::Line)
+        };
+        let was_used = false;
+        way.map_err(|error| SendError::Broken { error, was_used })
     }
 }
 
-/// Whether a request failed because a connection that had been answered on before was closed.
-fn is_stale(error: &legacy::Error) -> bool {
-    let mut extras = Extensions::new();
-    if let Some(connected) = error.connect_info() {
-        connected.get_extras(&mut extras);
+/// Begins to speak HTTP/2.
+async fn share(stream: Stream) -> hyper::Result<Shared> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING.0)
+        .keep_alive_timeout(PING.1);
+    let (sender, connection) = builder.handshake(stream).await?;
+    tokio::spawn(async {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "an upstream's connection broke");
+        }
+    });
+    Ok(Shared::new(sender))
+}
+
+async fn send_shared(
+    mut shared: Shared,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<AnswerBody>, SendError> {
+    match shared.sender.send_request(request).await {
+        Ok(answer) => {
+            shared.answered();
+            Ok(answer.map(AnswerBody::shared))
+        }
+        Err(error) => {
+            let was_used = shared.is_used();
+            Err(SendError::Broken { error, was_used })
+        }
     }
-    let used = extras.get::<Used>();
-    used.is_some_and(|Used(is_used)| is_used.load(Ordering::Relaxed)) && is_closing(error)
+}
+
+impl SendError {
+    /// Whether no connection was made.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+
+    /// Whether a request failed because a connection that had been answered on before was closed.
+    fn is_stale(&self) -> bool {
+        matches!(self, Self::Broken { error, was_used: true } if is_closing(error))
+    }
+}
+
+/// The innermost reason: those around it say only that a request failed.
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reason: &dyn Error = match self {
+            Self::Unreachable(refusal) => refusal.as_ref(),
+            Self::Broken { error, .. } => error,
+        };
+        while let Some(source) = reason.source() {
+            reason = source;
+        }
+        fmt::Display::fmt(reason, f)
+    }
 }
 
 /// Whether the connection ended, or took no more requests; a stream of it can also end because of its own request.
-fn is_closing(error: &legacy::Error) -> bool {
-    let mut reason = error.source();
+fn is_closing(error: &hyper::Error) -> bool {
+    let mut reason: Option<&dyn Error> = Some(error);
     while let Some(error) = reason {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             let is_unread = [Reason::REFUSED_STREAM, Reason::NO_ERROR].map(Some);
@@ -124,108 +242,4 @@ fn is_closing(error: &legacy::Error) -> bool {
         reason = error.source();
     }
     false
-}
-
-/// The innermost reason: those around it say only that a request failed.
-pub(super) fn innermost(error: &legacy::Error) -> String {
-    let mut reason: &dyn Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    reason.to_string()
-}
-
-/// Whether an answer came on a connection.
-#[derive(Clone, Default)]
-struct Used(Arc<AtomicBool>);
-
-/// Makes connections, TLS included, within a time.
-#[derive(Clone)]
-struct Connector {
-    inner: HttpsConnector<HttpConnector>,
-    timeout: Duration,
-}
-
-type Refusal = Box<dyn Error + Send + Sync>;
-
-impl Service<Uri> for Connector {
-    type Response = Marked;
-    type Error = Refusal;
-    type Future = Pin<Box<dyn Future<Output = Result<Marked, Refusal>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let (timeout, connecting) = (self.timeout, self.inner.call(uri));
-        Box::pin(async move {
-            let stream = tokio::time::timeout(timeout, connecting).await;
-            let stream = stream.map_err(|_| "the connection was not made in time")??;
-            let used = Used::default();
-            Ok(Marked { stream, used })
-        })
-    }
-}
-
-/// A connection that knows whether an answer came on it.
-struct Marked {
-    stream: Stream,
-    used: Used,
-}
-
-impl Connection for Marked {
-    fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(self.used.clone());
-        if self.stream.connected().is_negotiated_h2() {
-            return connected.negotiated_h2();
-        }
-        connected
-    }
-}
-
-impl Read for Marked {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl Write for Marked {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }

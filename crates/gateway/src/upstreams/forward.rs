@@ -1,24 +1,22 @@
 //! Forwarding: a request goes from one upstream to the next until one answers it.
 
-use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::Error;
 use base::time::Stopwatch;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http::{Response, StatusCode};
 use usage::Outcome;
 
 use super::health::Trouble;
-use super::upstream::{Outgoing, Upstream};
+use super::line::AnswerBody;
+use super::upstream::{Ask, Outgoing, Upstream};
 use super::{Route, Upstreams};
 
 /// The beginning of an upstream's answer.
 pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
+    pub(crate) response: Response<AnswerBody>,
     pub(crate) route: Route,
     since: Stopwatch,
 }
@@ -52,24 +50,19 @@ impl Upstreams {
     pub(crate) async fn send(
         &self,
         plan: Vec<Route>,
-        mut outgoing: Outgoing,
+        outgoing: Outgoing,
         body: impl Fn(&Route) -> Bytes,
     ) -> Result<Answer, Failure> {
         let since = Stopwatch::start();
         let mut last = Err(unreachable(&plan));
-        let mut routes = plan.into_iter();
-        while let Some(route) = routes.next() {
-            let headers = match routes.len() {
-                0 => take(&mut outgoing.headers),
-                _ => outgoing.headers.clone(),
-            };
-            let request = route.upstream.request(&outgoing, headers, body(&route));
-            let request = request.ok_or_else(|| Failure {
+        for route in plan {
+            let ask = route.upstream.ask(&outgoing, body(&route));
+            let ask = ask.ok_or_else(|| Failure {
                 error: Error::refused("invalid_url", "The query of the URL is not valid."),
                 outcome: Outcome::UpstreamFailed,
                 was_sent: false,
             })?;
-            match attempt(route, request, since).await {
+            match attempt(route, &ask, since).await {
                 None => {}
                 Some(Ending::Final(result)) => return result,
                 Some(Ending::Else(Err(_))) if last.is_ok() => {}
@@ -119,14 +112,14 @@ impl Patience {
 
 /// Sends a request to one upstream. `None`: it was not reached. One that fell silent may be working on the request:
 /// no other one is asked to do the same.
-async fn attempt(route: Route, request: Request<Full<Bytes>>, since: Stopwatch) -> Option<Ending> {
+async fn attempt(route: Route, ask: &Ask<'_>, since: Stopwatch) -> Option<Ending> {
     let upstream = &route.upstream;
     let passed = Duration::from_millis(since.milliseconds());
     let left = upstream.timeout.saturating_sub(passed);
     if left.is_zero() {
         return Some(Ending::Final(Err(late())));
     }
-    match tokio::time::timeout(left, upstream.client.send(request)).await {
+    match tokio::time::timeout(left, upstream.send(ask)).await {
         Ok(Ok(response)) => Some(judge(Answer {
             response,
             route,
@@ -135,7 +128,7 @@ async fn attempt(route: Route, request: Request<Full<Bytes>>, since: Stopwatch) 
         Ok(Err(error)) => {
             upstream.failed_to_send(&error);
             let broke_off = "The model server broke off before it answered.";
-            (!error.is_connect()).then(|| Ending::Else(Err(failed(broke_off))))
+            (!error.is_unreachable()).then(|| Ending::Else(Err(failed(broke_off))))
         }
         Err(_) => {
             upstream.failed(Trouble::Failed, "it did not answer in time");

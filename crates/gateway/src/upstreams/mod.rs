@@ -3,9 +3,12 @@
 mod balance;
 mod client;
 mod config;
+mod connect;
 mod forward;
 mod health;
 mod keeper;
+mod line;
+mod pool;
 mod probe;
 mod trust;
 mod upstream;
@@ -20,6 +23,7 @@ use upstream::Upstream;
 
 pub use config::{UpstreamConfig, UpstreamKey};
 pub(crate) use forward::{Answer, Failure, Patience};
+pub(crate) use line::AnswerBody;
 pub(crate) use probe::Probes;
 pub(crate) use upstream::Outgoing;
 

@@ -46,14 +46,11 @@ async fn watch_over(upstream: Arc<Upstream>) {
 
 /// Whatever the answer says, an upstream that gives one is there; but not one that says it cannot.
 async fn probe(upstream: &Upstream) {
-    let Some(request) = upstream.probe() else {
-        return;
-    };
-    let answer = tokio::time::timeout(TIMEOUT, upstream.client.send(request)).await;
-    match answer {
-        Ok(Ok(answer)) if !answer.status().is_server_error() => upstream.answered(),
-        Ok(Ok(answer)) => upstream.failed(Trouble::Failed, answer.status().as_str()),
-        Ok(Err(error)) => upstream.failed_to_send(&error),
+    match tokio::time::timeout(TIMEOUT, upstream.probe()).await {
+        Ok(None) => {}
+        Ok(Some(Ok(answer))) if !answer.status().is_server_error() => upstream.answered(),
+        Ok(Some(Ok(answer))) => upstream.failed(Trouble::Failed, answer.status().as_str()),
+        Ok(Some(Err(error))) => upstream.failed_to_send(&error),
         Err(_) => upstream.failed(Trouble::Failed, "it did not answer in time"),
     }
 }

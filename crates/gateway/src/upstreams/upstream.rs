@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
-use hyper_util::client::legacy;
 use zeroize::Zeroizing;
 
-use super::client::{Client, innermost};
+use super::client::{Client, Form, SendError};
 use super::config::UpstreamConfig;
 use super::health::{Health, Trouble};
+use super::line::AnswerBody;
 use super::trust::Trust;
 use crate::StartError;
 use crate::dialect::DIALECTS;
+use crate::headers::to_upstream;
 
 /// A model server.
 pub(super) struct Upstream {
@@ -26,16 +28,18 @@ pub(super) struct Upstream {
     pub(super) timeout: Duration,
     /// The longest silence inside an answer.
     pub(super) idle_timeout: Duration,
-    pub(super) client: Client,
     pub(super) health: Health,
+    client: Client,
     authority: Authority,
     scheme: Scheme,
+    /// Its authority as a header, without a port that goes without saying.
+    host: HeaderValue,
     /// The path of the base URL, without a slash at its end.
     path: String,
-    /// The address of every endpoint, by its path, ready made.
-    addresses: Vec<(&'static str, Uri)>,
+    /// The path of every endpoint below the base URL's, ready made.
+    paths: Vec<(&'static str, PathAndQuery)>,
     /// What is asked for to find out whether it is back, if anything.
-    health_address: Option<Uri>,
+    health_path: Option<PathAndQuery>,
     authorization: Option<HeaderValue>,
 }
 
@@ -45,7 +49,16 @@ pub(crate) struct Outgoing {
     /// What follows the base URL, with a slash in front.
     pub(crate) path: Cow<'static, str>,
     pub(crate) query: Option<String>,
+    /// Of which the upstream learns some.
     pub(crate) headers: HeaderMap,
+}
+
+/// What is asked of this one.
+pub(super) struct Ask<'a> {
+    method: Method,
+    path: PathAndQuery,
+    headers: &'a HeaderMap,
+    body: Bytes,
 }
 
 impl Upstream {
@@ -68,13 +81,13 @@ impl Upstream {
             return Err(wrong("http2 is for http:// only: TLS agrees on it"));
         }
         let path = url.path().trim_end_matches('/').to_owned();
-        let whole = |rest: &str| address(&scheme, &authority, format!("{path}{rest}"));
-        let health_address = match config.health_path.as_str() {
+        let whole = |rest: &str| PathAndQuery::try_from(format!("{path}{rest}")).ok();
+        let health_path = match config.health_path.as_str() {
             "" => None,
             rest => Some(whole(rest).ok_or_else(|| wrong("health_path is not a path"))?),
         };
         let paths = DIALECTS.iter().map(|dialect| dialect.path);
-        let ready: Option<Vec<_>> = paths.map(|path| Some((path, whole(path)?))).collect();
+        let paths: Option<Vec<_>> = paths.map(|path| Some((path, whole(path)?))).collect();
         let idle_timeout = config
             .idle_timeout_seconds
             .unwrap_or(config.timeout_seconds);
@@ -83,10 +96,11 @@ impl Upstream {
             weight: config.weight,
             timeout: Duration::from_secs(config.timeout_seconds),
             idle_timeout: Duration::from_secs(idle_timeout),
-            client: Client::new(config, trust.of(config, is_secure)?),
+            client: Client::new(config, url.clone(), trust.of(config, is_secure)?),
             health: Health::new(Duration::from_secs(config.health_interval_seconds)),
-            addresses: ready.ok_or_else(|| wrong("base_url is not a URL"))?,
-            health_address,
+            paths: paths.ok_or_else(|| wrong("base_url is not a URL"))?,
+            health_path,
+            host: host(&url, &scheme).ok_or_else(|| wrong("base_url is not a URL"))?,
             authorization: authorization(config)
                 .map_err(|()| wrong("its key has characters that no header can carry"))?,
             authority,
@@ -95,35 +109,37 @@ impl Upstream {
         })
     }
 
-    /// A request to this upstream, with its own key. `None`: the client's query cannot be part of an address.
-    pub(super) fn request(
-        &self,
-        outgoing: &Outgoing,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Option<Request<Full<Bytes>>> {
-        let mut addresses = self.addresses.iter();
-        let ready = addresses.find(|(path, _)| *path == outgoing.path);
-        let whole = |rest| {
-            let whole = format!("{}{rest}", self.path);
-            address(&self.scheme, &self.authority, whole)
-        };
-        let uri = match (&outgoing.query, ready) {
+    /// What `outgoing` is for this upstream. `None`: the client's query cannot be part of an address.
+    pub(super) fn ask<'a>(&self, outgoing: &'a Outgoing, body: Bytes) -> Option<Ask<'a>> {
+        let mut paths = self.paths.iter();
+        let ready = paths.find(|(path, _)| *path == outgoing.path);
+        let path = match (&outgoing.query, ready) {
             (None, Some((_, ready))) => ready.clone(),
-            (None, None) => whole(outgoing.path.to_string())?,
-            (Some(query), _) => whole(format!("{}?{query}", outgoing.path))?,
+            (query, _) => {
+                let mut path = format!("{}{}", self.path, outgoing.path);
+                if let Some(query) = query {
+                    path.push('?');
+                    path.push_str(query);
+                }
+                PathAndQuery::try_from(path).ok()?
+            }
         };
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = outgoing.method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        self.sign(&mut request);
-        Some(request)
+        Some(Ask {
+            method: outgoing.method.clone(),
+            path,
+            headers: &outgoing.headers,
+            body,
+        })
+    }
+
+    /// Asks; comes back with the beginning of the answer.
+    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response<AnswerBody>, SendError> {
+        self.client.send(|form| self.request(ask, form)).await
     }
 
     /// Whether it is found out in the background that it is back.
     pub(super) fn is_probed(&self) -> bool {
-        self.health_address.is_some()
+        self.health_path.is_some()
     }
 
     /// Whether the request at hand shall find out if it is back: no other one does, nor is it done in the background.
@@ -131,12 +147,41 @@ impl Upstream {
         !self.is_probed() && self.health.begin_trial()
     }
 
-    /// The request that finds out whether it is back.
-    pub(super) fn probe(&self) -> Option<Request<Full<Bytes>>> {
-        let mut request = Request::new(Full::default());
-        *request.uri_mut() = self.health_address.clone()?;
-        self.sign(&mut request);
-        Some(request)
+    /// Asks what finds out whether it is back; nothing where nothing does.
+    pub(super) async fn probe(&self) -> Option<Result<Response<AnswerBody>, SendError>> {
+        let ask = Ask {
+            method: Method::GET,
+            path: self.health_path.clone()?,
+            headers: &HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        Some(self.send(&ask).await)
+    }
+
+    /// A request to this upstream, with its own key.
+    fn request(&self, ask: &Ask<'_>, form: Form) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(ask.body.clone()));
+        *request.method_mut() = ask.method.clone();
+        *request.uri_mut() = self.address(&ask.path, form);
+        let headers = request.headers_mut();
+        *headers = to_upstream(ask.headers);
+        if form == Form::Path {
+            headers.insert(HOST, self.host.clone());
+        }
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        request
+    }
+
+    fn address(&self, path: &PathAndQuery, form: Form) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.path_and_query = Some(path.clone());
+        if form == Form::Whole {
+            parts.scheme = Some(self.scheme.clone());
+            parts.authority = Some(self.authority.clone());
+        }
+        Uri::from_parts(parts).expect("a path alone, or all of an address")
     }
 
     /// Takes note of a sign of life.
@@ -160,30 +205,22 @@ impl Upstream {
     }
 
     /// Takes note of a request that was not answered.
-    pub(super) fn failed_to_send(&self, error: &legacy::Error) {
-        let trouble = if error.is_connect() {
+    pub(super) fn failed_to_send(&self, error: &SendError) {
+        let trouble = if error.is_unreachable() {
             Trouble::Unreachable
         } else {
             Trouble::Failed
         };
-        self.failed(trouble, &innermost(error));
-    }
-
-    fn sign(&self, request: &mut Request<Full<Bytes>>) {
-        if let Some(authorization) = &self.authorization {
-            let key = authorization.clone();
-            request.headers_mut().insert(AUTHORIZATION, key);
-        }
+        self.failed(trouble, &error.to_string());
     }
 }
 
-fn address(scheme: &Scheme, authority: &Authority, path_and_query: String) -> Option<Uri> {
-    Uri::builder()
-        .scheme(scheme.clone())
-        .authority(authority.clone())
-        .path_and_query(path_and_query)
-        .build()
-        .ok()
+fn host(url: &Uri, scheme: &Scheme) -> Option<HeaderValue> {
+    let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    let port = url.port_u16().filter(|port| *port != usual);
+    let host = url.host()?;
+    let host = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    HeaderValue::try_from(host).ok()
 }
 
 fn authorization(config: &UpstreamConfig) -> Result<Option<HeaderValue>, ()> {
@@ -218,6 +255,7 @@ mod tests {
             ("http://h:9000/v1", "http://h:9000/v1/chat/completions"),
             ("http://h:9000/v1/", "http://h:9000/v1/chat/completions"),
             ("https://h", "https://h/chat/completions"),
+            ("https://[::1]:80/a", "https://[::1]:80/a/chat/completions"),
         ] {
             let upstream = upstream(base, "k").expect("an upstream");
             for (query, after) in [(None, ""), (Some("a=1".into()), "?a=1")] {
@@ -227,10 +265,16 @@ mod tests {
                     query,
                     headers: HeaderMap::new(),
                 };
-                let request = upstream.request(&outgoing, HeaderMap::new(), Bytes::new());
-                let request = request.expect("a request");
+                let ask = upstream.ask(&outgoing, Bytes::new()).expect("a path");
+                let request = upstream.request(&ask, Form::Whole);
                 assert_eq!(request.uri().to_string(), format!("{whole}{after}"));
                 assert_eq!(request.headers()[AUTHORIZATION], "Bearer k");
+                assert!(!request.headers().contains_key(HOST));
+                let request = upstream.request(&ask, Form::Path);
+                let host = request.headers()[HOST].to_str().expect("a host");
+                let scheme = base.split("//").next().expect("a scheme");
+                let address = format!("{scheme}//{host}{}", request.uri());
+                assert_eq!(address, format!("{whole}{after}"));
             }
         }
     }
@@ -289,13 +333,19 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_asks_below_the_base_url_with_the_key() {
+    fn a_port_that_goes_without_saying_is_not_said() {
+        for (base, host) in [
+            ("http://h:80", "h"),
+            ("https://h:443/v1", "h"),
+            ("http://h:443", "h:443"),
+        ] {
+            assert_eq!(upstream(base, "k").expect("an upstream").host, host);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_to_find_out_is_below_the_base_url() {
         let upstream = upstream("http://h/v1/", "k").expect("an upstream");
-        let probe = upstream.probe().expect("a request");
-        assert_eq!(
-            (probe.method(), probe.uri().to_string().as_str()),
-            (&Method::GET, "http://h/v1/models")
-        );
-        assert_eq!(probe.headers()[AUTHORIZATION], "Bearer k");
+        assert_eq!(upstream.health_path.expect("a path"), "/v1/models");
     }
 }

@@ -8,6 +8,7 @@ use gateway::{Durability, UpstreamConfig};
 use http::Version;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Barrier;
 
 use crate::upstream::{COMPLETION, Reply, Step, Upstream};
 use crate::world::{World, config};
@@ -83,6 +84,53 @@ async fn one_that_was_closed_between_two_requests_is_replaced() {
         assert_eq!(world.chat(MODEL).await.status, 200);
     }
     assert_eq!(connections.load(Ordering::SeqCst), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_were_closed_the_next_request_is_answered() {
+    const MANY: usize = 12;
+    let together = Arc::new(Barrier::new(MANY));
+    let (url, connections) = raw(move |number, mut connection| {
+        let together = Arc::clone(&together);
+        async move {
+            request(&mut connection).await;
+            if number < MANY {
+                together.wait().await;
+            }
+            answer(&mut connection).await;
+        }
+    })
+    .await;
+    let world = Arc::new(world(url).await);
+    let clients = (0..MANY).map(|_| {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move { world.chat(MODEL).await.status })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        assert_eq!(client.await.expect("an answer"), 200);
+    }
+    assert_eq!(world.chat(MODEL).await.status, 200);
+    assert_eq!(connections.load(Ordering::SeqCst), MANY + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_answers_before_it_has_read_all_is_believed() {
+    let (url, _) = raw(|_, mut connection| async move {
+        let mut bytes = [0; 1000];
+        connection.read_exact(&mut bytes).await.expect("bytes");
+        answer(&mut connection).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    })
+    .await;
+    let world = world(url).await;
+    let long = format!(r#"{{"model":"real","x":"{}"}}"#, "x".repeat(16 << 20));
+    let clients = world.chat(&long).await;
+    assert_eq!(
+        (clients.status.as_u16(), clients.body.as_str()),
+        (200, COMPLETION)
+    );
+    let row = world.rows(1).await.remove(0);
+    assert_eq!(row.sums(), ("succeeded", false, Some(11), Some(7), Some(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
