@@ -125,10 +125,12 @@ impl Connection {
         let response = match &mut self.requests {
             Requests::One(requests) => {
                 let request = request.uri(path).header("host", "127.0.0.1").body(body);
+                requests.ready().await.expect("an open connection");
                 requests.send_request(request.expect("a request")).await
             }
             Requests::Two(requests) => {
                 let request = request.uri(format!("https://127.0.0.1{path}")).body(body);
+                requests.ready().await.expect("an open connection");
                 requests.send_request(request.expect("a request")).await
             }
         };
