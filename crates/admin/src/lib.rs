@@ -1,4 +1,4 @@
-//! The Administration API: every resource's operations, and the router made from them.
+//! The Administration API: every resource's operations.
 
 pub mod admin_api_keys;
 pub mod audit_logs;
@@ -28,13 +28,9 @@ use std::sync::Arc;
 
 use ::usage::{LastUsed, Recorder, Reports, Spend};
 use access::Directory;
-use axum::Router;
-use axum::body::Body;
-use axum::routing::{MethodFilter, on};
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
-use http::{Method, Request};
 use store::{Database, Store};
 
 use operation::{Kept, Operation};
@@ -101,23 +97,4 @@ pub fn operations() -> Vec<Operation> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// The routes of every operation, below `/v1`.
-pub fn router(services: &Arc<Services>) -> Router {
-    operations()
-        .into_iter()
-        .fold(Router::new(), |router, operation| {
-            let path = format!("/v1{}", operation.path);
-            let method = filter(&operation.method);
-            let (operation, services) = (Arc::new(operation), Arc::clone(services));
-            let handler = move |request: Request<Body>| async move {
-                operation::answer(services, &operation, request).await
-            };
-            router.route(&path, on(method, handler))
-        })
-}
-
-fn filter(method: &Method) -> MethodFilter {
-    MethodFilter::try_from(method.clone()).expect("an operation has one of the standard methods")
 }

@@ -22,8 +22,9 @@ use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Reports, Spend};
 
+use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
-use crate::routes;
+use crate::routes::Routes;
 
 /// What an application is made of.
 pub struct AppOptions {
@@ -139,18 +140,20 @@ impl App {
         })
     }
 
-    /// Every route.
-    pub fn router(&self) -> Router {
-        let router = routes::router(&self.services, &self.gateway, &self.metrics, &self.tracer);
-        if self.has_metrics_apart {
-            return router;
-        }
-        router.merge(self.metrics_router())
+    /// Everything that is served.
+    pub fn front(&self) -> Front {
+        Front::new(Parts {
+            routes: Routes::new(&self.metrics, !self.has_metrics_apart),
+            services: Arc::clone(&self.services),
+            gateway: self.gateway.clone(),
+            metrics: Arc::clone(&self.metrics),
+            tracer: self.tracer.clone(),
+        })
     }
 
     /// The route of the metrics alone.
     pub fn metrics_router(&self) -> Router {
-        routes::metrics(&self.metrics)
+        self.metrics.router()
     }
 
     /// What the whole program shares.

@@ -327,7 +327,7 @@ fn serve_metrics(server: Server, app: &App) -> anyhow::Result<AbortOnDropHandle<
 
 /// Serves until `stop`, then finishes what is under way and makes it durable.
 pub(crate) async fn run_until(server: Server, app: App, stop: impl Future<Output = ()>) {
-    let stopped = server.run(app.router(), stop, STOP_DEADLINE).await;
+    let stopped = server.run(app.front(), stop, STOP_DEADLINE).await;
     if stopped == Stopped::AtDeadline {
         tracing::warn!("some requests were cut off after {STOP_DEADLINE:?}");
     }

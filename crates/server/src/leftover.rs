@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
 use futures_util::StreamExt;
 use http::header::EXPECT;
@@ -27,15 +28,22 @@ pub(crate) struct Leftover {
 impl Leftover {
     /// The request for its handler. `None` when nothing can be left that is in the way of another request: there is no
     /// body, or HTTP/2 has a stream for each request.
-    pub(crate) fn watch(request: Request<Body>) -> (Request<Body>, Option<Self>) {
-        if request.body().is_end_stream() || request.version() == Version::HTTP_2 {
-            return (request, None);
+    pub(crate) fn watch<B>(request: Request<B>) -> (Request<Body>, Option<Self>)
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if request.body().is_end_stream() {
+            return (request.map(|_| Body::empty()), None);
+        }
+        if request.version() == Version::HTTP_2 {
+            return (request.map(Body::new), None);
         }
         let waits = request.headers().contains_key(EXPECT);
         let (unread, body) = oneshot::channel();
         let watched = |body| {
             Body::new(Watched {
-                body,
+                body: Some(body),
                 unread: Some(unread),
             })
         };
@@ -73,21 +81,33 @@ async fn discard(body: Body) -> bool {
 }
 
 /// A body that goes to its [`Leftover`] when it is dropped before its end.
-struct Watched {
-    body: Body,
+struct Watched<B>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// `None` once it has gone.
+    body: Option<B>,
     /// `None` once there is nothing left.
     unread: Option<oneshot::Sender<Body>>,
 }
 
-impl HttpBody for Watched {
+impl<B> HttpBody for Watched<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(context);
         if let Poll::Ready(None | Some(Err(_))) = &frame {
             self.unread = None;
         }
@@ -95,21 +115,27 @@ impl HttpBody for Watched {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let none = SizeHint::with_exact(0);
+        self.body.as_ref().map_or(none, HttpBody::size_hint)
     }
 }
 
-impl Drop for Watched {
+impl<B> Drop for Watched<B>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     fn drop(&mut self) {
         if let Some(unread) = self.unread.take()
-            && !self.body.is_end_stream()
+            && let Some(body) = self.body.take()
+            && !body.is_end_stream()
         {
             // Nobody waits for it any more when the client has hung up.
-            let _ = unread.send(std::mem::take(&mut self.body));
+            let _ = unread.send(Body::new(body));
         }
     }
 }

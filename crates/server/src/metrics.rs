@@ -6,18 +6,23 @@ mod process;
 use std::sync::Arc;
 
 use admin::Services;
-use axum::extract::Request;
+use admin::operation::Operation;
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::get;
 use gateway::Gateway;
+use http::{HeaderValue, header};
 use prometheus::{Counter, Gauge, GaugeVec, Opts, Registry, TextEncoder};
 use telemetry::Tracer;
 
 use administration::Administration;
-use administration::Watched;
+pub(crate) use administration::Known;
 
 /// Everything that is counted and measured.
 pub(crate) struct Metrics {
     registry: Registry,
-    administration: Arc<Administration>,
+    administration: Administration,
     services: Arc<Services>,
     gateway: Gateway,
     now: Vec<Now>,
@@ -92,7 +97,7 @@ impl Metrics {
         gateway.register(&registry)?;
         services.recorder.register(&registry)?;
         tracer.register(&registry)?;
-        let administration = Arc::new(Administration::start(&registry)?);
+        let administration = Administration::start(&registry)?;
         let build = Opts::new("orgplane_build_info", "Which build of orgplane this is.");
         let build = GaugeVec::new(build, &["version", "commit"])?;
         let labels = [env!("CARGO_PKG_VERSION"), env!("ORGPLANE_COMMIT")];
@@ -136,13 +141,27 @@ impl Metrics {
         }))
     }
 
-    /// Watches a request, if it is one to the Administration API.
-    pub(crate) fn administration(&self, request: &Request, tracer: &Tracer) -> Option<Watched> {
-        self.administration.watch(request, tracer)
+    /// Makes an operation, which is served at `route`, known.
+    pub(crate) fn know(&self, operation: &Operation, route: &str) -> Arc<Known> {
+        self.administration.know(operation, route)
+    }
+
+    /// The route of the metrics alone, for anybody who can reach it.
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
+        let metrics = Arc::clone(self);
+        Router::new().route("/metrics", get(move || async move { metrics.response() }))
+    }
+
+    /// All of it, as an answer.
+    pub(crate) fn response(&self) -> Response {
+        let mut response = Response::new(Body::from(self.text()));
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
     }
 
     /// All of it, in Prometheus' text format.
-    pub(crate) fn text(&self) -> String {
+    fn text(&self) -> String {
         for Now { gauge, look } in &self.now {
             if let Some(value) = look(&self.services, &self.gateway) {
                 gauge.set(value);

@@ -1,15 +1,17 @@
 //! The listener: accepts connections, bounds what each may do, and stops gracefully.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::BoxError;
 use axum::response::Response;
-use axum::{BoxError, Router};
 use base::Error;
 use gateway::PeerCertificates;
 use http::{HeaderValue, Request, header};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -19,18 +21,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt, service_fn};
 
 use crate::opening::Opening;
+use crate::patience::Patience;
 use crate::tls::{Accepted, Tls};
 
 /// How many connections are open at the most; further ones wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 16_384;
 /// How long a client may take to send a request's head, and be idle before it.
 const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How much of a request's head is read, in bytes, and how many headers.
+/// How much of a request's head is read, in bytes. It may have 100 headers, as hyper has it unless told otherwise: told,
+/// it makes room for them anew for each request.
 const HEAD_BYTES: usize = 64 * 1024;
-const MOST_HEADERS: usize = 100;
 
 /// A bound listener.
 pub struct Server {
@@ -94,10 +97,10 @@ impl Server {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Serves `router` until `stop` resolves, then finishes what is under way within `deadline`.
+    /// Lets `service` answer until `stop` resolves, then finishes what is under way within `deadline`.
     pub async fn run(
         self,
-        router: Router,
+        service: impl Answers,
         stop: impl Future<Output = ()>,
         deadline: Duration,
     ) -> Stopped {
@@ -116,7 +119,7 @@ impl Server {
             match (place, accepted) {
                 (Ok(place), Ok((stream, peer))) => {
                     let connection = Connection {
-                        router: router.clone(),
+                        service: service.clone(),
                         watcher: graceful.watcher(),
                         stopping: stopping.clone(),
                         place,
@@ -140,7 +143,7 @@ impl Server {
     }
 
     /// Serves a connection in a task of its own.
-    fn take(&self, stream: TcpStream, peer: SocketAddr, connection: Connection) {
+    fn take(&self, stream: TcpStream, peer: SocketAddr, connection: Connection<impl Answers>) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "TCP_NODELAY");
         }
@@ -160,16 +163,33 @@ impl Server {
     }
 }
 
+/// What answers the requests that come in: each clone those of one connection.
+pub trait Answers:
+    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
 /// What a connection is served with.
-struct Connection {
-    router: Router,
+struct Connection<A> {
+    service: A,
     watcher: Watcher,
     /// Cancelled when the server stops.
     stopping: CancellationToken,
     place: OwnedSemaphorePermit,
 }
 
-impl Connection {
+impl<A: Answers> Connection<A> {
     /// Shakes hands first; a stop does not wait for that. Who speaks plain HTTP is told of it.
     async fn secure(
         self,
@@ -184,10 +204,20 @@ impl Connection {
                 self.serve(*stream, of_proxy.or(Some(certificates))).await
             }
             Some(Accepted::Plain(stream)) => {
-                let router = Router::new().fallback(https_required);
-                Self { router, ..self }.serve(stream, None).await
+                let service = service_fn(https_required);
+                self.with(service).serve(stream, None).await
             }
             Some(Accepted::Broken(error)) => Err(error.into()),
+        }
+    }
+
+    /// The same with another service.
+    fn with<B: Answers>(self, service: B) -> Connection<B> {
+        Connection {
+            service,
+            watcher: self.watcher,
+            stopping: self.stopping,
+            place: self.place,
         }
     }
 
@@ -200,7 +230,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let service = self.router.map_request(move |mut request: Request<_>| {
+        let service = self.service.map_request(move |mut request: Request<_>| {
             if let Some(certificates) = &certificates {
                 request.extensions_mut().insert(certificates.clone());
             }
@@ -209,10 +239,9 @@ impl Connection {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
-            .timer(TokioTimer::new())
+            .timer(Patience::new(HEAD_TIME))
             .header_read_timeout(HEAD_TIME)
-            .max_buf_size(HEAD_BYTES)
-            .max_headers(MOST_HEADERS);
+            .max_buf_size(HEAD_BYTES);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -226,12 +255,12 @@ impl Connection {
     }
 }
 
-async fn https_required() -> Response {
+async fn https_required(_: Request<Incoming>) -> Result<Response, Infallible> {
     let message = "This server speaks HTTPS, and this request came over plain HTTP. Send it to an address with https://.";
     let mut response: Response = Error::refused("https_required", message).response();
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
-    response
+    Ok(response)
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal. Asks count from this call on, not only

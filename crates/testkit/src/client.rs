@@ -1,16 +1,16 @@
 //! An identity that sends requests, and what it gets back.
 
-use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use orgplane::Front;
 use serde_json::Value;
 use tower::ServiceExt;
 
 /// Somebody with a key, or without one.
 #[derive(Clone)]
 pub struct Client {
-    router: Router,
+    front: Front,
     /// The key, as it goes into the `Authorization` header.
     pub key: Option<String>,
 }
@@ -29,8 +29,8 @@ pub struct Answer {
 }
 
 impl Client {
-    pub(crate) fn new(router: Router, key: Option<String>) -> Self {
-        Self { router, key }
+    pub(crate) fn new(front: Front, key: Option<String>) -> Self {
+        Self { front, key }
     }
 
     /// `GET /v1{path}`.
@@ -71,7 +71,7 @@ impl Client {
                 .expect("a key is visible ASCII");
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
-        let Ok(response) = self.router.clone().oneshot(request).await;
+        let Ok(response) = self.front.clone().oneshot(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body
             .collect()

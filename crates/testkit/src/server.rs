@@ -7,12 +7,12 @@ use std::time::Duration;
 use access::{Directory, Settings};
 use admin::mail::{Waiting, waiting};
 use admin::organization::{self, Founded, Founding};
-use axum::Router;
+
 use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
-use orgplane::{App, AppOptions};
+use orgplane::{App, AppOptions, Front};
 use serde_json::json;
 use store::{Store, sql};
 use usage::PriceBook;
@@ -49,7 +49,7 @@ impl Default for ServerOptions {
 pub struct Server {
     app: App,
     parts: Parts,
-    router: Router,
+    front: Front,
     founded: Founded,
     stranger: Founded,
     reader_key: String,
@@ -140,7 +140,7 @@ impl Server {
         };
         let app = parts.start(&store).await;
         Self {
-            router: app.router(),
+            front: app.front(),
             app,
             parts,
             founded,
@@ -174,13 +174,13 @@ impl Server {
     /// Nobody.
     #[must_use]
     pub fn anonymous(&self) -> Client {
-        Client::new(self.router.clone(), None)
+        Client::new(self.front.clone(), None)
     }
 
     /// Whoever has this key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Client {
-        Client::new(self.router.clone(), Some(key.to_owned()))
+        Client::new(self.front.clone(), Some(key.to_owned()))
     }
 
     /// The organization under test.
@@ -213,9 +213,9 @@ impl Server {
         &self.stranger.project_id
     }
 
-    /// Every route, for a test that serves them itself.
-    pub fn router(&self) -> Router {
-        self.router.clone()
+    /// Everything it serves, for a test that serves them itself.
+    pub fn front(&self) -> Front {
+        self.front.clone()
     }
 
     /// Serves on a free port until the test ends.
@@ -224,10 +224,10 @@ impl Server {
             .await
             .expect("a free port");
         let address = server.address();
-        let router = self.router();
+        let front = self.front();
         tokio::spawn(async move {
             server
-                .run(router, std::future::pending(), Duration::ZERO)
+                .run(front, std::future::pending(), Duration::ZERO)
                 .await
         });
         address
@@ -292,11 +292,11 @@ impl Server {
 
     /// Stops it gracefully, and starts it again on the same database.
     pub async fn restart(mut self) -> Self {
-        drop(self.router);
+        drop(self.front);
         self.app.stop(Duration::from_secs(5)).await;
         self.store = self.database.store().await;
         self.app = self.parts.start(&self.store).await;
-        self.router = self.app.router();
+        self.front = self.app.front();
         self
     }
 
@@ -307,7 +307,7 @@ impl Server {
 
     /// Stops it gracefully.
     pub async fn stop(self) -> TestDatabase {
-        drop(self.router);
+        drop(self.front);
         self.app.stop(Duration::from_secs(5)).await;
         self.database
     }

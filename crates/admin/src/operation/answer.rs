@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, RawPathParams};
 use base::{Error, Permission, Result};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::caller::authenticate;
-use super::kept::Question;
 use super::scope::{Arrival, Credential, PathIds, Permit, Scope};
-use super::{Caller, Done, Ingest, Nothing, Operation, Read, Run, Write, parse};
+use super::{Caller, Done, Effect, Ingest, Nothing, Operation, Read, Run, Write, parse};
 use crate::Services;
 
 /// The longest body of an administrative request, in bytes.
@@ -24,39 +24,86 @@ pub(crate) const MAX_INGEST: usize = 32 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Answers one request to `operation`; never fails, since every error is an answer.
-pub(crate) async fn answer(
-    services: Arc<Services>,
-    operation: &Operation,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (mut parts, body) = request.into_parts();
-    let Ok(path) = RawPathParams::from_request_parts(&mut parts, &()).await else {
-        return Error::unknown_path(parts.uri.path()).response();
-    };
-    let path = path.iter().map(|(_, value)| value.to_owned()).collect();
-    let arrival = Arrival {
-        services,
-        path,
-        uri: parts.uri,
-        headers: parts.headers,
-        body,
-    };
-    let run = match &operation.run {
-        Run::Open(run) => return respond(run(arrival).await),
-        Run::Keyed(run) => run,
-    };
-    let caller = authenticate(&arrival.services, operation.effect, &arrival.headers).await;
-    let caller = match caller {
-        Ok(caller) => caller,
-        Err(error) => return error.response(),
-    };
-    let organization = caller.organization.header.clone();
-    let mut response = respond(run(arrival, caller).await);
-    response
-        .headers_mut()
-        .insert("openai-organization", organization);
-    response
+static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+
+impl Operation {
+    /// Answers one request to it; never fails, since every error is an answer.
+    pub async fn answer(&self, services: &Arc<Services>, request: Request<Body>) -> Response<Body> {
+        let run = match &self.run {
+            Run::Open(run) => {
+                return match self.arrive(services, request) {
+                    Ok(arrival) => respond(run(arrival).await),
+                    Err(error) => error.response(),
+                };
+            }
+            Run::Keyed(run) => run,
+        };
+        let caller = match authenticate(services, self.effect, request.headers()).await {
+            Ok(caller) => caller,
+            Err(error) => return error.response(),
+        };
+        let organization = caller.organization.header.clone();
+        let result = match self.kept(services, &caller, &request) {
+            Some(answer) => Ok(answer),
+            None => match self.arrive(services, request) {
+                Ok(arrival) => run(arrival, caller).await,
+                Err(error) => Err(error),
+            },
+        };
+        let mut response = respond(result);
+        let headers = response.headers_mut();
+        headers.insert(&ORGANIZATION, organization);
+        response
+    }
+
+    /// The answer, if it was kept and the caller may have it.
+    fn kept(&self, services: &Services, caller: &Caller, request: &Request<Body>) -> Option<Bytes> {
+        if self.effect != Effect::Read {
+            return None;
+        }
+        let state = state(services, caller, self.needs?)?;
+        let organization = &caller.organization.id;
+        services
+            .kept
+            .find(state, organization, asked(request.uri()))
+    }
+
+    /// The request, with what the path says in the places of the parameters.
+    fn arrive(&self, services: &Arc<Services>, request: Request<Body>) -> Result<Arrival> {
+        let (parts, body) = request.into_parts();
+        let path = self
+            .parameters_in(parts.uri.path())
+            .ok_or_else(|| Error::unknown_path(parts.uri.path()))?;
+        Ok(Arrival {
+            services: Arc::clone(services),
+            path,
+            uri: parts.uri,
+            headers: parts.headers,
+            body,
+        })
+    }
+
+    /// What `path` says in the places of the parameters; nothing when it is no text, or another operation's.
+    fn parameters_in(&self, path: &str) -> Option<Vec<String>> {
+        let said = path.strip_prefix("/v1")?.split('/');
+        self.path
+            .split('/')
+            .zip(said)
+            .filter(|(segment, _)| segment.starts_with('{'))
+            .map(|(_, said)| decode(said))
+            .collect()
+    }
+}
+
+/// A segment of a path without its percent-encoding.
+fn decode(segment: &str) -> Option<String> {
+    let text = percent_decode_str(segment).decode_utf8().ok()?;
+    Some(text.into_owned())
+}
+
+/// What is asked: the path and the query.
+fn asked(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", PathAndQuery::as_str)
 }
 
 fn respond(result: Result<Bytes>) -> Response<Body> {
@@ -68,7 +115,10 @@ fn respond(result: Result<Bytes>) -> Response<Body> {
 
 fn json_response(json: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(json));
-    response.headers_mut().insert(
+    let headers = response.headers_mut();
+    // It gets more of them on its way out.
+    headers.reserve(8);
+    headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
@@ -104,21 +154,15 @@ async fn begin<S: Scope>(
     Ok((write, scope))
 }
 
-/// What is asked, and the state of the data in which the answer can be kept; nothing where it cannot, or where only the
-/// database can tell whether the caller may ask.
-fn question(arrival: &Arrival, caller: &Caller, needs: Permission) -> Option<(u64, Question)> {
-    let state = arrival.services.store.state()?;
+/// The state of the data in which an answer can be kept; nothing where it cannot, or where only the database can tell
+/// whether the caller may ask.
+fn state(services: &Services, caller: &Caller, needs: Permission) -> Option<u64> {
     // What is allowed in the organization is allowed in each project.
-    caller.permissions.contains(needs).then(|| {
-        let question = Question {
-            organization: caller.organization.id.clone(),
-            uri: arrival.uri.to_string(),
-        };
-        (state, question)
-    })
+    let may_ask = caller.permissions.contains(needs);
+    may_ask.then(|| services.store.state())?
 }
 
-/// path → authorise → parse the query → run; or the answer that was kept.
+/// path → authorise → parse the query → run → keep the answer, where it can be kept.
 pub(super) async fn run_read<S, Q, T, H, F>(
     arrival: Arrival,
     caller: Caller,
@@ -132,27 +176,25 @@ where
     H: Fn(Read, S, Q) -> F,
     F: Future<Output = Result<T>>,
 {
-    let question = question(&arrival, &caller, needs);
     let Arrival {
         services,
         path,
         uri,
         ..
     } = arrival;
-    if let Some((state, question)) = &question
-        && let Some(answer) = services.kept.find(*state, question)
-    {
-        return Ok(answer);
-    }
+    // It is older than what is read, or as old: an answer is never kept for a state that it was not read from.
+    let state = state(&services, &caller, needs);
+    let organization = caller.organization.id.clone();
     let (connection, scope, permit) = enter::<S>(&services, &path, caller, needs).await?;
     let query = parse::query(uri.query())?;
     let read = Read::new(connection, permit, Arc::clone(&services));
     let sources = read.sources();
     let answer = encode(&handler(read, scope, query).await?)?;
-    if let Some((state, question)) = question
+    if let Some(state) = state
         && sources.are_steady()
     {
-        services.kept.keep(state, question, &answer);
+        let kept = &services.kept;
+        kept.keep(state, organization, asked(&uri), &answer);
     }
     Ok(answer)
 }
@@ -248,7 +290,7 @@ fn encode<T: Serialize>(answer: &T) -> Result<Bytes> {
     Ok(json.into())
 }
 
-fn is_ndjson(headers: &http::HeaderMap) -> Result<bool> {
+fn is_ndjson(headers: &HeaderMap) -> Result<bool> {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .map_or("application/json", |kind| kind.to_str().unwrap_or_default());
@@ -263,7 +305,7 @@ fn is_ndjson(headers: &http::HeaderMap) -> Result<bool> {
 }
 
 /// Reads a body of at most `limit` bytes, within [`BODY_TIME`].
-async fn read_body(headers: &http::HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
+async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());

@@ -22,37 +22,55 @@ pub struct Kept(Mutex<Answers>);
 struct Answers {
     state: u64,
     bytes: usize,
-    by_question: HashMap<Question, Bytes>,
-}
-
-/// Whose data is asked for, and the path with its query. Whether the caller may ask is not part of it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Question {
-    pub(super) organization: OrganizationId,
-    pub(super) uri: String,
+    count: usize,
+    /// Whose data was asked for, then what: the path with its query. Whether the caller may ask is not part of it.
+    by_organization: HashMap<OrganizationId, HashMap<String, Bytes>>,
 }
 
 impl Kept {
     /// The answer in this state, if it is known.
-    pub(super) fn find(&self, state: u64, question: &Question) -> Option<Bytes> {
+    pub(super) fn find(
+        &self,
+        state: u64,
+        organization: &OrganizationId,
+        asked: &str,
+    ) -> Option<Bytes> {
         let answers = self.lock();
-        let is_current = answers.state == state;
-        is_current.then(|| answers.by_question.get(question).cloned())?
+        if answers.state != state {
+            return None;
+        }
+        answers
+            .by_organization
+            .get(organization)?
+            .get(asked)
+            .cloned()
     }
 
     /// Keeps the answer that was read from this state.
-    pub(super) fn keep(&self, state: u64, question: Question, answer: &Bytes) {
-        let mut answers = self.lock();
+    pub(super) fn keep(
+        &self,
+        state: u64,
+        organization: OrganizationId,
+        asked: &str,
+        answer: &Bytes,
+    ) {
+        let mut guard = self.lock();
+        let answers = &mut *guard;
         if answers.state != state {
             *answers = Answers {
                 state,
                 ..Answers::default()
             };
         }
-        let bytes = answers.bytes + question.uri.len() + answer.len();
-        if bytes <= MOST_BYTES && answers.by_question.len() < MOST {
+        let bytes = answers.bytes + asked.len() + answer.len();
+        if bytes > MOST_BYTES || answers.count >= MOST {
+            return;
+        }
+        let of_organization = answers.by_organization.entry(organization).or_default();
+        let before = of_organization.insert(asked.to_owned(), answer.clone());
+        if before.is_none() {
             answers.bytes = bytes;
-            answers.by_question.insert(question, answer.clone());
+            answers.count += 1;
         }
     }
 
@@ -67,33 +85,33 @@ mod tests {
 
     use super::*;
 
-    fn question(uri: &str) -> Question {
-        Question {
-            organization: OrganizationId::from_text("org-1".to_owned()),
-            uri: uri.to_owned(),
-        }
+    fn organization(name: &str) -> OrganizationId {
+        OrganizationId::from_text(name.to_owned())
     }
 
     #[test]
-    fn an_answer_is_of_its_state() {
+    fn an_answer_is_of_its_state_and_organization() {
         let kept = Kept::default();
-        let (one, other) = (question("/a"), question("/b"));
-        kept.keep(1, one.clone(), &Bytes::from_static(b"1"));
-        assert_eq!(kept.find(1, &one).as_deref(), Some(&b"1"[..]));
-        assert_eq!((kept.find(2, &one), kept.find(1, &other)), (None, None));
-        kept.keep(2, other.clone(), &Bytes::from_static(b"2"));
-        assert_eq!(kept.find(2, &one), None, "gone with its state");
-        assert!(kept.find(2, &other).is_some());
+        let (one, other) = (organization("org-1"), organization("org-2"));
+        kept.keep(1, one.clone(), "/a", &Bytes::from_static(b"1"));
+        assert_eq!(kept.find(1, &one, "/a").as_deref(), Some(&b"1"[..]));
+        assert_eq!(kept.find(2, &one, "/a"), None);
+        assert_eq!(kept.find(1, &one, "/b"), None);
+        assert_eq!(kept.find(1, &other, "/a"), None);
+        kept.keep(2, one.clone(), "/b", &Bytes::from_static(b"2"));
+        assert_eq!(kept.find(2, &one, "/a"), None, "gone with its state");
+        assert!(kept.find(2, &one, "/b").is_some());
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let kept = Kept::default();
+        let one = organization("org-1");
         let answer = Bytes::from(vec![0; MOST_BYTES / 2]);
-        for uri in ["/a", "/b", "/c"] {
-            kept.keep(1, question(uri), &answer);
+        for asked in ["/a", "/b", "/c"] {
+            kept.keep(1, one.clone(), asked, &answer);
         }
-        assert!(kept.find(1, &question("/a")).is_some());
-        assert_eq!(kept.find(1, &question("/c")), None);
+        assert!(kept.find(1, &one, "/a").is_some());
+        assert_eq!(kept.find(1, &one, "/c"), None);
     }
 }

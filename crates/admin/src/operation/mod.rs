@@ -25,7 +25,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use answer::answer;
 pub use caller::Caller;
 pub use context::{Done, Ingest, Read, TenantStatement, Write};
 pub use document::document;

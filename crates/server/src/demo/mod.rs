@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use admin::organization::{self, Founding};
 use anyhow::{Context, bail};
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use base::ids::IdGenerator;
 use base::secret::{KeyKind, Pepper, Secret};
@@ -23,7 +22,7 @@ use usage::PriceBook;
 
 use crate::commands::{print, run_until};
 use crate::serve::{Server, stop_signal};
-use crate::{App, AppOptions};
+use crate::{App, AppOptions, Front};
 
 /// The models that the built-in server pretends to serve.
 const MODELS: [&str; 3] = ["gpt-5", "gpt-5-mini", "gpt-4o-mini"];
@@ -54,7 +53,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let model_server = model_server::start().await?;
     let (app, key) = found(directory.path(), server.address(), model_server).await?;
     let key = key.reveal();
-    let project_key = populate(&app.router(), &key, &app.services().clock).await?;
+    let project_key = populate(&app.front(), &key, &app.services().clock).await?;
     app.services().recorder.flush().await;
     let stop = stop_signal()?;
     print(&welcome(server.address(), &key, &project_key))?;
@@ -107,7 +106,7 @@ async fn found(
 }
 
 /// Makes projects, service accounts and a day of usage; gives back the key of one service account.
-async fn populate(router: &Router, admin_key: &str, clock: &Clock) -> anyhow::Result<String> {
+async fn populate(front: &Front, admin_key: &str, clock: &Clock) -> anyhow::Result<String> {
     let mut keys = Vec::new();
     let mut applications = Vec::new();
     for (project, accounts) in [
@@ -115,7 +114,7 @@ async fn populate(router: &Router, admin_key: &str, clock: &Clock) -> anyhow::Re
         ("Support desk", &["assistant"]),
     ] {
         let created = call(
-            router,
+            front,
             admin_key,
             "/organization/projects",
             json!({"name": project}),
@@ -124,7 +123,7 @@ async fn populate(router: &Router, admin_key: &str, clock: &Clock) -> anyhow::Re
         let project_id = text(&created, "/id")?;
         for account in accounts {
             let path = format!("/organization/projects/{project_id}/service_accounts");
-            let created = call(router, admin_key, &path, json!({"name": account})).await?;
+            let created = call(front, admin_key, &path, json!({"name": account})).await?;
             applications.push(traffic::Application {
                 project_id: project_id.clone(),
                 api_key_id: text(&created, "/api_key/id")?,
@@ -135,7 +134,7 @@ async fn populate(router: &Router, admin_key: &str, clock: &Clock) -> anyhow::Re
     let events = traffic::day(&applications, &MODELS, clock.now());
     for events in events.chunks(5_000) {
         call(
-            router,
+            front,
             admin_key,
             "/organization/usage/events",
             json!(events),
@@ -147,20 +146,20 @@ async fn populate(router: &Router, admin_key: &str, clock: &Clock) -> anyhow::Re
             .zip(["What is a ledger?", "Why count twice?", "Who may do this?"])
     {
         let body = json!({"model": MODELS[0], "messages": [{"role": "user", "content": question}]});
-        call(router, key, "/chat/completions", body).await?;
+        call(front, key, "/chat/completions", body).await?;
     }
     keys.into_iter().next().context("the demo has a key")
 }
 
 /// Calls our own API as anybody would.
-async fn call(router: &Router, key: &str, path: &str, body: Value) -> anyhow::Result<Value> {
+async fn call(front: &Front, key: &str, path: &str, body: Value) -> anyhow::Result<Value> {
     let request = Request::builder()
         .method(Method::POST)
         .uri(format!("/v1{path}"))
         .header(header::AUTHORIZATION, format!("Bearer {key}"))
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()))?;
-    let response = router.clone().oneshot(request).await?;
+    let response = front.clone().oneshot(request).await?;
     let status = response.status();
     let bytes = to_bytes(response.into_body(), 1024 * 1024).await?;
     if !status.is_success() {

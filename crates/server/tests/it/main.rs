@@ -13,6 +13,7 @@ mod demo;
 mod dice;
 mod endpoints;
 mod every_operation;
+mod front;
 mod fuzz;
 mod installation;
 mod invites;

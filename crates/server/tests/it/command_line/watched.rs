@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -45,7 +46,8 @@ impl Watched {
                 async move { watch(&calls, request, next).await }
             }
         };
-        let router = server.router().layer(from_fn(watch));
+        let front = server.front();
+        let router = Router::new().fallback_service(front).layer(from_fn(watch));
         let listening = orgplane::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await;
         let listening = listening.expect("a free port");
         let address = listening.address();
