@@ -234,6 +234,8 @@ pub enum Outcome {
     ClientGone,
     /// Reported by another gateway.
     Reported,
+    /// No request: corrects what others have cost, by other prices than those of their time.
+    Repriced,
 }
 
 names! { Outcome {
@@ -242,6 +244,7 @@ names! { Outcome {
     TimedOut = "timed_out",
     ClientGone = "client_gone",
     Reported = "reported",
+    Repriced = "repriced",
 }}
 
 /// One row of the ledger: what one request consumed.

@@ -14,6 +14,7 @@ mod rebuild;
 pub mod recorder;
 pub mod report;
 pub mod reported;
+mod reprice;
 mod series;
 pub mod spend;
 mod sums;
@@ -34,5 +35,6 @@ pub use report::{
     costs, usage,
 };
 pub use reported::{Refused, ReportedEvent};
+pub use reprice::{Reprice, Repriced, reprice};
 pub use spend::{Ask, Hold, Month, Moved, Spend};
 pub use unpriced::{Seen, Unpriced, unpriced};

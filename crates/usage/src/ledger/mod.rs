@@ -72,31 +72,72 @@ impl Ledger {
     /// used before on that day, in the ledger or in `events`, is the same event and leaves no trace.
     pub(crate) async fn append(&mut self, events: &[&UsageEvent]) -> Result<Written> {
         let entries = self.entries(events);
+        let mut transaction = self.begin().await?;
+        let (inserted, spent) = self.write(&mut transaction, entries).await?;
+        self.commit(transaction).await?;
+        let mut new = vec![false; events.len()];
+        for index in inserted {
+            new[index] = true;
+        }
+        Ok(Written { new, spent })
+    }
+
+    /// Begins a transaction of the ledger.
+    pub(crate) async fn begin(&mut self) -> Result<Transaction> {
         self.dictionary.begin();
         self.partitions.begin();
         self.fold.begin();
-        let mut transaction = self.database.begin().await?;
-        let bills = entries.iter().map(|entry| (&*entry.event, &*entry.lines));
-        let numbers = self.dictionary.look_up(&mut transaction, bills).await?;
-        let entries: Vec<_> = entries.into_iter().zip(numbers).collect();
-        let mut new = vec![false; events.len()];
-        let mut added = Added::default();
-        for of_day in entries.chunk_by(|a, b| a.0.day() == b.0.day()) {
-            let day = of_day[0].0.day();
-            let made = self.partitions.make(&mut transaction, &self.database, day);
-            made.await?;
-            let inserted = self.insert(&mut transaction, day, of_day).await?;
-            for ((entry, numbers), _) in of_day.iter().zip(inserted).filter(|(_, is_new)| *is_new) {
-                new[entry.index] = true;
-                added.add(&entry.event, &entry.lines, numbers);
-            }
-        }
-        let spent = added.write(&mut transaction, &mut self.fold).await?;
+        self.database.begin().await
+    }
+
+    /// Adds rows with bills that are given, in the order of days, organizations and ids, each id once.
+    pub(crate) async fn write_bills(
+        &mut self,
+        transaction: &mut Transaction,
+        bills: Vec<(UsageEvent, Vec<Charge>)>,
+    ) -> Result<()> {
+        let entry = |(index, (event, lines))| Entry {
+            event: Cow::Owned(event),
+            index,
+            lines,
+            unpriced: false,
+        };
+        let entries = bills.into_iter().enumerate().map(entry).collect();
+        self.write(transaction, entries).await.map(|_| ())
+    }
+
+    /// Makes what was written last.
+    pub(crate) async fn commit(&mut self, transaction: Transaction) -> Result<()> {
         transaction.commit().await?;
         self.dictionary.committed();
         self.partitions.committed();
         self.fold.committed();
-        Ok(Written { new, spent })
+        Ok(())
+    }
+
+    /// Writes rows and what they add to the sums: the indexes of those that are new, and what was spent then.
+    async fn write(
+        &mut self,
+        transaction: &mut Transaction,
+        entries: Vec<Entry<'_>>,
+    ) -> Result<(Vec<usize>, Vec<Total>)> {
+        let bills = entries.iter().map(|entry| (&*entry.event, &*entry.lines));
+        let numbers = self.dictionary.look_up(transaction, bills).await?;
+        let entries: Vec<_> = entries.into_iter().zip(numbers).collect();
+        let mut new = Vec::with_capacity(entries.len());
+        let mut added = Added::default();
+        for of_day in entries.chunk_by(|a, b| a.0.day() == b.0.day()) {
+            let day = of_day[0].0.day();
+            let made = self.partitions.make(transaction, &self.database, day);
+            made.await?;
+            let inserted = self.insert(transaction, day, of_day).await?;
+            for ((entry, numbers), _) in of_day.iter().zip(inserted).filter(|(_, is_new)| *is_new) {
+                new.push(entry.index);
+                added.add(&entry.event, &entry.lines, numbers);
+            }
+        }
+        let spent = added.write(transaction, &mut self.fold).await?;
+        Ok((new, spent))
     }
 
     /// Puts the newest sums where reports find them fast, when there are enough of them.

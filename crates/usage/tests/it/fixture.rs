@@ -53,10 +53,14 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
+        Self::with(PriceBook::parse(PRICES).expect("a price book")).await
+    }
+
+    pub(crate) async fn with(prices: PriceBook) -> Self {
         let scratch = Scratch::new();
         let store = Store::open(scratch.url());
         let store = store.await.expect("a database");
-        let prices = Arc::new(PriceBook::parse(PRICES).expect("a price book"));
+        let prices = Arc::new(prices);
         let clock = Clock::fake(UnixTime(START));
         let (recorder, task, spend) = start(&store, &prices, &clock).await;
         Self {

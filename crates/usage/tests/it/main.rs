@@ -8,4 +8,5 @@ mod prices;
 mod queries;
 mod random;
 mod recorder;
+mod reprice;
 mod spend;
