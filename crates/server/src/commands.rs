@@ -1,6 +1,7 @@
 //! The words that an operator types.
 
 mod bodies;
+mod usage;
 
 use std::ffi::OsString;
 use std::future::pending;
@@ -68,7 +69,7 @@ enum Command {
     Config(ConfigCommand),
     /// The ledger of what was consumed.
     #[command(subcommand)]
-    Usage(Usage),
+    Usage(usage::Usage),
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -99,12 +100,6 @@ enum Org {
 enum ConfigCommand {
     /// Prints the configuration in effect, without secrets.
     Show(Overrides),
-}
-
-#[derive(Subcommand)]
-enum Usage {
-    /// Computes the sums anew from the ledger.
-    Rebuild(Overrides),
 }
 
 #[derive(Subcommand)]
@@ -178,7 +173,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             Command::Config(ConfigCommand::Show(overrides)) => {
                 print(&Config::load(&overrides)?.show()?)
             }
-            Command::Usage(Usage::Rebuild(overrides)) => rebuild(&Config::load(&overrides)?).await,
+            Command::Usage(command) => usage::run(command).await,
             Command::Audit(Audit::Verify(overrides)) => verify(&Config::load(&overrides)?).await,
             Command::Bodies(command) => bodies::run(command).await,
             Command::Openapi => {
@@ -342,15 +337,6 @@ async fn create_organization(
         founded.project_id,
         founded.key.reveal()
     ))
-}
-
-async fn rebuild(config: &Config) -> anyhow::Result<()> {
-    let store = open(config).await?;
-    let mut progress = Progress::of("rows of the ledger");
-    let rebuilt = usage::rebuild(store.usage(), |done| progress.at(done, None)).await;
-    drop(progress);
-    rebuilt.context("the sums")?;
-    print("The sums are those of the ledger.\n")
 }
 
 async fn verify(config: &Config) -> anyhow::Result<()> {

@@ -53,6 +53,17 @@ impl Database {
         })))
     }
 
+    /// A connection that can only read, and sees nothing of what is committed from its first query on.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn snapshot(&self) -> Result<Read> {
+        Ok(Read(Connection(match &self.0 {
+            Kind::Sqlite(file) => Link::Reader(file.snapshot().await?),
+            Kind::Postgres(pool) => Link::Session(pool.snapshot().await?),
+        })))
+    }
+
     /// A transaction: on SQLite the writer's turn (`BEGIN IMMEDIATE`), so that it never fails half-way for another's
     /// sake.
     ///

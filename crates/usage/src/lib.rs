@@ -17,6 +17,7 @@ mod series;
 pub mod spend;
 mod sums;
 mod varint;
+mod verify;
 mod writer;
 
 pub use charge::{Charge, Charges, ItemName, LineItem};
@@ -32,3 +33,4 @@ pub use report::{
     costs, usage,
 };
 pub use spend::{Ask, Hold, Month, Moved, Spend};
+pub use verify::{Difference, Verified, verify};

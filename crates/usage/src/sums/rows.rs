@@ -54,15 +54,39 @@ impl Rows {
     /// Adds the rows of a block.
     pub(crate) fn push_block(&mut self, data: &[u8]) -> Result<()> {
         read(data, Some, |series, bucket, mask, values| {
-            let at = self.values.len();
-            self.values.extend_from_slice(values);
-            self.keys.push(Key {
-                series,
-                bucket,
-                mask,
-                at,
-            });
+            self.push_values(series, bucket, mask, values);
         })
+    }
+
+    fn push_values(&mut self, series: i64, bucket: i64, mask: Mask, values: &[i64]) {
+        let at = self.values.len();
+        self.values.extend_from_slice(values);
+        self.keys.push(Key {
+            series,
+            bucket,
+            mask,
+            at,
+        });
+    }
+
+    /// Adds the rows of others.
+    pub(crate) fn append(&mut self, other: &Self) {
+        for key in &other.keys {
+            self.push_values(key.series, key.bucket, key.mask, other.values_of(key));
+        }
+    }
+
+    /// The rows, each with its series and bucket.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ((i64, i64), Amounts)> {
+        self.keys.iter().map(|key| {
+            let mut amounts = Amounts::default();
+            amounts.add(key.mask, self.values_of(key));
+            ((key.series, key.bucket), amounts)
+        })
+    }
+
+    fn values_of(&self, key: &Key) -> &[i64] {
+        &self.values[key.at..][..key.mask.count_ones() as usize]
     }
 
     /// The same rows by wider buckets and of other series: `place` says of which, of the series and bucket given; or that
@@ -95,19 +119,6 @@ impl Rows {
             .map(|(_, block)| block)
             .unwrap_or_default()
     }
-
-    /// Each series and bucket once, in order, with its sums.
-    #[cfg(test)]
-    pub(crate) fn sums(&mut self) -> Vec<(i64, i64, Amounts)> {
-        let mut sums = Vec::new();
-        let moved = self.moved(|series, bucket| Some((series, bucket)));
-        moved.each(|series, bucket, mask, values| {
-            let mut sum = Amounts::default();
-            sum.add(mask, values);
-            sums.push((series, bucket, sum));
-        });
-        sums
-    }
 }
 
 /// Some rows in other places.
@@ -139,6 +150,13 @@ impl Moved<'_> {
         finished
             .map(|(period, writer)| (period, writer.finish()))
             .collect()
+    }
+
+    /// As rows again: each series and bucket once, in order, with its sums.
+    pub(crate) fn rows(self) -> Rows {
+        let mut rows = Rows::default();
+        self.each(|series, bucket, mask, values| rows.push_values(series, bucket, mask, values));
+        rows
     }
 
     /// Shows each series and bucket once, in order, with its sums.
@@ -203,6 +221,14 @@ mod tests {
         rows
     }
 
+    /// Each series and bucket once, in order, with its sums.
+    fn sums(rows: &mut Rows) -> Vec<(i64, i64, Amounts)> {
+        let rows = rows.moved(|series, bucket| Some((series, bucket))).rows();
+        let sums = rows.iter();
+        sums.map(|((series, bucket), sum)| (series, bucket, sum))
+            .collect()
+    }
+
     /// What a plain model makes of the rows.
     fn expected(
         all: &[(i64, i64, Mask, Vec<i64>)],
@@ -230,7 +256,7 @@ mod tests {
                     merged.push_block(&part.block(MINUTE)).expect("a block");
                 }
             }
-            prop_assert_eq!(merged.sums(), expected(&all, |series, bucket| Some((series, bucket))));
+            prop_assert_eq!(sums(&mut merged), expected(&all, |series, bucket| Some((series, bucket))));
         }
 
         #[test]
@@ -244,7 +270,7 @@ mod tests {
             for (period, block) in blocks {
                 let mut rows = Rows::default();
                 rows.push_block(&block).expect("a block");
-                for (series, bucket, sum) in rows.sums() {
+                for (series, bucket, sum) in sums(&mut rows) {
                     prop_assert_eq!(UnixTime(bucket).floor(DAY).0, period);
                     found.push((series, bucket, sum));
                 }

@@ -9,3 +9,4 @@ mod queries;
 mod random;
 mod recorder;
 mod spend;
+mod verify;

@@ -1,0 +1,55 @@
+//! `orgplane usage`: the ledger and what is derived from it.
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use cli::Progress;
+
+use super::{open, print};
+use crate::config::{Config, Overrides};
+
+#[derive(Subcommand)]
+pub(super) enum Usage {
+    /// Computes the sums anew from the ledger.
+    Rebuild(Overrides),
+    /// Adds the ledger up and compares every sum with it; a server may run meanwhile.
+    Verify(Overrides),
+}
+
+pub(super) async fn run(command: Usage) -> anyhow::Result<()> {
+    match command {
+        Usage::Rebuild(overrides) => rebuild(&Config::load(&overrides)?).await,
+        Usage::Verify(overrides) => verify(&Config::load(&overrides)?).await,
+    }
+}
+
+async fn rebuild(config: &Config) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    let mut progress = Progress::of("rows of the ledger");
+    let rebuilt = ::usage::rebuild(store.usage(), |done| progress.at(done, None)).await;
+    drop(progress);
+    rebuilt.context("the sums")?;
+    print("The sums are those of the ledger.\n")
+}
+
+async fn verify(config: &Config) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    let mut progress = Progress::of("rows of the ledger");
+    let verified = ::usage::verify(store.usage(), |done| progress.at(done, None)).await;
+    drop(progress);
+    let verified = verified.context("the sums")?;
+    let (rows, days) = (verified.rows, verified.days);
+    if verified.is_clean() {
+        return print(&format!(
+            "Every sum is that of the ledger: {rows} rows, {days} days.\n"
+        ));
+    }
+    for difference in &verified.differences {
+        print(&format!("{difference}\n"))?;
+    }
+    if verified.untold > 0 {
+        print(&format!("… and {} more.\n", verified.untold))?;
+    }
+    bail!(
+        "the sums are not those of the ledger; `orgplane usage rebuild` computes them anew from it"
+    );
+}
