@@ -188,9 +188,8 @@ impl Connection {
         statement: Statement,
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.fetch_optional(statement, read)
-            .await?
-            .ok_or(Error::NoRow)
+        let row = self.fetch_optional(statement, read).await?;
+        row.ok_or(Error::NoRow)
     }
 
     /// Runs statements without parameters, such as a migration.

@@ -135,13 +135,11 @@ impl World {
     async fn is_whole(&mut self, admin: &Api) {
         self.is_proved();
         let batches = self.work.batches();
-        let since = &batches[self.seen.0..];
-        for batch in since {
-            if batch.acknowledged {
-                are_known(admin, &self.work, std::slice::from_ref(batch)).await;
-            } else {
-                is_known(admin, &self.work, batch).await;
-            }
+        let since = batches[self.seen.0..].iter().cloned();
+        let (acknowledged, unknown): (Vec<_>, Vec<_>) = since.partition(|batch| batch.acknowledged);
+        are_known(admin, &self.work, &acknowledged).await;
+        for batch in &unknown {
+            is_known(admin, &self.work, batch).await;
         }
         self.work.acknowledge_all();
         let calls = &self.calls;
