@@ -329,7 +329,7 @@ impl Transaction {
         (key, key_name): (usize, &'static str),
     ) -> Result<Vec<bool>> {
         if let Link::Writer(writer) = &self.connection.0 {
-            return sqlite::insert_each(writer.connection(), head, rows, tail);
+            return sqlite::insert_each(writer.connection(), head, &rows, tail);
         }
         let mut keys = Vec::with_capacity(rows.len());
         keys.extend(rows.iter().map(|row| row[key].clone()));

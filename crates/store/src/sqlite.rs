@@ -288,7 +288,7 @@ pub(crate) fn each(
 pub(crate) fn insert_each(
     connection: &Connection,
     head: &Statement,
-    rows: Vec<Vec<Value>>,
+    rows: &[Vec<Value>],
     tail: &Statement,
 ) -> Result<Vec<bool>> {
     let text = head.text_of_rows(1, rows.first().map_or(0, Vec::len), tail);

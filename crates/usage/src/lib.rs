@@ -13,6 +13,7 @@ mod quantities;
 mod rebuild;
 pub mod recorder;
 pub mod report;
+mod retention;
 mod series;
 pub mod spend;
 mod sums;
@@ -32,5 +33,6 @@ pub use report::{
     CostDimension, CostQuery, CostResult, Numbers, Part, Report, Reports, UsageQuery, UsageResult,
     costs, usage,
 };
+pub use retention::{FEWEST_DAYS, Keep, RetentionTask, forget};
 pub use spend::{Ask, Hold, Month, Moved, Spend};
 pub use verify::{Difference, Verified, verify};

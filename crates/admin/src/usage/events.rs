@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ::usage::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};
+use ::usage::{Dimension, Keep, Kind, Metric, Outcome, Quantities, UsageEvent};
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 use base::{Error, Permission, Result, UnixTime, time};
 use bytes::Bytes;
@@ -168,7 +168,12 @@ impl ReportedEvent {
         Ok(())
     }
 
-    fn check(self, organization_id: &OrganizationId, now: UnixTime) -> Result<UsageEvent, String> {
+    fn check(
+        self,
+        organization_id: &OrganizationId,
+        now: UnixTime,
+        keep: Keep,
+    ) -> Result<UsageEvent, String> {
         check_text("id", &self.id)?;
         let kind = Kind::parse(&self.r#type).ok_or_else(|| {
             let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -176,6 +181,12 @@ impl ReportedEvent {
         })?;
         if self.timestamp < 0 || self.timestamp > now.0 + MOST_AHEAD {
             return Err("timestamp must be in seconds since 1970 and not in the future".to_owned());
+        }
+        if keep
+            .oldest_event(now)
+            .is_some_and(|oldest| self.timestamp < oldest.0)
+        {
+            return Err("timestamp is older than the ledger is kept".to_owned());
         }
         self.check_dimensions(kind)?;
         Ok(UsageEvent {
@@ -307,7 +318,7 @@ async fn admit(
     if let Err(error) = check_project(cx, projects, &reported.project_id).await? {
         return Ok(Err(error));
     }
-    Ok(reported.check(cx.organization(), cx.now()))
+    Ok(reported.check(cx.organization(), cx.now(), cx.services().keep_usage))
 }
 
 /// A project key reports for its own project only, an admin key for every project of the organization.

@@ -38,6 +38,12 @@ async fn verify(config: &Config) -> anyhow::Result<()> {
     drop(progress);
     let verified = verified.context("the sums")?;
     let (rows, days) = (verified.rows, verified.days);
+    if verified.dropped > 0 {
+        print(&format!(
+            "Of {} days the ledger was dropped: their sums cannot be proved, nor the spend of their months.\n",
+            verified.dropped
+        ))?;
+    }
     if verified.is_clean() {
         return print(&format!(
             "Every sum is that of the ledger: {rows} rows, {days} days.\n"

@@ -3,7 +3,7 @@
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 use base::time::DAY;
 use base::{NanoDollars, UnixTime};
-use store::{Connection, Database, Error, Result, Row, Statement, USAGE_EVENTS, sql};
+use store::{Connection, Database, Result, Row, Statement, USAGE_EVENTS, sql};
 
 use super::{packed, partition};
 use crate::{Charge, Dimension, Kind, Outcome, UsageEvent};
@@ -192,5 +192,5 @@ pub(crate) async fn number_of(
         organization
     );
     let number = connection.fetch_optional(number, |row| row.get("number"));
-    Ok::<_, Error>(number.await?)
+    number.await
 }

@@ -6,6 +6,7 @@
 mod names;
 mod proof;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use base::UnixTime;
@@ -25,6 +26,9 @@ pub struct Verified {
     pub rows: u64,
     /// On how many days.
     pub days: usize,
+    /// Of how many days the ledger was dropped. Of their sums nothing can be said, nor of the spend until the end of the
+    /// month of the last one.
+    pub dropped: usize,
     /// The first places where something is not what the ledger says.
     pub differences: Vec<Difference>,
     /// How many more there are.
@@ -75,12 +79,21 @@ pub async fn verify(database: &Database, mut progress: impl FnMut(u64)) -> Resul
     let mut snapshot = database.snapshot().await?;
     let (first, last) = (UnixTime(i64::MIN), UnixTime(i64::MAX));
     let days = partition::days(&mut snapshot, first, last).await?;
+    let dropped = partition::dropped(&mut snapshot, first, last).await?;
+    let dropped: BTreeSet<UnixTime> = dropped.into_iter().collect();
     let mut verified = Verified {
         days: days.len(),
+        dropped: dropped.len(),
         ..Verified::default()
     };
     for (number, id) in organizations(&mut snapshot).await? {
-        let mut proof = Proof::of(&mut snapshot, (number, &id), &days, &mut verified).await?;
+        let mut proof = Proof::of(
+            &mut snapshot,
+            (number, &id),
+            (&days, &dropped),
+            &mut verified,
+        )
+        .await?;
         proof.run(&mut progress).await?;
     }
     strangers(&mut snapshot, &mut verified).await?;

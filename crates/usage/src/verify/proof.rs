@@ -24,6 +24,8 @@ pub(super) struct Proof<'a> {
     id: &'a str,
     /// The days that have a ledger.
     days: &'a [UnixTime],
+    /// The days whose ledger was dropped.
+    dropped: &'a BTreeSet<UnixTime>,
     verified: &'a mut Verified,
     names: Names,
     /// What was added to the sums lately.
@@ -60,7 +62,7 @@ impl<'a> Proof<'a> {
     pub(super) async fn of(
         connection: &'a mut Connection,
         (number, id): (i64, &'a str),
-        days: &'a [UnixTime],
+        (days, dropped): (&'a [UnixTime], &'a BTreeSet<UnixTime>),
         verified: &'a mut Verified,
     ) -> Result<Self> {
         let names = Names::of(connection, number).await?;
@@ -69,6 +71,7 @@ impl<'a> Proof<'a> {
             number,
             id,
             days,
+            dropped,
             verified,
             names,
             new: Rows::default(),
@@ -119,9 +122,9 @@ impl<'a> Proof<'a> {
                 days.insert(UnixTime(period));
             }
         }
-        for day in days {
+        for day in days.difference(self.dropped) {
             let span = Shape::Days.period(day.0);
-            spans.entry(span).or_default().insert(day);
+            spans.entry(span).or_default().insert(*day);
         }
         Ok(spans)
     }
@@ -215,14 +218,17 @@ impl<'a> Proof<'a> {
     async fn compare(&mut self, shape: Shape, period: i64, ledger: &mut Rows) -> Result<()> {
         let width = shape.width().seconds();
         let mut found = self.found(shape, period).await?;
-        let (names, new) = (&mut self.names, &mut self.new);
+        let (names, new, dropped) = (&mut self.names, &mut self.new, self.dropped);
+        let can_be_proved = |bucket| !dropped.contains(&UnixTime(bucket).floor(DAY));
         let mut place = |series, bucket| {
             let bucket = UnixTime(bucket).floor(width).0;
-            (shape.period(bucket) == period).then_some(())?;
+            (shape.period(bucket) == period && can_be_proved(bucket)).then_some(())?;
             Some((names.place(shape, series)?, bucket))
         };
         found.append(&new.moved(&mut place).rows());
-        let (ledger, found) = (ledger.moved(place).rows(), summed(&mut found));
+        let ledger = ledger.moved(place).rows();
+        let proved = |series, bucket| can_be_proved(bucket).then_some((series, bucket));
+        let found = found.moved(proved).rows();
         let (mut ledger, mut found) = (ledger.iter().peekable(), found.iter().peekable());
         loop {
             let keys = [ledger.peek(), found.peek()];
@@ -270,7 +276,8 @@ impl<'a> Proof<'a> {
         let found: BTreeMap<_, _> = found.into_iter().collect();
         let ledger = std::mem::take(&mut self.spend);
         let keys: BTreeSet<_> = ledger.keys().chain(found.keys()).collect();
-        for key in keys {
+        let since = self.dropped.last().map(|day| Month::of(*day).end);
+        for key in keys.into_iter().filter(|(month, _)| Some(*month) >= since) {
             let numbers = (ledger.get(key).copied(), found.get(key).copied());
             // Where nothing was ever spent there need be no counter.
             if numbers.0.unwrap_or_default() != numbers.1.unwrap_or_default() {

@@ -8,5 +8,6 @@ mod prices;
 mod queries;
 mod random;
 mod recorder;
+mod retention;
 mod spend;
 mod verify;

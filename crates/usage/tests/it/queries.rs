@@ -302,7 +302,7 @@ fn answers_are_what_the_events_sum_up_to() {
             };
             let events = events.into_iter().enumerate().map(event).collect();
             let own = |id: &mut OrganizationId| {
-                *id = organization(&format!("{}{case}", &id.as_str()[4..]))
+                *id = organization(&format!("{}{case}", &id.as_str()[4..]));
             };
             questions
                 .iter_mut()
