@@ -280,11 +280,9 @@ type Announce = fn(&Revision);
 
 impl Transaction {
     /// What is told of the commit, and how.
-    pub(crate) fn announcing(self, revision: Revision, how: Announce) -> Self {
-        Self {
-            announce: Some((revision, how)),
-            ..self
-        }
+    pub(crate) fn announcing(mut self, revision: Revision, how: Announce) -> Self {
+        self.announce = Some((revision, how));
+        self
     }
 
     /// Runs a statement that gives no rows; how many rows it changed.
@@ -331,8 +329,7 @@ impl Transaction {
         if let Link::Writer(writer) = &self.connection.0 {
             return sqlite::insert_each(writer.connection(), head, &rows, tail);
         }
-        let mut keys = Vec::with_capacity(rows.len());
-        keys.extend(rows.iter().map(|row| row[key].clone()));
+        let keys: Vec<Value> = rows.iter().map(|row| row[key].clone()).collect();
         let mut tail = tail.clone();
         tail.push(" RETURNING ").push(key_name);
         let mut new = HashSet::new();
