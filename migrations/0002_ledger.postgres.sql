@@ -6,9 +6,11 @@ CREATE TABLE usage_organizations (
     organization_id TEXT NOT NULL UNIQUE
 );
 
--- The days that have a table; each day by its first second (UTC).
+-- The days that have, or had, a table; each day by its first second (UTC).
 CREATE TABLE usage_partitions (
-    day BIGINT PRIMARY KEY
+    day BIGINT PRIMARY KEY,
+    -- Whether its table is gone because it is too old. It is never made again: its sums could count an event twice.
+    dropped BOOLEAN NOT NULL DEFAULT FALSE
 );
 
 -- Every combination of dimensions that occurs, and those that sums over some of them need; '' where one does not apply.

@@ -7,9 +7,11 @@ CREATE TABLE usage_organizations (
     organization_id TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- The days that have a table; each day by its first second (UTC).
+-- The days that have, or had, a table; each day by its first second (UTC).
 CREATE TABLE usage_partitions (
-    day INTEGER PRIMARY KEY
+    day INTEGER PRIMARY KEY,
+    -- Whether its table is gone because it is too old. It is never made again: its sums could count an event twice.
+    dropped INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Every combination of dimensions that occurs, and those that sums over some of them need; '' where one does not apply.

@@ -11,6 +11,7 @@ mod deny;
 mod environment;
 mod fuzz;
 mod fuzz_streams;
+mod kill;
 mod load;
 mod postgres;
 mod step;
@@ -41,6 +42,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Look for an event stream whose usage depends on how its bytes are cut.
     FuzzStreams(fuzz_streams::Options),
+    /// Kill the server at random moments, and look whether everything is there once.
+    Kill(kill::Options),
     /// How our OpenAPI document differs from the published one.
     Contract(contract::Options),
     /// The repository rules alone.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::FuzzStreams(options) => fuzz_streams::run(&options),
+        Command::Kill(options) => kill::run(&options),
         Command::Contract(options) => contract::run(&options),
         Command::Tidy => tidy::run(),
         Command::Load(options) => load::run(&options),

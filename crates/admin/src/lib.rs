@@ -26,7 +26,7 @@ pub mod users;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ::usage::{LastUsed, Recorder, Reports, Spend};
+use ::usage::{Keep, LastUsed, Recorder, Reports, Spend};
 use access::Directory;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
@@ -51,6 +51,8 @@ pub struct Services {
     pub recorder: Recorder,
     /// What was consumed, by its sums.
     pub reports: Reports,
+    /// For how long that is kept.
+    pub keep_usage: Keep,
     /// What has been spent, as the ledger says.
     pub spend: Spend,
     /// When keys and users were last active.

@@ -20,7 +20,9 @@ use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Reports, Spend};
+use usage::{
+    Keep, LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Reports, RetentionTask, Spend,
+};
 
 use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
@@ -50,6 +52,8 @@ pub struct AppOptions {
     pub smtp: Option<Smtp>,
     /// For how many days bodies of the gateway's requests are kept; 0 for none.
     pub keep_bodies_days: u32,
+    /// For how long the ledger and its sums are kept.
+    pub keep_usage: Keep,
     /// Where traces go; without it there are none.
     pub tracing: Option<TracingOptions>,
     /// Whether metrics are served apart, by [`App::metrics_router`].
@@ -64,6 +68,7 @@ pub struct App {
     recorder_task: RecorderTask,
     last_used_task: LastUsedTask,
     bodies_task: BodiesTask,
+    retention_task: RetentionTask,
     mailer_task: MailerTask,
     spend_alerts_task: SpendAlertsTask,
     tracer_task: Option<TracerTask>,
@@ -87,20 +92,18 @@ impl App {
             ids,
             upstreams,
             prices,
-            durability,
-            public_url,
-            smtp,
-            tracing,
             ..
         } = options;
-        let (tracer, tracer_task) = start_tracer(tracing, &entropy)?;
+        let (tracer, tracer_task) = start_tracer(options.tracing, &entropy)?;
         let (spend, recorder, recorder_task) = ledger(&store, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
-        let mailer_task = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), smtp);
+        let mailer_task =
+            MailerTask::start(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store).await?;
         let services = Arc::new(Services {
             usage: store.usage().clone().apart()?,
             reports: Reports::new(store.usage().clone()),
+            keep_usage: options.keep_usage,
             store,
             directory,
             kept: Kept::default(),
@@ -112,18 +115,19 @@ impl App {
             clock,
             entropy,
             ids,
-            public_url,
+            public_url: options.public_url,
         });
         let (bodies, bodies_task) = start_keeper(&services, options.keep_bodies_days)?;
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
             upstreams,
-            durability,
+            durability: options.durability,
             bodies,
             tracer: tracer.clone(),
             ..of_gateway(&services)
         })?;
         Ok(Self {
+            retention_task: start_retention(&services),
             spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
             metrics: Metrics::start(&services, &gateway, &tracer)?,
             tracer,
@@ -169,6 +173,7 @@ impl App {
         self.recorder_task.stop().await;
         self.last_used_task.stop().await;
         self.bodies_task.stop().await;
+        self.retention_task.stop().await;
         self.spend_alerts_task.stop().await;
         self.mailer_task.stop().await;
         if let Some(tracer_task) = self.tracer_task {
@@ -191,6 +196,12 @@ async fn ledger(
         Recorder::start(database.clone(), Arc::new(prices), clock, spend.clone())
             .context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
+}
+
+/// What drops usage that is not kept any more.
+fn start_retention(services: &Services) -> RetentionTask {
+    let (database, clock) = (services.usage.clone(), services.clock.clone());
+    RetentionTask::start(database, services.keep_usage, clock)
 }
 
 /// The picture of the keys, and what follows their changes.

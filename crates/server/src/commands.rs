@@ -281,30 +281,24 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
             founded.organization_id, founded.project_id
         ))?;
     }
-    let Deployment {
-        store,
-        pepper,
-        clock,
-        entropy,
-        ids,
-    } = deployment;
     let upstreams: anyhow::Result<Vec<_>> = config
         .upstreams
         .iter()
         .map(crate::config::Upstream::resolve)
         .collect();
     let app = App::start(AppOptions {
-        store,
-        pepper,
-        clock,
-        entropy,
-        ids,
+        store: deployment.store,
+        pepper: deployment.pepper,
+        clock: deployment.clock,
+        entropy: deployment.entropy,
+        ids: deployment.ids,
         upstreams: upstreams?,
         prices: config.prices.clone(),
         durability: config.durability,
         public_url: config.public_url.clone(),
         smtp: config.smtp.as_ref().map(SmtpServer::resolve).transpose()?,
         keep_bodies_days: config.keep_bodies_days,
+        keep_usage: config.keep_usage,
         tracing: config.tracing.clone(),
         has_metrics_apart: metrics.is_some(),
     })

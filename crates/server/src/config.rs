@@ -5,15 +5,16 @@ mod smtp;
 mod telemetry;
 mod tls;
 mod upstream;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::usage::{Keep, PriceBook, PriceEntry};
 use anyhow::Context;
 use gateway::Durability;
 use serde::{Deserialize, Serialize};
-use usage::{PriceBook, PriceEntry};
 
 use ::telemetry::TracingOptions;
 use bodies::BodiesTable;
@@ -23,6 +24,7 @@ use telemetry::{MetricsTable, TelemetryTable};
 pub use tls::Tls;
 use tls::TlsTable;
 pub use upstream::Upstream;
+use usage::UsageTable;
 
 /// The file that is read when no other is named, if it is there.
 const DEFAULT_FILE: &str = "orgplane.toml";
@@ -47,6 +49,8 @@ pub struct Config {
     pub smtp: Option<SmtpServer>,
     /// For how many days bodies of the gateway's requests are kept; 0 for none.
     pub keep_bodies_days: u32,
+    /// For how long the ledger and its sums are kept.
+    pub keep_usage: Keep,
     /// Where metrics are served, if not with all else.
     pub metrics_listen: Option<SocketAddr>,
     /// Where traces go, if anywhere.
@@ -115,6 +119,8 @@ struct File {
     #[serde(default)]
     bodies: BodiesTable,
     #[serde(default)]
+    usage: UsageTable,
+    #[serde(default)]
     metrics: MetricsTable,
     #[serde(default)]
     telemetry: TelemetryTable,
@@ -181,6 +187,7 @@ impl Config {
                 overrides.smtp_from.clone().or(file.smtp.from),
             )?,
             keep_bodies_days: file.bodies.keep_days,
+            keep_usage: file.usage.keep()?,
             metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
             tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: match file.metering.durability {
@@ -213,6 +220,7 @@ impl Config {
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
             bodies: BTreeMap<&'a str, u32>,
+            usage: UsageTable,
             metrics: BTreeMap<&'a str, String>,
             telemetry: TelemetryTable,
             tls: &'a Tls,
@@ -230,6 +238,7 @@ impl Config {
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
+            usage: UsageTable::shown(self.keep_usage),
             metrics: (self.metrics_listen.iter())
                 .map(|address| ("listen", address.to_string()))
                 .collect(),

@@ -53,6 +53,17 @@ impl Database {
         })))
     }
 
+    /// A connection that can only read, and sees nothing of what is committed from its first query on.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn snapshot(&self) -> Result<Read> {
+        Ok(Read(Connection(match &self.0 {
+            Kind::Sqlite(file) => Link::Reader(file.snapshot().await?),
+            Kind::Postgres(pool) => Link::Session(pool.snapshot().await?),
+        })))
+    }
+
     /// A transaction: on SQLite the writer's turn (`BEGIN IMMEDIATE`), so that it never fails half-way for another's
     /// sake.
     ///
@@ -177,9 +188,8 @@ impl Connection {
         statement: Statement,
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.fetch_optional(statement, read)
-            .await?
-            .ok_or(Error::NoRow)
+        let row = self.fetch_optional(statement, read).await?;
+        row.ok_or(Error::NoRow)
     }
 
     /// Runs statements without parameters, such as a migration.
@@ -270,11 +280,9 @@ type Announce = fn(&Revision);
 
 impl Transaction {
     /// What is told of the commit, and how.
-    pub(crate) fn announcing(self, revision: Revision, how: Announce) -> Self {
-        Self {
-            announce: Some((revision, how)),
-            ..self
-        }
+    pub(crate) fn announcing(mut self, revision: Revision, how: Announce) -> Self {
+        self.announce = Some((revision, how));
+        self
     }
 
     /// Runs a statement that gives no rows; how many rows it changed.
@@ -321,8 +329,7 @@ impl Transaction {
         if let Link::Writer(writer) = &self.connection.0 {
             return sqlite::insert_each(writer.connection(), head, &rows, tail);
         }
-        let mut keys = Vec::with_capacity(rows.len());
-        keys.extend(rows.iter().map(|row| row[key].clone()));
+        let keys: Vec<Value> = rows.iter().map(|row| row[key].clone()).collect();
         let mut tail = tail.clone();
         tail.push(" RETURNING ").push(key_name);
         let mut new = HashSet::new();

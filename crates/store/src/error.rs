@@ -23,6 +23,9 @@ pub enum Error {
     /// A row that must exist does not.
     #[error("a query gave no row where one must exist")]
     NoRow,
+    /// The table of a day was dropped, and is not made again.
+    #[error("the rows of this day are not kept any more")]
+    Dropped,
     /// The tables are not the ones that this program knows.
     #[error("migration {0}: {1}")]
     Migration(String, String),
@@ -44,7 +47,7 @@ impl Error {
     pub fn is_final(&self) -> bool {
         use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
         match self {
-            Self::Duplicate(_) => true,
+            Self::Duplicate(_) | Self::Dropped => true,
             Self::Sqlite(error) => error
                 .sqlite_error_code()
                 .is_some_and(|code| matches!(code, ConstraintViolation | TooBig | TypeMismatch)),

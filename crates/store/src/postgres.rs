@@ -58,8 +58,18 @@ impl Postgres {
     }
 
     pub(crate) async fn begin(&self) -> Result<Session> {
+        self.session("BEGIN").await
+    }
+
+    /// A session to which nothing changes.
+    pub(crate) async fn snapshot(&self) -> Result<Session> {
+        self.session("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+    }
+
+    async fn session(&self, begin: &str) -> Result<Session> {
         let client = self.connection().await?;
-        client.batch_execute("BEGIN").await?;
+        client.batch_execute(begin).await?;
         Ok(Session {
             client: Some(client),
         })

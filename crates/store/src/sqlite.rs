@@ -73,8 +73,17 @@ impl Sqlite {
         Ok(Reader {
             connection: Some(connection),
             readers: Arc::clone(&self.readers),
+            in_snapshot: false,
             _permit: permit,
         })
+    }
+
+    /// A reader to which nothing changes.
+    pub(crate) async fn snapshot(&self) -> Result<Reader> {
+        let mut reader = self.read().await?;
+        reader.connection()?.execute_batch("BEGIN")?;
+        reader.in_snapshot = true;
+        Ok(reader)
     }
 
     pub(crate) async fn begin(&self) -> Result<Writer> {
@@ -170,12 +179,19 @@ impl Files {
 pub(crate) struct Reader {
     connection: Option<Connection>,
     readers: Arc<Readers>,
+    /// Whether it has a transaction, which ends with it.
+    in_snapshot: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
+            if self.in_snapshot
+                && let Err(error) = connection.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "a snapshot could not be ended");
+            }
             self.readers
                 .free
                 .lock()

@@ -15,7 +15,7 @@ use gateway::{Durability, UpstreamConfig};
 use orgplane::{App, AppOptions, Front};
 use serde_json::json;
 use store::{Store, sql};
-use usage::PriceBook;
+use usage::{Keep, PriceBook};
 
 use crate::{Client, TestDatabase};
 
@@ -32,6 +32,8 @@ pub struct ServerOptions {
     pub prices: PriceBook,
     /// When the end of an answer is sent.
     pub durability: Durability,
+    /// For how long the ledger and its sums are kept; for ever when not said otherwise.
+    pub keep_usage: Keep,
 }
 
 impl Default for ServerOptions {
@@ -41,6 +43,7 @@ impl Default for ServerOptions {
             upstreams: Vec::new(),
             prices: PriceBook::built_in(),
             durability: Durability::Batched,
+            keep_usage: Keep::default(),
         }
     }
 }
@@ -71,6 +74,7 @@ struct Parts {
     upstreams: Vec<UpstreamConfig>,
     prices: PriceBook,
     durability: Durability,
+    keep_usage: Keep,
 }
 
 impl Parts {
@@ -87,6 +91,7 @@ impl Parts {
             public_url: "https://orgplane.example".to_owned(),
             smtp: None,
             keep_bodies_days: 0,
+            keep_usage: self.keep_usage,
             tracing: None,
             has_metrics_apart: false,
         });
@@ -137,6 +142,7 @@ impl Server {
             upstreams: options.upstreams,
             prices: options.prices,
             durability: options.durability,
+            keep_usage: options.keep_usage,
         };
         let app = parts.start(&store).await;
         Self {

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use base::time::Stopwatch;
-use usage::ReportedEvent;
+use usage::{Keep, ReportedEvent};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 /// How many events one request may bring.
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in lines.iter().cycle().take(all) {
         let event = ReportedEvent::parse(line).and_then(|reported| {
             black_box(reported.project_id()?);
-            reported.check(&organization, NOW)
+            reported.check(&organization, NOW, Keep::default())
         });
         black_box(event.map_err(|refused| refused.error)?);
     }

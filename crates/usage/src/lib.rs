@@ -15,11 +15,13 @@ pub mod recorder;
 pub mod report;
 pub mod reported;
 mod reprice;
+mod retention;
 mod series;
 pub mod spend;
 mod sums;
 mod unpriced;
 mod varint;
+mod verify;
 mod writer;
 
 pub use charge::{Charge, Charges, ItemName, LineItem};
@@ -36,5 +38,7 @@ pub use report::{
 };
 pub use reported::{Refused, ReportedEvent};
 pub use reprice::{Reprice, Repriced, reprice};
+pub use retention::{FEWEST_DAYS, Keep, RetentionTask, forget};
 pub use spend::{Ask, Hold, Month, Moved, Spend};
 pub use unpriced::{Seen, Unpriced, unpriced};
+pub use verify::{Difference, Verified, verify};

@@ -3,15 +3,17 @@
 use base::UnixTime;
 use store::{Database, Error, Transaction};
 
+use crate::Month;
 use crate::dictionary::Dictionary;
 use crate::ledger::Added;
+use crate::ledger::partition;
 use crate::ledger::read::Entries;
 use crate::{spend, sums};
 
 /// How many rows of the ledger are added up in memory before they go to the sums.
 const AT_ONCE: usize = 50_000;
 
-/// Recomputes every sum from the ledger, in one transaction that keeps other writers of the ledger waiting.
+/// Recomputes every sum from the ledger, but for those of days whose ledger is gone, and of their months' spend: in one transaction that keeps other writers of the ledger waiting.
 /// `progress` is told now and then how many rows of the ledger are done.
 ///
 /// # Errors
@@ -19,10 +21,12 @@ const AT_ONCE: usize = 50_000;
 pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Result<(), Error> {
     let mut transaction = database.begin().await?;
     transaction.keep_others_from("usage_sums").await?;
-    transaction.execute(sums::clear()).await?;
-    transaction.execute(spend::clear()).await?;
-    let mut dictionary = Dictionary::default();
     let (first, last) = (UnixTime(i64::MIN), UnixTime(i64::MAX));
+    let gone = partition::dropped(&mut transaction, first, last).await?;
+    sums::clear(&mut transaction, &gone.iter().copied().collect()).await?;
+    let since = gone.last().map_or(first, |day| Month::of(*day).end);
+    transaction.execute(spend::clear(since)).await?;
+    let mut dictionary = Dictionary::default();
     let mut entries = Entries::of(&mut transaction, None, first, last).await?;
     let (mut added, mut waiting, mut done) = (Added::default(), 0, 0);
     loop {
@@ -34,6 +38,7 @@ pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Resu
         }
         waiting += page.len();
         if waiting >= AT_ONCE || page.is_empty() {
+            added.spend.retain(|(month, ..), _| *month >= since);
             write(
                 &mut transaction,
                 &mut dictionary,

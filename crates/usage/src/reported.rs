@@ -9,7 +9,7 @@ use base::{UnixTime, time};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};
+use crate::{Dimension, Keep, Kind, Metric, Outcome, Quantities, UsageEvent};
 
 /// How far in the future an event may lie, in seconds: clocks differ, but not by more than a day.
 const MOST_AHEAD: i64 = time::DAY;
@@ -132,11 +132,16 @@ impl<'a> ReportedEvent<'a> {
         self,
         organization_id: &OrganizationId,
         now: UnixTime,
+        keep: Keep,
     ) -> Result<UsageEvent, Refused> {
         let (kind, quantities) = match self.measured(now) {
             Ok(measured) => measured,
             Err(error) => return Err(self.refused(error)),
         };
+        let oldest = keep.oldest_event(now);
+        if oldest.is_some_and(|oldest| self.timestamp < oldest.0) {
+            return Err(self.refused("timestamp is older than the ledger is kept".to_owned()));
+        }
         Ok(UsageEvent {
             id: self.id.into(),
             timestamp: UnixTime(self.timestamp),

@@ -20,7 +20,7 @@ pub(crate) enum About {
 const COSTS: &str = "costs";
 
 impl About {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Usage(kind) => kind.as_str(),
             Self::Costs => COSTS,

@@ -158,7 +158,7 @@ async fn admit(
         Err(refused) => return Ok(Err(refused)),
     };
     Ok(match project {
-        Ok(()) => reported.check(cx.organization(), cx.now()),
+        Ok(()) => reported.check(cx.organization(), cx.now(), cx.services().keep_usage),
         Err(error) => Err(reported.refused(error)),
     })
 }

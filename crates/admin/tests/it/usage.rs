@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
-use usage::PriceBook;
+use usage::{Keep, PriceBook};
 
 const USAGE: &str = "/organization/usage/completions";
 const COSTS: &str = "/organization/costs";
@@ -344,4 +344,31 @@ async fn an_organization_sees_only_its_own() {
         inputs(&server.stranger().get(&filter).await.ok()),
         [Vec::<i64>::new()]
     );
+}
+
+#[tokio::test]
+async fn events_older_than_the_ledger_are_refused_one_by_one() {
+    let server = Server::with(ServerOptions {
+        keep_usage: Keep {
+            events: Some(62),
+            ..Keep::default()
+        },
+        ..ServerOptions::default()
+    })
+    .await;
+    let first = MIDNIGHT - 62 * DAY;
+    let event = |at: i64| {
+        json!({"id": at.to_string(), "timestamp": at, "type": "embeddings", "model": "m",
+               "project_id": server.default_project_id(), "input_tokens": 1})
+    };
+    let events = json!([event(first), event(first - 1), event(NOW.0)]);
+    let answer = server
+        .admin()
+        .post("/organization/usage/events", events)
+        .await
+        .ok();
+    assert_eq!(answer["accepted"], 2);
+    let refused = json!([{"index": 1, "id": (first - 1).to_string(),
+                          "error": "timestamp is older than the ledger is kept"}]);
+    assert_eq!(answer["rejected"], refused);
 }

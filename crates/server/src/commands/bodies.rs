@@ -108,7 +108,7 @@ async fn show(
         if only.is_some() {
             write(bytes)?;
         } else {
-            print(&line(&body.entry, outcome(&deployment, &body.entry).await?))?;
+            print(&line(&body.entry, outcome(deployment, &body.entry).await?))?;
             write(&readable(body, std::io::stdout().is_terminal()))?;
             print("\n")?;
         }

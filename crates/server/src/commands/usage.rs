@@ -5,7 +5,7 @@ mod import;
 mod outcome;
 mod rows;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Subcommand;
 use cli::Progress;
 
@@ -16,6 +16,8 @@ use crate::config::{Config, Overrides};
 pub(super) enum Usage {
     /// Computes the sums anew from the ledger.
     Rebuild(Overrides),
+    /// Adds the ledger up and compares every sum with it; a server may run meanwhile.
+    Verify(Overrides),
     /// Adds the usage in a file to the ledger, each event once, however often the file is imported.
     Import(import::Import),
 }
@@ -23,6 +25,7 @@ pub(super) enum Usage {
 pub(super) async fn run(command: Usage) -> anyhow::Result<()> {
     match command {
         Usage::Rebuild(overrides) => rebuild(&Config::load(&overrides)?).await,
+        Usage::Verify(overrides) => verify(&Config::load(&overrides)?).await,
         Usage::Import(import) => import::run(import).await,
     }
 }
@@ -34,4 +37,33 @@ async fn rebuild(config: &Config) -> anyhow::Result<()> {
     drop(progress);
     rebuilt.context("the sums")?;
     print("The sums are those of the ledger.\n")
+}
+
+async fn verify(config: &Config) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    let mut progress = Progress::of("rows of the ledger");
+    let verified = ::usage::verify(store.usage(), |done| progress.at(done, None)).await;
+    drop(progress);
+    let verified = verified.context("the sums")?;
+    let (rows, days) = (verified.rows, verified.days);
+    if verified.dropped > 0 {
+        print(&format!(
+            "Of {} days the ledger was dropped: their sums cannot be proved, nor the spend of their months.\n",
+            verified.dropped
+        ))?;
+    }
+    if verified.is_clean() {
+        return print(&format!(
+            "Every sum is that of the ledger: {rows} rows, {days} days.\n"
+        ));
+    }
+    for difference in &verified.differences {
+        print(&format!("{difference}\n"))?;
+    }
+    if verified.untold > 0 {
+        print(&format!("… and {} more.\n", verified.untold))?;
+    }
+    bail!(
+        "the sums are not those of the ledger; `orgplane usage rebuild` computes them anew from it"
+    );
 }

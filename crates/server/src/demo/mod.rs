@@ -18,7 +18,7 @@ use http::{Method, Request, header};
 use serde_json::{Value, json};
 use store::Store;
 use tower::ServiceExt;
-use usage::PriceBook;
+use usage::{Keep, PriceBook};
 
 use crate::commands::{print, run_until};
 use crate::serve::{Server, stop_signal};
@@ -98,6 +98,7 @@ async fn found(
         public_url: format!("http://{address}"),
         smtp: None,
         keep_bodies_days: 0,
+        keep_usage: Keep::default(),
         tracing: None,
         has_metrics_apart: false,
     })

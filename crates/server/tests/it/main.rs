@@ -29,4 +29,5 @@ mod stored;
 mod telemetry;
 mod tls;
 mod typed_client;
+mod usage_verify;
 mod whole_path;

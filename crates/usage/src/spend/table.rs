@@ -55,9 +55,11 @@ pub(crate) async fn add(
         .await
 }
 
-/// Makes all sums nothing, to be added up anew. Their rows stay, so that `changes` never falls back.
-pub(crate) fn clear() -> Statement {
-    sql!("UPDATE spend_months SET amount = 0, changes = changes + 1")
+/// Makes the sums of this month and later ones nothing, to be added up anew. Their rows stay, so that `changes` never falls back.
+pub(crate) fn clear(since: UnixTime) -> Statement {
+    let mut clear = sql!("UPDATE spend_months SET amount = 0, changes = changes + 1");
+    push_since(&mut clear, since);
+    clear
 }
 
 /// Every sum of this month and later ones.

@@ -53,6 +53,11 @@ impl Amounts {
         amounts
     }
 
+    /// The number of a column; none when it is not there.
+    pub(crate) fn get(&self, column: usize) -> Option<i64> {
+        (self.mask & 1 << column != 0).then(|| self.values[column])
+    }
+
     fn set(&mut self, column: usize, amount: i64) {
         self.mask |= 1 << column;
         self.values[column] = amount;

@@ -16,4 +16,4 @@ pub(crate) use block::read;
 pub(crate) use fold::{Fold, place};
 pub(crate) use rows::Rows;
 pub(crate) use shape::{Detail, Shape, minute_of};
-pub(crate) use table::{Block, blocks, clear};
+pub(crate) use table::{Block, blocks, clear, forget_before};

@@ -136,15 +136,20 @@ impl Rows {
         block.map(|(_, block)| block).unwrap_or_default()
     }
 
-    /// Each row: series, first second of the bucket, columns and numbers.
-    #[cfg(test)]
-    fn each(&self) -> Vec<(i64, i64, Amounts)> {
-        let row = |key: &Key| {
-            let mut sum = Amounts::default();
-            sum.add(key.mask, self.values(key));
-            (key.series, key.bucket, sum)
-        };
-        self.keys.iter().map(row).collect()
+    /// Adds the rows of others.
+    pub(crate) fn append(&mut self, other: &Self) {
+        for key in &other.keys {
+            self.push_values(*key, other.values(key));
+        }
+    }
+
+    /// The rows, each with its series and bucket.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ((i64, i64), Amounts)> {
+        self.keys.iter().map(|key| {
+            let mut amounts = Amounts::default();
+            amounts.add(key.mask, self.values(key));
+            ((key.series, key.bucket), amounts)
+        })
     }
 }
 
@@ -184,6 +189,14 @@ mod tests {
         rows
     }
 
+    /// Each series and bucket once, in order, with its sums.
+    fn sums(rows: &Rows) -> Vec<(i64, i64, Amounts)> {
+        let rows = rows.merged(|series, bucket| Some((series, bucket)));
+        let sums = rows.iter();
+        sums.map(|((series, bucket), sum)| (series, bucket, sum))
+            .collect()
+    }
+
     /// What a plain model makes of the rows.
     fn expected(
         all: &[(i64, i64, Mask, Vec<i64>)],
@@ -211,8 +224,7 @@ mod tests {
                     merged.push_block(&part.block(MINUTE)).expect("a block");
                 }
             }
-            let same = |series, bucket| Some((series, bucket));
-            prop_assert_eq!(merged.merged(same).each(), expected(&all, same));
+            prop_assert_eq!(sums(&merged), expected(&all, |series, bucket| Some((series, bucket))));
         }
 
         #[test]
@@ -226,7 +238,7 @@ mod tests {
             for (period, block) in blocks {
                 let mut rows = Rows::default();
                 rows.push_block(&block).expect("a block");
-                for (series, bucket, sum) in rows.each() {
+                for (series, bucket, sum) in sums(&rows) {
                     prop_assert_eq!(UnixTime(bucket).floor(DAY).0, period);
                     found.push((series, bucket, sum));
                 }

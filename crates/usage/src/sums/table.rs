@@ -1,8 +1,12 @@
 //! The table of blocks.
 
+use std::collections::HashSet;
+
+use base::UnixTime;
+use base::time::DAY;
 use store::{Connection, Result, Row, Statement, Transaction, sql};
 
-use super::Shape;
+use super::{Rows, Shape};
 
 /// Some blocks that a report reads: those of a shape whose periods are in a range, by their first seconds.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +38,47 @@ pub(crate) fn blocks(organization: i64, parts: &[Block]) -> Statement {
     select
 }
 
-/// Makes all sums nothing, to be added up anew.
-pub(crate) fn clear() -> Statement {
-    sql!("DELETE FROM usage_sums")
+/// Deletes the blocks of a shape all of whose buckets lie before `oldest`, the first second of a day.
+pub(crate) fn forget_before(shape: Shape, oldest: UnixTime) -> Statement {
+    sql!(
+        "DELETE FROM usage_sums WHERE shape = $1 AND period < $2",
+        shape.as_str(),
+        shape.period(oldest.0)
+    )
+}
+
+/// Makes all sums nothing, to be added up anew, but for those of some days: of these nobody could.
+pub(crate) async fn clear(transaction: &mut Transaction, but: &HashSet<UnixTime>) -> Result<()> {
+    if but.is_empty() {
+        let all = sql!("DELETE FROM usage_sums");
+        return transaction.execute(all).await.map(|_| ());
+    }
+    let all = sql!("SELECT id, organization, shape, period, tier FROM usage_sums ORDER BY id");
+    let read = |row: &Row<'_>| {
+        let place = (
+            row.word("shape", Shape::parse)?,
+            row.get("period")?,
+            row.get("tier")?,
+        );
+        Ok((
+            row.get::<i64>("id")?,
+            row.get::<i64>("organization")?,
+            place,
+        ))
+    };
+    for (id, organization, place) in transaction.fetch_all(all, read).await? {
+        let mut rows = Rows::default();
+        for data in take(transaction, &[id]).await? {
+            rows.push_block(&data)?;
+        }
+        let stays = |bucket| but.contains(&UnixTime(bucket).floor(DAY));
+        let stay = rows.merged(|series, bucket| stays(bucket).then_some((series, bucket)));
+        if !stay.is_empty() {
+            let width = place.0.width().seconds();
+            insert(transaction, organization, place, stay.block(width)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds a block.

@@ -9,4 +9,6 @@ mod queries;
 mod random;
 mod recorder;
 mod reprice;
+mod retention;
 mod spend;
+mod verify;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::ids::OrganizationId;
+use base::ids::{Id, OrganizationId};
 use base::time::DAY;
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
@@ -11,44 +11,66 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
 use usage::{
     Buckets, CostDimension, CostQuery, Dimension, Kind, LineItem, Metric, PriceBook, Quantities,
-    UsageEvent, UsageQuery, Width, costs, usage,
+    Recorder, UsageEvent, UsageQuery, Width, costs, usage, verify,
 };
 
 use crate::fixture::{Fixture, START, event, organization};
-use crate::random::{KINDS, moment, some_event};
+use crate::random::{moment, some_event, values};
+
+/// Whose events are.
+const NAMES: [&str; 2] = ["a", "b"];
+/// How often more is appended and asked in a case.
+const ROUNDS: usize = 8;
 
 /// A bucket, and the values of the dimensions grouped by.
 type Key = (i64, Vec<Option<String>>);
 
+/// Some values of a dimension, now and then, or the empty one, which no event has.
+fn filter(dimension: Dimension) -> impl Strategy<Value = Option<(Dimension, Vec<String>)>> {
+    let wanted = [values(dimension), &[""]].concat();
+    let wanted = subsequence(wanted.clone(), 1..=wanted.len());
+    let wanted = wanted.prop_map(move |wanted| (dimension, owned(wanted)));
+    prop::option::weighted(0.15, wanted)
+}
+
+fn owned(values: Vec<&str>) -> Vec<String> {
+    values.into_iter().map(str::to_owned).collect()
+}
+
 fn question() -> impl Strategy<Value = UsageQuery> {
     let width = select(&[Width::Minute, Width::Hour, Width::Day][..]);
-    let kind = select(KINDS).prop_flat_map(|kind| {
+    let kind = select(Kind::ALL).prop_flat_map(|kind| {
         let most = kind.dimensions().len();
         (Just(kind), subsequence(kind.dimensions(), 0..=most))
     });
-    let filters = (
-        prop::option::of(subsequence(vec!["proj_a", "proj_b"], 1..=2)),
-        prop::option::of(subsequence(vec!["m", "pictures", ""], 1..=3)),
-        prop::option::of(any::<bool>()),
-    );
-    (moment(), moment(), width, kind, filters, 1..5i64).prop_map(
-        |(start, end, width, (kind, group_by), (projects, models, batch), pages)| {
-            let owned = |values: Vec<&str>| values.into_iter().map(str::to_owned).collect();
-            let projects = projects.map(|values| (Dimension::ProjectId, owned(values)));
-            let models = models.map(|values| (Dimension::Model, owned(values)));
-            UsageQuery {
-                organization_id: organization(""),
+    let dimensions = Dimension::ALL.iter().copied();
+    let dimensions = dimensions.filter(|dimension| *dimension != Dimension::Batch);
+    let filters: Vec<_> = dimensions.map(filter).collect();
+    let batch = prop::option::weighted(0.3, any::<bool>());
+    let whose = select(&NAMES[..]);
+    (
+        moment(),
+        moment(),
+        width,
+        kind,
+        filters,
+        batch,
+        1..5i64,
+        whose,
+    )
+        .prop_map(
+            |(start, end, width, (kind, group_by), filters, batch, pages, whose)| UsageQuery {
+                organization_id: organization(whose),
                 kind,
                 start: UnixTime(start),
                 end: UnixTime(end),
                 width,
                 limit: (end - start).max(0) / width.seconds() / pages + 1,
                 group_by,
-                filters: projects.into_iter().chain(models).collect(),
+                filters: filters.into_iter().flatten().collect(),
                 batch,
-            }
-        },
-    )
+            },
+        )
 }
 
 /// What the events of `query` sum up to.
@@ -59,6 +81,7 @@ fn expected(events: &[UsageEvent], query: &UsageQuery) -> BTreeMap<Key, Quantiti
             value.is_some_and(|value| values.iter().any(|wanted| wanted == value))
         };
         event.kind == query.kind
+            && event.organization_id == query.organization_id
             && (query.start..query.end).contains(&event.timestamp)
             && query.filters.iter().all(passes)
             && query.batch.is_none_or(|batch| batch == event.batch)
@@ -152,13 +175,13 @@ fn cost_question() -> impl Strategy<Value = CostQuery> {
             0..=4,
         ),
         subsequence(vec!["proj_a", "proj_b"], 0..=2),
-        subsequence(vec!["key_a"], 0..=1),
+        subsequence(vec!["key_a", "key_b"], 0..=2),
         subsequence(items.to_vec(), 0..=3),
+        select(&NAMES[..]),
     )
-        .prop_map(|(start, end, limit, group_by, projects, keys, items)| {
-            let owned = |values: Vec<&str>| values.into_iter().map(str::to_owned).collect();
-            CostQuery {
-                organization_id: organization(""),
+        .prop_map(
+            |(start, end, limit, group_by, projects, keys, items, whose)| CostQuery {
+                organization_id: organization(whose),
                 start: UnixTime(start),
                 end: UnixTime(end),
                 limit,
@@ -166,8 +189,8 @@ fn cost_question() -> impl Strategy<Value = CostQuery> {
                 project_ids: owned(projects),
                 api_key_ids: owned(keys),
                 line_items: owned(items),
-            }
-        })
+            },
+        )
 }
 
 fn expected_costs(
@@ -180,7 +203,8 @@ fn expected_costs(
     };
     let mut sums: BTreeMap<Key, (i64, NanoDollars)> = BTreeMap::new();
     for event in events {
-        if !(query.start..query.end).contains(&event.timestamp)
+        if event.organization_id != query.organization_id
+            || !(query.start..query.end).contains(&event.timestamp)
             || !wanted(&query.project_ids, event.dimension(Dimension::ProjectId))
             || !wanted(&query.api_key_ids, event.dimension(Dimension::ApiKeyId))
         {
@@ -245,67 +269,85 @@ async fn answered_costs(
         .collect()
 }
 
+/// Events that two programs append at once, some before each question.
+type Case = (Vec<UsageEvent>, Vec<UsageQuery>, Vec<CostQuery>, usize);
+
 #[test]
 fn answers_are_what_the_events_sum_up_to() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let fixture = runtime.block_on(Fixture::new());
+    let (other, _task, _spend) = runtime.block_on(fixture.another());
     let made = AtomicUsize::new(0);
     let random = (
-        prop::collection::vec(some_event(), 0..60),
-        prop::collection::vec(question(), 8),
-        prop::collection::vec(cost_question(), 4),
-        1..20usize,
+        prop::collection::vec((some_event(), select(&NAMES[..])), 0..120),
+        prop::collection::vec(question(), ROUNDS),
+        prop::collection::vec(cost_question(), ROUNDS),
+        1..8usize,
     );
     let mut runner = TestRunner::new(Config {
         cases: 64,
         failure_persistence: None,
         ..Config::default()
     });
-    let checked = runner.run(&random, |(mut events, questions, cost_questions, batch)| {
-        // Every case has an organization of its own, among the others'.
-        let own = organization(&made.fetch_add(1, Ordering::Relaxed).to_string());
-        for (number, event) in events.iter_mut().enumerate() {
-            event.id = number.to_string();
-            event.organization_id = own.clone();
-        }
-        runtime.block_on(check(
-            &fixture,
-            &own,
-            &events,
-            questions,
-            cost_questions,
-            batch,
-        ));
-        Ok(())
-    });
+    let checked = runner.run(
+        &random,
+        |(events, mut questions, mut cost_questions, batch)| {
+            // Every case has organizations of its own, among the others'.
+            let case = made.fetch_add(1, Ordering::Relaxed);
+            let own = |name: &str| organization(&format!("{name}{case}"));
+            let event = |(number, (event, name)): (usize, (UsageEvent, &str))| UsageEvent {
+                id: number.to_string(),
+                organization_id: own(name),
+                ..event
+            };
+            let events = events.into_iter().enumerate().map(event).collect();
+            let own = |id: &mut OrganizationId| {
+                *id = organization(&format!("{}{case}", &id.as_str()[4..]));
+            };
+            questions
+                .iter_mut()
+                .for_each(|query| own(&mut query.organization_id));
+            cost_questions
+                .iter_mut()
+                .for_each(|query| own(&mut query.organization_id));
+            let case = (events, questions, cost_questions, batch);
+            runtime.block_on(check(&fixture, &other, case));
+            Ok(())
+        },
+    );
     checked.expect("answers like the model's");
+    let verified = runtime.block_on(verify(fixture.store.usage(), |_| {}));
+    assert_eq!(verified.expect("proved").differences, []);
 }
 
-async fn check(
-    fixture: &Fixture,
-    own: &OrganizationId,
-    events: &[UsageEvent],
-    questions: Vec<UsageQuery>,
-    cost_questions: Vec<CostQuery>,
-    batch: usize,
-) {
-    for batch in events.chunks(batch) {
-        let appended = fixture.recorder.append(batch.to_vec()).await;
-        assert_eq!(appended.expect("written").accepted, batch.len());
-    }
-    for mut query in questions {
-        query.organization_id = own.clone();
-        let expected: Vec<_> = expected(events, &query).into_iter().collect();
-        assert_eq!(answered(fixture, &query).await, expected, "{query:?}");
-    }
-    for mut query in cost_questions {
-        query.organization_id = own.clone();
-        let by_item = query.group_by.contains(&CostDimension::LineItem);
-        let expected = expected_costs(&fixture.prices, events, &query).into_iter();
+async fn check(fixture: &Fixture, other: &Recorder, (events, questions, costs, batch): Case) {
+    let mut so_far = 0;
+    for (round, (query, cost_query)) in questions.iter().zip(&costs).enumerate() {
+        let until = events.len() * (round + 1) / ROUNDS;
+        let (one, two) = events[so_far..until].split_at((until - so_far) / 2);
+        tokio::join!(
+            append(&fixture.recorder, one, batch),
+            append(other, two, batch)
+        );
+        so_far = until;
+        let events = &events[..until];
+
+        let expected: Vec<_> = expected(events, query).into_iter().collect();
+        assert_eq!(answered(fixture, query).await, expected, "{query:?}");
+        let by_item = cost_query.group_by.contains(&CostDimension::LineItem);
+        let expected = expected_costs(&fixture.prices, events, cost_query).into_iter();
         let expected: Vec<_> = expected
             .map(|(key, (quantity, amount))| (key, (by_item.then_some(quantity), amount)))
             .collect();
-        assert_eq!(answered_costs(fixture, &query).await, expected, "{query:?}");
+        let answered = answered_costs(fixture, cost_query).await;
+        assert_eq!(answered, expected, "{cost_query:?}");
+    }
+}
+
+async fn append(recorder: &Recorder, events: &[UsageEvent], batch: usize) {
+    for batch in events.chunks(batch) {
+        let appended = recorder.append(batch.to_vec()).await;
+        assert_eq!(appended.expect("written").accepted, batch.len());
     }
 }
 

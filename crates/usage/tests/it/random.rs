@@ -5,12 +5,28 @@ use base::ids::{Id, ProjectId};
 use base::time::{DAY, HOUR, MINUTE};
 use proptest::prelude::*;
 use proptest::sample::select;
-use usage::{Kind, Quantities, UsageEvent};
+use usage::{Dimension, Kind, Quantities, UsageEvent};
 
 use crate::fixture::{START, event};
 
-fn optional(values: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
-    prop::option::of(select(values).prop_map(str::to_owned))
+/// The values that events have of a dimension.
+pub(crate) fn values(dimension: Dimension) -> &'static [&'static str] {
+    match dimension {
+        Dimension::ProjectId => &["proj_a", "proj_b", "proj_c"],
+        Dimension::UserId => &["user-a", "user-b"],
+        Dimension::ApiKeyId => &["key_a", "key_b"],
+        Dimension::Model => &["m", "pictures", "unheard of"],
+        Dimension::Batch => &["true", "false"],
+        Dimension::ServiceTier => &["priority", "flex"],
+        Dimension::Size => &["1024x1024", "1792x1024"],
+        Dimension::Source => &["image.generation", "image.edit"],
+        Dimension::VectorStoreId => &["vs_a", "vs_b"],
+        Dimension::ContextLevel => &["low", "high"],
+    }
+}
+
+fn optional(dimension: Dimension) -> impl Strategy<Value = Option<String>> {
+    prop::option::of(select(values(dimension)).prop_map(str::to_owned))
 }
 
 /// A moment within three days, often at the edge of a minute, an hour or a day.
@@ -34,21 +50,21 @@ fn amounts(kind: Kind) -> impl Strategy<Value = Quantities> {
     })
 }
 
-pub(crate) const KINDS: &[Kind] = &[Kind::Completions, Kind::Images, Kind::WebSearchCalls];
-
 pub(crate) fn some_event() -> impl Strategy<Value = UsageEvent> {
-    let kind = select(KINDS).prop_flat_map(|kind| (Just(kind), amounts(kind)));
+    let kind = select(Kind::ALL).prop_flat_map(|kind| (Just(kind), amounts(kind)));
     let who = (
-        select(&["proj_a", "proj_b", "proj_c"][..]),
-        optional(&["user-a", "user-b"]),
-        optional(&["key_a", "key_b"]),
+        select(values(Dimension::ProjectId)),
+        optional(Dimension::UserId),
+        optional(Dimension::ApiKeyId),
     );
     let what = (
-        optional(&["m", "pictures", "unheard of"]),
+        optional(Dimension::Model),
         any::<bool>(),
-        optional(&["priority", "flex"]),
-        optional(&["1024x1024"]),
-        optional(&["low", "high"]),
+        optional(Dimension::ServiceTier),
+        optional(Dimension::Size),
+        optional(Dimension::Source),
+        optional(Dimension::VectorStoreId),
+        optional(Dimension::ContextLevel),
     );
     (moment(), kind, who, what).prop_map(|(at, (kind, quantities), who, what)| {
         let mut event = event("");
@@ -63,6 +79,8 @@ pub(crate) fn some_event() -> impl Strategy<Value = UsageEvent> {
             event.batch,
             event.service_tier,
             event.size,
+            event.source,
+            event.vector_store_id,
             event.context_level,
         ) = what;
         event

@@ -67,6 +67,7 @@ pub(super) async fn run(import: Import) -> anyhow::Result<()> {
         projects: organization::projects(&store, &organization).await?,
         organization,
         clock: clock.clone(),
+        keep: config.keep_usage,
     });
     let spend = Spend::load(&usage, clock.clone()).await?;
     let shares_a_file = usage.is_local();

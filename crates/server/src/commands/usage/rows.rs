@@ -7,8 +7,8 @@ use base::ids::OrganizationId;
 use base::{Clock, UnixTime};
 use files::{FileError, Position, Row, Rows};
 use tokio::sync::mpsc;
-use usage::UsageEvent;
 use usage::reported::{Refused, no_such_project};
+use usage::{Keep, UsageEvent};
 
 /// How many rows share a transaction: many, since a commit costs more than a row, but not so many that a server on the
 /// same file waits long for its turn.
@@ -21,6 +21,7 @@ pub(super) struct Admission {
     pub(super) organization: OrganizationId,
     pub(super) projects: HashSet<String>,
     pub(super) clock: Clock,
+    pub(super) keep: Keep,
 }
 
 /// Rows that were read together.
@@ -91,6 +92,6 @@ impl Admission {
         if !self.projects.contains(project) {
             return Err(reported.refused(no_such_project(project)));
         }
-        reported.check(&self.organization, now)
+        reported.check(&self.organization, now, self.keep)
     }
 }

@@ -19,15 +19,15 @@ use crate::reports::{self, Sums, now};
 const RECEIVED: usize = 300;
 const CALLERS: usize = 8;
 /// What the model server reports for each request.
-const INPUT: i64 = 1_201;
-const OUTPUT: i64 = 353;
+pub(super) const INPUT: i64 = 1_201;
+pub(super) const OUTPUT: i64 = 353;
 
 /// What the callers remember.
 #[derive(Clone, Default)]
-struct Calls {
+pub(super) struct Calls {
     /// The ids of the requests whose answers were received to their end.
     received: Arc<Mutex<Vec<String>>>,
-    begun: Arc<AtomicUsize>,
+    pub(super) begun: Arc<AtomicUsize>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,33 +88,35 @@ async fn every_answer_is_in_the_ledger(admin: &Api, calls: &Calls, project: &str
         "{rows} rows, of {begun} requests, of which {received} were answered"
     );
 
-    // The id of a request is that of its event, so an event of the same id is known.
-    let ids = calls
-        .received
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    let event = |id: &String| {
-        json!({
-            "id": id, "timestamp": now(), "type": "completions", "project_id": project, "model": PRICES[0].model,
-            "input_tokens": 1, "output_tokens": 1,
-        })
-    };
-    let events: Vec<Value> = ids.iter().map(event).collect();
-    assert_eq!(report(admin, &events).await, (0, events.len() as u64));
+    calls.are_in_the_ledger(admin, project, 0).await;
     assert_eq!(reports::usage(admin).await, usage);
 }
 
 impl Calls {
-    fn received(&self) -> usize {
+    pub(super) fn received(&self) -> usize {
         self.received
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .len()
     }
 
+    /// Those after the first `seen` whose answers were received are known by their ids.
+    pub(super) async fn are_in_the_ledger(&self, admin: &Api, project: &str, seen: usize) {
+        let received = self.received.lock();
+        let received = received.unwrap_or_else(PoisonError::into_inner).clone();
+        // The id of a request is that of its event, so an event of the same id is known.
+        let event = |id: &String| {
+            json!({
+                "id": id, "timestamp": now(), "type": "completions", "project_id": project, "model": PRICES[0].model,
+                "input_tokens": 1, "output_tokens": 1,
+            })
+        };
+        let events: Vec<Value> = received[seen..].iter().map(event).collect();
+        assert_eq!(report(admin, &events).await, (0, events.len() as u64));
+    }
+
     /// Asks again and again until the server is gone.
-    async fn call_until_cut_off(self, application: Api, streams: bool) {
+    pub(super) async fn call_until_cut_off(self, application: Api, streams: bool) {
         loop {
             self.begun.fetch_add(1, Ordering::SeqCst);
             let Ok(id) = call(&application, streams).await else {

@@ -1,5 +1,6 @@
 //! `kill -9` while work is acknowledged: after a restart all of it is there, once.
 
+mod cycles;
 mod gateway;
 mod spend;
 mod writers;
@@ -14,7 +15,7 @@ use crate::api::Api;
 use crate::dice::Dice;
 use crate::installation::{Installation, Server};
 use crate::reports::{self, Sums};
-use writers::{Batch, Work, event};
+use writers::{Batch, Work};
 
 /// How many operations are acknowledged over all rounds, at least.
 const ACKNOWLEDGED: usize = 2_000;
@@ -88,19 +89,10 @@ async fn every_event_counts_once(admin: &Api, work: &Work) {
     let mut counted: Sums = acknowledged.iter().map(Batch::sums).sum();
     let (usage, cost) = (reports::usage(admin).await, reports::cost(admin).await);
 
-    for batches in acknowledged.chunks(500) {
-        let numbers = batches.iter().flat_map(|batch| batch.numbers.clone());
-        let events: Vec<Value> = numbers.map(|number| event(number, &work.project)).collect();
-        let answer = report(admin, &events).await;
-        assert_eq!(answer, (0, events.len() as u64), "events were lost");
-    }
+    are_known(admin, work, &acknowledged).await;
     for batch in &unknown {
-        let events: Vec<Value> = batch.events(&work.project).collect();
-        let size = events.len() as u64;
-        match report(admin, &events).await {
-            (0, known) if known == size => counted += batch.sums(),
-            (new, 0) if new == size => {}
-            torn => panic!("of {size} events in one request, (new, known) are {torn:?}"),
+        if is_known(admin, work, batch).await {
+            counted += batch.sums();
         }
     }
 
@@ -109,6 +101,27 @@ async fn every_event_counts_once(admin: &Api, work: &Work) {
     let everything: Sums = work.batches().iter().map(Batch::sums).sum();
     assert_eq!(reports::usage(admin).await, everything);
     assert_eq!(reports::cost(admin).await, everything.cost(PRICES));
+}
+
+/// Sends the events of batches that were acknowledged again.
+async fn are_known(admin: &Api, work: &Work, batches: &[Batch]) {
+    for batches in batches.chunks(500) {
+        let events = batches.iter().flat_map(|batch| batch.events(work));
+        let events: Vec<Value> = events.collect();
+        let answer = report(admin, &events).await;
+        assert_eq!(answer, (0, events.len() as u64), "events were lost");
+    }
+}
+
+/// Sends the events of a batch that was not acknowledged again; whether they were there, all of them.
+async fn is_known(admin: &Api, work: &Work, batch: &Batch) -> bool {
+    let events = batch.events(work);
+    let size = events.len() as u64;
+    match report(admin, &events).await {
+        (0, known) if known == size => true,
+        (new, 0) if new == size => false,
+        torn => panic!("of {size} events in one request, (new, known) are {torn:?}"),
+    }
 }
 
 /// Sends events; how many were new and how many known.

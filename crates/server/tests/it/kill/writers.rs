@@ -21,7 +21,8 @@ pub struct Work(Arc<Shared>);
 
 pub struct Shared {
     /// The project that usage is reported for.
-    pub project: String,
+    project: String,
+    began: i64,
     next: AtomicI64,
     acknowledged: AtomicUsize,
     record: Mutex<Record>,
@@ -42,10 +43,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub fn events(&self, project: &str) -> impl Iterator<Item = Value> {
-        self.numbers
-            .clone()
-            .map(move |number| event(number, project))
+    pub fn events(&self, work: &Work) -> Vec<Value> {
+        let numbers = self.numbers.clone();
+        numbers.map(|number| work.event(number)).collect()
     }
 
     /// What its events add to the reports.
@@ -64,22 +64,6 @@ fn sums(number: i64) -> Sums {
     }
 }
 
-/// The event of this number: the same whenever it is sent.
-pub fn event(number: i64, project: &str) -> Value {
-    let Sums {
-        input,
-        cached,
-        output,
-        ..
-    } = sums(number);
-    // Spread over half an hour, so that many buckets are written to.
-    let timestamp = now() / 3_600 * 3_600 - number % 1_800;
-    json!({
-        "id": format!("evt-{number}"), "timestamp": timestamp, "type": "completions", "project_id": project,
-        "model": "metered-elsewhere", "input_tokens": input, "input_cached_tokens": cached, "output_tokens": output,
-    })
-}
-
 impl std::ops::Deref for Work {
     type Target = Shared;
     fn deref(&self) -> &Shared {
@@ -91,6 +75,7 @@ impl Work {
     pub fn new(project: &str) -> Self {
         Self(Arc::new(Shared {
             project: project.to_owned(),
+            began: now(),
             next: AtomicI64::new(0),
             acknowledged: AtomicUsize::new(0),
             record: Mutex::default(),
@@ -106,22 +91,18 @@ impl Work {
                 .max(1) as i64;
             let first = self.next.fetch_add(size, Ordering::SeqCst);
             let numbers = first..first + size;
-            let events: Vec<_> = numbers
-                .clone()
-                .map(|number| event(number, &self.project))
-                .collect();
-            let answer = api
-                .try_post("/organization/usage/events", &json!(events))
-                .await;
+            let mut batch = Batch {
+                numbers,
+                acknowledged: false,
+            };
+            let events = json!(batch.events(&self));
+            let answer = api.try_post("/organization/usage/events", &events).await;
             if let Ok((status, answer)) = &answer {
                 let accepted = (*status, &answer["accepted"], &answer["duplicates"]);
                 assert_eq!(accepted, (200, &json!(size), &json!(0)), "{answer}");
             }
             acknowledged = answer.is_ok();
-            let batch = Batch {
-                numbers,
-                acknowledged,
-            };
+            batch.acknowledged = acknowledged;
             self.record().batches.push(batch);
             self.count(acknowledged);
         }
@@ -157,8 +138,32 @@ impl Shared {
         self.acknowledged.load(Ordering::SeqCst)
     }
 
+    /// The event of this number: the same whenever it is sent.
+    pub fn event(&self, number: i64) -> Value {
+        let Sums {
+            input,
+            cached,
+            output,
+            ..
+        } = sums(number);
+        // Spread over half an hour, so that many buckets are written to.
+        let timestamp = self.began - number % 1_800;
+        json!({
+            "id": format!("evt-{number}"), "timestamp": timestamp, "type": "completions", "project_id": self.project,
+            "model": "metered-elsewhere", "input_tokens": input, "input_cached_tokens": cached,
+            "output_tokens": output,
+        })
+    }
+
     pub fn batches(&self) -> Vec<Batch> {
         self.record().batches.clone()
+    }
+
+    /// Notes that all batches so far are acknowledged.
+    pub fn acknowledge_all(&self) {
+        for batch in &mut self.record().batches {
+            batch.acknowledged = true;
+        }
     }
 
     pub fn attempts(&self) -> BTreeMap<String, Option<String>> {

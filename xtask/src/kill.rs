@@ -1,0 +1,33 @@
+//! `cargo xtask kill`: the test that kills the server at random moments, at length.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::test::{Database, run_with};
+
+/// How often to kill, and on what.
+#[derive(Args)]
+pub struct Options {
+    /// How often the server is killed on each database.
+    #[arg(long, default_value_t = 200)]
+    cycles: u64,
+    /// What the moments follow from; without it they are new for each run, which prints it.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The database to test on.
+    #[arg(long, value_enum, default_value_t = Database::Both)]
+    database: Database,
+}
+
+/// Runs it, and fails when anything is lost, doubled or not what the ledger says.
+pub fn run(options: &Options) -> Result<()> {
+    let words = "-p orgplane --test it kill::cycles -- --nocapture";
+    let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    let mut variables = vec![("ORGPLANE_TEST_KILL_CYCLES", options.cycles.to_string())];
+    variables.extend(
+        options
+            .seed
+            .map(|seed| ("ORGPLANE_TEST_SEED", seed.to_string())),
+    );
+    run_with(options.database, &words, &variables)
+}
