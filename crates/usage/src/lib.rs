@@ -13,6 +13,7 @@ mod quantities;
 mod rebuild;
 pub mod recorder;
 pub mod report;
+pub mod reported;
 mod series;
 pub mod spend;
 mod sums;
@@ -31,4 +32,5 @@ pub use report::{
     CostDimension, CostQuery, CostResult, Numbers, Part, Report, Reports, UsageQuery, UsageResult,
     costs, usage,
 };
+pub use reported::{Refused, ReportedEvent};
 pub use spend::{Ask, Hold, Month, Moved, Spend};

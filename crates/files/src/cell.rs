@@ -1,0 +1,200 @@
+//! A row of a table, read as the event that it is: what is wrong with a cell is said in the words of JSON's reader.
+
+use serde::Deserialize;
+use serde::de::value::{Error, StrDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
+use serde::forward_to_deserialize_any;
+use usage::reported::{Refused, ReportedEvent};
+
+use crate::column::{Column, Shape};
+
+/// What stands in a row under a column, unless nothing does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cell<'a> {
+    Text(&'a str),
+    /// What is no text although it should be.
+    Bytes(&'a [u8]),
+    Integer(i64),
+    /// A number with a fraction, or one that is too large.
+    Number(f64),
+    Boolean(bool),
+}
+
+impl<'a> Cell<'a> {
+    /// A number as tables have it that know no missing integers: whole ones count as what they are.
+    pub(crate) fn number(number: f64) -> Option<Self> {
+        /// From here on not every whole number is a double.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if number.is_nan() {
+            return None;
+        }
+        if number.fract() != 0.0 || number.abs() > EXACT {
+            return Some(Self::Number(number));
+        }
+        // Written without its fraction, it is read as it is.
+        let whole = format!("{number:.0}").parse();
+        Some(whole.map_or(Self::Number(number), Self::Integer))
+    }
+
+    /// A cell of a table that has nothing but texts. An empty one is absent.
+    pub(crate) fn read(text: &'a str, shape: Shape) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
+        match shape {
+            Shape::Text => Some(Self::Text(text)),
+            Shape::Integer | Shape::Moment => {
+                let whole = text.parse().ok().map(Self::Integer);
+                let number = || text.parse().ok().filter(|number: &f64| number.is_finite());
+                whole
+                    .or_else(|| Self::number(number()?))
+                    .or(Some(Self::Text(text)))
+            }
+            Shape::Boolean => Some(match text {
+                "true" | "True" | "TRUE" => Self::Boolean(true),
+                "false" | "False" | "FALSE" => Self::Boolean(false),
+                _ => Self::Text(text),
+            }),
+        }
+    }
+}
+
+/// Reads a row.
+pub(crate) fn event<'a>(
+    columns: &'a [Column],
+    cells: impl Iterator<Item = Option<Cell<'a>>> + Clone,
+) -> Result<ReportedEvent<'a>, Refused> {
+    let row = |cells| Cells {
+        columns: columns.iter(),
+        cells,
+        value: None,
+    };
+    ReportedEvent::deserialize(row(cells.clone())).map_err(|error| {
+        let id = columns
+            .iter()
+            .zip(cells)
+            .find(|(column, _)| column.name == "id");
+        let id = match id {
+            Some((_, Some(Cell::Text(id)))) => Some(id.to_owned()),
+            _ => None,
+        };
+        Refused {
+            id,
+            error: error.to_string(),
+        }
+    })
+}
+
+/// The cells of a row that has some, each with the name of its column.
+struct Cells<'a, I> {
+    columns: std::slice::Iter<'a, Column>,
+    cells: I,
+    /// What is read after its name.
+    value: Option<(&'static str, Cell<'a>)>,
+}
+
+impl<'a, I: Iterator<Item = Option<Cell<'a>>>> Deserializer<'a> for Cells<'a, I> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_map(self)
+    }
+
+    forward_to_deserialize_any! {
+        <W: Visitor<'a>>
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl<'a, I: Iterator<Item = Option<Cell<'a>>>> MapAccess<'a> for Cells<'a, I> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'a>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        for (column, cell) in self.columns.by_ref().zip(self.cells.by_ref()) {
+            if let Some(cell) = cell {
+                self.value = Some((column.name, cell));
+                let name: StrDeserializer<'_, Error> = column.name.into_deserializer();
+                return seed.deserialize(name).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'a>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let (name, cell) = self
+            .value
+            .take()
+            .ok_or_else(|| Error::custom("a value before its name"))?;
+        seed.deserialize(cell)
+            .map_err(|error| Error::custom(format_args!("{name}: {error}")))
+    }
+}
+
+impl<'a> Deserializer<'a> for Cell<'a> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Text(text) => visitor.visit_borrowed_str(text),
+            Self::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
+            Self::Integer(number) => visitor.visit_i64(number),
+            Self::Number(number) => visitor.visit_f64(number),
+            Self::Boolean(boolean) => visitor.visit_bool(boolean),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    forward_to_deserialize_any! {
+        <W: Visitor<'a>>
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_integers_however_they_are_written() {
+        for text in ["1200", "1200.0", "1.2e3"] {
+            assert_eq!(
+                Cell::read(text, Shape::Integer),
+                Some(Cell::Integer(1_200)),
+                "{text}"
+            );
+        }
+        assert_eq!(Cell::read("1.5", Shape::Integer), Some(Cell::Number(1.5)));
+        assert_eq!(Cell::read("NaN", Shape::Integer), Some(Cell::Text("NaN")));
+        assert_eq!(
+            Cell::read("9223372036854775807", Shape::Moment),
+            Some(Cell::Integer(i64::MAX))
+        );
+        assert_eq!(
+            Cell::number(f64::NAN),
+            None,
+            "which is how some write what is absent"
+        );
+        assert_eq!(Cell::number(-3.0), Some(Cell::Integer(-3)));
+        assert_eq!(Cell::number(1e300), Some(Cell::Number(1e300)));
+    }
+
+    #[test]
+    fn an_empty_text_is_absent() {
+        for shape in [Shape::Text, Shape::Integer, Shape::Boolean, Shape::Moment] {
+            assert_eq!(Cell::read("", shape), None);
+        }
+        assert_eq!(
+            Cell::read("True", Shape::Boolean),
+            Some(Cell::Boolean(true))
+        );
+        assert_eq!(Cell::read("yes", Shape::Boolean), Some(Cell::Text("yes")));
+    }
+}

@@ -1,0 +1,295 @@
+//! Usage as other gateways report it: read without copying, checked, and made an event of the ledger. Whatever takes
+//! usage in does it through here, so that the same mistake has the same message everywhere.
+
+use std::borrow::Cow;
+use std::ops::Deref;
+
+use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
+use base::{UnixTime, time};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};
+
+/// How far in the future an event may lie, in seconds: clocks differ, but not by more than a day.
+const MOST_AHEAD: i64 = time::DAY;
+/// The longest name of anything in an event, in bytes.
+const MOST_BYTES: usize = 128;
+/// The largest amount of anything: beyond it, clients that read JSON numbers as doubles would read another one.
+const MOST_AMOUNT: i64 = 1 << 53;
+
+/// One event: its numbers and dimensions are those of the report that `type` names.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportedEvent<'a> {
+    /// Unique within the organization; sent again, it counts once.
+    #[serde(borrow)]
+    id: Text<'a>,
+    /// When it happened, in Unix seconds.
+    timestamp: i64,
+    /// The last part of the path of the report it belongs to.
+    r#type: Text<'a>,
+    project_id: Text<'a>,
+    user_id: Option<Text<'a>>,
+    api_key_id: Option<Text<'a>>,
+    model: Option<Text<'a>>,
+    batch: Option<bool>,
+    service_tier: Option<Text<'a>>,
+    size: Option<Text<'a>>,
+    source: Option<Text<'a>>,
+    vector_store_id: Option<Text<'a>>,
+    context_level: Option<Text<'a>>,
+    input_tokens: Option<i64>,
+    output_tokens: Option<i64>,
+    /// 1 when not given.
+    num_model_requests: Option<i64>,
+    input_cached_tokens: Option<i64>,
+    input_cache_write_tokens: Option<i64>,
+    input_uncached_tokens: Option<i64>,
+    input_text_tokens: Option<i64>,
+    output_text_tokens: Option<i64>,
+    input_cached_text_tokens: Option<i64>,
+    input_audio_tokens: Option<i64>,
+    input_cached_audio_tokens: Option<i64>,
+    output_audio_tokens: Option<i64>,
+    input_image_tokens: Option<i64>,
+    input_cached_image_tokens: Option<i64>,
+    output_image_tokens: Option<i64>,
+    images: Option<i64>,
+    characters: Option<i64>,
+    seconds: Option<i64>,
+    usage_bytes: Option<i64>,
+    num_sessions: Option<i64>,
+    num_requests: Option<i64>,
+}
+
+/// A text that is only copied where it had to be unescaped.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Text<'_>> for String {
+    fn from(text: Text<'_>) -> Self {
+        text.0.into_owned()
+    }
+}
+
+/// Why an event was not taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its id, where it has a readable one.
+    pub id: Option<String>,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+impl<'a> ReportedEvent<'a> {
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    /// It is no such event.
+    pub fn parse(json: &'a str) -> Result<Self, Refused> {
+        serde_json::from_str(json).map_err(|error| Refused {
+            id: id_of(json),
+            error: error.to_string(),
+        })
+    }
+
+    /// The project that it is for, which is to be looked up.
+    ///
+    /// # Errors
+    /// It is no id.
+    pub fn project_id(&self) -> Result<&str, Refused> {
+        let checked = check_text("project_id", &self.project_id);
+        checked.map_err(|error| self.refused(error))?;
+        Ok(&self.project_id)
+    }
+
+    /// The refusal of this event.
+    #[must_use]
+    pub fn refused(&self, error: String) -> Refused {
+        let id = check_text("id", &self.id).is_ok();
+        Refused {
+            id: id.then(|| self.id.0.clone().into_owned()),
+            error,
+        }
+    }
+
+    /// The event of the ledger that it is.
+    ///
+    /// # Errors
+    /// Something is wrong with it.
+    pub fn check(
+        self,
+        organization_id: &OrganizationId,
+        now: UnixTime,
+    ) -> Result<UsageEvent, Refused> {
+        let (kind, quantities) = match self.measured(now) {
+            Ok(measured) => measured,
+            Err(error) => return Err(self.refused(error)),
+        };
+        Ok(UsageEvent {
+            id: self.id.into(),
+            timestamp: UnixTime(self.timestamp),
+            organization_id: organization_id.clone(),
+            kind,
+            project_id: ProjectId::from_text(self.project_id.into()),
+            user_id: self.user_id.map(|id| UserId::from_text(id.into())),
+            api_key_id: self.api_key_id.map(|id| KeyId::from_text(id.into())),
+            model: self.model.map(Into::into),
+            batch: self.batch.unwrap_or(false),
+            service_tier: self.service_tier.map(Into::into),
+            size: self.size.map(Into::into),
+            source: self.source.map(Into::into),
+            vector_store_id: self.vector_store_id.map(Into::into),
+            context_level: self.context_level.map(Into::into),
+            quantities,
+            estimated: false,
+            outcome: Outcome::Reported,
+        })
+    }
+
+    /// Its report and its numbers, when nothing is wrong with it.
+    fn measured(&self, now: UnixTime) -> Result<(Kind, Quantities), String> {
+        check_text("id", &self.id)?;
+        let kind = Kind::parse(&self.r#type).ok_or_else(|| {
+            let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            format!("type must be one of {}", kinds.join(", "))
+        })?;
+        if self.timestamp < 0 || self.timestamp > now.0 + MOST_AHEAD {
+            return Err("timestamp must be in seconds since 1970 and not in the future".to_owned());
+        }
+        self.check_dimensions(kind)?;
+        Ok((kind, self.quantities(kind)?))
+    }
+
+    fn check_dimensions(&self, kind: Kind) -> Result<(), String> {
+        let given = [
+            (Dimension::UserId, &self.user_id),
+            (Dimension::ApiKeyId, &self.api_key_id),
+            (Dimension::Model, &self.model),
+            (Dimension::ServiceTier, &self.service_tier),
+            (Dimension::Size, &self.size),
+            (Dimension::Source, &self.source),
+            (Dimension::VectorStoreId, &self.vector_store_id),
+            (Dimension::ContextLevel, &self.context_level),
+        ];
+        for (dimension, value) in given {
+            let Some(value) = value else { continue };
+            if !kind.dimensions().contains(&dimension) {
+                return Err(format!("{} has no {}", kind.as_str(), dimension.as_str()));
+            }
+            check_text(dimension.as_str(), value)?;
+        }
+        Ok(())
+    }
+
+    fn metric(&self, metric: Metric) -> Option<i64> {
+        match metric {
+            Metric::InputTokens => self.input_tokens,
+            Metric::OutputTokens => self.output_tokens,
+            Metric::NumModelRequests => self.num_model_requests,
+            Metric::InputCachedTokens => self.input_cached_tokens,
+            Metric::InputCacheWriteTokens => self.input_cache_write_tokens,
+            Metric::InputUncachedTokens => self.input_uncached_tokens,
+            Metric::InputTextTokens => self.input_text_tokens,
+            Metric::OutputTextTokens => self.output_text_tokens,
+            Metric::InputCachedTextTokens => self.input_cached_text_tokens,
+            Metric::InputAudioTokens => self.input_audio_tokens,
+            Metric::InputCachedAudioTokens => self.input_cached_audio_tokens,
+            Metric::OutputAudioTokens => self.output_audio_tokens,
+            Metric::InputImageTokens => self.input_image_tokens,
+            Metric::InputCachedImageTokens => self.input_cached_image_tokens,
+            Metric::OutputImageTokens => self.output_image_tokens,
+            Metric::Images => self.images,
+            Metric::Characters => self.characters,
+            Metric::Seconds => self.seconds,
+            Metric::UsageBytes => self.usage_bytes,
+            Metric::NumSessions => self.num_sessions,
+            Metric::NumRequests => self.num_requests,
+        }
+    }
+
+    /// What this report's numbers are; anything else that was given is a mistake.
+    fn quantities(&self, kind: Kind) -> Result<Quantities, String> {
+        let (required, optional) = (kind.required_metrics(), kind.optional_metrics());
+        let mut quantities = Quantities::default();
+        for &metric in Metric::ALL {
+            let given = self.metric(metric);
+            let is_required = required.contains(&metric);
+            match given {
+                Some(amount) => {
+                    if !is_required && !optional.contains(&metric) {
+                        return Err(format!("{} has no {}", kind.as_str(), metric.as_str()));
+                    }
+                    quantities.set(metric, bounded(metric, amount)?);
+                }
+                None if !is_required => {}
+                None if metric == Metric::NumModelRequests => quantities.set(metric, 1),
+                None => {
+                    let (metric, kind) = (metric.as_str(), kind.as_str());
+                    return Err(format!("{metric} is required for {kind}"));
+                }
+            }
+        }
+        let parts = quantities.or_zero(Metric::InputCachedTokens)
+            + quantities.or_zero(Metric::InputCacheWriteTokens);
+        if parts > quantities.or_zero(Metric::InputTokens) {
+            return Err(
+                "input_tokens must include input_cached_tokens and input_cache_write_tokens"
+                    .to_owned(),
+            );
+        }
+        Ok(quantities)
+    }
+}
+
+/// What is said of an event for a project that its organization does not have.
+#[must_use]
+pub fn no_such_project(id: &str) -> String {
+    format!("project_id: no project with id '{id}' is in the organization")
+}
+
+/// The id of a JSON object that is no event, where it has a readable one.
+fn id_of(json: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct OnlyId<'a> {
+        #[serde(borrow)]
+        id: Text<'a>,
+    }
+    let OnlyId { id } = serde_json::from_str(json).ok()?;
+    check_text("id", &id).is_ok().then(|| id.into())
+}
+
+fn bounded(metric: Metric, amount: i64) -> Result<i64, String> {
+    if amount < 0 {
+        return Err(format!("{} must not be negative", metric.as_str()));
+    }
+    if amount > MOST_AMOUNT {
+        return Err(format!("{} must be at most 2^53", metric.as_str()));
+    }
+    Ok(amount)
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), String> {
+    // Most texts are plain ASCII, which is seen faster by the byte.
+    let is_plain = || text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if text.is_empty()
+        || text.len() > MOST_BYTES
+        || !is_plain() && text.chars().any(char::is_control)
+    {
+        return Err(format!(
+            "{field} must have 1 to {MOST_BYTES} bytes and no control characters"
+        ));
+    }
+    Ok(())
+}
