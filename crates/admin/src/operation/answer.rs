@@ -59,11 +59,8 @@ pub(crate) async fn answer(
     response
 }
 
-fn respond(result: Result<Bytes>) -> Response<Body> {
-    match result {
-        Ok(json) => json_response(json),
-        Err(error) => error.response(),
-    }
+fn respond(result: Result<Response<Body>>) -> Response<Body> {
+    result.unwrap_or_else(|error| error.response())
 }
 
 fn json_response(json: Bytes) -> Response<Body> {
@@ -124,7 +121,7 @@ pub(super) async fn run_read<S, Q, T, H, F>(
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Bytes>
+) -> Result<Response<Body>>
 where
     S: Scope,
     Q: DeserializeOwned,
@@ -142,7 +139,7 @@ where
     if let Some((state, question)) = &question
         && let Some(answer) = services.kept.find(*state, question)
     {
-        return Ok(answer);
+        return Ok(json_response(answer));
     }
     let (connection, scope, permit) = enter::<S>(&services, &path, caller, needs).await?;
     let query = parse::query(uri.query())?;
@@ -154,7 +151,31 @@ where
     {
         services.kept.keep(state, question, &answer);
     }
-    Ok(answer)
+    Ok(json_response(answer))
+}
+
+/// path → authorise → parse the query → run; what it answers is made while it is sent, and never kept.
+pub(super) async fn run_stream<S, Q, H, F>(
+    arrival: Arrival,
+    caller: Caller,
+    needs: Permission,
+    handler: H,
+) -> Result<Response<Body>>
+where
+    S: Scope,
+    Q: DeserializeOwned,
+    H: Fn(Read, S, Q) -> F,
+    F: Future<Output = Result<Response<Body>>>,
+{
+    let Arrival {
+        services,
+        path,
+        uri,
+        ..
+    } = arrival;
+    let (connection, scope, permit) = enter::<S>(&services, &path, caller, needs).await?;
+    let query = parse::query(uri.query())?;
+    handler(Read::new(connection, permit, services), scope, query).await
 }
 
 /// path → authorise → parse the body → begin → path again → run → audit → commit.
@@ -163,7 +184,7 @@ pub(super) async fn run_write<S, B, T, H, F>(
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Bytes>
+) -> Result<Response<Body>>
 where
     S: Scope,
     B: DeserializeOwned + JsonSchema,
@@ -183,11 +204,11 @@ where
     parse::query::<Nothing>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
-    encode(&handler(write, scope, body).await?.commit().await?)
+    encode(&handler(write, scope, body).await?.commit().await?).map(json_response)
 }
 
 /// parse the body → what it is a credential for → begin → run → audit → commit.
-pub(super) async fn run_open<B, T, H, F>(arrival: Arrival, handler: H) -> Result<Bytes>
+pub(super) async fn run_open<B, T, H, F>(arrival: Arrival, handler: H) -> Result<Response<Body>>
 where
     B: Credential,
     T: Serialize,
@@ -207,7 +228,7 @@ where
     let permit = Permit::redeem(&mut connection, &services, &body).await?;
     drop(connection);
     let write = Write::begin(services, permit).await?;
-    encode(&handler(write, body).await?.commit().await?)
+    encode(&handler(write, body).await?.commit().await?).map(json_response)
 }
 
 /// authorise → read the body → run. A project key may do it in its own project; the handler looks at each item.
@@ -216,7 +237,7 @@ pub(super) async fn run_ingest<T, H, F>(
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Bytes>
+) -> Result<Response<Body>>
 where
     T: Serialize,
     H: Fn(Ingest, Bytes) -> F,
@@ -237,7 +258,7 @@ where
     let lines = is_ndjson(&headers)?;
     let body = read_body(&headers, body, MAX_INGEST).await?;
     let connection = services.store.read().await?;
-    encode(&handler(Ingest::new(connection, permit, services, lines), body).await?)
+    encode(&handler(Ingest::new(connection, permit, services, lines), body).await?).map(json_response)
 }
 
 fn encode<T: Serialize>(answer: &T) -> Result<Bytes> {
