@@ -91,7 +91,10 @@ impl fmt::Display for Decimal {
         let NanoDollars(nanos) = self.0;
         let per_dollar = PER_DOLLAR.unsigned_abs();
         let sign = if nanos < 0 { "-" } else { "" };
-        let (whole, rest) = (nanos.unsigned_abs() / per_dollar, nanos.unsigned_abs() % per_dollar);
+        let (whole, rest) = (
+            nanos.unsigned_abs() / per_dollar,
+            nanos.unsigned_abs() % per_dollar,
+        );
         if rest == 0 {
             return write!(f, "{sign}{whole}");
         }

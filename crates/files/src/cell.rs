@@ -210,7 +210,11 @@ mod tests {
     #[test]
     fn a_moment_is_seconds_or_a_time() {
         let read = |text| Cell::read(text, Shape::Moment);
-        for text in ["1768478400", "2026-01-15T12:00:00Z", "2026-01-15 13:00:00+01"] {
+        for text in [
+            "1768478400",
+            "2026-01-15T12:00:00Z",
+            "2026-01-15 13:00:00+01",
+        ] {
             assert_eq!(read(text), Some(Cell::Integer(1_768_478_400)), "{text}");
         }
         assert_eq!(read("noon"), Some(Cell::Text("noon")));

@@ -243,6 +243,10 @@ mod tests {
         let mut here = document(
             &json!({"parameters": [parameter("a", false, json!(["x"])), parameter("c", false, json!(["x"]))]}),
         );
+        let mut own = parameter("own", false, json!(["x"]));
+        own["x-orgplane"] = json!(true);
+        let parameters = here["paths"]["/a"]["get"]["parameters"].as_array_mut();
+        parameters.expect("parameters").push(own);
         here["paths"]["/a"]["post"] = json!({});
         here["paths"]["/own"] = json!({"get": {"x-orgplane": true}});
         let found: Vec<_> = differences(&there, &here).into_iter().collect();
@@ -256,8 +260,8 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(
             differences(&here, &there).len(),
-            6,
-            "the other way round, /own is not marked"
+            7,
+            "the other way round, /own and own are not marked"
         );
     }
 

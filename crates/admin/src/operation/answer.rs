@@ -258,7 +258,8 @@ where
     let lines = is_ndjson(&headers)?;
     let body = read_body(&headers, body, MAX_INGEST).await?;
     let connection = services.store.read().await?;
-    encode(&handler(Ingest::new(connection, permit, services, lines), body).await?).map(json_response)
+    encode(&handler(Ingest::new(connection, permit, services, lines), body).await?)
+        .map(json_response)
 }
 
 fn encode<T: Serialize>(answer: &T) -> Result<Bytes> {

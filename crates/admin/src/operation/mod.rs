@@ -19,9 +19,9 @@ mod stream;
 use std::future::Future;
 use std::pin::Pin;
 
+use axum::body::Body;
 use base::{Permission, Result};
 use bytes::Bytes;
-use axum::body::Body;
 use http::{Method, Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -37,8 +37,8 @@ pub use kept::Kept;
 pub use limit::Limit;
 pub use parse::{Nothing, OrderBy, Patch, refuse};
 pub(crate) use scope::{Arrival, missing};
-pub(crate) use stream::{Chunks, Streamed};
 pub use scope::{Credential, Of, Organization, PathIds, Permit, Scope};
+pub(crate) use stream::{Chunks, Streamed};
 
 /// One entry of the registry: everything there is to know of an operation, and how to run it.
 pub struct Operation {

@@ -71,9 +71,8 @@ pub(super) async fn answer(
     let next = report.next_page();
     let (file, extension, kind) = match format {
         Format::Json => {
-            let body = Streamed::new(async move |chunks| {
-                json::write(report, first, &look, &chunks).await
-            });
+            let body =
+                Streamed::new(async move |chunks| json::write(report, first, &look, &chunks).await);
             return Ok(response(body, HeaderValue::from_static("application/json")));
         }
         Format::Csv => (FileFormat::Csv, "csv", CSV),

@@ -169,9 +169,7 @@ impl Look for CostLook {
     }
 
     fn begin(&self, numbers: Numbers<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(
-            b"{\"object\":\"organization.costs.result\",\"amount\":{\"value\":",
-        );
+        out.extend_from_slice(b"{\"object\":\"organization.costs.result\",\"amount\":{\"value\":");
         json::number(out, amount(numbers).dollars());
         out.extend_from_slice(b",\"currency\":\"usd\"},\"quantity\":");
         match self.quantity(numbers) {
@@ -247,5 +245,11 @@ async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<Response<Bo
     // Its connection goes back before the report takes another one.
     drop(cx);
     let look = CostLook::new(&query);
-    answer(reports.costs(&query), (query.start, query.end), look, format).await
+    answer(
+        reports.costs(&query),
+        (query.start, query.end),
+        look,
+        format,
+    )
+    .await
 }

@@ -197,5 +197,11 @@ pub(super) async fn report<Q: ReportQuery>(
     // Its connection goes back before the report takes another one.
     drop(cx);
     let look = UsageLook::new(&query);
-    answer(reports.usage(&query), (query.start, query.end), look, format).await
+    answer(
+        reports.usage(&query),
+        (query.start, query.end),
+        look,
+        format,
+    )
+    .await
 }
