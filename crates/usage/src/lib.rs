@@ -18,15 +18,17 @@ pub mod reported;
 mod rollup;
 mod series;
 pub mod spend;
+mod unpriced;
 mod writer;
 
 pub use charge::{Charge, Charges, ItemName, LineItem};
 pub use cost::{CostDimension, CostQuery, CostResult, costs};
 pub use event::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};
 pub use last_used::{LastUsed, LastUsedTask};
-pub use price::{PriceBook, PriceEntry, PriceError};
+pub use price::{PriceBook, PriceChange, PriceEntry, PriceError};
 pub use query::{Bucket, Buckets, UsageQuery, UsageResult, Width, usage};
 pub use rebuild::rebuild;
 pub use recorder::{Appended, Recorded, Recorder, RecorderTask, Slot};
 pub use reported::{Refused, ReportedEvent};
 pub use spend::{Ask, Hold, Month, Moved, Spend};
+pub use unpriced::{Seen, Unpriced, unpriced};
