@@ -1,5 +1,7 @@
 //! Founding an organization: what the first start and `orgplane org create` do. It has no URL.
 
+use std::collections::HashSet;
+
 use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::permission::{OrganizationRole, PredefinedRole, ProjectRole};
 use base::secret::{KeyKind, Pepper, Secret};
@@ -49,6 +51,30 @@ pub async fn exists(store: &Store) -> Result<bool> {
         .fetch_optional(sql!("SELECT id FROM organizations LIMIT 1"), |_| Ok(()))
         .await?
         .is_some())
+}
+
+/// All organizations.
+///
+/// # Errors
+/// The database's.
+pub async fn all(store: &Store) -> Result<Vec<OrganizationId>> {
+    let all = sql!("SELECT id FROM organizations ORDER BY id");
+    let mut connection = store.read().await?;
+    Ok(connection.fetch_all(all, |row| row.id("id")).await?)
+}
+
+/// The ids of an organization's projects, archived ones included.
+///
+/// # Errors
+/// The database's.
+pub async fn projects(store: &Store, organization: &OrganizationId) -> Result<HashSet<String>> {
+    let all = sql!(
+        "SELECT id FROM projects WHERE organization_id = $1",
+        organization
+    );
+    let mut connection = store.read().await?;
+    let ids = connection.fetch_all(all, |row| row.get("id")).await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// Creates an organization with its default project, an owner and an admin key, in one transaction.

@@ -135,6 +135,20 @@ impl Factor {
     }
 }
 
+/// As [`Factor::parse`] reads it, where it has no more than 9 decimals.
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scaled = self.numerator * i128::from(PER_DOLLAR) / self.denominator;
+        let per_one = i128::from(PER_DOLLAR);
+        let decimals = format!("{:09}", scaled % per_one);
+        write!(f, "{}", scaled / per_one)?;
+        match decimals.trim_end_matches('0') {
+            "" => Ok(()),
+            decimals => write!(f, ".{decimals}"),
+        }
+    }
+}
+
 impl Mul for Factor {
     type Output = Self;
     fn mul(self, other: Self) -> Self {
@@ -187,6 +201,14 @@ impl Sum for NanoDollars {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_factor_is_shown_as_it_is_read() {
+        for text in ["1", "0.5", "2", "0.000000001", "1.75", "0"] {
+            let factor = Factor::parse(text).expect(text);
+            assert_eq!(factor.to_string(), text);
+        }
+    }
 
     #[test]
     fn decimal_strings_are_read_exactly() {

@@ -28,13 +28,26 @@ impl Progress {
 
     /// So many are done, of so many if that is known.
     pub fn at(&mut self, done: u64, of: Option<u64>) {
+        let line = self.line(done, of);
+        self.show(|| line);
+    }
+
+    /// Shows another line than [`Progress::at`] does.
+    pub fn show(&mut self, line: impl FnOnce() -> String) {
         let is_due = self
             .shown
             .as_ref()
             .is_none_or(|shown| shown.milliseconds() >= EVERY);
         if self.is_terminal && is_due {
             self.shown = Some(Stopwatch::start());
-            write(&format!("\r\x1b[2K{}", self.line(done, of)));
+            write(&format!("\r\x1b[2K{}", line()));
+        }
+    }
+
+    /// Takes the line away, so that another can be written in its place.
+    pub fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            write("\r\x1b[2K");
         }
     }
 
@@ -48,9 +61,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shown.is_some() {
-            write("\r\x1b[2K");
-        }
+        self.clear();
     }
 }
 

@@ -51,43 +51,66 @@ impl Table {
     }
 }
 
+/// What comes next in a table.
+enum Next {
+    /// A row, which has been read.
+    Row,
+    /// A row with something wrong about it.
+    Refused {
+        line: u64,
+        error: String,
+    },
+    End,
+}
+
+impl Table {
+    fn next(&mut self) -> Result<Next, FileError> {
+        self.rows.get_mut().since_row = 0;
+        let error = match self.rows.read_record(&mut self.row) {
+            Ok(true) => return Ok(Next::Row),
+            Ok(false) => return Ok(Next::End),
+            Err(error) => error,
+        };
+        let reason = match error.kind() {
+            ErrorKind::Utf8 { .. } => "the row is not UTF-8".to_owned(),
+            ErrorKind::UnequalLengths {
+                expected_len, len, ..
+            } => format!("the row has {len} cells, the first one {expected_len}"),
+            _ => return Err(error.into()),
+        };
+        let line = error.position().map_or(0, ::csv::Position::line);
+        Ok(Next::Refused {
+            line,
+            error: reason,
+        })
+    }
+}
+
 impl Rows for Table {
     fn read(&mut self, most: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError> {
         for count in 0..most {
-            self.rows.get_mut().since_row = 0;
-            let row = self.rows.read_record(&mut self.row);
-            let place =
-                |position: Option<&::csv::Position>| position.map_or(0, ::csv::Position::line);
-            let (number, event) = match row {
-                Ok(false) => return Ok(count),
-                Ok(true) => {
+            let (number, event) = match self.next()? {
+                Next::End => return Ok(count),
+                Next::Refused { line, error } => (line, Err(Refused { id: None, error })),
+                Next::Row => {
                     let cells = self.row.iter().zip(&self.columns);
                     let cells = cells.map(|(text, column)| Cell::read(text, column.shape));
-                    (
-                        place(self.row.position()),
-                        cell::event(&self.columns, cells),
-                    )
-                }
-                Err(error) => {
-                    let reason = match error.kind() {
-                        ErrorKind::Utf8 { .. } => "the row is not UTF-8".to_owned(),
-                        ErrorKind::UnequalLengths {
-                            expected_len, len, ..
-                        } => {
-                            format!("the row has {len} cells, the first one {expected_len}")
-                        }
-                        _ => return Err(error.into()),
-                    };
-                    let refused = Refused {
-                        id: None,
-                        error: reason,
-                    };
-                    (place(error.position()), Err(refused))
+                    let line = self.row.position().map_or(0, ::csv::Position::line);
+                    (line, cell::event(&self.columns, cells))
                 }
             };
             take(Row { number, event });
         }
         Ok(most)
+    }
+
+    fn skip(&mut self, rows: u64) -> Result<(), FileError> {
+        for _ in 0..rows {
+            if matches!(self.next()?, Next::End) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn position(&self) -> Position {

@@ -40,6 +40,15 @@ impl Format {
             _ => None,
         }
     }
+
+    /// What [`Row::number`] counts.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Ndjson | Self::Csv => "line",
+            Self::Parquet => "row",
+        }
+    }
 }
 
 /// Why a file cannot be read, or no further.
@@ -61,7 +70,7 @@ pub enum FileError {
 
 /// A row of a file.
 pub struct Row<'a> {
-    /// Its line, or in Parquet its place among all rows; from 1.
+    /// Its first line, or in Parquet its place among all rows; from 1.
     pub number: u64,
     /// What it reports.
     pub event: Result<ReportedEvent<'a>, Refused>,
@@ -83,6 +92,12 @@ pub trait Rows: Send {
     /// # Errors
     /// The file cannot be read any further. What was handed over is right.
     fn read(&mut self, most: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError>;
+
+    /// Passes over the next rows, as far as there are so many.
+    ///
+    /// # Errors
+    /// As [`Rows::read`].
+    fn skip(&mut self, rows: u64) -> Result<(), FileError>;
 
     /// How far the file has been read.
     fn position(&self) -> Position;

@@ -55,16 +55,20 @@ impl Lines {
         Ok(length)
     }
 
-    fn event(&self) -> Option<Result<ReportedEvent<'_>, Refused>> {
-        let refused = |error: String| Some(Err(Refused { id: None, error }));
+    /// Whether the line has more than white space.
+    fn has_something(&self) -> bool {
+        !self.line.trim_ascii().is_empty()
+    }
+
+    fn event(&self) -> Result<ReportedEvent<'_>, Refused> {
+        let refused = |error: String| Err(Refused { id: None, error });
         if self.line.len() > LONGEST_ROW {
             return refused(format!("the line is longer than {LONGEST_ROW} bytes"));
         }
-        let Ok(text) = std::str::from_utf8(&self.line) else {
-            return refused("the line is not UTF-8".to_owned());
-        };
-        let text = text.trim();
-        (!text.is_empty()).then(|| ReportedEvent::parse(text))
+        match std::str::from_utf8(&self.line) {
+            Ok(text) => ReportedEvent::parse(text.trim()),
+            Err(_) => refused("the line is not UTF-8".to_owned()),
+        }
     }
 }
 
@@ -72,13 +76,22 @@ impl Rows for Lines {
     fn read(&mut self, most: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError> {
         let mut count = 0;
         while count < most && self.next()? {
-            let number = self.number;
-            if let Some(event) = self.event() {
-                take(Row { number, event });
+            if self.has_something() {
+                take(Row {
+                    number: self.number,
+                    event: self.event(),
+                });
                 count += 1;
             }
         }
         Ok(count)
+    }
+
+    fn skip(&mut self, mut rows: u64) -> Result<(), FileError> {
+        while rows > 0 && self.next()? {
+            rows -= u64::from(self.has_something());
+        }
+        Ok(())
     }
 
     fn position(&self) -> Position {

@@ -11,9 +11,6 @@ use crate::column::{Column, named};
 use crate::{FileError, Position, Row, Rows};
 use values::{Kind, Values};
 
-/// How many rows are in memory at once.
-const AT_ONCE: usize = 1_000;
-
 /// The rows of a Parquet file.
 pub(crate) struct Table {
     file: SerializedFileReader<File>,
@@ -87,7 +84,7 @@ impl Table {
 
 impl Rows for Table {
     fn read(&mut self, most: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError> {
-        let count = self.load(most.min(AT_ONCE))?;
+        let count = self.load(most)?;
         for index in 0..count {
             self.position.done += 1;
             let cells = self.values.iter().map(|values| values.cell(index));
@@ -97,6 +94,31 @@ impl Rows for Table {
             });
         }
         Ok(count)
+    }
+
+    fn skip(&mut self, rows: u64) -> Result<(), FileError> {
+        /// How many rows of a row group are in memory at once.
+        const AT_ONCE: u64 = 2_000;
+        let mut left = rows;
+        while left > 0 {
+            let groups = self.file.metadata().row_groups();
+            let next = groups.get(self.next_group).map(|group| group.num_rows());
+            let whole = next.and_then(|rows| u64::try_from(rows).ok());
+            if let Some(whole) = whole.filter(|whole| self.values.is_empty() && *whole <= left) {
+                self.next_group += 1;
+                self.position.done += whole;
+                left -= whole;
+                continue;
+            }
+            let most = usize::try_from(left.min(AT_ONCE)).unwrap_or(usize::MAX);
+            let count = u64::try_from(self.load(most)?).unwrap_or(0);
+            if count == 0 {
+                break;
+            }
+            self.position.done += count;
+            left -= count;
+        }
+        Ok(())
     }
 
     fn position(&self) -> Position {

@@ -1,6 +1,8 @@
 //! The words that an operator types.
 
 mod bodies;
+mod prices;
+mod usage;
 
 use std::ffi::OsString;
 use std::future::pending;
@@ -68,7 +70,10 @@ enum Command {
     Config(ConfigCommand),
     /// The ledger of what was consumed.
     #[command(subcommand)]
-    Usage(Usage),
+    Usage(usage::Usage),
+    /// What things cost.
+    #[command(subcommand)]
+    Prices(prices::Prices),
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -99,12 +104,6 @@ enum Org {
 enum ConfigCommand {
     /// Prints the configuration in effect, without secrets.
     Show(Overrides),
-}
-
-#[derive(Subcommand)]
-enum Usage {
-    /// Computes the sums anew from the ledger.
-    Rebuild(Overrides),
 }
 
 #[derive(Subcommand)]
@@ -178,7 +177,8 @@ fn execute(command: Command) -> anyhow::Result<()> {
             Command::Config(ConfigCommand::Show(overrides)) => {
                 print(&Config::load(&overrides)?.show()?)
             }
-            Command::Usage(Usage::Rebuild(overrides)) => rebuild(&Config::load(&overrides)?).await,
+            Command::Usage(command) => usage::run(command).await,
+            Command::Prices(command) => prices::run(command).await,
             Command::Audit(Audit::Verify(overrides)) => verify(&Config::load(&overrides)?).await,
             Command::Bodies(command) => bodies::run(command).await,
             Command::Openapi => {
@@ -195,6 +195,17 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// The text, with every control character but the ends of lines and tabs spelled out: what comes from elsewhere gives a
+/// terminal no orders.
+fn plain(text: &str) -> String {
+    let spelled = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(spelled).collect()
 }
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
@@ -342,15 +353,6 @@ async fn create_organization(
         founded.project_id,
         founded.key.reveal()
     ))
-}
-
-async fn rebuild(config: &Config) -> anyhow::Result<()> {
-    let store = open(config).await?;
-    let mut progress = Progress::of("rows of the ledger");
-    let rebuilt = usage::rebuild(store.usage(), |done| progress.at(done, None)).await;
-    drop(progress);
-    rebuilt.context("the sums")?;
-    print("The sums are those of the ledger.\n")
 }
 
 async fn verify(config: &Config) -> anyhow::Result<()> {

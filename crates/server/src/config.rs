@@ -193,6 +193,12 @@ impl Config {
         })
     }
 
+    /// Which database it is, as it may be shown.
+    #[must_use]
+    pub fn database_without_password(&self) -> String {
+        without_password(&self.database)
+    }
+
     /// The configuration in effect, as TOML without secrets.
     ///
     /// # Errors
@@ -218,7 +224,7 @@ impl Config {
         };
         Ok(toml::to_string(&Shown {
             listen: self.listen.to_string(),
-            database: without_password(&self.database),
+            database: self.database_without_password(),
             public_url: &self.public_url,
             secret_file: self.secret_file.display().to_string(),
             metering: BTreeMap::from([("durability", durability)]),

@@ -40,7 +40,7 @@ pub struct LineItem {
 }
 
 /// The second part of a line item. The ledger has their order: a new one goes to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ItemName {
     InputTokens,
@@ -167,6 +167,21 @@ impl PriceBook {
     /// character or the second is not billed by the token as well, nor the other way round.
     #[must_use]
     pub fn charges(&self, event: &UsageEvent) -> Charges {
+        let quotes = self.quotes(event);
+        Charges {
+            unpriced: quotes.iter().any(|quote| quote.price.is_none()),
+            lines: quotes.into_iter().map(Quote::line).collect(),
+        }
+    }
+
+    /// What was consumed in an event that has no price, and how much of it.
+    pub(crate) fn unpriced(&self, event: &UsageEvent) -> Vec<(ItemName, i64)> {
+        let quotes = self.quotes(event).into_iter();
+        let unpriced = quotes.filter(|quote| quote.price.is_none());
+        unpriced.map(|quote| (quote.name, quote.quantity)).collect()
+    }
+
+    fn quotes(&self, event: &UsageEvent) -> Vec<Quote> {
         let own = event.model.as_deref();
         let own = own.and_then(|model| self.entry(model, event.timestamp));
         let any = self.entry(ANY_MODEL, event.timestamp);
@@ -195,10 +210,7 @@ impl PriceBook {
             _ => {}
         }
         tokens.append(&mut units);
-        Charges {
-            unpriced: tokens.iter().any(|quote| quote.price.is_none()),
-            lines: tokens.into_iter().map(Quote::line).collect(),
-        }
+        tokens
     }
 }
 

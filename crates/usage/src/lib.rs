@@ -17,6 +17,7 @@ pub mod reported;
 mod series;
 pub mod spend;
 mod sums;
+mod unpriced;
 mod varint;
 mod writer;
 
@@ -25,7 +26,7 @@ pub use cover::{Bucket, Buckets, Width};
 pub use event::{Dimension, Kind, Metric, Outcome, Quantities, UsageEvent};
 pub use last_used::{LastUsed, LastUsedTask};
 pub use ledger::read::{Entries, Entry, outcome_of};
-pub use price::{PriceBook, PriceEntry, PriceError};
+pub use price::{PriceBook, PriceChange, PriceEntry, PriceError};
 pub use rebuild::rebuild;
 pub use recorder::{Appended, Recorded, Recorder, RecorderTask, Slot};
 pub use report::{
@@ -34,3 +35,4 @@ pub use report::{
 };
 pub use reported::{Refused, ReportedEvent};
 pub use spend::{Ask, Hold, Month, Moved, Spend};
+pub use unpriced::{Seen, Unpriced, unpriced};

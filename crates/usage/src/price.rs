@@ -1,5 +1,7 @@
 //! What things cost: a book of prices by model and by the day from which they hold.
 
+mod changes;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use serde::de::IgnoredAny;
 
 use crate::UsageEvent;
 use base::names;
+
+pub use changes::PriceChange;
 
 /// The model name under which the prices of tools and storage stand that hold for every model.
 pub const ANY_MODEL: &str = "*";

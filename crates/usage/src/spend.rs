@@ -1,7 +1,7 @@
 //! Spend: what has been consumed in a calendar month (UTC), in money, by organization and by project.
 //!
 //! The sums are in memory, and equal the ledger: they are loaded from it, the writer of the ledger adds what it has
-//! committed, and on PostgreSQL it looks for what other programs have. So a request learns without a query whether it
+//! committed, and it looks for what other programs have. So a request learns without a query whether it
 //! may still be paid for. What a request may cost is set aside before it is sent on, and given back in the same moment in
 //! which its row of the ledger counts, so that requests under way cannot together spend what only one of them may.
 

@@ -149,7 +149,7 @@ impl Writer {
         while self.last_patience.is_none() {
             tokio::select! {
                 biased;
-                () = sleep(self.until_look()), if self.has_to_look() => self.look().await,
+                () = sleep(self.until_look()) => self.look().await,
                 job = self.jobs.recv() => return job,
                 () = stopped(&mut self.stop) => self.close(),
             }
@@ -167,11 +167,6 @@ impl Writer {
     fn close(&mut self) {
         self.jobs.close();
         self.last_patience = Some(Box::pin(sleep(LAST_PATIENCE)));
-    }
-
-    /// Whether something may be in the ledger and not in `spend`.
-    fn has_to_look(&self) -> bool {
-        self.may_lack || !self.ledger.database().is_local()
     }
 
     fn until_look(&self) -> Duration {

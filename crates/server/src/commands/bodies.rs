@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use usage::{Outcome, outcome_of};
 
-use super::{Deployment, print};
+use super::{Deployment, plain, print};
 use crate::config::{Config, Overrides};
 
 #[derive(Subcommand)]
@@ -180,16 +180,6 @@ fn readable(body: &Body, is_terminal: bool) -> Vec<u8> {
         // Text, whose last character may have been cut.
         _ => bytes.to_vec(),
     }
-}
-
-/// The text, with every control character but the ends of lines and tabs spelled out.
-fn plain(text: &str) -> String {
-    let spelled = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(spelled).collect()
 }
 
 fn write(bytes: &[u8]) -> anyhow::Result<()> {

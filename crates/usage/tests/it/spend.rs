@@ -215,10 +215,6 @@ async fn a_commit_that_failed_and_was_made_all_the_same_counts() {
 #[tokio::test]
 async fn what_other_programs_spend_is_seen_within_a_second() {
     let fixture = Fixture::new().await;
-    if fixture.store.usage().is_local() {
-        // A SQLite file belongs to one program.
-        return;
-    }
     let (other, _task, _) = fixture.another().await;
     for round in 1..=3 {
         let event = event(&round.to_string());

@@ -3,7 +3,9 @@
 mod bodies;
 mod configuration;
 mod first_start;
+mod imports;
 mod organizations;
+mod prices;
 
 use serde_json::json;
 

@@ -1,0 +1,97 @@
+//! `orgplane prices`: whether what is consumed has a price, and which prices change.
+
+use admin::organization;
+use anyhow::bail;
+use base::ids::OrganizationId;
+use base::time::DAY;
+use base::{Clock, UnixTime};
+use clap::Subcommand;
+use jiff::tz::TimeZone;
+use usage::{PriceBook, PriceChange, Seen, Unpriced, unpriced};
+
+use super::{open, plain, print};
+use crate::config::{Config, Overrides};
+
+#[derive(Subcommand)]
+pub(super) enum Prices {
+    /// Names what was consumed lately and has no price, and the prices that changed lately or will change soon.
+    Check {
+        /// How many days back are looked at, and for changes also ahead.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=366))]
+        days: u16,
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+}
+
+pub(super) async fn run(command: Prices) -> anyhow::Result<()> {
+    let Prices::Check { days, overrides } = command;
+    let config = Config::load(&overrides)?;
+    let store = open(&config).await?;
+    let now = Clock::system().now();
+    let span = i64::from(days) * DAY;
+    print(&changes(&config.prices, now, span))?;
+    let mut count = 0;
+    for organization in organization::all(&store).await? {
+        // An event may lie a little ahead of our clock.
+        let range = (now.plus(-span), now.plus(DAY));
+        let found = unpriced(store.usage(), &config.prices, &organization, range).await?;
+        for (seen, unpriced) in &found {
+            print(&plain(&line(&organization, seen, unpriced)))?;
+        }
+        count += found.len();
+    }
+    match count {
+        0 => print(&format!(
+            "Everything that was consumed in the last {days} days has a price.\n"
+        )),
+        _ => bail!("what was consumed in the last {days} days and has no price is charged as 0"),
+    }
+}
+
+fn changes(prices: &PriceBook, now: UnixTime, span: i64) -> String {
+    let changes = prices.changes(now.plus(-span), now.plus(span));
+    let line = |change: &PriceChange| {
+        let what = if change.effective > now {
+            "changes"
+        } else {
+            "changed"
+        };
+        let keys = change.keys.iter().map(|(key, was, is)| {
+            let shown = |price: &Option<String>| price.clone().unwrap_or_else(|| "none".to_owned());
+            match was {
+                None if change.is_first => format!("{key} {}", shown(is)),
+                _ => format!("{key} {} → {}", shown(was), shown(is)),
+            }
+        });
+        let keys: Vec<_> = keys.collect();
+        let (day, model) = (day(change.effective), &change.model);
+        plain(&format!("{what} on {day}: {model}: {}", keys.join(", "))) + "\n"
+    };
+    changes.iter().map(line).collect()
+}
+
+fn line(organization: &OrganizationId, (kind, model): &Seen, unpriced: &Unpriced) -> String {
+    let items = unpriced.items.iter();
+    let items: Vec<_> = items
+        .map(|(item, quantity)| format!("{quantity} {}", item.as_str()))
+        .collect();
+    let requests = match unpriced.requests {
+        0 => String::new(),
+        1 => "1 request, ".to_owned(),
+        requests => format!("{requests} requests, "),
+    };
+    format!(
+        "no price: {organization} {}, {}: {requests}{}, the last on {}\n",
+        kind.as_str(),
+        model.as_deref().unwrap_or("without a model"),
+        items.join(", "),
+        day(unpriced.last_day)
+    )
+}
+
+/// The day of a moment, in UTC.
+fn day(time: UnixTime) -> String {
+    let moment = jiff::Timestamp::from_second(time.0).unwrap_or_default();
+    moment.to_zoned(TimeZone::UTC).date().to_string()
+}

@@ -1,0 +1,252 @@
+//! `orgplane usage import`: adds a file of usage to the ledger. An event counts once, so after whatever has broken an import
+//! off the same command does the rest.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use admin::organization;
+use anyhow::{Context, bail};
+use base::Clock;
+use base::ids::{Id, OrganizationId};
+use base::time::Stopwatch;
+use clap::ValueEnum;
+use cli::Progress;
+use files::{FileError, Format, Rows};
+use store::Store;
+use usage::{Appended, Recorder, Spend, UsageEvent};
+
+use super::bookmark::{Bookmark, Place};
+use super::outcome::{Rejected, Tally};
+use super::rows::{Admission, read};
+use crate::commands::{open, plain};
+use crate::config::{Config, Overrides};
+
+/// How often a database that is slow is asked for the same events.
+const TRIES: usize = 10;
+/// On SQLite two programs take turns: for each this many parts of the time that a batch took, one is left to a server.
+const SHARE: u32 = 8;
+
+#[derive(clap::Args)]
+pub(in crate::commands) struct Import {
+    /// The file; - for stdin.
+    file: PathBuf,
+    /// How it is written down [default: as its name ends: .ndjson, .jsonl, .csv or .parquet].
+    #[arg(long)]
+    format: Option<FormatName>,
+    /// The organization whose usage it is [default: the only one].
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
+    /// Writes every refused row into a file: a JSON object with its line, id and error on each line.
+    #[arg(long, value_name = "FILE")]
+    rejected: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatName {
+    /// A JSON object on each line.
+    Ndjson,
+    /// Comma-separated values, the first row being the names.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+pub(super) async fn run(import: Import) -> anyhow::Result<()> {
+    let format = import.format()?;
+    // What is wrong with the file shows before anything is asked of the database.
+    let rows = import.open(format).with_context(|| import.name())?;
+    let config = Config::load(&import.overrides)?;
+    let store = open(&config).await?;
+    let organization = whose(&store, import.organization.as_deref()).await?;
+    let rejected = Rejected::create(format.unit(), import.rejected.as_deref(), &import.file)?;
+    let bookmark = import.bookmark(&config, &organization);
+    let (usage, clock) = (store.usage().clone(), Clock::system());
+    let admission = Arc::new(Admission {
+        projects: organization::projects(&store, &organization).await?,
+        organization,
+        clock: clock.clone(),
+    });
+    let spend = Spend::load(&usage, clock.clone()).await?;
+    let shares_a_file = usage.is_local();
+    let (recorder, task) = Recorder::start(usage, Arc::new(config.prices), clock, spend)?;
+    let mut taking = Taking {
+        recorder,
+        shares_a_file,
+        rejected,
+        bookmark,
+        tally: Tally::from(Place::default()),
+    };
+    let outcome = taking.everything(&import, format, rows, &admission).await;
+    task.stop().await;
+    taking.tally.say();
+    outcome.with_context(|| import.name())?;
+    taking.rejected.finish()?;
+    match taking.tally.refused() {
+        0 => Ok(()),
+        1 => bail!("{}: 1 row was refused", import.name()),
+        refused => bail!("{}: {refused} rows were refused", import.name()),
+    }
+}
+
+impl Import {
+    fn name(&self) -> String {
+        if self.is_stdin() {
+            "stdin".to_owned()
+        } else {
+            self.file.display().to_string()
+        }
+    }
+
+    fn is_stdin(&self) -> bool {
+        self.file == Path::new("-")
+    }
+
+    /// Where an earlier run may have come to. Rejected rows are written down from the first on, so then there is none.
+    fn bookmark(&self, config: &Config, organization: &OrganizationId) -> Option<Bookmark> {
+        if self.is_stdin() || self.rejected.is_some() {
+            return None;
+        }
+        Bookmark::of(&self.file, config.database_without_password(), organization)
+    }
+
+    fn format(&self) -> anyhow::Result<Format> {
+        let named = self.format.map(|format| match format {
+            FormatName::Ndjson => Format::Ndjson,
+            FormatName::Csv => Format::Csv,
+            FormatName::Parquet => Format::Parquet,
+        });
+        let unclear = || {
+            let name = self.name();
+            format!(
+                "{name}: what it is cannot be told from its name; say --format ndjson, csv or parquet"
+            )
+        };
+        named
+            .or_else(|| Format::of(&self.file))
+            .with_context(unclear)
+    }
+
+    fn open(&self, format: Format) -> Result<Box<dyn Rows>, FileError> {
+        if self.is_stdin() {
+            files::stream(Box::new(std::io::stdin()), format, None)
+        } else {
+            files::open(&self.file, format)
+        }
+    }
+}
+
+/// The organization with this id, or the only one.
+async fn whose(store: &Store, id: Option<&str>) -> anyhow::Result<OrganizationId> {
+    let mut all = organization::all(store).await?;
+    let Some(id) = id else {
+        return match all.len() {
+            1 => Ok(all.remove(0)),
+            0 => bail!(
+                "the database has no organization yet: orgplane serve or org create makes one"
+            ),
+            _ => bail!("there are several organizations: say --organization ID"),
+        };
+    };
+    let named = all
+        .into_iter()
+        .find(|organization| organization.as_str() == id);
+    named.with_context(|| format!("no organization with id '{}'", plain(id)))
+}
+
+/// An import under way.
+struct Taking {
+    recorder: Recorder,
+    /// Whether a server may have to wait for this program's transactions.
+    shares_a_file: bool,
+    rejected: Rejected,
+    bookmark: Option<Bookmark>,
+    tally: Tally,
+}
+
+impl Taking {
+    /// Takes the rows from the bookmark on; from the first on if the ledger does not have what is before it.
+    async fn everything(
+        &mut self,
+        import: &Import,
+        format: Format,
+        mut rows: Box<dyn Rows>,
+        admission: &Arc<Admission>,
+    ) -> anyhow::Result<()> {
+        if let Some(place) = self.bookmark.as_ref().and_then(Bookmark::read) {
+            rows.skip(place.rows)?;
+            self.tally = Tally::from(place);
+            if self.all(rows, admission, place).await? {
+                return Ok(());
+            }
+            rows = import.open(format)?;
+        }
+        self.tally = Tally::from(Place::default());
+        self.all(rows, admission, Place::default()).await?;
+        Ok(())
+    }
+
+    /// Takes the rows from a place on. False if that is not where an earlier run has come to: then the first ones there
+    /// would be known.
+    async fn all(
+        &mut self,
+        rows: Box<dyn Rows>,
+        admission: &Arc<Admission>,
+        from: Place,
+    ) -> anyhow::Result<bool> {
+        let mut progress = Progress::of("rows");
+        let mut batches = read(rows, Arc::clone(admission))?;
+        let mut place = from;
+        loop {
+            let batch = batches.recv().await;
+            let batch = batch.context("its reader has failed")??;
+            if batch.is_last {
+                break;
+            }
+            let watch = Stopwatch::start();
+            let appended = self.append(batch.events).await?;
+            if place == from && from.rows > 0 && (appended.accepted > 0 || appended.duplicates == 0)
+            {
+                return Ok(false);
+            }
+            // Kept is where this batch begins: to see later that it is known.
+            if let Some(bookmark) = &mut self.bookmark {
+                bookmark.put(place);
+            }
+            place.rows += batch.rows;
+            place.refused += batch.refused.len();
+            self.tally.count(appended, batch.refused.len());
+            for (number, refused) in batch.refused {
+                progress.clear();
+                self.rejected.add(number, &refused)?;
+            }
+            progress.show(|| self.tally.line(batch.position));
+            if self.shares_a_file {
+                tokio::time::sleep(watch.elapsed() / SHARE).await;
+            }
+        }
+        if let Some(bookmark) = &self.bookmark {
+            bookmark.remove();
+        }
+        Ok(true)
+    }
+
+    /// Appends events, also to a database that is slow to take them.
+    async fn append(&self, events: Vec<UsageEvent>) -> anyhow::Result<Appended> {
+        let mut late = None;
+        for _ in 0..TRIES {
+            match self.recorder.append(events.clone()).await {
+                Ok(appended) => return Ok(appended),
+                Err(error) if error.retry_after.is_some() => late = Some(error),
+                Err(error) => bail!("{}", error.message),
+            }
+            // They are written as soon as they can be. Asked for again, they are known.
+            self.recorder.flush().await;
+        }
+        bail!(
+            "{}",
+            late.map_or_else(String::new, |error| error.message.into_owned())
+        )
+    }
+}
