@@ -83,7 +83,7 @@ pub struct ReportedEvent<'a> {
     _amount: IgnoredAny,
 }
 
-/// A text that is only copied where it had to be unescaped.
+// A text that is only copied where it had to be unescaped. (A description would be one of each field in our document.)
 #[derive(Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
