@@ -8,6 +8,7 @@ use base::UnixTime;
 use base::ids::{Id, ProjectId, RequestId};
 use bodies::{Body, Entry, Side, find, list};
 use clap::{Subcommand, ValueEnum};
+use jiff::Timestamp;
 use usage::{Outcome, outcome_of};
 
 use super::moment::moment;
