@@ -31,7 +31,7 @@ literals! {
     CostObject = "organization.costs.result";
 }
 
-/// What something cost on a day, as the document describes it.
+/// What something cost on a day.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Cost {
     object: CostObject,

@@ -26,7 +26,7 @@ literals! {
     BucketObject = "bucket";
 }
 
-/// A page of buckets, as the document describes it.
+/// A page of buckets.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}Page")]
 pub struct BucketPage<T> {
