@@ -137,6 +137,8 @@ async fn write(
                 }
             }
         }
+        // Two parts are not in memory at once.
+        drop(part);
         next = report.next().await?;
     }
     let rest = aside(move || table.finish()).await?;

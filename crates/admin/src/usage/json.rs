@@ -50,6 +50,9 @@ pub(super) async fn write(
             }
             json.extend_from_slice(b"]}");
         }
+        // Two parts are not in memory at once.
+        drop(groups);
+        drop(part);
         next = report.next().await?;
     }
     let page = report.next_page().map(next_page);

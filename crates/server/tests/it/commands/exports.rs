@@ -27,7 +27,7 @@ async fn serving() -> (Installation, Server, Vec<Value>) {
                "batch": false, "usage_bytes": 9}),
     ];
     let path = "/organization/usage/events";
-    let answer = admin.post(path, json!(events)).await;
+    let answer = admin.post(path, &json!(events)).await;
     assert_eq!(answer["accepted"], 3, "{answer}");
     (installation, server, events)
 }
@@ -63,7 +63,8 @@ async fn a_line_has_the_event_and_what_the_ledger_says_of_it() {
         );
         assert!(line.remove("recorded_at").and_then(|at| at.as_i64()) > Some(FIRST));
         let is_priced = event["id"] == "a";
-        assert_eq!(line.remove("unpriced"), Some(json!(!is_priced)));
+        let is_unpriced = event["id"] == "=b";
+        assert_eq!(line.remove("unpriced"), Some(json!(is_unpriced)));
         assert_eq!(line.remove("estimated"), Some(json!(false)));
         assert_eq!(line.remove("outcome"), Some(json!("reported")));
         let amount = if is_priced { json!(2.5) } else { json!(0) };
