@@ -83,7 +83,7 @@ pub(super) async fn answer(
     let name = look.name();
     let disposition = format!("attachment; filename=\"{name}-{first_day}-{last_day}.{extension}\"");
     let columns = times().into_iter().chain(look.columns()).collect();
-    let table = Table::new(file, columns).map_err(unwritten)?;
+    let table = Table::new(file, columns).map_err(|error| unwritten(&error))?;
     let body = Streamed::new(async move |chunks| write(report, first, look, table, &chunks).await);
     let mut response = response(body, HeaderValue::from_static(kind));
     let headers = response.headers_mut();
@@ -104,7 +104,7 @@ fn value(text: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(text).map_err(|_| Error::internal())
 }
 
-fn unwritten(error: FileError) -> Error {
+fn unwritten(error: &FileError) -> Error {
     tracing::error!(%error, "a table could not be written");
     Error::internal()
 }
@@ -158,5 +158,6 @@ async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Error::internal())?.map_err(unwritten)
+    done.map_err(|_| Error::internal())?
+        .map_err(|error| unwritten(&error))
 }
