@@ -62,13 +62,16 @@ async fn a_line_has_the_event_and_what_the_ledger_says_of_it() {
                 .is_some_and(|id| id.starts_with("org-"))
         );
         assert!(line.remove("recorded_at").and_then(|at| at.as_i64()) > Some(FIRST));
-        let is_priced = event["id"] == "a";
-        let is_unpriced = event["id"] == "=b";
+        // A million tokens at $2.50; a model without a price; 9 bytes at $0.10 for a gigabyte, rounded.
+        let (amount, is_unpriced) = match event["id"].as_str() {
+            Some("a") => (json!(2.5), false),
+            Some("c") => (json!(0.000_000_001), false),
+            _ => (json!(0), true),
+        };
+        assert_eq!(line.remove("amount"), Some(amount), "{event:?}");
         assert_eq!(line.remove("unpriced"), Some(json!(is_unpriced)));
         assert_eq!(line.remove("estimated"), Some(json!(false)));
         assert_eq!(line.remove("outcome"), Some(json!("reported")));
-        let amount = if is_priced { json!(2.5) } else { json!(0) };
-        assert_eq!(line.remove("amount"), Some(amount), "{event:?}");
         assert_eq!(line, event);
     }
     let ids = |words: &[&str]| -> Vec<Value> {
