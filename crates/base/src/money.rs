@@ -66,6 +66,12 @@ impl NanoDollars {
         Self(i64::try_from(quotient + i128::from(up)).unwrap_or(i64::MAX))
     }
 
+    /// US dollars as a decimal, exact: `1.25`, without needless zeros.
+    #[must_use]
+    pub fn decimal(self) -> impl fmt::Display {
+        Decimal(self)
+    }
+
     /// US dollars as the JSON number of the wire: the nearest double.
     #[must_use]
     #[expect(
@@ -74,6 +80,26 @@ impl NanoDollars {
     )]
     pub fn dollars(self) -> f64 {
         self.0 as f64 / PER_DOLLAR as f64
+    }
+}
+
+/// For programs: `1.25`, exact, without needless zeros.
+struct Decimal(NanoDollars);
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NanoDollars(nanos) = self.0;
+        let per_dollar = PER_DOLLAR.unsigned_abs();
+        let sign = if nanos < 0 { "-" } else { "" };
+        let (whole, rest) = (
+            nanos.unsigned_abs() / per_dollar,
+            nanos.unsigned_abs() % per_dollar,
+        );
+        if rest == 0 {
+            return write!(f, "{sign}{whole}");
+        }
+        let decimals = format!("{rest:09}");
+        write!(f, "{sign}{whole}.{}", decimals.trim_end_matches('0'))
     }
 }
 
@@ -265,6 +291,19 @@ mod tests {
             (-1_500_000_000, "-$1.50"),
         ] {
             assert_eq!(NanoDollars(nanos).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn programs_read_an_exact_decimal() {
+        for (nanos, text) in [
+            (0, "0"),
+            (1, "0.000000001"),
+            (-10_125_000, "-0.010125"),
+            (12_300_000_000, "12.3"),
+            (i64::MIN, "-9223372036.854775808"),
+        ] {
+            assert_eq!(NanoDollars(nanos).decimal().to_string(), text);
         }
     }
 

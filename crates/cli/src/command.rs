@@ -4,6 +4,7 @@ use admin::operation::{Effect, Operation, document};
 use http::Method;
 use serde_json::Value as Json;
 
+use crate::globals::GLOBALS;
 use crate::schema::{Field, Kind, Schemas};
 
 /// What stands before every resource.
@@ -143,9 +144,13 @@ impl Flag {
     }
 }
 
+/// A flag for each parameter, but for one that is called like a flag of every command: `--format` says how the answer is
+/// shown, and the server is asked for JSON.
 fn parameters(parameters: &Json, schemas: Schemas<'_>) -> Vec<Flag> {
     let parameters = parameters.as_array().into_iter().flatten();
+    let is_taken = |parameter: &&Json| GLOBALS.iter().any(|flag| parameter["name"] == flag.name);
     parameters
+        .filter(|parameter| !is_taken(parameter))
         .map(|parameter| {
             let name = parameter["name"].as_str().unwrap_or_default();
             let is_required = parameter["required"] == true;

@@ -1,5 +1,6 @@
 //! A row of a table, read as the event that it is: what is wrong with a cell is said in the words of JSON's reader.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
@@ -42,12 +43,18 @@ impl<'a> Cell<'a> {
             return None;
         }
         match shape {
-            Shape::Text => Some(Self::Text(text)),
+            Shape::Text => Some(Self::Text(unguarded(text))),
+            Shape::Dollars => Some(Self::Text(text)),
             Shape::Integer | Shape::Moment => {
                 let whole = text.parse().ok().map(Self::Integer);
                 let number = || text.parse().ok().filter(|number: &f64| number.is_finite());
+                let moment = || {
+                    let time = (shape == Shape::Moment).then(|| text.parse::<Timestamp>());
+                    Some(Self::Integer(time?.ok()?.as_second()))
+                };
                 whole
                     .or_else(|| Self::number(number()?))
+                    .or_else(moment)
                     .or(Some(Self::Text(text)))
             }
             Shape::Boolean => Some(match text {
@@ -56,6 +63,20 @@ impl<'a> Cell<'a> {
                 _ => Self::Text(text),
             }),
         }
+    }
+}
+
+/// Whether a program for tables could take the text for a formula. As we write CSV, an apostrophe stands before it.
+pub(crate) fn needs_guard(text: &str) -> bool {
+    let text = text.trim_start_matches('\'');
+    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
+}
+
+/// The text without the apostrophe that only guards it.
+fn unguarded(text: &str) -> &str {
+    match text.strip_prefix('\'') {
+        Some(guarded) if needs_guard(guarded) => guarded,
+        _ => text,
     }
 }
 
@@ -184,6 +205,26 @@ mod tests {
         );
         assert_eq!(Cell::number(-3.0), Some(Cell::Integer(-3)));
         assert_eq!(Cell::number(1e300), Some(Cell::Number(1e300)));
+    }
+
+    #[test]
+    fn a_moment_is_seconds_or_a_time() {
+        let read = |text| Cell::read(text, Shape::Moment);
+        for text in [
+            "1768478400",
+            "2026-01-15T12:00:00Z",
+            "2026-01-15 13:00:00+01",
+        ] {
+            assert_eq!(read(text), Some(Cell::Integer(1_768_478_400)), "{text}");
+        }
+        assert_eq!(read("noon"), Some(Cell::Text("noon")));
+    }
+
+    #[test]
+    fn a_guarded_text_is_read_as_it_was() {
+        for (text, read) in [("'=1", "=1"), ("''=1", "'=1"), ("'a", "'a"), ("=1", "=1")] {
+            assert_eq!(Cell::read(text, Shape::Text), Some(Cell::Text(read)));
+        }
     }
 
     #[test]

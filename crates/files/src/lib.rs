@@ -1,11 +1,12 @@
-//! Usage events in files: NDJSON, CSV and Parquet, whose fields or columns have the names of an event's fields. Rows are
-//! read some at a time, so that a file of any size takes little memory.
+//! Usage in files: NDJSON, CSV and Parquet, whose fields or columns have the names of an event's fields. Rows are read, and
+//! written, some at a time, so that a file of any size takes little memory.
 
 mod cell;
 pub mod column;
 mod csv;
 mod ndjson;
 mod parquet;
+pub mod write;
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,6 +1,7 @@
 //! The words that an operator types.
 
 mod bodies;
+mod moment;
 mod prices;
 mod usage;
 

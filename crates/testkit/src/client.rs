@@ -1,7 +1,7 @@
 //! An identity that sends requests, and what it gets back.
 
 use axum::body::Body;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use orgplane::Front;
 use serde_json::Value;
@@ -60,19 +60,8 @@ impl Client {
     }
 
     /// Any request; the key is added when the request has none.
-    pub async fn send(&self, mut request: Request<Body>) -> Answer {
-        if let Some(key) = self
-            .key
-            .as_ref()
-            .filter(|_| !request.headers().contains_key(header::AUTHORIZATION))
-        {
-            let value = format!("Bearer {key}")
-                .parse()
-                .expect("a key is visible ASCII");
-            request.headers_mut().insert(header::AUTHORIZATION, value);
-        }
-        let Ok(response) = self.front.clone().oneshot(request).await;
-        let (parts, body) = response.into_parts();
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.respond(request).await.into_parts();
         let bytes = body
             .collect()
             .await
@@ -85,6 +74,31 @@ impl Client {
             bytes,
             json,
         }
+    }
+
+    /// The body of a success, as it comes.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub async fn stream(&self, request: Request<Body>) -> Body {
+        let response = self.respond(request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body()
+    }
+
+    async fn respond(&self, mut request: Request<Body>) -> Response<Body> {
+        if let Some(key) = self
+            .key
+            .as_ref()
+            .filter(|_| !request.headers().contains_key(header::AUTHORIZATION))
+        {
+            let value = format!("Bearer {key}")
+                .parse()
+                .expect("a key is visible ASCII");
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        let Ok(response) = self.front.clone().oneshot(request).await;
+        response
     }
 }
 

@@ -136,7 +136,8 @@ impl LineItem {
     }
 
     /// The unit of a line item as it is written on the wire.
-    pub(crate) fn unit_of(text: &str) -> Option<&'static str> {
+    #[must_use]
+    pub fn unit_of(text: &str) -> Option<&'static str> {
         let name = text.rsplit_once(", ").map_or(text, |(_, name)| name);
         ItemName::parse(name)?.unit()
     }

@@ -8,6 +8,7 @@ use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 use base::{UnixTime, time};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::{Dimension, Keep, Kind, Metric, Outcome, Quantities, UsageEvent};
 
@@ -61,6 +62,25 @@ pub struct ReportedEvent<'a> {
     usage_bytes: Option<i64>,
     num_sessions: Option<i64>,
     num_requests: Option<i64>,
+    // What the ledger says of an event besides: what was exported is taken in again as it is, and told anew.
+    #[serde(default, rename = "organization_id")]
+    #[schemars(skip)]
+    _organization_id: IgnoredAny,
+    #[serde(default, rename = "recorded_at")]
+    #[schemars(skip)]
+    _recorded_at: IgnoredAny,
+    #[serde(default, rename = "estimated")]
+    #[schemars(skip)]
+    _estimated: IgnoredAny,
+    #[serde(default, rename = "unpriced")]
+    #[schemars(skip)]
+    _unpriced: IgnoredAny,
+    #[serde(default, rename = "outcome")]
+    #[schemars(skip)]
+    _outcome: IgnoredAny,
+    #[serde(default, rename = "amount")]
+    #[schemars(skip)]
+    _amount: IgnoredAny,
 }
 
 // A text that is only copied where it had to be unescaped. (A description would be one of each field in our document.)

@@ -44,7 +44,7 @@ impl Operation {
         };
         let organization = caller.organization.header.clone();
         let result = match self.kept(services, &caller, &request) {
-            Some(answer) => Ok(answer),
+            Some(answer) => Ok(json_response(answer)),
             None => match self.arrive(services, request) {
                 Ok(arrival) => run(arrival, caller).await,
                 Err(error) => Err(error),
@@ -106,11 +106,8 @@ fn asked(uri: &Uri) -> &str {
     uri.path_and_query().map_or("", PathAndQuery::as_str)
 }
 
-fn respond(result: Result<Bytes>) -> Response<Body> {
-    match result {
-        Ok(json) => json_response(json),
-        Err(error) => error.response(),
-    }
+fn respond(result: Result<Response<Body>>) -> Response<Body> {
+    result.unwrap_or_else(|error| error.response())
 }
 
 fn json_response(json: Bytes) -> Response<Body> {
@@ -168,7 +165,7 @@ pub(super) async fn run_read<S, Q, T, H, F>(
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Bytes>
+) -> Result<Response<Body>>
 where
     S: Scope,
     Q: DeserializeOwned,
@@ -196,7 +193,31 @@ where
         let kept = &services.kept;
         kept.keep(state, organization, asked(&uri), &answer);
     }
-    Ok(answer)
+    Ok(json_response(answer))
+}
+
+/// path → authorise → parse the query → run; what it answers is made while it is sent, and never kept.
+pub(super) async fn run_stream<S, Q, H, F>(
+    arrival: Arrival,
+    caller: Caller,
+    needs: Permission,
+    handler: H,
+) -> Result<Response<Body>>
+where
+    S: Scope,
+    Q: DeserializeOwned,
+    H: Fn(Read, S, Q) -> F,
+    F: Future<Output = Result<Response<Body>>>,
+{
+    let Arrival {
+        services,
+        path,
+        uri,
+        ..
+    } = arrival;
+    let (connection, scope, permit) = enter::<S>(&services, &path, caller, needs).await?;
+    let query = parse::query(uri.query())?;
+    handler(Read::new(connection, permit, services), scope, query).await
 }
 
 /// path → authorise → parse the body → begin → path again → run → audit → commit.
@@ -205,7 +226,7 @@ pub(super) async fn run_write<S, B, T, H, F>(
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Bytes>
+) -> Result<Response<Body>>
 where
     S: Scope,
     B: DeserializeOwned + JsonSchema,
@@ -225,11 +246,11 @@ where
     parse::query::<Nothing>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
-    encode(&handler(write, scope, body).await?.commit().await?)
+    encode(&handler(write, scope, body).await?.commit().await?).map(json_response)
 }
 
 /// parse the body → what it is a credential for → begin → run → audit → commit.
-pub(super) async fn run_open<B, T, H, F>(arrival: Arrival, handler: H) -> Result<Bytes>
+pub(super) async fn run_open<B, T, H, F>(arrival: Arrival, handler: H) -> Result<Response<Body>>
 where
     B: Credential,
     T: Serialize,
@@ -249,7 +270,7 @@ where
     let permit = Permit::redeem(&mut connection, &services, &body).await?;
     drop(connection);
     let write = Write::begin(services, permit).await?;
-    encode(&handler(write, body).await?.commit().await?)
+    encode(&handler(write, body).await?.commit().await?).map(json_response)
 }
 
 /// authorise → read the body → run. A project key may do it in its own project; the handler looks at each item.
@@ -258,7 +279,7 @@ pub(super) async fn run_ingest<T, H, F>(
     caller: Caller,
     needs: Permission,
     handler: H,
-) -> Result<Bytes>
+) -> Result<Response<Body>>
 where
     T: Serialize,
     H: Fn(Ingest, Bytes) -> F,
@@ -280,6 +301,7 @@ where
     let body = read_body(&headers, body, MAX_INGEST).await?;
     let connection = services.store.read().await?;
     encode(&handler(Ingest::new(connection, permit, services, lines), body).await?)
+        .map(json_response)
 }
 
 fn encode<T: Serialize>(answer: &T) -> Result<Bytes> {

@@ -90,7 +90,7 @@ fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut Schema
         "security": security(operation.effect),
         "parameters": parameters(operation, input),
         "responses": {
-            "200": { "description": "Done.", "headers": headers(Some(operation)), "content": content(&reply) },
+            "200": { "description": "Done.", "headers": headers(Some(operation)), "content": answers(operation, &reply) },
             "4XX": { "$ref": "#/components/responses/Refused" },
             "5XX": { "$ref": "#/components/responses/Failed" },
         },
@@ -114,6 +114,15 @@ fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut Schema
 
 fn content(schema: &Json) -> Json {
     json!({ "application/json": { "schema": schema } })
+}
+
+/// What a success is, in each of its types.
+fn answers(operation: &Operation, reply: &Json) -> Json {
+    let mut answers = content(reply);
+    for other in operation.other_types {
+        answers[*other] = json!({ "schema": { "type": "string" } });
+    }
+    answers
 }
 
 /// The headers of an answer: every one has the first three, and a success with a key has the key's organization too.
@@ -182,6 +191,9 @@ fn parameters(operation: &Operation, input: &mut SchemaGenerator) -> Json {
         parameter["required"] = json!(required.contains(&name.as_str()));
         if let Some(description) = schema.get("description") {
             parameter["description"] = description.clone();
+        }
+        if schema.get("x-orgplane").is_some() {
+            parameter["x-orgplane"] = json!(true);
         }
         if schema.get("properties").is_some() || schema.get("$ref").is_some() {
             parameter["style"] = json!("deepObject");

@@ -14,13 +14,15 @@ mod limit;
 mod nul;
 mod parse;
 mod scope;
+mod stream;
 
 use std::future::Future;
 use std::pin::Pin;
 
+use axum::body::Body;
 use base::{Permission, Result};
 use bytes::Bytes;
-use http::Method;
+use http::{Method, Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +37,7 @@ pub use limit::Limit;
 pub use parse::{Nothing, OrderBy, Patch, refuse};
 pub(crate) use scope::{Arrival, missing};
 pub use scope::{Credential, Of, Organization, PathIds, Permit, Scope};
+pub(crate) use stream::{Chunks, Streamed};
 
 /// One entry of the registry: everything there is to know of an operation, and how to run it.
 pub struct Operation {
@@ -52,6 +55,8 @@ pub struct Operation {
     pub extension: bool,
     /// What it does to the data, and so who may call it and how much it may send.
     pub effect: Effect,
+    /// The types of its answer besides JSON.
+    pub other_types: &'static [&'static str],
     query: SchemaOf,
     body: Option<SchemaOf>,
     reply: SchemaOf,
@@ -72,7 +77,7 @@ pub enum Effect {
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
-type Running = Pin<Box<dyn Future<Output = Result<Bytes>> + Send>>;
+type Running = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
 
 /// How an operation is run: by somebody with a key, or by whoever sends the right body.
 enum Run {
@@ -106,6 +111,42 @@ where
         about,
         extension: false,
         effect: Effect::Read,
+        other_types: &[],
+        query: Q::json_schema,
+        body: None,
+        reply: SchemaGenerator::subschema_for::<T>,
+        run: Run::Keyed(Box::new(run)),
+    }
+}
+
+/// An operation that changes nothing, whose answer is sent while it is being made: as a `T`, or as one of `other_types`.
+pub fn stream<T, S, Q, H, F>(
+    command: &'static str,
+    path: &'static str,
+    needs: Permission,
+    about: &'static str,
+    other_types: &'static [&'static str],
+    handler: H,
+) -> Operation
+where
+    S: Scope,
+    Q: DeserializeOwned + JsonSchema + Send + 'static,
+    T: JsonSchema,
+    H: Fn(Read, S, Q) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<Response<Body>>> + Send + 'static,
+{
+    let run = move |arrival, caller| -> Running {
+        Box::pin(answer::run_stream(arrival, caller, needs, handler))
+    };
+    Operation {
+        command,
+        method: Method::GET,
+        path,
+        needs: Some(needs),
+        about,
+        extension: false,
+        effect: Effect::Read,
+        other_types,
         query: Q::json_schema,
         body: None,
         reply: SchemaGenerator::subschema_for::<T>,
@@ -140,6 +181,7 @@ where
         about,
         extension: false,
         effect: Effect::Write,
+        other_types: &[],
         query: Nothing::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
@@ -172,6 +214,7 @@ where
         about,
         extension: false,
         effect: Effect::Ingest,
+        other_types: &[],
         query: Nothing::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
@@ -201,6 +244,7 @@ where
         about,
         extension: false,
         effect: Effect::Open,
+        other_types: &[],
         query: Nothing::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,

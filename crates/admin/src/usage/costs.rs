@@ -1,22 +1,28 @@
 //! `/organization/costs`: what consumption cost, by day.
 
-use ::usage::{CostDimension, CostQuery, CostResult};
+use ::usage::{CostDimension, CostQuery, LineItem, Numbers};
+use axum::body::Body;
 use base::{NanoDollars, Permission, Result};
+use files::column::{Column, Shape};
+use files::write::Value;
+use http::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::{Format, Group, Look, OTHER_TYPES, answer};
 use super::window::{LATEST, Window};
-use super::{BucketPage, distinct};
+use super::{BucketPage, distinct, json};
 use crate::literal::literals;
-use crate::operation::{Operation, Organization, Read, read};
+use crate::operation::{Operation, Organization, Read, stream};
 
 pub(super) fn operation() -> Operation {
     const COSTS: &str = "/organization/costs";
-    read(
+    stream::<BucketPage<Cost>, _, _, _, _>(
         "usage costs",
         COSTS,
         Permission::UsageRead,
         "Reports costs by day.",
+        OTHER_TYPES,
         list,
     )
 }
@@ -42,30 +48,6 @@ struct Cost {
 struct Amount {
     value: f64,
     currency: &'static str,
-}
-
-impl From<NanoDollars> for Amount {
-    fn from(amount: NanoDollars) -> Self {
-        Self {
-            value: amount.dollars(),
-            currency: "usd",
-        }
-    }
-}
-
-impl From<CostResult> for Cost {
-    fn from(result: CostResult) -> Self {
-        Self {
-            object: CostObject,
-            amount: result.amount.into(),
-            quantity: result.quantity,
-            quantity_unit: result.unit,
-            project_id: result.project_id,
-            line_item: result.line_item,
-            api_key_id: result.api_key_id,
-            user_id: result.user_id,
-        }
-    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -97,6 +79,10 @@ struct ListCosts {
     /// What to tell apart.
     #[serde(default)]
     group_by: Vec<CostGroup>,
+    /// How the answer is written.
+    #[serde(default)]
+    #[schemars(extend("x-orgplane" = true))]
+    format: Format,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -128,7 +114,115 @@ impl From<CostGroup> for CostDimension {
     }
 }
 
-async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<BucketPage<Cost>> {
+/// How the results of the costs report look.
+struct CostLook {
+    /// The place of each dimension among those grouped by.
+    project_id: Option<usize>,
+    line_item: Option<usize>,
+    api_key_id: Option<usize>,
+    user_id: Option<usize>,
+}
+
+impl CostLook {
+    fn new(query: &CostQuery) -> Self {
+        let place = |dimension| query.group_by.iter().position(|by| *by == dimension);
+        Self {
+            project_id: place(CostDimension::ProjectId),
+            line_item: place(CostDimension::LineItem),
+            api_key_id: place(CostDimension::ApiKeyId),
+            user_id: place(CostDimension::UserId),
+        }
+    }
+
+    /// How much of the line item, when that is told apart.
+    fn quantity(&self, numbers: Numbers<'_>) -> Option<i64> {
+        self.line_item.map(|_| numbers.get(0).unwrap_or(0))
+    }
+
+    /// What the quantity counts, when the contract has a word for it.
+    fn unit(&self, group: &Group) -> Option<&'static str> {
+        value(group, self.line_item).and_then(LineItem::unit_of)
+    }
+
+    /// The dimensions, in the order of a result's fields.
+    fn dimensions<'a>(&self, group: &'a Group) -> [(&'static str, Option<&'a str>); 4] {
+        [
+            ("project_id", value(group, self.project_id)),
+            ("line_item", value(group, self.line_item)),
+            ("api_key_id", value(group, self.api_key_id)),
+            ("user_id", value(group, self.user_id)),
+        ]
+    }
+}
+
+fn value(group: &Group, place: Option<usize>) -> Option<&str> {
+    place.and_then(|place| group[place].as_deref())
+}
+
+fn amount(numbers: Numbers<'_>) -> NanoDollars {
+    NanoDollars(numbers.get(1).unwrap_or(0))
+}
+
+impl Look for CostLook {
+    fn name(&self) -> &'static str {
+        "costs"
+    }
+
+    fn begin(&self, numbers: Numbers<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"object\":\"organization.costs.result\",\"amount\":{\"value\":");
+        json::number(out, amount(numbers).dollars());
+        out.extend_from_slice(b",\"currency\":\"usd\"},\"quantity\":");
+        match self.quantity(numbers) {
+            Some(quantity) => json::integer(out, quantity),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+
+    fn end(&self, group: &Group, out: &mut Vec<u8>) {
+        let unit = ("quantity_unit", self.unit(group));
+        for (name, value) in [unit].into_iter().chain(self.dimensions(group)) {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            json::text(out, value);
+        }
+        out.push(b'}');
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        let column = |name, shape, is_required| Column {
+            name,
+            shape,
+            is_required,
+        };
+        let dimensions = ["project_id", "line_item", "api_key_id", "user_id"];
+        let dimensions = dimensions.map(|name| column(name, Shape::Text, false));
+        let numbers = [
+            column("amount", Shape::Dollars, true),
+            column("currency", Shape::Text, true),
+            column("quantity", Shape::Integer, false),
+            column("quantity_unit", Shape::Text, false),
+        ];
+        dimensions.into_iter().chain(numbers).collect()
+    }
+
+    fn row<'a>(
+        &'a self,
+        group: &'a Group,
+        numbers: Numbers<'a>,
+    ) -> impl Iterator<Item = Value<'a>> + Send {
+        let dimensions = self.dimensions(group).map(|(_, value)| Value::text(value));
+        let numbers = [
+            Value::Dollars(amount(numbers)),
+            Value::Text("usd"),
+            Value::integer(self.quantity(numbers)),
+            Value::text(self.unit(group)),
+        ];
+        dimensions.into_iter().chain(numbers)
+    }
+}
+
+async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<Response<Body>> {
     let window = Window::of_days(
         query.start_time,
         query.end_time,
@@ -136,6 +230,7 @@ async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<BucketPage<
         query.page,
         cx.now(),
     )?;
+    let format = query.format;
     let query = CostQuery {
         organization_id: cx.organization().clone(),
         start: window.start,
@@ -146,6 +241,15 @@ async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<BucketPage<
         api_key_ids: query.api_key_ids,
         line_items: query.line_items,
     };
-    let found = ::usage::costs(&cx.services().reports, &query).await?;
-    Ok(BucketPage::new(found, Cost::from))
+    let reports = cx.services().reports.clone();
+    // Its connection goes back before the report takes another one.
+    drop(cx);
+    let look = CostLook::new(&query);
+    answer(
+        reports.costs(&query),
+        (query.start, query.end),
+        look,
+        format,
+    )
+    .await
 }

@@ -1,19 +1,19 @@
 //! `/organization/usage/…` and `/organization/costs`: what was consumed, in buckets of time.
 
+mod answer;
 pub mod costs;
 pub mod events;
+mod json;
 mod report;
 mod reports;
 mod window;
 
-use ::usage::{Bucket, Buckets};
 use base::UnixTime;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::literal::literals;
 use crate::operation::Operation;
-use window::next_page;
 
 pub(crate) fn operations() -> Vec<Operation> {
     let mut operations = reports::operations();
@@ -44,23 +44,6 @@ struct BucketOf<T> {
     start_time: UnixTime,
     end_time: UnixTime,
     results: Vec<T>,
-}
-
-impl<T> BucketPage<T> {
-    fn new<R>(found: Buckets<R>, mut show: impl FnMut(R) -> T) -> Self {
-        let mut bucket = |bucket: Bucket<R>| BucketOf {
-            object: BucketObject,
-            start_time: bucket.start,
-            end_time: bucket.end,
-            results: bucket.results.into_iter().map(&mut show).collect(),
-        };
-        Self {
-            object: PageObject,
-            data: found.buckets.into_iter().map(&mut bucket).collect(),
-            has_more: found.next.is_some(),
-            next_page: found.next.map(next_page),
-        }
-    }
 }
 
 /// The dimensions to group by, each once.

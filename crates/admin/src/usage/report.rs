@@ -2,16 +2,19 @@
 
 use std::marker::PhantomData;
 
-use ::usage::{Dimension, Kind, UsageQuery, UsageResult};
+use ::usage::{Dimension, Kind, Metric, Numbers, UsageQuery};
+use axum::body::Body;
 use base::ids::OrganizationId;
 use base::{Result, UnixTime};
+use files::column::{Column, Shape};
+use files::write::Value;
+use http::Response;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::ser::{SerializeMap, Serializer};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, json};
 
-use super::BucketPage;
+use super::answer::{Format, Group, Look, answer};
+use super::json;
 use crate::operation::{Organization, Read};
 
 /// The query string of one of the reports.
@@ -21,46 +24,13 @@ pub(super) trait ReportQuery: DeserializeOwned + JsonSchema + Send + 'static {
 
     /// What is asked of the ledger.
     fn ask(self, organization: OrganizationId, now: UnixTime) -> Result<UsageQuery>;
+
+    /// How the answer is to be written.
+    fn format(&self) -> Format;
 }
 
-/// A result of the report that `Q` asks for.
-pub(super) struct Reported<Q> {
-    result: UsageResult,
-    report: PhantomData<fn() -> Q>,
-}
-
-impl<Q: ReportQuery> Serialize for Reported<Q> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("object", Q::KIND.result_object())?;
-        for metric in Q::KIND.required_metrics() {
-            map.serialize_entry(metric.as_str(), &self.result.quantities.or_zero(*metric))?;
-        }
-        for metric in Q::KIND.optional_metrics() {
-            if let Some(amount) = self.result.quantities.get(*metric) {
-                map.serialize_entry(metric.as_str(), &amount)?;
-            }
-        }
-        for dimension in Q::KIND.dimensions() {
-            let grouped = self
-                .result
-                .dimensions
-                .iter()
-                .find(|(grouped, _)| grouped == dimension);
-            let value = grouped.and_then(|(_, value)| value.as_deref());
-            map.serialize_entry(dimension.as_str(), &shown(*dimension, value))?;
-        }
-        map.end()
-    }
-}
-
-fn shown(dimension: Dimension, value: Option<&str>) -> Json {
-    match (dimension, value) {
-        (_, None) => Json::Null,
-        (Dimension::Batch, Some(value)) => json!(value == "true"),
-        (_, Some(value)) => json!(value),
-    }
-}
+/// A result of the report that `Q` asks for, as the document describes it.
+pub(super) struct Reported<Q>(PhantomData<fn() -> Q>);
 
 impl<Q: ReportQuery> JsonSchema for Reported<Q> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -105,16 +75,133 @@ impl<Q: ReportQuery> JsonSchema for Reported<Q> {
     }
 }
 
+/// How the results of a usage report look.
+struct UsageLook {
+    kind: Kind,
+    /// Each dimension of the report, and its place among those grouped by.
+    dimensions: Vec<(Dimension, Option<usize>)>,
+    /// What stands before each number: of the ones that are always there, then of the others.
+    required: Vec<String>,
+    optional: Vec<String>,
+}
+
+impl UsageLook {
+    fn new(query: &UsageQuery) -> Self {
+        let kind = query.kind;
+        let place = |dimension: &Dimension| query.group_by.iter().position(|by| by == dimension);
+        let keys = |metrics: &[Metric]| {
+            let key = |metric: &Metric| format!("\"{}\":", metric.as_str());
+            metrics.iter().map(key).collect()
+        };
+        let dimensions = kind.dimensions().iter();
+        Self {
+            kind,
+            dimensions: dimensions.map(|by| (*by, place(by))).collect(),
+            required: keys(kind.required_metrics()),
+            optional: keys(kind.optional_metrics()),
+        }
+    }
+}
+
+impl Look for UsageLook {
+    fn name(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    fn begin(&self, numbers: Numbers<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"object\":\"");
+        out.extend_from_slice(self.kind.result_object().as_bytes());
+        out.extend_from_slice(b"\",");
+        let mut number = |key: &str, number| {
+            out.extend_from_slice(key.as_bytes());
+            json::integer(out, number);
+            out.push(b',');
+        };
+        for (column, key) in self.required.iter().enumerate() {
+            number(key, numbers.get(column).unwrap_or(0));
+        }
+        for (column, key) in (self.required.len()..).zip(&self.optional) {
+            if let Some(amount) = numbers.get(column) {
+                number(key, amount);
+            }
+        }
+    }
+
+    fn end(&self, group: &Group, out: &mut Vec<u8>) {
+        for (index, (dimension, place)) in self.dimensions.iter().enumerate() {
+            let before = if index == 0 { "\"" } else { ",\"" };
+            out.extend_from_slice(before.as_bytes());
+            out.extend_from_slice(dimension.as_str().as_bytes());
+            out.extend_from_slice(b"\":");
+            match place.and_then(|place| group[place].as_deref()) {
+                // It is `true` or `false`.
+                Some(batch) if *dimension == Dimension::Batch => {
+                    out.extend_from_slice(batch.as_bytes());
+                }
+                text => json::text(out, text),
+            }
+        }
+        out.push(b'}');
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        let column = |name, shape, is_required| Column {
+            name,
+            shape,
+            is_required,
+        };
+        let number = |is_required| {
+            move |metric: &Metric| column(metric.as_str(), Shape::Integer, is_required)
+        };
+        let dimension = |dimension: &Dimension| match dimension {
+            Dimension::Batch => column(dimension.as_str(), Shape::Boolean, false),
+            _ => column(dimension.as_str(), Shape::Text, false),
+        };
+        let dimensions = self.kind.dimensions().iter().map(dimension);
+        let required = self.kind.required_metrics().iter().map(number(true));
+        let optional = self.kind.optional_metrics().iter().map(number(false));
+        dimensions.chain(required).chain(optional).collect()
+    }
+
+    fn row<'a>(
+        &'a self,
+        group: &'a Group,
+        numbers: Numbers<'a>,
+    ) -> impl Iterator<Item = Value<'a>> + Send {
+        let dimensions = self.dimensions.iter().map(move |(dimension, place)| {
+            match (dimension, place.and_then(|place| group[place].as_deref())) {
+                (Dimension::Batch, Some(batch)) => Value::Boolean(batch == "true"),
+                (_, text) => Value::text(text),
+            }
+        });
+        let (required, all) = (
+            self.required.len(),
+            self.required.len() + self.optional.len(),
+        );
+        let required_numbers =
+            (0..required).map(move |column| Value::Integer(numbers.get(column).unwrap_or(0)));
+        let optional = (required..all).map(move |column| Value::integer(numbers.get(column)));
+        dimensions.chain(required_numbers).chain(optional)
+    }
+}
+
 /// Answers a report.
 pub(super) async fn report<Q: ReportQuery>(
     cx: Read,
     _: Organization,
     query: Q,
-) -> Result<BucketPage<Reported<Q>>> {
+) -> Result<Response<Body>> {
+    let format = query.format();
     let query = query.ask(cx.organization().clone(), cx.now())?;
-    let found = ::usage::usage(&cx.services().reports, &query).await?;
-    Ok(BucketPage::new(found, |result| Reported {
-        result,
-        report: PhantomData,
-    }))
+    let reports = cx.services().reports.clone();
+    // Its connection goes back before the report takes another one.
+    drop(cx);
+    let look = UsageLook::new(&query);
+    answer(
+        reports.usage(&query),
+        (query.start, query.end),
+        look,
+        format,
+    )
+    .await
 }

@@ -6,10 +6,11 @@ use base::{Permission, Result, UnixTime};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::distinct;
-use super::report::{ReportQuery, report};
+use super::answer::{Format, OTHER_TYPES};
+use super::report::{ReportQuery, Reported, report};
 use super::window::{BucketWidth, LATEST, Window};
-use crate::operation::{Operation, read};
+use super::{BucketPage, distinct};
+use crate::operation::{Operation, stream};
 
 /// Makes the query string of a report: what all of them have, then `filters` by dimensions and `flags`, and `groups`.
 macro_rules! report_query {
@@ -40,6 +41,10 @@ macro_rules! report_query {
             /// What to tell apart.
             #[serde(default)]
             group_by: Vec<$group>,
+            /// How the answer is written.
+            #[serde(default)]
+            #[schemars(extend("x-orgplane" = true))]
+            format: Format,
         }
 
         #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -73,6 +78,10 @@ macro_rules! report_query {
                     batch: None,
                 };
                 Ok(UsageQuery { $($($flag: self.$flag,)*)? ..query })
+            }
+
+            fn format(&self) -> Format {
+                self.format
             }
         }
     };
@@ -173,7 +182,15 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn of<Q: ReportQuery>(command: &'static str, path: &'static str, about: &'static str) -> Operation {
-    read(command, path, Permission::UsageRead, about, report::<Q>)
+    let needs = Permission::UsageRead;
+    stream::<BucketPage<Reported<Q>>, _, _, _, _>(
+        command,
+        path,
+        needs,
+        about,
+        OTHER_TYPES,
+        report::<Q>,
+    )
 }
 
 report_query! {

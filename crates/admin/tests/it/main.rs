@@ -9,6 +9,7 @@ mod compile_fail;
 mod data_retention;
 mod events;
 mod every_operation;
+mod formats;
 mod groups;
 mod hosted_tool_permissions;
 mod invites;

@@ -26,6 +26,8 @@ impl Kind {
             (Shape::Integer | Shape::Moment, Type::DOUBLE | Type::FLOAT) => Some(Self::Plain),
             (Shape::Integer, Type::INT32 | Type::INT64) => counts(is),
             (Shape::Moment, Type::INT32 | Type::INT64) => counts(is).or_else(|| moments(is)),
+            // What money there is in a row is computed anew.
+            (Shape::Dollars, _) => Some(Self::Plain),
             _ => None,
         };
         fits.filter(|_| is.max_rep_level() == 0).ok_or_else(|| {
@@ -34,6 +36,7 @@ impl Kind {
                 Shape::Boolean => "true or false",
                 Shape::Integer => "whole numbers",
                 Shape::Moment => "seconds since 1970 as whole numbers, or of the type TIMESTAMP",
+                Shape::Dollars => "an amount",
             };
             let (name, found) = (column.name, is.physical_type());
             let logical = match is.logical_type_ref() {
@@ -84,6 +87,8 @@ enum Value {
     Integer(i64),
     Number(f64),
     Boolean(bool),
+    /// Something that no event has.
+    Other,
 }
 
 /// Some values of a column, one for each row.
@@ -119,7 +124,8 @@ impl Values {
             }
             C::DoubleColumnReader(reader) => read(reader, most, Value::Number)?,
             C::ByteArrayColumnReader(reader) => read(reader, most, Value::Text)?,
-            C::Int96ColumnReader(_) | C::FixedLenByteArrayColumnReader(_) => Vec::new(),
+            C::FixedLenByteArrayColumnReader(reader) => read(reader, most, |_| Value::Other)?,
+            C::Int96ColumnReader(reader) => read(reader, most, |_| Value::Other)?,
         };
         Ok(self.rows.len())
     }
@@ -134,6 +140,7 @@ impl Values {
             Value::Integer(number) => Some(Cell::Integer(*number)),
             Value::Number(number) => Cell::number(*number),
             Value::Boolean(boolean) => Some(Cell::Boolean(*boolean)),
+            Value::Other => None,
         }
     }
 }

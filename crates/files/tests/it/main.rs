@@ -7,7 +7,7 @@ use std::io::{Cursor, Read};
 use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use files::{FileError, Format, Position, Rows};
-use usage::{Kind, Metric, UsageEvent};
+use usage::{Keep, Kind, Metric, UsageEvent};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 
@@ -20,7 +20,9 @@ fn all(rows: &mut dyn Rows) -> (Found, Option<FileError>) {
     let organization = OrganizationId::from_text("org-a".to_owned());
     loop {
         let outcome = rows.read(3, &mut |row| {
-            let event = row.event.and_then(|event| event.check(&organization, NOW));
+            let event = row
+                .event
+                .and_then(|event| event.check(&organization, NOW, Keep::default()));
             found.push((row.number, event.map_err(|refused| refused.error)));
         });
         match outcome {

@@ -9,10 +9,9 @@ use base::ids::{Id, ProjectId, RequestId};
 use bodies::{Body, Entry, Side, find, list};
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use usage::{Outcome, outcome_of};
 
+use super::moment::moment;
 use super::{Deployment, plain, print};
 use crate::config::{Config, Overrides};
 
@@ -189,38 +188,9 @@ fn write(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-/// A moment, as people and programs write it; a day begins in UTC.
-fn moment(text: &str) -> Result<UnixTime, &'static str> {
-    let wrong = "must be a day (2026-11-22), a time (2026-11-22T08:30:00Z) or seconds since 1970";
-    if let Ok(seconds) = text.parse() {
-        return Ok(UnixTime(seconds));
-    }
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(UnixTime(time.as_second()));
-    }
-    let day = text.parse::<Date>().map_err(|_| wrong)?;
-    let midnight = day.to_zoned(TimeZone::UTC).map_err(|_| wrong)?;
-    Ok(UnixTime(midnight.timestamp().as_second()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_moment_is_written_in_three_ways() {
-        for text in [
-            "1795305600",
-            "2026-11-22",
-            "2026-11-22T00:00:00Z",
-            "2026-11-22T01:00:00+01:00",
-        ] {
-            assert_eq!(moment(text), Ok(UnixTime(1_795_305_600)), "{text}");
-        }
-        for text in ["", "yesterday", "2026-13-01", "08:30"] {
-            assert!(moment(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_terminal_gets_no_orders() {

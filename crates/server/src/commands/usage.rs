@@ -1,13 +1,15 @@
-//! `orgplane usage`: the ledger, its sums, and usage from files.
+//! `orgplane usage`: the ledger, its sums, and usage from files and in files.
 
 mod bookmark;
+mod export;
 mod import;
 mod outcome;
 mod rows;
 
 use anyhow::{Context, bail};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use cli::Progress;
+use files::Format;
 
 use super::{open, print};
 use crate::config::{Config, Overrides};
@@ -20,6 +22,28 @@ pub(super) enum Usage {
     Verify(Overrides),
     /// Adds the usage in a file to the ledger, each event once, however often the file is imported.
     Import(import::Import),
+    /// Writes the rows of the ledger: what was consumed, when, and what it cost. They can be imported again.
+    Export(export::Export),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatName {
+    /// A JSON object on each line.
+    Ndjson,
+    /// Comma-separated values, the first row being the names.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Ndjson => Self::Ndjson,
+            FormatName::Csv => Self::Csv,
+            FormatName::Parquet => Self::Parquet,
+        }
+    }
 }
 
 pub(super) async fn run(command: Usage) -> anyhow::Result<()> {
@@ -27,6 +51,7 @@ pub(super) async fn run(command: Usage) -> anyhow::Result<()> {
         Usage::Rebuild(overrides) => rebuild(&Config::load(&overrides)?).await,
         Usage::Verify(overrides) => verify(&Config::load(&overrides)?).await,
         Usage::Import(import) => import::run(import).await,
+        Usage::Export(export) => export::run(export).await,
     }
 }
 

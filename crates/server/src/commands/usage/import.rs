@@ -9,12 +9,12 @@ use anyhow::{Context, bail};
 use base::Clock;
 use base::ids::{Id, OrganizationId};
 use base::time::Stopwatch;
-use clap::ValueEnum;
 use cli::Progress;
 use files::{FileError, Format, Rows};
 use store::Store;
 use usage::{Appended, Recorder, Spend, UsageEvent};
 
+use super::FormatName;
 use super::bookmark::{Bookmark, Place};
 use super::outcome::{Rejected, Tally};
 use super::rows::{Admission, read};
@@ -41,16 +41,6 @@ pub(in crate::commands) struct Import {
     rejected: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum FormatName {
-    /// A JSON object on each line.
-    Ndjson,
-    /// Comma-separated values, the first row being the names.
-    Csv,
-    /// Apache Parquet.
-    Parquet,
 }
 
 pub(super) async fn run(import: Import) -> anyhow::Result<()> {
@@ -113,11 +103,7 @@ impl Import {
     }
 
     fn format(&self) -> anyhow::Result<Format> {
-        let named = self.format.map(|format| match format {
-            FormatName::Ndjson => Format::Ndjson,
-            FormatName::Csv => Format::Csv,
-            FormatName::Parquet => Format::Parquet,
-        });
+        let named = self.format.map(Format::from);
         let unclear = || {
             let name = self.name();
             format!(
@@ -139,7 +125,7 @@ impl Import {
 }
 
 /// The organization with this id, or the only one.
-async fn whose(store: &Store, id: Option<&str>) -> anyhow::Result<OrganizationId> {
+pub(super) async fn whose(store: &Store, id: Option<&str>) -> anyhow::Result<OrganizationId> {
     let mut all = organization::all(store).await?;
     let Some(id) = id else {
         return match all.len() {

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod configuration;
+mod exports;
 mod first_start;
 mod imports;
 mod organizations;

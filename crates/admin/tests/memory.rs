@@ -1,0 +1,98 @@
+//! The largest page of a report is streamed: how much memory it takes does not depend on how long it is. A test of its own,
+//! since it looks at the memory of its whole process.
+
+use std::fs;
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use testkit::{NOW, Server};
+
+const DAY: i64 = 86_400;
+/// Midnight 30 days before [`NOW`].
+const START: i64 = NOW.0 - NOW.0 % DAY - 30 * DAY;
+const DAYS: i64 = 31;
+/// How many keys used something on each day.
+const KEYS: usize = 10_000;
+/// How much more memory the answer may take than the process has before, in kilobytes.
+const MOST: u64 = 32 * 1024;
+
+/// A line of what the system says of this process, in kilobytes.
+fn memory(line: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("the process's status");
+    let value = status.lines().find_map(|text| text.strip_prefix(line));
+    let value = value.and_then(|text| text.trim_start_matches(':').split_whitespace().next());
+    value.and_then(|text| text.parse().ok()).expect("kilobytes")
+}
+
+/// Each key uses something on each day.
+async fn consume(server: &Server) {
+    let project = server.default_project_id();
+    for day in 0..DAYS {
+        let event = |key: usize| {
+            json!({"id": format!("{day}-{key}"), "timestamp": START + day * DAY + 60, "type": "completions",
+                   "project_id": project, "model": "m", "api_key_id": format!("key_{key:020}"),
+                   "input_tokens": key + 1, "output_tokens": day + 1})
+        };
+        let all: Vec<Value> = (0..KEYS).map(event).collect();
+        for some in all.chunks(1_000) {
+            while !report(server, some).await {}
+        }
+    }
+}
+
+/// Reports events; false if the database was too slow and has to be asked again.
+async fn report(server: &Server, events: &[Value]) -> bool {
+    let path = "/organization/usage/events";
+    let answer = server.admin().post(path, json!(events)).await;
+    if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+        return false;
+    }
+    assert_eq!(answer.ok()["rejected"], json!([]));
+    true
+}
+
+#[tokio::test]
+async fn the_largest_page_is_not_held_in_memory() {
+    let server = Server::start().await;
+    consume(&server).await;
+    let path = format!(
+        "/organization/usage/completions?start_time={START}&limit={DAYS}&group_by[]=api_key_id&group_by[]=model"
+    );
+    // What the reports know for good is learned.
+    server
+        .admin()
+        .get(&path.replace("limit=31", "limit=1"))
+        .await
+        .ok();
+    fs::write("/proc/self/clear_refs", "5").expect("the peak is forgotten");
+    let before = memory("VmRSS");
+    let request = Request::get(format!("/v1{path}")).body(Body::empty());
+    let mut body = server.admin().stream(request.expect("a request")).await;
+    let (mut bytes, mut results) = (0, 0);
+    while let Some(frame) = body.frame().await {
+        let data = frame.expect("a piece").into_data().expect("data");
+        bytes += data.len();
+        results += data
+            .windows(12)
+            .filter(|text| text == b"\"api_key_id\"")
+            .count();
+    }
+    let grown = memory("VmHWM").saturating_sub(before);
+    let most = KEYS * usize::try_from(DAYS).expect("days");
+    // One that is cut by a piece's end is not seen.
+    assert!(
+        results <= most && results > most - 2_000,
+        "{results} results"
+    );
+    let length = u64::try_from(bytes / 1024).expect("kilobytes");
+    assert!(
+        length > 2 * MOST,
+        "an answer of {length} kB proves something"
+    );
+    assert!(
+        grown < MOST,
+        "an answer of {length} kB took {grown} kB of memory"
+    );
+}

@@ -1,0 +1,182 @@
+//! `orgplane usage export`: writes the ledger into a file, as it is; its rows can be imported again.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write, stdout};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use base::UnixTime;
+use base::ids::{Id, OrganizationId};
+use cli::Progress;
+use files::Format;
+use files::column::of_ledger;
+use files::write::{Table, Value};
+use usage::{Dimension, Entries, Entry, Metric};
+
+use super::FormatName;
+use super::import::whose;
+use crate::commands::moment::moment;
+use crate::commands::open;
+use crate::config::{Config, Overrides};
+
+#[derive(clap::Args)]
+pub(in crate::commands) struct Export {
+    /// The organization whose usage it is [default: all].
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
+    /// From when on: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970 [default: the first row].
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    from: Option<UnixTime>,
+    /// Until when, exclusive [default: the last row].
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    to: Option<UnixTime>,
+    /// How it is written down [default: as the file's name ends, or ndjson].
+    #[arg(long)]
+    format: Option<FormatName>,
+    /// The file; - for stdout.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+pub(super) async fn run(export: Export) -> anyhow::Result<()> {
+    let config = Config::load(&export.overrides)?;
+    let store = open(&config).await?;
+    let organization = match &export.organization {
+        Some(id) => Some(whose(&store, Some(id)).await?),
+        None => None,
+    };
+    let (start, end) = (
+        export.from.unwrap_or(UnixTime(i64::MIN)),
+        export.to.unwrap_or(UnixTime(i64::MAX)),
+    );
+    if start >= end {
+        bail!("--to must be after --from");
+    }
+    let named = export.format.map(Format::from);
+    let format = named.or_else(|| Format::of(&export.output));
+    let table = Table::new(format.unwrap_or(Format::Ndjson), of_ledger().collect())?;
+    let mut output = Output::create(&export.output)?;
+    let written = write(&store, organization, (start, end), table, &mut output).await;
+    match written {
+        Ok(()) => output.finish(),
+        Err(error) if is_gone(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn write(
+    store: &store::Store,
+    organization: Option<OrganizationId>,
+    (start, end): (UnixTime, UnixTime),
+    mut table: Table,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let mut progress = Progress::of("rows");
+    let mut read = store.usage().read().await?;
+    let mut entries = Entries::of(&mut read, organization, start, end).await?;
+    let mut count = 0;
+    loop {
+        let page = entries.next(&mut read).await?;
+        if page.is_empty() {
+            break;
+        }
+        for entry in &page {
+            table.push(row(entry));
+            if table.is_full() {
+                output.write(&table.take()?)?;
+            }
+        }
+        count += u64::try_from(page.len()).unwrap_or(0);
+        progress.at(count, None);
+    }
+    output.write(&table.finish()?)
+}
+
+/// What stands in the columns of the ledger.
+fn row(entry: &Entry) -> impl Iterator<Item = Value<'_>> {
+    let event = &entry.event;
+    let own = [
+        Value::Text(&event.id),
+        Value::Moment(event.timestamp),
+        Value::Text(event.kind.as_str()),
+    ];
+    let dimensions = Dimension::ALL.iter().map(|dimension| match dimension {
+        Dimension::Batch => Value::Boolean(event.batch),
+        _ => Value::text(event.dimension(*dimension)),
+    });
+    let required = event.kind.required_metrics();
+    let numbers = Metric::ALL.iter().map(move |metric| {
+        // A request that failed has none of them, which counts as 0.
+        let missing = required.contains(metric).then_some(0);
+        Value::integer(event.quantities.get(*metric).or(missing))
+    });
+    let told = [
+        Value::Text(event.organization_id.as_str()),
+        Value::Moment(entry.recorded_at),
+        Value::Boolean(event.estimated),
+        Value::Boolean(entry.unpriced),
+        Value::Text(event.outcome.as_str()),
+        Value::Dollars(entry.amount),
+    ];
+    own.into_iter().chain(dimensions).chain(numbers).chain(told)
+}
+
+/// Where the table goes.
+enum Output {
+    Stdout,
+    /// A file beside the one that it becomes when it is whole.
+    New {
+        file: File,
+        part: PathBuf,
+        whole: PathBuf,
+    },
+    /// What is there and no file: a device, a pipe.
+    Other(File),
+}
+
+impl Output {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        let failed = || path.display().to_string();
+        if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+            let file = File::options().write(true).open(path);
+            return Ok(Self::Other(file.with_context(failed)?));
+        }
+        let mut name = path.file_name().with_context(failed)?.to_owned();
+        name.push(".part");
+        let part = path.with_file_name(name);
+        Ok(Self::New {
+            file: File::create(&part).with_context(failed)?,
+            part,
+            whole: path.to_owned(),
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(match self {
+            Self::Stdout => stdout().write_all(bytes),
+            Self::New { file, .. } | Self::Other(file) => file.write_all(bytes),
+        }?)
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Stdout => Ok(stdout().flush()?),
+            Self::Other(_) => Ok(()),
+            Self::New { file, part, whole } => {
+                file.sync_all()?;
+                fs::rename(part, whole).map_err(Into::into)
+            }
+        }
+    }
+}
+
+/// Whether whoever reads stdout has seen enough.
+fn is_gone(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
