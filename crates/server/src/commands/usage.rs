@@ -4,6 +4,7 @@ mod bookmark;
 mod export;
 mod import;
 mod outcome;
+mod reprice;
 mod rows;
 
 use anyhow::{Context, bail};
@@ -20,6 +21,8 @@ pub(super) enum Usage {
     Rebuild(Overrides),
     /// Adds the ledger up and compares every sum with it; a server may run meanwhile.
     Verify(Overrides),
+    /// Corrects what was charged, by the prices that the configuration has now: with new rows for the differences.
+    Reprice(reprice::Reprice),
     /// Adds the usage in a file to the ledger, each event once, however often the file is imported.
     Import(import::Import),
     /// Writes the rows of the ledger: what was consumed, when, and what it cost. They can be imported again.
@@ -50,6 +53,7 @@ pub(super) async fn run(command: Usage) -> anyhow::Result<()> {
     match command {
         Usage::Rebuild(overrides) => rebuild(&Config::load(&overrides)?).await,
         Usage::Verify(overrides) => verify(&Config::load(&overrides)?).await,
+        Usage::Reprice(command) => reprice::run(command).await,
         Usage::Import(import) => import::run(import).await,
         Usage::Export(export) => export::run(export).await,
     }

@@ -7,6 +7,7 @@ mod first_start;
 mod imports;
 mod organizations;
 mod prices;
+mod reprice;
 
 use serde_json::json;
 
