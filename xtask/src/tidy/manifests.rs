@@ -9,9 +9,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telemetry", &["base"]),
     ("access", &["base", "store"]),
     ("usage", &["base", "store"]),
-    ("files", &["usage"]),
+    ("files", &["base", "usage"]),
     ("bodies", &["access", "base", "store"]),
-    ("admin", &["access", "base", "store", "usage"]),
+    ("admin", &["access", "base", "files", "store", "usage"]),
     (
         "gateway",
         &["access", "base", "bodies", "telemetry", "usage"],
