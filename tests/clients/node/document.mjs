@@ -64,7 +64,7 @@ function operation(method, template, described) {
     template,
     pattern: new RegExp(`^/v1${template.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
     placeholders: template.split("{").length,
-    parameters: parameters.map((parameter) => parameter.name),
+    parameters: parameters.filter((parameter) => parameter["x-orgplane"] !== true).map((parameter) => parameter.name),
     answers: described.responses,
     isOurs: described["x-orgplane"] === true,
   };

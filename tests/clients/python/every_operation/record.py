@@ -15,7 +15,8 @@ class Operation:
         self.name = f"{method.upper()} {template}"
         self.method = method.upper()
         self.pattern = re.compile("/v1" + re.sub(r"\{\w+\}", "[^/]+", template))
-        self.parameters = {item["name"] for item in described.get("parameters", []) if item["in"] == "query"}
+        of_query = [item for item in described.get("parameters", []) if item["in"] == "query"]
+        self.parameters = {item["name"] for item in of_query if not item.get("x-orgplane", False)}
         self.is_ours = described.get("x-orgplane", False)
         self.placeholders = template.count("{")
 
