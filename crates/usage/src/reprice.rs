@@ -94,9 +94,10 @@ pub async fn reprice(
             found.corrections += bills.len() as u64;
             if !what.is_trial && !bills.is_empty() {
                 ledger.write_bills(&mut transaction, bills).await?;
-                ledger.commit(transaction).await?;
-                ledger.fold().await?;
             }
+            // Also where nothing was written: the turn is given back before the next hour asks for it.
+            ledger.commit(transaction).await?;
+            ledger.fold().await?;
         }
     }
     found
