@@ -28,15 +28,20 @@ pub(crate) struct Names {
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) series: Vec<Named>,
+    /// Those of costs, by their values.
+    costs: HashMap<Values, i64>,
     texts: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
 }
 
-/// A series: its texts by their numbers.
+/// The texts of a series, by their numbers.
+type Values = [u32; Dimension::ALL.len()];
+
+/// A series.
 pub(crate) struct Named {
     pub(crate) id: i64,
     pub(crate) about: About,
-    pub(crate) values: [u32; Dimension::ALL.len()],
+    pub(crate) values: Values,
 }
 
 impl Catalog {
@@ -124,6 +129,9 @@ impl Names {
 impl Known {
     fn push(&mut self, id: i64, series: &Series) {
         let values = std::array::from_fn(|index| self.number_or_new(&series.values[index]));
+        if series.about == About::Costs {
+            self.costs.insert(values, id);
+        }
         self.series.push(Named {
             id,
             about: series.about,
@@ -145,14 +153,11 @@ impl Known {
     /// The series of the costs of a line of a series' bills, if both are known.
     pub(crate) fn line(&self, id: i64, name: ItemName) -> Option<i64> {
         let of_line = self.series(id)?.of_line(name);
-        let numbers: Option<Vec<u32>> = of_line
-            .values
-            .iter()
-            .map(|text| self.number(text))
-            .collect();
-        let numbers = numbers?;
-        let is_it = |named: &&Named| named.about == About::Costs && named.values == numbers[..];
-        self.series.iter().find(is_it).map(|named| named.id)
+        let mut values = Values::default();
+        for (number, text) in values.iter_mut().zip(&of_line.values) {
+            *number = self.number(text)?;
+        }
+        self.costs.get(&values).copied()
     }
 
     fn series(&self, id: i64) -> Option<Series> {

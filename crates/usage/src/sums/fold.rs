@@ -116,10 +116,7 @@ pub(crate) async fn place(
 ) -> Result<()> {
     dictionary.widen(transaction, rows.series()).await?;
     let mut touched = BTreeSet::new();
-    let mut made: Vec<(Shape, Rows)> = vec![(
-        Shape::New,
-        rows.merged(|series, bucket| Some((series, bucket))),
-    )];
+    let mut made = vec![(Shape::New, rows)];
     for shape in Shape::derived() {
         let of = made.iter().find(|(of, _)| *of == shape.made_of());
         let (_, finer) = of.ok_or(Error::NoRow)?;

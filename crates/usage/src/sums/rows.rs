@@ -54,14 +54,13 @@ impl Rows {
     /// Adds the rows of a block.
     pub(crate) fn push_block(&mut self, data: &[u8]) -> Result<()> {
         read(data, Some, |series, bucket, mask, values| {
-            let at = self.values.len();
-            self.values.extend_from_slice(values);
-            self.keys.push(Key {
+            let key = Key {
                 series,
                 bucket,
                 mask,
-                at,
-            });
+                at: 0,
+            };
+            self.push_values(key, values);
         })
     }
 
@@ -94,6 +93,7 @@ impl Rows {
         merged
     }
 
+    /// Adds a row whose numbers are these, wherever those of `key` were.
     fn push_values(&mut self, key: Key, values: &[i64]) {
         let at = self.values.len();
         self.values.extend_from_slice(values);
