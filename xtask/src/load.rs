@@ -56,6 +56,9 @@ pub struct Options {
     /// How many minutes the gateway's memory is watched.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     minutes: u64,
+    /// The profile that the binary is built with: `release`, as users compile it, or `dist`, as packages have it.
+    #[arg(long, value_name = "NAME", default_value = "release", value_parser = ["release", "dist"])]
+    profile: String,
     /// Also how long clean builds take, in minutes rather than seconds.
     #[arg(long)]
     build: bool,

@@ -15,8 +15,10 @@ use crate::step::{run, say};
 pub struct Bench {
     /// The root of the repository.
     pub root: PathBuf,
-    /// The release build of `orgplane`.
+    /// The build of `orgplane` that is measured.
     pub binary: PathBuf,
+    /// The profile that it was built with.
+    pub profile: String,
     /// `wrk`, which sends requests.
     pub wrk: PathBuf,
     /// `nginx`, the upstream and the proxy to compare with.
@@ -49,15 +51,11 @@ pub struct Cores {
 impl Bench {
     /// Builds the binary, finds or installs the programs.
     pub fn prepare(root: &Path, options: &Options) -> Result<Self> {
-        say("building the release binary");
-        run(cargo(root).args([
-            "build",
-            "--release",
-            "--locked",
-            "--quiet",
-            "-p",
-            "orgplane",
-        ]))?;
+        let profile = options.profile.clone();
+        say(&format!("building the binary in the profile {profile}"));
+        run(cargo(root)
+            .args(["build", "--locked", "--quiet", "-p", "orgplane"])
+            .args(["--profile", &profile]))?;
         let target = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| root.join("target"), |folder| root.join(folder));
         for name in ["taskset", "setpriv"] {
@@ -71,7 +69,8 @@ impl Bench {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self {
             root: root.to_owned(),
-            binary: target.join("release").join("orgplane"),
+            binary: target.join(&profile).join("orgplane"),
+            profile,
             wrk,
             nginx,
             folder,

@@ -25,7 +25,11 @@ pub fn describe(bench: &Bench) -> Result<String> {
         ("date", date),
         (
             "orgplane",
-            format!("{}, commit {commit}", server::version(&bench.binary)?),
+            format!(
+                "{}, commit {commit}, profile {}",
+                server::version(&bench.binary)?,
+                bench.profile
+            ),
         ),
         ("processor", processor()),
         ("memory", memory()),
