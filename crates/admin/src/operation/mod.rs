@@ -78,10 +78,11 @@ pub enum Effect {
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 type Running = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
+type RunKeyed = Box<dyn Fn(Arrival, Caller) -> Running + Send + Sync>;
 
 /// How an operation is run: by somebody with a key, or by whoever sends the right body.
 enum Run {
-    Keyed(Box<dyn Fn(Arrival, Caller) -> Running + Send + Sync>),
+    Keyed(RunKeyed),
     Open(Box<dyn Fn(Arrival) -> Running + Send + Sync>),
 }
 
@@ -103,20 +104,7 @@ where
     let run = move |arrival, caller| -> Running {
         Box::pin(answer::run_read(arrival, caller, needs, handler))
     };
-    Operation {
-        command,
-        method: Method::GET,
-        path,
-        needs: Some(needs),
-        about,
-        extension: false,
-        effect: Effect::Read,
-        other_types: &[],
-        query: Q::json_schema,
-        body: None,
-        reply: SchemaGenerator::subschema_for::<T>,
-        run: Run::Keyed(Box::new(run)),
-    }
+    get::<Q, T>(command, path, needs, about, &[], Box::new(run))
 }
 
 /// An operation that changes nothing, whose answer is sent while it is being made: as a `T`, or as one of `other_types`.
@@ -138,6 +126,17 @@ where
     let run = move |arrival, caller| -> Running {
         Box::pin(answer::run_stream(arrival, caller, needs, handler))
     };
+    get::<Q, T>(command, path, needs, about, other_types, Box::new(run))
+}
+
+fn get<Q: JsonSchema, T: JsonSchema>(
+    command: &'static str,
+    path: &'static str,
+    needs: Permission,
+    about: &'static str,
+    other_types: &'static [&'static str],
+    run: RunKeyed,
+) -> Operation {
     Operation {
         command,
         method: Method::GET,
@@ -150,7 +149,7 @@ where
         query: Q::json_schema,
         body: None,
         reply: SchemaGenerator::subschema_for::<T>,
-        run: Run::Keyed(Box::new(run)),
+        run: Run::Keyed(run),
     }
 }
 
