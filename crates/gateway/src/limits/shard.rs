@@ -1,10 +1,10 @@
 //! Some of the projects, and what each took of each model lately.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use access::{LimitField, ModelLimits};
 use base::ids::ProjectId;
+use hashbrown::HashMap;
 
 use super::Name;
 use super::amounts::{Amounts, Wanted};
@@ -163,10 +163,8 @@ fn take(
     }
     let mut taken = Vec::with_capacity(names.len());
     for (name, amounts) in names.iter().zip(all) {
-        if let Some((model, _)) = models.get_key_value(name.model) {
+        if let Some((model, counts)) = models.get_key_value_mut(name.model) {
             taken.push((Arc::clone(model), amounts));
-        }
-        if let Some(counts) = models.get_mut(name.model) {
             counts.take(now, &amounts);
         }
     }
