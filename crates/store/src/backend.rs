@@ -9,7 +9,7 @@ use deadpool_postgres::Object;
 
 use crate::postgres::{self, Postgres, Session};
 use crate::sqlite::{self, Files, Reader, Sqlite, Writer};
-use crate::{Error, Result, Revision, Row, Statement, Value, sql};
+use crate::{Error, Result, Revision, Row, Statement, Value, sql, step_aside};
 
 /// One database: administration or usage.
 #[derive(Clone)]
@@ -308,8 +308,7 @@ impl Transaction {
         let mut returned = Vec::new();
         for statement in head.with_rows(rows, tail) {
             returned.extend(self.connection.fetch(&statement, read).await?);
-            // Many rows take long, and requests may wait for this core.
-            std::thread::yield_now();
+            step_aside();
         }
         Ok(returned)
     }

@@ -4,6 +4,7 @@
 //! `ON CONFLICT` and `RETURNING`. What must differ is in migrations, as a pair of files.
 
 mod backend;
+mod courtesy;
 mod error;
 mod migrate;
 mod page;
@@ -17,6 +18,7 @@ pub mod testing;
 mod value;
 
 pub use backend::{Connection, Database, Read, Transaction};
+pub use courtesy::{courteous, late_after, step_aside};
 pub use error::Error;
 pub use page::{Key, Order, Page, PageRequest, unknown_cursor};
 pub use partition::{Partitioned, USAGE_EVENTS};

@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
+use crate::courtesy::courteous;
 use crate::value::{Driver, Layout};
 use crate::{Error, Result, Row, Statement, Value};
 
@@ -19,8 +20,6 @@ const TURN: Duration = Duration::from_secs(10);
 const READERS: usize = 8;
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 256;
-/// How many rows are inserted before requests that wait for this core go first.
-const AT_ONCE: usize = 64;
 /// 4 MiB of pages between checkpoints.
 const CHECKPOINT_PAGES: i64 = 1024;
 
@@ -294,15 +293,11 @@ pub(crate) fn insert_each(
     let text = head.text_of_rows(1, rows.first().map_or(0, Vec::len), tail);
     let mut prepared = connection.prepare_cached(&text.replace('$', "?"))?;
     let mut new = Vec::with_capacity(rows.len());
-    for some in rows.chunks(AT_ONCE) {
-        for row in some {
-            for (index, value) in row.iter().enumerate() {
-                prepared.raw_bind_parameter(index + 1, value)?;
-            }
-            new.push(prepared.raw_execute()? == 1);
+    for row in courteous(rows) {
+        for (index, value) in row.iter().enumerate() {
+            prepared.raw_bind_parameter(index + 1, value)?;
         }
-        // Many rows take long, and requests may wait for this core.
-        std::thread::yield_now();
+        new.push(prepared.raw_execute()? == 1);
     }
     Ok(new)
 }

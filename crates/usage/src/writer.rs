@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base::Error;
 use base::time::Stopwatch;
+use store::{courteous, late_after};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
@@ -17,6 +18,8 @@ use crate::{Appended, Hold, Spend, UsageEvent};
 const BATCH: usize = 1_000;
 /// How long the first event of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(50);
+/// After what time a batch is late: half of that within which events are durable.
+const LATE: Duration = Duration::from_millis(100);
 /// How long to wait after the first failure; doubled with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -118,6 +121,8 @@ impl Writer {
                 return;
             }
             self.write(batch).await;
+            // What comes from now on waits for this, too.
+            late_after(Stopwatch::start(), LATE / 2);
             if let Err(error) = self.ledger.fold().await {
                 tracing::warn!(%error, "the newest sums could not be moved on; trying again after the next batch");
             }
@@ -131,6 +136,7 @@ impl Writer {
         let Some(first) = self.first().await else {
             return Vec::new();
         };
+        late_after(first.since, LATE);
         self.metrics.takes_up(first.since);
         let mut batch = Batch::of(first);
         let due = batch.take(&mut self.jobs) || self.last_patience.is_some();
@@ -263,7 +269,7 @@ async fn waited(patience: &mut Option<Pin<Box<Sleep>>>) {
 /// Tells each job how many of its events were new.
 fn answer(batch: impl IntoIterator<Item = Job>, new: &[bool]) {
     let mut new = new.iter();
-    for job in batch {
+    for job in courteous(batch) {
         let count = job.events.len();
         let accepted = new.by_ref().take(count).filter(|new| **new).count();
         let appended = Appended {

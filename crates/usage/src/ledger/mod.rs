@@ -12,7 +12,7 @@ use std::sync::Arc;
 use base::ids::{OrganizationId, ProjectId};
 use base::time::DAY;
 use base::{Clock, NanoDollars, UnixTime};
-use store::{Database, Result, Transaction, USAGE_EVENTS, Value, sql};
+use store::{Database, Result, Transaction, USAGE_EVENTS, Value, courteous, sql};
 
 use crate::dictionary::{Dictionary, Known};
 use crate::spend::{self, Total};
@@ -22,8 +22,6 @@ use partition::Partitions;
 
 /// The longest dimension in bytes; longer ones are cut, since PostgreSQL indexes no more than 2,700 bytes a row.
 const LONGEST_TEXT: usize = 128;
-/// How many events are worked on before requests that wait for this core go first.
-const AT_ONCE: usize = 32;
 /// How many models without a price are remembered, so that each is logged once.
 const MOST_WARNED: usize = 1_000;
 
@@ -131,7 +129,8 @@ impl Ledger {
             let made = self.partitions.make(transaction, &self.database, day);
             made.await?;
             let inserted = self.insert(transaction, day, of_day).await?;
-            for ((entry, numbers), _) in of_day.iter().zip(inserted).filter(|(_, is_new)| *is_new) {
+            let inserted = courteous(of_day.iter().zip(inserted));
+            for ((entry, numbers), _) in inserted.filter(|(_, is_new)| *is_new) {
                 new.push(entry.index);
                 added.add(&entry.event, &entry.lines, numbers);
             }
@@ -167,13 +166,10 @@ impl Ledger {
         let mut first: Vec<usize> = (0..events.len()).collect();
         first.sort_by(|a, b| key(a).cmp(&key(b)));
         first.dedup_by(|later, first| key(later) == key(first));
-        let mut entries = Vec::with_capacity(first.len());
-        for some in first.chunks(AT_ONCE) {
-            entries.extend(some.iter().map(|&index| self.entry(index, events[index])));
-            // As between statements: requests may wait for this core.
-            std::thread::yield_now();
-        }
-        entries
+        let first = courteous(first);
+        first
+            .map(|index| self.entry(index, events[index]))
+            .collect()
     }
 
     fn entry<'a>(&mut self, index: usize, event: &'a UsageEvent) -> Entry<'a> {
@@ -209,9 +205,7 @@ impl Ledger {
         let now = self.clock.now();
         let mut new = Vec::with_capacity(entries.len());
         for entries in entries.chunk_by(|a, b| a.1.organization == b.1.organization) {
-            let rows = entries
-                .iter()
-                .map(|(entry, numbers)| entry.row(now, numbers));
+            let rows = courteous(entries).map(|(entry, numbers)| entry.row(now, numbers));
             let inserted = transaction.insert_new(&head, rows.collect(), &tail, (1, "id"));
             new.extend(inserted.await?);
         }

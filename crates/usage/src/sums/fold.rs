@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use base::UnixTime;
 use base::time::MINUTE;
-use store::{Database, Error, Result, Transaction};
+use store::{Database, Error, Result, Transaction, step_aside};
 
 use super::{Rows, Shape, table};
 use crate::dictionary::{Dictionary, Wider};
@@ -136,8 +136,7 @@ pub(crate) async fn place(
             touched.insert((shape, period));
         }
         made.push((shape, rows));
-        // Requests may wait for this core.
-        std::thread::yield_now();
+        step_aside();
     }
     for (shape, period) in touched {
         merge(transaction, organization, (shape, period)).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base::UnixTime;
-use store::Result;
+use store::{Result, courteous};
 
 use super::amounts::{Amounts, Mask};
 use super::block::{Writer, read};
@@ -78,7 +78,8 @@ impl Rows {
         let mut keys: Vec<Key> = self.keys.iter().filter_map(place).collect();
         keys.sort_unstable_by_key(|key| (key.series, key.bucket));
         let mut merged = Self::default();
-        for same in keys.chunk_by(|a, b| (a.series, a.bucket) == (b.series, b.bucket)) {
+        let same = keys.chunk_by(|a, b| (a.series, a.bucket) == (b.series, b.bucket));
+        for same in courteous(same) {
             match same {
                 [one] => merged.push_values(*one, self.values(one)),
                 several => {
@@ -118,7 +119,7 @@ impl Rows {
         }
         let writer = |(period, first)| (period, Writer::new(width, first));
         let mut writers: BTreeMap<i64, Writer> = first.into_iter().map(writer).collect();
-        for key in &self.keys {
+        for key in courteous(&self.keys) {
             if let Some(writer) = writers.get_mut(&period_of(key.bucket)) {
                 writer.push(key.series, key.bucket, key.mask, self.values(key));
             }
