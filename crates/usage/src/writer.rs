@@ -18,8 +18,8 @@ use crate::{Appended, Hold, Spend, UsageEvent};
 const BATCH: usize = 1_000;
 /// How long the first event of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(50);
-/// After what time a batch is late: half of that within which events are durable.
-const LATE: Duration = Duration::from_millis(100);
+/// After what time a batch is late, which is to be durable after 200 ms.
+const LATE: Duration = Duration::from_millis(120);
 /// How long to wait after the first failure; doubled with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -136,14 +136,15 @@ impl Writer {
         let Some(first) = self.first().await else {
             return Vec::new();
         };
-        late_after(first.since, LATE);
+        let since = first.since;
+        late_after(since, LATE);
         self.metrics.takes_up(first.since);
         let mut batch = Batch::of(first);
         let due = batch.take(&mut self.jobs) || self.last_patience.is_some();
         if !due {
             tokio::select! {
                 () = self.hurry.notified() => {}
-                () = sleep(LINGER) => {}
+                () = sleep(LINGER.saturating_sub(since.elapsed())) => {}
             }
             batch.take(&mut self.jobs);
         }
