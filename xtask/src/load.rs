@@ -50,6 +50,10 @@ pub struct Options {
     /// How many usage events the reports are read from; for several ledgers, one after the other: `10M,100M`.
     #[arg(long, value_name = "N", default_value = "200k,2M", value_delimiter = ',', value_parser = count)]
     events: Vec<u64>,
+    /// The larger ledgers have as many events more of each second, key and model of the smallest, instead of more of these:
+    /// then answers are as large.
+    #[arg(long)]
+    alike: bool,
     /// How many rows the longest list has; each of the others has a tenth of the next, down to 1,000.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     rows: u64,

@@ -35,6 +35,8 @@ pub struct Bench {
     pub minutes: u64,
     /// How many usage events each of the ledgers has that reports are read from, the smallest first.
     pub events: Vec<u64>,
+    /// Whether the larger of them have the groups of the smallest.
+    pub alike: bool,
     /// How many rows the longest list has.
     pub rows: u64,
 }
@@ -79,6 +81,7 @@ impl Bench {
             rounds: options.rounds,
             minutes: options.minutes,
             events,
+            alike: options.alike,
             rows: options.rows,
         })
     }

@@ -38,6 +38,8 @@ pub struct Population {
     pub end: u64,
     /// How many events there are in the whole time.
     pub total: u64,
+    /// How many of them in a row are of one second, key and model.
+    alike: u64,
 }
 
 struct Key {
@@ -83,6 +85,11 @@ impl Population {
         Ok(Self::new(projects, first_day(days), days, total))
     }
 
+    /// The same, but so many events in a row are of one second, key and model.
+    pub fn alike(self, alike: u64) -> Self {
+        Self { alike, ..self }
+    }
+
     fn new(projects: Vec<String>, start: u64, days: u64, total: u64) -> Self {
         let (models, mut keys, mut popular) = (shares(MODELS.len()), Vec::new(), Vec::new());
         let (projects_used, users_used, keys_used) = (
@@ -113,16 +120,24 @@ impl Population {
             start,
             end: start + days * DAY,
             total,
+            alike: 1,
         }
     }
 
     /// The event of this number, below the total.
     pub fn event(&self, number: u64) -> Event {
-        let mut dice = Dice(number);
+        let moment = number / self.alike;
+        let mut dice = Dice(moment);
         let key = usize::from(self.popular[dice.below(self.popular.len() as u64) as usize]);
         let choice = dice.below(16) as usize;
         let called = [CALLED[0], CALLED[0] + CALLED[1]].map(|least| usize::from(choice >= least));
         let model = self.keys[key].models[called[0] + called[1]];
+        let mut time = self.start + moment * self.alike * (self.end - self.start) / self.total;
+        if dice.below(LATE) == 0 {
+            time = self.start.max(time.saturating_sub(dice.below(LATEST)));
+        }
+        // Other rolls than those above.
+        let mut dice = Dice(!number);
         let input = 50 + dice.below(8_000).min(dice.below(8_000));
         // What is cached is the beginning, in whole pieces.
         let is_cached = MODELS[model].cached.is_some() && input >= 1_024 && dice.below(2) == 0;
@@ -132,10 +147,6 @@ impl Population {
             0
         };
         let output = 5 + dice.below(2_000).min(dice.below(2_000));
-        let mut time = self.start + number * (self.end - self.start) / self.total;
-        if dice.below(LATE) == 0 {
-            time = self.start.max(time.saturating_sub(dice.below(LATEST)));
-        }
         Event {
             number,
             time,
@@ -343,6 +354,22 @@ mod tests {
         let addition = line(&population, &population.addition(3));
         assert_eq!(addition["timestamp"], population.end - 1);
         assert_eq!(addition["project_id"], "proj_0");
+    }
+
+    #[test]
+    fn alike_are_second_key_and_model_and_nothing_else() {
+        let (few, many) = (population(1_000), population(10_000).alike(10));
+        let (mut ids, mut inputs) = (HashSet::new(), HashSet::new());
+        for number in 0..many.total {
+            let (one, event) = (few.event(number / 10), many.event(number));
+            assert_eq!(
+                (one.time, one.key, one.model),
+                (event.time, event.key, event.model)
+            );
+            assert!(ids.insert(event.id()));
+            inputs.insert(event.input);
+        }
+        assert!(inputs.len() > 4_000);
     }
 
     #[test]

@@ -32,6 +32,8 @@ const BATCH: u64 = 10_000;
 struct Ledger {
     /// How many events it has.
     total: u64,
+    /// How many of them in a row are of one second, key and model.
+    alike: u64,
     sent: Sent,
     /// The server's CPU time for each event, in microseconds.
     cpu: f64,
@@ -68,7 +70,12 @@ fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
     let start = format!("@{}", first_day(DAYS));
     let effective = output(Command::new("date").args(["-u", "+%F", "-d", &start]))?;
     let server = Server::start(bench, "history", None, &price_book(effective.trim()))?;
-    let population = Population::settle(&server, DAYS, total)?;
+    let alike = if bench.alike {
+        total / bench.events[0]
+    } else {
+        1
+    };
+    let population = Population::settle(&server, DAYS, total)?.alike(alike);
     let before = server.process.cpu()?;
     let sent = send(&server.address, &population, 0..total, BATCH)?;
     let cpu = (server.process.cpu()? - before) as f64 / total as f64;
@@ -88,6 +95,7 @@ fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
     }
     Ok(Ledger {
         total,
+        alike,
         sent,
         cpu,
         bytes,

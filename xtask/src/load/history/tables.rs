@@ -13,6 +13,9 @@ use super::{BATCH, DAYS, Ledger};
 const RATE: f64 = 50_000.0;
 /// How much longer a question about the largest ledger may take than about the smallest.
 const FLAT: f64 = 1.2;
+/// What is said of ledgers whose answers are as large.
+const ALIKE: &str = " Where the smallest ledger has one event, a larger one has as many more of the same second, key and model, so \
+                     answers are as large.";
 
 /// All tables, and what was to be reached.
 pub fn describe(ledgers: &[Ledger]) -> Section {
@@ -20,9 +23,13 @@ pub fn describe(ledgers: &[Ledger]) -> Section {
         [first, .., last] => growth(first, last),
         _ => (String::new(), Vec::new()),
     };
+    let alike = match ledgers {
+        [.., last] if last.alike > 1 => ALIKE,
+        _ => "",
+    };
     let text = format!(
         "### A year of usage\n\n{PROJECTS} projects, {USERS} users, {} keys, {} models, {DAYS} days up to the last \
-         midnight, evenly spread. Taken in over {CONNECTIONS} connections in requests of {}, every answer durable, one \
+         midnight, evenly spread.{alike} Taken in over {CONNECTIONS} connections in requests of {}, every answer durable, one \
          request of {REPEATED} sent again later; the generator shares the machine's cores.\n\n{}\n{}\nEach question \
          {REPETITIONS} times after {WARM_UP} that do not count, before each of them one more event; `first` is the very \
          first after a start.\n\n{}\n{}",
