@@ -138,7 +138,7 @@ impl Writer {
         };
         let since = first.since;
         late_after(since, LATE);
-        self.metrics.takes_up(first.since);
+        self.metrics.takes_up(since);
         let mut batch = Batch::of(first);
         let due = batch.take(&mut self.jobs) || self.last_patience.is_some();
         if !due {
