@@ -112,7 +112,7 @@ fn node_programs(root: &Path) -> Result<(PathBuf, PathBuf)> {
     let folder = workshop(root).join("node");
     let (scripts, server) = (folder.join("run-script"), folder.join("model-server"));
     let lock = read(&root.join("tests/clients/package-lock.json"))?;
-    let pins = format!("{OLDEST_NODE:?} for {}\n{lock}", root.display());
+    let pins = format!("{OLDEST_NODE:?} itself for {}\n{lock}", root.display());
     let stamp = folder.join("pins");
     if is_stamped(&stamp, &pins) && succeeds(Command::new(&server).arg("--help")) {
         return Ok((scripts, server));
@@ -150,9 +150,7 @@ pub fn peer(root: &Path) -> Result<(PathBuf, PathBuf)> {
         install_packages(root, "tests/peers", &folder)?
     };
     fs::write(&stamp, pins)?;
-    // Not a script that starts it: what is measured, and ended, is the process itself.
-    let node = output(Command::new(node).args(["-p", "process.execPath"]))?;
-    Ok((node.trim().into(), folder))
+    Ok((node, folder))
 }
 
 /// A Python that has ClickHouse inside, pinned in `tests/peers`.
@@ -189,7 +187,8 @@ fn write_program(file: &Path, command: &str) -> Result<()> {
     Ok(())
 }
 
-/// Node and npm: the system's when they will do, else those of a Python package.
+/// Node and npm: the system's when they will do, else those of a Python package. Node itself, not a script that starts it and
+/// leaves it behind when it is killed.
 fn node(root: &Path) -> Result<(PathBuf, PathBuf)> {
     if let (Some(node), Some(npm)) = (program("node"), program("npm"))
         && output(Command::new(&node).arg("--version")).is_ok_and(|version| is_recent(&version))
@@ -198,7 +197,8 @@ fn node(root: &Path) -> Result<(PathBuf, PathBuf)> {
     }
     let venv = workshop(root).join("node-venv");
     environment_of(&venv, NODE_PACKAGE, &[NODE_PACKAGE], root)?;
-    Ok((venv.join("bin/node"), venv.join("bin/npm")))
+    let node = output(Command::new(venv.join("bin/node")).args(["-p", "process.execPath"]))?;
+    Ok((node.trim().into(), venv.join("bin/npm")))
 }
 
 fn is_recent(version: &str) -> bool {
