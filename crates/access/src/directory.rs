@@ -102,7 +102,13 @@ impl Directory {
     pub async fn look_up(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>> {
         match self.find(hash) {
             Some(key) => Ok(Some(key)),
-            None => load::one(self.store.read().await?, hash).await,
+            None => {
+                let found = load::one(self.store.read().await?, hash).await?;
+                if found.is_some() {
+                    self.store.look_anew();
+                }
+                Ok(found)
+            }
         }
     }
 
@@ -180,7 +186,9 @@ impl Directory {
         }
     }
 
+    /// The sum of all organizations' revisions. What other processes have committed is seen from now on.
     async fn revision(&self) -> Result<i64> {
+        self.store.look_anew();
         let mut read = self.store.read().await?;
         read.fetch_one(sql!(REVISION), |row| row.get("revision"))
             .await

@@ -204,7 +204,7 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
     refuse_known(&mut cx, &body.email).await?;
     let projects = match body.projects {
         Some(projects) => checked(&mut cx, projects).await?,
-        None => default_project(&mut cx).await?,
+        None => default_project(&cx),
     };
     may_grant(&mut cx, None, body.role.permissions()).await?;
     for project in &projects {
@@ -303,18 +303,13 @@ async fn checked(cx: &mut Write, projects: Vec<InvitedProject>) -> Result<Vec<In
     Ok(projects)
 }
 
-async fn default_project(cx: &mut Write) -> Result<Vec<InvitedProject>> {
-    let statement = cx.sql(
-        "SELECT p.id FROM projects p JOIN organizations o ON o.id = p.organization_id AND o.default_project_id = p.id \
-         WHERE p.organization_id = $1",
-        args![],
-    );
-    let found = cx.fetch_optional(statement, |row| row.id("id")).await?;
+fn default_project(cx: &Write) -> Vec<InvitedProject> {
     let role = MemberRole::Member;
-    Ok(found
-        .map(|id| InvitedProject { id, role })
-        .into_iter()
-        .collect())
+    let invited = |id: &ProjectId| InvitedProject {
+        id: id.clone(),
+        role,
+    };
+    cx.default_project().map(invited).into_iter().collect()
 }
 
 /// The subject and the text of an invitation's mail.

@@ -1,15 +1,18 @@
-//! The only match on the kind of database.
+//! The only module that matches on the kind of database.
 
-use std::collections::HashSet;
-use std::ops::{Deref, DerefMut};
+mod connection;
+mod transaction;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use deadpool_postgres::Object;
+pub use connection::{Connection, Read};
+pub use transaction::Transaction;
 
-use crate::postgres::{self, Postgres, Session};
-use crate::sqlite::{self, Files, Reader, Sqlite, Writer};
-use crate::{Error, Result, Revision, Row, Statement, Value, sql, step_aside};
+use crate::postgres::Postgres;
+use crate::sqlite::{Files, Sqlite};
+use crate::{Error, Result};
+use connection::Link;
 
 /// One database: administration or usage.
 #[derive(Clone)]
@@ -53,6 +56,25 @@ impl Database {
         })))
     }
 
+    /// A connection for a few short queries, which on SQLite see the same and find the data as it was looked at before,
+    /// unless this process has committed since. What other processes commit is seen after [`Database::look_anew`].
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn look(&self) -> Result<Read> {
+        Ok(Read(Connection(match &self.0 {
+            Kind::Sqlite(file) => Link::Reader(file.look().await?),
+            Kind::Postgres(pool) => Link::Client(pool.connection().await?),
+        })))
+    }
+
+    /// Whoever looks from now on sees what other processes have committed.
+    pub fn look_anew(&self) {
+        if let Kind::Sqlite(file) = &self.0 {
+            file.look_anew();
+        }
+    }
+
     /// A connection that can only read, and sees nothing of what is committed from its first query on.
     ///
     /// # Errors
@@ -74,10 +96,7 @@ impl Database {
             Kind::Sqlite(file) => Link::Writer(file.begin().await?),
             Kind::Postgres(pool) => Link::Session(pool.begin().await?),
         };
-        Ok(Transaction {
-            connection: Connection(link),
-            announce: None,
-        })
+        Ok(Transaction::new(Connection(link)))
     }
 
     /// The same database for a thread that has a runtime of its own: on PostgreSQL through connections of its own,
@@ -105,294 +124,5 @@ impl Database {
             Kind::Sqlite(_) => "sqlite",
             Kind::Postgres(_) => "postgres",
         }
-    }
-}
-
-/// A connection in use.
-pub struct Connection(Link);
-
-enum Link {
-    Reader(Reader),
-    Writer(Writer),
-    Client(Object),
-    Session(Session),
-}
-
-impl Connection {
-    async fn execute(&mut self, statement: &Statement) -> Result<u64> {
-        match &self.0 {
-            Link::Reader(reader) => sqlite::execute(reader.connection()?, statement),
-            Link::Writer(writer) => sqlite::execute(writer.connection(), statement),
-            Link::Client(client) => postgres::execute(client, statement).await,
-            Link::Session(session) => postgres::execute(session.client()?, statement).await,
-        }
-    }
-
-    pub(crate) async fn fetch<T>(
-        &mut self,
-        statement: &Statement,
-        read: impl Fn(&Row<'_>) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let mut found = Vec::new();
-        let keep = |row: &Row<'_>| {
-            found.push(read(row)?);
-            Ok(())
-        };
-        self.each(statement, keep).await?;
-        Ok(found)
-    }
-
-    async fn each(
-        &mut self,
-        statement: &Statement,
-        step: impl FnMut(&Row<'_>) -> Result<()>,
-    ) -> Result<()> {
-        match &self.0 {
-            Link::Reader(reader) => sqlite::each(reader.connection()?, statement, step),
-            Link::Writer(writer) => sqlite::each(writer.connection(), statement, step),
-            Link::Client(client) => postgres::each(client, statement, step).await,
-            Link::Session(session) => postgres::each(session.client()?, statement, step).await,
-        }
-    }
-
-    /// Every row of the answer.
-    ///
-    /// # Errors
-    /// What the database said, or what `read` made of a row.
-    pub async fn fetch_all<T>(
-        &mut self,
-        statement: Statement,
-        read: fn(&Row<'_>) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        self.fetch(&statement, read).await
-    }
-
-    /// The first row of the answer, if there is one.
-    ///
-    /// # Errors
-    /// As [`Connection::fetch_all`].
-    pub async fn fetch_optional<T>(
-        &mut self,
-        statement: Statement,
-        read: fn(&Row<'_>) -> Result<T>,
-    ) -> Result<Option<T>> {
-        Ok(self.fetch_all(statement, read).await?.into_iter().next())
-    }
-
-    /// The one row of the answer.
-    ///
-    /// # Errors
-    /// As [`Connection::fetch_all`], or there is none.
-    pub async fn fetch_one<T>(
-        &mut self,
-        statement: Statement,
-        read: fn(&Row<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let row = self.fetch_optional(statement, read).await?;
-        row.ok_or(Error::NoRow)
-    }
-
-    /// Runs statements without parameters, such as a migration.
-    pub(crate) async fn batch(&mut self, text: &str) -> Result<()> {
-        match &self.0 {
-            Link::Reader(reader) => Ok(reader.connection()?.execute_batch(text)?),
-            Link::Writer(writer) => Ok(writer.connection().execute_batch(text)?),
-            Link::Client(client) => Ok(client.batch_execute(text).await?),
-            Link::Session(session) => Ok(session.client()?.batch_execute(text).await?),
-        }
-    }
-}
-
-/// A connection that can only read.
-pub struct Read(Connection);
-
-impl Read {
-    /// As [`Connection::fetch_all`], for a query that may take milliseconds: on SQLite it runs on a thread of its own.
-    ///
-    /// # Errors
-    /// As [`Connection::fetch_all`].
-    pub async fn fetch_all_aside<T: Send + 'static>(
-        self,
-        statement: Statement,
-        read: impl Fn(&Row<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<(Self, Vec<T>)> {
-        let keep = move |found: &mut Vec<T>, row: &Row<'_>| {
-            found.push(read(row)?);
-            Ok(())
-        };
-        self.fold_aside(statement, Vec::new(), keep).await
-    }
-
-    /// Shows each row of the answer to `step`, together with what it makes of them: on SQLite on a thread of its own.
-    ///
-    /// # Errors
-    /// What the database said, or what `step` made of a row.
-    pub async fn fold_aside<S: Send + 'static>(
-        self,
-        statement: Statement,
-        mut state: S,
-        step: impl Fn(&mut S, &Row<'_>) -> Result<()> + Send + 'static,
-    ) -> Result<(Self, S)> {
-        match self.0.0 {
-            Link::Reader(reader) => {
-                let work = move || {
-                    sqlite::each(reader.connection()?, &statement, |row| {
-                        step(&mut state, row)
-                    })?;
-                    Ok((Self(Connection(Link::Reader(reader))), state))
-                };
-                tokio::task::spawn_blocking(work)
-                    .await
-                    .map_err(|_| Error::Busy)?
-            }
-            link => {
-                let mut connection = Connection(link);
-                connection
-                    .each(&statement, |row| step(&mut state, row))
-                    .await?;
-                Ok((Self(connection), state))
-            }
-        }
-    }
-}
-
-impl Deref for Read {
-    type Target = Connection;
-    fn deref(&self) -> &Connection {
-        &self.0
-    }
-}
-
-impl DerefMut for Read {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.0
-    }
-}
-
-/// A transaction; dropped before [`Transaction::commit`], it leaves no trace.
-pub struct Transaction {
-    connection: Connection,
-    announce: Option<(Revision, Announce)>,
-}
-
-/// How a revision is told of a commit.
-type Announce = fn(&Revision);
-
-impl Transaction {
-    /// What is told of the commit, and how.
-    pub(crate) fn announcing(mut self, revision: Revision, how: Announce) -> Self {
-        self.announce = Some((revision, how));
-        self
-    }
-
-    /// Runs a statement that gives no rows; how many rows it changed.
-    ///
-    /// # Errors
-    /// What the database said; [`Error::Duplicate`] when a unique value is taken.
-    pub async fn execute(&mut self, statement: Statement) -> Result<u64> {
-        self.connection.execute(&statement).await
-    }
-
-    /// Writes many rows: runs `head`, then `($1, …), …` for the rows, then `tail`, which binds nothing, in as many
-    /// statements as that takes. What they return, in no order that could be relied on.
-    ///
-    /// # Errors
-    /// As [`Transaction::execute`], or what `read` made of a row.
-    pub async fn write_rows<T>(
-        &mut self,
-        head: &Statement,
-        rows: Vec<Vec<Value>>,
-        tail: &Statement,
-        read: fn(&Row<'_>) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let mut returned = Vec::new();
-        for statement in head.with_rows(rows, tail) {
-            returned.extend(self.connection.fetch(&statement, read).await?);
-            step_aside();
-        }
-        Ok(returned)
-    }
-
-    /// Inserts rows that are not there yet: runs `head`, then `($1, …)`, then `tail`, which ends in `DO NOTHING`. Of each
-    /// row, whether it was new. Its value in column `key`, which `key_name` names, must be no other row's.
-    ///
-    /// # Errors
-    /// As [`Transaction::execute`].
-    pub async fn insert_new(
-        &mut self,
-        head: &Statement,
-        rows: Vec<Vec<Value>>,
-        tail: &Statement,
-        (key, key_name): (usize, &'static str),
-    ) -> Result<Vec<bool>> {
-        if let Link::Writer(writer) = &self.connection.0 {
-            return sqlite::insert_each(writer.connection(), head, &rows, tail);
-        }
-        let keys: Vec<Value> = rows.iter().map(|row| row[key].clone()).collect();
-        let mut tail = tail.clone();
-        tail.push(" RETURNING ").push(key_name);
-        let mut new = HashSet::new();
-        for statement in head.with_rows(rows, &tail) {
-            let read = |row: &Row<'_>| row.get::<String>(key_name);
-            new.extend(self.connection.fetch(&statement, read).await?);
-        }
-        let is_new = |key: &Value| matches!(key, Value::Text(text) if new.contains(text));
-        Ok(keys.iter().map(is_new).collect())
-    }
-
-    /// Whether this transaction has the turn that `name` stands for, which others that ask for it do not have until it
-    /// has ended. On SQLite every transaction is alone.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn has_turn(&mut self, name: i64) -> Result<bool> {
-        match &self.connection.0 {
-            Link::Session(_) => {
-                let ask = sql!("SELECT pg_try_advisory_xact_lock($1) AS mine", name);
-                self.connection.fetch_one(ask, |row| row.get("mine")).await
-            }
-            _ => Ok(true),
-        }
-    }
-
-    /// Keeps every other writer of `table` out until this transaction ends. On SQLite each transaction does so anyway.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn keep_others_from(&mut self, table: &'static str) -> Result<()> {
-        if let Link::Session(session) = &self.connection.0 {
-            let lock = format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
-            session.client()?.batch_execute(&lock).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes everything done last, and moves the revision.
-    ///
-    /// # Errors
-    /// What the database said; then nothing has been done.
-    pub async fn commit(self) -> Result<()> {
-        match self.connection.0 {
-            Link::Writer(writer) => writer.commit()?,
-            Link::Session(session) => session.commit().await?,
-            Link::Reader(_) | Link::Client(_) => {}
-        }
-        if let Some((revision, announce)) = self.announce {
-            announce(&revision);
-        }
-        Ok(())
-    }
-}
-
-impl Deref for Transaction {
-    type Target = Connection;
-    fn deref(&self) -> &Connection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.connection
     }
 }

@@ -77,6 +77,19 @@ impl Store {
         self.administration.read().await
     }
 
+    /// A connection for a few short queries on the administrative data; see [`Database::look`].
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn look(&self) -> Result<Read> {
+        self.administration.look().await
+    }
+
+    /// Whoever looks from now on sees what other processes have committed.
+    pub fn look_anew(&self) {
+        self.administration.look_anew();
+    }
+
     /// A transaction on the administrative data. Its commit moves the revision.
     ///
     /// # Errors

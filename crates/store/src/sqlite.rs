@@ -3,13 +3,18 @@
 //! Queries run where they are awaited: a point query takes a few microseconds, less than handing it to another
 //! thread and back. What can take long goes through [`super::Connection::fetch_all_aside`].
 
+mod readers;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+pub(crate) use readers::Reader;
+use readers::{Readers, Turn};
 
 use crate::courtesy::courteous;
 use crate::value::{Driver, Layout};
@@ -25,13 +30,8 @@ const CHECKPOINT_PAGES: i64 = 1024;
 
 /// The connections to one file.
 pub(crate) struct Sqlite {
-    writer: Arc<AsyncMutex<Connection>>,
+    writer: Arc<Mutex<Connection>>,
     readers: Arc<Readers>,
-}
-
-struct Readers {
-    free: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
 }
 
 impl Sqlite {
@@ -50,46 +50,38 @@ impl Sqlite {
             })
             .collect();
         Ok(Self {
-            writer: Arc::new(AsyncMutex::new(writer)),
-            readers: Arc::new(Readers {
-                free: Mutex::new(readers?),
-                permits: Arc::new(Semaphore::new(READERS)),
-            }),
+            writer: Arc::new(Mutex::new(writer)),
+            readers: Arc::new(Readers::new(readers?)),
         })
     }
 
+    /// A reader that sees each commit.
     pub(crate) async fn read(&self) -> Result<Reader> {
-        let permit =
-            tokio::time::timeout(TURN, Arc::clone(&self.readers.permits).acquire_owned()).await;
-        let permit = permit.map_err(|_| Error::Busy)?.map_err(|_| Error::Busy)?;
-        let connection = self
-            .readers
-            .free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let connection = connection.ok_or(Error::Busy)?;
-        Ok(Reader {
-            connection: Some(connection),
-            readers: Arc::clone(&self.readers),
-            in_snapshot: false,
-            _permit: permit,
-        })
+        self.readers.read().await
     }
 
     /// A reader to which nothing changes.
     pub(crate) async fn snapshot(&self) -> Result<Reader> {
-        let mut reader = self.read().await?;
-        reader.connection()?.execute_batch("BEGIN")?;
-        reader.in_snapshot = true;
-        Ok(reader)
+        self.readers.snapshot().await
+    }
+
+    /// A reader to which nothing changes, and that may know what was committed by the last commit of this process.
+    pub(crate) async fn look(&self) -> Result<Reader> {
+        self.readers.look().await
+    }
+
+    /// Whoever looks from now on sees what other processes have committed.
+    pub(crate) fn look_anew(&self) {
+        self.readers.look_anew();
     }
 
     pub(crate) async fn begin(&self) -> Result<Writer> {
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.writer).lock_owned()).await;
         let connection = turn.map_err(|_| Error::Busy)?;
+        let turn = self.readers.make_way();
         connection.execute_batch("BEGIN IMMEDIATE")?;
         Ok(Writer {
+            _turn: turn,
             connection,
             open: true,
         })
@@ -174,40 +166,10 @@ impl Files {
     }
 }
 
-/// A connection that reads; back in its pool when dropped.
-pub(crate) struct Reader {
-    connection: Option<Connection>,
-    readers: Arc<Readers>,
-    /// Whether it has a transaction, which ends with it.
-    in_snapshot: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            if self.in_snapshot
-                && let Err(error) = connection.execute_batch("ROLLBACK")
-            {
-                tracing::error!(%error, "a snapshot could not be ended");
-            }
-            self.readers
-                .free
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(connection);
-        }
-    }
-}
-
-impl Reader {
-    pub(crate) fn connection(&self) -> Result<&Connection> {
-        self.connection.as_ref().ok_or(Error::Busy)
-    }
-}
-
 /// The writer's turn, inside a transaction; rolled back when dropped before its commit.
 pub(crate) struct Writer {
+    /// Ends before the next writer's can begin.
+    _turn: Turn,
     connection: OwnedMutexGuard<Connection>,
     open: bool,
 }

@@ -147,7 +147,9 @@ impl Row<'_> {
         {
             return Some(*index);
         }
-        let index = (0..self.width()).find(|index| self.name(*index) == Some(column))?;
+        let is_it = |index: &usize| self.name(*index) == Some(column);
+        // Most columns are read in the order in which they stand.
+        let index = (reads..self.width()).chain(0..reads).find(is_it)?;
         if reads == layout.len() {
             layout.push((column, index));
         }

@@ -84,16 +84,17 @@ impl Request<'_> {
         )
     }
 
-    /// Makes `wrk` go through the endings.
+    /// Makes `wrk` go through the endings; the requests are made before the time runs.
     fn turns(&self) -> String {
         if self.endings.is_empty() {
             return String::new();
         }
         let quoted: Vec<_> = self.endings.iter().map(|one| format!("{one:?}")).collect();
         format!(
-            "local endings, turn = {{ {} }}, 0\n\
-             function request()\n    turn = turn % #endings + 1\n    \
-             return wrk.format(nil, \"{}\" .. endings[turn])\nend\n",
+            "local endings, requests, turn = {{ {} }}, {{}}, 0\n\
+             function init()\n    for place, ending in ipairs(endings) do\n        \
+             requests[place] = wrk.format(nil, \"{}\" .. ending)\n    end\nend\n\
+             function request()\n    turn = turn % #requests + 1\n    return requests[turn]\nend\n",
             quoted.join(", "),
             self.path
         )
@@ -176,7 +177,7 @@ mod tests {
             body: r#"{"a": "]]"}"#,
         };
         let script = request.script();
-        assert!(script.contains(r#"{ "a", "b" }"#) && script.contains(r#""/x?after=" .. endings"#));
+        assert!(script.contains(r#"{ "a", "b" }"#) && script.contains(r#""/x?after=" .. ending)"#));
         assert!(script.contains(r#"wrk.body = [==[{"a": "]]"}]==]"#));
         assert!(script.contains("Bearer sk-1") && script.contains("function done"));
     }

@@ -1,5 +1,6 @@
 //! The order of the steps, the same for every operation.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -23,6 +24,13 @@ pub(crate) const MAX_BODY: usize = 1024 * 1024;
 pub(crate) const MAX_INGEST: usize = 32 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// How many bytes of the last answer's room a thread keeps for the next.
+const LARGEST_SHEET: usize = 64 * 1024;
+
+thread_local! {
+    static SHEET: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 
@@ -122,14 +130,13 @@ fn json_response(json: Bytes) -> Response<Body> {
     response
 }
 
-/// path → authorise.
+/// path → authorise, over a connection that is handed on.
 async fn enter<S: Scope>(
-    services: &Services,
+    mut connection: store::Read,
     path: &[String],
     caller: Caller,
     needs: Permission,
 ) -> Result<(store::Read, S, Permit)> {
-    let mut connection = services.store.read().await?;
     let organization = &caller.organization.id;
     let scope = S::resolve(&mut connection, organization, &mut PathIds::new(path)).await?;
     let permit = Permit::check(&mut connection, caller, &scope, needs).await?;
@@ -182,7 +189,8 @@ where
     // It is older than what is read, or as old: an answer is never kept for a state that it was not read from.
     let state = state(&services, &caller, needs);
     let organization = caller.organization.id.clone();
-    let (connection, scope, permit) = enter::<S>(&services, &path, caller, needs).await?;
+    let connection = services.store.look().await?;
+    let (connection, scope, permit) = enter::<S>(connection, &path, caller, needs).await?;
     let query = parse::query(uri.query())?;
     let read = Read::new(connection, permit, Arc::clone(&services));
     let sources = read.sources();
@@ -215,7 +223,8 @@ where
         uri,
         ..
     } = arrival;
-    let (connection, scope, permit) = enter::<S>(&services, &path, caller, needs).await?;
+    let connection = services.store.read().await?;
+    let (connection, scope, permit) = enter::<S>(connection, &path, caller, needs).await?;
     let query = parse::query(uri.query())?;
     handler(Read::new(connection, permit, services), scope, query).await
 }
@@ -242,7 +251,8 @@ where
         headers,
     } = arrival;
     // The connection goes back before the body comes in: a slow sender holds nothing but its own socket.
-    let (_, _, permit) = enter::<S>(&services, &path, caller, needs).await?;
+    let connection = services.store.look().await?;
+    let (_, _, permit) = enter::<S>(connection, &path, caller, needs).await?;
     parse::query::<Nothing>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
@@ -304,12 +314,18 @@ where
         .map(json_response)
 }
 
+/// The answer in JSON, in as many bytes as it takes: it is made where the one before was made.
 fn encode<T: Serialize>(answer: &T) -> Result<Bytes> {
-    let json = serde_json::to_vec(answer).map_err(|error| {
-        tracing::error!(%error, "an answer could not be encoded");
-        Error::internal()
-    })?;
-    Ok(json.into())
+    SHEET.with_borrow_mut(|sheet| {
+        sheet.clear();
+        serde_json::to_writer(&mut *sheet, answer).map_err(|error| {
+            tracing::error!(%error, "an answer could not be encoded");
+            Error::internal()
+        })?;
+        let json = Bytes::copy_from_slice(sheet);
+        sheet.shrink_to(LARGEST_SHEET);
+        Ok(json)
+    })
 }
 
 fn is_ndjson(headers: &HeaderMap) -> Result<bool> {

@@ -238,6 +238,11 @@ impl Write {
         &mut self.connection
     }
 
+    /// The organization's default project.
+    pub(crate) fn default_project(&self) -> Option<&ProjectId> {
+        self.head.default_project.as_ref().map(|(id, _)| id)
+    }
+
     /// What lies in a project is recorded with it; what lies in none, with the default project, as the contract says.
     pub(crate) fn in_project(&mut self, project: Option<(ProjectId, String)>) {
         self.project = project;

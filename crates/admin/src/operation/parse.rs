@@ -103,14 +103,14 @@ pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
         let name = key.split('[').next().unwrap_or_default();
         return Err(nul::refusal("parameter", name));
     }
-    let given: Vec<String> = pairs
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, value)| format!("{}={value}", brackets(key)))
-        .collect();
-    let text = given.join("&");
+    let mut given = String::new();
+    for (key, value) in pairs.filter(|(_, value)| !value.is_empty()) {
+        let and = if given.is_empty() { "" } else { "&" };
+        given.extend([and, &brackets(key), "=", value]);
+    }
     let config = serde_qs::Config::new().use_form_encoding(true);
     let deserializer =
-        serde_qs::Deserializer::with_config(config, text.as_bytes()).map_err(|error| {
+        serde_qs::Deserializer::with_config(config, given.as_bytes()).map_err(|error| {
             Error::invalid("query", format!("The query string is malformed: {error}."))
         })?;
     serde_path_to_error::deserialize(deserializer).map_err(|error| {

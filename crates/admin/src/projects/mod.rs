@@ -98,8 +98,6 @@ pub struct Project {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Residency")]
     residency: Option<String>,
-    #[serde(skip)]
-    is_default: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -120,10 +118,8 @@ impl Deref for ActiveProject {
 }
 
 const COLUMNS_FROM: &str = "\
-    SELECT p.id, p.name, p.created_at, p.archived_at, p.external_key_id, p.residency, \
-           o.default_project_id = p.id AS is_default \
-    FROM projects p JOIN organizations o ON o.id = p.organization_id \
-    WHERE p.organization_id = $1";
+    SELECT id, name, created_at, archived_at, external_key_id, residency \
+    FROM projects WHERE organization_id = $1";
 
 impl Project {
     fn read(row: &Row<'_>) -> store::Result<Self> {
@@ -143,7 +139,6 @@ impl Project {
             },
             external_key_id: row.get("external_key_id")?,
             residency: row.get("residency")?,
-            is_default: row.get::<Option<bool>>("is_default")?.unwrap_or(false),
         })
     }
 }
@@ -162,7 +157,7 @@ impl Scope for Project {
     ) -> Result<Self> {
         let id: ProjectId = ids.take()?;
         let mut one = sql!(COLUMNS_FROM, organization);
-        one.push(" AND p.id = ").bind(&id);
+        one.push(" AND id = ").bind(&id);
         let found = connection.fetch_optional(one, Self::read).await?;
         found.ok_or_else(|| Error::not_found(ProjectId::NOUN, id.as_str()))
     }
@@ -211,11 +206,11 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
     let whole = cx.sql(COLUMNS_FROM, args![]);
     let mut list = whole.clone();
     if !query.include_archived {
-        list.push(" AND p.archived_at IS NULL");
+        list.push(" AND archived_at IS NULL");
     }
     let request = oldest_first(query.limit.0, query.after);
     Ok(cx
-        .page(&request, list, whole, "p.id", Project::read)
+        .page(&request, list, whole, "id", Project::read)
         .await?
         .into())
 }
@@ -249,7 +244,6 @@ async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<D
         status: Status::Active,
         external_key_id: bounded("external_key_id", body.external_key_id)?,
         residency: body.residency.and_then(Residency::name),
-        is_default: false,
     };
     let insert = cx.sql(
         "INSERT INTO projects (organization_id, id, name, external_key_id, residency, geography, created_at) \
@@ -314,7 +308,7 @@ async fn update(
     if is_empty {
         return Ok(cx.unchanged(project));
     }
-    refuse_default(&project, "modified")?;
+    refuse_default(&cx, &project, "modified")?;
     let renamed = body.name.map(Name::into_string);
     project.name = renamed.clone().unwrap_or(project.name);
     let external = body.external_key_id.apply(project.external_key_id.take());
@@ -339,8 +333,8 @@ async fn update(
     ))
 }
 
-fn refuse_default(project: &Project, verb: &str) -> Result<()> {
-    if project.is_default {
+fn refuse_default(cx: &Write, project: &Project, verb: &str) -> Result<()> {
+    if cx.default_project() == Some(&project.id) {
         return Err(Error::refused(
             "default_project",
             format!("The default project cannot be {verb}."),
@@ -356,7 +350,7 @@ async fn archive(
     ActiveProject(mut project): ActiveProject,
     _: Nothing,
 ) -> Result<Done<Project>> {
-    refuse_default(&project, "archived")?;
+    refuse_default(&cx, &project, "archived")?;
     for text in [
         "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2",
         "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2",

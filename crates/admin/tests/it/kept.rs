@@ -1,6 +1,8 @@
 //! Answers that are kept while nothing changes.
 
-use base::time::DAY;
+use std::time::Duration;
+
+use base::time::{DAY, Stopwatch};
 use serde_json::json;
 use store::sql;
 use testkit::Server;
@@ -56,6 +58,25 @@ async fn an_answer_is_kept_until_anything_is_committed() {
         client.get(PROJECTS).await.ok()["data"][0]["name"],
         "Renamed again"
     );
+}
+
+#[tokio::test]
+async fn what_another_process_commits_is_seen_within_a_second() {
+    let server = Server::start().await;
+    first_name(&server).await;
+    rename(&server, "Renamed").await;
+    let begun = Stopwatch::start();
+    // Each is a question that has no kept answer.
+    for limit in 1..=100 {
+        let path = format!("{PROJECTS}?limit={limit}");
+        let projects = server.admin().get(&path).await.ok();
+        if projects["data"][0]["name"] == "Renamed" {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "{projects}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it was not seen");
 }
 
 #[tokio::test]
