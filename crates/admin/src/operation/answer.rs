@@ -25,7 +25,7 @@ pub(crate) const MAX_INGEST: usize = 32 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// How many bytes of the last answer's room a thread keeps for the next.
+/// How many bytes of the last answer's room a thread uses for the next.
 const LARGEST_SHEET: usize = 64 * 1024;
 
 thread_local! {
@@ -251,7 +251,7 @@ where
         headers,
     } = arrival;
     // The connection goes back before the body comes in: a slow sender holds nothing but its own socket.
-    let connection = services.store.look().await?;
+    let connection = services.store.read().await?;
     let (_, _, permit) = enter::<S>(connection, &path, caller, needs).await?;
     parse::query::<Nothing>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
@@ -318,13 +318,12 @@ where
 fn encode<T: Serialize>(answer: &T) -> Result<Bytes> {
     SHEET.with_borrow_mut(|sheet| {
         sheet.clear();
+        sheet.shrink_to(LARGEST_SHEET);
         serde_json::to_writer(&mut *sheet, answer).map_err(|error| {
             tracing::error!(%error, "an answer could not be encoded");
             Error::internal()
         })?;
-        let json = Bytes::copy_from_slice(sheet);
-        sheet.shrink_to(LARGEST_SHEET);
-        Ok(json)
+        Ok(Bytes::copy_from_slice(sheet))
     })
 }
 
