@@ -1,6 +1,7 @@
 //! What can go wrong between the program and its database.
 
 use base::Error as Refusal;
+use tokio_postgres::error::SqlState;
 
 /// Why a query, a connection or a migration failed.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,16 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether a table that a statement names is not there.
+    #[must_use]
+    pub fn is_missing_table(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.to_string().starts_with("no such table"),
+            Self::Postgres(error) => error.code() == Some(&SqlState::UNDEFINED_TABLE),
+            _ => false,
+        }
+    }
 }
 
 /// The server's own words; the driver's `Display` says only "db error".
@@ -94,7 +105,7 @@ impl From<rusqlite::Error> for Error {
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(db) if *db.code() == tokio_postgres::error::SqlState::UNIQUE_VIOLATION => {
+            Some(db) if *db.code() == SqlState::UNIQUE_VIOLATION => {
                 Self::Duplicate(db.constraint().unwrap_or_default().to_owned())
             }
             _ => Self::Postgres(error),

@@ -77,14 +77,18 @@ impl Entries {
         }
     }
 
-    /// The next some thousand rows; none at the end.
+    /// The next some thousand rows; none at the end. A day that is dropped meanwhile has none any more.
     ///
     /// # Errors
     /// What the database said.
     pub async fn next(&mut self, connection: &mut Connection) -> Result<Vec<Entry>> {
         while let Some(&day) = self.days.last() {
             let read = |row: &Row<'_>| Ok((row.get::<i64>("number")?, Entry::read(row)?));
-            let page = connection.fetch_all(self.select(day), read).await?;
+            let page = match connection.fetch_all(self.select(day), read).await {
+                // It was dropped meanwhile.
+                Err(error) if error.is_missing_table() => Vec::new(),
+                page => page?,
+            };
             if let Some((number, _)) = page.last() {
                 self.last = *number;
                 return Ok(page.into_iter().map(|(_, entry)| entry).collect());
