@@ -32,7 +32,7 @@ impl Transaction {
     /// Runs a statement that gives no rows; how many rows it changed.
     ///
     /// # Errors
-    /// What the database said; [`Error::Duplicate`] when a unique value is taken.
+    /// What the database said; [`Duplicate`](crate::Error::Duplicate) when a unique value is taken.
     pub async fn execute(&mut self, statement: Statement) -> Result<u64> {
         self.connection.execute(&statement).await
     }
