@@ -13,6 +13,7 @@ mod postgres;
 mod revision;
 mod sqlite;
 mod statement;
+mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
@@ -24,6 +25,7 @@ pub use page::{Key, Order, Page, PageRequest, unknown_cursor};
 pub use partition::{Partitioned, USAGE_EVENTS};
 pub use revision::{Follower, Revision};
 pub use statement::Statement;
+pub use tables::Tables;
 pub use value::{Column, Row, Value};
 
 /// The result of a query.
@@ -119,6 +121,12 @@ impl Store {
         self.administration
             .is_local()
             .then(|| self.revision.state())
+    }
+
+    /// Whether none of `tables` was written to since the moment at which [`Store::state`] was `state`.
+    #[must_use]
+    pub fn is_unchanged(&self, tables: Tables, state: u64) -> bool {
+        self.revision.is_unchanged(tables, state)
     }
 
     /// The usage data: ledger, rollups, spend.

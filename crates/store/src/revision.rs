@@ -1,10 +1,13 @@
 //! What moves with every administrative commit, so that whoever keeps a picture of the data knows when it is old.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+
+use crate::Tables;
+use crate::tables::KINDS;
 
 /// How long a commit waits for its follower; longer only when the follower is stuck, which must not stop writes.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -16,6 +19,10 @@ pub struct Revision(Arc<Shared>);
 struct Shared {
     /// Moves with every commit, those that nobody follows included.
     state: AtomicU64,
+    /// Of each table, the state that its last change has made.
+    changes: [AtomicU64; KINDS],
+    /// Held while these move, so that each commit has a state of its own.
+    moving: Mutex<()>,
     committed: watch::Sender<u64>,
     applied: watch::Sender<u64>,
     followed: AtomicBool,
@@ -26,6 +33,8 @@ impl Default for Revision {
         let (committed, applied) = (watch::Sender::new(0), watch::Sender::new(0));
         Self(Arc::new(Shared {
             state: AtomicU64::new(0),
+            changes: std::array::from_fn(|_| AtomicU64::new(0)),
+            moving: Mutex::default(),
             committed,
             applied,
             followed: AtomicBool::new(false),
@@ -34,8 +43,20 @@ impl Default for Revision {
 }
 
 impl Revision {
-    pub(crate) fn committed_quietly(&self) {
-        self.0.state.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn committed_quietly(&self, changed: Tables) {
+        let shared = &*self.0;
+        let _moving = shared.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.state() + 1;
+        for number in changed.numbers() {
+            shared.changes[number].store(next, Ordering::SeqCst);
+        }
+        // Last: whoever sees this state sees which tables are as new as it.
+        shared.state.store(next, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_unchanged(&self, tables: Tables, state: u64) -> bool {
+        let mut numbers = tables.numbers();
+        numbers.all(|number| self.0.changes[number].load(Ordering::SeqCst) <= state)
     }
 
     pub(crate) fn state(&self) -> u64 {
@@ -44,11 +65,11 @@ impl Revision {
 
     /// Another process was found to have committed.
     pub fn moved_elsewhere(&self) {
-        self.committed_quietly();
+        self.committed_quietly(Tables::ALL);
     }
 
-    pub(crate) fn committed(&self) {
-        self.committed_quietly();
+    pub(crate) fn committed(&self, changed: Tables) {
+        self.committed_quietly(changed);
         self.0.committed.send_modify(|count| *count += 1);
     }
 
@@ -117,13 +138,28 @@ impl Drop for Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::Catalog;
+
+    #[test]
+    fn a_commit_changes_its_tables_and_no_others() {
+        let (revision, catalog) = (Revision::default(), Catalog::default());
+        let (one, other) = (catalog.table("one"), catalog.table("other"));
+        let before = revision.state();
+        revision.committed_quietly(one);
+        let after = revision.state();
+        assert!(!revision.is_unchanged(one, before) && revision.is_unchanged(one, after));
+        assert!(revision.is_unchanged(other, before));
+        assert!(!revision.is_unchanged(one.with(other), before));
+        revision.moved_elsewhere();
+        assert!(!revision.is_unchanged(other, after));
+    }
 
     #[tokio::test]
     async fn a_commit_settles_when_its_follower_has_taken_it_in() {
         let revision = Revision::default();
         revision.settled().await;
         let mut follower = revision.follow();
-        revision.committed();
+        revision.committed(Tables::ALL);
         let waiting = tokio::spawn({
             let revision = revision.clone();
             async move { revision.settled().await }

@@ -3,30 +3,27 @@
 //! Queries run where they are awaited: a point query takes a few microseconds, less than handing it to another
 //! thread and back. What can take long goes through [`super::Connection::fetch_all_aside`].
 
+mod connection;
 mod readers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{CachedStatement, Connection, OpenFlags};
+use rusqlite::{CachedStatement, OpenFlags};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use connection::Connection;
 pub(crate) use readers::Reader;
 use readers::{Readers, Turn};
 
 use crate::courtesy::courteous;
 use crate::value::{Driver, Layout};
-use crate::{Error, Result, Row, Statement, Value};
+use crate::{Error, Result, Row, Statement, Tables, Value};
 
 /// How long a transaction waits for the writer's turn before the caller is told to come back.
 const TURN: Duration = Duration::from_secs(10);
 const READERS: usize = 8;
-/// Statements that a connection keeps prepared.
-const PREPARED: usize = 256;
-/// 4 MiB of pages between checkpoints.
-const CHECKPOINT_PAGES: i64 = 1024;
 
 /// The connections to one file.
 pub(crate) struct Sqlite {
@@ -37,15 +34,13 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     /// Opens the file, and creates it if it is not there.
     pub(crate) fn open(path: &Path, synchronous: Synchronous) -> Result<Self> {
-        let writer = connect(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-            synchronous,
-        )?;
+        let catalog = Arc::default();
+        let open = |flags| Connection::open(path, flags, synchronous, &catalog);
+        let writer = open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         let readers: Result<Vec<_>> = (0..READERS)
             .map(|_| {
-                let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, synchronous)?;
-                reader.pragma_update(None, "query_only", true)?;
+                let reader = open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+                reader.only_reads()?;
                 Ok(reader)
             })
             .collect();
@@ -79,28 +74,14 @@ impl Sqlite {
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.writer).lock_owned()).await;
         let connection = turn.map_err(|_| Error::Busy)?;
         let turn = self.readers.make_way();
-        connection.execute_batch("BEGIN IMMEDIATE")?;
+        connection.command("BEGIN IMMEDIATE")?;
+        connection.forget_uses();
         Ok(Writer {
             _turn: turn,
             connection,
             open: true,
         })
     }
-}
-
-fn connect(path: &Path, flags: OpenFlags, synchronous: Synchronous) -> Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(TURN)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED);
-    // Without this, each binding of a value may plan the prepared statement anew, which costs more than running it.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", synchronous.as_str())?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -32 * 1024)?;
-    Ok(connection)
 }
 
 /// When a commit waits for the disk, by SQLite's names.
@@ -179,18 +160,18 @@ impl Writer {
         &self.connection
     }
 
-    /// Commits. The log may reach the disk here, so a worker of the runtime is not held up by it.
-    pub(crate) fn commit(mut self) -> Result<()> {
-        aside(|| self.connection.execute_batch("COMMIT"))?;
+    /// Commits, and says to which tables it has written. The log may reach the disk here, so a worker of the runtime is not held up by it.
+    pub(crate) fn commit(mut self) -> Result<Tables> {
+        aside(|| self.connection.command("COMMIT"))?;
         self.open = false;
-        Ok(())
+        Ok(self.connection.uses().written)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         if self.open
-            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            && let Err(error) = self.connection.command("ROLLBACK")
         {
             tracing::error!(%error, "a transaction could not be rolled back");
         }
@@ -213,7 +194,7 @@ pub(crate) fn prepare<'connection>(
     statement: &Statement,
 ) -> Result<CachedStatement<'connection>> {
     let text = statement.text.replace('$', "?");
-    let mut prepared = connection.prepare_cached(&text)?;
+    let mut prepared = connection.prepare(&text)?;
     let count = prepared.parameter_count();
     let values = statement.values.get(..count);
     let values = values.ok_or_else(|| Error::Parameter(statement.text.to_string()))?;
@@ -253,7 +234,7 @@ pub(crate) fn insert_each(
     tail: &Statement,
 ) -> Result<Vec<bool>> {
     let text = head.text_of_rows(1, rows.first().map_or(0, Vec::len), tail);
-    let mut prepared = connection.prepare_cached(&text.replace('$', "?"))?;
+    let mut prepared = connection.prepare(&text.replace('$', "?"))?;
     let mut new = Vec::with_capacity(rows.len());
     for row in courteous(rows) {
         for (index, value) in row.iter().enumerate() {
@@ -266,6 +247,7 @@ pub(crate) fn insert_each(
 
 #[cfg(test)]
 mod tests {
+    use super::connection::in_memory;
     use super::*;
     use crate::sql;
 
@@ -286,10 +268,14 @@ mod tests {
             ("sqlite://a.db?synchronous=full", 2),
         ] {
             let synchronous = synchronous(url).expect(url);
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-            let connection = connect(Path::new(":memory:"), flags, synchronous).expect("opened");
-            let found = connection.pragma_query_value(None, "synchronous", |row| row.get(0));
-            assert_eq!(found, Ok(pragma), "{url}");
+            let connection = in_memory(synchronous, &Arc::default());
+            let mut found = 0;
+            let keep = |row: &Row<'_>| {
+                found = row.get("synchronous")?;
+                Ok(())
+            };
+            each(&connection, &sql!("PRAGMA synchronous"), keep).expect("a row");
+            assert_eq!(found, pragma, "{url}");
         }
         for url in ["sqlite://a.db?mode=ro", "sqlite://a.db?synchronous=off"] {
             assert!(synchronous(url).is_err(), "{url}");
@@ -298,7 +284,7 @@ mod tests {
 
     #[test]
     fn values_are_bound_by_their_numbers() {
-        let connection = Connection::open_in_memory().expect("a database");
+        let connection = in_memory(Synchronous::Normal, &Arc::default());
         let read = |statement: Statement| {
             let mut found = Vec::new();
             let keep = |row: &Row<'_>| {

@@ -29,7 +29,9 @@ pub struct Answer {
 }
 
 impl Client {
-    pub(crate) fn new(front: Front, key: Option<String>) -> Self {
+    /// Whoever has this key, or nobody.
+    #[must_use]
+    pub fn new(front: Front, key: Option<String>) -> Self {
         Self { front, key }
     }
 

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::caller::authenticate;
+use super::kept::Made;
 use super::scope::{Arrival, Credential, PathIds, Permit, Scope};
 use super::{Caller, Done, Effect, Ingest, Nothing, Operation, Read, Run, Write, parse};
 use crate::Services;
@@ -69,11 +70,11 @@ impl Operation {
         if self.effect != Effect::Read {
             return None;
         }
-        let state = state(services, caller, self.needs?)?;
+        state(services, caller, self.needs?)?;
         let organization = &caller.organization.id;
-        services
-            .kept
-            .find(state, organization, asked(request.uri()))
+        let asked = asked(request.uri());
+        let is_unchanged = |tables, state| services.store.is_unchanged(tables, state);
+        services.kept.find(organization, asked, is_unchanged)
     }
 
     /// The request, with what the path says in the places of the parameters.
@@ -196,10 +197,14 @@ where
     let sources = read.sources();
     let answer = encode(&handler(read, scope, query).await?)?;
     if let Some(state) = state
-        && sources.are_steady()
+        && let Some(tables) = sources.steady()
     {
-        let kept = &services.kept;
-        kept.keep(state, organization, asked(&uri), &answer);
+        let made = Made {
+            answer: answer.clone(),
+            tables,
+            state,
+        };
+        services.kept.keep(organization, asked(&uri), made);
     }
     Ok(json_response(answer))
 }

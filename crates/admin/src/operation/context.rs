@@ -1,12 +1,12 @@
 //! What a handler works with: an authorised connection or transaction that belongs to one organization.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use access::Principal;
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::{PermissionSet, Result, UnixTime};
-use store::{Key, Page, PageRequest, Row, Statement, Transaction, Value};
+use store::{Key, Page, PageRequest, Row, Statement, Tables, Transaction, Value};
 
 use super::event::{self, Actor, Head};
 use super::{Event, Permit};
@@ -143,18 +143,33 @@ pub struct Read {
 
 queries!(Read);
 
-/// What an answer was made from: the administrative database alone, or something else too, such as the time.
+/// What an answer was made from: tables of the administrative database alone, or something else too, such as the time.
 #[derive(Clone, Default)]
-pub(super) struct Sources(Arc<AtomicBool>);
+pub(super) struct Sources(Arc<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    others: AtomicBool,
+    tables: OnceLock<Tables>,
+}
 
 impl Sources {
     fn add(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.others.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the same question has the same answer for as long as nothing is committed.
-    pub(super) fn are_steady(&self) -> bool {
-        !self.0.load(Ordering::Relaxed)
+    /// The tables, when the same question has the same answer for as long as these stay what they are; known once its
+    /// [`Read`] is dropped.
+    pub(super) fn steady(&self) -> Option<Tables> {
+        let others = self.0.others.load(Ordering::Relaxed);
+        self.0.tables.get().filter(|_| !others).copied()
+    }
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        // It is set here only, so it has not been set.
+        let _ = self.sources.0.tables.set(self.connection.tables());
     }
 }
 

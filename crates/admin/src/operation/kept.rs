@@ -1,77 +1,72 @@
-//! Answers to reads, kept while nothing changes: whoever asks again gets the same one without a query.
+//! Answers to reads, kept while what they were read from stays: whoever asks again gets the same one without a query.
 //!
 //! Pictures, pagers and configuration tools ask the same over and over. An answer is kept only when its handler looked
-//! at nothing but the administrative database, and only for the state of that database that it was read from.
+//! at nothing but the administrative database, and it is good until one of the tables that it was read from is written
+//! to.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base::ids::OrganizationId;
 use bytes::Bytes;
+use store::Tables;
 
-/// How many bytes of answers are kept at the most, without what keeping them costs.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// How many answers are kept at the most.
-const MOST: usize = 10_000;
+/// How many bytes are kept at the most, with what it takes to keep them.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// What an answer and its question take beside their own bytes.
+const BYTES_EACH: usize = 160;
 
-/// The answers of one state.
+/// The answers.
 #[derive(Default)]
 pub struct Kept(Mutex<Answers>);
 
 #[derive(Default)]
 struct Answers {
-    state: u64,
     bytes: usize,
-    count: usize,
     /// Whose data was asked for, then what: the path with its query. Whether the caller may ask is not part of it.
-    by_organization: HashMap<OrganizationId, HashMap<String, Bytes>>,
+    by_organization: HashMap<OrganizationId, HashMap<String, Made>>,
+}
+
+/// An answer, and what it was made from.
+pub(super) struct Made {
+    pub(super) answer: Bytes,
+    /// The tables that were read.
+    pub(super) tables: Tables,
+    /// The state of the database that was read, or an older one.
+    pub(super) state: u64,
 }
 
 impl Kept {
-    /// The answer in this state, if it is known.
+    /// The answer, if it is known and what it was made from has not changed.
     pub(super) fn find(
         &self,
-        state: u64,
         organization: &OrganizationId,
         asked: &str,
+        is_unchanged: impl FnOnce(Tables, u64) -> bool,
     ) -> Option<Bytes> {
         let answers = self.lock();
-        if answers.state != state {
-            return None;
-        }
-        answers
-            .by_organization
-            .get(organization)?
-            .get(asked)
-            .cloned()
+        let made = answers.by_organization.get(organization)?.get(asked)?;
+        is_unchanged(made.tables, made.state).then(|| made.answer.clone())
     }
 
-    /// Keeps the answer that was read from this state.
-    pub(super) fn keep(
-        &self,
-        state: u64,
-        organization: OrganizationId,
-        asked: &str,
-        answer: &Bytes,
-    ) {
-        let mut guard = self.lock();
-        let answers = &mut *guard;
-        if answers.state != state {
-            *answers = Answers {
-                state,
-                ..Answers::default()
-            };
-        }
-        let bytes = answers.bytes + asked.len() + answer.len();
-        if bytes > MOST_BYTES || answers.count >= MOST {
+    /// Keeps an answer in place of the one before. When there is no room for it, all others make way.
+    pub(super) fn keep(&self, organization: OrganizationId, asked: &str, made: Made) {
+        let bytes = asked.len() + made.answer.len() + BYTES_EACH;
+        if bytes > MOST_BYTES {
             return;
         }
+        let mut answers = self.lock();
+        let full = answers.bytes + bytes > MOST_BYTES;
+        let made_way = full.then(|| std::mem::take(&mut *answers));
         let of_organization = answers.by_organization.entry(organization).or_default();
-        let before = of_organization.insert(asked.to_owned(), answer.clone());
-        if before.is_none() {
-            answers.bytes = bytes;
-            answers.count += 1;
+        let before = of_organization.insert(asked.to_owned(), made);
+        answers.bytes += bytes;
+        if let Some(before) = &before {
+            answers.bytes -= asked.len() + before.answer.len() + BYTES_EACH;
         }
+        drop(answers);
+        // Nobody waits for the memory of a hundred thousand answers to be given back.
+        drop(made_way);
     }
 
     fn lock(&self) -> MutexGuard<'_, Answers> {
@@ -89,29 +84,44 @@ mod tests {
         OrganizationId::from_text(name.to_owned())
     }
 
+    fn made(bytes: usize) -> Made {
+        Made {
+            answer: Bytes::from(vec![0; bytes]),
+            tables: Tables::ALL,
+            state: 7,
+        }
+    }
+
     #[test]
-    fn an_answer_is_of_its_state_and_organization() {
+    fn an_answer_is_of_its_question_and_organization_and_good_while_nothing_changes() {
         let kept = Kept::default();
         let (one, other) = (organization("org-1"), organization("org-2"));
-        kept.keep(1, one.clone(), "/a", &Bytes::from_static(b"1"));
-        assert_eq!(kept.find(1, &one, "/a").as_deref(), Some(&b"1"[..]));
-        assert_eq!(kept.find(2, &one, "/a"), None);
-        assert_eq!(kept.find(1, &one, "/b"), None);
-        assert_eq!(kept.find(1, &other, "/a"), None);
-        kept.keep(2, one.clone(), "/b", &Bytes::from_static(b"2"));
-        assert_eq!(kept.find(2, &one, "/a"), None, "gone with its state");
-        assert!(kept.find(2, &one, "/b").is_some());
+        let length = |whose, asked| {
+            kept.find(whose, asked, |_, _| true)
+                .map(|answer| answer.len())
+        };
+        kept.keep(one.clone(), "/a", made(1));
+        assert_eq!(length(&one, "/a"), Some(1));
+        assert_eq!(length(&one, "/b"), None);
+        assert_eq!(length(&other, "/a"), None);
+        kept.keep(one.clone(), "/a", made(2));
+        assert_eq!(length(&one, "/a"), Some(2), "the newer one");
+        let changed = |tables, state| (tables, state) != (Tables::ALL, 7);
+        assert!(kept.find(&one, "/a", changed).is_none());
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let kept = Kept::default();
         let one = organization("org-1");
-        let answer = Bytes::from(vec![0; MOST_BYTES / 2]);
-        for asked in ["/a", "/b", "/c"] {
-            kept.keep(1, one.clone(), asked, &answer);
+        let is_kept = |asked| kept.find(&one, asked, |_, _| true).is_some();
+        for _ in 0..3 {
+            kept.keep(one.clone(), "/a", made(MOST_BYTES / 2));
         }
-        assert!(kept.find(1, &one, "/a").is_some());
-        assert_eq!(kept.find(1, &one, "/c"), None);
+        assert!(is_kept("/a"));
+        kept.keep(one.clone(), "/b", made(MOST_BYTES / 2));
+        assert!(is_kept("/b") && !is_kept("/a"), "one made way");
+        kept.keep(one.clone(), "/c", made(MOST_BYTES));
+        assert!(is_kept("/b") && !is_kept("/c"));
     }
 }

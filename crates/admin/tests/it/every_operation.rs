@@ -5,6 +5,7 @@ mod arrays;
 mod buckets;
 mod example;
 mod ids;
+mod kept;
 mod lists;
 mod log;
 mod pages;

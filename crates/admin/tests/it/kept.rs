@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::time::{DAY, Stopwatch};
 use serde_json::json;
 use store::sql;
-use testkit::Server;
+use testkit::{Client, Server};
 
 const PROJECTS: &str = "/organization/projects";
 
@@ -27,7 +27,7 @@ async fn first_name(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_is_kept_until_anything_is_committed() {
+async fn an_answer_is_kept_until_what_it_was_read_from_is_written_to() {
     let server = Server::start().await;
     let before = first_name(&server).await;
     rename(&server, "Renamed").await;
@@ -38,26 +38,32 @@ async fn an_answer_is_kept_until_anything_is_committed() {
         "Renamed"
     };
     assert_eq!(first_name(&server).await, kept);
+    let key = server
+        .admin()
+        .post("/organization/admin_api_keys", json!({"name": "x"}))
+        .await
+        .ok();
+    note_uses(&server).await;
+    assert_eq!(first_name(&server).await, kept, "keys are no projects");
+    let client = server.with_key(key["value"].as_str().expect("a secret"));
+    let projects = client.get(PROJECTS).await.ok();
+    assert_eq!(projects["data"][0]["name"], kept, "whoever may ask gets it");
     server
         .admin()
         .post(PROJECTS, json!({"name": "New"}))
         .await
         .ok();
     assert_eq!(first_name(&server).await, "Renamed");
-    rename(&server, "Renamed again").await;
-    server.clock.advance(5);
-    server.flush().await;
-    let deleted = "/organization/admin_api_keys";
-    let key = server
-        .admin()
-        .post(deleted, json!({"name": "x"}))
-        .await
-        .ok();
-    let client = server.with_key(key["value"].as_str().expect("a secret"));
-    assert_eq!(
-        client.get(PROJECTS).await.ok()["data"][0]["name"],
-        "Renamed again"
-    );
+}
+
+/// Has it written down when keys were used.
+async fn note_uses(server: &Server) {
+    let state = server.store.state();
+    let begun = Stopwatch::start();
+    while state.is_some() && server.store.state() == state {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nothing noted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
@@ -77,6 +83,50 @@ async fn what_another_process_commits_is_seen_within_a_second() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("it was not seen");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_seen_by_whoever_asks_after_it_however_many_ask_meanwhile() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let project = admin.post(PROJECTS, json!({"name": "0"})).await.ok();
+    let path = format!("{PROJECTS}/{}", project["id"].as_str().expect("an id"));
+    let others: Vec<_> = (0..4)
+        .map(|_| {
+            let (admin, path) = (admin.clone(), path.clone());
+            tokio::spawn(async move {
+                loop {
+                    admin.get(&path).await.ok();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for number in 1..=200 {
+        let name = number.to_string();
+        admin.post(&path, json!({"name": name})).await.ok();
+        for _ in 0..3 {
+            assert_eq!(admin.get(&path).await.ok()["name"], name);
+        }
+    }
+    for other in others {
+        other.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_another_process_made_finds_what_that_did_before() {
+    let server = Server::start().await;
+    first_name(&server).await;
+    let elsewhere = Client::new(server.another().await.front(), server.admin().key);
+    let project = elsewhere.post(PROJECTS, json!({"name": "New"})).await.ok();
+    let key = elsewhere
+        .post("/organization/admin_api_keys", json!({"name": "x"}))
+        .await
+        .ok();
+    let client = server.with_key(key["value"].as_str().expect("a secret"));
+    let projects = client.get(PROJECTS).await.ok();
+    assert_eq!(projects["last_id"], project["id"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use deadpool_postgres::Object;
 
 use crate::postgres::{self, Session};
 use crate::sqlite::{self, Reader, Writer};
-use crate::{Error, Result, Row, Statement};
+use crate::{Error, Result, Row, Statement, Tables};
 
 /// A connection in use.
 pub struct Connection(pub(super) Link);
@@ -95,8 +95,8 @@ impl Connection {
     /// Runs statements without parameters, such as a migration.
     pub(crate) async fn batch(&mut self, text: &str) -> Result<()> {
         match &self.0 {
-            Link::Reader(reader) => Ok(reader.connection()?.execute_batch(text)?),
-            Link::Writer(writer) => Ok(writer.connection().execute_batch(text)?),
+            Link::Reader(reader) => reader.connection()?.batch(text),
+            Link::Writer(writer) => writer.connection().batch(text),
             Link::Client(client) => Ok(client.batch_execute(text).await?),
             Link::Session(session) => Ok(session.client()?.batch_execute(text).await?),
         }
@@ -107,6 +107,15 @@ impl Connection {
 pub struct Read(pub(super) Connection);
 
 impl Read {
+    /// The tables from which its queries have read since it was taken; on PostgreSQL that is not known, so it is all.
+    #[must_use]
+    pub fn tables(&self) -> Tables {
+        match &self.0.0 {
+            Link::Reader(reader) => reader.tables(),
+            _ => Tables::ALL,
+        }
+    }
+
     /// As [`Connection::fetch_all`], for a query that may take milliseconds: on SQLite it runs on a thread of its own.
     ///
     /// # Errors

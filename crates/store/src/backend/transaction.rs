@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::{Deref, DerefMut};
 
 use super::connection::{Connection, Link};
-use crate::{Result, Revision, Row, Statement, Value, sql, sqlite, step_aside};
+use crate::{Result, Revision, Row, Statement, Tables, Value, sql, sqlite, step_aside};
 
 /// A transaction; dropped before [`Transaction::commit`], it leaves no trace.
 pub struct Transaction {
@@ -13,7 +13,7 @@ pub struct Transaction {
 }
 
 /// How a revision is told of a commit.
-type Announce = fn(&Revision);
+type Announce = fn(&Revision, Tables);
 
 impl Transaction {
     pub(super) fn new(connection: Connection) -> Self {
@@ -116,13 +116,14 @@ impl Transaction {
     /// # Errors
     /// What the database said; then nothing has been done.
     pub async fn commit(self) -> Result<()> {
+        let mut changed = Tables::ALL;
         match self.connection.0 {
-            Link::Writer(writer) => writer.commit()?,
+            Link::Writer(writer) => changed = writer.commit()?,
             Link::Session(session) => session.commit().await?,
             Link::Reader(_) | Link::Client(_) => {}
         }
         if let Some((revision, announce)) = self.announce {
-            announce(&revision);
+            announce(&revision, changed);
         }
         Ok(())
     }

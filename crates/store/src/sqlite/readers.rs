@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::TURN;
-use crate::{Error, Result};
+use super::connection::Connection;
+use crate::{Error, Result, Tables};
 
 /// The readers of one file.
 pub(super) struct Readers {
@@ -66,6 +66,7 @@ impl Readers {
         };
         let mut idle = self.lock();
         let connection = idle.connections.pop().ok_or(Error::Busy)?;
+        connection.forget_uses();
         Ok(Reader {
             connection: Some(connection),
             moves: Some(idle.moves),
@@ -120,10 +121,16 @@ impl Reader {
         self.connection.as_ref().ok_or(Error::Busy)
     }
 
+    /// The tables from which it has read since it was taken.
+    pub(crate) fn tables(&self) -> Tables {
+        let uses = self.connection.as_ref().map(Connection::uses);
+        uses.map_or(Tables::ALL, |uses| uses.read)
+    }
+
     fn begin_view(&self) -> Result<()> {
         let connection = self.connection()?;
         if connection.is_autocommit() {
-            connection.prepare_cached("BEGIN")?.execute(())?;
+            connection.command("BEGIN")?;
         }
         Ok(())
     }
@@ -150,10 +157,7 @@ fn end_view(connection: &Connection) {
     if connection.is_autocommit() {
         return;
     }
-    let ended = connection
-        .prepare_cached("COMMIT")
-        .and_then(|mut commit| commit.execute(()));
-    if let Err(error) = ended {
+    if let Err(error) = connection.command("COMMIT") {
         tracing::error!(%error, "a view of the data could not be ended");
     }
 }

@@ -40,7 +40,7 @@ const NEEDED: [(&str, &str, &str); 1] = [(
 const NEW: &str = "api.organization.projects.write";
 
 /// How much of a body is filled in.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fill {
     /// Every field but those that exclude each other.
     Everything,
