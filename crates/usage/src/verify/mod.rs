@@ -78,14 +78,14 @@ impl Verified {
 /// # Errors
 /// What the database said.
 pub async fn verify(database: &Database, mut progress: impl FnMut(u64)) -> Result<Verified> {
-    for _ in 1..MOST_TRIES {
+    let mut tries = 1;
+    loop {
         match prove(database, &mut progress).await {
             // A snapshot of PostgreSQL does not keep the table of a day from being dropped; the next one knows of it.
-            Err(error) if error.is_missing_table() => {}
+            Err(error) if error.is_missing_table() && tries < MOST_TRIES => tries += 1,
             outcome => return outcome,
         }
     }
-    prove(database, &mut progress).await
 }
 
 async fn prove(database: &Database, progress: &mut impl FnMut(u64)) -> Result<Verified> {
