@@ -113,8 +113,9 @@ fn operations(projects: &[String]) -> [Operation; 8] {
     let (one, list) = (format!("{PROJECTS}/"), format!("{PROJECTS}?limit={PAGE}"));
     let page = format!("{list}&after=");
     let pages: Vec<_> = projects.iter().step_by(PAGE).cloned().collect();
-    // More questions than can be kept: what follows the ids says nothing.
-    let anew = ["", "?again"].map(|end| projects.iter().map(move |id| format!("{id}{end}")));
+    // More than twice as many questions as can be kept: what follows the ids says nothing.
+    let anew =
+        ["", "?again", "?once-more"].map(|end| projects.iter().map(move |id| format!("{id}{end}")));
     let anew: Vec<_> = anew.into_iter().flatten().collect();
     [
         get("`GET /healthz`", "/healthz", &[]),

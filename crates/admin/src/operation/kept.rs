@@ -5,23 +5,40 @@
 //! to.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base::ids::OrganizationId;
 use bytes::Bytes;
 use store::Tables;
 
-/// How many bytes are kept at the most, with what it takes to keep them.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// How many shelves there are: to clear one takes less than a millisecond.
+const SHELVES: usize = 64;
+/// How many bytes are kept on a shelf at the most, with what it takes to keep them.
+const MOST_BYTES: usize = 1024 * 1024;
 /// What an answer and its question take beside their own bytes.
 const BYTES_EACH: usize = 160;
+/// What an organization takes on a shelf beside its answers.
+const BYTES_ORGANIZATION: usize = 480;
 
 /// The answers.
-#[derive(Default)]
-pub struct Kept(Mutex<Answers>);
+pub struct Kept {
+    shelves: [Mutex<Shelf>; SHELVES],
+    by: RandomState,
+}
 
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            shelves: std::array::from_fn(|_| Mutex::default()),
+            by: RandomState::new(),
+        }
+    }
+}
+
+/// Some of the answers: those to the questions that have a hash in common.
 #[derive(Default)]
-struct Answers {
+struct Shelf {
     bytes: usize,
     /// Whose data was asked for, then what: the path with its query. Whether the caller may ask is not part of it.
     by_organization: HashMap<OrganizationId, HashMap<String, Made>>,
@@ -44,33 +61,37 @@ impl Kept {
         asked: &str,
         is_unchanged: impl FnOnce(Tables, u64) -> bool,
     ) -> Option<Bytes> {
-        let answers = self.lock();
-        let made = answers.by_organization.get(organization)?.get(asked)?;
+        let shelf = self.shelf(asked);
+        let made = shelf.by_organization.get(organization)?.get(asked)?;
         is_unchanged(made.tables, made.state).then(|| made.answer.clone())
     }
 
-    /// Keeps an answer in place of the one before. When there is no room for it, all others make way.
+    /// Keeps an answer in place of the one before. When its shelf has no room for it, what is there makes way.
     pub(super) fn keep(&self, organization: OrganizationId, asked: &str, made: Made) {
         let bytes = asked.len() + made.answer.len() + BYTES_EACH;
-        if bytes > MOST_BYTES {
+        if bytes + BYTES_ORGANIZATION > MOST_BYTES {
             return;
         }
-        let mut answers = self.lock();
-        let full = answers.bytes + bytes > MOST_BYTES;
-        let made_way = full.then(|| std::mem::take(&mut *answers));
-        let of_organization = answers.by_organization.entry(organization).or_default();
-        let before = of_organization.insert(asked.to_owned(), made);
-        answers.bytes += bytes;
-        if let Some(before) = &before {
-            answers.bytes -= asked.len() + before.answer.len() + BYTES_EACH;
+        let shelf = &mut *self.shelf(asked);
+        if shelf.bytes + bytes + BYTES_ORGANIZATION > MOST_BYTES {
+            *shelf = Shelf::default();
         }
-        drop(answers);
-        // Nobody waits for the memory of a hundred thousand answers to be given back.
-        drop(made_way);
+        let of_organization = shelf.by_organization.entry(organization);
+        let of_organization = of_organization.or_insert_with(|| {
+            shelf.bytes += BYTES_ORGANIZATION;
+            HashMap::new()
+        });
+        let before = of_organization.insert(asked.to_owned(), made);
+        shelf.bytes += bytes;
+        if let Some(before) = before {
+            shelf.bytes -= asked.len() + before.answer.len() + BYTES_EACH;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Answers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shelf(&self, asked: &str) -> MutexGuard<'_, Shelf> {
+        let place = self.by.hash_one(asked) as usize % SHELVES;
+        let shelf = self.shelves[place].lock();
+        shelf.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,14 +135,22 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let kept = Kept::default();
         let one = organization("org-1");
-        let is_kept = |asked| kept.find(&one, asked, |_, _| true).is_some();
+        let is_kept = |asked: &str| kept.find(&one, asked, |_, _| true).is_some();
+        let large = MOST_BYTES / 2 + 1;
         for _ in 0..3 {
-            kept.keep(one.clone(), "/a", made(MOST_BYTES / 2));
+            kept.keep(one.clone(), "/a", made(large));
         }
         assert!(is_kept("/a"));
-        kept.keep(one.clone(), "/b", made(MOST_BYTES / 2));
-        assert!(is_kept("/b") && !is_kept("/a"), "one made way");
-        kept.keep(one.clone(), "/c", made(MOST_BYTES));
-        assert!(is_kept("/b") && !is_kept("/c"));
+        let questions: Vec<_> = (0..3 * SHELVES)
+            .map(|number| format!("/{number}"))
+            .collect();
+        for asked in &questions {
+            kept.keep(one.clone(), asked, made(large));
+            assert!(is_kept(asked), "the newest one");
+        }
+        let count = questions.iter().filter(|asked| is_kept(asked)).count();
+        assert!(count <= SHELVES, "{count} that take half a shelf and more");
+        kept.keep(one.clone(), "/b", made(MOST_BYTES));
+        assert!(!is_kept("/b"), "larger than a shelf");
     }
 }
