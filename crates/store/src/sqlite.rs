@@ -160,7 +160,8 @@ impl Writer {
         &self.connection
     }
 
-    /// Commits, and says to which tables it has written. The log may reach the disk here, so a worker of the runtime is not held up by it.
+    /// Commits, and says to which tables it has written. The log may reach the disk here, so a worker of the runtime is
+    /// not held up by it.
     pub(crate) fn commit(mut self) -> Result<Tables> {
         aside(|| self.connection.command("COMMIT"))?;
         self.open = false;

@@ -49,26 +49,21 @@ pub fn measure(bench: &Bench) -> Result<Section> {
         name: "the same, with `synchronous=FULL`",
         ..create()
     };
-    durable.drive(bench, &synchronous, bench.warm_up())?;
     for round in 1..=bench.rounds {
         say(&format!(
             "administration: round {round} of {}",
             bench.rounds
         ));
         for operation in &mut operations {
-            // What is read was asked for before, where there is anything to keep.
-            operation.drive(bench, &server, bench.warm_up())?;
-            let sample = operation.drive(bench, &server, bench.seconds)?;
-            operation.samples.push(sample);
+            operation.measure(bench, &server)?;
         }
-        let sample = durable.drive(bench, &synchronous, bench.seconds)?;
-        durable.samples.push(sample);
+        durable.measure(bench, &synchronous)?;
     }
     let [.., create] = &operations;
     let written = create.samples.iter().map(|sample| sample.figures.requests);
     let text = format!(
         "### Administration API\n\n{CONNECTIONS} connections, SQLite with `synchronous=NORMAL` where not said otherwise; {} projects were \
-         created in these rounds.\n\n{}",
+         created while that was measured.\n\n{}",
         whole(written.sum::<u64>() as f64),
         described(operations.iter().chain([&durable]), &operations[0])
     );
@@ -142,6 +137,14 @@ fn create() -> Operation {
 }
 
 impl Operation {
+    /// Takes a sample, after a moment in which whatever can be kept of what it asks is kept.
+    fn measure(&mut self, bench: &Bench, server: &Server) -> Result<()> {
+        self.drive(bench, server, bench.warm_up())?;
+        let sample = self.drive(bench, server, bench.seconds)?;
+        self.samples.push(sample);
+        Ok(())
+    }
+
     fn drive(&self, bench: &Bench, server: &Server, seconds: u64) -> Result<Sample> {
         let request = Request {
             method: self.method,

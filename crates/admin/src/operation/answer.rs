@@ -70,6 +70,7 @@ impl Operation {
         if self.effect != Effect::Read {
             return None;
         }
+        // Nothing is looked for where nothing can be kept.
         state(services, caller, self.needs?)?;
         let organization = &caller.organization.id;
         let asked = asked(request.uri());

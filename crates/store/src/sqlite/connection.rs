@@ -107,7 +107,8 @@ impl Connection {
     pub(super) fn prepare(&self, text: &str) -> Result<CachedStatement<'_>> {
         let known = self.by_text.borrow().get(text).copied();
         if known.is_none() {
-            self.said();
+            // What was said of other texts is not about this one.
+            self.take_said();
         }
         let prepared = self.inner.prepare_cached(text)?;
         let uses = known.unwrap_or_else(|| self.learn(text));
@@ -117,7 +118,7 @@ impl Connection {
 
     /// What SQLite has said of the statement that was prepared just now.
     fn learn(&self, text: &str) -> Uses {
-        let uses = self.said().unwrap_or(Uses::ALL);
+        let uses = self.take_said().unwrap_or(Uses::ALL);
         let mut by_text = self.by_text.borrow_mut();
         if by_text.len() >= MOST_TEXTS {
             by_text.clear();
@@ -128,7 +129,7 @@ impl Connection {
         uses
     }
 
-    fn said(&self) -> Option<Uses> {
+    fn take_said(&self) -> Option<Uses> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.take()
     }
