@@ -34,8 +34,11 @@ pub enum Error {
     #[error("SQLite: {0}")]
     Sqlite(#[source] rusqlite::Error),
     /// PostgreSQL said so.
-    #[error("PostgreSQL: {}", postgres_message(.0))]
+    #[error("PostgreSQL: {}", crate::postgres::describe(.0))]
     Postgres(#[source] tokio_postgres::Error),
+    /// The files or the settings of TLS are of no use.
+    #[error("TLS to PostgreSQL: {0}")]
+    Tls(String),
     /// PostgreSQL could not be reached.
     #[error("PostgreSQL: {0}")]
     Pool(String),
@@ -71,14 +74,6 @@ impl Error {
             _ => false,
         }
     }
-}
-
-/// The server's own words; the driver's `Display` says only "db error".
-fn postgres_message(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(
-        || error.to_string(),
-        |db| format!("{} ({})", db.message(), db.code().code()),
-    )
 }
 
 impl From<rusqlite::Error> for Error {

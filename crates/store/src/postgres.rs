@@ -1,10 +1,17 @@
 //! PostgreSQL: a pool of connections, statements prepared once on each.
 
+mod address;
+mod tls;
+mod verifier;
+
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::Config;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls};
+
+use address::Address;
+use tls::Tls;
 
 use crate::value::{Driver, Layout};
 use crate::{Error, Result, Row, Statement};
@@ -19,38 +26,37 @@ const TURN: Duration = Duration::from_secs(10);
 /// The connections to one database.
 pub(crate) struct Postgres {
     config: Config,
+    tls: Tls,
     pool: Pool,
 }
 
 impl Postgres {
-    /// Reads the URL; connections are made when they are needed.
+    /// Reads the URL and the files that it names; connections are made when they are needed.
     pub(crate) fn open(url: &str) -> Result<Self> {
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            Error::Url(format!("is not understood: {error}"))
-        })?;
+        let Address { mut config, tls } = Address::parse(url)?;
         config.application_name("orgplane");
         config.connect_timeout(TURN);
         config.tcp_user_timeout(SILENCE);
-        Self::with_connections(config, CONNECTIONS)
+        Self::with_connections(config, Tls::new(&tls)?, CONNECTIONS)
     }
 
     /// The same database through connections of its own.
     pub(crate) fn apart(&self) -> Result<Self> {
-        Self::with_connections(self.config.clone(), CONNECTIONS_APART)
+        Self::with_connections(self.config.clone(), self.tls.clone(), CONNECTIONS_APART)
     }
 
-    fn with_connections(config: Config, connections: usize) -> Result<Self> {
+    fn with_connections(config: Config, tls: Tls, connections: usize) -> Result<Self> {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
+        let pool = Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
             .max_size(connections)
             .wait_timeout(Some(TURN))
             .create_timeout(Some(TURN))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Pool(error.to_string()))?;
-        Ok(Self { config, pool })
+        Ok(Self { config, tls, pool })
     }
 
     pub(crate) async fn connection(&self) -> Result<Object> {
@@ -109,6 +115,22 @@ impl Drop for Session {
             }
         });
     }
+}
+
+/// The whole of an error: the server's own words, or the driver's with their causes. The driver's `Display` alone says
+/// "db error" or "error connecting to server".
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        return format!("{} ({})", db.message(), db.code().code());
+    }
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn parameters(statement: &Statement) -> Vec<&(dyn ToSql + Sync)> {

@@ -1,9 +1,13 @@
 //! For tests only: a database of its own for each test.
 
+mod cluster;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_postgres::NoTls;
+
+pub use cluster::Cluster;
 
 /// An empty database, dropped with this value: a SQLite file in the temporary directory, or a database on the server
 /// whose `postgres://` URL `ORGPLANE_TEST_DATABASE` has, of a user who may create databases.

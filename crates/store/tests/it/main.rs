@@ -1,0 +1,3 @@
+//! The store as the program uses it, on real databases.
+
+mod tls;
