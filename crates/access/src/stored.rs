@@ -132,7 +132,9 @@ impl Objects {
         ids: &[&str],
     ) -> Result<Vec<Object>, Error> {
         let mut statement = of_kind(owner, kind);
-        statement.push(" AND id IN ").bind_list(ids.iter().copied());
+        // Nothing is called what no row can have.
+        let ids = ids.iter().copied().filter(|id| !id.contains('\0'));
+        statement.push(" AND id IN ").bind_list(ids);
         let mut read = self.store.read().await?;
         Ok(read.fetch_all(statement, Object::read).await?)
     }

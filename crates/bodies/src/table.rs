@@ -31,7 +31,7 @@ pub(crate) fn row(job: &Job, side: Side, passed: &Passed, sealed: Vec<u8>) -> Ve
         (passed.content == crate::Content::Media).into(),
         about.at.into(),
         about.endpoint.into(),
-        about.model.as_str().into(),
+        Value::shown(&about.model),
         job.status.map(i64::from).into(),
         count(passed.length).into(),
         count(passed.kept).into(),

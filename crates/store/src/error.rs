@@ -21,6 +21,9 @@ pub enum Error {
     /// A statement has a parameter that is no number, or has no value.
     #[error("a parameter without a value in: {0}")]
     Parameter(String),
+    /// A value has a character that PostgreSQL cannot keep, so neither database does, and no row has it.
+    #[error("a text has a NUL character, which no row can have")]
+    Nul,
     /// A row that must exist does not.
     #[error("a query gave no row where one must exist")]
     NoRow,
@@ -51,7 +54,7 @@ impl Error {
     pub fn is_final(&self) -> bool {
         use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
         match self {
-            Self::Duplicate(_) | Self::Dropped => true,
+            Self::Duplicate(_) | Self::Dropped | Self::Nul => true,
             Self::Sqlite(error) => error
                 .sqlite_error_code()
                 .is_some_and(|code| matches!(code, ConstraintViolation | TooBig | TypeMismatch)),
@@ -118,9 +121,16 @@ impl From<deadpool_postgres::PoolError> for Error {
     }
 }
 
-/// A failing database is never the caller's fault: busy is 503, everything else is logged and 500.
+/// A failing database is never the caller's fault: busy is 503, everything else is logged and 500. A text that no row
+/// can have came from the caller.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        if matches!(error, Error::Nul) {
+            return Self::refused(
+                "invalid_value",
+                "A text in the request has a NUL character (U+0000), which nothing here can have.",
+            );
+        }
         if matches!(error, Error::Busy) {
             return Self::overloaded("The database is busy. Try again in a second.", 1);
         }

@@ -14,7 +14,7 @@ use address::Address;
 use tls::Tls;
 
 use crate::value::{Driver, Layout};
-use crate::{Error, Result, Row, Statement};
+use crate::{Error, Result, Row, Statement, Value};
 
 const CONNECTIONS: usize = 16;
 const CONNECTIONS_APART: usize = 2;
@@ -133,18 +133,18 @@ pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     text
 }
 
-fn parameters(statement: &Statement) -> Vec<&(dyn ToSql + Sync)> {
-    statement
-        .values
-        .iter()
-        .map(|value| value as &(dyn ToSql + Sync))
+fn parameters(statement: &Statement) -> Result<Vec<&(dyn ToSql + Sync)>> {
+    let values = statement.values.iter().map(Value::storable);
+    values
+        .map(|value| Ok(value? as &(dyn ToSql + Sync)))
         .collect()
 }
 
 /// Runs a statement that gives no rows; how many rows it changed.
 pub(crate) async fn execute(client: &Object, statement: &Statement) -> Result<u64> {
+    let parameters = parameters(statement)?;
     let prepared = client.prepare_cached(&statement.text).await?;
-    Ok(client.execute(&prepared, &parameters(statement)).await?)
+    Ok(client.execute(&prepared, &parameters).await?)
 }
 
 /// Runs a statement and shows each of its rows to `step`.
@@ -153,8 +153,9 @@ pub(crate) async fn each(
     statement: &Statement,
     mut step: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
+    let parameters = parameters(statement)?;
     let prepared = client.prepare_cached(&statement.text).await?;
-    let rows = client.query(&prepared, &parameters(statement)).await?;
+    let rows = client.query(&prepared, &parameters).await?;
     let layout = Layout::default();
     rows.iter()
         .try_for_each(|row| step(&layout.row(Driver::Postgres(row))))

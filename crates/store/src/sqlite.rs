@@ -200,7 +200,7 @@ pub(crate) fn prepare<'connection>(
     let values = statement.values.get(..count);
     let values = values.ok_or_else(|| Error::Parameter(statement.text.to_string()))?;
     for (index, value) in values.iter().enumerate() {
-        prepared.raw_bind_parameter(index + 1, value)?;
+        prepared.raw_bind_parameter(index + 1, value.storable()?)?;
     }
     Ok(prepared)
 }
@@ -239,7 +239,7 @@ pub(crate) fn insert_each(
     let mut new = Vec::with_capacity(rows.len());
     for row in courteous(rows) {
         for (index, value) in row.iter().enumerate() {
-            prepared.raw_bind_parameter(index + 1, value)?;
+            prepared.raw_bind_parameter(index + 1, value.storable()?)?;
         }
         new.push(prepared.raw_execute()? == 1);
     }

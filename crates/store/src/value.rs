@@ -27,6 +27,25 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
+impl Value {
+    /// A text for people, in which what no database can keep is replaced.
+    #[must_use]
+    pub fn shown(text: &str) -> Self {
+        Self::Text(text.replace('\0', "\u{fffd}"))
+    }
+
+    /// The value as it is bound to a statement.
+    ///
+    /// # Errors
+    /// [`Error::Nul`]: no row can have it. SQLite could keep it, but what one database refuses, the other does too.
+    pub(crate) fn storable(&self) -> Result<&Self> {
+        match self {
+            Self::Text(text) if text.contains('\0') => Err(Error::Nul),
+            value => Ok(value),
+        }
+    }
+}
+
 macro_rules! into_value {
     ($($from:ty => |$value:ident| $into:expr;)*) => {$(
         impl From<$from> for Value {

@@ -104,14 +104,26 @@ impl Fixture {
     }
 
     /// A request of a project with its answer, seen by a gateway that knows of no setting.
-    pub fn pass(&self, project: &str, id: &str, holds: Holds, [asked, got]: [&'static str; 2]) {
+    pub fn pass(&self, project: &str, id: &str, holds: Holds, words: [&'static str; 2]) {
+        self.pass_to("m", project, id, holds, words);
+    }
+
+    /// The same, for this model.
+    pub fn pass_to(
+        &self,
+        model: &str,
+        project: &str,
+        id: &str,
+        holds: Holds,
+        [asked, got]: [&'static str; 2],
+    ) {
         let about = || About {
             organization: OrganizationId::from_text("org-1".into()),
             project: self::project(project),
             id: request(id),
             at: self.clock.now(),
             endpoint: "/chat/completions",
-            model: "m".into(),
+            model: model.to_owned(),
         };
         let bodies = self.bodies().expect("they are kept");
         let capture = bodies.capture(holds, Retention::NoControl, &Bytes::from(asked), about);

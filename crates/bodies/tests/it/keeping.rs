@@ -137,3 +137,20 @@ async fn what_waits_at_the_end_is_written() {
     let count = connection.fetch_one(count, |row| row.get::<i64>("count"));
     assert_eq!(count.await.ok(), Some(400));
 }
+
+/// S22: a name that PostgreSQL cannot keep costs nobody else their bodies.
+#[tokio::test(flavor = "multi_thread")]
+async fn s22_a_model_with_nul_in_its_name_loses_no_body() {
+    let fixture = Fixture::start().await;
+    fixture.pass("proj_1", "req_1", TEXT, WORDS);
+    fixture.pass_to("m\0", "proj_1", "req_2", TEXT, WORDS);
+    fixture.pass("proj_1", "req_3", TEXT, WORDS);
+    let kept =
+        ["req_1", "req_2", "req_3"].map(|id| [format!("{id} answer"), format!("{id} request")]);
+    let kept: Vec<&str> = kept.as_flattened().iter().map(String::as_str).collect();
+    fixture.wait_for("proj_1", &kept).await;
+    let entries = fixture.entries("proj_1").await;
+    let models = entries.iter().map(|entry| entry.model.as_str());
+    assert_eq!(models.filter(|model| *model == "m\u{fffd}").count(), 2);
+    assert_eq!(fixture.bodies().map(bodies::Bodies::lost), Some(0));
+}

@@ -31,6 +31,10 @@ impl Shared {
     ) -> Result<Response<Body>> {
         let fields = Fields::of_parts(&context.head.headers, &body, &["purpose", "file"])?;
         let purpose = fields.text("purpose")?.unwrap_or_default();
+        if purpose.contains('\0') {
+            let message = "purpose must not contain a NUL character.";
+            return Err(Error::invalid("purpose", message));
+        }
         let work = if purpose == BATCH {
             let missing = || {
                 Error::invalid(

@@ -1,3 +1,4 @@
 //! The store as the program uses it, on real databases.
 
+mod text;
 mod tls;
