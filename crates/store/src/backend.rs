@@ -11,12 +11,16 @@ pub use transaction::Transaction;
 
 use crate::postgres::Postgres;
 use crate::sqlite::{Files, Sqlite};
+use crate::timeouts::Timeouts;
 use crate::{Error, Result};
 use connection::Link;
 
 /// One database: administration or usage.
 #[derive(Clone)]
-pub struct Database(Kind);
+pub struct Database {
+    kind: Kind,
+    timeouts: Timeouts,
+}
 
 #[derive(Clone)]
 enum Kind {
@@ -30,12 +34,12 @@ pub(crate) async fn open(url: &str) -> Result<(Database, Database)> {
         let files = Files::parse(url)?;
         let open = |path: &Path| -> Result<Database> {
             let file = Sqlite::open(path, files.synchronous)?;
-            Ok(Database(Kind::Sqlite(Arc::new(file))))
+            Ok(Database::new(Kind::Sqlite(Arc::new(file))))
         };
         return Ok((open(&files.administration)?, open(&files.usage)?));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        let database = Database(Kind::Postgres(Arc::new(Postgres::open(url)?)));
+        let database = Database::new(Kind::Postgres(Arc::new(Postgres::open(url)?)));
         database.read().await?;
         return Ok((database.clone(), database));
     }
@@ -45,14 +49,44 @@ pub(crate) async fn open(url: &str) -> Result<(Database, Database)> {
 }
 
 impl Database {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            timeouts: Timeouts::JOB,
+        }
+    }
+
+    pub(crate) fn with_timeouts(&self, timeouts: Timeouts) -> Self {
+        Self {
+            kind: self.kind.clone(),
+            timeouts,
+        }
+    }
+
+    /// The same database for reports that somebody waits for: a connection comes within 5 seconds, and on PostgreSQL a
+    /// statement takes no longer than a minute.
+    #[must_use]
+    pub fn for_reports(&self) -> Self {
+        self.with_timeouts(Timeouts::REPORT)
+    }
+
+    /// A connection that reads; where its statements have other limits than those of a session, within a transaction
+    /// that has them.
+    async fn reading(&self, pool: &Postgres) -> Result<Link> {
+        if self.timeouts.statement == Timeouts::REQUEST.statement {
+            return Ok(Link::Client(pool.connection(self.timeouts).await?));
+        }
+        Ok(Link::Session(pool.reading(self.timeouts).await?))
+    }
+
     /// A connection that can only read.
     ///
     /// # Errors
     /// The database cannot be reached, or none of its connections came free in time.
     pub async fn read(&self) -> Result<Read> {
-        Ok(Read(Connection(match &self.0 {
-            Kind::Sqlite(file) => Link::Reader(file.read().await?),
-            Kind::Postgres(pool) => Link::Client(pool.connection().await?),
+        Ok(Read(Connection(match &self.kind {
+            Kind::Sqlite(file) => Link::Reader(file.read(self.timeouts).await?),
+            Kind::Postgres(pool) => self.reading(pool).await?,
         })))
     }
 
@@ -62,15 +96,15 @@ impl Database {
     /// # Errors
     /// As [`Database::read`].
     pub async fn look(&self) -> Result<Read> {
-        Ok(Read(Connection(match &self.0 {
-            Kind::Sqlite(file) => Link::Reader(file.look().await?),
-            Kind::Postgres(pool) => Link::Client(pool.connection().await?),
+        Ok(Read(Connection(match &self.kind {
+            Kind::Sqlite(file) => Link::Reader(file.look(self.timeouts).await?),
+            Kind::Postgres(pool) => self.reading(pool).await?,
         })))
     }
 
     /// Whoever looks from now on sees what other processes have committed.
     pub fn look_anew(&self) {
-        if let Kind::Sqlite(file) = &self.0 {
+        if let Kind::Sqlite(file) = &self.kind {
             file.look_anew();
         }
     }
@@ -80,9 +114,9 @@ impl Database {
     /// # Errors
     /// As [`Database::read`].
     pub async fn snapshot(&self) -> Result<Read> {
-        Ok(Read(Connection(match &self.0 {
-            Kind::Sqlite(file) => Link::Reader(file.snapshot().await?),
-            Kind::Postgres(pool) => Link::Session(pool.snapshot().await?),
+        Ok(Read(Connection(match &self.kind {
+            Kind::Sqlite(file) => Link::Reader(file.snapshot(self.timeouts).await?),
+            Kind::Postgres(pool) => Link::Session(pool.snapshot(self.timeouts).await?),
         })))
     }
 
@@ -92,9 +126,9 @@ impl Database {
     /// # Errors
     /// The database cannot be reached, or no turn came in time.
     pub async fn begin(&self) -> Result<Transaction> {
-        let link = match &self.0 {
-            Kind::Sqlite(file) => Link::Writer(file.begin().await?),
-            Kind::Postgres(pool) => Link::Session(pool.begin().await?),
+        let link = match &self.kind {
+            Kind::Sqlite(file) => Link::Writer(file.begin(self.timeouts).await?),
+            Kind::Postgres(pool) => Link::Session(pool.begin(self.timeouts).await?),
         };
         Ok(Transaction::new(Connection(link)))
     }
@@ -105,22 +139,33 @@ impl Database {
     /// # Errors
     /// The connections' pool cannot be made.
     pub fn apart(self) -> Result<Self> {
-        Ok(Self(match self.0 {
+        let kind = match self.kind {
             Kind::Sqlite(file) => Kind::Sqlite(file),
             Kind::Postgres(pool) => Kind::Postgres(Arc::new(pool.apart()?)),
-        }))
+        };
+        Ok(Self { kind, ..self })
+    }
+
+    /// The file of a SQLite database that was deleted or replaced since it was opened, if one was: what is written to it
+    /// goes nowhere.
+    #[must_use]
+    pub fn lost_file(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Sqlite(file) => file.lost_file(),
+            Kind::Postgres(_) => None,
+        }
     }
 
     /// Whether only this machine's processes write to it.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        matches!(self.0, Kind::Sqlite(_))
+        matches!(self.kind, Kind::Sqlite(_))
     }
 
     /// Which database this is, for people and for migrations.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match &self.0 {
+        match &self.kind {
             Kind::Sqlite(_) => "sqlite",
             Kind::Postgres(_) => "postgres",
         }

@@ -3,6 +3,11 @@
 use base::Error as Refusal;
 use tokio_postgres::error::SqlState;
 
+use crate::outage::{self, Outage};
+
+/// The `retry-after` of a request that a database was away for.
+const UNAVAILABLE_RETRY_SECONDS: u64 = 5;
+
 /// Why a query, a connection or a migration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,6 +20,9 @@ pub enum Error {
     /// No connection or no writer's turn came free in time.
     #[error("the database is busy")]
     Busy,
+    /// The database did not answer in time.
+    #[error("the database does not answer")]
+    Timeout,
     /// A column was missing or had another type than was asked for.
     #[error("column {0}: {1}")]
     Column(String, String),
@@ -115,14 +123,18 @@ impl From<deadpool_postgres::PoolError> for Error {
     fn from(error: deadpool_postgres::PoolError) -> Self {
         match error {
             deadpool_postgres::PoolError::Timeout(_) => Self::Busy,
+            // Whatever went wrong with a connection that is not there yet, the server was not reached.
+            deadpool_postgres::PoolError::Backend(error) if error.as_db_error().is_none() => {
+                Self::Pool(crate::postgres::describe(&error))
+            }
             deadpool_postgres::PoolError::Backend(error) => error.into(),
             other => Self::Pool(other.to_string()),
         }
     }
 }
 
-/// A failing database is never the caller's fault: busy is 503, everything else is logged and 500. A text that no row
-/// can have came from the caller.
+/// The one place where a failing database becomes an answer. One that is away is 503, and logged once in a while; a
+/// text that no row can have came from the caller; everything else is a fault of ours.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         if matches!(error, Error::Nul) {
@@ -131,10 +143,15 @@ impl From<Error> for Refusal {
                 "A text in the request has a NUL character (U+0000), which nothing here can have.",
             );
         }
-        if matches!(error, Error::Busy) {
+        let Some(outage) = error.outage() else {
+            tracing::error!(%error, "a query failed");
+            return Self::internal();
+        };
+        outage::log(outage, &error);
+        if outage == Outage::Busy {
             return Self::overloaded("The database is busy. Try again in a second.", 1);
         }
-        tracing::error!(%error, "a query failed");
-        Self::internal()
+        let message = "The database is not available. Try again in a few seconds.";
+        Self::overloaded(message, UNAVAILABLE_RETRY_SECONDS)
     }
 }

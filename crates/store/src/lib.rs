@@ -7,6 +7,7 @@ mod backend;
 mod courtesy;
 mod error;
 mod migrate;
+mod outage;
 mod page;
 mod partition;
 mod postgres;
@@ -16,17 +17,21 @@ mod statement;
 mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timeouts;
 mod value;
 
 pub use backend::{Connection, Database, Read, Transaction};
 pub use courtesy::{courteous, late_after, step_aside};
 pub use error::Error;
+pub use outage::Outage;
 pub use page::{Key, Order, Page, PageRequest, unknown_cursor};
 pub use partition::{Partitioned, USAGE_EVENTS};
 pub use revision::{Follower, Revision};
 pub use statement::Statement;
 pub use tables::Tables;
 pub use value::{Column, Row, Value};
+
+use timeouts::Timeouts;
 
 /// The result of a query.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -69,6 +74,17 @@ impl Store {
             usage: self.usage.clone().apart()?,
             revision: self.revision.clone(),
         })
+    }
+
+    /// The same data for requests that somebody waits for: whatever is asked is answered or refused within about 5
+    /// seconds. Without this, a connection is waited for twice as long, and a statement on PostgreSQL for ever.
+    #[must_use]
+    pub fn for_requests(&self) -> Self {
+        Self {
+            administration: self.administration.with_timeouts(Timeouts::REQUEST),
+            usage: self.usage.with_timeouts(Timeouts::REQUEST),
+            revision: self.revision.clone(),
+        }
     }
 
     /// A connection that can only read the administrative data.

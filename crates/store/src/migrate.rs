@@ -1,6 +1,6 @@
 //! Runs migrations in order, once, under a lock.
 
-use crate::{Database, Error, Read, Result, Transaction, sql};
+use crate::{Connection, Database, Error, Result, Store, Transaction, sql};
 
 /// A step from one state of the tables to the next. Once released, its text never changes.
 struct Migration {
@@ -91,11 +91,7 @@ pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<(
         }
         let create = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)";
         transaction.batch(create).await?;
-        let done = transaction
-            .fetch_all(sql!("SELECT name FROM migrations"), |row| {
-                row.get::<String>("name")
-            })
-            .await?;
+        let done = names(&mut transaction).await?;
         refuse_unknown(&done)?;
         for migration in MIGRATIONS.iter().filter(|migration| migration.part == part) {
             if !done.iter().any(|name| name == migration.name) {
@@ -143,17 +139,55 @@ fn refuse_unknown(done: &[String]) -> Result<()> {
     }
 }
 
-impl Read {
-    /// Whether every migration has run; for readiness.
+impl Store {
+    /// The first migration that has not run, if one has not; for readiness.
     ///
     /// # Errors
-    /// The database cannot be read.
-    pub async fn is_migrated(&mut self) -> Result<bool> {
-        let rows = self
-            .fetch_all(sql!("SELECT name FROM migrations"), |row| {
-                row.get::<String>("name")
-            })
-            .await?;
-        Ok(rows.iter().any(|name| name == MIGRATIONS[0].name))
+    /// A database cannot be read.
+    pub async fn missing_migration(&self) -> Result<Option<&'static str>> {
+        for (database, part) in [
+            (&self.administration, Part::Administration),
+            (&self.usage, Part::Usage),
+        ] {
+            let mut read = database.read().await?;
+            let done = names(&mut read).await?;
+            let missing = MIGRATIONS
+                .iter()
+                .filter(|migration| migration.part == part)
+                .find(|migration| !done.iter().any(|name| name == migration.name));
+            if let Some(migration) = missing {
+                return Ok(Some(migration.name));
+            }
+        }
+        Ok(None)
     }
+
+    /// Commits a change that changes nothing to each database, to see that it can be written.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub async fn probe(&self) -> Result<()> {
+        for database in [&self.administration, &self.usage] {
+            let mut transaction = database.begin().await?;
+            if database.is_local() {
+                // A number that nobody reads. An update of a row to what it is writes nothing.
+                transaction.batch("PRAGMA user_version = 1").await?;
+                transaction.commit().await?;
+                continue;
+            }
+            let touch = sql!(
+                "UPDATE migrations SET name = name WHERE name = $1",
+                MIGRATIONS[0].name
+            );
+            transaction.execute(touch).await?;
+            return transaction.commit().await;
+        }
+        Ok(())
+    }
+}
+
+/// The migrations that have run.
+async fn names(connection: &mut Connection) -> Result<Vec<String>> {
+    let ask = sql!("SELECT name FROM migrations");
+    connection.fetch_all(ask, |row| row.get("name")).await
 }

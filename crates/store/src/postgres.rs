@@ -1,27 +1,34 @@
 //! PostgreSQL: a pool of connections, statements prepared once on each.
 
 mod address;
+mod client;
 mod tls;
 mod verifier;
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::time::Instant;
 use tokio_postgres::Config;
-use tokio_postgres::types::ToSql;
 
 use address::Address;
+pub(crate) use client::Client;
 use tls::Tls;
 
-use crate::value::{Driver, Layout};
-use crate::{Error, Result, Row, Statement, Value};
+use crate::timeouts::Timeouts;
+use crate::{Error, Result};
 
 const CONNECTIONS: usize = 16;
 const CONNECTIONS_APART: usize = 2;
-/// How long a server that is gone may leave what was sent to it unacknowledged.
-const SILENCE: Duration = Duration::from_secs(30);
-/// How long a caller waits for a connection before it is told to come back.
-const TURN: Duration = Duration::from_secs(10);
+/// The time that a server may leave what was sent to it unacknowledged.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time without a byte after which the kernel asks whether the server is still there, and between such questions.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// The unanswered questions after which a connection is gone.
+const MAX_KEEPALIVES: u32 = 3;
+
+/// What each session allows a statement, unless a transaction says otherwise.
+const SESSION: &str = "SET statement_timeout = 5000; SET lock_timeout = 5000";
 
 /// The connections to one database.
 pub(crate) struct Postgres {
@@ -35,8 +42,15 @@ impl Postgres {
     pub(crate) fn open(url: &str) -> Result<Self> {
         let Address { mut config, tls } = Address::parse(url)?;
         config.application_name("orgplane");
-        config.connect_timeout(TURN);
-        config.tcp_user_timeout(SILENCE);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Timeouts::REQUEST.acquire);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE_TIMEOUT);
+        }
+        config.keepalives_idle(KEEPALIVE_INTERVAL);
+        config.keepalives_interval(KEEPALIVE_INTERVAL);
+        config.keepalives_retries(MAX_KEEPALIVES);
         Self::with_connections(config, Tls::new(&tls)?, CONNECTIONS)
     }
 
@@ -49,69 +63,101 @@ impl Postgres {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
+        let limit = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async {
+                let set = client.batch_execute(SESSION).await;
+                set.map_err(HookError::Backend)
+            })
+        });
+        let longest = Some(Timeouts::JOB.acquire);
         let pool = Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
             .max_size(connections)
-            .wait_timeout(Some(TURN))
-            .create_timeout(Some(TURN))
+            .wait_timeout(longest)
+            .create_timeout(longest)
+            .post_create(limit)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Pool(error.to_string()))?;
         Ok(Self { config, tls, pool })
     }
 
-    pub(crate) async fn connection(&self) -> Result<Object> {
-        Ok(self.pool.get().await?)
+    /// A connection for statements that take no longer than a session allows them.
+    pub(crate) async fn connection(&self, timeouts: Timeouts) -> Result<Client> {
+        let asked = Instant::now();
+        match tokio::time::timeout(timeouts.acquire, self.pool.get()).await {
+            Ok(object) => Ok(Client::new(object?, timeouts, asked)),
+            Err(_) if self.pool.status().waiting > 0 => Err(Error::Busy),
+            Err(_) => Err(Error::Timeout),
+        }
     }
 
-    pub(crate) async fn begin(&self) -> Result<Session> {
-        self.session("BEGIN").await
+    pub(crate) async fn begin(&self, timeouts: Timeouts) -> Result<Session> {
+        self.session("BEGIN", timeouts).await
+    }
+
+    /// A session that only reads, and sees each commit.
+    pub(crate) async fn reading(&self, timeouts: Timeouts) -> Result<Session> {
+        self.session("BEGIN READ ONLY", timeouts).await
     }
 
     /// A session to which nothing changes.
-    pub(crate) async fn snapshot(&self) -> Result<Session> {
-        self.session("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
+    pub(crate) async fn snapshot(&self, timeouts: Timeouts) -> Result<Session> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        self.session(begin, timeouts).await
     }
 
-    async fn session(&self, begin: &str) -> Result<Session> {
-        let client = self.connection().await?;
-        client.batch_execute(begin).await?;
-        Ok(Session {
-            client: Some(client),
-        })
+    async fn session(&self, begin: &str, timeouts: Timeouts) -> Result<Session> {
+        let client = self.connection(timeouts).await?;
+        // From here on its end is a rollback: the first answer may be late.
+        let mut session = Session {
+            client,
+            is_open: true,
+        };
+        if timeouts.statement == Timeouts::REQUEST.statement {
+            session.client.batch(begin).await?;
+        } else {
+            let limit = timeouts.statement.map_or(0, |limit| limit.as_millis());
+            let limits = format!(
+                "{begin}; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}"
+            );
+            session.client.batch(&limits).await?;
+        }
+        Ok(session)
     }
 }
 
 /// A connection inside a transaction; rolled back when dropped before its commit.
 pub(crate) struct Session {
-    client: Option<Object>,
+    client: Client,
+    is_open: bool,
 }
 
 impl Session {
-    pub(crate) fn client(&self) -> Result<&Object> {
-        self.client.as_ref().ok_or(Error::Busy)
+    pub(crate) fn client(&mut self) -> &mut Client {
+        &mut self.client
     }
 
     pub(crate) async fn commit(mut self) -> Result<()> {
-        self.client()?.batch_execute("COMMIT").await?;
-        self.client = None;
+        self.client.batch("COMMIT").await?;
+        self.is_open = false;
         Ok(())
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(client) = self.client.take() else {
+        if !self.is_open {
             return;
-        };
+        }
         // A connection whose transaction is not known to have ended never goes back to the pool.
+        let mut client = self.client.hand_over();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            drop(Object::take(client));
+            client.close();
             return;
         };
         runtime.spawn(async move {
-            if client.batch_execute("ROLLBACK").await.is_err() {
-                drop(Object::take(client));
+            if client.batch("ROLLBACK").await.is_err() {
+                client.close();
             }
         });
     }
@@ -131,32 +177,4 @@ pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-fn parameters(statement: &Statement) -> Result<Vec<&(dyn ToSql + Sync)>> {
-    let values = statement.values.iter().map(Value::storable);
-    values
-        .map(|value| Ok(value? as &(dyn ToSql + Sync)))
-        .collect()
-}
-
-/// Runs a statement that gives no rows; how many rows it changed.
-pub(crate) async fn execute(client: &Object, statement: &Statement) -> Result<u64> {
-    let parameters = parameters(statement)?;
-    let prepared = client.prepare_cached(&statement.text).await?;
-    Ok(client.execute(&prepared, &parameters).await?)
-}
-
-/// Runs a statement and shows each of its rows to `step`.
-pub(crate) async fn each(
-    client: &Object,
-    statement: &Statement,
-    mut step: impl FnMut(&Row<'_>) -> Result<()>,
-) -> Result<()> {
-    let parameters = parameters(statement)?;
-    let prepared = client.prepare_cached(&statement.text).await?;
-    let rows = client.query(&prepared, &parameters).await?;
-    let layout = Layout::default();
-    rows.iter()
-        .try_for_each(|row| step(&layout.row(Driver::Postgres(row))))
 }

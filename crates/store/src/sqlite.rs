@@ -4,6 +4,7 @@
 //! thread and back. What can take long goes through [`super::Connection::fetch_all_aside`].
 
 mod connection;
+mod files;
 mod readers;
 
 use std::path::{Path, PathBuf};
@@ -14,26 +15,32 @@ use rusqlite::{CachedStatement, OpenFlags};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use connection::Connection;
+use files::OpenFiles;
 pub(crate) use readers::Reader;
 use readers::{Readers, Turn};
 
+use base::time::Stopwatch;
+
 use crate::courtesy::courteous;
+use crate::timeouts::Timeouts;
 use crate::value::{Driver, Layout};
 use crate::{Error, Result, Row, Statement, Tables, Value};
 
-/// How long a transaction waits for the writer's turn before the caller is told to come back.
-const TURN: Duration = Duration::from_secs(10);
+/// The time that another process may keep a lock of the file, where no caller says how long it waits.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: usize = 8;
 
 /// The connections to one file.
 pub(crate) struct Sqlite {
     writer: Arc<Mutex<Connection>>,
     readers: Arc<Readers>,
+    files: OpenFiles,
 }
 
 impl Sqlite {
-    /// Opens the file, and creates it if it is not there.
+    /// Opens the file, and creates it if it is not there. Others than its owner lose their rights at it.
     pub(crate) fn open(path: &Path, synchronous: Synchronous) -> Result<Self> {
+        files::make_private(path);
         let catalog = Arc::default();
         let open = |flags| Connection::open(path, flags, synchronous, &catalog);
         let writer = open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -47,22 +54,28 @@ impl Sqlite {
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
             readers: Arc::new(Readers::new(readers?)),
+            files: OpenFiles::of(path),
         })
     }
 
+    /// The file that was deleted or replaced since it was opened, if one was.
+    pub(crate) fn lost_file(&self) -> Option<&Path> {
+        self.files.lost()
+    }
+
     /// A reader that sees each commit.
-    pub(crate) async fn read(&self) -> Result<Reader> {
-        self.readers.read().await
+    pub(crate) async fn read(&self, timeouts: Timeouts) -> Result<Reader> {
+        self.readers.read(timeouts.acquire).await
     }
 
     /// A reader to which nothing changes.
-    pub(crate) async fn snapshot(&self) -> Result<Reader> {
-        self.readers.snapshot().await
+    pub(crate) async fn snapshot(&self, timeouts: Timeouts) -> Result<Reader> {
+        self.readers.snapshot(timeouts.acquire).await
     }
 
     /// A reader to which nothing changes, and that may know what was committed by the last commit of this process.
-    pub(crate) async fn look(&self) -> Result<Reader> {
-        self.readers.look().await
+    pub(crate) async fn look(&self, timeouts: Timeouts) -> Result<Reader> {
+        self.readers.look(timeouts.acquire).await
     }
 
     /// Whoever looks from now on sees what other processes have committed.
@@ -70,9 +83,13 @@ impl Sqlite {
         self.readers.look_anew();
     }
 
-    pub(crate) async fn begin(&self) -> Result<Writer> {
-        let turn = tokio::time::timeout(TURN, Arc::clone(&self.writer).lock_owned()).await;
+    /// The writer's turn. Another process may hold the file's lock for what is left of the caller's time.
+    pub(crate) async fn begin(&self, timeouts: Timeouts) -> Result<Writer> {
+        let watch = Stopwatch::start();
+        let turn = Arc::clone(&self.writer).lock_owned();
+        let turn = tokio::time::timeout(timeouts.acquire, turn).await;
         let connection = turn.map_err(|_| Error::Busy)?;
+        connection.wait_for_lock(timeouts.acquire.saturating_sub(watch.elapsed()))?;
         let turn = self.readers.make_way();
         connection.command("BEGIN IMMEDIATE")?;
         connection.forget_uses();

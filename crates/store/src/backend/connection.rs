@@ -2,9 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use deadpool_postgres::Object;
-
-use crate::postgres::{self, Session};
+use crate::postgres::{Client, Session};
 use crate::sqlite::{self, Reader, Writer};
 use crate::{Error, Result, Row, Statement, Tables};
 
@@ -14,17 +12,17 @@ pub struct Connection(pub(super) Link);
 pub(super) enum Link {
     Reader(Reader),
     Writer(Writer),
-    Client(Object),
+    Client(Client),
     Session(Session),
 }
 
 impl Connection {
     pub(super) async fn execute(&mut self, statement: &Statement) -> Result<u64> {
-        match &self.0 {
+        match &mut self.0 {
             Link::Reader(reader) => sqlite::execute(reader.connection()?, statement),
             Link::Writer(writer) => sqlite::execute(writer.connection(), statement),
-            Link::Client(client) => postgres::execute(client, statement).await,
-            Link::Session(session) => postgres::execute(session.client()?, statement).await,
+            Link::Client(client) => client.execute(statement).await,
+            Link::Session(session) => session.client().execute(statement).await,
         }
     }
 
@@ -47,11 +45,11 @@ impl Connection {
         statement: &Statement,
         step: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
-        match &self.0 {
+        match &mut self.0 {
             Link::Reader(reader) => sqlite::each(reader.connection()?, statement, step),
             Link::Writer(writer) => sqlite::each(writer.connection(), statement, step),
-            Link::Client(client) => postgres::each(client, statement, step).await,
-            Link::Session(session) => postgres::each(session.client()?, statement, step).await,
+            Link::Client(client) => client.each(statement, step).await,
+            Link::Session(session) => session.client().each(statement, step).await,
         }
     }
 
@@ -94,11 +92,11 @@ impl Connection {
 
     /// Runs statements without parameters, such as a migration.
     pub(crate) async fn batch(&mut self, text: &str) -> Result<()> {
-        match &self.0 {
+        match &mut self.0 {
             Link::Reader(reader) => reader.connection()?.batch(text),
             Link::Writer(writer) => writer.connection().batch(text),
-            Link::Client(client) => Ok(client.batch_execute(text).await?),
-            Link::Session(session) => Ok(session.client()?.batch_execute(text).await?),
+            Link::Client(client) => client.batch(text).await,
+            Link::Session(session) => session.client().batch(text).await,
         }
     }
 }

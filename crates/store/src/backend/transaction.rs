@@ -104,9 +104,9 @@ impl Transaction {
     /// # Errors
     /// What the database said.
     pub async fn keep_others_from(&mut self, table: &'static str) -> Result<()> {
-        if let Link::Session(session) = &self.connection.0 {
+        if let Link::Session(session) = &mut self.connection.0 {
             let lock = format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
-            session.client()?.batch_execute(&lock).await?;
+            session.client().batch(&lock).await?;
         }
         Ok(())
     }

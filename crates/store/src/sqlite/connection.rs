@@ -5,12 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{CachedStatement, OpenFlags};
 
-use super::{Synchronous, TURN};
+use super::{LOCK_TIMEOUT, Synchronous};
 use crate::Result;
 use crate::tables::{Catalog, Tables};
 
@@ -79,7 +80,7 @@ impl Connection {
     ) -> Result<Self> {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut inner = rusqlite::Connection::open_with_flags(path, flags)?;
-        inner.busy_timeout(TURN)?;
+        inner.busy_timeout(LOCK_TIMEOUT)?;
         inner.set_prepared_statement_cache_capacity(PREPARED);
         // Without this, each binding of a value may plan the prepared statement anew, which costs more than running it.
         inner.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -97,6 +98,11 @@ impl Connection {
             said,
             used: Cell::default(),
         })
+    }
+
+    /// Sets how long a statement waits for a lock of the file.
+    pub(super) fn wait_for_lock(&self, timeout: Duration) -> Result<()> {
+        Ok(self.inner.busy_timeout(timeout)?)
     }
 
     pub(super) fn only_reads(&self) -> Result<()> {

@@ -2,10 +2,10 @@
 //! writes: the next look finds it there, and need not take SQLite's locks again, which costs as much as to read a row.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::TURN;
 use super::connection::Connection;
 use crate::{Error, Result, Tables};
 
@@ -33,33 +33,33 @@ impl Readers {
     }
 
     /// One whose every query sees what is committed then.
-    pub(super) async fn read(self: &Arc<Self>) -> Result<Reader> {
-        let reader = self.take().await?;
+    pub(super) async fn read(self: &Arc<Self>, timeout: Duration) -> Result<Reader> {
+        let reader = self.take(timeout).await?;
         reader.end_view();
         Ok(reader)
     }
 
     /// One whose queries all see the same: what is committed by the time of the first of them, or earlier, as long as
     /// nobody of this process has committed since.
-    pub(super) async fn look(self: &Arc<Self>) -> Result<Reader> {
-        let reader = self.take().await?;
+    pub(super) async fn look(self: &Arc<Self>, timeout: Duration) -> Result<Reader> {
+        let reader = self.take(timeout).await?;
         reader.begin_view()?;
         Ok(reader)
     }
 
     /// One whose queries all see the same: what is committed by the time of the first of them. Its view is not kept.
-    pub(super) async fn snapshot(self: &Arc<Self>) -> Result<Reader> {
-        let mut reader = self.read().await?;
+    pub(super) async fn snapshot(self: &Arc<Self>, timeout: Duration) -> Result<Reader> {
+        let mut reader = self.read(timeout).await?;
         reader.begin_view()?;
         reader.moves = None;
         Ok(reader)
     }
 
-    async fn take(self: &Arc<Self>) -> Result<Reader> {
+    async fn take(self: &Arc<Self>, timeout: Duration) -> Result<Reader> {
         let permits = || Arc::clone(&self.permits);
         let permit = match permits().try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) => tokio::time::timeout(TURN, permits().acquire_owned())
+            Err(_) => tokio::time::timeout(timeout, permits().acquire_owned())
                 .await
                 .map_err(|_| Error::Busy)?
                 .map_err(|_| Error::Busy)?,
@@ -167,6 +167,7 @@ mod tests {
     use tempfile::TempDir;
 
     use crate::sqlite::{Reader, Sqlite, Synchronous, Writer, each, execute};
+    use crate::timeouts::Timeouts;
     use crate::{Row, sql};
 
     /// A file with a table, in a folder that is removed with it.
@@ -179,18 +180,18 @@ mod tests {
         async fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let file = open(&folder);
-            let writer = file.begin().await.expect("a turn");
+            let writer = file.begin(Timeouts::JOB).await.expect("a turn");
             execute(writer.connection(), &sql!("CREATE TABLE t (n BIGINT)")).expect("a table");
             writer.commit().expect("committed");
             Self { file, folder }
         }
 
         async fn look(&self) -> i64 {
-            count(&self.file.look().await.expect("a reader"))
+            count(&self.file.look(Timeouts::JOB).await.expect("a reader"))
         }
 
         async fn read(&self) -> i64 {
-            count(&self.file.read().await.expect("a reader"))
+            count(&self.file.read(Timeouts::JOB).await.expect("a reader"))
         }
 
         fn log_bytes(&self) -> u64 {
@@ -205,7 +206,7 @@ mod tests {
     }
 
     async fn add(file: &Sqlite, text: &str) {
-        let writer = file.begin().await.expect("a turn");
+        let writer = file.begin(Timeouts::JOB).await.expect("a turn");
         insert(&writer, text);
         writer.commit().expect("committed");
     }
@@ -246,14 +247,14 @@ mod tests {
     #[tokio::test]
     async fn a_reader_in_use_sees_the_same_and_takes_its_view_with_it() {
         let place = Place::new().await;
-        let reader = place.file.look().await.expect("a reader");
+        let reader = place.file.look(Timeouts::JOB).await.expect("a reader");
         assert_eq!(count(&reader), 0);
         add(&place.file, "a").await;
         assert_eq!(count(&reader), 0);
         assert_eq!(place.look().await, 1, "another one");
         drop(reader);
         assert_eq!(place.look().await, 1, "the one that came back last");
-        let writer = place.file.begin().await.expect("a turn");
+        let writer = place.file.begin(Timeouts::JOB).await.expect("a turn");
         assert_eq!(place.look().await, 1);
         drop(writer);
         assert_eq!(place.look().await, 1);
@@ -265,7 +266,7 @@ mod tests {
         let other_process = open(&place.folder);
         assert_eq!(place.look().await, 0);
         add(&other_process, "a").await;
-        let snapshot = place.file.snapshot().await.expect("a reader");
+        let snapshot = place.file.snapshot(Timeouts::JOB).await.expect("a reader");
         assert_eq!(count(&snapshot), 1);
         add(&other_process, "b").await;
         assert_eq!(count(&snapshot), 1);
@@ -279,7 +280,7 @@ mod tests {
         let text = "x".repeat(100_000);
         for _ in 0..200 {
             place.look().await;
-            let writer = place.file.begin().await.expect("a turn");
+            let writer = place.file.begin(Timeouts::JOB).await.expect("a turn");
             insert(&writer, &text);
             place.look().await;
             writer.commit().expect("committed");

@@ -1,0 +1,30 @@
+//! The time that a database has for a piece of work.
+
+use std::time::Duration;
+
+/// The time that a database has before its caller is told that it does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    /// For a connection or the writer's turn, and the first answer on it.
+    pub(crate) acquire: Duration,
+    /// For each further statement on PostgreSQL; `None`: as long as it takes.
+    pub(crate) statement: Option<Duration>,
+}
+
+impl Timeouts {
+    /// Somebody waits for the answer to a request.
+    pub(crate) const REQUEST: Self = Self {
+        acquire: Duration::from_secs(5),
+        statement: Some(Duration::from_secs(5)),
+    };
+    /// Somebody waits for a report, which may read much.
+    pub(crate) const REPORT: Self = Self {
+        acquire: Duration::from_secs(5),
+        statement: Some(Duration::from_secs(60)),
+    };
+    /// A migration, a command, or what runs beside requests.
+    pub(crate) const JOB: Self = Self {
+        acquire: Duration::from_secs(10),
+        statement: None,
+    };
+}
