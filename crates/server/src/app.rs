@@ -26,6 +26,7 @@ use usage::{
 
 use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::routes::Routes;
 
 /// What an application is made of.
@@ -85,7 +86,7 @@ impl App {
     /// An upstream makes no sense, or the database cannot be read.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let AppOptions {
-            store,
+            store: patient,
             pepper,
             clock,
             entropy,
@@ -94,15 +95,16 @@ impl App {
             prices,
             ..
         } = options;
+        let store = patient.for_requests();
         let (tracer, tracer_task) = start_tracer(options.tracing, &entropy)?;
-        let (spend, recorder, recorder_task) = ledger(&store, prices.clone(), &clock).await?;
+        let (spend, recorder, recorder_task) = ledger(&patient, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task =
             MailerTask::start(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store).await?;
         let services = Arc::new(Services {
-            usage: store.usage().clone().apart()?,
-            reports: Reports::new(store.usage().clone()),
+            usage: patient.usage().clone().apart()?,
+            reports: Reports::new(patient.usage().for_reports()),
             keep_usage: options.keep_usage,
             store,
             directory,
@@ -117,7 +119,7 @@ impl App {
             ids,
             public_url: options.public_url,
         });
-        let (bodies, bodies_task) = start_keeper(&services, options.keep_bodies_days)?;
+        let (bodies, bodies_task) = start_keeper(patient, &services, options.keep_bodies_days)?;
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
             upstreams,
@@ -152,6 +154,7 @@ impl App {
             gateway: self.gateway.clone(),
             metrics: Arc::clone(&self.metrics),
             tracer: self.tracer.clone(),
+            readiness: Readiness::default(),
         })
     }
 
@@ -231,9 +234,13 @@ fn of_gateway(services: &Services) -> GatewayOptions {
 }
 
 /// Who keeps bodies, or deletes what was kept.
-fn start_keeper(services: &Services, days: u32) -> anyhow::Result<(Option<Bodies>, BodiesTask)> {
+fn start_keeper(
+    store: Store,
+    services: &Services,
+    days: u32,
+) -> anyhow::Result<(Option<Bodies>, BodiesTask)> {
     let keeper = KeeperOptions {
-        store: services.store.clone(),
+        store,
         changes: services.directory.settings_changes(),
         pepper: services.pepper.clone(),
         entropy: services.entropy.clone(),

@@ -15,12 +15,13 @@ use base::ids::{Id, RequestId};
 use base::time::Stopwatch;
 use futures_util::FutureExt;
 use gateway::Gateway;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use telemetry::Tracer;
 use tower::Service;
 
 use crate::leftover::Leftover;
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::routes::{Endpoint, Routes, Target};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tracer: Tracer,
     pub(crate) routes: Routes,
+    pub(crate) readiness: Readiness,
 }
 
 impl Front {
@@ -111,7 +113,7 @@ impl Parts {
         match endpoint {
             Endpoint::Operation(operation, _) => operation.answer(&self.services, request).await,
             Endpoint::Health => json("{\"status\":\"ok\"}"),
-            Endpoint::Readiness => Box::pin(readiness(&self.services)).await,
+            Endpoint::Readiness => self.readiness.answer(&self.services).await,
             Endpoint::Document(document) => json(document.clone()),
             Endpoint::Metrics => self.metrics.response(),
         }
@@ -161,19 +163,6 @@ fn json(body: impl Into<Body>) -> Response {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    response
-}
-
-async fn readiness(services: &Services) -> Response {
-    let migrated = match services.store.read().await {
-        Ok(mut connection) => connection.is_migrated().await.unwrap_or(false),
-        Err(_) => false,
-    };
-    if migrated && services.directory.is_fresh() {
-        return json("{\"status\":\"ready\"}");
-    }
-    let mut response = json("{\"status\":\"not ready\"}");
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }
 

@@ -11,6 +11,7 @@ mod log;
 mod metrics;
 mod opening;
 mod patience;
+mod readiness;
 mod routes;
 mod secret_file;
 mod serve;

@@ -145,6 +145,12 @@ impl Store {
         self.revision.is_unchanged(tables, state)
     }
 
+    /// The administrative data.
+    #[must_use]
+    pub fn administration(&self) -> &Database {
+        &self.administration
+    }
+
     /// The usage data: ledger, rollups, spend.
     #[must_use]
     pub fn usage(&self) -> &Database {

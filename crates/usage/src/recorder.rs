@@ -29,7 +29,7 @@ const APPENDED: usize = 100_000;
 /// How long a request waits for its place.
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a report waits for the ledger.
-const APPEND_PATIENCE: Duration = Duration::from_secs(10);
+const APPEND_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much the writer steps back, in Linux's measure, which goes from 0 to 19: on a core that it shares with requests,
 /// one that comes in does not wait until a batch is written, and the writer still has a fourth of a busy core.

@@ -1,0 +1,152 @@
+//! Readiness: true only if what is asked here would be answered, and what is answered would last.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use admin::Services;
+use axum::body::Body;
+use axum::response::Response;
+use base::time::Stopwatch;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use store::{Database, Outage};
+use tokio::sync::Mutex;
+
+/// The time for which an answer is given again: whoever asks often costs no more than one write in it.
+const CACHE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The age of the oldest event of the ledger that is not durable.
+const MAX_LEDGER_AGE: Duration = Duration::from_secs(5);
+/// The age of the directory.
+const MAX_DIRECTORY_AGE: Duration = Duration::from_secs(10);
+
+/// Finds out whether the server is ready, and remembers it for a moment.
+#[derive(Default)]
+pub(crate) struct Readiness(Mutex<Option<Checked>>);
+
+struct Checked {
+    at: Stopwatch,
+    reasons: Vec<Reason>,
+}
+
+/// A reason not to be ready.
+struct Reason {
+    /// In words for anybody.
+    message: Cow<'static, str>,
+    /// What only the log says of it.
+    detail: String,
+}
+
+impl Reason {
+    fn new(message: impl Into<Cow<'static, str>>, detail: impl ToString) -> Self {
+        Self {
+            message: message.into(),
+            detail: detail.to_string(),
+        }
+    }
+}
+
+impl Readiness {
+    /// The answer to `GET /readyz`: 200, or 503 with the reasons.
+    pub(crate) async fn answer(&self, services: &Services) -> Response {
+        let mut last = self.0.lock().await;
+        let is_recent = |checked: &Checked| checked.at.elapsed() < CACHE_TIMEOUT;
+        if let Some(checked) = last.as_ref().filter(|checked| is_recent(checked)) {
+            return checked.answer();
+        }
+        let checked = Box::pin(Checked::now(services)).await;
+        checked.log_change(last.as_ref());
+        let answer = checked.answer();
+        *last = Some(checked);
+        answer
+    }
+}
+
+impl Checked {
+    async fn now(services: &Services) -> Self {
+        let mut reasons: Vec<Reason> = files(services).into_iter().collect();
+        reasons.extend(database(services).await);
+        reasons.extend(memory(services));
+        Self {
+            at: Stopwatch::start(),
+            reasons,
+        }
+    }
+
+    fn messages(&self) -> Vec<&str> {
+        self.reasons.iter().map(|reason| &*reason.message).collect()
+    }
+
+    /// Logs what is otherwise than it was.
+    fn log_change(&self, last: Option<&Self>) {
+        let before = last.map(Self::messages).unwrap_or_default();
+        if before == self.messages() {
+            return;
+        }
+        if self.reasons.is_empty() {
+            tracing::info!("ready again");
+        }
+        for Reason { message, detail } in &self.reasons {
+            if !before.contains(&&**message) {
+                tracing::error!(reason = %message, detail, "not ready");
+            }
+        }
+    }
+
+    fn answer(&self) -> Response {
+        let (status, body) = if self.reasons.is_empty() {
+            (StatusCode::OK, json!({"status": "ready"}))
+        } else {
+            let body = json!({"status": "not ready", "reasons": self.messages()});
+            (StatusCode::SERVICE_UNAVAILABLE, body)
+        };
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = status;
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    }
+}
+
+/// The reason that a file is of no use any more, if one is.
+fn files(services: &Services) -> Option<Reason> {
+    let databases = [services.store.administration(), services.store.usage()];
+    let lost = databases.into_iter().find_map(Database::lost_file)?;
+    let message = "a file of the database was deleted or replaced: what is written now is lost";
+    Some(Reason::new(message, lost.display()))
+}
+
+/// The reason that the databases are of no use, if there is one: they are read, and written to.
+async fn database(services: &Services) -> Option<Reason> {
+    let store = &services.store;
+    let tried = async {
+        let missing = store.missing_migration().await?;
+        if missing.is_none() {
+            store.probe().await?;
+        }
+        Ok(missing)
+    };
+    match tried.await {
+        Ok(None) => None,
+        Ok(Some(name)) => Some(Reason::new(format!("migration {name} has not run"), "")),
+        Err(error) => {
+            let outage = store::Error::outage(&error);
+            let message = outage.map_or("the database fails", Outage::as_str);
+            Some(Reason::new(message, error))
+        }
+    }
+}
+
+/// The reason that what is in memory cannot be relied on, or would not last, if there is one.
+fn memory(services: &Services) -> impl Iterator<Item = Reason> {
+    let (directory, oldest) = (&services.directory, services.recorder.oldest_age());
+    let is_old = !directory.is_fresh() || directory.age() > MAX_DIRECTORY_AGE;
+    let keys = is_old.then(|| {
+        let age = format!("{} seconds old", directory.age().as_secs());
+        Reason::new("the keys in memory may be out of date", age)
+    });
+    let ledger = (oldest > MAX_LEDGER_AGE).then(|| {
+        let age = format!("the oldest event waits for {} seconds", oldest.as_secs());
+        Reason::new("the ledger cannot be written: usage waits in memory", age)
+    });
+    keys.into_iter().chain(ledger)
+}
