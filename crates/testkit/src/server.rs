@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use access::{Directory, Settings};
 use admin::mail::{Waiting, waiting};
-use admin::organization::owner_key::{self, NewOwnerKey};
 use admin::organization::{self, Founded, Founding};
 use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
-use base::name::Name;
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
@@ -51,7 +49,7 @@ impl Default for ServerOptions {
 
 /// A server with two organizations: the one under test, and a stranger's.
 pub struct Server {
-    app: App,
+    pub(crate) app: App,
     parts: Parts,
     front: Front,
     founded: Founded,
@@ -280,25 +278,6 @@ impl Server {
             .await;
         let user = accepted.ok();
         UserId::from_text(user["id"].as_str().expect("an id").to_owned())
-    }
-
-    /// Whoever has a new admin key of the owner with this address, made on the machine of the database.
-    pub async fn owner_key(&self, email: &str) -> Client {
-        let services = self.app.services();
-        let name = Name::new("Made on the machine").expect("a name");
-        let made = owner_key::issue(NewOwnerKey {
-            store: &services.store,
-            pepper: &services.pepper,
-            ids: &services.ids,
-            clock: &services.clock,
-            entropy: &services.entropy,
-            organization: Some(self.organization_id()),
-            email,
-            name: &name,
-        });
-        let made = made.await.expect("an owner with this address");
-        services.store.revision().settled().await;
-        self.with_key(&made.key.reveal())
     }
 
     /// The token in the newest invitation that waits to be mailed to this address.

@@ -165,3 +165,18 @@ async fn s19_what_was_no_better_before_is_not_refused() {
     let old = keys["data"][0]["id"].as_str().expect("an id");
     long.delete(&format!("{KEYS}/{old}")).await.ok();
 }
+
+/// The command on the machine of the database gives nobody more than they have.
+#[tokio::test]
+async fn s19_no_key_is_made_for_a_reader_or_a_stranger() {
+    let server = Server::start().await;
+    for (email, reason) in [
+        ("rita@acme.example", "is not an owner"),
+        ("eve@other.example", "No user has the address"),
+    ] {
+        let before = events(&server.admin()).await;
+        let error = server.try_owner_key(email).await.err().expect("no key");
+        assert!(error.message.contains(reason), "{error}");
+        assert_eq!(events(&server.admin()).await, before);
+    }
+}
