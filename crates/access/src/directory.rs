@@ -25,6 +25,7 @@ use crate::Settings;
 
 use change::{Part, Touched};
 pub use key::{Key, Organization, Owner, Project};
+pub use load::committed_key;
 use settings::Place;
 
 /// How often other processes' commits are looked for.

@@ -3,8 +3,7 @@
 use base::ids::{KeyId, UserId};
 use base::name::Name;
 use base::permission::OrganizationRole;
-use base::secret::KeyKind;
-use base::{Error, Permission, Result, UnixTime};
+use base::{Permission, Result, UnixTime};
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -203,7 +202,7 @@ async fn retrieve(
     cx.find(&id, key, AdminApiKey::read).await
 }
 
-/// Refuses to delete the last key that works: nobody could create another one through the API.
+/// Refuses to delete the last key of an owner that works for long: nobody could create another one through the API.
 async fn delete(
     mut cx: Write,
     Of(_, id): Of<Organization, KeyId>,
@@ -211,17 +210,9 @@ async fn delete(
 ) -> Result<Done<Deleted<AdminApiKeyDeleted>>> {
     let key = keys::one(cx.sql(KEYS, args![]), &id);
     cx.find(&id, key, AdminApiKey::read).await?;
-    let others = cx.sql(
-        "SELECT id FROM api_keys WHERE organization_id = $1 AND kind = $2 AND id <> $3 \
-         AND (expires_at IS NULL OR expires_at > $4) LIMIT 1",
-        args![KeyKind::Admin.as_str(), &id, cx.now()],
-    );
-    if cx.fetch_optional(others, |_| Ok(())).await?.is_none() {
-        let message =
-            "This is the last admin key that works. Create another one before you delete it.";
-        return Err(Error::refused("last_admin_key", message));
-    }
+    let before = keys::administrable_until(&mut cx).await?;
     keys::delete(&mut cx, &id).await?;
+    keys::keep_administrable(&mut cx, before).await?;
     let answer = Deleted::new(AdminApiKeyDeleted, &id);
     Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
 }

@@ -1,5 +1,7 @@
 //! Founding an organization: what the first start and `orgplane org create` do. It has no URL.
 
+pub mod owner_key;
+
 use std::collections::HashSet;
 
 use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};

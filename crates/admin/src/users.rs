@@ -4,7 +4,6 @@ use base::email::email_key;
 use base::ids::{GroupId, Id, KeyId, ProjectId, RoleId, UserId};
 use base::name::Name;
 use base::permission::{OrganizationRole, PredefinedRole};
-use base::secret::KeyKind;
 use base::{Error, Permission, Result, UnixTime};
 use http::Method;
 use schemars::JsonSchema;
@@ -13,6 +12,7 @@ use serde_json::json;
 use store::Row;
 
 use crate::args;
+use crate::keys::{administrable_until, keep_administrable};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
@@ -212,6 +212,7 @@ async fn update(
     };
     let level = noted(body.technical_level, old.technical_level.as_ref());
     let persona = noted(body.developer_persona, old.developer_persona.as_ref());
+    let before = administrable_until(&mut cx).await?;
     let mut requested = json!({});
     if role != old.role {
         refuse_last_owner(&mut cx, &id, "demoted").await?;
@@ -235,6 +236,7 @@ async fn update(
         args![&id, role.as_str(), level, persona],
     );
     cx.execute(update).await?;
+    keep_administrable(&mut cx, before).await?;
     let user = find(&mut cx, &id).await?;
     let details = json!({"changes_requested": requested});
     Ok(cx.done(Event::new(EventType::UserUpdated, &id, details), user))
@@ -278,32 +280,15 @@ pub(crate) async fn refuse_last_owner(cx: &mut Write, user: &UserId, verb: &str)
     Err(Error::refused("last_owner", message))
 }
 
-/// Nobody could create an admin key any more through the API.
-async fn refuse_last_admin_key(cx: &mut Write, user: &User) -> Result<()> {
-    let working = cx.sql(
-        "SELECT id FROM api_keys WHERE organization_id = $1 AND kind = $2 AND user_id <> $3 \
-         AND (expires_at IS NULL OR expires_at > $4) LIMIT 1",
-        args![KeyKind::Admin.as_str(), &user.id, cx.now()],
-    );
-    if cx.fetch_optional(working, |_| Ok(())).await?.is_some() {
-        return Ok(());
-    }
-    let message = format!(
-        "'{}' owns every admin key that works. Create one as somebody else first.",
-        user.id
-    );
-    Err(Error::refused("last_admin_key", message))
-}
-
 /// Deletes the user and what hangs on them.
 async fn delete(
     mut cx: Write,
     Of(_, id): Of<Organization, UserId>,
     _: Nothing,
 ) -> Result<Done<Deleted<UserDeleted>>> {
-    let user = find(&mut cx, &id).await?;
+    find(&mut cx, &id).await?;
     refuse_last_owner(&mut cx, &id, "deleted").await?;
-    refuse_last_admin_key(&mut cx, &user).await?;
+    let before = administrable_until(&mut cx).await?;
     let keys = cx.sql(
         "DELETE FROM api_keys WHERE organization_id = $1 AND user_id = $2 RETURNING id",
         args![&id],
@@ -326,6 +311,7 @@ async fn delete(
         let delete = cx.sql(text, args![&id]);
         cx.execute(delete).await?;
     }
+    keep_administrable(&mut cx, before).await?;
     let removed = json!({"api_keys": keys, "projects": projects, "groups": groups});
     let event = Event::new(EventType::UserDeleted, &id, json!({"removed": removed}));
     Ok(cx.done(event, Deleted::new(UserDeleted, &id)))

@@ -66,10 +66,22 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Whether a program for tables could take the text for a formula. As we write CSV, an apostrophe stands before it.
+/// Characters that begin a formula: in ASCII, in full width and in small form, which some programs take for the same.
+const FORMULA_SIGNS: [char; 12] = [
+    '=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫',
+];
+/// Characters without width, which hide what follows them.
+const INVISIBLE: [char; 7] = [
+    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{feff}',
+];
+
+/// True if a program for tables could take the text for a formula, also once it has taken away the space before it. As we
+/// write CSV, an apostrophe stands before it.
 pub(crate) fn needs_guard(text: &str) -> bool {
+    let is_sign = |c: char| FORMULA_SIGNS.contains(&c);
+    let is_blank = |c: char| c.is_whitespace() || c.is_control() || INVISIBLE.contains(&c);
     let text = text.trim_start_matches('\'');
-    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
+    text.starts_with(|c: char| is_sign(c) || is_blank(c))
 }
 
 /// The text without the apostrophe that only guards it.
@@ -224,6 +236,31 @@ mod tests {
     fn a_guarded_text_is_read_as_it_was() {
         for (text, read) in [("'=1", "=1"), ("''=1", "'=1"), ("'a", "'a"), ("=1", "=1")] {
             assert_eq!(Cell::read(text, Shape::Text), Some(Cell::Text(read)));
+        }
+    }
+
+    #[test]
+    fn low_csv_every_text_is_read_as_it_was_written_and_no_cell_is_a_formula() {
+        let pieces = [
+            "", "'", "''", " ", "\u{a0}", "\u{3000}", "\t", "\r", "\n", "\0", "\u{200b}",
+            "\u{feff}", "=", "+", "-", "@", "＝", "＋", "－", "＠", "﹦", "a", "1", "\"", ",",
+        ];
+        let starts = pieces
+            .iter()
+            .flat_map(|one| pieces.map(|two| format!("{one}{two}")));
+        let starts = starts.flat_map(|two| pieces.map(|three| format!("{two}{three}")));
+        for start in starts {
+            let text = format!("{start}cmd()");
+            let written = if needs_guard(&text) {
+                format!("'{text}")
+            } else {
+                text.clone()
+            };
+            let read = Cell::read(&written, Shape::Text);
+            assert_eq!(read, Some(Cell::Text(&text)), "{text:?}");
+            let is_blank = |c: char| c.is_whitespace() || c.is_control() || INVISIBLE.contains(&c);
+            let shown = written.trim_start_matches(is_blank);
+            assert!(!shown.starts_with(FORMULA_SIGNS), "{written:?}");
         }
     }
 

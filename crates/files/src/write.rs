@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cell_of_csv_is_a_formula() {
+    fn low_csv_no_cell_is_a_formula() {
         for (text, cell) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
@@ -179,6 +179,14 @@ mod tests {
                 "=HYPERLINK(\"x\",\"y\")",
                 "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\"",
             ),
+            (" =cmd()", "' =cmd()"),
+            ("\u{a0}-1", "'\u{a0}-1"),
+            ("\nx", "\"'\nx\""),
+            ("\u{feff}=1", "'\u{feff}=1"),
+            ("＝cmd()", "'＝cmd()"),
+            ("＋1", "'＋1"),
+            ("－1", "'－1"),
+            ("＠SUM(A1)", "'＠SUM(A1)"),
             ("'=1", "''=1"),
             ("'a", "'a"),
             ("a=1", "a=1"),

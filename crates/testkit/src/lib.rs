@@ -2,6 +2,7 @@
 
 mod client;
 mod database;
+mod owner_key;
 mod server;
 
 pub use client::{Answer, Client};

@@ -7,7 +7,6 @@ use std::time::Duration;
 use access::{Directory, Settings};
 use admin::mail::{Waiting, waiting};
 use admin::organization::{self, Founded, Founding};
-
 use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
@@ -50,7 +49,7 @@ impl Default for ServerOptions {
 
 /// A server with two organizations: the one under test, and a stranger's.
 pub struct Server {
-    app: App,
+    pub(crate) app: App,
     parts: Parts,
     front: Front,
     founded: Founded,

@@ -9,7 +9,7 @@ use base::ids::{Id, KeyId, OrganizationId, ProjectId};
 use base::permission::OrganizationRole;
 use base::secret::{KeyHash, KeyKind};
 use http::HeaderValue;
-use store::{Read, Result, Row, Statement, sql};
+use store::{Connection, Read, Result, Row, Statement, sql};
 
 use super::change::Part;
 use super::{Key, Organization, Owner, Project};
@@ -33,7 +33,23 @@ pub(super) async fn one(mut read: Read, hash: &KeyHash) -> Result<Option<Arc<Key
         return Ok(None);
     };
     let organization = row.organization.clone();
-    let (_, keys) = each(read, &organization, vec![row]).await?;
+    let keys = each(&mut read, &organization, vec![row]).await?;
+    Ok(keys.into_iter().map(|(_, key)| key).next())
+}
+
+/// Reads a key from the database itself, whatever the directory has in memory. Within a transaction that holds the
+/// organization's lock, the key stays what it is until the transaction's end. `None` when the key is not there any more.
+///
+/// # Errors
+/// The database's.
+pub async fn committed_key(
+    connection: &mut Connection,
+    organization: &OrganizationId,
+    id: &KeyId,
+) -> Result<Option<Arc<Key>>> {
+    let statement = statement(organization, &Part::Key(id.clone()));
+    let rows = connection.fetch_all(statement, KeyRow::read).await?;
+    let keys = each(connection, organization, rows).await?;
     Ok(keys.into_iter().map(|(_, key)| key).next())
 }
 
@@ -43,13 +59,14 @@ pub(super) async fn part(
     organization: &OrganizationId,
     part: &Part,
 ) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
-    let (read, rows) = read
+    let (mut read, rows) = read
         .fetch_all_aside(statement(organization, part), KeyRow::read)
         .await?;
-    match part {
-        Part::Whole => whole(read, organization, rows).await,
-        _ => each(read, organization, rows).await,
+    if *part == Part::Whole {
+        return whole(read, organization, rows).await;
     }
+    let keys = each(&mut read, organization, rows).await?;
+    Ok((read, keys))
 }
 
 fn statement(organization: &OrganizationId, part: &Part) -> Statement {
@@ -82,24 +99,24 @@ async fn whole(
 
 /// Asks for each key what its owner may do.
 async fn each(
-    mut read: Read,
+    connection: &mut Connection,
     organization: &OrganizationId,
     rows: Vec<KeyRow>,
-) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
+) -> Result<Vec<(KeyHash, Arc<Key>)>> {
     let mut shared = SharedParts::new(organization);
     let mut keys = Vec::with_capacity(rows.len());
     for row in rows {
         let project = row.project.as_ref().map(|(id, _)| id);
         let of_owner = match &row.owner {
             Some(owner) => {
-                permissions(&mut read, organization, Principal::from(owner), project).await?
+                permissions(connection, organization, Principal::from(owner), project).await?
             }
             None => PermissionSet::default(),
         };
         let hash = row.hash;
         keys.extend(shared.key(row, of_owner).map(|key| (hash, Arc::new(key))));
     }
-    Ok((read, keys))
+    Ok(keys)
 }
 
 struct KeyRow {

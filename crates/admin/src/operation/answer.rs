@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::caller::authenticate;
 use super::kept::Made;
-use super::scope::{Arrival, Credential, PathIds, Permit, Scope};
+use super::revocable::Revocable;
+use super::scope::{Arrival, Credential, PathIds, Permit, Requirement, Scope};
 use super::{Caller, Done, Effect, Ingest, Nothing, Operation, Read, Run, Write, parse};
 use crate::Services;
 
@@ -132,20 +133,21 @@ fn json_response(json: Bytes) -> Response<Body> {
     response
 }
 
-/// path → authorise, over a connection that is handed on.
+/// authorise → path, over a connection that is handed on. Whoever may not do the operation is not told what is there.
 async fn enter<S: Scope>(
     mut connection: store::Read,
     path: &[String],
     caller: Caller,
-    needs: Permission,
+    required: Requirement,
 ) -> Result<(store::Read, S, Permit)> {
-    let organization = &caller.organization.id;
+    let (project, needs) = (required.project_in(path), required.permission());
+    let permit = Permit::check(&mut connection, caller, project, needs).await?;
+    let organization = permit.organization();
     let scope = S::resolve(&mut connection, organization, &mut PathIds::new(path)).await?;
-    let permit = Permit::check(&mut connection, caller, &scope, needs).await?;
     Ok((connection, scope, permit))
 }
 
-/// begin → path again, now nothing can change.
+/// begin → authorise and path again, now nothing can change.
 async fn begin<S: Scope>(
     services: Arc<Services>,
     path: &[String],
@@ -168,11 +170,11 @@ fn state(services: &Services, caller: &Caller, needs: Permission) -> Option<u64>
     may_ask.then(|| services.store.state())?
 }
 
-/// path → authorise → parse the query → run → keep the answer, where it can be kept.
+/// authorise → path → parse the query → run → keep the answer, where it can be kept.
 pub(super) async fn run_read<S, Q, T, H, F>(
     arrival: Arrival,
     caller: Caller,
-    needs: Permission,
+    required: Requirement,
     handler: H,
 ) -> Result<Response<Body>>
 where
@@ -189,10 +191,10 @@ where
         ..
     } = arrival;
     // It is older than what is read, or as old: an answer is never kept for a state that it was not read from.
-    let state = state(&services, &caller, needs);
+    let state = state(&services, &caller, required.permission());
     let organization = caller.organization.id.clone();
     let connection = services.store.look().await?;
-    let (connection, scope, permit) = enter::<S>(connection, &path, caller, needs).await?;
+    let (connection, scope, permit) = enter::<S>(connection, &path, caller, required).await?;
     let query = parse::query(uri.query())?;
     let read = Read::new(connection, permit, Arc::clone(&services));
     let sources = read.sources();
@@ -210,11 +212,11 @@ where
     Ok(json_response(answer))
 }
 
-/// path → authorise → parse the query → run; what it answers is made while it is sent, and never kept.
+/// authorise → path → parse the query → run; what it answers is made while it is sent, and never kept.
 pub(super) async fn run_stream<S, Q, H, F>(
     arrival: Arrival,
     caller: Caller,
-    needs: Permission,
+    required: Requirement,
     handler: H,
 ) -> Result<Response<Body>>
 where
@@ -230,16 +232,21 @@ where
         ..
     } = arrival;
     let connection = services.store.read().await?;
-    let (connection, scope, permit) = enter::<S>(connection, &path, caller, needs).await?;
+    let (connection, scope, permit) = enter::<S>(connection, &path, caller, required).await?;
     let query = parse::query(uri.query())?;
-    handler(Read::new(connection, permit, services), scope, query).await
+    let revocable = Revocable::new(&services, &permit);
+    let answer = handler(Read::new(connection, permit, services), scope, query).await?;
+    Ok(match revocable {
+        Some(revocable) => answer.map(|body| Body::new(revocable.guard(body))),
+        None => answer,
+    })
 }
 
-/// path → authorise → parse the body → begin → path again → run → audit → commit.
+/// authorise → path → parse the body → begin → authorise and path again → run → audit → commit.
 pub(super) async fn run_write<S, B, T, H, F>(
     arrival: Arrival,
     caller: Caller,
-    needs: Permission,
+    required: Requirement,
     handler: H,
 ) -> Result<Response<Body>>
 where
@@ -258,7 +265,7 @@ where
     } = arrival;
     // The connection goes back before the body comes in: a slow sender holds nothing but its own socket.
     let connection = services.store.read().await?;
-    let (_, _, permit) = enter::<S>(connection, &path, caller, needs).await?;
+    let (_, _, permit) = enter::<S>(connection, &path, caller, required).await?;
     parse::query::<Nothing>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
@@ -289,7 +296,7 @@ where
     encode(&handler(write, body).await?.commit().await?).map(json_response)
 }
 
-/// authorise → read the body → run. A project key may do it in its own project; the handler looks at each item.
+/// authorise → read the body → authorise again → run. A project key may do it in its own project; the handler looks at each item.
 pub(super) async fn run_ingest<T, H, F>(
     arrival: Arrival,
     caller: Caller,
@@ -310,12 +317,13 @@ where
     } = arrival;
     let mut connection = services.store.read().await?;
     let project = caller.project_id().cloned();
-    let permit = Permit::check_in(&mut connection, caller, project.as_ref(), needs).await?;
+    let permit = Permit::check(&mut connection, caller, project, needs).await?;
     drop(connection);
     parse::query::<Nothing>(uri.query())?;
     let lines = is_ndjson(&headers)?;
     let body = read_body(&headers, body, MAX_INGEST).await?;
-    let connection = services.store.read().await?;
+    let mut connection = services.store.read().await?;
+    let permit = permit.renew(&mut connection, services.clock.now()).await?;
     encode(&handler(Ingest::new(connection, permit, services, lines), body).await?)
         .map(json_response)
 }

@@ -3,10 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use access::{Key, Owner, Principal};
+use access::{Key, Owner, Principal, committed_key};
 use base::ids::{Id, ProjectId, UserId};
-use base::secret::{KeyKind, bearer};
-use base::{Error, PermissionSet, Result};
+use base::secret::{KeyHash, KeyKind, bearer};
+use base::{Error, PermissionSet, Result, UnixTime};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use store::{Connection, sql};
@@ -16,16 +16,38 @@ use crate::Services;
 
 /// Who sends a request: a key that is good, and whoever owns it.
 #[derive(Clone, Debug)]
-pub struct Caller(Arc<Key>);
+pub struct Caller {
+    key: Arc<Key>,
+    hash: KeyHash,
+}
 
 impl Deref for Caller {
     type Target = Key;
     fn deref(&self) -> &Key {
-        &self.0
+        &self.key
     }
 }
 
 impl Caller {
+    /// The hash that the directory knows the key by.
+    pub(super) fn hash(&self) -> &KeyHash {
+        &self.hash
+    }
+
+    /// Reads the same caller from the database: the key and its owner as they are committed now.
+    ///
+    /// # Errors
+    /// 401: the key was deleted, or cannot be used any more. The database cannot be read.
+    pub(super) async fn renew(&self, connection: &mut Connection, now: UnixTime) -> Result<Self> {
+        let key = committed_key(connection, &self.organization.id, &self.id).await?;
+        let key = key.ok_or_else(unknown_key)?;
+        key.alive(now)?;
+        Ok(Self {
+            key,
+            hash: self.hash,
+        })
+    }
+
     /// The project that the key belongs to; none for an admin key.
     #[must_use]
     pub fn project_id(&self) -> Option<&ProjectId> {
@@ -108,13 +130,10 @@ pub(crate) async fn authenticate(
             "You didn't provide an API key. Send an admin key in the Authorization header: 'Authorization: Bearer sk-admin-…'.",
         ));
     };
-    let key = services
-        .directory
-        .look_up(&services.pepper.hash(token))
-        .await?;
-    let caller = Caller(key.ok_or_else(|| {
-        Error::unauthenticated("Incorrect API key provided: it is unknown or was deleted.")
-    })?);
+    let hash = services.pepper.hash(token);
+    let key = services.directory.look_up(&hash).await?;
+    let key = key.ok_or_else(unknown_key)?;
+    let caller = Caller { key, hash };
     caller.alive(services.clock.now())?;
     if caller.kind != KeyKind::Admin && effect != Effect::Ingest {
         return Err(Error::forbidden(
@@ -126,6 +145,11 @@ pub(crate) async fn authenticate(
     let last_used = &services.last_used;
     last_used.touch(&caller.organization.id, &caller.id, caller.user());
     Ok(caller)
+}
+
+/// 401: there is no such key, or not any more.
+fn unknown_key() -> Error {
+    Error::unauthenticated("Incorrect API key provided: it is unknown or was deleted.")
 }
 
 /// The headers `OpenAI-Organization` and `OpenAI-Project` may only repeat what the key already says.

@@ -234,10 +234,15 @@ surroundings!(Write);
 
 impl Write {
     /// Begins, and takes the organization's turn: its changes happen one after the other on every database, so what a
-    /// handler has checked stays true until its commit.
+    /// handler has checked stays true until its commit. The permit is checked again: since it was given, the request's
+    /// body has come in, which may have taken as long as the sender liked.
+    ///
+    /// # Errors
+    /// 401: the caller's key cannot be used any more. 403: the permission was taken away. The database's.
     pub(super) async fn begin(services: Arc<Services>, permit: Permit) -> Result<Self> {
         let mut connection = services.store.begin().await?;
         let head = Head::advance(&mut connection, permit.organization()).await?;
+        let permit = permit.renew(&mut connection, services.clock.now()).await?;
         let actor = permit.caller().map_or_else(Actor::unknown, Actor::of);
         Ok(Self {
             connection,

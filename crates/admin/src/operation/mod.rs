@@ -1,6 +1,6 @@
 //! The machinery that every operation passes through, and the registry entry that describes one.
 //!
-//! authenticate → resolve the path → authorise → parse → begin → run → audit → commit. Each step's type can be made
+//! authenticate → authorise → resolve the path → parse → begin → run → audit → commit. Each step's type can be made
 //! only by the step before it: a handler cannot run without a [`Permit`], and cannot commit but by giving back a
 //! [`Done`], which is made of an answer and an audit [`Event`].
 
@@ -13,6 +13,7 @@ mod kept;
 mod limit;
 mod nul;
 mod parse;
+mod revocable;
 mod scope;
 mod stream;
 
@@ -35,7 +36,7 @@ pub use event::{Event, EventType};
 pub use kept::Kept;
 pub use limit::Limit;
 pub use parse::{Nothing, OrderBy, Patch, refuse};
-pub(crate) use scope::{Arrival, missing};
+pub(crate) use scope::{Arrival, Requirement, missing};
 pub use scope::{Credential, Of, Organization, PathIds, Permit, Scope};
 pub(crate) use stream::{Chunks, Streamed};
 
@@ -101,8 +102,9 @@ where
     H: Fn(Read, S, Q) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
+    let required = Requirement::new(path, needs);
     let run = move |arrival, caller| -> Running {
-        Box::pin(answer::run_read(arrival, caller, needs, handler))
+        Box::pin(answer::run_read(arrival, caller, required, handler))
     };
     get::<Q, T>(command, path, needs, about, &[], Box::new(run))
 }
@@ -123,8 +125,9 @@ where
     H: Fn(Read, S, Q) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response<Body>>> + Send + 'static,
 {
+    let required = Requirement::new(path, needs);
     let run = move |arrival, caller| -> Running {
-        Box::pin(answer::run_stream(arrival, caller, needs, handler))
+        Box::pin(answer::run_stream(arrival, caller, required, handler))
     };
     get::<Q, T>(command, path, needs, about, other_types, Box::new(run))
 }
@@ -169,8 +172,9 @@ where
     H: Fn(Write, S, B) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Done<T>>> + Send + 'static,
 {
+    let required = Requirement::new(path, needs);
     let run = move |arrival, caller| -> Running {
-        Box::pin(answer::run_write(arrival, caller, needs, handler))
+        Box::pin(answer::run_write(arrival, caller, required, handler))
     };
     Operation {
         command,

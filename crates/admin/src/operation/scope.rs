@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use base::ids::{Id, OrganizationId, ProjectId, UserId, parse_path_id};
-use base::{Error, Permission, Result};
+use base::{Error, Permission, Result, UnixTime};
 use http::{HeaderMap, Uri};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -99,54 +99,79 @@ pub trait Credential: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     ) -> impl Future<Output = Result<OrganizationId>> + Send;
 }
 
+/// What an operation requires of its caller, and where the path says in which project.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Requirement {
+    permission: Permission,
+    /// The place of `{project_id}` among the path's parameters.
+    project_at: Option<usize>,
+}
+
+impl Requirement {
+    /// The permission that an operation at this path needs.
+    pub(crate) fn new(path: &str, permission: Permission) -> Self {
+        let mut parameters = path.split('/').filter(|segment| segment.starts_with('{'));
+        Self {
+            permission,
+            project_at: parameters.position(|parameter| parameter == "{project_id}"),
+        }
+    }
+
+    /// The permission.
+    pub(crate) fn permission(self) -> Permission {
+        self.permission
+    }
+
+    /// The project that the path names; whether there is such a project is not looked at.
+    pub(crate) fn project_in(self, path: &[String]) -> Option<ProjectId> {
+        parse_path_id(path.get(self.project_at?)?).ok()
+    }
+}
+
 /// Proof that the caller may do what the operation needs, where the path leads; or that there was a good credential in
 /// place of a caller.
 pub struct Permit {
     organization_id: OrganizationId,
     caller: Option<Caller>,
+    /// What was checked, so that it can be checked again.
+    checked: Option<(Permission, Option<ProjectId>)>,
 }
 
 impl Permit {
-    /// Checks the caller's permissions in the organization and in the scope's project.
+    /// Checks the caller's permissions in the organization, or in one of its projects. The project need not exist: nobody
+    /// has a role in one that does not.
     ///
     /// # Errors
     /// 403 naming the permission that is missing.
-    pub(crate) async fn check<S: Scope>(
+    pub(crate) async fn check(
         connection: &mut Connection,
         caller: Caller,
-        scope: &S,
+        project: Option<ProjectId>,
         needs: Permission,
     ) -> Result<Self> {
-        Self::check_in(
-            connection,
-            caller,
-            scope.project().map(|project| &project.id),
-            needs,
-        )
-        .await
-    }
-
-    /// Checks the caller's permissions in the organization, or in one of its projects.
-    ///
-    /// # Errors
-    /// 403 naming the permission that is missing.
-    pub(crate) async fn check_in(
-        connection: &mut Connection,
-        caller: Caller,
-        project: Option<&ProjectId>,
-        needs: Permission,
-    ) -> Result<Self> {
-        if !caller
-            .permissions(connection, project)
-            .await?
-            .contains(needs)
-        {
+        let permissions = caller.permissions(connection, project.as_ref()).await?;
+        if !permissions.contains(needs) {
             return Err(missing(needs));
         }
         Ok(Self {
             organization_id: caller.organization.id.clone(),
             caller: Some(caller),
+            checked: Some((needs, project)),
         })
+    }
+
+    /// Checks again, by what is committed now: the caller's key is there and can be used, its owner is there, and may do
+    /// what was permitted. Within a transaction that holds the organization's lock, that stays true until its end. A
+    /// credential is its handler's to check.
+    ///
+    /// # Errors
+    /// 401: the key cannot be used any more. 403: the permission was taken away.
+    pub(crate) async fn renew(self, connection: &mut Connection, now: UnixTime) -> Result<Self> {
+        let (Some(caller), Some((needs, project))) = (&self.caller, &self.checked) else {
+            return Ok(self);
+        };
+        let caller = caller.renew(connection, now).await?;
+        Self::check(connection, caller, project.clone(), *needs).await
     }
 
     /// Checks the credential that a body is.
@@ -161,6 +186,7 @@ impl Permit {
         Ok(Self {
             organization_id: credential.organization(connection, services).await?,
             caller: None,
+            checked: None,
         })
     }
 
@@ -174,6 +200,11 @@ impl Permit {
     #[must_use]
     pub fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
+    }
+
+    /// The permission that was checked; none where a credential was enough.
+    pub(crate) fn permission(&self) -> Option<Permission> {
+        self.checked.as_ref().map(|(permission, _)| *permission)
     }
 
     /// The person who is permitted.

@@ -10,6 +10,7 @@ use store::{Connection, Row, sql};
 use super::Role;
 use super::realm::Realm;
 use crate::args;
+use crate::keys::{administrable_until, keep_administrable};
 use crate::literal::literals;
 use crate::operation::{PathIds, Scope, Write};
 use crate::projects::Project;
@@ -187,15 +188,16 @@ impl Principal for AssignedUser {
 /// Makes `role` the user's role in the organization.
 ///
 /// # Errors
-/// 400: nobody would own the organization any more.
+/// 400: nobody would own the organization any more, or no owner would have an admin key for long.
 pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRole) -> Result<()> {
     if role != OrganizationRole::Owner {
         users::refuse_last_owner(cx, user, "demoted").await?;
     }
+    let before = administrable_until(cx).await?;
     let update = "UPDATE users SET role = $3 WHERE organization_id = $1 AND id = $2";
     let update = cx.sql(update, args![user, role.as_str()]);
     cx.execute(update).await?;
-    Ok(())
+    keep_administrable(cx, before).await
 }
 
 /// A group, as answers to assignments show it.

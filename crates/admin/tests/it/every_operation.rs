@@ -4,11 +4,13 @@ mod answers;
 mod arrays;
 mod buckets;
 mod example;
+mod existence;
 mod ids;
 mod kept;
 mod lists;
 mod log;
 mod pages;
+mod revoked;
 mod schemas;
 
 use admin::operation::{Effect, Operation};

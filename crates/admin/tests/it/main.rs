@@ -14,6 +14,7 @@ mod groups;
 mod hosted_tool_permissions;
 mod invites;
 mod kept;
+mod lockout;
 mod model_permissions;
 mod project_groups;
 mod project_users;

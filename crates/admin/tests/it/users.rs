@@ -166,8 +166,9 @@ async fn the_last_owner_stays() {
     assert_eq!(answer.refused(400), (Some("last_owner"), None));
     let answer = server.admin().delete(&path).await;
     assert_eq!(answer.refused(400), (Some("last_owner"), None));
-    // With another owner, the first may go: and then their key may do no more than they.
+    // With another owner who has a key, the first may go: and then their key may do no more than they.
     server.join("grace@acme.example", "owner").await;
+    server.owner_key("grace@acme.example").await;
     server.admin().post(&path, demoted.clone()).await.ok();
     let answer = server.admin().post(&path, demoted).await;
     assert_eq!(answer.refused(403).0, Some("insufficient_permissions"));

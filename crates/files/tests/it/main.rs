@@ -6,6 +6,7 @@ use std::io::{Cursor, Read};
 
 use base::UnixTime;
 use base::ids::{Id, OrganizationId};
+use files::write::{Table, Value};
 use files::{FileError, Format, Position, Rows};
 use usage::{Keep, Kind, Metric, UsageEvent};
 
@@ -187,4 +188,61 @@ fn rows_that_are_passed_over_are_those_that_would_come_next() {
         rows.skip(100).expect("passed over");
         assert!(all(rows.as_mut()).0.is_empty());
     }
+}
+
+/// A table that was written is read by the import: the apostrophes that guard its texts are gone.
+#[test]
+fn low_csv_what_is_exported_is_imported_as_it_was() {
+    let models = [
+        " =cmd()",
+        "＝cmd()",
+        "＋1",
+        "－1",
+        "＠a",
+        "=1",
+        "+1",
+        "-1",
+        "@a",
+        "'=1",
+        "''=1",
+        "' =1",
+        "'a",
+        "a=1",
+        "\u{a0}=1",
+        "\u{3000}＝1",
+        "\u{200b}=1",
+        "=\"a\",b",
+    ];
+    let names = [
+        "id",
+        "type",
+        "timestamp",
+        "project_id",
+        "model",
+        "input_tokens",
+        "output_tokens",
+    ];
+    let columns = files::column::named(names.into_iter()).expect("columns");
+    let mut table = Table::new(Format::Csv, columns).expect("a table");
+    for (number, model) in models.iter().enumerate() {
+        let id = number.to_string();
+        let row = [
+            Value::Text(&id),
+            Value::Text("completions"),
+            Value::Moment(UnixTime(1_772_400_000)),
+            Value::Text("p"),
+            Value::Text(model),
+            Value::Integer(1),
+            Value::Integer(1),
+        ];
+        table.push(row.into_iter());
+    }
+    let written = table.finish().expect("bytes");
+    let (found, failed) = all(text(Format::Csv, written).as_mut());
+    assert!(failed.is_none(), "{failed:?}");
+    let read: Vec<_> = found
+        .iter()
+        .map(|(_, event)| event.as_ref().expect("an event").model.as_deref())
+        .collect();
+    assert_eq!(read, models.map(Some));
 }

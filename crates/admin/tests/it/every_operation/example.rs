@@ -93,6 +93,13 @@ impl<'a> Examples<'a> {
         path
     }
 
+    /// The path of the operation with this command.
+    pub(super) fn path_of(&self, command: &str, ids: &Ids) -> String {
+        let mut all = operations().into_iter();
+        let operation = all.find(|operation| operation.command == command);
+        self.path(&operation.expect(command), ids)
+    }
+
     /// The ways to fill the operation's body in that differ. Without what is optional, an update changes nothing.
     pub(super) fn fills(&self, operation: &Operation) -> Vec<Fill> {
         let count = |schema: &Value, key: &str| {
