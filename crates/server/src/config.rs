@@ -1,6 +1,7 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod bodies;
+mod server;
 mod smtp;
 mod telemetry;
 mod tls;
@@ -10,6 +11,7 @@ mod usage;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ::usage::{Keep, PriceBook, PriceEntry};
 use anyhow::Context;
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use ::telemetry::TracingOptions;
 use bodies::BodiesTable;
+use server::ServerTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 use telemetry::{MetricsTable, TelemetryTable};
@@ -57,6 +60,8 @@ pub struct Config {
     pub tracing: Option<TracingOptions>,
     /// How connections are secured.
     pub tls: Tls,
+    /// The time that requests under way have to end when the server stops.
+    pub stop_timeout: Duration,
 }
 
 /// What was given on the command line or in the environment.
@@ -127,6 +132,8 @@ struct File {
     #[serde(default)]
     tls: TlsTable,
     #[serde(default)]
+    server: ServerTable,
+    #[serde(default)]
     upstream: Vec<Upstream>,
     #[serde(default)]
     price: Vec<PriceEntry>,
@@ -194,6 +201,7 @@ impl Config {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
             },
+            stop_timeout: file.server.stop_timeout()?,
             tls,
             listen,
             database,
@@ -224,6 +232,7 @@ impl Config {
             metrics: BTreeMap<&'a str, String>,
             telemetry: TelemetryTable,
             tls: &'a Tls,
+            server: ServerTable,
             upstream: Vec<Upstream>,
         }
         let durability = match self.durability {
@@ -244,6 +253,7 @@ impl Config {
                 .collect(),
             telemetry: TelemetryTable::shown(self.tracing.as_ref()),
             tls: &self.tls,
+            server: ServerTable::shown(self.stop_timeout),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
         })?)
     }

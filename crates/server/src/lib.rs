@@ -3,6 +3,7 @@
 mod app;
 pub mod commands;
 pub mod config;
+mod connection;
 pub mod demo;
 mod first_start;
 mod front;
@@ -14,10 +15,12 @@ mod patience;
 mod routes;
 mod secret_file;
 mod serve;
+mod stop;
 mod tls;
 
 pub use app::{App, AppOptions};
 pub use first_start::{FirstStart, first_start};
 pub use front::Front;
 pub use serve::{Server, Stopped};
+pub use stop::Stop;
 pub use tls::{Tls, TlsFiles};

@@ -6,34 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::BoxError;
 use axum::response::Response;
-use base::Error;
 use gateway::PeerCertificates;
-use http::{HeaderValue, Request, header};
+use http::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt, service_fn};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
+use tower::Service;
 
-use crate::opening::Opening;
-use crate::patience::Patience;
-use crate::tls::{Accepted, Tls};
+use crate::connection::{Connection, Phase};
+use crate::stop::Stop;
+use crate::tls::Tls;
 
 /// How many connections are open at the most; further ones wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 16_384;
 /// How long a client may take to send a request's head, and be idle before it.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+pub(crate) const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How much of a request's head is read, in bytes. It may have 100 headers, as hyper has it unless told otherwise: told,
 /// it makes room for them anew for each request.
-const HEAD_BYTES: usize = 64 * 1024;
+pub(crate) const HEAD_BYTES: usize = 64 * 1024;
 
 /// A bound listener.
 pub struct Server {
@@ -97,31 +90,26 @@ impl Server {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Lets `service` answer until `stop` resolves, then finishes what is under way within `deadline`.
-    pub async fn run(
-        self,
-        service: impl Answers,
-        stop: impl Future<Output = ()>,
-        deadline: Duration,
-    ) -> Stopped {
-        let graceful = GracefulShutdown::new();
-        let stopping = CancellationToken::new();
+    /// Lets `service` answer until `stop` is asked for, then finishes what is under way; what has not ended at the stop's
+    /// deadline is cut off.
+    pub async fn run(self, service: impl Answers, stop: &Stop) -> Stopped {
+        let (phase, following) = watch::channel(Phase::Serving);
+        let tasks = TaskTracker::new();
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let _following = self.tls.as_ref().map(|tls| tls.follow());
-        tokio::pin!(stop);
         loop {
             let place = Arc::clone(&places).acquire_owned();
             let accepted = async { (place.await, self.listener.accept().await) };
             let (place, accepted) = tokio::select! {
-                () = &mut stop => break,
+                () = stop.asked() => break,
                 accepted = accepted => accepted,
             };
             match (place, accepted) {
                 (Ok(place), Ok((stream, peer))) => {
                     let connection = Connection {
                         service: service.clone(),
-                        watcher: graceful.watcher(),
-                        stopping: stopping.clone(),
+                        phase: following.clone(),
+                        tasks: tasks.clone(),
                         place,
                     };
                     self.take(stream, peer, connection);
@@ -135,11 +123,21 @@ impl Server {
             }
         }
         drop(self.listener);
-        stopping.cancel();
-        match tokio::time::timeout(deadline, graceful.shutdown()).await {
-            Ok(()) => Stopped::Cleanly,
-            Err(_) => Stopped::AtDeadline,
+        drop(following);
+        tasks.close();
+        phase.send_replace(Phase::Stopping);
+        tokio::select! {
+            biased;
+            () = tasks.wait() => return Stopped::Cleanly,
+            () = stop.requests_end() => {}
         }
+        phase.send_replace(Phase::Cut);
+        if !stop.cut(tasks.wait()).await {
+            tracing::error!(
+                "connections were not closed in time: the usage of their requests is not recorded"
+            );
+        }
+        Stopped::AtDeadline
     }
 
     /// Serves a connection in a task of its own.
@@ -151,7 +149,7 @@ impl Server {
         let is_proxy = self.proxies.iter().any(|proxy| proxy.contains(&address));
         let of_proxy = is_proxy.then(PeerCertificates::of_proxy);
         let tls = self.tls.clone();
-        tokio::spawn(async move {
+        connection.tasks.clone().spawn(async move {
             let ended = match tls {
                 None => connection.serve(stream, of_proxy).await,
                 Some(tls) => connection.secure(stream, &tls, of_proxy).await,
@@ -178,101 +176,4 @@ impl<S> Answers for S where
         + Send
         + 'static
 {
-}
-
-/// What a connection is served with.
-struct Connection<A> {
-    service: A,
-    watcher: Watcher,
-    /// Cancelled when the server stops.
-    stopping: CancellationToken,
-    place: OwnedSemaphorePermit,
-}
-
-impl<A: Answers> Connection<A> {
-    /// Shakes hands first; a stop does not wait for that. Who speaks plain HTTP is told of it.
-    async fn secure(
-        self,
-        stream: TcpStream,
-        tls: &Tls,
-        of_proxy: Option<PeerCertificates>,
-    ) -> Result<(), BoxError> {
-        let stopping = self.stopping.clone();
-        match stopping.run_until_cancelled(tls.accept(stream)).await {
-            None => Ok(()),
-            Some(Accepted::Secure(stream, certificates)) => {
-                self.serve(*stream, of_proxy.or(Some(certificates))).await
-            }
-            Some(Accepted::Plain(stream)) => {
-                let service = service_fn(https_required);
-                self.with(service).serve(stream, None).await
-            }
-            Some(Accepted::Broken(error)) => Err(error.into()),
-        }
-    }
-
-    /// The same with another service.
-    fn with<B: Answers>(self, service: B) -> Connection<B> {
-        Connection {
-            service,
-            watcher: self.watcher,
-            stopping: self.stopping,
-            place: self.place,
-        }
-    }
-
-    /// Answers its requests.
-    async fn serve<S>(
-        self,
-        stream: S,
-        certificates: Option<PeerCertificates>,
-    ) -> Result<(), BoxError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let service = self.service.map_request(move |mut request: Request<_>| {
-            if let Some(certificates) = &certificates {
-                request.extensions_mut().insert(certificates.clone());
-            }
-            request
-        });
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(Patience::new(HEAD_TIME))
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(HEAD_BYTES);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(HEAD_BYTES as u32)
-            .max_concurrent_streams(256);
-        let stream = TokioIo::new(Opening::new(stream, HEAD_TIME));
-        let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
-        let ended = self.watcher.watch(connection.into_owned()).await;
-        drop(self.place);
-        ended
-    }
-}
-
-async fn https_required(_: Request<Incoming>) -> Result<Response, Infallible> {
-    let message = "This server speaks HTTPS, and this request came over plain HTTP. Send it to an address with https://.";
-    let mut response: Response = Error::refused("https_required", message).response();
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    Ok(response)
-}
-
-/// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal. Asks count from this call on, not only
-/// once it is awaited.
-pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
