@@ -28,7 +28,7 @@ use crate::config::{Config, Overrides, SmtpServer};
 use crate::first_start::{self as founding, FirstStart, first_start};
 use crate::serve::{Server, Stopped};
 use crate::stop::Stop;
-use crate::{App, AppOptions, Tls, demo, log, secret_file};
+use crate::{App, AppOptions, Tls, demo, descriptors, log, secret_file};
 
 /// The time that the runtime has to end what it cannot abort, such as a query under way, once a command is done.
 const RUNTIME_TIMEOUT: Duration = Duration::from_millis(200);
@@ -262,13 +262,20 @@ impl Deployment {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    descriptors::raise_limit();
     let tls = config.tls.files.clone().map(Tls::load).transpose()?;
     let server = Server::bind(config.listen).await?;
     let metrics = match config.metrics_listen {
         Some(address) => Some(Server::bind(address).await?),
         None => None,
     };
-    let server = server.secured(tls).behind(config.tls.proxies.clone());
+    let server = server
+        .secured(tls)
+        .behind(config.tls.proxies.clone())
+        .bounded(
+            config.max_connections_per_address,
+            config.trusted_proxies.clone(),
+        );
     let deployment = Deployment::open(config).await?;
     let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY")
         .ok()

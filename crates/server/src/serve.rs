@@ -1,7 +1,7 @@
 //! The listener: accepts connections, bounds what each may do, and stops gracefully.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +12,24 @@ use http::Request;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::connection::{Connection, Phase};
+use crate::activity::Activity;
+use crate::addresses::Addresses;
+use crate::client_address::TrustedProxies;
+use crate::connection::{Connection, Peer, Phase, Place};
+use crate::descriptors;
+use crate::log::Sampled;
 use crate::stop::Stop;
 use crate::tls::Tls;
+use crate::write_timeout::WriteTimeout;
 
-/// How many connections are open at the most; further ones wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 16_384;
-/// How long a client may take to send a request's head, and be idle before it.
-pub(crate) const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How much of a request's head is read, in bytes. It may have 100 headers, as hyper has it unless told otherwise: told,
-/// it makes room for them anew for each request.
-pub(crate) const HEAD_BYTES: usize = 64 * 1024;
+/// The default of the most connections that a client may have open.
+pub(crate) const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 1_024;
+/// The time after which it is tried again to accept a connection, when that has failed.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A bound listener.
 pub struct Server {
@@ -35,6 +38,10 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     /// Who may say in headers which certificates its clients have shown.
     proxies: Vec<IpNet>,
+    /// Who may say in headers which address its clients have.
+    trusted_proxies: TrustedProxies,
+    /// The most connections that a client may have open.
+    per_address: usize,
 }
 
 /// How a server came to its end.
@@ -61,6 +68,8 @@ impl Server {
             address,
             tls: None,
             proxies: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            per_address: DEFAULT_CONNECTIONS_PER_ADDRESS,
         })
     }
 
@@ -75,6 +84,18 @@ impl Server {
     #[must_use]
     pub fn behind(self, proxies: Vec<IpNet>) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// The same with this many connections for each client. These proxies, which speak for many clients, have no bound of
+    /// their own, and are trusted to say which address a request comes from.
+    #[must_use]
+    pub fn bounded(self, per_address: usize, trusted_proxies: Vec<IpNet>) -> Self {
+        let trusted_proxies = TrustedProxies::new(trusted_proxies);
+        Self {
+            per_address,
+            trusted_proxies,
+            ..self
+        }
     }
 
     /// Where it listens.
@@ -95,7 +116,12 @@ impl Server {
     pub async fn run(self, service: impl Answers, stop: &Stop) -> Stopped {
         let (phase, following) = watch::channel(Phase::Serving);
         let tasks = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let places = Arc::new(Semaphore::new(descriptors::max_connections()));
+        let door = Door {
+            addresses: Addresses::new(self.per_address),
+            refused: Sampled::start(),
+            failed: Sampled::start(),
+        };
         let _following = self.tls.as_ref().map(|tls| tls.follow());
         loop {
             let place = Arc::clone(&places).acquire_owned();
@@ -104,23 +130,27 @@ impl Server {
                 () = stop.asked() => break,
                 accepted = accepted => accepted,
             };
-            match (place, accepted) {
-                (Ok(place), Ok((stream, peer))) => {
-                    let connection = Connection {
-                        service: service.clone(),
-                        phase: following.clone(),
-                        tasks: tasks.clone(),
-                        place,
-                    };
-                    self.take(stream, peer, connection);
+            let Ok(place) = place else { break };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    door.failed(&error);
+                    tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
+                    continue;
                 }
-                (_, Err(error)) => {
-                    // Out of file descriptors, most likely: a pause lets connections end.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                (Err(_), Ok(_)) => break,
-            }
+            };
+            let Some((activity, place, peer)) = self.admit(&door, peer.ip(), place) else {
+                continue;
+            };
+            let connection = Connection {
+                service: service.clone(),
+                phase: following.clone(),
+                tasks: tasks.clone(),
+                activity,
+                peer,
+                place,
+            };
+            self.take(stream, connection);
         }
         drop(self.listener);
         drop(following);
@@ -140,19 +170,48 @@ impl Server {
         Stopped::AtDeadline
     }
 
+    /// Counts a connection; `None` if its client has too many, all of them busy.
+    fn admit(
+        &self,
+        door: &Door,
+        address: IpAddr,
+        of_server: OwnedSemaphorePermit,
+    ) -> Option<(Arc<Activity>, Place, Peer)> {
+        let address = address.to_canonical();
+        let activity = Activity::begin();
+        let of_address = if self.trusted_proxies.contains(address) {
+            None
+        } else {
+            let counted = door.addresses.admit(address, &activity);
+            if counted.is_none() {
+                door.refused(address);
+            }
+            Some(counted?)
+        };
+        let is_proxy = self.proxies.iter().any(|proxy| proxy.contains(&address));
+        let peer = Peer {
+            address,
+            proxies: self.trusted_proxies.clone(),
+            certificates: is_proxy.then(PeerCertificates::of_proxy),
+        };
+        let place = Place {
+            of_server,
+            of_address,
+        };
+        Some((activity, place, peer))
+    }
+
     /// Serves a connection in a task of its own.
-    fn take(&self, stream: TcpStream, peer: SocketAddr, connection: Connection<impl Answers>) {
+    fn take(&self, stream: TcpStream, connection: Connection<impl Answers>) {
+        let peer = connection.peer.address;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "TCP_NODELAY");
         }
-        let address = peer.ip().to_canonical();
-        let is_proxy = self.proxies.iter().any(|proxy| proxy.contains(&address));
-        let of_proxy = is_proxy.then(PeerCertificates::of_proxy);
         let tls = self.tls.clone();
         connection.tasks.clone().spawn(async move {
             let ended = match tls {
-                None => connection.serve(stream, of_proxy).await,
-                Some(tls) => connection.secure(stream, &tls, of_proxy).await,
+                None => connection.serve(WriteTimeout::new(stream)).await,
+                Some(tls) => connection.secure(stream, &tls).await,
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, %peer, "a connection broke");
@@ -161,18 +220,52 @@ impl Server {
     }
 }
 
+/// What decides which connections come in.
+struct Door {
+    addresses: Addresses,
+    refused: Sampled,
+    failed: Sampled,
+}
+
+impl Door {
+    /// Logs, once per interval, that a connection was closed for its client has too many.
+    fn refused(&self, address: IpAddr) {
+        if let Some(left_out) = self.refused.admit() {
+            tracing::warn!(
+                %address, left_out,
+                "connection closed: its address has as many open as server.max_connections_per_address allows"
+            );
+        }
+    }
+
+    /// Logs, once per interval, that no connection could be accepted: out of descriptors, most likely, until some end.
+    fn failed(&self, error: &std::io::Error) {
+        if let Some(left_out) = self.failed.admit() {
+            tracing::warn!(%error, left_out, "connection not accepted");
+        }
+    }
+}
+
 /// What answers the requests that come in: each clone those of one connection.
 pub trait Answers:
-    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
-    + Clone
+    Service<
+        Request<Incoming>,
+        Response = Response,
+        Error = Infallible,
+        Future: Send + Unpin + 'static,
+    > + Clone
     + Send
     + 'static
 {
 }
 
 impl<S> Answers for S where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
-        + Clone
+    S: Service<
+            Request<Incoming>,
+            Response = Response,
+            Error = Infallible,
+            Future: Send + Unpin + 'static,
+        > + Clone
         + Send
         + 'static
 {

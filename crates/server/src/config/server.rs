@@ -1,16 +1,20 @@
 //! `[server]`: the bounds of connections, and the stop.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
+use super::Config;
+use crate::serve::DEFAULT_CONNECTIONS_PER_ADDRESS;
 use crate::stop::{DEFAULT_STOP_TIMEOUT, MAX_STOP_TIMEOUT};
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerTable {
     stop_timeout_seconds: Option<u64>,
+    max_connections_per_address: Option<NonZeroUsize>,
 }
 
 impl ServerTable {
@@ -26,10 +30,17 @@ impl ServerTable {
         }
     }
 
+    /// The most connections that a client may have open.
+    pub(super) fn max_connections_per_address(&self) -> usize {
+        let most = self.max_connections_per_address;
+        most.map_or(DEFAULT_CONNECTIONS_PER_ADDRESS, NonZeroUsize::get)
+    }
+
     /// What `config show` prints.
-    pub(super) fn shown(stop_timeout: Duration) -> Self {
+    pub(super) fn shown(config: &Config) -> Self {
         Self {
-            stop_timeout_seconds: Some(stop_timeout.as_secs()),
+            stop_timeout_seconds: Some(config.stop_timeout.as_secs()),
+            max_connections_per_address: NonZeroUsize::new(config.max_connections_per_address),
         }
     }
 }

@@ -119,7 +119,7 @@ async fn answer_without_end(
     mut ended: tokio::sync::watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let mut request = Vec::new();
-    while !request.ends_with(b"]}") {
+    while !request.ends_with(b"}") {
         if stream.read_buf(&mut request).await? == 0 {
             return Ok(());
         }
