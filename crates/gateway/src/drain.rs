@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use base::Error;
 use prometheus::IntCounter;
@@ -99,15 +98,16 @@ impl Drains {
         }
     }
 
-    /// Waits until all have ended, and no longer than `deadline`.
-    pub(crate) async fn stop(&self, deadline: Duration) {
+    /// Waits until all have ended. Those that have not when `deadline` resolves are settled as they are.
+    pub(crate) async fn stop(&self, deadline: impl Future<Output = ()>) {
         self.0.running.close();
-        if tokio::time::timeout(deadline, self.0.running.wait())
-            .await
-            .is_err()
-        {
-            self.0.hurry.cancel();
-            self.0.running.wait().await;
+        tokio::select! {
+            biased;
+            () = self.0.running.wait() => {}
+            () = deadline => {
+                self.0.hurry.cancel();
+                self.0.running.wait().await;
+            }
         }
     }
 }

@@ -231,6 +231,11 @@ impl GatewayTask {
     /// Waits until the answers that clients hung up on have been read; what has not ended within `deadline` is
     /// settled with an estimate. To be called when no more requests are handled, before the recorder is stopped.
     pub async fn stop(self, deadline: Duration) {
+        self.stop_at(tokio::time::sleep(deadline)).await;
+    }
+
+    /// Stops as [`GatewayTask::stop`] does, with a deadline that is there when `deadline` resolves.
+    pub async fn stop_at(self, deadline: impl Future<Output = ()>) {
         self.probes.stop().await;
         self.drains.stop(deadline).await;
     }

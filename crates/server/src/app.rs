@@ -28,6 +28,7 @@ use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::routes::Routes;
+use crate::stop::Stop;
 
 /// What an application is made of.
 pub struct AppOptions {
@@ -169,19 +170,41 @@ impl App {
         &self.services
     }
 
-    /// Finishes what clients hung up on within `deadline`, and makes everything durable. To be called when no more
-    /// requests come in.
+    /// Finishes what clients hung up on within `deadline`, and makes everything durable within some seconds after it. To
+    /// be called when no more requests come in.
     pub async fn stop(self, deadline: Duration) {
-        self.gateway_task.stop(deadline).await;
-        self.recorder_task.stop().await;
-        self.last_used_task.stop().await;
-        self.bodies_task.stop().await;
-        self.retention_task.stop().await;
-        self.spend_alerts_task.stop().await;
-        self.mailer_task.stop().await;
-        if let Some(tracer_task) = self.tracer_task {
-            tracer_task.stop().await;
+        let stop = Stop::within(deadline);
+        stop.ask();
+        self.stop_by(&stop).await;
+    }
+
+    /// Does the same within the deadlines of `stop`.
+    pub(crate) async fn stop_by(self, stop: &Stop) {
+        self.gateway_task.stop_at(stop.drains_end()).await;
+        let recorder = self.recorder_task.stop(stop.left_for_ledger());
+        if !stop.ledger(recorder).await {
+            tracing::error!("ledger not written in time: usage that waited for it is not recorded");
         }
+        let tracer = async {
+            if let Some(tracer_task) = self.tracer_task {
+                tracer_task.stop().await;
+            }
+        };
+        tokio::join!(
+            last(stop, "last uses", self.last_used_task.stop()),
+            last(stop, "bodies", self.bodies_task.stop()),
+            last(stop, "usage retention", self.retention_task.stop()),
+            last(stop, "spend alerts", self.spend_alerts_task.stop()),
+            last(stop, "mailer", self.mailer_task.stop()),
+            last(stop, "traces", tracer),
+        );
+    }
+}
+
+/// Waits for a part of the application that nothing else waits for.
+async fn last(stop: &Stop, part: &str, ended: impl Future<Output = ()>) {
+    if !stop.last(ended).await {
+        tracing::warn!(part, "not stopped in time; left as it is");
     }
 }
 

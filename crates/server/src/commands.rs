@@ -6,7 +6,6 @@ mod prices;
 mod usage;
 
 use std::ffi::OsString;
-use std::future::pending;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,11 +26,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, Overrides, SmtpServer};
 use crate::first_start::{self as founding, FirstStart, first_start};
-use crate::serve::{Server, Stopped, stop_signal};
-use crate::{App, AppOptions, Tls, demo, log, secret_file};
+use crate::serve::{Server, Stopped};
+use crate::stop::Stop;
+use crate::{App, AppOptions, Tls, demo, descriptors, log, secret_file};
 
-/// How long a stop waits for what is under way.
-const STOP_DEADLINE: Duration = Duration::from_secs(25);
+/// The time that the runtime has to end what it cannot abort, such as a query under way, once a command is done.
+const RUNTIME_TIMEOUT: Duration = Duration::from_millis(200);
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -130,7 +130,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match execute(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "orgplane: {error:#}");
             ExitCode::FAILURE
@@ -160,15 +160,15 @@ fn administration(arguments: &[OsString]) -> Option<cli::Program> {
     })
 }
 
-fn execute(command: Command) -> anyhow::Result<()> {
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
     log::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match command {
-            Command::Serve(overrides) => serve(&Config::load(&overrides)?).await,
-            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Serve(overrides) => return serve(&Config::load(&overrides)?).await,
+            Command::Demo(arguments) => return demo::run(arguments).await,
             Command::Migrate(overrides) => migrate(&Config::load(&overrides)?).await,
             Command::Org(Org::Create {
                 name,
@@ -187,7 +187,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
                 print(&format!("{}\n", serde_json::to_string_pretty(&document)?))
             }
         }
-    })
+        .map(|()| ExitCode::SUCCESS)
+    });
+    runtime.shutdown_timeout(RUNTIME_TIMEOUT);
+    outcome
 }
 
 /// Writes to stdout; a reader that has gone is no error.
@@ -258,14 +261,21 @@ impl Deployment {
     }
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    descriptors::raise_limit();
     let tls = config.tls.files.clone().map(Tls::load).transpose()?;
     let server = Server::bind(config.listen).await?;
     let metrics = match config.metrics_listen {
         Some(address) => Some(Server::bind(address).await?),
         None => None,
     };
-    let server = server.secured(tls).behind(config.tls.proxies.clone());
+    let server = server
+        .secured(tls)
+        .behind(config.tls.proxies.clone())
+        .bounded(
+            config.max_connections_per_address,
+            config.trusted_proxies.clone(),
+        );
     let deployment = Deployment::open(config).await?;
     let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY")
         .ok()
@@ -304,30 +314,33 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         has_metrics_apart: metrics.is_some(),
     })
     .await?;
-    let stop = stop_signal()?;
+    let stop = Stop::at_signals(config.stop_timeout)?;
     let _serving_metrics = metrics
         .map(|server| serve_metrics(server, &app))
         .transpose()?;
     print(&format!("Listening on {}\n", server.url()))?;
-    run_until(server, app, stop).await;
-    Ok(())
+    Ok(run_until(server, app, stop).await)
 }
 
 /// Serves metrics where they have an address of their own, for as long as the handle lives.
 fn serve_metrics(server: Server, app: &App) -> anyhow::Result<AbortOnDropHandle<Stopped>> {
     print(&format!("Metrics on http://{}/metrics\n", server.address()))?;
-    let serving = server.run(app.metrics_router(), pending(), Duration::ZERO);
+    let never = Stop::within(Duration::ZERO);
+    let router = app.metrics_router();
+    let serving = async move { server.run(router, &never).await };
     Ok(AbortOnDropHandle::new(tokio::spawn(serving)))
 }
 
-/// Serves until `stop`, then finishes what is under way and makes it durable.
-pub(crate) async fn run_until(server: Server, app: App, stop: impl Future<Output = ()>) {
-    let stopped = server.run(app.front(), stop, STOP_DEADLINE).await;
+/// Serves until `stop` is asked for, then finishes what is under way and makes it durable. Returns the exit code of the
+/// process.
+pub(crate) async fn run_until(server: Server, app: App, stop: Stop) -> ExitCode {
+    let stopped = server.run(app.front(), &stop).await;
     if stopped == Stopped::AtDeadline {
-        tracing::warn!("some requests were cut off after {STOP_DEADLINE:?}");
+        tracing::warn!("requests under way were cut off at the stop's deadline");
     }
-    app.stop(STOP_DEADLINE).await;
+    app.stop_by(&stop).await;
     tracing::info!("stopped");
+    stop.exit_code()
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod bodies;
+mod server;
 mod smtp;
 mod telemetry;
 mod tls;
@@ -10,14 +11,17 @@ mod usage;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ::usage::{Keep, PriceBook, PriceEntry};
 use anyhow::Context;
 use gateway::Durability;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use ::telemetry::TracingOptions;
 use bodies::BodiesTable;
+use server::ServerTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 use telemetry::{MetricsTable, TelemetryTable};
@@ -57,6 +61,12 @@ pub struct Config {
     pub tracing: Option<TracingOptions>,
     /// How connections are secured.
     pub tls: Tls,
+    /// The time that requests under way have to end when the server stops.
+    pub stop_timeout: Duration,
+    /// The most connections that a client may have open.
+    pub max_connections_per_address: usize,
+    /// The proxies that say in headers which address a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// What was given on the command line or in the environment.
@@ -113,6 +123,8 @@ struct File {
     secret_file: Option<PathBuf>,
     prices: Option<PathBuf>,
     #[serde(default)]
+    trusted_proxies: Vec<String>,
+    #[serde(default)]
     metering: Metering,
     #[serde(default)]
     smtp: SmtpTable,
@@ -126,6 +138,8 @@ struct File {
     telemetry: TelemetryTable,
     #[serde(default)]
     tls: TlsTable,
+    #[serde(default)]
+    server: ServerTable,
     #[serde(default)]
     upstream: Vec<Upstream>,
     #[serde(default)]
@@ -194,6 +208,9 @@ impl Config {
                 DurabilityName::Batched => Durability::Batched,
                 DurabilityName::Strict => Durability::Strict,
             },
+            stop_timeout: file.server.stop_timeout()?,
+            max_connections_per_address: file.server.max_connections_per_address(),
+            trusted_proxies: tls::networks("trusted_proxies", &file.trusted_proxies)?,
             tls,
             listen,
             database,
@@ -217,6 +234,7 @@ impl Config {
             database: String,
             public_url: &'a str,
             secret_file: String,
+            trusted_proxies: &'a [IpNet],
             metering: BTreeMap<&'a str, &'a str>,
             smtp: BTreeMap<&'a str, String>,
             bodies: BTreeMap<&'a str, u32>,
@@ -224,6 +242,7 @@ impl Config {
             metrics: BTreeMap<&'a str, String>,
             telemetry: TelemetryTable,
             tls: &'a Tls,
+            server: ServerTable,
             upstream: Vec<Upstream>,
         }
         let durability = match self.durability {
@@ -235,6 +254,7 @@ impl Config {
             database: self.database_without_password(),
             public_url: &self.public_url,
             secret_file: self.secret_file.display().to_string(),
+            trusted_proxies: &self.trusted_proxies,
             metering: BTreeMap::from([("durability", durability)]),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
@@ -244,6 +264,7 @@ impl Config {
                 .collect(),
             telemetry: TelemetryTable::shown(self.tracing.as_ref()),
             tls: &self.tls,
+            server: ServerTable::shown(self),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
         })?)
     }
@@ -336,6 +357,31 @@ mod tests {
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.secret_file, Path::new("/a/orgplane.secret"));
         assert_eq!(config.public_url, "http://127.0.0.1:2");
+    }
+
+    #[test]
+    fn the_servers_bounds_are_shown_as_they_are_written() {
+        let text = "trusted_proxies = ['10.0.0.0/8']\n[server]\nstop_timeout_seconds = 7\nmax_connections_per_address = 9\n";
+        let shown = load(text).expect("loaded").show().expect("TOML");
+        for line in text.replace('\'', "\"").lines() {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+        for (text, words) in [
+            (
+                "trusted_proxies = ['10.0.0.1/8']",
+                "trusted_proxies: '10.0.0.1/8'",
+            ),
+            (
+                "[server]\nmax_connections_per_address = 0",
+                "max_connections_per_address",
+            ),
+        ] {
+            let error = load(text).err().map(|error| format!("{error:#}"));
+            assert!(
+                error.as_ref().is_some_and(|error| error.contains(words)),
+                "{error:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! The composition root: what is configured, put together, served and stopped.
 
+mod activity;
+mod addresses;
 mod app;
+mod client_address;
 pub mod commands;
 pub mod config;
+mod connection;
 pub mod demo;
+mod descriptors;
 mod first_start;
 mod front;
 mod leftover;
@@ -15,10 +20,14 @@ mod readiness;
 mod routes;
 mod secret_file;
 mod serve;
+mod stop;
+mod streams;
 mod tls;
+mod write_timeout;
 
 pub use app::{App, AppOptions};
 pub use first_start::{FirstStart, first_start};
 pub use front::Front;
 pub use serve::{Server, Stopped};
+pub use stop::Stop;
 pub use tls::{Tls, TlsFiles};

@@ -1,8 +1,10 @@
 //! What the program says of itself while it runs: lines for people on a terminal, JSON for everything else.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::bail;
+use base::time::Stopwatch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
@@ -36,4 +38,58 @@ pub(crate) fn start() -> anyhow::Result<()> {
         log.try_init()
     };
     Ok(())
+}
+
+/// The time in which something that happens often is logged once.
+const SAMPLE_INTERVAL_MILLISECONDS: u64 = 10_000;
+
+/// Lets a line that may come often into the log once per interval, with the number of those that were left out.
+pub(crate) struct Sampled {
+    watch: Stopwatch,
+    /// The moment of the next line, in milliseconds on `watch`.
+    next: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl Sampled {
+    pub(crate) fn start() -> Self {
+        Self {
+            watch: Stopwatch::start(),
+            next: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns the number of lines that were left out since the last one; `None` if this one is to be left out too.
+    pub(crate) fn admit(&self) -> Option<u64> {
+        let (now, due) = (self.watch.milliseconds(), self.next.load(Ordering::Relaxed));
+        let next = now + SAMPLE_INTERVAL_MILLISECONDS;
+        let is_due = now >= due
+            && (self.next)
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if is_due {
+            Some(self.left_out.swap(0, Ordering::Relaxed))
+        } else {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s14_a_line_that_comes_often_is_logged_once_per_interval() {
+        let sampled = Sampled::start();
+        assert_eq!(sampled.admit(), Some(0));
+        for _ in 0..1_000 {
+            assert_eq!(sampled.admit(), None);
+        }
+        sampled.next.store(0, Ordering::Relaxed);
+        assert_eq!(sampled.admit(), Some(1_000));
+        assert_eq!(sampled.admit(), None);
+    }
 }

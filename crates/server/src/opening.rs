@@ -3,11 +3,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use crate::activity::Activity;
 
 /// What a client of HTTP/2 says first. Whatever is no beginning of it is HTTP/1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -19,20 +22,26 @@ pub(crate) struct Opening<S> {
     matched: usize,
     /// `None` once the version is clear: from then on others watch over it.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Told when the version is HTTP/2.
+    activity: Arc<Activity>,
 }
 
 impl<S> Opening<S> {
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
+    pub(crate) fn new(stream: S, patience: Duration, activity: Arc<Activity>) -> Self {
         Self {
             stream,
             matched: 0,
             deadline: Some(Box::pin(sleep(patience))),
+            activity,
         }
     }
 
     fn look_at(&mut self, bytes: &[u8]) {
         let missing = &PREFACE[self.matched.min(PREFACE.len())..];
         self.matched += bytes.len();
+        if bytes.starts_with(missing) {
+            self.activity.speaks_http2();
+        }
         if bytes.len() >= missing.len() || !missing.starts_with(bytes) {
             self.deadline = None;
         }

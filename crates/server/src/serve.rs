@@ -1,39 +1,35 @@
 //! The listener: accepts connections, bounds what each may do, and stops gracefully.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::BoxError;
 use axum::response::Response;
-use base::Error;
 use gateway::PeerCertificates;
-use http::{HeaderValue, Request, header};
+use http::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt, service_fn};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::task::TaskTracker;
+use tower::Service;
 
-use crate::opening::Opening;
-use crate::patience::Patience;
-use crate::tls::{Accepted, Tls};
+use crate::activity::Activity;
+use crate::addresses::Addresses;
+use crate::client_address::TrustedProxies;
+use crate::connection::{Connection, Peer, Phase, Place};
+use crate::descriptors;
+use crate::log::Sampled;
+use crate::stop::Stop;
+use crate::tls::Tls;
+use crate::write_timeout::WriteTimeout;
 
-/// How many connections are open at the most; further ones wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 16_384;
-/// How long a client may take to send a request's head, and be idle before it.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How much of a request's head is read, in bytes. It may have 100 headers, as hyper has it unless told otherwise: told,
-/// it makes room for them anew for each request.
-const HEAD_BYTES: usize = 64 * 1024;
+/// The default of the most connections that a client may have open.
+pub(crate) const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 1_024;
+/// The time after which it is tried again to accept a connection, when that has failed.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A bound listener.
 pub struct Server {
@@ -42,6 +38,10 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     /// Who may say in headers which certificates its clients have shown.
     proxies: Vec<IpNet>,
+    /// Who may say in headers which address its clients have.
+    trusted_proxies: TrustedProxies,
+    /// The most connections that a client may have open.
+    per_address: usize,
 }
 
 /// How a server came to its end.
@@ -68,6 +68,8 @@ impl Server {
             address,
             tls: None,
             proxies: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            per_address: DEFAULT_CONNECTIONS_PER_ADDRESS,
         })
     }
 
@@ -84,6 +86,18 @@ impl Server {
         Self { proxies, ..self }
     }
 
+    /// The same with this many connections for each client. These proxies, which speak for many clients, have no bound of
+    /// their own, and are trusted to say which address a request comes from.
+    #[must_use]
+    pub fn bounded(self, per_address: usize, trusted_proxies: Vec<IpNet>) -> Self {
+        let trusted_proxies = TrustedProxies::new(trusted_proxies);
+        Self {
+            per_address,
+            trusted_proxies,
+            ..self
+        }
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -97,64 +111,107 @@ impl Server {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Lets `service` answer until `stop` resolves, then finishes what is under way within `deadline`.
-    pub async fn run(
-        self,
-        service: impl Answers,
-        stop: impl Future<Output = ()>,
-        deadline: Duration,
-    ) -> Stopped {
-        let graceful = GracefulShutdown::new();
-        let stopping = CancellationToken::new();
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    /// Lets `service` answer until `stop` is asked for, then finishes what is under way; what has not ended at the stop's
+    /// deadline is cut off.
+    pub async fn run(self, service: impl Answers, stop: &Stop) -> Stopped {
+        let (phase, following) = watch::channel(Phase::Serving);
+        let tasks = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(descriptors::max_connections()));
+        let door = Door {
+            addresses: Addresses::new(self.per_address),
+            refused: Sampled::start(),
+            failed: Sampled::start(),
+        };
         let _following = self.tls.as_ref().map(|tls| tls.follow());
-        tokio::pin!(stop);
         loop {
             let place = Arc::clone(&places).acquire_owned();
             let accepted = async { (place.await, self.listener.accept().await) };
             let (place, accepted) = tokio::select! {
-                () = &mut stop => break,
+                () = stop.asked() => break,
                 accepted = accepted => accepted,
             };
-            match (place, accepted) {
-                (Ok(place), Ok((stream, peer))) => {
-                    let connection = Connection {
-                        service: service.clone(),
-                        watcher: graceful.watcher(),
-                        stopping: stopping.clone(),
-                        place,
-                    };
-                    self.take(stream, peer, connection);
+            let Ok(place) = place else { break };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    door.failed(&error);
+                    tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
+                    continue;
                 }
-                (_, Err(error)) => {
-                    // Out of file descriptors, most likely: a pause lets connections end.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                (Err(_), Ok(_)) => break,
-            }
+            };
+            let Some((activity, place, peer)) = self.admit(&door, peer.ip(), place) else {
+                continue;
+            };
+            let connection = Connection {
+                service: service.clone(),
+                phase: following.clone(),
+                tasks: tasks.clone(),
+                activity,
+                peer,
+                place,
+            };
+            self.take(stream, connection);
         }
         drop(self.listener);
-        stopping.cancel();
-        match tokio::time::timeout(deadline, graceful.shutdown()).await {
-            Ok(()) => Stopped::Cleanly,
-            Err(_) => Stopped::AtDeadline,
+        drop(following);
+        tasks.close();
+        phase.send_replace(Phase::Stopping);
+        tokio::select! {
+            biased;
+            () = tasks.wait() => return Stopped::Cleanly,
+            () = stop.requests_end() => {}
         }
+        phase.send_replace(Phase::Cut);
+        if !stop.cut(tasks.wait()).await {
+            tracing::error!(
+                "connections were not closed in time: the usage of their requests is not recorded"
+            );
+        }
+        Stopped::AtDeadline
+    }
+
+    /// Counts a connection; `None` if its client has too many, all of them busy.
+    fn admit(
+        &self,
+        door: &Door,
+        address: IpAddr,
+        of_server: OwnedSemaphorePermit,
+    ) -> Option<(Arc<Activity>, Place, Peer)> {
+        let address = address.to_canonical();
+        let activity = Activity::begin();
+        let of_address = if self.trusted_proxies.contains(address) {
+            None
+        } else {
+            let counted = door.addresses.admit(address, &activity);
+            if counted.is_none() {
+                door.refused(address);
+            }
+            Some(counted?)
+        };
+        let is_proxy = self.proxies.iter().any(|proxy| proxy.contains(&address));
+        let peer = Peer {
+            address,
+            proxies: self.trusted_proxies.clone(),
+            certificates: is_proxy.then(PeerCertificates::of_proxy),
+        };
+        let place = Place {
+            of_server,
+            of_address,
+        };
+        Some((activity, place, peer))
     }
 
     /// Serves a connection in a task of its own.
-    fn take(&self, stream: TcpStream, peer: SocketAddr, connection: Connection<impl Answers>) {
+    fn take(&self, stream: TcpStream, connection: Connection<impl Answers>) {
+        let peer = connection.peer.address;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "TCP_NODELAY");
         }
-        let address = peer.ip().to_canonical();
-        let is_proxy = self.proxies.iter().any(|proxy| proxy.contains(&address));
-        let of_proxy = is_proxy.then(PeerCertificates::of_proxy);
         let tls = self.tls.clone();
-        tokio::spawn(async move {
+        connection.tasks.clone().spawn(async move {
             let ended = match tls {
-                None => connection.serve(stream, of_proxy).await,
-                Some(tls) => connection.secure(stream, &tls, of_proxy).await,
+                None => connection.serve(WriteTimeout::new(stream)).await,
+                Some(tls) => connection.secure(stream, &tls).await,
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, %peer, "a connection broke");
@@ -163,116 +220,53 @@ impl Server {
     }
 }
 
+/// What decides which connections come in.
+struct Door {
+    addresses: Addresses,
+    refused: Sampled,
+    failed: Sampled,
+}
+
+impl Door {
+    /// Logs, once per interval, that a connection was closed for its client has too many.
+    fn refused(&self, address: IpAddr) {
+        if let Some(left_out) = self.refused.admit() {
+            tracing::warn!(
+                %address, left_out,
+                "connection closed: its address has as many open as server.max_connections_per_address allows"
+            );
+        }
+    }
+
+    /// Logs, once per interval, that no connection could be accepted: out of descriptors, most likely, until some end.
+    fn failed(&self, error: &std::io::Error) {
+        if let Some(left_out) = self.failed.admit() {
+            tracing::warn!(%error, left_out, "connection not accepted");
+        }
+    }
+}
+
 /// What answers the requests that come in: each clone those of one connection.
 pub trait Answers:
-    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
-    + Clone
+    Service<
+        Request<Incoming>,
+        Response = Response,
+        Error = Infallible,
+        Future: Send + Unpin + 'static,
+    > + Clone
     + Send
     + 'static
 {
 }
 
 impl<S> Answers for S where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
-        + Clone
+    S: Service<
+            Request<Incoming>,
+            Response = Response,
+            Error = Infallible,
+            Future: Send + Unpin + 'static,
+        > + Clone
         + Send
         + 'static
 {
-}
-
-/// What a connection is served with.
-struct Connection<A> {
-    service: A,
-    watcher: Watcher,
-    /// Cancelled when the server stops.
-    stopping: CancellationToken,
-    place: OwnedSemaphorePermit,
-}
-
-impl<A: Answers> Connection<A> {
-    /// Shakes hands first; a stop does not wait for that. Who speaks plain HTTP is told of it.
-    async fn secure(
-        self,
-        stream: TcpStream,
-        tls: &Tls,
-        of_proxy: Option<PeerCertificates>,
-    ) -> Result<(), BoxError> {
-        let stopping = self.stopping.clone();
-        match stopping.run_until_cancelled(tls.accept(stream)).await {
-            None => Ok(()),
-            Some(Accepted::Secure(stream, certificates)) => {
-                self.serve(*stream, of_proxy.or(Some(certificates))).await
-            }
-            Some(Accepted::Plain(stream)) => {
-                let service = service_fn(https_required);
-                self.with(service).serve(stream, None).await
-            }
-            Some(Accepted::Broken(error)) => Err(error.into()),
-        }
-    }
-
-    /// The same with another service.
-    fn with<B: Answers>(self, service: B) -> Connection<B> {
-        Connection {
-            service,
-            watcher: self.watcher,
-            stopping: self.stopping,
-            place: self.place,
-        }
-    }
-
-    /// Answers its requests.
-    async fn serve<S>(
-        self,
-        stream: S,
-        certificates: Option<PeerCertificates>,
-    ) -> Result<(), BoxError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let service = self.service.map_request(move |mut request: Request<_>| {
-            if let Some(certificates) = &certificates {
-                request.extensions_mut().insert(certificates.clone());
-            }
-            request
-        });
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(Patience::new(HEAD_TIME))
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(HEAD_BYTES);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(HEAD_BYTES as u32)
-            .max_concurrent_streams(256);
-        let stream = TokioIo::new(Opening::new(stream, HEAD_TIME));
-        let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
-        let ended = self.watcher.watch(connection.into_owned()).await;
-        drop(self.place);
-        ended
-    }
-}
-
-async fn https_required(_: Request<Incoming>) -> Result<Response, Infallible> {
-    let message = "This server speaks HTTPS, and this request came over plain HTTP. Send it to an address with https://.";
-    let mut response: Response = Error::refused("https_required", message).response();
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    Ok(response)
-}
-
-/// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal. Asks count from this call on, not only
-/// once it is awaited.
-pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -28,6 +28,8 @@ use tokio_util::task::AbortOnDropHandle;
 use files::Stamp;
 pub use files::TlsFiles;
 
+use crate::write_timeout::WriteTimeout;
+
 /// How long a handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How often the files are looked at.
@@ -45,7 +47,7 @@ pub struct Tls {
 /// What has become of a connection.
 pub(crate) enum Accepted {
     /// It is secured; with what the client has shown.
-    Secure(Box<TlsStream<TcpStream>>, PeerCertificates),
+    Secure(Box<TlsStream<WriteTimeout<TcpStream>>>, PeerCertificates),
     /// It begins as a request in plain HTTP does, with a method.
     Plain(TcpStream),
     /// The handshake failed, or took too long.
@@ -89,7 +91,7 @@ impl Tls {
         if first[0].is_ascii_uppercase() {
             return Ok(Accepted::Plain(stream));
         }
-        let stream = self.acceptor.accept(stream).await?;
+        let stream = self.acceptor.accept(WriteTimeout::new(stream)).await?;
         let (_, connection) = stream.get_ref();
         let chain = connection.peer_certificates().unwrap_or_default();
         let certificates = PeerCertificates::of_handshake(chain);

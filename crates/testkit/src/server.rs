@@ -11,7 +11,7 @@ use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
-use orgplane::{App, AppOptions, Front};
+use orgplane::{App, AppOptions, Front, Stop};
 use serde_json::json;
 use store::{Store, sql};
 use usage::{Keep, PriceBook};
@@ -230,11 +230,7 @@ impl Server {
             .expect("a free port");
         let address = server.address();
         let front = self.front();
-        tokio::spawn(async move {
-            server
-                .run(front, std::future::pending(), Duration::ZERO)
-                .await
-        });
+        tokio::spawn(async move { server.run(front, &Stop::within(Duration::ZERO)).await });
         address
     }
 

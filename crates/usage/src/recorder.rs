@@ -55,7 +55,7 @@ pub struct Recorder {
 
 /// The recorder's thread.
 pub struct RecorderTask {
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Duration>>,
     thread: JoinHandle<()>,
 }
 
@@ -84,7 +84,7 @@ impl Recorder {
             .enable_all()
             .build()?;
         let (jobs, receiver) = mpsc::channel(PLACES);
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None);
         let hurry = Arc::new(Notify::new());
         let metrics = Arc::new(Metrics::new().map_err(std::io::Error::other)?);
         let writer = Writer::new(
@@ -266,10 +266,10 @@ impl Future for Recorded {
 
 impl RecorderTask {
     /// Writes everything that is waiting or still being sent by whoever has a [`Slot`], and ends the thread. Waits at
-    /// most some ten seconds for slots that are not used, and for a database that fails.
-    pub async fn stop(self) {
+    /// most `timeout` for slots that are not used, and for a database that fails.
+    pub async fn stop(self, timeout: Duration) {
         let Self { stop, thread } = self;
-        stop.send_replace(true);
+        stop.send_replace(Some(timeout));
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the recorder has failed");

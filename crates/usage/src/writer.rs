@@ -25,8 +25,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often is looked for what other programs have written.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a writer that is told to stop waits for what is under way, and for a database that fails.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Events that are written in one transaction, or not at all.
 pub(crate) struct Job {
@@ -85,7 +83,8 @@ pub(crate) struct Writer {
     looked: Stopwatch,
     jobs: mpsc::Receiver<Job>,
     hurry: Arc<Notify>,
-    stop: watch::Receiver<bool>,
+    /// The time, once the writer is told to stop, for what is under way and for a database that fails.
+    stop: watch::Receiver<Option<Duration>>,
     /// Runs from when the writer was told to stop.
     last_patience: Option<Pin<Box<Sleep>>>,
     metrics: Arc<Metrics>,
@@ -97,7 +96,7 @@ impl Writer {
         spend: Spend,
         jobs: mpsc::Receiver<Job>,
         hurry: Arc<Notify>,
-        stop: watch::Receiver<bool>,
+        stop: watch::Receiver<Option<Duration>>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -173,7 +172,8 @@ impl Writer {
 
     fn close(&mut self) {
         self.jobs.close();
-        self.last_patience = Some(Box::pin(sleep(LAST_PATIENCE)));
+        let patience = self.stop.borrow().unwrap_or_default();
+        self.last_patience = Some(Box::pin(sleep(patience)));
     }
 
     fn until_look(&self) -> Duration {
@@ -254,8 +254,8 @@ impl Writer {
 }
 
 /// Waits until the writer is told to stop; for ever when nobody is left who could tell.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
+async fn stopped(stop: &mut watch::Receiver<Option<Duration>>) {
+    if stop.wait_for(Option::is_some).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 
 use super::config::UpstreamConfig;
 use super::connect::{Connector, Refusal, Stream, has_agreed_on_http2};
+use super::exhaustion::is_exhausted;
 use super::line::{AnswerBody, Line};
 use super::pool::{Pool, Shared};
 
@@ -201,6 +202,11 @@ impl SendError {
     /// Whether no connection was made.
     pub(super) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable(_))
+    }
+
+    /// True if no connection was made because this machine has run out of something, such as descriptors.
+    pub(super) fn is_exhausted(&self) -> bool {
+        matches!(self, Self::Unreachable(refusal) if is_exhausted(refusal.as_ref()))
     }
 
     /// Whether a request failed because a connection that had been answered on before was closed.

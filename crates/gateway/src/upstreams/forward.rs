@@ -127,6 +127,10 @@ async fn attempt(route: Route, ask: &Ask<'_>, since: Stopwatch) -> Option<Ending
         })),
         Ok(Err(error)) => {
             upstream.failed_to_send(&error);
+            if error.is_exhausted() {
+                // Another upstream could not be connected to either.
+                return Some(Ending::Final(Err(exhausted())));
+            }
             let broke_off = "The model server broke off before it answered.";
             (!error.is_unreachable()).then(|| Ending::Else(Err(failed(broke_off))))
         }
@@ -181,6 +185,16 @@ fn unreachable(plan: &[Route]) -> Failure {
             "No model server of this model can be reached at the moment.",
             u64::try_from(seconds).unwrap_or(u64::MAX),
         ),
+        outcome: Outcome::UpstreamFailed,
+        was_sent: false,
+    }
+}
+
+/// No connection could be made for want of something of our own.
+fn exhausted() -> Failure {
+    let message = "This server has no connection left for the request. Try again in a second.";
+    Failure {
+        error: Error::overloaded(message, 1),
         outcome: Outcome::UpstreamFailed,
         was_sent: false,
     }

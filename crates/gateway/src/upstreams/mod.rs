@@ -4,6 +4,7 @@ mod balance;
 mod client;
 mod config;
 mod connect;
+mod exhaustion;
 mod forward;
 mod health;
 mod keeper;

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::client::{Client, Form, SendError};
 use super::config::UpstreamConfig;
+use super::exhaustion::Exhaustion;
 use super::health::{Health, Trouble};
 use super::line::AnswerBody;
 use super::trust::Trust;
@@ -41,6 +42,7 @@ pub(super) struct Upstream {
     /// What is asked for to find out whether it is back, if anything.
     health_path: Option<PathAndQuery>,
     authorization: Option<HeaderValue>,
+    exhaustion: Exhaustion,
 }
 
 /// What is asked of a model server, whichever it will be.
@@ -106,6 +108,7 @@ impl Upstream {
             authority,
             scheme,
             path,
+            exhaustion: Exhaustion::start(),
         })
     }
 
@@ -204,8 +207,15 @@ impl Upstream {
         }
     }
 
-    /// Takes note of a request that was not answered.
+    /// Takes note of a request that was not answered. What this machine has run out of says nothing of an upstream that is
+    /// healthy.
     pub(super) fn failed_to_send(&self, error: &SendError) {
+        if error.is_exhausted() {
+            self.exhaustion.log(&self.name, error);
+            if !self.health.is_down() {
+                return;
+            }
+        }
         let trouble = if error.is_unreachable() {
             Trouble::Unreachable
         } else {

@@ -38,12 +38,10 @@ impl Tls {
             (Some(_), None) => bail!("tls.certificate is given, but not tls.key, its private key"),
             (None, Some(_)) => bail!("tls.key is given, but not tls.certificate, which it is for"),
         };
-        let proxies = table.client_certificate_header_from.iter();
+        let key = "tls.client_certificate_header_from";
         Ok(Self {
             files,
-            proxies: proxies
-                .map(|text| network(text))
-                .collect::<anyhow::Result<_>>()?,
+            proxies: networks(key, &table.client_certificate_header_from)?,
         })
     }
 
@@ -57,16 +55,20 @@ impl Tls {
     }
 }
 
+/// The addresses and networks that are the value of `key`.
+pub(super) fn networks(key: &str, texts: &[String]) -> anyhow::Result<Vec<IpNet>> {
+    texts.iter().map(|text| network(key, text)).collect()
+}
+
 /// An address, or a network of them.
-fn network(text: &str) -> anyhow::Result<IpNet> {
+fn network(key: &str, text: &str) -> anyhow::Result<IpNet> {
     let address = text.parse().map(|address: IpAddr| IpNet::from(address));
     let network = address.or_else(|_| text.parse::<IpNet>());
-    let network = network.with_context(|| {
-        format!("tls.client_certificate_header_from: '{text}' is neither an address nor a network")
-    })?;
+    let network =
+        network.with_context(|| format!("{key}: '{text}' is neither an address nor a network"))?;
     if network != network.trunc() {
         let meant = network.trunc();
-        bail!("tls.client_certificate_header_from: '{text}' is no network; is '{meant}' meant?");
+        bail!("{key}: '{text}' is no network; is '{meant}' meant?");
     }
     Ok(network)
 }

@@ -5,6 +5,7 @@ mod model_server;
 mod traffic;
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use admin::organization::{self, Founding};
@@ -21,7 +22,8 @@ use tower::ServiceExt;
 use usage::{Keep, PriceBook};
 
 use crate::commands::{print, run_until};
-use crate::serve::{Server, stop_signal};
+use crate::serve::Server;
+use crate::stop::{DEFAULT_STOP_TIMEOUT, Stop};
 use crate::{App, AppOptions, Front};
 
 /// The models that the built-in server pretends to serve.
@@ -44,7 +46,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// No address can be listened on, or the throw-away database cannot be written.
-pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let server = match Server::bind(arguments.listen).await {
         Ok(server) => server,
         Err(_) => Server::bind(SocketAddr::new(arguments.listen.ip(), 0)).await?,
@@ -55,10 +57,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let key = key.reveal();
     let project_key = populate(&app.front(), &key, &app.services().clock).await?;
     app.services().recorder.flush().await;
-    let stop = stop_signal()?;
+    let stop = Stop::at_signals(DEFAULT_STOP_TIMEOUT)?;
     print(&welcome(server.address(), &key, &project_key))?;
-    run_until(server, app, stop).await;
-    Ok(())
+    Ok(run_until(server, app, stop).await)
 }
 
 async fn found(

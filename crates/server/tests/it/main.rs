@@ -9,6 +9,7 @@ mod client_script;
 mod command_line;
 mod commands;
 mod connection;
+mod connections;
 mod demo;
 mod dice;
 mod endpoints;

@@ -105,11 +105,30 @@ impl Process {
         self.child.wait().expect("a child that is ours");
     }
 
+    /// Waits until it has logged something with these words.
+    #[track_caller]
+    pub fn wait_for_log(&self, words: &str) {
+        let started = Instant::now();
+        while !self.stderr().contains(words) {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "waited too long for '{words}' in\n{}",
+                self.stderr()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Asks it to stop, as a service manager does.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends the signal of this name.
+    pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &id])
+            .args(["-c", &format!("kill -{name} \"$0\""), &id])
             .status();
         assert!(
             sent.is_ok_and(|status| status.success()),

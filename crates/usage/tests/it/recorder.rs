@@ -128,7 +128,7 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
         late.record(event("late")).await;
     };
     let store = fixture.store.clone();
-    tokio::join!(fixture.task.stop(), finish);
+    tokio::join!(fixture.task.stop(Duration::from_secs(10)), finish);
     let all = Entries::all(store.usage()).await.expect("the ledger");
     assert_eq!(all.len(), 101);
     fixture.recorder.flush().await;

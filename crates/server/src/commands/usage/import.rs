@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use admin::organization;
 use anyhow::{Context, bail};
@@ -21,6 +22,8 @@ use super::rows::{Admission, read};
 use crate::commands::{open, plain};
 use crate::config::{Config, Overrides};
 
+/// The time that the ledger's writer has to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a database that is slow is asked for the same events.
 const TRIES: usize = 10;
 /// On SQLite two programs take turns: for each this many parts of the time that a batch took, one is left to a server.
@@ -70,7 +73,7 @@ pub(super) async fn run(import: Import) -> anyhow::Result<()> {
         tally: Tally::from(Place::default()),
     };
     let outcome = taking.everything(&import, format, rows, &admission).await;
-    task.stop().await;
+    task.stop(STOP_TIMEOUT).await;
     taking.tally.say();
     outcome.with_context(|| import.name())?;
     taking.rejected.finish()?;

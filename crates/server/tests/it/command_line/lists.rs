@@ -136,7 +136,7 @@ async fn servers_that_break_off_or_talk_nonsense_do_no_harm() {
     let router = Router::new().fallback(answer);
     tokio::spawn(async move {
         listening
-            .run(router, std::future::pending(), Duration::ZERO)
+            .run(router, &orgplane::Stop::within(Duration::ZERO))
             .await
     });
     let list = |flags: &[&str]| {

@@ -33,7 +33,7 @@ async fn busy(refusals: usize) -> (SocketAddr, Arc<AtomicUsize>) {
     let router = Router::new().fallback(answer);
     tokio::spawn(async move {
         listening
-            .run(router, std::future::pending(), Duration::ZERO)
+            .run(router, &orgplane::Stop::within(Duration::ZERO))
             .await
     });
     (address, asked)

@@ -53,7 +53,7 @@ impl Watched {
         let address = listening.address();
         tokio::spawn(async move {
             listening
-                .run(router, std::future::pending(), Duration::ZERO)
+                .run(router, &orgplane::Stop::within(Duration::ZERO))
                 .await
         });
         Self {

@@ -14,6 +14,9 @@ use crate::installation::{Installation, Server};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
+/// Makes the tests' own requests those of a proxy whose traces are believed.
+const BEHIND_PROXY: &str = "trusted_proxies = [\"127.0.0.1\"]\n";
+
 /// Asks for a completion; `flags` are those of the trace that the request is a part of, if it is.
 async fn ask(api: &Api, model: &str, flags: Option<&str>) -> reqwest::Response {
     let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]});
@@ -47,7 +50,8 @@ async fn a_request_is_a_span_between_its_clients_and_its_upstreams() {
         Upstream::start().await,
         Collector::start(StatusCode::OK).await,
     );
-    let installation = Installation::new(&(collector.setting() + &upstream.setting()));
+    let settings = BEHIND_PROXY.to_owned() + &collector.setting() + &upstream.setting();
+    let installation = Installation::new(&settings);
     let (server, application) = start(&installation).await;
     let answer = ask(&application, "nick", Some("01")).await;
     assert_eq!(answer.status(), 200);
@@ -120,7 +124,8 @@ async fn what_is_not_sampled_is_passed_on_and_not_exported() {
         Upstream::start().await,
         Collector::start(StatusCode::OK).await,
     );
-    let settings = collector.setting() + "sample = 0\n" + &upstream.setting();
+    let settings =
+        BEHIND_PROXY.to_owned() + &collector.setting() + "sample = 0\n" + &upstream.setting();
     let installation = Installation::new(&settings);
     let (server, application) = start(&installation).await;
     for flags in [None, Some("00"), Some("01")] {
@@ -141,7 +146,7 @@ async fn what_is_not_sampled_is_passed_on_and_not_exported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_collector_a_clients_trace_passes_through() {
     let upstream = Upstream::start().await;
-    let installation = Installation::new(&upstream.setting());
+    let installation = Installation::new(&(BEHIND_PROXY.to_owned() + &upstream.setting()));
     let (server, application) = start(&installation).await;
     ask(&application, "real", Some("01")).await;
     let asked = upstream.asked();
@@ -150,6 +155,40 @@ async fn without_a_collector_a_clients_trace_passes_through() {
         format!("00-{TRACE}-{PARENT}-01").as_str()
     );
     server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn low_traceparent_of_a_client_that_is_no_trusted_proxy_decides_nothing() {
+    let (upstream, collector) = (
+        Upstream::start().await,
+        Collector::start(StatusCode::OK).await,
+    );
+    for (sample, spans) in [("sample = 0\n", 0), ("sample = 1\n", 1)] {
+        let settings = collector.setting() + sample + &upstream.setting();
+        let installation = Installation::new(&settings);
+        let (server, application) = start(&installation).await;
+        ask(&application, "real", Some("01")).await;
+        server.stop();
+        let found = collector.spans();
+        let chats = found.iter().filter(|span| span.name == "chat real");
+        assert_eq!(chats.count(), spans, "{found:#?}");
+        assert!(
+            found.iter().all(|span| span.trace_id != TRACE),
+            "{found:#?}"
+        );
+    }
+    // Without a collector nothing of it reaches the upstream.
+    let installation = Installation::new(&upstream.setting());
+    let (server, application) = start(&installation).await;
+    ask(&application, "real", Some("01")).await;
+    server.stop();
+    let asked = upstream.asked();
+    assert_eq!(asked.len(), 3);
+    for headers in &asked[..2] {
+        let parent = headers["traceparent"].to_str().expect("text");
+        assert!(!parent.contains(TRACE), "{parent}");
+    }
+    assert!(!asked[2].contains_key("traceparent"), "{:?}", asked[2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,67 @@
+//! `[server]`: the bounds of connections, and the stop.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use anyhow::bail;
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use crate::serve::DEFAULT_CONNECTIONS_PER_ADDRESS;
+use crate::stop::{DEFAULT_STOP_TIMEOUT, MAX_STOP_TIMEOUT};
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerTable {
+    stop_timeout_seconds: Option<u64>,
+    max_connections_per_address: Option<NonZeroUsize>,
+}
+
+impl ServerTable {
+    /// The time that requests under way have to end when the server stops.
+    pub(super) fn stop_timeout(&self) -> anyhow::Result<Duration> {
+        let longest = MAX_STOP_TIMEOUT.as_secs();
+        match self.stop_timeout_seconds {
+            None => Ok(DEFAULT_STOP_TIMEOUT),
+            Some(seconds) if seconds <= longest => Ok(Duration::from_secs(seconds)),
+            Some(seconds) => bail!(
+                "server.stop_timeout_seconds is {seconds}; it must be from 0 to {longest}, so that the whole stop takes at most 25 seconds"
+            ),
+        }
+    }
+
+    /// The most connections that a client may have open.
+    pub(super) fn max_connections_per_address(&self) -> usize {
+        let most = self.max_connections_per_address;
+        most.map_or(DEFAULT_CONNECTIONS_PER_ADDRESS, NonZeroUsize::get)
+    }
+
+    /// What `config show` prints.
+    pub(super) fn shown(config: &Config) -> Self {
+        Self {
+            stop_timeout_seconds: Some(config.stop_timeout.as_secs()),
+            max_connections_per_address: NonZeroUsize::new(config.max_connections_per_address),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stop_timeout(text: &str) -> Result<u64, String> {
+        let table: ServerTable = toml::from_str(text).map_err(|error| error.to_string())?;
+        let timeout = table.stop_timeout().map_err(|error| error.to_string())?;
+        Ok(timeout.as_secs())
+    }
+
+    #[test]
+    fn the_stop_timeout_has_a_bound() {
+        assert_eq!(stop_timeout(""), Ok(20));
+        assert_eq!(stop_timeout("stop_timeout_seconds = 0"), Ok(0));
+        assert_eq!(stop_timeout("stop_timeout_seconds = 20"), Ok(20));
+        let error = stop_timeout("stop_timeout_seconds = 21").expect_err("too long");
+        assert!(error.contains("from 0 to 20"), "{error}");
+        assert!(stop_timeout("stop_timeout_seconds = -1").is_err());
+    }
+}

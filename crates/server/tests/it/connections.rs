@@ -1,0 +1,93 @@
+//! Connections of the real server: bounded for each client, and by the files that the process may open.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::installation::{Installation, Server};
+
+/// How long the server may take for what it does at once on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection that has asked nothing yet.
+fn connect(server: &Server) -> TcpStream {
+    let address = server.address.trim_start_matches("http://");
+    let stream = TcpStream::connect(address).expect("it listens");
+    let timeout = Some(Duration::from_millis(200));
+    stream.set_read_timeout(timeout).expect("a socket");
+    stream
+}
+
+/// True if the server answers on this connection.
+fn is_served(mut stream: &TcpStream) -> bool {
+    let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    if stream.write_all(request).is_err() {
+        return false;
+    }
+    let (began, mut answer) = (Instant::now(), [0; 1024]);
+    while began.elapsed() < PATIENCE {
+        match stream.read(&mut answer) {
+            Ok(length) => return answer[..length].starts_with(b"HTTP/1.1 200"),
+            Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {}
+            Err(_) => return false,
+        }
+    }
+    panic!("neither an answer nor an end");
+}
+
+/// Waits until `done`.
+#[track_caller]
+fn wait(mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE, "waited too long");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn s14_a_client_has_so_many_connections_and_an_idle_one_makes_room() {
+    let installation = Installation::new("[server]\nmax_connections_per_address = 4\n");
+    let (server, _) = installation.first_serve();
+    let first: Vec<_> = (0..4).map(|_| connect(&server)).collect();
+    assert!(first.iter().all(is_served), "there is room");
+    // None of them has been idle for a second: a fifth is closed until then.
+    wait(|| is_served(&connect(&server)));
+    let open = first.iter().filter(|stream| is_served(stream)).count();
+    assert_eq!(open, 3, "the one that was idle for the longest made room");
+    let ended = server.stop();
+    let lines = ended
+        .stderr
+        .matches("connection closed: its address")
+        .count();
+    assert!(lines <= 2, "logged once per interval: {}", ended.stderr);
+}
+
+#[test]
+fn s14_a_trusted_proxy_has_no_bound_of_its_own() {
+    let settings = "trusted_proxies = [\"127.0.0.1\"]\n[server]\nmax_connections_per_address = 2\n";
+    let installation = Installation::new(settings);
+    let (server, _) = installation.first_serve();
+    let streams: Vec<_> = (0..6).map(|_| connect(&server)).collect();
+    assert!(streams.iter().all(is_served));
+    server.stop();
+}
+
+#[test]
+fn s14_a_low_soft_limit_of_files_is_raised_at_the_start() {
+    let installation = Installation::new("[server]\nmax_connections_per_address = 1000\n");
+    let serve = installation.command(&["serve"]);
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", "ulimit -Sn 100; exec \"$0\" serve"])
+        .arg(serve.get_program())
+        .env_clear()
+        .env("TMPDIR", installation.directory())
+        .current_dir(installation.directory());
+    let server = Server::from(command);
+    let streams: Vec<_> = (0..200).map(|_| connect(&server)).collect();
+    assert!(streams.iter().all(is_served));
+    assert!(!server.process.stderr().contains("not accepted"));
+    server.stop();
+}
