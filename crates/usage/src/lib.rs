@@ -39,6 +39,6 @@ pub use report::{
 pub use reported::{Refused, ReportedEvent};
 pub use reprice::{Reprice, Repriced, reprice};
 pub use retention::{FEWEST_DAYS, Keep, RetentionTask, forget};
-pub use spend::{Ask, Hold, Month, Moved, Spend};
+pub use spend::{Ask, Hold, Month, Moved, Release, Spend, SpendReservation, SpendReservations};
 pub use unpriced::{Seen, Unpriced, unpriced};
 pub use verify::{Difference, Verified, verify};
