@@ -1,6 +1,7 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod bodies;
+mod model;
 mod smtp;
 mod telemetry;
 mod tls;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ::usage::{Keep, PriceBook, PriceEntry};
+use ::usage::{Keep, ModelFact, PriceBook, PriceEntry};
 use anyhow::Context;
 use gateway::Durability;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What things cost.
     pub prices: PriceBook,
+    /// What is known of models, beside what ships with the program.
+    pub models: Vec<ModelFact>,
     /// When the end of an answer is sent.
     pub durability: Durability,
     /// Where mails are handed over, if anywhere.
@@ -130,6 +133,8 @@ struct File {
     upstream: Vec<Upstream>,
     #[serde(default)]
     price: Vec<PriceEntry>,
+    #[serde(default)]
+    model: Vec<ModelFact>,
 }
 
 #[derive(Default, Deserialize)]
@@ -181,6 +186,7 @@ impl Config {
                 .unwrap_or_else(|| format!("{}://{listen}", tls.scheme())),
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
             prices: prices.with_overrides(PriceBook::from_entries(file.price)),
+            models: model::checked(file.model)?,
             upstreams: file.upstream,
             smtp: SmtpServer::new(
                 overrides.smtp_url.clone().or(file.smtp.url),
@@ -225,6 +231,7 @@ impl Config {
             telemetry: TelemetryTable,
             tls: &'a Tls,
             upstream: Vec<Upstream>,
+            model: &'a [ModelFact],
         }
         let durability = match self.durability {
             Durability::Batched => "batched",
@@ -245,6 +252,7 @@ impl Config {
             telemetry: TelemetryTable::shown(self.tracing.as_ref()),
             tls: &self.tls,
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
+            model: &self.models,
         })?)
     }
 }

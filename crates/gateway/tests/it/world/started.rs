@@ -13,7 +13,9 @@ use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use telemetry::Tracer;
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, Spend};
+use usage::{
+    LastUsed, LastUsedTask, ModelFact, ModelFacts, PriceBook, Recorder, Spend, SpendReservations,
+};
 
 use crate::retention;
 
@@ -34,6 +36,22 @@ output = '1000'
 /// What things cost.
 pub fn prices() -> PriceBook {
     PriceBook::parse(PRICES).expect("prices")
+}
+
+/// What is known of models: `real` writes a thousand tokens at the most.
+fn facts() -> ModelFacts {
+    ModelFacts::with(vec![ModelFact {
+        name: "real".to_owned(),
+        context_window: Some(8_000),
+        max_output_tokens: Some(1_000),
+        max_image_tokens: None,
+    }])
+}
+
+fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> SpendReservations {
+    let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
+    let database = store.usage().clone();
+    SpendReservations::new(database, spend.clone(), Arc::new(ids), clock.clone())
 }
 
 pub type Others = (LastUsedTask, AbortOnDropHandle<()>);
@@ -69,6 +87,8 @@ pub async fn start(
         recorder: recorder.clone(),
         spend: spend.clone(),
         prices: prices(),
+        facts: facts(),
+        reservations: reservations(store, spend, clock),
         last_used,
         bodies: bodies.flatten(),
         pepper: pepper(),
