@@ -12,6 +12,8 @@ mod gathered;
 mod images;
 mod moderations;
 mod most;
+#[cfg(test)]
+mod most_tests;
 mod multipart;
 mod report;
 mod responses;

@@ -24,13 +24,18 @@ pub fn pepper() -> Pepper {
     Pepper::generate(&Entropy::seeded(1))
 }
 
-/// A token costs a tenth of a cent.
+/// A token costs a tenth of a cent, a gibibyte 1.60 dollars a day.
 const PRICES: &str = "\
 [[price]]
 model = 'real'
 effective = '2025-01-01'
 input = '1000'
 output = '1000'
+
+[[price]]
+model = '*'
+effective = '2025-01-01'
+storage = '1.60'
 ";
 
 /// What things cost.
