@@ -123,6 +123,8 @@ ids! {
     MailId = "mail_", "mail";
     /// A request, to the gateway or to the Administration API.
     RequestId = "req_", "request";
+    /// Money that is set aside for what outlives a request.
+    SpendReservationId = "spend_res_", "spend reservation";
 }
 
 /// The id in a segment of a path: visible ASCII of a bounded length, or it can name nothing.

@@ -66,6 +66,13 @@ impl NanoDollars {
         Self(i64::try_from(quotient + i128::from(up)).unwrap_or(i64::MAX))
     }
 
+    /// True if [`NanoDollars::for_quantity_times`] rounds for no quantity.
+    #[must_use]
+    pub fn is_whole_for_each(self, per: i64, factor: Factor) -> bool {
+        let each = i128::from(self.0).checked_mul(factor.numerator);
+        each.is_some_and(|each| each % (i128::from(per) * factor.denominator) == 0)
+    }
+
     /// US dollars as a decimal, exact: `1.25`, without needless zeros.
     #[must_use]
     pub fn decimal(self) -> impl fmt::Display {

@@ -44,7 +44,7 @@ use prometheus::Registry;
 use telemetry::Tracer;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, PriceBook, Recorder, Spend};
+use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
@@ -78,6 +78,10 @@ pub struct GatewayOptions {
     pub spend: Spend,
     /// What things cost.
     pub prices: PriceBook,
+    /// What is known of models.
+    pub facts: ModelFacts,
+    /// Where money is set aside for what outlives a request.
+    pub reservations: SpendReservations,
     /// Where the use of keys is noted.
     pub last_used: LastUsed,
     /// Where bodies go, if they are kept.
@@ -128,6 +132,8 @@ struct Shared {
     recorder: Recorder,
     spend: Spend,
     prices: PriceBook,
+    facts: ModelFacts,
+    reservations: SpendReservations,
     last_used: LastUsed,
     bodies: Option<Bodies>,
     pepper: Pepper,
@@ -161,6 +167,8 @@ impl Gateway {
             recorder: options.recorder,
             spend: options.spend,
             prices: options.prices,
+            facts: options.facts,
+            reservations: options.reservations,
             last_used: options.last_used,
             bodies: options.bodies,
             pepper: options.pepper,

@@ -112,7 +112,7 @@ impl Gateway {
             .iter()
             .filter_map(|name| name.limits.get(LimitField::TokensPerMinute));
         call.demand.input = call.input(known, most.min());
-        let hold = self.0.within_spend(caller, dialect.kind, call, plan, at)?;
+        let hold = self.0.within_spend(caller, dialect, call, plan, at)?;
         let wanted = call.demand.wanted(dialect.kind);
         let limiter = &self.0.limiter;
         let (held, standing) = limiter.reserve(&caller.project, names, &wanted);

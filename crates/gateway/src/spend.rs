@@ -1,10 +1,10 @@
 //! Spend limits: the most that a request may cost is set aside before it is forwarded.
 
 use base::{NanoDollars, Result, UnixTime};
-use usage::{Ask, Hold, Kind};
+use usage::{Ask, Hold};
 
 use crate::Shared;
-use crate::dialect::Call;
+use crate::dialect::{Call, Dialect};
 use crate::identify::Caller;
 use crate::upstreams::Route;
 
@@ -12,33 +12,36 @@ impl Shared {
     /// Sets aside what the request may cost at the dearest model of its plan; nothing where no limit is set.
     ///
     /// # Errors
-    /// 429: the organization, or the project, has not so much left.
+    /// 429: the organization, or the project, has not so much left. 400: what it may cost is not known.
     pub(crate) fn within_spend(
         &self,
         caller: &Caller,
-        kind: Kind,
+        dialect: &Dialect,
         call: &Call,
         plan: &[Route],
         at: UnixTime,
     ) -> Result<Option<Hold>> {
         self.hold(caller, at, || {
-            let most = call.demand.most(kind);
-            let prices = plan
-                .iter()
-                .map(|route| self.prices.most(&route.model, at, &most));
-            prices.max().unwrap_or_default()
+            let most = call.max_usage(dialect)?;
+            let mut dearest = NanoDollars::default();
+            for route in plan {
+                let books = (&self.prices, &self.facts);
+                let cost = most.cost(books, dialect, &route.model, at, false)?;
+                dearest = dearest.max(cost);
+            }
+            Ok(dearest)
         })
     }
 
     /// Sets aside what may be spent; nothing where no limit is set.
     ///
     /// # Errors
-    /// 429: as above.
+    /// 429: as above. What `most` says.
     pub(crate) fn hold(
         &self,
         caller: &Caller,
         at: UnixTime,
-        most: impl FnOnce() -> NanoDollars,
+        most: impl FnOnce() -> Result<NanoDollars>,
     ) -> Result<Option<Hold>> {
         let of_organization = caller.settings.organization.spend_limit;
         let of_project = caller.level().spend_limit;
@@ -49,7 +52,7 @@ impl Shared {
             organization: (&caller.key.organization.id, of_organization),
             project: (&caller.project.id, of_project),
             at,
-            most: most(),
+            most: most()?,
         })
     }
 }

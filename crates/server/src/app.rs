@@ -21,7 +21,8 @@ use store::Store;
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
 use usage::{
-    Keep, LastUsed, LastUsedTask, PriceBook, Recorder, RecorderTask, Reports, RetentionTask, Spend,
+    Keep, LastUsed, LastUsedTask, ModelFacts, PriceBook, Recorder, RecorderTask, Reports,
+    RetentionTask, Spend, SpendReservations,
 };
 
 use crate::front::{Front, Parts};
@@ -46,6 +47,8 @@ pub struct AppOptions {
     pub upstreams: Vec<UpstreamConfig>,
     /// What things cost.
     pub prices: PriceBook,
+    /// What is known of models.
+    pub facts: ModelFacts,
     /// When the end of an answer is sent.
     pub durability: Durability,
     /// The address that others reach this server at.
@@ -127,7 +130,7 @@ impl App {
             durability: options.durability,
             bodies,
             tracer: tracer.clone(),
-            ..of_gateway(&services)
+            ..of_gateway(&services, options.facts)
         })?;
         Ok(Self {
             retention_task: start_retention(&services),
@@ -237,13 +240,20 @@ async fn start_directory(store: &Store) -> anyhow::Result<(Arc<Directory>, Abort
 }
 
 /// What a gateway has in common with the rest of the program; it has no upstreams yet.
-fn of_gateway(services: &Services) -> GatewayOptions {
+fn of_gateway(services: &Services, facts: ModelFacts) -> GatewayOptions {
     GatewayOptions {
         stored: Objects::new(services.store.clone(), services.clock.clone()),
         directory: Arc::clone(&services.directory),
         recorder: services.recorder.clone(),
         spend: services.spend.clone(),
         prices: PriceBook::default(),
+        facts,
+        reservations: SpendReservations::new(
+            services.store.usage().clone(),
+            services.spend.clone(),
+            Arc::clone(&services.ids),
+            services.clock.clone(),
+        ),
         last_used: services.last_used.clone(),
         bodies: None,
         pepper: services.pepper.clone(),

@@ -305,6 +305,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         ids: deployment.ids,
         upstreams: upstreams?,
         prices: config.prices.clone(),
+        facts: ::usage::ModelFacts::with(config.models.clone()),
         durability: config.durability,
         public_url: config.public_url.clone(),
         smtp: config.smtp.as_ref().map(SmtpServer::resolve).transpose()?,

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod server;
+mod model;
 mod smtp;
 mod telemetry;
 mod tls;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::usage::{Keep, PriceBook, PriceEntry};
+use ::usage::{Keep, ModelFact, PriceBook, PriceEntry};
 use anyhow::Context;
 use gateway::Durability;
 use ipnet::IpNet;
@@ -47,6 +48,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What things cost.
     pub prices: PriceBook,
+    /// What is known of models, beside what ships with the program.
+    pub models: Vec<ModelFact>,
     /// When the end of an answer is sent.
     pub durability: Durability,
     /// Where mails are handed over, if anywhere.
@@ -144,6 +147,8 @@ struct File {
     upstream: Vec<Upstream>,
     #[serde(default)]
     price: Vec<PriceEntry>,
+    #[serde(default)]
+    model: Vec<ModelFact>,
 }
 
 #[derive(Default, Deserialize)]
@@ -195,6 +200,7 @@ impl Config {
                 .unwrap_or_else(|| format!("{}://{listen}", tls.scheme())),
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
             prices: prices.with_overrides(PriceBook::from_entries(file.price)),
+            models: model::checked(file.model)?,
             upstreams: file.upstream,
             smtp: SmtpServer::new(
                 overrides.smtp_url.clone().or(file.smtp.url),
@@ -244,6 +250,7 @@ impl Config {
             tls: &'a Tls,
             server: ServerTable,
             upstream: Vec<Upstream>,
+            model: &'a [ModelFact],
         }
         let durability = match self.durability {
             Durability::Batched => "batched",
@@ -266,6 +273,7 @@ impl Config {
             tls: &self.tls,
             server: ServerTable::shown(self),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
+            model: &self.models,
         })?)
     }
 }

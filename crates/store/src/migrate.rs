@@ -77,6 +77,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: include_str!("../../../migrations/0008_bodies.postgres.sql"),
     },
+    Migration {
+        name: "0010_spend_reservations",
+        part: Part::Usage,
+        both: include_str!("../../../migrations/0010_spend_reservations.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.

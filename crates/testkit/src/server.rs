@@ -14,7 +14,7 @@ use gateway::{Durability, UpstreamConfig};
 use orgplane::{App, AppOptions, Front, Stop};
 use serde_json::json;
 use store::{Store, sql};
-use usage::{Keep, PriceBook};
+use usage::{Keep, ModelFacts, PriceBook};
 
 use crate::{Client, TestDatabase};
 
@@ -86,6 +86,7 @@ impl Parts {
             ids: Arc::clone(&self.ids),
             upstreams: self.upstreams.clone(),
             prices: self.prices.clone(),
+            facts: ModelFacts::with(Vec::new()),
             durability: self.durability,
             public_url: "https://orgplane.example".to_owned(),
             smtp: None,

@@ -97,7 +97,7 @@ impl ItemName {
         }
     }
 
-    fn price_key(self) -> PriceKey {
+    pub(crate) fn price_key(self) -> PriceKey {
         match self {
             Self::InputTokens => PriceKey::Input,
             Self::InputCachedTokens => PriceKey::CachedInput,

@@ -195,17 +195,24 @@ impl PriceEntry {
 
     /// The dearest of some prices, of images of the dearest size.
     pub(crate) fn dearest(&self, keys: &[PriceKey]) -> Option<NanoDollars> {
-        let by_size = keys
-            .contains(&PriceKey::Image)
-            .then_some(&self.images_by_size);
+        keys.iter().flat_map(|key| self.each(*key)).max()
+    }
+
+    /// The price of `key`; of images, that of each size.
+    pub(crate) fn each(&self, key: PriceKey) -> impl Iterator<Item = NanoDollars> {
+        let by_size = (key == PriceKey::Image).then_some(&self.images_by_size);
         let by_size = by_size.into_iter().flat_map(BTreeMap::values).copied();
-        let prices = keys.iter().filter_map(|key| self.prices[*key as usize]);
-        prices.chain(by_size).max()
+        self.prices[key as usize].into_iter().chain(by_size)
     }
 
     /// Every factor that there may be on the prices of a request that is not part of a batch.
     pub(crate) fn factors(&self) -> impl Iterator<Item = Factor> {
         self.service_tiers.values().copied().chain([Factor::ONE])
+    }
+
+    /// The factor on the prices of requests of a batch.
+    pub(crate) fn batch(&self) -> Factor {
+        self.batch
     }
 
     /// The factor on all of this entry's prices.
@@ -326,9 +333,22 @@ impl PriceBook {
         };
         holding(model).or_else(|| holding(undated(model)?))
     }
+
+    /// The entries for `model` that hold at `time` or begin later.
+    pub(crate) fn entries_from(
+        &self,
+        model: &str,
+        time: UnixTime,
+    ) -> impl Iterator<Item = &PriceEntry> {
+        let names = [Some(model), undated(model)].into_iter().flatten();
+        let all = names.filter_map(|name| self.models.get(name)).flatten();
+        let later = all.filter(move |entry| entry.effective > time);
+        self.entry(model, time).into_iter().chain(later)
+    }
 }
 
-fn undated(model: &str) -> Option<&str> {
+/// The name of a model without the date at its end, if it has one.
+pub(crate) fn undated(model: &str) -> Option<&str> {
     let (name, date) = model.split_at_checked(model.len().checked_sub(10)?)?;
     start_of(date)?;
     name.strip_suffix('-')

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::writer::{Job, Writer};
-use crate::{Hold, PriceBook, Spend, UsageEvent};
+use crate::{Hold, PriceBook, Release, Spend, UsageEvent};
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
@@ -141,11 +141,23 @@ impl Recorder {
         if events.is_empty() {
             return Ok(Appended::default());
         }
+        self.settle(events, Vec::new()).await
+    }
+
+    /// Writes events, and releases in the same transaction what was reserved for them.
+    ///
+    /// # Errors
+    /// As [`Recorder::append`].
+    pub async fn settle(
+        &self,
+        events: Vec<UsageEvent>,
+        releases: Vec<Release>,
+    ) -> base::Result<Appended> {
         let size = u32::try_from(events.len().min(APPENDED)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room);
         let written = async {
             let room = room.acquire_many_owned(size).await.ok()?;
-            self.send(events, Some(room)).await?.await.ok()
+            self.send(events, releases, Some(room)).await?.await.ok()
         };
         let late = "The usage could not be written in time. Send it again: what was written is known by its ids.";
         match timeout(APPEND_PATIENCE, written).await {
@@ -156,7 +168,7 @@ impl Recorder {
 
     /// Waits until everything sent so far is durable.
     pub async fn flush(&self) {
-        if let Some(written) = self.send(Vec::new(), None).await {
+        if let Some(written) = self.send(Vec::new(), Vec::new(), None).await {
             // An answer that never comes is that of a stopped recorder, which has flushed.
             let _ = written.await;
         }
@@ -165,6 +177,7 @@ impl Recorder {
     async fn send(
         &self,
         events: Vec<UsageEvent>,
+        releases: Vec<Release>,
         room: Option<OwnedSemaphorePermit>,
     ) -> Option<Answer> {
         let (done, answer) = oneshot::channel();
@@ -175,6 +188,7 @@ impl Recorder {
             since: Stopwatch::start(),
             room,
             hold: None,
+            releases,
         };
         self.jobs.send(job).await.ok()?;
         self.hurry.notify_one();
@@ -239,6 +253,7 @@ impl Slot {
             since: Stopwatch::start(),
             room: None,
             hold: self.hold,
+            releases: Vec::new(),
         });
         Recorded {
             answer,

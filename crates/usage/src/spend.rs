@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod model;
 mod month;
+mod reservation;
 mod state;
 mod table;
 
@@ -18,6 +19,9 @@ use base::{Clock, Error, NanoDollars, UnixTime};
 use store::{Database, Result};
 
 pub use month::Month;
+pub use reservation::Release;
+pub(crate) use reservation::{Reserved, release};
+pub use reservation::{SpendReservation, SpendReservations};
 pub(crate) use table::{Total, add, clear};
 
 use state::{Account, State};
@@ -124,22 +128,17 @@ impl Spend {
         }
         let mut state = self.lock();
         let month = state.month_of(ask.at);
+        let reserved = state.reserved(organization, project);
         let (whole, part) = state.pair(month.start, organization, project);
-        for (account, limit, who) in [
-            (
-                &mut *whole,
-                limit_of_organization,
-                [OrganizationId::NOUN, organization.as_str()],
-            ),
-            (
-                &mut *part,
-                limit_of_project,
-                [ProjectId::NOUN, project.as_str()],
-            ),
-        ] {
-            if let Some(limit) = limit.filter(|limit| !account.admits(*limit, ask.most)) {
+        for ((account, reserved), (limit, who)) in [&mut *whole, &mut *part]
+            .into_iter()
+            .zip(reserved)
+            .zip(limits(ask))
+        {
+            let with_reserved = account.with_reserved(reserved);
+            if let Some(limit) = limit.filter(|limit| !with_reserved.admits(*limit, ask.most)) {
                 account.refused = Some(ask.most);
-                return Err(refusal(who, *account, limit, ask, month));
+                return Err(refusal(who, with_reserved, limit, ask, month));
             }
         }
         for account in [whole, part] {
@@ -164,11 +163,19 @@ impl Spend {
 
     /// Takes in sums that were committed, and gives back what was set aside for what is in them: at once, so that
     /// nobody sees money that is neither spent nor set aside.
-    pub(crate) fn count(&self, totals: &[Total], holds: impl Iterator<Item = Hold>) {
+    pub(crate) fn count(
+        &self,
+        totals: &[Total],
+        reserved: &[Reserved],
+        holds: impl Iterator<Item = Hold>,
+    ) {
         let mut holds: Vec<Hold> = holds.collect();
         let mut state = self.lock();
         for total in totals {
             state.set(total);
+        }
+        for reserved in reserved {
+            state.set_reserved(reserved);
         }
         for hold in &mut holds {
             state.release(&mut hold.0);
@@ -189,10 +196,16 @@ impl Spend {
     /// Takes in every sum as it is in the database.
     pub(crate) async fn reload(&self, database: &Database) -> Result<()> {
         let oldest = self.oldest();
-        let totals = table::load(&mut *database.read().await?, oldest).await?;
+        let mut read = database.read().await?;
+        // What is reserved first: what is settled meanwhile is seen twice then, and never not at all.
+        let reserved = reservation::load(&mut read).await?;
+        let totals = table::load(&mut read, oldest).await?;
         let mut state = self.lock();
         for total in &totals {
             state.set(total);
+        }
+        for reserved in &reserved {
+            state.set_reserved(reserved);
         }
         Ok(())
     }
@@ -203,7 +216,9 @@ impl Spend {
         organization: &OrganizationId,
         project: Option<&ProjectId>,
     ) -> Account {
-        self.lock().account(month.start, organization, project)
+        let state = self.lock();
+        let account = state.account(month.start, organization, project);
+        account.with_reserved(state.reserved_of(organization, project))
     }
 
     /// The first second of the month before the current one. What was spent in it may still be added to, and told of.
@@ -223,6 +238,19 @@ impl Drop for Held {
             spend.lock().release(self);
         }
     }
+}
+
+/// The limits of those who pay for a request, with what messages call them.
+fn limits<'a>(ask: &Ask<'a>) -> [(Option<NanoDollars>, [&'a str; 2]); 2] {
+    let (organization, of_organization) = ask.organization;
+    let (project, of_project) = ask.project;
+    [
+        (
+            of_organization,
+            [OrganizationId::NOUN, organization.as_str()],
+        ),
+        (of_project, [ProjectId::NOUN, project.as_str()]),
+    ]
 }
 
 /// What a refused request is told.

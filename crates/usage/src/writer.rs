@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::ledger::{Ledger, Written};
 use crate::metrics::Metrics;
-use crate::{Appended, Hold, Spend, UsageEvent};
+use crate::{Appended, Hold, Release, Spend, UsageEvent};
 
 /// How many events share a transaction, unless one job alone has more.
 const BATCH: usize = 1_000;
@@ -40,6 +40,8 @@ pub(crate) struct Job {
     pub(crate) room: Option<OwnedSemaphorePermit>,
     /// What is set aside for them until they count.
     pub(crate) hold: Option<Hold>,
+    /// What is reserved for them in the database, and released in the transaction in which they count.
+    pub(crate) releases: Vec<Release>,
 }
 
 /// Jobs that share a transaction.
@@ -215,6 +217,9 @@ impl Writer {
     /// Appends to the ledger until it works, unless it never will, and counts what was spent; of each event, whether it
     /// was new.
     async fn persist(&mut self, batch: &mut [Job]) -> store::Result<Vec<bool>> {
+        let releases: Vec<Release> = (batch.iter())
+            .flat_map(|job| job.releases.iter().cloned())
+            .collect();
         let (events, holds): (Vec<_>, Vec<_>) = batch
             .iter_mut()
             .map(|job| (&job.events, &mut job.hold))
@@ -223,15 +228,19 @@ impl Writer {
         let mut pause = FIRST_PAUSE;
         loop {
             let watch = Stopwatch::start();
-            let error = match self.ledger.append(&events).await {
-                Ok(Written { new, spent }) => {
+            let error = match self.ledger.append(&events, &releases).await {
+                Ok(Written {
+                    new,
+                    spent,
+                    reserved,
+                }) => {
                     self.metrics.wrote(events.len(), watch.elapsed());
                     // Before anything is given back that was set aside for it.
                     if self.may_lack {
                         self.look().await;
                     }
                     let holds = holds.into_iter().filter_map(Option::take);
-                    self.spend.count(&spent, holds);
+                    self.spend.count(&spent, &reserved, holds);
                     return Ok(new);
                 }
                 Err(error) => error,

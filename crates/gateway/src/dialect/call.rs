@@ -101,6 +101,12 @@ impl Call {
         Input::new(texts, known, most)
     }
 
+    /// How many bytes of the body are text.
+    pub(super) fn text_bytes(&self) -> i64 {
+        let bytes: usize = self.texts.iter().map(Range::len).sum();
+        i64::try_from(bytes).unwrap_or(i64::MAX)
+    }
+
     /// How many tokens its input has for its model.
     pub(crate) fn tokens(&self) -> i64 {
         let texts = Texts {

@@ -27,6 +27,8 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         "n",
     ],
     texts: &["messages", "tools"],
+    maxima: &["max_completion_tokens", "max_tokens"],
+    answers: &["n"],
     stores: Some(false),
     asks_for_usage: true,
     demand: |fields| {

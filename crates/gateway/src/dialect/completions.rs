@@ -18,6 +18,8 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         "best_of",
     ],
     texts: &["prompt"],
+    maxima: &["max_tokens"],
+    answers: &["n", "best_of"],
     asks_for_usage: true,
     demand: |fields| {
         let answers = fields.count("n").max(fields.count("best_of"));

@@ -35,6 +35,8 @@ pub(crate) struct Demand {
     pub(super) output: Output,
     /// How many images, characters or seconds it is about.
     pub(super) units: i64,
+    /// The most seconds of sound that come with it.
+    pub(super) max_seconds: i64,
     /// How many megabytes of sound come with it.
     pub(super) audio_megabytes: i64,
     /// The size of the images.

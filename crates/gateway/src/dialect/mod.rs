@@ -8,12 +8,17 @@ mod completions;
 mod demand;
 mod embeddings;
 mod fields;
+mod gathered;
 mod images;
 mod moderations;
 mod most;
+#[cfg(test)]
+mod most_tests;
 mod multipart;
 mod report;
 mod responses;
+mod scan;
+mod sound;
 mod speech;
 mod store;
 mod tally;
@@ -28,6 +33,7 @@ pub(crate) use call::Call;
 pub(crate) use called::Called;
 pub(crate) use demand::Demand;
 pub(crate) use fields::Fields;
+pub(crate) use most::MaxUsage;
 pub(crate) use report::Usage;
 pub(crate) use tally::Tally;
 
@@ -62,6 +68,10 @@ pub(crate) struct Dialect {
     fields: &'static [&'static str],
     /// Those of them that a model reads: text, or lists of tokens.
     texts: &'static [&'static str],
+    /// Those that bound the length of an answer; none where an answer is no text.
+    maxima: &'static [&'static str],
+    /// Those that say how many answers there are.
+    answers: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
     /// What its bodies can hold.
@@ -107,6 +117,8 @@ const PLAIN: Dialect = Dialect {
     form: Form::Json,
     fields: &["model"],
     texts: &[],
+    maxima: &[],
+    answers: &[],
     default_model: None,
     holds: Holds {
         request: Content::Text,

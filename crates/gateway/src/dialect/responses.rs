@@ -26,6 +26,7 @@ pub(super) static RESPONSES: Dialect = Dialect {
         "max_output_tokens",
     ],
     texts: &["input", "instructions", "tools"],
+    maxima: &["max_output_tokens"],
     stores: Some(true),
     demand,
     read_whole: Some(read_whole),

@@ -20,6 +20,11 @@ pub(super) struct Asked {
 /// What stands in the names of models that search the web unasked.
 const SEARCHING: [&str; 2] = ["-search-preview", "-search-api"];
 
+/// True if this model searches the web unasked.
+pub(super) fn searches_web(model: &str) -> bool {
+    SEARCHING.iter().any(|word| model.contains(word))
+}
+
 /// A tool, and those that it is made of.
 #[derive(Deserialize)]
 struct Tool<'a> {
@@ -48,7 +53,7 @@ impl Asked {
         model: &str,
         body: &[u8],
     ) -> Result<Option<HostedTool>> {
-        let searches_web = self.searches_web || SEARCHING.iter().any(|word| model.contains(word));
+        let searches_web = self.searches_web || searches_web(model);
         if searches_web && !allowed.contains(HostedTool::WebSearch) {
             return Ok(Some(HostedTool::WebSearch));
         }

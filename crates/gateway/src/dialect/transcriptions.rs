@@ -6,6 +6,7 @@ use serde::Deserialize;
 use usage::{Kind, Metric};
 
 use super::report::Usage;
+use super::sound::max_seconds;
 use super::tally::carries_usage;
 use super::{Demand, Dialect, Form, PLAIN, Spent, Tally};
 use crate::sse::Verdict;
@@ -19,6 +20,7 @@ pub(super) static TRANSCRIPTIONS: Dialect = Dialect {
         let seconds = fields.length("file").div_ceil(BYTES_PER_SECOND).max(1);
         let demand = Demand {
             units: i64::try_from(seconds).unwrap_or(i64::MAX),
+            max_seconds: fields.get("file").map_or(0, max_seconds),
             ..Demand::default()
         };
         Ok(demand.with_audio(fields))

@@ -9,12 +9,13 @@ use base::{Error, Result, UnixTime};
 use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
-use usage::{Metric, Outcome, Quantities, UsageEvent};
+use usage::{Metric, Outcome, UsageEvent};
 
 use super::ask::Question;
 use super::keep::Draft;
 use super::lines::Work;
 use super::owner;
+use super::reserve::reservation_of;
 use crate::dialect::{Dialect, Fields, Spent, Usage};
 use crate::identify::Caller;
 use crate::limits::{Amounts, Held, Name, Wanted};
@@ -72,7 +73,7 @@ impl Shared {
         let owner = owner(caller);
         let file = self.stored.get(&owner, Kind::File, &input).await;
         let file = file.map_err(|error| error.about("input_file_id"))?;
-        let work = Work::of_text(file.work.as_deref()).ok_or_else(|| {
+        let mut work = Work::of_text(file.work.as_deref()).ok_or_else(|| {
             let message = format!("The file '{input}' was not uploaded with purpose=batch.");
             Error::invalid("input_file_id", message)
         })?;
@@ -92,18 +93,17 @@ impl Shared {
         let tools = caller.may_use_tools(tools);
         tools.map_err(|error| error.about("input_file_id"))?;
         self.check_mentions(&owner, &work.mentions).await?;
-        // What a batch costs is known when it has ended; here there must be room for what goes in.
         let now = self.clock.now();
-        let input = Quantities::default().with(Metric::InputTokens, work.tokens);
-        drop(self.hold(caller, now, || self.prices.most(&work.model, now, &input))?);
+        let reservation = self.reserve_batch(caller, &mut work, now).await?;
         let held = self.within_daily_limit(caller, context, &work)?;
         let draft = Draft {
             owner,
             kind: Kind::Batch,
             purpose: String::new(),
-            work: file.work,
+            work: Some(work.to_text()?),
             due_at: Some(now.plus(AGAIN)),
             held: Some(held),
+            reservation,
         };
         self.make(draft, route, Question::of_client(context, body))
             .await
@@ -199,7 +199,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes into the ledger what an ended batch has consumed: one row, however often it is written.
+    /// Writes into the ledger what an ended batch has consumed: one row, however often it is written. What was reserved for
+    /// the batch is released in the same transaction.
     pub(super) async fn settle(
         &self,
         object: &Object,
@@ -210,8 +211,9 @@ impl Shared {
         let is_something = Metric::ALL
             .iter()
             .any(|metric| spent.quantities.or_zero(*metric) > 0);
+        let mut events = Vec::new();
         if let (Some(dialect), true) = (Dialect::at(&work.path), is_something) {
-            let event = UsageEvent {
+            events.push(UsageEvent {
                 id: object.id.clone(),
                 timestamp: self.ended_at(object, batch),
                 organization_id: object.owner.organization.clone(),
@@ -229,8 +231,11 @@ impl Shared {
                 quantities: spent.quantities,
                 estimated: spent.estimated,
                 outcome: batch.outcome(),
-            };
-            self.recorder.append(vec![event]).await?;
+            });
+        }
+        let releases: Vec<_> = reservation_of(object).into_iter().collect();
+        if !events.is_empty() || !releases.is_empty() {
+            self.recorder.settle(events, releases).await?;
         }
         self.stored.set_due(object, None).await
     }

@@ -55,6 +55,7 @@ impl Shared {
             work,
             due_at: None,
             held: None,
+            reservation: None,
         };
         self.make(draft, keeper, Question::of_client(context, body))
             .await

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use access::stored::{Kind, Object, Owner};
 use base::{Error, Result, UnixTime};
 use http::{Method, Response, StatusCode};
+use usage::SpendReservation;
 
 use super::ask::{Question, Whole};
 use crate::limits::Held;
@@ -21,6 +22,8 @@ pub(super) struct Draft {
     pub(super) due_at: Option<UnixTime>,
     /// What it takes of a rate limit, given back if it is not made.
     pub(super) held: Option<Held>,
+    /// What is reserved for it, released if it is not made.
+    pub(super) reservation: Option<SpendReservation>,
 }
 
 impl Shared {
@@ -49,6 +52,9 @@ impl Shared {
         if may_be_made && let Some(held) = draft.held {
             held.leave();
         }
+        // What may be made without our knowing keeps its reservation until that expires.
+        let reservation = draft.reservation.filter(|_| may_be_made);
+        let reservation = reservation.map(SpendReservation::keep);
         let answer = asked?;
         if !answer.is_success() {
             return Ok(answer);
@@ -65,7 +71,14 @@ impl Shared {
         };
         let (noun, id, upstream) = (object.kind.noun(), &object.id, &object.upstream);
         match self.stored.add(&object).await {
-            Ok(true) => Ok(answer),
+            Ok(true) => {
+                if let Some(reservation) = &reservation
+                    && object.kind == Kind::Batch
+                {
+                    self.bind(reservation, &object).await;
+                }
+                Ok(answer)
+            }
             Ok(false) => {
                 tracing::error!(
                     upstream,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use access::{HostedTool, HostedTools};
+use base::ids::SpendReservationId;
 use base::{Error, Result};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::mentions::{MOST, Mentions};
-use crate::dialect::{Call, Dialect};
+use crate::dialect::{Call, Dialect, MaxUsage};
 
 /// How many requests a batch may have.
 const MOST_LINES: usize = 50_000;
@@ -28,6 +29,12 @@ pub(super) struct Work {
     pub(super) tools: Vec<Cow<'static, str>>,
     /// The files and vector stores that are mentioned.
     pub(super) mentions: Mentions,
+    /// The most that all requests may consume; what an older version looked at has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) most: Option<MaxUsage>,
+    /// Of a batch: what is reserved for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reservation: Option<SpendReservationId>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +63,8 @@ impl Work {
             }
             let line = line.strip_suffix('\r').unwrap_or(line);
             let wrong = |reason: &str| invalid(&format!("line {}: {reason}", index + 1));
-            let (path, call) = call(file, line).map_err(|reason| wrong(&reason))?;
+            let (dialect, call) = call(file, line).map_err(|reason| wrong(&reason))?;
+            let path = dialect.path;
             let work = work.get_or_insert_with(|| Self::new(path, &call.model));
             if path != work.path {
                 return Err(wrong("its url is another one than on the first line"));
@@ -68,6 +76,9 @@ impl Work {
             }
             work.requests += 1;
             work.tokens = work.tokens.saturating_add(call.tokens());
+            let most = call.max_usage(dialect);
+            let most = most.map_err(|error| wrong(&error.message))?;
+            work.most.get_or_insert_default().add(most);
             work.mentions.read(call.text());
             if work.mentions.most() > MOST {
                 return Err(wrong(
@@ -91,6 +102,8 @@ impl Work {
             tokens: 0,
             tools: Vec::new(),
             mentions: Mentions::default(),
+            most: None,
+            reservation: None,
         }
     }
 
@@ -105,8 +118,8 @@ impl Work {
     }
 }
 
-/// The request on a line: the path of its endpoint, and what it asks for; or why it is none.
-fn call(file: &Bytes, line: &str) -> Result<(&'static str, Call), String> {
+/// The request on a line: its endpoint, and what it asks for; or why it is none.
+fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
     if line.contains('\r') {
         return Err("it has a carriage return in it".to_owned());
     }
@@ -125,7 +138,7 @@ fn call(file: &Bytes, line: &str) -> Result<(&'static str, Call), String> {
     let body = file.slice_ref(line.body.get().as_bytes());
     let call = Call::parse(dialect, &HeaderMap::new(), body);
     let call = call.map_err(|error| format!("its body: {}", error.message))?;
-    Ok((dialect.path, call))
+    Ok((dialect, call))
 }
 
 /// The hosted tools that a request asks for.

@@ -73,7 +73,7 @@ impl Shared {
             }
         };
         for object in &gone {
-            self.stored.forget(object).await?;
+            self.forget(object).await?;
         }
         let list = List {
             object: "list",

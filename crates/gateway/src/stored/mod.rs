@@ -17,6 +17,7 @@ mod output;
 mod passing;
 mod place;
 mod references;
+mod reserve;
 mod vector_stores;
 mod watch;
 

@@ -1,12 +1,13 @@
 //! Requests about one thing, and the way of all of them.
 
 use access::stored::{Kind, Object};
-use base::{Error, Permission, Result};
+use base::{Error, NanoDollars, Permission, Result};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
+use usage::SpendReservation;
 
 use super::ask::{Question, passed};
-use super::{Place, owner};
+use super::{Place, owner, references};
 use crate::identify::Caller;
 use crate::router::Context;
 use crate::{Body, Gateway, Shared, body};
@@ -78,20 +79,53 @@ impl Shared {
         if is_deletion && object.due_at.is_some() {
             self.record_last_day(&object).await?;
         }
+        let reservation = if place.kind == Kind::VectorStore && method == Method::POST {
+            self.reserve_for(caller, place, &body).await?
+        } else {
+            None
+        };
         let question = Question::of_client(context, body);
         let is_about_itself = place.part.is_empty() || place.part == "/cancel";
         if !is_about_itself {
-            return Ok(passed(self.ask(route, question).await?));
+            let answer = self.ask(route, question).await?;
+            if answer.response.status().is_success() {
+                // Until the day is in the ledger in which the room is taken.
+                let _ = reservation.map(SpendReservation::keep);
+            }
+            return Ok(passed(answer));
         }
         let answer = self.ask_whole(route, question).await?;
         if answer.says_gone() {
-            self.stored.forget(&object).await?;
+            self.forget(&object).await?;
         } else if answer.is_success() && is_deletion {
             self.stored.remove(&object).await?;
         } else if answer.is_success() {
             self.notice(&object, &answer.body).await;
         }
         Ok(answer.response())
+    }
+
+    /// Reserves what a request about a vector store may cost.
+    ///
+    /// # Errors
+    /// 429: the spend limit leaves no room for it.
+    async fn reserve_for(
+        &self,
+        caller: &Caller,
+        place: &Place,
+        body: &[u8],
+    ) -> Result<Option<SpendReservation>> {
+        match place.part.as_str() {
+            "/files" | "/file_batches" => {
+                self.reserve_storage(caller, references::count(body)?).await
+            }
+            "/search" => {
+                // Kept for the question only: what it costs is no more than that something is left.
+                self.hold(caller, self.clock.now(), || Ok(NanoDollars::default()))?;
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Learns what there is to learn from an answer that passes. What fails is done when it is looked at next.

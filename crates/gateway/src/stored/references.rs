@@ -18,6 +18,14 @@ struct File {
     file_id: String,
 }
 
+/// How many files a body names.
+///
+/// # Errors
+/// 400: it cannot be told.
+pub(super) fn count(body: &[u8]) -> Result<usize> {
+    Ok(named(body)?.iter().map(|(_, ids)| ids.len()).sum())
+}
+
 impl Shared {
     /// Checks every file that a body names; where they are, if it names any.
     ///

@@ -10,7 +10,7 @@ use http::Response;
 
 use super::ask::Question;
 use super::keep::Draft;
-use super::owner;
+use super::{owner, references};
 use crate::identify::Caller;
 use crate::router::Context;
 use crate::upstreams::Route;
@@ -31,6 +31,9 @@ impl Shared {
             None => keeper,
             Some(name) => self.upstreams.named(&name).unwrap_or(keeper),
         };
+        let reservation = self
+            .reserve_storage(caller, references::count(&body)?)
+            .await?;
         let draft = Draft {
             owner,
             kind: Kind::VectorStore,
@@ -39,6 +42,7 @@ impl Shared {
             // By then the files that it begins with are in it.
             due_at: Some(self.clock.now().plus(HOUR)),
             held: None,
+            reservation,
         };
         self.make(draft, route, Question::of_client(context, body))
             .await

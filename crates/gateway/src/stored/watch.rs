@@ -32,7 +32,7 @@ pub(crate) async fn look_at_due(shared: &Shared) {
     let now = shared.clock.now();
     loop {
         let due = match shared.stored.due(now, TAKEN).await {
-            Ok(due) if due.is_empty() => return,
+            Ok(due) if due.is_empty() => break,
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(%error, "what upstreams keep could not be looked at");
@@ -45,11 +45,14 @@ pub(crate) async fn look_at_due(shared: &Shared) {
             return;
         }
     }
+    // Whatever is due has been looked at, so no reservation of something that was made is left without it.
+    shared.release_expired().await;
 }
 
 impl Shared {
     /// Looks at one; whether that is written down, so that it is not due any more.
     async fn look(&self, object: &Object) -> bool {
+        self.bind_again(object).await;
         let Err(error) = self.look_now(object).await else {
             return true;
         };
@@ -70,6 +73,7 @@ impl Shared {
                 id = object.id,
                 "is gone; what it has consumed since is not known"
             );
+            self.release(object).await?;
             return self.stored.set_due(object, None).await;
         }
         if !answer.is_success() {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
 use gateway::{Durability, UpstreamConfig};
+use http::Method;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use usage::Month;
 
 use crate::upstream::{COMPLETION, Reply, Step};
-use crate::world::{Answer, SERVICE, START, World, chat, config, read};
+use crate::world::{Answer, SERVICE, START, World, chat, config, read, request};
 
 /// A token for each byte of its messages and 20 in return: between 10 and 11 cents, at the prices of the world. The answer has
 /// 11 and 7, which is 1.8 cents.
@@ -222,4 +223,99 @@ async fn the_next_month_begins_with_nothing_spent() {
         .advance(Month::of(UnixTime(START)).end.0 - START);
     assert_eq!(enforcing(&world, 11, 11), (false, false));
     assert_eq!(world.chat(REQUEST).await.status, 200);
+}
+
+#[tokio::test]
+async fn s11_a_limit_that_equals_the_cost_of_one_request_lets_it_pass() {
+    let world = start(Reply::whole(200, COMPLETION)).await;
+    limit(&world, Some(1), None).await;
+    let asks = |tokens: i64| format!(r#"{{"model":"real","max_tokens":{tokens},"messages":[]}}"#);
+    // Two tokens are read at the most, and ten cost a cent.
+    let message = refused(&world.chat(&asks(9)).await);
+    assert!(message.contains("may cost up to $0.011."), "{message}");
+    assert_eq!(world.chat(&asks(8)).await.status, 200);
+}
+
+#[tokio::test]
+async fn s11_no_spelling_and_nothing_that_is_only_named_passes_a_limit() {
+    let world = start(Reply::whole(200, COMPLETION)).await;
+    let long = "x".repeat(6_000);
+    let chat = |more: String| {
+        (
+            "/v1/chat/completions",
+            format!(r#"{{"model":"real","messages":[]{more}}}"#),
+        )
+    };
+    let respond = |more: &str| {
+        let body = format!(r#"{{"model":"real","input":[],"max_output_tokens":1{more}}}"#);
+        ("/v1/responses", body)
+    };
+    let image =
+        r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y"}}]}"#;
+    let with_image = format!(r#"{{"model":"real","max_tokens":1,"messages":[{image}]}}"#);
+    let with_file = format!(
+        r#"{{"model":"real","max_tokens":1,"messages":[{{"role":"user","content":"data:x;base64,{long}"}}]}}"#
+    );
+    let asks = [
+        (chat(r#","max_tokens":9e5"#.into()), Some("max_tokens")),
+        (chat(r#","max_tokens":900000.0"#.into()), Some("max_tokens")),
+        (
+            chat(r#","max_completion_tokens":"900000""#.into()),
+            Some("max_completion_tokens"),
+        ),
+        (chat(r#","max_tokens":1,"n":90.0"#.into()), Some("n")),
+        (
+            respond(r#","tools":[{"type":"web_search"}]"#),
+            Some("max_tool_calls"),
+        ),
+        (
+            respond(r#","prompt":{"id":"pmpt_1"}"#),
+            Some("max_tool_calls"),
+        ),
+        (chat(r#","n":6"#.into()), None),
+        (
+            chat(format!(r#","max_tokens":1,"functions":["{long}"]"#)),
+            None,
+        ),
+        (
+            chat(format!(
+                r#","max_tokens":1,"response_format":{{"x":"{long}"}}"#
+            )),
+            None,
+        ),
+        (
+            chat(format!(
+                r#","max_tokens":1,"prediction":{{"content":"{long}"}}"#
+            )),
+            None,
+        ),
+        (("/v1/chat/completions", with_image), None),
+        (("/v1/chat/completions", with_file), None),
+        (
+            chat(r#","max_tokens":1,"web_search_options":{}"#.into()),
+            None,
+        ),
+        (respond(r#","previous_response_id":"resp_1""#), None),
+        (respond(r#","conversation":"conv_1""#), None),
+        (
+            respond(r#","tools":[{"type":"mcp"}],"max_tool_calls":1"#),
+            None,
+        ),
+    ];
+    for ((path, body), param) in &asks {
+        limit(&world, Some(500), None).await;
+        let answer = world.send(request(Method::POST, path, SERVICE, body)).await;
+        match param {
+            None => drop(refused(&answer)),
+            Some(param) => {
+                let [message, _, named, _] = answer.error();
+                assert_eq!(answer.status, 400, "{body}: {message}");
+                assert_eq!(named, *param, "{body}: {message}");
+            }
+        }
+    }
+    assert!(
+        world.upstream.asked().is_empty(),
+        "what is refused is not passed on"
+    );
 }

@@ -1,6 +1,7 @@
 //! A gateway on a database of its own, with two organizations and a key of every kind.
 
 mod ledger;
+mod node;
 mod started;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use store::{Store, sql};
 use usage::{Recorder, RecorderTask, Spend};
 
 pub use ledger::Row;
+pub use node::Node;
 
 use self::started::{Others, Started, pepper, prices, start};
 use crate::upstream::{Reply, Upstream};
@@ -135,6 +137,11 @@ impl World {
         let (store, clock) = (&self.store, &self.clock);
         let books = (&self.recorder, &self.spend);
         start(store, books, clock, upstreams, (Durability::Batched, false)).await
+    }
+
+    /// A gateway of another node on the same database, which knows only what that says.
+    pub async fn another_node(&self, upstreams: Vec<UpstreamConfig>) -> Node {
+        Node::start(self.url(), &self.clock, upstreams).await
     }
 
     /// Sends a request and reads its answer to the end.

@@ -19,7 +19,7 @@ use http::{Method, Request, header};
 use serde_json::{Value, json};
 use store::Store;
 use tower::ServiceExt;
-use usage::{Keep, PriceBook};
+use usage::{Keep, ModelFacts, PriceBook};
 
 use crate::commands::{print, run_until};
 use crate::serve::Server;
@@ -95,6 +95,7 @@ async fn found(
         ids,
         upstreams: vec![upstream],
         prices: PriceBook::built_in(),
+        facts: ModelFacts::with(Vec::new()),
         durability: Durability::Batched,
         public_url: format!("http://{address}"),
         smtp: None,

@@ -15,7 +15,7 @@ use base::{Clock, NanoDollars, UnixTime};
 use store::{Database, Result, Transaction, USAGE_EVENTS, Value, courteous, sql};
 
 use crate::dictionary::{Dictionary, Known};
-use crate::spend::{self, Total};
+use crate::spend::{self, Release, Reserved, Total};
 use crate::sums::{Amounts, Fold, Rows, minute_of};
 use crate::{Charge, Month, PriceBook, Quantities, UsageEvent};
 use partition::Partitions;
@@ -51,6 +51,8 @@ pub(crate) struct Written {
     pub(crate) new: Vec<bool>,
     /// What was spent then, where the new ones cost something.
     pub(crate) spent: Vec<Total>,
+    /// What is reserved then, where something was released.
+    pub(crate) reserved: Vec<Reserved>,
 }
 
 impl Ledger {
@@ -67,17 +69,27 @@ impl Ledger {
     }
 
     /// Appends events in one transaction, and says of each whether it was new: an event whose id its organization has
-    /// used before on that day, in the ledger or in `events`, is the same event and leaves no trace.
-    pub(crate) async fn append(&mut self, events: &[&UsageEvent]) -> Result<Written> {
+    /// used before on that day, in the ledger or in `events`, is the same event and leaves no trace. In the same
+    /// transaction `releases` are released.
+    pub(crate) async fn append(
+        &mut self,
+        events: &[&UsageEvent],
+        releases: &[Release],
+    ) -> Result<Written> {
         let entries = self.entries(events);
         let mut transaction = self.begin().await?;
         let (inserted, spent) = self.write(&mut transaction, entries).await?;
+        let reserved = spend::release(&mut transaction, releases).await?;
         self.commit(transaction).await?;
         let mut new = vec![false; events.len()];
         for index in inserted {
             new[index] = true;
         }
-        Ok(Written { new, spent })
+        Ok(Written {
+            new,
+            spent,
+            reserved,
+        })
     }
 
     /// Begins a transaction of the ledger.

@@ -145,7 +145,7 @@ impl Model {
             amount: NanoDollars(self.spent(project, month)),
             changes: i64::try_from(self.spent.len()).expect("few"),
         };
-        spend.count(&[total], hold.into_iter());
+        spend.count(&[total], &[], hold.into_iter());
     }
 
     /// Whether `spend` says what the plain lists say.

@@ -6,12 +6,14 @@ use std::hash::Hash;
 use base::ids::{OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
 
-use super::{Held, Month, Moved, Total};
+use super::{Held, Month, Moved, Reserved, Total};
 
 /// The months that are remembered, by their first seconds. Only those have a place who spent, or may in a moment.
 #[derive(Default)]
 pub(super) struct State {
     months: BTreeMap<UnixTime, HashMap<OrganizationId, Organization>>,
+    /// What is reserved in the database, in whichever month it will be spent.
+    reserved: HashMap<OrganizationId, ReservedByProject>,
     /// The month of the last request, so that the calendar is not asked about each.
     current: Option<Month>,
     /// How often what an organization has spent has changed.
@@ -33,6 +35,14 @@ struct Project {
     changes: i64,
 }
 
+/// What is reserved in the database for an organization.
+#[derive(Default)]
+struct ReservedByProject {
+    sum: NanoDollars,
+    /// The amount of each project, and how often it has changed.
+    projects: HashMap<ProjectId, (NanoDollars, i64)>,
+}
+
 /// The money of an organization or of a project in a month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
@@ -50,6 +60,14 @@ impl Account {
     pub(super) fn admits(self, limit: NanoDollars, most: NanoDollars) -> bool {
         let is_free = most == NanoDollars::default();
         self.spent < limit && (is_free || self.spent + self.held + most <= limit)
+    }
+
+    /// The account as if what is reserved in the database were set aside here.
+    pub(super) fn with_reserved(self, reserved: NanoDollars) -> Self {
+        Self {
+            held: self.held + reserved,
+            ..self
+        }
     }
 
     /// Whether the last request that was refused would be refused now.
@@ -80,6 +98,43 @@ impl State {
         project.map_or(organization.account, |project| {
             project.map_or_else(Account::default, |project| project.account)
         })
+    }
+
+    /// What is reserved in the database for an organization, and for one of its projects.
+    pub(super) fn reserved(
+        &self,
+        organization: &OrganizationId,
+        project: &ProjectId,
+    ) -> [NanoDollars; 2] {
+        [None, Some(project)].map(|project| self.reserved_of(organization, project))
+    }
+
+    /// What is reserved in the database for an organization, or for one of its projects.
+    pub(super) fn reserved_of(
+        &self,
+        organization: &OrganizationId,
+        project: Option<&ProjectId>,
+    ) -> NanoDollars {
+        let reserved = self.reserved.get(organization);
+        reserved.map_or_else(NanoDollars::default, |reserved| match project {
+            None => reserved.sum,
+            Some(project) => reserved
+                .projects
+                .get(project)
+                .map_or_else(NanoDollars::default, |(amount, _)| *amount),
+        })
+    }
+
+    /// Takes in what the database has reserved for a project, unless a later amount is known.
+    pub(super) fn set_reserved(&mut self, reserved: &Reserved) {
+        let all = place(&mut self.reserved, &reserved.organization_id);
+        let (amount, changes) = place(&mut all.projects, &reserved.project_id);
+        if reserved.changes <= *changes {
+            return;
+        }
+        *changes = reserved.changes;
+        let before = std::mem::replace(amount, reserved.amount);
+        all.sum += reserved.amount - before;
     }
 
     /// The accounts of an organization and of one of its projects.
@@ -134,12 +189,16 @@ impl State {
         }
     }
 
-    /// The sum of `changes` of this month and later ones.
+    /// The sum of `changes` of this month and later ones, and of what is reserved.
     pub(super) fn changes_since(&self, oldest: UnixTime) -> i64 {
+        let reserved = self.reserved.values();
+        let reserved = reserved.flat_map(|reserved| reserved.projects.values());
+        let reserved: i64 = reserved.map(|(_, changes)| *changes).sum();
         let months = self.months.range(oldest..);
         let organizations = months.flat_map(|(_, all)| all.values());
         let projects = organizations.flat_map(|organization| organization.projects.values());
-        projects.map(|project| project.changes).sum()
+        let spent: i64 = projects.map(|project| project.changes).sum();
+        spent + reserved
     }
 
     pub(super) fn moved_since(&self, seen: u64) -> (u64, Vec<Moved>) {

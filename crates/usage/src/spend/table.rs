@@ -70,10 +70,12 @@ pub(super) async fn load(connection: &mut Connection, since: UnixTime) -> Result
     connection.fetch_all(select, Total::read).await
 }
 
-/// What grows with every change to a sum that [`load`] gives.
+/// What grows with every change to a sum that [`load`] gives, or to what is reserved.
 pub(super) async fn changes(connection: &mut Connection, since: UnixTime) -> Result<i64> {
-    let mut select =
-        sql!("SELECT CAST(COALESCE(SUM(changes), 0) AS BIGINT) AS changes FROM spend_months");
+    let mut select = sql!(
+        "SELECT CAST(COALESCE(SUM(changes), 0) + (SELECT COALESCE(SUM(changes), 0) FROM spend_reserved) AS BIGINT) \
+         AS changes FROM spend_months"
+    );
     push_since(&mut select, since);
     connection.fetch_one(select, |row| row.get("changes")).await
 }

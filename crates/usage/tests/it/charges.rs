@@ -1,8 +1,8 @@
 //! What events cost.
 
-use base::NanoDollars;
+use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
-use usage::{Charge, Charges, Kind, LineItem, Metric, PriceBook, Quantities, UsageEvent};
+use usage::{Charge, Charges, ItemName, Kind, LineItem, Metric, PriceBook, Quantities, UsageEvent};
 
 use crate::fixture::{PRICES, START, event};
 
@@ -276,6 +276,31 @@ fn some_quantities() -> impl Strategy<Value = Quantities> {
     })
 }
 
+#[test]
+fn s11_the_most_of_exact_prices_is_exact() {
+    let book = book(SPEECH);
+    let quantities = Quantities::default()
+        .with(Metric::InputTokens, 1_000)
+        .with(Metric::OutputTokens, 100);
+    for (model, most) in [("plain", 1_200_000), ("m", 5_600_000)] {
+        let found = book.most(model, UnixTime(START), &quantities);
+        assert_eq!(found, NanoDollars(most), "{model}");
+    }
+    // In a batch, by its factor, in the dearest tier.
+    let batch = book.most_of_batch("m", UnixTime(START), &quantities);
+    assert_eq!(batch, NanoDollars(2_800_000));
+    let tools = [
+        (ItemName::WebSearchCalls, 3),
+        (ItemName::CodeInterpreterSessions, 2),
+    ];
+    let tools = book.most_of_tools("plain", UnixTime(START), &tools);
+    assert_eq!(tools, NanoDollars(90_000_000));
+    assert!(book.sells("plain", UnixTime(START), Metric::OutputTokens));
+    assert!(!book.sells("plain", UnixTime(START), Metric::Images));
+    assert!(!book.sells("unheard of", UnixTime(START), Metric::OutputTokens));
+    assert!(book.sells_tool("unheard of", UnixTime(START), ItemName::FileSearchCalls));
+}
+
 proptest! {
     /// What is reserved for a request is enough, whatever its answer reports, if that is no more than was asked for.
     #[test]
@@ -295,6 +320,45 @@ proptest! {
         let most = book.most(model, event.timestamp, &quantities);
         prop_assert!(bill <= most, "{bill} > {most}");
         prop_assert!(model != "unheard of" || most == NanoDollars(0));
+    }
+
+    /// The same with random prices, in batches and by prices that begin later.
+    #[test]
+    fn s11_no_bill_is_more_than_the_most_by_any_prices(
+        quantities in some_quantities(),
+        prices in prop::collection::vec(prop::option::of(0i64..40_000_000_000), 12),
+        factors in prop::array::uniform3(0i64..3_000),
+        kind in prop::sample::select(&[Kind::Completions, Kind::Images, Kind::AudioSpeeches][..]),
+        tier in prop::option::of(prop::sample::select(&["priority", "flex"][..])),
+        (is_batch, days) in (any::<bool>(), 0..60i64),
+    ) {
+        let names = ["input", "cached_input", "cache_write", "output", "input_audio", "cached_input_audio",
+                     "output_audio", "input_image", "output_image", "image", "character", "second"];
+        let entry = |date: &str, from: usize| {
+            let named = names.iter().zip(prices.iter().cycle().skip(from));
+            let lines = named.filter_map(|(name, price)| price.map(|price| (name, price)));
+            let lines = lines.map(|(name, price)| format!("{name} = \"{}.{:09}\"\n", price / 1_000_000_000, price % 1_000_000_000));
+            let factor = |index: usize| format!("{}.{:03}", factors[index] / 1_000, factors[index] % 1_000);
+            format!(
+                "[[price]]\nmodel = \"r\"\neffective = \"{date}\"\ninput = \"1\"\nbatch = \"{}\"\n\
+                 service_tier = {{ priority = \"{}\", flex = \"{}\" }}\n",
+                factor(0), factor(1), factor(2),
+            ) + &lines.filter(|line| !line.starts_with("input =")).collect::<String>()
+        };
+        let book = PriceBook::parse(&(entry("2026-01-01", 0) + &entry("2026-03-20", 5))).expect("a price book");
+        let mut event = consumed(kind, "r-2026-01-05", &[]);
+        let asked_at = event.timestamp;
+        event.quantities = quantities;
+        event.service_tier = tier.map(str::to_owned);
+        event.batch = is_batch;
+        let most = if is_batch {
+            event.timestamp = asked_at.plus(days * 86_400);
+            book.most_of_batch("r-2026-01-05", asked_at, &quantities)
+        } else {
+            book.most("r-2026-01-05", asked_at, &quantities)
+        };
+        let bill: NanoDollars = book.charges(&event).lines.iter().map(|line| line.amount).sum();
+        prop_assert!(bill <= most, "{bill} > {most}");
     }
 
     /// Against exact fractions: the amount is the nearest nano-dollar to price × quantity × factors / unit, and of two

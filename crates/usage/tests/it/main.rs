@@ -9,6 +9,7 @@ mod queries;
 mod random;
 mod recorder;
 mod reprice;
+mod reservations;
 mod retention;
 mod spend;
 mod verify;

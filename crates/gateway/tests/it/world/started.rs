@@ -13,7 +13,9 @@ use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use telemetry::Tracer;
 use tokio_util::task::AbortOnDropHandle;
-use usage::{LastUsed, LastUsedTask, PriceBook, Recorder, Spend};
+use usage::{
+    LastUsed, LastUsedTask, ModelFact, ModelFacts, PriceBook, Recorder, Spend, SpendReservations,
+};
 
 use crate::retention;
 
@@ -22,18 +24,39 @@ pub fn pepper() -> Pepper {
     Pepper::generate(&Entropy::seeded(1))
 }
 
-/// A token costs a tenth of a cent.
+/// A token costs a tenth of a cent, a gibibyte 1.60 dollars a day.
 const PRICES: &str = "\
 [[price]]
 model = 'real'
 effective = '2025-01-01'
 input = '1000'
 output = '1000'
+
+[[price]]
+model = '*'
+effective = '2025-01-01'
+storage = '1.60'
 ";
 
 /// What things cost.
 pub fn prices() -> PriceBook {
     PriceBook::parse(PRICES).expect("prices")
+}
+
+/// What is known of models: `real` writes a thousand tokens at the most.
+fn facts() -> ModelFacts {
+    ModelFacts::with(vec![ModelFact {
+        name: "real".to_owned(),
+        context_window: Some(8_000),
+        max_output_tokens: Some(1_000),
+        max_image_tokens: None,
+    }])
+}
+
+fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> SpendReservations {
+    let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
+    let database = store.usage().clone();
+    SpendReservations::new(database, spend.clone(), Arc::new(ids), clock.clone())
 }
 
 pub type Others = (LastUsedTask, AbortOnDropHandle<()>);
@@ -69,6 +92,8 @@ pub async fn start(
         recorder: recorder.clone(),
         spend: spend.clone(),
         prices: prices(),
+        facts: facts(),
+        reservations: reservations(store, spend, clock),
         last_used,
         bodies: bodies.flatten(),
         pepper: pepper(),

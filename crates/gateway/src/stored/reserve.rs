@@ -1,0 +1,176 @@
+//! Money that is reserved for what outlives its request: batches, and the files of vector stores.
+
+use access::stored::{Kind, Object, Owner};
+use base::time::{HOUR, MINUTE};
+use base::{Error, NanoDollars, Result, UnixTime};
+use usage::{Ask, ItemName, Metric, Release, SpendReservation};
+
+use super::lines::Work;
+use crate::Shared;
+use crate::body::MAX_REQUEST_BYTES;
+use crate::dialect::Dialect;
+use crate::identify::Caller;
+
+/// How long a reservation lasts that nothing is known of yet, in seconds: more than making anything takes.
+const PENDING_SECONDS: i64 = HOUR;
+/// How long the room of a file in a vector store is reserved, in seconds: until its first day is in the ledger.
+const STORAGE_SECONDS: i64 = 26 * HOUR;
+/// How many expired reservations are released in one transaction.
+const EXPIRED_AT_A_TIME: i64 = 64;
+/// What of a model is sold that a batch can ask for.
+const SOLD: [Metric; 5] = [
+    Metric::InputTokens,
+    Metric::OutputTokens,
+    Metric::Images,
+    Metric::Characters,
+    Metric::Seconds,
+];
+
+impl Shared {
+    /// Reserves the most that a batch may cost, until it is settled. Nothing where it is free and no limit is set.
+    ///
+    /// # Errors
+    /// 429: the organization, or the project, has not so much left. 400: what it may cost is not known, and a limit is set.
+    pub(super) async fn reserve_batch(
+        &self,
+        caller: &Caller,
+        work: &mut Work,
+        now: UnixTime,
+    ) -> Result<Option<SpendReservation>> {
+        let is_limited = self.is_limited(caller);
+        let most = match self.most_of_batch(work, now) {
+            Err(error) if is_limited => return Err(error.about("input_file_id")),
+            most => most.unwrap_or_default(),
+        };
+        if !is_limited && most == NanoDollars::default() {
+            return Ok(None);
+        }
+        let reservation = self.reserve(caller, now, most, PENDING_SECONDS).await?;
+        work.reservation = Some(reservation.id().clone());
+        Ok(Some(reservation))
+    }
+
+    fn most_of_batch(&self, work: &Work, now: UnixTime) -> Result<NanoDollars> {
+        let dialect = Dialect::at(&work.path).ok_or_else(Error::internal)?;
+        let books = (&self.prices, &self.facts);
+        let sells = |metric: &Metric| self.prices.sells(&work.model, now, *metric);
+        match &work.most {
+            Some(most) => most.cost(books, dialect, &work.model, now, true),
+            None if !SOLD.iter().any(sells) => Ok(NanoDollars::default()),
+            None => Err(Error::invalid(
+                "input_file_id",
+                "What the requests of this file may cost is not known, since an older version took it in. Upload the file again.",
+            )),
+        }
+    }
+
+    /// Reserves a day of the room of so many files in a vector store; with none, there must be something left.
+    ///
+    /// # Errors
+    /// 429: as above.
+    pub(super) async fn reserve_storage(
+        &self,
+        caller: &Caller,
+        files: usize,
+    ) -> Result<Option<SpendReservation>> {
+        if !self.is_limited(caller) {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let bytes = i64::try_from(files.saturating_mul(MAX_REQUEST_BYTES)).unwrap_or(i64::MAX);
+        let most =
+            (self.prices).most_of_tools(usage::ANY_MODEL, now, &[(ItemName::VectorStores, bytes)]);
+        let reservation = self.reserve(caller, now, most, STORAGE_SECONDS).await?;
+        Ok(Some(reservation))
+    }
+
+    async fn reserve(
+        &self,
+        caller: &Caller,
+        at: UnixTime,
+        most: NanoDollars,
+        seconds: i64,
+    ) -> Result<SpendReservation> {
+        let ask = Ask {
+            organization: (
+                &caller.key.organization.id,
+                caller.settings.organization.spend_limit,
+            ),
+            project: (&caller.project.id, caller.level().spend_limit),
+            at,
+            most,
+        };
+        self.reservations.reserve(&ask, seconds).await
+    }
+
+    fn is_limited(&self, caller: &Caller) -> bool {
+        let of_organization = caller.settings.organization.spend_limit;
+        of_organization.or(caller.level().spend_limit).is_some()
+    }
+
+    /// Says what a reservation is for. Where that fails, it is said again when the object is looked at.
+    pub(super) async fn bind(&self, reservation: &Release, object: &Object) {
+        let id = &object.id;
+        match self.reservations.bind(reservation, id).await {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(id, %error, "spend reservation not bound to its batch"),
+        }
+    }
+
+    /// As [`Self::bind`], of what was made so short a time ago that the process may have ended before it was said.
+    pub(super) async fn bind_again(&self, object: &Object) {
+        let made_at = UnixTime(object.created_at.div_euclid(1_000));
+        // A minute more, since it was reserved before it was made, and clocks differ.
+        let may_be_pending = self.clock.now() <= made_at.plus(PENDING_SECONDS + MINUTE);
+        if may_be_pending && let Some(reservation) = reservation_of(object) {
+            self.bind(&reservation, object).await;
+        }
+    }
+
+    /// Releases what is reserved for something that is gone.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn release(&self, object: &Object) -> Result<()> {
+        match reservation_of(object) {
+            Some(reservation) => Ok(self.reservations.release(&reservation).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes note that an upstream does not have something any more, if that can be believed, and releases what was
+    /// reserved for it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn forget(&self, object: &Object) -> Result<()> {
+        if !self.stored.is_young(object) {
+            self.release(object).await?;
+        }
+        self.stored.forget(object).await
+    }
+
+    /// Releases the reservations that nothing came of.
+    pub(super) async fn release_expired(&self) {
+        loop {
+            match self.reservations.release_expired(EXPIRED_AT_A_TIME).await {
+                Ok(0) => return,
+                Ok(released) => tracing::info!(released, "expired spend reservations released"),
+                Err(error) => {
+                    tracing::warn!(%error, "expired spend reservations not released");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What is reserved for a batch.
+pub(super) fn reservation_of(object: &Object) -> Option<Release> {
+    if object.kind != Kind::Batch {
+        return None;
+    }
+    let work = Work::of_text(object.work.as_deref())?;
+    let Owner { organization, .. } = &object.owner;
+    Some(Release::new(organization.clone(), work.reservation?))
+}

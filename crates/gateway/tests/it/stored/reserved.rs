@@ -1,0 +1,260 @@
+//! Spend limits of what outlives a request: batches are paid for from the moment they are made, vector stores while they last.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{batch_of, keeper, line, world};
+use crate::world::{Answer, SERVICE, World, chat, read, request};
+
+/// A batch of one request reserves 28 tokens for what is read and 1,000 for the answer: 1.028 dollars; nine of them have
+/// room in 10.
+const FITTING: usize = 9;
+const RESERVED: i64 = 1_028_000_000;
+
+async fn limit(world: &World, cents: i64) {
+    let statement = format!(
+        "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '', {cents})"
+    );
+    world
+        .change(&["DELETE FROM spend_limits", &*String::leak(statement)])
+        .await;
+}
+
+fn reached() -> (u16, Value, Value) {
+    (429, Value::Null, json!("insufficient_quota"))
+}
+
+fn usage(input: i64, output: i64) -> Value {
+    json!({"usage": {"input_tokens": input, "output_tokens": output, "total_tokens": input + output}})
+}
+
+async fn number(world: &World, query: &'static str) -> i64 {
+    let mut read = world.store.usage().read().await.expect("a connection");
+    let number = read.fetch_one(store::sql!(query), |row| row.get::<i64>("n"));
+    number.await.expect(query)
+}
+
+/// What is reserved, and the sum of it.
+async fn reserved(world: &World) -> i64 {
+    let rows = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM spend_reservations";
+    let sum = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM spend_reserved";
+    let (rows, sum) = (number(world, rows).await, number(world, sum).await);
+    assert_eq!(rows, sum);
+    rows
+}
+
+/// Waits until so much is reserved.
+async fn until_reserved(world: &World, amount: i64) {
+    for _ in 0..500 {
+        if reserved(world).await == amount {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} is reserved, not {amount}", reserved(world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s6_batches_pass_no_limit_before_they_are_settled() {
+    let (world, shelf) = world().await;
+    let file = world.file(SERVICE, "batch", &line("{}")).await;
+    limit(&world, 1_000).await;
+    shelf.asked();
+    let create = async || world.make("/v1/batches", SERVICE, &batch_of(&file)).await;
+    let mut batches = Vec::new();
+    for _ in 0..50 {
+        let answer = create().await;
+        if answer.status == 200 {
+            batches.push(answer.id());
+        } else {
+            assert_eq!(answer.refusal(), reached());
+        }
+    }
+    assert_eq!(batches.len(), FITTING);
+    assert_eq!(
+        shelf.asked().len(),
+        FITTING,
+        "what is refused is not passed on"
+    );
+    assert_eq!(reserved(&world).await, 9 * RESERVED);
+    // Requests leave room for them, too: less than a dollar is left.
+    let message =
+        |tokens: i64| format!(r#"{{"model":"real","max_tokens":{tokens},"messages":[]}}"#);
+    assert_eq!(world.chat(&message(1_000)).await.status, 429);
+    // This server has no models: what is admitted fails.
+    assert_eq!(world.chat(&message(500)).await.status, 500);
+    world.rows(1).await;
+    // A month later they are still there.
+    world.clock.advance(31 * 86_400);
+    assert_eq!(world.chat(&message(1_000)).await.status, 429);
+    // What one has cost takes the place of what was reserved for it.
+    shelf.finish(&batches[0], "a\n", usage(40, 21));
+    let path = format!("/v1/batches/{}", batches[0]);
+    assert_eq!(world.get(&path, SERVICE).await.status, 200);
+    assert_eq!(reserved(&world).await, 8 * RESERVED);
+    assert_eq!(create().await.status, 200);
+    assert_eq!(create().await.refusal(), reached());
+    // So it is with one that failed and with one that is cancelled, of which nothing is charged.
+    for (batch, status) in [(&batches[1], "failed"), (&batches[2], "cancelled")] {
+        shelf.set(batch, json!({"status": status}));
+        world
+            .get(&format!("/v1/batches/{batch}"), SERVICE)
+            .await
+            .json();
+        world.gateway.look_at_stored().await;
+    }
+    until_reserved(&world, 7 * RESERVED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s6_batches_of_two_nodes_at_once_pass_no_limit() {
+    let (world, shelf) = world().await;
+    let file = world.file(SERVICE, "batch", &line("{}")).await;
+    limit(&world, 1_000).await;
+    let node = world.another_node(vec![keeper(shelf.base_url())]).await;
+    let mut clients = JoinSet::new();
+    for client in 0..40 {
+        let gateway = [&world.gateway, node.gateway()][client % 2].clone();
+        let body = batch_of(&file).to_string();
+        clients.spawn(async move {
+            let request = request(Method::POST, "/v1/batches", SERVICE, &body);
+            read(gateway.handle(request).await).await
+        });
+    }
+    let answers: Vec<Answer> = clients.join_all().await;
+    let (passed, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(passed.len(), FITTING);
+    assert!(refused.iter().all(|answer| answer.refusal() == reached()));
+    assert_eq!(reserved(&world).await, 9 * RESERVED);
+    // Both know of all of them soon.
+    let dear = r#"{"model":"real","max_tokens":1000,"messages":[]}"#;
+    for gateway in [&world.gateway, node.gateway()] {
+        let mut tries = 0;
+        while read(gateway.handle(chat(SERVICE, dear)).await).await.status != 429 {
+            tries += 1;
+            assert!(tries < 300, "not within three seconds");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s6_what_nothing_came_of_is_released_whoever_was_killed() {
+    let (world, shelf) = world().await;
+    let file = world.file(SERVICE, "batch", &line("{}")).await;
+    limit(&world, 1_000).await;
+    let create = async || world.make("/v1/batches", SERVICE, &batch_of(&file)).await;
+    shelf.state().refuses = true;
+    assert_eq!(create().await.status, 400);
+    until_reserved(&world, 0).await;
+    shelf.state().refuses = false;
+    let batch = create().await.id();
+    assert_eq!(reserved(&world).await, RESERVED);
+    // As if the process had been killed before it wrote down what the reservation is for.
+    let pending = format!(
+        "UPDATE spend_reservations SET object_id = NULL, expires_at = {}",
+        world.clock.now().0 + 3_600
+    );
+    let unbind = async |statement: &str| {
+        let mut transaction = world.store.usage().begin().await.expect("a transaction");
+        let statement = store::sql!(&*String::leak(statement.to_owned()));
+        assert_eq!(transaction.execute(statement).await.expect("a row"), 1);
+        transaction.commit().await.expect("a commit");
+    };
+    unbind(&pending).await;
+    // It is found again, also when the model server's answer makes no sense, and neither time nor a restart ends it.
+    shelf.set(&batch, json!({"status": 7}));
+    world.clock.advance(60);
+    world.gateway.look_at_stored().await;
+    world.clock.advance(7_200);
+    let node = world.another_node(vec![keeper(shelf.base_url())]).await;
+    node.gateway().look_at_stored().await;
+    world.gateway.look_at_stored().await;
+    assert_eq!(reserved(&world).await, RESERVED);
+    // As if the process had been killed before the batch was made: there is no such batch.
+    unbind(&pending).await;
+    world
+        .change(&["DELETE FROM stored_objects WHERE kind = 'batch'"])
+        .await;
+    node.gateway().look_at_stored().await;
+    assert_eq!(reserved(&world).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s6_a_batch_that_cannot_be_bounded_is_refused_under_a_limit() {
+    let (world, shelf) = world().await;
+    let endless = line(r#"{"tools":[{"type":"web_search"}]}"#);
+    let endless = world.file(SERVICE, "batch", &endless).await;
+    let bounded = line(r#"{"max_tokens":20,"n":3}"#);
+    let bounded = world
+        .file(SERVICE, "batch", &format!("{bounded}\n{bounded}"))
+        .await;
+    let create = async |file: &str| world.make("/v1/batches", SERVICE, &batch_of(file)).await;
+    assert_eq!(create(&endless).await.status, 200, "without a limit");
+    limit(&world, 1_000).await;
+    let refusal = (400, json!("input_file_id"), json!("invalid_value"));
+    let answer = create(&endless).await;
+    assert_eq!(answer.refusal(), refusal);
+    assert!(answer.message().contains("max_tool_calls"));
+    let before = reserved(&world).await;
+    assert_eq!(create(&bounded).await.status, 200);
+    assert_eq!(reserved(&world).await - before, 2 * (28 + 60) * 1_000_000);
+    // What an older version has looked at says nothing of this.
+    world
+        .change(&["UPDATE stored_objects SET work = REPLACE(work, '\"most\"', '\"more\"') WHERE kind = 'file'"])
+        .await;
+    shelf.asked();
+    let answer = create(&bounded).await;
+    assert_eq!(answer.refusal(), refusal);
+    assert!(answer.message().contains("Upload the file again"));
+    assert!(shelf.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s6_vector_stores_are_refused_once_the_limit_is_reached() {
+    let (world, shelf) = world().await;
+    let file = world.file(SERVICE, "assistants", "x").await;
+    let store = world
+        .make("/v1/vector_stores", SERVICE, &json!({}))
+        .await
+        .id();
+    let path = format!("/v1/vector_stores/{store}");
+    let asks = [
+        ("/v1/vector_stores".to_owned(), json!({})),
+        ("/v1/vector_stores".to_owned(), json!({"file_ids": [file]})),
+        (format!("{path}/files"), json!({"file_id": file})),
+        (
+            format!("{path}/file_batches"),
+            json!({"files": [{"file_id": file}]}),
+        ),
+        (format!("{path}/search"), json!({"query": "q"})),
+    ];
+    limit(&world, 1_000).await;
+    for (path, body) in &asks {
+        assert_eq!(world.make(path, SERVICE, body).await.status, 200, "{path}");
+    }
+    // A day of 64 MiB for each of three files, 10 cents and what rounding may add.
+    assert_eq!(reserved(&world).await, 3 * 100_000_001);
+    limit(&world, 35).await;
+    let (files, body) = &asks[2];
+    assert_eq!(world.make(files, SERVICE, body).await.refusal(), reached());
+    assert_eq!(reserved(&world).await, 300_000_003);
+    limit(&world, 0).await;
+    shelf.asked();
+    for (path, body) in &asks {
+        let answer = world.make(path, SERVICE, body).await;
+        assert_eq!(answer.refusal(), reached(), "{path}");
+    }
+    assert!(shelf.asked().is_empty(), "what is refused is not passed on");
+    // What is there can be looked at and deleted.
+    assert_eq!(world.get(&path, SERVICE).await.status, 200);
+    assert_eq!(world.delete(&path, SERVICE).await.status, 200);
+    // By then the days are in the ledger.
+    world.clock.advance(26 * 3_600);
+    world.gateway.look_at_stored().await;
+    assert_eq!(reserved(&world).await, 0);
+}

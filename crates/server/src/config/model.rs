@@ -1,0 +1,67 @@
+//! `[[model]]`: what is known of a model.
+
+use std::collections::BTreeSet;
+
+use ::usage::ModelFact;
+use anyhow::ensure;
+
+/// The `[[model]]` tables, each about a model of its own, with numbers that can be.
+pub(super) fn checked(models: Vec<ModelFact>) -> anyhow::Result<Vec<ModelFact>> {
+    let mut names = BTreeSet::new();
+    for model in &models {
+        let name = &model.name;
+        ensure!(
+            names.insert(name),
+            "[[model]] {name:?} is there more than once"
+        );
+        for (key, number) in [
+            ("context_window", model.context_window),
+            ("max_output_tokens", model.max_output_tokens),
+            ("max_image_tokens", model.max_image_tokens),
+        ] {
+            ensure!(
+                number != Some(0),
+                "[[model]] {name:?}: {key} must be at least 1"
+            );
+        }
+    }
+    Ok(models)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Overrides};
+
+    fn load(text: &str) -> anyhow::Result<Config> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("orgplane.toml");
+        std::fs::write(&path, text)?;
+        let config = Some(path);
+        Config::load(&Overrides {
+            config,
+            ..Overrides::default()
+        })
+    }
+
+    #[test]
+    fn s11_what_is_known_of_models_is_shown_and_checked() {
+        let text = "[[model]]\nname = \"m\"\ncontext_window = 8000\nmax_output_tokens = 1000\n";
+        let shown = load(text).expect("loaded").show().expect("TOML");
+        assert!(shown.contains(text), "{shown}");
+        for (text, words) in [
+            ("[[model]]\nname = 'm'\nmax_output = 1", "max_output"),
+            ("[[model]]\nmax_output_tokens = 1", "name"),
+            (
+                "[[model]]\nname = 'm'\ncontext_window = 0",
+                "context_window must be at least 1",
+            ),
+            (
+                "[[model]]\nname = 'm'\n[[model]]\nname = 'm'",
+                "more than once",
+            ),
+        ] {
+            let error = load(text).err().expect(text);
+            assert!(format!("{error:#}").contains(words), "{error:#}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What is known of models beside their prices: how much they read and write at the most.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::price::undated;
+
+/// What is known of a model: a `[[model]]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFact {
+    /// The name that its upstream knows it by.
+    pub name: String,
+    /// How many tokens it reads and writes at a time, at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u32>,
+    /// How many tokens an answer has at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u32>,
+    /// How many tokens an image that it is shown counts at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_image_tokens: Option<u32>,
+}
+
+/// What is known of models.
+#[derive(Clone, Debug, Default)]
+pub struct ModelFacts(HashMap<String, ModelFact>);
+
+#[derive(Deserialize)]
+struct File {
+    model: Vec<ModelFact>,
+}
+
+impl ModelFacts {
+    /// What ships with the program, with these facts in the place of those about the same models.
+    ///
+    /// # Panics
+    /// When what ships is not understood, which a test excludes.
+    #[must_use]
+    pub fn with(facts: Vec<ModelFact>) -> Self {
+        let built_in: File =
+            toml::from_str(include_str!("facts.toml")).expect("the built-in facts are understood");
+        let all = built_in.model.into_iter().chain(facts);
+        Self(all.map(|fact| (fact.name.clone(), fact)).collect())
+    }
+
+    /// What is known of a model. A name that ends in a date and that nothing is known of has what is known of the name
+    /// without it.
+    #[must_use]
+    pub fn of(&self, model: &str) -> Option<&ModelFact> {
+        let undated = || self.0.get(undated(model)?);
+        self.0.get(model).or_else(undated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dated_name_has_the_facts_of_its_model_and_own_facts_win() {
+        let own = ModelFact {
+            name: "gpt-4".to_owned(),
+            context_window: Some(7),
+            max_output_tokens: None,
+            max_image_tokens: None,
+        };
+        let facts = ModelFacts::with(vec![own]);
+        let output = |model| facts.of(model).and_then(|fact| fact.max_output_tokens);
+        for (model, expected) in [
+            ("gpt-5", Some(128_000)),
+            ("gpt-5-2025-08-07", Some(128_000)),
+            ("gpt-4o-2024-05-13", Some(4_096)),
+            ("gpt-4o-2024-08-06", Some(16_384)),
+            ("gpt-5-chat-0123", None),
+            ("-2024-08-06", None),
+            ("gpt-4", None),
+            ("unheard of", None),
+        ] {
+            assert_eq!(output(model), expected, "{model}");
+        }
+        let window = facts.of("gpt-4").and_then(|fact| fact.context_window);
+        assert_eq!(window, Some(7), "the whole table is replaced");
+    }
+}

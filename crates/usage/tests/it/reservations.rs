@@ -1,0 +1,174 @@
+//! Money that is set aside in the database: by several programs, for as long as what it is for lasts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::ids::{Id, IdGenerator, ProjectId};
+use base::{Entropy, NanoDollars, UnixTime};
+use store::sql;
+use tokio::task::JoinSet;
+use usage::{Ask, Release, Spend, SpendReservation, SpendReservations};
+
+use crate::fixture::{Fixture, PRICE, START, event, organization};
+
+/// How long a reservation lasts that nothing is bound to, in seconds.
+const LEASE: i64 = 3_600;
+
+fn project() -> ProjectId {
+    ProjectId::from_text("proj_a".to_owned())
+}
+
+fn reservations(fixture: &Fixture, spend: &Spend) -> SpendReservations {
+    let clock = fixture.clock.clone();
+    let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
+    let database = fixture.store.usage().clone();
+    SpendReservations::new(database, spend.clone(), Arc::new(ids), clock)
+}
+
+async fn reserve(
+    reservations: &SpendReservations,
+    limits: [Option<i64>; 2],
+    most: i64,
+) -> base::Result<SpendReservation> {
+    let [whole, part] = limits.map(|limit| limit.map(NanoDollars));
+    let (organization, project) = (organization("a"), project());
+    let ask = Ask {
+        organization: (&organization, whole),
+        project: (&project, part),
+        at: UnixTime(START),
+        most: NanoDollars(most),
+    };
+    reservations.reserve(&ask, LEASE).await
+}
+
+/// True if an ordinary request that costs a nano-dollar passes.
+fn passes(spend: &Spend, limit: i64) -> bool {
+    let ask = Ask {
+        organization: (&organization("a"), Some(NanoDollars(limit))),
+        project: (&project(), None),
+        at: UnixTime(START),
+        most: NanoDollars(1),
+    };
+    spend.hold(&ask).is_ok()
+}
+
+/// Asks again until it is so, for three seconds.
+async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..300 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within three seconds");
+}
+
+async fn reserved(fixture: &Fixture) -> i64 {
+    let sum = sql!("SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM spend_reserved");
+    let rows = sql!("SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM spend_reservations");
+    let sum = fixture.rows(sum, |row| row.get::<i64>("n")).await[0];
+    let rows = fixture.rows(rows, |row| row.get::<i64>("n")).await[0];
+    assert_eq!(sum, rows, "the sum is that of the rows");
+    sum
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s6_reservations_of_two_programs_at_once_pass_no_limit() {
+    for limits in [
+        [Some(1_000), None],
+        [None, Some(1_000)],
+        [Some(5_000), Some(1_000)],
+    ] {
+        let fixture = Fixture::new().await;
+        let (_recorder, _task, other) = fixture.another().await;
+        let programs = [
+            reservations(&fixture, &fixture.spend),
+            reservations(&fixture, &other),
+        ];
+        let mut clients = JoinSet::new();
+        for client in 0..40 {
+            let program = programs[client % 2].clone();
+            clients.spawn(async move {
+                reserve(&program, limits, 90)
+                    .await
+                    .map(SpendReservation::keep)
+            });
+        }
+        let outcomes = clients.join_all().await;
+        let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        assert!(
+            refused.clone().all(|error| error.status == 429),
+            "{limits:?}"
+        );
+        assert_eq!(refused.count(), 29, "11 × 90 is what 1,000 has room for");
+        assert_eq!(reserved(&fixture).await, 990);
+        // Ordinary requests leave room for them on both, too.
+        for spend in [&fixture.spend, &other] {
+            until(|| !passes(spend, 990)).await;
+            assert!(passes(spend, 991));
+        }
+    }
+}
+
+#[tokio::test]
+async fn s6_a_reservation_ends_with_the_row_that_it_was_made_for() {
+    let fixture = Fixture::new().await;
+    let (_recorder, _task, other) = fixture.another().await;
+    let own = reservations(&fixture, &fixture.spend);
+    let limits = [Some(2 * PRICE), None];
+    let release = reserve(&own, limits, 2 * PRICE).await.expect("room").keep();
+    assert!(own.bind(&release, "batch_1").await.expect("bound"));
+    assert!(!own.bind(&release, "batch_1").await.expect("bound"), "once");
+    assert!(reserve(&own, limits, 1).await.is_err());
+    assert!(!passes(&fixture.spend, 2 * PRICE));
+    until(|| !passes(&other, 2 * PRICE)).await;
+    // Neither time nor another process ends it.
+    fixture.clock.advance(40 * 86_400);
+    assert_eq!(own.release_expired(10).await.expect("looked"), 0);
+    let settled = fixture
+        .recorder
+        .settle(vec![event("batch_1")], vec![release.clone()]);
+    settled.await.expect("written");
+    assert_eq!(reserved(&fixture).await, 0);
+    assert!(passes(&fixture.spend, 2 * PRICE) && !passes(&fixture.spend, PRICE));
+    until(|| passes(&other, 2 * PRICE)).await;
+    // Again it is neither counted nor released.
+    let again = fixture
+        .recorder
+        .settle(vec![event("batch_1")], vec![release]);
+    assert_eq!(again.await.expect("written").duplicates, 1);
+    assert_eq!(reserved(&fixture).await, 0);
+    assert!(passes(&fixture.spend, PRICE + 1));
+}
+
+#[tokio::test]
+async fn s6_a_reservation_that_nothing_came_of_is_released_or_expires() {
+    let fixture = Fixture::new().await;
+    let own = reservations(&fixture, &fixture.spend);
+    drop(reserve(&own, [Some(100), None], 100).await.expect("room"));
+    until(|| passes(&fixture.spend, 100)).await;
+    // As if the process had been killed: nobody releases it.
+    let left = reserve(&own, [Some(100), None], 100)
+        .await
+        .expect("room")
+        .keep();
+    fixture.clock.advance(LEASE - 1);
+    assert_eq!(own.release_expired(10).await.expect("looked"), 0);
+    assert!(reserve(&own, [Some(100), None], 1).await.is_err());
+    fixture.clock.advance(1);
+    // Another program does.
+    let (_recorder, _task, other) = fixture.another().await;
+    assert!(!passes(&other, 100), "a new program knows of it at once");
+    let others = reservations(&fixture, &other);
+    assert_eq!(others.release_expired(10).await.expect("looked"), 1);
+    assert!(passes(&other, 100));
+    until(|| passes(&fixture.spend, 100)).await;
+    assert!(!own.bind(&left, "batch_1").await.expect("looked"));
+    assert_eq!(reserved(&fixture).await, 0);
+    let unknown = Release::new(
+        organization("a"),
+        Id::from_text("spend_res_none".to_owned()),
+    );
+    own.release(&unknown).await.expect("nothing to do");
+    assert_eq!(reserved(&fixture).await, 0);
+}
