@@ -20,6 +20,7 @@ mod invites;
 mod kill;
 mod mail_server;
 mod model_server;
+mod outage;
 mod process;
 mod promises;
 mod reports;
