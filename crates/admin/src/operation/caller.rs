@@ -108,10 +108,8 @@ pub(crate) async fn authenticate(
             "You didn't provide an API key. Send an admin key in the Authorization header: 'Authorization: Bearer sk-admin-…'.",
         ));
     };
-    let key = services
-        .directory
-        .look_up(&services.pepper.hash(token))
-        .await?;
+    let directory = &services.directory;
+    let key = directory.look_up_key(&services.pepper, token).await?;
     let caller = Caller(key.ok_or_else(|| {
         Error::unauthenticated("Incorrect API key provided: it is unknown or was deleted.")
     })?);
