@@ -6,6 +6,7 @@
 mod change;
 mod key;
 mod load;
+mod moves;
 mod settings;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use crate::Settings;
 use change::{Part, Touched};
 pub use key::{Key, Organization, Owner, Project};
 pub use load::committed_key;
+use moves::Moves;
 use settings::Place;
 
 /// How often other processes' commits are looked for.
@@ -49,6 +51,7 @@ pub struct Directory {
     shards: Vec<ArcSwap<Shard>>,
     settings: ArcSwap<SettingsMap>,
     settings_moved: watch::Sender<()>,
+    moves: Moves,
     is_fresh: AtomicBool,
     watch: Stopwatch,
     /// When the picture was last known to be that of the database, in milliseconds on `watch`.
@@ -79,6 +82,7 @@ impl Directory {
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
             settings: ArcSwap::default(),
             settings_moved: watch::Sender::new(()),
+            moves: Moves::default(),
             is_fresh: AtomicBool::new(true),
             watch: Stopwatch::start(),
             checked: AtomicU64::new(0),
@@ -94,25 +98,6 @@ impl Directory {
     #[must_use]
     pub fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
         self.shard(hash).load().get(hash).cloned()
-    }
-
-    /// The key with this hash; also one that another process has made a moment ago.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn look_up(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>> {
-        match self.find(hash) {
-            Some(key) => Ok(Some(key)),
-            None => {
-                let found = load::one(self.store.read().await?, hash).await?;
-                if found.is_some() {
-                    // What is asked for with it is as new as the key.
-                    self.store.look_anew();
-                    self.store.revision().moved_elsewhere();
-                }
-                Ok(found)
-            }
-        }
     }
 
     /// What is set for an organization and its projects.
@@ -163,6 +148,10 @@ impl Directory {
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            // What fails is noted again when the key is used again.
+            if let Err(error) = self.move_hashes().await {
+                tracing::warn!(%error, "failed to store the hashes of keys under the current secret");
+            }
             let outcome = tokio::select! {
                 () = follower.changed() => self.reload(&mut state, &mut follower).await,
                 _ = poll.tick() => match self.revision().await {

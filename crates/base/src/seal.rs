@@ -4,7 +4,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use zeroize::Zeroizing;
 
 use crate::Entropy;
-use crate::secret::Pepper;
+use crate::secret::{KeyHash, Pepper};
 
 /// What the key of texts is made from, together with the pepper. No key of a caller can be this text: it has no prefix of
 /// theirs.
@@ -20,10 +20,11 @@ impl Pepper {
         seal(&self.cipher(TEXTS), entropy, context, &[text])
     }
 
-    /// Reads what [`Pepper::seal`] wrote; `None` when it was written with another pepper or context, or was changed.
+    /// Reads what [`Pepper::seal`] wrote with this pepper or the one before; `None` when it was written with another pepper
+    /// or context, or was changed.
     #[must_use]
     pub fn unseal(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<String>> {
-        let text = unseal(&self.cipher(TEXTS), context, sealed)?;
+        let text = self.open(TEXTS, context, sealed)?;
         let text = std::str::from_utf8(&text).ok()?;
         Some(Zeroizing::new(text.to_owned()))
     }
@@ -43,15 +44,25 @@ impl Pepper {
     /// Reads what [`Pepper::seal_bytes`] wrote; `None` as for [`Pepper::unseal`].
     #[must_use]
     pub fn unseal_bytes(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let cipher = self.cipher(&format!("{BYTES}{context}"));
-        unseal(&cipher, context, sealed)
+        self.open(&format!("{BYTES}{context}"), context, sealed)
+    }
+
+    fn open(&self, label: &str, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        unseal(&self.cipher(label), context, sealed).or_else(|| {
+            let previous = self.previous_hash(label)?;
+            unseal(&cipher(previous), context, sealed)
+        })
     }
 
     fn cipher(&self, label: &str) -> LessSafeKey {
-        let key = Zeroizing::new(self.hash(label).0);
-        let key = UnboundKey::new(&CHACHA20_POLY1305, key.as_slice());
-        LessSafeKey::new(key.expect("a key of 256 bits"))
+        cipher(self.hash(label))
     }
+}
+
+fn cipher(key: KeyHash) -> LessSafeKey {
+    let key = Zeroizing::new(key.0);
+    let key = UnboundKey::new(&CHACHA20_POLY1305, key.as_slice());
+    LessSafeKey::new(key.expect("a key of 256 bits"))
 }
 
 /// The nonce, what was encrypted, and its tag.
@@ -110,6 +121,24 @@ mod tests {
         }
         let again = one.seal(&entropy, "mail_1", "the link");
         assert_ne!(sealed, again, "each sealing has its own nonce");
+    }
+
+    #[test]
+    fn low_two_secrets_open_what_either_closed() {
+        let entropy = Entropy::operating_system();
+        let (one, other) = (Pepper::generate(&entropy), Pepper::generate(&entropy));
+        let lines = format!("{}\n{}", other.reveal().as_str(), one.reveal().as_str());
+        let both = Pepper::parse(&lines).expect("a pepper");
+        for by in [&one, &other] {
+            let text = by.seal(&entropy, "a", "the link");
+            let opened = both.unseal("a", &text).expect("opens");
+            assert_eq!(opened.as_str(), "the link");
+            let bytes = by.seal_bytes(&entropy, "a", &[b"bytes"]);
+            let opened = both.unseal_bytes("a", &bytes).expect("opens");
+            assert_eq!(opened.as_slice(), b"bytes");
+        }
+        let new = both.seal(&entropy, "a", "the link");
+        assert!(one.unseal("a", &new).is_none() && other.unseal("a", &new).is_some());
     }
 
     #[test]

@@ -128,44 +128,79 @@ impl Secret {
     }
 }
 
-/// What keys are hashed with: 256 bits that are kept outside the database.
+/// What keys are hashed with: 256 bits that are kept outside the database. While it is replaced, also those from before.
 #[derive(Clone)]
-pub struct Pepper(Zeroizing<[u8; 32]>);
+pub struct Pepper {
+    current: Bits,
+    previous: Option<Bits>,
+}
+
+type Bits = Zeroizing<[u8; 32]>;
+
+/// What the check value is a hash of. No key of a caller can be this text: it has no prefix of theirs.
+const CHECK: &str = "check 1";
 
 impl Pepper {
     /// A new pepper.
     #[must_use]
     pub fn generate(entropy: &Entropy) -> Self {
-        Self(Zeroizing::new(entropy.bytes()))
+        Self {
+            current: Zeroizing::new(entropy.bytes()),
+            previous: None,
+        }
     }
 
-    /// Reads the 64 hexadecimal digits that [`Pepper::reveal`] wrote; space around them is ignored.
+    /// Reads the 64 hexadecimal digits that [`Pepper::reveal`] wrote and, on a line below, those of the pepper that was
+    /// used before, if there are any; space around them is ignored.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim().as_bytes();
-        if text.len() != 64 {
-            return None;
-        }
-        let mut bytes = Zeroizing::new([0; 32]);
-        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
+        let mut lines = text.trim().lines().map(str::trim);
+        let pepper = Self {
+            current: bits(lines.next()?)?,
+            previous: lines
+                .next()
+                .map(bits)
+                .map_or(Some(None), |bits| bits.map(Some))?,
+        };
+        lines.next().is_none().then_some(pepper)
     }
 
     /// 64 hexadecimal digits, for the file that keeps it.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect())
+        let digits = self.current.iter().map(|byte| format!("{byte:02x}"));
+        Zeroizing::new(digits.collect())
     }
 
     /// The hash that a key is stored and looked up by: HMAC-SHA-256 under the pepper.
     #[must_use]
     pub fn hash(&self, text: &str) -> KeyHash {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice())
-            .expect("HMAC takes a key of any length");
-        mac.update(text.as_bytes());
-        KeyHash(mac.finalize().into_bytes().into())
+        hash(&self.current, text)
+    }
+
+    /// The hash that a key was stored by before the pepper was replaced; `None` if it was not.
+    #[must_use]
+    pub fn previous_hash(&self, text: &str) -> Option<KeyHash> {
+        let previous = self.previous.as_ref()?;
+        Some(hash(previous, text))
+    }
+
+    /// The hashes that a text may have been stored by, that under the current pepper first.
+    pub fn hashes(&self, text: &str) -> impl Iterator<Item = KeyHash> + use<> {
+        let hashes = [Some(self.hash(text)), self.previous_hash(text)];
+        hashes.into_iter().flatten()
+    }
+
+    /// The value by which a database knows the pepper.
+    #[must_use]
+    pub fn check_value(&self) -> [u8; 32] {
+        self.hash(CHECK).0
+    }
+
+    /// The same of the pepper that was used before.
+    #[must_use]
+    pub fn previous_check_value(&self) -> Option<[u8; 32]> {
+        self.previous_hash(CHECK).map(|hash| hash.0)
     }
 
     /// The hash of a key.
@@ -173,6 +208,26 @@ impl Pepper {
     pub fn hash_secret(&self, secret: &Secret) -> KeyHash {
         self.hash(&secret.0)
     }
+}
+
+/// Reads 64 hexadecimal digits.
+fn bits(text: &str) -> Option<Bits> {
+    let text = text.as_bytes();
+    if text.len() != 64 {
+        return None;
+    }
+    let mut bytes = Zeroizing::new([0; 32]);
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+fn hash(pepper: &Bits, text: &str) -> KeyHash {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(pepper.as_slice()).expect("HMAC takes a key of any length");
+    mac.update(text.as_bytes());
+    KeyHash(mac.finalize().into_bytes().into())
 }
 
 /// The keyed hash of a key: says nothing of the key without the pepper.
@@ -226,6 +281,30 @@ mod tests {
         assert_eq!(one.hash("k"), again.hash("k"));
         assert_ne!(one.hash("k"), other.hash("k"));
         assert!(Pepper::parse("zz").is_none() && Pepper::parse(&"é".repeat(32)).is_none());
+    }
+
+    #[test]
+    fn low_two_secrets_are_read_and_hash_apart() {
+        let (one, other) = (
+            Pepper::generate(&Entropy::seeded(1)),
+            Pepper::generate(&Entropy::seeded(2)),
+        );
+        let [first, second] = [one.reveal(), other.reveal()];
+        let (first, second) = (first.as_str(), second.as_str());
+        let both = Pepper::parse(&format!("{first}\n{second}\n")).expect("a pepper");
+        assert_eq!(both.hash("k"), one.hash("k"));
+        assert_eq!(both.previous_hash("k"), Some(other.hash("k")));
+        assert_eq!(both.check_value(), one.check_value());
+        assert_eq!(both.previous_check_value(), Some(other.check_value()));
+        assert_eq!(one.previous_hash("k"), None);
+        for bad in [
+            format!("{first}{second}"),
+            format!("{first}\nzz"),
+            format!("{first}\n\n{second}"),
+            format!("{first}\n{second}\n{first}"),
+        ] {
+            assert!(Pepper::parse(&bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Shared {
                 "The Authorization header holds no API key. Its form is 'Bearer sk-proj-…'.",
             )
         })?;
-        let key = self.directory.find(&self.pepper.hash(token));
+        let key = self.directory.find_key(&self.pepper, token);
         let key = key.ok_or_else(|| Error::unauthenticated("The API key is not known here."))?;
         key.alive(self.clock.now())?;
         names_only(headers, "openai-organization", &key.organization.id)?;

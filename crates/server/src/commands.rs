@@ -21,6 +21,7 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use clap::{CommandFactory, Parser, Subcommand};
 use cli::Progress;
+use rustix::fs::Mode;
 use store::Store;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -161,6 +162,8 @@ fn administration(arguments: &[OsString]) -> Option<cli::Program> {
 }
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    // Whatever is made here is for the user that runs the program: databases, exports, the secret.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     log::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -230,7 +233,9 @@ impl Deployment {
         let store = open(config).await?;
         let entropy = Entropy::operating_system();
         let is_new = !organization::exists(&store).await?;
-        let pepper = secret_file::read_or_create(Path::new(&config.secret_file), &entropy, is_new)?;
+        let secret_file = Path::new(&config.secret_file);
+        let pepper = secret_file::read_or_create(secret_file, &entropy, is_new)?;
+        secret_file::check(secret_file, &pepper, &store).await?;
         let clock = Clock::system();
         let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
         Ok(Self {

@@ -1,13 +1,18 @@
-//! The file that keeps the pepper: outside the database, readable by its owner only.
+//! The file that keeps the pepper: outside the database, readable by its owner only. A second line, if there is one, is
+//! the pepper that was used before.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use base::Entropy;
 use base::secret::Pepper;
+use store::Store;
+
+/// The bits of a mode that let others than the owner in.
+const OTHERS: u32 = 0o077;
 
 /// Reads the pepper; creates the file with a new one when it is absent and `may_create`.
 ///
@@ -19,12 +24,15 @@ pub(crate) fn read_or_create(
     may_create: bool,
 ) -> anyhow::Result<Pepper> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Pepper::parse(&text).with_context(|| {
-            format!(
-                "the secret file {} must hold 64 hexadecimal digits",
-                path.display()
-            )
-        }),
+        Ok(text) => {
+            make_private(path);
+            Pepper::parse(&text).with_context(|| {
+                format!(
+                    "the secret file {} must hold 64 hexadecimal digits, and may hold the 64 of the secret before on a second line",
+                    path.display()
+                )
+            })
+        }
         Err(error) if error.kind() == ErrorKind::NotFound && may_create => create(path, entropy),
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(
             "the secret file {} is missing, and the keys in the database were hashed with it: restore it, or no key works",
@@ -33,6 +41,22 @@ pub(crate) fn read_or_create(
         Err(error) => {
             Err(error).with_context(|| format!("the secret file {} cannot be read", path.display()))
         }
+    }
+}
+
+/// Takes the rights of others at the file. Where that is not ours to do, it is said.
+fn make_private(path: &Path) {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return;
+    };
+    let mode = metadata.permissions().mode();
+    if mode & OTHERS == 0 {
+        return;
+    }
+    let (file, before) = (path.display(), format!("{:04o}", mode & 0o7777));
+    match std::fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
+        Ok(()) => tracing::warn!(%file, before, "secret file was open to others; made private"),
+        Err(error) => tracing::warn!(%file, before, %error, "secret file is open to others"),
     }
 }
 
@@ -48,4 +72,24 @@ fn create(path: &Path, entropy: &Entropy) -> anyhow::Result<Pepper> {
     file.write_all(b"\n")?;
     file.sync_all()?;
     Ok(pepper)
+}
+
+/// Compares the pepper with the one that the database was used with. A database that does not know yet is told.
+///
+/// # Errors
+/// It is another one: no key would work, and keys made now would stop working with the right one.
+pub(crate) async fn check(path: &Path, pepper: &Pepper, store: &Store) -> anyhow::Result<()> {
+    let known = store.secret_check(&pepper.check_value()).await?;
+    if known == pepper.check_value() {
+        return Ok(());
+    }
+    if Some(known) == pepper.previous_check_value() {
+        store.set_secret_check(&pepper.check_value()).await?;
+        tracing::info!(file = %path.display(), "secret replaced; the previous one still opens what it closed");
+        return Ok(());
+    }
+    bail!(
+        "the secret file {} holds another secret than the one that this database was used with: restore the right file, or put the secret before on a second line",
+        path.display()
+    )
 }

@@ -12,6 +12,7 @@ mod page;
 mod partition;
 mod postgres;
 mod revision;
+mod secret_check;
 mod sqlite;
 mod statement;
 mod tables;

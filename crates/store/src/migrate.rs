@@ -84,6 +84,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "0011_secret_check",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0011_secret_check.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.

@@ -86,7 +86,6 @@ impl Postgres {
         let asked = Instant::now();
         match tokio::time::timeout(timeouts.acquire, self.pool.get()).await {
             Ok(object) => Ok(Client::new(object?, timeouts, asked)),
-            Err(_) if self.pool.status().waiting > 0 => Err(Error::Busy),
             Err(_) => Err(Error::Timeout),
         }
     }

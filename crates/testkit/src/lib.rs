@@ -8,3 +8,4 @@ mod server;
 pub use client::{Answer, Client};
 pub use database::TestDatabase;
 pub use server::{NOW, Server, ServerOptions};
+pub use store::testing::Cluster;

@@ -3,9 +3,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use access::{Key, Owner, Principal, committed_key};
+use access::{Directory, Key, Owner, Principal, committed_key};
 use base::ids::{Id, ProjectId, UserId};
-use base::secret::{KeyHash, KeyKind, bearer};
+use base::secret::{KeyHash, KeyKind, Pepper, bearer};
 use base::{Error, PermissionSet, Result, UnixTime};
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -18,7 +18,30 @@ use crate::Services;
 #[derive(Clone, Debug)]
 pub struct Caller {
     key: Arc<Key>,
-    hash: KeyHash,
+    hashes: KeyHashes,
+}
+
+/// The hashes that the directory may know a key by: under the current secret, and under the one before it while that is
+/// being replaced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyHashes {
+    current: KeyHash,
+    previous: Option<KeyHash>,
+}
+
+impl KeyHashes {
+    fn of(pepper: &Pepper, token: &str) -> Self {
+        Self {
+            current: pepper.hash(token),
+            previous: pepper.previous_hash(token),
+        }
+    }
+
+    /// The key as the directory has it now; `None` if it has none by either hash.
+    pub(super) fn find(&self, directory: &Directory) -> Option<Arc<Key>> {
+        let previous = || directory.find(self.previous.as_ref()?);
+        directory.find(&self.current).or_else(previous)
+    }
 }
 
 impl Deref for Caller {
@@ -29,9 +52,9 @@ impl Deref for Caller {
 }
 
 impl Caller {
-    /// The hash that the directory knows the key by.
-    pub(super) fn hash(&self) -> &KeyHash {
-        &self.hash
+    /// The hashes that the directory may know the key by.
+    pub(super) fn hashes(&self) -> KeyHashes {
+        self.hashes
     }
 
     /// Reads the same caller from the database: the key and its owner as they are committed now.
@@ -44,7 +67,7 @@ impl Caller {
         key.alive(now)?;
         Ok(Self {
             key,
-            hash: self.hash,
+            hashes: self.hashes,
         })
     }
 
@@ -130,10 +153,10 @@ pub(crate) async fn authenticate(
             "You didn't provide an API key. Send an admin key in the Authorization header: 'Authorization: Bearer sk-admin-…'.",
         ));
     };
-    let hash = services.pepper.hash(token);
-    let key = services.directory.look_up(&hash).await?;
+    let hashes = KeyHashes::of(&services.pepper, token);
+    let key = services.directory.look_up_key(&services.pepper, token).await?;
     let key = key.ok_or_else(unknown_key)?;
-    let caller = Caller { key, hash };
+    let caller = Caller { key, hashes };
     caller.alive(services.clock.now())?;
     if caller.kind != KeyKind::Admin && effect != Effect::Ingest {
         return Err(Error::forbidden(

@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use base::secret::KeyHash;
 use base::time::Stopwatch;
 use base::{Error, Permission};
 use bytes::Bytes;
 use http_body::Frame;
 
+use super::caller::KeyHashes;
 use super::{Caller, Permit};
 use crate::Services;
 
@@ -21,7 +21,7 @@ const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(1);
 /// A permit that is looked at again with every piece of an answer, in memory.
 pub(super) struct Revocable {
     services: Arc<Services>,
-    key: KeyHash,
+    key: KeyHashes,
     /// The permission that the owner has in the whole organization; `None` where only a project's role gives it.
     needs: Option<Permission>,
     began: Stopwatch,
@@ -34,7 +34,7 @@ impl Revocable {
         let caller: &Caller = permit.caller()?;
         Some(Self {
             services: Arc::clone(services),
-            key: *caller.hash(),
+            key: caller.hashes(),
             needs: permit
                 .permission()
                 .filter(|needs| caller.permissions.contains(*needs)),
@@ -45,7 +45,7 @@ impl Revocable {
 
     /// True if the key can still be used for what was permitted.
     fn is_good(&mut self) -> bool {
-        let Some(key) = self.services.directory.find(&self.key) else {
+        let Some(key) = self.key.find(&self.services.directory) else {
             return !self.is_known && self.began.elapsed() < DIRECTORY_TIMEOUT;
         };
         self.is_known = true;

@@ -102,3 +102,25 @@ async fn requests_are_counted_by_operation_and_class() {
     }
     assert_eq!(count("projects retrieve", "2xx").await, None);
 }
+
+#[tokio::test]
+async fn s25_a_migration_that_is_missing_is_named() {
+    for name in ["0001_administration", "0007_stored_objects", "0008_bodies"] {
+        let server = Server::start().await;
+        let databases = [server.store.administration(), server.store.usage()];
+        for database in databases {
+            let mut transaction = database.begin().await.expect("a transaction");
+            let forget = store::sql!("DELETE FROM migrations WHERE name = $1", name);
+            transaction.execute(forget).await.expect("deleted");
+            transaction.commit().await.expect("committed");
+        }
+        let answer = send(&server, Method::GET, "/readyz").await;
+        assert_eq!(answer.status, 503, "{name}");
+        let reasons = &answer.json["reasons"];
+        assert_eq!(
+            reasons[0],
+            format!("migration {name} has not run"),
+            "{reasons}"
+        );
+    }
+}

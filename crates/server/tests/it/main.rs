@@ -21,6 +21,8 @@ mod invites;
 mod kill;
 mod mail_server;
 mod model_server;
+mod outage;
+mod private_files;
 mod process;
 mod promises;
 mod reports;

@@ -8,6 +8,7 @@ mod imports;
 mod organizations;
 mod prices;
 mod reprice;
+mod secret;
 
 use serde_json::json;
 

@@ -1,0 +1,117 @@
+//! Keys that were hashed with the secret before: they are found by both, and go over to the current one when they are
+//! used.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::ids::{KeyId, OrganizationId};
+use base::secret::{KeyHash, Pepper};
+use store::{Result, sql};
+
+use super::{Directory, Key, Shard, load};
+
+/// The keys that go over in one transaction, so that others get their turn. Further ones do when they are used again.
+const MAX_MOVES: usize = 500;
+
+/// Keys that are to go over, by the hash that they have.
+#[derive(Default)]
+pub(super) struct Moves(Mutex<HashMap<KeyHash, Move>>);
+
+struct Move {
+    organization: OrganizationId,
+    key: KeyId,
+    to: KeyHash,
+}
+
+impl Moves {
+    fn lock(&self) -> MutexGuard<'_, HashMap<KeyHash, Move>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, from: KeyHash, to: KeyHash, key: &Key) {
+        let mut moves = self.lock();
+        if moves.len() < MAX_MOVES {
+            moves.entry(from).or_insert_with(|| Move {
+                organization: key.organization.id.clone(),
+                key: key.id.clone(),
+                to,
+            });
+        }
+    }
+}
+
+impl Directory {
+    /// The key with this text, under the current secret or the one before. Both are tried whether the first is found or
+    /// not, so that the time says nothing.
+    #[must_use]
+    pub fn find_key(&self, pepper: &Pepper, text: &str) -> Option<Arc<Key>> {
+        let (hash, previous) = (pepper.hash(text), pepper.previous_hash(text));
+        let before = previous.and_then(|from| Some((from, self.find(&from)?)));
+        self.find(&hash).or_else(|| {
+            let (from, key) = before?;
+            self.moves.note(from, hash, &key);
+            Some(key)
+        })
+    }
+
+    /// The key with this text; also one that another process has made a moment ago.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn look_up_key(&self, pepper: &Pepper, text: &str) -> Result<Option<Arc<Key>>> {
+        if let Some(key) = self.find_key(pepper, text) {
+            return Ok(Some(key));
+        }
+        for hash in pepper.hashes(text) {
+            if let Some(key) = load::one(self.store.read().await?, &hash).await? {
+                // What is asked for with it is as new as the key.
+                self.store.look_anew();
+                self.store.revision().moved_elsewhere();
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores what was used under the current secret. The revision stays: other nodes find the keys under either.
+    pub(super) async fn move_hashes(&self) -> Result<()> {
+        let moves = std::mem::take(&mut *self.moves.lock());
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.store.begin_quietly().await?;
+        for (
+            from,
+            Move {
+                organization,
+                key,
+                to,
+            },
+        ) in &moves
+        {
+            let update = "UPDATE api_keys SET hash = $1 \
+                          WHERE organization_id = $2 AND id = $3 AND hash = $4";
+            let update = sql!(update, *to, organization, key, *from);
+            transaction.execute(update).await?;
+        }
+        transaction.commit().await?;
+        for (from, moved) in &moves {
+            self.rename(from, &moved.to);
+        }
+        tracing::info!(keys = moves.len(), "keys hashed with the current secret");
+        Ok(())
+    }
+
+    /// The same in memory. There is always one of both, so that a request finds the key.
+    fn rename(&self, from: &KeyHash, to: &KeyHash) {
+        let Some(key) = self.find(from) else {
+            return;
+        };
+        let mut new = Shard::clone(&self.shard(to).load());
+        new.insert(*to, key);
+        self.shard(to).store(Arc::new(new));
+        let mut old = Shard::clone(&self.shard(from).load());
+        old.remove(from);
+        self.shard(from).store(Arc::new(old));
+    }
+}
