@@ -1,5 +1,10 @@
 //! The flags that every command takes, before its words or after them, and the environment behind them.
 
+use std::fs::File;
+use std::io::Read;
+
+use anyhow::{Context, bail};
+
 use crate::failure::Failure;
 use crate::output::{Format, Style, Terminal};
 
@@ -18,12 +23,18 @@ pub struct Global {
 }
 
 /// All of them, as help shows them.
-pub const GLOBALS: [Global; 17] = [
+pub const GLOBALS: [Global; 19] = [
     valued(
         "admin-api-key",
         "KEY",
         Some("OPENAI_ADMIN_KEY"),
-        "The key that commands are run with",
+        "The key that commands are run with; as a flag it is in the list of processes, for everybody to see",
+    ),
+    valued(
+        "admin-api-key-file",
+        "FILE",
+        None,
+        "The file with that key, which keeps it out of the list of processes",
     ),
     valued(
         "api-key",
@@ -31,6 +42,7 @@ pub const GLOBALS: [Global; 17] = [
         Some("OPENAI_API_KEY"),
         "A project key: only for what takes one, which help then says",
     ),
+    valued("api-key-file", "FILE", None, "The file with that key"),
     valued(
         "organization",
         "ID",
@@ -171,6 +183,22 @@ impl Globals {
         (!text.is_empty()).then_some(text)
     }
 
+    /// The key that a flag sets, or the file that the flag with `-file` at its end names, or its variable.
+    ///
+    /// # Errors
+    /// Both flags were given, or the file has no key.
+    pub fn key(&self, name: &str) -> Result<Option<String>, Failure> {
+        let Some(file) = self.flag(&format!("{name}-file")) else {
+            return Ok(self.text(name));
+        };
+        if self.flag(name).is_some() {
+            let message = format!("--{name} and --{name}-file exclude each other");
+            return Err(Failure::Words(message));
+        }
+        let key = key_in(file).with_context(|| format!("--{name}-file '{file}'"))?;
+        Ok(Some(key))
+    }
+
     /// How an answer is to be shown.
     pub fn style(&self) -> Result<Style, Failure> {
         Ok(Style {
@@ -199,5 +227,56 @@ impl Globals {
             chart: false,
             terminal: Terminal::of_stdout(),
         })
+    }
+}
+
+/// The most bytes that a file with a key has.
+const MAX_KEY_FILE_BYTES: u64 = 4096;
+
+/// The key that a file has, and nothing else but the space around it.
+fn key_in(file: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let limited = File::open(file)?.take(MAX_KEY_FILE_BYTES + 1);
+    let length = { limited }.read_to_string(&mut text)?;
+    let key = text.trim();
+    if length as u64 > MAX_KEY_FILE_BYTES || key.contains(char::is_whitespace) {
+        bail!("has more than a key in it");
+    }
+    if key.is_empty() {
+        bail!("is empty: it must have a key in it");
+    }
+    Ok(key.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &[u8]) -> (tempfile::TempDir, String) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("key");
+        std::fs::write(&file, text).expect("written");
+        let file = file.display().to_string();
+        (directory, file)
+    }
+
+    #[test]
+    fn low_key_file_has_one_key_and_nothing_else() {
+        let (_directory, file) = written(b"\n sk-admin-1\r\n");
+        assert_eq!(key_in(&file).ok().as_deref(), Some("sk-admin-1"));
+        let long = [b'x'; 5000];
+        for (text, reason) in [
+            (&b""[..], "is empty"),
+            (b" \n", "is empty"),
+            (b"sk-admin-1\nsk-admin-2\n", "more than a key"),
+            (b"\xff\xfe", "UTF-8"),
+            (&long, "more than a key"),
+        ] {
+            let (_directory, file) = written(text);
+            let error = key_in(&file).map_err(|error| error.to_string());
+            let error = error.expect_err("no key");
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(key_in("/absent/key").is_err());
     }
 }

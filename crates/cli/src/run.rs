@@ -160,10 +160,11 @@ fn options(program: &Program, command: &Command, globals: &Globals) -> Result<Op
     };
     let key = match command.effect {
         Effect::Open => None,
-        Effect::Ingest => globals
-            .text("admin-api-key")
-            .or_else(|| globals.text("api-key")),
-        Effect::Read | Effect::Write => globals.text("admin-api-key"),
+        Effect::Ingest => match globals.key("admin-api-key")? {
+            Some(key) => Some(key),
+            None => globals.key("api-key")?,
+        },
+        Effect::Read | Effect::Write => globals.key("admin-api-key")?,
     };
     Ok(Options {
         base_url,

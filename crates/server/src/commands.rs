@@ -2,6 +2,7 @@
 
 mod bodies;
 mod moment;
+mod org;
 mod prices;
 mod usage;
 
@@ -16,7 +17,6 @@ use admin::audit_logs::verify::{Verified, verify as verify_log};
 use admin::organization;
 use anyhow::{Context, bail};
 use base::ids::IdGenerator;
-use base::name::Name;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -26,7 +26,7 @@ use store::Store;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, Overrides, SmtpServer};
-use crate::first_start::{self as founding, FirstStart, first_start};
+use crate::first_start::{FirstStart, first_start};
 use crate::serve::{Server, Stopped};
 use crate::stop::Stop;
 use crate::{App, AppOptions, Tls, demo, descriptors, log, secret_file};
@@ -66,7 +66,7 @@ enum Command {
     Migrate(Overrides),
     /// Organizations.
     #[command(subcommand)]
-    Org(Org),
+    Org(org::Org),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -85,21 +85,6 @@ enum Command {
     /// Prints our OpenAPI 3.1 document.
     #[command(hide = true)]
     Openapi,
-}
-
-#[derive(Subcommand)]
-enum Org {
-    /// Adds an organization and prints its first admin key, once.
-    Create {
-        /// What it is called.
-        #[arg(long, value_parser = Name::new)]
-        name: Name,
-        /// The e-mail address of its first owner.
-        #[arg(long, value_parser = founding::email_address)]
-        owner_email: String,
-        #[command(flatten)]
-        overrides: Overrides,
-    },
 }
 
 #[derive(Subcommand)]
@@ -173,11 +158,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Serve(overrides) => return serve(&Config::load(&overrides)?).await,
             Command::Demo(arguments) => return demo::run(arguments).await,
             Command::Migrate(overrides) => migrate(&Config::load(&overrides)?).await,
-            Command::Org(Org::Create {
-                name,
-                owner_email,
-                overrides,
-            }) => create_organization(&Config::load(&overrides)?, &name, &owner_email).await,
+            Command::Org(command) => org::run(command).await,
             Command::Config(ConfigCommand::Show(overrides)) => {
                 print(&Config::load(&overrides)?.show()?)
             }
@@ -268,7 +249,13 @@ impl Deployment {
 
 async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     descriptors::raise_limit();
+    // What the configuration names is looked at before anything is made: a first key is shown only once.
     let tls = config.tls.files.clone().map(Tls::load).transpose()?;
+    let upstreams = config.upstreams.iter();
+    let upstreams: anyhow::Result<Vec<_>> =
+        upstreams.map(crate::config::Upstream::resolve).collect();
+    let (upstreams, smtp) = (upstreams?, config.smtp.as_ref());
+    let smtp = smtp.map(SmtpServer::resolve).transpose()?;
     let server = Server::bind(config.listen).await?;
     let metrics = match config.metrics_listen {
         Some(address) => Some(Server::bind(address).await?),
@@ -282,38 +269,18 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
             config.trusted_proxies.clone(),
         );
     let deployment = Deployment::open(config).await?;
-    let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY")
-        .ok()
-        .filter(|key| !key.is_empty());
-    let was_chosen = chosen.is_some();
-    if let Some(founded) = first_start(deployment.founding(chosen)).await? {
-        let key = if was_chosen {
-            "the one in ORGPLANE_BOOTSTRAP_ADMIN_KEY".to_owned()
-        } else {
-            founded.key.reveal()
-        };
-        print(&format!(
-            "First start: organization {} with project {}.\nAdmin key (shown only now): {key}\n",
-            founded.organization_id, founded.project_id
-        ))?;
-    }
-    let upstreams: anyhow::Result<Vec<_>> = config
-        .upstreams
-        .iter()
-        .map(crate::config::Upstream::resolve)
-        .collect();
     let app = App::start(AppOptions {
-        store: deployment.store,
-        pepper: deployment.pepper,
-        clock: deployment.clock,
-        entropy: deployment.entropy,
-        ids: deployment.ids,
-        upstreams: upstreams?,
+        store: deployment.store.clone(),
+        pepper: deployment.pepper.clone(),
+        clock: deployment.clock.clone(),
+        entropy: deployment.entropy.clone(),
+        ids: Arc::clone(&deployment.ids),
+        upstreams,
         prices: config.prices.clone(),
         facts: ::usage::ModelFacts::with(config.models.clone()),
         durability: config.durability,
         public_url: config.public_url.clone(),
-        smtp: config.smtp.as_ref().map(SmtpServer::resolve).transpose()?,
+        smtp,
         keep_bodies_days: config.keep_bodies_days,
         keep_usage: config.keep_usage,
         tracing: config.tracing.clone(),
@@ -321,11 +288,42 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     })
     .await?;
     let stop = Stop::at_signals(config.stop_timeout)?;
+    found(&deployment, &app).await?;
     let _serving_metrics = metrics
         .map(|server| serve_metrics(server, &app))
         .transpose()?;
     print(&format!("Listening on {}\n", server.url()))?;
     Ok(run_until(server, app, stop).await)
+}
+
+/// Founds the first organization where there is none, and prints its admin key. Everything else has started by now, so
+/// whoever sees the key can use it.
+async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
+    let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY").ok();
+    let chosen = chosen.filter(|key| !key.is_empty());
+    let given = chosen.clone();
+    if let Some(founded) = first_start(deployment.founding(chosen)).await? {
+        let key = match given {
+            Some(_) => "the one in ORGPLANE_BOOTSTRAP_ADMIN_KEY".to_owned(),
+            None => founded.key.reveal(),
+        };
+        return print(&format!(
+            "First start: organization {} with project {}.\nAdmin key (shown only now): {key}\n",
+            founded.organization_id, founded.project_id
+        ));
+    }
+    let Some(given) = given else { return Ok(()) };
+    let directory = &app.services().directory;
+    match directory.look_up_key(&deployment.pepper, &given).await? {
+        Some(_) => tracing::info!(
+            "ORGPLANE_BOOTSTRAP_ADMIN_KEY not needed: there is an organization already, and the key works"
+        ),
+        None => tracing::warn!(
+            "ORGPLANE_BOOTSTRAP_ADMIN_KEY ignored: there is an organization already, and none of its keys is this one; \
+             'orgplane org key --email OWNER' makes an admin key"
+        ),
+    }
+    Ok(())
 }
 
 /// Serves metrics where they have an address of their own, for as long as the handle lives.
@@ -352,21 +350,6 @@ pub(crate) async fn run_until(server: Server, app: App, stop: Stop) -> ExitCode 
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
     print(&format!("The {} database is up to date.\n", store.kind()))
-}
-
-async fn create_organization(
-    config: &Config,
-    name: &Name,
-    owner_email: &str,
-) -> anyhow::Result<()> {
-    let deployment = Deployment::open(config).await?;
-    let founded = founding::create(deployment.founding(None), name, owner_email).await?;
-    print(&format!(
-        "Organization {} with project {}, owned by {owner_email}.\nAdmin key (shown only now): {}\n",
-        founded.organization_id,
-        founded.project_id,
-        founded.key.reveal()
-    ))
 }
 
 async fn verify(config: &Config) -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 //! The first start: an empty database gets an organization, its default project, an owner and an admin key.
 
+use std::collections::BTreeSet;
+
 use admin::organization::{self, Founded, Founding};
 use anyhow::anyhow;
 use base::ids::IdGenerator;
@@ -7,6 +9,12 @@ use base::name::Name;
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy};
 use store::Store;
+
+/// From how many characters on a chosen key, without its prefix, is not called weak: as many hexadecimal digits as 128
+/// bits have.
+const STRONG_LENGTH: usize = 32;
+/// From how many different characters on.
+const STRONG_ALPHABET: usize = 10;
 
 /// What a first start works with.
 pub struct FirstStart<'a> {
@@ -33,8 +41,7 @@ pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded
         return Ok(None);
     }
     let key = match start.chosen_key {
-        Some(text) => Secret::chosen(KeyKind::Admin, text)
-            .map_err(|wrong| anyhow!("ORGPLANE_BOOTSTRAP_ADMIN_KEY {wrong}"))?,
+        Some(text) => chosen(text)?,
         None => Secret::generate(KeyKind::Admin, start.entropy),
     };
     let founding = Founding {
@@ -47,6 +54,26 @@ pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded
         key,
     };
     Ok(Some(organization::found(founding).await?))
+}
+
+/// The key that the operator chose. One that looks easy to guess is taken, since it is theirs, and said so.
+fn chosen(text: String) -> anyhow::Result<Secret> {
+    let is_weak = is_weak(text.strip_prefix(KeyKind::Admin.prefix()).unwrap_or(&text));
+    let key = Secret::chosen(KeyKind::Admin, text);
+    let key = key.map_err(|wrong| anyhow!("ORGPLANE_BOOTSTRAP_ADMIN_KEY {wrong}"))?;
+    if is_weak {
+        tracing::warn!(
+            "ORGPLANE_BOOTSTRAP_ADMIN_KEY weak: fewer than {STRONG_LENGTH} characters after its prefix, or few different \
+             ones; replace it by an admin key that the server makes, and delete it"
+        );
+    }
+    Ok(key)
+}
+
+/// True if the characters that an operator chose carry fewer than some 128 bits, as far as one can tell.
+fn is_weak(own: &str) -> bool {
+    let different: BTreeSet<char> = own.chars().collect();
+    own.len() < STRONG_LENGTH || different.len() < STRONG_ALPHABET
 }
 
 /// An e-mail address, as far as one can be told from anything else.

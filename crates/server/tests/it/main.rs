@@ -30,6 +30,7 @@ mod secrets;
 mod stop;
 mod stored;
 mod telemetry;
+mod threat_model;
 mod tls;
 mod typed_client;
 mod usage_verify;

@@ -4,6 +4,7 @@ mod bodies;
 mod completion;
 mod every_command;
 mod examples;
+mod key_files;
 mod lists;
 mod mutual_tls;
 mod refusals;

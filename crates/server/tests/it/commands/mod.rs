@@ -6,6 +6,7 @@ mod exports;
 mod first_start;
 mod imports;
 mod organizations;
+mod owner_keys;
 mod prices;
 mod reprice;
 mod secret;
@@ -35,7 +36,7 @@ fn no_word_brings_help() {
 #[test]
 fn wrong_words_end_with_2_and_say_what_is_wrong() {
     let installation = Installation::new("");
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["nonsense"], "nonsense"),
         (&["serve", "--nonsense"], "--nonsense"),
         (&["serve", "--listen", "nowhere"], "nowhere"),
@@ -56,6 +57,8 @@ fn wrong_words_end_with_2_and_say_what_is_wrong() {
             ],
             "--name",
         ),
+        (&["org", "key"], "--email"),
+        (&["org", "key", "--email", "ada"], "ada"),
         (&["config"], "show"),
         (&["demo", "--listen", "nowhere"], "nowhere"),
     ];
