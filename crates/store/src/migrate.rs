@@ -77,6 +77,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: include_str!("../../../migrations/0008_bodies.postgres.sql"),
     },
+    Migration {
+        name: "0009_ledger_sources",
+        part: Part::Usage,
+        both: "",
+        sqlite: include_str!("../../../migrations/0009_ledger_sources.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0009_ledger_sources.postgres.sql"),
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.

@@ -208,6 +208,11 @@ impl PriceEntry {
         self.service_tiers.values().copied().chain([Factor::ONE])
     }
 
+    /// The factor on the prices of a request that is part of a batch.
+    pub(crate) fn batch_factor(&self) -> Factor {
+        self.batch
+    }
+
     /// The factor on all of this entry's prices.
     pub(crate) fn factor(&self, event: &UsageEvent) -> Factor {
         let tier = event.service_tier.as_ref();
