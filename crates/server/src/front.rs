@@ -169,8 +169,14 @@ async fn readiness(services: &Services) -> Response {
         Ok(mut connection) => connection.is_migrated().await.unwrap_or(false),
         Err(_) => false,
     };
-    if migrated && services.directory.is_fresh() {
-        return json("{\"status\":\"ready\"}");
+    let recorder = &services.recorder;
+    if migrated && services.directory.is_fresh() && recorder.is_accepting() {
+        return match recorder.set_aside() {
+            0 => json("{\"status\":\"ready\"}"),
+            rows => json(format!(
+                "{{\"status\":\"ready\",\"ledger_rows_set_aside\":{rows}}}"
+            )),
+        };
     }
     let mut response = json("{\"status\":\"not ready\"}");
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
