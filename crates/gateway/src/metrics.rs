@@ -60,7 +60,9 @@ impl End {
             Self::Answered | Self::Metered(Outcome::Succeeded) => 0,
             Self::Metered(Outcome::UpstreamFailed) => 1,
             Self::Metered(Outcome::TimedOut) => 2,
-            Self::Metered(Outcome::ClientGone | Outcome::Reported | Outcome::Repriced) => 3,
+            Self::Metered(
+                Outcome::ClientGone | Outcome::Reported | Outcome::Repriced | Outcome::Corrected,
+            ) => 3,
             Self::Refused => 4,
             Self::Abandoned => 5,
         };

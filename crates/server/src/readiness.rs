@@ -26,6 +26,8 @@ pub(crate) struct Readiness(Mutex<Option<Checked>>);
 struct Checked {
     at: Stopwatch,
     reasons: Vec<Reason>,
+    /// The number of rows of the ledger that the database refused and that are set aside.
+    set_aside: i64,
 }
 
 /// A reason not to be ready.
@@ -69,6 +71,7 @@ impl Checked {
         Self {
             at: Stopwatch::start(),
             reasons,
+            set_aside: services.recorder.set_aside(),
         }
     }
 
@@ -94,7 +97,11 @@ impl Checked {
 
     fn answer(&self) -> Response {
         let (status, body) = if self.reasons.is_empty() {
-            (StatusCode::OK, json!({"status": "ready"}))
+            let body = match self.set_aside {
+                0 => json!({"status": "ready"}),
+                rows => json!({"status": "ready", "ledger_rows_set_aside": rows}),
+            };
+            (StatusCode::OK, body)
         } else {
             let body = json!({"status": "not ready", "reasons": self.messages()});
             (StatusCode::SERVICE_UNAVAILABLE, body)
@@ -148,5 +155,9 @@ fn memory(services: &Services) -> impl Iterator<Item = Reason> {
         let age = format!("the oldest event waits for {} seconds", oldest.as_secs());
         Reason::new("the ledger cannot be written: usage waits in memory", age)
     });
-    keys.into_iter().chain(ledger)
+    let closed = (!services.recorder.is_accepting()).then(|| {
+        let message = "the ledger takes no rows: no request is admitted";
+        Reason::new(message, "the recorder has ended, or a row can be neither written nor set aside")
+    });
+    keys.into_iter().chain(ledger).chain(closed)
 }

@@ -62,7 +62,11 @@ impl Error {
     pub fn is_final(&self) -> bool {
         use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
         match self {
-            Self::Duplicate(_) | Self::Dropped | Self::Nul => true,
+            Self::Duplicate(_)
+            | Self::Dropped
+            | Self::Nul
+            | Self::Column(..)
+            | Self::Parameter(_) => true,
             Self::Sqlite(error) => error
                 .sqlite_error_code()
                 .is_some_and(|code| matches!(code, ConstraintViolation | TooBig | TypeMismatch)),

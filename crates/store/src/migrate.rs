@@ -78,6 +78,13 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0008_bodies.postgres.sql"),
     },
     Migration {
+        name: "0009_ledger_sources",
+        part: Part::Usage,
+        both: "",
+        sqlite: include_str!("../../../migrations/0009_ledger_sources.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0009_ledger_sources.postgres.sql"),
+    },
+    Migration {
         name: "0010_spend_reservations",
         part: Part::Usage,
         both: include_str!("../../../migrations/0010_spend_reservations.sql"),

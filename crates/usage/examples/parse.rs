@@ -8,7 +8,7 @@ use std::hint::black_box;
 use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use base::time::Stopwatch;
-use usage::{Keep, ReportedEvent};
+use usage::{Bounds, Keep, PriceBook, ReportedEvent};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 /// How many events one request may bring.
@@ -21,11 +21,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lines: Vec<String> = (0..BATCH).map(line).collect();
     let bytes: usize = lines.iter().map(String::len).sum();
     let organization = OrganizationId::from_text("org-measured".to_owned());
+    let prices = PriceBook::built_in();
+    let bounds = Bounds {
+        prices: &prices,
+        keep: Keep::default(),
+        is_import: false,
+    };
     let watch = Stopwatch::start();
     for line in lines.iter().cycle().take(all) {
         let event = ReportedEvent::parse(line).and_then(|reported| {
             black_box(reported.project_id()?);
-            reported.check(&organization, NOW, Keep::default())
+            reported.check(&organization, NOW, bounds)
         });
         black_box(event.map_err(|refused| refused.error)?);
     }
@@ -42,6 +48,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn line(number: usize) -> String {
     let (project, key) = (number % 50, number % 200);
     format!(
-        r#"{{"id":"req_{number:026}","timestamp":1772400000,"type":"completions","project_id":"proj_{project:026}","user_id":"user-{key:026}","api_key_id":"key_{key:026}","model":"gpt-5-mini","batch":false,"service_tier":"default","input_tokens":1200,"input_cached_tokens":1000,"output_tokens":350,"num_model_requests":1}}"#
+        r#"{{"id":"evt_{number:026}","timestamp":1772400000,"type":"completions","project_id":"proj_{project:026}","user_id":"user-{key:026}","api_key_id":"key_{key:026}","model":"gpt-5-mini","batch":false,"service_tier":"default","input_tokens":1200,"input_cached_tokens":1000,"output_tokens":350,"num_model_requests":1}}"#
     )
 }

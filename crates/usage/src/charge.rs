@@ -5,7 +5,7 @@ use std::fmt;
 use base::NanoDollars;
 use base::money::Factor;
 
-use crate::price::{ANY_MODEL, PriceKey};
+use crate::price::{ANY_MODEL, PriceEntry, PriceKey};
 use crate::{Kind, Metric, PriceBook, Quantities, UsageEvent};
 use base::names;
 
@@ -153,10 +153,10 @@ impl fmt::Display for LineItem {
 }
 
 /// An amount of something that may or may not have a price.
-struct Quote {
+struct Quote<'a> {
     name: ItemName,
     quantity: i64,
-    price: Option<(NanoDollars, Factor)>,
+    price: Option<(NanoDollars, &'a PriceEntry)>,
 }
 
 impl PriceBook {
@@ -170,8 +170,14 @@ impl PriceBook {
         let quotes = self.quotes(event);
         Charges {
             unpriced: quotes.iter().any(|quote| quote.price.is_none()),
-            lines: quotes.into_iter().map(Quote::line).collect(),
+            lines: quotes.into_iter().map(|quote| quote.line(event)).collect(),
         }
+    }
+
+    /// The most that an event costs, whatever its service tier and whether it is part of a batch.
+    pub(crate) fn max_cost(&self, event: &UsageEvent) -> NanoDollars {
+        let quotes = self.quotes(event);
+        quotes.iter().map(Quote::max_amount).sum()
     }
 
     /// What was consumed in an event that has no price, and how much of it.
@@ -181,14 +187,14 @@ impl PriceBook {
         unpriced.map(|quote| (quote.name, quote.quantity)).collect()
     }
 
-    fn quotes(&self, event: &UsageEvent) -> Vec<Quote> {
+    fn quotes(&self, event: &UsageEvent) -> Vec<Quote<'_>> {
         let own = event.model.as_deref();
         let own = own.and_then(|model| self.entry(model, event.timestamp));
         let any = self.entry(ANY_MODEL, event.timestamp);
         let price = |name: ItemName| {
             [own, any].into_iter().flatten().find_map(|entry| {
                 let price = entry.price(name.price_key(), event)?;
-                Some((price, entry.factor(event)))
+                Some((price, entry))
             })
         };
         let quote = |(name, quantity)| Quote {
@@ -196,11 +202,11 @@ impl PriceBook {
             quantity,
             price: price(name),
         };
-        let quote_all = |items: Vec<(ItemName, i64)>| -> Vec<Quote> {
+        let quote_all = |items: Vec<(ItemName, i64)>| -> Vec<Quote<'_>> {
             let consumed = items.into_iter().filter(|(_, quantity)| *quantity > 0);
             consumed.map(quote).collect()
         };
-        let has_price = |quotes: &[Quote]| quotes.iter().any(|quote| quote.price.is_some());
+        let has_price = |quotes: &[Quote<'_>]| quotes.iter().any(|quote| quote.price.is_some());
 
         let mut tokens = quote_all(tokens(event, |name| price(name).is_some()));
         let mut units = quote_all(units(event));
@@ -214,17 +220,32 @@ impl PriceBook {
     }
 }
 
-impl Quote {
-    fn line(self) -> Charge {
-        let (quantity, per) = (self.quantity, self.name.price_key().per());
+impl Quote<'_> {
+    fn line(self, event: &UsageEvent) -> Charge {
         let amount = self
             .price
-            .map(|(price, factor)| price.for_quantity_times(quantity, per, factor));
+            .map(|(price, entry)| self.amount(price, entry.factor(event)));
         Charge {
             name: self.name,
-            quantity,
+            quantity: self.quantity,
             amount: amount.unwrap_or_default(),
         }
+    }
+
+    fn amount(&self, price: NanoDollars, factor: Factor) -> NanoDollars {
+        let per = self.name.price_key().per();
+        price.for_quantity_times(self.quantity, per, factor)
+    }
+
+    /// Its amount by the dearest of the factors that there may be on its price.
+    fn max_amount(&self) -> NanoDollars {
+        let Some((price, entry)) = self.price else {
+            return NanoDollars::default();
+        };
+        let factors = entry.factors();
+        let factors = factors.flat_map(|factor| [factor, factor * entry.batch()]);
+        let amounts = factors.map(|factor| self.amount(price, factor));
+        amounts.max().unwrap_or_default()
     }
 }
 

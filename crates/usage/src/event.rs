@@ -96,6 +96,29 @@ names! { Metric {
     NumRequests = "num_requests",
 }}
 
+/// The most tokens or characters of one event: more than the largest batch consumes.
+pub const MAX_QUANTITY: i64 = 100_000_000_000;
+/// The most requests, images, seconds, calls or sessions of one event.
+const MAX_COUNT: i64 = 1_000_000_000;
+/// The most bytes of one event.
+const MAX_BYTES: i64 = 1 << 53;
+
+impl Metric {
+    /// The largest amount that an event may have of it; more is no measurement.
+    #[must_use]
+    pub fn max_amount(self) -> i64 {
+        match self {
+            Self::UsageBytes => MAX_BYTES,
+            Self::NumModelRequests
+            | Self::Images
+            | Self::Seconds
+            | Self::NumSessions
+            | Self::NumRequests => MAX_COUNT,
+            _ => MAX_QUANTITY,
+        }
+    }
+}
+
 /// Something that usage is grouped or filtered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are the contract's own")]
@@ -236,6 +259,8 @@ pub enum Outcome {
     Reported,
     /// No request: corrects what others have cost, by other prices than those of their time.
     Repriced,
+    /// No request: reverses a reported event. Its numbers are those of the event, below zero.
+    Corrected,
 }
 
 names! { Outcome {
@@ -245,13 +270,14 @@ names! { Outcome {
     ClientGone = "client_gone",
     Reported = "reported",
     Repriced = "repriced",
+    Corrected = "corrected",
 }}
 
 /// One row of the ledger: what one request consumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageEvent {
-    /// Unique within the organization and the UTC day of `timestamp`; a second event with the same id there is the same
-    /// event.
+    /// Unique within the organization and the UTC day of `timestamp`, among what is reported and among what the gateway
+    /// metered; a second event with the same id there is the same event.
     pub id: String,
     /// When it happened.
     pub timestamp: UnixTime,

@@ -1,11 +1,11 @@
 //! What the ledger's writer counts and times.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::time::Stopwatch;
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
 
 /// The bounds of how many events a transaction has.
 const EVENTS: [f64; 9] = [1.0, 5.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 10_000.0];
@@ -19,6 +19,13 @@ pub(crate) struct Metrics {
     events: Histogram,
     time: Histogram,
     failures: IntCounter,
+    conflicts: IntCounter,
+    lost: IntCounter,
+    set_aside: IntGauge,
+    /// True if a row waits that the ledger refuses, and that could not be set aside either.
+    is_blocked: AtomicBool,
+    /// True from the start of the writer's thread until its end.
+    is_running: AtomicBool,
     watch: Stopwatch,
     /// When the oldest event came that is not durable, in milliseconds on `watch`; 0 when there is none.
     oldest: AtomicU64,
@@ -44,16 +51,33 @@ impl Metrics {
                 "orgplane_ledger_write_failures_total",
                 "Transactions of the ledger that failed; they are tried again.",
             )?,
+            conflicts: IntCounter::new(
+                "orgplane_ledger_conflicts_total",
+                "Usage events of the gateway that are in no row, since another row has their id.",
+            )?,
+            lost: IntCounter::new(
+                "orgplane_ledger_lost_events_total",
+                "Usage events of the gateway that could not be written before the stop; the log has them.",
+            )?,
+            set_aside: IntGauge::new(
+                "orgplane_ledger_set_aside_events",
+                "Usage events that the database refused and that are set aside until the ledger takes them.",
+            )?,
+            is_blocked: AtomicBool::new(false),
+            is_running: AtomicBool::new(true),
             watch: Stopwatch::start(),
             oldest: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 3] = [
+        let all: [Box<dyn Collector>; 6] = [
             Box::new(self.events.clone()),
             Box::new(self.time.clone()),
             Box::new(self.failures.clone()),
+            Box::new(self.conflicts.clone()),
+            Box::new(self.lost.clone()),
+            Box::new(self.set_aside.clone()),
         ];
         all.into_iter().try_for_each(|one| registry.register(one))
     }
@@ -79,6 +103,41 @@ impl Metrics {
     /// A transaction failed.
     pub(crate) fn failed(&self) {
         self.failures.inc();
+    }
+
+    /// Events of the gateway are in no row, since other rows have their ids.
+    pub(crate) fn conflicted(&self, events: usize) {
+        self.conflicts.inc_by(events as u64);
+    }
+
+    /// Events of the gateway are in the log alone.
+    pub(crate) fn lost(&self, events: usize) {
+        self.lost.inc_by(events as u64);
+    }
+
+    /// So many events are set aside.
+    pub(crate) fn set_set_aside(&self, events: i64) {
+        self.set_aside.set(events);
+    }
+
+    /// The number of events that are set aside.
+    pub(crate) fn set_aside(&self) -> i64 {
+        self.set_aside.get()
+    }
+
+    /// An event that the ledger refuses could not be set aside, or is now.
+    pub(crate) fn set_blocked(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Ordering::Relaxed);
+    }
+
+    /// The writer's thread has ended.
+    pub(crate) fn ended(&self) {
+        self.is_running.store(false, Ordering::Relaxed);
+    }
+
+    /// True if what is recorded now will be written.
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.is_running.load(Ordering::Relaxed) && !self.is_blocked.load(Ordering::Relaxed)
     }
 
     /// How long the oldest event waits that is not durable; zero when none waits.

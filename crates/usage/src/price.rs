@@ -210,7 +210,7 @@ impl PriceEntry {
         self.service_tiers.values().copied().chain([Factor::ONE])
     }
 
-    /// The factor on the prices of requests of a batch.
+    /// The factor on the prices of a request that is part of a batch.
     pub(crate) fn batch(&self) -> Factor {
         self.batch
     }

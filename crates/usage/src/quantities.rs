@@ -2,7 +2,7 @@
 
 use crate::Metric;
 
-/// How much of each metric: absent is not zero, and nothing is negative.
+/// How much of each metric: absent is not zero, and nothing is negative but in corrections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantities([Option<i64>; Metric::ALL.len()]);
 
@@ -22,6 +22,27 @@ impl Quantities {
     /// Sets `metric`; a negative amount counts as zero.
     pub fn set(&mut self, metric: Metric, amount: i64) {
         self.0[metric as usize] = Some(amount.max(0));
+    }
+
+    /// Sets `metric` to what a row of the ledger has, which is below zero in corrections.
+    pub(crate) fn set_signed(&mut self, metric: Metric, amount: i64) {
+        self.0[metric as usize] = Some(amount);
+    }
+
+    /// Returns the amounts with the opposite sign.
+    #[must_use]
+    pub(crate) fn negated(&self) -> Self {
+        Self(self.0.map(|amount| amount.map(i64::saturating_neg)))
+    }
+
+    /// Returns the amounts, each of them at most what an event may have.
+    #[must_use]
+    pub(crate) fn bounded(&self) -> Self {
+        let mut bounded = *self;
+        for (amount, metric) in bounded.0.iter_mut().zip(Metric::ALL) {
+            *amount = amount.map(|amount| amount.min(metric.max_amount()));
+        }
+        bounded
     }
 
     /// These with `metric` set.

@@ -1,13 +1,16 @@
 //! Makes the sums anew from the ledger.
 
+use std::collections::HashSet;
+
 use base::UnixTime;
+use base::time::DAY;
 use store::{Database, Error, Transaction};
 
-use crate::Month;
 use crate::dictionary::Dictionary;
 use crate::ledger::Added;
 use crate::ledger::partition;
 use crate::ledger::read::Entries;
+use crate::{Entry, Month};
 use crate::{spend, sums};
 
 /// How many rows of the ledger are added up in memory before they go to the sums.
@@ -23,7 +26,8 @@ pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Resu
     transaction.keep_others_from("usage_sums").await?;
     let (first, last) = (UnixTime(i64::MIN), UnixTime(i64::MAX));
     let gone = partition::dropped(&mut transaction, first, last).await?;
-    sums::clear(&mut transaction, &gone.iter().copied().collect()).await?;
+    let kept: HashSet<UnixTime> = gone.iter().copied().collect();
+    sums::clear(&mut transaction, &kept).await?;
     let since = gone.last().map_or(first, |day| Month::of(*day).end);
     transaction.execute(spend::clear(since)).await?;
     let mut dictionary = Dictionary::default();
@@ -31,7 +35,10 @@ pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Resu
     let (mut added, mut waiting, mut done) = (Added::default(), 0, 0);
     loop {
         let page = entries.next(&mut transaction).await?;
-        let bills = page.iter().map(|entry| (&entry.event, &*entry.charges));
+        // The sums of a day that was dropped stay, and have what its new table has.
+        let adds = |entry: &&Entry| !kept.contains(&entry.event.timestamp.floor(DAY));
+        let bills = page.iter().filter(adds);
+        let bills = bills.map(|entry| (&entry.event, &*entry.charges));
         let numbers = dictionary.look_up(&mut transaction, bills.clone()).await?;
         for ((event, lines), numbers) in bills.zip(&numbers) {
             added.add(event, lines, numbers);

@@ -1,5 +1,8 @@
 //! The one writer of the ledger, on a thread of its own, so that neither the gateway nor a handler waits for the disk.
 //!
+//! Reported events have a queue of their own: the gateway's are written before them, each transaction of reports is
+//! bounded, and none of them shares a transaction with the gateway's.
+//!
 //! What the gateway records is durable within 200 ms: it lingers at most 50 ms to share a transaction with what comes
 //! next. A database that fails is tried again until it works; meanwhile the bounded queue fills and new requests are
 //! turned away before they start, so nothing is lost.
@@ -17,13 +20,17 @@ use store::Database;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::jobs::{Job, by_days};
 use crate::ledger::Ledger;
+use crate::ledger::key::Source;
 use crate::metrics::Metrics;
-use crate::writer::{Job, Writer};
-use crate::{Hold, PriceBook, Release, Spend, UsageEvent};
+use crate::writer::{Inbox, Writer};
+use crate::{Allowance, Hold, PriceBook, Release, Spend, UsageEvent};
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
+/// How many jobs of reported events may wait.
+const REPORTS_CAPACITY: usize = 1_024;
 /// How many events of [`Recorder::append`] may wait at once; a call with more waits until it is alone.
 const APPENDED: usize = 100_000;
 /// How long a request waits for its place.
@@ -48,6 +55,8 @@ fn step_back() -> std::io::Result<()> {
 #[derive(Clone)]
 pub struct Recorder {
     jobs: mpsc::Sender<Job>,
+    reports: mpsc::Sender<Job>,
+    prices: Arc<PriceBook>,
     room: Arc<Semaphore>,
     hurry: Arc<Notify>,
     metrics: Arc<Metrics>,
@@ -83,21 +92,24 @@ impl Recorder {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (jobs, receiver) = mpsc::channel(PLACES);
+        let (jobs, own) = mpsc::channel(PLACES);
+        let (reports, reported) = mpsc::channel(REPORTS_CAPACITY);
         let (stop, stopped) = watch::channel(None);
         let hurry = Arc::new(Notify::new());
         let metrics = Arc::new(Metrics::new().map_err(std::io::Error::other)?);
-        let writer = Writer::new(
-            Ledger::new(database, prices, clock),
-            spend,
-            receiver,
-            Arc::clone(&hurry),
-            stopped,
-            Arc::clone(&metrics),
-        );
+        let inbox = Inbox {
+            jobs: own,
+            reports: reported,
+            hurry: Arc::clone(&hurry),
+            stop: stopped,
+        };
+        let ledger = Ledger::new(database, Arc::clone(&prices), clock.clone());
+        let writer = Writer::new(ledger, clock, spend, inbox, Arc::clone(&metrics));
+        let running = Running(Arc::clone(&metrics));
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || {
+                let _running = running;
                 if let Err(error) = step_back() {
                     tracing::warn!(%error, "the ledger's writer is as urgent as requests are");
                 }
@@ -105,6 +117,8 @@ impl Recorder {
             })?;
         let recorder = Self {
             jobs,
+            reports,
+            prices,
             room: Arc::new(Semaphore::new(APPENDED)),
             hurry,
             metrics,
@@ -116,8 +130,15 @@ impl Recorder {
     /// recorded.
     ///
     /// # Errors
-    /// 503: no place came free within a second, or the recorder has been stopped.
+    /// 503: no place came free within a second, the recorder has ended, or a row waits that can be neither written nor set
+    /// aside.
     pub async fn reserve(&self) -> base::Result<Slot> {
+        if !self.is_accepting() {
+            return Err(Error::overloaded(
+                "The ledger takes no rows, so no request is admitted. Try again in a few seconds.",
+                5,
+            ));
+        }
         let place = timeout(PLACE_PATIENCE, self.jobs.clone().reserve_owned()).await;
         match place {
             Ok(Ok(place)) => Ok(Slot {
@@ -132,19 +153,62 @@ impl Recorder {
         }
     }
 
-    /// Writes events in one transaction; when it returns, they are durable.
+    /// Writes events of the gateway's own in one transaction; when it returns, they are durable: in the ledger, or set
+    /// aside where the database refuses one.
     ///
     /// # Errors
     /// 503: the events were not written in time. Some or all of them may be later, so they are to be sent again.
-    /// 500: the database refused one of them, and so all.
     pub async fn append(&self, events: Vec<UsageEvent>) -> base::Result<Appended> {
+        self.write(events, Source::Gateway, None).await
+    }
+
+    /// Writes reported events, those of a project key within its `allowance`; when it returns, they are durable. Events on
+    /// many days are written in several transactions, day by day.
+    ///
+    /// # Errors
+    /// 503: as [`Recorder::append`]. 429: they are more than the key may report. 500: the database refused one of them.
+    /// Those of earlier transactions may be written then.
+    pub async fn report(
+        &self,
+        events: Vec<UsageEvent>,
+        allowance: Option<Allowance>,
+    ) -> base::Result<Appended> {
+        let mut appended = Appended::default();
+        for part in by_days(events) {
+            let part = self.write(part, Source::Report, allowance.clone()).await?;
+            appended.accepted += part.accepted;
+            appended.duplicates += part.duplicates;
+        }
+        Ok(appended)
+    }
+
+    /// Writes events that an operator imports in one transaction. Rows that were exported from the same ledger are known.
+    ///
+    /// # Errors
+    /// As [`Recorder::report`].
+    pub async fn import(&self, events: Vec<UsageEvent>) -> base::Result<Appended> {
+        self.write(events, Source::Import, None).await
+    }
+
+    async fn write(
+        &self,
+        events: Vec<UsageEvent>,
+        source: Source,
+        allowance: Option<Allowance>,
+    ) -> base::Result<Appended> {
         if events.is_empty() {
             return Ok(Appended::default());
         }
-        self.settle(events, Vec::new()).await
+        self.submit(Submission {
+            events,
+            source,
+            allowance,
+            releases: Vec::new(),
+        })
+        .await
     }
 
-    /// Writes events, and releases in the same transaction what was reserved for them.
+    /// Writes events of the gateway's own, and releases in the same transaction what was reserved for them.
     ///
     /// # Errors
     /// As [`Recorder::append`].
@@ -153,11 +217,21 @@ impl Recorder {
         events: Vec<UsageEvent>,
         releases: Vec<Release>,
     ) -> base::Result<Appended> {
-        let size = u32::try_from(events.len().min(APPENDED)).unwrap_or(u32::MAX);
+        self.submit(Submission {
+            events,
+            releases,
+            ..Submission::of(Source::Gateway)
+        })
+        .await
+    }
+
+    async fn submit(&self, submission: Submission) -> base::Result<Appended> {
+        let size = submission.events.len().min(APPENDED);
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room);
         let written = async {
             let room = room.acquire_many_owned(size).await.ok()?;
-            self.send(events, releases, Some(room)).await?.await.ok()
+            self.send(submission, Some(room)).await?.await.ok()
         };
         let late = "The usage could not be written in time. Send it again: what was written is known by its ids.";
         match timeout(APPEND_PATIENCE, written).await {
@@ -166,31 +240,63 @@ impl Recorder {
         }
     }
 
+    /// What things cost.
+    #[must_use]
+    pub fn prices(&self) -> &PriceBook {
+        &self.prices
+    }
+
+    /// True if what is recorded now will be written: the writer runs, and no row waits that can be neither written nor set
+    /// aside.
+    #[must_use]
+    pub fn is_accepting(&self) -> bool {
+        self.metrics.is_accepting()
+    }
+
+    /// The number of events that the database refused and that are set aside.
+    #[must_use]
+    pub fn set_aside(&self) -> i64 {
+        self.metrics.set_aside()
+    }
+
     /// Waits until everything sent so far is durable.
     pub async fn flush(&self) {
-        if let Some(written) = self.send(Vec::new(), Vec::new(), None).await {
-            // An answer that never comes is that of a stopped recorder, which has flushed.
-            let _ = written.await;
+        // An answer that never comes is that of a stopped recorder, which has flushed.
+        for source in [Source::Gateway, Source::Report] {
+            if let Some(written) = self.send(Submission::of(source), None).await {
+                let _ = written.await;
+            }
         }
     }
 
     async fn send(
         &self,
-        events: Vec<UsageEvent>,
-        releases: Vec<Release>,
+        submission: Submission,
         room: Option<OwnedSemaphorePermit>,
     ) -> Option<Answer> {
+        let Submission {
+            events,
+            source,
+            allowance,
+            releases,
+        } = submission;
         let (done, answer) = oneshot::channel();
         let job = Job {
             events,
             done,
+            source,
+            allowance,
             urgent: true,
             since: Stopwatch::start(),
             room,
             hold: None,
             releases,
         };
-        self.jobs.send(job).await.ok()?;
+        let queue = match source {
+            Source::Gateway => &self.jobs,
+            Source::Report | Source::Import => &self.reports,
+        };
+        queue.send(job).await.ok()?;
         self.hurry.notify_one();
         Some(answer)
     }
@@ -224,6 +330,42 @@ impl Recorder {
 
 type Answer = oneshot::Receiver<base::Result<Appended>>;
 
+/// Events that are to be written in one transaction.
+struct Submission {
+    events: Vec<UsageEvent>,
+    source: Source,
+    /// The bounds of the key that reports them.
+    allowance: Option<Allowance>,
+    /// What is reserved for them in the database.
+    releases: Vec<Release>,
+}
+
+impl Submission {
+    /// Nothing of this source.
+    fn of(source: Source) -> Self {
+        Self {
+            events: Vec::new(),
+            source,
+            allowance: None,
+            releases: Vec::new(),
+        }
+    }
+}
+
+/// Tells when the writer's thread ends, however it does.
+struct Running(Arc<Metrics>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.ended();
+        if std::thread::panicking() {
+            tracing::error!(
+                "ledger writer panicked: no request is admitted until the server is started again"
+            );
+        }
+    }
+}
+
 /// A place in the recorder's queue. Given back when dropped.
 pub struct Slot {
     place: mpsc::OwnedPermit<Job>,
@@ -249,6 +391,8 @@ impl Slot {
         self.place.send(Job {
             events,
             done,
+            source: Source::Gateway,
+            allowance: None,
             urgent: false,
             since: Stopwatch::start(),
             room: None,

@@ -5,19 +5,37 @@ use std::borrow::Cow;
 use std::ops::Deref;
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
-use base::{UnixTime, time};
+use base::{NanoDollars, UnixTime, time};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::{Dimension, Keep, Kind, Metric, Outcome, Quantities, UsageEvent};
+use crate::{Dimension, Keep, Kind, Metric, Outcome, PriceBook, Quantities, UsageEvent};
 
 /// How far in the future an event may lie, in seconds: clocks differ, but not by more than a day.
 const MOST_AHEAD: i64 = time::DAY;
 /// The longest name of anything in an event, in bytes.
 const MOST_BYTES: usize = 128;
-/// The largest amount of anything: beyond it, clients that read JSON numbers as doubles would read another one.
-const MOST_AMOUNT: i64 = 1 << 53;
+/// The largest number that clients who read JSON numbers as doubles read exactly.
+const MAX_EXACT: i64 = 1 << 53;
+/// What one event may cost, at the dearest of the prices that may apply to it.
+pub const MAX_EVENT_COST: NanoDollars = NanoDollars(1_000_000_000_000_000);
+/// On how many days the events of one request may lie.
+pub const MAX_REQUEST_DAYS: usize = 400;
+/// Prefixes of ids that the gateway gives, or that upstreams give to what the gateway meters.
+const OWN_PREFIXES: [&str; 3] = ["req_", "batch_", "vs_"];
+
+/// The bounds of events, by the way that they come.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds<'a> {
+    /// The prices that they are charged at.
+    pub prices: &'a PriceBook,
+    /// For how long they are kept, and how old they may be.
+    pub keep: Keep,
+    /// True if an operator imports them: then they may be of any age, and have ids of rows of the gateway's own, which were
+    /// exported.
+    pub is_import: bool,
+}
 
 /// One event: its numbers and dimensions are those of the report that `type` names.
 #[derive(Deserialize, JsonSchema)]
@@ -152,17 +170,15 @@ impl<'a> ReportedEvent<'a> {
         self,
         organization_id: &OrganizationId,
         now: UnixTime,
-        keep: Keep,
+        bounds: Bounds<'_>,
     ) -> Result<UsageEvent, Refused> {
-        let (kind, quantities) = match self.measured(now) {
+        let measured = self.measured(now);
+        let measured = measured.and_then(|measured| self.admit(now, bounds).map(|()| measured));
+        let (kind, quantities) = match measured {
             Ok(measured) => measured,
             Err(error) => return Err(self.refused(error)),
         };
-        let oldest = keep.oldest_event(now);
-        if oldest.is_some_and(|oldest| self.timestamp < oldest.0) {
-            return Err(self.refused("timestamp is older than the ledger is kept".to_owned()));
-        }
-        Ok(UsageEvent {
+        let event = UsageEvent {
             id: self.id.into(),
             timestamp: UnixTime(self.timestamp),
             organization_id: organization_id.clone(),
@@ -180,7 +196,38 @@ impl<'a> ReportedEvent<'a> {
             quantities,
             estimated: false,
             outcome: Outcome::Reported,
-        })
+        };
+        if bounds.prices.max_cost(&event) > MAX_EVENT_COST {
+            return Err(Refused {
+                id: Some(event.id),
+                error: format!(
+                    "the event may cost more than {MAX_EVENT_COST}: report it in several events"
+                ),
+            });
+        }
+        Ok(event)
+    }
+
+    /// Checks what depends on the way that it comes.
+    fn admit(&self, now: UnixTime, bounds: Bounds<'_>) -> Result<(), String> {
+        let oldest = bounds.keep.oldest_event(now);
+        if oldest.is_some_and(|oldest| self.timestamp < oldest.0) {
+            return Err("timestamp is older than the ledger is kept".to_owned());
+        }
+        if bounds.is_import {
+            return Ok(());
+        }
+        let own = OWN_PREFIXES.iter().find(|own| self.id.starts_with(**own));
+        if let Some(own) = own {
+            return Err(format!(
+                "id must not begin with {own}: such ids are those of rows that the gateway writes"
+            ));
+        }
+        if self.timestamp < bounds.keep.oldest_reported(now).0 {
+            let days = bounds.keep.max_event_age_days;
+            return Err(format!("timestamp must be at most {days} days ago"));
+        }
+        Ok(())
     }
 
     /// Its report and its numbers, when nothing is wrong with it.
@@ -299,8 +346,14 @@ fn bounded(metric: Metric, amount: i64) -> Result<i64, String> {
     if amount < 0 {
         return Err(format!("{} must not be negative", metric.as_str()));
     }
-    if amount > MOST_AMOUNT {
-        return Err(format!("{} must be at most 2^53", metric.as_str()));
+    let (name, max) = (metric.as_str(), metric.max_amount());
+    if amount > MAX_EXACT {
+        return Err(format!(
+            "{name} must be at most {max}, and no number of an event more than 2^53"
+        ));
+    }
+    if amount > max {
+        return Err(format!("{name} must be at most {max}"));
     }
     Ok(amount)
 }

@@ -8,6 +8,7 @@ use base::time::{DAY, HOUR};
 use base::{Clock, NanoDollars, UnixTime};
 use store::{Database, Error, Result};
 
+use crate::correct;
 use crate::ledger::partition::days;
 use crate::ledger::read::Entries;
 use crate::ledger::{Ledger, total};
@@ -116,15 +117,16 @@ fn add(differences: &mut BTreeMap<Like, Difference>, prices: &PriceBook, entry: 
     let difference = differences.entry(like).or_default();
     let now = match event.outcome {
         Outcome::Repriced => Vec::new(),
+        Outcome::Corrected => correct::reversed(&prices.charges(&correct::reversal(&event)).lines),
         _ => prices.charges(&event).lines,
     };
     for line in now {
         let sum = difference.lines.entry(line.name).or_default();
-        *sum = (sum.0 + line.quantity, sum.1 + line.amount);
+        *sum = (sum.0.saturating_add(line.quantity), sum.1 + line.amount);
     }
     for line in charges {
         let sum = difference.lines.entry(line.name).or_default();
-        *sum = (sum.0 - line.quantity, sum.1 - line.amount);
+        *sum = (sum.0.saturating_sub(line.quantity), sum.1 - line.amount);
     }
     difference.like.get_or_insert(event);
 }

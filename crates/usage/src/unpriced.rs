@@ -63,10 +63,11 @@ pub async fn unpriced(
                         items: BTreeMap::new(),
                         last_day: bucket.start,
                     });
-                    seen.requests += requests(&day.quantities);
+                    seen.requests = seen.requests.saturating_add(requests(&day.quantities));
                     seen.last_day = bucket.start;
                     for (item, quantity) in items {
-                        *seen.items.entry(item).or_default() += quantity;
+                        let sum = seen.items.entry(item).or_default();
+                        *sum = sum.saturating_add(quantity);
                     }
                 }
             }

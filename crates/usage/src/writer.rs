@@ -1,21 +1,27 @@
 //! The recorder's other end: gathers events into batches and writes each until it is written.
+//!
+//! The gateway's own events come first and share no transaction with reported ones. Each of them ends in the ledger, or is
+//! set aside: a row that the database refuses takes no other with it.
+
+mod apart;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Error;
 use base::time::Stopwatch;
+use base::{Clock, Error};
 use store::{courteous, late_after};
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Sleep, sleep};
 
+use crate::jobs::{Batch, Job, Reports};
+use crate::ledger::key::Source;
 use crate::ledger::{Ledger, Written};
 use crate::metrics::Metrics;
-use crate::{Appended, Hold, Release, Spend, UsageEvent};
+use crate::{Allowance, Appended, Release, Spend, UsageEvent};
+use apart::Retries;
 
-/// How many events share a transaction, unless one job alone has more.
-const BATCH: usize = 1_000;
 /// How long the first event of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(50);
 /// After what time a batch is late, which is to be durable after 200 ms.
@@ -26,64 +32,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often is looked for what other programs have written.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Events that are written in one transaction, or not at all.
-pub(crate) struct Job {
-    pub(crate) events: Vec<UsageEvent>,
-    /// Told when they are durable, or refused.
-    pub(crate) done: oneshot::Sender<base::Result<Appended>>,
-    /// Whether someone waits for them.
-    pub(crate) urgent: bool,
-    /// Since they came.
-    pub(crate) since: Stopwatch,
-    /// What bounds the number of events that wait.
-    #[expect(dead_code, reason = "given back when the job is dropped")]
-    pub(crate) room: Option<OwnedSemaphorePermit>,
-    /// What is set aside for them until they count.
-    pub(crate) hold: Option<Hold>,
-    /// What is reserved for them in the database, and released in the transaction in which they count.
-    pub(crate) releases: Vec<Release>,
-}
-
-/// Jobs that share a transaction.
-struct Batch {
-    jobs: Vec<Job>,
-    events: usize,
-    /// Whether someone waits for one of them.
-    urgent: bool,
-}
-
-impl Batch {
-    fn of(first: Job) -> Self {
-        Self {
-            events: first.events.len(),
-            urgent: first.urgent,
-            jobs: vec![first],
-        }
-    }
-
-    /// Adds what waits in the queue, as far as there is room; whether it is to be written at once.
-    fn take(&mut self, queue: &mut mpsc::Receiver<Job>) -> bool {
-        while self.events < BATCH
-            && let Ok(job) = queue.try_recv()
-        {
-            self.events += job.events.len();
-            self.urgent |= job.urgent;
-            self.jobs.push(job);
-        }
-        self.urgent || self.events >= BATCH
-    }
+/// The queues of the writer, and what it is told.
+pub(crate) struct Inbox {
+    pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) reports: mpsc::Receiver<Job>,
+    pub(crate) hurry: Arc<Notify>,
+    /// The time, once the writer is told to stop, for what is under way and for a database that fails.
+    pub(crate) stop: watch::Receiver<Option<Duration>>,
 }
 
 /// Writes the ledger.
 pub(crate) struct Writer {
     ledger: Ledger,
+    clock: Clock,
     /// What the ledger comes to.
     spend: Spend,
     /// Whether `spend` may lack something that is in the ledger.
     may_lack: bool,
     /// Runs from the last look.
     looked: Stopwatch,
+    retries: Retries,
     jobs: mpsc::Receiver<Job>,
+    reports: Reports,
     hurry: Arc<Notify>,
     /// The time, once the writer is told to stop, for what is under way and for a database that fails.
     stop: watch::Receiver<Option<Duration>>,
@@ -92,23 +62,31 @@ pub(crate) struct Writer {
     metrics: Arc<Metrics>,
 }
 
+/// What comes first.
+enum Next {
+    Own(Job),
+    Report(Stopwatch),
+}
+
 impl Writer {
     pub(crate) fn new(
         ledger: Ledger,
+        clock: Clock,
         spend: Spend,
-        jobs: mpsc::Receiver<Job>,
-        hurry: Arc<Notify>,
-        stop: watch::Receiver<Option<Duration>>,
+        inbox: Inbox,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             ledger,
+            clock,
             spend,
             may_lack: false,
             looked: Stopwatch::start(),
-            jobs,
-            hurry,
-            stop,
+            retries: Retries::default(),
+            jobs: inbox.jobs,
+            reports: Reports::new(inbox.reports),
+            hurry: inbox.hurry,
+            stop: inbox.stop,
             last_patience: None,
             metrics,
         }
@@ -116,12 +94,15 @@ impl Writer {
 
     /// Writes until nobody can send any more.
     pub(crate) async fn run(mut self) {
-        loop {
-            let batch = self.gather().await;
-            if batch.is_empty() {
-                return;
+        self.retry_set_aside().await;
+        while let Some(batch) = self.gather().await {
+            if !batch.is_empty() {
+                self.write_own(batch).await;
             }
-            self.write(batch).await;
+            let reports = self.reports.take();
+            if !reports.is_empty() {
+                self.write_reports(reports).await;
+            }
             // What comes from now on waits for this, too.
             late_after(Stopwatch::start(), LATE / 2);
             if let Err(error) = self.ledger.fold().await {
@@ -131,17 +112,22 @@ impl Writer {
         }
     }
 
-    /// The next jobs, at least one; none at the end. While it lingers it does not look at the queue, so that a request
-    /// that is recorded does not wake this thread.
-    async fn gather(&mut self) -> Vec<Job> {
-        let Some(first) = self.first().await else {
-            return Vec::new();
+    /// The gateway's next jobs; maybe none if reports wait. None at the end. While it lingers it does not look at the queue,
+    /// so that a request that is recorded does not wake this thread.
+    async fn gather(&mut self) -> Option<Vec<Job>> {
+        let first = self.first().await?;
+        let mut batch = Batch::default();
+        let (since, reports_wait) = match first {
+            Next::Own(job) => {
+                let since = job.since;
+                batch.push(job);
+                (since, false)
+            }
+            Next::Report(since) => (since, true),
         };
-        let since = first.since;
         late_after(since, LATE);
         self.metrics.takes_up(since);
-        let mut batch = Batch::of(first);
-        let due = batch.take(&mut self.jobs) || self.last_patience.is_some();
+        let due = batch.take(&mut self.jobs) || reports_wait || self.last_patience.is_some();
         if !due {
             tokio::select! {
                 () = self.hurry.notified() => {}
@@ -149,31 +135,47 @@ impl Writer {
             }
             batch.take(&mut self.jobs);
         }
-        batch.jobs
+        Some(batch.jobs)
     }
 
     /// Waits for the next job. When told to stop, takes no new ones and waits a while for those who have a place.
-    async fn first(&mut self) -> Option<Job> {
+    async fn first(&mut self) -> Option<Next> {
         while self.last_patience.is_none() {
             tokio::select! {
                 biased;
                 () = sleep(self.until_look()) => self.look().await,
-                job = self.jobs.recv() => return job,
+                job = self.jobs.recv() => match job {
+                    Some(job) => return Some(Next::Own(job)),
+                    None => self.close(),
+                },
+                Some(since) = self.reports.ready() => return Some(Next::Report(since)),
                 () = stopped(&mut self.stop) => self.close(),
             }
         }
-        tokio::select! {
-            biased;
-            job = self.jobs.recv() => job,
-            () = waited(&mut self.last_patience) => {
-                tracing::error!("stopped while requests were under way: their usage is not recorded");
-                None
+        let (mut jobs_end, mut reports_end) = (false, false);
+        while !(jobs_end && reports_end) {
+            tokio::select! {
+                biased;
+                job = self.jobs.recv(), if !jobs_end => match job {
+                    Some(job) => return Some(Next::Own(job)),
+                    None => jobs_end = true,
+                },
+                since = self.reports.ready(), if !reports_end => match since {
+                    Some(since) => return Some(Next::Report(since)),
+                    None => reports_end = true,
+                },
+                () = waited(&mut self.last_patience) => {
+                    tracing::error!("stopped while requests were under way: their usage is not recorded");
+                    return None;
+                }
             }
         }
+        None
     }
 
     fn close(&mut self) {
         self.jobs.close();
+        self.reports.close();
         let patience = self.stop.borrow().unwrap_or_default();
         self.last_patience = Some(Box::pin(sleep(patience)));
     }
@@ -182,9 +184,16 @@ impl Writer {
         LOOK.saturating_sub(self.looked.elapsed())
     }
 
-    /// Takes in what is in the ledger and not yet in `spend`.
+    /// Takes in what is in the ledger and not yet in `spend`, and what was set aside into the ledger.
     async fn look(&mut self) {
         self.looked = Stopwatch::start();
+        self.look_at_spend().await;
+        if self.retries.is_due() {
+            self.retry_set_aside().await;
+        }
+    }
+
+    async fn look_at_spend(&mut self) {
         let database = self.ledger.database();
         let outcome = if self.may_lack {
             self.spend.reload(database).await
@@ -197,67 +206,117 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, mut batch: Vec<Job>) {
-        match self.persist(&mut batch).await {
-            Ok(new) => answer(batch, &new),
+    /// Writes reported events: each job is written or refused as a whole.
+    async fn write_reports(&mut self, mut jobs: Vec<Job>) {
+        match self.persist(&mut jobs).await {
+            Ok(new) => answer(jobs, &new),
             // One of them is at fault. Alone, the others can be written.
-            Err(error) if error.is_final() && batch.len() > 1 => {
-                for job in batch {
+            Err(NotWritten::Refused(_)) if jobs.len() > 1 => {
+                for job in jobs {
                     let mut job = [job];
                     match self.persist(&mut job).await {
                         Ok(new) => answer(job, &new),
-                        Err(error) => refuse(job, &error),
+                        Err(error) => refuse(job, &error.into()),
                     }
                 }
             }
-            Err(error) => refuse(batch, &error),
+            Err(error) => refuse(jobs, &error.into()),
         }
     }
 
-    /// Appends to the ledger until it works, unless it never will, and counts what was spent; of each event, whether it
-    /// was new.
-    async fn persist(&mut self, batch: &mut [Job]) -> store::Result<Vec<bool>> {
-        let releases: Vec<Release> = (batch.iter())
+    /// Appends the events of jobs and counts what was spent; of each event, whether it was new.
+    async fn persist(&mut self, jobs: &mut [Job]) -> Result<Vec<bool>, NotWritten> {
+        let events: Vec<_> = jobs.iter().flat_map(|job| &job.events).collect();
+        let releases: Vec<_> = (jobs.iter())
             .flat_map(|job| job.releases.iter().cloned())
             .collect();
-        let (events, holds): (Vec<_>, Vec<_>) = batch
-            .iter_mut()
-            .map(|job| (&job.events, &mut job.hold))
-            .unzip();
-        let events: Vec<_> = events.into_iter().flatten().collect();
+        let source = jobs.first().map_or(Source::Gateway, |job| job.source);
+        let allowance = jobs.first().and_then(|job| job.allowance.clone());
+        let written = self.append(&events, source, allowance.as_ref(), &releases);
+        let written = written.await?;
+        // Before anything is given back that was set aside for it.
+        if self.may_lack {
+            self.look_at_spend().await;
+        }
+        let holds = jobs.iter_mut().filter_map(|job| job.hold.take());
+        self.spend.count(&written.spent, &written.reserved, holds);
+        Ok(written.new)
+    }
+
+    /// Appends to the ledger until it works, unless it never will.
+    async fn append(
+        &mut self,
+        events: &[&UsageEvent],
+        source: Source,
+        allowance: Option<&Allowance>,
+        releases: &[Release],
+    ) -> Result<Written, NotWritten> {
         let mut pause = FIRST_PAUSE;
         loop {
             let watch = Stopwatch::start();
-            let error = match self.ledger.append(&events, &releases).await {
+            let appended = self.ledger.append(events, source, allowance, releases);
+            let error = match appended.await {
                 Ok(Written {
-                    new,
-                    spent,
-                    reserved,
-                }) => {
+                    refusal: Some(refusal),
+                    ..
+                }) => return Err(NotWritten::Bounded(refusal)),
+                Ok(written) => {
                     self.metrics.wrote(events.len(), watch.elapsed());
-                    // Before anything is given back that was set aside for it.
-                    if self.may_lack {
-                        self.look().await;
-                    }
-                    let holds = holds.into_iter().filter_map(Option::take);
-                    self.spend.count(&spent, &reserved, holds);
-                    return Ok(new);
+                    self.metrics.conflicted(written.conflicts);
+                    return Ok(written);
                 }
                 Err(error) => error,
             };
             self.metrics.failed();
             if error.is_final() {
-                return Err(error);
+                return Err(NotWritten::Refused(error));
             }
             // A commit that failed may have been made all the same; then its rows are known the next time.
             self.may_lack = true;
             tracing::error!(%error, events = events.len(), "the ledger cannot be written; trying again");
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = stopped(&mut self.stop), if self.last_patience.is_none() => self.close(),
-                () = waited(&mut self.last_patience) => return Err(error),
+            if self.paused(&mut pause).await.is_err() {
+                return Err(NotWritten::Stopped(error));
             }
-            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    /// Waits before the next try; an error when the writer may wait no more.
+    async fn paused(&mut self, pause: &mut Duration) -> Result<(), ()> {
+        tokio::select! {
+            () = sleep(*pause) => {}
+            () = stopped(&mut self.stop), if self.last_patience.is_none() => self.close(),
+            () = waited(&mut self.last_patience) => return Err(()),
+        }
+        *pause = LONGEST_PAUSE.min(*pause * 2);
+        Ok(())
+    }
+}
+
+/// The reason that events were not written.
+enum NotWritten {
+    /// Their key may not report so much.
+    Bounded(Error),
+    /// The database will refuse them again.
+    Refused(store::Error),
+    /// The database failed until the writer had to stop.
+    Stopped(store::Error),
+}
+
+impl From<NotWritten> for Error {
+    fn from(reason: NotWritten) -> Self {
+        match reason {
+            NotWritten::Bounded(refusal) => refusal,
+            NotWritten::Refused(store::Error::Dropped) => Self::refused(
+                "usage_day_dropped",
+                "The ledger of a day of these events was dropped, so nobody can tell whether they were counted.",
+            ),
+            NotWritten::Refused(error) => {
+                tracing::error!(%error, "reported usage refused by the database");
+                Self::internal()
+            }
+            NotWritten::Stopped(_) => {
+                Self::overloaded("The server stops. Send the usage again.", 1)
+            }
         }
     }
 }
@@ -291,14 +350,10 @@ fn answer(batch: impl IntoIterator<Item = Job>, new: &[bool]) {
     }
 }
 
-/// Gives up on jobs that cannot be written.
-fn refuse(batch: impl IntoIterator<Item = Job>, error: &store::Error) {
-    for job in batch {
-        for event in &job.events {
-            let (organization, id) = (&event.organization_id, event.id.as_str());
-            tracing::error!(%organization, id, %error, "a usage event is not recorded");
-        }
+/// Tells jobs of reported events that they are not written.
+fn refuse(jobs: impl IntoIterator<Item = Job>, error: &Error) {
+    for job in jobs {
         drop(job.hold);
-        let _ = job.done.send(Err(Error::internal()));
+        let _ = job.done.send(Err(error.clone()));
     }
 }

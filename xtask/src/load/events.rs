@@ -217,7 +217,7 @@ impl Population {
 impl Event {
     /// Different for each number, whatever else it is.
     fn id(&self) -> [u8; 24] {
-        let mut id = *b"req_00000000000000000000";
+        let mut id = *b"evt_00000000000000000000";
         id[4..].copy_from_slice(&Dice(self.number).digits());
         id
     }

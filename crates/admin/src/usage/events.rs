@@ -1,11 +1,12 @@
 //! `/organization/usage/events`: usage that other gateways report. An extension.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use ::usage::UsageEvent;
 use ::usage::reported::{Refused, ReportedEvent, no_such_project};
+use ::usage::{Allowance, Bounds, MAX_REQUEST_DAYS, UsageEvent};
 use base::ids::Id;
-use base::{Error, Permission, Result};
+use base::time::DAY;
+use base::{Error, Permission, Result, UnixTime};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -64,26 +65,64 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
         return Err(Error::refused("too_many_events", message));
     }
     let mut projects = Projects::default();
+    let mut days = Days::default();
     let mut events = Vec::with_capacity(items.len());
     let mut rejected = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         if index % AT_ONCE == AT_ONCE - 1 {
             tokio::task::yield_now().await;
         }
-        match admit(&mut cx, &mut projects, item).await? {
+        let admitted = admit(&mut cx, &mut projects, item).await?;
+        match admitted.and_then(|event| days.check(event)) {
             Ok(event) => events.push(event),
             Err(Refused { id, error }) => rejected.push(Rejected { index, id, error }),
         }
     }
     let recorder = cx.services().recorder.clone();
+    let allowance = allowance(&cx);
     // Others may read while the ledger is written.
     drop(cx);
-    let appended = recorder.append(events).await?;
+    let appended = recorder.report(events, allowance).await?;
     Ok(IngestedEvents {
         object: "organization.usage.events",
         accepted: appended.accepted,
         duplicates: appended.duplicates,
         rejected,
+    })
+}
+
+/// The days that the events of a request lie on.
+#[derive(Default)]
+struct Days(HashSet<UnixTime>);
+
+impl Days {
+    fn check(&mut self, event: UsageEvent) -> Result<UsageEvent, Refused> {
+        let day = event.timestamp.floor(DAY);
+        if self.0.contains(&day) || self.0.len() < MAX_REQUEST_DAYS {
+            self.0.insert(day);
+            return Ok(event);
+        }
+        Err(Refused {
+            id: Some(event.id),
+            error: format!(
+                "timestamp: the events of one request may lie on at most {MAX_REQUEST_DAYS} days (UTC)"
+            ),
+        })
+    }
+}
+
+/// The bounds of a project key; an admin key has none.
+fn allowance(cx: &Ingest) -> Option<Allowance> {
+    let caller = cx.permit().caller()?;
+    let project_id = caller.project_id()?;
+    let settings = cx.services().directory.settings(cx.organization());
+    let level = settings.project(project_id);
+    Some(Allowance {
+        organization_id: cx.organization().clone(),
+        project_id: project_id.clone(),
+        api_key_id: caller.id.clone(),
+        project_limit: level.spend_limit,
+        organization_limit: settings.organization.spend_limit,
     })
 }
 
@@ -158,7 +197,15 @@ async fn admit(
         Err(refused) => return Ok(Err(refused)),
     };
     Ok(match project {
-        Ok(()) => reported.check(cx.organization(), cx.now(), cx.services().keep_usage),
+        Ok(()) => {
+            let services = cx.services();
+            let bounds = Bounds {
+                prices: services.recorder.prices(),
+                keep: services.keep_usage,
+                is_import: false,
+            };
+            reported.check(cx.organization(), cx.now(), bounds)
+        }
         Err(error) => Err(reported.refused(error)),
     })
 }

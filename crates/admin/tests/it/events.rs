@@ -5,9 +5,9 @@ use http::{Request, header};
 use serde_json::{Value, json};
 use testkit::{Answer, Client, NOW, Server};
 
-const EVENTS: &str = "/organization/usage/events";
+pub(crate) const EVENTS: &str = "/organization/usage/events";
 
-fn event(server: &Server, id: &str) -> Value {
+pub(crate) fn event(server: &Server, id: &str) -> Value {
     json!({
         "id": id, "timestamp": NOW.0 - 60, "type": "completions", "project_id": server.default_project_id(),
         "user_id": null, "api_key_id": "key_1", "model": "gpt-5", "batch": false, "service_tier": "default",
@@ -16,7 +16,7 @@ fn event(server: &Server, id: &str) -> Value {
     })
 }
 
-fn with(mut event: Value, field: &str, value: Value) -> Value {
+pub(crate) fn with(mut event: Value, field: &str, value: Value) -> Value {
     event[field] = value;
     event
 }
@@ -30,7 +30,7 @@ async fn lines(client: &Client, text: String) -> Answer {
 }
 
 /// Requests and input tokens in the last day.
-async fn total(server: &Server) -> (i64, i64) {
+pub(crate) async fn total(server: &Server) -> (i64, i64) {
     let path = format!(
         "/organization/usage/completions?start_time={}",
         NOW.0 - 86_400
@@ -170,6 +170,12 @@ async fn a_project_key_reports_for_its_own_project() {
     let account = server
         .admin()
         .post(&accounts, json!({"name": "Other gateway"}))
+        .await
+        .ok();
+    let id = account["id"].as_str().expect("an id");
+    server
+        .admin()
+        .post(&format!("{accounts}/{id}"), json!({"role": "owner"}))
         .await
         .ok();
     let client = server.with_key(account["api_key"]["value"].as_str().expect("a secret"));

@@ -21,6 +21,7 @@ mod project_users;
 mod projects;
 mod rate_limits;
 mod registry;
+mod reported_bounds;
 mod reports;
 mod roles;
 mod service_accounts;

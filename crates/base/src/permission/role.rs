@@ -95,8 +95,9 @@ impl ProjectRole {
     #[must_use]
     pub fn permissions(self) -> PermissionSet {
         use Permission as P;
-        let member = [P::ModelRequest, P::ModelRead, P::UsageWrite];
+        let member = [P::ModelRequest, P::ModelRead];
         let owner = [
+            P::UsageWrite,
             P::ProjectsRead,
             P::ProjectApiKeysRead,
             P::ProjectApiKeysWrite,

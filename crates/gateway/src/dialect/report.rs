@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use usage::{Metric, Quantities};
+use usage::{MAX_QUANTITY, Metric, Quantities};
 
-/// Each amount is missing if it is not a whole number of at least zero.
+/// Each amount is missing if it is not a whole number of at least zero, or more than any request can consume.
 #[derive(Deserialize)]
 pub(crate) struct Usage {
     #[serde(default, deserialize_with = "amount")]
@@ -51,7 +51,12 @@ fn amount<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> 
     field.deserialize_any(Amount)
 }
 
-/// Takes a whole number of at least zero, and passes over anything else.
+/// True if a request can have consumed an amount.
+fn is_plausible(amount: i64) -> bool {
+    amount <= MAX_QUANTITY
+}
+
+/// Takes a whole number of at least zero that is plausible, and passes over anything else.
 struct Amount;
 
 impl<'de> Visitor<'de> for Amount {
@@ -62,11 +67,13 @@ impl<'de> Visitor<'de> for Amount {
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Option<i64>, E> {
-        Ok(i64::try_from(number).ok())
+        Ok(i64::try_from(number)
+            .ok()
+            .filter(|amount| is_plausible(*amount)))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Option<i64>, E> {
-        Ok(Some(number).filter(|amount| *amount >= 0))
+        Ok(Some(number).filter(|amount| *amount >= 0 && is_plausible(*amount)))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Option<i64>, E> {

@@ -72,11 +72,12 @@ fn read(tally: &mut Tally, json: &[u8]) -> bool {
     tally.take(report.usage.as_ref(), None) || tally.seconds.is_some()
 }
 
-/// The seconds that were begun; none of what is no time.
+/// The seconds that were begun; none of what is no time, or longer than any recording.
 fn begun_seconds(seconds: f64) -> Option<i64> {
     let time = Duration::try_from_secs_f64(seconds).ok()?;
     let begun = u64::from(time.subsec_nanos() > 0);
-    i64::try_from(time.as_secs().checked_add(begun)?).ok()
+    let seconds = i64::try_from(time.as_secs().checked_add(begun)?).ok();
+    seconds.filter(|seconds| *seconds <= Metric::Seconds.max_amount())
 }
 
 /// Time, or tokens, as was reported; else as long as the file suggests.

@@ -105,7 +105,7 @@ impl Patience {
                 let reason = "it did not finish its answer in time";
                 self.upstream.failed(Trouble::Failed, reason);
             }
-            Outcome::ClientGone | Outcome::Reported | Outcome::Repriced => {}
+            Outcome::ClientGone | Outcome::Reported | Outcome::Repriced | Outcome::Corrected => {}
         }
     }
 }

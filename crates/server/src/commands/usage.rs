@@ -1,19 +1,24 @@
 //! `orgplane usage`: the ledger, its sums, and usage from files and in files.
 
 mod bookmark;
+mod correct;
 mod export;
 mod import;
 mod outcome;
 mod reprice;
 mod rows;
 
+use ::usage::SetAside;
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use cli::Progress;
 use files::Format;
 
-use super::{open, print};
+use super::{open, plain, print};
 use crate::config::{Config, Overrides};
+
+/// How many events that are set aside are named.
+const MAX_SHOWN: i64 = 20;
 
 #[derive(Subcommand)]
 pub(super) enum Usage {
@@ -23,6 +28,8 @@ pub(super) enum Usage {
     Verify(Overrides),
     /// Corrects what was charged, by the prices that the configuration has now: with new rows for the differences.
     Reprice(reprice::Reprice),
+    /// Reverses a reported event, with a row that has its numbers below zero: it counts no more.
+    Correct(correct::Correct),
     /// Adds the usage in a file to the ledger, each event once, however often the file is imported.
     Import(import::Import),
     /// Writes the rows of the ledger: what was consumed, when, and what it cost. They can be imported again.
@@ -54,6 +61,7 @@ pub(super) async fn run(command: Usage) -> anyhow::Result<()> {
         Usage::Rebuild(overrides) => rebuild(&Config::load(&overrides)?).await,
         Usage::Verify(overrides) => verify(&Config::load(&overrides)?).await,
         Usage::Reprice(command) => reprice::run(command).await,
+        Usage::Correct(command) => correct::run(command).await,
         Usage::Import(import) => import::run(import).await,
         Usage::Export(export) => export::run(export).await,
     }
@@ -81,10 +89,26 @@ async fn verify(config: &Config) -> anyhow::Result<()> {
             verified.dropped
         ))?;
     }
+    let aside = ::usage::set_aside(store.usage(), MAX_SHOWN).await;
+    let aside = aside.context("the events that are set aside")?;
+    for SetAside { event, reason, .. } in &aside {
+        let (organization, id) = (&event.organization_id, plain(&event.id));
+        let reason = plain(reason);
+        print(&format!(
+            "{organization}: event '{id}' is set aside: {reason}\n"
+        ))?;
+    }
     if verified.is_clean() {
-        return print(&format!(
+        print(&format!(
             "Every sum is that of the ledger: {rows} rows, {days} days.\n"
-        ));
+        ))?;
+        if !aside.is_empty() {
+            bail!(
+                "events of the gateway are set aside, since the database refused them; the server tries them again \
+                 each minute and at its start"
+            );
+        }
+        return Ok(());
     }
     for difference in &verified.differences {
         print(&format!("{difference}\n"))?;

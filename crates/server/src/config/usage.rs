@@ -1,6 +1,6 @@
-//! `[usage]`: for how long the ledger and its sums are kept.
+//! `[usage]`: for how long the ledger and its sums are kept, and how old reported events may be.
 
-use ::usage::{FEWEST_DAYS, Keep};
+use ::usage::{DEFAULT_MAX_EVENT_AGE_DAYS, FEWEST_DAYS, Keep};
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ pub(super) struct UsageTable {
     keep_minutes_days: Option<u32>,
     keep_hours_days: Option<u32>,
     keep_days_days: Option<u32>,
+    max_event_age_days: Option<u32>,
 }
 
 impl UsageTable {
@@ -20,6 +21,7 @@ impl UsageTable {
             keep_minutes_days: keep.minutes,
             keep_hours_days: keep.hours,
             keep_days_days: keep.days,
+            max_event_age_days: Some(keep.max_event_age_days),
         }
     }
 
@@ -44,7 +46,15 @@ impl UsageTable {
                 "[usage] {coarse} must be at least as long as {fine}, which is for ever where it is not set"
             );
         }
+        let max_event_age_days = self
+            .max_event_age_days
+            .unwrap_or(DEFAULT_MAX_EVENT_AGE_DAYS);
+        ensure!(
+            max_event_age_days >= 1,
+            "[usage] max_event_age_days must be at least 1"
+        );
         Ok(Keep {
+            max_event_age_days,
             events: self.keep_events_days,
             minutes: self.keep_minutes_days,
             hours: self.keep_hours_days,
@@ -65,6 +75,10 @@ mod tests {
         let kept = keep(all).expect("possible");
         assert_eq!((kept.events, kept.days), (Some(62), Some(800)));
         for (text, wrong) in [
+            (
+                "max_event_age_days = 0",
+                "max_event_age_days must be at least 1",
+            ),
             (
                 "keep_events_days = 61",
                 "keep_events_days must be at least 62",

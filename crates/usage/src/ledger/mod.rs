@@ -1,6 +1,8 @@
 //! The ledger: one row for each metered request, never changed, and its sums in the same transaction. It has one table for
 //! each day.
 
+mod insert;
+pub(crate) mod key;
 pub(crate) mod packed;
 pub(crate) mod partition;
 pub mod read;
@@ -12,12 +14,14 @@ use std::sync::Arc;
 use base::ids::{OrganizationId, ProjectId};
 use base::time::DAY;
 use base::{Clock, NanoDollars, UnixTime};
-use store::{Database, Result, Transaction, USAGE_EVENTS, Value, courteous, sql};
+use store::{Database, Result, Transaction, Value, courteous};
 
+use crate::allowance::Allowance;
 use crate::dictionary::{Dictionary, Known};
 use crate::spend::{self, Release, Reserved, Total};
 use crate::sums::{Amounts, Fold, Rows, minute_of};
 use crate::{Charge, Month, PriceBook, Quantities, UsageEvent};
+use key::{Source, key_of};
 use partition::Partitions;
 
 /// The longest dimension in bytes; longer ones are cut, since PostgreSQL indexes no more than 2,700 bytes a row.
@@ -34,6 +38,8 @@ pub(crate) struct Ledger {
     partitions: Partitions,
     fold: Fold,
     warned: HashSet<Option<String>>,
+    /// The gateway's own events of this transaction whose keys other rows have.
+    conflicts: Vec<UsageEvent>,
 }
 
 /// An event with all that is derived from it.
@@ -46,6 +52,7 @@ struct Entry<'a> {
 }
 
 /// What an append has done.
+#[derive(Default)]
 pub(crate) struct Written {
     /// Of each event, whether it was new.
     pub(crate) new: Vec<bool>,
@@ -53,6 +60,20 @@ pub(crate) struct Written {
     pub(crate) spent: Vec<Total>,
     /// What is reserved then, where something was released.
     pub(crate) reserved: Vec<Reserved>,
+    /// How many events of the gateway's own are in no row, since their keys are those of other rows.
+    pub(crate) conflicts: usize,
+    /// The refusal of all of them.
+    pub(crate) refusal: Option<base::Error>,
+}
+
+/// What a transaction has inserted.
+struct Inserted {
+    /// Of those that are new.
+    indexes: Vec<usize>,
+    /// What these cost.
+    amount: NanoDollars,
+    /// What was spent then.
+    spent: Vec<Total>,
 }
 
 impl Ledger {
@@ -65,30 +86,55 @@ impl Ledger {
             partitions: Partitions::default(),
             fold: Fold::default(),
             warned: HashSet::new(),
+            conflicts: Vec::new(),
         }
     }
 
-    /// Appends events in one transaction, and says of each whether it was new: an event whose id its organization has
-    /// used before on that day, in the ledger or in `events`, is the same event and leaves no trace. In the same
-    /// transaction `releases` are released.
+    /// Appends events of one source in one transaction, and says of each whether it was new: an event whose id its
+    /// organization has used before on that day, in the ledger or in `events`, is the same event and leaves no trace.
+    /// More than `allowance` has room for is refused as a whole. In the same transaction `releases` are released.
     pub(crate) async fn append(
         &mut self,
         events: &[&UsageEvent],
+        source: Source,
+        allowance: Option<&Allowance>,
         releases: &[Release],
     ) -> Result<Written> {
         let entries = self.entries(events);
         let mut transaction = self.begin().await?;
-        let (inserted, spent) = self.write(&mut transaction, entries).await?;
+        let Inserted {
+            indexes,
+            amount,
+            spent,
+        } = self.write(&mut transaction, entries, source).await?;
+        if let Some(allowance) = allowance {
+            let count = i64::try_from(indexes.len()).unwrap_or(i64::MAX);
+            let now = self.clock.now();
+            let taken = allowance.take(&mut transaction, now, (count, amount), &spent);
+            if let Some(refusal) = taken.await? {
+                return Ok(Written {
+                    refusal: Some(refusal),
+                    ..Written::default()
+                });
+            }
+        }
         let reserved = spend::release(&mut transaction, releases).await?;
         self.commit(transaction).await?;
         let mut new = vec![false; events.len()];
-        for index in inserted {
+        for index in indexes {
             new[index] = true;
+        }
+        let conflicts = std::mem::take(&mut self.conflicts);
+        for event in &conflicts {
+            let (organization, id) = (&event.organization_id, event.id.as_str());
+            tracing::error!(%organization, id, "ledger row conflict: another row has this id");
         }
         Ok(Written {
             new,
             spent,
             reserved,
+            conflicts: conflicts.len(),
+            refusal: None,
         })
     }
 
@@ -97,15 +143,16 @@ impl Ledger {
         self.dictionary.begin();
         self.partitions.begin();
         self.fold.begin();
+        self.conflicts.clear();
         self.database.begin().await
     }
 
-    /// Adds rows with bills that are given, in the order of days, organizations and ids, each id once.
+    /// Adds rows with bills that are given, in the order of days, organizations and ids, each id once; how many are new.
     pub(crate) async fn write_bills(
         &mut self,
         transaction: &mut Transaction,
         bills: Vec<(UsageEvent, Vec<Charge>)>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let entry = |(index, (event, lines))| Entry {
             event: Cow::Owned(event),
             index,
@@ -113,7 +160,8 @@ impl Ledger {
             unpriced: false,
         };
         let entries = bills.into_iter().enumerate().map(entry).collect();
-        self.write(transaction, entries).await.map(|_| ())
+        let written = self.write(transaction, entries, Source::Gateway).await;
+        Ok(written?.indexes.len())
     }
 
     /// Makes what was written last.
@@ -125,30 +173,39 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes rows and what they add to the sums: the indexes of those that are new, and what was spent then.
+    /// Writes rows and what they add to the sums.
     async fn write(
         &mut self,
         transaction: &mut Transaction,
         entries: Vec<Entry<'_>>,
-    ) -> Result<(Vec<usize>, Vec<Total>)> {
+        source: Source,
+    ) -> Result<Inserted> {
         let bills = entries.iter().map(|entry| (&*entry.event, &*entry.lines));
         let numbers = self.dictionary.look_up(transaction, bills).await?;
         let entries: Vec<_> = entries.into_iter().zip(numbers).collect();
-        let mut new = Vec::with_capacity(entries.len());
-        let mut added = Added::default();
+        let mut indexes = Vec::with_capacity(entries.len());
+        let (mut added, mut amount) = (Added::default(), NanoDollars::default());
         for of_day in entries.chunk_by(|a, b| a.0.day() == b.0.day()) {
             let day = of_day[0].0.day();
-            let made = self.partitions.make(transaction, &self.database, day);
-            made.await?;
-            let inserted = self.insert(transaction, day, of_day).await?;
+            let may_remake = (source == Source::Gateway, self.clock.now());
+            let table = self
+                .partitions
+                .make(transaction, &self.database, day, may_remake);
+            let table = table.await?;
+            let inserted = self.insert(transaction, table, of_day, source).await?;
             let inserted = courteous(of_day.iter().zip(inserted));
             for ((entry, numbers), _) in inserted.filter(|(_, is_new)| *is_new) {
-                new.push(entry.index);
+                indexes.push(entry.index);
+                amount += total(&entry.lines);
                 added.add(&entry.event, &entry.lines, numbers);
             }
         }
         let spent = added.write(transaction, &mut self.fold).await?;
-        Ok((new, spent))
+        Ok(Inserted {
+            indexes,
+            amount,
+            spent,
+        })
     }
 
     /// Puts the newest sums where reports find them fast, when there are enough of them.
@@ -167,17 +224,14 @@ impl Ledger {
     /// The first event with each id of an organization and day, in the order of days, organizations and ids: so two
     /// programs that append the same events at the same time do not wait for each other.
     fn entries<'a>(&mut self, events: &[&'a UsageEvent]) -> Vec<Entry<'a>> {
-        let key = |index: &usize| {
-            let event = events[*index];
-            (
-                event.timestamp.floor(DAY),
-                &event.organization_id,
-                event.id.as_str(),
-            )
+        let key = |event: &&'a UsageEvent| {
+            let day = event.timestamp.floor(DAY);
+            (day, &event.organization_id, key_of(event))
         };
+        let keys: Vec<_> = events.iter().map(key).collect();
         let mut first: Vec<usize> = (0..events.len()).collect();
-        first.sort_by(|a, b| key(a).cmp(&key(b)));
-        first.dedup_by(|later, first| key(later) == key(first));
+        first.sort_by(|a, b| keys[*a].cmp(&keys[*b]));
+        first.dedup_by(|later, first| keys[*later] == keys[*first]);
         let first = courteous(first);
         first
             .map(|index| self.entry(index, events[index]))
@@ -201,33 +255,18 @@ impl Ledger {
             event,
         }
     }
-
-    /// Inserts the entries of a day that are not there yet; of each, whether it was not.
-    async fn insert(
-        &self,
-        transaction: &mut Transaction,
-        day: UnixTime,
-        entries: &[(Entry<'_>, Known)],
-    ) -> Result<Vec<bool>> {
-        let mut head = sql!("INSERT INTO ");
-        head.push_partition(USAGE_EVENTS, day).push(
-            " (organization, id, timestamp, recorded_at, series, estimated, unpriced, outcome, amounts, amount) VALUES ",
-        );
-        let tail = sql!(" ON CONFLICT (organization, id) DO NOTHING");
-        let now = self.clock.now();
-        let mut new = Vec::with_capacity(entries.len());
-        for entries in entries.chunk_by(|a, b| a.1.organization == b.1.organization) {
-            let rows = courteous(entries).map(|(entry, numbers)| entry.row(now, numbers));
-            let inserted = transaction.insert_new(&head, rows.collect(), &tail, (1, "id"));
-            new.extend(inserted.await?);
-        }
-        Ok(new)
-    }
 }
 
-/// The event with texts that both databases can keep and index: bounded, and without NUL.
+/// The event with amounts that an event can have, and texts that both databases can keep and index: bounded, and without
+/// NUL.
 fn fitting(event: &UsageEvent) -> Cow<'_, UsageEvent> {
     let mut event = Cow::Borrowed(event);
+    let quantities = event.quantities.bounded();
+    if quantities != event.quantities {
+        let (organization, id) = (&event.organization_id, event.id.as_str());
+        tracing::error!(%organization, id, "usage event has absurd amounts: they are cut");
+        event.to_mut().quantities = quantities;
+    }
     let fits = |text: &String| text.len() <= LONGEST_TEXT && !text.contains('\0');
     if !event.texts().into_iter().flatten().all(fits) {
         for text in event.to_mut().texts_mut().into_iter().flatten() {
@@ -247,7 +286,7 @@ impl Entry<'_> {
         let event = &self.event;
         vec![
             numbers.organization.into(),
-            event.id.as_str().into(),
+            (*key_of(event)).into(),
             event.timestamp.into(),
             now.into(),
             numbers.series.into(),

@@ -42,7 +42,7 @@ fn unpack(mut packed: &[u8]) -> Option<(Quantities, Vec<Charge>)> {
     let mask = varint::take(&mut packed)?;
     for metric in Metric::ALL {
         if mask & 1 << (*metric as u64) != 0 {
-            quantities.set(*metric, varint::take_signed(&mut packed)?);
+            quantities.set_signed(*metric, varint::take_signed(&mut packed)?);
         }
     }
     let mut lines = Vec::new();

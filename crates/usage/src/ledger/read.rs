@@ -5,7 +5,7 @@ use base::time::DAY;
 use base::{NanoDollars, UnixTime};
 use store::{Connection, Database, Result, Row, Statement, USAGE_EVENTS, sql};
 
-use super::{packed, partition};
+use super::{key, packed, partition};
 use crate::{Charge, Dimension, Kind, Outcome, UsageEvent};
 
 /// How many rows are in memory at once.
@@ -100,17 +100,8 @@ impl Entries {
     }
 
     fn select(&self, day: UnixTime) -> Statement {
-        let mut select = sql!(
-            "SELECT e.number, o.organization_id, e.id, e.timestamp, e.recorded_at, e.estimated, e.unpriced, e.outcome, \
-             e.amounts, e.amount, s.kind"
-        );
-        for dimension in Dimension::ALL {
-            select.push(", s.").push(dimension.as_str());
-        }
-        select.push(" FROM ").push_partition(USAGE_EVENTS, day).push(
-            " e JOIN usage_series s ON s.id = e.series JOIN usage_organizations o ON o.number = e.organization \
-             WHERE e.number > ",
-        );
+        let mut select = select_rows(day);
+        select.push(" WHERE e.number > ");
         select.bind(self.last);
         select.push(" AND e.timestamp >= ").bind(self.start);
         select.push(" AND e.timestamp < ").bind(self.end);
@@ -122,6 +113,39 @@ impl Entries {
     }
 }
 
+/// Selects rows of a day with all that they say.
+fn select_rows(day: UnixTime) -> Statement {
+    let mut select = sql!(
+        "SELECT e.number, o.organization_id, e.id, e.timestamp, e.recorded_at, e.estimated, e.unpriced, e.outcome, \
+         e.amounts, e.amount, s.kind"
+    );
+    for dimension in Dimension::ALL {
+        select.push(", s.").push(dimension.as_str());
+    }
+    select.push(" FROM ").push_partition(USAGE_EVENTS, day).push(
+        " e JOIN usage_series s ON s.id = e.series JOIN usage_organizations o ON o.number = e.organization",
+    );
+    select
+}
+
+/// The rows of a day that were reported with an id, each with its key: one, or another one from before such rows had keys
+/// of their own.
+pub(crate) async fn reported(
+    connection: &mut Connection,
+    organization: &OrganizationId,
+    day: UnixTime,
+    id: &str,
+) -> Result<Vec<(String, Entry)>> {
+    let mut select = select_rows(day);
+    select
+        .push(" WHERE o.organization_id = ")
+        .bind(organization);
+    select.push(" AND e.outcome = 'reported' AND e.id IN ");
+    select.bind_list(key::keys_of_reported(id));
+    let read = |row: &Row<'_>| Ok((row.get::<String>("id")?, Entry::read(row)?));
+    connection.fetch_all(select, read).await
+}
+
 impl Entry {
     fn read(row: &Row<'_>) -> Result<Self> {
         let (quantities, charges) = packed::read(row)?;
@@ -129,9 +153,10 @@ impl Entry {
             let text: String = row.get(dimension.as_str())?;
             Ok(Some(text).filter(|text| !text.is_empty()))
         };
+        let outcome = row.word("outcome", Outcome::parse)?;
         let event = UsageEvent {
             organization_id: row.id::<OrganizationId>("organization_id")?,
-            id: row.get("id")?,
+            id: key::id_of(row.get("id")?, outcome),
             timestamp: row.time("timestamp")?,
             kind: row.word("kind", Kind::parse)?,
             project_id: row.id::<ProjectId>("project_id")?,
@@ -146,7 +171,7 @@ impl Entry {
             context_level: text(Dimension::ContextLevel)?,
             quantities,
             estimated: row.get("estimated")?,
-            outcome: row.word("outcome", Outcome::parse)?,
+            outcome,
         };
         Ok(Self {
             event,

@@ -28,7 +28,7 @@ impl Total {
     }
 }
 
-/// Adds amounts, which must be in the order of the key; what the sums are then.
+/// Adds amounts, which must be in the order of the key; what the sums are then. They stop at the ends of the range.
 pub(crate) async fn add(
     transaction: &mut Transaction,
     amounts: impl Iterator<Item = ((UnixTime, OrganizationId, ProjectId), NanoDollars)>,
@@ -47,7 +47,13 @@ pub(crate) async fn add(
     );
     let tail = sql!(
         " ON CONFLICT (month, organization_id, project_id) DO UPDATE \
-         SET amount = spend_months.amount + excluded.amount, changes = spend_months.changes + 1 \
+         SET amount = CASE \
+             WHEN excluded.amount > 0 AND spend_months.amount > 9223372036854775807 - excluded.amount \
+             THEN 9223372036854775807 \
+             WHEN excluded.amount < 0 AND spend_months.amount < -9223372036854775807 - excluded.amount \
+             THEN -9223372036854775807 \
+             ELSE spend_months.amount + excluded.amount END, \
+         changes = spend_months.changes + 1 \
          RETURNING month, organization_id, project_id, amount, changes"
     );
     transaction

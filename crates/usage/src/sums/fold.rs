@@ -1,9 +1,9 @@
 //! Moving new rows to where reports find them fast, and merging blocks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use base::UnixTime;
-use base::time::MINUTE;
+use base::time::{DAY, MINUTE};
 use store::{Database, Error, Result, Transaction, step_aside};
 
 use super::{Rows, Shape, table};
@@ -15,6 +15,8 @@ const BLOCKS: usize = 16;
 const ROWS: usize = 65_536;
 /// How many of them move at once.
 const AT_ONCE: i64 = 64;
+/// On how many days the rows lie that move at once, but for those of one block: each costs blocks of its own.
+const MAX_DAYS: usize = 32;
 /// How many blocks of one tier, shape and period are merged into one of the next.
 const MERGED: usize = 8;
 
@@ -78,32 +80,43 @@ impl Fold {
             let mut transaction = database.begin().await?;
             dictionary.begin();
             // Where another node has the turn, it does this.
+            let mut is_done = true;
             if transaction.has_turn(organization).await? {
-                fold(&mut transaction, dictionary, organization).await?;
+                is_done = fold(&mut transaction, dictionary, organization).await?;
                 transaction.commit().await?;
                 dictionary.committed();
             }
-            self.waiting.remove(&organization);
+            // What is left moves on after the next transaction.
+            if is_done {
+                self.waiting.remove(&organization);
+            }
         }
         Ok(())
     }
 }
 
-/// Moves the oldest new rows of an organization on.
+/// Moves the oldest new rows of an organization on; whether these were all that it looked at.
 async fn fold(
     transaction: &mut Transaction,
     dictionary: &mut Dictionary,
     organization: i64,
-) -> Result<()> {
+) -> Result<bool> {
     let new = (Shape::New, Shape::New.period(0));
     let blocks = table::oldest(transaction, organization, new, AT_ONCE).await?;
-    let mut rows = Rows::default();
-    for (_, data) in &blocks {
-        rows.push_block(data)?;
+    let (mut rows, mut days, mut ids) = (Rows::default(), HashSet::new(), Vec::new());
+    for (id, data) in &blocks {
+        let mut more = Rows::default();
+        more.push_block(data)?;
+        days.extend(more.iter().map(|((_, at), _)| UnixTime(at).floor(DAY)));
+        if !ids.is_empty() && days.len() > MAX_DAYS {
+            break;
+        }
+        rows.append(&more);
+        ids.push(*id);
     }
-    let ids: Vec<i64> = blocks.iter().map(|(id, _)| *id).collect();
     table::delete(transaction, &ids).await?;
-    place(transaction, dictionary, organization, rows).await
+    place(transaction, dictionary, organization, rows).await?;
+    Ok(ids.len() == blocks.len())
 }
 
 /// Adds rows by the minute to the sums of all other shapes: each is made of a finer one, which has fewer rows than there

@@ -38,13 +38,30 @@ pub(crate) fn blocks(organization: i64, parts: &[Block]) -> Statement {
     select
 }
 
-/// Deletes the blocks of a shape all of whose buckets lie before `oldest`, the first second of a day.
-pub(crate) fn forget_before(shape: Shape, oldest: UnixTime) -> Statement {
-    sql!(
-        "DELETE FROM usage_sums WHERE shape = $1 AND period < $2",
+/// Deletes the blocks of a shape all of whose buckets lie before `oldest`, the first second of a day; of so many periods at
+/// the most, the oldest first.
+pub(crate) async fn forget_before(
+    transaction: &mut Transaction,
+    shape: Shape,
+    oldest: UnixTime,
+    max_periods: usize,
+) -> Result<()> {
+    let periods = sql!(
+        "SELECT DISTINCT period FROM usage_sums WHERE shape = $1 AND period < $2 ORDER BY period",
         shape.as_str(),
         shape.period(oldest.0)
-    )
+    );
+    let read = |row: &Row<'_>| row.get::<i64>("period");
+    let periods = transaction.fetch_all(periods, read).await?;
+    let Some(last) = periods.iter().take(max_periods).last() else {
+        return Ok(());
+    };
+    let delete = sql!(
+        "DELETE FROM usage_sums WHERE shape = $1 AND period <= $2",
+        shape.as_str(),
+        *last
+    );
+    transaction.execute(delete).await.map(|_| ())
 }
 
 /// Makes all sums nothing, to be added up anew, but for those of some days: of these nobody could.

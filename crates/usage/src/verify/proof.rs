@@ -31,7 +31,7 @@ pub(super) struct Proof<'a> {
     /// What was added to the sums lately.
     new: Rows,
     /// What the ledger says was spent, by month and project.
-    spend: BTreeMap<(UnixTime, String), i64>,
+    spend: BTreeMap<(UnixTime, String), i128>,
 }
 
 /// A row of the ledger.
@@ -181,7 +181,7 @@ impl<'a> Proof<'a> {
             let project = series.values[Dimension::ProjectId as usize].clone();
             let month = Month::of(entry.at).start;
             let spent = self.spend.entry((month, project)).or_default();
-            *spent = spent.saturating_add(amount.0);
+            *spent += i128::from(amount.0);
         }
         let minute = minute_of(entry.at);
         if entry.quantities != Quantities::default() {
@@ -274,7 +274,11 @@ impl<'a> Proof<'a> {
         };
         let found = self.connection.fetch_all(select, read).await?;
         let found: BTreeMap<_, _> = found.into_iter().collect();
-        let ledger = std::mem::take(&mut self.spend);
+        // The database's sums stop at the ends of the range.
+        let (min, max) = (i128::from(i64::MIN + 1), i128::from(i64::MAX));
+        let stopped = |spent: i128| i64::try_from(spent.clamp(min, max)).unwrap_or(i64::MAX);
+        let ledger = std::mem::take(&mut self.spend).into_iter();
+        let ledger: BTreeMap<_, _> = ledger.map(|(key, spent)| (key, stopped(spent))).collect();
         let keys: BTreeSet<_> = ledger.keys().chain(found.keys()).collect();
         let since = self.dropped.last().map(|day| Month::of(*day).end);
         for key in keys.into_iter().filter(|(month, _)| Some(*month) >= since) {

@@ -1,6 +1,7 @@
 //! The ledger, its sums, prices and the recorder, on the database that `ORGPLANE_TEST_DATABASE` names.
 
 mod charges;
+mod correct;
 mod fixture;
 mod last_used;
 mod ledger;
@@ -8,8 +9,10 @@ mod prices;
 mod queries;
 mod random;
 mod recorder;
+mod refused;
 mod reprice;
 mod reservations;
 mod retention;
+mod sources;
 mod spend;
 mod verify;

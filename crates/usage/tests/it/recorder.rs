@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use base::ids::Id;
 use http::StatusCode;
 use store::sql;
 use usage::Entries;
@@ -79,39 +78,6 @@ async fn a_failing_database_is_tried_until_it_works() {
         .await;
     recorded.await;
     assert_eq!(fixture.ids().await, ["1"]);
-}
-
-#[tokio::test]
-async fn an_event_that_the_database_refuses_stops_no_other() {
-    let fixture = Fixture::new().await;
-    fixture
-        .recorder
-        .append(vec![event("1")])
-        .await
-        .expect("written");
-    // One more cent is beyond the range.
-    fixture
-        .execute(sql!("UPDATE spend_months SET amount = $1", i64::MAX))
-        .await;
-    let elsewhere = |id: &str| {
-        let mut elsewhere = event(id);
-        elsewhere.project_id = Id::from_text("proj_b".to_owned());
-        elsewhere
-    };
-    let one = fixture.recorder.reserve().await.expect("a place");
-    let two = fixture.recorder.reserve().await.expect("a place");
-    let (one, two) = (one.record(event("2")), two.record(elsewhere("3")));
-    tokio::join!(one, two);
-    assert_eq!(
-        fixture.ids().await,
-        ["1", "3"],
-        "a sum beyond the range is no sum"
-    );
-    let both = vec![elsewhere("4"), event("5")];
-    let refused = fixture.recorder.append(both).await;
-    let refused = refused.expect_err("one call is one transaction");
-    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(fixture.ids().await, ["1", "3"]);
 }
 
 #[tokio::test]

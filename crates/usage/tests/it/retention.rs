@@ -4,7 +4,10 @@ use base::UnixTime;
 use base::time::DAY;
 use store::{USAGE_EVENTS, sql};
 use tokio::runtime::Handle;
-use usage::{Entries, Keep, Kind, Metric, UsageQuery, Width, forget, rebuild, usage, verify};
+use usage::{
+    Entries, Keep, Kind, Metric, Retention, RetentionTask, UsageQuery, Width, forget, rebuild,
+    set_aside, usage, verify,
+};
 
 use crate::fixture::{Fixture, START, event, organization};
 
@@ -106,8 +109,9 @@ async fn days_of_the_ledger_go_and_their_sums_stay() {
     old.timestamp = UnixTime(START - 99 * DAY + 90);
     let (other, _task, _spend) = fixture.another().await;
     for recorder in [&fixture.recorder, &other] {
-        let refused = recorder.append(vec![old.clone()]).await;
-        assert!(refused.is_err(), "{refused:?}");
+        let refused = recorder.report(vec![old.clone()], None).await;
+        let refused = refused.expect_err("refused");
+        assert_eq!(refused.code, Some("usage_day_dropped"));
     }
     let new = fixture.recorder.append(vec![event("new")]).await;
     assert_eq!(new.expect("written").accepted, 1);
@@ -179,7 +183,7 @@ async fn fine_sums_go_before_coarse_ones() {
         events: Some(EVENTS),
         minutes: Some(70),
         hours: Some(80),
-        days: None,
+        ..Keep::default()
     };
     forget(database, keep, now).await.expect("done");
     assert_eq!(requests(&fixture, Width::Minute).await, since(71));
@@ -190,4 +194,144 @@ async fn fine_sums_go_before_coarse_ones() {
     assert_eq!(requests(&fixture, Width::Day).await, since(ALL - 1));
     let verified = verify(database, |_| {}).await.expect("proved");
     assert_eq!(verified.differences, []);
+}
+
+const YEAR: i64 = 365 * DAY;
+
+fn keep() -> Keep {
+    Keep {
+        events: Some(EVENTS),
+        ..Keep::default()
+    }
+}
+
+/// The days of the ledger that have rows.
+async fn days(fixture: &Fixture) -> usize {
+    let days: std::collections::BTreeSet<_> = fixture
+        .ledger()
+        .await
+        .into_iter()
+        .map(|entry| entry.event.timestamp.floor(DAY))
+        .collect();
+    days.len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s17_a_clock_that_is_ahead_at_the_start_drops_nothing() {
+    let fixture = with_days().await;
+    fixture.clock.advance(YEAR);
+    let database = fixture.store.usage().clone();
+    let keep = Keep {
+        events: Some(120),
+        ..Keep::default()
+    };
+    let mut retention = Retention::new(database.clone(), keep, fixture.clock.clone());
+    for _ in 0..5 {
+        retention.round().await.expect("a round");
+    }
+    // The gateway goes on by the same clock, so the newest row agrees with it.
+    let mut ahead = event("ahead");
+    ahead.timestamp = fixture.clock.now();
+    let appended = fixture.recorder.append(vec![ahead]).await;
+    assert_eq!(appended.expect("written").accepted, 1);
+    for _ in 0..5 {
+        retention.round().await.expect("a round");
+    }
+    assert_eq!(
+        days(&fixture).await,
+        101,
+        "a row of this moment is no second opinion"
+    );
+    // Nor does it when the server is started again.
+    RetentionTask::start(database, keep, fixture.clock.clone())
+        .stop()
+        .await;
+    assert_eq!(days(&fixture).await, 101);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s17_what_the_ledger_confirms_is_dropped_a_few_days_in_a_round() {
+    let fixture = with_days().await;
+    let database = fixture.store.usage().clone();
+    let mut retention = Retention::new(database.clone(), keep(), fixture.clock.clone());
+    let mut left = Vec::new();
+    for _ in 0..14 {
+        retention.round().await.expect("a round");
+        left.push(days(&fixture).await);
+    }
+    let few = left.windows(2).all(|pair| pair[0] - pair[1] <= 3);
+    assert!(left[0] == 97 && few, "{left:?}");
+    // The newest day but two vouches for all that is too old by it.
+    assert_eq!(left.last(), Some(&68), "{left:?}");
+    let verified = verify(&database, |_| {}).await.expect("proved");
+    assert_eq!(verified.differences, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s17_rows_of_a_day_that_a_wrong_clock_dropped_are_stored() {
+    let fixture = with_days().await;
+    let database = fixture.store.usage();
+    let ahead = UnixTime(START + YEAR);
+    forget(database, keep(), ahead).await.expect("dropped");
+    assert_eq!(days(&fixture).await, 0);
+    // Back in time: today's rows, and those of another program that still knows today's table.
+    let (other, _task, _spend) = fixture.another().await;
+    for (recorder, id) in [(&fixture.recorder, "a"), (&other, "b")] {
+        let slot = recorder.reserve().await.expect("a place");
+        slot.record(event(id)).await;
+    }
+    assert_eq!(fixture.ids().await, ["a", "b"]);
+    let requests = requests(&fixture, Width::Day).await;
+    assert_eq!(
+        requests.last(),
+        Some(&(0, 3)),
+        "the sum of before, and both"
+    );
+    for _ in 0..2 {
+        let verified = verify(database, |_| {}).await.expect("proved");
+        assert_eq!(verified.differences, []);
+        rebuild(database, |_| {}).await.expect("rebuilt");
+    }
+    let again = self::requests(&fixture, Width::Day).await;
+    assert_eq!(again, requests, "nothing counts twice");
+
+    // Nobody can tell whether a row of a day that is old was counted: it is set aside, not lost.
+    let mut old = event("old");
+    old.timestamp = UnixTime(START - 99 * DAY + 90);
+    let slot = fixture.recorder.reserve().await.expect("a place");
+    slot.record(old.clone()).await;
+    let aside = set_aside(database, 10).await.expect("what is set aside");
+    assert_eq!(aside.len(), 1);
+    assert_eq!(aside[0].event, old);
+}
+
+/// On PostgreSQL a connection's own timeouts would run as well.
+#[tokio::test]
+async fn s17_a_clock_that_says_so_for_a_day_is_believed_and_one_that_is_set_back_is_not() {
+    if std::env::var("ORGPLANE_TEST_DATABASE").is_ok_and(|url| url.starts_with("postgres")) {
+        return;
+    }
+    let fixture = Fixture::new().await;
+    let mut old = event("old");
+    old.timestamp = UnixTime(START - 10 * DAY);
+    let appended = fixture.recorder.append(vec![event("1"), old]).await;
+    assert_eq!(appended.expect("written").accepted, 2);
+    let database = fixture.store.usage().clone();
+    tokio::time::pause();
+    fixture.clock.advance(YEAR);
+    let mut retention = Retention::new(database, keep(), fixture.clock.clone());
+    tokio::time::advance(std::time::Duration::from_secs(23 * 3_600)).await;
+    retention.round().await.expect("a round");
+    assert_eq!(days(&fixture).await, 2);
+    fixture.clock.advance(-YEAR);
+    tokio::time::advance(std::time::Duration::from_secs(2 * 3_600)).await;
+    retention.round().await.expect("a round");
+    fixture.clock.advance(YEAR);
+    retention.round().await.expect("a round");
+    assert_eq!(days(&fixture).await, 2, "the clock was wrong");
+    for _ in 0..2 {
+        tokio::time::advance(std::time::Duration::from_secs(25 * 3_600)).await;
+        retention.round().await.expect("a round");
+    }
+    assert_eq!(days(&fixture).await, 0, "it says so for two days");
 }

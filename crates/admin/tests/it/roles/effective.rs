@@ -181,7 +181,7 @@ async fn nobody_gives_what_they_do_not_have() {
         (
             format!("{in_project}/users/{}/roles", server.reader_id()),
             json!({"role_id": "role_project_member"}),
-            "api.usage.write",
+            "api.model.request",
         ),
     ];
     for (path, body, lacked) in cases {

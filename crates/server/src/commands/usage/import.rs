@@ -13,7 +13,7 @@ use base::time::Stopwatch;
 use cli::Progress;
 use files::{FileError, Format, Rows};
 use store::Store;
-use usage::{Appended, Recorder, Spend, UsageEvent};
+use usage::{Appended, Recorder, Spend, UsageEvent, by_days};
 
 use super::FormatName;
 use super::bookmark::{Bookmark, Place};
@@ -61,6 +61,7 @@ pub(super) async fn run(import: Import) -> anyhow::Result<()> {
         organization,
         clock: clock.clone(),
         keep: config.keep_usage,
+        prices: config.prices.clone(),
     });
     let spend = Spend::load(&usage, clock.clone()).await?;
     let shares_a_file = usage.is_local();
@@ -194,8 +195,17 @@ impl Taking {
             if batch.is_last {
                 break;
             }
-            let watch = Stopwatch::start();
-            let appended = self.append(batch.events).await?;
+            let mut appended = Appended::default();
+            // A server on the same file gets its turn after the rows of a few days.
+            for part in by_days(batch.events) {
+                let watch = Stopwatch::start();
+                let part = self.append(part).await?;
+                appended.accepted += part.accepted;
+                appended.duplicates += part.duplicates;
+                if self.shares_a_file {
+                    tokio::time::sleep(watch.elapsed() / SHARE).await;
+                }
+            }
             if place == from && from.rows > 0 && (appended.accepted > 0 || appended.duplicates == 0)
             {
                 return Ok(false);
@@ -212,9 +222,6 @@ impl Taking {
                 self.rejected.add(number, &refused)?;
             }
             progress.show(|| self.tally.line(batch.position));
-            if self.shares_a_file {
-                tokio::time::sleep(watch.elapsed() / SHARE).await;
-            }
         }
         if let Some(bookmark) = &self.bookmark {
             bookmark.remove();
@@ -226,7 +233,7 @@ impl Taking {
     async fn append(&self, events: Vec<UsageEvent>) -> anyhow::Result<Appended> {
         let mut late = None;
         for _ in 0..TRIES {
-            match self.recorder.append(events.clone()).await {
+            match self.recorder.import(events.clone()).await {
                 Ok(appended) => return Ok(appended),
                 Err(error) if error.retry_after.is_some() => late = Some(error),
                 Err(error) => bail!("{}", error.message),

@@ -8,7 +8,7 @@ use base::{Clock, UnixTime};
 use files::{FileError, Position, Row, Rows};
 use tokio::sync::mpsc;
 use usage::reported::{Refused, no_such_project};
-use usage::{Keep, UsageEvent};
+use usage::{Bounds, Keep, PriceBook, UsageEvent};
 
 /// How many rows share a transaction: many, since a commit costs more than a row, but not so many that a server on the
 /// same file waits long for its turn.
@@ -22,6 +22,7 @@ pub(super) struct Admission {
     pub(super) projects: HashSet<String>,
     pub(super) clock: Clock,
     pub(super) keep: Keep,
+    pub(super) prices: PriceBook,
 }
 
 /// Rows that were read together.
@@ -92,6 +93,11 @@ impl Admission {
         if !self.projects.contains(project) {
             return Err(reported.refused(no_such_project(project)));
         }
-        reported.check(&self.organization, now, self.keep)
+        let bounds = Bounds {
+            prices: &self.prices,
+            keep: self.keep,
+            is_import: true,
+        };
+        reported.check(&self.organization, now, bounds)
     }
 }

@@ -1,0 +1,134 @@
+//! Keys of rows: the column `id` of a day's table, unique within an organization and day.
+//!
+//! What is reported has keys of its own, so that it never takes the place of what the gateway writes. Rows that were
+//! reported before keys had a prefix keep theirs.
+
+use std::borrow::Cow;
+
+use crate::{Outcome, UsageEvent};
+
+/// Precedes the id of a reported event.
+const REPORTED: &str = "reported/";
+/// Precedes an id of the gateway's own that would begin like a key of another space.
+const OWN: &str = "gateway/";
+/// Precedes the key of the row that a correction reverses; a correction's id is its key.
+const CORRECTION: &str = "correction/";
+/// The longest id of the gateway's own in bytes. PostgreSQL indexes no more than 2,700 bytes a row.
+const MAX_ID_BYTES: usize = 512;
+
+/// Where an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The gateway metered it.
+    Gateway,
+    /// It was reported.
+    Report,
+    /// An operator imports it. Its id may be that of a row of the gateway's own, which was exported: then it is known.
+    Import,
+}
+
+/// The key of an event's row.
+pub(crate) fn key_of(event: &UsageEvent) -> Cow<'_, str> {
+    match event.outcome {
+        Outcome::Reported => format!("{REPORTED}{}", event.id).into(),
+        Outcome::Corrected | Outcome::Repriced => event.id.as_str().into(),
+        _ => own_key(&event.id),
+    }
+}
+
+/// The key of a row of the gateway's own. An upstream names its batches, so an id may have any form.
+pub(super) fn own_key(id: &str) -> Cow<'_, str> {
+    let spaces = [REPORTED, OWN, CORRECTION];
+    let is_plain = id.len() <= MAX_ID_BYTES && !id.contains('\0');
+    if is_plain && !spaces.iter().any(|space| id.starts_with(space)) {
+        return id.into();
+    }
+    let id = &id[..id.floor_char_boundary(MAX_ID_BYTES)];
+    format!("{OWN}{}", id.replace('\0', "\u{fffd}")).into()
+}
+
+/// The id of the event whose row has a key.
+pub(crate) fn id_of(key: String, outcome: Outcome) -> String {
+    let prefix = match outcome {
+        Outcome::Reported => REPORTED,
+        Outcome::Corrected | Outcome::Repriced => return key,
+        _ => OWN,
+    };
+    match key.strip_prefix(prefix) {
+        Some(id) => id.to_owned(),
+        None => key,
+    }
+}
+
+/// The keys that the row of a reported event can have: the one that it is given, and the one that it was given before keys
+/// had a prefix.
+pub(crate) fn keys_of_reported(id: &str) -> [String; 2] {
+    [format!("{REPORTED}{id}"), id.to_owned()]
+}
+
+/// The id, and so the key, of the correction of the row with this key.
+pub(crate) fn correction_of(key: &str) -> String {
+    format!("{CORRECTION}{key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use base::UnixTime;
+    use base::ids::{Id, OrganizationId, ProjectId};
+
+    use super::*;
+    use crate::{Kind, Quantities};
+
+    fn event(id: &str, outcome: Outcome) -> UsageEvent {
+        UsageEvent {
+            id: id.to_owned(),
+            timestamp: UnixTime(0),
+            organization_id: OrganizationId::from_text("org-a".to_owned()),
+            kind: Kind::Completions,
+            project_id: ProjectId::from_text("proj_a".to_owned()),
+            user_id: None,
+            api_key_id: None,
+            model: None,
+            batch: false,
+            service_tier: None,
+            size: None,
+            source: None,
+            vector_store_id: None,
+            context_level: None,
+            quantities: Quantities::default(),
+            estimated: false,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn s1_no_id_of_one_source_has_the_key_of_another() {
+        let ids = [
+            "req_1",
+            "req_1-web_search_calls",
+            "batch_1",
+            "vs_1/20000",
+            "reported/req_1",
+            "gateway/req_1",
+            "gateway/reported/req_1",
+            "correction/req_1",
+            "correction/reported/req_1",
+        ];
+        let mut keys = std::collections::HashSet::new();
+        for id in ids {
+            for outcome in [Outcome::Succeeded, Outcome::Reported] {
+                let event = event(id, outcome);
+                let key = key_of(&event).into_owned();
+                assert_eq!(id_of(key.clone(), outcome), id);
+                assert!(keys.insert(correction_of(&key)), "{key}");
+                assert!(keys.insert(key), "{id} {outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_fits_both_databases() {
+        let key = key_of(&event(&"ü\0".repeat(5_000), Outcome::Succeeded)).into_owned();
+        assert!(key.len() < 2_000 && !key.contains('\0'), "{key}");
+    }
+}
