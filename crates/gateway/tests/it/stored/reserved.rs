@@ -152,6 +152,14 @@ async fn s6_what_nothing_came_of_is_released_whoever_was_killed() {
     assert_eq!(create().await.status, 400);
     until_reserved(&world, 0).await;
     shelf.state().refuses = false;
+    // Nor is what a rate limit refuses.
+    let rate_limit = "INSERT INTO rate_limits (organization_id, project_id, model, batch_1_day_max_input_tokens) \
+                      VALUES ('org-1', 'proj_1', 'real', 0)";
+    world.change(&[rate_limit]).await;
+    let refusal = create().await.refusal();
+    assert_eq!(refusal.2, json!("rate_limit_exceeded"));
+    until_reserved(&world, 0).await;
+    world.change(&["DELETE FROM rate_limits"]).await;
     let batch = create().await.id();
     assert_eq!(reserved(&world).await, RESERVED);
     // As if the process had been killed before it wrote down what the reservation is for.
