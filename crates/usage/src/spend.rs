@@ -9,6 +9,7 @@
 mod model;
 mod month;
 mod reservation;
+mod reserved;
 mod state;
 mod table;
 
@@ -20,8 +21,8 @@ use store::{Database, Result};
 
 pub use month::Month;
 pub use reservation::Release;
-pub(crate) use reservation::{Reserved, release};
 pub use reservation::{SpendReservation, SpendReservations};
+pub(crate) use reserved::{Reserved, release};
 pub(crate) use table::{Total, add, clear};
 
 use state::{Account, State};
@@ -198,7 +199,7 @@ impl Spend {
         let oldest = self.oldest();
         let mut read = database.read().await?;
         // What is reserved first: what is settled meanwhile is seen twice then, and never not at all.
-        let reserved = reservation::load(&mut read).await?;
+        let reserved = reserved::load(&mut read).await?;
         let totals = table::load(&mut read, oldest).await?;
         let mut state = self.lock();
         for total in &totals {

@@ -6,6 +6,7 @@ use base::{Error, Result, UnixTime};
 use serde::Deserialize;
 use usage::{Kind as Report, Metric, Outcome, Quantities, UsageEvent};
 
+use super::reserve::reservation_of_day;
 use crate::Shared;
 
 /// How many days are made up for that nobody looked at.
@@ -43,13 +44,16 @@ impl Shared {
         let first = object.due_at.unwrap_or(today).floor(DAY);
         let first = first.max(today.plus(-MOST_DAYS * DAY));
         if let Some(bytes) = store.usage_bytes.filter(|bytes| *bytes > 0) {
-            let mut events = Vec::new();
+            let (mut events, mut releases) = (Vec::new(), Vec::new());
             let mut day = first;
             while day <= today {
                 events.push(event(object, day, bytes, day < today));
+                releases.push(reservation_of_day(object, day));
                 day = day.plus(DAY);
             }
-            self.recorder.append(events).await?;
+            // The next day is paid for before this one counts, so that its room is not given to others in between.
+            self.reserve_day(object, today, bytes).await?;
+            self.recorder.settle(events, releases).await?;
         }
         // Later than midnight, so that the day's first files are in it.
         self.stored

@@ -98,6 +98,7 @@ impl Shared {
         if answer.says_gone() {
             self.forget(&object).await?;
         } else if answer.is_success() && is_deletion {
+            self.release(&object).await?;
             self.stored.remove(&object).await?;
         } else if answer.is_success() {
             self.notice(&object, &answer.body).await;

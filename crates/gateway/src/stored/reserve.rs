@@ -1,7 +1,8 @@
 //! Money that is reserved for what outlives its request: batches, and the files of vector stores.
 
 use access::stored::{Kind, Object, Owner};
-use base::time::{HOUR, MINUTE};
+use base::ids::{Id, SpendReservationId};
+use base::time::{DAY, HOUR, MINUTE};
 use base::{Error, NanoDollars, Result, UnixTime};
 use usage::{Ask, ItemName, Metric, Release, SpendReservation};
 
@@ -127,15 +128,46 @@ impl Shared {
         }
     }
 
+    /// Reserves what so many bytes in a vector store cost on the day after `today`: they will be there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn reserve_day(
+        &self,
+        object: &Object,
+        today: UnixTime,
+        bytes: i64,
+    ) -> Result<()> {
+        let tomorrow = today.plus(DAY);
+        let room = [(ItemName::VectorStores, bytes)];
+        let amount = (self.prices).most_of_tools(usage::ANY_MODEL, tomorrow, &room);
+        if amount == NanoDollars::default() {
+            return Ok(());
+        }
+        let reservation = reservation_of_day(object, tomorrow);
+        let reservation = (&reservation, &object.owner.project);
+        let seconds = tomorrow.0 + STORAGE_SECONDS - self.clock.now().0;
+        let reserving =
+            self.reservations
+                .reserve_unchecked(reservation, &object.id, amount, seconds);
+        Ok(reserving.await?)
+    }
+
     /// Releases what is reserved for something that is gone.
     ///
     /// # Errors
     /// The database's.
     pub(super) async fn release(&self, object: &Object) -> Result<()> {
-        match reservation_of(object) {
-            Some(reservation) => Ok(self.reservations.release(&reservation).await?),
-            None => Ok(()),
+        let mut reservations: Vec<_> = reservation_of(object).into_iter().collect();
+        if object.kind == Kind::VectorStore {
+            let today = self.clock.now().floor(DAY);
+            let days = [today, today.plus(DAY)];
+            reservations.extend(days.map(|day| reservation_of_day(object, day)));
         }
+        for reservation in &reservations {
+            self.reservations.release(reservation).await?;
+        }
+        Ok(())
     }
 
     /// Takes note that an upstream does not have something any more, if that can be believed, and releases what was
@@ -163,6 +195,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// What is reserved for a day of a vector store.
+pub(super) fn reservation_of_day(object: &Object, day: UnixTime) -> Release {
+    let id = format!("{}/{}", object.id, day.0.div_euclid(DAY));
+    let organization = object.owner.organization.clone();
+    Release::new(organization, SpendReservationId::from_text(id))
 }
 
 /// What is reserved for a batch.

@@ -4,15 +4,14 @@
 //! together pass no limit. It counts on every node until the transaction that counts what it was made for releases it, or
 //! until it expires.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::ids::{Id, IdGenerator, OrganizationId, ProjectId, SpendReservationId};
 use base::{Clock, Error, NanoDollars, UnixTime};
-use store::{Connection, Database, Result, Row, Transaction, sql};
+use store::{Database, Result, Row, sql};
 
-use super::state::Account;
-use super::{Ask, Month, Spend, limits, refusal};
+use super::reserved::{Reserved, Sums, add, lock, release};
+use super::{Ask, Month, Spend};
 
 /// The most that is reserved at once where no limit is set: the sum of many such amounts has a place in the database.
 const MAX_UNLIMITED: NanoDollars = NanoDollars(1_000_000_000_000_000);
@@ -39,19 +38,6 @@ pub struct Release {
     pub(crate) organization_id: OrganizationId,
     pub(crate) id: SpendReservationId,
 }
-
-/// What is reserved for a project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reserved {
-    pub(crate) organization_id: OrganizationId,
-    pub(crate) project_id: ProjectId,
-    pub(crate) amount: NanoDollars,
-    /// Grows with every change.
-    pub(crate) changes: i64,
-}
-
-/// What is spent and reserved, of an organization and of one of its projects.
-struct Sums([Account; 2]);
 
 impl SpendReservations {
     /// Reservations in this database, which holds the ledger that `spend` equals.
@@ -129,6 +115,44 @@ impl SpendReservations {
         let reserved = reserved.await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok((reserved, release))
+    }
+
+    /// Reserves an amount that will be spent whether a limit has room for it or not, for so many seconds. An id that is
+    /// taken is left as it is.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn reserve_unchecked(
+        &self,
+        (reservation, project): (&Release, &ProjectId),
+        object: &str,
+        amount: NanoDollars,
+        seconds: i64,
+    ) -> Result<()> {
+        let Release {
+            organization_id,
+            id,
+        } = reservation;
+        let (now, amount) = (self.clock.now(), amount.min(MAX_UNLIMITED));
+        let insert = sql!(
+            "INSERT INTO spend_reservations (organization_id, id, project_id, amount, created_at, expires_at, object_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (organization_id, id) DO NOTHING",
+            organization_id,
+            id,
+            project,
+            amount,
+            now,
+            now.plus(seconds),
+            object
+        );
+        let mut transaction = self.database.begin().await?;
+        lock(&mut transaction, organization_id).await?;
+        if transaction.execute(insert).await? == 1 {
+            let reserved = add(&mut transaction, organization_id, project, amount).await?;
+            transaction.commit().await?;
+            self.spend.count(&[], &[reserved], std::iter::empty());
+        }
+        Ok(())
     }
 
     /// Says what a reservation is for: from now on it does not expire. One that is not there any more stays away. True if
@@ -239,65 +263,6 @@ impl Release {
     }
 }
 
-impl Reserved {
-    fn read(row: &Row<'_>) -> Result<Self> {
-        Ok(Self {
-            organization_id: row.id("organization_id")?,
-            project_id: row.id("project_id")?,
-            amount: NanoDollars(row.get("amount")?),
-            changes: row.get("changes")?,
-        })
-    }
-}
-
-impl Sums {
-    async fn read(
-        connection: &mut Connection,
-        month: Month,
-        organization: &OrganizationId,
-        project: &ProjectId,
-    ) -> Result<Self> {
-        // One statement, so that what is settled meanwhile is seen either as reserved or as spent.
-        let select = sql!(
-            "SELECT \
-             (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_months \
-              WHERE month = $1 AND organization_id = $2) AS spent, \
-             (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_months \
-              WHERE month = $1 AND organization_id = $2 AND project_id = $3) AS spent_of_project, \
-             (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_reserved \
-              WHERE organization_id = $2) AS reserved, \
-             (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_reserved \
-              WHERE organization_id = $2 AND project_id = $3) AS reserved_of_project",
-            month.start,
-            organization,
-            project
-        );
-        let read = |row: &Row<'_>| {
-            let account = |spent, held| -> Result<Account> {
-                Ok(Account {
-                    spent: NanoDollars(row.get(spent)?),
-                    held: NanoDollars(row.get(held)?),
-                    refused: None,
-                })
-            };
-            Ok(Self([
-                account("spent", "reserved")?,
-                account("spent_of_project", "reserved_of_project")?,
-            ]))
-        };
-        connection.fetch_one(select, read).await
-    }
-
-    fn check(self, ask: &Ask<'_>, month: Month) -> base::Result<()> {
-        for (account, (limit, who)) in self.0.into_iter().zip(limits(ask)) {
-            if let Some(limit) = limit.filter(|limit| !account.admits(*limit, ask.most)) {
-                return Err(refusal(who, account, limit, ask, month));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// An [`Ask`] with its names.
 struct OwnedAsk {
     organization: (OrganizationId, Option<NanoDollars>),
@@ -324,73 +289,4 @@ impl OwnedAsk {
             most: self.most,
         }
     }
-}
-
-/// Keeps other reservations of the organization waiting until the transaction has ended.
-async fn lock(transaction: &mut Transaction, organization: &OrganizationId) -> Result<()> {
-    let upsert = sql!(
-        "INSERT INTO spend_reserved (organization_id, project_id, amount, changes) VALUES ($1, '', 0, 0) \
-         ON CONFLICT (organization_id, project_id) DO UPDATE SET amount = spend_reserved.amount",
-        organization
-    );
-    transaction.execute(upsert).await.map(drop)
-}
-
-/// Adds to what is reserved for a project.
-async fn add(
-    transaction: &mut Transaction,
-    organization: &OrganizationId,
-    project: &ProjectId,
-    amount: NanoDollars,
-) -> Result<Reserved> {
-    let upsert = sql!(
-        "INSERT INTO spend_reserved (organization_id, project_id, amount, changes) VALUES ($1, $2, $3, 1) \
-         ON CONFLICT (organization_id, project_id) \
-         DO UPDATE SET amount = spend_reserved.amount + excluded.amount, changes = spend_reserved.changes + 1 \
-         RETURNING organization_id, project_id, amount, changes",
-        organization,
-        project,
-        amount
-    );
-    transaction.fetch_one(upsert, Reserved::read).await
-}
-
-/// Releases these reservations, those of them that are still there; what is reserved for their projects then.
-pub(crate) async fn release(
-    transaction: &mut Transaction,
-    reservations: &[Release],
-) -> Result<Vec<Reserved>> {
-    // In one order everywhere, so that two transactions do not wait for each other.
-    let mut sorted: Vec<&Release> = reservations.iter().collect();
-    sorted.sort();
-    let mut freed: BTreeMap<(OrganizationId, ProjectId), NanoDollars> = BTreeMap::new();
-    for Release {
-        organization_id,
-        id,
-    } in sorted
-    {
-        let delete = sql!(
-            "DELETE FROM spend_reservations WHERE organization_id = $1 AND id = $2 RETURNING project_id, amount",
-            organization_id,
-            id
-        );
-        let read = |row: &Row<'_>| Ok((row.id("project_id")?, row.get::<i64>("amount")?));
-        if let Some((project, amount)) = transaction.fetch_optional(delete, read).await? {
-            *freed.entry((organization_id.clone(), project)).or_default() += NanoDollars(amount);
-        }
-    }
-    let mut reserved = Vec::with_capacity(freed.len());
-    for ((organization, project), amount) in freed {
-        let less = NanoDollars::default() - amount;
-        reserved.push(add(transaction, &organization, &project, less).await?);
-    }
-    Ok(reserved)
-}
-
-/// What is reserved for every project.
-pub(super) async fn load(connection: &mut Connection) -> Result<Vec<Reserved>> {
-    let select = sql!(
-        "SELECT organization_id, project_id, amount, changes FROM spend_reserved WHERE changes > 0"
-    );
-    connection.fetch_all(select, Reserved::read).await
 }

@@ -215,7 +215,7 @@ fn the_entry_that_held_when_it_happened_prices_an_event() {
     let book = book(older).with_overrides(PriceBook::parse(newer).expect("a price book"));
     let mut event = consumed(Kind::Completions, "m", &[(Metric::InputTokens, 1)]);
     let mut at = |time, model: &str| {
-        event.timestamp = base::UnixTime(time);
+        event.timestamp = UnixTime(time);
         event.model = Some(model.to_owned());
         let bill = book.charges(&event);
         (bill.lines[0].amount.0, bill.unpriced)

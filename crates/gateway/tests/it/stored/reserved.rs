@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::ids::{Id, OrganizationId};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -21,6 +22,10 @@ async fn limit(world: &World, cents: i64) {
     world
         .change(&["DELETE FROM spend_limits", &*String::leak(statement)])
         .await;
+}
+
+fn organization() -> OrganizationId {
+    OrganizationId::from_text("org-1".to_owned())
 }
 
 fn reached() -> (u16, Value, Value) {
@@ -152,6 +157,14 @@ async fn s6_what_nothing_came_of_is_released_whoever_was_killed() {
     assert_eq!(create().await.status, 400);
     until_reserved(&world, 0).await;
     shelf.state().refuses = false;
+    // Nor is what a rate limit refuses.
+    let rate_limit = "INSERT INTO rate_limits (organization_id, project_id, model, batch_1_day_max_input_tokens) \
+                      VALUES ('org-1', 'proj_1', 'real', 0)";
+    world.change(&[rate_limit]).await;
+    let refusal = create().await.refusal();
+    assert_eq!(refusal.2, json!("rate_limit_exceeded"));
+    until_reserved(&world, 0).await;
+    world.change(&["DELETE FROM rate_limits"]).await;
     let batch = create().await.id();
     assert_eq!(reserved(&world).await, RESERVED);
     // As if the process had been killed before it wrote down what the reservation is for.
@@ -212,6 +225,42 @@ async fn s6_a_batch_that_cannot_be_bounded_is_refused_under_a_limit() {
     assert_eq!(answer.refusal(), refusal);
     assert!(answer.message().contains("Upload the file again"));
     assert!(shelf.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s6_the_next_day_of_a_vector_store_is_reserved_until_it_is_charged() {
+    const DAY: i64 = 86_400;
+    /// A gibibyte for a day, and what rounding may add.
+    const COST: i64 = 1_600_000_000;
+    let (world, shelf) = world().await;
+    let spent = || world.spend.month_to_date(&organization(), None).0;
+    let store = world
+        .make("/v1/vector_stores", SERVICE, &json!({}))
+        .await
+        .id();
+    shelf.set(&store, json!({"usage_bytes": 1 << 30}));
+    world.clock.advance(3_600);
+    for days in 1..=3 {
+        for _ in 0..2 {
+            world.gateway.look_at_stored().await;
+        }
+        assert_eq!(
+            (spent(), reserved(&world).await),
+            (days * COST, COST + 1),
+            "day {days}"
+        );
+        world.clock.advance(DAY);
+    }
+    // There is no room for what the day will cost: of 6.50 dollars, 4.80 are spent and 1.60 reserved.
+    limit(&world, 650).await;
+    let dear = r#"{"model":"real","max_tokens":100,"messages":[]}"#;
+    assert_eq!(world.chat(dear).await.status, 429);
+    limit(&world, 660).await;
+    assert_ne!(world.chat(dear).await.status, 429);
+    let path = format!("/v1/vector_stores/{store}");
+    assert_eq!(world.delete(&path, SERVICE).await.status, 200);
+    world.recorder.flush().await;
+    assert_eq!((spent(), reserved(&world).await), (4 * COST, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
