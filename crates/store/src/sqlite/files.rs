@@ -38,7 +38,7 @@ pub(super) fn make_private(path: &Path) {
         let (file, before) = (path.display(), format!("{:04o}", mode & 0o7777));
         match fs::set_permissions(&path, Permissions::from_mode(mode & !OTHERS)) {
             Ok(()) => {
-                tracing::warn!(%file, before, "database file was open to others; made private")
+                tracing::warn!(%file, before, "database file was open to others; made private");
             }
             Err(error) => tracing::warn!(%file, before, %error, "database file is open to others"),
         }

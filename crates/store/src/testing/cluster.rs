@@ -294,7 +294,7 @@ fn programs() -> Option<PathBuf> {
         };
         ["initdb", "pg_ctl", "postgres", "psql"]
             .iter()
-            .all(|name| is_program(&name))
+            .all(is_program)
     };
     let mut packaged: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
