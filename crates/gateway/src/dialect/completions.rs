@@ -13,15 +13,17 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         "stream",
         "stream_options",
         "prompt",
+        "suffix",
         "max_tokens",
+        "max_new_tokens",
+        "n_predict",
         "n",
         "best_of",
     ],
-    texts: &["prompt"],
     asks_for_usage: true,
     demand: |fields| {
-        let answers = fields.count("n").max(fields.count("best_of"));
-        let output = Output::of(fields.count("max_tokens"), answers);
+        let most = fields.highest(&["max_tokens", "max_new_tokens", "n_predict"])?;
+        let output = Output::of(most, fields.highest(&["n", "best_of"])?);
         Ok(Demand::of_output(output))
     },
     read_whole: Some(|tally, json| {

@@ -1,30 +1,23 @@
 //! What a request asks for, as far as it shows before there is an answer.
 
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use access::LimitField;
 use bytes::Bytes;
-use memchr::memmem::Finder;
 use usage::Kind;
 
 use super::Fields;
-use super::tally::values;
+use super::files::Files;
 use crate::limits::{Amounts, Wanted};
 use crate::tokens::Counter;
 
-/// How many fields of a request can be text.
-pub(super) const MAX_TEXTS: usize = 3;
 /// Text is not counted before it is forwarded if all of it is less than this part of a limit.
 const AMPLE: i64 = 1000;
 /// The longest body that is kept until its answer has come, in bytes.
 const MAX_KEPT: usize = 64 * 1024;
 /// How many tokens an answer is assumed to have when nobody says how many it may have.
 const ASSUMED_OUTPUT: i64 = 1024;
-/// How many tokens an image, a sound or a document is taken for that comes within the text.
-const FILE_TOKENS: i64 = 1000;
-/// What is shorter is text, in bytes.
-const SHORTEST_FILE: usize = 1000;
 /// A megabyte of sound, in bytes.
 const MEGABYTE: usize = 1_000_000;
 
@@ -51,11 +44,14 @@ pub(crate) enum Input {
     Kept(Box<Texts>),
 }
 
-/// Where the text of a request stands in its body.
-#[derive(Debug, PartialEq, Eq)]
+/// Where the text of a request stands in its body, and the files within the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Texts {
-    pub(super) body: Bytes,
-    pub(super) places: [Range<usize>; MAX_TEXTS],
+    body: Bytes,
+    places: Arc<[Range<usize>]>,
+    files: Arc<Files>,
+    /// How many bytes of it are not files.
+    length: usize,
 }
 
 impl Default for Input {
@@ -93,14 +89,43 @@ impl Input {
 }
 
 impl Texts {
-    fn length(&self) -> i64 {
-        let length: usize = self.places.iter().map(Range::len).sum();
-        i64::try_from(length).unwrap_or(i64::MAX)
+    pub(super) fn new(body: Bytes, places: Vec<Range<usize>>, files: Files) -> Self {
+        let sum = |ranges: &[Range<usize>]| ranges.iter().map(Range::len).sum::<usize>();
+        let length = sum(&places).saturating_sub(sum(&files.places));
+        Self {
+            body,
+            places: places.into(),
+            files: Arc::new(files),
+            length,
+        }
     }
 
+    /// How many tokens it has at most: one for each byte of text.
+    fn length(&self) -> i64 {
+        let length = i64::try_from(self.length).unwrap_or(i64::MAX);
+        length.saturating_add(self.files.tokens)
+    }
+
+    /// How many tokens it has, as it is written: text, or lists of tokens; at least one.
     pub(super) fn tokens(&self, model: &str) -> i64 {
-        let texts = self.places.iter().cloned().map(|place| &self.body[place]);
-        tokens(Counter::of(model), texts)
+        let mut text = Counter::of(model);
+        let mut others = self.files.tokens;
+        let mut files = self.files.places.iter().peekable();
+        for place in &*self.places {
+            let field = &self.body[place.clone()];
+            if is_list_of_tokens(field) {
+                let commas = memchr::memchr_iter(b',', field).count();
+                others += i64::try_from(commas + 1).unwrap_or(i64::MAX);
+                continue;
+            }
+            let mut from = place.start;
+            while let Some(file) = files.next_if(|file| file.end <= place.end) {
+                text.add(&self.body[from.min(file.start)..file.start]);
+                from = file.end;
+            }
+            text.add(&self.body[from..place.end]);
+        }
+        text.tokens().saturating_add(others).max(1)
     }
 }
 
@@ -182,63 +207,31 @@ impl Demand {
     }
 }
 
-/// How many tokens these fields of a body have, as they are written there: text, or lists of tokens; at least one.
-fn tokens<'a>(mut text: Counter, fields: impl Iterator<Item = &'a [u8]>) -> i64 {
-    let mut others = 0;
-    for field in fields {
-        if is_list_of_tokens(field) {
-            let commas = memchr::memchr_iter(b',', field).count();
-            others += i64::try_from(commas + 1).unwrap_or(i64::MAX);
-            continue;
-        }
-        let mut from = 0;
-        for (start, end) in files(field) {
-            if start >= from {
-                text.add(&field[from..start]);
-                others += FILE_TOKENS;
-                from = end;
-            }
-        }
-        text.add(&field[from..]);
-    }
-    text.tokens().saturating_add(others).max(1)
-}
-
+/// True for lists of numbers alone: what holds anything else is text.
 fn is_list_of_tokens(field: &[u8]) -> bool {
-    let first = field
-        .iter()
-        .find(|byte| !matches!(byte, b'[' | b' ' | b'\t' | b'\r' | b'\n'));
-    field.starts_with(b"[") && first.is_some_and(u8::is_ascii_digit)
-}
-
-static BASE64: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
-static DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""data""#));
-
-/// Where files stand within a text, in order: after `;base64,` and, where sound is, in `data`.
-fn files(text: &[u8]) -> Vec<(usize, usize)> {
-    if text.len() < SHORTEST_FILE {
-        return Vec::new();
-    }
-    let named = BASE64.find_iter(text).map(|at| at + BASE64.needle().len());
-    let plain = values(&DATA, text).filter(|value| value.starts_with(b"\""));
-    let plain = plain.map(|value| text.len() - value.len() + 1);
-    let file = |start: usize| {
-        let length = memchr::memchr(b'"', &text[start..])?;
-        let is_file = length >= SHORTEST_FILE && !text[start..start + length].contains(&b' ');
-        is_file.then_some((start, start + length))
-    };
-    let mut files: Vec<(usize, usize)> = named.chain(plain).filter_map(file).collect();
-    files.sort_unstable();
-    files
+    let is_part = |byte: &u8| byte.is_ascii_digit() || b"[], \t\r\n".contains(byte);
+    field.starts_with(b"[") && field.iter().all(is_part) && field.iter().any(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::Dialect;
+    use super::super::files::FILE_TOKENS;
     use super::*;
 
-    fn count(texts: &[&str]) -> i64 {
-        let texts = texts.iter().map(|text| text.as_bytes());
-        tokens(Counter::of("no model that is known"), texts)
+    /// The texts of a body.
+    fn texts(body: &str) -> Texts {
+        let dialect = Dialect::at("/chat/completions").expect("an endpoint");
+        let mut fields = Fields::of_json(body.as_bytes(), dialect.fields).expect(body);
+        let view = std::mem::take(&mut fields.view);
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Texts::new(body, view.texts, view.files)
+    }
+
+    fn count(body: &str) -> i64 {
+        texts(body).tokens("no model that is known")
     }
 
     #[test]
@@ -250,11 +243,37 @@ mod tests {
             ("[ [1,2] , [3] ]", 3),
             ("[]", 1),
             ("null", 1),
-            ("", 1),
+            ("7", 1),
+            ("[1,\"2345678901\"]", 4),
         ] {
-            assert_eq!(count(&[input]), tokens, "{input}");
+            let body = format!("{{\"messages\":{input}}}");
+            assert_eq!(count(&body), tokens, "{input}");
         }
-        assert_eq!(count(&["12345678", "1234"]), 3);
+        assert_eq!(count("{}"), 1);
+    }
+
+    #[test]
+    fn s11_whatever_a_model_may_read_counts() {
+        let text = "four ".repeat(100);
+        let nothing = count(r#"{"model":"m","user":"me","temperature":0.5}"#);
+        assert_eq!(nothing, 1);
+        for member in [
+            "messages",
+            "tools",
+            "functions",
+            "response_format",
+            "prediction",
+            "instructions",
+            "suffix",
+            "text",
+            "user",
+            "anything",
+        ] {
+            let body = format!(r#"{{"model":"m","{member}":{{"x":"{text}"}}}}"#);
+            assert!(count(&body) >= 125, "{member}");
+            let body = format!(r#"{{"model":"m","{member}":"{text}"}}"#);
+            assert!(count(&body) >= 125, "{member}");
+        }
     }
 
     #[test]
@@ -262,26 +281,66 @@ mod tests {
         let file = "iVBORw0KGgo".repeat(1000);
         for text in [
             format!(r#"[{{"image_url":{{"url":"data:image/png;base64,{file}"}}}}]"#),
+            format!(r#"[{{"type":"input_image","image_url":"data:image\/png;base64,{file}"}}]"#),
             format!(r#"[{{"input_audio":{{"data": "{file}","format":"wav"}}}}]"#),
+            format!(r#"[{{"type":"input_file","file_data":"{file}"}}]"#),
+            format!(r#"[{{"result":"{file}","type":"image_generation_call"}}]"#),
         ] {
             let rest = i64::try_from((text.len() - file.len()).div_ceil(4)).expect("few");
-            let counted = count(&[&text]) - FILE_TOKENS;
+            let body = format!("{{\"messages\":{text}}}");
+            let counted = count(&body) - FILE_TOKENS;
             assert!((rest..=rest + 1).contains(&counted), "{counted} for {rest}");
-            let twice = count(&[&format!("{text}{text}")]);
+            let twice = count(&format!("{{\"messages\":{text},\"tools\":{text}}}"));
             assert!(
                 (2 * FILE_TOKENS..3 * FILE_TOKENS).contains(&twice),
                 "{twice}"
             );
         }
-        let prose = format!(r#"{{"data":"{}"}}"#, "four ".repeat(1000));
-        assert!(count(&[&prose]) > FILE_TOKENS);
+    }
+
+    #[test]
+    fn s11_text_that_looks_like_a_file_is_text() {
+        let (prose, letters) = ("four ".repeat(1000), "x".repeat(5000));
+        for text in [
+            format!(r#"{{"data":"{prose}"}}"#),
+            format!(r#"{{"data":"{letters}"}}"#),
+            format!(r#"{{"content":"data:image/png;base64,{letters}"}}"#),
+            format!(r#"{{"text":";base64,{letters}"}}"#),
+            format!(r#"{{"image_url":{{"url":"data:image/png;base64,{prose}"}}}}"#),
+            format!(r#"{{"result":"{letters}","type":"program_output"}}"#),
+            format!(r#"{{"input_audio":{{"data":"{prose}"}}}}"#),
+        ] {
+            let counted = count(&format!("{{\"messages\":[{text}]}}"));
+            assert!(counted > FILE_TOKENS + 200, "{counted}: {}", &text[..40]);
+        }
+        let encoded = format!(
+            r#"{{"file_data":"data:text/plain;base64,{}"}}"#,
+            "QUJD".repeat(10_000)
+        );
+        assert!(count(&format!("{{\"messages\":[{encoded}]}}")) > 7_500);
+    }
+
+    #[test]
+    fn s10_marks_of_files_are_passed_over_once() {
+        let watch = std::time::Instant::now();
+        let marks = ";base64,".repeat(1024 * 1024);
+        for text in [
+            format!(r#"[{{"content":"{marks}"}}]"#),
+            format!(r#"[{{"image_url":{{"url":"data:image/png{marks}"}}}}]"#),
+            format!(r#"[{}]"#, r#"{"data":"","x":1},"#.repeat(100_000) + "1"),
+        ] {
+            let body = format!(r#"{{"messages":{text}}}"#);
+            assert!(count(&body) > FILE_TOKENS);
+        }
+        // Looking for the end of the text at each mark took five seconds for a mebibyte, and five minutes for these eight.
+        assert!(watch.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
     fn text_that_is_little_is_counted_only_when_nobody_reports() {
-        let texts = |length: usize| Texts {
-            body: Bytes::from(vec![b'x'; length]),
-            places: [0..length / 2, 0..0, length / 2..length],
+        let texts = |length: usize| {
+            let places = vec![0..length / 2, length / 2..length];
+            Texts::new(Bytes::from(vec![b'x'; length]), places, Files::default())
         };
         let most = |length, limit| Input::new(texts(length), "m", limit).most();
         assert_eq!(most(400, Some(400_000)), 400);

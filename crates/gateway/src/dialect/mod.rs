@@ -5,13 +5,20 @@ mod call;
 mod called;
 mod chat;
 mod completions;
+mod content_type;
 mod demand;
 mod embeddings;
 mod fields;
+mod files;
 mod images;
+mod json;
+mod meaning;
+mod mentions;
 mod moderations;
 mod most;
 mod multipart;
+mod names;
+mod numbers;
 mod report;
 mod responses;
 mod speech;
@@ -19,6 +26,7 @@ mod store;
 mod tally;
 mod tools;
 mod transcriptions;
+mod view;
 
 use base::Result;
 use bodies::{Content, Holds};
@@ -26,8 +34,10 @@ use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
 pub(crate) use called::Called;
+pub(crate) use content_type::{JSON, check_json, form_type};
 pub(crate) use demand::Demand;
 pub(crate) use fields::Fields;
+pub(crate) use mentions::{MAX_MENTIONS, Mentions};
 pub(crate) use report::Usage;
 pub(crate) use tally::Tally;
 
@@ -60,8 +70,6 @@ pub(crate) struct Dialect {
     form: Form,
     /// The fields of a request that are looked at.
     fields: &'static [&'static str],
-    /// Those of them that a model reads: text, or lists of tokens.
-    texts: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
     /// What its bodies can hold.
@@ -106,7 +114,6 @@ const PLAIN: Dialect = Dialect {
     source: None,
     form: Form::Json,
     fields: &["model"],
-    texts: &[],
     default_model: None,
     holds: Holds {
         request: Content::Text,
@@ -194,10 +201,6 @@ mod tests {
             assert!(dialect.path.starts_with('/'));
             assert!(dialect.fields.contains(&"model"), "{}", dialect.path);
             assert!(dialect.fields.len() <= fields::MAX_FIELDS);
-            assert!(dialect.texts.len() <= demand::MAX_TEXTS);
-            for text in dialect.texts {
-                assert!(dialect.fields.contains(text), "{}: {text}", dialect.path);
-            }
             let found = Dialect::at(dialect.path).map(|found| found.path);
             assert_eq!(found, Some(dialect.path));
         }

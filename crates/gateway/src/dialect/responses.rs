@@ -23,9 +23,14 @@ pub(super) static RESPONSES: Dialect = Dialect {
         "background",
         "tools",
         "store",
+        "conversation",
+        "stream",
         "max_output_tokens",
+        "max_completion_tokens",
+        "max_tokens",
+        "max_tool_calls",
+        "n",
     ],
-    texts: &["input", "instructions", "tools"],
     stores: Some(true),
     demand,
     read_whole: Some(read_whole),
@@ -65,7 +70,9 @@ fn demand(fields: &Fields<'_>) -> Result<Demand> {
                        and what it used would not be known.";
         return Err(Error::invalid("background", message));
     }
-    let output = Output::of(fields.count("max_output_tokens"), None);
+    fields.count("max_tool_calls")?;
+    let most = fields.highest(&["max_output_tokens", "max_completion_tokens", "max_tokens"])?;
+    let output = Output::of(most, fields.count("n")?);
     Ok(Demand::of_output(output))
 }
 

@@ -63,7 +63,8 @@ impl Shared {
         context: &mut Context,
         body: Bytes,
     ) -> Result<Response<Body>> {
-        let fields = Fields::of_json(&body, &["input_file_id", "endpoint"])?;
+        let headers = &context.head.headers;
+        let fields = Fields::of_request(headers, &body, &["input_file_id", "endpoint"])?;
         let missing = |name| Error::invalid(name, format!("{name} is missing."));
         let input = fields.text("input_file_id")?;
         let input = input.ok_or_else(|| missing("input_file_id"))?;
@@ -91,6 +92,7 @@ impl Shared {
         let tools = work.tools.iter().map(AsRef::as_ref);
         let tools = caller.may_use_tools(tools);
         tools.map_err(|error| error.about("input_file_id"))?;
+        caller.may_send(&work)?;
         self.check_mentions(&owner, &work.mentions).await?;
         // What a batch costs is known when it has ended; here there must be room for what goes in.
         let now = self.clock.now();
