@@ -9,10 +9,11 @@ use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 
-use super::demand::{Input, Texts};
+use super::demand::Input;
 use super::fields::boolean;
 use super::mentions::Mentions;
 use super::store::unstore;
+use super::texts::Texts;
 use super::tools::Asked;
 use super::{Demand, Dialect, Fields, Form, content_type};
 
@@ -85,8 +86,7 @@ impl Call {
             None
         };
         let view = take(&mut fields.view);
-        let is_conversation = |value: &&[u8]| *value != b"null";
-        let conversation = fields.get("conversation").filter(is_conversation);
+        let conversation = fields.get("conversation").filter(|it| *it != b"null");
         Ok(Self {
             model,
             place,

@@ -25,23 +25,31 @@ pub(super) struct Files {
 /// What may hold a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// An address, or the content.
+    /// An address, or a `data:` URL.
     Link,
+    /// The content, or a `data:` URL.
+    Content,
     /// The content.
     Data,
 }
 
 impl Files {
-    /// Takes note of a string that stands at `start`, if it is a file.
+    /// Takes note of a file that is not in the body: only its address, or its id.
+    pub(super) fn add_elsewhere(&mut self) {
+        self.tokens = self.tokens.saturating_add(FILE_TOKENS);
+    }
+
+    /// Takes note of a string that stands at `start`, if it is a file or tells where one is.
     pub(super) fn look_at(&mut self, text: &[u8], start: usize, holder: Holder) {
-        if text.len() < MIN_FILE_BYTES {
-            return;
-        }
-        let prefix = &text[..MAX_PREFIX_BYTES];
-        if memmem::find(prefix, br"\u").is_some() {
-            return;
-        }
+        let prefix = &text[..text.len().min(MAX_PREFIX_BYTES)];
         let is_url = prefix.starts_with(b"data:");
+        if holder == Holder::Link && !is_url && !text.is_empty() {
+            // What stands there counts as text, too.
+            return self.add_elsewhere();
+        }
+        if text.len() < MIN_FILE_BYTES || memmem::find(prefix, br"\u").is_some() {
+            return;
+        }
         let skipped = match memmem::find(prefix, BASE64) {
             Some(at) if is_url => at + BASE64.len(),
             None if !is_url => 0,
@@ -51,8 +59,7 @@ impl Files {
         if !content.iter().all(|byte| is_base64(*byte)) {
             return;
         }
-        let is_read = is_url && holder == Holder::Link && is_text(prefix);
-        let tokens = if is_read {
+        let tokens = if is_url && is_text(prefix) {
             content.len().div_ceil(BASE64_BYTES_PER_TOKEN)
         } else {
             0

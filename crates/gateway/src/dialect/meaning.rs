@@ -36,8 +36,12 @@ pub(super) enum Meaning {
     Author,
     /// An object with sound.
     Sound,
-    /// A file, or the address of one.
+    /// A file, or its address.
     File,
+    /// An address, of a file where one is expected.
+    Address,
+    /// The content of a file.
+    Content,
     /// A file in some objects.
     Data,
 }
@@ -114,7 +118,9 @@ pub(super) fn of_other(name: &str) -> Meaning {
         | "structured_outputs" => Meaning::Own,
         "role" => Meaning::Author,
         "input_audio" => Meaning::Sound,
-        "image_url" | "video_url" | "audio_url" | "url" | "file_data" | "file_url" => Meaning::File,
+        "image_url" | "video_url" | "audio_url" | "file_url" => Meaning::File,
+        "url" => Meaning::Address,
+        "file_data" => Meaning::Content,
         "data" | "result" => Meaning::Data,
         _ => Meaning::Plain,
     }

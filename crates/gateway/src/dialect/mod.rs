@@ -24,6 +24,7 @@ mod responses;
 mod speech;
 mod store;
 mod tally;
+mod texts;
 mod tools;
 mod transcriptions;
 mod view;

@@ -65,7 +65,7 @@ pub(super) fn read<'a>(
 fn take<'a>(fields: &mut Fields<'a>, part: &Part<'_>, content: &'a [u8]) -> Result<()> {
     let name = &*part.name;
     // Servers in PHP and Ruby take `model[]`, and what is in brackets, for a `model` of their own.
-    let base = name.split_once('[').map_or(name, |(base, _)| base);
+    let base = name.split_once('[').map_or(name, |(base, _)| base).trim();
     if names::folds_to(name, CHARSET) {
         return Err(Error::invalid(
             name,
@@ -137,7 +137,12 @@ impl<'a> Part<'a> {
                 "each part needs one Content-Disposition: form-data; name=\"…\", without escapes",
             )
         })?;
-        let is_utf8 = |kind: &str| MediaType::parse(kind).is_some_and(|kind| kind.is_utf8());
+        let kind = kind.map(MediaType::parse);
+        let is_nested = |kind: &MediaType| kind.kind.starts_with("multipart/");
+        if kind.iter().flatten().any(is_nested) {
+            return Err(invalid("a part has parts of its own"));
+        }
+        let is_utf8 = |kind: Option<MediaType>| kind.is_some_and(|kind| kind.is_utf8());
         if !part.1 && !kind.is_none_or(is_utf8) {
             return Err(invalid(
                 "the Content-Type of a part has another charset than utf-8",

@@ -19,16 +19,17 @@ pub(super) fn find(name: &str, known: &[&'static str]) -> Result<Option<usize>> 
 }
 
 /// True if `name` is `known`, which is ASCII in small letters, for a server that folds case: as Go folds, and as Java and .NET
-/// do, for which two more letters are an i.
+/// do, for which two more letters are an i; or for one in C, for which a name ends with its first NUL.
 pub(super) fn folds_to(name: &str, known: &str) -> bool {
-    if name.len() < known.len() || name.len() > 3 * known.len() {
-        return false;
-    }
     let mut known = known.chars();
-    let is_same = name
-        .chars()
-        .all(|letter| known.next() == Some(folded(letter)));
-    is_same && known.next().is_none()
+    for letter in name.chars() {
+        match known.next() {
+            Some(expected) if expected == folded(letter) => {}
+            Some(_) => return false,
+            None => return letter == '\0',
+        }
+    }
+    known.next().is_none()
 }
 
 fn folded(letter: char) -> char {
@@ -78,6 +79,8 @@ mod tests {
             "f\u{131}le_id",
             "F\u{130}LE_ID",
             "s\u{212a}ill_id",
+            "model\0",
+            "Model\0s",
         ] {
             let error = find(name, &known).expect_err(name);
             assert_eq!(

@@ -43,8 +43,11 @@ impl Asked {
     }
 }
 
-/// The hosted tool with a name that begins so: a version may follow, as in `web_search_preview_2025_03_11`.
+/// The hosted tool with a name that begins so: a version may follow, as in `web_search_preview_2025_03_11`. Some servers read
+/// words without regard to case, too.
 pub(super) fn hosted(kind: &str) -> Option<HostedTool> {
+    let kind = kind.split('\0').next().unwrap_or_default().trim();
+    let kind = &*kind.to_ascii_lowercase();
     if PROGRAMS.contains(&kind) {
         return Some(HostedTool::CodeInterpreter);
     }
@@ -81,6 +84,8 @@ mod tests {
             (r#"{"tools":[{"type":"function"}]}"#, "m", None),
             (r#"{"tools":[{"type":"mcp"}]}"#, "m", Some("mcp")),
             (r#"{"tools":[{"type":"\u006dcp"}]}"#, "m", Some("mcp")),
+            (r#"{"tools":[{"type":"MCP"}]}"#, "m", Some("mcp")),
+            (r#"{"tools":[{"type":" mcp\u0000x"}]}"#, "m", Some("mcp")),
             (r#"{"tools":[{"type":"mcproxy"}]}"#, "m", None),
             (
                 r#"{"tools":[{"type":"function","parameters":{"type":"mcp"}},{"type":"code_interpreter","container":{}}]}"#,

@@ -49,13 +49,15 @@ enum Role {
     Holder(&'static str),
     /// It is a sound.
     Sound,
+    /// It tells where a file is.
+    Link,
     /// Its names are the client's own, but not what is in it.
     Variables,
 }
 
 /// What is known of an object while it is read.
-#[derive(Default)]
 struct Object<'a> {
+    role: Role,
     seen: u64,
     kind: Option<Cow<'a, str>>,
     is_unclear: bool,
@@ -87,7 +89,7 @@ impl<'a, 'f> Walk<'a, 'f> {
 
     /// The members of the body itself.
     fn body(&mut self, body: &'a [u8]) -> Result<()> {
-        let (mut object, mut is_first, mut members) = (Object::default(), true, 0);
+        let (mut object, mut is_first, mut members) = (Object::of(Role::Plain), true, 0);
         self.reader.open()?;
         while self.reader.next(b'}', &mut is_first)? {
             let name = self.reader.name()?.meant();
@@ -111,7 +113,7 @@ impl<'a, 'f> Walk<'a, 'f> {
                 self.fields.set_at(index, value)?;
             }
         }
-        self.ended(&object, Role::Plain);
+        self.ended(&object);
         Ok(())
     }
 
@@ -130,7 +132,7 @@ impl<'a, 'f> Walk<'a, 'f> {
     }
 
     fn object(&mut self, role: Role) -> Result<()> {
-        let (mut object, mut is_first) = (Object::default(), true);
+        let (mut object, mut is_first) = (Object::of(role), true);
         self.reader.open()?;
         while self.reader.next(b'}', &mut is_first)? {
             let name = self.reader.name()?;
@@ -141,7 +143,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             let meaning = object.meaning(&name.meant())?;
             self.member(meaning, &mut object)?;
         }
-        self.ended(&object, role);
+        self.ended(&object);
         Ok(())
     }
 
@@ -184,16 +186,17 @@ impl<'a, 'f> Walk<'a, 'f> {
                 self.value(Role::Plain)
             }
             Meaning::Sound => self.value(Role::Sound),
-            Meaning::File if is_text => {
-                let text = self.reader.string()?;
-                self.file(text, Holder::Link);
-                Ok(())
-            }
+            Meaning::File if is_text => self.file_at(Holder::Link),
+            Meaning::File => self.value(Role::Link),
+            Meaning::Address if is_text && object.role == Role::Link => self.file_at(Holder::Link),
+            Meaning::Content if is_text => self.file_at(Holder::Content),
             Meaning::Data if is_text => {
                 object.data = Some(self.reader.string()?);
                 Ok(())
             }
-            Meaning::Plain | Meaning::File | Meaning::Data => self.value(Role::Plain),
+            Meaning::Plain | Meaning::Address | Meaning::Content | Meaning::Data => {
+                self.value(Role::Plain)
+            }
         }
     }
 
@@ -238,6 +241,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             Some(b'"') if !is_list => {
                 let id = self.reader.string()?.meant();
                 self.fields.view.mentions.add(kind, &id);
+                self.fields.view.files.add_elsewhere();
                 Ok(())
             }
             Some(b'[') if is_list => {
@@ -273,6 +277,13 @@ impl<'a, 'f> Walk<'a, 'f> {
         self.fields.view.tools.add(tool);
     }
 
+    /// A string that is a file, or tells where one is.
+    fn file_at(&mut self, holder: Holder) -> Result<()> {
+        let text = self.reader.string()?;
+        self.file(text, holder);
+        Ok(())
+    }
+
     fn file(&mut self, text: Quoted<'a>, holder: Holder) {
         let place = self.fields.place(text.inside());
         let files = &mut self.fields.view.files;
@@ -280,7 +291,8 @@ impl<'a, 'f> Walk<'a, 'f> {
     }
 
     /// What an object means as a whole.
-    fn ended(&mut self, object: &Object<'a>, role: Role) {
+    fn ended(&mut self, object: &Object<'a>) {
+        let role = object.role;
         let kind = object.kind.as_deref().unwrap_or_default();
         match role {
             Role::Tool => {
@@ -312,6 +324,18 @@ impl<'a, 'f> Walk<'a, 'f> {
 }
 
 impl Object<'_> {
+    fn of(role: Role) -> Self {
+        Self {
+            role,
+            seen: 0,
+            kind: None,
+            is_unclear: false,
+            has_id: false,
+            has_role: false,
+            data: None,
+        }
+    }
+
     /// What a member means by its name.
     ///
     /// # Errors

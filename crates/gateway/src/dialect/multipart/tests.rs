@@ -163,6 +163,7 @@ fn s15_a_part_that_servers_take_for_another_is_refused() {
         "form-data; name=\"Model\"",
         "form-data; name=\"MODEL\"",
         "form-data; name=\"model[]\"",
+        "form-data; name=\" model\"",
         "form-data; name=\"Model[0]\"",
         "form-data; name=\"models\"",
         "form-data; name=\"_charset_\"",
@@ -178,6 +179,7 @@ fn s15_a_part_that_servers_take_for_another_is_refused() {
         "Content-Disposition: form-data; name=\"model\"\r\nContent-Transfer-Encoding: quoted-printable",
         "Content-Disposition: form-data; name=\"model\"\r\n folded: x",
         "Content-Disposition : form-data; name=\"model\"",
+        "Content-Disposition: form-data; name=\"x\"; filename=y\r\nContent-Type: multipart/mixed; boundary=z",
     ] {
         let body = format!("--xx\r\n{head}\r\n\r\nm\r\n{end}");
         let error = model(KIND, &body).expect_err(head);
