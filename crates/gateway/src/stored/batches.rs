@@ -15,6 +15,7 @@ use super::ask::Question;
 use super::keep::Draft;
 use super::lines::Work;
 use super::owner;
+use super::place::is_plausible;
 use crate::dialect::{Dialect, Fields, Spent, Usage};
 use crate::identify::Caller;
 use crate::limits::{Amounts, Held, Name, Wanted};
@@ -71,6 +72,9 @@ impl Shared {
         let endpoint = fields.text("endpoint")?;
         let endpoint = endpoint.ok_or_else(|| missing("endpoint"))?;
         let owner = owner(caller);
+        if !is_plausible(&input) {
+            return Err(Error::not_found("file", &input).about("input_file_id"));
+        }
         let file = self.stored.get(&owner, Kind::File, &input).await;
         let file = file.map_err(|error| error.about("input_file_id"))?;
         let work = Work::of_text(file.work.as_deref()).ok_or_else(|| {

@@ -38,8 +38,6 @@ pub(super) struct Work {
 pub(super) struct Facts {
     /// A model server would store its answer.
     pub(super) stored: Option<usize>,
-    /// It names a stored prompt.
-    pub(super) prompt: Option<usize>,
 }
 
 /// The field that names a file of requests.
@@ -121,9 +119,6 @@ impl Facts {
         if call.is_stored() {
             self.stored.get_or_insert(line);
         }
-        if call.has_prompt() {
-            self.prompt.get_or_insert(line);
-        }
     }
 }
 
@@ -131,7 +126,7 @@ impl Caller {
     /// Refuses requests of a batch that the project may not send.
     ///
     /// # Errors
-    /// 400, 403: what is asked for, and on which line.
+    /// 400: what is asked for, and on which line.
     pub(super) fn may_send(&self, work: &Work) -> Result<()> {
         let wrong = |message: String| Err(Error::invalid(INPUT, message));
         let Some(facts) = &work.facts else {
@@ -146,12 +141,6 @@ impl Caller {
                  for: each line for /v1{path} must say \"store\": false, and name no conversation."
             );
             return wrong(message);
-        }
-        if let Some(line) = facts.prompt {
-            self.may_use_prompts().map_err(|mut error| {
-                error.message = format!("Line {line}: {}", error.message).into();
-                error.about(INPUT)
-            })?;
         }
         Ok(())
     }
