@@ -14,10 +14,13 @@ impl Caller {
     /// 403: the model, or a hosted tool, is not for this project. 400: which tools are asked for cannot be told.
     pub(crate) fn may_call(&self, call: &Call) -> Result<()> {
         self.may_use_model(&call.model)?;
+        for model in &call.models {
+            self.may_use_model(model)?;
+        }
         if let Some(tool) = call.tool_not_in(self.level().tools)? {
             return Err(self.tool_not_enabled(tool).about("tools"));
         }
-        if call.has_prompt() {
+        if call.has_prompt {
             self.may_use_prompts()
                 .map_err(|error| error.about("prompt"))?;
         }

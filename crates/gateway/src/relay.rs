@@ -132,7 +132,7 @@ impl Gateway {
         mut reservation: Reservation,
     ) -> Waiting {
         let mut headers = take(&mut context.head.headers);
-        headers.insert(CONTENT_TYPE, call.content_type());
+        headers.insert(CONTENT_TYPE, call.content_type.clone());
         reservation.watched().is_forwarded(&mut headers);
         let outgoing = Outgoing {
             method: Method::POST,

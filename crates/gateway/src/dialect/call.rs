@@ -38,14 +38,18 @@ pub(crate) struct Call {
     /// Where its text stands in the body.
     texts: Texts,
     tools: Asked,
+    /// True if it names a stored prompt.
+    pub(crate) has_prompt: bool,
     /// The files and vector stores that it names.
     pub(crate) mentions: Mentions,
+    /// The models that its tools have.
+    pub(crate) models: Vec<String>,
     /// The member that names something at a model server that nobody can tell the owner of.
     pub(crate) reference: Option<&'static str>,
     /// The member that makes a model server keep what is said, whatever `store` says.
     pub(crate) is_kept_by: Option<&'static str>,
-    /// What its body is, for upstreams.
-    content_type: HeaderValue,
+    /// The type of its body, for upstreams.
+    pub(crate) content_type: HeaderValue,
 }
 
 /// What to put where in the body.
@@ -96,8 +100,10 @@ impl Call {
             may_be_stored: true,
             demand: (dialect.demand)(&fields)?,
             texts: Texts::new(body.clone(), view.texts, view.files),
+            has_prompt: view.tools.has_prompt,
             tools: view.tools,
             mentions: view.mentions,
+            models: view.models,
             reference: view.reference,
             is_kept_by: conversation.map(|_| "conversation"),
             content_type,
@@ -133,19 +139,9 @@ impl Call {
         self.texts.tokens(&self.model)
     }
 
-    /// The type of its body, for upstreams.
-    pub(crate) fn content_type(&self) -> HeaderValue {
-        self.content_type.clone()
-    }
-
     /// True if a model server would store what it says, and its answer.
     pub(crate) fn is_stored(&self) -> bool {
         self.unstore.is_some() || self.is_kept_by.is_some()
-    }
-
-    /// True if it names a stored prompt.
-    pub(crate) fn has_prompt(&self) -> bool {
-        self.tools.has_prompt
     }
 
     /// The first hosted tool that is asked for and is not among those allowed.

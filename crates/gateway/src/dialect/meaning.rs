@@ -17,8 +17,10 @@ pub(super) enum Meaning {
     Kind,
     /// A list of tools.
     Tools,
-    /// One tool of those, or a list of them.
+    /// One tool of those, or a list of them; or what a model of its own works on.
     Choice,
+    /// The name of a model.
+    Model,
     /// The ids of files or vector stores.
     Mention(&'static str, Kind),
     /// The id of something else that a model server keeps.
@@ -47,7 +49,7 @@ pub(super) enum Meaning {
 }
 
 /// The names that must be spelt so, and given once, in every object that is not the client's own.
-pub(super) const NAMES: [&str; 22] = [
+pub(super) const NAMES: [&str; 23] = [
     "type",
     "tools",
     "tool_choice",
@@ -70,10 +72,11 @@ pub(super) const NAMES: [&str; 22] = [
     "id",
     "stream_options",
     "allowed_tools",
+    "model",
 ];
 
 /// What each of [`NAMES`] means.
-pub(super) const MEANINGS: [Meaning; 22] = [
+pub(super) const MEANINGS: [Meaning; 23] = [
     Meaning::Kind,
     Meaning::Tools,
     Meaning::Choice,
@@ -96,6 +99,7 @@ pub(super) const MEANINGS: [Meaning; 22] = [
     Meaning::Id,
     Meaning::Plain,
     Meaning::Plain,
+    Meaning::Model,
 ];
 
 /// What a member with another name means. A name that is spelt otherwise means less, which is never less strict.
@@ -117,6 +121,7 @@ pub(super) fn of_other(name: &str) -> Meaning {
         | "schema"
         | "structured_outputs" => Meaning::Own,
         "role" => Meaning::Author,
+        "moderation" | "svg" => Meaning::Choice,
         "input_audio" => Meaning::Sound,
         "image_url" | "video_url" | "audio_url" | "file_url" => Meaning::File,
         "url" => Meaning::Address,
@@ -143,7 +148,9 @@ const SEARCHES: [(&str, HostedTool); 6] = [
 ];
 
 /// Members of the body itself with which proxies are told to ask another model, or with other credentials, than was checked.
-const ROUTING: [&str; 14] = [
+const ROUTING: [&str; 16] = [
+    "target_model_names",
+    "custom_llm_provider",
     "models",
     "model_list",
     "fallbacks",

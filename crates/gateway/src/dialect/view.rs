@@ -18,6 +18,8 @@ use super::{Fields, names};
 
 /// How many members a body may have.
 const MAX_MEMBERS: usize = 1_000;
+/// How many models the tools of a request may have.
+const MAX_MODELS: usize = 16;
 
 /// What a body asks for, names and holds.
 #[derive(Default)]
@@ -28,6 +30,8 @@ pub(crate) struct View {
     /// The member that names what a model server keeps and nobody can tell the owner of: a container, a skill, a prompt, a
     /// conversation, a response.
     pub(crate) reference: Option<&'static str>,
+    /// The models that its tools have.
+    pub(crate) models: Vec<String>,
     /// Where text stands.
     pub(super) texts: Vec<Range<usize>>,
     /// Where files stand within it.
@@ -163,6 +167,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             }
             Meaning::Tools => self.tools(next),
             Meaning::Choice => self.value(Role::Tool),
+            Meaning::Model if object.role == Role::Tool => self.model(is_text),
             Meaning::Mention(name, kind) => self.mention(name, kind),
             Meaning::Reference(name) => match next {
                 Some(b'"' | b'n') => self.reference(name, is_text),
@@ -194,9 +199,11 @@ impl<'a, 'f> Walk<'a, 'f> {
                 object.data = Some(self.reader.string()?);
                 Ok(())
             }
-            Meaning::Plain | Meaning::Address | Meaning::Content | Meaning::Data => {
-                self.value(Role::Plain)
-            }
+            Meaning::Plain
+            | Meaning::Model
+            | Meaning::Address
+            | Meaning::Content
+            | Meaning::Data => self.value(Role::Plain),
         }
     }
 
@@ -229,6 +236,26 @@ impl<'a, 'f> Walk<'a, 'f> {
         while self.reader.next(b']', &mut is_first)? {
             self.fields.view.tools.is_unclear |= self.reader.peek() != Some(b'{');
             self.value(Role::Tool)?;
+        }
+        Ok(())
+    }
+
+    /// The model of a tool.
+    fn model(&mut self, is_text: bool) -> Result<()> {
+        if !is_text {
+            return match self.reader.peek() {
+                Some(b'n') => self.reader.skip(),
+                _ => Err(must_be("model", "a string")),
+            };
+        }
+        let model = self.reader.string()?.meant();
+        let models = &mut self.fields.view.models;
+        if !models.iter().any(|known| *known == model) {
+            models.push(model.into_owned());
+        }
+        if models.len() > MAX_MODELS {
+            let message = format!("The tools of a request may have {MAX_MODELS} models.");
+            return Err(Error::invalid("model", message));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The input of a batch: one request on each line, looked at when it is uploaded.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use access::{HostedTool, HostedTools};
 use base::{Error, Result};
@@ -12,6 +13,8 @@ use super::mentions::of_nobody;
 use crate::dialect::{Call, Dialect, Fields, MAX_MENTIONS, Mentions};
 use crate::identify::Caller;
 
+/// How many models the tools of a batch may have.
+const MAX_MODELS: usize = 100;
 /// How many requests a batch may have.
 const MOST_LINES: usize = 50_000;
 
@@ -33,11 +36,14 @@ pub(super) struct Work {
     pub(super) facts: Option<Facts>,
 }
 
-/// The first line of each kind that not every project may send.
+/// What not every project may send.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Facts {
-    /// A model server would store its answer.
+    /// The first line that a model server would store the answer of.
     pub(super) stored: Option<usize>,
+    /// The models that tools have.
+    #[serde(default)]
+    pub(super) models: BTreeSet<String>,
 }
 
 /// The field that names a file of requests.
@@ -82,6 +88,9 @@ impl Work {
             }
             let facts = work.facts.get_or_insert_default();
             facts.add(index + 1, &call);
+            if facts.models.len() > MAX_MODELS {
+                return Err(wrong("too many models are named by tools up to here"));
+            }
             for tool in tools(&call).map_err(|error| wrong(&error.message))? {
                 if !work.tools.contains(&tool) {
                     work.tools.push(tool);
@@ -119,6 +128,7 @@ impl Facts {
         if call.is_stored() {
             self.stored.get_or_insert(line);
         }
+        self.models.extend(call.models.iter().cloned());
     }
 }
 
@@ -126,13 +136,16 @@ impl Caller {
     /// Refuses requests of a batch that the project may not send.
     ///
     /// # Errors
-    /// 400: what is asked for, and on which line.
+    /// 400: what is asked for, and on which line. 403: the model of a tool is not for this project.
     pub(super) fn may_send(&self, work: &Work) -> Result<()> {
         let wrong = |message: String| Err(Error::invalid(INPUT, message));
         let Some(facts) = &work.facts else {
             let message = "The file was uploaded before its requests were looked at as they are now: upload it again.";
             return wrong(message.to_owned());
         };
+        for model in &facts.models {
+            self.may_use_model(model)?;
+        }
         let is_zero = self.settings.retention(self.level()).is_zero();
         if let (true, Some(line)) = (is_zero, facts.stored) {
             let path = &work.path;

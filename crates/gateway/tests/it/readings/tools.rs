@@ -158,3 +158,51 @@ async fn s7_what_asks_for_no_hosted_tool_passes() {
     let answer = ask(&world, "/v1/responses", &called).await;
     assert_eq!(answer.status, 200, "what was called asks for nothing");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s7_the_model_of_a_tool_must_be_for_the_project() {
+    let world = world().await;
+    let allow = "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids)
+                 VALUES ('org-1', 'proj_1', 'allow_list', '[\"real\", \"image\"]')";
+    world.change(&[allow]).await;
+    for (body, status) in [
+        (
+            json!({"tools": [{"type": "image_generation", "model": "image"}]}),
+            200,
+        ),
+        (
+            json!({"tools": [{"type": "image_generation", "model": null}]}),
+            200,
+        ),
+        (
+            json!({"input": [{"role": "assistant", "content": "x", "model": "dear"}]}),
+            200,
+        ),
+        (
+            json!({"tools": [{"type": "image_generation", "model": "dear"}]}),
+            403,
+        ),
+        (
+            json!({"tools": [{"type": "image_generation", "svg": {"model": "dear"}}]}),
+            403,
+        ),
+        (
+            json!({"input": [{"type": "additional_tools", "tools": [{"type": "x", "model": "dear"}]}]}),
+            403,
+        ),
+        (json!({"moderation": {"model": "dear"}}), 403),
+        (
+            json!({"tools": [{"type": "image_generation", "model": ["dear"]}]}),
+            400,
+        ),
+        (
+            json!({"tools": [{"type": "image_generation", "Model": "dear"}]}),
+            400,
+        ),
+    ] {
+        let mut body = body;
+        body["model"] = json!("real");
+        let answer = ask(&world, "/v1/responses", &body).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+    }
+}
