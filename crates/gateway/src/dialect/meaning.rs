@@ -148,7 +148,10 @@ const SEARCHES: [(&str, HostedTool); 6] = [
 ];
 
 /// Members of the body itself with which proxies are told to ask another model, or with other credentials, than was checked.
-const ROUTING: [&str; 16] = [
+const ROUTING: [&str; 19] = [
+    "headers",
+    "deployment_id",
+    "preset",
     "target_model_names",
     "custom_llm_provider",
     "models",

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use access::stored::Kind;
+use base::ids::MAX_ID_LENGTH;
 use serde::{Deserialize, Serialize};
 
 /// How many of a kind one request, or all requests of a batch, may name.
@@ -49,7 +50,29 @@ impl Mentions {
         };
         // One more than may be is enough to see that it is too many.
         if ids.len() <= MAX_MENTIONS {
-            ids.insert(id.to_owned());
+            // One letter more than an id can have is enough to see that it is none.
+            ids.insert(id.chars().take(MAX_ID_LENGTH + 1).collect());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_can_be_asked_for_is_kept() {
+        let mut mentions = Mentions::default();
+        for id in 0..3 * MAX_MENTIONS {
+            mentions.add(Kind::File, &id.to_string());
+        }
+        assert_eq!(mentions.most(), MAX_MENTIONS + 1);
+        let mut others = Mentions::default();
+        others.add(Kind::File, "cfile_1");
+        assert!(others.is_empty());
+        others.add(Kind::VectorStore, &"x".repeat(1_000_000));
+        mentions.extend(&others);
+        let longest = mentions.vector_stores.iter().map(String::len).max();
+        assert_eq!(longest, Some(MAX_ID_LENGTH + 1));
     }
 }

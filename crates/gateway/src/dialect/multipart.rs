@@ -18,6 +18,9 @@ const FILE: &str = "file";
 /// The field that tells servers which charset the others have.
 const CHARSET: &str = "_charset_";
 
+/// How many parts a body may have.
+const MAX_PARTS: usize = 1_000;
+
 /// What the headers of a part say.
 struct Part<'a> {
     name: Cow<'a, str>,
@@ -40,7 +43,12 @@ pub(super) fn read<'a>(
     let mut rest = begin
         .strip_prefix(delimiter.as_bytes())
         .ok_or_else(|| invalid("it must begin with its boundary"))?;
+    let mut parts = 0;
     while !rest.starts_with(b"--") {
+        parts += 1;
+        if parts > MAX_PARTS {
+            return Err(invalid(&format!("it has more than {MAX_PARTS} parts")));
+        }
         let part = rest
             .strip_prefix(b"\r\n")
             .ok_or_else(|| invalid("a line that is a boundary has something else on it"))?;

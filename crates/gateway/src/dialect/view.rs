@@ -18,6 +18,8 @@ use super::{Fields, names};
 
 /// How many members a body may have.
 const MAX_MEMBERS: usize = 1_000;
+/// The longest name of a model that a tool has, in bytes.
+const MAX_MODEL_BYTES: usize = 256;
 /// How many models the tools of a request may have.
 const MAX_MODELS: usize = 16;
 
@@ -249,6 +251,10 @@ impl<'a, 'f> Walk<'a, 'f> {
             };
         }
         let model = self.reader.string()?.meant();
+        if model.len() > MAX_MODEL_BYTES {
+            let what = format!("a name of at most {MAX_MODEL_BYTES} bytes");
+            return Err(must_be("model", &what));
+        }
         let models = &mut self.fields.view.models;
         if !models.iter().any(|known| *known == model) {
             models.push(model.into_owned());
@@ -328,7 +334,7 @@ impl<'a, 'f> Walk<'a, 'f> {
                     self.ask(tool);
                 }
             }
-            Role::Environment if kind.starts_with("container") => {
+            Role::Environment if is_container(kind) => {
                 self.ask(HostedTool::CodeInterpreter);
             }
             Role::Holder(name) if object.has_id => {
@@ -340,7 +346,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             }
             _ => {}
         }
-        if object.has_id && kind == "item_reference" {
+        if object.has_id && kind.eq_ignore_ascii_case("item_reference") {
             self.refer("input");
         }
         let is_data = role == Role::Sound || matches!(kind, "base64" | "image_generation_call");
@@ -378,6 +384,13 @@ impl Object<'_> {
         self.seen |= bit;
         Ok(meaning::MEANINGS[index])
     }
+}
+
+/// True for environments of the provider, whatever their case.
+fn is_container(kind: &str) -> bool {
+    const CONTAINER: &str = "container";
+    let begin = kind.get(..CONTAINER.len());
+    begin.is_some_and(|begin| begin.eq_ignore_ascii_case(CONTAINER))
 }
 
 fn must_be(name: &'static str, what: &str) -> Error {

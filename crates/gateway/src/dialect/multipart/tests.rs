@@ -41,6 +41,9 @@ fn a_field_is_found_among_files() {
     }
     assert_eq!(model(KIND, &format!("{file}--xx--")).expect("parts"), None);
     assert_eq!(model(KIND, "--xx--").expect("no parts"), None);
+    let many = |count| part("form-data; name=\"x\"", "").repeat(count) + "--xx--";
+    assert!(model(KIND, &many(MAX_PARTS)).is_ok());
+    assert!(model(KIND, &many(MAX_PARTS + 1)).is_err());
 }
 
 #[test]
