@@ -7,6 +7,8 @@ mod chat;
 mod completions;
 mod content_type;
 mod demand;
+#[cfg(test)]
+mod differential;
 mod embeddings;
 mod fields;
 mod files;
