@@ -107,13 +107,13 @@ impl MediaType {
         let (kind, mut rest) = text.split_at(text.find(';').unwrap_or(text.len()));
         let kind = kind.trim().to_ascii_lowercase();
         let mut parameters: Vec<(String, String)> = Vec::new();
-        while let Some((name, value, after)) = parameter(rest)? {
-            let name = name.to_ascii_lowercase();
+        while let Some(next) = parameter(rest)? {
+            let name = next.name.to_ascii_lowercase();
             if name.contains('*') || parameters.iter().any(|(other, _)| *other == name) {
                 return None;
             }
-            parameters.push((name, value.to_owned()));
-            rest = after;
+            parameters.push((name, next.value.to_owned()));
+            rest = next.after;
         }
         let is_type = |part: &str| !part.is_empty() && part.bytes().all(is_token);
         let (main, sub) = kind.split_once('/')?;
@@ -133,9 +133,18 @@ impl MediaType {
     }
 }
 
-/// The first parameter of what follows a type, after its semicolon: its name, its value, and the rest. `Some(None)`: there is
-/// none. `None`: it is not written as it must be; escapes are not taken.
-pub(super) fn parameter(text: &str) -> Option<Option<(&str, &str, &str)>> {
+/// A parameter of a header.
+pub(super) struct Parameter<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: &'a str,
+    pub(super) is_quoted: bool,
+    /// What follows it.
+    pub(super) after: &'a str,
+}
+
+/// The first parameter of what follows a type, after its semicolon. `Some(None)`: there is none. `None`: it is not written as
+/// it must be; neither escapes nor white space around the equals sign are taken.
+pub(super) fn parameter(text: &str) -> Option<Option<Parameter<'_>>> {
     let text = text.trim_start();
     let Some(rest) = text.strip_prefix(';') else {
         return text.is_empty().then_some(None);
@@ -145,21 +154,28 @@ pub(super) fn parameter(text: &str) -> Option<Option<(&str, &str, &str)>> {
         return Some(None);
     }
     let (name, value) = rest.split_once('=')?;
-    let name = name.trim_end();
     if name.is_empty() || !name.bytes().all(is_token) {
         return None;
     }
-    let value = value.trim_start_matches([' ', '\t']);
-    if let Some(quoted) = value.strip_prefix('"') {
-        let (value, after) = quoted.split_once('"')?;
-        let is_ended = after.is_empty() || after.trim_start().starts_with(';');
-        let is_ended = is_ended || after.trim_start().is_empty();
-        return (is_ended && !value.ends_with('\\')).then_some(Some((name, value, after)));
-    }
-    let (value, after) = value.split_at(value.find(';').unwrap_or(value.len()));
-    let value = value.trim_end();
-    let is_plain = !value.is_empty() && !value.contains(['"', '\\']);
-    is_plain.then_some(Some((name, value, after)))
+    let quoted = value.strip_prefix('"');
+    let (value, after) = match quoted {
+        Some(quoted) => quoted.split_once('"')?,
+        None => value.split_at(value.find(';').unwrap_or(value.len())),
+    };
+    let is_quoted = quoted.is_some();
+    let value = if is_quoted { value } else { value.trim_end() };
+    let is_good = if is_quoted {
+        let after = after.trim_start();
+        !value.ends_with('\\') && (after.is_empty() || after.starts_with(';'))
+    } else {
+        !value.is_empty() && !value.starts_with([' ', '\t']) && !value.contains(['"', '\\'])
+    };
+    is_good.then_some(Some(Parameter {
+        name,
+        value,
+        is_quoted,
+        after,
+    }))
 }
 
 /// True for the bytes of a token (RFC 9110).

@@ -177,10 +177,11 @@ fn named(disposition: &str) -> Option<(&str, bool)> {
         return None;
     }
     let (mut found, mut filename, mut extended) = (None, false, false);
-    while let Some((key, value, after)) = content_type::parameter(rest)? {
-        rest = after;
-        let is_first = match &*key.to_ascii_lowercase() {
-            "name" if is_name(value) => found.replace(value).is_none(),
+    while let Some(next) = content_type::parameter(rest)? {
+        rest = next.after;
+        let is_whole = next.is_quoted || next.value.bytes().all(is_token);
+        let is_first = match &*next.name.to_ascii_lowercase() {
+            "name" if is_whole && is_name(next.value) => found.replace(next.value).is_none(),
             "filename" => !std::mem::replace(&mut filename, true),
             "filename*" => !std::mem::replace(&mut extended, true),
             key => !key.starts_with("name") && !key.contains('*'),

@@ -100,6 +100,11 @@ fn multipart_unquoted_names_that_are_ambiguous_are_refused() {
         "form-data; name=\"a\"; NAME=\"model\"",
         "form-data; name=a; filename=b; filename=c",
         "attachment; name=a",
+        "form-data; name=my model",
+        "form-data; name= model",
+        "form-data; name =model",
+        "form-data; name=a, name=model",
+        "form-data; name=a; x=\"1\\\"; name=model; y=\\\"2\"",
     ] {
         let body = part(head, "m") + "--xx--\r\n";
         let error = model(KIND, &body).expect_err(head);
