@@ -14,10 +14,34 @@ impl Caller {
     /// 403: the model, or a hosted tool, is not for this project. 400: which tools are asked for cannot be told.
     pub(crate) fn may_call(&self, call: &Call) -> Result<()> {
         self.may_use_model(&call.model)?;
-        match call.tool_not_in(self.level().tools)? {
-            None => Ok(()),
-            Some(tool) => Err(self.tool_not_enabled(tool).about("tools")),
+        for model in &call.models {
+            self.may_use_model(model)?;
         }
+        if let Some(tool) = call.tool_not_in(self.level().tools)? {
+            return Err(self.tool_not_enabled(tool).about("tools"));
+        }
+        if call.has_prompt {
+            self.may_use_prompts()
+                .map_err(|error| error.about("prompt"))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses stored prompts where a hosted tool is not enabled: they may bring any.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn may_use_prompts(&self) -> Result<()> {
+        let mut all = HostedTool::ALL.iter().copied();
+        let Some(tool) = all.find(|tool| !self.level().tools.contains(*tool)) else {
+            return Ok(());
+        };
+        let (tool, project) = (tool.as_str(), &self.project.id);
+        let message = format!(
+            "A stored prompt may bring the hosted tool {tool}, which is not enabled for the project '{project}'. Send what \
+             the prompt holds instead, or ask an administrator to enable the tool."
+        );
+        Err(Error::forbidden("hosted_tool_not_enabled", message))
     }
 
     /// Refuses hosted tools, by their names, that are not enabled for this project.

@@ -7,6 +7,7 @@ use access::LimitField;
 use base::{Error, Permission, Result, UnixTime};
 use bodies::Capture;
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{Method, Response};
 use usage::{Hold, Recorded};
 
@@ -15,7 +16,7 @@ use crate::drain::Waiting;
 use crate::identify::Caller;
 use crate::limits::{Held, Name};
 use crate::reservation::Reservation;
-use crate::router::Context;
+use crate::router::{Context, no_query};
 use crate::source::Source;
 use crate::stream::Stream;
 use crate::upstreams::{Answer, Failure, Outgoing, Route};
@@ -34,16 +35,17 @@ impl Gateway {
         B: http_body::Body<Data = Bytes>,
     {
         let caller = self.caller(context, Permission::ModelRequest)?;
+        no_query(context.head.uri.query())?;
         context.watched.leaves();
         let body = body::read(body).await?;
         context.watched.returns();
-        let mut call = Call::parse(dialect, &context.head.headers, body)?;
+        let mut call = Call::read(dialect, &context.head.headers, body).await?;
         context.watched.asks_for(&call.model);
         let plan = self.0.upstreams.plan(&call.model);
         let plan = plan.ok_or_else(|| Error::model_not_found(&call.model))?;
         caller.may_call(&call)?;
         self.0.may_mention(&caller, &call).await?;
-        let capture = self.retain(context, dialect, &caller, &mut call);
+        let capture = self.retain(context, dialect, &caller, &mut call)?;
         let reservation = self.admit(dialect, context, caller, &mut call, &plan);
         let reservation = reservation.await?;
         let capture = capture.map(Capture::admitted);
@@ -130,11 +132,12 @@ impl Gateway {
         mut reservation: Reservation,
     ) -> Waiting {
         let mut headers = take(&mut context.head.headers);
+        headers.insert(CONTENT_TYPE, call.content_type.clone());
         reservation.watched().is_forwarded(&mut headers);
         let outgoing = Outgoing {
             method: Method::POST,
             path: reservation.dialect().path.into(),
-            query: context.head.uri.query().map(str::to_owned),
+            query: None,
             headers,
         };
         let shared = Arc::clone(&self.0);

@@ -174,8 +174,12 @@ impl Gateway {
     }
 }
 
-/// Models are listed whole: a parameter that changed nothing would be taken for one that works.
-fn no_query(query: Option<&str>) -> Result<()> {
+/// Refuses any query: a parameter that changed nothing would be taken for one that works, and one that an upstream reads could
+/// ask for something else than was checked.
+///
+/// # Errors
+/// 400 naming the parameter.
+pub(crate) fn no_query(query: Option<&str>) -> Result<()> {
     let Some(query) = query.filter(|query| !query.is_empty()) else {
         return Ok(());
     };

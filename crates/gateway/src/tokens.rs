@@ -1,5 +1,6 @@
 //! How many tokens a text has: counted as the model does where its vocabulary is known, else by its length.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,6 +11,9 @@ use tiktoken::{CoreBpe, encoding};
 const BYTES_PER_TOKEN: usize = 4;
 /// How much is counted exactly, in bytes: a tenth of a microsecond each, in the worst case a third.
 const COUNTED: usize = 16 * 1024;
+
+/// In how many samples of a long text.
+const SAMPLES: usize = 8;
 
 /// A vocabulary. Building one takes a tenth of a second, so it is done aside; until then its texts are counted by length.
 struct Vocabulary {
@@ -91,6 +95,35 @@ impl Counter {
         }
     }
 
+    /// Adds a text that is in several pieces. Of a long one samples are counted, at places that nobody can foresee: text of
+    /// many tokens does not hide behind text of few.
+    pub(crate) fn add_samples(&mut self, pieces: &[&[u8]]) {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if self.vocabulary.is_none() || length <= COUNTED {
+            for piece in pieces {
+                self.add(piece);
+            }
+            return;
+        }
+        let stride = length / SAMPLES;
+        let mut sampled = 0;
+        for sample in 0..SAMPLES {
+            let start = sample * stride + random_below(stride - COUNTED / SAMPLES + 1);
+            let mut before = 0;
+            for piece in pieces {
+                let from = start.saturating_sub(before).min(piece.len());
+                let to = (start + COUNTED / SAMPLES)
+                    .saturating_sub(before)
+                    .min(piece.len());
+                before += piece.len();
+                let text = from_a_character(&piece[from..to]);
+                self.add(text);
+                sampled += text.len();
+            }
+        }
+        self.add_unseen(length - sampled);
+    }
+
     /// Adds so many bytes of a text that nobody kept.
     pub(crate) fn add_unseen(&mut self, length: usize) {
         self.length += length;
@@ -140,6 +173,21 @@ impl Vocabulary {
             tracing::warn!(%error, "tokens are counted by the length of texts");
         }
     }
+}
+
+/// A number below this one, which nobody can foresee.
+fn random_below(bound: usize) -> usize {
+    let random = RandomState::new().build_hasher().finish();
+    usize::try_from(random >> 1).unwrap_or_default() % bound.max(1)
+}
+
+/// What of `bytes` is left without the rest of a character that they begin with.
+fn from_a_character(bytes: &[u8]) -> &[u8] {
+    let rest = bytes
+        .iter()
+        .take(3)
+        .take_while(|byte| **byte & 0xC0 == 0x80);
+    &bytes[rest.count()..]
 }
 
 /// What of `bytes` is UTF-8, from their beginning.
@@ -195,6 +243,27 @@ mod tests {
         let cut = "世".repeat(COUNTED);
         let wrong = count("gpt-4o", &cut) - 16 * count("gpt-4o", &cut[..COUNTED / 16 * 3]);
         assert!(wrong.abs() <= 100, "{wrong}");
+    }
+
+    #[test]
+    fn s11_text_of_many_tokens_does_not_hide_behind_text_of_few() {
+        let vocabulary = Vocabulary::of("gpt-4o");
+        let count = |text: &str| {
+            let mut counter = Counter {
+                vocabulary: vocabulary.map(|one| one.built.get_or_init(one.build)),
+                ..Counter::default()
+            };
+            let (first, second) = text.split_at(text.len() / 3);
+            counter.add_samples(&[first.as_bytes(), second.as_bytes()]);
+            counter.tokens()
+        };
+        let (few, many) = (" ".repeat(COUNTED), "zxq7 ".repeat(COUNTED));
+        let (alone, hidden) = (count(&many), count(&format!("{few}{many}{few}")));
+        assert!(hidden > alone / 2, "{hidden} of {alone}");
+        let words = "one two three four ".repeat(COUNTED);
+        let exact = i64::try_from(4 * COUNTED).expect("few");
+        let wrong = count(&words) - exact;
+        assert!(wrong.abs() < exact / 50, "{wrong}");
     }
 
     #[test]

@@ -1,20 +1,24 @@
 //! The request for a model: which one, what it asks for, and how its body is changed for an upstream without touching the
 //! bytes around the change.
 
+use std::mem::take;
 use std::ops::Range;
 
 use access::{HostedTool, HostedTools};
 use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use http::{HeaderMap, HeaderValue};
 
-use super::demand::{Input, MAX_TEXTS, Texts};
+use super::demand::Input;
 use super::fields::boolean;
+use super::mentions::Mentions;
 use super::store::unstore;
+use super::texts::Texts;
 use super::tools::Asked;
-use super::{Demand, Dialect, Fields, Form};
+use super::{Demand, Dialect, Fields, Form, content_type};
+
+/// A body that is longer is read aside, in bytes.
+const MIN_ASIDE_BYTES: usize = 256 * 1024;
 
 /// A request for a model.
 pub(crate) struct Call {
@@ -32,8 +36,20 @@ pub(crate) struct Call {
     /// What it asks for.
     pub(crate) demand: Demand,
     /// Where its text stands in the body.
-    texts: [Range<usize>; MAX_TEXTS],
+    texts: Texts,
     tools: Asked,
+    /// True if it names a stored prompt.
+    pub(crate) has_prompt: bool,
+    /// The files and vector stores that it names.
+    pub(crate) mentions: Mentions,
+    /// The models that its tools have.
+    pub(crate) models: Vec<String>,
+    /// The member that names something at a model server that nobody can tell the owner of.
+    pub(crate) reference: Option<&'static str>,
+    /// The member that makes a model server keep what is said, whatever `store` says.
+    pub(crate) is_kept_by: Option<&'static str>,
+    /// The type of its body, for upstreams.
+    pub(crate) content_type: HeaderValue,
 }
 
 /// What to put where in the body.
@@ -51,26 +67,21 @@ enum Place {
     Nowhere { at: usize, is_alone: bool },
 }
 
-#[derive(Deserialize)]
-struct StreamOptions<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    include_usage: Option<&'a RawValue>,
-}
-
-/// `null` is a value too: it has a place in the body.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(field: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(field).map(Some)
-}
-
 impl Call {
     /// Reads a request's body.
     ///
     /// # Errors
     /// 400: it is not written as it must be, or a field that the gateway needs is missing, given twice or of a wrong type.
     pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
-        let fields = match dialect.form {
-            Form::Json => Fields::of_json(&body, dialect.fields)?,
-            Form::Multipart => Fields::of_parts(headers, &body, dialect.fields)?,
+        let (mut fields, content_type) = match dialect.form {
+            Form::Json => {
+                let fields = Fields::of_request(headers, &body, dialect.fields)?;
+                (fields, content_type::JSON)
+            }
+            Form::Multipart => {
+                let fields = Fields::of_parts(headers, &body, dialect.fields)?;
+                (fields, content_type::form_type(headers)?)
+            }
         };
         let (model, place) = model(dialect, &fields, &body)?;
         let ask = if dialect.asks_for_usage && fields.boolean("stream")? {
@@ -78,6 +89,8 @@ impl Call {
         } else {
             None
         };
+        let view = take(&mut fields.view);
+        let conversation = fields.get("conversation").filter(|it| *it != b"null");
         Ok(Self {
             model,
             place,
@@ -86,34 +99,54 @@ impl Call {
             unstore: unstore(dialect, &fields),
             may_be_stored: true,
             demand: (dialect.demand)(&fields)?,
-            texts: texts(dialect, &fields),
-            tools: Asked::of(&fields),
+            texts: Texts::new(body.clone(), view.texts, view.files),
+            has_prompt: view.tools.has_prompt,
+            tools: view.tools,
+            mentions: view.mentions,
+            models: view.models,
+            reference: view.reference,
+            is_kept_by: conversation.map(|_| "conversation"),
+            content_type,
             body,
         })
     }
 
-    /// Its input for the model `known`, of which at most so many tokens may pass.
-    pub(crate) fn input(&self, known: &str, most: Option<i64>) -> Input {
-        let texts = Texts {
-            body: self.body.clone(),
-            places: self.texts.clone(),
-        };
-        Input::new(texts, known, most)
+    /// As [`Self::parse`]; a long body is read aside, so that no other request waits for it.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn read(
+        dialect: &'static Dialect,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Self> {
+        if body.len() < MIN_ASIDE_BYTES {
+            return Self::parse(dialect, headers, body);
+        }
+        let headers = headers.clone();
+        let reading = move || Self::parse(dialect, &headers, body);
+        let reading = tokio::task::spawn_blocking(reading).await;
+        reading.map_err(|_| Error::internal())?
     }
 
-    /// How many bytes of the body are text.
+    /// Its input for the model `known`, of which at most so many tokens may pass.
+    pub(crate) fn input(&self, known: &str, most: Option<i64>) -> Input {
+        Input::new(self.texts.clone(), known, most)
+    }
+
+    /// The bytes of the body that are text, each of which may be a token, and the tokens of the files within it.
     pub(super) fn text_bytes(&self) -> i64 {
-        let bytes: usize = self.texts.iter().map(Range::len).sum();
-        i64::try_from(bytes).unwrap_or(i64::MAX)
+        self.texts.length()
     }
 
     /// How many tokens its input has for its model.
     pub(crate) fn tokens(&self) -> i64 {
-        let texts = Texts {
-            body: self.body.clone(),
-            places: self.texts.clone(),
-        };
-        texts.tokens(&self.model)
+        self.texts.tokens(&self.model)
+    }
+
+    /// True if a model server would store what it says, and its answer.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.unstore.is_some() || self.is_kept_by.is_some()
     }
 
     /// The first hosted tool that is asked for and is not among those allowed.
@@ -124,15 +157,7 @@ impl Call {
         if allowed == HostedTools::default() {
             return Ok(None);
         }
-        self.tools.not_in(allowed, &self.model, &self.body)
-    }
-
-    /// The body as it came; empty if it is not JSON.
-    pub(crate) fn text(&self) -> &[u8] {
-        match self.place {
-            Place::Plain(_) => &[],
-            _ => &self.body,
-        }
+        self.tools.not_in(allowed, &self.model)
     }
 
     /// The body as the client sent it.
@@ -185,15 +210,6 @@ impl Call {
     }
 }
 
-/// Where the fields stand that are text.
-fn texts(dialect: &Dialect, fields: &Fields<'_>) -> [Range<usize>; MAX_TEXTS] {
-    let mut texts = dialect.texts.iter();
-    std::array::from_fn(|_| {
-        let field = texts.next().and_then(|name| fields.get(name));
-        field.map_or(0..0, |field| fields.place(field))
-    })
-}
-
 fn model(dialect: &Dialect, fields: &Fields<'_>, body: &[u8]) -> Result<(String, Place)> {
     let missing = || Error::invalid("model", "model is missing: say which model is to answer.");
     let field = fields.get("model");
@@ -228,12 +244,10 @@ fn ask(fields: &Fields<'_>) -> Result<Option<Edit>> {
     }
     let wrong = || Error::invalid("stream_options", "stream_options must be an object.");
     let inside = field.strip_prefix(b"{").ok_or_else(wrong)?;
-    let options: StreamOptions<'_> = serde_json::from_slice(field).map_err(|_| {
-        let message = "stream_options has include_usage more than once.";
-        Error::invalid("stream_options.include_usage", message)
-    })?;
-    let include_usage = options.include_usage.map(|field| field.get().as_bytes());
-    if boolean("stream_options.include_usage", include_usage)? {
+    let param = "stream_options.include_usage";
+    let options = Fields::of_json(field, &["include_usage"]).map_err(|error| error.about(param))?;
+    let include_usage = options.get("include_usage");
+    if boolean(param, include_usage)? {
         return Ok(None);
     }
     if let Some(include_usage) = include_usage {

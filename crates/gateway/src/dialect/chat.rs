@@ -20,22 +20,24 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         "stream_options",
         "messages",
         "tools",
+        "functions",
         "web_search_options",
         "store",
         "max_completion_tokens",
         "max_tokens",
+        "max_output_tokens",
+        "max_new_tokens",
+        "n_predict",
         "n",
+        "best_of",
     ],
-    texts: &["messages", "tools"],
-    maxima: &["max_completion_tokens", "max_tokens"],
-    answers: &["n"],
+    maxima: &MAXIMA,
+    answers: &["n", "best_of"],
     stores: Some(false),
     asks_for_usage: true,
     demand: |fields| {
-        let most = fields
-            .count("max_completion_tokens")
-            .max(fields.count("max_tokens"));
-        let output = Output::of(most, fields.count("n"));
+        let most = fields.highest(&MAXIMA)?;
+        let output = Output::of(most, fields.highest(&["n", "best_of"])?);
         Ok(Demand::of_output(output))
     },
     read_whole: Some(|tally, json| {
@@ -44,6 +46,15 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
     read_event: |tally, data| read_event(tally, data, &TEXTS),
     ..PLAIN
 };
+
+/// The names that model servers have for the most tokens of an answer; which one counts differs between them.
+const MAXIMA: [&str; 5] = [
+    "max_completion_tokens",
+    "max_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+    "n_predict",
+];
 
 static TEXTS: Keys = LazyLock::new(|| {
     keys([

@@ -6,6 +6,9 @@ use super::demand::Output;
 use super::tally::{Keys, keys};
 use super::{Demand, Dialect, PLAIN, chat};
 
+/// The names that model servers have for the most tokens of an answer.
+const MAXIMA: [&str; 3] = ["max_tokens", "max_new_tokens", "n_predict"];
+
 pub(super) static COMPLETIONS: Dialect = Dialect {
     path: "/completions",
     fields: &[
@@ -13,17 +16,19 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         "stream",
         "stream_options",
         "prompt",
+        "suffix",
         "max_tokens",
+        "max_new_tokens",
+        "n_predict",
         "n",
         "best_of",
     ],
-    texts: &["prompt"],
-    maxima: &["max_tokens"],
+    maxima: &MAXIMA,
     answers: &["n", "best_of"],
     asks_for_usage: true,
     demand: |fields| {
-        let answers = fields.count("n").max(fields.count("best_of"));
-        let output = Output::of(fields.count("max_tokens"), answers);
+        let most = fields.highest(&MAXIMA)?;
+        let output = Output::of(most, fields.highest(&["n", "best_of"])?);
         Ok(Demand::of_output(output))
     },
     read_whole: Some(|tally, json| {

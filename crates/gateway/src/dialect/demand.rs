@@ -1,30 +1,18 @@
 //! What a request asks for, as far as it shows before there is an answer.
 
-use std::ops::Range;
-use std::sync::LazyLock;
-
 use access::LimitField;
-use bytes::Bytes;
-use memchr::memmem::Finder;
 use usage::Kind;
 
 use super::Fields;
-use super::tally::values;
+use super::texts::Texts;
 use crate::limits::{Amounts, Wanted};
-use crate::tokens::Counter;
 
-/// How many fields of a request can be text.
-pub(super) const MAX_TEXTS: usize = 3;
 /// Text is not counted before it is forwarded if all of it is less than this part of a limit.
 const AMPLE: i64 = 1000;
 /// The longest body that is kept until its answer has come, in bytes.
 const MAX_KEPT: usize = 64 * 1024;
 /// How many tokens an answer is assumed to have when nobody says how many it may have.
 const ASSUMED_OUTPUT: i64 = 1024;
-/// How many tokens an image, a sound or a document is taken for that comes within the text.
-const FILE_TOKENS: i64 = 1000;
-/// What is shorter is text, in bytes.
-const SHORTEST_FILE: usize = 1000;
 /// A megabyte of sound, in bytes.
 const MEGABYTE: usize = 1_000_000;
 
@@ -53,13 +41,6 @@ pub(crate) enum Input {
     Kept(Box<Texts>),
 }
 
-/// Where the text of a request stands in its body.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Texts {
-    pub(super) body: Bytes,
-    pub(super) places: [Range<usize>; MAX_TEXTS],
-}
-
 impl Default for Input {
     fn default() -> Self {
         Self::Counted(0)
@@ -70,7 +51,7 @@ impl Input {
     /// Counts these texts as `model` does, where the most tokens that may pass is not so far away that it does not matter.
     pub(super) fn new(texts: Texts, model: &str, most: Option<i64>) -> Self {
         let is_little = most.is_none_or(|most| texts.length() <= most / AMPLE);
-        if is_little && texts.body.len() <= MAX_KEPT {
+        if is_little && texts.kept() <= MAX_KEPT {
             Self::Kept(Box::new(texts))
         } else {
             Self::Counted(texts.tokens(model))
@@ -91,18 +72,6 @@ impl Input {
             Self::Counted(tokens) => *tokens,
             Self::Kept(texts) => texts.length(),
         }
-    }
-}
-
-impl Texts {
-    fn length(&self) -> i64 {
-        let length: usize = self.places.iter().map(Range::len).sum();
-        i64::try_from(length).unwrap_or(i64::MAX)
-    }
-
-    pub(super) fn tokens(&self, model: &str) -> i64 {
-        let texts = self.places.iter().cloned().map(|place| &self.body[place]);
-        tokens(Counter::of(model), texts)
     }
 }
 
@@ -184,106 +153,18 @@ impl Demand {
     }
 }
 
-/// How many tokens these fields of a body have, as they are written there: text, or lists of tokens; at least one.
-fn tokens<'a>(mut text: Counter, fields: impl Iterator<Item = &'a [u8]>) -> i64 {
-    let mut others = 0;
-    for field in fields {
-        if is_list_of_tokens(field) {
-            let commas = memchr::memchr_iter(b',', field).count();
-            others += i64::try_from(commas + 1).unwrap_or(i64::MAX);
-            continue;
-        }
-        let mut from = 0;
-        for (start, end) in files(field) {
-            if start >= from {
-                text.add(&field[from..start]);
-                others += FILE_TOKENS;
-                from = end;
-            }
-        }
-        text.add(&field[from..]);
-    }
-    text.tokens().saturating_add(others).max(1)
-}
-
-fn is_list_of_tokens(field: &[u8]) -> bool {
-    let first = field
-        .iter()
-        .find(|byte| !matches!(byte, b'[' | b' ' | b'\t' | b'\r' | b'\n'));
-    field.starts_with(b"[") && first.is_some_and(u8::is_ascii_digit)
-}
-
-static BASE64: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
-static DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""data""#));
-
-/// Where files stand within a text, in order: after `;base64,` and, where sound is, in `data`.
-fn files(text: &[u8]) -> Vec<(usize, usize)> {
-    if text.len() < SHORTEST_FILE {
-        return Vec::new();
-    }
-    let named = BASE64.find_iter(text).map(|at| at + BASE64.needle().len());
-    let plain = values(&DATA, text).filter(|value| value.starts_with(b"\""));
-    let plain = plain.map(|value| text.len() - value.len() + 1);
-    let file = |start: usize| {
-        let length = memchr::memchr(b'"', &text[start..])?;
-        let is_file = length >= SHORTEST_FILE && !text[start..start + length].contains(&b' ');
-        is_file.then_some((start, start + length))
-    };
-    let mut files: Vec<(usize, usize)> = named.chain(plain).filter_map(file).collect();
-    files.sort_unstable();
-    files
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
+    use super::super::files::Files;
     use super::*;
-
-    fn count(texts: &[&str]) -> i64 {
-        let texts = texts.iter().map(|text| text.as_bytes());
-        tokens(Counter::of("no model that is known"), texts)
-    }
-
-    #[test]
-    fn tokens_are_counted_and_text_is_estimated() {
-        for (input, tokens) in [
-            ("\"12345678\"", 3),
-            ("[\"1\", \"2\"]", 3),
-            ("[1,2,3]", 3),
-            ("[ [1,2] , [3] ]", 3),
-            ("[]", 1),
-            ("null", 1),
-            ("", 1),
-        ] {
-            assert_eq!(count(&[input]), tokens, "{input}");
-        }
-        assert_eq!(count(&["12345678", "1234"]), 3);
-    }
-
-    #[test]
-    fn files_within_the_text_are_no_text() {
-        let file = "iVBORw0KGgo".repeat(1000);
-        for text in [
-            format!(r#"[{{"image_url":{{"url":"data:image/png;base64,{file}"}}}}]"#),
-            format!(r#"[{{"input_audio":{{"data": "{file}","format":"wav"}}}}]"#),
-        ] {
-            let rest = i64::try_from((text.len() - file.len()).div_ceil(4)).expect("few");
-            let counted = count(&[&text]) - FILE_TOKENS;
-            assert!((rest..=rest + 1).contains(&counted), "{counted} for {rest}");
-            let twice = count(&[&format!("{text}{text}")]);
-            assert!(
-                (2 * FILE_TOKENS..3 * FILE_TOKENS).contains(&twice),
-                "{twice}"
-            );
-        }
-        let prose = format!(r#"{{"data":"{}"}}"#, "four ".repeat(1000));
-        assert!(count(&[&prose]) > FILE_TOKENS);
-    }
 
     #[test]
     fn text_that_is_little_is_counted_only_when_nobody_reports() {
-        let texts = |length: usize| Texts {
-            body: Bytes::from(vec![b'x'; length]),
-            places: [0..length / 2, 0..0, length / 2..length],
+        let texts = |length: usize| {
+            let places = vec![0..length / 2, length / 2..length];
+            Texts::new(Bytes::from(vec![b'x'; length]), places, Files::default())
         };
         let most = |length, limit| Input::new(texts(length), "m", limit).most();
         assert_eq!(most(400, Some(400_000)), 400);

@@ -10,7 +10,6 @@ pub(super) static EMBEDDINGS: Dialect = Dialect {
     path: "/embeddings",
     kind: Kind::Embeddings,
     fields: &["model", "input"],
-    texts: &["input"],
     read_whole: Some(read_whole),
     spent: input_spent,
     ..PLAIN

@@ -1,26 +1,27 @@
 //! The few fields of a request that are looked at, where they stand in its body.
 
-use std::fmt;
 use std::ops::Range;
 
 use base::{Error, Result};
 use http::HeaderMap;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::multipart;
+use super::names;
+use super::view::{View, Walk};
+use super::{content_type, multipart};
 
 /// How many fields can be looked at.
-pub(super) const MAX_FIELDS: usize = 10;
+pub(super) const MAX_FIELDS: usize = 20;
 
 /// The fields of one body that are looked at.
 pub(crate) struct Fields<'a> {
     body: &'a [u8],
     names: &'static [&'static str],
     values: [Option<&'a [u8]>; MAX_FIELDS],
-    /// The field that was given more than once.
-    twice: Option<&'static str>,
     is_json: bool,
+    /// The member that is not looked into.
+    opaque: &'static str,
+    /// What the whole body asks for, names and holds.
+    pub(crate) view: View,
 }
 
 impl<'a> Fields<'a> {
@@ -30,29 +31,48 @@ impl<'a> Fields<'a> {
             body,
             names,
             values: [None; MAX_FIELDS],
-            twice: None,
             is_json,
+            opaque: "",
+            view: View::default(),
         }
     }
 
     /// Reads an object of JSON.
     ///
     /// # Errors
-    /// 400: it is not JSON, or has one of the fields twice.
+    /// 400: it is not JSON, or some servers could read it otherwise than others.
     pub(crate) fn of_json(body: &'a [u8], names: &'static [&'static str]) -> Result<Self> {
-        let text = std::str::from_utf8(body).map_err(|error| {
-            let place = error.valid_up_to();
-            invalid_json(&format!("it is not UTF-8 at byte {place}"))
-        })?;
-        if !text.trim_ascii_start().starts_with('{') {
-            return Err(invalid_json("it must be an object, and begin with '{'"));
-        }
         let mut fields = Self::none(body, names, true);
-        let mut json = serde_json::Deserializer::from_str(text);
-        json.deserialize_map(Members(&mut fields))
-            .and_then(|()| json.end())
-            .map_err(|error| invalid_json(&error.to_string()))?;
-        fields.checked()
+        Walk::over(body, &mut fields)?;
+        Ok(fields)
+    }
+
+    /// As [`Self::of_json`], of a request with these headers.
+    ///
+    /// # Errors
+    /// As there. 400: its Content-Type is not that of JSON.
+    pub(crate) fn of_request(
+        headers: &HeaderMap,
+        body: &'a [u8],
+        names: &'static [&'static str],
+    ) -> Result<Self> {
+        content_type::check_json(headers)?;
+        Self::of_json(body, names)
+    }
+
+    /// As [`Self::of_json`]; the member `opaque` is JSON that is not looked into.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn around(
+        body: &'a [u8],
+        names: &'static [&'static str],
+        opaque: &'static str,
+    ) -> Result<Self> {
+        let mut fields = Self::none(body, names, true);
+        fields.opaque = opaque;
+        Walk::over(body, &mut fields)?;
+        Ok(fields)
     }
 
     /// Reads a body of several parts.
@@ -67,28 +87,26 @@ impl<'a> Fields<'a> {
         multipart::read(headers, body, names)
     }
 
-    /// Takes note of a field.
-    pub(super) fn set(&mut self, name: &str, value: &'a [u8]) {
-        if let Some(position) = self.position(name) {
-            self.set_at(position, value);
-        }
+    pub(super) fn names(&self) -> &'static [&'static str] {
+        self.names
     }
 
-    fn set_at(&mut self, position: usize, value: &'a [u8]) {
-        if self.values[position].replace(value).is_some() {
-            self.twice = Some(self.names[position]);
-        }
+    pub(super) fn is_json(&self) -> bool {
+        self.is_json
     }
 
+    pub(super) fn is_opaque(&self, name: &str) -> bool {
+        !self.opaque.is_empty() && self.opaque == name
+    }
+
+    /// Takes note of the field at this position of the names.
+    ///
     /// # Errors
-    /// 400: one of them was given twice.
-    pub(super) fn checked(self) -> Result<Self> {
-        match self.twice {
-            Some(name) => Err(Error::invalid(
-                name,
-                format!("{name} is given more than once."),
-            )),
-            None => Ok(self),
+    /// 400: it was given before.
+    pub(super) fn set_at(&mut self, position: usize, value: &'a [u8]) -> Result<()> {
+        match self.values[position].replace(value) {
+            Some(_) => Err(names::twice(self.names[position])),
+            None => Ok(()),
         }
     }
 
@@ -133,12 +151,6 @@ impl<'a> Fields<'a> {
         boolean(name, self.get(name))
     }
 
-    /// The number in the field, if it is a whole one of at least 1.
-    pub(super) fn count(&self, name: &str) -> Option<i64> {
-        let text = std::str::from_utf8(self.get(name)?).ok()?;
-        text.parse().ok().filter(|count| *count >= 1)
-    }
-
     /// Where a field, or a part of it, stands in the body.
     pub(crate) fn place(&self, part: &[u8]) -> Range<usize> {
         let start = part.as_ptr().addr() - self.body.as_ptr().addr();
@@ -155,59 +167,5 @@ pub(super) fn boolean(name: &'static str, field: Option<&[u8]>) -> Result<bool> 
             let message = format!("{name} must be true or false.");
             Err(Error::invalid(name, message))
         }
-    }
-}
-
-fn invalid_json(reason: &str) -> Error {
-    let message = format!("The request body could not be read as JSON: {reason}.");
-    Error::refused("invalid_json", message)
-}
-
-/// Takes the members of an object.
-struct Members<'f, 'a>(&'f mut Fields<'a>);
-
-impl<'de> Visitor<'de> for Members<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(position) = members.next_key_seed(Position(self.0))? {
-            match position {
-                Some(position) => {
-                    let value: &'de RawValue = members.next_value()?;
-                    self.0.set_at(position, value.get().as_bytes());
-                }
-                None => {
-                    members.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Finds a name among those that are looked at, without keeping it.
-struct Position<'f, 'a>(&'f Fields<'a>);
-
-impl<'de> DeserializeSeed<'de> for Position<'_, '_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Option<usize>, D::Error> {
-        name.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for Position<'_, '_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.position(name))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use base::{Error, Result};
+use base::Result;
 use usage::Kind;
 
-use super::Dialect;
+use super::{Dialect, numbers};
 use super::most::{IMAGE_TOKENS, MaxUsage};
 use super::scan::{Members, Shown, Tools};
 
@@ -13,7 +13,7 @@ use super::scan::{Members, Shown, Tools};
 const FRAME_TOKENS: i64 = 16;
 
 /// Members of a body that no model reads as text, each of them a number, a word or a switch.
-const NOT_READ: [&str; 39] = [
+const NOT_READ: [&str; 41] = [
     "background",
     "best_of",
     "dimensions",
@@ -24,6 +24,7 @@ const NOT_READ: [&str; 39] = [
     "logit_bias",
     "logprobs",
     "max_completion_tokens",
+    "max_new_tokens",
     "max_output_tokens",
     "max_tokens",
     "max_tool_calls",
@@ -31,6 +32,7 @@ const NOT_READ: [&str; 39] = [
     "modalities",
     "model",
     "n",
+    "n_predict",
     "output_compression",
     "output_format",
     "parallel_tool_calls",
@@ -110,6 +112,7 @@ impl Gathered {
             self.maximum = self.maximum.max(Some(whole(name, json)?));
         }
         match name {
+            "partial_images" if json == "0" => {}
             "partial_images" => self.sketches = whole("partial_images", json)?,
             "max_tool_calls" => self.max_tool_calls = Some(whole("max_tool_calls", json)?),
             "previous_response_id" => self.unseen = Some("previous_response_id"),
@@ -186,16 +189,9 @@ impl Gathered {
     }
 }
 
-/// The number of a member, at least 1.
+/// The number of a member.
 fn whole(name: &'static str, json: &str) -> Result<i64> {
-    let wrong = || {
-        Error::invalid(
-            name,
-            format!("{name} must be a whole number, written in digits."),
-        )
-    };
-    let number = json.parse::<i64>().map_err(|_| wrong())?;
-    Ok(number.max(1))
+    Ok(numbers::of_json(name, json.as_bytes())?.unwrap_or(1))
 }
 
 fn length(json: &str) -> i64 {

@@ -41,7 +41,6 @@ pub(super) static VARIATIONS: Dialect = Dialect {
 const IMAGES: Dialect = Dialect {
     kind: Kind::Images,
     fields: &["model", "n", "size", "prompt"],
-    texts: &["prompt"],
     demand,
     read_whole: Some(read_whole),
     read_event,
@@ -69,7 +68,7 @@ struct Report<'a> {
 fn demand(fields: &Fields<'_>) -> Result<Demand> {
     let size = fields.text("size")?;
     Ok(Demand {
-        units: fields.count("n").unwrap_or(1),
+        units: fields.count("n")?.unwrap_or(1),
         size: size.and_then(plausible).map(String::into_boxed_str),
         ..Demand::default()
     })
@@ -157,7 +156,7 @@ mod tests {
             assert_eq!(spent.estimated, answer.is_empty());
         }
         assert_eq!(of(r#"{"n":3}"#).units, 3);
-        assert_eq!(of(r#"{"n":-3}"#).units, 1);
+        assert_eq!(of(r#"{"n":1e2}"#).units, 100);
     }
 
     #[test]

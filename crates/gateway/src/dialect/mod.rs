@@ -5,16 +5,25 @@ mod call;
 mod called;
 mod chat;
 mod completions;
+mod content_type;
 mod demand;
+#[cfg(test)]
+mod differential;
 mod embeddings;
 mod fields;
 mod gathered;
+mod files;
 mod images;
+mod json;
+mod meaning;
+mod mentions;
 mod moderations;
 mod most;
 #[cfg(test)]
 mod most_tests;
 mod multipart;
+mod names;
+mod numbers;
 mod report;
 mod responses;
 mod scan;
@@ -22,8 +31,10 @@ mod sound;
 mod speech;
 mod store;
 mod tally;
+mod texts;
 mod tools;
 mod transcriptions;
+mod view;
 
 use base::Result;
 use bodies::{Content, Holds};
@@ -31,9 +42,11 @@ use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
 pub(crate) use called::Called;
+pub(crate) use content_type::{JSON, check_json, form_type};
 pub(crate) use demand::Demand;
 pub(crate) use fields::Fields;
 pub(crate) use most::MaxUsage;
+pub(crate) use mentions::{MAX_MENTIONS, Mentions};
 pub(crate) use report::Usage;
 pub(crate) use tally::Tally;
 
@@ -66,8 +79,6 @@ pub(crate) struct Dialect {
     form: Form,
     /// The fields of a request that are looked at.
     fields: &'static [&'static str],
-    /// Those of them that a model reads: text, or lists of tokens.
-    texts: &'static [&'static str],
     /// Those that bound the length of an answer; none where an answer is no text.
     maxima: &'static [&'static str],
     /// Those that say how many answers there are.
@@ -116,7 +127,6 @@ const PLAIN: Dialect = Dialect {
     source: None,
     form: Form::Json,
     fields: &["model"],
-    texts: &[],
     maxima: &[],
     answers: &[],
     default_model: None,
@@ -206,10 +216,6 @@ mod tests {
             assert!(dialect.path.starts_with('/'));
             assert!(dialect.fields.contains(&"model"), "{}", dialect.path);
             assert!(dialect.fields.len() <= fields::MAX_FIELDS);
-            assert!(dialect.texts.len() <= demand::MAX_TEXTS);
-            for text in dialect.texts {
-                assert!(dialect.fields.contains(text), "{}: {text}", dialect.path);
-            }
             let found = Dialect::at(dialect.path).map(|found| found.path);
             assert_eq!(found, Some(dialect.path));
         }

@@ -8,7 +8,6 @@ pub(super) static MODERATIONS: Dialect = Dialect {
     path: "/moderations",
     kind: Kind::Moderations,
     fields: &["model", "input"],
-    texts: &["input"],
     default_model: Some("omni-moderation-latest"),
     read_whole: Some(embeddings::read_whole),
     spent: input_spent,

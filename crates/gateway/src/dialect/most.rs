@@ -57,7 +57,7 @@ impl Call {
     /// 400: a number that bounds it is none.
     pub(crate) fn max_usage(&self, dialect: &Dialect) -> Result<MaxUsage> {
         let gathered = match dialect.form {
-            Form::Json => Gathered::of(dialect, self.text())?,
+            Form::Json => Gathered::of(dialect, self.sent())?,
             Form::Multipart => Gathered::of_text(self.text_bytes()),
         };
         let units = self.demand.units;

@@ -23,16 +23,25 @@ pub(super) static RESPONSES: Dialect = Dialect {
         "background",
         "tools",
         "store",
+        "conversation",
+        "stream",
         "max_output_tokens",
+        "max_completion_tokens",
+        "max_tokens",
+        "max_tool_calls",
+        "n",
     ],
-    texts: &["input", "instructions", "tools"],
-    maxima: &["max_output_tokens"],
+    maxima: &MAXIMA,
+    answers: &["n"],
     stores: Some(true),
     demand,
     read_whole: Some(read_whole),
     read_event,
     ..PLAIN
 };
+
+/// The names that model servers have for the most tokens of an answer.
+const MAXIMA: [&str; 3] = ["max_output_tokens", "max_completion_tokens", "max_tokens"];
 
 static RESPONSE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""response""#));
 /// What the pieces of a stream have their text under.
@@ -66,7 +75,9 @@ fn demand(fields: &Fields<'_>) -> Result<Demand> {
                        and what it used would not be known.";
         return Err(Error::invalid("background", message));
     }
-    let output = Output::of(fields.count("max_output_tokens"), None);
+    fields.count("max_tool_calls")?;
+    let most = fields.highest(&MAXIMA)?;
+    let output = Output::of(most, fields.count("n")?);
     Ok(Demand::of_output(output))
 }
 

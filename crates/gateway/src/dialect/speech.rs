@@ -18,7 +18,6 @@ pub(super) static SPEECH: Dialect = Dialect {
         answer: Content::Media,
     },
     fields: &["model", "input"],
-    texts: &["input"],
     demand,
     read_event,
     spent,

@@ -1,45 +1,34 @@
 //! Which hosted tools a request asks for.
 
-use std::borrow::Cow;
-use std::ops::Range;
-
 use access::{HostedTool, HostedTools};
 use base::{Error, Result};
-use serde::Deserialize;
 
-use super::Fields;
-
-/// What of a request may ask for hosted tools; it is looked into only when not all of them may be used.
-#[derive(Default)]
+/// The hosted tools that a request asks for.
+#[derive(Debug, Default)]
 pub(super) struct Asked {
-    /// Where the list of tools stands.
-    tools: Option<Range<usize>>,
-    searches_web: bool,
+    /// In the order in which they are asked for.
+    tools: Vec<HostedTool>,
+    /// True if something that must be a tool is none, so that nobody can tell what a server takes it for.
+    pub(super) is_unclear: bool,
+    /// True if it names a stored prompt, which may bring tools that only its server knows.
+    pub(super) has_prompt: bool,
 }
 
 /// What stands in the names of models that search the web unasked.
-const SEARCHING: [&str; 2] = ["-search-preview", "-search-api"];
+const SEARCHING: [&str; 3] = ["-search-preview", "-search-api", ":online"];
+
+/// The tools that run programs at the model server under other names.
+const PROGRAMS: [&str; 1] = ["programmatic_tool_calling"];
 
 /// True if this model searches the web unasked.
 pub(super) fn searches_web(model: &str) -> bool {
     SEARCHING.iter().any(|word| model.contains(word))
 }
 
-/// A tool, and those that it is made of.
-#[derive(Deserialize)]
-struct Tool<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    tools: Option<Vec<Self>>,
-}
-
 impl Asked {
-    pub(super) fn of(fields: &Fields<'_>) -> Self {
-        let given = |name| fields.get(name).filter(|value| *value != b"null");
-        Self {
-            tools: given("tools").map(|tools| fields.place(tools)),
-            searches_web: given("web_search_options").is_some(),
+    pub(super) fn add(&mut self, tool: HostedTool) {
+        if !self.tools.contains(&tool) {
+            self.tools.push(tool);
         }
     }
 
@@ -47,38 +36,25 @@ impl Asked {
     ///
     /// # Errors
     /// 400: what is asked for cannot be told.
-    pub(super) fn not_in(
-        &self,
-        allowed: HostedTools,
-        model: &str,
-        body: &[u8],
-    ) -> Result<Option<HostedTool>> {
-        let searches_web = self.searches_web || searches_web(model);
-        if searches_web && !allowed.contains(HostedTool::WebSearch) {
-            return Ok(Some(HostedTool::WebSearch));
-        }
-        let Some(place) = self.tools.clone() else {
-            return Ok(None);
-        };
-        let tools = serde_json::from_slice::<Vec<Tool<'_>>>(&body[place]);
-        let tools = tools.map_err(|_| {
+    pub(super) fn not_in(&self, allowed: HostedTools, model: &str) -> Result<Option<HostedTool>> {
+        if self.is_unclear {
             let message = "tools must be a list of objects, each with a string as its type.";
-            Error::invalid("tools", message)
-        })?;
-        Ok(first_of(&tools, allowed))
+            return Err(Error::invalid("tools", message));
+        }
+        let unasked = searches_web(model).then_some(HostedTool::WebSearch);
+        let mut asked = unasked.into_iter().chain(self.tools.iter().copied());
+        Ok(asked.find(|tool| !allowed.contains(*tool)))
     }
 }
 
-fn first_of(tools: &[Tool<'_>], allowed: HostedTools) -> Option<HostedTool> {
-    tools.iter().find_map(|tool| {
-        let own = tool.kind.as_deref().and_then(hosted);
-        let own = own.filter(|tool| !allowed.contains(*tool));
-        own.or_else(|| first_of(tool.tools.as_deref().unwrap_or_default(), allowed))
-    })
-}
-
-/// The hosted tool with a name that begins so: a version may follow, as in `web_search_preview_2025_03_11`.
-fn hosted(kind: &str) -> Option<HostedTool> {
+/// The hosted tool with a name that begins so: a version may follow, as in `web_search_preview_2025_03_11`. Some servers read
+/// words without regard to case, too.
+pub(super) fn hosted(kind: &str) -> Option<HostedTool> {
+    let kind = kind.split('\0').next().unwrap_or_default().trim();
+    let kind = &*kind.to_ascii_lowercase();
+    if PROGRAMS.contains(&kind) {
+        return Some(HostedTool::CodeInterpreter);
+    }
     let mut all = HostedTool::ALL.iter().copied();
     all.find(|tool| {
         let rest = kind.strip_prefix(tool.as_str());
@@ -88,6 +64,7 @@ fn hosted(kind: &str) -> Option<HostedTool> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fields;
     use super::*;
 
     const FIELDS: &[&str] = &["tools", "web_search_options"];
@@ -100,8 +77,8 @@ mod tests {
                 tools.remove(*tool);
             }
         }
-        let fields = Fields::of_json(body.as_bytes(), FIELDS).expect("fields");
-        let asked = Asked::of(&fields).not_in(tools, model, body.as_bytes())?;
+        let fields = Fields::of_json(body.as_bytes(), FIELDS)?;
+        let asked = fields.view.tools.not_in(tools, model)?;
         Ok(asked.map(HostedTool::as_str))
     }
 
@@ -111,6 +88,8 @@ mod tests {
             (r#"{"tools":[{"type":"function"}]}"#, "m", None),
             (r#"{"tools":[{"type":"mcp"}]}"#, "m", Some("mcp")),
             (r#"{"tools":[{"type":"\u006dcp"}]}"#, "m", Some("mcp")),
+            (r#"{"tools":[{"type":"MCP"}]}"#, "m", Some("mcp")),
+            (r#"{"tools":[{"type":" mcp\u0000x"}]}"#, "m", Some("mcp")),
             (r#"{"tools":[{"type":"mcproxy"}]}"#, "m", None),
             (
                 r#"{"tools":[{"type":"function","parameters":{"type":"mcp"}},{"type":"code_interpreter","container":{}}]}"#,

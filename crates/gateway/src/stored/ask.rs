@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::place::is_plausible;
 use super::{Passing, path_of};
+use crate::dialect::JSON;
 use crate::router::Context;
 use crate::upstreams::{Answer, Outgoing, Route};
 use crate::{Body, Shared, headers};
@@ -42,13 +43,27 @@ struct Named {
 }
 
 impl Question {
-    /// What the client asks, with this body.
+    /// What the client asks, with this body of JSON, if any.
     pub(super) fn of_client(context: &Context, body: Bytes) -> Self {
+        let kind = (!body.is_empty()).then_some(JSON);
+        Self::of_client_with(context, body, kind)
+    }
+
+    /// What the client asks, with a body of this type.
+    pub(super) fn of_client_with(
+        context: &Context,
+        body: Bytes,
+        kind: Option<HeaderValue>,
+    ) -> Self {
         let uri = &context.head.uri;
         let path = uri.path();
         let mut headers = context.head.headers.clone();
         // Projects share the account, so one could be answered what another was that chose the same key.
         headers.remove(IDEMPOTENCY_KEY);
+        headers.remove(CONTENT_TYPE);
+        if let Some(kind) = kind {
+            headers.insert(CONTENT_TYPE, kind);
+        }
         Self {
             method: context.head.method.clone(),
             path: path.strip_prefix("/v1").unwrap_or(path).to_owned(),

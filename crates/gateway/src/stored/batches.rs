@@ -15,6 +15,7 @@ use super::ask::Question;
 use super::keep::Draft;
 use super::lines::Work;
 use super::owner;
+use super::place::is_plausible;
 use super::reserve::reservation_of;
 use crate::dialect::{Dialect, Fields, Spent, Usage};
 use crate::identify::Caller;
@@ -64,13 +65,17 @@ impl Shared {
         context: &mut Context,
         body: Bytes,
     ) -> Result<Response<Body>> {
-        let fields = Fields::of_json(&body, &["input_file_id", "endpoint"])?;
+        let headers = &context.head.headers;
+        let fields = Fields::of_request(headers, &body, &["input_file_id", "endpoint"])?;
         let missing = |name| Error::invalid(name, format!("{name} is missing."));
         let input = fields.text("input_file_id")?;
         let input = input.ok_or_else(|| missing("input_file_id"))?;
         let endpoint = fields.text("endpoint")?;
         let endpoint = endpoint.ok_or_else(|| missing("endpoint"))?;
         let owner = owner(caller);
+        if !is_plausible(&input) {
+            return Err(Error::not_found("file", &input).about("input_file_id"));
+        }
         let file = self.stored.get(&owner, Kind::File, &input).await;
         let file = file.map_err(|error| error.about("input_file_id"))?;
         let mut work = Work::of_text(file.work.as_deref()).ok_or_else(|| {
@@ -92,6 +97,7 @@ impl Shared {
         let tools = work.tools.iter().map(AsRef::as_ref);
         let tools = caller.may_use_tools(tools);
         tools.map_err(|error| error.about("input_file_id"))?;
+        caller.may_send(&work)?;
         self.check_mentions(&owner, &work.mentions).await?;
         let now = self.clock.now();
         let reservation = self.reserve_batch(caller, &mut work, now).await?;

@@ -11,7 +11,7 @@ use super::ask::Question;
 use super::keep::Draft;
 use super::lines::Work;
 use super::owner;
-use crate::dialect::Fields;
+use crate::dialect::{Fields, form_type};
 use crate::identify::Caller;
 use crate::router::Context;
 use crate::upstreams::Route;
@@ -57,8 +57,9 @@ impl Shared {
             held: None,
             reservation: None,
         };
-        self.make(draft, keeper, Question::of_client(context, body))
-            .await
+        let kind = form_type(&context.head.headers)?;
+        let question = Question::of_client_with(context, body, Some(kind));
+        self.make(draft, keeper, question).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The input of a batch: one request on each line, looked at when it is uploaded.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use access::{HostedTool, HostedTools};
 use base::ids::SpendReservationId;
@@ -8,11 +9,13 @@ use base::{Error, Result};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::mentions::{MOST, Mentions};
-use crate::dialect::{Call, Dialect, MaxUsage};
+use super::mentions::of_nobody;
+use crate::dialect::{Call, Dialect, Fields, MAX_MENTIONS, MaxUsage, Mentions};
+use crate::identify::Caller;
 
+/// How many models the tools of a batch may have.
+const MAX_MODELS: usize = 100;
 /// How many requests a batch may have.
 const MOST_LINES: usize = 50_000;
 
@@ -35,19 +38,25 @@ pub(super) struct Work {
     /// Of a batch: what is reserved for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reservation: Option<SpendReservationId>,
+    /// What else decides whether a project may make a batch of it. `None`: it was uploaded before that was looked at.
+    #[serde(default)]
+    pub(super) facts: Option<Facts>,
 }
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    custom_id: Cow<'a, str>,
-    #[serde(borrow)]
-    method: Cow<'a, str>,
-    #[serde(borrow)]
-    url: Cow<'a, str>,
-    #[serde(borrow)]
-    body: &'a RawValue,
+/// What not every project may send.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// The first line that a model server would store the answer of.
+    pub(super) stored: Option<usize>,
+    /// The models that tools have.
+    #[serde(default)]
+    pub(super) models: BTreeSet<String>,
 }
+
+/// The field that names a file of requests.
+const INPUT: &str = "input_file_id";
+/// The members of a line.
+const MEMBERS: &[&str] = &["custom_id", "method", "url", "body"];
 
 impl Work {
     /// Reads a file. All its requests are for one model and one endpoint.
@@ -79,11 +88,19 @@ impl Work {
             let most = call.max_usage(dialect);
             let most = most.map_err(|error| wrong(&error.message))?;
             work.most.get_or_insert_default().add(most);
-            work.mentions.read(call.text());
-            if work.mentions.most() > MOST {
+            if let Some(name) = call.reference {
+                return Err(wrong(&of_nobody(name).message));
+            }
+            work.mentions.extend(&call.mentions);
+            if work.mentions.most() > MAX_MENTIONS {
                 return Err(wrong(
                     "too many files or vector stores are mentioned up to here",
                 ));
+            }
+            let facts = work.facts.get_or_insert_default();
+            facts.add(index + 1, &call);
+            if facts.models.len() > MAX_MODELS {
+                return Err(wrong("too many models are named by tools up to here"));
             }
             for tool in tools(&call).map_err(|error| wrong(&error.message))? {
                 if !work.tools.contains(&tool) {
@@ -104,6 +121,7 @@ impl Work {
             mentions: Mentions::default(),
             most: None,
             reservation: None,
+            facts: Some(Facts::default()),
         }
     }
 
@@ -118,24 +136,68 @@ impl Work {
     }
 }
 
+impl Facts {
+    fn add(&mut self, line: usize, call: &Call) {
+        if call.is_stored() {
+            self.stored.get_or_insert(line);
+        }
+        self.models.extend(call.models.iter().cloned());
+    }
+}
+
+impl Caller {
+    /// Refuses requests of a batch that the project may not send.
+    ///
+    /// # Errors
+    /// 400: what is asked for, and on which line. 403: the model of a tool is not for this project.
+    pub(super) fn may_send(&self, work: &Work) -> Result<()> {
+        let wrong = |message: String| Err(Error::invalid(INPUT, message));
+        let Some(facts) = &work.facts else {
+            let message = "The file was uploaded before its requests were looked at as they are now: upload it again.";
+            return wrong(message.to_owned());
+        };
+        for model in &facts.models {
+            self.may_use_model(model)?;
+        }
+        let is_zero = self.settings.retention(self.level()).is_zero();
+        if let (true, Some(line)) = (is_zero, facts.stored) {
+            let path = &work.path;
+            let message = format!(
+                "The project has zero data retention, and the model server would keep what line {line} of the file asks \
+                 for: each line for /v1{path} must say \"store\": false, and name no conversation."
+            );
+            return wrong(message);
+        }
+        Ok(())
+    }
+}
+
 /// The request on a line: its endpoint, and what it asks for; or why it is none.
 fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
     if line.contains('\r') {
         return Err("it has a carriage return in it".to_owned());
     }
-    let line: Line<'_> = serde_json::from_str(line).map_err(|error| {
-        format!("it is not an object with custom_id, method, url and body: {error}")
-    })?;
-    if line.custom_id.is_empty() {
+    let none = |error: Error| {
+        let reason = error.message;
+        format!("it is not an object with custom_id, method, url and body: {reason}")
+    };
+    let line = Fields::around(line.as_bytes(), MEMBERS, "body").map_err(none)?;
+    let text = |name: &'static str| {
+        let missing = || format!("missing field {name}: it must be a string");
+        line.text(name).ok().flatten().ok_or_else(missing)
+    };
+    let (custom_id, method, url) = (text("custom_id")?, text("method")?, text("url")?);
+    let body = line.get("body").ok_or("missing field body")?;
+    if custom_id.is_empty() {
         return Err("its custom_id is empty".to_owned());
     }
-    if line.method != "POST" {
+    if method != "POST" {
         return Err("its method is not POST".to_owned());
     }
-    let path = line.url.strip_prefix("/v1").unwrap_or_default();
+    let path = url.strip_prefix("/v1").unwrap_or_default();
     let dialect = Dialect::at(path).filter(|dialect| dialect.takes_json());
     let dialect = dialect.ok_or("its url is no endpoint that a batch can have")?;
-    let body = file.slice_ref(line.body.get().as_bytes());
+    let body = file.slice_ref(body);
     let call = Call::parse(dialect, &HeaderMap::new(), body);
     let call = call.map_err(|error| format!("its body: {}", error.message))?;
     Ok((dialect, call))
@@ -217,7 +279,7 @@ mod tests {
             (&good.replace("\"m\"", "\"n\""), "its model is another"),
             (&good.replace("\"m\"", "7"), "model must be a string"),
             (&good.replace("\"input\"", "\"model\""), "more than once"),
-            (&good.replace("\"method\"", "\"url\""), "duplicate field"),
+            (&good.replace("\"method\"", "\"url\""), "more than once"),
             (&good.replace("\"m\",", "\"m\",\r"), "carriage return"),
             (&good.replace("{\"model\":\"m\",", "{"), "model is missing"),
         ] {

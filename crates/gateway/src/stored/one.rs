@@ -8,8 +8,9 @@ use usage::SpendReservation;
 
 use super::ask::{Question, passed};
 use super::{Place, owner, references};
+use crate::dialect::check_json;
 use crate::identify::Caller;
-use crate::router::Context;
+use crate::router::{Context, no_query};
 use crate::{Body, Gateway, Shared, body};
 
 const NOT_OFFERED: &str = "This deployment keeps no files, batches or vector stores. Its operator can set stores = true for one of its \
@@ -33,7 +34,11 @@ impl Gateway {
             Method::POST => body::read(body).await?,
             _ => Bytes::new(),
         };
+        if context.head.method == Method::POST && place.kind != Kind::File {
+            check_json(&context.head.headers)?;
+        }
         let query = context.head.uri.query();
+        check_query(&place, &context.head.method, query)?;
         let Some(id) = &place.id else {
             return match (&context.head.method, place.kind) {
                 (&Method::POST, Kind::File) => self.0.upload(&caller, keeper, context, body).await,
@@ -48,6 +53,27 @@ impl Gateway {
         };
         self.0.one(&caller, &place, id, context, body).await
     }
+}
+
+/// The parameters that lists have of what is in a vector store.
+const PARAMETERS: [&str; 5] = ["limit", "order", "after", "before", "filter"];
+
+/// Refuses a query that an upstream would get and could take for something else than was checked. Lists of our own read
+/// theirs themselves.
+fn check_query(place: &Place, method: &Method, query: Option<&str>) -> Result<()> {
+    if method == Method::GET && place.id.is_none() {
+        return Ok(());
+    }
+    if method != Method::GET || place.kind != Kind::VectorStore || !place.part.ends_with("/files") {
+        return no_query(query);
+    }
+    for pair in query.unwrap_or_default().split('&') {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        if !name.is_empty() && !PARAMETERS.contains(&name) {
+            return no_query(Some(pair));
+        }
+    }
+    Ok(())
 }
 
 fn not_offered() -> Error {

@@ -6,6 +6,7 @@ use access::stored::{Kind, Owner};
 use base::{Error, Result};
 use serde::Deserialize;
 
+use super::place::is_plausible;
 use crate::Shared;
 use crate::dialect::Fields;
 
@@ -41,6 +42,9 @@ impl Shared {
         let mut at = at.map(str::to_owned);
         for (param, ids) in named(body)? {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            if let Some(id) = ids.iter().find(|id| !is_plausible(id)) {
+                return Err(Error::not_found("file", id).about(param));
+            }
             let found = self.stored.find(owner, Kind::File, &ids).await?;
             for id in ids {
                 let file = found.iter().find(|file| file.id == id);
@@ -129,7 +133,7 @@ mod tests {
             ),
             (
                 r#"{"files":[{"file_id":"a","file_id":"b"}]}"#.to_owned(),
-                "files",
+                "file_id",
             ),
             (r#"{"file_id":7}"#.to_owned(), "file_id"),
             (

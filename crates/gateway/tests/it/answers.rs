@@ -168,17 +168,6 @@ async fn a_stream_of_known_length_that_ends_within_an_event_is_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_query_of_the_url_passes() {
-    let world = World::start(Reply::whole(200, COMPLETION)).await;
-    let path = "/v1/chat/completions?api-version=2026-01-01";
-    let answer = world
-        .send(request(Method::POST, path, SERVICE, r#"{"model":"real"}"#))
-        .await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(world.upstream.asked()[0].path, path);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn models_are_those_that_are_configured() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let model =

@@ -13,6 +13,7 @@ mod limits;
 mod metrics;
 mod permissions;
 mod properties;
+mod readings;
 mod refusals;
 mod retention;
 mod retries;

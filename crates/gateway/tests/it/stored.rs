@@ -5,6 +5,7 @@ mod files;
 mod lists;
 mod metering;
 mod nul;
+mod readings;
 mod reserved;
 mod shelf;
 mod vector_stores;

@@ -1,0 +1,272 @@
+//! The Content-Type of a request: what is taken, and what an upstream gets instead of it.
+//!
+//! A server that honours a `charset` reads other bytes than are checked here. So only UTF-8 is taken, and upstreams get a type
+//! that is made here, with nothing on it but a boundary.
+
+use base::{Error, Result};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
+
+/// The longest boundary that there can be, in bytes.
+const MAX_BOUNDARY_BYTES: usize = 70;
+
+/// What upstreams get with JSON.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A media type, and its parameters.
+pub(super) struct MediaType {
+    /// In small letters.
+    pub(super) kind: String,
+    /// Names in small letters.
+    pub(super) parameters: Vec<(String, String)>,
+}
+
+/// Checks that a request with these headers may have a body of JSON. Some programs name the type of a form when nobody tells
+/// them another (`curl -d`), or none.
+///
+/// # Errors
+/// 400: it is another type, or not UTF-8.
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
+    let Some(kind) = only(headers)? else {
+        return Ok(());
+    };
+    let kind = kind.to_str().ok().and_then(MediaType::parse);
+    let kind = kind.ok_or_else(|| invalid("The Content-Type header cannot be read."))?;
+    let is_json = matches!(
+        kind.kind.as_str(),
+        "application/json" | "text/json" | "application/x-www-form-urlencoded"
+    );
+    let is_some_json = kind.kind.starts_with("application/") && kind.kind.ends_with("+json");
+    if !is_json && !is_some_json {
+        return Err(invalid(
+            "The Content-Type of this request must be application/json.",
+        ));
+    }
+    if !kind.is_utf8() {
+        return Err(invalid("The charset of the Content-Type must be utf-8."));
+    }
+    Ok(())
+}
+
+/// The boundary that a request names which has a body of several parts.
+///
+/// # Errors
+/// 400: it names none, or more than a boundary that some servers read otherwise.
+pub(super) fn boundary(headers: &HeaderMap) -> Result<String> {
+    let wrong = || {
+        let message = "The request body could not be read as multipart/form-data: its Content-Type must be \
+                       multipart/form-data and name a boundary, and no charset but utf-8.";
+        Error::refused("invalid_multipart", message)
+    };
+    let kind = only(headers)?.ok_or_else(wrong)?;
+    let kind = kind.to_str().ok().and_then(MediaType::parse);
+    let kind = kind.filter(|kind| kind.kind == "multipart/form-data" && kind.is_utf8());
+    let kind = kind.ok_or_else(wrong)?;
+    let boundary = kind.parameter("boundary").ok_or_else(wrong)?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
+    let is_good = (1..=MAX_BOUNDARY_BYTES).contains(&boundary.len())
+        && boundary.bytes().all(is_plain)
+        && !boundary.starts_with(' ')
+        && !boundary.ends_with(' ');
+    is_good.then(|| boundary.to_owned()).ok_or_else(wrong)
+}
+
+/// The type that an upstream gets with the several parts of a request with these headers.
+///
+/// # Errors
+/// 400: as for their boundary.
+pub(crate) fn form_type(headers: &HeaderMap) -> Result<HeaderValue> {
+    of_parts(&boundary(headers)?)
+}
+
+fn of_parts(boundary: &str) -> Result<HeaderValue> {
+    let is_token = boundary.bytes().all(is_token);
+    let kind = if is_token {
+        format!("multipart/form-data; boundary={boundary}")
+    } else {
+        format!("multipart/form-data; boundary=\"{boundary}\"")
+    };
+    HeaderValue::from_str(&kind).map_err(|_| Error::internal())
+}
+
+/// The one Content-Type that a request may have.
+fn only(headers: &HeaderMap) -> Result<Option<&HeaderValue>> {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let first = all.next();
+    if all.next().is_some() {
+        return Err(invalid(
+            "There is more than one Content-Type header; send one.",
+        ));
+    }
+    Ok(first)
+}
+
+impl MediaType {
+    /// Reads a type; `None` if some servers would read it otherwise: a parameter twice, or in several pieces.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (kind, mut rest) = text.split_at(text.find(';').unwrap_or(text.len()));
+        let kind = kind.trim().to_ascii_lowercase();
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        while let Some(next) = parameter(rest)? {
+            let name = next.name.to_ascii_lowercase();
+            if name.contains('*') || parameters.iter().any(|(other, _)| *other == name) {
+                return None;
+            }
+            parameters.push((name, next.value.to_owned()));
+            rest = next.after;
+        }
+        let is_type = |part: &str| !part.is_empty() && part.bytes().all(is_token);
+        let (main, sub) = kind.split_once('/')?;
+        (is_type(main) && is_type(sub)).then_some(Self { kind, parameters })
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        let mut all = self.parameters.iter();
+        let (_, value) = all.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    /// True if its text is UTF-8, as far as it says.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.parameter("charset")
+            .is_none_or(|charset| ["utf-8", "utf8"].contains(&&*charset.to_ascii_lowercase()))
+    }
+}
+
+/// A parameter of a header.
+pub(super) struct Parameter<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: &'a str,
+    pub(super) is_quoted: bool,
+    /// What follows it.
+    pub(super) after: &'a str,
+}
+
+/// The first parameter of what follows a type, after its semicolon. `Some(None)`: there is none. `None`: it is not written as
+/// it must be; neither escapes nor white space around the equals sign are taken.
+pub(super) fn parameter(text: &str) -> Option<Option<Parameter<'_>>> {
+    let text = text.trim_start();
+    let Some(rest) = text.strip_prefix(';') else {
+        return text.is_empty().then_some(None);
+    };
+    let rest = rest.trim_start();
+    if rest.is_empty() {
+        return Some(None);
+    }
+    let (name, value) = rest.split_once('=')?;
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return None;
+    }
+    let quoted = value.strip_prefix('"');
+    let (value, after) = match quoted {
+        Some(quoted) => quoted.split_once('"')?,
+        None => value.split_at(value.find(';').unwrap_or(value.len())),
+    };
+    let is_quoted = quoted.is_some();
+    let value = if is_quoted { value } else { value.trim_end() };
+    let is_good = if is_quoted {
+        let after = after.trim_start();
+        !value.ends_with('\\') && (after.is_empty() || after.starts_with(';'))
+    } else {
+        !value.is_empty() && !value.starts_with([' ', '\t']) && !value.contains(['"', '\\'])
+    };
+    is_good.then_some(Some(Parameter {
+        name,
+        value,
+        is_quoted,
+        after,
+    }))
+}
+
+/// True for the bytes of a token (RFC 9110).
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn invalid(message: &'static str) -> Error {
+    Error::refused("invalid_header", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(kinds: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for kind in kinds {
+            headers.append(CONTENT_TYPE, kind.parse().expect("a value"));
+        }
+        headers
+    }
+
+    #[test]
+    fn s15_json_is_json_in_utf_8() {
+        for good in [
+            &[][..],
+            &["application/json"],
+            &["Application/JSON; Charset=\"UTF-8\" ;"],
+            &["application/json;charset=utf8;x=y"],
+            &["application/merge-patch+json"],
+            &["application/x-www-form-urlencoded"],
+        ] {
+            assert!(check_json(&headers(good)).is_ok(), "{good:?}");
+        }
+        for bad in [
+            &["application/json; charset=utf-7"][..],
+            &["application/json; charset=utf-16le"],
+            &["application/json; charset=utf-8; charset=utf-7"],
+            &["application/json; charset*=utf-7''utf-8"],
+            &["application/x-www-form-urlencoded; charset=latin1"],
+            &["application/json", "application/json"],
+            &["multipart/form-data; boundary=x"],
+            &["text/plain"],
+            &["json"],
+            &["application/json; charset"],
+            &[""],
+        ] {
+            let error = check_json(&headers(bad)).expect_err("refused");
+            assert_eq!(
+                (error.status.as_u16(), error.code),
+                (400, Some("invalid_header")),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn multipart_unquoted_boundaries_are_read_in_every_spelling() {
+        for (kind, expected, sent) in [
+            ("multipart/form-data; boundary=xx", "xx", "boundary=xx"),
+            (
+                "Multipart/Form-Data;Boundary=\"x x\";",
+                "x x",
+                "boundary=\"x x\"",
+            ),
+            (
+                "multipart/form-data; charset=utf-8; boundary=a:b ; ",
+                "a:b",
+                "boundary=\"a:b\"",
+            ),
+        ] {
+            let boundary = boundary(&headers(&[kind])).expect(kind);
+            assert_eq!(boundary, expected);
+            let sent_type = of_parts(&boundary).expect("a value");
+            assert_eq!(sent_type, format!("multipart/form-data; {sent}"));
+        }
+        for kind in [
+            "multipart/form-data",
+            "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=\"\"",
+            "multipart/form-data; boundary=\"x \"",
+            "multipart/form-data; boundary=xx; boundary=yy",
+            "multipart/form-data; boundary=xx; charset=utf-7",
+            "multipart/form-data; boundary*=utf-8''xx",
+            "multipart/form-data; boundary*0=xx",
+            "multipart/form-data; boundary=\"x\\\"x\"",
+            "multipart/mixed; boundary=xx",
+            "application/json; boundary=xx",
+        ] {
+            assert!(boundary(&headers(&[kind])).is_err(), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Numbers by their value, and text wherever it stands.
+
+use gateway::{Durability, UpstreamConfig};
+use http::Method;
+use serde_json::json;
+
+use super::{form, world};
+use crate::upstream::{COMPLETION, Reply};
+use crate::world::{SERVICE, World, config, request};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn number_spellings_and_other_numbers_hold_the_same() {
+    let world = world().await;
+    let limit = "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '', 10000)";
+    world.change(&[limit]).await;
+    // A hundred dollars are a hundred thousand tokens.
+    let paths = [
+        ("/v1/chat/completions", "max_tokens"),
+        ("/v1/chat/completions", "max_completion_tokens"),
+        ("/v1/chat/completions", "n_predict"),
+        ("/v1/completions", "max_tokens"),
+        ("/v1/responses", "max_output_tokens"),
+    ];
+    for (path, name) in paths {
+        for (value, status) in [
+            ("900000", 429),
+            ("9e5", 429),
+            ("900000.0", 429),
+            ("9000.00e2", 429),
+            ("\"900000\"", 429),
+            ("\" 900000.0 \"", 429),
+            ("1e3", 200),
+            ("null", 200),
+            ("-1", 400),
+            ("0", 400),
+            ("1.5", 400),
+            ("true", 400),
+            ("[900000]", 400),
+            ("\"many\"", 400),
+            ("1e15", 400),
+        ] {
+            let body = format!(r#"{{"model":"real","{name}":{value}}}"#);
+            let answer = world
+                .send(request(Method::POST, path, SERVICE, &body))
+                .await;
+            assert_eq!(
+                answer.status, status,
+                "{path} {name} {value}: {}",
+                answer.body
+            );
+            if status == 400 {
+                assert_eq!(answer.error()[2], json!(name), "{value}");
+            }
+        }
+    }
+    for (path, member) in [
+        ("/v1/chat/completions", r#""n":90.0"#),
+        ("/v1/chat/completions", r#""n":"90""#),
+        ("/v1/completions", r#""best_of":9e1"#),
+    ] {
+        let body = format!(r#"{{"model":"real","max_tokens":2000,{member}}}"#);
+        let answer = world
+            .send(request(Method::POST, path, SERVICE, &body))
+            .await;
+        assert_eq!(answer.status, 429, "{member}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn number_spellings_of_forms_count_by_their_value() {
+    let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
+        let models = vec!["dall-e-2".to_owned()];
+        vec![UpstreamConfig {
+            models,
+            ..config("local", url)
+        }]
+    })
+    .await;
+    let limit =
+        "INSERT INTO rate_limits (organization_id, project_id, model, max_images_per_1_minute)
+                 VALUES ('org-1', 'proj_1', 'dall-e-2', 10)";
+    world.change(&[limit]).await;
+    for (n, status) in [
+        (" 100", 429),
+        ("1e2", 429),
+        ("100.0", 429),
+        ("", 400),
+        ("-1", 400),
+        ("1.0", 200),
+    ] {
+        let parts = [
+            ("name=\"model\"", "dall-e-2"),
+            ("name=\"prompt\"", "p"),
+            ("name=\"n\"", n),
+        ];
+        let answer = world.send(form("/v1/images/edits", &parts)).await;
+        assert_eq!(answer.status, status, "{n}: {}", answer.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s11_what_stands_beside_the_messages_counts() {
+    let world = world().await;
+    let limit =
+        "INSERT INTO rate_limits (organization_id, project_id, model, max_tokens_per_1_minute)
+                 VALUES ('org-1', 'proj_1', 'real', 5000)";
+    world.change(&[limit]).await;
+    let text = "word ".repeat(10_000);
+    for body in [
+        json!({"model": "real", "max_tokens": 1, "functions": [{"name": "f", "description": text}]}),
+        json!({"model": "real", "max_tokens": 1, "response_format": {"type": "json_schema", "json_schema": {"schema": {"description": text}}}}),
+        json!({"model": "real", "max_tokens": 1, "prediction": {"type": "content", "content": text}}),
+        json!({"model": "real", "max_tokens": 1, "messages": [{"role": "user", "content": format!("x;base64,{}", "y".repeat(50_000))}]}),
+        json!({"model": "real", "max_tokens": 1, "messages": format!("data:image/png;base64,{}", "y".repeat(50_000))}),
+        json!({"model": "real", "max_tokens": 1, "messages": [1, text]}),
+    ] {
+        let answer = world.chat(&body.to_string()).await;
+        assert_eq!(answer.status, 429, "{}", &body.to_string()[..80]);
+    }
+    let image = format!("data:image/png;base64,{}", "y".repeat(50_000));
+    let image = json!({"model": "real", "max_tokens": 1, "messages": [{"content": [{"type": "image_url", "image_url": {"url": image}}]}]});
+    assert_eq!(
+        world.chat(&image.to_string()).await.status,
+        200,
+        "a file is none of it"
+    );
+}

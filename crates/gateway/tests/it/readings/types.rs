@@ -1,0 +1,124 @@
+//! What a model server gets beside the body: no query, and a type that is made here.
+
+use http::{HeaderValue, Method};
+use serde_json::json;
+
+use super::{form, refusal, typed, world};
+use crate::endpoints::PATHS;
+use crate::world::{SERVICE, chat, request};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s15_no_query_of_a_client_reaches_a_model_server() {
+    let world = world().await;
+    for path in PATHS {
+        let uri = format!("{path}?model=secret&x=y");
+        let request = request(Method::POST, &uri, SERVICE, r#"{"model":"real"}"#);
+        let answer = world.send(request).await;
+        assert_eq!(refusal(&answer), (400, json!("model")), "{path}");
+    }
+    assert!(world.upstream.asked().is_empty());
+    let answer = world
+        .send(request(
+            Method::POST,
+            "/v1/chat/completions?",
+            SERVICE,
+            r#"{"model":"real"}"#,
+        ))
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(world.upstream.asked()[0].path, "/v1/chat/completions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s15_a_model_server_gets_a_type_that_is_made_here() {
+    let world = world().await;
+    let body = r#"{"model":"real","messages":[]}"#;
+    for kind in [
+        "application/json",
+        "application/json; charset=UTF-8; x=y",
+        "application/x-www-form-urlencoded",
+    ] {
+        let answer = world.send(typed("/v1/chat/completions", kind, body)).await;
+        assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
+    }
+    let answer = world
+        .send(request(Method::POST, "/v1/chat/completions", SERVICE, body))
+        .await;
+    assert_eq!(answer.status, 200, "none is named");
+    for asked in world.upstream.asked() {
+        assert_eq!(asked.headers["content-type"], "application/json");
+    }
+    let before = world.upstream.asked().len();
+    for kind in [
+        "application/json; charset=utf-7",
+        "application/json; charset=utf-8; charset=utf-16",
+        "text/plain",
+        "multipart/form-data; boundary=x",
+    ] {
+        let answer = world.send(typed("/v1/chat/completions", kind, body)).await;
+        assert_eq!(answer.status, 400, "{kind}");
+        assert_eq!(answer.error()[3], "invalid_header", "{kind}");
+    }
+    let mut twice = chat(SERVICE, body);
+    let other = HeaderValue::from_static("application/json; charset=utf-7");
+    twice.headers_mut().append("content-type", other);
+    assert_eq!(world.send(twice).await.status, 400);
+    assert_eq!(world.upstream.asked().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s15_a_form_reaches_a_model_server_with_its_boundary_alone() {
+    let world = world().await;
+    let path = "/v1/audio/transcriptions";
+    let body = "--x y\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nreal\r\n--x y--\r\n";
+    for kind in [
+        "multipart/form-data; charset=utf-8; boundary=\"x y\"",
+        "Multipart/Form-Data; Boundary=x y; q=1;",
+    ] {
+        let answer = world.send(typed(path, kind, body)).await;
+        assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
+    }
+    for asked in world.upstream.asked() {
+        let kind = &asked.headers["content-type"];
+        assert_eq!(kind, "multipart/form-data; boundary=\"x y\"");
+        assert_eq!(asked.body, body);
+    }
+    let before = world.upstream.asked().len();
+    let hidden = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nreal\r\n\
+                  --x\r\nContent-Disposition: form-data; name=\"+AG0AbwBkAGUAbA-\"\r\n\r\nsecret\r\n--x--\r\n";
+    let answer = world
+        .send(typed(
+            path,
+            "multipart/form-data; charset=utf-7; boundary=x",
+            hidden,
+        ))
+        .await;
+    assert_eq!(answer.status, 400);
+    let parts = [("name=\"model\"", "real"), ("name=\"_charset_\"", "utf-7")];
+    let answer = world.send(form(path, &parts)).await;
+    assert_eq!(refusal(&answer), (400, json!("_charset_")));
+    assert_eq!(world.upstream.asked().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn multipart_unquoted_uploads_of_net_pass() {
+    let world = world().await;
+    let body = "--X\r\nContent-Disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3\r\n\r\nsound\r\n\
+                --X\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=model\r\n\r\nnick\r\n--X--\r\n";
+    let kind = "multipart/form-data; boundary=\"X\"";
+    for path in [
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+        "/v1/images/edits",
+    ] {
+        let answer = world.send(typed(path, kind, body)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    }
+    for asked in world.upstream.asked() {
+        assert_eq!(
+            asked.body,
+            body.replace("nick", "real"),
+            "the model is named as the server knows it"
+        );
+    }
+}
