@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Error;
 use base::time::Stopwatch;
+use base::{BudgetPermit, Error};
 use store::{courteous, late_after};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
@@ -42,6 +42,9 @@ pub(crate) struct Job {
     pub(crate) room: Option<OwnedSemaphorePermit>,
     /// What is set aside for them until they count.
     pub(crate) hold: Option<Hold>,
+    /// What bounds the number of places that one tenant has.
+    #[expect(dead_code, reason = "given back when the job is dropped")]
+    pub(crate) share: Option<BudgetPermit>,
 }
 
 /// Jobs that share a transaction.
