@@ -220,6 +220,13 @@ impl BudgetPermit {
         }
     }
 
+    /// The sum of the permits of the project that this one is charged to; 0 where there is none.
+    #[must_use]
+    pub fn used_by_project(&self) -> u64 {
+        let used = self.budget.lock();
+        self.charged.project.map_or(0, |project| used.of(project))
+    }
+
     /// The amount that the permit holds.
     #[must_use]
     pub fn amount(&self) -> u64 {
@@ -252,6 +259,7 @@ mod tests {
         let refused = |key, project, amount| budget.take(key, project, amount).err();
         assert_eq!(refused("a", Some("p"), 1), Some(Exhausted::Key(30)));
         let second = budget.take("b", Some("p"), 20).expect("within all bounds");
+        assert_eq!(second.used_by_project(), 50);
         assert_eq!(refused("b", Some("p"), 1), Some(Exhausted::Project(50)));
         let third = budget.take("c", Some("q"), 30).expect("within all bounds");
         let fourth = budget.take("d", None, 20).expect("within all bounds");

@@ -53,6 +53,12 @@ impl Drains {
         self.spawn(read_on(source, reservation, hurry));
     }
 
+    /// Settles `reservation` with what has come of `source`, which is not read on. Never waits: reading the usage of a long
+    /// answer takes a moment.
+    pub(crate) fn cut(&self, mut source: Source, reservation: Reservation) {
+        self.spawn(async move { drop(source.settle(reservation, Outcome::ClientGone)) });
+    }
+
     /// Work that is dropped, for want of room or of a runtime, settles its reservation by being dropped.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let (Ok(runtime), Ok(permit)) = (
@@ -175,7 +181,7 @@ async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: Canc
             reservation.is_for(&answer.route.model);
             let patience = answer.patience();
             let (head, body) = answer.response.into_parts();
-            let source = Source::new(reservation.dialect(), &head, body, false, patience);
+            let source = Source::new(&mut reservation, &head, body, false, patience);
             read_on(source, reservation, hurry).await;
         }
         Err(failure) => drop(reservation.fail(&failure)),

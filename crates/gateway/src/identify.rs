@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use access::{Key, Level, Project, Settings};
 use base::ids::Id;
-use base::secret::bearer;
+use base::secret::{KeyHash, bearer};
 use base::{Error, Permission, Result};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -16,6 +16,8 @@ const PROJECT_KEY_REQUIRED: &str = "An admin API key cannot call models. Use a p
 
 /// A key that may be used now, and where.
 pub(crate) struct Caller {
+    /// The hash that the key is found by.
+    pub(crate) hash: KeyHash,
     pub(crate) key: Arc<Key>,
     pub(crate) project: Arc<Project>,
     /// What is set where the key belongs.
@@ -40,19 +42,43 @@ impl Shared {
                 "The Authorization header holds no API key. Its form is 'Bearer sk-proj-…'.",
             )
         })?;
-        let key = self.directory.find(&self.pepper.hash(token));
+        let hash = self.pepper.hash(token);
+        let key = self.live_key(&hash)?;
+        names_only(headers, "openai-organization", &key.organization.id)?;
+        let caller = self.caller_with(hash, key)?;
+        names_only(headers, "openai-project", &caller.project.id)?;
+        Ok(caller)
+    }
+
+    /// The caller with the key of this hash as it is now: a request that has waited for its body is not believed what was
+    /// true before.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub(crate) fn identify_again(&self, hash: KeyHash) -> Result<Caller> {
+        let key = self.live_key(&hash)?;
+        self.caller_with(hash, key)
+    }
+
+    /// The key with this hash, if it may be used now.
+    fn live_key(&self, hash: &KeyHash) -> Result<Arc<Key>> {
+        self.directory.check_age()?;
+        let key = self.directory.find(hash);
         let key = key.ok_or_else(|| Error::unauthenticated("The API key is not known here."))?;
         key.alive(self.clock.now())?;
-        names_only(headers, "openai-organization", &key.organization.id)?;
+        Ok(key)
+    }
+
+    fn caller_with(&self, hash: KeyHash, key: Arc<Key>) -> Result<Caller> {
         let Some(project) = key.project.clone() else {
             return Err(Error::forbidden(
                 "project_key_required",
                 PROJECT_KEY_REQUIRED,
             ));
         };
-        names_only(headers, "openai-project", &project.id)?;
         let settings = self.directory.settings(&key.organization.id);
         Ok(Caller {
+            hash,
             level: Arc::clone(settings.project(&project.id)),
             key,
             project,

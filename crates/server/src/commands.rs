@@ -301,6 +301,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         keep_bodies_days: config.keep_bodies_days,
         keep_usage: config.keep_usage,
         tracing: config.tracing.clone(),
+        bounds: config.bounds.clone(),
         has_metrics_apart: metrics.is_some(),
     })
     .await?;

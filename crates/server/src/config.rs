@@ -1,6 +1,7 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod bodies;
+mod gateway;
 mod smtp;
 mod telemetry;
 mod tls;
@@ -11,13 +12,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::gateway::Durability;
 use ::usage::{Keep, PriceBook, PriceEntry};
 use anyhow::Context;
-use gateway::Durability;
 use serde::{Deserialize, Serialize};
 
 use ::telemetry::TracingOptions;
 use bodies::BodiesTable;
+pub use gateway::Bounds;
+use gateway::{ClusterTable, GatewayTable, ObjectsTable};
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 use telemetry::{MetricsTable, TelemetryTable};
@@ -51,6 +54,8 @@ pub struct Config {
     pub keep_bodies_days: u32,
     /// For how long the ledger and its sums are kept.
     pub keep_usage: Keep,
+    /// Bounds of the requests under way.
+    pub bounds: Bounds,
     /// Where metrics are served, if not with all else.
     pub metrics_listen: Option<SocketAddr>,
     /// Where traces go, if anywhere.
@@ -121,6 +126,12 @@ struct File {
     #[serde(default)]
     usage: UsageTable,
     #[serde(default)]
+    gateway: GatewayTable,
+    #[serde(default)]
+    objects: ObjectsTable,
+    #[serde(default)]
+    cluster: ClusterTable,
+    #[serde(default)]
     metrics: MetricsTable,
     #[serde(default)]
     telemetry: TelemetryTable,
@@ -188,6 +199,7 @@ impl Config {
             )?,
             keep_bodies_days: file.bodies.keep_days,
             keep_usage: file.usage.keep()?,
+            bounds: Bounds::new(&file.gateway, &file.objects, &file.cluster)?,
             metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
             tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: match file.metering.durability {
@@ -221,6 +233,9 @@ impl Config {
             smtp: BTreeMap<&'a str, String>,
             bodies: BTreeMap<&'a str, u32>,
             usage: UsageTable,
+            gateway: GatewayTable,
+            objects: ObjectsTable,
+            cluster: ClusterTable,
             metrics: BTreeMap<&'a str, String>,
             telemetry: TelemetryTable,
             tls: &'a Tls,
@@ -239,6 +254,9 @@ impl Config {
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
             usage: UsageTable::shown(self.keep_usage),
+            gateway: GatewayTable::shown(&self.bounds),
+            objects: ObjectsTable::shown(&self.bounds),
+            cluster: ClusterTable::shown(&self.bounds),
             metrics: (self.metrics_listen.iter())
                 .map(|address| ("listen", address.to_string()))
                 .collect(),

@@ -169,7 +169,8 @@ async fn readiness(services: &Services) -> Response {
         Ok(mut connection) => connection.is_migrated().await.unwrap_or(false),
         Err(_) => false,
     };
-    if migrated && services.directory.is_fresh() {
+    let directory = &services.directory;
+    if migrated && directory.is_fresh() && directory.is_current() {
         return json("{\"status\":\"ready\"}");
     }
     let mut response = json("{\"status\":\"not ready\"}");

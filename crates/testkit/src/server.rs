@@ -12,6 +12,7 @@ use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
+use orgplane::config::Bounds;
 use orgplane::{App, AppOptions, Front};
 use serde_json::json;
 use store::{Store, sql};
@@ -34,6 +35,8 @@ pub struct ServerOptions {
     pub durability: Durability,
     /// For how long the ledger and its sums are kept; for ever when not said otherwise.
     pub keep_usage: Keep,
+    /// Bounds of the requests under way.
+    pub bounds: Bounds,
 }
 
 impl Default for ServerOptions {
@@ -44,6 +47,7 @@ impl Default for ServerOptions {
             prices: PriceBook::built_in(),
             durability: Durability::Batched,
             keep_usage: Keep::default(),
+            bounds: Bounds::default(),
         }
     }
 }
@@ -75,6 +79,7 @@ struct Parts {
     prices: PriceBook,
     durability: Durability,
     keep_usage: Keep,
+    bounds: Bounds,
 }
 
 impl Parts {
@@ -93,6 +98,7 @@ impl Parts {
             keep_bodies_days: 0,
             keep_usage: self.keep_usage,
             tracing: None,
+            bounds: self.bounds.clone(),
             has_metrics_apart: false,
         });
         app.await.expect("the application starts")
@@ -143,6 +149,7 @@ impl Server {
             prices: options.prices,
             durability: options.durability,
             keep_usage: options.keep_usage,
+            bounds: options.bounds,
         };
         let app = parts.start(&store).await;
         Self {

@@ -108,6 +108,7 @@ pub(crate) async fn authenticate(
             "You didn't provide an API key. Send an admin key in the Authorization header: 'Authorization: Bearer sk-admin-…'.",
         ));
     };
+    services.directory.check_age()?;
     let key = services
         .directory
         .look_up(&services.pepper.hash(token))

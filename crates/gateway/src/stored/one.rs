@@ -1,14 +1,17 @@
 //! Requests about one thing, and the way of all of them.
 
+use std::sync::Arc;
+
 use access::stored::{Kind, Object};
 use base::{Error, Permission, Result};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 
 use super::ask::{Question, passed};
-use super::{Place, owner};
+use super::{Passing, Place, owner};
 use crate::identify::Caller;
 use crate::router::Context;
+use crate::upstreams::Route;
 use crate::{Body, Gateway, Shared, body};
 
 const NOT_OFFERED: &str = "This deployment keeps no files, batches or vector stores. Its operator can set stores = true for one of its \
@@ -25,28 +28,38 @@ impl Gateway {
     where
         B: http_body::Body<Data = Bytes>,
     {
-        let caller = self.caller(context, Permission::ModelRequest)?;
+        let needs = Permission::ModelRequest;
+        let caller = self.caller(context, needs)?;
         let keeper = self.0.upstreams.keeper().ok_or_else(not_offered)?;
         self.touch(&caller);
+        let method = &context.head.method;
+        let is_release = *method == Method::DELETE || place.part.ends_with("/cancel");
+        if !is_release {
+            self.0.may_take(&caller)?;
+        }
+        let makes = (*method == Method::POST && place.id.is_none()).then_some(place.kind);
+        context.share = Arc::new(self.0.object_share(&caller, makes).await?);
         let body = match context.head.method {
-            Method::POST => body::read(body).await?,
+            Method::POST => body::read(body, self.0.flow.body(&caller)?).await?,
             _ => Bytes::new(),
         };
-        let query = context.head.uri.query();
-        let Some(id) = &place.id else {
-            return match (&context.head.method, place.kind) {
-                (&Method::POST, Kind::File) => self.0.upload(&caller, keeper, context, body).await,
-                (&Method::POST, Kind::Batch) => self.0.create_batch(&caller, context, body).await,
-                (&Method::POST, Kind::VectorStore) => {
-                    self.0
-                        .create_vector_store(&caller, keeper, context, body)
-                        .await
-                }
-                _ => self.0.list(&owner(&caller), place.kind, query).await,
-            };
-        };
-        self.0.one(&caller, &place, id, context, body).await
+        let (caller, registered) = self.caller_again(context, &caller, needs)?;
+        let answer = self.0.answer(&caller, keeper, &place, context, body);
+        // What is being made goes on to its end.
+        match registered.unless_revoked(answer).await?? {
+            Answered::Whole(response) => Ok(response),
+            Answered::Passing(response) => {
+                Ok(response.map(|passing| Body::passing(passing, registered)))
+            }
+        }
     }
+}
+
+/// The answer to a request about what upstreams keep.
+enum Answered {
+    Whole(Response<Body>),
+    /// It passes as it comes.
+    Passing(Response<Passing>),
 }
 
 fn not_offered() -> Error {
@@ -57,6 +70,30 @@ fn not_offered() -> Error {
 }
 
 impl Shared {
+    async fn answer(
+        self: &Arc<Self>,
+        caller: &Caller,
+        keeper: Route,
+        place: &Place,
+        context: &mut Context,
+        body: Bytes,
+    ) -> Result<Answered> {
+        let query = context.head.uri.query();
+        let Some(id) = &place.id else {
+            let response = match (&context.head.method, place.kind) {
+                (&Method::POST, Kind::File) => self.upload(caller, keeper, context, body).await,
+                (&Method::POST, Kind::Batch) => self.create_batch(caller, context, body).await,
+                (&Method::POST, Kind::VectorStore) => {
+                    self.create_vector_store(caller, keeper, context, body)
+                        .await
+                }
+                _ => self.list(caller, place.kind, query).await,
+            };
+            return response.map(Answered::Whole);
+        };
+        self.one(caller, place, id, context, body).await
+    }
+
     /// Passes a request on that is about something of the caller's project.
     async fn one(
         &self,
@@ -65,7 +102,7 @@ impl Shared {
         id: &str,
         context: &Context,
         body: Bytes,
-    ) -> Result<Response<Body>> {
+    ) -> Result<Answered> {
         let owner = owner(caller);
         let object = self.stored.get(&owner, place.kind, id).await?;
         let route = self.keeper_of(&object)?;
@@ -78,12 +115,21 @@ impl Shared {
         if is_deletion && object.due_at.is_some() {
             self.record_last_day(&object).await?;
         }
+        let is_write = method != Method::GET;
         let question = Question::of_client(context, body);
         let is_about_itself = place.part.is_empty() || place.part == "/cancel";
         if !is_about_itself {
-            return Ok(passed(self.ask(route, question).await?));
+            let answer = self.ask(route, question).await;
+            if is_write {
+                self.objects.cache.invalidate(&object);
+            }
+            return Ok(Answered::Passing(passed(answer?, &context.share)));
         }
-        let answer = self.ask_whole(route, question).await?;
+        let answer = self.ask_whole(route, question).await;
+        if is_write {
+            self.objects.cache.invalidate(&object);
+        }
+        let answer = answer?;
         if answer.says_gone() {
             self.stored.forget(&object).await?;
         } else if answer.is_success() && is_deletion {
@@ -91,7 +137,7 @@ impl Shared {
         } else if answer.is_success() {
             self.notice(&object, &answer.body).await;
         }
-        Ok(answer.response())
+        Ok(Answered::Whole(answer.response()))
     }
 
     /// Learns what there is to learn from an answer that passes. What fails is done when it is looked at next.

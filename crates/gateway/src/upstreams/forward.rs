@@ -92,6 +92,16 @@ impl Patience {
         left.min(self.upstream.idle_timeout)
     }
 
+    /// Whether the time is over that the whole answer may take.
+    pub(crate) fn is_over(&self) -> bool {
+        Duration::from_millis(self.since.milliseconds()) >= self.upstream.timeout
+    }
+
+    /// Lets the end of the answer tell nothing of its upstream.
+    pub(crate) fn absolve(&mut self) {
+        self.is_telling = false;
+    }
+
     /// Takes note of how the answer ended.
     pub(crate) fn end(&self, outcome: Outcome) {
         match outcome {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod balance;
+mod body_memory;
 mod certificates;
 mod connections;
 mod endpoints;
@@ -16,10 +17,15 @@ mod properties;
 mod refusals;
 mod retention;
 mod retries;
+mod revocation;
+mod shared_account;
+mod slow_body;
 mod spend;
+mod stale_keys;
 mod stored;
 mod strict;
 mod timeouts;
 mod tls;
+mod unread;
 mod upstream;
 mod world;

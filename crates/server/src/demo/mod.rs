@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use usage::{Keep, PriceBook};
 
 use crate::commands::{print, run_until};
+use crate::config::Bounds;
 use crate::serve::{Server, stop_signal};
 use crate::{App, AppOptions, Front};
 
@@ -100,6 +101,7 @@ async fn found(
         keep_bodies_days: 0,
         keep_usage: Keep::default(),
         tracing: None,
+        bounds: Bounds::default(),
         has_metrics_apart: false,
     })
     .await?;
