@@ -223,13 +223,13 @@ impl Registered {
     }
 
     /// From now on the request is this flight. If it was ended already, so is the flight.
-    pub(crate) fn becomes(&self, flight: Arc<dyn Flight>) {
+    pub(crate) fn becomes(&self, flight: &Arc<dyn Flight>) {
         let ended = {
             let mut entries = self.flights.shard(self.id);
             let Some(entry) = entries.get_mut(&self.id) else {
                 return;
             };
-            entry.flight = Arc::clone(&flight);
+            entry.flight = Arc::clone(flight);
             entry.ended
         };
         if let Some(ending) = ended {

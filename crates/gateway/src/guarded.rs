@@ -55,7 +55,8 @@ impl<C: Content> Guarded<C> {
             waker: None,
             given_at: Some(Instant::now()),
         })));
-        registered.becomes(Arc::clone(&cell) as Arc<dyn Flight>);
+        let flight: Arc<dyn Flight> = Arc::<Cell<C>>::clone(&cell);
+        registered.becomes(&flight);
         Self {
             cell,
             _registered: registered,

@@ -1,6 +1,7 @@
 //! The way of a request to a model: identify → admit → forward → stream → settle.
 
 use std::mem::take;
+use std::pin::pin;
 use std::sync::Arc;
 
 use access::LimitField;
@@ -50,8 +51,10 @@ impl Gateway {
         let capture = self.retain(context, dialect, &caller, &mut call);
         let (pepper, project) = (&self.0.pepper, &caller.project.id);
         headers::own_idempotency_key(&mut context.head.headers, pepper, project);
-        let reservation = self.admit(dialect, context, caller, &mut call, &plan);
-        let reservation = registered.unless_revoked(reservation).await??;
+        let reservation = {
+            let admitted = pin!(self.admit(dialect, context, caller, &mut call, &plan));
+            registered.unless_revoked(admitted).await??
+        };
         let capture = capture.map(Capture::admitted);
         let hides_usage = call.hides_usage;
         let waiting = self.forward(context, call, plan, reservation);

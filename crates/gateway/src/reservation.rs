@@ -76,6 +76,11 @@ impl Reservation {
         self.memory.take()
     }
 
+    /// Whose request it is, until it is settled.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.open.as_ref().map(|open| &open.caller)
+    }
+
     /// The endpoint that it came to.
     pub(crate) fn dialect(&self) -> &'static Dialect {
         self.dialect

@@ -6,4 +6,5 @@ mod server;
 
 pub use client::{Answer, Client};
 pub use database::TestDatabase;
+pub use orgplane::config::Bounds;
 pub use server::{NOW, Server, ServerOptions};

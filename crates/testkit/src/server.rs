@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::{Directory, Settings};
+use admin::Services;
 use admin::mail::{Waiting, waiting};
 use admin::organization::{self, Founded, Founding};
 
@@ -224,6 +225,12 @@ impl Server {
     #[must_use]
     pub fn stranger_project_id(&self) -> &ProjectId {
         &self.stranger.project_id
+    }
+
+    /// What the whole program shares.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        self.app.services()
     }
 
     /// Everything it serves, for a test that serves them itself.

@@ -44,7 +44,7 @@ impl Gateway {
             _ => Bytes::new(),
         };
         let (caller, registered) = self.caller_again(context, &caller, needs)?;
-        let answer = self.0.answer(&caller, keeper, &place, context, body);
+        let answer = Box::pin(self.0.answer(&caller, keeper, &place, context, body));
         // What is being made goes on to its end.
         match registered.unless_revoked(answer).await?? {
             Answered::Whole(response) => Ok(response),

@@ -153,6 +153,28 @@ async fn s12_no_key_and_no_project_takes_every_place_of_the_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s12_a_key_whose_clients_hang_up_leaves_room_for_those_of_others() {
+    let gate = Arc::new(Semaphore::new(0));
+    let reply = Reply::stream(vec![
+        send(EVENTS[0]),
+        Step::Gate(Arc::clone(&gate)),
+        send(EVENTS[2]),
+        send(EVENTS[3]),
+    ]);
+    let world = world(reply, 600, FlowLimits::default()).await;
+    // Half of 1,024, and some.
+    for _ in 0..514 {
+        drop(world.gateway.handle(chat(SERVICE, STREAM)).await);
+    }
+    assert_eq!(world.gateway.running_drains(), 512);
+    drop(world.gateway.handle(chat(OTHER, STREAM)).await);
+    assert_eq!(world.gateway.running_drains(), 513);
+    gate.add_permits(515);
+    let rows = world.rows(515).await;
+    assert_eq!(rows.iter().filter(|row| row.estimated).count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s12_whole_answers_are_kept_within_a_budget() {
     let gate = Arc::new(Semaphore::new(0));
     let (begin, end) = COMPLETION.split_at(100);
