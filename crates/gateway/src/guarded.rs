@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use crate::body::BrokenOff;
 use crate::flights::{Ending, Flight, Registered};
 
+/// The longest that a client may take nothing of an answer whose time is over, if it may not take less.
+const OVERDUE_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The content of an answer. Dropping it before its end is how a client hangs up.
 pub(crate) trait Content: Send + 'static {
     /// The next piece; `None` at the end. Not called again after the end.
@@ -20,8 +23,8 @@ pub(crate) trait Content: Send + 'static {
     /// The length of what is left, as far as it is known.
     fn size_hint(&self) -> SizeHint;
 
-    /// True if the time that the whole answer may take is over.
-    fn is_overdue(&self) -> bool;
+    /// How long the time has been over that the whole answer may take; `None` while it is not.
+    fn overdue(&self) -> Option<Duration>;
 
     /// Ends it because its client does not take it: the upstream is not to blame for any delay from now on.
     fn abandon(self, ending: Ending);
@@ -131,10 +134,11 @@ impl<C: Content> Flight for Cell<C> {
         let state = self.lock();
         let given_at = state.given_at?;
         let content = state.content.as_ref()?;
-        if content.is_overdue() {
+        let idle = now.saturating_duration_since(given_at);
+        let is_late = |over| idle >= OVERDUE_IDLE_TIMEOUT.min(idle_timeout) || over >= idle_timeout;
+        if content.overdue().is_some_and(is_late) {
             return Some(Ending::Overdue);
         }
-        let idle = now.saturating_duration_since(given_at);
         (idle >= idle_timeout).then_some(Ending::Stalled)
     }
 }

@@ -140,9 +140,9 @@ impl Source {
         self.body.size_hint()
     }
 
-    /// Whether the time is over that the whole answer may take.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.patience.is_over()
+    /// How long the time has been over that the whole answer may take; `None` while it is not.
+    pub(crate) fn overdue(&self) -> Option<Duration> {
+        self.patience.overdue()
     }
 
     /// Lets its end tell nothing of its upstream, which had to wait for the client.

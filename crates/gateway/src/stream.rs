@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bodies::Capture;
 use bytes::Bytes;
@@ -113,8 +114,8 @@ impl Content for Stream {
             .map_or_else(SizeHint::new, Source::size_hint)
     }
 
-    fn is_overdue(&self) -> bool {
-        self.source.as_ref().is_some_and(Source::is_overdue)
+    fn overdue(&self) -> Option<Duration> {
+        self.source.as_ref()?.overdue()
     }
 
     fn abandon(mut self, ending: Ending) {

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, SizeHint};
@@ -76,8 +77,8 @@ impl Content for Passing {
         self.body.size_hint()
     }
 
-    fn is_overdue(&self) -> bool {
-        self.patience.is_over()
+    fn overdue(&self) -> Option<Duration> {
+        self.patience.overdue()
     }
 
     /// Nothing of it is metered, so nothing of it is read on.

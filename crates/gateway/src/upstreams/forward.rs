@@ -92,9 +92,10 @@ impl Patience {
         left.min(self.upstream.idle_timeout)
     }
 
-    /// Whether the time is over that the whole answer may take.
-    pub(crate) fn is_over(&self) -> bool {
-        Duration::from_millis(self.since.milliseconds()) >= self.upstream.timeout
+    /// How long the time has been over that the whole answer may take; `None` while it is not.
+    pub(crate) fn overdue(&self) -> Option<Duration> {
+        let passed = Duration::from_millis(self.since.milliseconds());
+        passed.checked_sub(self.upstream.timeout)
     }
 
     /// Lets the end of the answer tell nothing of its upstream.

@@ -77,7 +77,7 @@ async fn s12_the_time_of_an_answer_holds_for_those_who_do_not_read_and_the_upstr
  {
     let endless = Step::Gate(Arc::new(Semaphore::new(0)));
     let reply = Reply::stream(vec![send(EVENTS[0]), endless]);
-    let world = world(reply, 1, FlowLimits::default()).await;
+    let world = world(reply, 1, impatient()).await;
     let mut unread = Vec::new();
     // One more than the failures in a row that take an upstream out.
     for _ in 0..6 {
