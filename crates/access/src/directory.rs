@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use base::Error;
 use base::ids::OrganizationId;
 use base::secret::KeyHash;
 use base::time::Stopwatch;
@@ -27,6 +28,7 @@ use crate::Settings;
 use change::{Part, Touched};
 pub use key::{Key, Organization, Owner, Project};
 pub use load::committed_key;
+pub use moves::KeyHashes;
 use moves::Moves;
 use settings::Place;
 
@@ -34,6 +36,10 @@ use settings::Place;
 const POLL: Duration = Duration::from_millis(250);
 /// How long after a failed load the next one is tried.
 const RETRY: Duration = Duration::from_millis(500);
+/// The oldest that the picture may be where nothing else is configured.
+pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(30);
+/// What a refusal for the sake of the picture's age says about when to try again, in seconds.
+const STALE_RETRY_SECONDS: u64 = 5;
 /// Into how many parts the picture is divided: a change copies one of them.
 const SHARDS: usize = 64;
 
@@ -56,6 +62,8 @@ pub struct Directory {
     watch: Stopwatch,
     /// When the picture was last known to be that of the database, in milliseconds on `watch`.
     checked: AtomicU64,
+    /// The oldest that the picture may be to be believed; `None` for any age.
+    max_age: Option<Duration>,
 }
 
 /// In which shard a key is.
@@ -71,11 +79,24 @@ struct State {
 }
 
 impl Directory {
-    /// Loads the keys and follows their changes for as long as the handle lives.
+    /// Loads the keys and follows their changes for as long as the handle lives. They are believed for
+    /// [`DEFAULT_MAX_AGE`] while the database is away.
     ///
     /// # Errors
     /// The database's.
     pub async fn start(store: Store) -> Result<(Arc<Self>, AbortOnDropHandle<()>)> {
+        Self::start_bounded(store, Some(DEFAULT_MAX_AGE)).await
+    }
+
+    /// As [`Self::start`], but they are believed for `max_age` while the database is away, or, without it, for as long as it
+    /// is.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn start_bounded(
+        store: Store,
+        max_age: Option<Duration>,
+    ) -> Result<(Arc<Self>, AbortOnDropHandle<()>)> {
         let mut follower = store.revision().follow();
         let directory = Arc::new(Self {
             store,
@@ -86,6 +107,7 @@ impl Directory {
             is_fresh: AtomicBool::new(true),
             watch: Stopwatch::start(),
             checked: AtomicU64::new(0),
+            max_age,
         });
         let mut state = State::default();
         directory.reload(&mut state, &mut follower).await?;
@@ -124,6 +146,27 @@ impl Directory {
     pub fn age(&self) -> Duration {
         let checked = Duration::from_millis(self.checked.load(Ordering::Relaxed));
         self.watch.elapsed().saturating_sub(checked)
+    }
+
+    /// True if the picture is not older than it may be to be believed.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.max_age.is_none_or(|max_age| self.age() <= max_age)
+    }
+
+    /// Refuses to tell who may do what when what is known of it is too old: a key may have been revoked since.
+    ///
+    /// # Errors
+    /// 503.
+    pub fn check_age(&self) -> Result<(), Error> {
+        if self.is_current() {
+            return Ok(());
+        }
+        Err(Error::overloaded(
+            "The database with the API keys has been out of reach for too long to know which of them are still good. Try again \
+             in a few seconds.",
+            STALE_RETRY_SECONDS,
+        ))
     }
 
     fn is_checked(&self) {

@@ -22,7 +22,9 @@ use base::secret::KeyHash;
 use store::{Connection, Read, Result, Row, sql};
 
 pub use authority::{Authority, Validity};
-pub use directory::{Directory, Key, Organization, Owner, Project, committed_key};
+pub use directory::{
+    DEFAULT_MAX_AGE, Directory, Key, KeyHashes, Organization, Owner, Project, committed_key,
+};
 pub use limits::{LimitField, ModelLimits};
 pub use retentions::retention_now;
 pub use settings::{HostedTool, HostedTools, Level, ModelPolicy, Retention, Settings};

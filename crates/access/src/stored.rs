@@ -6,7 +6,7 @@ use base::{Clock, Error, UnixTime, names};
 use store::{Key, Page, PageRequest, Row, Statement, Store, sql};
 
 /// What upstreams keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A file.
     File,
@@ -44,6 +44,8 @@ const ADD: &str = "INSERT INTO stored_objects (organization_id, project_id, kind
 
 const OF_KIND: &str =
     "SELECT * FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
+
+const COUNT: &str = "SELECT COUNT(*) AS count FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
 
 /// For whom something is kept.
 #[derive(Clone)]
@@ -167,6 +169,17 @@ impl Objects {
         let mut read = self.store.read().await?;
         let key = Key::by_time("created_at", "id");
         page.fetch(&mut read, list, whole, key, Object::read).await
+    }
+
+    /// How many the owner's project has of a kind.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count(&self, owner: &Owner, kind: Kind) -> Result<u64, Error> {
+        let statement = sql!(COUNT, &owner.organization, &owner.project, kind.as_str());
+        let mut read = self.store.read().await?;
+        let count: i64 = read.fetch_one(statement, |row| row.get("count")).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Those of all projects that were to be looked at before `now`, the longest due first.

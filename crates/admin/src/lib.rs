@@ -30,7 +30,7 @@ use ::usage::{Keep, LastUsed, Recorder, Reports, Spend};
 use access::Directory;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
-use base::{Clock, Entropy};
+use base::{Budget, Clock, Entropy};
 use store::{Database, Store};
 
 use operation::{Kept, Operation};
@@ -67,6 +67,8 @@ pub struct Services {
     pub ids: Arc<IdGenerator>,
     /// The address that others reach this server at, for links in mails.
     pub public_url: String,
+    /// The bytes of request bodies under way, of all parts of the program.
+    pub body_memory: Budget,
 }
 
 /// Every operation there is.

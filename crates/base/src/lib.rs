@@ -1,5 +1,6 @@
 //! The words of the domain: ids, permissions, errors, time, money. No I/O, no async.
 
+pub mod budget;
 pub mod email;
 mod entropy;
 pub mod error;
@@ -12,6 +13,7 @@ mod seal;
 pub mod secret;
 pub mod time;
 
+pub use budget::{Budget, BudgetLimits, BudgetPermit, Exhausted};
 pub use entropy::Entropy;
 pub use error::{Error, Result};
 pub use money::NanoDollars;

@@ -5,13 +5,15 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use base::{Error, Result};
+use base::{BudgetPermit, Error, Exhausted, Result};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::flights::Registered;
+use crate::guarded::Guarded;
 use crate::stored::Passing;
 use crate::stream::Stream;
 
@@ -19,8 +21,10 @@ use crate::stream::Stream;
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 /// The longest pause between two pieces of a request body.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// What is set aside for a body before its first byte came, whatever its header announces.
-const MAX_ANNOUNCED: usize = 1024 * 1024;
+/// The longest time from the head of a request to the end of its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
+/// The permit of a body whose length is not announced grows by at least so many bytes at a time.
+const MEMORY_STEP_BYTES: usize = 256 * 1024;
 
 /// Refuses headers that make no sense or announce too much, before anything is read.
 ///
@@ -55,15 +59,43 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-/// Reads a request's body to its end. A body that comes in one piece is not copied.
+/// A request's body, and what it is charged for as long as any part of it lives.
+struct Charged {
+    bytes: Bytes,
+    _memory: BudgetPermit,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The refusal of a body for which there is no memory.
+pub(crate) fn refusal(exhausted: Exhausted) -> Error {
+    exhausted.refusal("The bytes of request bodies under way")
+}
+
+/// Reads a request's body to its end. A body that comes in one piece is not copied. What is announced is charged to
+/// `memory` before the first byte is read, the rest as it comes; all of it until the last part of the body is dropped.
 ///
 /// # Errors
-/// 413 when it is too long, 408 when it does not come in time, 400 when it breaks off.
-pub(crate) async fn read<B>(body: B) -> Result<Bytes>
+/// 413 when it is too long, 408 when it does not come in time, 400 when it breaks off, 429 or 503 when there is no memory.
+pub(crate) async fn read<B>(body: B, memory: BudgetPermit) -> Result<Bytes>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let read = tokio::time::timeout(BODY_TIMEOUT, read_charged(body, memory));
+    read.await.map_err(|_| Error::too_slow())?
+}
+
+async fn read_charged<B>(body: B, mut memory: BudgetPermit) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let announced = announced.min(MAX_REQUEST_BYTES);
+    memory.grow(announced as u64).map_err(refusal)?;
     let mut body = pin!(body);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -84,22 +116,58 @@ where
         if first.len() + rest.len() + data.len() > MAX_REQUEST_BYTES {
             return Err(Error::too_large(MAX_REQUEST_BYTES));
         }
+        let length = first.len() + rest.len() + data.len();
+        charge(&mut memory, length)?;
         if first.is_empty() && rest.is_empty() {
             first = data;
             continue;
         }
-        if rest.is_empty() {
-            rest.reserve(announced.min(MAX_ANNOUNCED));
-            rest.extend_from_slice(&first);
-            first = Bytes::new();
-        }
+        make_room(&mut rest, length.max(announced), &mut memory)?;
+        rest.extend_from_slice(&std::mem::take(&mut first));
         rest.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() {
+    let bytes = if rest.is_empty() {
         first
     } else {
         rest.freeze()
-    })
+    };
+    if bytes.is_empty() {
+        return Ok(bytes);
+    }
+    let _memory = memory;
+    Ok(Bytes::from_owner(Charged { bytes, _memory }))
+}
+
+/// Makes room for `length` bytes, twice as much as there was if that can be charged.
+fn make_room(rest: &mut BytesMut, length: usize, memory: &mut BudgetPermit) -> Result<()> {
+    if length <= rest.capacity() {
+        return Ok(());
+    }
+    let most = MAX_REQUEST_BYTES.max(length);
+    let mut room = (rest.capacity() * 2).clamp(length, most);
+    if charge(memory, room).is_err() {
+        room = length;
+        charge(memory, room)?;
+    }
+    let mut larger = BytesMut::with_capacity(room);
+    larger.extend_from_slice(rest);
+    *rest = larger;
+    Ok(())
+}
+
+/// Lets the permit hold at least `length` bytes.
+fn charge(memory: &mut BudgetPermit, length: usize) -> Result<()> {
+    let held = usize::try_from(memory.amount()).unwrap_or(usize::MAX);
+    if length <= held {
+        return Ok(());
+    }
+    let whole = length - held;
+    let by = whole.max(MEMORY_STEP_BYTES);
+    // Near a bound, what is needed is enough.
+    let grown = memory
+        .grow(by as u64)
+        .or_else(|_| memory.grow(whole as u64));
+    grown.map_err(refusal)
 }
 
 /// The body of an answer.
@@ -107,17 +175,17 @@ pub struct Body(Kind);
 
 enum Kind {
     Whole(Bytes),
-    Stream(Box<Stream>),
-    Passing(Box<Passing>),
+    Stream(Guarded<Stream>),
+    Passing(Guarded<Passing>),
 }
 
 impl Body {
-    pub(crate) fn stream(stream: Stream) -> Self {
-        Self(Kind::Stream(Box::new(stream)))
+    pub(crate) fn stream(stream: Stream, registered: Registered) -> Self {
+        Self(Kind::Stream(Guarded::new(stream, registered)))
     }
 
-    pub(crate) fn passing(passing: Passing) -> Self {
-        Self(Kind::Passing(Box::new(passing)))
+    pub(crate) fn passing(passing: Passing, registered: Registered) -> Self {
+        Self(Kind::Passing(Guarded::new(passing, registered)))
     }
 }
 
@@ -183,6 +251,8 @@ impl std::error::Error for BrokenOff {}
 
 #[cfg(test)]
 mod tests {
+    use base::{Budget, BudgetLimits};
+
     use super::*;
 
     /// The pieces of a body; it stalls at a `None`.
@@ -208,6 +278,18 @@ mod tests {
         Some(Ok(Bytes::from_static(text.as_bytes())))
     }
 
+    fn memory(total: u64) -> BudgetPermit {
+        let limits = BudgetLimits::shared(total * 8);
+        let budget = Budget::new(limits);
+        budget
+            .take("key", None, 0)
+            .expect("nothing is always there")
+    }
+
+    async fn read(body: impl http_body::Body<Data = Bytes>) -> Result<Bytes> {
+        super::read(body, memory(MAX_REQUEST_BYTES as u64)).await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_body_is_read_to_its_end_or_refused() {
         let status = |read: Result<Bytes>| read.err().map(|error| error.status.as_u16());
@@ -224,6 +306,26 @@ mod tests {
             status(read(Pieces(vec![piece(long), piece(long)])).await),
             Some(413)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s8_a_body_that_drips_is_refused_when_its_time_is_over() {
+        let (sender, mut pieces) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let drip = tokio::spawn(async move {
+            // Never silent for long, and never at an end.
+            while sender.send(Bytes::from_static(b"x")).await.is_ok() {
+                tokio::time::sleep(MAX_PAUSE / 2).await;
+            }
+        });
+        let since = tokio::time::Instant::now();
+        let body = http_body_util::StreamBody::new(futures_util::stream::poll_fn(move |context| {
+            let piece = pieces.poll_recv(context);
+            piece.map(|piece| piece.map(|piece| Ok::<_, BrokenOff>(Frame::data(piece))))
+        }));
+        let refused = read(body).await.expect_err("it takes too long");
+        assert_eq!(refused.status.as_u16(), 408);
+        assert_eq!(since.elapsed(), BODY_TIMEOUT);
+        drip.abort();
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use base::Error;
+use base::{Budget, BudgetLimits, BudgetPermit, Error};
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use usage::Outcome;
 
+use crate::flow::take;
 use crate::reservation::Reservation;
 use crate::source::Source;
 use crate::upstreams::{Answer, Failure};
 
-/// How many answers are read on at once; those beyond it are settled with an estimate.
+/// How many answers are read on at once; those beyond it are settled with an estimate. A key has half of the places and
+/// a project three quarters, so that nobody's clients who hang up cost others the count of their usage.
 const MAX_DRAINS: usize = 1024;
 
 /// The answers that are read on.
@@ -25,6 +27,7 @@ pub(crate) struct Drains(Arc<Shared>);
 
 struct Shared {
     room: Arc<Semaphore>,
+    shares: Budget,
     running: TaskTracker,
     hurry: CancellationToken,
     /// Counts those that there was no room for.
@@ -35,6 +38,11 @@ impl Drains {
     pub(crate) fn new(unread: IntCounter) -> Self {
         Self(Arc::new(Shared {
             room: Arc::new(Semaphore::new(MAX_DRAINS)),
+            shares: Budget::new(BudgetLimits {
+                total: MAX_DRAINS as u64,
+                per_key: MAX_DRAINS as u64 / 2,
+                per_project: MAX_DRAINS as u64 / 4 * 3,
+            }),
             running: TaskTracker::new(),
             hurry: CancellationToken::new(),
             unread,
@@ -48,13 +56,23 @@ impl Drains {
 
     /// Reads `source` to its end in the background, then settles `reservation`.
     pub(crate) fn read_on(&self, source: Source, reservation: Reservation) {
-        let hurry = self.0.hurry.clone();
-        self.spawn(read_on(source, reservation, hurry));
+        let (hurry, share) = (self.0.hurry.clone(), self.share(&reservation));
+        self.spawn(share, read_on(source, reservation, hurry));
+    }
+
+    /// Settles `reservation` with what has come of `source`, which is not read on. Never waits: reading the usage of a long
+    /// answer takes a moment.
+    pub(crate) fn cut(&self, mut source: Source, reservation: Reservation) {
+        let share = self.share(&reservation);
+        self.spawn(share, async move {
+            drop(source.settle(reservation, Outcome::ClientGone));
+        });
     }
 
     /// Work that is dropped, for want of room or of a runtime, settles its reservation by being dropped.
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let (Ok(runtime), Ok(permit)) = (
+    fn spawn(&self, share: Option<BudgetPermit>, work: impl Future<Output = ()> + Send + 'static) {
+        let (Some(share), Ok(runtime), Ok(permit)) = (
+            share,
             Handle::try_current(),
             Arc::clone(&self.0.room).try_acquire_owned(),
         ) else {
@@ -64,9 +82,14 @@ impl Drains {
         };
         let work = async move {
             work.await;
-            drop(permit);
+            drop((permit, share));
         };
         self.0.running.spawn_on(work, &runtime);
+    }
+
+    /// A place for the reservation's key and project, if they have one left.
+    fn share(&self, reservation: &Reservation) -> Option<BudgetPermit> {
+        take(&self.0.shares, reservation.caller()?, 1).ok()
     }
 
     /// Does work to its end, also when nobody waits for it any more.
@@ -157,7 +180,9 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some((beginning, reservation)) = self.open.take() {
             let hurry = self.drains.0.hurry.clone();
-            self.drains.spawn(wait_on(beginning, reservation, hurry));
+            let share = self.drains.share(&reservation);
+            self.drains
+                .spawn(share, wait_on(beginning, reservation, hurry));
         }
     }
 }
@@ -175,7 +200,7 @@ async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: Canc
             reservation.is_for(&answer.route.model);
             let patience = answer.patience();
             let (head, body) = answer.response.into_parts();
-            let source = Source::new(reservation.dialect(), &head, body, false, patience);
+            let source = Source::new(&mut reservation, &head, body, false, patience);
             read_on(source, reservation, hurry).await;
         }
         Err(failure) => drop(reservation.fail(&failure)),

@@ -1,6 +1,7 @@
 //! Which headers pass, in each direction, and which the gateway adds.
 
-use base::ids::{Id, RequestId};
+use base::ids::{Id, ProjectId, RequestId};
+use base::secret::Pepper;
 use base::time::Stopwatch;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
@@ -10,6 +11,8 @@ use crate::Body;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 const PROCESSING: HeaderName = HeaderName::from_static("openai-processing-ms");
+/// Names a request that may be sent again.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const VERSION: HeaderName = HeaderName::from_static("openai-version");
 
 /// What of a client's request its upstream learns. Everything else stays here: above all keys and cookies, but also
@@ -18,7 +21,7 @@ const FORWARDED: [HeaderName; 8] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
     header::USER_AGENT,
-    HeaderName::from_static("idempotency-key"),
+    IDEMPOTENCY_KEY,
     HeaderName::from_static("openai-beta"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
@@ -27,7 +30,7 @@ const FORWARDED: [HeaderName; 8] = [
 
 /// What of an upstream's answer is between the upstream and the gateway: about the connection, about the upstream's
 /// own site, or about the account that the gateway has there.
-const KEPT_BACK: [HeaderName; 17] = [
+const KEPT_BACK: [HeaderName; 25] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -40,6 +43,14 @@ const KEPT_BACK: [HeaderName; 17] = [
     header::SERVER,
     header::ALT_SVC,
     header::STRICT_TRANSPORT_SECURITY,
+    header::LOCATION,
+    header::CONTENT_LOCATION,
+    header::REFRESH,
+    header::LINK,
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("service-worker-allowed"),
+    HeaderName::from_static("timing-allow-origin"),
     REQUEST_ID,
     ORGANIZATION,
     HeaderName::from_static("openai-project"),
@@ -47,8 +58,37 @@ const KEPT_BACK: [HeaderName; 17] = [
     VERSION,
 ];
 
+/// What begins the names of other headers that stay: they tell a browser, or a robot, what it may do at the upstream's site.
+const KEPT_BACK_PREFIXES: [&str; 5] = [
+    "access-control-",
+    "content-security-policy",
+    "cross-origin-",
+    "report",
+    "x-ratelimit-",
+];
+
+/// What begins the idempotency key that an upstream gets.
+const OWN_IDEMPOTENCY_PREFIX: &str = "orgplane-";
+
 /// How many headers the gateway may add to an answer.
 const ADDED: usize = 12;
+
+/// Makes the idempotency key of a request one of its project alone. Projects share the account that the gateway has at an
+/// upstream: with the same key, one of them would be answered what another was.
+pub(crate) fn own_idempotency_key(headers: &mut HeaderMap, pepper: &Pepper, project: &ProjectId) {
+    let Some(key) = headers.remove(IDEMPOTENCY_KEY) else {
+        return;
+    };
+    // No key of the API begins like this, so no such hash is the hash of one.
+    let mut text = format!("idempotency-key\0{}\0", project.as_str());
+    text.extend(key.as_bytes().iter().map(|byte| char::from(*byte)));
+    let hash = pepper.hash(&text);
+    let mut own = OWN_IDEMPOTENCY_PREFIX.to_owned();
+    own.extend(hash.0.iter().map(|byte| format!("{byte:02x}")));
+    if let Ok(own) = HeaderValue::try_from(own) {
+        headers.insert(IDEMPOTENCY_KEY, own);
+    }
+}
 
 /// The headers of a client's request that its upstream gets.
 pub(crate) fn to_upstream(headers: &HeaderMap) -> HeaderMap {
@@ -73,7 +113,7 @@ pub(crate) fn to_client(mut headers: HeaderMap, changes_length: bool) -> HeaderM
     let stays = |name: &&HeaderName| {
         named.contains(name)
             || KEPT_BACK.contains(name)
-            || name.as_str().starts_with("x-ratelimit-")
+            || (KEPT_BACK_PREFIXES.iter()).any(|prefix| name.as_str().starts_with(prefix))
             || changes_length && **name == header::CONTENT_LENGTH
     };
     let staying: Vec<HeaderName> = headers.keys().filter(stays).cloned().collect();
@@ -144,6 +184,11 @@ mod tests {
             ("content-length", "10"),
             ("content-type", "application/json"),
             ("retry-after", "3"),
+            ("location", "https://upstream.example/elsewhere"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-credentials", "true"),
+            ("clear-site-data", "\"*\""),
+            ("cross-origin-opener-policy", "unsafe-none"),
         ]);
         let rest = [("content-type", "application/json"), ("retry-after", "3")];
         assert_eq!(to_client(sent.clone(), true), map(&rest));

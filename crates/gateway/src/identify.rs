@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Key, Level, Project, Settings};
+use access::{Key, KeyHashes, Level, Project, Settings};
 use base::ids::Id;
 use base::secret::bearer;
 use base::{Error, Permission, Result};
@@ -16,6 +16,8 @@ const PROJECT_KEY_REQUIRED: &str = "An admin API key cannot call models. Use a p
 
 /// A key that may be used now, and where.
 pub(crate) struct Caller {
+    /// The hashes that the key is found by.
+    pub(crate) hashes: KeyHashes,
     pub(crate) key: Arc<Key>,
     pub(crate) project: Arc<Project>,
     /// What is set where the key belongs.
@@ -40,19 +42,43 @@ impl Shared {
                 "The Authorization header holds no API key. Its form is 'Bearer sk-proj-…'.",
             )
         })?;
-        let key = self.directory.find_key(&self.pepper, token);
+        let hashes = KeyHashes::of(&self.pepper, token);
+        let key = self.live_key(&hashes)?;
+        names_only(headers, "openai-organization", &key.organization.id)?;
+        let caller = self.caller_with(hashes, key)?;
+        names_only(headers, "openai-project", &caller.project.id)?;
+        Ok(caller)
+    }
+
+    /// The caller with the key of these hashes as it is now: a request that has waited for its body is not believed what was
+    /// true before.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub(crate) fn identify_again(&self, hashes: KeyHashes) -> Result<Caller> {
+        let key = self.live_key(&hashes)?;
+        self.caller_with(hashes, key)
+    }
+
+    /// The key with these hashes, if it may be used now.
+    fn live_key(&self, hashes: &KeyHashes) -> Result<Arc<Key>> {
+        self.directory.check_age()?;
+        let key = self.directory.find_by(hashes);
         let key = key.ok_or_else(|| Error::unauthenticated("The API key is not known here."))?;
         key.alive(self.clock.now())?;
-        names_only(headers, "openai-organization", &key.organization.id)?;
+        Ok(key)
+    }
+
+    fn caller_with(&self, hashes: KeyHashes, key: Arc<Key>) -> Result<Caller> {
         let Some(project) = key.project.clone() else {
             return Err(Error::forbidden(
                 "project_key_required",
                 PROJECT_KEY_REQUIRED,
             ));
         };
-        names_only(headers, "openai-project", &project.id)?;
         let settings = self.directory.settings(&key.organization.id);
         Ok(Caller {
+            hashes,
             level: Arc::clone(settings.project(&project.id)),
             key,
             project,

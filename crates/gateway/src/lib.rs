@@ -10,6 +10,9 @@ mod certificate;
 pub mod cuts;
 mod dialect;
 mod drain;
+mod flights;
+mod flow;
+mod guarded;
 mod headers;
 mod identify;
 mod limits;
@@ -35,9 +38,9 @@ use std::time::Duration;
 
 use access::Directory;
 use access::stored::Objects;
-use base::Clock;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
+use base::{Budget, Clock};
 use bodies::Bodies;
 use http::{Request, Response};
 use prometheus::Registry;
@@ -48,12 +51,16 @@ use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations}
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
+pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
 pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
+use flights::Flights;
+use flow::Flow;
 use limits::Limiter;
 use metrics::Metrics;
 use models::ModelList;
+use stored::ObjectBounds;
 use upstreams::{Probes, Upstreams};
 
 /// When the end of an answer is sent.
@@ -100,6 +107,10 @@ pub struct GatewayOptions {
     pub models: BTreeSet<String>,
     /// Traces requests.
     pub tracer: Tracer,
+    /// Bounds of the requests under way.
+    pub flow: FlowLimits,
+    /// The bytes of request bodies under way, which the gateway shares with the rest of the program.
+    pub body_memory: Budget,
 }
 
 /// Why a gateway could not be started, in words for the operator.
@@ -147,6 +158,9 @@ struct Shared {
     metrics: Arc<Metrics>,
     tracer: Tracer,
     limiter: Arc<Limiter>,
+    flow: Flow,
+    flights: Flights,
+    objects: ObjectBounds,
 }
 
 impl Gateway {
@@ -160,8 +174,10 @@ impl Gateway {
         let drains = Drains::new(metrics.unread.clone());
         tokens::prepare(upstreams.known());
         let probes = upstreams.watch_over();
+        let (directory, clock) = (options.directory, options.clock);
+        let flights = Flights::new(Arc::clone(&directory), clock.clone(), &options.flow);
         let shared = Shared {
-            directory: options.directory,
+            directory,
             models: ModelList::new(&upstreams),
             upstreams,
             recorder: options.recorder,
@@ -173,7 +189,7 @@ impl Gateway {
             bodies: options.bodies,
             pepper: options.pepper,
             ids: options.ids,
-            clock: options.clock,
+            clock,
             durability: options.durability,
             drains: drains.clone(),
             stored: options.stored,
@@ -181,6 +197,9 @@ impl Gateway {
             metrics,
             tracer: options.tracer,
             limiter: Limiter::new(),
+            flow: Flow::new(&options.flow, options.body_memory),
+            flights: flights.clone(),
+            objects: ObjectBounds::new(options.flow.objects),
         };
         let gateway = Self(Arc::new(shared));
         let watching = tokio::spawn(stored::watch(Arc::clone(&gateway.0)));
@@ -188,6 +207,7 @@ impl Gateway {
             drains,
             probes,
             _watching: AbortOnDropHandle::new(watching),
+            _flights: AbortOnDropHandle::new(tokio::spawn(flights.watch())),
         };
         Ok((gateway, task))
     }
@@ -204,6 +224,12 @@ impl Gateway {
     #[must_use]
     pub fn running_drains(&self) -> usize {
         self.0.drains.running()
+    }
+
+    /// How many bytes of whole answers are kept until their usage is read.
+    #[must_use]
+    pub fn answer_bytes(&self) -> u64 {
+        self.0.flow.answer_bytes()
     }
 
     /// Answers one request; every refusal is an answer too. Dropping the future, or the body of the answer, is how a
@@ -233,6 +259,7 @@ pub struct GatewayTask {
     drains: Drains,
     probes: Probes,
     _watching: AbortOnDropHandle<()>,
+    _flights: AbortOnDropHandle<()>,
 }
 
 impl GatewayTask {

@@ -1,6 +1,7 @@
 //! The way of a request to a model: identify → admit → forward → stream → settle.
 
 use std::mem::take;
+use std::pin::pin;
 use std::sync::Arc;
 
 use access::LimitField;
@@ -24,7 +25,7 @@ use crate::{Body, Durability, Gateway, body, headers};
 
 impl Gateway {
     /// Answers a request for a model. The checks come in one order, so that a refusal has one reason; the
-    /// body is read only for those who may send one.
+    /// body is read only for those who may send one, and once it has come, its caller is looked at again.
     pub(crate) async fn relay<B>(
         &self,
         dialect: &'static Dialect,
@@ -34,11 +35,15 @@ impl Gateway {
     where
         B: http_body::Body<Data = Bytes>,
     {
-        let caller = self.caller(context, Permission::ModelRequest)?;
+        let needs = Permission::ModelRequest;
+        let caller = self.caller(context, needs)?;
         no_query(context.head.uri.query())?;
+        self.0.may_send(&caller)?;
+        let memory = self.0.flow.body(&caller)?;
         context.watched.leaves();
-        let body = body::read(body).await?;
+        let body = body::read(body, memory).await?;
         context.watched.returns();
+        let (caller, registered) = self.caller_again(context, &caller, needs)?;
         let mut call = Call::read(dialect, &context.head.headers, body).await?;
         context.watched.asks_for(&call.model);
         let plan = self.0.upstreams.plan(&call.model);
@@ -46,14 +51,19 @@ impl Gateway {
         caller.may_call(&call)?;
         self.0.may_mention(&caller, &call).await?;
         let capture = self.retain(context, dialect, &caller, &mut call)?;
-        let reservation = self.admit(dialect, context, caller, &mut call, &plan);
-        let reservation = reservation.await?;
+        let (pepper, project) = (&self.0.pepper, &caller.project.id);
+        headers::own_idempotency_key(&mut context.head.headers, pepper, project);
+        let reservation = {
+            let admitted = pin!(self.admit(dialect, context, caller, &mut call, &plan));
+            registered.unless_revoked(admitted).await??
+        };
         let capture = capture.map(Capture::admitted);
         let hides_usage = call.hides_usage;
-        match self.forward(context, call, plan, reservation).await {
+        let waiting = self.forward(context, call, plan, reservation);
+        match registered.unless_revoked(waiting).await? {
             (Ok(answer), reservation) => {
                 let stream = self.stream(answer, reservation, hides_usage, capture);
-                Ok(stream)
+                Ok(stream.map(|stream| Body::stream(stream, registered)))
             }
             (Err(failure), reservation) => Err(self.fail(failure, reservation, capture).await),
         }
@@ -73,16 +83,18 @@ impl Gateway {
             .first()
             .ok_or_else(|| Error::model_not_found(&call.model))?;
         let now = self.0.clock.now();
+        let share = self.0.flow.request(&caller)?;
+        let memory = self.0.flow.answer(&caller)?;
         let (hold, held) = self.within_limits(dialect, context, &caller, call, plan, now)?;
-        let slot = self.0.recorder.reserve().await?.holding(hold);
+        let slot = self.0.recorder.reserve().await?;
+        let slot = slot.holding(hold).sharing(share);
         self.touch(&caller);
         let request = (context.id.clone(), dialect);
         let taken = (slot, held);
         let (model, demand) = (Arc::clone(&first.model), take(&mut call.demand));
         let watched = context.watched.take();
-        Ok(Reservation::new(
-            taken, request, caller, model, demand, now, watched,
-        ))
+        let reservation = Reservation::new(taken, request, caller, model, demand, now, watched);
+        Ok(reservation.with_memory(memory))
     }
 
     /// Sets aside what the request may cost, and reserves what it may consume, under the name that was asked for and under
@@ -155,24 +167,18 @@ impl Gateway {
         mut reservation: Reservation,
         hides_usage: bool,
         capture: Option<Capture>,
-    ) -> Response<Body> {
+    ) -> Response<Stream> {
         reservation.watched().is_answered_by(answer.route.name());
         reservation.is_for(&answer.route.model);
         let patience = answer.patience();
         let (head, incoming) = answer.response.into_parts();
-        let source = Source::new(
-            reservation.dialect(),
-            &head,
-            incoming,
-            hides_usage,
-            patience,
-        );
+        let source = Source::new(&mut reservation, &head, incoming, hides_usage, patience);
         let changes_length = source.changes_length();
         let (durability, drains) = (self.0.durability, self.0.drains.clone());
         reservation.watched().is_passed_on(head.status);
         let capture = capture.map(|capture| capture.answered(head.status.as_u16()));
         let stream = Stream::new(source, reservation, durability, drains).seen_by(capture);
-        let mut response = Response::new(Body::stream(stream));
+        let mut response = Response::new(stream);
         *response.status_mut() = head.status;
         *response.headers_mut() = headers::to_client(head.headers, changes_length);
         response

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use access::LimitField;
-use base::UnixTime;
 use base::ids::{Id, RequestId};
+use base::{BudgetPermit, UnixTime};
 use usage::{Dimension, Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
 
 use crate::dialect::{Demand, Dialect, Spent, Tally};
@@ -19,6 +19,8 @@ pub(crate) struct Reservation {
     dialect: &'static Dialect,
     open: Option<Open>,
     watched: Watched,
+    /// For an answer that has to be kept until its usage is read; it holds nothing yet.
+    memory: Option<BudgetPermit>,
 }
 
 /// Kept small, for it is moved along with the request: the event is made at its end.
@@ -59,7 +61,24 @@ impl Reservation {
             dialect,
             open: Some(open),
             watched,
+            memory: None,
         }
+    }
+
+    /// An answer that has to be kept until its usage is read is charged to this permit.
+    pub(crate) fn with_memory(mut self, memory: BudgetPermit) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// The permit of [`Self::with_memory`], for the one answer.
+    pub(crate) fn take_memory(&mut self) -> Option<BudgetPermit> {
+        self.memory.take()
+    }
+
+    /// Whose request it is, until it is settled.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.open.as_ref().map(|open| &open.caller)
     }
 
     /// The endpoint that it came to.

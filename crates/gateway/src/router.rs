@@ -1,5 +1,7 @@
 //! Which endpoint a path is, and what every answer has in common.
 
+use std::sync::Arc;
+
 use base::ids::RequestId;
 use base::time::Stopwatch;
 use base::{Error, Permission, Result};
@@ -8,9 +10,10 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
 use crate::dialect::Dialect;
+use crate::flights::Registered;
 use crate::identify::Caller;
 use crate::limits::Standing;
-use crate::stored::Place;
+use crate::stored::{ObjectShare, Place};
 use crate::watched::Watched;
 use crate::{Body, Gateway, headers, models};
 
@@ -40,6 +43,8 @@ pub(crate) struct Context {
     pub(crate) watched: Watched,
     /// How the limits stand that it counts under, once that is known.
     pub(crate) standing: Standing,
+    /// What a request about something that upstreams keep has of its project's bounds.
+    pub(crate) share: Arc<ObjectShare>,
 }
 
 impl Endpoint {
@@ -102,6 +107,7 @@ impl Gateway {
             organization: None,
             watched,
             standing: Standing::default(),
+            share: Arc::default(),
         };
         let answer = self.answer(&mut context, body).await;
         let outcome = answer.as_ref().map(Response::status);
@@ -164,6 +170,25 @@ impl Gateway {
         caller.check_certificate(&context.head, &self.0.clock)?;
         caller.require(needs)?;
         Ok(caller)
+    }
+
+    /// Registers a request whose body has come, and looks at its caller once more: what was revoked, or set, while the body
+    /// came holds. What is revoked from now on ends the request.
+    ///
+    /// # Errors
+    /// As [`Self::caller`].
+    pub(crate) fn caller_again(
+        &self,
+        context: &Context,
+        before: &Caller,
+        needs: Permission,
+    ) -> Result<(Caller, Registered)> {
+        // In this order: a revocation in between is seen by the one or by the other.
+        let registered = self.0.flights.register(before.hashes, &before.key, needs);
+        let caller = self.0.identify_again(before.hashes)?;
+        caller.check_certificate(&context.head, &self.0.clock)?;
+        caller.require(needs)?;
+        Ok((caller, registered))
     }
 
     /// Notes that a key was used.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use base::BudgetPermit;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::response::Parts;
@@ -19,6 +20,8 @@ use crate::upstreams::{AnswerBody, Patience};
 
 /// The longest answer in one piece that is kept until its usage can be read, in bytes.
 const MAX_KEPT: usize = 32 * 1024 * 1024;
+/// The permit of an answer that is kept grows by at least so many bytes at a time.
+const MEMORY_STEP_BYTES: u64 = 64 * 1024;
 
 /// An answer of which the beginning has come.
 pub(crate) struct Source {
@@ -36,11 +39,49 @@ enum Reader {
     /// In an event of its stream.
     Events(Scanner),
     /// In the whole of it, of which the parts are kept until then.
-    Whole { parts: Vec<Bytes>, length: usize },
+    Whole(Kept),
     /// Nowhere: all that counts was in the request.
     Unread,
     /// Nowhere: it is an error.
     Refusal,
+}
+
+/// An answer in one piece, as far as it has come.
+struct Kept {
+    parts: Vec<Bytes>,
+    /// How long it is, with what is not kept.
+    length: usize,
+    /// What it takes of the memory for answers. `None` once it is not kept, since it is too long or there is no room.
+    memory: Option<BudgetPermit>,
+}
+
+impl Kept {
+    fn new(memory: Option<BudgetPermit>) -> Self {
+        Self {
+            parts: Vec::new(),
+            length: 0,
+            memory,
+        }
+    }
+
+    fn push(&mut self, piece: &Bytes) {
+        self.length += piece.len();
+        let Some(memory) = &mut self.memory else {
+            return;
+        };
+        let missing = (self.length as u64).saturating_sub(memory.amount());
+        // Near a bound, what is needed is enough.
+        let has_room = missing == 0
+            || memory.grow(missing.max(MEMORY_STEP_BYTES)).is_ok()
+            || memory.grow(missing).is_ok();
+        if self.length <= MAX_KEPT && has_room {
+            self.parts.push(piece.clone());
+        } else {
+            tracing::debug!(bytes = self.length, "answer not kept: usage is estimated");
+            self.parts = Vec::new();
+            self.memory = None;
+        }
+    }
 }
 
 /// What comes next.
@@ -54,15 +95,16 @@ pub(crate) enum Next {
 }
 
 impl Source {
-    /// The body of the answer that `head` begins. `hides_usage`: the client did not ask for the event that usage
-    /// comes in.
+    /// The body of the answer to a reserved request that `head` begins. `hides_usage`: the client did not ask for the event
+    /// that usage comes in.
     pub(crate) fn new(
-        dialect: &'static Dialect,
+        reservation: &mut Reservation,
         head: &Parts,
         body: AnswerBody,
         hides_usage: bool,
         patience: Patience,
     ) -> Self {
+        let dialect = reservation.dialect();
         let kind = head.headers.get(CONTENT_TYPE);
         let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let reader = if !head.status.is_success() {
@@ -70,10 +112,7 @@ impl Source {
         } else if is_stream {
             Reader::Events(Scanner::new(hides_usage))
         } else if dialect.read_whole.is_some() {
-            Reader::Whole {
-                parts: Vec::new(),
-                length: 0,
-            }
+            Reader::Whole(Kept::new(reservation.take_memory()))
         } else {
             Reader::Unread
         };
@@ -99,6 +138,16 @@ impl Source {
             return SizeHint::new();
         }
         self.body.size_hint()
+    }
+
+    /// How long the time has been over that the whole answer may take; `None` while it is not.
+    pub(crate) fn overdue(&self) -> Option<Duration> {
+        self.patience.overdue()
+    }
+
+    /// Lets its end tell nothing of its upstream, which had to wait for the client.
+    pub(crate) fn absolve(&mut self) {
+        self.patience.absolve();
     }
 
     /// Whether all that matters has come: a stream that says so may stay open, and an answer can be empty.
@@ -176,13 +225,8 @@ impl Source {
                 let (tally, read) = (&mut self.tally, self.dialect.read_event);
                 scanner.push(piece, |data| read(tally, data))
             }
-            Reader::Whole { parts, length } => {
-                *length += piece.len();
-                if *length <= MAX_KEPT {
-                    parts.push(piece.clone());
-                } else {
-                    parts.clear();
-                }
+            Reader::Whole(kept) => {
+                kept.push(&piece);
                 piece
             }
             Reader::Unread | Reader::Refusal => piece,
@@ -196,7 +240,7 @@ impl Source {
                 let (tally, read) = (&mut self.tally, self.dialect.read_event);
                 scanner.finish(|data| read(tally, data))
             }
-            Reader::Whole { .. } | Reader::Unread | Reader::Refusal => Bytes::new(),
+            Reader::Whole(_) | Reader::Unread | Reader::Refusal => Bytes::new(),
         }
     }
 
@@ -206,13 +250,14 @@ impl Source {
         match &mut self.reader {
             Reader::Refusal => return None,
             Reader::Events(_) | Reader::Unread => {}
-            Reader::Whole { parts, length } => {
+            Reader::Whole(kept) => {
                 if let Some(read_whole) = self.dialect.read_whole {
-                    read_whole(&mut tally, &joined(&take(parts)));
+                    read_whole(&mut tally, &joined(&take(&mut kept.parts)));
                 }
+                kept.memory = None;
                 if tally.text.length == 0 {
-                    // Not what an answer looks like, or too long to be kept: all of it counts.
-                    tally.text.length = *length;
+                    // Not what an answer looks like, or not kept: all of it counts.
+                    tally.text.length = kept.length;
                 }
             }
         }

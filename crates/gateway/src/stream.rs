@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bodies::Capture;
 use bytes::Bytes;
@@ -12,6 +13,8 @@ use usage::{Outcome, Recorded};
 use crate::Durability;
 use crate::body::BrokenOff;
 use crate::drain::Drains;
+use crate::flights::Ending;
+use crate::guarded::Content;
 use crate::reservation::Reservation;
 use crate::source::{Next, Source};
 
@@ -55,10 +58,20 @@ impl Stream {
         self
     }
 
-    pub(crate) fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+    /// Writes down what was consumed, once.
+    fn settle(&mut self, outcome: Outcome) {
+        let (Some(reservation), Some(source)) = (self.reservation.take(), &mut self.source) else {
+            return;
+        };
+        let recorded = source.settle(reservation, outcome);
+        if self.durability == Durability::Strict {
+            self.recorded = recorded.map(Box::pin);
+        }
+    }
+}
+
+impl Content for Stream {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         loop {
             if let Some(recorded) = &mut self.recorded {
                 ready!(recorded.as_mut().poll(context));
@@ -95,21 +108,28 @@ impl Stream {
         }
     }
 
-    pub(crate) fn size_hint(&self) -> SizeHint {
+    fn size_hint(&self) -> SizeHint {
         self.source
             .as_ref()
             .map_or_else(SizeHint::new, Source::size_hint)
     }
 
-    /// Writes down what was consumed, once.
-    fn settle(&mut self, outcome: Outcome) {
-        let (Some(reservation), Some(source)) = (self.reservation.take(), &mut self.source) else {
+    fn overdue(&self) -> Option<Duration> {
+        self.source.as_ref()?.overdue()
+    }
+
+    fn abandon(mut self, ending: Ending) {
+        let Some(source) = &mut self.source else {
             return;
         };
-        let recorded = source.settle(reservation, outcome);
-        if self.durability == Durability::Strict {
-            self.recorded = recorded.map(Box::pin);
+        source.absolve();
+        if ending == Ending::Overdue
+            && !source.is_complete()
+            && let (Some(source), Some(reservation)) = (self.source.take(), self.reservation.take())
+        {
+            self.drains.cut(source, reservation);
         }
+        // Else it is dropped, and read on while there is time.
     }
 }
 

@@ -14,9 +14,9 @@ use anyhow::Context;
 use axum::Router;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
-use base::{Clock, Entropy};
+use base::{Budget, BudgetLimits, Clock, Entropy};
 use bodies::{Bodies, BodiesTask, KeeperOptions};
-use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
+use gateway::{Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio_util::task::AbortOnDropHandle;
@@ -25,6 +25,7 @@ use usage::{
     RetentionTask, Spend, SpendReservations,
 };
 
+use crate::config::Bounds;
 use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -59,6 +60,8 @@ pub struct AppOptions {
     pub keep_bodies_days: u32,
     /// For how long the ledger and its sums are kept.
     pub keep_usage: Keep,
+    /// Bounds of the requests under way.
+    pub bounds: Bounds,
     /// Where traces go; without it there are none.
     pub tracing: Option<TracingOptions>,
     /// Whether metrics are served apart, by [`App::metrics_router`].
@@ -105,7 +108,8 @@ impl App {
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task =
             MailerTask::start(store.clone(), pepper.clone(), clock.clone(), options.smtp);
-        let (directory, following) = start_directory(&store).await?;
+        let bounds = &options.bounds;
+        let (directory, following) = start_directory(&store, bounds.stale_keys).await?;
         let services = Arc::new(Services {
             usage: patient.usage().clone().apart()?,
             reports: Reports::new(patient.usage().for_reports()),
@@ -122,6 +126,7 @@ impl App {
             entropy,
             ids,
             public_url: options.public_url,
+            body_memory: Budget::new(BudgetLimits::shared(bounds.body_memory_bytes)),
         });
         let (bodies, bodies_task) = start_keeper(patient, &services, options.keep_bodies_days)?;
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
@@ -130,6 +135,7 @@ impl App {
             durability: options.durability,
             bodies,
             tracer: tracer.clone(),
+            flow: options.bounds.flow,
             ..of_gateway(&services, options.facts)
         })?;
         Ok(Self {
@@ -234,8 +240,11 @@ fn start_retention(services: &Services) -> RetentionTask {
 }
 
 /// The picture of the keys, and what follows their changes.
-async fn start_directory(store: &Store) -> anyhow::Result<(Arc<Directory>, AbortOnDropHandle<()>)> {
-    let started = Directory::start(store.clone()).await;
+async fn start_directory(
+    store: &Store,
+    max_age: Option<Duration>,
+) -> anyhow::Result<(Arc<Directory>, AbortOnDropHandle<()>)> {
+    let started = Directory::start_bounded(store.clone(), max_age).await;
     started.context("the keys could not be loaded")
 }
 
@@ -263,6 +272,8 @@ fn of_gateway(services: &Services, facts: ModelFacts) -> GatewayOptions {
         durability: Durability::default(),
         models: services.models.clone(),
         tracer: Tracer::off(),
+        flow: FlowLimits::default(),
+        body_memory: services.body_memory.clone(),
     }
 }
 

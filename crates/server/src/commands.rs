@@ -284,6 +284,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         keep_bodies_days: config.keep_bodies_days,
         keep_usage: config.keep_usage,
         tracing: config.tracing.clone(),
+        bounds: config.bounds.clone(),
         has_metrics_apart: metrics.is_some(),
     })
     .await?;

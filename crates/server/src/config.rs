@@ -1,8 +1,9 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod bodies;
-mod server;
+mod gateway;
 mod model;
+mod server;
 mod smtp;
 mod telemetry;
 mod tls;
@@ -14,14 +15,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::gateway::Durability;
 use ::usage::{Keep, ModelFact, PriceBook, PriceEntry};
 use anyhow::Context;
-use gateway::Durability;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use ::telemetry::TracingOptions;
 use bodies::BodiesTable;
+pub use gateway::Bounds;
+use gateway::{ClusterTable, GatewayTable, ObjectsTable};
 use server::ServerTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
@@ -58,6 +61,8 @@ pub struct Config {
     pub keep_bodies_days: u32,
     /// For how long the ledger and its sums are kept.
     pub keep_usage: Keep,
+    /// Bounds of the requests under way.
+    pub bounds: Bounds,
     /// Where metrics are served, if not with all else.
     pub metrics_listen: Option<SocketAddr>,
     /// Where traces go, if anywhere.
@@ -136,6 +141,12 @@ struct File {
     #[serde(default)]
     usage: UsageTable,
     #[serde(default)]
+    gateway: GatewayTable,
+    #[serde(default)]
+    objects: ObjectsTable,
+    #[serde(default)]
+    cluster: ClusterTable,
+    #[serde(default)]
     metrics: MetricsTable,
     #[serde(default)]
     telemetry: TelemetryTable,
@@ -208,6 +219,7 @@ impl Config {
             )?,
             keep_bodies_days: file.bodies.keep_days,
             keep_usage: file.usage.keep()?,
+            bounds: Bounds::new(&file.gateway, &file.objects, &file.cluster)?,
             metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
             tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: match file.metering.durability {
@@ -245,6 +257,9 @@ impl Config {
             smtp: BTreeMap<&'a str, String>,
             bodies: BTreeMap<&'a str, u32>,
             usage: UsageTable,
+            gateway: GatewayTable,
+            objects: ObjectsTable,
+            cluster: ClusterTable,
             metrics: BTreeMap<&'a str, String>,
             telemetry: TelemetryTable,
             tls: &'a Tls,
@@ -266,6 +281,9 @@ impl Config {
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
             usage: UsageTable::shown(self.keep_usage),
+            gateway: GatewayTable::shown(&self.bounds),
+            objects: ObjectsTable::shown(&self.bounds),
+            cluster: ClusterTable::shown(&self.bounds),
             metrics: (self.metrics_listen.iter())
                 .map(|address| ("listen", address.to_string()))
                 .collect(),

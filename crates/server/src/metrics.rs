@@ -43,7 +43,7 @@ type Looked = (
     fn(&Services, &Gateway) -> Option<f64>,
 );
 
-const NOW: [Looked; 8] = [
+const NOW: [Looked; 10] = [
     (
         "orgplane_recorder_queue_depth",
         "Places in the queue of the ledger's writer that are taken, by requests under way and by events that wait.",
@@ -63,6 +63,16 @@ const NOW: [Looked; 8] = [
         "orgplane_drains_running",
         "Answers that are read to their end in the background, since their clients hung up.",
         |_, gateway| Some(gateway.running_drains() as f64),
+    ),
+    (
+        "orgplane_body_memory_bytes",
+        "Bytes that request bodies under way are charged for, those of the Administration API included.",
+        |services, _| Some(services.body_memory.used() as f64),
+    ),
+    (
+        "orgplane_answer_memory_bytes",
+        "Bytes of whole answers that are kept until their usage is read.",
+        |_, gateway| Some(gateway.answer_bytes() as f64),
     ),
     (
         "orgplane_directory_fresh",

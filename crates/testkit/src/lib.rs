@@ -7,5 +7,6 @@ mod server;
 
 pub use client::{Answer, Client};
 pub use database::TestDatabase;
+pub use orgplane::config::Bounds;
 pub use server::{NOW, Server, ServerOptions};
 pub use store::testing::Cluster;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::{Directory, Settings};
+use admin::Services;
 use admin::mail::{Waiting, waiting};
 use admin::organization::{self, Founded, Founding};
 use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
+use orgplane::config::Bounds;
 use orgplane::{App, AppOptions, Front, Stop};
 use serde_json::json;
 use store::{Store, sql};
@@ -33,6 +35,8 @@ pub struct ServerOptions {
     pub durability: Durability,
     /// For how long the ledger and its sums are kept; for ever when not said otherwise.
     pub keep_usage: Keep,
+    /// Bounds of the requests under way.
+    pub bounds: Bounds,
 }
 
 impl Default for ServerOptions {
@@ -43,6 +47,7 @@ impl Default for ServerOptions {
             prices: PriceBook::built_in(),
             durability: Durability::Batched,
             keep_usage: Keep::default(),
+            bounds: Bounds::default(),
         }
     }
 }
@@ -74,6 +79,7 @@ struct Parts {
     prices: PriceBook,
     durability: Durability,
     keep_usage: Keep,
+    bounds: Bounds,
 }
 
 impl Parts {
@@ -93,6 +99,7 @@ impl Parts {
             keep_bodies_days: 0,
             keep_usage: self.keep_usage,
             tracing: None,
+            bounds: self.bounds.clone(),
             has_metrics_apart: false,
         });
         app.await.expect("the application starts")
@@ -143,6 +150,7 @@ impl Server {
             prices: options.prices,
             durability: options.durability,
             keep_usage: options.keep_usage,
+            bounds: options.bounds,
         };
         let app = parts.start(&store).await;
         Self {
@@ -217,6 +225,12 @@ impl Server {
     #[must_use]
     pub fn stranger_project_id(&self) -> &ProjectId {
         &self.stranger.project_id
+    }
+
+    /// What the whole program shares.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        self.app.services()
     }
 
     /// Everything it serves, for a test that serves them itself.

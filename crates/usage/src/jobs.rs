@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use base::BudgetPermit;
 use base::time::{DAY, Stopwatch};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -33,6 +34,9 @@ pub(crate) struct Job {
     pub(crate) hold: Option<Hold>,
     /// What is reserved for them in the database, and released in the transaction in which they count.
     pub(crate) releases: Vec<Release>,
+    /// What bounds the number of places that one tenant has.
+    #[expect(dead_code, reason = "given back when the job is dropped")]
+    pub(crate) share: Option<BudgetPermit>,
 }
 
 /// The gateway's own jobs that share a transaction.

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base::time::Stopwatch;
-use base::{Clock, Error};
+use base::{BudgetPermit, Clock, Error};
 use prometheus::Registry;
 use store::Database;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -145,6 +145,7 @@ impl Recorder {
                 place,
                 hurry: Arc::clone(&self.hurry),
                 hold: None,
+                share: None,
             }),
             _ => Err(Error::overloaded(
                 "The usage of more requests is waiting to be recorded than this server keeps. Try again in a second.",
@@ -291,6 +292,7 @@ impl Recorder {
             room,
             hold: None,
             releases,
+            share: None,
         };
         let queue = match source {
             Source::Gateway => &self.jobs,
@@ -306,6 +308,9 @@ impl Recorder {
     pub fn queue_depth(&self) -> usize {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
+
+    /// How many places the queue of every recorder has.
+    pub const QUEUE_CAPACITY: usize = PLACES;
 
     /// How many places the queue has.
     #[must_use]
@@ -371,9 +376,20 @@ pub struct Slot {
     place: mpsc::OwnedPermit<Job>,
     hurry: Arc<Notify>,
     hold: Option<Hold>,
+    share: Option<BudgetPermit>,
 }
 
 impl Slot {
+    /// Returns the slot with the share of the queue that its tenant uses, given back together with the place: not when the
+    /// event is sent, but once it is written.
+    #[must_use]
+    pub fn sharing(self, share: BudgetPermit) -> Self {
+        Self {
+            share: Some(share),
+            ..self
+        }
+    }
+
     /// Goes with what was set aside for the event, which is given back when what it has cost is counted.
     #[must_use]
     pub fn holding(self, hold: Option<Hold>) -> Self {
@@ -398,6 +414,7 @@ impl Slot {
             room: None,
             hold: self.hold,
             releases: Vec::new(),
+            share: self.share,
         });
         Recorded {
             answer,

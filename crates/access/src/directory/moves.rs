@@ -13,6 +13,25 @@ use super::{Directory, Key, Shard, load};
 /// The keys that go over in one transaction, so that others get their turn. Further ones do when they are used again.
 const MAX_MOVES: usize = 500;
 
+/// The hashes that the directory may know a key by: under the current secret, and under the one before it while that is
+/// being replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyHashes {
+    current: KeyHash,
+    previous: Option<KeyHash>,
+}
+
+impl KeyHashes {
+    /// The hashes of a key with this text.
+    #[must_use]
+    pub fn of(pepper: &Pepper, text: &str) -> Self {
+        Self {
+            current: pepper.hash(text),
+            previous: pepper.previous_hash(text),
+        }
+    }
+}
+
 /// Keys that are to go over, by the hash that they have.
 #[derive(Default)]
 pub(super) struct Moves(Mutex<HashMap<KeyHash, Move>>);
@@ -45,11 +64,17 @@ impl Directory {
     /// not, so that the time says nothing.
     #[must_use]
     pub fn find_key(&self, pepper: &Pepper, text: &str) -> Option<Arc<Key>> {
-        let (hash, previous) = (pepper.hash(text), pepper.previous_hash(text));
+        self.find_by(&KeyHashes::of(pepper, text))
+    }
+
+    /// As [`Directory::find_key`], by the hashes of the text.
+    #[must_use]
+    pub fn find_by(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
+        let KeyHashes { current, previous } = *hashes;
         let before = previous.and_then(|from| Some((from, self.find(&from)?)));
-        self.find(&hash).or_else(|| {
+        self.find(&current).or_else(|| {
             let (from, key) = before?;
-            self.moves.note(from, hash, &key);
+            self.moves.note(from, current, &key);
             Some(key)
         })
     }

@@ -1,13 +1,16 @@
 //! The order of the steps, the same for every operation.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
-use base::{Error, Permission, Result};
-use bytes::Bytes;
+use base::ids::Id;
+use base::{BudgetPermit, Error, Exhausted, Permission, Result};
+use bytes::{Bytes, BytesMut};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -263,11 +266,12 @@ where
         body,
         headers,
     } = arrival;
+    let memory = body_memory(&services, Some(&caller))?;
     // The connection goes back before the body comes in: a slow sender holds nothing but its own socket.
     let connection = services.store.read().await?;
     let (_, _, permit) = enter::<S>(connection, &path, caller, required).await?;
     parse::query::<Nothing>(uri.query())?;
-    let body = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
+    let body = parse::body(&read_body(&headers, body, MAX_BODY, memory).await?.0)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
     encode(&handler(write, scope, body).await?.commit().await?).map(json_response)
 }
@@ -288,7 +292,8 @@ where
         ..
     } = arrival;
     parse::query::<Nothing>(uri.query())?;
-    let body: B = parse::body(&read_body(&headers, body, MAX_BODY).await?)?;
+    let memory = body_memory(&services, None)?;
+    let body: B = parse::body(&read_body(&headers, body, MAX_BODY, memory).await?.0)?;
     let mut connection = services.store.read().await?;
     let permit = Permit::redeem(&mut connection, &services, &body).await?;
     drop(connection);
@@ -317,11 +322,13 @@ where
     } = arrival;
     let mut connection = services.store.read().await?;
     let project = caller.project_id().cloned();
+    let memory = body_memory(&services, Some(&caller))?;
     let permit = Permit::check(&mut connection, caller, project, needs).await?;
     drop(connection);
     parse::query::<Nothing>(uri.query())?;
     let lines = is_ndjson(&headers)?;
-    let body = read_body(&headers, body, MAX_INGEST).await?;
+    // The memory is given back once the events are written.
+    let (body, _memory) = read_body(&headers, body, MAX_INGEST, memory).await?;
     let mut connection = services.store.read().await?;
     let permit = permit.renew(&mut connection, services.clock.now()).await?;
     encode(&handler(Ingest::new(connection, permit, services, lines), body).await?)
@@ -355,26 +362,63 @@ fn is_ndjson(headers: &HeaderMap) -> Result<bool> {
     }
 }
 
-/// Reads a body of at most `limit` bytes, within [`BODY_TIME`].
-async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
+/// A permit for the bytes of the caller's request body, which holds none yet. All who have no key share one tenant's bound.
+fn body_memory(services: &Services, caller: Option<&Caller>) -> Result<BudgetPermit> {
+    let key = caller.map_or("", |caller| caller.id.as_str());
+    let project = caller.and_then(|caller| caller.project_id());
+    let memory = services.body_memory.take(key, project.map(Id::as_str), 0);
+    memory.map_err(no_memory)
+}
+
+fn no_memory(exhausted: Exhausted) -> Error {
+    exhausted.refusal("The bytes of request bodies under way")
+}
+
+/// Reads a body of at most `limit` bytes, within [`BODY_TIME`]. What is announced is charged to `memory` before the first
+/// byte is read, the rest as it comes.
+async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    mut memory: BudgetPermit,
+) -> Result<(Bytes, BudgetPermit)> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(Error::too_large(limit));
     }
-    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_long(&error) => Err(Error::too_large(limit)),
-        Ok(Err(_)) => Err(Error::refused(
-            "incomplete_body",
-            "The request body broke off before its end.",
-        )),
-        Err(_) => Err(Error::too_slow()),
-    }
+    let announced = announced.unwrap_or(0);
+    memory.grow(announced as u64).map_err(no_memory)?;
+    let collecting = collect(body, limit, announced, &mut memory);
+    let collected = tokio::time::timeout(BODY_TIME, collecting).await;
+    let bytes = collected.map_err(|_| Error::too_slow())??;
+    Ok((bytes, memory))
 }
 
-fn is_too_long(error: &axum::Error) -> bool {
-    std::error::Error::source(error)
-        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+async fn collect(
+    body: Body,
+    limit: usize,
+    announced: usize,
+    memory: &mut BudgetPermit,
+) -> Result<Bytes> {
+    let mut body = pin!(body);
+    let mut bytes = BytesMut::with_capacity(announced);
+    while let Some(frame) = body.frame().await {
+        let broken = |_| {
+            let message = "The request body broke off before its end.";
+            Error::refused("incomplete_body", message)
+        };
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        let length = bytes.len() + data.len();
+        if length > limit {
+            return Err(Error::too_large(limit));
+        }
+        let missing = (length as u64).saturating_sub(memory.amount());
+        memory.grow(missing).map_err(no_memory)?;
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
 }

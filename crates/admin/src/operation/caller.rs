@@ -3,9 +3,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use access::{Directory, Key, Owner, Principal, committed_key};
+use access::{Key, KeyHashes, Owner, Principal, committed_key};
 use base::ids::{Id, ProjectId, UserId};
-use base::secret::{KeyHash, KeyKind, Pepper, bearer};
+use base::secret::{KeyKind, bearer};
 use base::{Error, PermissionSet, Result, UnixTime};
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -19,29 +19,6 @@ use crate::Services;
 pub struct Caller {
     key: Arc<Key>,
     hashes: KeyHashes,
-}
-
-/// The hashes that the directory may know a key by: under the current secret, and under the one before it while that is
-/// being replaced.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KeyHashes {
-    current: KeyHash,
-    previous: Option<KeyHash>,
-}
-
-impl KeyHashes {
-    fn of(pepper: &Pepper, token: &str) -> Self {
-        Self {
-            current: pepper.hash(token),
-            previous: pepper.previous_hash(token),
-        }
-    }
-
-    /// The key as the directory has it now; `None` if it has none by either hash.
-    pub(super) fn find(&self, directory: &Directory) -> Option<Arc<Key>> {
-        let previous = || directory.find(self.previous.as_ref()?);
-        directory.find(&self.current).or_else(previous)
-    }
 }
 
 impl Deref for Caller {
@@ -153,6 +130,7 @@ pub(crate) async fn authenticate(
             "You didn't provide an API key. Send an admin key in the Authorization header: 'Authorization: Bearer sk-admin-…'.",
         ));
     };
+    services.directory.check_age()?;
     let hashes = KeyHashes::of(&services.pepper, token);
     let key = services.directory.look_up_key(&services.pepper, token).await?;
     let key = key.ok_or_else(unknown_key)?;

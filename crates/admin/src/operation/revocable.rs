@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
+use access::KeyHashes;
 use base::time::Stopwatch;
 use base::{Error, Permission};
 use bytes::Bytes;
 use http_body::Frame;
 
-use super::caller::KeyHashes;
 use super::{Caller, Permit};
 use crate::Services;
 
@@ -45,7 +45,7 @@ impl Revocable {
 
     /// True if the key can still be used for what was permitted.
     fn is_good(&mut self) -> bool {
-        let Some(key) = self.key.find(&self.services.directory) else {
+        let Some(key) = self.services.directory.find_by(&self.key) else {
             return !self.is_known && self.began.elapsed() < DIRECTORY_TIMEOUT;
         };
         self.is_known = true;

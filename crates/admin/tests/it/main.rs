@@ -4,6 +4,7 @@ mod admin_api_keys;
 mod api_keys;
 mod audit_logs;
 mod bad_input;
+mod body_memory;
 mod certificates;
 mod compile_fail;
 mod data_retention;

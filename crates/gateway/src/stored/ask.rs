@@ -1,5 +1,7 @@
 //! What is asked of an upstream that keeps something, and its answers.
 
+use std::sync::Arc;
+
 use access::stored::{Kind, Object};
 use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
@@ -9,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde::Deserialize;
 
 use super::place::is_plausible;
-use super::{Passing, path_of};
+use super::{ObjectShare, Passing, path_of};
 use crate::dialect::JSON;
 use crate::router::Context;
 use crate::upstreams::{Answer, Outgoing, Route};
@@ -19,7 +21,6 @@ use crate::{Body, Shared, headers};
 const MAX_WHOLE: usize = 4 * 1024 * 1024;
 
 const BETA: HeaderName = HeaderName::from_static("openai-beta");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A question to an upstream.
 pub(super) struct Question {
@@ -29,6 +30,8 @@ pub(super) struct Question {
     pub(super) query: Option<String>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What is given back when it has been answered.
+    pub(super) share: Arc<ObjectShare>,
 }
 
 /// An answer that came to its end.
@@ -59,7 +62,7 @@ impl Question {
         let path = uri.path();
         let mut headers = context.head.headers.clone();
         // Projects share the account, so one could be answered what another was that chose the same key.
-        headers.remove(IDEMPOTENCY_KEY);
+        headers.remove(headers::IDEMPOTENCY_KEY);
         headers.remove(CONTENT_TYPE);
         if let Some(kind) = kind {
             headers.insert(CONTENT_TYPE, kind);
@@ -70,6 +73,7 @@ impl Question {
             query: uri.query().map(str::to_owned),
             headers,
             body,
+            share: Arc::clone(&context.share),
         }
     }
 
@@ -85,6 +89,7 @@ impl Question {
             query: None,
             headers,
             body: Bytes::new(),
+            share: Arc::default(),
         }
     }
 }
@@ -98,9 +103,11 @@ impl Shared {
             query: question.query,
             headers: question.headers,
         };
-        let body = question.body;
+        let (body, share) = (question.body, question.share);
         let answer = self.upstreams.send(vec![route], outgoing, |_| body.clone());
-        answer.await.map_err(|failure| failure.error)
+        let answer = answer.await;
+        drop(share);
+        answer.map_err(|failure| failure.error)
     }
 
     /// Asks an upstream, and reads its answer.
@@ -179,11 +186,12 @@ impl Whole {
     }
 }
 
-/// Passes an answer on as it comes.
-pub(super) fn passed(answer: Answer) -> Response<Body> {
+/// An answer that passes as it comes, which has this share of its project's bounds until then.
+pub(super) fn passed(answer: Answer, share: &Arc<ObjectShare>) -> Response<Passing> {
     let patience = answer.patience();
     let (head, body) = answer.response.into_parts();
-    let mut response = Response::new(Body::passing(Passing::new(patience, body)));
+    let passing = Passing::new(patience, body).sharing(Arc::clone(share));
+    let mut response = Response::new(passing);
     *response.status_mut() = head.status;
     *response.headers_mut() = headers::to_client(head.headers, false);
     response

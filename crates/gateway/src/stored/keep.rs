@@ -38,7 +38,13 @@ impl Shared {
         question: Question,
     ) -> Result<Response<Body>> {
         let shared = Arc::clone(self);
-        let making = async move { shared.make_now(draft, route, question).await };
+        let share = Arc::clone(&question.share);
+        let making = async move {
+            let made = shared.make_now(draft, route, question).await;
+            // It is in the table by now.
+            drop(share);
+            made
+        };
         let answer = self.drains.finish(making).await?;
         answer.map(Whole::response)
     }

@@ -1,6 +1,8 @@
 //! Lists: which things there are is ours to say, what each is like its upstream's.
 
-use access::stored::{Kind, Object, Owner};
+use std::pin::pin;
+
+use access::stored::{Kind, Object};
 use access::{Order, PageRequest};
 use base::{Error, Result};
 use bytes::Bytes;
@@ -10,6 +12,8 @@ use http::{HeaderValue, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::owner;
+use crate::identify::Caller;
 use crate::models::decode;
 use crate::{Body, Shared};
 
@@ -17,6 +21,8 @@ use crate::{Body, Shared};
 const MOST: i64 = 100;
 /// How many things are asked for at once.
 const AT_ONCE: usize = 8;
+/// The longest list, in bytes.
+const MAX_LIST_BYTES: usize = 16 * 1024 * 1024;
 /// How many pages of what is gone are skipped for one request.
 const MOST_SKIPPED: usize = 10;
 
@@ -45,10 +51,11 @@ impl Shared {
     /// A page of the project's things. One that its upstream does not have any more is left out, and forgotten.
     pub(super) async fn list(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         kind: Kind,
         query: Option<&str>,
     ) -> Result<Response<Body>> {
+        let owner = &owner(caller);
         let Wanted { mut page, purpose } = Wanted::read(kind, query)?;
         let mut gone = Vec::new();
         let mut skipped = 0;
@@ -59,7 +66,7 @@ impl Shared {
                 .await?;
             let ends =
                 [rows.rows.first(), rows.rows.last()].map(|row| row.map(|row| row.id.clone()));
-            let (told, missing) = self.tell(rows.rows).await?;
+            let (told, missing) = self.tell(caller, rows.rows).await?;
             gone.extend(missing);
             skipped += 1;
             if !told.is_empty() || !rows.has_more || page.limit == 0 || skipped == MOST_SKIPPED {
@@ -89,28 +96,56 @@ impl Shared {
         Ok(response)
     }
 
-    /// What the upstreams tell of these; and those that they do not have any more.
-    async fn tell(&self, objects: Vec<Object>) -> Result<(Vec<Told>, Vec<Object>)> {
-        let telling = stream::iter(objects).map(|object| async move {
-            let told = self.tell_one(&object).await?;
+    /// What the upstreams tell of these, or told a moment ago; and those that they do not have any more.
+    ///
+    /// # Errors
+    /// 429: the project has asked for too much within a minute. 502: an upstream does not tell, or too much.
+    async fn tell(
+        &self,
+        caller: &Caller,
+        objects: Vec<Object>,
+    ) -> Result<(Vec<Told>, Vec<Object>)> {
+        let bounds = &self.objects;
+        let _turn = bounds.turn(&caller.project.id).await;
+        let now = self.clock.now_milliseconds();
+        let objects = objects.into_iter().map(|object| {
+            let known = bounds.cache.find(&object, now);
+            (object, known)
+        });
+        let objects: Vec<_> = objects.collect();
+        let asked = objects.iter().filter(|(_, known)| known.is_none()).count();
+        bounds.count(&self.limiter, &caller.project, asked)?;
+        let telling = stream::iter(objects).map(|(object, known)| async move {
+            let told = match known {
+                Some(known) => Some(known),
+                None => self.tell_one(&object).await?,
+            };
             Ok::<_, Error>((object, told))
         });
-        let all: Vec<_> = telling.buffered(AT_ONCE).try_collect().await?;
+        let mut telling = pin!(telling.buffered(AT_ONCE));
         let (mut told, mut gone) = (Vec::new(), Vec::new());
-        for (object, answer) in all {
-            match answer {
-                Some(answer) => told.push(Told {
-                    id: object.id,
-                    object: answer,
-                }),
-                None => gone.push(object),
+        let mut length = 0;
+        while let Some((object, answer)) = telling.try_next().await? {
+            let Some(answer) = answer else {
+                gone.push(object);
+                continue;
+            };
+            length += answer.get().len();
+            if length > MAX_LIST_BYTES {
+                let message = "The list is too long: ask for fewer at once, with limit.";
+                return Err(Error::upstream(message));
             }
+            told.push(Told {
+                id: object.id,
+                object: answer,
+            });
         }
         Ok((told, gone))
     }
 
     /// `None`: its upstream does not have it any more.
     async fn tell_one(&self, object: &Object) -> Result<Option<Box<RawValue>>> {
+        let asking = self.objects.cache.ask(object);
         let answer = self.ask_about(object).await?;
         if answer.says_gone() {
             return Ok(None);
@@ -119,6 +154,7 @@ impl Shared {
         match told {
             Ok(told) if answer.is_success() => {
                 self.notice(object, &answer.body).await;
+                asking.answered(&told, self.clock.now_milliseconds());
                 Ok(Some(told))
             }
             _ => {

@@ -6,6 +6,8 @@
 
 mod ask;
 mod batches;
+mod bounds;
+mod cache;
 mod daily;
 mod files;
 mod keep;
@@ -23,6 +25,7 @@ mod watch;
 
 use access::stored::{Kind, Owner};
 
+pub(crate) use bounds::{ObjectBounds, ObjectShare};
 pub(crate) use passing::Passing;
 pub(crate) use place::Place;
 pub(crate) use watch::{look_at_due, watch};

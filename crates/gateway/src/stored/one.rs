@@ -1,5 +1,7 @@
 //! Requests about one thing, and the way of all of them.
 
+use std::sync::Arc;
+
 use access::stored::{Kind, Object};
 use base::{Error, NanoDollars, Permission, Result};
 use bytes::Bytes;
@@ -7,10 +9,11 @@ use http::{Method, Response, StatusCode};
 use usage::SpendReservation;
 
 use super::ask::{Question, passed};
-use super::{Place, owner, references};
+use super::{Passing, Place, owner, references};
 use crate::dialect::check_json;
 use crate::identify::Caller;
 use crate::router::{Context, no_query};
+use crate::upstreams::Route;
 use crate::{Body, Gateway, Shared, body};
 
 const NOT_OFFERED: &str = "This deployment keeps no files, batches or vector stores. Its operator can set stores = true for one of its \
@@ -27,31 +30,34 @@ impl Gateway {
     where
         B: http_body::Body<Data = Bytes>,
     {
-        let caller = self.caller(context, Permission::ModelRequest)?;
+        let needs = Permission::ModelRequest;
+        let caller = self.caller(context, needs)?;
         let keeper = self.0.upstreams.keeper().ok_or_else(not_offered)?;
         self.touch(&caller);
+        let method = &context.head.method;
+        let is_release = *method == Method::DELETE || place.part.ends_with("/cancel");
+        if !is_release {
+            self.0.may_take(&caller)?;
+        }
+        let makes = (*method == Method::POST && place.id.is_none()).then_some(place.kind);
+        context.share = Arc::new(self.0.object_share(&caller, makes).await?);
         let body = match context.head.method {
-            Method::POST => body::read(body).await?,
+            Method::POST => body::read(body, self.0.flow.body(&caller)?).await?,
             _ => Bytes::new(),
         };
         if context.head.method == Method::POST && place.kind != Kind::File {
             check_json(&context.head.headers)?;
         }
-        let query = context.head.uri.query();
-        check_query(&place, &context.head.method, query)?;
-        let Some(id) = &place.id else {
-            return match (&context.head.method, place.kind) {
-                (&Method::POST, Kind::File) => self.0.upload(&caller, keeper, context, body).await,
-                (&Method::POST, Kind::Batch) => self.0.create_batch(&caller, context, body).await,
-                (&Method::POST, Kind::VectorStore) => {
-                    self.0
-                        .create_vector_store(&caller, keeper, context, body)
-                        .await
-                }
-                _ => self.0.list(&owner(&caller), place.kind, query).await,
-            };
-        };
-        self.0.one(&caller, &place, id, context, body).await
+        check_query(&place, &context.head.method, context.head.uri.query())?;
+        let (caller, registered) = self.caller_again(context, &caller, needs)?;
+        let answer = Box::pin(self.0.answer(&caller, keeper, &place, context, body));
+        // What is being made goes on to its end.
+        match registered.unless_revoked(answer).await?? {
+            Answered::Whole(response) => Ok(response),
+            Answered::Passing(response) => {
+                Ok(response.map(|passing| Body::passing(passing, registered)))
+            }
+        }
     }
 }
 
@@ -76,6 +82,13 @@ fn check_query(place: &Place, method: &Method, query: Option<&str>) -> Result<()
     Ok(())
 }
 
+/// The answer to a request about what upstreams keep.
+enum Answered {
+    Whole(Response<Body>),
+    /// It passes as it comes.
+    Passing(Response<Passing>),
+}
+
 fn not_offered() -> Error {
     Error {
         status: StatusCode::NOT_FOUND,
@@ -84,6 +97,30 @@ fn not_offered() -> Error {
 }
 
 impl Shared {
+    async fn answer(
+        self: &Arc<Self>,
+        caller: &Caller,
+        keeper: Route,
+        place: &Place,
+        context: &mut Context,
+        body: Bytes,
+    ) -> Result<Answered> {
+        let query = context.head.uri.query();
+        let Some(id) = &place.id else {
+            let response = match (&context.head.method, place.kind) {
+                (&Method::POST, Kind::File) => self.upload(caller, keeper, context, body).await,
+                (&Method::POST, Kind::Batch) => self.create_batch(caller, context, body).await,
+                (&Method::POST, Kind::VectorStore) => {
+                    self.create_vector_store(caller, keeper, context, body)
+                        .await
+                }
+                _ => self.list(caller, place.kind, query).await,
+            };
+            return response.map(Answered::Whole);
+        };
+        self.one(caller, place, id, context, body).await
+    }
+
     /// Passes a request on that is about something of the caller's project.
     async fn one(
         &self,
@@ -92,7 +129,7 @@ impl Shared {
         id: &str,
         context: &Context,
         body: Bytes,
-    ) -> Result<Response<Body>> {
+    ) -> Result<Answered> {
         let owner = owner(caller);
         let object = self.stored.get(&owner, place.kind, id).await?;
         let route = self.keeper_of(&object)?;
@@ -110,17 +147,26 @@ impl Shared {
         } else {
             None
         };
+        let is_write = method != Method::GET;
         let question = Question::of_client(context, body);
         let is_about_itself = place.part.is_empty() || place.part == "/cancel";
         if !is_about_itself {
-            let answer = self.ask(route, question).await?;
+            let answer = self.ask(route, question).await;
+            if is_write {
+                self.objects.cache.invalidate(&object);
+            }
+            let answer = answer?;
             if answer.response.status().is_success() {
                 // Until the day is in the ledger in which the room is taken.
                 let _ = reservation.map(SpendReservation::keep);
             }
-            return Ok(passed(answer));
+            return Ok(Answered::Passing(passed(answer, &context.share)));
         }
-        let answer = self.ask_whole(route, question).await?;
+        let answer = self.ask_whole(route, question).await;
+        if is_write {
+            self.objects.cache.invalidate(&object);
+        }
+        let answer = answer?;
         if answer.says_gone() {
             self.forget(&object).await?;
         } else if answer.is_success() && is_deletion {
@@ -129,7 +175,7 @@ impl Shared {
         } else if answer.is_success() {
             self.notice(&object, &answer.body).await;
         }
-        Ok(answer.response())
+        Ok(Answered::Whole(answer.response()))
     }
 
     /// Reserves what a request about a vector store may cost.

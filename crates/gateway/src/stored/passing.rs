@@ -1,14 +1,19 @@
 //! An answer that comes from an upstream and is not looked at on its way.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, SizeHint};
 use tokio::time::{Sleep, sleep};
 use usage::Outcome;
 
+use super::ObjectShare;
 use crate::BrokenOff;
+use crate::flights::Ending;
+use crate::guarded::Content;
 use crate::upstreams::{AnswerBody, Patience};
 
 /// The body of an upstream's answer; it breaks off when nothing comes for too long.
@@ -16,6 +21,8 @@ pub(crate) struct Passing {
     body: AnswerBody,
     patience: Patience,
     silence: Pin<Box<Sleep>>,
+    /// What is given back at its end.
+    share: Option<Arc<ObjectShare>>,
 }
 
 impl Passing {
@@ -24,19 +31,24 @@ impl Passing {
             body,
             silence: Box::pin(sleep(patience.left())),
             patience,
+            share: None,
         }
+    }
+
+    /// It has this share of its project's bounds.
+    pub(super) fn sharing(mut self, share: Arc<ObjectShare>) -> Self {
+        self.share = Some(share);
+        self
     }
 
     /// The next piece; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
+}
 
-    /// As [`Self::next`]. Not to be called again after the end.
-    pub(crate) fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+impl Content for Passing {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
                 ready!(self.silence.as_mut().poll(context));
@@ -61,7 +73,14 @@ impl Passing {
         }
     }
 
-    pub(crate) fn size_hint(&self) -> SizeHint {
+    fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+
+    fn overdue(&self) -> Option<Duration> {
+        self.patience.overdue()
+    }
+
+    /// Nothing of it is metered, so nothing of it is read on.
+    fn abandon(self, _: Ending) {}
 }

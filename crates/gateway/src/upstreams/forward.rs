@@ -92,6 +92,17 @@ impl Patience {
         left.min(self.upstream.idle_timeout)
     }
 
+    /// How long the time has been over that the whole answer may take; `None` while it is not.
+    pub(crate) fn overdue(&self) -> Option<Duration> {
+        let passed = Duration::from_millis(self.since.milliseconds());
+        passed.checked_sub(self.upstream.timeout)
+    }
+
+    /// Lets the end of the answer tell nothing of its upstream.
+    pub(crate) fn absolve(&mut self) {
+        self.is_telling = false;
+    }
+
     /// Takes note of how the answer ended.
     pub(crate) fn end(&self, outcome: Outcome) {
         match outcome {

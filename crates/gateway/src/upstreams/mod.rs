@@ -119,6 +119,11 @@ impl Upstreams {
         self.by_model.contains_key(model)
     }
 
+    /// True if clients may ask for names that no upstream lists.
+    pub(crate) fn takes_any(&self) -> bool {
+        !self.any.members.is_empty()
+    }
+
     /// The names that upstreams have for these models.
     pub(crate) fn known(&self) -> impl Iterator<Item = &str> {
         let members = self.by_model.values().flat_map(|group| &group.members);

@@ -2,6 +2,7 @@
 
 mod answers;
 mod balance;
+mod body_memory;
 mod certificates;
 mod connections;
 mod endpoints;
@@ -17,10 +18,15 @@ mod readings;
 mod refusals;
 mod retention;
 mod retries;
+mod revocation;
+mod shared_account;
+mod slow_body;
 mod spend;
+mod stale_keys;
 mod stored;
 mod strict;
 mod timeouts;
 mod tls;
+mod unread;
 mod upstream;
 mod world;

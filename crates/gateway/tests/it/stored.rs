@@ -1,6 +1,7 @@
 //! What model servers keep, for two projects that share the account of one.
 
 mod batches;
+mod bounds;
 mod files;
 mod lists;
 mod metering;

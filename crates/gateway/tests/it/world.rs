@@ -21,6 +21,7 @@ use usage::{Recorder, RecorderTask, Spend};
 
 pub use ledger::Row;
 pub use node::Node;
+pub use started::Bounds;
 
 use self::started::{Others, Started, pepper, prices, start};
 use crate::upstream::{Reply, Upstream};
@@ -80,7 +81,17 @@ impl World {
     /// As [`Self::start`], and keeps bodies.
     pub async fn keeping(reply: Reply) -> Self {
         let upstreams = |url| vec![config("local", url)];
-        Self::made(reply, Durability::Batched, upstreams, true).await
+        let bounds = Bounds::default();
+        Self::made(reply, Durability::Batched, upstreams, true, bounds).await
+    }
+
+    /// As [`Self::with`], within these bounds.
+    pub async fn bounded(
+        reply: Reply,
+        upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
+        bounds: Bounds,
+    ) -> Self {
+        Self::made(reply, Durability::Batched, upstreams, false, bounds).await
     }
 
     pub async fn with(
@@ -88,7 +99,7 @@ impl World {
         durability: Durability,
         upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
     ) -> Self {
-        Self::made(reply, durability, upstreams, false).await
+        Self::made(reply, durability, upstreams, false, Bounds::default()).await
     }
 
     async fn made(
@@ -96,6 +107,7 @@ impl World {
         durability: Durability,
         upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
         keeps_bodies: bool,
+        bounds: Bounds,
     ) -> Self {
         let upstream = Upstream::start(reply).await;
         let scratch = Scratch::new();
@@ -110,7 +122,8 @@ impl World {
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let upstreams = upstreams(upstream.base_url());
         let books = (&recorder, &spend);
-        let started = start(&store, books, &clock, upstreams, (durability, keeps_bodies)).await;
+        let how = (durability, keeps_bodies);
+        let started = start(&store, books, &clock, upstreams, how, bounds).await;
         let Started {
             gateway,
             task,
@@ -136,7 +149,8 @@ impl World {
     pub async fn another_gateway(&self, upstreams: Vec<UpstreamConfig>) -> impl Sized {
         let (store, clock) = (&self.store, &self.clock);
         let books = (&self.recorder, &self.spend);
-        start(store, books, clock, upstreams, (Durability::Batched, false)).await
+        let how = (Durability::Batched, false);
+        start(store, books, clock, upstreams, how, Bounds::default()).await
     }
 
     /// A gateway of another node on the same database, which knows only what that says.
@@ -163,6 +177,12 @@ impl World {
     pub async fn change(&self, statements: &[&'static str]) {
         change(&self.store, statements).await;
         self.store.revision().settled().await;
+    }
+
+    /// As [`Self::change`], by another process; the gateway has to find out.
+    pub async fn change_elsewhere(&self, statements: &[&'static str]) {
+        let store = Store::open(self.url()).await.expect("a store");
+        change(&store, statements).await;
     }
 }
 

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use usage::{Keep, ModelFacts, PriceBook};
 
 use crate::commands::{print, run_until};
+use crate::config::Bounds;
 use crate::serve::Server;
 use crate::stop::{DEFAULT_STOP_TIMEOUT, Stop};
 use crate::{App, AppOptions, Front};
@@ -102,6 +103,7 @@ async fn found(
         keep_bodies_days: 0,
         keep_usage: Keep::default(),
         tracing: None,
+        bounds: Bounds::default(),
         has_metrics_apart: false,
     })
     .await?;

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use access::Directory;
 use access::stored::Objects;
+use access::{DEFAULT_MAX_AGE, Directory};
 use base::ids::IdGenerator;
 use base::secret::Pepper;
-use base::{Clock, Entropy};
+use base::{Budget, BudgetLimits, Clock, Entropy};
 use bodies::BodiesTask;
-use gateway::{Durability, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
+use gateway::{
+    DEFAULT_BODY_MEMORY_BYTES, Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask,
+    UpstreamConfig,
+};
 use store::Store;
 use telemetry::Tracer;
 use tokio_util::task::AbortOnDropHandle;
@@ -61,6 +65,24 @@ fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> SpendReservation
 
 pub type Others = (LastUsedTask, AbortOnDropHandle<()>);
 
+/// What bounds requests under way.
+pub struct Bounds {
+    pub flow: FlowLimits,
+    pub body_memory: Budget,
+    /// How old the keys in memory may be.
+    pub stale_keys: Option<Duration>,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            flow: FlowLimits::default(),
+            body_memory: Budget::new(BudgetLimits::shared(DEFAULT_BODY_MEMORY_BYTES)),
+            stale_keys: Some(DEFAULT_MAX_AGE),
+        }
+    }
+}
+
 /// A gateway that runs.
 pub struct Started {
     pub gateway: Gateway,
@@ -77,9 +99,10 @@ pub async fn start(
     clock: &Clock,
     upstreams: Vec<UpstreamConfig>,
     (durability, keeps_bodies): (Durability, bool),
+    bounds: Bounds,
 ) -> Started {
     let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
-    let directory = Directory::start(store.clone()).await;
+    let directory = Directory::start_bounded(store.clone(), bounds.stale_keys).await;
     let (directory, following) = directory.expect("the keys");
     let keeper = || retention::keeper(store, &directory, &pepper(), clock);
     let (bodies, keeper) = keeps_bodies.then(keeper).unzip();
@@ -101,6 +124,8 @@ pub async fn start(
         ids: Arc::new(ids),
         clock: clock.clone(),
         durability,
+        flow: bounds.flow,
+        body_memory: bounds.body_memory,
     };
     let (gateway, task) = Gateway::start(options).expect("a gateway");
     Started {

@@ -1,0 +1,33 @@
+//! How long what is known is believed while the database is away.
+
+use std::time::Duration;
+
+use access::Directory;
+use store::Store;
+use store::testing::Scratch;
+
+#[tokio::test]
+async fn s8_what_is_known_is_believed_for_as_long_as_is_configured() {
+    let scratch = Scratch::new();
+    let store = Store::open(scratch.url()).await.expect("a store");
+    let start = async |max_age| {
+        let started = Directory::start_bounded(store.clone(), max_age).await;
+        let (directory, following) = started.expect("a directory");
+        // Nobody follows the database any more, as when it is away.
+        drop(following);
+        directory
+    };
+    let bounded = start(Some(Duration::from_millis(300))).await;
+    let unbounded = start(None).await;
+    assert!(bounded.check_age().is_ok());
+    while bounded.age() <= Duration::from_millis(300) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let refused = bounded.check_age().expect_err("it is too old");
+    assert_eq!(
+        (refused.status.as_u16(), refused.retry_after),
+        (503, Some(5))
+    );
+    assert!(!bounded.is_current());
+    assert!(unbounded.is_current() && unbounded.check_age().is_ok());
+}

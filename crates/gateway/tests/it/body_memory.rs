@@ -1,0 +1,177 @@
+//! The memory of request bodies: bounded in sum, and for each key and project.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Budget, BudgetLimits};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::slow_body::{UnderWay, slow_body, slow_chat};
+use crate::upstream::{COMPLETION, Reply, Step};
+use crate::world::{Answer, Bounds, OTHER, OWNER, SERVICE, World, chat, config, read, request};
+
+const MODEL: &str = r#"{"model":"real"}"#;
+const KIB: u64 = 1024;
+
+async fn world(reply: Reply, limits: BudgetLimits) -> (World, Budget) {
+    let memory = Budget::new(limits);
+    let bounds = Bounds {
+        body_memory: memory.clone(),
+        ..Bounds::default()
+    };
+    let upstreams = |url| vec![config("local", url)];
+    (World::bounded(reply, upstreams, bounds).await, memory)
+}
+
+fn limits() -> BudgetLimits {
+    BudgetLimits {
+        total: 1000 * KIB,
+        per_key: 400 * KIB,
+        per_project: 700 * KIB,
+    }
+}
+
+/// Status, code, and when to try again.
+fn refusal(answer: &Answer) -> (u16, serde_json::Value, &str) {
+    let [.., code] = answer.error();
+    (answer.status.as_u16(), code, answer.header("retry-after"))
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s13_bodies_are_bounded_in_sum_for_a_key_and_for_a_project() {
+    let (world, memory) = world(Reply::whole(200, COMPLETION), limits()).await;
+    let mut senders = Vec::new();
+    let mut begin = |key: &str, announced: u64| {
+        let (sender, body) = slow_body(Some(announced * KIB));
+        let under_way = UnderWay::start(&world, slow_chat(key, body));
+        senders.push(sender);
+        under_way
+    };
+    let first = begin(SERVICE, 300);
+    until(|| memory.used() == 300 * KIB).await;
+    let answer = begin(SERVICE, 300).answer().await;
+    assert_eq!(
+        refusal(&answer),
+        (429, json!("rate_limit_exceeded"), "1"),
+        "of one key"
+    );
+    let second = begin(OWNER, 350);
+    until(|| memory.used() == 650 * KIB).await;
+    let answer = begin(OWNER, 51).answer().await;
+    assert_eq!(
+        refusal(&answer),
+        (429, json!("rate_limit_exceeded"), "1"),
+        "of one project"
+    );
+    let third = begin(OTHER, 340);
+    until(|| memory.used() == 990 * KIB).await;
+    let answer = begin(OTHER, 20).answer().await;
+    assert_eq!(refusal(&answer), (503, json!("overloaded"), "1"), "of all");
+    assert_eq!(world.chat(MODEL).await.status, 200, "a small one passes");
+    drop(senders);
+    for under_way in [first, second, third] {
+        assert_eq!(under_way.answer().await.status, 400);
+    }
+    until(|| memory.used() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s13_a_body_of_unknown_length_is_charged_as_it_grows() {
+    let (world, memory) = world(Reply::whole(200, COMPLETION), limits()).await;
+    let (sender, body) = slow_body(None);
+    let under_way = UnderWay::start(&world, slow_chat(SERVICE, body));
+    let piece = " ".repeat(100 * 1024);
+    for number in 1..=3 {
+        sender.send(&piece).await;
+        until(|| memory.used() >= number * 100 * KIB).await;
+        assert!(memory.used() <= 400 * KIB);
+    }
+    sender.send(&piece).await;
+    let (sent, answer) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(5), async {
+            // Nobody reads it.
+            let _ = tokio::spawn(async move { sender.send("x").await }).await;
+        }),
+        under_way.answer()
+    );
+    sent.expect("it is not waited for");
+    assert_eq!(refusal(&answer), (429, json!("rate_limit_exceeded"), "1"));
+    until(|| memory.used() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s13_a_body_is_charged_until_its_upstream_has_it() {
+    let gate = Arc::new(Semaphore::new(0));
+    let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
+    let (world, memory) = world(reply, limits()).await;
+    let long = format!(r#"{{"model":"real","messages":"{}"}}"#, "x".repeat(100_000));
+    let response = {
+        let request = world.gateway.handle(chat(SERVICE, &long));
+        tokio::pin!(request);
+        tokio::select! {
+            _ = &mut request => panic!("the gate is shut"),
+            () = until(|| !world.upstream.asked().is_empty()) => {}
+        }
+        assert!(memory.used() >= 100_000, "{}", memory.used());
+        gate.add_permits(1);
+        request.await
+    };
+    assert_eq!(memory.used(), 0, "the answer needs no body");
+    assert_eq!(read(response).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s13_who_may_take_or_spend_nothing_is_refused_before_the_body_is_read() {
+    for (statements, code) in [
+        (
+            &["INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
+               VALUES ('org-1', 'proj_1', 'real', 0), ('org-1', 'proj_1', 'nick', 0)"][..],
+            "rate_limit_exceeded",
+        ),
+        (
+            &["INSERT INTO spend_limits (organization_id, project_id, threshold_amount)
+               VALUES ('org-1', 'proj_1', 1)"],
+            "insufficient_quota",
+        ),
+    ] {
+        let (world, memory) = world(Reply::whole(200, COMPLETION), limits()).await;
+        // It costs more than the limit.
+        assert_eq!(world.chat(MODEL).await.status, 200);
+        world.recorder.flush().await;
+        world.change(statements).await;
+        let (sender, body) = slow_body(Some(300 * KIB));
+        let answer = UnderWay::start(&world, slow_chat(SERVICE, body)).answer();
+        let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
+        let answer = answer.expect("the body is not waited for");
+        let [.., found] = answer.error();
+        assert_eq!((answer.status.as_u16(), found), (429, json!(code)));
+        assert_eq!(memory.used(), 0);
+        drop(sender);
+        let models = request(http::Method::GET, "/v1/models", SERVICE, "");
+        assert_eq!(world.send(models).await.status, 200);
+        assert_eq!(world.send(chat(OTHER, MODEL)).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s13_a_project_is_open_as_long_as_one_model_is() {
+    let (world, _) = world(Reply::whole(200, COMPLETION), limits()).await;
+    world
+        .change(&[
+            "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
+             VALUES ('org-1', 'proj_1', 'nick', 0)",
+        ])
+        .await;
+    assert_eq!(world.chat(MODEL).await.status, 200);
+}

@@ -1,0 +1,234 @@
+//! Keys that are revoked while their requests are under way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::time::Stopwatch;
+use gateway::{Durability, FlowLimits};
+use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::slow_body::{UnderWay, slow_body, slow_chat};
+use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
+use crate::world::{Bounds, EXPIRING, OWNER, SERVICE, World, chat, config};
+
+const MODEL: &str = r#"{"model":"real"}"#;
+const STREAM: &str = r#"{"model":"real","stream":true}"#;
+/// Within a second on every node, and some more for a machine that is busy.
+const SOON: Duration = Duration::from_secs(3);
+
+/// A key, and what ends it.
+const REVOCATIONS: [(&str, &str); 6] = [
+    (SERVICE, "DELETE FROM api_keys WHERE id = 'key_service'"),
+    (
+        SERVICE,
+        "DELETE FROM service_accounts WHERE id = 'svc_acct_member'",
+    ),
+    (
+        SERVICE,
+        "UPDATE service_accounts SET role = 'none' WHERE id = 'svc_acct_member'",
+    ),
+    (
+        SERVICE,
+        "UPDATE projects SET archived_at = 5 WHERE id = 'proj_1'",
+    ),
+    (
+        OWNER,
+        "UPDATE users SET role = 'reader' WHERE id = 'user-owner'",
+    ),
+    (EXPIRING, ""),
+];
+
+/// Does what ends the key.
+async fn revoke(world: &World, statement: &'static str) {
+    match statement {
+        "" => world.clock.advance(4000),
+        statement => world.change(&[statement]).await,
+    }
+}
+
+/// Two events, then a gate, then the usage and the end.
+fn gated(gate: &Arc<Semaphore>) -> Reply {
+    Reply::stream(vec![
+        send(EVENTS[0]),
+        send(EVENTS[1]),
+        Step::Gate(Arc::clone(gate)),
+        send(EVENTS[2]),
+        send(EVENTS[3]),
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_a_body_that_comes_after_its_key_was_revoked_is_refused() {
+    for (key, statement) in REVOCATIONS {
+        let world = World::start(Reply::whole(200, COMPLETION)).await;
+        let (sender, body) = slow_body(None);
+        let request = UnderWay::start(&world, slow_chat(key, body));
+        sender.send(&MODEL[..5]).await;
+        revoke(&world, statement).await;
+        sender.send(&MODEL[5..]).await;
+        drop(sender);
+        let answer = request.answer().await;
+        let loses_a_role = statement.contains("SET role");
+        let expected = if loses_a_role { 403 } else { 401 };
+        assert_eq!(answer.status, expected, "{statement}: {}", answer.body);
+        assert_eq!(world.upstream.asked().len(), 0, "{statement}");
+        assert_eq!(world.ledger().await, [], "{statement}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_what_is_set_when_the_body_has_come_holds() {
+    for (statement, expected) in [
+        (
+            "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids)
+             VALUES ('org-1', 'proj_1', 'deny_list', '[\"real\"]')",
+            (403, json!("model_not_found")),
+        ),
+        (
+            "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
+             VALUES ('org-1', 'proj_1', 'real', 0)",
+            (429, json!("rate_limit_exceeded")),
+        ),
+    ] {
+        let world = World::start(Reply::whole(200, COMPLETION)).await;
+        let (sender, body) = slow_body(None);
+        let request = UnderWay::start(&world, slow_chat(SERVICE, body));
+        sender.send(&MODEL[..5]).await;
+        world.change(&[statement]).await;
+        sender.send(&MODEL[5..]).await;
+        drop(sender);
+        let answer = request.answer().await;
+        let [.., code] = answer.error();
+        assert_eq!((answer.status.as_u16(), code), expected);
+        assert_eq!(world.upstream.asked().len(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_a_stream_of_a_revoked_key_ends_and_is_in_the_ledger_once() {
+    for (key, statement) in REVOCATIONS {
+        let gate = Arc::new(Semaphore::new(0));
+        let world = World::start(gated(&gate)).await;
+        let response = world.gateway.handle(chat(key, STREAM)).await;
+        let other = world
+            .gateway
+            .handle(chat(crate::world::OTHER, STREAM))
+            .await;
+        let mut body = response.into_body();
+        for _ in 0..2 {
+            body.frame().await.expect("a frame").expect("a piece");
+        }
+        revoke(&world, statement).await;
+        let end = timeout(SOON, body.frame()).await.expect("it ends soon");
+        assert!(end.expect("an end").is_err(), "{statement}: it breaks off");
+        assert!(body.frame().await.is_none());
+        drop(body);
+        gate.add_permits(2);
+        let other = crate::world::read(other).await;
+        assert!(!other.is_broken, "another project's goes on");
+        let mut rows = world.rows(2).await;
+        rows.sort_by(|a, b| a.outcome.cmp(&b.outcome));
+        assert_eq!(
+            rows[0].sums(),
+            ("client_gone", false, Some(11), Some(7), Some(1)),
+            "{statement}"
+        );
+        assert_eq!(rows[1].outcome, "succeeded");
+        assert_eq!(world.upstream.asked().len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_a_stream_ends_when_another_process_revokes_its_key() {
+    let gate = Arc::new(Semaphore::new(0));
+    let world = World::start(gated(&gate)).await;
+    let response = world.gateway.handle(chat(SERVICE, STREAM)).await;
+    let mut body = response.into_body();
+    for _ in 0..2 {
+        body.frame().await.expect("a frame").expect("a piece");
+    }
+    world
+        .change_elsewhere(&["DELETE FROM api_keys WHERE id = 'key_service'"])
+        .await;
+    let end = timeout(SOON, body.frame()).await.expect("it ends soon");
+    assert!(end.expect("an end").is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_a_request_that_waits_for_its_answer_is_refused_and_in_the_ledger_once() {
+    let gate = Arc::new(Semaphore::new(0));
+    let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
+    let world = World::start(reply).await;
+    let gateway = world.gateway.clone();
+    let request = tokio::spawn(async move {
+        crate::world::read(gateway.handle(chat(SERVICE, MODEL)).await).await
+    });
+    while world.upstream.asked().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world
+        .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
+        .await;
+    let answer = timeout(SOON, request).await.expect("it ends soon");
+    let answer = answer.expect("an answer");
+    let [message, _, _, code] = answer.error();
+    assert_eq!(
+        (answer.status.as_u16(), code),
+        (401, json!("invalid_api_key"))
+    );
+    assert!(message.to_string().contains("revoked"), "{message}");
+    gate.add_permits(1);
+    let row = world.rows(1).await.remove(0);
+    assert_eq!(
+        row.sums(),
+        ("client_gone", false, Some(11), Some(7), Some(1))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_a_stream_goes_on_for_the_grace_that_is_configured() {
+    let gate = Arc::new(Semaphore::new(0));
+    let grace = Duration::from_secs(1);
+    let bounds = Bounds {
+        flow: FlowLimits {
+            revoked_stream_grace: grace,
+            ..FlowLimits::default()
+        },
+        ..Bounds::default()
+    };
+    let upstreams = |url| vec![config("local", url)];
+    let world = World::bounded(gated(&gate), upstreams, bounds).await;
+    let response = world.gateway.handle(chat(SERVICE, STREAM)).await;
+    let mut body = response.into_body();
+    for _ in 0..2 {
+        body.frame().await.expect("a frame").expect("a piece");
+    }
+    let watch = Stopwatch::start();
+    world
+        .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
+        .await;
+    let end = timeout(grace + SOON, body.frame()).await;
+    assert!(end.expect("it ends").expect("an end").is_err());
+    assert!(watch.elapsed() >= grace);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_the_end_of_an_answer_waits_for_its_row_also_when_its_key_was_revoked() {
+    let gate = Arc::new(Semaphore::new(0));
+    let world = World::with(gated(&gate), Durability::Strict, |url| {
+        vec![config("local", url)]
+    })
+    .await;
+    let response = world.gateway.handle(chat(SERVICE, STREAM)).await;
+    world
+        .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
+        .await;
+    gate.add_permits(1);
+    let _ = timeout(SOON, crate::world::read(response))
+        .await
+        .expect("it ends");
+    assert_eq!(world.rows(1).await.len(), 1);
+}

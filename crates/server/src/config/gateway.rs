@@ -1,0 +1,238 @@
+//! `[gateway]`, `[objects]` and `[cluster]`: bounds of the requests under way, of what is kept, and of what is known.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use gateway::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, MAX_REQUEST_BYTES, ObjectLimits};
+use serde::{Deserialize, Serialize};
+use usage::Recorder;
+
+/// The shortest that a client may be given to take the next byte of an answer, in seconds.
+const MIN_CLIENT_IDLE_SECONDS: u64 = 1;
+/// The most seconds of any of these.
+const MAX_SECONDS: u64 = 24 * 60 * 60;
+
+/// Bounds of the requests under way, and of what the program believes without asking the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of requests to the gateway.
+    pub flow: FlowLimits,
+    /// Of the bytes of all request bodies under way.
+    pub body_memory_bytes: u64,
+    /// Of the age of the keys in memory; `None` for none.
+    pub stale_keys: Option<Duration>,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            flow: FlowLimits::default(),
+            body_memory_bytes: DEFAULT_BODY_MEMORY_BYTES,
+            stale_keys: Some(access::DEFAULT_MAX_AGE),
+        }
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GatewayTable {
+    body_memory_bytes: u64,
+    answer_memory_bytes: u64,
+    max_requests_per_key: u64,
+    max_requests_per_project: u64,
+    client_idle_timeout_seconds: u64,
+    revoked_stream_grace_seconds: u64,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ObjectsTable {
+    requests_per_minute: u32,
+    max_concurrent_requests: u32,
+    max_files: u32,
+    max_vector_stores: u32,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ClusterTable {
+    stale_keys_seconds: u64,
+}
+
+impl Default for GatewayTable {
+    fn default() -> Self {
+        Self::shown(&Bounds::default())
+    }
+}
+
+impl Default for ObjectsTable {
+    fn default() -> Self {
+        Self::shown(&Bounds::default())
+    }
+}
+
+impl Default for ClusterTable {
+    fn default() -> Self {
+        Self::shown(&Bounds::default())
+    }
+}
+
+impl GatewayTable {
+    pub(super) fn shown(bounds: &Bounds) -> Self {
+        let flow = &bounds.flow;
+        Self {
+            body_memory_bytes: bounds.body_memory_bytes,
+            answer_memory_bytes: flow.answer_memory_bytes,
+            max_requests_per_key: flow.max_requests_per_key,
+            max_requests_per_project: flow.max_requests_per_project,
+            client_idle_timeout_seconds: flow.client_idle_timeout.as_secs(),
+            revoked_stream_grace_seconds: flow.revoked_stream_grace.as_secs(),
+        }
+    }
+}
+
+impl ObjectsTable {
+    pub(super) fn shown(bounds: &Bounds) -> Self {
+        let objects = &bounds.flow.objects;
+        Self {
+            requests_per_minute: objects.requests_per_minute,
+            max_concurrent_requests: objects.max_concurrent_requests,
+            max_files: objects.max_files,
+            max_vector_stores: objects.max_vector_stores,
+        }
+    }
+}
+
+impl ClusterTable {
+    pub(super) fn shown(bounds: &Bounds) -> Self {
+        Self {
+            stale_keys_seconds: bounds.stale_keys.map_or(0, |age| age.as_secs()),
+        }
+    }
+}
+
+impl Bounds {
+    /// What the tables say.
+    ///
+    /// # Errors
+    /// A value makes no sense; the message names it.
+    pub(super) fn new(
+        gateway: &GatewayTable,
+        objects: &ObjectsTable,
+        cluster: &ClusterTable,
+    ) -> anyhow::Result<Self> {
+        let least = 8 * MAX_REQUEST_BYTES as u64;
+        ensure!(
+            gateway.body_memory_bytes >= least,
+            "[gateway] body_memory_bytes must be at least {least}: a key may use an eighth of it, and one body has up to \
+             {MAX_REQUEST_BYTES} bytes"
+        );
+        let queue = Recorder::QUEUE_CAPACITY as u64;
+        for (name, requests) in [
+            ("max_requests_per_key", gateway.max_requests_per_key),
+            ("max_requests_per_project", gateway.max_requests_per_project),
+        ] {
+            ensure!(
+                (1..=queue).contains(&requests),
+                "[gateway] {name} must be 1 to {queue}, which is how many requests the ledger's queue has room for"
+            );
+        }
+        ensure!(
+            gateway.client_idle_timeout_seconds >= MIN_CLIENT_IDLE_SECONDS,
+            "[gateway] client_idle_timeout_seconds must be at least {MIN_CLIENT_IDLE_SECONDS}"
+        );
+        for (name, seconds) in [
+            (
+                "[gateway] client_idle_timeout_seconds",
+                gateway.client_idle_timeout_seconds,
+            ),
+            (
+                "[gateway] revoked_stream_grace_seconds",
+                gateway.revoked_stream_grace_seconds,
+            ),
+            ("[cluster] stale_keys_seconds", cluster.stale_keys_seconds),
+        ] {
+            ensure!(
+                seconds <= MAX_SECONDS,
+                "{name} must be at most {MAX_SECONDS}"
+            );
+        }
+        let stale = cluster.stale_keys_seconds;
+        Ok(Self {
+            flow: FlowLimits {
+                max_requests_per_key: gateway.max_requests_per_key,
+                max_requests_per_project: gateway.max_requests_per_project,
+                answer_memory_bytes: gateway.answer_memory_bytes,
+                client_idle_timeout: Duration::from_secs(gateway.client_idle_timeout_seconds),
+                revoked_stream_grace: Duration::from_secs(gateway.revoked_stream_grace_seconds),
+                objects: ObjectLimits {
+                    requests_per_minute: objects.requests_per_minute,
+                    max_concurrent_requests: objects.max_concurrent_requests,
+                    max_files: objects.max_files,
+                    max_vector_stores: objects.max_vector_stores,
+                },
+            },
+            body_memory_bytes: gateway.body_memory_bytes,
+            stale_keys: (stale > 0).then(|| Duration::from_secs(stale)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Tables {
+        gateway: GatewayTable,
+        objects: ObjectsTable,
+        cluster: ClusterTable,
+    }
+
+    fn bounds(text: &str) -> anyhow::Result<Bounds> {
+        let tables: Tables = toml::from_str(text)?;
+        Bounds::new(&tables.gateway, &tables.objects, &tables.cluster)
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        assert_eq!(bounds("").expect("defaults"), Bounds::default());
+        let set = "[gateway]\nmax_requests_per_key = 7\n[objects]\nmax_files = 0\n[cluster]\nstale_keys_seconds = 0";
+        let set = bounds(set).expect("possible");
+        assert_eq!(set.flow.max_requests_per_key, 7);
+        assert_eq!(set.flow.objects.max_files, 0);
+        assert_eq!(set.stale_keys, None);
+        assert_eq!(set.body_memory_bytes, Bounds::default().body_memory_bytes);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (text, wrong) in [
+            (
+                "[gateway]\nbody_memory_bytes = 1000",
+                "body_memory_bytes must be at least 536870912",
+            ),
+            (
+                "[gateway]\nmax_requests_per_key = 0",
+                "max_requests_per_key must be 1 to 8192",
+            ),
+            (
+                "[gateway]\nmax_requests_per_project = 8193",
+                "max_requests_per_project must be 1 to 8192",
+            ),
+            (
+                "[gateway]\nclient_idle_timeout_seconds = 0",
+                "client_idle_timeout_seconds must be at least 1",
+            ),
+            (
+                "[cluster]\nstale_keys_seconds = 86401",
+                "stale_keys_seconds must be at most 86400",
+            ),
+            ("[gateway]\nmax_request = 1", "max_request"),
+        ] {
+            let error = bounds(text).expect_err(text).to_string();
+            assert!(error.contains(wrong), "{error}");
+        }
+    }
+}
