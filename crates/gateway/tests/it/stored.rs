@@ -4,6 +4,7 @@ mod batches;
 mod files;
 mod lists;
 mod metering;
+mod reported;
 mod shelf;
 mod vector_stores;
 
