@@ -63,15 +63,26 @@ impl Allowance {
         let is_free = amount == NanoDollars::default();
         let (events, amount): (i64, _) = transaction.fetch_one(count, read).await?;
         if events > MAX_KEY_EVENTS_PER_DAY {
-            return Ok(Some(over(format!(
+            return Ok(Some(over(&format!(
                 "A project key may report {MAX_KEY_EVENTS_PER_DAY} events in a day (UTC)"
             ))));
         }
         if amount > MAX_KEY_COST_PER_DAY {
-            return Ok(Some(over(format!(
+            return Ok(Some(over(&format!(
                 "What a project key reports in a day (UTC) may cost {MAX_KEY_COST_PER_DAY}"
             ))));
         }
+        self.check_limits(transaction, now, spent, is_free).await
+    }
+
+    /// The refusal if a spend limit is passed.
+    async fn check_limits(
+        &self,
+        transaction: &mut Transaction,
+        now: UnixTime,
+        spent: &[Total],
+        is_free: bool,
+    ) -> Result<Option<Error>> {
         let month = Month::of(now);
         if let Some(limit) = self.project_limit {
             let of_project =
@@ -79,7 +90,7 @@ impl Allowance {
             let passes = |total: &Total| total.amount > limit;
             return Ok(spent.iter().filter(of_project).any(passes).then(|| {
                 let id = self.project_id.as_str();
-                over(format!(
+                over(&format!(
                     "What a project key reports may not take its project '{id}' beyond its spend limit of {limit}"
                 ))
             }));
@@ -90,7 +101,7 @@ impl Allowance {
         let most = NanoDollars(limit.0 / PART_OF_ORGANIZATION);
         let of_month = self.reported_since(transaction, month.start).await?;
         Ok((!is_free && of_month > most).then(|| {
-            over(format!(
+            over(&format!(
                 "What the keys of a project without a spend limit report in a month (UTC) may cost {most}, a tenth of \
                  its organization's spend limit"
             ))
@@ -120,7 +131,7 @@ pub(crate) fn forget_before(oldest: UnixTime) -> Statement {
     sql!("DELETE FROM usage_reports WHERE day < $1", oldest)
 }
 
-fn over(bound: String) -> Error {
+fn over(bound: &str) -> Error {
     Error::insufficient_quota(format!(
         "{bound}. Nothing of this request was taken; an admin key may report it."
     ))

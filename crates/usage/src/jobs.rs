@@ -78,7 +78,7 @@ impl Reports {
         Self { queue, first: None }
     }
 
-    /// True if no more come, but for those that wait.
+    /// Takes no more than those that wait.
     pub(crate) fn close(&mut self) {
         self.queue.close();
     }

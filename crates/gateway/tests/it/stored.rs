@@ -8,6 +8,7 @@ mod metering;
 mod nul;
 mod readings;
 mod reserved;
+mod reported;
 mod shelf;
 mod vector_stores;
 

@@ -53,7 +53,7 @@ pub(crate) async fn forget_before(
     );
     let read = |row: &Row<'_>| row.get::<i64>("period");
     let periods = transaction.fetch_all(periods, read).await?;
-    let Some(last) = periods.iter().take(max_periods).last() else {
+    let Some(last) = periods.iter().take(max_periods).next_back() else {
         return Ok(());
     };
     let delete = sql!(

@@ -5,6 +5,7 @@ mod configuration;
 mod exports;
 mod first_start;
 mod imports;
+mod ledger;
 mod organizations;
 mod owner_keys;
 mod prices;
