@@ -61,8 +61,8 @@ fn cost(path: &str, body: &Value, model: &str) -> base::Result<i64> {
 }
 
 /// What is read and written at the most: tokens, and nano-dollars for tools.
-fn tokens(path: &str, body: Value) -> (i64, i64, i64) {
-    let cost = cost(path, &body, "m").expect("a cost");
+fn tokens(path: &str, body: &Value) -> (i64, i64, i64) {
+    let cost = cost(path, body, "m").expect("a cost");
     (cost % 1_000, cost / 1_000 % 1_000, cost / 1_000_000)
 }
 
@@ -73,7 +73,7 @@ fn s11_everything_that_a_model_may_read_or_write_is_set_aside() {
         body.as_object_mut()
             .expect("an object")
             .extend(more.as_object().expect("an object").clone());
-        tokens("/chat/completions", body)
+        tokens("/chat/completions", &body)
     };
     assert_eq!(chat(json!({})), (2, 7, 0));
     assert_eq!(chat(json!({"user": "x".repeat(500)})), (2, 7, 0));
@@ -89,14 +89,14 @@ fn s11_everything_that_a_model_may_read_or_write_is_set_aside() {
     assert_eq!(chat(json!({"messages": text})).0, 352);
     let completions = |prompt: Value| {
         let body = json!({"model": "m", "prompt": prompt, "max_tokens": 5, "n": 2, "best_of": 3});
-        tokens("/completions", body)
+        tokens("/completions", &body)
     };
     assert_eq!(completions(json!("1234")), (6, 15, 0));
     assert_eq!(completions(json!(["1", "2", "3"])), (13, 45, 0));
     assert_eq!(completions(json!([1, 2, 3])), (7, 15, 0));
     assert_eq!(completions(json!([[1], [2]])), (9, 30, 0));
     let embeddings = json!({"model": "m", "input": ["1", "2"]});
-    assert_eq!(tokens("/embeddings", embeddings), (9, 0, 0));
+    assert_eq!(tokens("/embeddings", &embeddings), (9, 0, 0));
 }
 
 #[test]

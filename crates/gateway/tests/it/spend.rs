@@ -236,86 +236,67 @@ async fn s11_a_limit_that_equals_the_cost_of_one_request_lets_it_pass() {
     assert_eq!(world.chat(&asks(8)).await.status, 200);
 }
 
+/// Requests that may cost more than 5 dollars, or nobody knows how much: the path, the body, and what is refused as such.
+fn dear() -> Vec<(&'static str, String, Option<&'static str>)> {
+    let long = "x".repeat(6_000);
+    let chat = |more: &str, param| {
+        let body = format!(r#"{{"model":"real","messages":[]{more}}}"#);
+        ("/v1/chat/completions", body, param)
+    };
+    let message = |content: &str| {
+        let body = format!(
+            r#"{{"model":"real","max_tokens":1,"messages":[{{"role":"user","content":{content}}}]}}"#
+        );
+        ("/v1/chat/completions", body, None)
+    };
+    let respond = |more: &str, param| {
+        let body = format!(r#"{{"model":"real","input":[],"max_output_tokens":1{more}}}"#);
+        ("/v1/responses", body, param)
+    };
+    let with =
+        |name: &str, value: &str| chat(&format!(r#","max_tokens":1,"{name}":{value}"#), None);
+    let text = format!(r#""{long}""#);
+    vec![
+        chat(r#","max_tokens":9e5"#, Some("max_tokens")),
+        chat(r#","max_tokens":900000.0"#, Some("max_tokens")),
+        chat(
+            r#","max_completion_tokens":"900000""#,
+            Some("max_completion_tokens"),
+        ),
+        chat(r#","max_tokens":1,"n":90.0"#, Some("n")),
+        respond(
+            r#","tools":[{"type":"web_search"}]"#,
+            Some("max_tool_calls"),
+        ),
+        respond(r#","prompt":{"id":"pmpt_1"}"#, Some("max_tool_calls")),
+        chat(r#","n":6"#, None),
+        with("functions", &text),
+        with("response_format", &text),
+        with("prediction", &text),
+        with("web_search_options", "{}"),
+        message(r#"[{"type":"image_url","image_url":{"url":"https://x/y"}}]"#),
+        message(&format!(r#""data:x;base64,{long}""#)),
+        respond(r#","previous_response_id":"resp_1""#, None),
+        respond(r#","conversation":"conv_1""#, None),
+        respond(r#","tools":[{"type":"mcp"}],"max_tool_calls":1"#, None),
+    ]
+}
+
 #[tokio::test]
 async fn s11_no_spelling_and_nothing_that_is_only_named_passes_a_limit() {
     let world = start(Reply::whole(200, COMPLETION)).await;
-    let long = "x".repeat(6_000);
-    let chat = |more: String| {
-        (
-            "/v1/chat/completions",
-            format!(r#"{{"model":"real","messages":[]{more}}}"#),
-        )
-    };
-    let respond = |more: &str| {
-        let body = format!(r#"{{"model":"real","input":[],"max_output_tokens":1{more}}}"#);
-        ("/v1/responses", body)
-    };
-    let image =
-        r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y"}}]}"#;
-    let with_image = format!(r#"{{"model":"real","max_tokens":1,"messages":[{image}]}}"#);
-    let with_file = format!(
-        r#"{{"model":"real","max_tokens":1,"messages":[{{"role":"user","content":"data:x;base64,{long}"}}]}}"#
-    );
-    let asks = [
-        (chat(r#","max_tokens":9e5"#.into()), Some("max_tokens")),
-        (chat(r#","max_tokens":900000.0"#.into()), Some("max_tokens")),
-        (
-            chat(r#","max_completion_tokens":"900000""#.into()),
-            Some("max_completion_tokens"),
-        ),
-        (chat(r#","max_tokens":1,"n":90.0"#.into()), Some("n")),
-        (
-            respond(r#","tools":[{"type":"web_search"}]"#),
-            Some("max_tool_calls"),
-        ),
-        (
-            respond(r#","prompt":{"id":"pmpt_1"}"#),
-            Some("max_tool_calls"),
-        ),
-        (chat(r#","n":6"#.into()), None),
-        (
-            chat(format!(r#","max_tokens":1,"functions":["{long}"]"#)),
-            None,
-        ),
-        (
-            chat(format!(
-                r#","max_tokens":1,"response_format":{{"x":"{long}"}}"#
-            )),
-            None,
-        ),
-        (
-            chat(format!(
-                r#","max_tokens":1,"prediction":{{"content":"{long}"}}"#
-            )),
-            None,
-        ),
-        (("/v1/chat/completions", with_image), None),
-        (("/v1/chat/completions", with_file), None),
-        (
-            chat(r#","max_tokens":1,"web_search_options":{}"#.into()),
-            None,
-        ),
-        (respond(r#","previous_response_id":"resp_1""#), None),
-        (respond(r#","conversation":"conv_1""#), None),
-        (
-            respond(r#","tools":[{"type":"mcp"}],"max_tool_calls":1"#),
-            None,
-        ),
-    ];
-    for ((path, body), param) in &asks {
-        limit(&world, Some(500), None).await;
-        let answer = world.send(request(Method::POST, path, SERVICE, body)).await;
-        match param {
-            None => drop(refused(&answer)),
-            Some(param) => {
-                let [message, _, named, _] = answer.error();
-                assert_eq!(answer.status, 400, "{body}: {message}");
-                assert_eq!(named, *param, "{body}: {message}");
-            }
-        }
+    limit(&world, Some(500), None).await;
+    for (path, body, param) in dear() {
+        let request = request(Method::POST, path, SERVICE, &body);
+        let answer = world.send(request).await;
+        let Some(param) = param else {
+            refused(&answer);
+            continue;
+        };
+        let [message, _, named, _] = answer.error();
+        assert_eq!(answer.status, 400, "{body}: {message}");
+        assert_eq!(named, param, "{body}: {message}");
     }
-    assert!(
-        world.upstream.asked().is_empty(),
-        "what is refused is not passed on"
-    );
+    let asked = world.upstream.asked();
+    assert!(asked.is_empty(), "what is refused is not passed on");
 }
