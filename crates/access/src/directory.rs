@@ -6,6 +6,7 @@
 mod change;
 mod key;
 mod load;
+mod revoked;
 mod settings;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::Settings;
 
 use change::{Part, Touched};
 pub use key::{Key, Organization, Owner, Project};
+use revoked::Revoked;
 use settings::Place;
 
 /// How often other processes' commits are looked for.
@@ -46,6 +48,7 @@ type SettingsMap = HashMap<OrganizationId, Arc<Settings>>;
 pub struct Directory {
     store: Store,
     shards: Vec<ArcSwap<Shard>>,
+    revoked: Revoked,
     settings: ArcSwap<SettingsMap>,
     settings_moved: watch::Sender<()>,
     is_fresh: AtomicBool,
@@ -76,6 +79,7 @@ impl Directory {
         let directory = Arc::new(Self {
             store,
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
+            revoked: Revoked::default(),
             settings: ArcSwap::default(),
             settings_moved: watch::Sender::new(()),
             is_fresh: AtomicBool::new(true),
@@ -93,6 +97,12 @@ impl Directory {
     #[must_use]
     pub fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
         self.shard(hash).load().get(hash).cloned()
+    }
+
+    /// The key with this hash that was taken out of the picture lately: it was deleted, or its owner was.
+    #[must_use]
+    pub fn find_revoked(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+        self.revoked.find(hash)
     }
 
     /// The key with this hash; also one that another process has made a moment ago.
@@ -271,6 +281,11 @@ impl Directory {
             let mut next = Shard::clone(&old);
             next.retain(|_, key| !is_old(key));
             next.extend(new);
+            for (hash, key) in old.iter().filter(|(_, key)| is_old(key)) {
+                if !next.contains_key(hash) {
+                    self.revoked.add(*hash, Arc::clone(key));
+                }
+            }
             shard.store(Arc::new(next));
         }
     }

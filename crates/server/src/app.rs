@@ -27,6 +27,7 @@ use usage::{
 use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
 use crate::routes::Routes;
+use crate::sign_ins::SignIns;
 use crate::stop::Stop;
 
 /// What an application is made of.
@@ -76,6 +77,8 @@ pub struct App {
     metrics: Arc<Metrics>,
     tracer: Tracer,
     has_metrics_apart: bool,
+    sign_ins: Arc<SignIns>,
+    _recording: AbortOnDropHandle<()>,
     _following: AbortOnDropHandle<()>,
 }
 
@@ -127,10 +130,14 @@ impl App {
             tracer: tracer.clone(),
             ..of_gateway(&services)
         })?;
+        let metrics = Metrics::start(&services, &gateway, &tracer)?;
+        let (sign_ins, recording) = SignIns::start(&services, metrics.registry())?;
         Ok(Self {
             retention_task: start_retention(&services),
             spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
-            metrics: Metrics::start(&services, &gateway, &tracer)?,
+            metrics,
+            sign_ins: Arc::new(sign_ins),
+            _recording: recording,
             tracer,
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
@@ -153,6 +160,7 @@ impl App {
             gateway: self.gateway.clone(),
             metrics: Arc::clone(&self.metrics),
             tracer: self.tracer.clone(),
+            sign_ins: Arc::clone(&self.sign_ins),
         })
     }
 

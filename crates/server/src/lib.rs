@@ -19,6 +19,7 @@ mod patience;
 mod routes;
 mod secret_file;
 mod serve;
+mod sign_ins;
 mod stop;
 mod streams;
 mod tls;

@@ -238,7 +238,9 @@ impl Write {
     pub(super) async fn begin(services: Arc<Services>, permit: Permit) -> Result<Self> {
         let mut connection = services.store.begin().await?;
         let head = Head::advance(&mut connection, permit.organization()).await?;
-        let actor = permit.caller().map_or_else(Actor::unknown, Actor::of);
+        let actor = permit
+            .caller()
+            .map_or_else(Actor::unknown, |caller| Actor::of(caller));
         Ok(Self {
             connection,
             actor,
