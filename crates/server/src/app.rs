@@ -78,7 +78,6 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     sign_ins: Arc<SignIns>,
-    _recording: AbortOnDropHandle<()>,
     _following: AbortOnDropHandle<()>,
 }
 
@@ -92,13 +91,11 @@ impl App {
             store,
             pepper,
             clock,
-            entropy,
-            ids,
             upstreams,
             prices,
             ..
         } = options;
-        let (tracer, tracer_task) = start_tracer(options.tracing, &entropy)?;
+        let (tracer, tracer_task) = start_tracer(options.tracing, &options.entropy)?;
         let (spend, recorder, recorder_task) = ledger(&store, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task =
@@ -117,8 +114,8 @@ impl App {
             last_used,
             pepper,
             clock,
-            entropy,
-            ids,
+            entropy: options.entropy,
+            ids: options.ids,
             public_url: options.public_url,
         });
         let (bodies, bodies_task) = start_keeper(&services, options.keep_bodies_days)?;
@@ -131,13 +128,11 @@ impl App {
             ..of_gateway(&services)
         })?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
-        let (sign_ins, recording) = SignIns::start(&services, metrics.registry())?;
         Ok(Self {
             retention_task: start_retention(&services),
             spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
+            sign_ins: SignIns::start(&services, metrics.registry())?,
             metrics,
-            sign_ins: Arc::new(sign_ins),
-            _recording: recording,
             tracer,
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,

@@ -15,7 +15,6 @@ use base::secret::bearer;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::client_address::ClientAddress;
 use crate::log::Sampled;
@@ -24,6 +23,25 @@ use throttle::Throttle;
 
 /// The path at which the token of an invitation is all that a request needs.
 const ACCEPT_INVITE: &str = "/v1/organization/invites/accept";
+
+/// The reasons for which authentication fails. With [`POLICY`] the key is good: it came without the certificate that its
+/// project demands, or names another organization or project.
+const REASONS: [&str; 7] = [
+    UNKNOWN,
+    DELETED,
+    EXPIRED,
+    OWNER_GONE,
+    ARCHIVED,
+    POLICY,
+    INVITE_TOKEN,
+];
+const UNKNOWN: &str = "unknown_key";
+const DELETED: &str = "deleted_key";
+const EXPIRED: &str = "expired_key";
+const OWNER_GONE: &str = "owner_gone";
+const ARCHIVED: &str = "archived_project";
+const POLICY: &str = "policy";
+const INVITE_TOKEN: &str = "invite_token";
 
 /// What watches over authentication.
 pub(crate) struct SignIns {
@@ -72,32 +90,36 @@ impl Attempt {
 }
 
 impl SignIns {
-    /// Begins to watch, with what writes to the audit log for as long as the handle lives.
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// `registry` has these metrics already.
     pub(crate) fn start(
         services: &Arc<Services>,
         registry: &Registry,
-    ) -> prometheus::Result<(Self, AbortOnDropHandle<()>)> {
+    ) -> prometheus::Result<Arc<Self>> {
         let failures = Opts::new(
             "orgplane_authentication_failures_total",
             "Requests whose API key, or token of an invitation, was refused, by the reason.",
         );
         let failures = IntCounterVec::new(failures, &["reason"])?;
+        for reason in REASONS {
+            failures.with_label_values(&[reason]);
+        }
         let throttled = IntCounter::new(
             "orgplane_authentication_throttled_total",
             "Requests that were turned away unseen, since too many keys from their address were refused.",
         )?;
         registry.register(Box::new(failures.clone()))?;
         registry.register(Box::new(throttled.clone()))?;
-        let (recorder, recording) = Recorder::start(Arc::clone(services));
-        let sign_ins = Self {
+        Ok(Arc::new(Self {
             services: Arc::clone(services),
             throttle: Throttle::new(),
-            recorder,
+            recorder: Recorder::start(Arc::clone(services)),
             log: Sampled::start(),
             failures,
             throttled,
-        };
-        Ok((sign_ins, recording))
+        }))
     }
 
     /// Lets an attempt be looked at.
@@ -124,10 +146,9 @@ impl SignIns {
                 self.throttle.succeeded(attempt.client, attempt.token());
             }
             Shown::InviteToken if response.status() == StatusCode::BAD_REQUEST => {
-                let reason = "invite_token";
-                self.failures.with_label_values(&[reason]).inc();
+                self.failures.with_label_values(&[INVITE_TOKEN]).inc();
                 self.throttle.failed(attempt.client, attempt.token());
-                self.log(attempt.client, reason, None);
+                self.log(attempt.client, INVITE_TOKEN, None);
             }
             Shown::Key(_) | Shown::InviteToken => {}
         }
@@ -140,8 +161,8 @@ impl SignIns {
         let (key, reason) = match directory.find(&hash) {
             Some(key) => (Some(Arc::clone(&key)), self.reason(&key)),
             None => match directory.find_revoked(&hash) {
-                Some(key) => (Some(key), "deleted_key"),
-                None => (None, "unknown_key"),
+                Some(key) => (Some(key), DELETED),
+                None => (None, UNKNOWN),
             },
         };
         self.failures.with_label_values(&[reason]).inc();
@@ -173,15 +194,11 @@ impl SignIns {
         if key.alive(now).is_ok() {
             POLICY
         } else if key.expires_at.is_some_and(|end| end <= now) {
-            "expired_key"
+            EXPIRED
         } else if !key.owner_exists {
-            "owner_gone"
+            OWNER_GONE
         } else {
-            "archived_project"
+            ARCHIVED
         }
     }
 }
-
-/// The reason where the key is good: it came without the certificate that its project demands, or names another
-/// organization or project.
-const POLICY: &str = "policy";

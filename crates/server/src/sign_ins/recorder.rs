@@ -22,19 +22,26 @@ const MAX_ENTRIES: usize = 10;
 const MAX_SERIES: usize = 1_024;
 
 /// Takes refused keys in. Never waits.
-pub(super) struct Recorder(mpsc::Sender<RefusedKey>);
+pub(super) struct Recorder {
+    queue: mpsc::Sender<RefusedKey>,
+    _task: AbortOnDropHandle<()>,
+}
 
 impl Recorder {
-    pub(super) fn start(services: Arc<Services>) -> (Self, AbortOnDropHandle<()>) {
-        let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
+    /// Starts what writes to the audit log, for as long as this lives.
+    pub(super) fn start(services: Arc<Services>) -> Self {
+        let (queue, receiver) = mpsc::channel(QUEUE_CAPACITY);
         let task = tokio::spawn(run(services, receiver));
-        (Self(sender), AbortOnDropHandle::new(task))
+        Self {
+            queue,
+            _task: AbortOnDropHandle::new(task),
+        }
     }
 
     /// Passes a refused key on, unless too many wait.
     pub(super) fn refused(&self, refused: RefusedKey) {
         // The log and the metric know of it all the same.
-        let _ = self.0.try_send(refused);
+        let _ = self.queue.try_send(refused);
     }
 }
 

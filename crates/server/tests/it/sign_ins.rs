@@ -155,7 +155,7 @@ async fn s24_revoked_keys_that_are_used_are_in_the_audit_log() {
     let message = event["error_message"].as_str().expect("text");
     assert!(message.contains("127.0.0.1"), "{message}");
     assert_eq!(entries[1]["actor"]["api_key"]["id"], id);
-    assert_eq!(entries[0]["login.failed"]["error_code"], "archived_project");
+    assert_eq!(entries[0]["login.failed"]["error_code"], "deleted_key");
     let found = "/organization/audit_logs?event_types[]=login.failed&resource_ids[]=";
     let found = admin
         .get(&format!("{found}{}", id.as_str().expect("an id")))
