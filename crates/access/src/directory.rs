@@ -7,6 +7,7 @@ mod change;
 mod key;
 mod load;
 mod moves;
+mod revoked;
 mod settings;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub use key::{Key, Organization, Owner, Project};
 pub use load::committed_key;
 pub use moves::KeyHashes;
 use moves::Moves;
+use revoked::Revoked;
 use settings::Place;
 
 /// How often other processes' commits are looked for.
@@ -55,6 +57,7 @@ type SettingsMap = HashMap<OrganizationId, Arc<Settings>>;
 pub struct Directory {
     store: Store,
     shards: Vec<ArcSwap<Shard>>,
+    revoked: Revoked,
     settings: ArcSwap<SettingsMap>,
     settings_moved: watch::Sender<()>,
     moves: Moves,
@@ -101,6 +104,7 @@ impl Directory {
         let directory = Arc::new(Self {
             store,
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
+            revoked: Revoked::default(),
             settings: ArcSwap::default(),
             settings_moved: watch::Sender::new(()),
             moves: Moves::default(),
@@ -120,6 +124,12 @@ impl Directory {
     #[must_use]
     pub fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
         self.shard(hash).load().get(hash).cloned()
+    }
+
+    /// The key with this hash that was taken out of the picture lately: it was deleted, or its owner was.
+    #[must_use]
+    pub fn find_revoked(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+        self.revoked.find(hash)
     }
 
     /// What is set for an organization and its projects.
@@ -304,6 +314,11 @@ impl Directory {
             let mut next = Shard::clone(&old);
             next.retain(|_, key| !is_old(key));
             next.extend(new);
+            for (hash, key) in old.iter().filter(|(_, key)| is_old(key)) {
+                if !next.contains_key(hash) {
+                    self.revoked.add(*hash, Arc::clone(key));
+                }
+            }
             shard.store(Arc::new(next));
         }
     }

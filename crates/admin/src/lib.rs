@@ -17,6 +17,7 @@ pub mod operation;
 pub mod organization;
 pub mod projects;
 pub mod roles;
+pub mod sign_ins;
 pub mod spend;
 pub mod spend_alerts;
 pub mod spend_limit;

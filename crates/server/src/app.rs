@@ -30,6 +30,7 @@ use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::routes::Routes;
+use crate::sign_ins::SignIns;
 use crate::stop::Stop;
 
 /// What an application is made of.
@@ -83,6 +84,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     tracer: Tracer,
     has_metrics_apart: bool,
+    sign_ins: Arc<SignIns>,
     _following: AbortOnDropHandle<()>,
 }
 
@@ -96,14 +98,12 @@ impl App {
             store: patient,
             pepper,
             clock,
-            entropy,
-            ids,
             upstreams,
             prices,
             ..
         } = options;
         let store = patient.for_requests();
-        let (tracer, tracer_task) = start_tracer(options.tracing, &entropy)?;
+        let (tracer, tracer_task) = start_tracer(options.tracing, &options.entropy)?;
         let (spend, recorder, recorder_task) = ledger(&patient, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task =
@@ -123,8 +123,8 @@ impl App {
             last_used,
             pepper,
             clock,
-            entropy,
-            ids,
+            entropy: options.entropy,
+            ids: options.ids,
             public_url: options.public_url,
             body_memory: Budget::new(BudgetLimits::shared(bounds.body_memory_bytes)),
         });
@@ -138,10 +138,12 @@ impl App {
             flow: options.bounds.flow,
             ..of_gateway(&services, options.facts)
         })?;
+        let metrics = Metrics::start(&services, &gateway, &tracer)?;
         Ok(Self {
             retention_task: start_retention(&services),
             spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
-            metrics: Metrics::start(&services, &gateway, &tracer)?,
+            sign_ins: SignIns::start(&services, metrics.registry())?,
+            metrics,
             tracer,
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
@@ -165,6 +167,7 @@ impl App {
             metrics: Arc::clone(&self.metrics),
             tracer: self.tracer.clone(),
             readiness: Readiness::default(),
+            sign_ins: Arc::clone(&self.sign_ins),
         })
     }
 

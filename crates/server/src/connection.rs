@@ -169,7 +169,8 @@ impl<A: Answers> Connection<A> {
             biased;
             ended = connection => ended,
             () = reaches(&mut phase, Phase::Cut) => Ok(()),
-            () = unused(&activity) => Ok(()),
+            // Over HTTP/1, hyper closes it as soon as the answer is out.
+            () = unused(&activity), if activity.is_http2() => Ok(()),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::leftover::Leftover;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::routes::{Endpoint, Routes, Target};
+use crate::sign_ins::{Attempt, SignIns};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static VERSION: HeaderName = HeaderName::from_static("openai-version");
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) tracer: Tracer,
     pub(crate) routes: Routes,
     pub(crate) readiness: Readiness,
+    pub(crate) sign_ins: Arc<SignIns>,
 }
 
 impl Front {
@@ -83,8 +85,10 @@ impl Parts {
             }
             _ => None,
         };
+        let attempt = Attempt::of(&request);
         let (request, leftover) = Leftover::watch(request);
-        let answered = AssertUnwindSafe(self.answer(&target, request)).catch_unwind();
+        let answered = self.authenticated(attempt.as_ref(), &target, request);
+        let answered = AssertUnwindSafe(answered).catch_unwind();
         let mut response = answered.await.unwrap_or_else(|_| {
             tracing::error!("a handler panicked");
             Error::internal().response()
@@ -101,6 +105,24 @@ impl Parts {
         if let Some(leftover) = leftover {
             leftover.settle(headers).await;
         }
+        response
+    }
+
+    /// Answers, unless the client has shown too many keys that are not good; takes note of whether this one is.
+    async fn authenticated(
+        &self,
+        attempt: Option<&Attempt>,
+        target: &Target<'_>,
+        request: Request<Body>,
+    ) -> Response {
+        let Some(attempt) = attempt else {
+            return self.answer(target, request).await;
+        };
+        if let Err(error) = self.sign_ins.admit(attempt) {
+            return error.response();
+        }
+        let response = self.answer(target, request).await;
+        self.sign_ins.settle(attempt, &response);
         response
     }
 

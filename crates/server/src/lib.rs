@@ -20,6 +20,7 @@ mod readiness;
 mod routes;
 mod secret_file;
 mod serve;
+mod sign_ins;
 mod stop;
 mod streams;
 mod tls;

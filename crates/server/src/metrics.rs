@@ -151,6 +151,11 @@ impl Metrics {
         }))
     }
 
+    /// Where further counts can be registered.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Makes an operation, which is served at `route`, known.
     pub(crate) fn know(&self, operation: &Operation, route: &str) -> Arc<Known> {
         self.administration.know(operation, route)

@@ -61,6 +61,7 @@ impl Part {
                 | "certificate.deleted"
                 | "certificates.activated"
                 | "certificates.deactivated"
+                | "login.failed"
                 | "x.bodies.read"
                 | "x.model_permissions.updated"
                 | "x.model_permissions.deleted"

@@ -42,7 +42,7 @@ impl Place {
             | "data_retention"
             | "spend_limit" => Some(Self::At(project)),
             // Nothing is in force before it is activated, and what is active cannot be deleted.
-            "certificate" | "spend_alert" | "bodies" => None,
+            "certificate" | "spend_alert" | "bodies" | "login" => None,
             "api_key" | "service_account" | "project" | "user" | "invite" | "group" | "role" => {
                 None
             }

@@ -100,20 +100,19 @@ impl Caller {
             )
         })
     }
+}
 
-    /// The `actor` of an audit event.
-    #[must_use]
-    pub fn actor(&self) -> Value {
-        let owner = match &self.owner {
-            Owner::User { id, email } => json!({"id": id, "email": email}),
-            Owner::ServiceAccount { id } => json!({"id": id}),
-        };
-        let kind = match self.owner {
-            Owner::User { .. } => "user",
-            Owner::ServiceAccount { .. } => "service_account",
-        };
-        json!({"type": "api_key", "api_key": {"id": self.id, "type": kind, kind: owner}})
-    }
+/// The `actor` of an audit event.
+pub(super) fn actor_of(key: &Key) -> Value {
+    let owner = match &key.owner {
+        Owner::User { id, email } => json!({"id": id, "email": email}),
+        Owner::ServiceAccount { id } => json!({"id": id}),
+    };
+    let kind = match key.owner {
+        Owner::User { .. } => "user",
+        Owner::ServiceAccount { .. } => "service_account",
+    };
+    json!({"type": "api_key", "api_key": {"id": key.id, "type": kind, kind: owner}})
 }
 
 /// Finds the caller by the key in the `Authorization` header.

@@ -243,7 +243,9 @@ impl Write {
         let mut connection = services.store.begin().await?;
         let head = Head::advance(&mut connection, permit.organization()).await?;
         let permit = permit.renew(&mut connection, services.clock.now()).await?;
-        let actor = permit.caller().map_or_else(Actor::unknown, Actor::of);
+        let actor = permit
+            .caller()
+            .map_or_else(Actor::unknown, |caller| Actor::of(caller));
         Ok(Self {
             connection,
             actor,

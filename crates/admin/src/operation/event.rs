@@ -1,15 +1,15 @@
 //! Audit events: what a change was, written in the transaction that made it, chained by hashes.
 
 use base::email::email_key;
-use base::ids::{AuditLogId, Id, OrganizationId, ProjectId, UserId};
+use base::ids::{AuditLogId, Id, KeyId, OrganizationId, ProjectId, UserId};
 use base::{Result, UnixTime};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use store::{Row, Transaction, sql};
 
-use access::Owner;
+use access::{Key, Owner};
 
-use super::Caller;
+use super::caller::actor_of;
 
 macro_rules! event_types {
     ($($variant:ident = $name:literal,)*) => {
@@ -61,6 +61,7 @@ event_types! {
     CertificateDeleted = "certificate.deleted",
     CertificatesActivated = "certificates.activated",
     CertificatesDeactivated = "certificates.deactivated",
+    LoginFailed = "login.failed",
     OrganizationCreated = "x.organization.created",
     BodiesRead = "x.bodies.read",
     GroupUserAdded = "x.group.user.added",
@@ -106,6 +107,19 @@ impl Event {
         }
     }
 
+    /// A key was refused. The contract's payload has no id; the entry is found by the key's.
+    pub(crate) fn sign_in_failed(key: &KeyId, code: &str, message: &str) -> Self {
+        let payload = [("error_code", code), ("error_message", message)];
+        Self {
+            kind: EventType::LoginFailed,
+            targets: Targets::One(key.to_string()),
+            payload: payload
+                .map(|(name, value)| (name.to_owned(), json!(value)))
+                .into_iter()
+                .collect(),
+        }
+    }
+
     /// Something happened to several resources at once; `payload` says to which.
     #[must_use]
     pub fn of_several<'a, I: Id>(
@@ -133,16 +147,17 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    pub(crate) fn of(caller: &Caller) -> Self {
-        let (id, email) = match &caller.owner {
+    /// The key, and whoever owns it.
+    pub(crate) fn of(key: &Key) -> Self {
+        let (id, email) = match &key.owner {
             Owner::User { id, email } => (id.to_string(), Some(email.to_lowercase())),
             Owner::ServiceAccount { id } => (id.to_string(), None),
         };
         Self {
             id: Some(id),
-            key_id: Some(caller.id.to_string()),
+            key_id: Some(key.id.to_string()),
             email,
-            shown: caller.actor(),
+            shown: actor_of(key),
         }
     }
 

@@ -48,6 +48,7 @@ impl ServerTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Overrides;
 
     fn stop_timeout(text: &str) -> Result<u64, String> {
         let table: ServerTable = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -63,5 +64,39 @@ mod tests {
         let error = stop_timeout("stop_timeout_seconds = 21").expect_err("too long");
         assert!(error.contains("from 0 to 20"), "{error}");
         assert!(stop_timeout("stop_timeout_seconds = -1").is_err());
+    }
+
+    fn load(text: &str) -> anyhow::Result<Config> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), text)?;
+        Config::load(&Overrides {
+            config: Some(file.path().to_owned()),
+            ..Overrides::default()
+        })
+    }
+
+    #[test]
+    fn what_is_written_is_shown() {
+        let text = "trusted_proxies = ['10.0.0.0/8']\n[server]\nstop_timeout_seconds = 7\nmax_connections_per_address = 9\n";
+        let shown = load(text).expect("loaded").show().expect("TOML");
+        for line in text.replace('\'', "\"").lines() {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+        for (text, words) in [
+            (
+                "trusted_proxies = ['10.0.0.1/8']",
+                "trusted_proxies: '10.0.0.1/8'",
+            ),
+            (
+                "[server]\nmax_connections_per_address = 0",
+                "max_connections_per_address",
+            ),
+        ] {
+            let error = load(text).err().map(|error| format!("{error:#}"));
+            assert!(
+                error.as_ref().is_some_and(|error| error.contains(words)),
+                "{error:?}"
+            );
+        }
     }
 }

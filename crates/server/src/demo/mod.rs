@@ -23,6 +23,7 @@ use usage::{Keep, ModelFacts, PriceBook};
 
 use crate::commands::{print, run_until};
 use crate::config::Bounds;
+use crate::descriptors;
 use crate::serve::Server;
 use crate::stop::{DEFAULT_STOP_TIMEOUT, Stop};
 use crate::{App, AppOptions, Front};
@@ -48,6 +49,7 @@ pub struct Arguments {
 /// # Errors
 /// No address can be listened on, or the throw-away database cannot be written.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    descriptors::raise_limit();
     let server = match Server::bind(arguments.listen).await {
         Ok(server) => server,
         Err(_) => Server::bind(SocketAddr::new(arguments.listen.ip(), 0)).await?,

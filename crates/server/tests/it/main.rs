@@ -27,6 +27,7 @@ mod process;
 mod promises;
 mod reports;
 mod secrets;
+mod sign_ins;
 mod stop;
 mod stored;
 mod telemetry;

@@ -1,0 +1,188 @@
+//! Refused keys on their way to the audit log: a bounded queue, and at most so many entries in a minute.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::Services;
+use admin::sign_ins::{RefusedKey, record};
+use base::ids::{KeyId, OrganizationId};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The refused keys that wait; further ones are left out.
+const QUEUE_CAPACITY: usize = 256;
+/// The time in which a key that is refused at an address makes one entry.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(60);
+/// The most entries of an organization in that time.
+const MAX_ENTRIES: usize = 10;
+/// The most keys and addresses that are told apart in that time.
+const MAX_SERIES: usize = 1_024;
+
+/// Takes refused keys in. Never waits.
+pub(super) struct Recorder {
+    queue: mpsc::Sender<RefusedKey>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Recorder {
+    /// Starts what writes to the audit log, for as long as this lives.
+    pub(super) fn start(services: Arc<Services>) -> Self {
+        let (queue, receiver) = mpsc::channel(QUEUE_CAPACITY);
+        let task = tokio::spawn(run(services, receiver));
+        Self {
+            queue,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    /// Passes a refused key on, unless too many wait.
+    pub(super) fn refused(&self, refused: RefusedKey) {
+        // The log and the metric know of it all the same.
+        let _ = self.queue.try_send(refused);
+    }
+}
+
+async fn run(services: Arc<Services>, mut refused: mpsc::Receiver<RefusedKey>) {
+    let mut sampler = Sampler::default();
+    while let Some(refused) = refused.recv().await {
+        let Some(refused) = sampler.admit(refused, Instant::now()) else {
+            continue;
+        };
+        if let Err(error) = record(&services, &refused).await {
+            let organization = &refused.key.organization.id;
+            tracing::warn!(%error, %organization, "refused API key not written to the audit log");
+        }
+    }
+}
+
+/// Chooses the refused keys that make entries.
+#[derive(Default)]
+struct Sampler {
+    series: HashMap<(KeyId, IpAddr), Series>,
+    organizations: HashMap<OrganizationId, (Instant, usize)>,
+}
+
+/// A key that was refused at an address.
+struct Series {
+    since: Instant,
+    /// The times that it was refused after the entry.
+    more: u64,
+}
+
+impl Sampler {
+    /// Returns what is to be written, with the number of those that were left out before.
+    fn admit(&mut self, refused: RefusedKey, now: Instant) -> Option<RefusedKey> {
+        let is_old = |since: Instant| now.duration_since(since) >= SAMPLE_INTERVAL;
+        let organization = refused.key.organization.id.clone();
+        let series = (refused.key.id.clone(), refused.address);
+        let more = match self.series.get_mut(&series) {
+            Some(known) if !is_old(known.since) => {
+                known.more += 1;
+                return None;
+            }
+            Some(known) => known.more,
+            None => 0,
+        };
+        if self.series.len() >= MAX_SERIES {
+            self.series.retain(|_, known| !is_old(known.since));
+            self.organizations.retain(|_, (since, _)| !is_old(*since));
+        }
+        if self.series.len() >= MAX_SERIES {
+            return None;
+        }
+        let (since, entries) = self.organizations.entry(organization).or_insert((now, 0));
+        if is_old(*since) {
+            (*since, *entries) = (now, 0);
+        }
+        if *entries >= MAX_ENTRIES {
+            return None;
+        }
+        *entries += 1;
+        self.series.insert(
+            series,
+            Series {
+                since: now,
+                more: 0,
+            },
+        );
+        Some(RefusedKey { more, ..refused })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use access::{Key, Organization, Owner};
+    use base::PermissionSet;
+    use base::ids::{Id, ServiceAccountId};
+    use base::secret::KeyKind;
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn refused(organization: &str, key: &str, address: u8) -> RefusedKey {
+        let organization = Organization {
+            id: OrganizationId::from_text(organization.to_owned()),
+            header: HeaderValue::from_static("org-x"),
+        };
+        let owner = ServiceAccountId::from_text("svc_acct_x".to_owned());
+        let key = Key {
+            id: KeyId::from_text(key.to_owned()),
+            kind: KeyKind::Admin,
+            organization: Arc::new(organization),
+            project: None,
+            owner: Owner::ServiceAccount { id: owner },
+            owner_exists: true,
+            is_owners: false,
+            scopes: PermissionSet::default(),
+            permissions: PermissionSet::default(),
+            expires_at: None,
+        };
+        RefusedKey {
+            key: Arc::new(key),
+            address: IpAddr::from([192, 0, 2, address]),
+            reason: "expired_key",
+            more: 0,
+        }
+    }
+
+    #[test]
+    fn s24_a_key_makes_one_entry_in_a_minute_which_says_how_often_it_was_refused() {
+        let (mut sampler, began) = (Sampler::default(), Instant::now());
+        let mut admit = |key: &str, address, at: Duration| {
+            let admitted = sampler.admit(refused("org-a", key, address), began + at);
+            admitted.map(|refused| refused.more)
+        };
+        assert_eq!(admit("key_1", 1, Duration::ZERO), Some(0));
+        for _ in 0..1_000 {
+            assert_eq!(admit("key_1", 1, SAMPLE_INTERVAL / 2), None);
+        }
+        assert_eq!(admit("key_1", 2, SAMPLE_INTERVAL / 2), Some(0));
+        assert_eq!(admit("key_1", 1, SAMPLE_INTERVAL), Some(1_000));
+        assert_eq!(admit("key_1", 1, SAMPLE_INTERVAL * 2), Some(0));
+    }
+
+    #[test]
+    fn s24_an_organization_has_so_many_entries_in_a_minute_and_others_have_theirs() {
+        let (mut sampler, now) = (Sampler::default(), Instant::now());
+        let entries = |sampler: &mut Sampler, organization, now| {
+            let refusals = (0..100).map(|key| refused(organization, &format!("key_{key}"), 1));
+            refusals
+                .filter_map(|refused| sampler.admit(refused, now))
+                .count()
+        };
+        assert_eq!(entries(&mut sampler, "org-a", now), MAX_ENTRIES);
+        assert_eq!(entries(&mut sampler, "org-b", now), MAX_ENTRIES);
+        assert_eq!(entries(&mut sampler, "org-a", now), 0);
+        let later = now + SAMPLE_INTERVAL;
+        assert_eq!(entries(&mut sampler, "org-a", later), MAX_ENTRIES);
+        for number in 0..10 * MAX_SERIES {
+            let organization = format!("org-{number}");
+            sampler.admit(refused(&organization, "key", 1), later);
+        }
+        assert!(sampler.series.len() <= MAX_SERIES);
+        assert!(sampler.organizations.len() <= MAX_SERIES + 1);
+    }
+}
