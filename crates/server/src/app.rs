@@ -90,7 +90,6 @@ impl App {
             pepper,
             clock,
             entropy,
-            ids,
             upstreams,
             prices,
             ..
@@ -116,7 +115,7 @@ impl App {
             pepper,
             clock,
             entropy,
-            ids,
+            ids: options.ids,
             public_url: options.public_url,
         });
         let (bodies, bodies_task) = start_keeper(patient, &services, options.keep_bodies_days)?;
