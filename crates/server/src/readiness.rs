@@ -1,6 +1,7 @@
 //! Readiness: true only if what is asked here would be answered, and what is answered would last.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::time::Duration;
 
 use admin::Services;
@@ -39,7 +40,7 @@ struct Reason {
 }
 
 impl Reason {
-    fn new(message: impl Into<Cow<'static, str>>, detail: impl ToString) -> Self {
+    fn new(message: impl Into<Cow<'static, str>>, detail: &dyn Display) -> Self {
         Self {
             message: message.into(),
             detail: detail.to_string(),
@@ -119,7 +120,7 @@ fn files(services: &Services) -> Option<Reason> {
     let databases = [services.store.administration(), services.store.usage()];
     let lost = databases.into_iter().find_map(Database::lost_file)?;
     let message = "a file of the database was deleted or replaced: what is written now is lost";
-    Some(Reason::new(message, lost.display()))
+    Some(Reason::new(message, &lost.display()))
 }
 
 /// The reason that the databases are of no use, if there is one: they are read, and written to.
@@ -134,11 +135,11 @@ async fn database(services: &Services) -> Option<Reason> {
     };
     match tried.await {
         Ok(None) => None,
-        Ok(Some(name)) => Some(Reason::new(format!("migration {name} has not run"), "")),
+        Ok(Some(name)) => Some(Reason::new(format!("migration {name} has not run"), &"")),
         Err(error) => {
             let outage = store::Error::outage(&error);
             let message = outage.map_or("the database fails", Outage::as_str);
-            Some(Reason::new(message, error))
+            Some(Reason::new(message, &error))
         }
     }
 }
@@ -151,11 +152,11 @@ fn memory(services: &Services) -> impl Iterator<Item = Reason> {
         || directory.age() > MAX_DIRECTORY_AGE;
     let keys = is_old.then(|| {
         let age = format!("{} seconds old", directory.age().as_secs());
-        Reason::new("the keys in memory may be out of date", age)
+        Reason::new("the keys in memory may be out of date", &age)
     });
     let ledger = (oldest > MAX_LEDGER_AGE).then(|| {
         let age = format!("the oldest event waits for {} seconds", oldest.as_secs());
-        Reason::new("the ledger cannot be written: usage waits in memory", age)
+        Reason::new("the ledger cannot be written: usage waits in memory", &age)
     });
     let closed = (!services.recorder.is_accepting()).then(|| {
         let message = "the ledger takes no rows: no request is admitted";

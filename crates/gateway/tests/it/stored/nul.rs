@@ -43,6 +43,12 @@ async fn s22_an_id_with_nul_is_nobodys() {
             answer.body
         );
     }
+    assert!(shelf.asked().is_empty(), "nothing went to the account");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s22_nothing_that_is_kept_has_nul() {
+    let (world, shelf) = world().await;
     let store = world
         .make("/v1/vector_stores", SERVICE, &json!({}))
         .await
