@@ -126,10 +126,10 @@ impl Directory {
         self.shard(hash).load().get(hash).cloned()
     }
 
-    /// The key with this hash that was taken out of the picture lately: it was deleted, or its owner was.
+    /// The key with these hashes that was taken out of the picture lately: it was deleted, or its owner was.
     #[must_use]
-    pub fn find_revoked(&self, hash: &KeyHash) -> Option<Arc<Key>> {
-        self.revoked.find(hash)
+    pub fn find_revoked(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
+        hashes.iter().find_map(|hash| self.revoked.find(&hash))
     }
 
     /// What is set for an organization and its projects.

@@ -14,7 +14,7 @@ use anyhow::Context;
 use axum::Router;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
-use base::{Budget, BudgetLimits, Clock, Entropy};
+use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, KeeperOptions};
 use gateway::{Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
@@ -108,8 +108,7 @@ impl App {
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer_task =
             MailerTask::start(store.clone(), pepper.clone(), clock.clone(), options.smtp);
-        let bounds = &options.bounds;
-        let (directory, following) = start_directory(&store, bounds.stale_keys).await?;
+        let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
         let services = Arc::new(Services {
             usage: patient.usage().clone().apart()?,
             reports: Reports::new(patient.usage().for_reports()),
@@ -126,7 +125,7 @@ impl App {
             entropy: options.entropy,
             ids: options.ids,
             public_url: options.public_url,
-            body_memory: Budget::new(BudgetLimits::shared(bounds.body_memory_bytes)),
+            body_memory: options.bounds.body_memory(),
         });
         let (bodies, bodies_task) = start_keeper(patient, &services, options.keep_bodies_days)?;
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
@@ -134,9 +133,7 @@ impl App {
             upstreams,
             durability: options.durability,
             bodies,
-            tracer: tracer.clone(),
-            flow: options.bounds.flow,
-            ..of_gateway(&services, options.facts)
+            ..of_gateway(&services, &tracer, options.facts, options.bounds.flow)
         })?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
         Ok(Self {
@@ -252,7 +249,12 @@ async fn start_directory(
 }
 
 /// What a gateway has in common with the rest of the program; it has no upstreams yet.
-fn of_gateway(services: &Services, facts: ModelFacts) -> GatewayOptions {
+fn of_gateway(
+    services: &Services,
+    tracer: &Tracer,
+    facts: ModelFacts,
+    flow: FlowLimits,
+) -> GatewayOptions {
     GatewayOptions {
         stored: Objects::new(services.store.clone(), services.clock.clone()),
         directory: Arc::clone(&services.directory),
@@ -274,8 +276,8 @@ fn of_gateway(services: &Services, facts: ModelFacts) -> GatewayOptions {
         clock: services.clock.clone(),
         durability: Durability::default(),
         models: services.models.clone(),
-        tracer: Tracer::off(),
-        flow: FlowLimits::default(),
+        tracer: tracer.clone(),
+        flow,
         body_memory: services.body_memory.clone(),
     }
 }

@@ -7,7 +7,7 @@ mod throttle;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::Key;
+use access::{Key, KeyHashes};
 use admin::Services;
 use admin::sign_ins::RefusedKey;
 use base::Error;
@@ -156,11 +156,11 @@ impl SignIns {
 
     fn refuse(&self, attempt: &Attempt) {
         let (client, token) = (attempt.client, attempt.token());
-        let hash = self.services.pepper.hash(token);
+        let hashes = KeyHashes::of(&self.services.pepper, token);
         let directory = &self.services.directory;
-        let (key, reason) = match directory.find(&hash) {
+        let (key, reason) = match directory.find_by(&hashes) {
             Some(key) => (Some(Arc::clone(&key)), self.reason(&key)),
-            None => match directory.find_revoked(&hash) {
+            None => match directory.find_revoked(&hashes) {
                 Some(key) => (Some(key), DELETED),
                 None => (None, UNKNOWN),
             },

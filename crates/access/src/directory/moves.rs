@@ -30,6 +30,10 @@ impl KeyHashes {
             previous: pepper.previous_hash(text),
         }
     }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = KeyHash> + use<> {
+        [Some(self.current), self.previous].into_iter().flatten()
+    }
 }
 
 /// Keys that are to go over, by the hash that they have.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use base::{Budget, BudgetLimits};
 use gateway::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, MAX_REQUEST_BYTES, ObjectLimits};
 use serde::{Deserialize, Serialize};
 use usage::Recorder;
@@ -112,6 +113,11 @@ impl ClusterTable {
 }
 
 impl Bounds {
+    /// The budget of the bytes of request bodies, of which nothing is used.
+    pub(crate) fn body_memory(&self) -> Budget {
+        Budget::new(BudgetLimits::shared(self.body_memory_bytes))
+    }
+
     /// What the tables say.
     ///
     /// # Errors
