@@ -99,6 +99,16 @@ impl Process {
         self.stderr.text()
     }
 
+    /// The memory that it occupies, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kibibytes: u64 = kibibytes.and_then(|it| it.parse().ok()).expect("a number");
+        kibibytes * 1024
+    }
+
     /// Ends it at once, as `kill -9` does: it learns nothing of it.
     pub fn kill(mut self) {
         self.child.kill().expect("a child that is ours");

@@ -1,0 +1,169 @@
+//! A model server in the test's own process: it answers every request at once, and remembers what it was sent if it is to.
+//!
+//! Each answer carries the number of its request (`rec17x`), so that whoever gets the answer can find what was sent.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderMap, Method, header};
+use tokio::net::TcpListener;
+
+/// The longest body that the gateway passes on.
+const MAX_BODY_BYTES: usize = 65 * 1024 * 1024;
+
+/// Serves until the runtime ends.
+pub struct ModelStub {
+    pub address: SocketAddr,
+    memory: Arc<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    remembers: AtomicBool,
+    next: AtomicU64,
+    received: Mutex<HashMap<u64, Received>>,
+}
+
+/// What a model server was sent.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub method: Method,
+    /// With the query, if there is one.
+    pub target: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl ModelStub {
+    pub async fn start() -> Self {
+        let memory = Arc::<Memory>::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(answer);
+        let router = router.with_state(Arc::clone(&memory));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, memory }
+    }
+
+    /// As the configuration file has it: with these models, and what clients keep.
+    pub fn setting(&self, models: &[&str]) -> String {
+        format!(
+            "[[upstream]]\nname = \"stub\"\nbase_url = \"http://{}/v1\"\nmodels = {models:?}\nstores = true\n",
+            self.address
+        )
+    }
+
+    /// Remembers from now on what comes.
+    pub fn remember(&self) {
+        self.memory.remembers.store(true, Ordering::SeqCst);
+    }
+
+    /// What the request was, in whose answer these bytes are; it is forgotten then.
+    pub fn take(&self, answer: &[u8]) -> Option<Received> {
+        let number = number_in(answer)?;
+        let received = self.memory.received.lock();
+        let mut received = received.unwrap_or_else(PoisonError::into_inner);
+        received.remove(&number)
+    }
+}
+
+/// The number in `rec17x`.
+fn number_in(answer: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(answer);
+    let mut rest = text.as_ref();
+    while let Some((_, after)) = rest.split_once("rec") {
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
+        if digits > 0 && after[digits..].starts_with('x') {
+            return after[..digits].parse().ok();
+        }
+        rest = after;
+    }
+    None
+}
+
+async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
+    let number = memory.next.fetch_add(1, Ordering::SeqCst);
+    let path = head.uri.path().trim_start_matches("/v1").to_owned();
+    let (kind, text) = answer_to(&head.method, &path, number, streams(&body));
+    if memory.remembers.load(Ordering::SeqCst) {
+        let received = Received {
+            method: head.method,
+            target: head.uri.to_string(),
+            headers: head.headers,
+            body: body.to_vec(),
+        };
+        let mut kept = memory
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        kept.insert(number, received);
+    }
+    let answer = Response::builder().header(header::CONTENT_TYPE, kind);
+    answer.body(Body::from(text)).expect("an answer")
+}
+
+fn streams(body: &[u8]) -> bool {
+    let text: String = String::from_utf8_lossy(body)
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    text.contains("\"stream\":true")
+}
+
+/// The content type and the text of an answer.
+fn answer_to(method: &Method, path: &str, number: u64, streams: bool) -> (&'static str, String) {
+    let json = |text: String| ("application/json", text);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match segments.as_slice() {
+        ["chat", "completions"] | ["completions"] | ["responses"] if streams => {
+            ("text/event-stream", stream(number))
+        }
+        ["audio", "speech"] => ("audio/mpeg", format!("rec{number}x")),
+        ["files" | "batches" | "vector_stores", ..] => json(object(method, &segments, number)),
+        _ => json(format!(
+            r#"{{"id":"rec{number}x","object":"x","created":1,"created_at":1,"model":"cheap","status":"completed","text":"a","data":[{{"b64_json":"YQ==","embedding":[0.5],"index":0}}],"results":[{{"flagged":false}}],"output":[],"choices":[{{"index":0,"text":"a","message":{{"role":"assistant","content":"a"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":1,"completion_tokens":1,"input_tokens":1,"output_tokens":1,"total_tokens":2}}}}"#
+        )),
+    }
+}
+
+fn stream(number: u64) -> String {
+    format!(
+        "data: {{\"id\":\"rec{number}x\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"a\"}}}}]}}\n\n\
+         data: {{\"id\":\"rec{number}x\",\"choices\":[],\"usage\":{{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}}}\n\n\
+         data: [DONE]\n\n"
+    )
+}
+
+/// Something that it keeps, or a list of what is in it.
+fn object(method: &Method, segments: &[&str], number: u64) -> String {
+    let (prefix, kind) = match segments[0] {
+        "files" => ("file-", "file"),
+        "batches" => ("batch_", "batch"),
+        _ => ("vs_", "vector_store"),
+    };
+    if let [_, _, .., "files" | "search" | "content"] = segments
+        && (*method == Method::GET || segments.last() == Some(&"search"))
+    {
+        return format!(
+            r#"{{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false,"search_query":["rec{number}x"]}}"#
+        );
+    }
+    let id = match segments.get(1) {
+        Some(id) => (*id).to_owned(),
+        None => format!("{prefix}rec{number}x"),
+    };
+    if *method == Method::DELETE {
+        return format!(r#"{{"id":"{id}","object":"{kind}","deleted":true}}"#);
+    }
+    format!(
+        r#"{{"id":"{id}","object":"{kind}","created_at":1,"bytes":2,"filename":"a","purpose":"assistants","name":"a","status":"completed","usage_bytes":0,"endpoint":"/v1/chat/completions","input_file_id":"file-1","completion_window":"24h","file_counts":{{"in_progress":0,"completed":0,"failed":0,"cancelled":0,"total":0}},"request_counts":{{"total":1,"completed":1,"failed":0}},"metadata":{{}}}}"#
+    )
+}
