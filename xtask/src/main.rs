@@ -11,6 +11,7 @@ mod deny;
 mod environment;
 mod fuzz;
 mod fuzz_mutations;
+mod fuzz_requests;
 mod fuzz_streams;
 mod kill;
 mod load;
@@ -43,6 +44,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Alter requests for every route in every way, and look for errors, panics, silence and growth.
     FuzzMutations(fuzz_mutations::Options),
+    /// Look for a request that the gateway reads otherwise than the servers behind it.
+    FuzzRequests(fuzz_requests::Options),
     /// Look for an event stream whose usage depends on how its bytes are cut.
     FuzzStreams(fuzz_streams::Options),
     /// Kill the server at random moments, and look whether everything is there once.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::FuzzMutations(options) => fuzz_mutations::run(&options),
+        Command::FuzzRequests(options) => fuzz_requests::run(&options),
         Command::FuzzStreams(options) => fuzz_streams::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Contract(options) => contract::run(&options),

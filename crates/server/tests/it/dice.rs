@@ -31,6 +31,11 @@ impl Dice {
         &from[self.below(from.len() as u64) as usize]
     }
 
+    /// One of these words.
+    pub fn word<'a>(&self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len() as u64) as usize]
+    }
+
     /// True once in so many throws.
     pub fn one_in(&self, throws: u64) -> bool {
         self.below(throws) == 0

@@ -11,6 +11,7 @@ mod commands;
 mod connection;
 mod demo;
 mod dice;
+mod differential;
 mod endpoints;
 mod every_operation;
 mod front;

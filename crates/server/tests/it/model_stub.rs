@@ -1,6 +1,6 @@
 //! A model server in the test's own process: it answers every request at once, and remembers what it was sent if it is to.
 //!
-//! Each answer carries the number of its request (`rec17x`), so that whoever gets the answer can find what was sent.
+//! Each answer carries the number of its request (`sent17x`), so that whoever gets the answer can find what was sent.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,7 +33,6 @@ struct Memory {
 /// What a model server was sent.
 #[derive(Clone, Debug)]
 pub struct Received {
-    pub method: Method,
     /// With the query, if there is one.
     pub target: String,
     pub headers: HeaderMap,
@@ -73,11 +72,11 @@ impl ModelStub {
     }
 }
 
-/// The number in `rec17x`.
+/// The number in `sent17x`.
 fn number_in(answer: &[u8]) -> Option<u64> {
     let text = String::from_utf8_lossy(answer);
     let mut rest = text.as_ref();
-    while let Some((_, after)) = rest.split_once("rec") {
+    while let Some((_, after)) = rest.split_once("sent") {
         let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
         if digits > 0 && after[digits..].starts_with('x') {
             return after[..digits].parse().ok();
@@ -95,7 +94,6 @@ async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response
     let (kind, text) = answer_to(&head.method, &path, number, streams(&body));
     if memory.remembers.load(Ordering::SeqCst) {
         let received = Received {
-            method: head.method,
             target: head.uri.to_string(),
             headers: head.headers,
             body: body.to_vec(),
@@ -126,18 +124,18 @@ fn answer_to(method: &Method, path: &str, number: u64, streams: bool) -> (&'stat
         ["chat", "completions"] | ["completions"] | ["responses"] if streams => {
             ("text/event-stream", stream(number))
         }
-        ["audio", "speech"] => ("audio/mpeg", format!("rec{number}x")),
+        ["audio", "speech"] => ("audio/mpeg", format!("sent{number}x")),
         ["files" | "batches" | "vector_stores", ..] => json(object(method, &segments, number)),
         _ => json(format!(
-            r#"{{"id":"rec{number}x","object":"x","created":1,"created_at":1,"model":"cheap","status":"completed","text":"a","data":[{{"b64_json":"YQ==","embedding":[0.5],"index":0}}],"results":[{{"flagged":false}}],"output":[],"choices":[{{"index":0,"text":"a","message":{{"role":"assistant","content":"a"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":1,"completion_tokens":1,"input_tokens":1,"output_tokens":1,"total_tokens":2}}}}"#
+            r#"{{"id":"sent{number}x","object":"x","created":1,"created_at":1,"model":"cheap","status":"completed","text":"a","data":[{{"b64_json":"YQ==","embedding":[0.5],"index":0}}],"results":[{{"flagged":false}}],"output":[],"choices":[{{"index":0,"text":"a","message":{{"role":"assistant","content":"a"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":1,"completion_tokens":1,"input_tokens":1,"output_tokens":1,"total_tokens":2}}}}"#
         )),
     }
 }
 
 fn stream(number: u64) -> String {
     format!(
-        "data: {{\"id\":\"rec{number}x\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"a\"}}}}]}}\n\n\
-         data: {{\"id\":\"rec{number}x\",\"choices\":[],\"usage\":{{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}}}\n\n\
+        "data: {{\"id\":\"sent{number}x\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"a\"}}}}]}}\n\n\
+         data: {{\"id\":\"sent{number}x\",\"choices\":[],\"usage\":{{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}}}\n\n\
          data: [DONE]\n\n"
     )
 }
@@ -153,7 +151,7 @@ fn object(method: &Method, segments: &[&str], number: u64) -> String {
         && (*method == Method::GET || segments.last() == Some(&"search"))
     {
         return format!(
-            r#"{{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false,"search_query":["rec{number}x"]}}"#
+            r#"{{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false,"search_query":["sent{number}x"]}}"#
         );
     }
     let id = match segments.get(1) {
@@ -164,6 +162,6 @@ fn object(method: &Method, segments: &[&str], number: u64) -> String {
         return format!(r#"{{"id":"{id}","object":"{kind}","deleted":true}}"#);
     }
     format!(
-        r#"{{"id":"{id}","object":"{kind}","created_at":1,"bytes":2,"filename":"a","purpose":"assistants","name":"a","status":"completed","usage_bytes":0,"endpoint":"/v1/chat/completions","input_file_id":"file-1","completion_window":"24h","file_counts":{{"in_progress":0,"completed":0,"failed":0,"cancelled":0,"total":0}},"request_counts":{{"total":1,"completed":1,"failed":0}},"metadata":{{}}}}"#
+        r#"{{"id":"{id}","object":"{kind}","created_at":1,"bytes":2,"filename":"a","purpose":"assistants","name":"a","status":"completed","usage_bytes":0,"endpoint":"/v1/chat/completions","input_file_id":"file-1","completion_window":"24h","file_counts":{{"in_progress":0,"completed":0,"failed":0,"cancelled":0,"total":0}},"request_counts":{{"total":1,"completed":1,"failed":0}},"metadata":{{"number":"sent{number}x"}}}}"#
     )
 }

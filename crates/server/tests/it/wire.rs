@@ -16,6 +16,15 @@ pub struct Wire {
     received: Vec<u8>,
 }
 
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Silence => f.write_str("no answer within the deadline"),
+            Self::Broken(error) => write!(f, "no whole answer: {error}"),
+        }
+    }
+}
+
 /// A whole answer.
 #[derive(Debug)]
 pub struct WireAnswer {
@@ -26,7 +35,6 @@ pub struct WireAnswer {
 }
 
 /// The reason why there is no answer.
-#[derive(Debug)]
 pub enum NoAnswer {
     /// The deadline passed.
     Silence,
@@ -188,14 +196,4 @@ impl Wire {
 
 fn odd(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
-/// The bytes of a request with a key and, unless it is empty, a JSON body.
-pub fn request(method: &str, path: &str, key: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    let head = format!(
-        "{method} /v1{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    head.into_bytes()
 }

@@ -220,7 +220,7 @@ impl Fuzz {
                 (answer.status >= 500 || own_key_fails)
                     .then(|| format!("{} {}", answer.status, answer.text()))
             }
-            Err(reason) => Some(format!("no answer: {reason:?}")),
+            Err(reason) => Some(format!("{reason}")),
         };
         if let Some(wrong) = wrong {
             let shown = &bytes[..bytes.len().min(4_000)];
