@@ -16,6 +16,7 @@ mod endpoints;
 mod every_operation;
 mod front;
 mod fuzz;
+mod hostile_tenant;
 mod installation;
 mod invites;
 mod kill;

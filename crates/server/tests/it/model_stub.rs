@@ -3,6 +3,7 @@
 //! Each answer carries the number of its request (`sent17x`), so that whoever gets the answer can find what was sent.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +12,16 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use tokio::net::TcpListener;
 
 /// The longest body that the gateway passes on.
 const MAX_BODY_BYTES: usize = 65 * 1024 * 1024;
+
+/// A request with this word in it is answered with more than fits into any buffer on the way.
+pub const FLOOD: &str = "flood the client";
+const FLOOD_BYTES: usize = 24 * 1024 * 1024;
 
 /// Serves until the runtime ends.
 pub struct ModelStub {
@@ -91,7 +97,11 @@ async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response
     let body = to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
     let number = memory.next.fetch_add(1, Ordering::SeqCst);
     let path = head.uri.path().trim_start_matches("/v1").to_owned();
-    let (kind, text) = answer_to(&head.method, &path, number, streams(&body));
+    let streams = streams(&body);
+    if body.windows(FLOOD.len()).any(|it| it == FLOOD.as_bytes()) {
+        return flood(streams);
+    }
+    let (kind, text) = answer_to(&head.method, &path, number, streams);
     if memory.remembers.load(Ordering::SeqCst) {
         let received = Received {
             target: head.uri.to_string(),
@@ -106,6 +116,31 @@ async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response
     }
     let answer = Response::builder().header(header::CONTENT_TYPE, kind);
     answer.body(Body::from(text)).expect("an answer")
+}
+
+/// An answer of [`FLOOD_BYTES`]; as a stream, it is made as fast as it is taken.
+fn flood(streams: bool) -> Response {
+    let (kind, start, end) = match streams {
+        true => (
+            "text/event-stream",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"",
+            "\"}}]}\n\n",
+        ),
+        false => ("application/json", "\"", "\","),
+    };
+    let piece = format!("{start}{}{end}", "x".repeat(16 * 1024));
+    let pieces = std::iter::repeat_n(Bytes::from(piece), FLOOD_BYTES / (16 * 1024));
+    let (first, last) = match streams {
+        true => ("", "data: [DONE]\n\n"),
+        false => ("{\"choices\":[", "\"\"]}"),
+    };
+    let pieces = [Bytes::from(first)]
+        .into_iter()
+        .chain(pieces)
+        .chain([Bytes::from(last)]);
+    let body = Body::from_stream(futures_util::stream::iter(pieces.map(Ok::<_, Infallible>)));
+    let answer = Response::builder().header(header::CONTENT_TYPE, kind);
+    answer.body(body).expect("an answer")
 }
 
 fn streams(body: &[u8]) -> bool {

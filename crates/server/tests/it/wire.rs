@@ -1,10 +1,11 @@
 //! A client of HTTP/1.1 that sends exactly the bytes it is given, on a connection that it keeps.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -12,6 +13,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// A connection, made anew when the server has closed it.
 pub struct Wire {
     address: String,
+    from: Option<SocketAddr>,
     stream: Option<TcpStream>,
     received: Vec<u8>,
 }
@@ -62,9 +64,27 @@ impl Wire {
     pub fn to(address: &str) -> Self {
         Self {
             address: address.trim_start_matches("http://").to_owned(),
+            from: None,
             stream: None,
             received: Vec::new(),
         }
+    }
+
+    /// The same from this address of ours.
+    pub fn from(mut self, address: SocketAddr) -> Self {
+        self.from = Some(address);
+        self
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let server = self.address.parse().map_err(|_| odd("no address"))?;
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = self.from {
+            socket.bind(from)?;
+        }
+        let stream = socket.connect(server).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     /// Sends a whole request and reads the answer to its end. `HEAD` answers have no body.
@@ -104,9 +124,7 @@ impl Wire {
 
     async fn attempt_on_connection(&mut self, request: &[u8]) -> io::Result<WireAnswer> {
         if self.stream.is_none() {
-            let stream = TcpStream::connect(&self.address).await?;
-            stream.set_nodelay(true)?;
-            self.stream = Some(stream);
+            self.stream = Some(self.connect().await?);
             self.received.clear();
         }
         // A server may refuse a request before it has read all of it.
@@ -196,4 +214,14 @@ impl Wire {
 
 fn odd(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// The bytes of a request with a key and, unless it is empty, a JSON body.
+pub fn request(method: &str, path: &str, key: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "{method} /v1{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    head.into_bytes()
 }

@@ -164,7 +164,7 @@ impl Case {
             kind: "batch",
             is_plain,
             target: "/files".to_owned(),
-            form: forms::upload(&lines, dice),
+            form: forms::upload("batch", &lines, dice),
             endpoint: Some(endpoint),
         }
     }

@@ -213,14 +213,14 @@ pub(super) fn attack(dice: &Dice) -> Form {
     }
 }
 
-/// The upload of a file for batches.
-pub(super) fn upload(lines: &[u8], dice: &Dice) -> Form {
+/// The upload of a file.
+pub(super) fn upload(purpose: &str, content: &[u8], dice: &Dice) -> Form {
     let style = &STYLES[dice.below(3) as usize];
-    let purpose = format!("{}purpose{}", style.field.0, style.field.1);
+    let head = format!("{}purpose{}", style.field.0, style.field.1);
     let file = "Content-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\nContent-Type: application/jsonl\r\n";
     let parts = [
-        (purpose.into_bytes(), b"batch".to_vec()),
-        (file.as_bytes().to_vec(), lines.to_vec()),
+        (head.into_bytes(), purpose.as_bytes().to_vec()),
+        (file.as_bytes().to_vec(), content.to_vec()),
     ];
     Form {
         content_type: content_type(style),

@@ -170,6 +170,12 @@ impl Seen {
     }
 }
 
+/// The bytes of the upload of a small file.
+pub fn upload_of(purpose: &str, key: &str) -> Vec<u8> {
+    let form = forms::upload(purpose, b"{}", &Dice::seeded(0));
+    request("/files", key, &form.content_type, &form.body)
+}
+
 /// The bytes of a request.
 fn request(target: &str, key: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();

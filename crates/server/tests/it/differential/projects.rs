@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use super::bodies::Ownership;
-use super::forms;
 use crate::api::Api;
-use crate::dice::Dice;
 use crate::installation::Server;
 use crate::wire::Wire;
 
@@ -110,15 +108,8 @@ async fn restrict(admin: &Api, id: &str, setting: Setting) {
 
 /// The ids of a new file and a new vector store of whoever has the key.
 async fn objects(server: &Server, key: &str) -> (String, String) {
-    let form = forms::upload(b"", &Dice::seeded(0));
-    let form = forms::Form {
-        body: String::from_utf8_lossy(&form.body)
-            .replace("\r\n\r\nbatch", "\r\n\r\nuser_data")
-            .into_bytes(),
-        ..form
-    };
     let mut wire = Wire::to(&server.address);
-    let request = super::request("/files", key, &form.content_type, &form.body);
+    let request = super::upload_of("user_data", key);
     let answer = wire.exchange(&request, super::DEADLINE).await;
     let answer = answer.unwrap_or_else(|reason| panic!("{reason}"));
     let file: Value = serde_json::from_slice(&answer.body).expect("JSON");
