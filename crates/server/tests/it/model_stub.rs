@@ -7,12 +7,14 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{HeaderMap, Method, header};
 use tokio::net::TcpListener;
 
@@ -21,7 +23,11 @@ const MAX_BODY_BYTES: usize = 65 * 1024 * 1024;
 
 /// A request with this word in it is answered with more than fits into any buffer on the way.
 pub const FLOOD: &str = "flood the client";
-const FLOOD_BYTES: usize = 24 * 1024 * 1024;
+/// A request with this word in it is answered with a stream whose end comes after a pause: a server that cannot pass its
+/// beginning on does not get to its end.
+pub const PAUSE: &str = "pause before the end";
+const PAUSE_TIME: Duration = Duration::from_millis(200);
+const FLOOD_BYTES: usize = 12 * 1024 * 1024;
 
 /// Serves until the runtime ends.
 pub struct ModelStub {
@@ -98,7 +104,10 @@ async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response
     let number = memory.next.fetch_add(1, Ordering::SeqCst);
     let path = head.uri.path().trim_start_matches("/v1").to_owned();
     let streams = streams(&body);
-    if body.windows(FLOOD.len()).any(|it| it == FLOOD.as_bytes()) {
+    if contains(&body, PAUSE) {
+        return pausing(number);
+    }
+    if contains(&body, FLOOD) {
         return flood(streams);
     }
     let (kind, text) = answer_to(&head.method, &path, number, streams);
@@ -118,6 +127,25 @@ async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response
     answer.body(Body::from(text)).expect("an answer")
 }
 
+fn contains(body: &[u8], word: &str) -> bool {
+    body.windows(word.len()).any(|it| it == word.as_bytes())
+}
+
+/// A stream in two pieces.
+fn pausing(number: u64) -> Response {
+    let text = stream(number);
+    let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let (first, rest) = (format!("{first}\n\n"), rest.to_owned());
+    let rest = futures_util::stream::once(async move {
+        tokio::time::sleep(PAUSE_TIME).await;
+        Ok::<_, Infallible>(Bytes::from(rest))
+    });
+    let first = futures_util::stream::iter([Ok(Bytes::from(first))]);
+    let answer = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
+    let body = Body::from_stream(first.chain(rest));
+    answer.body(body).expect("an answer")
+}
+
 /// An answer of [`FLOOD_BYTES`]; as a stream, it is made as fast as it is taken.
 fn flood(streams: bool) -> Response {
     let (kind, start, end) = match streams {
@@ -132,7 +160,10 @@ fn flood(streams: bool) -> Response {
     let pieces = std::iter::repeat_n(Bytes::from(piece), FLOOD_BYTES / (16 * 1024));
     let (first, last) = match streams {
         true => ("", "data: [DONE]\n\n"),
-        false => ("{\"choices\":[", "\"\"]}"),
+        false => (
+            "{\"choices\":[",
+            "\"\"],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}",
+        ),
     };
     let pieces = [Bytes::from(first)]
         .into_iter()

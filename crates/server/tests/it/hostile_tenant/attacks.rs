@@ -15,24 +15,34 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::model_stub::FLOOD;
+use crate::model_stub::{FLOOD, PAUSE};
 use crate::reports::now;
 use crate::wire::{Wire, request};
 
 const MIB: usize = 1024 * 1024;
 /// Bodies that never end: how many, and how much of each is sent at once.
 const SLOW_BODIES: usize = 64;
-const SLOW_BODY_BYTES: usize = 24 * MIB;
+const SLOW_BODY_BYTES: usize = 20 * MIB;
 /// Answers over HTTP/1 that nobody reads: streams, and whole ones.
 const UNREAD_STREAMS: usize = 60;
 const UNREAD_ANSWERS: usize = 30;
-/// Streams over HTTP/2 that nobody reads: more than the ledger's queue has places.
-const CONNECTIONS: usize = 34;
-const STREAMS: usize = 250;
+/// Streams over HTTP/2 that nobody reads, and the pause between two of a connection.
+const CONNECTIONS: usize = 16;
+const STREAMS: usize = 125;
+const STREAM_PAUSE: Duration = Duration::from_millis(100);
+/// The same, more than the ledger's queue has places.
+const ALL_CONNECTIONS: usize = 34;
+const ALL_STREAMS: usize = 250;
+/// The receive buffer of a client that does not read.
+const SMALL_BUFFER_BYTES: u32 = 4 * 1024;
 const IDLE_CONNECTIONS: usize = 500;
+/// Between the beginnings of two attacks of the same kind, so that the machine of the test is not what is busy.
+const STAGGER: Duration = Duration::from_millis(80);
+/// Before an attack that the server has ended begins anew.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// How many do the same thing again and again, and their pause between two times.
 const REPEATING: usize = 4;
-const PAUSE: Duration = Duration::from_millis(50);
+const REPEAT_PAUSE: Duration = Duration::from_millis(50);
 /// Of one report of usage: as many events as days.
 const DAYS: i64 = 2_000;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -51,14 +61,17 @@ impl Attacker {
         let mut attacks = JoinSet::new();
         let key = |number: usize| self.keys[number % self.keys.len()].clone();
         for number in 0..SLOW_BODIES {
-            attacks.spawn(self.clone().slow_body(key(number)));
+            attacks.spawn(later(number, self.clone().slow_body(key(number))));
         }
         for number in 0..UNREAD_STREAMS + UNREAD_ANSWERS {
             let streams = number < UNREAD_STREAMS;
-            attacks.spawn(self.clone().unread_answer(key(number), streams));
+            attacks.spawn(later(
+                number,
+                self.clone().unread_answer(key(number), streams),
+            ));
         }
         for number in 0..CONNECTIONS {
-            attacks.spawn(self.clone().unread_streams(key(number)));
+            attacks.spawn(later(number, self.clone().unread_streams(key(number))));
         }
         for _ in 0..IDLE_CONNECTIONS {
             attacks.spawn(self.clone().idle_connection());
@@ -81,6 +94,7 @@ impl Attacker {
 
     async fn connect(&self) -> Option<TcpStream> {
         let socket = TcpSocket::new_v4().ok()?;
+        socket.set_recv_buffer_size(SMALL_BUFFER_BYTES).ok()?;
         socket.bind(self.from).ok()?;
         socket.connect(self.server).await.ok()
     }
@@ -102,11 +116,11 @@ impl Attacker {
                     }
                 }
                 while taken.is_ok() {
-                    sleep(4 * PAUSE).await;
+                    sleep(4 * REPEAT_PAUSE).await;
                     taken = stream.write_all(b" ").await;
                 }
             }
-            sleep(4 * PAUSE).await;
+            sleep(RETRY_PAUSE).await;
         }
     }
 
@@ -125,20 +139,45 @@ impl Attacker {
 
     /// Fills a connection with streams whose windows are closed.
     async fn unread_streams(self, key: String) {
+        let streams = self.open_streams(&key, STREAMS, STREAM_PAUSE).await;
+        std::future::pending::<()>().await;
+        drop(streams);
+    }
+
+    /// Opens more streams than the ledger's queue has places, all with one key, and waits until each has an answer's head
+    /// or none. They stay open until what comes back is dropped.
+    pub(super) async fn take_all_places(&self) -> Vec<JoinSet<()>> {
+        let mut connections = JoinSet::new();
+        for _ in 0..ALL_CONNECTIONS {
+            let (attacker, key) = (self.clone(), self.keys[0].clone());
+            connections.spawn(async move {
+                attacker
+                    .open_streams(&key, ALL_STREAMS, Duration::ZERO)
+                    .await
+            });
+        }
+        connections.join_all().await
+    }
+
+    /// Opens streams on a new connection. They are kept, unread, until what comes back is dropped.
+    async fn open_streams(&self, key: &str, streams: usize, pause: Duration) -> JoinSet<()> {
+        let mut kept = JoinSet::new();
         let Some(stream) = self.connect().await else {
-            return;
+            return kept;
         };
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.initial_stream_window_size(0);
         let Ok((mut sender, connection)) = builder.handshake(TokioIo::new(stream)).await else {
-            return;
+            return kept;
         };
-        let connection = tokio::spawn(connection);
-        let _ends_with_this = tokio_util::task::AbortOnDropHandle::new(connection);
-        let body = json!({"model": "cheap", "stream": true, "messages": [{"role": "user", "content": "a"}]});
+        kept.spawn(async move {
+            let _ = connection.await;
+        });
+        let body = json!({"model": "cheap", "stream": true, "messages": [{"role": "user", "content": PAUSE}]});
         let body = Bytes::from(body.to_string());
         let mut answers = Vec::new();
-        for _ in 0..STREAMS {
+        for _ in 0..streams {
+            sleep(pause).await;
             let request = Request::post("http://x/v1/chat/completions")
                 .header("authorization", format!("Bearer {key}"))
                 .header("content-type", "application/json")
@@ -146,11 +185,17 @@ impl Attacker {
             if sender.ready().await.is_err() {
                 break;
             }
-            if let Ok(answer) = sender.send_request(request.expect("a request")).await {
-                answers.push(answer);
-            }
+            answers.push(sender.send_request(request.expect("a request")));
         }
-        std::future::pending::<()>().await;
+        let mut unread = Vec::new();
+        for answer in answers {
+            unread.extend(answer.await);
+        }
+        kept.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(unread);
+        });
+        kept
     }
 
     async fn idle_connection(self) {
@@ -161,7 +206,7 @@ impl Attacker {
                 let _ = stream.readable().await;
                 let _ = stream.try_read(&mut nothing);
             }
-            sleep(4 * PAUSE).await;
+            sleep(RETRY_PAUSE).await;
         }
     }
 
@@ -170,9 +215,15 @@ impl Attacker {
         loop {
             // Refused or not, it is asked again.
             let _ = wire.exchange(&bytes, DEADLINE).await;
-            sleep(PAUSE).await;
+            sleep(REPEAT_PAUSE).await;
         }
     }
+}
+
+/// Begins an attack after those of a lower number.
+async fn later(number: usize, attack: impl Future<Output = ()>) {
+    sleep(STAGGER * u32::try_from(number).unwrap_or_default()).await;
+    attack.await;
 }
 
 /// A text that looks like the beginning of many files.

@@ -27,11 +27,12 @@ const HEALTH_INTERVAL: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How much slower the slowest of a hundred requests may become.
 const MAX_SLOWDOWN: u32 = 3;
-/// What a calm server is taken to need at the least. Attackers, model server and both clients share the test's machine with
-/// the server, as may other tests: of two or three milliseconds the machine itself makes ten. What the attacks did to a
-/// server that they could stop was measured in seconds.
+/// What a calm server is taken to need at the least. Attackers, model server and clients share the test's machine with the
+/// server, as may other tests: of two or three milliseconds the machine itself makes ten. What the attacks did to a server
+/// that they could stop was measured in seconds.
 const CALM_FLOOR: Duration = Duration::from_millis(50);
-/// How long the slowest of a hundred looks at `/healthz` may take.
+/// How long the slowest of a hundred looks at `/healthz` may take, beyond what it takes a server that nobody attacks: that
+/// one is measured at the same time on the same machine, so that what the machine is busy with otherwise decides nothing.
 const MAX_HEALTH: Duration = Duration::from_millis(100);
 /// The most memory that the server may occupy: its budgets for bodies and for answers under way, and what else it needs.
 const MAX_RESIDENT_BYTES: u64 = 1024 * 1024 * 1024;
@@ -62,6 +63,7 @@ async fn hostile_tenant_is_not_noticed_by_another_project() {
     fill(&server, &attacker.keys[0]).await;
 
     let (calm, _) = measure(&server, &other, CALM).await;
+    let aside = Aside::start(&stub).await;
     let attacks = attacker.begin();
     let resident = async {
         let (until, mut most) = (Instant::now() + ATTACK, 0);
@@ -71,13 +73,72 @@ async fn hostile_tenant_is_not_noticed_by_another_project() {
         }
         most
     };
-    let ((attacked, health), most_resident) =
-        tokio::join!(measure(&server, &other, ATTACK), resident);
+    let ((attacked, health), (spared, spared_health), most_resident) = tokio::join!(
+        measure(&server, &other, ATTACK),
+        measure(&aside.server, &aside.key, ATTACK),
+        resident
+    );
     drop(attacks);
     let log = server.process.stderr();
     server.process.kill();
-    judge(&calm, &attacked, &health, most_resident);
+    let calm_p99 = calm.p99().max(spared.p99()).max(CALM_FLOOR);
+    let most = Bounds {
+        request: calm_p99 * MAX_SLOWDOWN,
+        health: MAX_HEALTH + spared_health.p99(),
+    };
+    judge(&calm, &attacked, &health, most_resident, &most);
     assert!(!log.contains("panicked"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s12_unread_streams_of_one_key_leave_places_for_other_projects() {
+    raise_descriptors();
+    let stub = ModelStub::start().await;
+    let installation = Installation::new(&stub.setting(&["cheap"]));
+    let (server, admin) = installation.first_serve();
+    let other = application(&admin, "Other", 1).await.remove(0);
+    let attacker = Attacker {
+        server: address(&server),
+        from: SocketAddr::from(([127, 0, 0, 2], 0)),
+        keys: application(&admin, "Hostile", 1).await,
+    };
+    let streams = attacker.take_all_places().await;
+    let body = json!({"model": "cheap", "max_tokens": 5, "messages": [{"role": "user", "content": "Hello"}]});
+    let bytes = request("POST", "/chat/completions", &other, &body.to_string());
+    let mut wire = Wire::to(&server.address);
+    for _ in 0..20 {
+        let answer = wire.exchange(&bytes, DEADLINE).await;
+        let answer = answer.unwrap_or_else(|reason| panic!("{reason}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    drop(streams);
+    server.process.kill();
+}
+
+/// A server that nobody attacks, on the same machine.
+struct Aside {
+    server: Server,
+    key: String,
+    _installation: Installation,
+}
+
+impl Aside {
+    async fn start(stub: &ModelStub) -> Self {
+        let installation = Installation::new(&stub.setting(&["cheap"]));
+        let (server, admin) = installation.first_serve();
+        let key = application(&admin, "Spared", 1).await.remove(0);
+        Self {
+            server,
+            key,
+            _installation: installation,
+        }
+    }
+}
+
+/// How long answers may take.
+struct Bounds {
+    request: Duration,
+    health: Duration,
 }
 
 /// The clients of this process have as many descriptors as it may have.
@@ -183,7 +244,13 @@ impl Measured {
     clippy::print_stdout,
     reason = "the figures are what somebody who runs it wants to see"
 )]
-fn judge(calm: &Measured, attacked: &Measured, health: &Measured, most_resident: u64) {
+fn judge(
+    calm: &Measured,
+    attacked: &Measured,
+    health: &Measured,
+    most_resident: u64,
+    most: &Bounds,
+) {
     println!(
         "calm p99 {:?}, attacked p99 {:?} ({} of {} failed), /healthz p99 {:?} ({} failed), at most {} MiB",
         calm.p99(),
@@ -204,12 +271,14 @@ fn judge(calm: &Measured, attacked: &Measured, health: &Measured, most_resident:
             ));
         }
     }
-    let most = calm.p99().max(CALM_FLOOR) * MAX_SLOWDOWN;
-    if attacked.p99() > most {
-        wrong.push(format!("p99 is {:?}, more than {most:?}", attacked.p99()));
-    }
-    if health.p99() > MAX_HEALTH {
-        wrong.push(format!("p99 of /healthz is {:?}", health.p99()));
+    let times = [
+        ("requests", attacked.p99(), most.request),
+        ("/healthz", health.p99(), most.health),
+    ];
+    for (name, p99, most) in times {
+        if p99 > most {
+            wrong.push(format!("p99 of {name} is {p99:?}, more than {most:?}"));
+        }
     }
     if most_resident > MAX_RESIDENT_BYTES {
         wrong.push(format!("{} MiB are occupied", most_resident / 1024 / 1024));
