@@ -29,6 +29,7 @@ mod promises;
 mod reports;
 mod secrets;
 mod stop;
+mod stop_under_load;
 mod stored;
 mod telemetry;
 mod tls;

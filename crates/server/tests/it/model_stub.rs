@@ -27,6 +27,9 @@ pub const FLOOD: &str = "flood the client";
 /// beginning on does not get to its end.
 pub const PAUSE: &str = "pause before the end";
 const PAUSE_TIME: Duration = Duration::from_millis(200);
+/// A request with this in it, and then a number, is answered with a stream that takes so many milliseconds.
+pub const LASTING: &str = "a stream that lasts ";
+const EVENT_INTERVAL: Duration = Duration::from_millis(50);
 const FLOOD_BYTES: usize = 12 * 1024 * 1024;
 
 /// Serves until the runtime ends.
@@ -107,6 +110,9 @@ async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response
     if contains(&body, PAUSE) {
         return pausing(number);
     }
+    if let Some(time) = lasting(&body) {
+        return slow(number, time);
+    }
     if contains(&body, FLOOD) {
         return flood(streams);
     }
@@ -129,6 +135,29 @@ async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response
 
 fn contains(body: &[u8], word: &str) -> bool {
     body.windows(word.len()).any(|it| it == word.as_bytes())
+}
+
+/// How long the stream is to last that the request asks for.
+fn lasting(body: &[u8]) -> Option<Duration> {
+    let text = String::from_utf8_lossy(body);
+    let (_, number) = text.split_once(LASTING)?;
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().map(Duration::from_millis)
+}
+
+/// A stream with an event at a time.
+fn slow(number: u64, time: Duration) -> Response {
+    let text = stream(number);
+    let (event, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let (event, rest) = (format!("{event}\n\n"), rest.to_owned());
+    let count = u32::try_from(time.as_millis() / EVENT_INTERVAL.as_millis()).unwrap_or(u32::MAX);
+    let pieces = std::iter::repeat_n(event, count as usize).chain([rest]);
+    let pieces = futures_util::stream::iter(pieces).then(|piece| async {
+        tokio::time::sleep(EVENT_INTERVAL).await;
+        Ok::<_, Infallible>(Bytes::from(piece))
+    });
+    let answer = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
+    answer.body(Body::from_stream(pieces)).expect("an answer")
 }
 
 /// A stream in two pieces.

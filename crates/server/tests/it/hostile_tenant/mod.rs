@@ -34,6 +34,8 @@ const CALM_FLOOR: Duration = Duration::from_millis(50);
 /// How long the slowest of a hundred looks at `/healthz` may take, beyond what it takes a server that nobody attacks: that
 /// one is measured at the same time on the same machine, so that what the machine is busy with otherwise decides nothing.
 const MAX_HEALTH: Duration = Duration::from_millis(100);
+/// The most that a busy machine excuses.
+const MAX_NOISE: Duration = Duration::from_millis(500);
 /// The most memory that the server may occupy: its budgets for bodies and for answers under way, and what else it needs.
 const MAX_RESIDENT_BYTES: u64 = 1024 * 1024 * 1024;
 /// How many files the attackers list.
@@ -48,7 +50,7 @@ struct Measured {
     failures: Vec<String>,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn hostile_tenant_is_not_noticed_by_another_project() {
     raise_descriptors();
     let stub = ModelStub::start().await;
@@ -81,10 +83,10 @@ async fn hostile_tenant_is_not_noticed_by_another_project() {
     drop(attacks);
     let log = server.process.stderr();
     server.process.kill();
-    let calm_p99 = calm.p99().max(spared.p99()).max(CALM_FLOOR);
+    let calm_p99 = calm.p99().max(spared.p99().min(MAX_NOISE)).max(CALM_FLOOR);
     let most = Bounds {
         request: calm_p99 * MAX_SLOWDOWN,
-        health: MAX_HEALTH + spared_health.p99(),
+        health: MAX_HEALTH + spared_health.p99().min(MAX_NOISE),
     };
     judge(&calm, &attacked, &health, most_resident, &most);
     assert!(!log.contains("panicked"), "{log}");
