@@ -63,15 +63,19 @@ impl Case {
     }
 
     fn form(is_plain: bool, dice: &Dice) -> Self {
-        let paths = ["/audio/transcriptions", "/audio/translations"];
+        let paths = [
+            "/audio/transcriptions",
+            "/audio/translations",
+            "/images/edits",
+        ];
+        let path = dice.word(&paths);
         Self {
             kind: "form",
             is_plain,
-            target: (*dice.pick(&paths)).to_owned(),
-            form: if is_plain {
-                forms::plain(dice)
-            } else {
-                forms::attack(dice)
+            target: path.to_owned(),
+            form: match is_plain {
+                true => forms::plain(path, dice),
+                false => forms::attack(path, dice),
             },
             endpoint: None,
         }

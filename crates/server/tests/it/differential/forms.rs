@@ -96,17 +96,22 @@ const HEADS: [&str; 22] = [
     "Content-Disposition: form-data; name = \"model\" \r\n",
 ];
 
-/// A plain form for a model, which must be forwarded.
-pub(super) fn plain(dice: &Dice) -> Form {
+/// A plain form for the endpoint, which must be forwarded.
+pub(super) fn plain(path: &str, dice: &Dice) -> Form {
     let style = dice.pick(&STYLES);
-    let parts = parts(style);
+    let parts = parts(style, path);
     Form {
         content_type: content_type(style),
         body: written(style, &parts),
     }
 }
 
-fn parts(style: &Style) -> Vec<Part> {
+/// The fields of an endpoint: a file, the model and one more.
+fn parts(style: &Style, path: &str) -> Vec<Part> {
+    let (file, other, value): (_, _, &[u8]) = match path {
+        "/images/edits" => ("image", "n", b"1"),
+        _ => ("file", "response_format", b"json"),
+    };
     let part = |(before, after): (&str, &str), name: &str, content: &[u8]| {
         (
             format!("{before}{name}{after}").into_bytes(),
@@ -114,9 +119,9 @@ fn parts(style: &Style) -> Vec<Part> {
         )
     };
     vec![
-        part(style.file, "file", b"ID3\x03\x00\xff\xfb sound"),
+        part(style.file, file, b"ID3\x03\x00\xff\xfb sound"),
         part(style.field, "model", b"cheap"),
-        part(style.field, "response_format", b"json"),
+        part(style.field, other, value),
     ]
 }
 
@@ -138,14 +143,36 @@ fn written(style: &Style, parts: &[Part]) -> Vec<u8> {
     body
 }
 
-/// A form in which some reader may find another model.
-pub(super) fn attack(dice: &Dice) -> Form {
+/// A form in which some reader may find another model, or more images than may be made.
+pub(super) fn attack(path: &str, dice: &Dice) -> Form {
     let style = dice.pick(&STYLES);
-    let mut parts = parts(style);
+    let mut parts = parts(style, path);
     let boundary = style.boundary;
     let dear: Part = (dice.pick(&HEADS).as_bytes().to_vec(), b"dear".to_vec());
     let mut kind = content_type(style);
-    match dice.below(12) {
+    match dice.below(if path == "/images/edits" { 18 } else { 12 }) {
+        // A number that not every reader takes for one.
+        12.. => {
+            let numbers = [
+                "900000000",
+                " 900000000",
+                "900000000.0",
+                "9e8",
+                "900_000_000",
+                "+900000000",
+                "900000000\r\n",
+                "0900000000",
+            ];
+            parts[2].1 = dice.word(&numbers).as_bytes().to_vec();
+            if dice.one_in(3) {
+                let names = ["n", "N", "n ", "n[]"];
+                let head = format!(
+                    "Content-Disposition: form-data; name=\"{}\"\r\n",
+                    dice.word(&names)
+                );
+                parts[2].0 = head.into_bytes();
+            }
+        }
         // A part within a part, by ends of lines or padding that not all readers take for such.
         0 => {
             let ends = ["\n", "\r", "\r\n ", "\r\n\t", "\n\n"];
