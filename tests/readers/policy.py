@@ -1,4 +1,4 @@
-"""What the project of a request may not do, and whether a reading of the request does it."""
+"""The policy of a project, and the check of a reading of a request against it."""
 
 import re
 
@@ -76,7 +76,7 @@ def texts(value):
 
 
 def findings(members, endpoint, policy):
-    """What a reading of the request is that the policy forbids."""
+    """Yields the violations of the policy by a reading of the request."""
     model = members.get("model")
     if isinstance(model, str) and model not in policy["models"]:
         yield f"model {model!r}"
@@ -95,7 +95,7 @@ def findings(members, endpoint, policy):
 
 
 def foreign(members, endpoint, policy):
-    """What a request names that belongs to another project."""
+    """Yields the ids in a request that belong to another project."""
     names = next((names for start, names in NAMING.items() if endpoint.startswith(start)), ())
     for path, inner in walk(members):
         for name in names if not path or path[0] in PLACES else ():

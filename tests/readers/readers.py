@@ -48,7 +48,7 @@ def all_readings(request, body, node):
 
 
 def batch_findings(request, body, node, program):
-    """What the lines of an uploaded file would do, each with the reader."""
+    """Yields the violations by the lines of an uploaded file, each with its reader."""
     contents = set()
     for _, fields in readings.forms(request["content_type"], body, node):
         contents.update(content for name, content, _ in fields or () if name == "file")
@@ -64,7 +64,7 @@ def batch_findings(request, body, node, program):
 
 
 def findings_of(request, program):
-    """All that the policy forbids and some reader would do, each with the reader."""
+    """Yields the violations that some reader finds, each with its reader."""
     body = base64.b64decode(request["body"])
     node = program.read(request["content_type"], body)
     if request["kind"] == "batch":

@@ -1,4 +1,4 @@
-"""How servers read a request: each reading has the reader's name and the members that it sees."""
+"""Readings of a request by the parsers of servers: the reader's name, and the members that it sees."""
 
 import asyncio
 import io
@@ -44,7 +44,7 @@ def of_pairs(name, members):
 
 
 def attempt(read, *arguments, **options):
-    """What a reader makes of it; `None` if it refuses."""
+    """Returns the reading; `None` if the reader refuses."""
     try:
         return read(*arguments, **options)
     except Exception:  # noqa: BLE001: whatever a parser of others raises, it has read nothing

@@ -21,7 +21,7 @@ impl Dice {
         Self(Entropy::seeded(seed))
     }
 
-    /// Follows from this seed.
+    /// Creates a sequence that follows from this seed.
     pub fn seeded(seed: u64) -> Self {
         Self(Entropy::seeded(seed))
     }

@@ -45,7 +45,7 @@ struct Memory {
     received: Mutex<HashMap<u64, Received>>,
 }
 
-/// What a model server was sent.
+/// A request that a model server received.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// With the query, if there is one.
@@ -78,7 +78,7 @@ impl ModelStub {
         self.memory.remembers.store(true, Ordering::SeqCst);
     }
 
-    /// What the request was, in whose answer these bytes are; it is forgotten then.
+    /// Removes and returns the request to which these bytes are the answer.
     pub fn take(&self, answer: &[u8]) -> Option<Received> {
         let number = number_in(answer)?;
         let received = self.memory.received.lock();
@@ -137,7 +137,7 @@ fn contains(body: &[u8], word: &str) -> bool {
     body.windows(word.len()).any(|it| it == word.as_bytes())
 }
 
-/// How long the stream is to last that the request asks for.
+/// Returns the duration of the stream that the request asks for.
 fn lasting(body: &[u8]) -> Option<Duration> {
     let text = String::from_utf8_lossy(body);
     let (_, number) = text.split_once(LASTING)?;

@@ -12,19 +12,19 @@ use crate::dice::Dice;
 use crate::installation::Installation;
 use crate::model_stub::{FLOOD, LASTING, ModelStub};
 
-/// How often servers are stopped while all answers can end, and while some of them cannot.
+/// The number of stops while all answers can end, and while some of them cannot.
 const SHORT_STOPS: usize = 15;
 const LONG_STOPS: usize = 5;
-/// How many servers are stopped at the same time.
+/// The number of servers that are stopped at the same time.
 const AT_THE_SAME_TIME: usize = 5;
 /// From the signal to the end of the process.
 const MAX_STOP: Duration = Duration::from_secs(25);
-/// How long the test waits for the end, so that it can say what is missing then.
+/// The longest that the test waits for the end, so that it can say which rows are missing then.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Longer than any stop, in milliseconds.
 const ENDLESS: u64 = 120_000;
 
-/// What a client does with an answer.
+/// The behaviour of a client once an answer has begun.
 #[derive(Clone, Copy)]
 enum Client {
     Reads,
@@ -100,7 +100,7 @@ async fn stop_one(settings: String, dice: Dice, with_endless: bool, number: usiz
     wrong
 }
 
-/// What is asked for: answers that end soon, of clients that read them or hang up; and some that do not end.
+/// Returns requests for answers that end soon, of clients that read them or hang up, and for some that do not end.
 fn requests(dice: &Dice, with_endless: bool) -> Vec<(Client, String)> {
     let mut requests = Vec::new();
     for client in [Client::Reads, Client::Reads, Client::Reads, Client::HangsUp] {
@@ -144,7 +144,7 @@ async fn go_on(client: Client, mut response: Response) {
     }
 }
 
-/// What is not as it must be among the rows of the ledger: one for each of the answers, and no other.
+/// Compares the rows of the ledger with the answers: there is one for each, and no other.
 fn rows_that_are_not(installation: &Installation, ids: &[String], number: usize) -> Vec<String> {
     let exported = installation.run(&["usage", "export", "--format", "ndjson"]);
     let rows: Vec<Value> = exported

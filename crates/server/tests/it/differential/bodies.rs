@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::text::{Text, number, oddity, spelled};
 use crate::dice::Dice;
 
-/// What a project owns, and what belongs to another one.
+/// The objects of a project, and those of another one.
 #[derive(Clone)]
 pub(super) struct Ownership {
     pub(super) file: String,

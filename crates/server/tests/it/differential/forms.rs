@@ -8,7 +8,7 @@ pub(super) struct Form {
     pub(super) body: Vec<u8>,
 }
 
-/// How a client writes forms.
+/// The way in which a client writes forms.
 struct Style {
     boundary: &'static str,
     /// The boundary in the content type is in quotes.
@@ -70,7 +70,7 @@ const STYLES: [Style; 4] = [
 /// A part of its own: head and content.
 type Part = (Vec<u8>, Vec<u8>);
 
-/// What an attacker writes in the place of a field's head.
+/// Heads that an attacker writes in the place of a field's head.
 const HEADS: [&str; 22] = [
     "Content-Disposition: form-data; name=\"model\"\r\n",
     "Content-Disposition: form-data; name=model\r\n",

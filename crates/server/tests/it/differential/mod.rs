@@ -1,4 +1,4 @@
-//! What the gateway checks is what servers read: each request that it forwards is read by the parsers of others, and none
+//! A differential fuzz of the gateway's checks against the parsers of servers: each request that it forwards is read by the parsers of others, and none
 //! of them finds in it what the project may not do. `cargo xtask fuzz-requests` sends many more.
 
 mod bodies;
@@ -21,12 +21,12 @@ use case::Case;
 use projects::Project;
 use readers::{Forwarded, Readers};
 
-/// How many connections send, each with projects and readers of its own.
+/// The number of connections, each with projects and readers of its own.
 const CONNECTIONS: u64 = 2;
-/// How many requests a connection sends between two looks at what was forwarded.
+/// The number of requests that a connection sends before those that were forwarded are read.
 const ROUND: usize = 200;
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How many kinds of findings are shown, each with its shortest request.
+/// The number of kinds of findings that are shown, each with its shortest request.
 const MAX_SHOWN: usize = 16;
 
 #[derive(Default)]

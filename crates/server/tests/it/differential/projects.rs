@@ -16,7 +16,7 @@ const MAX_IMAGES: u64 = SPEND_LIMIT * 100;
 pub(super) const PRICES: &str = "[[price]]\nmodel = \"cheap\"\neffective = \"2026-01-01\"\ninput = \"0.001\"\noutput = \"0.001\"\n\
                                  image = \"0.01\"\ncharacter = \"0.001\"\nsecond = \"0.0001\"\n";
 
-/// What is special about a project.
+/// The setting that a project has beside those of all.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setting {
     /// It keeps files and vector stores.
@@ -33,7 +33,7 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// What its requests may not be read as. `remaining` are the tokens that the gateway says are left.
+    /// Returns the policy that no reading of its requests may break. `remaining` are the tokens that the gateway says are left.
     pub(super) fn policy(&self, remaining: Option<&str>) -> Value {
         let remaining = remaining.and_then(|remaining| remaining.parse().ok());
         let set_aside: i64 = remaining.map_or(MAX_TOKENS, |remaining: i64| MAX_TOKENS - remaining);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::model_server::prepared;
 use crate::model_stub::Received;
 
-/// How many requests are handed over before their findings are read: few enough that no pipe is ever full of findings.
+/// The number of requests that are written before their findings are read: so few that no pipe is ever full of findings.
 const BATCH: usize = 50;
 
 /// Killed when dropped.
@@ -36,7 +36,7 @@ impl Readers {
         Self(command.spawn().expect("the readers start"))
     }
 
-    /// What any reader would do that is forbidden, for each request in turn.
+    /// Returns the findings of each request, in their order.
     pub(super) fn findings(&mut self, requests: &[Forwarded]) -> Vec<Vec<String>> {
         let mut output = BufReader::new(self.0.stdout.as_mut().expect("a pipe"));
         let input = self.0.stdin.as_mut().expect("a pipe");

@@ -1,4 +1,4 @@
-//! What the keys of one project can do to a server, all of it at once. Each attack goes on until it is dropped, and none of
+//! Attacks by the keys of one project, all at once. Each attack goes on until it is dropped, and none of
 //! them needs much of the machine itself: what it costs is spent by the server.
 
 use std::net::SocketAddr;
@@ -40,14 +40,14 @@ const IDLE_CONNECTIONS: usize = 500;
 const STAGGER: Duration = Duration::from_millis(80);
 /// Before an attack that the server has ended begins anew.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// How many do the same thing again and again, and their pause between two times.
+/// The number of connections that repeat a request, and the pause of each between two times.
 const REPEATING: usize = 4;
 const REPEAT_PAUSE: Duration = Duration::from_millis(50);
 /// Of one report of usage: as many events as days.
 const DAYS: i64 = 2_000;
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Whoever attacks: from an address of its own, with the keys of one project.
+/// A client that attacks from an address of its own, with the keys of one project.
 #[derive(Clone)]
 pub(super) struct Attacker {
     pub(super) server: SocketAddr,

@@ -25,25 +25,25 @@ const ATTACK: Duration = Duration::from_secs(20);
 const REQUEST_INTERVAL: Duration = Duration::from_millis(20);
 const HEALTH_INTERVAL: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How much slower the slowest of a hundred requests may become.
+/// The factor by which the slowest of a hundred requests may become slower.
 const MAX_SLOWDOWN: u32 = 3;
-/// What a calm server is taken to need at the least. Attackers, model server and clients share the test's machine with the
+/// The least that a calm server is taken to need. Attackers, model server and clients share the test's machine with the
 /// server, as may other tests: of two or three milliseconds the machine itself makes ten. What the attacks did to a server
 /// that they could stop was measured in seconds.
 const CALM_FLOOR: Duration = Duration::from_millis(50);
-/// How long the slowest of a hundred looks at `/healthz` may take, beyond what it takes a server that nobody attacks: that
+/// The longest that the slowest of a hundred requests to `/healthz` may take, beyond what it takes a server that nobody attacks: that
 /// one is measured at the same time on the same machine, so that what the machine is busy with otherwise decides nothing.
 const MAX_HEALTH: Duration = Duration::from_millis(100);
 /// The most that a busy machine excuses.
 const MAX_NOISE: Duration = Duration::from_millis(500);
 /// The most memory that the server may occupy: its budgets for bodies and for answers under way, and what else it needs.
 const MAX_RESIDENT_BYTES: u64 = 1024 * 1024 * 1024;
-/// How many files the attackers list.
+/// The number of files that the attackers list.
 const FILES: usize = 100;
-/// How many keys they have.
+/// The number of the attackers' keys.
 const KEYS: usize = 4;
 
-/// What a client measured: how long each answer took since it was due, and what was no good answer.
+/// The measurements of a client: the time of each answer since it was due, and the answers that failed.
 #[derive(Default)]
 struct Measured {
     times: Vec<Duration>,
@@ -137,7 +137,7 @@ impl Aside {
     }
 }
 
-/// How long answers may take.
+/// The longest that answers may take.
 struct Bounds {
     request: Duration,
     health: Duration,
@@ -184,7 +184,7 @@ async fn fill(server: &Server, key: &str) {
     }
 }
 
-/// What the other project sees, and how long `/healthz` takes.
+/// Measures the other project's requests, and those to `/healthz`.
 async fn measure(server: &Server, key: &str, span: Duration) -> (Measured, Measured) {
     let body = json!({"model": "cheap", "max_tokens": 5, "messages": [{"role": "user", "content": "Hello"}]});
     let model = request("POST", "/chat/completions", key, &body.to_string());

@@ -1,4 +1,4 @@
-//! What is done to requests: their JSON, its text, queries, paths, methods and headers.
+//! Alterations of requests: of their JSON, its text, queries, paths, methods and headers.
 
 use serde_json::{Map, Value, json};
 
@@ -88,7 +88,7 @@ fn alter_json(value: &mut Value, dice: &Dice) {
     }
 }
 
-/// What is put into the text of JSON, where a value or a member may stand or anywhere.
+/// Pieces that are put into the text of JSON, at any place.
 const SPLINTERS: [&[u8]; 18] = [
     b"1e999",
     b"\"\\ud800\"",

@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use crate::dice::Dice;
 
-/// How many of a kind are remembered, those last made.
+/// The number of ids of a kind that are remembered, those last made.
 const CAPACITY: usize = 64;
 
 /// By the name of the path's parameter.
 #[derive(Default)]
 pub(super) struct Ids {
-    /// What stays: it may be named, but not deleted.
+    /// Ids that may be named, but not deleted.
     lasting: BTreeMap<&'static str, Vec<String>>,
-    /// What the requests made; any of it may be deleted.
+    /// Ids that requests made, which may be deleted.
     made: Mutex<BTreeMap<&'static str, Vec<String>>>,
 }
 

@@ -25,16 +25,16 @@ use example::Examples;
 use ids::Ids;
 use routes::{Caller, Draft};
 
-/// How many connections send at the same time.
+/// The number of connections that send at the same time.
 const CONNECTIONS: u64 = 8;
-/// How long an answer may take, on a machine that is busy with other tests too.
+/// The longest that an answer may take, on a machine that is busy with other tests too.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The most memory that the server may occupy meanwhile. Most of it are SQLite's caches, of 32 MiB for each connection.
 const MAX_RESIDENT_BYTES: u64 = 512 * 1024 * 1024;
-/// How many findings are shown.
+/// The number of findings that are shown.
 const MAX_SHOWN: usize = 10;
 
-/// What all connections send to, and what they have seen.
+/// State that all connections share: the server, the ids, and the answers so far.
 struct Fuzz {
     seed: u64,
     requests: u64,
@@ -51,7 +51,7 @@ struct Fuzz {
 struct Seen {
     statuses: BTreeMap<u16, u64>,
     findings: Vec<String>,
-    /// How many requests of each route succeeded.
+    /// The number of requests that succeeded, by route.
     succeeded: BTreeMap<usize, u64>,
     slowest: Duration,
 }

@@ -33,7 +33,7 @@ impl Part {
     }
 }
 
-/// What heads of parts are replaced by.
+/// Heads of parts in the place of proper ones.
 const HEADS: [&str; 12] = [
     "",
     "\r\n",

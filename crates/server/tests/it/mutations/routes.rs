@@ -6,7 +6,7 @@ use super::example::Examples;
 use super::parts::Part;
 use crate::dice::Dice;
 
-/// Whose key a request carries.
+/// The owner of a request's key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
     Administrator,
@@ -84,7 +84,7 @@ const GATEWAY: [GatewayRoute; 34] = [
     ),
 ];
 
-/// What anybody may ask for.
+/// Paths that need no key.
 const PUBLIC: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
 
 fn nothing() -> Content {
