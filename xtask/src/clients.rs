@@ -1,6 +1,6 @@
 //! Programs of others that the tests are driven with: a Python and a Node that have the official clients, another Python
-//! that has the fuzzer, and a model server; and those that are measured beside ours. All are pinned in `tests/clients/`,
-//! `tests/fuzz/` and `tests/peers/`.
+//! that has the fuzzer, the parsers that servers read requests with, and a model server; and those that are measured beside
+//! ours. All are pinned in `tests/clients/`, `tests/fuzz/`, `tests/readers/` and `tests/peers/`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -27,6 +27,8 @@ pub struct Clients {
     pub fuzzer: PathBuf,
     /// Starts the model server on a loopback address, with the answers of `tests/clients/models.json`; takes `--port`.
     pub model_server: PathBuf,
+    /// Reads requests as servers do, with the packages of `tests/readers`: a line in, a line out.
+    pub readers: PathBuf,
 }
 
 /// Makes them ready.
@@ -37,6 +39,7 @@ pub fn prepare(root: &Path) -> Result<Clients> {
         fuzzer: python_with("tests/fuzz/requirements.txt", "fuzz-venv", root)?,
         node,
         model_server,
+        readers: readers(root)?,
     })
 }
 
@@ -139,6 +142,29 @@ fn node_programs(root: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((scripts, server))
 }
 
+/// Installs the parsers that servers in Python and in Node read requests with, and writes what runs them.
+fn readers(root: &Path) -> Result<PathBuf> {
+    let python = python_with("tests/readers/requirements.txt", "readers-venv", root)?;
+    let folder = workshop(root).join("readers");
+    let program = folder.join("read-requests");
+    let lock = read(&root.join("tests/readers/package-lock.json"))?;
+    let pins = format!("itself for {}\n{lock}", root.display());
+    let stamp = folder.join("pins");
+    if is_stamped(&stamp, &pins) {
+        return Ok(program);
+    }
+    let node = install_packages(root, "tests/readers", &folder)?;
+    let script = root.join("tests/readers/readers.py");
+    let modules = quoted(&folder.join("node_modules"));
+    let [python, script, node] = [&python, &script, &node].map(|path| quoted(path));
+    write_program(
+        &program,
+        &format!("export NODE_PATH={modules}\nexec {python} {script} {node}"),
+    )?;
+    fs::write(&stamp, pins)?;
+    Ok(program)
+}
+
 /// Another gateway, pinned in `tests/peers`: the Node that runs it, and its folder.
 pub fn peer(root: &Path) -> Result<(PathBuf, PathBuf)> {
     let folder = workshop(root).join("peers");
@@ -180,7 +206,7 @@ fn install_packages(root: &Path, source: &str, folder: &Path) -> Result<PathBuf>
     Ok(node)
 }
 
-/// Writes a program of one command of the shell.
+/// Writes a program of the shell.
 fn write_program(file: &Path, command: &str) -> Result<()> {
     fs::write(file, format!("#!/bin/sh\n{command}\n"))?;
     fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;

@@ -10,6 +10,8 @@ mod contract;
 mod deny;
 mod environment;
 mod fuzz;
+mod fuzz_mutations;
+mod fuzz_requests;
 mod fuzz_streams;
 mod kill;
 mod load;
@@ -40,6 +42,10 @@ enum Command {
     Ci,
     /// Fuzz the server with what its own OpenAPI document allows and forbids.
     Fuzz(fuzz::Options),
+    /// Alter requests for every route in every way, and look for errors, panics, silence and growth.
+    FuzzMutations(fuzz_mutations::Options),
+    /// Look for a request that the gateway reads otherwise than the servers behind it.
+    FuzzRequests(fuzz_requests::Options),
     /// Look for an event stream whose usage depends on how its bytes are cut.
     FuzzStreams(fuzz_streams::Options),
     /// Kill the server at random moments, and look whether everything is there once.
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::FuzzMutations(options) => fuzz_mutations::run(&options),
+        Command::FuzzRequests(options) => fuzz_requests::run(&options),
         Command::FuzzStreams(options) => fuzz_streams::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Contract(options) => contract::run(&options),

@@ -52,6 +52,7 @@ pub fn run_with(database: Database, words: &[String], variables: &[(&str, String
             "ORGPLANE_TEST_MODEL_SERVER",
             &environment.clients.model_server,
         );
+        command.env("ORGPLANE_TEST_READERS", &environment.clients.readers);
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command.env_remove("ORGPLANE_TEST_DATABASE");
         command.envs(url.map(|url| ("ORGPLANE_TEST_DATABASE", url)));

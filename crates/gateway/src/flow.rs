@@ -169,7 +169,7 @@ impl Shared {
         let of_project = caller.level().spend_limit;
         if is_reached(of_organization, None) || is_reached(of_project, Some(&caller.project.id)) {
             // It says which one.
-            self.hold(caller, self.clock.now(), NanoDollars::default)?;
+            self.hold(caller, self.clock.now(), || Ok(NanoDollars::default()))?;
         }
         Ok(())
     }

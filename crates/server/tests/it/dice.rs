@@ -21,6 +21,26 @@ impl Dice {
         Self(Entropy::seeded(seed))
     }
 
+    /// Creates a sequence that follows from this seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self(Entropy::seeded(seed))
+    }
+
+    /// One of these.
+    pub fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len() as u64) as usize]
+    }
+
+    /// One of these words.
+    pub fn word<'a>(&self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    /// True once in so many throws.
+    pub fn one_in(&self, throws: u64) -> bool {
+        self.below(throws) == 0
+    }
+
     /// A number below `bound`.
     pub fn below(&self, bound: u64) -> u64 {
         u64::from_be_bytes(self.0.bytes()) % bound

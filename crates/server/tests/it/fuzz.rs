@@ -66,7 +66,7 @@ async fn the_document_is_served_to_anybody() {
     server.stop();
 }
 
-fn number(variable: &str, otherwise: u64) -> u64 {
+pub fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().expect(variable))
 }
 

@@ -45,7 +45,9 @@ impl Process {
     /// Waits for a line of stdout that begins with `start`, and gives back what follows.
     #[track_caller]
     pub fn wait_for_line(&mut self, start: &str) -> String {
-        self.wait("that line of stdout", |process| process.line(start))
+        self.wait("that line of stdout", PATIENCE, |process| {
+            process.line(start)
+        })
     }
 
     /// What follows `start` in the first whole line of stdout that begins so.
@@ -60,7 +62,12 @@ impl Process {
 
     /// Waits until `done` gives something.
     #[track_caller]
-    fn wait<T>(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> Option<T>) -> T {
+    fn wait<T>(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        mut done: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
         let started = Instant::now();
         loop {
             // Looked at first: what an ended process has printed is whole.
@@ -75,7 +82,7 @@ impl Process {
                 "waited for {what}, but the process ended with {ended:?}\n{printed}"
             );
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < patience,
                 "waited too long for {what}\n{printed}"
             );
             std::thread::sleep(Duration::from_millis(5));
@@ -97,6 +104,16 @@ impl Process {
 
     pub fn stderr(&self) -> String {
         self.stderr.text()
+    }
+
+    /// The memory that it occupies, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kibibytes: u64 = kibibytes.and_then(|it| it.parse().ok()).expect("a number");
+        kibibytes * 1024
     }
 
     /// Ends it at once, as `kill -9` does: it learns nothing of it.
@@ -138,8 +155,14 @@ impl Process {
 
     /// Waits until it has ended by itself.
     #[track_caller]
-    pub fn ended(mut self) -> Ended {
-        let status = self.wait("its end", Self::status);
+    pub fn ended(self) -> Ended {
+        self.ended_within(PATIENCE)
+    }
+
+    /// As [`Process::ended`], for one that may take longer.
+    #[track_caller]
+    pub fn ended_within(mut self, patience: Duration) -> Ended {
+        let status = self.wait("its end", patience, Self::status);
         Ended {
             code: status.code(),
             stdout: self.stdout(),
