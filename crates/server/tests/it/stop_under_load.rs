@@ -21,6 +21,8 @@ const AT_THE_SAME_TIME: usize = 5;
 const MAX_STOP: Duration = Duration::from_secs(25);
 /// The longest that the test waits for the end, so that it can say which rows are missing then.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// The number of lines of its log that are shown of a server that took too long.
+const LOG_LINES: usize = 5;
 /// Longer than any stop, in milliseconds.
 const ENDLESS: u64 = 120_000;
 
@@ -91,7 +93,9 @@ async fn stop_one(settings: String, dice: Dice, with_endless: bool, number: usiz
     clients.abort_all();
     let mut wrong = Vec::new();
     if took > MAX_STOP {
-        wrong.push(format!("server {number} took {took:?} to stop"));
+        let log: Vec<&str> = ended.stderr.lines().rev().take(LOG_LINES).collect();
+        let log = log.into_iter().rev().collect::<Vec<_>>().join("\n");
+        wrong.push(format!("server {number} took {took:?} to stop:\n{log}"));
     }
     if ended.code != Some(0) || ended.stderr.contains("panicked") {
         wrong.push(format!("server {number} ended with {ended:?}"));

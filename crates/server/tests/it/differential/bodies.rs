@@ -19,25 +19,29 @@ pub(super) const TOO_MUCH: u64 = 900_000_000;
 /// As many tokens as may be used, but not without being set aside.
 const MUCH: u64 = 400_000;
 
+fn chat_base() -> Value {
+    json!({"model": "cheap", "max_completion_tokens": 16, "messages": [{"role": "user", "content": "Hello"}]})
+}
+
+fn response_base() -> Value {
+    json!({"model": "cheap", "max_output_tokens": 16, "store": false})
+}
+
+/// The members of one object, and those of another, which win.
+fn with(mut base: Value, more: Value) -> Value {
+    if let (Value::Object(base), Value::Object(more)) = (&mut base, more) {
+        base.extend(more);
+    }
+    base
+}
+
 /// A plain request for a model: its path below `/v1`, and its body. Nothing that files are named in, unless `owns`.
 pub(super) fn plain(dice: &Dice, owns: Option<&Ownership>) -> (&'static str, Value) {
     let schema = json!({"type": "object", "properties": {"Model": {"type": "string"}, "tools": {}, "file_id": {"default": "file-x"}}});
     let function = json!({"type": "function", "name": "f", "parameters": schema});
     let tool = json!({"type": "function", "function": {"name": "f", "parameters": schema}});
-    let chat = |more: Value| {
-        let mut body = json!({"model": "cheap", "max_completion_tokens": 16, "messages": [{"role": "user", "content": "Hello"}]});
-        body.as_object_mut()
-            .expect("an object")
-            .extend(more.as_object().expect("an object").clone());
-        ("/chat/completions", body)
-    };
-    let response = |more: Value| {
-        let mut body = json!({"model": "cheap", "max_output_tokens": 16, "store": false});
-        body.as_object_mut()
-            .expect("an object")
-            .extend(more.as_object().expect("an object").clone());
-        ("/responses", body)
-    };
+    let chat = |more| ("/chat/completions", with(chat_base(), more));
+    let response = |more| ("/responses", with(response_base(), more));
     match (dice.below(16), owns) {
         (0, _) => chat(json!({})),
         (1, _) => chat(json!({"tools": [tool], "tool_choice": "auto", "n": 2})),

@@ -147,75 +147,25 @@ fn written(style: &Style, parts: &[Part]) -> Vec<u8> {
 pub(super) fn attack(path: &str, dice: &Dice) -> Form {
     let style = dice.pick(&STYLES);
     let mut parts = parts(style, path);
-    let boundary = style.boundary;
+    let mut content_type = content_type(style);
     let dear: Part = (dice.pick(&HEADS).as_bytes().to_vec(), b"dear".to_vec());
-    let mut kind = content_type(style);
     match dice.below(if path == "/images/edits" { 18 } else { 12 }) {
-        // A number that not every reader takes for one.
-        12.. => {
-            let numbers = [
-                "900000000",
-                " 900000000",
-                "900000000.0",
-                "9e8",
-                "900_000_000",
-                "+900000000",
-                "900000000\r\n",
-                "0900000000",
-            ];
-            parts[2].1 = dice.word(&numbers).as_bytes().to_vec();
-            if dice.one_in(3) {
-                let names = ["n", "N", "n ", "n[]"];
-                let head = format!(
-                    "Content-Disposition: form-data; name=\"{}\"\r\n",
-                    dice.word(&names)
-                );
-                parts[2].0 = head.into_bytes();
-            }
-        }
-        // A part within a part, by ends of lines or padding that not all readers take for such.
-        0 => {
-            let ends = ["\n", "\r", "\r\n ", "\r\n\t", "\n\n"];
-            let end = dice.pick(&ends);
-            let pads = ["", " ", "\t", "--x"];
-            let pad = dice.pick(&pads);
-            let head = String::from_utf8_lossy(&dear.0).into_owned();
-            let inner = format!("a{end}--{boundary}{pad}\r\n{head}\r\ndear");
-            parts[0].1 = inner.into_bytes();
-        }
-        // After the end, or before the beginning.
-        1 => {
-            parts[2].1 = format!(
-                "json\r\n--{boundary}--\r\n--{boundary}\r\n{}\r\ndear",
-                HEADS[0]
-            )
-            .into_bytes()
-        }
+        0 => parts[0].1 = part_within(style.boundary, &dear, dice),
+        1 => parts[2].1 = after_the_end(style.boundary),
         2 => {
             let charsets = ["utf-7", "utf-16", "cp037", "idna"];
-            kind = kind.replace(
-                "; boundary",
-                &format!("; charset={}; boundary", dice.word(&charsets)),
-            );
+            let charset = format!("; charset={}; boundary", dice.word(&charsets));
+            content_type = content_type.replace("; boundary", &charset);
             parts.push(dear);
         }
         3 => {
-            let others = [
-                "; boundary=X",
-                ";boundary=\"X\"",
-                "; Boundary=X",
-                "; boundary*=utf-8''X",
-                ", boundary=X",
-            ];
-            kind.push_str(dice.word(&others));
+            content_type.push_str(dice.word(&OTHER_BOUNDARIES));
             let inner = format!("a\r\n--X\r\n{}\r\ndear\r\n--X--\r\n", HEADS[0]);
             parts[0].1 = inner.into_bytes();
         }
         4 => {
-            parts.push((
-                b"Content-Disposition: form-data; name=\"_charset_\"\r\n".to_vec(),
-                b"utf-7".to_vec(),
-            ));
+            let head = b"Content-Disposition: form-data; name=\"_charset_\"\r\n";
+            parts.push((head.to_vec(), b"utf-7".to_vec()));
             parts.push((HEADS[11].as_bytes().to_vec(), b"dear".to_vec()));
         }
         5 => {
@@ -228,15 +178,58 @@ pub(super) fn attack(path: &str, dice: &Dice) -> Form {
             ];
             parts[1] = (HEADS[18].as_bytes().to_vec(), dice.pick(&models).to_vec());
         }
-        6 => kind = format!("application/x-www-form-urlencoded; was={kind}"),
-        at => {
+        6 => content_type = format!("application/x-www-form-urlencoded; was={content_type}"),
+        at @ 7..12 => {
             let at = (at as usize) % (parts.len() + 1);
             parts.insert(at, dear);
         }
+        _ => odd_number(&mut parts[2], dice),
     }
-    Form {
-        content_type: kind,
-        body: written(style, &parts),
+    let body = written(style, &parts);
+    Form { content_type, body }
+}
+
+/// Ends of a content type that name another boundary.
+const OTHER_BOUNDARIES: [&str; 5] = [
+    "; boundary=X",
+    ";boundary=\"X\"",
+    "; Boundary=X",
+    "; boundary*=utf-8''X",
+    ", boundary=X",
+];
+
+/// A part within a part, by ends of lines or padding that not all readers take for such.
+fn part_within(boundary: &str, dear: &Part, dice: &Dice) -> Vec<u8> {
+    let ends = ["\n", "\r", "\r\n ", "\r\n\t", "\n\n"];
+    let pads = ["", " ", "\t", "--x"];
+    let (end, pad) = (dice.pick(&ends), dice.pick(&pads));
+    let head = String::from_utf8_lossy(&dear.0);
+    format!("a{end}--{boundary}{pad}\r\n{head}\r\ndear").into_bytes()
+}
+
+/// A part after the last boundary.
+fn after_the_end(boundary: &str) -> Vec<u8> {
+    let head = HEADS[0];
+    format!("json\r\n--{boundary}--\r\n--{boundary}\r\n{head}\r\ndear").into_bytes()
+}
+
+/// A number that not every reader takes for one.
+fn odd_number(part: &mut Part, dice: &Dice) {
+    let numbers = [
+        "900000000",
+        " 900000000",
+        "900000000.0",
+        "9e8",
+        "900_000_000",
+        "+900000000",
+        "900000000\r\n",
+        "0900000000",
+    ];
+    part.1 = dice.word(&numbers).as_bytes().to_vec();
+    if dice.one_in(3) {
+        let names = ["n", "N", "n ", "n[]"];
+        let name = dice.word(&names);
+        part.0 = format!("Content-Disposition: form-data; name=\"{name}\"\r\n").into_bytes();
     }
 }
 
