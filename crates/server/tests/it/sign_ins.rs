@@ -162,7 +162,7 @@ async fn s24_revoked_keys_that_are_used_are_in_the_audit_log() {
         .await;
     assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "{found}");
     let refusals = "orgplane_authentication_failures_total{reason=\"deleted_key\"} ";
-    assert_eq!(metric(&admin, refusals).await, 30);
+    assert_eq!(metric(&admin, refusals).await, 31);
     let log = server.stop().stderr;
     assert!(
         log.contains("authentication failed") && log.contains("deleted_key"),
