@@ -46,7 +46,7 @@ pub async fn record(services: &Services, refused: &RefusedKey) -> Result<()> {
         effective_at: services.clock.now(),
         project: head.default_project.take(),
         actor: Actor::of(key),
-        event: Event::sign_in_failed(&key.id, reason, &message),
+        event: Event::sign_in_failed(reason, &message),
     };
     append(&mut transaction, &head, entry).await?;
     transaction.commit().await?;

@@ -1,7 +1,7 @@
 //! Audit events: what a change was, written in the transaction that made it, chained by hashes.
 
 use base::email::email_key;
-use base::ids::{AuditLogId, Id, KeyId, OrganizationId, ProjectId, UserId};
+use base::ids::{AuditLogId, Id, OrganizationId, ProjectId, UserId};
 use base::{Result, UnixTime};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
@@ -107,12 +107,12 @@ impl Event {
         }
     }
 
-    /// A key was refused. The contract's payload has no id; the entry is found by the key's.
-    pub(crate) fn sign_in_failed(key: &KeyId, code: &str, message: &str) -> Self {
+    /// A key was refused. The contract's payload names nothing, so the entry is found by its actor only.
+    pub(crate) fn sign_in_failed(code: &str, message: &str) -> Self {
         let payload = [("error_code", code), ("error_message", message)];
         Self {
             kind: EventType::LoginFailed,
-            targets: Targets::One(key.to_string()),
+            targets: Targets::Several(Vec::new()),
             payload: payload
                 .map(|(name, value)| (name.to_owned(), json!(value)))
                 .into_iter()
