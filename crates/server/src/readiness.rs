@@ -160,7 +160,8 @@ fn memory(services: &Services) -> impl Iterator<Item = Reason> {
     });
     let closed = (!services.recorder.is_accepting()).then(|| {
         let message = "the ledger takes no rows: no request is admitted";
-        Reason::new(message, "the recorder has ended, or a row can be neither written nor set aside")
+        let detail = "the recorder has ended, or a row can be neither written nor set aside";
+        Reason::new(message, &detail)
     });
     keys.into_iter().chain(ledger).chain(closed)
 }
