@@ -13,6 +13,7 @@ mod kept;
 mod limit;
 mod nul;
 mod parse;
+mod receive;
 mod revocable;
 mod scope;
 mod stream;

@@ -7,7 +7,7 @@ use gateway::{Durability, Gateway, UpstreamConfig};
 use store::Store;
 use usage::{Recorder, RecorderTask, Spend};
 
-use super::started::{Started, prices, start};
+use super::started::{Bounds, Started, prices, start};
 
 /// A gateway with a store, a ledger and a memory of its own.
 pub struct Node {
@@ -30,6 +30,7 @@ impl Node {
             clock,
             upstreams,
             (Durability::Batched, false),
+            Bounds::default(),
         )
         .await;
         Self {

@@ -1,0 +1,78 @@
+//! Bodies of administrative requests: read within a deadline, and charged to the memory that all requests share.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use base::ids::Id;
+use base::{BudgetPermit, Error, Exhausted, Result};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+
+use super::Caller;
+use crate::Services;
+
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// A permit for the bytes of the caller's request body, which holds none yet. All who have no key share one tenant's bound.
+pub(super) fn body_memory(services: &Services, caller: Option<&Caller>) -> Result<BudgetPermit> {
+    let key = caller.map_or("", |caller| caller.id.as_str());
+    let project = caller.and_then(|caller| caller.project_id());
+    let memory = services.body_memory.take(key, project.map(Id::as_str), 0);
+    memory.map_err(no_memory)
+}
+
+fn no_memory(exhausted: Exhausted) -> Error {
+    exhausted.refusal("The bytes of request bodies under way")
+}
+
+/// Reads a body of at most `limit` bytes, within [`BODY_TIME`]. What is announced is charged to `memory` before the first
+/// byte is read, the rest as it comes.
+pub(super) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    mut memory: BudgetPermit,
+) -> Result<(Bytes, BudgetPermit)> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Error::too_large(limit));
+    }
+    let announced = announced.unwrap_or(0);
+    memory.grow(announced as u64).map_err(no_memory)?;
+    let collecting = collect(body, limit, announced, &mut memory);
+    let collected = tokio::time::timeout(BODY_TIME, collecting).await;
+    let bytes = collected.map_err(|_| Error::too_slow())??;
+    Ok((bytes, memory))
+}
+
+async fn collect(
+    body: Body,
+    limit: usize,
+    announced: usize,
+    memory: &mut BudgetPermit,
+) -> Result<Bytes> {
+    let mut body = pin!(body);
+    let mut bytes = BytesMut::with_capacity(announced);
+    while let Some(frame) = body.frame().await {
+        let broken = |_| {
+            let message = "The request body broke off before its end.";
+            Error::refused("incomplete_body", message)
+        };
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        let length = bytes.len() + data.len();
+        if length > limit {
+            return Err(Error::too_large(limit));
+        }
+        let missing = (length as u64).saturating_sub(memory.amount());
+        memory.grow(missing).map_err(no_memory)?;
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
