@@ -70,13 +70,13 @@ impl Database {
         self.with_timeouts(Timeouts::REPORT)
     }
 
-    /// A connection that reads; where its statements have other limits than those of a session, within a transaction
-    /// that has them.
+    /// A connection that reads. One whose first statement may take long is asked for an answer before.
     async fn reading(&self, pool: &Postgres) -> Result<Link> {
-        if self.timeouts.statement == Timeouts::REQUEST.statement {
-            return Ok(Link::Client(pool.connection(self.timeouts).await?));
+        let mut client = pool.connection(self.timeouts).await?;
+        if self.timeouts.statement != Timeouts::REQUEST.statement {
+            client.batch("").await?;
         }
-        Ok(Link::Session(pool.reading(self.timeouts).await?))
+        Ok(Link::Client(client))
     }
 
     /// A connection that can only read.

@@ -7,7 +7,7 @@ mod verifier;
 
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::time::Instant;
 use tokio_postgres::Config;
 
@@ -26,9 +26,6 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// The unanswered questions after which a connection is gone.
 const MAX_KEEPALIVES: u32 = 3;
-
-/// What each session allows a statement, unless a transaction says otherwise.
-const SESSION: &str = "SET statement_timeout = 5000; SET lock_timeout = 5000";
 
 /// The connections to one database.
 pub(crate) struct Postgres {
@@ -63,18 +60,11 @@ impl Postgres {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let limit = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async {
-                let set = client.batch_execute(SESSION).await;
-                set.map_err(HookError::Backend)
-            })
-        });
         let longest = Some(Timeouts::JOB.acquire);
         let pool = Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
             .max_size(connections)
             .wait_timeout(longest)
             .create_timeout(longest)
-            .post_create(limit)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Pool(error.to_string()))?;
@@ -94,11 +84,6 @@ impl Postgres {
         self.session("BEGIN", timeouts).await
     }
 
-    /// A session that only reads, and sees each commit.
-    pub(crate) async fn reading(&self, timeouts: Timeouts) -> Result<Session> {
-        self.session("BEGIN READ ONLY", timeouts).await
-    }
-
     /// A session to which nothing changes.
     pub(crate) async fn snapshot(&self, timeouts: Timeouts) -> Result<Session> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -112,14 +97,15 @@ impl Postgres {
             client,
             is_open: true,
         };
-        if timeouts.statement == Timeouts::REQUEST.statement {
-            session.client.batch(begin).await?;
-        } else {
-            let limit = timeouts.statement.map_or(0, |limit| limit.as_millis());
-            let limits = format!(
-                "{begin}; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}"
-            );
-            session.client.batch(&limits).await?;
+        match timeouts.statement {
+            None => session.client.batch(begin).await?,
+            Some(limit) => {
+                let limit = limit.as_millis();
+                let limits = format!(
+                    "{begin}; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}"
+                );
+                session.client.batch(&limits).await?;
+            }
         }
         Ok(session)
     }
