@@ -91,7 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         all * 1_000 / milliseconds
     );
     reports(&Reports::new(store.usage().clone())).await?;
-    task.stop().await;
+    task.stop(std::time::Duration::from_secs(10)).await;
     Ok(())
 }
 

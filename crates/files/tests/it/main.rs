@@ -8,7 +8,7 @@ use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use files::write::{Table, Value};
 use files::{FileError, Format, Position, Rows};
-use usage::{Keep, Kind, Metric, UsageEvent};
+use usage::{Bounds, Keep, PriceBook, Kind, Metric, UsageEvent};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 
@@ -19,11 +19,17 @@ type Found = Vec<(u64, Result<UsageEvent, String>)>;
 fn all(rows: &mut dyn Rows) -> (Found, Option<FileError>) {
     let mut found = Vec::new();
     let organization = OrganizationId::from_text("org-a".to_owned());
+    let prices = PriceBook::default();
     loop {
         let outcome = rows.read(3, &mut |row| {
+            let bounds = Bounds {
+                prices: &prices,
+                keep: Keep::default(),
+                is_import: true,
+            };
             let event = row
                 .event
-                .and_then(|event| event.check(&organization, NOW, Keep::default()));
+                .and_then(|event| event.check(&organization, NOW, bounds));
             found.push((row.number, event.map_err(|refused| refused.error)));
         });
         match outcome {
