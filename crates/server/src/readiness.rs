@@ -147,9 +147,8 @@ async fn database(services: &Services) -> Option<Reason> {
 /// The reason that what is in memory cannot be relied on, or would not last, if there is one.
 fn memory(services: &Services) -> impl Iterator<Item = Reason> {
     let (directory, oldest) = (&services.directory, services.recorder.oldest_age());
-    let is_old = !directory.is_fresh()
-        || !directory.is_current()
-        || directory.age() > MAX_DIRECTORY_AGE;
+    let is_old =
+        !directory.is_fresh() || !directory.is_current() || directory.age() > MAX_DIRECTORY_AGE;
     let keys = is_old.then(|| {
         let age = format!("{} seconds old", directory.age().as_secs());
         Reason::new("the keys in memory may be out of date", &age)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
 use access::KeyHashes;
+use axum::body::Body;
 use base::time::Stopwatch;
 use base::{Error, Permission};
 use bytes::Bytes;

@@ -8,7 +8,7 @@ use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use files::write::{Table, Value};
 use files::{FileError, Format, Position, Rows};
-use usage::{Bounds, Keep, PriceBook, Kind, Metric, UsageEvent};
+use usage::{Bounds, Keep, Kind, Metric, PriceBook, UsageEvent};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use base::Result;
 use usage::Kind;
 
-use super::{Dialect, numbers};
 use super::most::{IMAGE_TOKENS, MaxUsage};
 use super::scan::{Members, Shown, Tools};
+use super::{Dialect, numbers};
 
 /// What a model reads around a text that stands alone, in tokens.
 const FRAME_TOKENS: i64 = 16;

@@ -7,8 +7,8 @@ mod lists;
 mod metering;
 mod nul;
 mod readings;
-mod reserved;
 mod reported;
+mod reserved;
 mod shelf;
 mod vector_stores;
 

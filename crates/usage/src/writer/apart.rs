@@ -152,7 +152,11 @@ impl Writer {
         let is_last = events.len() < MAX_RETRIES;
         for SetAside { number, event, .. } in events {
             self.retries.after = number;
-            match self.ledger.append(&[&event], Source::Gateway, None, &[]).await {
+            match self
+                .ledger
+                .append(&[&event], Source::Gateway, None, &[])
+                .await
+            {
                 // Another row has its key: this one is nowhere else.
                 Ok(Written { conflicts: 1.., .. }) => {}
                 Ok(Written { spent, .. }) => {
