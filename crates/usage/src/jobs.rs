@@ -39,6 +39,28 @@ pub(crate) struct Job {
     pub(crate) share: Option<BudgetPermit>,
 }
 
+/// Events that are to be written in one transaction.
+pub(crate) struct Submission {
+    pub(crate) events: Vec<UsageEvent>,
+    pub(crate) source: Source,
+    /// The bounds of the key that reports them.
+    pub(crate) allowance: Option<Allowance>,
+    /// What is reserved for them in the database.
+    pub(crate) releases: Vec<Release>,
+}
+
+impl Submission {
+    /// Nothing of this source.
+    pub(crate) fn of(source: Source) -> Self {
+        Self {
+            events: Vec::new(),
+            source,
+            allowance: None,
+            releases: Vec::new(),
+        }
+    }
+}
+
 /// The gateway's own jobs that share a transaction.
 #[derive(Default)]
 pub(crate) struct Batch {

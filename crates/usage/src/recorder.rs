@@ -7,25 +7,26 @@
 //! next. A database that fails is tried again until it works; meanwhile the bounded queue fills and new requests are
 //! turned away before they start, so nothing is lost.
 
-use std::pin::Pin;
+mod slot;
+
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base::time::Stopwatch;
-use base::{BudgetPermit, Clock, Error};
+use base::{Clock, Error};
 use prometheus::Registry;
 use store::Database;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::jobs::{Job, by_days};
+use crate::jobs::{Job, Submission, by_days};
 use crate::ledger::Ledger;
 use crate::ledger::key::Source;
 use crate::metrics::Metrics;
 use crate::writer::{Inbox, Writer};
-use crate::{Allowance, Hold, PriceBook, Release, Spend, UsageEvent};
+use crate::{Allowance, PriceBook, Release, Spend, UsageEvent};
+pub use slot::{Recorded, Slot};
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
@@ -141,12 +142,7 @@ impl Recorder {
         }
         let place = timeout(PLACE_PATIENCE, self.jobs.clone().reserve_owned()).await;
         match place {
-            Ok(Ok(place)) => Ok(Slot {
-                place,
-                hurry: Arc::clone(&self.hurry),
-                hold: None,
-                share: None,
-            }),
+            Ok(Ok(place)) => Ok(Slot::new(place, Arc::clone(&self.hurry))),
             _ => Err(Error::overloaded(
                 "The usage of more requests is waiting to be recorded than this server keeps. Try again in a second.",
                 1,
@@ -335,28 +331,6 @@ impl Recorder {
 
 type Answer = oneshot::Receiver<base::Result<Appended>>;
 
-/// Events that are to be written in one transaction.
-struct Submission {
-    events: Vec<UsageEvent>,
-    source: Source,
-    /// The bounds of the key that reports them.
-    allowance: Option<Allowance>,
-    /// What is reserved for them in the database.
-    releases: Vec<Release>,
-}
-
-impl Submission {
-    /// Nothing of this source.
-    fn of(source: Source) -> Self {
-        Self {
-            events: Vec::new(),
-            source,
-            allowance: None,
-            releases: Vec::new(),
-        }
-    }
-}
-
 /// Tells when the writer's thread ends, however it does.
 struct Running(Arc<Metrics>);
 
@@ -368,75 +342,6 @@ impl Drop for Running {
                 "ledger writer panicked: no request is admitted until the server is started again"
             );
         }
-    }
-}
-
-/// A place in the recorder's queue. Given back when dropped.
-pub struct Slot {
-    place: mpsc::OwnedPermit<Job>,
-    hurry: Arc<Notify>,
-    hold: Option<Hold>,
-    share: Option<BudgetPermit>,
-}
-
-impl Slot {
-    /// Returns the slot with the share of the queue that its tenant uses, given back together with the place: not when the
-    /// event is sent, but once it is written.
-    #[must_use]
-    pub fn sharing(self, share: BudgetPermit) -> Self {
-        Self {
-            share: Some(share),
-            ..self
-        }
-    }
-
-    /// Goes with what was set aside for the event, which is given back when what it has cost is counted.
-    #[must_use]
-    pub fn holding(self, hold: Option<Hold>) -> Self {
-        Self { hold, ..self }
-    }
-
-    /// Sends the event. Never waits and cannot fail, so a `Drop` can call it.
-    pub fn record(self, event: UsageEvent) -> Recorded {
-        self.record_all(vec![event])
-    }
-
-    /// The same with the events of one request, which are written together.
-    pub fn record_all(self, events: Vec<UsageEvent>) -> Recorded {
-        let (done, answer) = oneshot::channel();
-        self.place.send(Job {
-            events,
-            done,
-            source: Source::Gateway,
-            allowance: None,
-            urgent: false,
-            since: Stopwatch::start(),
-            room: None,
-            hold: self.hold,
-            releases: Vec::new(),
-            share: self.share,
-        });
-        Recorded {
-            answer,
-            hurry: Some(self.hurry),
-        }
-    }
-}
-
-/// Resolves when the event is durable. Dropping it is fine; waiting for it makes the recorder not linger.
-pub struct Recorded {
-    answer: Answer,
-    hurry: Option<Arc<Notify>>,
-}
-
-impl Future for Recorded {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(hurry) = self.hurry.take() {
-            hurry.notify_one();
-        }
-        Pin::new(&mut self.answer).poll(context).map(|_| ())
     }
 }
 

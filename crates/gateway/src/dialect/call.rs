@@ -112,9 +112,6 @@ impl Call {
     }
 
     /// As [`Self::parse`]; a long body is read aside, so that no other request waits for it.
-    ///
-    /// # Errors
-    /// As there.
     pub(crate) async fn read(
         dialect: &'static Dialect,
         headers: &HeaderMap,
@@ -134,7 +131,7 @@ impl Call {
         Input::new(self.texts.clone(), known, most)
     }
 
-    /// The bytes of the body that are text, each of which may be a token, and the tokens of the files within it.
+    /// Bytes of text, each of which may be a token, and tokens of files.
     pub(super) fn text_bytes(&self) -> i64 {
         self.texts.length()
     }

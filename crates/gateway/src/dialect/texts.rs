@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn s10_marks_of_files_are_passed_over_once() {
-        let watch = std::time::Instant::now();
+        let watch = base::time::Stopwatch::start();
         let marks = ";base64,".repeat(1024 * 1024);
         for text in [
             format!(r#"[{{"content":"{marks}"}}]"#),

@@ -1,8 +1,8 @@
 //! One reading of a request: what is checked is what any model server reads, or nothing is forwarded.
 
+mod content_types;
 mod numbers;
 mod tools;
-mod types;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request};

@@ -5,7 +5,7 @@ use h2::client::SendRequest;
 use tokio::io::DuplexStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::activity::IDLE_TIMEOUT;
