@@ -76,7 +76,7 @@ impl Reservation {
         self.memory.take()
     }
 
-    /// Whose request it is, until it is settled.
+    /// Returns the caller of the request, until it is settled.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.open.as_ref().map(|open| &open.caller)
     }

@@ -181,7 +181,7 @@ fn random_below(bound: usize) -> usize {
     usize::try_from(random >> 1).unwrap_or_default() % bound.max(1)
 }
 
-/// What of `bytes` is left without the rest of a character that they begin with.
+/// Returns `bytes` without the rest of a character with which they begin.
 fn from_a_character(bytes: &[u8]) -> &[u8] {
     let rest = bytes
         .iter()

@@ -1,4 +1,4 @@
-//! What a connection is doing, so that it is closed when it has done nothing for too long.
+//! The activity of a connection, so that it is closed when it has done nothing for too long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -35,7 +35,7 @@ struct Checked {
 struct Reason {
     /// In words for anybody.
     message: Cow<'static, str>,
-    /// What only the log says of it.
+    /// Details for the log only.
     detail: String,
 }
 

@@ -7,7 +7,7 @@ use base::name::Name;
 use crate::{Client, Server};
 
 impl Server {
-    /// Whoever has a new admin key of the owner with this address.
+    /// Returns a client with a new admin key of the owner with this address.
     ///
     /// # Panics
     /// When nobody has the address, or they are no owner.
@@ -16,7 +16,7 @@ impl Server {
         made.expect("an owner with this address")
     }
 
-    /// As [`Self::owner_key`].
+    /// Makes an admin key as [`Self::owner_key`] does.
     ///
     /// # Errors
     /// Nobody has the address, or they are no owner.

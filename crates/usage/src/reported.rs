@@ -18,7 +18,7 @@ const MOST_AHEAD: i64 = time::DAY;
 const MOST_BYTES: usize = 128;
 /// The largest number that clients who read JSON numbers as doubles read exactly.
 const MAX_EXACT: i64 = 1 << 53;
-/// What one event may cost, at the dearest of the prices that may apply to it.
+/// The most that one event may cost, at the dearest of the prices that may apply to it.
 pub const MAX_EVENT_COST: NanoDollars = NanoDollars(1_000_000_000_000_000);
 /// On how many days the events of one request may lie.
 pub const MAX_REQUEST_DAYS: usize = 400;

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 /// The longest boundary that there can be, in bytes.
 const MAX_BOUNDARY_BYTES: usize = 70;
 
-/// What upstreams get with JSON.
+/// The Content-Type that upstreams get with JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A media type, and its parameters.
@@ -89,7 +89,7 @@ fn of_parts(boundary: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(&kind).map_err(|_| Error::internal())
 }
 
-/// The one Content-Type that a request may have.
+/// Returns the only Content-Type of a request, if it has one.
 fn only(headers: &HeaderMap) -> Result<Option<&HeaderValue>> {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
     let first = all.next();

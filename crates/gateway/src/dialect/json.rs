@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use base::{Error, Result};
 
-/// How deeply values may be nested.
+/// The greatest depth of nested values.
 const MAX_DEPTH: usize = 100;
 /// The longest number, in bytes. No double needs more digits.
 const MAX_NUMBER_BYTES: usize = 400;
@@ -28,7 +28,7 @@ pub(super) struct Quoted<'a> {
 }
 
 impl<'a> Quoted<'a> {
-    /// What stands between the quotation marks.
+    /// Returns the text between the quotation marks, as written.
     pub(super) fn inside(&self) -> &'a [u8] {
         &self.written[1..self.written.len() - 1]
     }
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What follows a backslash.
+    /// Reads the part of an escape after its backslash.
     fn escape(&mut self) -> Result<()> {
         let rest = &self.text[self.at..];
         let length = match rest.first() {
@@ -248,7 +248,7 @@ fn code(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// How long the number is that a text begins with, by the grammar of JSON.
+/// Returns the length of the number that a text begins with, by the grammar of JSON.
 pub(super) fn number(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
         let rest = text.get(from..)?;

@@ -118,7 +118,7 @@ impl Bounds {
         Budget::new(BudgetLimits::shared(self.body_memory_bytes))
     }
 
-    /// What the tables say.
+    /// Returns the bounds that the tables say.
     ///
     /// # Errors
     /// A value makes no sense; the message names it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::installation::{Installation, Server};
 
-/// How long the server may take for what it does at once on an idle machine.
+/// The time that the server may take for what it does at once on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection that has asked nothing yet.

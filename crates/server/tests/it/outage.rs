@@ -61,7 +61,7 @@ impl World {
         self.ask(Method::GET, PROJECTS, None).await
     }
 
-    /// Whether the server is ready, and the reasons why not.
+    /// Returns the status of `/readyz`, and the reasons in it.
     async fn readiness(&self) -> (u16, String) {
         let request = http().get(format!("{}/readyz", self.server.address));
         let (status, _, body) = answer(request).await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::api::{Api, http};
 use crate::installation::Installation;
 
-/// How long what happens at once may take on a busy machine.
+/// The time that what happens at once may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Shows a key; the status of the answer.

@@ -11,10 +11,11 @@ use super::{Entry, Ledger, packed};
 use crate::dictionary::Known;
 use crate::{Outcome, Quantities};
 
-/// How many keys one statement looks for.
+/// The most keys that one statement looks for.
 const MAX_KEYS: usize = 500;
 
-/// What tells whether a row is the one that was to be inserted. Its bill is not in it: prices change between two tries.
+/// The content that makes a row the one that was to be inserted. The bill is no part of it: prices change between two
+/// tries.
 #[derive(PartialEq, Eq)]
 struct Content {
     series: i64,
@@ -117,8 +118,8 @@ fn other_key(id: &str, source: Source) -> Cow<'_, str> {
     }
 }
 
-/// Which entries are known under another key than that of their row: what was reported before such rows had a prefix, and
-/// what is imported and the gateway's own.
+/// Finds the entries that are known under another key than that of their row: what was reported before such rows had a
+/// prefix, and what is imported and the gateway's own.
 async fn known(
     transaction: &mut Transaction,
     table: Table,

@@ -16,12 +16,12 @@ const CORRECTION: &str = "correction/";
 /// The longest id of the gateway's own in bytes. PostgreSQL indexes no more than 2,700 bytes a row.
 const MAX_ID_BYTES: usize = 512;
 
-/// Where an event comes from.
+/// The origin of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The gateway metered it.
     Gateway,
-    /// It was reported.
+    /// A client reported it.
     Report,
     /// An operator imports it. Its id may be that of a row of the gateway's own, which was exported: then it is known.
     Import,

@@ -52,7 +52,7 @@ impl Slot {
         self.record_all(vec![event])
     }
 
-    /// The same with the events of one request, which are written together.
+    /// Sends the events of one request, which are written together. Never waits and cannot fail.
     pub fn record_all(self, events: Vec<UsageEvent>) -> Recorded {
         let (done, answer) = oneshot::channel();
         self.place.send(Job {

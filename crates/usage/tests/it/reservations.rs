@@ -11,7 +11,7 @@ use usage::{Ask, Release, Spend, SpendReservation, SpendReservations};
 
 use crate::fixture::{Fixture, PRICE, START, event, organization};
 
-/// How long a reservation lasts that nothing is bound to, in seconds.
+/// The time for which a reservation lasts that nothing is bound to, in seconds.
 const LEASE: i64 = 3_600;
 
 fn project() -> ProjectId {

@@ -42,7 +42,7 @@ async fn number(world: &World, query: &'static str) -> i64 {
     number.await.expect(query)
 }
 
-/// What is reserved, and the sum of it.
+/// Returns the sum of all reservations, which is also the sum that is kept.
 async fn reserved(world: &World) -> i64 {
     let rows = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM spend_reservations";
     let sum = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM spend_reserved";

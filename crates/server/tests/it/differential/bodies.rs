@@ -16,7 +16,7 @@ pub(super) struct Ownership {
 
 /// More tokens, or images, than may be used at once.
 pub(super) const TOO_MUCH: u64 = 900_000_000;
-/// As many tokens as may be used, but not without being set aside.
+/// Tokens that may be used, but not without being set aside.
 const MUCH: u64 = 400_000;
 
 fn chat_base() -> Value {
@@ -88,7 +88,7 @@ pub(super) fn plain(dice: &Dice, owns: Option<&Ownership>) -> (&'static str, Val
     }
 }
 
-/// Something that the policy forbids, as a member.
+/// Returns a member with what the policy forbids.
 fn forbidden(path: &str, dice: &Dice, ownership: &Ownership) -> (&'static str, Text) {
     let kinds = [
         "mcp",
