@@ -1,7 +1,7 @@
 //! Requests in flight whose end does not depend on their client: each is ended when its key is revoked, and when the client
 //! takes nothing of what is there for it.
 //!
-//! One task looks at all of them every [`LOOK_INTERVAL`], so no answer needs a timer of its own, and it does not matter
+//! A task looks at all of them every [`CHECK_INTERVAL`], so no answer needs a timer of its own, and it does not matter
 //! that a body is not polled while its client takes nothing.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::flow::FlowLimits;
 
 /// The interval between two looks at all flights. Those of a revoked key end within a second on every node, of which up to
 /// a quarter is the directory's.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// The number of parts that the flights are divided into, so that a look at a part holds up few requests.
 const SHARDS: usize = 16;
 
@@ -148,7 +148,7 @@ impl Flights {
 
     /// Looks at all flights again and again, for ever.
     pub(crate) async fn watch(self) {
-        let mut tick = tokio::time::interval(LOOK_INTERVAL);
+        let mut tick = tokio::time::interval(CHECK_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;

@@ -25,7 +25,7 @@ const MARGIN: i64 = 1;
 /// The time for which the clock must have said that something is too old before it is dropped.
 const CONFIRMATION: Duration = Duration::from_secs(DAY.unsigned_abs());
 /// The most days that are dropped in a round.
-const MAX_DAYS_AT_ONCE: usize = 3;
+const MAX_DROPPED_DAYS: usize = 3;
 
 /// The fewest days that the ledger is kept for: the spend of this month and of the last one can be computed anew.
 pub const FEWEST_DAYS: u32 = 62;
@@ -173,7 +173,7 @@ impl Retention {
         let Some(then) = self.confirmed.max(of_ledger) else {
             return Ok(());
         };
-        forget_some(&self.database, self.keep, then.min(now), MAX_DAYS_AT_ONCE).await?;
+        forget_some(&self.database, self.keep, then.min(now), MAX_DROPPED_DAYS).await?;
         let mut transaction = self.database.begin().await?;
         let oldest = first_day(then.min(now), FEWEST_DAYS);
         transaction

@@ -66,7 +66,7 @@ impl Found {
 /// on the database takes the key from then on.
 ///
 /// # Errors
-/// Nobody has the address, or users of several organizations have it; its user is no owner; the database's.
+/// No user has the address, or users of several organizations have it; the user is no owner; the database's.
 pub async fn issue(new: NewOwnerKey<'_>) -> Result<OwnerKey> {
     let mut connection = new.store.read().await?;
     let organization = find(&mut connection, &new).await?.organization;

@@ -138,7 +138,7 @@ pub(super) struct Parameter<'a> {
     pub(super) name: &'a str,
     pub(super) value: &'a str,
     pub(super) is_quoted: bool,
-    /// What follows it.
+    /// The rest of the header after the parameter.
     pub(super) after: &'a str,
 }
 

@@ -1,7 +1,8 @@
 //! A strict reader of JSON: what it accepts, every other reader takes for the same document.
 //!
-//! One pass, without copies: a value is known by its place in the text. Refused beyond the grammar are numbers that no double
-//! can hold, half a surrogate pair, and what is nested too deeply; some servers take such text, and others do not.
+//! The text is read in one pass, without copies: a value is known by its place in the text. Refused beyond the grammar are
+//! numbers that no double can hold, half a surrogate pair, and what is nested too deeply; some servers take such text, and
+//! others do not.
 
 use std::borrow::Cow;
 

@@ -17,7 +17,7 @@ const PENDING_SECONDS: i64 = HOUR;
 /// The time for which the room of a file in a vector store is reserved, in seconds: until its first day is in the ledger.
 const STORAGE_SECONDS: i64 = 26 * HOUR;
 /// The most expired reservations that are released in one transaction.
-const EXPIRED_AT_A_TIME: i64 = 64;
+const MAX_EXPIRED_RELEASES: i64 = 64;
 /// The metrics of a model that a batch can be charged for.
 const SOLD: [Metric; 5] = [
     Metric::InputTokens,
@@ -185,7 +185,11 @@ impl Shared {
     /// Releases the reservations that nothing came of.
     pub(super) async fn release_expired(&self) {
         loop {
-            match self.reservations.release_expired(EXPIRED_AT_A_TIME).await {
+            match self
+                .reservations
+                .release_expired(MAX_EXPIRED_RELEASES)
+                .await
+            {
                 Ok(0) => return,
                 Ok(released) => tracing::info!(released, "expired spend reservations released"),
                 Err(error) => {

@@ -1,6 +1,6 @@
 //! Keys of rows: the column `id` of a day's table, unique within an organization and day.
 //!
-//! What is reported has keys of its own, so that it never takes the place of what the gateway writes. Rows that were
+//! Reported events have keys of their own, so that they never take the place of what the gateway writes. Rows that were
 //! reported before keys had a prefix keep theirs.
 
 use std::borrow::Cow;
