@@ -226,7 +226,7 @@ impl Registered {
         })
     }
 
-    /// From now on the request is this flight. If it was ended already, so is the flight.
+    /// Makes the request this flight from now on. If the request was ended already, so is the flight.
     pub(crate) fn becomes(&self, flight: &Arc<dyn Flight>) {
         let ended = {
             let mut entries = self.flights.shard(self.id);

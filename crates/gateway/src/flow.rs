@@ -76,7 +76,8 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// `bodies` is the budget of the bytes of request bodies, which the gateway shares with the rest of the program.
+    /// Returns the budgets of these limits. `bodies`, that of the bytes of request bodies, is shared with the rest of the
+    /// program.
     pub(crate) fn new(limits: &FlowLimits, bodies: Budget) -> Self {
         Self {
             requests: Budget::new(BudgetLimits {

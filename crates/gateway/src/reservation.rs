@@ -19,7 +19,7 @@ pub(crate) struct Reservation {
     dialect: &'static Dialect,
     open: Option<Open>,
     watched: Watched,
-    /// For an answer that has to be kept until its usage is read; it holds nothing yet.
+    /// The permit for an answer that has to be kept until its usage is read; it holds no bytes yet.
     memory: Option<BudgetPermit>,
 }
 

@@ -12,7 +12,7 @@ const BYTES_PER_TOKEN: usize = 4;
 /// How much is counted exactly, in bytes: a tenth of a microsecond each, in the worst case a third.
 const COUNTED: usize = 16 * 1024;
 
-/// In how many samples of a long text.
+/// The number of samples of a long text.
 const SAMPLES: usize = 8;
 
 /// A vocabulary. Building one takes a tenth of a second, so it is done aside; until then its texts are counted by length.

@@ -21,7 +21,7 @@ pub(crate) struct Activity {
     requests: AtomicUsize,
     /// The moment at which the last request ended, in milliseconds since the beginning.
     idle_since: AtomicU64,
-    /// Told when the connection has to make room for another one.
+    /// The notice that the connection has to make room for another one.
     evicted: Notify,
 }
 

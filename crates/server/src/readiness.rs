@@ -33,7 +33,7 @@ struct Checked {
 
 /// A reason not to be ready.
 struct Reason {
-    /// In words for anybody.
+    /// The reason in words for anybody.
     message: Cow<'static, str>,
     /// Details for the log only.
     detail: String,

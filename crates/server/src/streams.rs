@@ -84,7 +84,7 @@ struct Stall {
 }
 
 impl Stall {
-    /// Ready when the client has had its turn for too long. `turn`: the turn that has begun just now, if any.
+    /// Is ready when the client has had its turn for too long. `turn` is the turn that has begun just now, if any.
     fn poll(&mut self, turn: Option<Turn>, context: &mut Context<'_>) -> Poll<()> {
         if let Some(turn) = turn {
             self.is_clients_turn = turn == Turn::Client;

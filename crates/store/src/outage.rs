@@ -116,7 +116,7 @@ pub(crate) fn log(outage: Outage, error: &Error) {
 
 /// Lets one line through in each [`LOG_INTERVAL`], and counts the others.
 struct Throttle {
-    /// In milliseconds.
+    /// The time of the next line, in milliseconds.
     next: AtomicU64,
     suppressed: AtomicU64,
 }

@@ -11,8 +11,8 @@ use crate::{Allowance, Appended, Hold, Release, UsageEvent};
 
 /// The most events that share a transaction, unless one job alone has more.
 const MAX_BATCH_EVENTS: usize = 1_000;
-/// On how many days the reported events of a transaction may lie: each day without a table costs the making of one, and
-/// the gateway's own events wait for it.
+/// The most days that the reported events of a transaction may lie on: each day without a table costs the making of one,
+/// and the gateway's own events wait for it.
 pub(crate) const MAX_BATCH_DAYS: usize = 16;
 
 /// Events that are written in one transaction, or not at all.
@@ -25,7 +25,7 @@ pub(crate) struct Job {
     pub(crate) allowance: Option<Allowance>,
     /// True if someone waits for the events.
     pub(crate) urgent: bool,
-    /// Since they came.
+    /// The time since the events came.
     pub(crate) since: Stopwatch,
     /// The bound on the number of events that wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
@@ -50,7 +50,7 @@ pub(crate) struct Submission {
 }
 
 impl Submission {
-    /// Nothing of this source.
+    /// Returns a submission of no events, from this source.
     pub(crate) fn of(source: Source) -> Self {
         Self {
             events: Vec::new(),

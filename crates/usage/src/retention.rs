@@ -68,7 +68,7 @@ impl Keep {
         Some(first_day(now, self.events?))
     }
 
-    /// From when on reported events are taken, unless the ledger is kept for less.
+    /// Returns the moment from which on reported events are taken, unless the ledger is kept for less.
     #[must_use]
     pub fn oldest_reported(&self, now: UnixTime) -> UnixTime {
         first_day(now, self.max_event_age_days)

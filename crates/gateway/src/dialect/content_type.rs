@@ -15,9 +15,9 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 
 /// A media type, and its parameters.
 pub(super) struct MediaType {
-    /// In small letters.
+    /// The type and subtype, in small letters.
     pub(super) kind: String,
-    /// Names in small letters.
+    /// The parameters, their names in small letters.
     pub(super) parameters: Vec<(String, String)>,
 }
 

@@ -69,7 +69,7 @@ impl Files {
         self.places.push(start + skipped..start + text.len());
     }
 
-    /// Puts them in order.
+    /// Sorts the places.
     pub(super) fn sort(&mut self) {
         self.places.sort_unstable_by_key(|place| place.start);
     }

@@ -72,7 +72,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Text of so many bytes, and nothing else.
+    /// Returns the amounts of a text of so many bytes, and nothing else.
     pub(super) fn of_text(bytes: i64) -> Self {
         Self {
             bytes,

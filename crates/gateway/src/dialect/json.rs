@@ -23,7 +23,7 @@ pub(super) struct Reader<'a> {
 /// A string, as it is written.
 #[derive(Clone, Copy)]
 pub(super) struct Quoted<'a> {
-    /// With its quotation marks.
+    /// The string with its quotation marks.
     written: &'a [u8],
     has_escapes: bool,
 }
@@ -46,7 +46,7 @@ impl<'a> Quoted<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// At the beginning of an object.
+    /// Returns a reader at the beginning of an object.
     ///
     /// # Errors
     /// 400: it is not UTF-8, or no object.
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
         rest.get(space).copied()
     }
 
-    /// Goes into an object or a list, which is there.
+    /// Enters an object or a list, which is there.
     pub(super) fn open(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -242,7 +242,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Four hexadecimal digits.
+/// Reads four hexadecimal digits.
 fn code(text: &[u8]) -> Option<u32> {
     text.get(..4)?.iter().try_fold(0, |code, digit| {
         Some(code * 16 + char::from(*digit).to_digit(16)?)

@@ -127,7 +127,7 @@ impl Shown {
 }
 
 impl Tools {
-    /// Every one.
+    /// All tools.
     pub(super) const ALL: Self = Self {
         web_search: true,
         file_search: true,

@@ -43,11 +43,11 @@ pub(crate) struct View {
 /// The reason to look into an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// For what it holds.
+    /// An object that is looked into for what it holds.
     Plain,
     /// A tool, or an object that chooses one.
     Tool,
-    /// Programs run in it.
+    /// An object that programs run in.
     Environment,
     /// An item of the `input` of a response.
     Item,

@@ -35,7 +35,7 @@ pub(super) struct Work {
     /// The most that all requests may consume; what an older version looked at has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) most: Option<MaxUsage>,
-    /// Of a batch: what is reserved for it.
+    /// The reservation for a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reservation: Option<SpendReservationId>,
     /// Further facts that decide whether a project may make a batch of it. `None`: the file was uploaded before they were

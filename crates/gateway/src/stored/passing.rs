@@ -81,6 +81,6 @@ impl Content for Passing {
         self.patience.overdue()
     }
 
-    /// Nothing of it is metered, so nothing of it is read on.
+    /// Does nothing: the answer is not metered, so it is not read on.
     fn abandon(self, _: Ending) {}
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::activity::IDLE_TIMEOUT;
 use crate::write_timeout::WRITE_TIMEOUT;
 
-/// Longer than anything here is waited for.
+/// A time longer than anything here is waited for.
 const LONG: Duration = Duration::from_secs(3_600);
 /// The first bytes of a client over HTTP/2: the preface, and empty settings.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";

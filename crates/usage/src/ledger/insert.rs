@@ -46,7 +46,7 @@ impl Content {
 }
 
 impl Ledger {
-    /// Inserts the entries of a day that are not there yet; of each, whether it was not.
+    /// Inserts the entries of a day that are not there yet; returns for each whether it is new.
     pub(super) async fn insert(
         &mut self,
         transaction: &mut Transaction,
@@ -86,7 +86,7 @@ impl Ledger {
         Ok(new)
     }
 
-    /// Notes each of the entries, whose keys are taken, that is not the row that has its key.
+    /// Notes each of the entries, whose keys are taken, that differs from the row that has its key.
     async fn compare(
         &mut self,
         transaction: &mut Transaction,

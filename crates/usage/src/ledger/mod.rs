@@ -68,7 +68,7 @@ pub(crate) struct Written {
 
 /// The rows that a transaction has inserted.
 struct Inserted {
-    /// Of those that are new.
+    /// The indexes of the new events.
     indexes: Vec<usize>,
     /// The cost of the new events.
     amount: NanoDollars,

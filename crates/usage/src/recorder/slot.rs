@@ -41,7 +41,7 @@ impl Slot {
         }
     }
 
-    /// Goes with what was set aside for the event, which is given back when what it has cost is counted.
+    /// Adds the money that is set aside for the event, which is given back when the cost of the event is counted.
     #[must_use]
     pub fn holding(self, hold: Option<Hold>) -> Self {
         Self { hold, ..self }
