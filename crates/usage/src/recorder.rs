@@ -30,7 +30,7 @@ pub use slot::{Recorded, Slot};
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
-/// How many jobs of reported events may wait.
+/// The most jobs of reported events that may wait.
 const REPORTS_CAPACITY: usize = 1_024;
 /// How many events of [`Recorder::append`] may wait at once; a call with more waits until it is alone.
 const APPENDED: usize = 100_000;
@@ -182,7 +182,7 @@ impl Recorder {
     /// Writes events that an operator imports in one transaction. Rows that were exported from the same ledger are known.
     ///
     /// # Errors
-    /// As [`Recorder::report`].
+    /// Those of [`Recorder::report`].
     pub async fn import(&self, events: Vec<UsageEvent>) -> base::Result<Appended> {
         self.write(events, Source::Import, None).await
     }
@@ -208,7 +208,7 @@ impl Recorder {
     /// Writes events of the gateway's own, and releases in the same transaction what was reserved for them.
     ///
     /// # Errors
-    /// As [`Recorder::append`].
+    /// Those of [`Recorder::append`].
     pub async fn settle(
         &self,
         events: Vec<UsageEvent>,
@@ -237,7 +237,7 @@ impl Recorder {
         }
     }
 
-    /// What things cost.
+    /// The prices that events are charged at.
     #[must_use]
     pub fn prices(&self) -> &PriceBook {
         &self.prices
@@ -305,7 +305,7 @@ impl Recorder {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 
-    /// How many places the queue of every recorder has.
+    /// The number of places in the queue of every recorder.
     pub const QUEUE_CAPACITY: usize = PLACES;
 
     /// How many places the queue has.

@@ -62,7 +62,7 @@ pub(crate) struct Writer {
     metrics: Arc<Metrics>,
 }
 
-/// What comes first.
+/// The work that comes first.
 enum Next {
     Own(Job),
     Report(Stopwatch),

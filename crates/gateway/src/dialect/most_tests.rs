@@ -1,4 +1,4 @@
-//! What is set aside for a request is no less than what its answer is charged.
+//! The reservation for a request is no less than the charge for its answer.
 
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
@@ -60,7 +60,7 @@ fn cost(path: &str, body: &Value, model: &str) -> base::Result<i64> {
     cost.map(|cost| cost.0)
 }
 
-/// What is read and written at the most: tokens, and nano-dollars for tools.
+/// Returns the most that is read and written, in tokens, and the most for tools.
 fn tokens(path: &str, body: &Value) -> (i64, i64, i64) {
     let cost = cost(path, body, "m").expect("a cost");
     (cost % 1_000, cost / 1_000 % 1_000, cost / 1_000_000)
@@ -297,7 +297,7 @@ fn event(kind: Kind, quantities: Quantities, tier: Option<String>) -> UsageEvent
     }
 }
 
-/// What the rows of a request cost.
+/// Returns the cost of the rows of a request.
 fn charged(prices: &PriceBook, spent: Spent) -> NanoDollars {
     let tools = spent.called.reports();
     let tools = tools

@@ -36,7 +36,7 @@ fn usage(input: i64, output: i64) -> Value {
     json!({"usage": {"input_tokens": input, "output_tokens": output, "total_tokens": input + output}})
 }
 
-/// What is reserved, and the sum of it.
+/// Returns the sum of all reservations, which is also the sum that is kept.
 async fn reserved(world: &World) -> i64 {
     // One statement, since both change together.
     let both = store::sql!(
