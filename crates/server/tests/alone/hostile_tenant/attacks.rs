@@ -16,7 +16,6 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::model_stub::{FLOOD, PAUSE};
-use crate::reports::now;
 use crate::wire::{Wire, request};
 
 const MIB: usize = 1024 * 1024;
@@ -59,19 +58,11 @@ impl Attacker {
     /// Begins all of it.
     pub(super) fn begin(&self) -> JoinSet<()> {
         let mut attacks = JoinSet::new();
-        let only = std::env::var("ONLY").unwrap_or_default();
-        let on = |kind: &str| only.is_empty() || only == kind;
         let key = |number: usize| self.keys[number % self.keys.len()].clone();
         for number in 0..SLOW_BODIES {
-            if !on("slow") {
-                continue;
-            }
             attacks.spawn(later(number, self.clone().slow_body(key(number))));
         }
         for number in 0..UNREAD_STREAMS + UNREAD_ANSWERS {
-            if !on("unread") {
-                continue;
-            }
             let streams = number < UNREAD_STREAMS;
             attacks.spawn(later(
                 number,
@@ -79,15 +70,9 @@ impl Attacker {
             ));
         }
         for number in 0..CONNECTIONS {
-            if !on("h2") {
-                continue;
-            }
             attacks.spawn(later(number, self.clone().unread_streams(key(number))));
         }
         for _ in 0..IDLE_CONNECTIONS {
-            if !on("idle") {
-                continue;
-            }
             attacks.spawn(self.clone().idle_connection());
         }
         for number in 0..REPEATING {
@@ -99,11 +84,7 @@ impl Attacker {
                 &key(number),
                 &report(number),
             );
-            for (kind, bytes) in [("texts", texts), ("list", list), ("report", report)] {
-                if !on(kind) {
-                    continue;
-                }
-
+            for bytes in [texts, list, report] {
                 attacks.spawn(self.clone().repeat(bytes));
             }
         }
@@ -253,7 +234,7 @@ fn huge_text() -> String {
 
 /// Usage of many days.
 fn report(number: usize) -> String {
-    let today = now();
+    let today = base::Clock::system().now().0;
     let event = |day: i64| {
         json!({"id": format!("hostile-{number}-{day}"), "timestamp": today - day * 86_400, "type": "completions",
                "input_tokens": 1, "output_tokens": 1, "model": "cheap"})

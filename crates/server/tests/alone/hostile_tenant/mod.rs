@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::Api;
-use crate::differential::upload_of;
 use crate::installation::{Installation, Server};
+use crate::machine;
 use crate::model_stub::ModelStub;
 use crate::wire::{Wire, request};
 use attacks::Attacker;
@@ -52,6 +52,7 @@ struct Measured {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn hostile_tenant_is_not_noticed_by_another_project() {
+    let _machine = machine().await;
     raise_descriptors();
     let stub = ModelStub::start().await;
     let installation = Installation::new(&stub.setting(&["cheap"]));
@@ -94,6 +95,7 @@ async fn hostile_tenant_is_not_noticed_by_another_project() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s12_unread_streams_of_one_key_leave_places_for_other_projects() {
+    let _machine = machine().await;
     raise_descriptors();
     let stub = ModelStub::start().await;
     let installation = Installation::new(&stub.setting(&["cheap"]));
@@ -177,9 +179,16 @@ async fn application(admin: &Api, name: &str, count: usize) -> Vec<String> {
 
 /// Uploads what is listed later, as far as the server lets it.
 async fn fill(server: &Server, key: &str) {
+    let form = "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--x\r\n\
+                Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n{}\r\n--x--\r\n";
+    let length = form.len();
+    let upload = format!(
+        "POST /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         content-type: multipart/form-data; boundary=x\r\ncontent-length: {length}\r\n\r\n{form}"
+    );
     let mut wire = Wire::to(&server.address);
     for _ in 0..FILES {
-        let answer = wire.exchange(&upload_of("user_data", key), DEADLINE).await;
+        let answer = wire.exchange(upload.as_bytes(), DEADLINE).await;
         assert!(answer.is_ok_and(|answer| answer.status < 500));
     }
 }

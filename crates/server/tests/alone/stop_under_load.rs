@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use crate::api::Api;
 use crate::dice::Dice;
 use crate::installation::Installation;
+use crate::machine;
 use crate::model_stub::{FLOOD, LASTING, ModelStub};
 
 /// The number of stops while all answers can end, and while some of them cannot.
@@ -36,6 +37,7 @@ enum Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s16_every_answer_that_has_begun_is_one_row_after_a_stop() {
+    let _machine = machine().await;
     let dice = Dice::thrown();
     let stub = ModelStub::start().await;
     for _ in 0..SHORT_STOPS / CONCURRENT_STOPS {
@@ -45,6 +47,7 @@ async fn s16_every_answer_that_has_begun_is_one_row_after_a_stop() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s16_answers_that_are_cut_at_the_deadline_are_rows_too() {
+    let _machine = machine().await;
     let dice = Dice::thrown();
     let stub = ModelStub::start().await;
     for _ in 0..LONG_STOPS / CONCURRENT_STOPS {
