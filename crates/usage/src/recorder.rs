@@ -7,6 +7,7 @@
 //! next. A database that fails is tried again until it works; meanwhile the bounded queue fills and new requests are
 //! turned away before they start, so nothing is lost.
 
+mod room;
 mod slot;
 
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use base::time::Stopwatch;
 use base::{Clock, Error};
 use prometheus::Registry;
 use store::Database;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::jobs::{Job, Submission, by_days};
 use crate::ledger::Ledger;
@@ -26,14 +27,15 @@ use crate::ledger::key::Source;
 use crate::metrics::Metrics;
 use crate::writer::{Inbox, Writer};
 use crate::{Allowance, PriceBook, Release, Spend, UsageEvent};
+pub(crate) use room::RoomPermit;
 pub use slot::{Recorded, Slot};
+
+use room::Room;
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
 /// How many jobs of reported events may wait.
 const REPORTS_CAPACITY: usize = 1_024;
-/// How many events of [`Recorder::append`] may wait at once; a call with more waits until it is alone.
-const APPENDED: usize = 100_000;
 /// How long a request waits for its place.
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a report waits for the ledger.
@@ -58,7 +60,7 @@ pub struct Recorder {
     jobs: mpsc::Sender<Job>,
     reports: mpsc::Sender<Job>,
     prices: Arc<PriceBook>,
-    room: Arc<Semaphore>,
+    room: Room,
     hurry: Arc<Notify>,
     metrics: Arc<Metrics>,
 }
@@ -120,7 +122,7 @@ impl Recorder {
             jobs,
             reports,
             prices,
-            room: Arc::new(Semaphore::new(APPENDED)),
+            room: Room::new(),
             hurry,
             metrics,
         };
@@ -163,7 +165,8 @@ impl Recorder {
     /// many days are written in several transactions, day by day.
     ///
     /// # Errors
-    /// 503: as [`Recorder::append`]. 429: they are more than the key may report. 500: the database refused one of them.
+    /// 503: as [`Recorder::append`]. 429: they are more than the key may report, or more events of its tenant wait than may.
+    /// 500: the database refused one of them.
     /// Those of earlier transactions may be written then.
     pub async fn report(
         &self,
@@ -223,17 +226,12 @@ impl Recorder {
     }
 
     async fn submit(&self, submission: Submission) -> base::Result<Appended> {
-        let size = submission.events.len().min(APPENDED);
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room);
-        let written = async {
-            let room = room.acquire_many_owned(size).await.ok()?;
-            self.send(submission, Some(room)).await?.await.ok()
-        };
-        let late = "The usage could not be written in time. Send it again: what was written is known by its ids.";
-        match timeout(APPEND_PATIENCE, written).await {
+        let deadline = Instant::now() + APPEND_PATIENCE;
+        let room = self.room.take(&submission, deadline).await?;
+        let written = async { self.send(submission, Some(room)).await?.await.ok() };
+        match timeout_at(deadline, written).await {
             Ok(Some(answer)) => answer,
-            _ => Err(Error::overloaded(late, 1)),
+            _ => Err(late()),
         }
     }
 
@@ -266,11 +264,7 @@ impl Recorder {
         }
     }
 
-    async fn send(
-        &self,
-        submission: Submission,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Option<Answer> {
+    async fn send(&self, submission: Submission, room: Option<RoomPermit>) -> Option<Answer> {
         let Submission {
             events,
             source,
@@ -327,6 +321,11 @@ impl Recorder {
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         self.metrics.register(registry)
     }
+}
+
+fn late() -> Error {
+    let message = "The usage could not be written in time. Send it again: what was written is known by its ids.";
+    Error::overloaded(message, 1)
 }
 
 type Answer = oneshot::Receiver<base::Result<Appended>>;

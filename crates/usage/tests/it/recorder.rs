@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use base::ids::{Id, KeyId, ProjectId};
 use http::StatusCode;
 use store::sql;
-use usage::Entries;
+use tokio::task::JoinSet;
+use usage::{Allowance, Entries, Outcome, UsageEvent};
 
-use crate::fixture::{Fixture, event};
+use crate::fixture::{Fixture, event, organization};
 
 #[tokio::test]
 async fn a_recorded_event_is_durable_when_its_future_resolves() {
@@ -103,4 +105,76 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
         refused.expect_err("stopped").status,
         StatusCode::SERVICE_UNAVAILABLE
     );
+}
+
+fn allowance(project: &str) -> Allowance {
+    Allowance {
+        organization_id: organization("a"),
+        project_id: ProjectId::from_text(project.to_owned()),
+        api_key_id: KeyId::from_text(format!("key of {project}")),
+        project_limit: None,
+        organization_limit: None,
+    }
+}
+
+fn reported(id: String, project: &str) -> UsageEvent {
+    UsageEvent {
+        project_id: ProjectId::from_text(project.to_owned()),
+        outcome: Outcome::Reported,
+        ..event(&id)
+    }
+}
+
+#[tokio::test]
+async fn s3_one_key_cannot_take_all_the_room_for_reports() {
+    // Of many events each, and of few: then it is places in the queue that are bounded.
+    for (reports, events, fitting) in [(11, 10_000, 2), (1_100, 1, 255)] {
+        let fixture = Fixture::new().await;
+        fixture
+            .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
+            .await;
+        let mut greedy = JoinSet::new();
+        for report in 0..reports {
+            let recorder = fixture.recorder.clone();
+            let event = move |number| reported(format!("{report} {number}"), "greedy");
+            let events: Vec<_> = (0..events).map(event).collect();
+            greedy.spawn(async move { recorder.report(events, Some(allowance("greedy"))).await });
+        }
+        // Each of them is polled once, and waits: for the writer, or for room.
+        tokio::task::yield_now().await;
+        let recorder = fixture.recorder.clone();
+        let modest = vec![reported("modest".to_owned(), "modest")];
+        let modest = recorder.report(modest, Some(allowance("modest")));
+        let own = recorder.append(vec![event("own")]);
+        let all = async {
+            let answers = tokio::join!(greedy.join_all(), modest, own);
+            answers.0
+        };
+        tokio::time::pause();
+        let answers = all.await;
+        tokio::time::resume();
+        let refused = answers.into_iter().map(|answer| {
+            let refused = answer.expect_err("the database fails");
+            assert_eq!(refused.retry_after, Some(1));
+            refused.status
+        });
+        let (busy, bounded): (Vec<_>, Vec<_>) =
+            refused.partition(|status| *status == StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(busy.len(), fitting);
+        assert!(
+            bounded
+                .iter()
+                .all(|status| *status == StatusCode::TOO_MANY_REQUESTS)
+        );
+        assert_eq!(bounded.len(), reports - fitting);
+        // What waits all the same is written when the database works again: that of the other project is among it.
+        fixture
+            .execute(sql!("ALTER TABLE away RENAME TO usage_sums"))
+            .await;
+        fixture.recorder.flush().await;
+        let ids = fixture.ids().await;
+        assert_eq!(ids.len(), fitting * events + 2);
+        assert!(ids.iter().any(|id| id == "modest"));
+        assert!(ids.iter().any(|id| id == "own"));
+    }
 }
