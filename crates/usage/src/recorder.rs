@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::writer::{Inbox, Writer};
 use crate::{Allowance, PriceBook, Release, Spend, UsageEvent};
 pub(crate) use room::RoomPermit;
-pub use slot::{Recorded, Slot};
+pub use slot::{Durable, Recorded, Slot};
 
 use room::Room;
 
@@ -63,6 +63,8 @@ pub struct Recorder {
     room: Room,
     hurry: Arc<Notify>,
     metrics: Arc<Metrics>,
+    /// Closed when the writer has ended.
+    writer: watch::Receiver<()>,
 }
 
 /// The recorder's thread.
@@ -108,7 +110,8 @@ impl Recorder {
         };
         let ledger = Ledger::new(database, Arc::clone(&prices), clock.clone());
         let writer = Writer::new(ledger, clock, spend, inbox, Arc::clone(&metrics));
-        let running = Running(Arc::clone(&metrics));
+        let (ended, running_writer) = watch::channel(());
+        let running = Running(Arc::clone(&metrics), ended);
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || {
@@ -125,6 +128,7 @@ impl Recorder {
             room: Room::new(),
             hurry,
             metrics,
+            writer: running_writer,
         };
         Ok((recorder, RecorderTask { stop, thread }))
     }
@@ -144,7 +148,11 @@ impl Recorder {
         }
         let place = timeout(PLACE_PATIENCE, self.jobs.clone().reserve_owned()).await;
         match place {
-            Ok(Ok(place)) => Ok(Slot::new(place, Arc::clone(&self.hurry))),
+            Ok(Ok(place)) => Ok(Slot::new(
+                place,
+                Arc::clone(&self.hurry),
+                self.writer.clone(),
+            )),
             _ => Err(Error::overloaded(
                 "The usage of more requests is waiting to be recorded than this server keeps. Try again in a second.",
                 1,
@@ -330,8 +338,11 @@ fn late() -> Error {
 
 type Answer = oneshot::Receiver<base::Result<Appended>>;
 
-/// Tells when the writer's thread ends, however it does.
-struct Running(Arc<Metrics>);
+/// Tells when the writer's thread ends, however it does: also those who wait for it.
+struct Running(
+    Arc<Metrics>,
+    #[expect(dead_code, reason = "closed when it is dropped")] watch::Sender<()>,
+);
 
 impl Drop for Running {
     fn drop(&mut self) {

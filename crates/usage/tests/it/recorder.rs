@@ -15,7 +15,7 @@ async fn a_recorded_event_is_durable_when_its_future_resolves() {
     let fixture = Fixture::new().await;
     let slot = fixture.recorder.reserve().await.expect("a place");
     assert_eq!(fixture.recorder.queue_depth(), 1);
-    slot.record(event("1")).await;
+    slot.record(event("1")).await.expect("durable");
     assert_eq!(fixture.ids().await, ["1"]);
     assert_eq!(fixture.recorder.queue_depth(), 0);
 }
@@ -61,7 +61,7 @@ async fn a_full_queue_turns_requests_away() {
     slots.pop();
     let slot = fixture.recorder.reserve().await.expect("a place");
     drop(slots);
-    slot.record(event("1")).await;
+    slot.record(event("1")).await.expect("durable");
 }
 
 #[tokio::test]
@@ -71,14 +71,14 @@ async fn a_failing_database_is_tried_until_it_works() {
         .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
         .await;
     let slot = fixture.recorder.reserve().await.expect("a place");
-    let mut recorded = std::pin::pin!(slot.record(event("1")));
+    let mut recorded = slot.record(event("1")).into_future();
     let early = tokio::time::timeout(Duration::from_millis(300), &mut recorded).await;
     assert!(early.is_err(), "not durable, so not said to be");
     assert_eq!(fixture.ids().await.len(), 0, "ledger and sums go together");
     fixture
         .execute(sql!("ALTER TABLE away RENAME TO usage_sums"))
         .await;
-    recorded.await;
+    recorded.await.expect("durable");
     assert_eq!(fixture.ids().await, ["1"]);
 }
 
@@ -93,7 +93,7 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
     let finish = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(fixture.recorder.reserve().await.is_err(), "no new places");
-        late.record(event("late")).await;
+        late.record(event("late")).await.expect("durable");
     };
     let store = fixture.store.clone();
     tokio::join!(fixture.task.stop(Duration::from_secs(10)), finish);
@@ -105,6 +105,28 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
         refused.expect_err("stopped").status,
         StatusCode::SERVICE_UNAVAILABLE
     );
+}
+
+#[tokio::test]
+async fn s16_nothing_is_called_durable_once_the_writer_has_ended() {
+    let fixture = Fixture::new().await;
+    let early = fixture.recorder.reserve().await.expect("a place");
+    let late = fixture.recorder.reserve().await.expect("a place");
+    fixture
+        .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
+        .await;
+    // It waits for a database that fails until the writer has to end.
+    let early = early.record(event("early")).into_future();
+    let store = fixture.store.clone();
+    fixture.task.stop(Duration::ZERO).await;
+    for recorded in [early, late.record(event("late")).into_future()] {
+        let told = tokio::time::timeout(Duration::from_secs(20), recorded).await;
+        let refused = told.expect("an answer").expect_err("not durable");
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.retry_after, Some(5));
+    }
+    let all = Entries::all(store.usage()).await.expect("the ledger");
+    assert!(all.is_empty());
 }
 
 fn allowance(project: &str) -> Allowance {
