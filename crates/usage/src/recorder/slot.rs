@@ -102,12 +102,12 @@ impl IntoFuture for Recorded {
 
     fn into_future(self) -> Durable {
         self.hurry.notify_one();
-        Box::pin(self.is_durable())
+        Box::pin(self.written())
     }
 }
 
 impl Recorded {
-    async fn is_durable(mut self) -> base::Result<()> {
+    async fn written(mut self) -> base::Result<()> {
         // What is sent after the writer has ended is answered by nobody.
         let answer = tokio::select! {
             biased;

@@ -139,11 +139,11 @@ fn allowance(project: &str) -> Allowance {
     }
 }
 
-fn reported(id: String, project: &str) -> UsageEvent {
+fn reported(id: &str, project: &str) -> UsageEvent {
     UsageEvent {
         project_id: ProjectId::from_text(project.to_owned()),
         outcome: Outcome::Reported,
-        ..event(&id)
+        ..event(id)
     }
 }
 
@@ -158,14 +158,14 @@ async fn s3_one_key_cannot_take_all_the_room_for_reports() {
         let mut greedy = JoinSet::new();
         for report in 0..reports {
             let recorder = fixture.recorder.clone();
-            let event = move |number| reported(format!("{report} {number}"), "greedy");
+            let event = move |number| reported(&format!("{report} {number}"), "greedy");
             let events: Vec<_> = (0..events).map(event).collect();
             greedy.spawn(async move { recorder.report(events, Some(allowance("greedy"))).await });
         }
         // Each of them is polled once, and waits: for the writer, or for room.
         tokio::task::yield_now().await;
         let recorder = fixture.recorder.clone();
-        let modest = vec![reported("modest".to_owned(), "modest")];
+        let modest = vec![reported("modest", "modest")];
         let modest = recorder.report(modest, Some(allowance("modest")));
         let own = recorder.append(vec![event("own")]);
         let all = async {
