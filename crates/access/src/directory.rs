@@ -40,7 +40,7 @@ const POLL: Duration = Duration::from_millis(250);
 const RETRY: Duration = Duration::from_millis(500);
 /// The oldest that the picture may be where nothing else is configured.
 pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(30);
-/// What a refusal for the sake of the picture's age says about when to try again, in seconds.
+/// The time after which a request that is refused for stale keys may be sent again, in seconds.
 const STALE_RETRY_SECONDS: u64 = 5;
 /// Into how many parts the picture is divided: a change copies one of them.
 const SHARDS: usize = 64;
@@ -91,8 +91,8 @@ impl Directory {
         Self::start_bounded(store, Some(DEFAULT_MAX_AGE)).await
     }
 
-    /// As [`Self::start`], but they are believed for `max_age` while the database is away, or, without it, for as long as it
-    /// is.
+    /// Loads the keys and follows their changes like [`Self::start`]; they are believed for `max_age` while the database is
+    /// away, or for as long as the outage lasts where `max_age` is `None`.
     ///
     /// # Errors
     /// The database's.

@@ -171,7 +171,7 @@ impl Objects {
         page.fetch(&mut read, list, whole, key, Object::read).await
     }
 
-    /// How many the owner's project has of a kind.
+    /// Returns the number of objects of a kind that the owner's project has.
     ///
     /// # Errors
     /// The database's.

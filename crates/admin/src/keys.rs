@@ -245,7 +245,7 @@ pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
     }
 }
 
-/// For how long an owner's admin key must still work so that another one may go, in seconds: 30 days.
+/// The time for which an owner's admin key must still work so that another one may go, in seconds: 30 days.
 pub const MIN_ADMINISTRABLE: i64 = 30 * DAY;
 
 /// Returns until when the organization can be administered: the end of that admin key of an owner which ends last, the

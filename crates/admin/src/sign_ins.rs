@@ -1,4 +1,4 @@
-//! What refused keys leave in the audit log of their organization.
+//! Entries of the audit log about keys of an organization that were refused.
 
 use std::net::IpAddr;
 use std::sync::Arc;

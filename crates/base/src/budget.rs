@@ -80,7 +80,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Used {
     total: u64,
-    /// By the hash of a tenant; a tenant that uses nothing has no entry.
+    /// The use of each tenant, by the tenant's hash; a tenant that uses nothing has no entry.
     tenants: HashMap<u64, u64>,
 }
 

@@ -128,7 +128,8 @@ impl Secret {
     }
 }
 
-/// What keys are hashed with: 256 bits that are kept outside the database. While it is replaced, also those from before.
+/// The secret that keys are hashed with: 256 bits that are kept outside the database. While it is replaced, also those
+/// before.
 #[derive(Clone)]
 pub struct Pepper {
     current: Bits,
@@ -137,7 +138,7 @@ pub struct Pepper {
 
 type Bits = Zeroizing<[u8; 32]>;
 
-/// What the check value is a hash of. No key of a caller can be this text: it has no prefix of theirs.
+/// The text whose hash is the check value. No key of a caller can be this text: it has no prefix of theirs.
 const CHECK: &str = "check 1";
 
 impl Pepper {
@@ -197,7 +198,7 @@ impl Pepper {
         self.hash(CHECK).0
     }
 
-    /// The same of the pepper that was used before.
+    /// The value by which a database knows the pepper that was used before; `None` if there is no such pepper.
     #[must_use]
     pub fn previous_check_value(&self) -> Option<[u8; 32]> {
         self.previous_hash(CHECK).map(|hash| hash.0)

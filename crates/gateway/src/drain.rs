@@ -17,7 +17,8 @@ use crate::reservation::Reservation;
 use crate::source::Source;
 use crate::upstreams::{Answer, Failure};
 
-/// How many answers are read on at once; those beyond it are settled with an estimate. A key has half of the places and
+/// The most answers that are read on at once; those beyond it are settled with an estimate. A key has half of the places
+/// and
 /// a project three quarters, so that nobody's clients who hang up cost others the count of their usage.
 const MAX_DRAINS: usize = 1024;
 

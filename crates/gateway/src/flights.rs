@@ -1,7 +1,7 @@
 //! Requests in flight whose end does not depend on their client: each is ended when its key is revoked, and when the client
 //! takes nothing of what is there for it.
 //!
-//! One task looks at all of them every [`LOOK_INTERVAL`], so no answer needs a timer of its own, and it does not matter
+//! A task looks at all of them every [`CHECK_INTERVAL`], so no answer needs a timer of its own, and it does not matter
 //! that a body is not polled while its client takes nothing.
 
 use std::collections::HashMap;
@@ -17,18 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flow::FlowLimits;
 
-/// How long until all flights are looked at again. A revoked key's are ended within a second on every node, of which up to
+/// The interval between two looks at all flights. Those of a revoked key end within a second on every node, of which up to
 /// a quarter is the directory's.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// How many parts the flights are divided into, so that a look at a part holds up few requests.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+/// The number of parts that the flights are divided into, so that a look at a part holds up few requests.
 const SHARDS: usize = 16;
 
-/// Why a flight is ended from outside.
+/// The reason why a flight is ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Its key may not make the request any more.
+    /// The key of the request may not make it any more.
     Revoked,
-    /// Its client takes nothing of what is there for it.
+    /// The client takes nothing of what is there for it.
     Stalled,
     /// The time that the answer may take is over, and its client has not taken all of it.
     Overdue,
@@ -61,7 +61,7 @@ struct Entry {
     key: Arc<Key>,
     needs: Permission,
     flight: Arc<dyn Flight>,
-    /// When the key was first seen to be revoked.
+    /// The moment at which the key was first seen to be revoked.
     revoked_at: Option<Instant>,
     ended: Option<Ending>,
 }
@@ -148,7 +148,7 @@ impl Flights {
 
     /// Looks at all flights again and again, for ever.
     pub(crate) async fn watch(self) {
-        let mut tick = tokio::time::interval(LOOK_INTERVAL);
+        let mut tick = tokio::time::interval(CHECK_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
@@ -226,7 +226,7 @@ impl Registered {
         })
     }
 
-    /// From now on the request is this flight. If it was ended already, so is the flight.
+    /// Makes the request this flight from now on. If the request was ended already, so is the flight.
     pub(crate) fn becomes(&self, flight: &Arc<dyn Flight>) {
         let ended = {
             let mut entries = self.flights.shard(self.id);

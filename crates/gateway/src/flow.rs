@@ -15,13 +15,13 @@ use crate::identify::Caller;
 pub struct FlowLimits {
     /// The most requests of one key that are under way, or wait to be written to the ledger.
     pub max_requests_per_key: u64,
-    /// The same for all keys of a project.
+    /// The most requests of all keys of a project that are under way, or wait to be written to the ledger.
     pub max_requests_per_project: u64,
     /// The bytes of whole answers that are kept at once until their usage was read.
     pub answer_memory_bytes: u64,
     /// The longest that a client may take no byte of an answer that is there for it.
     pub client_idle_timeout: Duration,
-    /// How long an answer under way goes on after its key was revoked.
+    /// The time for which an answer under way goes on after its key was revoked.
     pub revoked_stream_grace: Duration,
     /// Bounds of what is asked of the upstream that keeps files, batches and vector stores.
     pub objects: ObjectLimits,
@@ -68,7 +68,7 @@ impl Default for FlowLimits {
     }
 }
 
-/// What requests under way share.
+/// The budgets that requests under way share.
 pub(crate) struct Flow {
     requests: Budget,
     bodies: Budget,
@@ -76,7 +76,8 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// `bodies` is the budget of the bytes of request bodies, which the gateway shares with the rest of the program.
+    /// Returns the budgets of these limits. `bodies`, that of the bytes of request bodies, is shared with the rest of the
+    /// program.
     pub(crate) fn new(limits: &FlowLimits, bodies: Budget) -> Self {
         Self {
             requests: Budget::new(BudgetLimits {
@@ -110,7 +111,7 @@ impl Flow {
         permit.map_err(|bound| bound.refusal("The bytes of answers under way"))
     }
 
-    /// How many bytes of whole answers are kept.
+    /// Returns the number of bytes of whole answers that are kept.
     pub(crate) fn answer_bytes(&self) -> u64 {
         self.answers.used()
     }

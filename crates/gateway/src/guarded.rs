@@ -23,7 +23,7 @@ pub(crate) trait Content: Send + 'static {
     /// The length of what is left, as far as it is known.
     fn size_hint(&self) -> SizeHint;
 
-    /// How long the time has been over that the whole answer may take; `None` while it is not.
+    /// Returns the time for which the whole answer has been overdue; `None` while it is not.
     fn overdue(&self) -> Option<Duration>;
 
     /// Ends it because its client does not take it: the upstream is not to blame for any delay from now on.
@@ -46,7 +46,7 @@ struct State<C> {
     is_cut: bool,
     /// Wakes the task that waits for the next piece.
     waker: Option<Waker>,
-    /// When the last piece was given to the client, as long as it has not asked for the next one.
+    /// The moment at which the client got the last piece, as long as it has not asked for the next one.
     given_at: Option<Instant>,
 }
 

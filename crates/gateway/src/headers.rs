@@ -58,7 +58,7 @@ const KEPT_BACK: [HeaderName; 25] = [
     VERSION,
 ];
 
-/// What begins the names of other headers that stay: they tell a browser, or a robot, what it may do at the upstream's site.
+/// The prefixes of other headers that stay: they tell a browser, or a robot, what it may do at the upstream's site.
 const KEPT_BACK_PREFIXES: [&str; 5] = [
     "access-control-",
     "content-security-policy",
@@ -67,7 +67,7 @@ const KEPT_BACK_PREFIXES: [&str; 5] = [
     "x-ratelimit-",
 ];
 
-/// What begins the idempotency key that an upstream gets.
+/// The prefix of the idempotency key that an upstream gets.
 const OWN_IDEMPOTENCY_PREFIX: &str = "orgplane-";
 
 /// How many headers the gateway may add to an answer.

@@ -54,7 +54,7 @@ impl Shared {
     /// true before.
     ///
     /// # Errors
-    /// As [`Self::identify`].
+    /// Those of [`Self::identify`].
     pub(crate) fn identify_again(&self, hashes: KeyHashes) -> Result<Caller> {
         let key = self.live_key(&hashes)?;
         self.caller_with(hashes, key)

@@ -85,9 +85,9 @@ pub struct GatewayOptions {
     pub spend: Spend,
     /// What things cost.
     pub prices: PriceBook,
-    /// What is known of models.
+    /// The facts about models.
     pub facts: ModelFacts,
-    /// Where money is set aside for what outlives a request.
+    /// The reservations of money for what outlives a request.
     pub reservations: SpendReservations,
     /// Where the use of keys is noted.
     pub last_used: LastUsed,
@@ -226,7 +226,7 @@ impl Gateway {
         self.0.drains.running()
     }
 
-    /// How many bytes of whole answers are kept until their usage is read.
+    /// Returns the number of bytes of whole answers that are kept until their usage is read.
     #[must_use]
     pub fn answer_bytes(&self) -> u64 {
         self.0.flow.answer_bytes()

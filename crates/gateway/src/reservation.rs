@@ -19,7 +19,7 @@ pub(crate) struct Reservation {
     dialect: &'static Dialect,
     open: Option<Open>,
     watched: Watched,
-    /// For an answer that has to be kept until its usage is read; it holds nothing yet.
+    /// The permit for an answer that has to be kept until its usage is read; it holds no bytes yet.
     memory: Option<BudgetPermit>,
 }
 
@@ -76,7 +76,7 @@ impl Reservation {
         self.memory.take()
     }
 
-    /// Whose request it is, until it is settled.
+    /// Returns the caller of the request, until it is settled.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.open.as_ref().map(|open| &open.caller)
     }

@@ -43,7 +43,7 @@ pub(crate) struct Context {
     pub(crate) watched: Watched,
     /// How the limits stand that it counts under, once that is known.
     pub(crate) standing: Standing,
-    /// What a request about something that upstreams keep has of its project's bounds.
+    /// The share that a request about something that upstreams keep has of its project's bounds.
     pub(crate) share: Arc<ObjectShare>,
 }
 
@@ -176,7 +176,7 @@ impl Gateway {
     /// came holds. What is revoked from now on ends the request.
     ///
     /// # Errors
-    /// As [`Self::caller`].
+    /// Those of [`Self::caller`].
     pub(crate) fn caller_again(
         &self,
         context: &Context,

@@ -49,9 +49,9 @@ enum Reader {
 /// An answer in one piece, as far as it has come.
 struct Kept {
     parts: Vec<Bytes>,
-    /// How long it is, with what is not kept.
+    /// The length of the answer, with what is not kept.
     length: usize,
-    /// What it takes of the memory for answers. `None` once it is not kept, since it is too long or there is no room.
+    /// The answer's part of the memory for answers. `None` once it is not kept, since it is too long or there is no room.
     memory: Option<BudgetPermit>,
 }
 
@@ -140,7 +140,7 @@ impl Source {
         self.body.size_hint()
     }
 
-    /// How long the time has been over that the whole answer may take; `None` while it is not.
+    /// Returns the time for which the whole answer has been overdue; `None` while it is not.
     pub(crate) fn overdue(&self) -> Option<Duration> {
         self.patience.overdue()
     }

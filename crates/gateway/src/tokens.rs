@@ -12,7 +12,7 @@ const BYTES_PER_TOKEN: usize = 4;
 /// How much is counted exactly, in bytes: a tenth of a microsecond each, in the worst case a third.
 const COUNTED: usize = 16 * 1024;
 
-/// In how many samples of a long text.
+/// The number of samples of a long text.
 const SAMPLES: usize = 8;
 
 /// A vocabulary. Building one takes a tenth of a second, so it is done aside; until then its texts are counted by length.
@@ -181,7 +181,7 @@ fn random_below(bound: usize) -> usize {
     usize::try_from(random >> 1).unwrap_or_default() % bound.max(1)
 }
 
-/// What of `bytes` is left without the rest of a character that they begin with.
+/// Returns `bytes` without the rest of a character with which they begin.
 fn from_a_character(bytes: &[u8]) -> &[u8] {
     let rest = bytes
         .iter()

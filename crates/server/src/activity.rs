@@ -1,4 +1,4 @@
-//! What a connection is doing, so that it is closed when it has done nothing for too long.
+//! The activity of a connection, so that it is closed when it has done nothing for too long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ pub(crate) struct Activity {
     requests: AtomicUsize,
     /// The moment at which the last request ended, in milliseconds since the beginning.
     idle_since: AtomicU64,
-    /// Told when the connection has to make room for another one.
+    /// The notice that the connection has to make room for another one.
     evicted: Notify,
 }
 

@@ -24,7 +24,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Open {
-    /// Only clients that have any: no more entries than connections. Those of a client in the order of their coming.
+    /// The connections of each client that has any, in the order of their coming: no more entries than connections.
     clients: HashMap<ClientNetwork, BTreeMap<u64, Arc<Activity>>>,
     next: u64,
 }

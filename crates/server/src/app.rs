@@ -49,7 +49,7 @@ pub struct AppOptions {
     pub upstreams: Vec<UpstreamConfig>,
     /// What things cost.
     pub prices: PriceBook,
-    /// What is known of models.
+    /// The facts about models.
     pub facts: ModelFacts,
     /// When the end of an answer is sent.
     pub durability: Durability,

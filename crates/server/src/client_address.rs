@@ -12,7 +12,7 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The most hops of a chain of proxies that are looked at, from the last one back.
 const MAX_HOPS: usize = 32;
 
-/// What bounds count as one client: an IPv4 address, or a /64 of IPv6, which one host has for itself.
+/// A client, as bounds count it: an IPv4 address, or a /64 of IPv6, which one host has for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientNetwork(IpAddr);
 

@@ -53,7 +53,7 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What things cost.
     pub prices: PriceBook,
-    /// What is known of models, beside what ships with the program.
+    /// The facts about models, beside those that ship with the program.
     pub models: Vec<ModelFact>,
     /// When the end of an answer is sent.
     pub durability: Durability,

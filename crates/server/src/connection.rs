@@ -1,4 +1,4 @@
-//! One connection: its handshake, its requests, and its end.
+//! A connection: its handshake, its requests, and its end.
 
 use std::convert::Infallible;
 use std::future::{Ready, pending, ready};
@@ -65,7 +65,7 @@ pub(crate) enum Phase {
     Cut,
 }
 
-/// What a connection is served with.
+/// A connection with the service that answers its requests.
 pub(crate) struct Connection<A> {
     pub(crate) service: A,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -84,7 +84,7 @@ pub(crate) struct Peer {
     pub(crate) certificates: Option<PeerCertificates>,
 }
 
-/// What a connection counts for while it is open.
+/// The places that a connection takes while it is open.
 pub(crate) struct Place {
     #[expect(dead_code, reason = "given back when the connection ends")]
     pub(crate) of_server: OwnedSemaphorePermit,
@@ -115,7 +115,7 @@ impl<A: Answers> Connection<A> {
         }
     }
 
-    /// The same with another service.
+    /// Returns the connection with another service.
     fn with<B: Answers>(self, service: B) -> Connection<B> {
         Connection {
             service,

@@ -32,7 +32,7 @@ pub(crate) fn max_connections() -> usize {
     connections_within(getrlimit(Resource::Nofile).current)
 }
 
-/// Half of what is not reserved: each request to a model may need a connection to its upstream as well.
+/// Returns half of what is not reserved: each request to a model may need a connection to its upstream as well.
 fn connections_within(limit: Option<u64>) -> usize {
     let half = limit.map_or(MAX_CONNECTIONS, |limit| {
         limit.saturating_sub(RESERVED_DESCRIPTORS) / 2

@@ -10,10 +10,9 @@ use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy};
 use store::Store;
 
-/// From how many characters on a chosen key, without its prefix, is not called weak: as many hexadecimal digits as 128
-/// bits have.
+/// The length from which a chosen key, without its prefix, is not called weak: as many hexadecimal digits as 128 bits have.
 const STRONG_LENGTH: usize = 32;
-/// From how many different characters on.
+/// The number of different characters from which such a key is not called weak.
 const STRONG_ALPHABET: usize = 10;
 
 /// What a first start works with.

@@ -151,7 +151,7 @@ impl Metrics {
         }))
     }
 
-    /// Where further counts can be registered.
+    /// Returns the registry, for further counts.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }

@@ -22,7 +22,7 @@ pub(crate) struct Opening<S> {
     matched: usize,
     /// `None` once the version is clear: from then on others watch over it.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Told when the version is HTTP/2.
+    /// The activity of the connection, which is told when the version is HTTP/2.
     activity: Arc<Activity>,
 }
 

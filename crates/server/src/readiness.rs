@@ -33,9 +33,9 @@ struct Checked {
 
 /// A reason not to be ready.
 struct Reason {
-    /// In words for anybody.
+    /// The reason in words for anybody.
     message: Cow<'static, str>,
-    /// What only the log says of it.
+    /// Details for the log only.
     detail: String,
 }
 

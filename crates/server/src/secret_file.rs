@@ -77,7 +77,7 @@ fn create(path: &Path, entropy: &Entropy) -> anyhow::Result<Pepper> {
 /// Compares the pepper with the one that the database was used with. A database that does not know yet is told.
 ///
 /// # Errors
-/// It is another one: no key would work, and keys made now would stop working with the right one.
+/// The pepper is another one: no key would work, and keys made now would stop working with the right one.
 pub(crate) async fn check(path: &Path, pepper: &Pepper, store: &Store) -> anyhow::Result<()> {
     let known = store.secret_check(&pepper.check_value()).await?;
     if known == pepper.check_value() {

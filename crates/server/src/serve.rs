@@ -38,7 +38,7 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     /// Who may say in headers which certificates its clients have shown.
     proxies: Vec<IpNet>,
-    /// Who may say in headers which address its clients have.
+    /// The proxies that may say in headers which address their clients have.
     trusted_proxies: TrustedProxies,
     /// The most connections that a client may have open.
     per_address: usize,
@@ -86,8 +86,8 @@ impl Server {
         Self { proxies, ..self }
     }
 
-    /// The same with this many connections for each client. These proxies, which speak for many clients, have no bound of
-    /// their own, and are trusted to say which address a request comes from.
+    /// Bounds the connections of each client to `per_address`. `trusted_proxies`, which speak for many clients, have no
+    /// bound of their own, and are trusted to say which address a request comes from.
     #[must_use]
     pub fn bounded(self, per_address: usize, trusted_proxies: Vec<IpNet>) -> Self {
         let trusted_proxies = TrustedProxies::new(trusted_proxies);
@@ -220,7 +220,7 @@ impl Server {
     }
 }
 
-/// What decides which connections come in.
+/// The gate that decides which connections come in.
 struct Door {
     addresses: Addresses,
     refused: Sampled,
@@ -246,7 +246,7 @@ impl Door {
     }
 }
 
-/// What answers the requests that come in: each clone those of one connection.
+/// A service that answers the requests that come in: each clone those of one connection.
 pub trait Answers:
     Service<
         Request<Incoming>,

@@ -43,7 +43,7 @@ const ARCHIVED: &str = "archived_project";
 const POLICY: &str = "policy";
 const INVITE_TOKEN: &str = "invite_token";
 
-/// What watches over authentication.
+/// The watch over authentication: it counts, logs and bounds what fails.
 pub(crate) struct SignIns {
     services: Arc<Services>,
     throttle: Throttle,
@@ -67,7 +67,7 @@ enum Shown {
 }
 
 impl Attempt {
-    /// What a request shows, and where it comes from; `None` if it shows nothing, or does not come over a connection.
+    /// Returns the credential that a request shows, and the client; `None` without a credential, or without a connection.
     pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
         let ClientAddress(client) = *request.extensions().get::<ClientAddress>()?;
         if request.uri().path() == ACCEPT_INVITE {

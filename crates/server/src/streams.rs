@@ -30,7 +30,7 @@ enum Turn {
 
 thread_local! {
     /// The side that the task polled on this thread waits for, if something has been said of it since it was last polled.
-    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+    static CURRENT_TURN: Cell<Option<Turn>> = const { Cell::new(None) };
 }
 
 /// Runs the requests of a connection over HTTP/2.
@@ -67,11 +67,11 @@ async fn deliver(stream: impl Future) {
     let mut stream = pin!(stream);
     let mut stall = Stall::default();
     poll_fn(|context| {
-        TURN.set(None);
+        CURRENT_TURN.set(None);
         if stream.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        stall.poll(TURN.take(), context)
+        stall.poll(CURRENT_TURN.take(), context)
     })
     .await;
 }
@@ -84,7 +84,7 @@ struct Stall {
 }
 
 impl Stall {
-    /// Ready when the client has had its turn for too long. `turn`: the turn that has begun just now, if any.
+    /// Is ready when the client has had its turn for too long. `turn` is the turn that has begun just now, if any.
     fn poll(&mut self, turn: Option<Turn>, context: &mut Context<'_>) -> Poll<()> {
         if let Some(turn) = turn {
             self.is_clients_turn = turn == Turn::Client;
@@ -120,7 +120,7 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// The body of an answer to a request on a connection, of which `under_way` is counted already if it is over HTTP/1.
     pub(crate) fn new(body: Body, under_way: Option<UnderWay>) -> Self {
-        TURN.set(Some(Turn::Client));
+        CURRENT_TURN.set(Some(Turn::Client));
         let is_http2 = under_way.is_none();
         Self {
             body,
@@ -146,19 +146,19 @@ impl HttpBody for Delivery {
         if self.rest.is_empty() {
             let polled = Pin::new(&mut self.body).poll_frame(context);
             if polled.is_pending() {
-                TURN.set(Some(Turn::Server));
+                CURRENT_TURN.set(Some(Turn::Server));
             }
             match ready!(polled) {
                 Some(Ok(frame)) if frame.data_ref().is_some_and(|data| data.len() > self.limit) => {
                     self.rest = frame.into_data().unwrap_or_default();
                 }
                 other => {
-                    TURN.set(Some(Turn::Client));
+                    CURRENT_TURN.set(Some(Turn::Client));
                     return Poll::Ready(other);
                 }
             }
         }
-        TURN.set(Some(Turn::Client));
+        CURRENT_TURN.set(Some(Turn::Client));
         let length = self.limit.min(self.rest.len());
         let piece = self.rest.split_to(length);
         Poll::Ready(Some(Ok(Frame::data(piece))))

@@ -15,7 +15,7 @@ pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A stream whose writes fail when none of them has made progress in time.
 pub(crate) struct WriteTimeout<S> {
     stream: S,
-    /// Made for the first write that has to wait.
+    /// The timer, made for the first write that has to wait.
     timer: Option<Pin<Box<Sleep>>>,
     /// True if the last write could not be finished.
     is_blocked: bool,

@@ -63,8 +63,8 @@ impl Database {
         }
     }
 
-    /// The same database for reports that somebody waits for: a connection comes within 5 seconds, and on PostgreSQL a
-    /// statement takes no longer than a minute.
+    /// Returns the same database for reports that somebody waits for: a connection comes within 5 seconds, and on
+    /// PostgreSQL a statement takes no longer than a minute.
     #[must_use]
     pub fn for_reports(&self) -> Self {
         self.with_timeouts(Timeouts::REPORT)

@@ -137,7 +137,7 @@ impl From<deadpool_postgres::PoolError> for Error {
     }
 }
 
-/// The one place where a failing database becomes an answer. One that is away is 503, and logged once in a while; a
+/// The only conversion of a failing database into an answer. A database that is away is 503, and logged once in a while; a
 /// text that no row can have came from the caller; everything else is a fault of ours.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {

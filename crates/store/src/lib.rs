@@ -77,7 +77,7 @@ impl Store {
         })
     }
 
-    /// The same data for requests that somebody waits for: whatever is asked is answered or refused within about 5
+    /// Returns the same data for requests that somebody waits for: whatever is asked is answered or refused within about 5
     /// seconds. Without this, a connection is waited for twice as long, and a statement on PostgreSQL for ever.
     #[must_use]
     pub fn for_requests(&self) -> Self {

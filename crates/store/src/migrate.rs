@@ -186,7 +186,7 @@ impl Store {
     /// Commits a change that changes nothing to each database, to see that it can be written.
     ///
     /// # Errors
-    /// It cannot.
+    /// The database cannot be read or written to.
     pub async fn probe(&self) -> Result<()> {
         for database in [&self.administration, &self.usage] {
             let mut transaction = database.begin().await?;

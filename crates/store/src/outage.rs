@@ -19,17 +19,17 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub enum Outage {
     /// Others keep it busy for longer than a caller waits.
     Busy,
-    /// It takes no connection more.
+    /// No further connection is taken.
     NoConnections,
-    /// It cannot be reached, or is going down or coming up.
+    /// The database cannot be reached, or is going down or coming up.
     Unreachable,
-    /// It does not answer in time.
+    /// The database does not answer in time.
     Timeout,
-    /// Its disk is full.
+    /// The disk of the database is full.
     DiskFull,
-    /// Its disk fails.
+    /// The disk of the database fails.
     DiskFailure,
-    /// It can be read only.
+    /// The database can be read only.
     ReadOnly,
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn log(outage: Outage, error: &Error) {
 
 /// Lets one line through in each [`LOG_INTERVAL`], and counts the others.
 struct Throttle {
-    /// In milliseconds.
+    /// The time of the next line, in milliseconds.
     next: AtomicU64,
     suppressed: AtomicU64,
 }

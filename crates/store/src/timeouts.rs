@@ -5,9 +5,9 @@ use std::time::Duration;
 /// The time that a database has before its caller is told that it does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
-    /// For a connection or the writer's turn, and the first answer on it.
+    /// The time for a connection or the writer's turn, and the first answer on it.
     pub(crate) acquire: Duration,
-    /// For each further statement on PostgreSQL; `None`: as long as it takes.
+    /// The time for each further statement on PostgreSQL; `None` for no bound.
     pub(crate) statement: Option<Duration>,
 }
 

@@ -7,19 +7,19 @@ use base::name::Name;
 use crate::{Client, Server};
 
 impl Server {
-    /// Whoever has a new admin key of the owner with this address.
+    /// Returns a client with a new admin key of the owner with this address.
     ///
     /// # Panics
-    /// When nobody has the address, or they are no owner.
+    /// If no user has the address, or the user is no owner.
     pub async fn owner_key(&self, email: &str) -> Client {
         let made = self.try_owner_key(email).await;
         made.expect("an owner with this address")
     }
 
-    /// As [`Self::owner_key`].
+    /// Makes an admin key as [`Self::owner_key`] does.
     ///
     /// # Errors
-    /// Nobody has the address, or they are no owner.
+    /// No user has the address, or the user is no owner.
     pub async fn try_owner_key(&self, email: &str) -> Result<Client> {
         let services = self.app.services();
         let name = Name::new("Made on the machine").expect("a name");

@@ -227,7 +227,7 @@ impl Server {
         &self.stranger.project_id
     }
 
-    /// What the whole program shares.
+    /// The services that the whole program shares.
     #[must_use]
     pub fn services(&self) -> &Services {
         self.app.services()

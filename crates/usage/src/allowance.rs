@@ -8,9 +8,9 @@ use store::{Result, Row, Statement, Transaction, sql};
 use crate::Month;
 use crate::spend::Total;
 
-/// How many events a project key may report in a UTC day.
+/// The most events that a project key may report in a UTC day.
 pub const MAX_KEY_EVENTS_PER_DAY: i64 = 1_000_000;
-/// What the events that a project key reports in a UTC day may cost.
+/// The most that the events which a project key reports in a UTC day may cost.
 pub const MAX_KEY_COST_PER_DAY: NanoDollars = NanoDollars(10_000_000_000_000);
 /// The part of an organization's spend limit that the keys of a project without a limit may report in a month: one in so
 /// many.
@@ -19,9 +19,9 @@ const PART_OF_ORGANIZATION: i64 = 10;
 /// A project key that reports, and the spend limits that its reports must respect.
 #[derive(Clone, Debug)]
 pub struct Allowance {
-    /// Its organization.
+    /// The organization of the key.
     pub organization_id: OrganizationId,
-    /// Its project.
+    /// The project of the key.
     pub project_id: ProjectId,
     /// The key.
     pub api_key_id: KeyId,

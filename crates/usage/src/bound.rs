@@ -44,8 +44,8 @@ impl PriceBook {
         })
     }
 
-    /// As [`PriceBook::most`], of the requests of a batch that ends at `time` or later: by the dearest prices that hold
-    /// then, as far as they are known.
+    /// The most that the requests of a batch cost which ends at `time` or later, like [`PriceBook::most`]: by the dearest
+    /// prices that hold then, as far as they are known.
     #[must_use]
     pub fn most_of_batch(
         &self,

@@ -237,7 +237,7 @@ impl Quote<'_> {
         price.for_quantity_times(self.quantity, per, factor)
     }
 
-    /// Its amount by the dearest of the factors that there may be on its price.
+    /// Returns the amount by the dearest of the factors that its price may have.
     fn max_amount(&self) -> NanoDollars {
         let Some((price, entry)) = self.price else {
             return NanoDollars::default();

@@ -17,7 +17,7 @@ use crate::{Charge, Entry, Outcome, PriceBook, UsageEvent};
 pub enum Corrected {
     /// The event counts no more.
     Reversed(Box<Entry>),
-    /// It was corrected before.
+    /// The event was corrected before.
     Already,
     /// No event with the id was reported.
     Unknown,
@@ -29,7 +29,7 @@ pub enum Corrected {
 /// spend follow. `day` tells events with the same id apart; an event is reversed once.
 ///
 /// # Errors
-/// What the database said; then nothing has changed.
+/// The database's; then nothing has changed.
 pub async fn correct(
     database: &Database,
     clock: Clock,

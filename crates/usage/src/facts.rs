@@ -1,4 +1,4 @@
-//! What is known of models beside their prices: how much they read and write at the most.
+//! Facts about models beside their prices: the most that they read and write.
 
 use std::collections::HashMap;
 
@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::price::undated;
 
-/// What is known of a model: a `[[model]]` table.
+/// The facts about a model: a `[[model]]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFact {
     /// The name that its upstream knows it by.
     pub name: String,
-    /// How many tokens it reads and writes at a time, at the most.
+    /// The most tokens that the model reads and writes at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u32>,
-    /// How many tokens an answer has at the most.
+    /// The most tokens of an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
-    /// How many tokens an image that it is shown counts at the most.
+    /// The most tokens of an image that the model is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_image_tokens: Option<u32>,
 }
 
-/// What is known of models.
+/// The facts about models.
 #[derive(Clone, Debug, Default)]
 pub struct ModelFacts(HashMap<String, ModelFact>);
 
@@ -33,7 +33,7 @@ struct File {
 }
 
 impl ModelFacts {
-    /// What ships with the program, with these facts in the place of those about the same models.
+    /// Returns the facts that ship with the program, with these in the place of those about the same models.
     ///
     /// # Panics
     /// When what ships is not understood, which a test excludes.
@@ -45,8 +45,8 @@ impl ModelFacts {
         Self(all.map(|fact| (fact.name.clone(), fact)).collect())
     }
 
-    /// What is known of a model. A name that ends in a date and that nothing is known of has what is known of the name
-    /// without it.
+    /// Returns the facts about a model. A name that ends in a date and that nothing is known of has those of the name
+    /// without the date.
     #[must_use]
     pub fn of(&self, model: &str) -> Option<&ModelFact> {
         let undated = || self.0.get(undated(model)?);

@@ -10,10 +10,10 @@ use crate::ledger::key::Source;
 use crate::recorder::RoomPermit;
 use crate::{Allowance, Appended, Hold, Release, UsageEvent};
 
-/// How many events share a transaction, unless one job alone has more.
+/// The most events that share a transaction, unless one job alone has more.
 const MAX_BATCH_EVENTS: usize = 1_000;
-/// On how many days the reported events of a transaction may lie: each day without a table costs the making of one, and
-/// the gateway's own events wait for it.
+/// The most days that the reported events of a transaction may lie on: each day without a table costs the making of one,
+/// and the gateway's own events wait for it.
 pub(crate) const MAX_BATCH_DAYS: usize = 16;
 
 /// Events that are written in one transaction, or not at all.
@@ -24,18 +24,18 @@ pub(crate) struct Job {
     pub(crate) source: Source,
     /// The bounds of the key that reports them.
     pub(crate) allowance: Option<Allowance>,
-    /// Whether someone waits for them.
+    /// True if someone waits for the events.
     pub(crate) urgent: bool,
-    /// Since they came.
+    /// The time since the events came.
     pub(crate) since: Stopwatch,
-    /// What bounds the number of events that wait.
+    /// The bound on the number of events that wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) room: Option<RoomPermit>,
-    /// What is set aside for them until they count.
+    /// The money that is set aside for the events until they count.
     pub(crate) hold: Option<Hold>,
-    /// What is reserved for them in the database, and released in the transaction in which they count.
+    /// The reservations in the database that are released in the transaction in which the events count.
     pub(crate) releases: Vec<Release>,
-    /// What bounds the number of places that one tenant has.
+    /// The tenant's share of the places in the queue.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) share: Option<BudgetPermit>,
 }
@@ -46,12 +46,12 @@ pub(crate) struct Submission {
     pub(crate) source: Source,
     /// The bounds of the key that reports them.
     pub(crate) allowance: Option<Allowance>,
-    /// What is reserved for them in the database.
+    /// The reservations in the database that are released with the events.
     pub(crate) releases: Vec<Release>,
 }
 
 impl Submission {
-    /// Nothing of this source.
+    /// Returns a submission of no events, from this source.
     pub(crate) fn of(source: Source) -> Self {
         Self {
             events: Vec::new(),
@@ -67,7 +67,7 @@ impl Submission {
 pub(crate) struct Batch {
     pub(crate) jobs: Vec<Job>,
     events: usize,
-    /// Whether someone waits for one of them.
+    /// True if someone waits for one of the jobs.
     urgent: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Metric;
 
-/// How much of each metric: absent is not zero, and nothing is negative but in corrections.
+/// The amount of each metric: absent is not zero, and nothing is negative but in corrections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantities([Option<i64>; Metric::ALL.len()]);
 

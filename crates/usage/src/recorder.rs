@@ -34,7 +34,7 @@ use room::Room;
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
-/// How many jobs of reported events may wait.
+/// The most jobs of reported events that may wait.
 const REPORTS_CAPACITY: usize = 1_024;
 /// How long a request waits for its place.
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
@@ -193,7 +193,7 @@ impl Recorder {
     /// Writes events that an operator imports in one transaction. Rows that were exported from the same ledger are known.
     ///
     /// # Errors
-    /// As [`Recorder::report`].
+    /// Those of [`Recorder::report`].
     pub async fn import(&self, events: Vec<UsageEvent>) -> base::Result<Appended> {
         self.write(events, Source::Import, None).await
     }
@@ -219,7 +219,7 @@ impl Recorder {
     /// Writes events of the gateway's own, and releases in the same transaction what was reserved for them.
     ///
     /// # Errors
-    /// As [`Recorder::append`].
+    /// Those of [`Recorder::append`].
     pub async fn settle(
         &self,
         events: Vec<UsageEvent>,
@@ -243,7 +243,7 @@ impl Recorder {
         }
     }
 
-    /// What things cost.
+    /// The prices that events are charged at.
     #[must_use]
     pub fn prices(&self) -> &PriceBook {
         &self.prices
@@ -307,7 +307,7 @@ impl Recorder {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 
-    /// How many places the queue of every recorder has.
+    /// The number of places in the queue of every recorder.
     pub const QUEUE_CAPACITY: usize = PLACES;
 
     /// How many places the queue has.

@@ -18,9 +18,9 @@ const MOST_AHEAD: i64 = time::DAY;
 const MOST_BYTES: usize = 128;
 /// The largest number that clients who read JSON numbers as doubles read exactly.
 const MAX_EXACT: i64 = 1 << 53;
-/// What one event may cost, at the dearest of the prices that may apply to it.
+/// The most that one event may cost, at the dearest of the prices that may apply to it.
 pub const MAX_EVENT_COST: NanoDollars = NanoDollars(1_000_000_000_000_000);
-/// On how many days the events of one request may lie.
+/// The most days that the events of one request may lie on.
 pub const MAX_REQUEST_DAYS: usize = 400;
 /// Prefixes of ids that the gateway gives, or that upstreams give to what the gateway meters.
 const OWN_PREFIXES: [&str; 3] = ["req_", "batch_", "vs_"];
@@ -30,7 +30,7 @@ const OWN_PREFIXES: [&str; 3] = ["req_", "batch_", "vs_"];
 pub struct Bounds<'a> {
     /// The prices that they are charged at.
     pub prices: &'a PriceBook,
-    /// For how long they are kept, and how old they may be.
+    /// The time for which events are kept, and the age that they may have.
     pub keep: Keep,
     /// True if an operator imports them: then they may be of any age, and have ids of rows of the gateway's own, which were
     /// exported.

@@ -1,7 +1,8 @@
 //! For how long the ledger and its sums are kept.
 //!
-//! What is too old goes in whole days, a few in each round, and not by the clock alone: the table of a day of the ledger is dropped, which is noted, so that nothing makes
-//! it again and nothing takes its sums for wrong; and the blocks of a span of sums are deleted.
+//! Data that is too old goes in whole days, a few in each round, and not by the clock alone: the table of a day of the
+//! ledger is dropped, which is noted, so that nothing takes its sums for wrong; and the blocks of a span of sums are
+//! deleted.
 
 use std::time::Duration;
 
@@ -21,10 +22,10 @@ const EVERY: Duration = Duration::from_secs(HOUR.unsigned_abs());
 /// For how many days longer than its events are taken a day is there: one that was taken is written by then.
 const MARGIN: i64 = 1;
 
-/// How long the clock must have said that something is too old before it is dropped.
+/// The time for which the clock must have said that something is too old before it is dropped.
 const CONFIRMATION: Duration = Duration::from_secs(DAY.unsigned_abs());
-/// How many days are dropped in a round.
-const MAX_DAYS_AT_ONCE: usize = 3;
+/// The most days that are dropped in a round.
+const MAX_DROPPED_DAYS: usize = 3;
 
 /// The fewest days that the ledger is kept for: the spend of this month and of the last one can be computed anew.
 pub const FEWEST_DAYS: u32 = 62;
@@ -67,7 +68,7 @@ impl Keep {
         Some(first_day(now, self.events?))
     }
 
-    /// From when on reported events are taken, unless the ledger is kept for less.
+    /// Returns the moment from which on reported events are taken, unless the ledger is kept for less.
     #[must_use]
     pub fn oldest_reported(&self, now: UnixTime) -> UnixTime {
         first_day(now, self.max_event_age_days)
@@ -94,7 +95,8 @@ pub async fn forget(database: &Database, keep: Keep, now: UnixTime) -> Result<()
     forget_some(database, keep, now, usize::MAX).await
 }
 
-/// As [`forget`], but at most so many days of the ledger, the oldest first, and sums only when no days are left.
+/// Drops what [`forget`] does, but at most so many days of the ledger, the oldest first, and sums only when no days are
+/// left.
 async fn forget_some(
     database: &Database,
     keep: Keep,
@@ -141,7 +143,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// What was seen by other programs, or before, is not known to it.
+    /// Returns the retention of a database, which knows nothing of what other programs saw, or of what was seen before.
     #[must_use]
     pub fn new(database: Database, keep: Keep, clock: Clock) -> Self {
         let looked = (clock.now(), Instant::now());
@@ -157,7 +159,7 @@ impl Retention {
     /// Drops what is too old by the clock, as far as that is confirmed.
     ///
     /// # Errors
-    /// As [`forget`].
+    /// Those of [`forget`].
     pub async fn round(&mut self) -> Result<()> {
         let now = self.clock.now();
         if now < self.looked.0 {
@@ -171,7 +173,7 @@ impl Retention {
         let Some(then) = self.confirmed.max(of_ledger) else {
             return Ok(());
         };
-        forget_some(&self.database, self.keep, then.min(now), MAX_DAYS_AT_ONCE).await?;
+        forget_some(&self.database, self.keep, then.min(now), MAX_DROPPED_DAYS).await?;
         let mut transaction = self.database.begin().await?;
         let oldest = first_day(then.min(now), FEWEST_DAYS);
         transaction

@@ -14,7 +14,7 @@ const MAX_REASON_BYTES: usize = 1_000;
 /// An event that was set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
-    /// Its number in the table.
+    /// The number of the event in the table.
     pub(crate) number: i64,
     /// The time at which it was set aside.
     pub set_aside_at: UnixTime,

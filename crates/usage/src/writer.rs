@@ -62,7 +62,7 @@ pub(crate) struct Writer {
     metrics: Arc<Metrics>,
 }
 
-/// What comes first.
+/// The work that comes first.
 #[expect(
     clippy::large_enum_variant,
     reason = "one for each batch, and taken apart at once"

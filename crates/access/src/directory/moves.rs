@@ -71,7 +71,7 @@ impl Directory {
         self.find_by(&KeyHashes::of(pepper, text))
     }
 
-    /// As [`Directory::find_key`], by the hashes of the text.
+    /// Finds a key as [`Directory::find_key`] does, by the hashes of the text.
     #[must_use]
     pub fn find_by(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
         let KeyHashes { current, previous } = *hashes;
@@ -131,7 +131,7 @@ impl Directory {
         Ok(())
     }
 
-    /// The same in memory. There is always one of both, so that a request finds the key.
+    /// Moves a key to another hash in memory. A request finds the key at every moment, under one hash or under both.
     fn rename(&self, from: &KeyHash, to: &KeyHash) {
         let Some(key) = self.find(from) else {
             return;

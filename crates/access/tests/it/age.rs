@@ -1,4 +1,4 @@
-//! How long what is known is believed while the database is away.
+//! The age up to which keys in memory are believed while the database is away.
 
 use std::time::Duration;
 

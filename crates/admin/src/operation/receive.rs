@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use super::Caller;
 use crate::Services;
 
-/// How long a body may take to arrive.
+/// The time in which a whole body must arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// A permit for the bytes of the caller's request body, which holds none yet. All who have no key share one tenant's bound.

@@ -99,7 +99,7 @@ pub trait Credential: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     ) -> impl Future<Output = Result<OrganizationId>> + Send;
 }
 
-/// What an operation requires of its caller, and where the path says in which project.
+/// The permission that an operation requires of its caller, and the place of the project in the path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requirement {
     permission: Permission,
@@ -133,7 +133,7 @@ impl Requirement {
 pub struct Permit {
     organization_id: OrganizationId,
     caller: Option<Caller>,
-    /// What was checked, so that it can be checked again.
+    /// The permission and the project that were checked, so that the check can be repeated.
     checked: Option<(Permission, Option<ProjectId>)>,
 }
 

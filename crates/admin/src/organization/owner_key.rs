@@ -12,23 +12,23 @@ use store::{Connection, Row, Store, sql};
 
 use crate::operation::{Actor, Entry, Event, EventType, Head, append};
 
-/// What an owner's new admin key is made of.
+/// The parts of an owner's new admin key.
 pub struct NewOwnerKey<'a> {
-    /// Where it will last.
+    /// The store that keeps the key.
     pub store: &'a Store,
-    /// What it is hashed with.
+    /// The secret that the key is hashed with.
     pub pepper: &'a Pepper,
-    /// Its id.
+    /// The source of the key's id.
     pub ids: &'a IdGenerator,
     /// The time.
     pub clock: &'a Clock,
-    /// Its randomness.
+    /// The source of the key's randomness.
     pub entropy: &'a Entropy,
     /// The organization; needed only where the address is that of users in several.
     pub organization: Option<&'a OrganizationId>,
     /// The owner's address, in any spelling.
     pub email: &'a str,
-    /// What the key is called.
+    /// The name of the key.
     pub name: &'a Name,
 }
 
@@ -36,9 +36,9 @@ pub struct NewOwnerKey<'a> {
 pub struct OwnerKey {
     /// The organization that it administers.
     pub organization_id: OrganizationId,
-    /// Who owns it.
+    /// The owner of the key.
     pub owner: Owner,
-    /// Its id.
+    /// The id of the key.
     pub id: KeyId,
     /// The secret.
     pub key: Secret,
@@ -66,7 +66,7 @@ impl Found {
 /// on the database takes the key from then on.
 ///
 /// # Errors
-/// Nobody has the address, or users of several organizations have it; its user is no owner; the database's.
+/// No user has the address, or users of several organizations have it; the user is no owner; the database's.
 pub async fn issue(new: NewOwnerKey<'_>) -> Result<OwnerKey> {
     let mut connection = new.store.read().await?;
     let organization = find(&mut connection, &new).await?.organization;
@@ -119,7 +119,7 @@ pub async fn issue(new: NewOwnerKey<'_>) -> Result<OwnerKey> {
     })
 }
 
-/// The one user with the address.
+/// Finds the only user with the address.
 async fn find(connection: &mut Connection, new: &NewOwnerKey<'_>) -> Result<Found> {
     let mut users = sql!(
         "SELECT organization_id, id, email, role FROM users WHERE email_key = $1",

@@ -8,7 +8,7 @@ use testkit::{Answer, Bounds, Server, ServerOptions};
 
 const PROJECTS: &str = "/organization/projects";
 const EVENTS: &str = "/organization/usage/events";
-/// What one key may use; all of them together eight times as much.
+/// The bytes that one key may use, an eighth of what all may use together.
 const OF_A_KEY: usize = 2_000;
 
 async fn server() -> Server {

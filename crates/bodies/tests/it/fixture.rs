@@ -108,7 +108,7 @@ impl Fixture {
         self.pass_to("m", project, id, holds, words);
     }
 
-    /// The same, for this model.
+    /// Passes a request and its answer as [`Self::pass`] does, for this model.
     pub fn pass_to(
         &self,
         model: &str,

@@ -111,7 +111,7 @@ impl Call {
         })
     }
 
-    /// As [`Self::parse`]; a long body is read aside, so that no other request waits for it.
+    /// Reads a request as [`Self::parse`] does; a long body is read aside, so that no other request waits for it.
     pub(crate) async fn read(
         dialect: &'static Dialect,
         headers: &HeaderMap,

@@ -10,14 +10,14 @@ use http::{HeaderMap, HeaderValue};
 /// The longest boundary that there can be, in bytes.
 const MAX_BOUNDARY_BYTES: usize = 70;
 
-/// What upstreams get with JSON.
+/// The Content-Type that upstreams get with JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A media type, and its parameters.
 pub(super) struct MediaType {
-    /// In small letters.
+    /// The type and subtype, in small letters.
     pub(super) kind: String,
-    /// Names in small letters.
+    /// The parameters, their names in small letters.
     pub(super) parameters: Vec<(String, String)>,
 }
 
@@ -89,7 +89,7 @@ fn of_parts(boundary: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(&kind).map_err(|_| Error::internal())
 }
 
-/// The one Content-Type that a request may have.
+/// Returns the only Content-Type of a request, if it has one.
 fn only(headers: &HeaderMap) -> Result<Option<&HeaderValue>> {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
     let first = all.next();
@@ -138,7 +138,7 @@ pub(super) struct Parameter<'a> {
     pub(super) name: &'a str,
     pub(super) value: &'a str,
     pub(super) is_quoted: bool,
-    /// What follows it.
+    /// The rest of the header after the parameter.
     pub(super) after: &'a str,
 }
 

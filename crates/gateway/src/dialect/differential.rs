@@ -1,4 +1,4 @@
-//! What is forwarded, read again by Python as the laxest of servers would: it finds nothing that was not checked.
+//! A comparison: Python reads what is forwarded, as the laxest of servers would, and finds nothing that was not checked.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -15,7 +15,7 @@ use super::demand::Output;
 use super::tools::hosted;
 use super::{Call, Dialect};
 
-/// How many requests are made, unless `ORGPLANE_TEST_FUZZ_REQUESTS` says.
+/// The number of requests that are made, unless `ORGPLANE_TEST_FUZZ_REQUESTS` says another.
 const DEFAULT_REQUESTS: usize = 2_000;
 
 const NAMES: [&str; 27] = [
@@ -75,7 +75,7 @@ const LEAVES: [&str; 24] = [
     "[\"file-3\"]",
 ];
 
-/// What Python found.
+/// The findings of Python.
 #[derive(Debug, Deserialize)]
 struct Found {
     models: Vec<String>,

@@ -20,7 +20,7 @@ pub(crate) struct Fields<'a> {
     is_json: bool,
     /// The member that is not looked into.
     opaque: &'static str,
-    /// What the whole body asks for, names and holds.
+    /// The view of the whole body: what is asked for, named and held there.
     pub(crate) view: View,
 }
 
@@ -47,10 +47,10 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// As [`Self::of_json`], of a request with these headers.
+    /// Reads JSON as [`Self::of_json`] does, of a request with these headers.
     ///
     /// # Errors
-    /// As there. 400: its Content-Type is not that of JSON.
+    /// Those of [`Self::of_json`]. 400: the Content-Type is not that of JSON.
     pub(crate) fn of_request(
         headers: &HeaderMap,
         body: &'a [u8],
@@ -60,10 +60,10 @@ impl<'a> Fields<'a> {
         Self::of_json(body, names)
     }
 
-    /// As [`Self::of_json`]; the member `opaque` is JSON that is not looked into.
+    /// Reads JSON as [`Self::of_json`] does, but does not look into the member `opaque`.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Self::of_json`].
     pub(crate) fn around(
         body: &'a [u8],
         names: &'static [&'static str],

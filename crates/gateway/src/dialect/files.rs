@@ -4,25 +4,25 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-/// How many tokens an image, a sound or a document is taken for that comes within the text.
+/// The tokens that an image, a sound or a document within the text is taken for.
 pub(super) const FILE_TOKENS: i64 = 1000;
-/// What is shorter is text, in bytes.
+/// The length in bytes from which a string can be a file; a shorter one is text.
 const MIN_FILE_BYTES: usize = 1000;
 /// The longest beginning of a `data:` URL, up to its content, in bytes.
 const MAX_PREFIX_BYTES: usize = 256;
-/// What a `data:` URL has between its media type and its content.
+/// The mark of a `data:` URL between its media type and its content.
 const BASE64: &[u8] = b";base64,";
 /// A token of text has about so many bytes, of which base64 makes four for each three.
 const BASE64_BYTES_PER_TOKEN: usize = 5;
 
-/// Where files stand, and how many tokens they are taken for.
+/// The places of files, and the tokens that they are taken for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Files {
     pub(super) places: Vec<Range<usize>>,
     pub(super) tokens: i64,
 }
 
-/// What may hold a file.
+/// The kind of a member that may hold a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holder {
     /// An address, or a `data:` URL.
@@ -69,7 +69,7 @@ impl Files {
         self.places.push(start + skipped..start + text.len());
     }
 
-    /// Puts them in order.
+    /// Sorts the places.
     pub(super) fn sort(&mut self) {
         self.places.sort_unstable_by_key(|place| place.start);
     }

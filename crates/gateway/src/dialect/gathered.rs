@@ -1,4 +1,4 @@
-//! What the members of a request's body say of how much it may consume.
+//! The part of a request's members that bounds its consumption.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::most::{IMAGE_TOKENS, MaxUsage};
 use super::scan::{Members, Shown, Tools};
 use super::{Dialect, numbers};
 
-/// What a model reads around a text that stands alone, in tokens.
+/// The tokens that a model reads around a text that stands alone.
 const FRAME_TOKENS: i64 = 16;
 
 /// Members of a body that no model reads as text, each of them a number, a word or a switch.
@@ -57,7 +57,7 @@ const NOT_READ: [&str; 41] = [
     "verbosity",
 ];
 
-/// What is gathered of the members of a body.
+/// The amounts that are gathered from the members of a body.
 pub(super) struct Gathered {
     shown: Shown,
     /// Bytes that a model may read.
@@ -72,7 +72,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Text of so many bytes, and nothing else.
+    /// Returns the amounts of a text of so many bytes, and nothing else.
     pub(super) fn of_text(bytes: i64) -> Self {
         Self {
             bytes,
@@ -198,7 +198,7 @@ fn length(json: &str) -> i64 {
     i64::try_from(json.len()).unwrap_or(i64::MAX)
 }
 
-/// How many texts are continued: a list of texts, or of lists of tokens, is one each.
+/// Counts the texts that are continued: a list of texts, or of lists of tokens, is one each.
 fn prompts(json: &str) -> i64 {
     let list = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(json);
     let several = list.ok().filter(|list| {

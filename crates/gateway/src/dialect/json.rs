@@ -1,13 +1,14 @@
 //! A strict reader of JSON: what it accepts, every other reader takes for the same document.
 //!
-//! One pass, without copies: a value is known by its place in the text. Refused beyond the grammar are numbers that no double
-//! can hold, half a surrogate pair, and what is nested too deeply; some servers take such text, and others do not.
+//! The text is read in one pass, without copies: a value is known by its place in the text. Refused beyond the grammar are
+//! numbers that no double can hold, half a surrogate pair, and what is nested too deeply; some servers take such text, and
+//! others do not.
 
 use std::borrow::Cow;
 
 use base::{Error, Result};
 
-/// How deeply values may be nested.
+/// The greatest depth of nested values.
 const MAX_DEPTH: usize = 100;
 /// The longest number, in bytes. No double needs more digits.
 const MAX_NUMBER_BYTES: usize = 400;
@@ -22,13 +23,13 @@ pub(super) struct Reader<'a> {
 /// A string, as it is written.
 #[derive(Clone, Copy)]
 pub(super) struct Quoted<'a> {
-    /// With its quotation marks.
+    /// The string with its quotation marks.
     written: &'a [u8],
     has_escapes: bool,
 }
 
 impl<'a> Quoted<'a> {
-    /// What stands between the quotation marks.
+    /// Returns the text between the quotation marks, as written.
     pub(super) fn inside(&self) -> &'a [u8] {
         &self.written[1..self.written.len() - 1]
     }
@@ -45,7 +46,7 @@ impl<'a> Quoted<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// At the beginning of an object.
+    /// Returns a reader at the beginning of an object.
     ///
     /// # Errors
     /// 400: it is not UTF-8, or no object.
@@ -78,7 +79,7 @@ impl<'a> Reader<'a> {
         rest.get(space).copied()
     }
 
-    /// Goes into an object or a list, which is there.
+    /// Enters an object or a list, which is there.
     pub(super) fn open(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -151,7 +152,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What follows a backslash.
+    /// Reads the part of an escape after its backslash.
     fn escape(&mut self) -> Result<()> {
         let rest = &self.text[self.at..];
         let length = match rest.first() {
@@ -241,14 +242,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Four hexadecimal digits.
+/// Reads four hexadecimal digits.
 fn code(text: &[u8]) -> Option<u32> {
     text.get(..4)?.iter().try_fold(0, |code, digit| {
         Some(code * 16 + char::from(*digit).to_digit(16)?)
     })
 }
 
-/// How long the number is that a text begins with, by the grammar of JSON.
+/// Returns the length of the number that a text begins with, by the grammar of JSON.
 pub(super) fn number(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
         let rest = text.get(from..)?;

@@ -1,4 +1,4 @@
-//! What the members of a request mean by their names.
+//! Meanings of the members of a request, by their names.
 
 use access::HostedTool;
 use access::stored::Kind;
@@ -6,7 +6,7 @@ use base::{Error, Result};
 
 use super::names::folds_to;
 
-/// What a member means.
+/// The meaning of a member.
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
     /// Nothing by itself; what is in it may.
@@ -17,7 +17,7 @@ pub(super) enum Meaning {
     Kind,
     /// A list of tools.
     Tools,
-    /// One tool of those, or a list of them; or what a model of its own works on.
+    /// A tool, or a list of tools; or the subject of a model of its own.
     Choice,
     /// The name of a model.
     Model,
@@ -27,14 +27,14 @@ pub(super) enum Meaning {
     Reference(&'static str),
     /// An object with such an id.
     Holder(&'static str),
-    /// Where programs run: an id, or an object.
+    /// The place where programs run: an id, or an object.
     Container,
-    /// Where programs run: an object.
+    /// The place where programs run: an object.
     Environment,
     /// An object whose names are the client's own.
     Variables,
     Id,
-    /// Who wrote a message.
+    /// The author of a message.
     Author,
     /// An object with sound.
     Sound,
@@ -75,7 +75,7 @@ pub(super) const NAMES: [&str; 23] = [
     "model",
 ];
 
-/// What each of [`NAMES`] means.
+/// The meaning of each of [`NAMES`].
 pub(super) const MEANINGS: [Meaning; 23] = [
     Meaning::Kind,
     Meaning::Tools,
@@ -102,7 +102,8 @@ pub(super) const MEANINGS: [Meaning; 23] = [
     Meaning::Model,
 ];
 
-/// What a member with another name means. A name that is spelt otherwise means less, which is never less strict.
+/// Returns the meaning of a member with another name. A name that is spelt otherwise means less, which is never less
+/// strict.
 pub(super) fn of_other(name: &str) -> Meaning {
     match name {
         "annotations"

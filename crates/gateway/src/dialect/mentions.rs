@@ -6,13 +6,13 @@ use access::stored::Kind;
 use base::ids::MAX_ID_LENGTH;
 use serde::{Deserialize, Serialize};
 
-/// How many of a kind one request, or all requests of a batch, may name.
+/// The most ids of a kind that one request, or all requests of a batch, may name.
 pub(crate) const MAX_MENTIONS: usize = 2_000;
 
-/// What the ids of files begin with that a container has: they are of no use without it.
+/// The prefix of ids of files in a container: they are of no use without the container.
 const OF_CONTAINER: &str = "cfile_";
 
-/// What is named.
+/// The ids that are named.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mentions {
     #[serde(default)]
@@ -27,7 +27,7 @@ impl Mentions {
         self.files.is_empty() && self.vector_stores.is_empty()
     }
 
-    /// How many there are of the kind that there are most of.
+    /// Returns the number of ids of the kind that has most of them.
     pub(crate) fn most(&self) -> usize {
         self.files.len().max(self.vector_stores.len())
     }

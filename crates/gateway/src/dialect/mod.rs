@@ -79,9 +79,9 @@ pub(crate) struct Dialect {
     form: Form,
     /// The fields of a request that are looked at.
     fields: &'static [&'static str],
-    /// Those that bound the length of an answer; none where an answer is no text.
+    /// The fields that bound the length of an answer; none where an answer is no text.
     maxima: &'static [&'static str],
-    /// Those that say how many answers there are.
+    /// The fields that say how many answers there are.
     answers: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,

@@ -170,7 +170,7 @@ impl MaxUsage {
             })
     }
 
-    /// How many tokens are read at the most; `None` if that is not known.
+    /// Returns the most tokens that are read; `None` if that is not known.
     fn input(&self, fact: Option<&usage::ModelFact>, window: Option<i64>) -> Option<i64> {
         let image = fact.and_then(|fact| fact.max_image_tokens).map(i64::from);
         let image = image.unwrap_or(DEFAULT_IMAGE_TOKENS).max(MIN_IMAGE_TOKENS);

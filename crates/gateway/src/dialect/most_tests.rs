@@ -1,4 +1,4 @@
-//! What is set aside for a request is no less than what its answer is charged.
+//! The reservation for a request is no less than the charge for its answer.
 
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
@@ -60,7 +60,7 @@ fn cost(path: &str, body: &Value, model: &str) -> base::Result<i64> {
     cost.map(|cost| cost.0)
 }
 
-/// What is read and written at the most: tokens, and nano-dollars for tools.
+/// Returns the most that is read and written, in tokens, and the most for tools.
 fn tokens(path: &str, body: &Value) -> (i64, i64, i64) {
     let cost = cost(path, body, "m").expect("a cost");
     (cost % 1_000, cost / 1_000 % 1_000, cost / 1_000_000)
@@ -103,7 +103,7 @@ fn s11_everything_that_a_model_may_read_or_write_is_set_aside() {
 fn s11_what_is_only_named_fills_the_window_and_tools_fill_it_again() {
     const WINDOW: i64 = 100_000;
     let respond = |more: Value| {
-        let mut body = json!({"model": "m", "input": [], "max_output_tokens": 0});
+        let mut body = json!({"model": "m", "input": [], "max_output_tokens": 1});
         body.as_object_mut()
             .expect("an object")
             .extend(more.as_object().expect("an object").clone());
@@ -145,7 +145,7 @@ fn s11_what_is_only_named_fills_the_window_and_tools_fill_it_again() {
     ] {
         assert_eq!(respond(more.clone()).ok(), Some(expected), "{more}");
     }
-    let search = json!({"model": "m", "messages": [], "max_tokens": 0, "web_search_options": {}});
+    let search = json!({"model": "m", "messages": [], "max_tokens": 1, "web_search_options": {}});
     let searched = cost("/chat/completions", &search, "m").expect("a cost");
     assert_eq!(searched, WINDOW + 1_000 + 1_000_000);
 }
@@ -225,7 +225,7 @@ struct Asked {
 
 fn asked() -> impl Strategy<Value = Asked> {
     let text = "[ -~äé漢]{0,60}";
-    let numbers = (1..4i64, 1..50i64, 0..4i64);
+    let numbers = (1..4i64, 1..50i64, 1..4i64);
     let tools = prop::collection::vec(
         select(&["web_search", "file_search", "code_interpreter", "mcp"][..]),
         0..3,
@@ -297,7 +297,7 @@ fn event(kind: Kind, quantities: Quantities, tier: Option<String>) -> UsageEvent
     }
 }
 
-/// What the rows of a request cost.
+/// Returns the cost of the rows of a request.
 fn charged(prices: &PriceBook, spent: Spent) -> NanoDollars {
     let tools = spent.called.reports();
     let tools = tools

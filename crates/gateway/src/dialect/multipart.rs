@@ -18,10 +18,10 @@ const FILE: &str = "file";
 /// The field that tells servers which charset the others have.
 const CHARSET: &str = "_charset_";
 
-/// How many parts a body may have.
+/// The most parts of a body.
 const MAX_PARTS: usize = 1_000;
 
-/// What the headers of a part say.
+/// The facts about a part that its headers tell.
 struct Part<'a> {
     name: Cow<'a, str>,
     has_filename: bool,

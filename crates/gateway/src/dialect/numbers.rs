@@ -24,7 +24,7 @@ impl Fields<'_> {
     /// The highest of the numbers in these fields.
     ///
     /// # Errors
-    /// As [`Self::count`].
+    /// Those of [`Self::count`].
     pub(super) fn highest(&self, names: &[&'static str]) -> Result<Option<i64>> {
         let mut highest = None;
         for name in names {
@@ -37,7 +37,7 @@ impl Fields<'_> {
 /// The whole number that a value of JSON is; none if it is null. A string counts as in [`Fields::count`].
 ///
 /// # Errors
-/// As there.
+/// Those of [`Fields::count`].
 pub(super) fn of_json(name: &'static str, value: &[u8]) -> Result<Option<i64>> {
     let count = match value {
         b"null" => return Ok(None),

@@ -6,7 +6,8 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use usage::{MAX_QUANTITY, Metric, Quantities};
 
-/// Each amount is missing if it is not a whole number of at least zero, or more than any request can consume.
+/// The usage that an answer reports. An amount that is not a whole number of at least zero, or more than any request can
+/// consume, is absent.
 #[derive(Deserialize)]
 pub(crate) struct Usage {
     #[serde(default, deserialize_with = "amount")]

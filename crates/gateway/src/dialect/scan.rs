@@ -1,5 +1,5 @@
-//! What of a request's JSON tells how much it may consume: every member of the body is looked at, since a model reads what
-//! is in it wherever it stands.
+//! The amounts that a request's JSON bounds: every member of the body is looked at, since a model reads what is in it
+//! wherever it stands.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 /// The members of a body, as they stand there.
 pub(super) struct Members<'a>(pub(super) Vec<(String, &'a str)>);
 
-/// What is shown to a model, or done for it, within a body.
+/// The content that is shown to a model, and the tools that are asked for, within a body.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// How many bytes of the body are images or sound, which no model reads as text.
+    /// The bytes of the body that are images or sound, which no model reads as text.
     pub(super) media_bytes: i64,
-    /// How many images there are, or are named.
+    /// The number of images that are there, or are named.
     pub(super) images: i64,
     /// The most tokens that the sound has.
     pub(super) sound_tokens: i64,
@@ -127,7 +127,7 @@ impl Shown {
 }
 
 impl Tools {
-    /// Every one.
+    /// All tools.
     pub(super) const ALL: Self = Self {
         web_search: true,
         file_search: true,
@@ -150,7 +150,7 @@ fn unreadable(error: &serde_json::Error) -> Error {
     Error::refused("invalid_json", message)
 }
 
-/// Where a value stands.
+/// The place of a value in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Messages, items, or the parts of one.
@@ -165,14 +165,14 @@ enum Place {
     },
     /// The sound of an earlier answer, which is only named.
     Named,
-    /// Something that is named and not there.
+    /// A thing that is named and not there.
     Unseen,
     /// Text, or what does not matter.
     Other,
 }
 
 impl Place {
-    /// Where the member `name` of an object stands that stands here.
+    /// Returns the place of the member `name` of an object that stands here.
     fn member(self, name: &str) -> Self {
         match (self, name) {
             (Self::Items, "content" | "output" | "item" | "items") => Self::Items,

@@ -1,10 +1,10 @@
-//! How long a file of sound may be, by its length and its first bytes.
+//! The longest duration of a file of sound, by its length and its first bytes.
 
 /// The least that a second of compressed speech takes, in bytes: less than any encoder of the formats that servers take
 /// writes, the lowest of which are AMR (594), Opus (750) and MP3 (1,000).
 const MIN_BYTES_PER_SECOND: usize = 500;
 
-/// Where the first chunk of a WAVE file begins, and the values in it.
+/// The place of the first chunk of a WAVE file, and of the values in it.
 const FIRST_CHUNK: usize = 12;
 const FORMAT: usize = FIRST_CHUNK + 8;
 /// Samples that are plain numbers: whole or floating.
@@ -16,7 +16,7 @@ pub(super) fn max_seconds(file: &[u8]) -> i64 {
     i64::try_from(file.len().div_ceil(each)).unwrap_or(i64::MAX)
 }
 
-/// How many bytes a second takes in a WAVE file whose samples are not compressed.
+/// Returns the bytes of a second in a WAVE file whose samples are not compressed.
 fn bytes_per_second(file: &[u8]) -> Option<usize> {
     let is_wave = file.starts_with(b"RIFF") && file.get(8..FORMAT - 4) == Some(b"WAVEfmt ");
     let two = |at: usize| {

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use super::files::Files;
 use crate::tokens::Counter;
 
-/// Where the text of a request stands in its body, and the files within the text.
+/// The places of a request's text in its body, and of the files within the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Texts {
     body: Bytes,
     places: Arc<[Range<usize>]>,
     files: Arc<Files>,
-    /// How many bytes of it are not files.
+    /// The bytes of the text that are not files.
     length: usize,
 }
 
@@ -30,18 +30,19 @@ impl Texts {
         }
     }
 
-    /// How many bytes are kept for it.
+    /// Returns the number of bytes that are kept for the text.
     pub(super) fn kept(&self) -> usize {
         self.body.len()
     }
 
-    /// How many tokens it has at most: one for each byte of text.
+    /// Returns the most tokens of the text: one for each byte.
     pub(super) fn length(&self) -> i64 {
         let length = i64::try_from(self.length).unwrap_or(i64::MAX);
         length.saturating_add(self.files.tokens)
     }
 
-    /// How many tokens it has, as it is written: text, or lists of tokens; at least one. Of a long text samples are counted.
+    /// Counts the tokens of the text as written, or of its lists of tokens; at least one. Of a long text samples are
+    /// counted.
     pub(super) fn tokens(&self, model: &str) -> i64 {
         let mut others = self.files.tokens;
         let mut pieces = Vec::with_capacity(self.places.len() + self.files.places.len());

@@ -6,7 +6,7 @@ use base::{Error, Result};
 /// The hosted tools that a request asks for.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    /// In the order in which they are asked for.
+    /// The tools, in the order in which they are asked for.
     tools: Vec<HostedTool>,
     /// True if something that must be a tool is none, so that nobody can tell what a server takes it for.
     pub(super) is_unclear: bool,

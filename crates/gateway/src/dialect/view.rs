@@ -1,4 +1,4 @@
-//! The one view of a request that all checks share: what its body asks for, names and holds, at every depth.
+//! The view of a request that all checks share: what its body asks for, names and holds, at every depth.
 //!
 //! The body is read once. A member counts by its name wherever it stands, except within what is the client's own (JSON
 //! schemas, arguments, metadata: [`meaning`]), for a model server looks nothing up that is named there.
@@ -16,14 +16,14 @@ use super::mentions::Mentions;
 use super::tools::{Asked, hosted};
 use super::{Fields, names};
 
-/// How many members a body may have.
+/// The most members of a body.
 const MAX_MEMBERS: usize = 1_000;
 /// The longest name of a model that a tool has, in bytes.
 const MAX_MODEL_BYTES: usize = 256;
-/// How many models the tools of a request may have.
+/// The most models that the tools of a request may have.
 const MAX_MODELS: usize = 16;
 
-/// What a body asks for, names and holds.
+/// The tools, names, text and files of a body.
 #[derive(Default)]
 pub(crate) struct View {
     pub(super) tools: Asked,
@@ -34,34 +34,34 @@ pub(crate) struct View {
     pub(crate) reference: Option<&'static str>,
     /// The models that its tools have.
     pub(crate) models: Vec<String>,
-    /// Where text stands.
+    /// The places of text.
     pub(super) texts: Vec<Range<usize>>,
-    /// Where files stand within it.
+    /// The places of files within the text.
     pub(super) files: Files,
 }
 
-/// Why an object is looked into.
+/// The reason to look into an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// For what it holds.
+    /// An object that is looked into for what it holds.
     Plain,
-    /// It is a tool, or chooses one.
+    /// A tool, or an object that chooses one.
     Tool,
-    /// Programs run in it.
+    /// An object that programs run in.
     Environment,
-    /// It is in the `input` of a response.
+    /// An item of the `input` of a response.
     Item,
-    /// It names something by its `id`, and is the value of this member.
+    /// The value of this member, whose `id` names something that a model server keeps.
     Holder(&'static str),
-    /// It is a sound.
+    /// A sound.
     Sound,
-    /// It tells where a file is.
+    /// An object that tells where a file is.
     Link,
-    /// Its names are the client's own, but not what is in it.
+    /// An object whose names are the client's own, but not what is in it.
     Variables,
 }
 
-/// What is known of an object while it is read.
+/// The facts about an object that are known while it is read.
 struct Object<'a> {
     role: Role,
     seen: u64,
@@ -294,7 +294,7 @@ impl<'a, 'f> Walk<'a, 'f> {
         }
     }
 
-    /// Something of a model server that is named by a string, or by nothing.
+    /// Skips a value, and takes note of it if it names something of a model server.
     fn reference(&mut self, name: &'static str, is_named: bool) -> Result<()> {
         if is_named {
             self.refer(name);
@@ -323,7 +323,7 @@ impl<'a, 'f> Walk<'a, 'f> {
         files.look_at(text.inside(), place.start, holder);
     }
 
-    /// What an object means as a whole.
+    /// Notes the meaning of a whole object, at its end.
     fn ended(&mut self, object: &Object<'a>) {
         let role = object.role;
         let kind = object.kind.as_deref().unwrap_or_default();
@@ -369,7 +369,7 @@ impl Object<'_> {
         }
     }
 
-    /// What a member means by its name.
+    /// Returns the meaning of a member, by its name.
     ///
     /// # Errors
     /// 400: it is given twice, or is spelt so that not all servers read it alike.

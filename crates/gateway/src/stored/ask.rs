@@ -30,7 +30,7 @@ pub(super) struct Question {
     pub(super) query: Option<String>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// What is given back when it has been answered.
+    /// The share of the project's bounds, given back when the question has been answered.
     pub(super) share: Arc<ObjectShare>,
 }
 
@@ -46,13 +46,13 @@ struct Named {
 }
 
 impl Question {
-    /// What the client asks, with this body of JSON, if any.
+    /// Makes the client's request one to the upstream, with this body of JSON, if any.
     pub(super) fn of_client(context: &Context, body: Bytes) -> Self {
         let kind = (!body.is_empty()).then_some(JSON);
         Self::of_client_with(context, body, kind)
     }
 
-    /// What the client asks, with a body of this type.
+    /// Makes the client's request one to the upstream, with a body of this type.
     pub(super) fn of_client_with(
         context: &Context,
         body: Bytes,

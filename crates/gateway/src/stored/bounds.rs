@@ -24,13 +24,13 @@ const COUNTED_AS: &str = "files, batches and vector stores";
 pub(crate) struct ObjectBounds {
     limits: ObjectLimits,
     concurrent: Budget,
-    /// What is being made, and not in the table yet.
+    /// The objects that are being made, and not in the table yet.
     making: [Budget; 2],
     pub(super) cache: ObjectCache,
     listing: Arc<Listing>,
 }
 
-/// What a request has of the bounds, given back when it has ended at its upstream.
+/// The share that a request has of the bounds, given back when it has ended at its upstream.
 #[derive(Default)]
 pub(crate) struct ObjectShare {
     _concurrent: Option<BudgetPermit>,

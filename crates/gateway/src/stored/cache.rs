@@ -8,7 +8,7 @@ use access::stored::{Kind, Object};
 use base::ids::ProjectId;
 use serde_json::value::RawValue;
 
-/// How long an object is believed to be as its upstream told, in milliseconds.
+/// The time for which an object is believed to be as its upstream told, in milliseconds.
 const MAX_AGE_MILLISECONDS: i64 = 3_000;
 /// The most bytes of all objects.
 const CAPACITY_BYTES: usize = 32 * 1024 * 1024;
@@ -28,7 +28,7 @@ struct Objects {
     /// The oldest first; what was replaced, or invalidated, is among them until it is its turn.
     order: VecDeque<(Key, i64)>,
     bytes: usize,
-    /// How often something of a project was invalidated, where that matters to an answer that is still awaited.
+    /// The invalidations of a project's objects, counted where an answer that is still awaited depends on them.
     awaited: HashMap<ProjectId, Awaited>,
 }
 

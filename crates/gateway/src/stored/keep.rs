@@ -22,7 +22,7 @@ pub(super) struct Draft {
     pub(super) due_at: Option<UnixTime>,
     /// What it takes of a rate limit, given back if it is not made.
     pub(super) held: Option<Held>,
-    /// What is reserved for it, released if it is not made.
+    /// The reservation for the object, released if it is not made.
     pub(super) reservation: Option<SpendReservation>,
 }
 

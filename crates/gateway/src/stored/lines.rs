@@ -14,7 +14,7 @@ use super::mentions::of_nobody;
 use crate::dialect::{Call, Dialect, Fields, MAX_MENTIONS, MaxUsage, Mentions};
 use crate::identify::Caller;
 
-/// How many models the tools of a batch may have.
+/// The most models that the tools of a batch may have.
 const MAX_MODELS: usize = 100;
 /// How many requests a batch may have.
 const MOST_LINES: usize = 50_000;
@@ -35,15 +35,16 @@ pub(super) struct Work {
     /// The most that all requests may consume; what an older version looked at has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) most: Option<MaxUsage>,
-    /// Of a batch: what is reserved for it.
+    /// The reservation for a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reservation: Option<SpendReservationId>,
-    /// What else decides whether a project may make a batch of it. `None`: it was uploaded before that was looked at.
+    /// Further facts that decide whether a project may make a batch of it. `None`: the file was uploaded before they were
+    /// read.
     #[serde(default)]
     pub(super) facts: Option<Facts>,
 }
 
-/// What not every project may send.
+/// The content that not every project may send.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Facts {
     /// The first line that a model server would store the answer of.

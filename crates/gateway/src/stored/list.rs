@@ -96,7 +96,7 @@ impl Shared {
         Ok(response)
     }
 
-    /// What the upstreams tell of these, or told a moment ago; and those that they do not have any more.
+    /// Returns the objects as the upstreams tell of them, or told a moment ago; and those that they do not have any more.
     ///
     /// # Errors
     /// 429: the project has asked for too much within a minute. 502: an upstream does not tell, or too much.

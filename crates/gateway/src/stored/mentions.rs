@@ -1,4 +1,4 @@
-//! What a request for a model names that model servers keep: it must be of the caller's project, too.
+//! The check of what a request for a model names that model servers keep: it must be of the caller's project, too.
 //!
 //! Most requests name nothing, and then nothing is asked of the database.
 

@@ -85,7 +85,7 @@ fn check_query(place: &Place, method: &Method, query: Option<&str>) -> Result<()
 /// The answer to a request about what upstreams keep.
 enum Answered {
     Whole(Response<Body>),
-    /// It passes as it comes.
+    /// An answer that passes as it comes.
     Passing(Response<Passing>),
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Passing {
     body: AnswerBody,
     patience: Patience,
     silence: Pin<Box<Sleep>>,
-    /// What is given back at its end.
+    /// The share of the project's bounds, given back at the end.
     share: Option<Arc<ObjectShare>>,
 }
 
@@ -35,7 +35,7 @@ impl Passing {
         }
     }
 
-    /// It has this share of its project's bounds.
+    /// Gives the answer this share of its project's bounds.
     pub(super) fn sharing(mut self, share: Arc<ObjectShare>) -> Self {
         self.share = Some(share);
         self
@@ -81,6 +81,6 @@ impl Content for Passing {
         self.patience.overdue()
     }
 
-    /// Nothing of it is metered, so nothing of it is read on.
+    /// Does nothing: the answer is not metered, so it is not read on.
     fn abandon(self, _: Ending) {}
 }

@@ -19,7 +19,7 @@ struct File {
     file_id: String,
 }
 
-/// How many files a body names.
+/// Counts the files that a body names.
 ///
 /// # Errors
 /// 400: it cannot be told.

@@ -12,13 +12,13 @@ use crate::body::MAX_REQUEST_BYTES;
 use crate::dialect::Dialect;
 use crate::identify::Caller;
 
-/// How long a reservation lasts that nothing is known of yet, in seconds: more than making anything takes.
+/// The time for which a reservation lasts that nothing is known of yet, in seconds: more than making anything takes.
 const PENDING_SECONDS: i64 = HOUR;
-/// How long the room of a file in a vector store is reserved, in seconds: until its first day is in the ledger.
+/// The time for which the room of a file in a vector store is reserved, in seconds: until its first day is in the ledger.
 const STORAGE_SECONDS: i64 = 26 * HOUR;
-/// How many expired reservations are released in one transaction.
-const EXPIRED_AT_A_TIME: i64 = 64;
-/// What of a model is sold that a batch can ask for.
+/// The most expired reservations that are released in one transaction.
+const MAX_EXPIRED_RELEASES: i64 = 64;
+/// The metrics of a model that a batch can be charged for.
 const SOLD: [Metric; 5] = [
     Metric::InputTokens,
     Metric::OutputTokens,
@@ -118,7 +118,7 @@ impl Shared {
         }
     }
 
-    /// As [`Self::bind`], of what was made so short a time ago that the process may have ended before it was said.
+    /// Repeats [`Self::bind`] for an object so new that the process which made it may have ended before that.
     pub(super) async fn bind_again(&self, object: &Object) {
         let made_at = UnixTime(object.created_at.div_euclid(1_000));
         // A minute more, since it was reserved before it was made, and clocks differ.
@@ -185,7 +185,11 @@ impl Shared {
     /// Releases the reservations that nothing came of.
     pub(super) async fn release_expired(&self) {
         loop {
-            match self.reservations.release_expired(EXPIRED_AT_A_TIME).await {
+            match self
+                .reservations
+                .release_expired(MAX_EXPIRED_RELEASES)
+                .await
+            {
                 Ok(0) => return,
                 Ok(released) => tracing::info!(released, "expired spend reservations released"),
                 Err(error) => {
@@ -197,14 +201,14 @@ impl Shared {
     }
 }
 
-/// What is reserved for a day of a vector store.
+/// Returns the reservation for a day of a vector store.
 pub(super) fn reservation_of_day(object: &Object, day: UnixTime) -> Release {
     let id = format!("{}/{}", object.id, day.0.div_euclid(DAY));
     let organization = object.owner.organization.clone();
     Release::new(organization, SpendReservationId::from_text(id))
 }
 
-/// What is reserved for a batch.
+/// Returns the reservation for a batch, if there is one.
 pub(super) fn reservation_of(object: &Object) -> Option<Release> {
     if object.kind != Kind::Batch {
         return None;

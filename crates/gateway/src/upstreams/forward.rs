@@ -92,7 +92,7 @@ impl Patience {
         left.min(self.upstream.idle_timeout)
     }
 
-    /// How long the time has been over that the whole answer may take; `None` while it is not.
+    /// Returns the time for which the whole answer has been overdue; `None` while it is not.
     pub(crate) fn overdue(&self) -> Option<Duration> {
         let passed = Duration::from_millis(self.since.milliseconds());
         passed.checked_sub(self.upstream.timeout)

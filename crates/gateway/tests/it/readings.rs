@@ -1,4 +1,4 @@
-//! One reading of a request: what is checked is what any model server reads, or nothing is forwarded.
+//! A single reading of a request: what is checked is what any model server reads, or nothing is forwarded.
 
 mod content_types;
 mod numbers;

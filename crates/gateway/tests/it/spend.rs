@@ -257,13 +257,11 @@ fn dear() -> Vec<(&'static str, String, Option<&'static str>)> {
         |name: &str, value: &str| chat(&format!(r#","max_tokens":1,"{name}":{value}"#), None);
     let text = format!(r#""{long}""#);
     vec![
-        chat(r#","max_tokens":9e5"#, Some("max_tokens")),
-        chat(r#","max_tokens":900000.0"#, Some("max_tokens")),
-        chat(
-            r#","max_completion_tokens":"900000""#,
-            Some("max_completion_tokens"),
-        ),
-        chat(r#","max_tokens":1,"n":90.0"#, Some("n")),
+        chat(r#","max_tokens":9e5"#, None),
+        chat(r#","max_tokens":900000.0"#, None),
+        chat(r#","max_completion_tokens":"900000""#, None),
+        chat(r#","max_tokens":100,"n":90.0"#, None),
+        chat(r#","max_tokens":-1"#, Some("max_tokens")),
         respond(
             r#","tools":[{"type":"web_search"}]"#,
             Some("max_tool_calls"),

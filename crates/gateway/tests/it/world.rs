@@ -87,7 +87,7 @@ impl World {
         Self::made(reply, Durability::Batched, upstreams, true, bounds).await
     }
 
-    /// As [`Self::with`], within these bounds.
+    /// Starts a gateway as [`Self::with`] does, within these bounds.
     pub async fn bounded(
         reply: Reply,
         upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
@@ -182,7 +182,7 @@ impl World {
         self.store.revision().settled().await;
     }
 
-    /// As [`Self::change`], by another process; the gateway has to find out.
+    /// Changes the database as [`Self::change`] does, but as another process would; the gateway has to find out.
     pub async fn change_elsewhere(&self, statements: &[&'static str]) {
         let store = Store::open(self.url()).await.expect("a store");
         change(&store, statements).await;

@@ -15,7 +15,7 @@ use crate::first_start as founding;
 pub(super) enum Org {
     /// Adds an organization and prints its first admin key, once.
     Create {
-        /// What it is called.
+        /// The name of the organization.
         #[arg(long, value_parser = Name::new)]
         name: Name,
         /// The e-mail address of its first owner.
@@ -35,7 +35,7 @@ pub(super) enum Org {
         /// The id of the organization; needed only where the address is that of users in several.
         #[arg(long, value_name = "ID")]
         organization: Option<String>,
-        /// What the key is called.
+        /// The name of the key.
         #[arg(long, value_parser = Name::new, default_value = "orgplane org key")]
         name: Name,
         #[command(flatten)]

@@ -17,7 +17,7 @@ use files::Format;
 use super::{open, plain, print};
 use crate::config::{Config, Overrides};
 
-/// How many events that are set aside are named.
+/// The most events that are set aside which are named.
 const MAX_SHOWN: i64 = 20;
 
 #[derive(Subcommand)]

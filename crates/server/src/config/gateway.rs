@@ -16,11 +16,11 @@ const MAX_SECONDS: u64 = 24 * 60 * 60;
 /// Bounds of the requests under way, and of what the program believes without asking the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Of requests to the gateway.
+    /// The bounds of requests to the gateway.
     pub flow: FlowLimits,
-    /// Of the bytes of all request bodies under way.
+    /// The most bytes of all request bodies under way.
     pub body_memory_bytes: u64,
-    /// Of the age of the keys in memory; `None` for none.
+    /// The greatest age of the keys in memory; `None` for no bound.
     pub stale_keys: Option<Duration>,
 }
 
@@ -118,7 +118,7 @@ impl Bounds {
         Budget::new(BudgetLimits::shared(self.body_memory_bytes))
     }
 
-    /// What the tables say.
+    /// Returns the bounds that the tables say.
     ///
     /// # Errors
     /// A value makes no sense; the message names it.

@@ -1,9 +1,9 @@
-//! What wins over the configuration file: flags, and the environment.
+//! Settings that win over the configuration file: flags, and the environment.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What was given on the command line or in the environment.
+/// The settings that were given on the command line or in the environment.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Overrides {
     /// The configuration file [default: orgplane.toml, if it is there].

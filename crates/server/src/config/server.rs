@@ -36,7 +36,7 @@ impl ServerTable {
         most.map_or(DEFAULT_CONNECTIONS_PER_ADDRESS, NonZeroUsize::get)
     }
 
-    /// What `config show` prints.
+    /// Returns the table that `config show` prints.
     pub(super) fn shown(config: &Config) -> Self {
         Self {
             stop_timeout_seconds: Some(config.stop_timeout.as_secs()),

@@ -11,9 +11,9 @@ use super::*;
 use crate::activity::IDLE_TIMEOUT;
 use crate::write_timeout::WRITE_TIMEOUT;
 
-/// Longer than anything here is waited for.
+/// A time longer than anything here is waited for.
 const LONG: Duration = Duration::from_secs(3_600);
-/// What a client over HTTP/2 says first: the preface, and empty settings.
+/// The first bytes of a client over HTTP/2: the preface, and empty settings.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// A connection that is served, and its client's end.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::installation::{Installation, Server};
 
-/// How long the server may take for what it does at once on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time that the server may take for what it does at once on an idle machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection that has asked nothing yet.
 fn connect(server: &Server) -> TcpStream {
@@ -26,7 +26,7 @@ fn is_served(mut stream: &TcpStream) -> bool {
         return false;
     }
     let (began, mut answer) = (Instant::now(), [0; 1024]);
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < WAIT_TIMEOUT {
         match stream.read(&mut answer) {
             Ok(length) => return answer[..length].starts_with(b"HTTP/1.1 200"),
             Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {}
@@ -41,7 +41,7 @@ fn is_served(mut stream: &TcpStream) -> bool {
 fn wait(mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < PATIENCE, "waited too long");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "waited too long");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -26,12 +26,12 @@ impl Dice {
         Self(Entropy::seeded(seed))
     }
 
-    /// One of these.
+    /// Picks one of these.
     pub fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len() as u64) as usize]
     }
 
-    /// One of these words.
+    /// Picks one of these words.
     pub fn word<'a>(&self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len() as u64) as usize]
     }

@@ -65,7 +65,7 @@ impl ModelStub {
         Self { address, memory }
     }
 
-    /// As the configuration file has it: with these models, and what clients keep.
+    /// Returns the table of the configuration file for the stub: with these models, and what clients keep.
     pub fn setting(&self, models: &[&str]) -> String {
         format!(
             "[[upstream]]\nname = \"stub\"\nbase_url = \"http://{}/v1\"\nmodels = {models:?}\nstores = true\n",
@@ -235,7 +235,7 @@ fn stream(number: u64) -> String {
     )
 }
 
-/// Something that it keeps, or a list of what is in it.
+/// Returns an object that it keeps, or a list of what is in it.
 fn object(method: &Method, segments: &[&str], number: u64) -> String {
     let (prefix, kind) = match segments[0] {
         "files" => ("file-", "file"),

@@ -15,7 +15,7 @@ use crate::api::{Api, http};
 use crate::installation::{Installation, Server};
 
 /// The time for which is waited until a server has noticed something.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 const PROJECTS: &str = "/organization/projects";
 
 /// A server on a database of its own, and its administrator.
@@ -61,7 +61,7 @@ impl World {
         self.ask(Method::GET, PROJECTS, None).await
     }
 
-    /// Whether the server is ready, and the reasons why not.
+    /// Returns the status of `/readyz`, and the reasons in it.
     async fn readiness(&self) -> (u16, String) {
         let request = http().get(format!("{}/readyz", self.server.address));
         let (status, _, body) = answer(request).await;
@@ -76,7 +76,7 @@ impl World {
             if status == 503 && reasons.contains(reason) {
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "{status}: {reasons}");
+            assert!(started.elapsed() < WAIT_TIMEOUT, "{status}: {reasons}");
         }
     }
 
@@ -89,7 +89,7 @@ impl World {
             if answers == [200; 3] {
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "{answers:?}: {reasons}");
+            assert!(started.elapsed() < WAIT_TIMEOUT, "{answers:?}: {reasons}");
         }
     }
 

@@ -159,7 +159,7 @@ impl Process {
         self.ended_within(PATIENCE)
     }
 
-    /// As [`Process::ended`], for one that may take longer.
+    /// Waits as [`Process::ended`] does, for a process that may take longer.
     #[track_caller]
     pub fn ended_within(mut self, patience: Duration) -> Ended {
         let status = self.wait("its end", patience, Self::status);

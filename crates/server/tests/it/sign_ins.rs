@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::api::{Api, http};
 use crate::installation::Installation;
 
-/// How long what happens at once may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time that what happens at once may take on a busy machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Shows a key; the status of the answer.
 async fn show(api: &Api, key: &str, path: &str, forwarded_for: &str) -> StatusCode {
@@ -117,7 +117,7 @@ async fn refused(admin: &Api, count: usize) -> Vec<Value> {
         if entries.len() >= count {
             return entries;
         }
-        assert!(began.elapsed() < PATIENCE, "{log}");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "{log}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -16,11 +16,11 @@ use crate::model_stub::{FLOOD, LASTING, ModelStub};
 const SHORT_STOPS: usize = 15;
 const LONG_STOPS: usize = 5;
 /// The number of servers that are stopped at the same time.
-const AT_THE_SAME_TIME: usize = 5;
+const CONCURRENT_STOPS: usize = 5;
 /// From the signal to the end of the process.
 const MAX_STOP: Duration = Duration::from_secs(25);
 /// The longest that the test waits for the end, so that it can say which rows are missing then.
-const PATIENCE: Duration = Duration::from_secs(90);
+const END_TIMEOUT: Duration = Duration::from_secs(90);
 /// The number of lines of its log that are shown of a server that took too long.
 const LOG_LINES: usize = 5;
 /// Longer than any stop, in milliseconds.
@@ -38,7 +38,7 @@ enum Client {
 async fn s16_every_answer_that_has_begun_is_one_row_after_a_stop() {
     let dice = Dice::thrown();
     let stub = ModelStub::start().await;
-    for _ in 0..SHORT_STOPS / AT_THE_SAME_TIME {
+    for _ in 0..SHORT_STOPS / CONCURRENT_STOPS {
         stop_some(&stub, &dice, false).await;
     }
 }
@@ -47,7 +47,7 @@ async fn s16_every_answer_that_has_begun_is_one_row_after_a_stop() {
 async fn s16_answers_that_are_cut_at_the_deadline_are_rows_too() {
     let dice = Dice::thrown();
     let stub = ModelStub::start().await;
-    for _ in 0..LONG_STOPS / AT_THE_SAME_TIME {
+    for _ in 0..LONG_STOPS / CONCURRENT_STOPS {
         stop_some(&stub, &dice, true).await;
     }
 }
@@ -55,7 +55,7 @@ async fn s16_answers_that_are_cut_at_the_deadline_are_rows_too() {
 /// Stops several servers, each with answers of its own.
 async fn stop_some(stub: &ModelStub, dice: &Dice, with_endless: bool) {
     let mut stops = JoinSet::new();
-    for number in 0..AT_THE_SAME_TIME {
+    for number in 0..CONCURRENT_STOPS {
         stops.spawn(stop_one(
             stub.setting(&["cheap"]),
             dice.clone(),
@@ -88,7 +88,7 @@ async fn stop_one(settings: String, dice: Dice, with_endless: bool, number: usiz
     let process = server.process;
     process.terminate();
     let signalled = Instant::now();
-    let ended = tokio::task::spawn_blocking(move || process.ended_within(PATIENCE)).await;
+    let ended = tokio::task::spawn_blocking(move || process.ended_within(END_TIMEOUT)).await;
     let (took, ended) = (signalled.elapsed(), ended.expect("it ends"));
     clients.abort_all();
     let mut wrong = Vec::new();

@@ -70,7 +70,7 @@ impl Wire {
         }
     }
 
-    /// The same from this address of ours.
+    /// Connects from this address of ours.
     pub fn from(mut self, address: SocketAddr) -> Self {
         self.from = Some(address);
         self

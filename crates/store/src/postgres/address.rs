@@ -35,7 +35,7 @@ pub(super) enum SslMode {
     Require,
     /// TLS with a certificate that one of the root certificates vouches for.
     VerifyCa,
-    /// The same, and the certificate names the host.
+    /// TLS with a certificate that is vouched for, and that names the host.
     VerifyFull,
 }
 

@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A connection from the pool.
 pub(crate) struct Client {
-    /// None once an answer did not come in time.
+    /// The connection; `None` once an answer did not come in time.
     object: Option<Object>,
     timeouts: Timeouts,
     /// The end of the time for the first answer; none after it.

@@ -110,7 +110,7 @@ impl MakeTlsConnect<Socket> for Tls {
     }
 }
 
-/// One handshake to come. Also made where there is none, so the host's name is not looked at before it begins.
+/// A handshake to come. Also made where there is none, so the host's name is not looked at before it begins.
 pub(super) struct Handshake {
     connector: Option<TlsConnector>,
     domain: String,

@@ -19,7 +19,7 @@ pub(super) struct OpenFiles {
     path: PathBuf,
     log: PathBuf,
     file_id: Option<FileId>,
-    /// Of the write-ahead log, once it has been seen: it stays as long as a connection is open.
+    /// The id of the write-ahead log, once it has been seen: it stays as long as a connection is open.
     log_id: OnceLock<FileId>,
 }
 

@@ -11,10 +11,11 @@ use super::{Entry, Ledger, packed};
 use crate::dictionary::Known;
 use crate::{Outcome, Quantities};
 
-/// How many keys one statement looks for.
+/// The most keys that one statement looks for.
 const MAX_KEYS: usize = 500;
 
-/// What tells whether a row is the one that was to be inserted. Its bill is not in it: prices change between two tries.
+/// The content that makes a row the one that was to be inserted. The bill is no part of it: prices change between two
+/// tries.
 #[derive(PartialEq, Eq)]
 struct Content {
     series: i64,
@@ -45,7 +46,7 @@ impl Content {
 }
 
 impl Ledger {
-    /// Inserts the entries of a day that are not there yet; of each, whether it was not.
+    /// Inserts the entries of a day that are not there yet; returns for each whether it is new.
     pub(super) async fn insert(
         &mut self,
         transaction: &mut Transaction,
@@ -85,7 +86,7 @@ impl Ledger {
         Ok(new)
     }
 
-    /// Notes each of the entries, whose keys are taken, that is not the row that has its key.
+    /// Notes each of the entries, whose keys are taken, that differs from the row that has its key.
     async fn compare(
         &mut self,
         transaction: &mut Transaction,
@@ -117,8 +118,8 @@ fn other_key(id: &str, source: Source) -> Cow<'_, str> {
     }
 }
 
-/// Which entries are known under another key than that of their row: what was reported before such rows had a prefix, and
-/// what is imported and the gateway's own.
+/// Finds the entries that are known under another key than that of their row: what was reported before such rows had a
+/// prefix, and what is imported and the gateway's own.
 async fn known(
     transaction: &mut Transaction,
     table: Table,

@@ -1,6 +1,6 @@
 //! Keys of rows: the column `id` of a day's table, unique within an organization and day.
 //!
-//! What is reported has keys of its own, so that it never takes the place of what the gateway writes. Rows that were
+//! Reported events have keys of their own, so that they never take the place of what the gateway writes. Rows that were
 //! reported before keys had a prefix keep theirs.
 
 use std::borrow::Cow;
@@ -16,12 +16,12 @@ const CORRECTION: &str = "correction/";
 /// The longest id of the gateway's own in bytes. PostgreSQL indexes no more than 2,700 bytes a row.
 const MAX_ID_BYTES: usize = 512;
 
-/// Where an event comes from.
+/// The origin of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The gateway metered it.
     Gateway,
-    /// It was reported.
+    /// A client reported it.
     Report,
     /// An operator imports it. Its id may be that of a row of the gateway's own, which was exported: then it is known.
     Import,

@@ -58,21 +58,21 @@ pub(crate) struct Written {
     pub(crate) new: Vec<bool>,
     /// What was spent then, where the new ones cost something.
     pub(crate) spent: Vec<Total>,
-    /// What is reserved then, where something was released.
+    /// The reservations after the append, where something was released.
     pub(crate) reserved: Vec<Reserved>,
-    /// How many events of the gateway's own are in no row, since their keys are those of other rows.
+    /// The number of the gateway's own events that are in no row, since their keys are those of other rows.
     pub(crate) conflicts: usize,
     /// The refusal of all of them.
     pub(crate) refusal: Option<base::Error>,
 }
 
-/// What a transaction has inserted.
+/// The rows that a transaction has inserted.
 struct Inserted {
-    /// Of those that are new.
+    /// The indexes of the new events.
     indexes: Vec<usize>,
-    /// What these cost.
+    /// The cost of the new events.
     amount: NanoDollars,
-    /// What was spent then.
+    /// The spend after the transaction.
     spent: Vec<Total>,
 }
 

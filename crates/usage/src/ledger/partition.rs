@@ -11,7 +11,7 @@ use crate::FEWEST_DAYS;
 /// How many days are known to have a table, at the most.
 const MOST_KNOWN: usize = 10_000;
 
-/// For how many days before the current one a day was dropped by mistake if it was: none is kept for less.
+/// The number of days before the current one that are always kept: one of them that was dropped was dropped by mistake.
 const MIN_KEPT_DAYS: i64 = FEWEST_DAYS as i64;
 
 /// The table of a day.

@@ -46,7 +46,7 @@ impl Slot {
         }
     }
 
-    /// Goes with what was set aside for the event, which is given back when what it has cost is counted.
+    /// Adds the money that is set aside for the event, which is given back when the cost of the event is counted.
     #[must_use]
     pub fn holding(self, hold: Option<Hold>) -> Self {
         Self { hold, ..self }
@@ -57,7 +57,7 @@ impl Slot {
         self.record_all(vec![event])
     }
 
-    /// The same with the events of one request, which are written together.
+    /// Sends the events of one request, which are written together. Never waits and cannot fail.
     pub fn record_all(self, events: Vec<UsageEvent>) -> Recorded {
         let (done, answer) = oneshot::channel();
         if self.writer.has_changed().is_err() {

@@ -1,4 +1,4 @@
-//! What is reserved, as the database has it: a row for each reservation, and their sums by project.
+//! Reservations, as the database has them: a row for each, and their sums by project.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use store::{Connection, Result, Row, Transaction, sql};
 use super::state::Account;
 use super::{Ask, Month, Release, limits, refusal};
 
-/// What is reserved for a project.
+/// The sum that is reserved for a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reserved {
     pub(crate) organization_id: OrganizationId,
@@ -19,7 +19,7 @@ pub(crate) struct Reserved {
     pub(crate) changes: i64,
 }
 
-/// What is spent and reserved, of an organization and of one of its projects.
+/// The sums that are spent and reserved, of an organization and of one of its projects.
 pub(super) struct Sums([Account; 2]);
 
 impl Reserved {
@@ -145,7 +145,7 @@ pub(crate) async fn release(
     Ok(reserved)
 }
 
-/// What is reserved for every project.
+/// Loads the sums that are reserved for all projects.
 pub(super) async fn load(connection: &mut Connection) -> Result<Vec<Reserved>> {
     let select = sql!(
         "SELECT organization_id, project_id, amount, changes FROM spend_reserved WHERE changes > 0"

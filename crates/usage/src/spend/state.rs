@@ -12,7 +12,7 @@ use super::{Held, Month, Moved, Reserved, Total};
 #[derive(Default)]
 pub(super) struct State {
     months: BTreeMap<UnixTime, HashMap<OrganizationId, Organization>>,
-    /// What is reserved in the database, in whichever month it will be spent.
+    /// The money that is reserved in the database, in whichever month it will be spent.
     reserved: HashMap<OrganizationId, ReservedByProject>,
     /// The month of the last request, so that the calendar is not asked about each.
     current: Option<Month>,
@@ -35,7 +35,7 @@ struct Project {
     changes: i64,
 }
 
-/// What is reserved in the database for an organization.
+/// The money that is reserved in the database for an organization.
 #[derive(Default)]
 struct ReservedByProject {
     sum: NanoDollars,
@@ -100,7 +100,7 @@ impl State {
         })
     }
 
-    /// What is reserved in the database for an organization, and for one of its projects.
+    /// Returns the money that is reserved in the database for an organization, and for one of its projects.
     pub(super) fn reserved(
         &self,
         organization: &OrganizationId,
@@ -109,7 +109,7 @@ impl State {
         [None, Some(project)].map(|project| self.reserved_of(organization, project))
     }
 
-    /// What is reserved in the database for an organization, or for one of its projects.
+    /// Returns the money that is reserved in the database for an organization, or for one of its projects.
     pub(super) fn reserved_of(
         &self,
         organization: &OrganizationId,

@@ -76,7 +76,7 @@ pub(super) async fn load(connection: &mut Connection, since: UnixTime) -> Result
     connection.fetch_all(select, Total::read).await
 }
 
-/// What grows with every change to a sum that [`load`] gives, or to what is reserved.
+/// Returns a number that grows with every change to a sum that [`load`] gives, or to what is reserved.
 pub(super) async fn changes(connection: &mut Connection, since: UnixTime) -> Result<i64> {
     let mut select = sql!(
         "SELECT CAST(COALESCE(SUM(changes), 0) + (SELECT COALESCE(SUM(changes), 0) FROM spend_reserved) AS BIGINT) \

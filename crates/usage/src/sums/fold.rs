@@ -15,7 +15,7 @@ const BLOCKS: usize = 16;
 const ROWS: usize = 65_536;
 /// How many of them move at once.
 const AT_ONCE: i64 = 64;
-/// On how many days the rows lie that move at once, but for those of one block: each costs blocks of its own.
+/// The most days of the rows that move at once, but for those of one block: each costs blocks of its own.
 const MAX_DAYS: usize = 32;
 /// How many blocks of one tier, shape and period are merged into one of the next.
 const MERGED: usize = 8;

@@ -13,9 +13,9 @@ use crate::ledger::key::Source;
 use crate::set_aside::{self, SetAside, json_of};
 use crate::{Appended, UsageEvent};
 
-/// How often what was set aside is tried again.
+/// The interval after which events that were set aside are tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
-/// How many events that were set aside are tried at once.
+/// The most events that were set aside which are tried at once.
 const MAX_RETRIES: usize = 100;
 
 /// The tries to write what was set aside.

@@ -322,7 +322,7 @@ proptest! {
         prop_assert!(model != "unheard of" || most == NanoDollars(0));
     }
 
-    /// The same with random prices, in batches and by prices that begin later.
+    /// No bill is more than the bound with random prices either, in batches and by prices that begin later.
     #[test]
     fn s11_no_bill_is_more_than_the_most_by_any_prices(
         quantities in some_quantities(),

@@ -11,8 +11,8 @@ use usage::{Ask, Release, Spend, SpendReservation, SpendReservations, verify};
 
 use crate::fixture::{Fixture, PRICE, START, event, organization};
 
-/// How long a reservation lasts that nothing is bound to, in seconds.
-const LEASE: i64 = 3_600;
+/// The time for which a reservation lasts that nothing is bound to, in seconds.
+const RESERVATION_SECONDS: i64 = 3_600;
 
 fn project() -> ProjectId {
     ProjectId::from_text("proj_a".to_owned())
@@ -38,7 +38,7 @@ async fn reserve(
         at: UnixTime(START),
         most: NanoDollars(most),
     };
-    reservations.reserve(&ask, LEASE).await
+    reservations.reserve(&ask, RESERVATION_SECONDS).await
 }
 
 /// True if an ordinary request that costs a nano-dollar passes.
@@ -152,7 +152,7 @@ async fn s6_a_reservation_that_nothing_came_of_is_released_or_expires() {
         .await
         .expect("room")
         .keep();
-    fixture.clock.advance(LEASE - 1);
+    fixture.clock.advance(RESERVATION_SECONDS - 1);
     assert_eq!(own.release_expired(10).await.expect("looked"), 0);
     assert!(reserve(&own, [Some(100), None], 1).await.is_err());
     fixture.clock.advance(1);

@@ -1,4 +1,4 @@
-//! What the gateway writes and what is reported: neither takes the other's place, or delays it.
+//! The gateway's own events and those that are reported: neither takes the other's place, or delays it.
 
 use base::UnixTime;
 use base::time::DAY;

@@ -85,7 +85,7 @@ async fn low_existence_is_not_told_to_whoever_lacks_the_permission() {
     }
 }
 
-/// What a role of a project allows is allowed in that project, and the others look as if they were not there.
+/// A role of a project allows its operations in that project; other projects look as if they did not exist.
 #[tokio::test]
 async fn low_existence_of_other_projects_is_not_told_to_a_projects_owner() {
     let server = Server::start().await;

@@ -66,7 +66,7 @@ impl Halfway {
     }
 }
 
-/// How often anything was committed to the organization, and how long its audit log is.
+/// Returns the number of commits to the organization, and the length of its audit log.
 async fn committed(server: &Server) -> (i64, i64) {
     let mut read = server.store.read().await.expect("a connection");
     let counts = sql!(

@@ -1,4 +1,4 @@
-//! What a model server gets beside the body: no query, and a type that is made here.
+//! The request beside its body, as a model server gets it: no query, and a type that is made here.
 
 use http::{HeaderValue, Method};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What requests name of what model servers keep, in every place and in every spelling, and what batches may ask for.
+//! Names of what model servers keep, in every place and spelling of requests, and the contents that batches may have.
 
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};

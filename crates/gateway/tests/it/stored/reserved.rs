@@ -36,18 +36,19 @@ fn usage(input: i64, output: i64) -> Value {
     json!({"usage": {"input_tokens": input, "output_tokens": output, "total_tokens": input + output}})
 }
 
-async fn number(world: &World, query: &'static str) -> i64 {
-    let mut read = world.store.usage().read().await.expect("a connection");
-    let number = read.fetch_one(store::sql!(query), |row| row.get::<i64>("n"));
-    number.await.expect(query)
-}
-
-/// What is reserved, and the sum of it.
+/// Returns the sum of all reservations, which is also the sum that is kept.
 async fn reserved(world: &World) -> i64 {
-    let rows = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM spend_reservations";
-    let sum = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM spend_reserved";
-    let (rows, sum) = (number(world, rows).await, number(world, sum).await);
-    assert_eq!(rows, sum);
+    // One statement, since both change together.
+    let both = store::sql!(
+        "SELECT (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_reservations) AS in_rows, \
+         (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_reserved) AS in_sums"
+    );
+    let mut read = world.store.usage().read().await.expect("a connection");
+    let both = read.fetch_one(both, |row| {
+        Ok((row.get::<i64>("in_rows")?, row.get::<i64>("in_sums")?))
+    });
+    let (rows, sums) = both.await.expect("what is reserved");
+    assert_eq!(rows, sums);
     rows
 }
 

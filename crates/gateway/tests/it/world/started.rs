@@ -47,7 +47,7 @@ pub fn prices() -> PriceBook {
     PriceBook::parse(PRICES).expect("prices")
 }
 
-/// What is known of models: `real` writes a thousand tokens at the most.
+/// Facts about models: `real` writes a thousand tokens at the most.
 fn facts() -> ModelFacts {
     ModelFacts::with(vec![ModelFact {
         name: "real".to_owned(),
@@ -65,11 +65,11 @@ fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> SpendReservation
 
 pub type Others = (LastUsedTask, AbortOnDropHandle<()>);
 
-/// What bounds requests under way.
+/// Bounds of requests under way.
 pub struct Bounds {
     pub flow: FlowLimits,
     pub body_memory: Budget,
-    /// How old the keys in memory may be.
+    /// The greatest age of the keys in memory.
     pub stale_keys: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! What an operator does about the ledger: `orgplane usage correct`, and rows that are set aside.
+//! Commands for the ledger: `orgplane usage correct`, and rows that are set aside.
 
 use serde_json::{Value, json};
 use store::{Store, sql};

@@ -9,7 +9,7 @@ use crate::api::Api;
 use crate::installation::{Installation, Server};
 
 const NEW: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// True unless the key is refused as unknown.
 async fn is_known(server: &Server, key: &str) -> bool {
@@ -94,7 +94,7 @@ async fn low_two_secrets_keys_go_over_as_they_are_used() {
         // Known before it went over, meanwhile and after.
         while moved(&server) <= index {
             assert!(is_known(&server, key).await);
-            assert!(started.elapsed() < PATIENCE, "{}", server.process.stderr());
+            assert!(started.elapsed() < DEADLINE, "{}", server.process.stderr());
         }
         assert!(is_known(&server, key).await);
     }

@@ -1,4 +1,4 @@
-//! One request to the gateway, made up from a seed: plain, so that it must be forwarded, or with what is forbidden.
+//! A request to the gateway, made up from a seed: plain, so that it must be forwarded, or with what is forbidden.
 
 use serde_json::{Value, json};
 

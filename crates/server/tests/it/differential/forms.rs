@@ -15,7 +15,7 @@ struct Style {
     quotes_boundary: bool,
     /// The start of a field's head up to its name, and what follows the name.
     field: (&'static str, &'static str),
-    /// The same for a file.
+    /// The start of a file's head up to its name, and what follows the name.
     file: (&'static str, &'static str),
     end: &'static str,
 }

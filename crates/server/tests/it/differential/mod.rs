@@ -37,7 +37,7 @@ struct Seen {
     findings: BTreeMap<String, (u64, String)>,
 }
 
-/// One connection, and what it sends.
+/// A connection, and the requests that it sends.
 struct Sender {
     wire: Wire,
     stub: Arc<ModelStub>,

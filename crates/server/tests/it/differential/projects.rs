@@ -19,7 +19,7 @@ pub(super) const PRICES: &str = "[[price]]\nmodel = \"cheap\"\neffective = \"202
 /// The setting that a project has beside those of all.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setting {
-    /// It keeps files and vector stores.
+    /// The project keeps files and vector stores.
     OwnsObjects,
     ZeroRetention,
     SpendLimit,

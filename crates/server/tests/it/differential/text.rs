@@ -148,7 +148,7 @@ pub(super) fn number(value: u64, dice: &Dice) -> Text {
     Text::raw(&text)
 }
 
-/// Something that readers disagree on, or that makes one of them give up.
+/// Returns a text that readers disagree on, or that makes one of them give up.
 pub(super) fn oddity(dice: &Dice) -> (Vec<u8>, Text) {
     let nested = |levels: usize| [b"[".repeat(levels), b"]".repeat(levels)].concat();
     let value = match dice.below(16) {

@@ -30,7 +30,7 @@ const UNREAD_ANSWERS: usize = 30;
 const CONNECTIONS: usize = 16;
 const STREAMS: usize = 125;
 const STREAM_PAUSE: Duration = Duration::from_millis(100);
-/// The same, more than the ledger's queue has places.
+/// Streams over HTTP/2 that nobody reads, more than the ledger's queue has places.
 const ALL_CONNECTIONS: usize = 34;
 const ALL_STREAMS: usize = 250;
 /// The receive buffer of a client that does not read.

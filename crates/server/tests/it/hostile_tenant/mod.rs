@@ -1,5 +1,5 @@
-//! One project's keys do everything at once that costs a server time, memory, connections or places in a queue. Another
-//! project, which sends fifty requests a second meanwhile, does not notice.
+//! An attack of one project's keys, which do everything at once that costs a server time, memory, connections or places in
+//! a queue. Another project, which sends fifty requests a second meanwhile, does not notice.
 
 mod attacks;
 

@@ -245,7 +245,7 @@ const HEADERS: [(&str, &str); 24] = [
     ("cookie", "a=b"),
 ];
 
-/// One alteration of the request. What carries its key stays as it is.
+/// Alters the request in one way. What carries its key stays as it is.
 pub(super) fn alter(draft: &mut Draft, dice: &Dice) {
     match (dice.below(10), &mut draft.content) {
         (0, _) => alter_query(draft, dice),

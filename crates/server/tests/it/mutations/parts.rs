@@ -2,10 +2,10 @@
 
 use crate::dice::Dice;
 
-/// One part.
+/// A part of a multipart body.
 #[derive(Clone)]
 pub(super) struct Part {
-    /// Its headers, with the line's end.
+    /// The headers of the part, with the line's end.
     pub(super) head: Vec<u8>,
     pub(super) content: Vec<u8>,
 }
