@@ -14,7 +14,7 @@ listen_addresses = 'localhost'
 unix_socket_directories = ''
 shared_buffers = '16MB'
 fsync = off
-synchronous_commit = off
+synchronous_commit = on
 full_page_writes = off
 ";
 
