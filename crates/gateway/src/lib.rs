@@ -4,6 +4,7 @@
 //! consumed goes to the ledger's writer through a place in its queue that is taken before the request is forwarded. Only
 //! what model servers keep is looked up, in `stored`.
 
+mod aside;
 mod body;
 mod certificate;
 #[cfg(any(test, fuzzing))]

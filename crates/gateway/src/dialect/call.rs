@@ -16,6 +16,7 @@ use super::store::unstore;
 use super::texts::Texts;
 use super::tools::Asked;
 use super::{Demand, Dialect, Fields, Form, content_type};
+use crate::aside::aside;
 
 /// A body that is longer is read aside, in bytes.
 const MIN_ASIDE_BYTES: usize = 256 * 1024;
@@ -121,9 +122,7 @@ impl Call {
             return Self::parse(dialect, headers, body);
         }
         let headers = headers.clone();
-        let reading = move || Self::parse(dialect, &headers, body);
-        let reading = tokio::task::spawn_blocking(reading).await;
-        reading.map_err(|_| Error::internal())?
+        aside(move || Self::parse(dialect, &headers, body)).await?
     }
 
     /// Its input for the model `known`, of which at most so many tokens may pass.

@@ -11,6 +11,7 @@ use super::ask::Question;
 use super::keep::Draft;
 use super::lines::Work;
 use super::owner;
+use crate::aside::aside;
 use crate::dialect::{Fields, form_type};
 use crate::identify::Caller;
 use crate::router::Context;
@@ -44,7 +45,8 @@ impl Shared {
             };
             let file = fields.get("file").ok_or_else(missing)?;
             let file = body.slice(fields.place(file));
-            Some(looked_at(file).await?.to_text()?)
+            // A large file takes a moment, which other requests do not have to wait for.
+            Some(aside(move || Work::read(&file)).await??.to_text()?)
         } else {
             None
         };
@@ -61,10 +63,4 @@ impl Shared {
         let question = Question::of_client_with(context, body, Some(kind));
         self.make(draft, keeper, question).await
     }
-}
-
-/// A large file takes a moment, which other requests do not have to wait for.
-async fn looked_at(file: Bytes) -> Result<Work> {
-    let reading = tokio::task::spawn_blocking(move || Work::read(&file));
-    reading.await.map_err(|_| Error::internal())?
 }

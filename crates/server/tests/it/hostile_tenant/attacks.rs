@@ -59,11 +59,19 @@ impl Attacker {
     /// Begins all of it.
     pub(super) fn begin(&self) -> JoinSet<()> {
         let mut attacks = JoinSet::new();
+        let only = std::env::var("ONLY").unwrap_or_default();
+        let on = |kind: &str| only.is_empty() || only == kind;
         let key = |number: usize| self.keys[number % self.keys.len()].clone();
         for number in 0..SLOW_BODIES {
+            if !on("slow") {
+                continue;
+            }
             attacks.spawn(later(number, self.clone().slow_body(key(number))));
         }
         for number in 0..UNREAD_STREAMS + UNREAD_ANSWERS {
+            if !on("unread") {
+                continue;
+            }
             let streams = number < UNREAD_STREAMS;
             attacks.spawn(later(
                 number,
@@ -71,9 +79,15 @@ impl Attacker {
             ));
         }
         for number in 0..CONNECTIONS {
+            if !on("h2") {
+                continue;
+            }
             attacks.spawn(later(number, self.clone().unread_streams(key(number))));
         }
         for _ in 0..IDLE_CONNECTIONS {
+            if !on("idle") {
+                continue;
+            }
             attacks.spawn(self.clone().idle_connection());
         }
         for number in 0..REPEATING {
@@ -85,7 +99,11 @@ impl Attacker {
                 &key(number),
                 &report(number),
             );
-            for bytes in [texts, list, report] {
+            for (kind, bytes) in [("texts", texts), ("list", list), ("report", report)] {
+                if !on(kind) {
+                    continue;
+                }
+
                 attacks.spawn(self.clone().repeat(bytes));
             }
         }
