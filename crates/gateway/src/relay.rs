@@ -198,8 +198,9 @@ impl Gateway {
         let recorded: Option<Recorded> = reservation.fail(&failure);
         if self.0.durability == Durability::Strict
             && let Some(recorded) = recorded
+            && let Err(error) = recorded.await
         {
-            recorded.await;
+            return error;
         }
         failure.error
     }

@@ -1,14 +1,13 @@
 //! An answer on its way to the client: settled when the upstream has said all, read on in the background when the
 //! client hangs up.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bodies::Capture;
 use bytes::Bytes;
 use http_body::SizeHint;
-use usage::{Outcome, Recorded};
+use usage::{Durable, Outcome};
 
 use crate::Durability;
 use crate::body::BrokenOff;
@@ -27,7 +26,7 @@ pub(crate) struct Stream {
     durability: Durability,
     drains: Drains,
     /// What the end of the answer waits for.
-    recorded: Option<Pin<Box<Recorded>>>,
+    recorded: Option<Durable>,
     /// The last bytes, which wait with it.
     held: Bytes,
     /// What keeps what passes, if anything does.
@@ -65,7 +64,7 @@ impl Stream {
         };
         let recorded = source.settle(reservation, outcome);
         if self.durability == Durability::Strict {
-            self.recorded = recorded.map(Box::pin);
+            self.recorded = recorded.map(IntoFuture::into_future);
         }
     }
 }
@@ -74,8 +73,14 @@ impl Content for Stream {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         loop {
             if let Some(recorded) = &mut self.recorded {
-                ready!(recorded.as_mut().poll(context));
+                let durable = ready!(recorded.as_mut().poll(context));
                 self.recorded = None;
+                if durable.is_err() {
+                    // The end of the answer would be the promise that its row is durable.
+                    self.held = Bytes::new();
+                    self.source = None;
+                    return Poll::Ready(Some(Err(BrokenOff)));
+                }
             }
             if !self.held.is_empty() {
                 let piece = std::mem::take(&mut self.held);

@@ -106,8 +106,7 @@ impl App {
         let (tracer, tracer_task) = start_tracer(options.tracing, &options.entropy)?;
         let (spend, recorder, recorder_task) = ledger(&patient, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
-        let mailer_task =
-            MailerTask::start(store.clone(), pepper.clone(), clock.clone(), options.smtp);
+        let mailer = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
         let services = Arc::new(Services {
             usage: patient.usage().clone().apart()?,
@@ -150,7 +149,7 @@ impl App {
             recorder_task,
             last_used_task,
             bodies_task,
-            mailer_task,
+            mailer_task: mailer,
             _following: following,
         })
     }

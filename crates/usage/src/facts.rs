@@ -56,7 +56,38 @@ impl ModelFacts {
 
 #[cfg(test)]
 mod tests {
+    use base::UnixTime;
+
     use super::*;
+    use crate::price::PriceKey;
+    use crate::{Metric, PriceBook};
+
+    #[test]
+    fn s11_every_model_that_is_sold_by_its_tokens_has_facts() {
+        let (book, facts) = (PriceBook::built_in(), ModelFacts::with(Vec::new()));
+        let mut checked = 0;
+        for model in book.models() {
+            let sells = |metric| book.sells(model, UnixTime(0), metric);
+            let mut entries = book.entries_from(model, UnixTime(0));
+            // The tokens of images that are made are bounded by their number.
+            let makes_images =
+                entries.any(|entry| entry.dearest(&[PriceKey::OutputImage]).is_some());
+            if makes_images || !sells(Metric::InputTokens) {
+                continue;
+            }
+            let fact = facts.of(model);
+            let fact = fact.unwrap_or_else(|| panic!("{model} has a price and no facts"));
+            let window = fact.context_window;
+            assert!(window.is_some(), "{model} has no context_window");
+            if sells(Metric::OutputTokens) {
+                let output = fact.max_output_tokens;
+                assert!(output.is_some(), "{model} has no max_output_tokens");
+                assert!(output <= window, "{model} writes more than its window");
+            }
+            checked += 1;
+        }
+        assert!(checked >= 25, "only {checked} models");
+    }
 
     #[test]
     fn a_dated_name_has_the_facts_of_its_model_and_own_facts_win() {

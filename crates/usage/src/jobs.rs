@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use base::BudgetPermit;
 use base::time::{DAY, Stopwatch};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::ledger::key::Source;
+use crate::recorder::RoomPermit;
 use crate::{Allowance, Appended, Hold, Release, UsageEvent};
 
 /// The most events that share a transaction, unless one job alone has more.
@@ -29,7 +30,7 @@ pub(crate) struct Job {
     pub(crate) since: Stopwatch,
     /// The bound on the number of events that wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
-    pub(crate) room: Option<OwnedSemaphorePermit>,
+    pub(crate) room: Option<RoomPermit>,
     /// The money that is set aside for the events until they count.
     pub(crate) hold: Option<Hold>,
     /// The reservations in the database that are released in the transaction in which the events count.

@@ -40,7 +40,7 @@ pub use last_used::{LastUsed, LastUsedTask};
 pub use ledger::read::{Entries, Entry, outcome_of};
 pub use price::{ANY_MODEL, PriceBook, PriceChange, PriceEntry, PriceError};
 pub use rebuild::rebuild;
-pub use recorder::{Appended, Recorded, Recorder, RecorderTask, Slot};
+pub use recorder::{Appended, Durable, Recorded, Recorder, RecorderTask, Slot};
 pub use report::{
     CostDimension, CostQuery, CostResult, Numbers, Part, Report, Reports, UsageQuery, UsageResult,
     costs, usage,

@@ -7,6 +7,7 @@
 //! next. A database that fails is tried again until it works; meanwhile the bounded queue fills and new requests are
 //! turned away before they start, so nothing is lost.
 
+mod room;
 mod slot;
 
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use base::time::Stopwatch;
 use base::{Clock, Error};
 use prometheus::Registry;
 use store::Database;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::jobs::{Job, Submission, by_days};
 use crate::ledger::Ledger;
@@ -26,14 +27,15 @@ use crate::ledger::key::Source;
 use crate::metrics::Metrics;
 use crate::writer::{Inbox, Writer};
 use crate::{Allowance, PriceBook, Release, Spend, UsageEvent};
-pub use slot::{Recorded, Slot};
+pub(crate) use room::RoomPermit;
+pub use slot::{Durable, Recorded, Slot};
+
+use room::Room;
 
 /// How many requests may be admitted and not yet taken up by the writer.
 const PLACES: usize = 8_192;
 /// The most jobs of reported events that may wait.
 const REPORTS_CAPACITY: usize = 1_024;
-/// How many events of [`Recorder::append`] may wait at once; a call with more waits until it is alone.
-const APPENDED: usize = 100_000;
 /// How long a request waits for its place.
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a report waits for the ledger.
@@ -58,9 +60,11 @@ pub struct Recorder {
     jobs: mpsc::Sender<Job>,
     reports: mpsc::Sender<Job>,
     prices: Arc<PriceBook>,
-    room: Arc<Semaphore>,
+    room: Room,
     hurry: Arc<Notify>,
     metrics: Arc<Metrics>,
+    /// Closed when the writer has ended.
+    writer: watch::Receiver<()>,
 }
 
 /// The recorder's thread.
@@ -106,7 +110,8 @@ impl Recorder {
         };
         let ledger = Ledger::new(database, Arc::clone(&prices), clock.clone());
         let writer = Writer::new(ledger, clock, spend, inbox, Arc::clone(&metrics));
-        let running = Running(Arc::clone(&metrics));
+        let (ended, running_writer) = watch::channel(());
+        let running = Running(Arc::clone(&metrics), ended);
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || {
@@ -120,9 +125,10 @@ impl Recorder {
             jobs,
             reports,
             prices,
-            room: Arc::new(Semaphore::new(APPENDED)),
+            room: Room::new(),
             hurry,
             metrics,
+            writer: running_writer,
         };
         Ok((recorder, RecorderTask { stop, thread }))
     }
@@ -142,7 +148,11 @@ impl Recorder {
         }
         let place = timeout(PLACE_PATIENCE, self.jobs.clone().reserve_owned()).await;
         match place {
-            Ok(Ok(place)) => Ok(Slot::new(place, Arc::clone(&self.hurry))),
+            Ok(Ok(place)) => Ok(Slot::new(
+                place,
+                Arc::clone(&self.hurry),
+                self.writer.clone(),
+            )),
             _ => Err(Error::overloaded(
                 "The usage of more requests is waiting to be recorded than this server keeps. Try again in a second.",
                 1,
@@ -163,7 +173,8 @@ impl Recorder {
     /// many days are written in several transactions, day by day.
     ///
     /// # Errors
-    /// 503: as [`Recorder::append`]. 429: they are more than the key may report. 500: the database refused one of them.
+    /// 503: as [`Recorder::append`]. 429: they are more than the key may report, or more events of its tenant wait than may.
+    /// 500: the database refused one of them.
     /// Those of earlier transactions may be written then.
     pub async fn report(
         &self,
@@ -223,17 +234,12 @@ impl Recorder {
     }
 
     async fn submit(&self, submission: Submission) -> base::Result<Appended> {
-        let size = submission.events.len().min(APPENDED);
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room);
-        let written = async {
-            let room = room.acquire_many_owned(size).await.ok()?;
-            self.send(submission, Some(room)).await?.await.ok()
-        };
-        let late = "The usage could not be written in time. Send it again: what was written is known by its ids.";
-        match timeout(APPEND_PATIENCE, written).await {
+        let deadline = Instant::now() + APPEND_PATIENCE;
+        let room = self.room.take(&submission, deadline).await?;
+        let written = async { self.send(submission, Some(room)).await?.await.ok() };
+        match timeout_at(deadline, written).await {
             Ok(Some(answer)) => answer,
-            _ => Err(Error::overloaded(late, 1)),
+            _ => Err(late()),
         }
     }
 
@@ -266,11 +272,7 @@ impl Recorder {
         }
     }
 
-    async fn send(
-        &self,
-        submission: Submission,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Option<Answer> {
+    async fn send(&self, submission: Submission, room: Option<RoomPermit>) -> Option<Answer> {
         let Submission {
             events,
             source,
@@ -329,10 +331,18 @@ impl Recorder {
     }
 }
 
+fn late() -> Error {
+    let message = "The usage could not be written in time. Send it again: what was written is known by its ids.";
+    Error::overloaded(message, 1)
+}
+
 type Answer = oneshot::Receiver<base::Result<Appended>>;
 
-/// Tells when the writer's thread ends, however it does.
-struct Running(Arc<Metrics>);
+/// Tells when the writer's thread ends, however it does: also those who wait for it.
+struct Running(
+    Arc<Metrics>,
+    #[expect(dead_code, reason = "closed when it is dropped")] watch::Sender<()>,
+);
 
 impl Drop for Running {
     fn drop(&mut self) {

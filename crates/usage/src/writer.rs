@@ -63,6 +63,10 @@ pub(crate) struct Writer {
 }
 
 /// The work that comes first.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each batch, and taken apart at once"
+)]
 enum Next {
     Own(Job),
     Report(Stopwatch),

@@ -33,7 +33,7 @@ pub struct Sent {
     pub seconds: f64,
     /// What each request took until its events were durable, in microseconds.
     pub latencies: Vec<f64>,
-    /// How often the server said 503, and was sent the same again.
+    /// How often the server said 429 or 503, and was sent the same again.
     pub refused: u64,
     /// How many events were sent once more, and known.
     pub known: u64,
@@ -198,7 +198,7 @@ pub fn post(client: &mut Client, body: &[u8], count: u64) -> Result<(u64, u64)> 
         let (status, answer) = client.send(PATH, "application/x-ndjson", body)?;
         match status {
             200 => break answer,
-            503 if refused < MOST_REFUSED => refused += 1,
+            429 | 503 if refused < MOST_REFUSED => refused += 1,
             _ => bail!("{status}: {}", String::from_utf8_lossy(&answer)),
         }
     };

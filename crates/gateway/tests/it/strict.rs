@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gateway::Durability;
 use http_body_util::BodyExt;
+use store::sql;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, nobody};
 use crate::world::{SERVICE, World, chat, config};
@@ -13,16 +14,21 @@ async fn count(world: &World) -> usize {
     all.expect("the ledger").len()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_last_byte_waits_for_the_ledger() {
+/// With a model that answers, and one whose server is gone.
+async fn strict() -> World {
     let nobody = nobody();
-    let world = World::with(Reply::whole(200, COMPLETION), Durability::Strict, |url| {
+    World::with(Reply::whole(200, COMPLETION), Durability::Strict, |url| {
         let mut gone = config("gone", nobody);
         gone.models = vec!["gone".into()];
         gone.aliases.clear();
         vec![config("local", url), gone]
     })
-    .await;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_byte_waits_for_the_ledger() {
+    let world = strict().await;
     let replies = [
         Reply::whole(200, COMPLETION),
         Reply::events(),
@@ -55,4 +61,42 @@ async fn the_event_that_says_done_waits_too() {
         text.extend_from_slice(&frame.into_data().expect("data"));
     }
     assert_eq!(count(&world).await, 1);
+}
+
+/// Waits until a row waits to be written.
+async fn until_waiting(world: &World) {
+    for _ in 0..2_000 {
+        if !world.recorder.oldest_age().is_zero() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no row waits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s16_no_answer_ends_well_whose_row_was_not_written() {
+    for (model, status) in [("real", 200), ("gone", 503)] {
+        let mut world = strict().await;
+        let task = world.recorder_task.take().expect("it runs");
+        let database = world.store.usage();
+        let mut transaction = database.begin().await.expect("a transaction");
+        let change = sql!("ALTER TABLE usage_sums RENAME TO away");
+        transaction.execute(change).await.expect("a change");
+        transaction.commit().await.expect("a commit");
+        let body = format!(r#"{{"model":"{model}"}}"#);
+        let stop = async {
+            until_waiting(&world).await;
+            task.stop(Duration::ZERO).await;
+        };
+        let (answer, ()) = tokio::join!(world.chat(&body), stop);
+        assert_eq!(answer.status, status);
+        if status == 200 {
+            assert!(answer.is_broken, "{answer:?}");
+        } else {
+            assert!(answer.body.contains("The ledger ended"), "{answer:?}");
+            assert_eq!(answer.headers["retry-after"], "5");
+        }
+        assert_eq!(count(&world).await, 0);
+    }
 }

@@ -49,7 +49,9 @@ pub struct World {
     /// Who keeps bodies, if anybody does.
     pub keeper: Option<BodiesTask>,
     pub pepper: Pepper,
-    _others: (RecorderTask, Others),
+    /// Who writes the ledger; a test may stop it.
+    pub recorder_task: Option<RecorderTask>,
+    _others: Others,
     scratch: Scratch,
 }
 
@@ -140,7 +142,8 @@ impl World {
             task,
             keeper,
             pepper: pepper(),
-            _others: (recorder_task, others),
+            recorder_task: Some(recorder_task),
+            _others: others,
             scratch,
         }
     }

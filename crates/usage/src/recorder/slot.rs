@@ -2,11 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use base::BudgetPermit;
 use base::time::Stopwatch;
-use tokio::sync::{Notify, mpsc, oneshot};
+use base::{BudgetPermit, Error};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::Answer;
 use crate::jobs::Job;
@@ -19,13 +18,19 @@ pub struct Slot {
     hurry: Arc<Notify>,
     hold: Option<Hold>,
     share: Option<BudgetPermit>,
+    writer: watch::Receiver<()>,
 }
 
 impl Slot {
-    pub(super) fn new(place: mpsc::OwnedPermit<Job>, hurry: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        place: mpsc::OwnedPermit<Job>,
+        hurry: Arc<Notify>,
+        writer: watch::Receiver<()>,
+    ) -> Self {
         Self {
             place,
             hurry,
+            writer,
             hold: None,
             share: None,
         }
@@ -55,6 +60,10 @@ impl Slot {
     /// Sends the events of one request, which are written together. Never waits and cannot fail.
     pub fn record_all(self, events: Vec<UsageEvent>) -> Recorded {
         let (done, answer) = oneshot::channel();
+        if self.writer.has_changed().is_err() {
+            let id = events.first().map_or("", |event| &event.id);
+            tracing::error!(id, "usage event lost: the ledger writer has ended");
+        }
         self.place.send(Job {
             events,
             done,
@@ -69,24 +78,51 @@ impl Slot {
         });
         Recorded {
             answer,
-            hurry: Some(self.hurry),
+            hurry: self.hurry,
+            writer: self.writer,
         }
     }
 }
 
-/// Resolves when the event is durable. Dropping it is fine; waiting for it makes the recorder not linger.
+/// An event that was sent to the ledger. Dropping it is fine; awaiting it makes the recorder not linger, and resolves when
+/// the event is durable, or when that will never be: 503.
 pub struct Recorded {
     answer: Answer,
-    hurry: Option<Arc<Notify>>,
+    hurry: Arc<Notify>,
+    /// Closed when the writer has ended.
+    writer: watch::Receiver<()>,
 }
 
-impl Future for Recorded {
-    type Output = ();
+/// The wait for a [`Recorded`] event.
+pub type Durable = Pin<Box<dyn Future<Output = base::Result<()>> + Send>>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(hurry) = self.hurry.take() {
-            hurry.notify_one();
-        }
-        Pin::new(&mut self.answer).poll(context).map(|_| ())
+impl IntoFuture for Recorded {
+    type Output = base::Result<()>;
+    type IntoFuture = Durable;
+
+    fn into_future(self) -> Durable {
+        self.hurry.notify_one();
+        Box::pin(self.written())
     }
+}
+
+impl Recorded {
+    async fn written(mut self) -> base::Result<()> {
+        // What is sent after the writer has ended is answered by nobody.
+        let answer = tokio::select! {
+            biased;
+            answer = &mut self.answer => answer.ok(),
+            _ = self.writer.changed() => self.answer.try_recv().ok(),
+        };
+        match answer {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(_)) | None => Err(not_durable()),
+        }
+    }
+}
+
+fn not_durable() -> Error {
+    let message =
+        "The ledger ended before the usage of the request was written. Try again in a few seconds.";
+    Error::overloaded(message, 5)
 }

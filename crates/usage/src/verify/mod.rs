@@ -5,6 +5,7 @@
 
 mod names;
 mod proof;
+mod reserved;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -73,7 +74,7 @@ impl Verified {
 }
 
 /// Adds up the ledger and compares each sum with it: every column, series and bucket of every shape of sums, the spend of
-/// every month, and the amount of every row with its bill. `progress` is told now and then how many rows are done.
+/// every month, and the amount of every row with its bill; and what is reserved in sum with the reservations. `progress` is told now and then how many rows are done.
 ///
 /// # Errors
 /// What the database said.
@@ -115,6 +116,7 @@ async fn prove(database: &Database, progress: &mut impl FnMut(u64)) -> Result<Ve
         proof.run(progress).await?;
     }
     strangers(&mut snapshot, &mut verified).await?;
+    reserved::compare(&mut snapshot, &mut verified).await?;
     Ok(verified)
 }
 

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
+use base::ids::{Id, KeyId, ProjectId};
 use http::StatusCode;
 use store::sql;
-use usage::Entries;
+use tokio::task::JoinSet;
+use usage::{Allowance, Entries, Outcome, UsageEvent};
 
-use crate::fixture::{Fixture, event};
+use crate::fixture::{Fixture, event, organization};
 
 #[tokio::test]
 async fn a_recorded_event_is_durable_when_its_future_resolves() {
     let fixture = Fixture::new().await;
     let slot = fixture.recorder.reserve().await.expect("a place");
     assert_eq!(fixture.recorder.queue_depth(), 1);
-    slot.record(event("1")).await;
+    slot.record(event("1")).await.expect("durable");
     assert_eq!(fixture.ids().await, ["1"]);
     assert_eq!(fixture.recorder.queue_depth(), 0);
 }
@@ -59,7 +61,7 @@ async fn a_full_queue_turns_requests_away() {
     slots.pop();
     let slot = fixture.recorder.reserve().await.expect("a place");
     drop(slots);
-    slot.record(event("1")).await;
+    slot.record(event("1")).await.expect("durable");
 }
 
 #[tokio::test]
@@ -69,14 +71,14 @@ async fn a_failing_database_is_tried_until_it_works() {
         .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
         .await;
     let slot = fixture.recorder.reserve().await.expect("a place");
-    let mut recorded = std::pin::pin!(slot.record(event("1")));
+    let mut recorded = slot.record(event("1")).into_future();
     let early = tokio::time::timeout(Duration::from_millis(300), &mut recorded).await;
     assert!(early.is_err(), "not durable, so not said to be");
     assert_eq!(fixture.ids().await.len(), 0, "ledger and sums go together");
     fixture
         .execute(sql!("ALTER TABLE away RENAME TO usage_sums"))
         .await;
-    recorded.await;
+    recorded.await.expect("durable");
     assert_eq!(fixture.ids().await, ["1"]);
 }
 
@@ -91,7 +93,7 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
     let finish = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(fixture.recorder.reserve().await.is_err(), "no new places");
-        late.record(event("late")).await;
+        late.record(event("late")).await.expect("durable");
     };
     let store = fixture.store.clone();
     tokio::join!(fixture.task.stop(Duration::from_secs(10)), finish);
@@ -103,4 +105,98 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
         refused.expect_err("stopped").status,
         StatusCode::SERVICE_UNAVAILABLE
     );
+}
+
+#[tokio::test]
+async fn s16_nothing_is_called_durable_once_the_writer_has_ended() {
+    let fixture = Fixture::new().await;
+    let early = fixture.recorder.reserve().await.expect("a place");
+    let late = fixture.recorder.reserve().await.expect("a place");
+    fixture
+        .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
+        .await;
+    // It waits for a database that fails until the writer has to end.
+    let early = early.record(event("early")).into_future();
+    let store = fixture.store.clone();
+    fixture.task.stop(Duration::ZERO).await;
+    for recorded in [early, late.record(event("late")).into_future()] {
+        let told = tokio::time::timeout(Duration::from_secs(20), recorded).await;
+        let refused = told.expect("an answer").expect_err("not durable");
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.retry_after, Some(5));
+    }
+    let all = Entries::all(store.usage()).await.expect("the ledger");
+    assert!(all.is_empty());
+}
+
+fn allowance(project: &str) -> Allowance {
+    Allowance {
+        organization_id: organization("a"),
+        project_id: ProjectId::from_text(project.to_owned()),
+        api_key_id: KeyId::from_text(format!("key of {project}")),
+        project_limit: None,
+        organization_limit: None,
+    }
+}
+
+fn reported(id: &str, project: &str) -> UsageEvent {
+    UsageEvent {
+        project_id: ProjectId::from_text(project.to_owned()),
+        outcome: Outcome::Reported,
+        ..event(id)
+    }
+}
+
+#[tokio::test]
+async fn s3_one_key_cannot_take_all_the_room_for_reports() {
+    // Of many events each, and of few: then it is places in the queue that are bounded.
+    for (reports, events, fitting) in [(11, 10_000, 2), (1_100, 1, 255)] {
+        let fixture = Fixture::new().await;
+        fixture
+            .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
+            .await;
+        let mut greedy = JoinSet::new();
+        for report in 0..reports {
+            let recorder = fixture.recorder.clone();
+            let event = move |number| reported(&format!("{report} {number}"), "greedy");
+            let events: Vec<_> = (0..events).map(event).collect();
+            greedy.spawn(async move { recorder.report(events, Some(allowance("greedy"))).await });
+        }
+        // Each of them is polled once, and waits: for the writer, or for room.
+        tokio::task::yield_now().await;
+        let recorder = fixture.recorder.clone();
+        let modest = vec![reported("modest", "modest")];
+        let modest = recorder.report(modest, Some(allowance("modest")));
+        let own = recorder.append(vec![event("own")]);
+        let all = async {
+            let answers = tokio::join!(greedy.join_all(), modest, own);
+            answers.0
+        };
+        tokio::time::pause();
+        let answers = all.await;
+        tokio::time::resume();
+        let refused = answers.into_iter().map(|answer| {
+            let refused = answer.expect_err("the database fails");
+            assert_eq!(refused.retry_after, Some(1));
+            refused.status
+        });
+        let (busy, bounded): (Vec<_>, Vec<_>) =
+            refused.partition(|status| *status == StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(busy.len(), fitting);
+        assert!(
+            bounded
+                .iter()
+                .all(|status| *status == StatusCode::TOO_MANY_REQUESTS)
+        );
+        assert_eq!(bounded.len(), reports - fitting);
+        // What waits all the same is written when the database works again: that of the other project is among it.
+        fixture
+            .execute(sql!("ALTER TABLE away RENAME TO usage_sums"))
+            .await;
+        fixture.recorder.flush().await;
+        let ids = fixture.ids().await;
+        assert_eq!(ids.len(), fitting * events + 2);
+        assert!(ids.iter().any(|id| id == "modest"));
+        assert!(ids.iter().any(|id| id == "own"));
+    }
 }

@@ -95,7 +95,7 @@ async fn s2_a_row_that_the_database_refuses_is_set_aside_and_takes_no_other_with
         recorded.push(slot.record_all(vec![event, tool]));
     }
     for one in recorded {
-        one.await;
+        one.await.expect("durable");
     }
     let ids = fixture.ids().await;
     assert_eq!(ids.len(), 77, "{ids:?}");
@@ -139,14 +139,14 @@ async fn s2_admission_stops_while_a_row_can_be_neither_written_nor_set_aside() {
         .await;
     let slot = fixture.recorder.reserve().await.expect("a place");
     let waiting = fixture.recorder.reserve().await.expect("a place");
-    let mut recorded = std::pin::pin!(slot.record(bad("1")));
+    let mut recorded = slot.record(bad("1")).into_future();
     let is_stopped = async {
         while fixture.recorder.is_accepting() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::select! {
-        () = &mut recorded => panic!("it is nowhere"),
+        _ = &mut recorded => panic!("it is nowhere"),
         stopped = tokio::time::timeout(Duration::from_secs(20), is_stopped) => {
             stopped.expect("admission stops");
         }
@@ -160,8 +160,8 @@ async fn s2_admission_stops_while_a_row_can_be_neither_written_nor_set_aside() {
     fixture
         .execute(sql!("ALTER TABLE away RENAME TO usage_set_aside"))
         .await;
-    recorded.await;
-    waiting.await;
+    recorded.await.expect("durable");
+    waiting.await.expect("durable");
     assert!(fixture.recorder.is_accepting());
     assert_eq!(fixture.ids().await, ["2"]);
     let aside = set_aside(fixture.store.usage(), 10).await.expect("read");

@@ -7,7 +7,7 @@ use base::ids::{Id, IdGenerator, ProjectId};
 use base::{Entropy, NanoDollars, UnixTime};
 use store::sql;
 use tokio::task::JoinSet;
-use usage::{Ask, Release, Spend, SpendReservation, SpendReservations};
+use usage::{Ask, Release, Spend, SpendReservation, SpendReservations, verify};
 
 use crate::fixture::{Fixture, PRICE, START, event, organization};
 
@@ -171,4 +171,47 @@ async fn s6_a_reservation_that_nothing_came_of_is_released_or_expires() {
     );
     own.release(&unknown).await.expect("nothing to do");
     assert_eq!(reserved(&fixture).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s6_sums_that_are_not_those_of_their_reservations_are_found() {
+    let fixture = Fixture::new().await;
+    let reservations = reservations(&fixture, &fixture.spend);
+    let differences = async || {
+        let verified = verify(fixture.store.usage(), |_| {}).await;
+        let differences = verified.expect("proved").differences.into_iter();
+        let differences = differences.map(|difference| difference.to_string());
+        differences.collect::<Vec<_>>()
+    };
+    for most in [2_500_000_000, 700] {
+        let made = reserve(&reservations, [Some(5_000_000_000), None], most).await;
+        let _kept = made.expect("there is room").keep();
+    }
+    assert_eq!(reserved(&fixture).await, 2_500_000_700);
+    assert!(differences().await.is_empty());
+    for (change, found) in [
+        (
+            "UPDATE spend_reserved SET amount = amount - 1 WHERE project_id = 'proj_a'",
+            "org-a: reserved for proj_a: the reservations come to 2500000700, but this is 2500000699",
+        ),
+        (
+            "UPDATE spend_reservations SET project_id = 'proj_b' WHERE amount = 700",
+            "org-a: reserved for proj_b: the reservations come to 700, but this is 0",
+        ),
+        (
+            "UPDATE spend_reserved SET amount = 5 WHERE project_id = ''",
+            "org-a: reserved for no project: the reservations come to 0, but this is 5",
+        ),
+        (
+            "DELETE FROM spend_reserved",
+            "org-a: reserved for proj_a: the reservations come to 2500000000, but this is 0",
+        ),
+    ] {
+        fixture.execute(sql!(change)).await;
+        let differences = differences().await;
+        assert!(
+            differences.iter().any(|one| one == found),
+            "{differences:?}"
+        );
+    }
 }

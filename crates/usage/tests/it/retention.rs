@@ -278,7 +278,7 @@ async fn s17_rows_of_a_day_that_a_wrong_clock_dropped_are_stored() {
     let (other, _task, _spend) = fixture.another().await;
     for (recorder, id) in [(&fixture.recorder, "a"), (&other, "b")] {
         let slot = recorder.reserve().await.expect("a place");
-        slot.record(event(id)).await;
+        slot.record(event(id)).await.expect("durable");
     }
     assert_eq!(fixture.ids().await, ["a", "b"]);
     let requests = requests(&fixture, Width::Day).await;
@@ -299,7 +299,7 @@ async fn s17_rows_of_a_day_that_a_wrong_clock_dropped_are_stored() {
     let mut old = event("old");
     old.timestamp = UnixTime(START - 99 * DAY + 90);
     let slot = fixture.recorder.reserve().await.expect("a place");
-    slot.record(old.clone()).await;
+    slot.record(old.clone()).await.expect("durable");
     let aside = set_aside(database, 10).await.expect("what is set aside");
     assert_eq!(aside.len(), 1);
     assert_eq!(aside[0].event, old);

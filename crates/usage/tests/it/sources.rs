@@ -39,7 +39,7 @@ pub(crate) async fn corrected(fixture: &Fixture, id: &str, day: Option<UnixTime>
 
 pub(crate) async fn record(fixture: &Fixture, event: UsageEvent) {
     let slot = fixture.recorder.reserve().await.expect("a place");
-    slot.record(event).await;
+    slot.record(event).await.expect("durable");
 }
 
 pub(crate) async fn is_clean(fixture: &Fixture) {

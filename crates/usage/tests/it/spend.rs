@@ -165,7 +165,7 @@ async fn what_is_set_aside_is_given_back_when_the_cost_counts() {
          aside for requests under way, and this one may cost up to $0.002200001. Raise its spend limit, or wait until \
          April 2026 begins."
     );
-    slot_with_hold.record(event("1")).await;
+    slot_with_hold.record(event("1")).await.expect("durable");
     let rest = hold(&fixture.spend, limit, 2 * PRICE).expect("it has cost less than was set aside");
     assert!(hold(&fixture.spend, limit, 1).is_err());
     drop(slot().await.holding(rest));
@@ -178,11 +178,26 @@ async fn what_is_set_aside_is_given_back_when_the_cost_counts() {
         ..huge.clone()
     };
     fixture.recorder.append(vec![huge]).await.expect("written");
-    slot().await.holding(rest).record(again).await;
+    slot()
+        .await
+        .holding(rest)
+        .record(again)
+        .await
+        .expect("durable");
     let rest = hold(&fixture.spend, limit, 2 * PRICE).expect("given back when refused");
-    slot().await.holding(rest).record(event("3")).await;
+    slot()
+        .await
+        .holding(rest)
+        .record(event("3"))
+        .await
+        .expect("durable");
     let last = hold(&fixture.spend, limit, PRICE).expect("room");
-    slot().await.holding(last).record(event("4")).await;
+    slot()
+        .await
+        .holding(last)
+        .record(event("4"))
+        .await
+        .expect("durable");
     let refused = hold(&fixture.spend, limit, 0).err().expect("reached");
     assert_eq!(
         refused.message,
@@ -207,7 +222,7 @@ async fn a_commit_that_failed_and_was_made_all_the_same_counts() {
         .await;
     // As if the answer to a commit had been lost: when the writer tries again, the row is there.
     other.append(vec![event("1")]).await.expect("written");
-    recorded.await;
+    recorded.await.expect("durable");
     agrees(&fixture, &fixture.spend, march()).await;
     assert!(hold(&fixture.spend, PRICE, 1).is_err());
 }

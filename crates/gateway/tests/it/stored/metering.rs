@@ -2,6 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use usage::{FEWEST_DAYS, Keep, forget, set_aside};
 
 use super::{batch_of, keeper, line, world};
 use crate::world::{OTHER, SERVICE, START};
@@ -38,6 +39,35 @@ async fn a_batch_is_metered_once_however_often_it_is_fetched() {
     assert_eq!(row.id, batch);
     assert_eq!(row.who, ["proj_1", "", "key_service"]);
     assert!(world.entries().await[0].event.batch);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s2_a_batch_that_is_settled_is_not_settled_again() {
+    let (world, shelf) = world().await;
+    let batch = world.batch(SERVICE).await;
+    let path = format!("/v1/batches/{batch}");
+    shelf.finish(&batch, "a\nb\n", usage());
+    world.get(&path, SERVICE).await.json();
+    assert_eq!(world.consumed().await, [REPORTED]);
+    // Once the day of its row is dropped, a second row could not be told from the first, and would be set aside.
+    world.clock.advance(100 * 86_400);
+    let keep = Keep {
+        events: Some(FEWEST_DAYS),
+        ..Keep::default()
+    };
+    let forgotten = forget(world.store.usage(), keep, world.clock.now()).await;
+    forgotten.expect("the day is dropped");
+    assert!(world.ledger().await.is_empty());
+    for _ in 0..3 {
+        let told = world.get(&path, SERVICE).await.json();
+        assert_eq!(told["status"], "completed");
+        assert_eq!(world.page("/v1/batches", SERVICE).await.0, [&*batch]);
+        world.gateway.look_at_stored().await;
+    }
+    assert!(world.ledger().await.is_empty());
+    assert_eq!(world.recorder.set_aside(), 0);
+    let aside = set_aside(world.store.usage(), 10).await.expect("read");
+    assert_eq!(aside, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

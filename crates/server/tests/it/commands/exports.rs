@@ -11,10 +11,12 @@ use crate::installation::{Installation, Server};
 /// When the first event happened: 2026-01-15, 12:00 UTC.
 const FIRST: i64 = 1_768_478_400;
 const DAY: i64 = 86_400;
+/// Settings of a server that takes events of any age that these tests reach.
+const SETTINGS: &str = "[usage]\nmax_event_age_days = 36_500\n";
 
 /// A server that has three events: one that costs something, one whose texts need care, one of another report.
 async fn serving() -> (Installation, Server, Vec<Value>) {
-    let installation = Installation::new("");
+    let installation = Installation::new(SETTINGS);
     let (server, admin) = installation.first_serve();
     let project = project(&admin).await;
     let events = vec![

@@ -38,7 +38,6 @@ struct World {
     mail_server: MailServer,
     dice: Dice,
     key: String,
-    project: String,
     application: String,
     work: Work,
     calls: Calls,
@@ -87,7 +86,6 @@ impl World {
             dice,
             key: admin.key,
             work: Work::new(&project),
-            project,
             application,
             calls: Calls::default(),
             seen: (0, 0),
@@ -145,9 +143,7 @@ impl World {
         }
         self.work.acknowledge_all();
         let calls = &self.calls;
-        calls
-            .are_in_the_ledger(admin, &self.project, self.seen.1)
-            .await;
+        calls.are_in_the_ledger(&self.installation, self.seen.1);
         self.seen = (batches.len(), calls.received());
 
         let reported: Sums = batches.iter().map(|batch| batch.sums()).sum();

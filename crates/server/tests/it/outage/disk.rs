@@ -10,6 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{World, is_unavailable};
+use crate::reports;
 
 /// A file system of a few MiB, which only root may make.
 struct Disk(TempDir);
@@ -65,9 +66,10 @@ async fn s25_a_full_disk_is_503_and_not_ready() {
     }
     is_unavailable(&answer);
     world.not_ready("full").await;
+    let lately = reports::now() - 30 * 86_400;
     let events: Vec<_> = (0..1_000)
         .map(|number| {
-            json!({"id": format!("evt_{number}"), "timestamp": 1_764_547_200, "type": "completions",
+            json!({"id": format!("evt_{number}"), "timestamp": lately, "type": "completions",
                    "project_id": project, "model": "m", "input_tokens": 1, "output_tokens": 1})
         })
         .collect();
