@@ -39,4 +39,5 @@ mod tls;
 mod typed_client;
 mod usage_verify;
 mod whole_path;
+#[expect(dead_code, reason = "shared with `alone`, which uses more of it")]
 mod wire;
