@@ -194,6 +194,9 @@ impl Run {
             let resource = log[&kind]["id"].as_str().expect("an id").to_owned();
             (kind, resource)
         };
-        logs.data.iter().rev().map(event).collect()
+        // A deleted key that is used is logged, too, without a resource.
+        let is_change = |log: &&_| json!(log)["type"] != "login.failed";
+        let changes = logs.data.iter().rev().filter(is_change);
+        changes.map(event).collect()
     }
 }
