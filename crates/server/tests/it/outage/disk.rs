@@ -19,7 +19,7 @@ impl Disk {
     fn new() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]);
+        mount.args(["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs"]);
         let mounted = mount.arg(folder.path()).output();
         let mounted = mounted.is_ok_and(|output| output.status.success());
         mounted.then_some(Self(folder))
