@@ -146,7 +146,7 @@ fn days_of(events: &[UsageEvent]) -> HashSet<i64> {
     events.iter().map(day).collect()
 }
 
-/// Divides events into parts of at most [`MAX_BATCH_DAYS`] days, each of which is a transaction.
+/// Divides events into parts of at most 16 days, each of which is a transaction.
 #[must_use]
 pub fn by_days(events: Vec<UsageEvent>) -> Vec<Vec<UsageEvent>> {
     if days_of(&events).len() <= MAX_BATCH_DAYS {
