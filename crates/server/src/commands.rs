@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::KeyHashes;
 use admin::audit_logs::verify::{Verified, verify as verify_log};
 use admin::organization;
 use anyhow::{Context, bail};
@@ -315,7 +316,8 @@ async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
     }
     let Some(given) = given else { return Ok(()) };
     let directory = &app.services().directory;
-    match directory.look_up_key(&deployment.pepper, &given).await? {
+    let hashes = KeyHashes::of(&deployment.pepper, &given);
+    match directory.look_up(&hashes).await? {
         Some(_) => tracing::info!(
             "ORGPLANE_BOOTSTRAP_ADMIN_KEY not needed: there is an organization already, and the key works"
         ),

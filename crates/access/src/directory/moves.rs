@@ -64,14 +64,8 @@ impl Moves {
 }
 
 impl Directory {
-    /// The key with this text, under the current secret or the one before. Both are tried whether the first is found or
-    /// not, so that the time says nothing.
-    #[must_use]
-    pub fn find_key(&self, pepper: &Pepper, text: &str) -> Option<Arc<Key>> {
-        self.find_by(&KeyHashes::of(pepper, text))
-    }
-
-    /// Finds a key as [`Directory::find_key`] does, by the hashes of the text.
+    /// Returns the key with these hashes, under the current secret or the one before. Both are tried whether the first is
+    /// found or not, so that the time says nothing.
     #[must_use]
     pub fn find_by(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
         let KeyHashes { current, previous } = *hashes;
@@ -83,15 +77,15 @@ impl Directory {
         })
     }
 
-    /// The key with this text; also one that another process has made a moment ago.
+    /// Returns the key with these hashes; also one that another process has made a moment ago.
     ///
     /// # Errors
     /// The database's.
-    pub async fn look_up_key(&self, pepper: &Pepper, text: &str) -> Result<Option<Arc<Key>>> {
-        if let Some(key) = self.find_key(pepper, text) {
+    pub async fn look_up(&self, hashes: &KeyHashes) -> Result<Option<Arc<Key>>> {
+        if let Some(key) = self.find_by(hashes) {
             return Ok(Some(key));
         }
-        for hash in pepper.hashes(text) {
+        for hash in hashes.iter() {
             if let Some(key) = load::one(self.store.read().await?, &hash).await? {
                 // What is asked for with it is as new as the key.
                 self.store.look_anew();

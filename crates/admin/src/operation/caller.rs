@@ -131,10 +131,7 @@ pub(crate) async fn authenticate(
     };
     services.directory.check_age()?;
     let hashes = KeyHashes::of(&services.pepper, token);
-    let key = services
-        .directory
-        .look_up_key(&services.pepper, token)
-        .await?;
+    let key = services.directory.look_up(&hashes).await?;
     let key = key.ok_or_else(unknown_key)?;
     let caller = Caller { key, hashes };
     caller.alive(services.clock.now())?;

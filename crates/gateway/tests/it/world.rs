@@ -49,7 +49,7 @@ pub struct World {
     /// Who keeps bodies, if anybody does.
     pub keeper: Option<BodiesTask>,
     pub pepper: Pepper,
-    /// Who writes the ledger; a test may stop it.
+    /// The task that writes the ledger; a test may stop it.
     pub recorder_task: Option<RecorderTask>,
     _others: Others,
     scratch: Scratch,
