@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::installation::{Installation, Server};
 
 /// The time that the server may take for what it does at once on an idle machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection that has asked nothing yet.
 fn connect(server: &Server) -> TcpStream {

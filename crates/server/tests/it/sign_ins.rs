@@ -10,7 +10,7 @@ use crate::api::{Api, http};
 use crate::installation::Installation;
 
 /// The time that what happens at once may take on a busy machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shows a key; the status of the answer.
 async fn show(api: &Api, key: &str, path: &str, forwarded_for: &str) -> StatusCode {

@@ -18,7 +18,7 @@ input = '1.00'
 const CENT: i64 = 10_000;
 const DAY: i64 = 86_400;
 /// How long after the spend everybody is told.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(60);
 /// Longer than the pause between two looks for alerts.
 const A_LOOK: Duration = Duration::from_millis(1_500);
 

@@ -14,7 +14,7 @@ use crate::connection::Connection;
 use crate::installation::Installation;
 
 /// How long a change of the files may take to be noticed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
