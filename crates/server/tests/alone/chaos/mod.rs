@@ -203,7 +203,8 @@ impl World {
         let path = format!("/organization/projects/{project}/rate_limits/rl-cheap");
         admin.post(&path, &limits).await;
         let application = server.api(&key);
-        Traffic::new(admin, application, project, self.dice.clone())
+        let (dice, garbage) = (self.dice.clone(), self.upstream.garbage());
+        Traffic::new(admin, application, project, dice, garbage)
     }
 
     /// Lets one thing after another fail, each kind as often as any other, in an order that follows from the seed. The times

@@ -32,6 +32,8 @@ pub struct Shared {
     dice: Dice,
     next: AtomicU64,
     is_over: AtomicBool,
+    /// True while the model server sends garbage.
+    garbage: Arc<AtomicBool>,
     record: Mutex<Record>,
 }
 
@@ -58,7 +60,13 @@ impl std::ops::Deref for Traffic {
 }
 
 impl Traffic {
-    pub fn new(admin: Api, application: Api, project: String, dice: Dice) -> Self {
+    pub fn new(
+        admin: Api,
+        application: Api,
+        project: String,
+        dice: Dice,
+        garbage: Arc<AtomicBool>,
+    ) -> Self {
         Self(Arc::new(Shared {
             admin,
             application,
@@ -66,6 +74,7 @@ impl Traffic {
             dice,
             next: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            garbage,
             record: Mutex::default(),
         }))
     }
@@ -206,8 +215,16 @@ impl Traffic {
         client: &'static str,
         request: reqwest::RequestBuilder,
     ) -> Option<Response> {
+        let is_gateway = ["chat", "responses", "embeddings"].contains(&client);
+        let had_garbage = self.garbage.load(Ordering::SeqCst);
         let response = match timeout(DEADLINE, request.send()).await {
             Ok(Ok(response)) => response,
+            // An answer whose first bytes are of no use breaks off before anything of it is sent.
+            Ok(Err(_)) if is_gateway && (had_garbage || self.garbage.load(Ordering::SeqCst)) => {
+                *self.record().statuses.entry((client, 0)).or_default() += 1;
+                tokio::time::sleep(LONG_PAUSE).await;
+                return None;
+            }
             Ok(Err(error)) => {
                 let wrong = format!("{client}: no answer: {error:?}");
                 self.record().wrong.push(wrong);
@@ -222,11 +239,10 @@ impl Traffic {
         };
         let status = response.status().as_u16();
         *self.record().statuses.entry((client, status)).or_default() += 1;
-        let is_gateway = ["chat", "responses", "embeddings"].contains(&client);
         let is_right = match status {
             200 | 503 => true,
             // What the model server says, or what it does not say.
-            429 | 500 | 502 | 504 => is_gateway,
+            429 | 500 | 502 | 504 | 999 => is_gateway,
             _ => false,
         };
         if !is_right {

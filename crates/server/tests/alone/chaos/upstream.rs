@@ -56,6 +56,11 @@ impl Upstream {
         )
     }
 
+    /// True while it sends garbage.
+    pub fn garbage(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.garbage)
+    }
+
     pub fn send_garbage(&self, garbage: bool) {
         self.garbage.store(garbage, Ordering::SeqCst);
     }
