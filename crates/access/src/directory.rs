@@ -21,8 +21,8 @@ use base::ids::OrganizationId;
 use base::secret::KeyHash;
 use base::time::Stopwatch;
 use store::{Connection, Follower, Read, Result, Store, sql};
+use tasks::{Task, TaskHandle};
 use tokio::sync::watch;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::Settings;
 
@@ -81,13 +81,39 @@ struct State {
     sum: i64,
 }
 
+/// What keeps a directory up to date.
+struct Following {
+    directory: Arc<Directory>,
+    state: State,
+    follower: Follower,
+}
+
+impl Task for Following {
+    async fn run(&mut self) {
+        let Self {
+            directory,
+            state,
+            follower,
+        } = self;
+        directory.follow(state, follower).await;
+    }
+
+    /// Loads everything anew: a change may have been taken in by half.
+    fn recover(&mut self) {
+        self.state = State {
+            organizations: HashMap::new(),
+            sum: i64::MIN,
+        };
+    }
+}
+
 impl Directory {
     /// Loads the keys and follows their changes for as long as the handle lives. They are believed for
     /// [`DEFAULT_MAX_AGE`] while the database is away.
     ///
     /// # Errors
     /// The database's.
-    pub async fn start(store: Store) -> Result<(Arc<Self>, AbortOnDropHandle<()>)> {
+    pub async fn start(store: Store) -> Result<(Arc<Self>, TaskHandle)> {
         Self::start_bounded(store, Some(DEFAULT_MAX_AGE)).await
     }
 
@@ -99,7 +125,7 @@ impl Directory {
     pub async fn start_bounded(
         store: Store,
         max_age: Option<Duration>,
-    ) -> Result<(Arc<Self>, AbortOnDropHandle<()>)> {
+    ) -> Result<(Arc<Self>, TaskHandle)> {
         let mut follower = store.revision().follow();
         let directory = Arc::new(Self {
             store,
@@ -116,8 +142,12 @@ impl Directory {
         let mut state = State::default();
         directory.reload(&mut state, &mut follower).await?;
         directory.is_checked();
-        let following = Arc::clone(&directory).follow(state, follower);
-        Ok((directory, AbortOnDropHandle::new(tokio::spawn(following))))
+        let following = tasks::start("directory", |_| Following {
+            directory: Arc::clone(&directory),
+            state,
+            follower,
+        });
+        Ok((directory, following))
     }
 
     /// The key with this hash.
@@ -197,7 +227,7 @@ impl Directory {
         &self.shards[place(hash)]
     }
 
-    async fn follow(self: Arc<Self>, mut state: State, mut follower: Follower) {
+    async fn follow(&self, state: &mut State, follower: &mut Follower) {
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -206,12 +236,12 @@ impl Directory {
                 tracing::warn!(%error, "failed to store the hashes of keys under the current secret");
             }
             let outcome = tokio::select! {
-                () = follower.changed() => self.reload(&mut state, &mut follower).await,
+                () = follower.changed() => self.reload(state, follower).await,
                 _ = poll.tick() => match self.revision().await {
                     Ok(sum) if sum == state.sum => Ok(()),
                     Ok(_) => {
                         self.store.revision().moved_elsewhere();
-                        self.reload(&mut state, &mut follower).await
+                        self.reload(state, follower).await
                     }
                     Err(error) => Err(error),
                 },
@@ -222,7 +252,7 @@ impl Directory {
                     tracing::error!(%error, "the keys could not be loaded; those in memory stay in use");
                 }
                 tokio::time::sleep(RETRY).await;
-                failed = self.reload(&mut state, &mut follower).await.err();
+                failed = self.reload(state, follower).await.err();
             }
             self.is_checked();
             if !self.is_fresh.swap(true, Ordering::Relaxed) {

@@ -1,7 +1,6 @@
 //! The keeper: the one task of a process that writes and deletes bodies, on a thread of its own.
 
 use std::collections::HashMap;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use access::{Retention, retention_now};
@@ -9,8 +8,10 @@ use base::secret::Pepper;
 use base::time::{DAY, HOUR, MINUTE};
 use base::{Clock, Entropy, UnixTime};
 use store::{Result, Store, Value};
+use tasks::{Health, Task, ThreadHandle};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::capture::{Bodies, Job, Passed};
 use crate::table::{self, Place};
@@ -45,8 +46,8 @@ pub struct KeeperOptions {
 
 /// The keeper's thread.
 pub struct BodiesTask {
-    stop: watch::Sender<bool>,
-    thread: JoinHandle<()>,
+    stop: DropGuard,
+    thread: ThreadHandle,
 }
 
 /// Starts the keeper, which begins with deleting what may not be kept any more. No [`Bodies`] when none are to be kept.
@@ -59,7 +60,7 @@ pub fn start(options: KeeperOptions) -> std::io::Result<(Option<Bodies>, BodiesT
         .enable_all()
         .build()?;
     let (bodies, jobs) = Bodies::new();
-    let (stop, stopped) = watch::channel(false);
+    let stop = CancellationToken::new();
     let days = options.days.min(MOST_DAYS);
     let keeper = Keeper {
         bodies: bodies.clone(),
@@ -72,22 +73,31 @@ pub fn start(options: KeeperOptions) -> std::io::Result<(Option<Bodies>, BodiesT
         is_checked: false,
         expiry_at: UnixTime(i64::MIN),
         lost: 0,
+        in_hand: 0,
+        stop: stop.clone(),
     };
-    let thread = std::thread::Builder::new()
-        .name("bodies".to_owned())
-        .spawn(move || runtime.block_on(keeper.run(stopped)))?;
-    Ok(((days > 0).then_some(bodies), BodiesTask { stop, thread }))
+    let thread = tasks::start_thread("bodies", runtime, || {}, keeper)?;
+    Ok((
+        (days > 0).then_some(bodies),
+        BodiesTask {
+            stop: stop.drop_guard(),
+            thread,
+        },
+    ))
 }
 
 impl BodiesTask {
     /// Writes what waits and ends the thread. To be called when no more requests are under way.
     pub async fn stop(self) {
         let Self { stop, thread } = self;
-        stop.send_replace(true);
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the keeper of bodies has failed");
-        }
+        drop(stop);
+        thread.ended().await;
+    }
+
+    /// Returns the health of the keeper.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        self.thread.health()
     }
 }
 
@@ -101,10 +111,13 @@ struct Keeper {
     expiry_at: UnixTime,
     /// How many lost ones were told of.
     lost: u64,
+    /// The number of requests that are being written.
+    in_hand: usize,
+    stop: CancellationToken,
 }
 
-impl Keeper {
-    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+impl Task for Keeper {
+    async fn run(&mut self) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut changes = self.options.changes.clone();
@@ -117,8 +130,7 @@ impl Keeper {
                     has_changes = changed.is_ok();
                     self.is_checked = false;
                 }
-                // An error: nobody is left who could tell.
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = self.stop.cancelled() => break,
                 _ = tick.tick() => self.tell_lost(),
                 Some(job) = self.jobs.recv() => self.write(job).await,
             }
@@ -140,6 +152,15 @@ impl Keeper {
         self.tell_lost();
     }
 
+    /// What was being written is not known to be there.
+    fn recover(&mut self) {
+        let in_hand = std::mem::take(&mut self.in_hand);
+        self.bodies.lose(in_hand);
+        self.is_checked = false;
+    }
+}
+
+impl Keeper {
     /// Writes what this and others that wait have, as far as it is still allowed.
     async fn write(&mut self, first: Job) {
         let mut size = first.size();
@@ -149,10 +170,12 @@ impl Keeper {
             size += job.size();
             batch.push(job);
         }
+        self.in_hand = batch.len();
         if let Err(error) = self.persist(&batch).await {
             tracing::error!(%error, requests = batch.len(), "bodies are not kept");
             self.bodies.lose(batch.len());
         }
+        self.in_hand = 0;
     }
 
     /// What is allowed is asked when it is this writer's turn, so nothing that happens while it waits goes unnoticed.

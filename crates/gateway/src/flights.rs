@@ -12,6 +12,7 @@ use std::time::Duration;
 use access::{Directory, Key, KeyHashes};
 use base::ids::Id;
 use base::{Clock, Error, Permission, Result};
+use tasks::Task;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -108,6 +109,18 @@ impl Flight for Pending {
     }
 }
 
+/// Looks at all flights again and again, for ever.
+impl Task for Flights {
+    async fn run(&mut self) {
+        let mut tick = tokio::time::interval(CHECK_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.look();
+        }
+    }
+}
+
 impl Flights {
     pub(crate) fn new(directory: Arc<Directory>, clock: Clock, limits: &FlowLimits) -> Self {
         Self(Arc::new(Shared {
@@ -143,16 +156,6 @@ impl Flights {
             flights: self.clone(),
             id,
             ended,
-        }
-    }
-
-    /// Looks at all flights again and again, for ever.
-    pub(crate) async fn watch(self) {
-        let mut tick = tokio::time::interval(CHECK_INTERVAL);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            self.look();
         }
     }
 

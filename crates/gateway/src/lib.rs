@@ -45,9 +45,9 @@ use base::{Budget, Clock};
 use bodies::Bodies;
 use http::{Request, Response};
 use prometheus::Registry;
+use tasks::{Health, TaskHandle};
 use telemetry::Tracer;
 use tokio::sync::Notify;
-use tokio_util::task::AbortOnDropHandle;
 use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
@@ -203,12 +203,12 @@ impl Gateway {
             objects: ObjectBounds::new(options.flow.objects),
         };
         let gateway = Self(Arc::new(shared));
-        let watching = tokio::spawn(stored::watch(Arc::clone(&gateway.0)));
+        let watch = stored::Watch(Arc::clone(&gateway.0));
         let task = GatewayTask {
             drains,
             probes,
-            _watching: AbortOnDropHandle::new(watching),
-            _flights: AbortOnDropHandle::new(tokio::spawn(flights.watch())),
+            watching: tasks::start("stored objects", |_| watch),
+            flights: tasks::start("flights", |_| flights),
         };
         Ok((gateway, task))
     }
@@ -259,11 +259,19 @@ impl Gateway {
 pub struct GatewayTask {
     drains: Drains,
     probes: Probes,
-    _watching: AbortOnDropHandle<()>,
-    _flights: AbortOnDropHandle<()>,
+    watching: TaskHandle,
+    flights: TaskHandle,
 }
 
 impl GatewayTask {
+    /// Returns the health of each of the gateway's tasks.
+    #[must_use]
+    pub fn healths(&self) -> Vec<Health> {
+        let own = [&self.watching, &self.flights];
+        let own = own.into_iter().map(|task| task.health().clone());
+        own.chain(self.probes.healths()).collect()
+    }
+
     /// Waits until the answers that clients hung up on have been read; what has not ended within `deadline` is
     /// settled with an estimate. To be called when no more requests are handled, before the recorder is stopped.
     pub async fn stop(self, deadline: Duration) {
@@ -272,7 +280,7 @@ impl GatewayTask {
 
     /// Stops as [`GatewayTask::stop`] does, with a deadline that is there when `deadline` resolves.
     pub async fn stop_at(self, deadline: impl Future<Output = ()>) {
-        self.probes.stop().await;
+        self.probes.stop();
         self.drains.stop(deadline).await;
     }
 }

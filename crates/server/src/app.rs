@@ -16,10 +16,11 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, KeeperOptions};
+use futures_util::future::select_all;
 use gateway::{Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
+use tasks::{Health, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
-use tokio_util::task::AbortOnDropHandle;
 use usage::{
     Keep, LastUsed, LastUsedTask, ModelFacts, PriceBook, Recorder, RecorderTask, Reports,
     RetentionTask, Spend, SpendReservations,
@@ -85,7 +86,9 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     sign_ins: Arc<SignIns>,
-    _following: AbortOnDropHandle<()>,
+    following: TaskHandle,
+    /// The health of everything that runs beside the requests.
+    healths: Vec<Health>,
 }
 
 impl App {
@@ -135,11 +138,12 @@ impl App {
             ..of_gateway(&services, &tracer, options.facts, options.bounds.flow)
         })?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
-        Ok(Self {
+        let app = Self {
             retention_task: start_retention(&services),
             spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
             sign_ins: SignIns::start(&services, metrics.registry())?,
             metrics,
+            healths: Vec::new(),
             tracer,
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
@@ -150,8 +154,35 @@ impl App {
             last_used_task,
             bodies_task,
             mailer_task: mailer,
-            _following: following,
-        })
+            following,
+        };
+        let healths = app.healths();
+        app.metrics.watch_tasks(healths.clone());
+        Ok(Self { healths, ..app })
+    }
+
+    /// The health of every task that runs beside the requests.
+    fn healths(&self) -> Vec<Health> {
+        let own = [
+            self.following.health(),
+            self.recorder_task.health(),
+            self.last_used_task.health(),
+            self.bodies_task.health(),
+            self.retention_task.health(),
+            self.mailer_task.health(),
+            self.spend_alerts_task.health(),
+            self.sign_ins.health(),
+        ];
+        let tracer = self.tracer_task.as_ref().map(TracerTask::health);
+        let own = own.into_iter().chain(tracer).cloned();
+        own.chain(self.gateway_task.healths()).collect()
+    }
+
+    /// Resolves when a task has ended that cannot be started again: its name. The process is to end then.
+    pub(crate) async fn died(&self) -> &'static str {
+        let deaths = self.healths.iter().map(|health| Box::pin(health.died()));
+        let (_, index, _) = select_all(deaths).await;
+        self.healths[index].name()
     }
 
     /// Everything that is served.
@@ -162,7 +193,7 @@ impl App {
             gateway: self.gateway.clone(),
             metrics: Arc::clone(&self.metrics),
             tracer: self.tracer.clone(),
-            readiness: Readiness::default(),
+            readiness: Readiness::new(self.healths.clone()),
             sign_ins: Arc::clone(&self.sign_ins),
         })
     }
@@ -242,7 +273,7 @@ fn start_retention(services: &Services) -> RetentionTask {
 async fn start_directory(
     store: &Store,
     max_age: Option<Duration>,
-) -> anyhow::Result<(Arc<Directory>, AbortOnDropHandle<()>)> {
+) -> anyhow::Result<(Arc<Directory>, TaskHandle)> {
     let started = Directory::start_bounded(store.clone(), max_age).await;
     started.context("the keys could not be loaded")
 }

@@ -3,11 +3,13 @@
 mod bodies;
 mod moment;
 mod org;
+mod output;
 mod prices;
 mod usage;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,15 +24,19 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use clap::{CommandFactory, Parser, Subcommand};
 use cli::Progress;
+use futures_util::FutureExt;
 use rustix::fs::Mode;
 use store::Store;
-use tokio_util::task::AbortOnDropHandle;
+use tasks::TaskHandle;
 
 use crate::config::{Config, Overrides, SmtpServer};
 use crate::first_start::{FirstStart, first_start};
 use crate::serve::{Server, Stopped};
 use crate::stop::Stop;
-use crate::{App, AppOptions, Tls, demo, descriptors, log, secret_file};
+use crate::{App, AppOptions, Tls, demo, descriptors, log, metrics, secret_file};
+
+use output::plain;
+pub(crate) use output::{announce, print};
 
 /// The time that the runtime has to end what it cannot abort, such as a query under way, once a command is done.
 const RUNTIME_TIMEOUT: Duration = Duration::from_millis(200);
@@ -150,7 +156,8 @@ fn administration(arguments: &[OsString]) -> Option<cli::Program> {
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     // Whatever is made here is for the user that runs the program: databases, exports, the secret.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    log::start()?;
+    // Dropped last: the lines of the end are written, too.
+    let _log = log::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -176,25 +183,6 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
     });
     runtime.shutdown_timeout(RUNTIME_TIMEOUT);
     outcome
-}
-
-/// Writes to stdout; a reader that has gone is no error.
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// The text, with every control character but the ends of lines and tabs spelled out: what comes from elsewhere gives a
-/// terminal no orders.
-fn plain(text: &str) -> String {
-    let spelled = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(spelled).collect()
 }
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
@@ -291,10 +279,8 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     .await?;
     let stop = Stop::at_signals(config.stop_timeout)?;
     found(&deployment, &app).await?;
-    let _serving_metrics = metrics
-        .map(|server| serve_metrics(server, &app))
-        .transpose()?;
-    print(&format!("Listening on {}\n", server.url()))?;
+    let _serving_metrics = metrics.map(|server| serve_metrics(server, &app));
+    announce(&format!("Listening on {}\n", server.url()));
     Ok(run_until(server, app, stop).await)
 }
 
@@ -309,10 +295,11 @@ async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
             Some(_) => "the one in ORGPLANE_BOOTSTRAP_ADMIN_KEY".to_owned(),
             None => founded.key.reveal(),
         };
-        return print(&format!(
+        announce(&format!(
             "First start: organization {} with project {}.\nAdmin key (shown only now): {key}\n",
             founded.organization_id, founded.project_id
         ));
+        return Ok(());
     }
     let Some(given) = given else { return Ok(()) };
     let directory = &app.services().directory;
@@ -330,20 +317,35 @@ async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
 }
 
 /// Serves metrics where they have an address of their own, for as long as the handle lives.
-fn serve_metrics(server: Server, app: &App) -> anyhow::Result<AbortOnDropHandle<Stopped>> {
-    print(&format!("Metrics on http://{}/metrics\n", server.address()))?;
-    let never = Stop::within(Duration::ZERO);
-    let router = app.metrics_router();
-    let serving = async move { server.run(router, &never).await };
-    Ok(AbortOnDropHandle::new(tokio::spawn(serving)))
+fn serve_metrics(server: Server, app: &App) -> TaskHandle {
+    announce(&format!("Metrics on http://{}/metrics\n", server.address()));
+    metrics::listener::serve(server, app.metrics_router())
 }
 
 /// Serves until `stop` is asked for, then finishes what is under way and makes it durable. Returns the exit code of the
 /// process.
 pub(crate) async fn run_until(server: Server, app: App, stop: Stop) -> ExitCode {
-    let stopped = server.run(app.front(), &stop).await;
-    if stopped == Stopped::AtDeadline {
-        tracing::warn!("requests under way were cut off at the stop's deadline");
+    // The process ends in order, though with an exit code, when something of it has ended that nothing can start again.
+    let serving = AssertUnwindSafe(server.run(app.front(), &stop)).catch_unwind();
+    let died = async {
+        let task = app.died().await;
+        tracing::error!(task, "a part of the server has ended: stopping");
+        stop.fail();
+        std::future::pending().await
+    };
+    let stopped = tokio::select! {
+        stopped = serving => stopped,
+        stopped = died => stopped,
+    };
+    match stopped {
+        Ok(Stopped::Cleanly) => {}
+        Ok(Stopped::AtDeadline) => {
+            tracing::warn!("requests under way were cut off at the stop's deadline");
+        }
+        Err(_) => {
+            tracing::error!("the listener panicked: stopping");
+            stop.fail();
+        }
     }
     app.stop_by(&stop).await;
     tracing::info!("stopped");

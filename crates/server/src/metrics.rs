@@ -1,9 +1,11 @@
 //! `/metrics`: what this process counts and measures, as Prometheus reads it. Nothing in it tells of a tenant.
 
 mod administration;
+pub(crate) mod listener;
 mod process;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use admin::Services;
 use admin::operation::Operation;
@@ -13,9 +15,13 @@ use axum::response::Response;
 use axum::routing::get;
 use gateway::Gateway;
 use http::{HeaderValue, header};
-use prometheus::{Counter, Gauge, GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Counter, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
+use tasks::Health;
 use telemetry::Tracer;
 
+use crate::log::dropped_lines;
 use administration::Administration;
 pub(crate) use administration::Known;
 
@@ -27,7 +33,10 @@ pub(crate) struct Metrics {
     gateway: Gateway,
     now: Vec<Now>,
     processor: Counter,
+    dropped_lines: IntCounter,
     upstreams: GaugeVec,
+    panics: IntCounterVec,
+    tasks: OnceLock<Vec<Health>>,
 }
 
 /// Something that is looked at when it is asked for.
@@ -132,6 +141,17 @@ impl Metrics {
         );
         let upstreams = GaugeVec::new(upstreams, &["upstream"])?;
         registry.register(Box::new(upstreams.clone()))?;
+        let lines = IntCounter::new(
+            "orgplane_log_lines_dropped_total",
+            "Lines of the log that were not written, because stderr was closed, full or slow.",
+        )?;
+        registry.register(Box::new(lines.clone()))?;
+        let panics = Opts::new(
+            "orgplane_task_panics_total",
+            "Panics of background tasks, which are started again, by the task.",
+        );
+        let panics = IntCounterVec::new(panics, &["task"])?;
+        registry.register(Box::new(panics.clone()))?;
         let mut now = Vec::new();
         for (name, help, look) in NOW {
             let gauge = Gauge::new(name, help)?;
@@ -147,8 +167,16 @@ impl Metrics {
             gateway: gateway.clone(),
             now,
             processor,
+            dropped_lines: lines,
             upstreams,
+            panics,
+            tasks: OnceLock::new(),
         }))
+    }
+
+    /// Tells of these tasks from now on.
+    pub(crate) fn watch_tasks(&self, tasks: Vec<Health>) {
+        self.tasks.get_or_init(|| tasks);
     }
 
     /// Returns the registry, for further counts.
@@ -192,10 +220,27 @@ impl Metrics {
             let more = seconds - self.processor.get();
             self.processor.inc_by(more.max(0.0));
         }
+        raise(&self.dropped_lines, dropped_lines());
+        self.count_panics();
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics could not be written down");
         }
         text
     }
+
+    fn count_panics(&self) {
+        let mut panics = BTreeMap::<_, u64>::new();
+        for task in self.tasks.get().into_iter().flatten() {
+            *panics.entry(task.name()).or_default() += task.panics();
+        }
+        for (task, panics) in panics {
+            raise(&self.panics.with_label_values(&[task]), panics);
+        }
+    }
+}
+
+/// Raises a counter to a number, unless another reader has raised it since that was read.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }

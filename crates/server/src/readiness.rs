@@ -11,6 +11,7 @@ use base::time::Stopwatch;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use store::{Database, Outage};
+use tasks::Health;
 use tokio::sync::Mutex;
 
 /// The time for which an answer is given again: whoever asks often costs no more than one write in it.
@@ -21,8 +22,10 @@ const MAX_LEDGER_AGE: Duration = Duration::from_secs(5);
 const MAX_DIRECTORY_AGE: Duration = Duration::from_secs(10);
 
 /// Finds out whether the server is ready, and remembers it for a moment.
-#[derive(Default)]
-pub(crate) struct Readiness(Mutex<Option<Checked>>);
+pub(crate) struct Readiness {
+    last: Mutex<Option<Checked>>,
+    tasks: Vec<Health>,
+}
 
 struct Checked {
     at: Stopwatch,
@@ -49,14 +52,22 @@ impl Reason {
 }
 
 impl Readiness {
+    /// Returns the readiness of a server with these tasks beside its requests.
+    pub(crate) fn new(tasks: Vec<Health>) -> Self {
+        Self {
+            last: Mutex::default(),
+            tasks,
+        }
+    }
+
     /// The answer to `GET /readyz`: 200, or 503 with the reasons.
     pub(crate) async fn answer(&self, services: &Services) -> Response {
-        let mut last = self.0.lock().await;
+        let mut last = self.last.lock().await;
         let is_recent = |checked: &Checked| checked.at.elapsed() < CACHE_TIMEOUT;
         if let Some(checked) = last.as_ref().filter(|checked| is_recent(checked)) {
             return checked.answer();
         }
-        let checked = Box::pin(Checked::now(services)).await;
+        let checked = Box::pin(Checked::now(services, &self.tasks)).await;
         checked.log_change(last.as_ref());
         let answer = checked.answer();
         *last = Some(checked);
@@ -65,10 +76,11 @@ impl Readiness {
 }
 
 impl Checked {
-    async fn now(services: &Services) -> Self {
+    async fn now(services: &Services, tasks: &[Health]) -> Self {
         let mut reasons: Vec<Reason> = files(services).into_iter().collect();
         reasons.extend(database(services).await);
         reasons.extend(memory(services));
+        reasons.extend(tasks.iter().filter_map(panicked));
         Self {
             at: Stopwatch::start(),
             reasons,
@@ -113,6 +125,15 @@ impl Checked {
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response
     }
+}
+
+/// The reason that a task does not run, if it does not.
+fn panicked(task: &Health) -> Option<Reason> {
+    let message = || {
+        let name = task.name();
+        format!("a background task has panicked, and is started again after a pause: {name}")
+    };
+    (!task.is_well()).then(|| Reason::new(message(), &format!("{} times", task.panics())))
 }
 
 /// The reason that a file is of no use any more, if one is.

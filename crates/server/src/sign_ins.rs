@@ -19,6 +19,7 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use crate::client_address::ClientAddress;
 use crate::log::Sampled;
 use recorder::Recorder;
+use tasks::Health;
 use throttle::Throttle;
 
 /// The path at which the token of an invitation is all that a request needs.
@@ -120,6 +121,11 @@ impl SignIns {
             failures,
             throttled,
         }))
+    }
+
+    /// Returns the health of what writes refused keys to the audit log.
+    pub(crate) fn health(&self) -> &Health {
+        self.recorder.health()
     }
 
     /// Lets an attempt be looked at.

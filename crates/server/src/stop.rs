@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tasks::Task;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,7 @@ struct Shared {
     asked: CancellationToken,
     began: OnceLock<Instant>,
     hurried: CancellationToken,
-    /// The exit code of a process that a second signal ends; 0 without one.
+    /// The exit code of the process: not 0 if a second signal ends it, or if it failed.
     code: AtomicU8,
 }
 
@@ -60,20 +61,10 @@ impl Stop {
     /// # Errors
     /// No handler can be installed.
     pub(crate) fn at_signals(timeout: Duration) -> io::Result<Self> {
-        let mut signals = Signals::listen()?;
+        let signals = Signals::listen()?;
         let stop = Self::within(timeout);
         let told = stop.clone();
-        tokio::spawn(async move {
-            let first = signals.next().await;
-            tracing::info!(signal = first.name, "stopping");
-            told.ask();
-            let second = signals.next().await;
-            tracing::warn!(
-                signal = second.name,
-                "second signal: stopping at once; requests under way are cut off"
-            );
-            told.hurry(second.code);
-        });
+        tasks::start("signals", |_| Listening { signals, told }).detach();
         Ok(stop)
     }
 
@@ -81,6 +72,13 @@ impl Stop {
     pub fn ask(&self) {
         self.0.began.get_or_init(Instant::now);
         self.0.asked.cancel();
+    }
+
+    /// Asks for the stop of a process that cannot go on; it exits with 1 unless a signal says otherwise.
+    pub(crate) fn fail(&self) {
+        let (relaxed, failed) = (Ordering::Relaxed, 1);
+        let _ = (self.0.code).compare_exchange(0, failed, relaxed, relaxed);
+        self.ask();
     }
 
     /// Ends all waiting at once; the process is to exit with `code`.
@@ -134,7 +132,7 @@ impl Stop {
         self.bound(LAST_TIMEOUT, HURRIED_TIMEOUT, ended).await
     }
 
-    /// Returns the exit code of the process: 0, or 128 and the number of the second signal.
+    /// Returns the exit code of the process: 0, 1 if it failed, or 128 and the number of the second signal.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.0.code.load(Ordering::Relaxed))
     }
@@ -167,6 +165,28 @@ impl Stop {
     /// The moment this long after the requests' end.
     fn at(&self, after: Duration) -> Instant {
         *self.0.began.get_or_init(Instant::now) + self.0.timeout + after
+    }
+}
+
+/// What waits for signals.
+struct Listening {
+    signals: Signals,
+    told: Stop,
+}
+
+impl Task for Listening {
+    async fn run(&mut self) {
+        if !self.told.0.asked.is_cancelled() {
+            let first = self.signals.next().await;
+            self.told.ask();
+            tracing::info!(signal = first.name, "stopping");
+        }
+        let second = self.signals.next().await;
+        self.told.hurry(second.code);
+        tracing::warn!(
+            signal = second.name,
+            "second signal: stopping at once; requests under way are cut off"
+        );
     }
 }
 

@@ -20,10 +20,10 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
+use tasks::{Task, TaskHandle};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_util::task::AbortOnDropHandle;
 
 use files::Stamp;
 pub use files::TlsFiles;
@@ -99,33 +99,49 @@ impl Tls {
     }
 
     /// Shows what is in the files whenever they change, until the handle is dropped.
-    pub(crate) fn follow(&self) -> AbortOnDropHandle<()> {
-        let (shown, files) = (Arc::clone(&self.shown), self.files.clone());
-        let (provider, mut seen) = (Arc::clone(&self.provider), self.stamp);
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(LOOK_EVERY).await;
-                let (files, provider) = (files.clone(), Arc::clone(&provider));
-                let look = move || {
-                    let stamp = files.stamp();
-                    (stamp != seen).then(|| (stamp, files.load(&provider)))
-                };
-                let Ok(Some((stamp, loaded))) = tokio::task::spawn_blocking(look).await else {
-                    continue;
-                };
-                seen = stamp;
-                match loaded {
-                    Ok(loaded) => {
-                        shown.0.store(Arc::new(loaded));
-                        tracing::info!("the server's certificate was read anew");
-                    }
-                    Err(error) => tracing::error!(
-                        error = format!("{error:#}"),
-                        "the server's certificate has changed and cannot be used; the one before is kept"
-                    ),
+    pub(crate) fn follow(&self) -> TaskHandle {
+        tasks::start("certificate", |_| Following {
+            shown: Arc::clone(&self.shown),
+            files: self.files.clone(),
+            provider: Arc::clone(&self.provider),
+            seen: self.stamp,
+        })
+    }
+}
+
+/// What follows the files of the server's certificate.
+struct Following {
+    shown: Arc<Shown>,
+    files: TlsFiles,
+    provider: Arc<CryptoProvider>,
+    seen: Stamp,
+}
+
+impl Task for Following {
+    async fn run(&mut self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let (files, provider) = (self.files.clone(), Arc::clone(&self.provider));
+            let seen = self.seen;
+            let look = move || {
+                let stamp = files.stamp();
+                (stamp != seen).then(|| (stamp, files.load(&provider)))
+            };
+            let Ok(Some((stamp, loaded))) = tokio::task::spawn_blocking(look).await else {
+                continue;
+            };
+            self.seen = stamp;
+            match loaded {
+                Ok(loaded) => {
+                    self.shown.0.store(Arc::new(loaded));
+                    tracing::info!("the server's certificate was read anew");
                 }
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the server's certificate has changed and cannot be used; the one before is kept"
+                ),
             }
-        }))
+        }
     }
 }
 

@@ -188,7 +188,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        // A full disk ends a transaction by itself.
         if self.open
+            && !self.connection.is_autocommit()
             && let Err(error) = self.connection.command("ROLLBACK")
         {
             tracing::error!(%error, "a transaction could not be rolled back");

@@ -9,9 +9,10 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter as _, SpanProcessor};
 use prometheus::{IntCounter, Registry};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tasks::{Health, Task, TaskHandle};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::STOP_PATIENCE;
 
@@ -61,23 +62,19 @@ pub(crate) struct Queue {
 }
 
 /// What sends the spans.
-pub struct TracerTask {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
+pub struct TracerTask(TaskHandle);
 
 impl Queue {
     pub(crate) fn start(exporter: SpanExporter, counts: Counts) -> (Self, TracerTask) {
         let (spans, receiver) = mpsc::channel(MOST_SPANS);
-        let (stop, stopped) = oneshot::channel();
-        let sender = Sending {
+        let task = tasks::start("traces", |stop| Sending {
             exporter,
             spans: receiver,
             counts: counts.clone(),
             is_failing: false,
-        };
-        let task = tokio::spawn(sender.run(stopped));
-        (Self { spans, counts }, TracerTask { stop, task })
+            stop,
+        });
+        (Self { spans, counts }, TracerTask(task))
     }
 }
 
@@ -108,13 +105,15 @@ impl SpanProcessor for Queue {
 impl TracerTask {
     /// Sends what waits, for [`STOP_PATIENCE`] at the most.
     pub async fn stop(self) {
-        let Self { stop, mut task } = self;
-        // It runs until it is told, or has failed.
-        let _ = stop.send(());
-        if timeout(STOP_PATIENCE, &mut task).await.is_err() {
-            task.abort();
+        if timeout(STOP_PATIENCE, self.0.stop()).await.is_err() {
             tracing::warn!("some spans were not sent: the collector of traces is slow or gone");
         }
+    }
+
+    /// Returns the health of what sends the spans.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        self.0.health()
     }
 }
 
@@ -124,15 +123,16 @@ struct Sending {
     spans: mpsc::Receiver<SpanData>,
     counts: Counts,
     is_failing: bool,
+    stop: CancellationToken,
 }
 
-impl Sending {
-    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+impl Task for Sending {
+    async fn run(&mut self) {
         loop {
             let mut batch = Vec::new();
             tokio::select! {
                 count = self.spans.recv_many(&mut batch, BATCH) => if count == 0 { return },
-                _ = &mut stopped => break,
+                () = self.stop.cancelled() => break,
             }
             let mut linger = pin!(sleep(LINGER));
             let mut is_stopping = false;
@@ -141,7 +141,7 @@ impl Sending {
                 tokio::select! {
                     count = self.spans.recv_many(&mut batch, room) => if count == 0 { break },
                     () = &mut linger => break,
-                    _ = &mut stopped => is_stopping = true,
+                    () = self.stop.cancelled() => is_stopping = true,
                 }
             }
             self.send(batch).await;
@@ -151,9 +151,11 @@ impl Sending {
         }
         self.finish().await;
     }
+}
 
+impl Sending {
     /// Sends what is left, and takes no more.
-    async fn finish(mut self) {
+    async fn finish(&mut self) {
         self.spans.close();
         loop {
             let mut batch = Vec::new();

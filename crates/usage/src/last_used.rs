@@ -7,8 +7,8 @@ use std::time::Duration;
 use base::ids::{KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
 use store::{Store, Transaction, sql};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tasks::{Health, Task, TaskHandle};
+use tokio_util::sync::CancellationToken;
 
 /// How often what was noted is written.
 const EVERY: Duration = Duration::from_secs(1);
@@ -33,9 +33,13 @@ struct Use {
 }
 
 /// Writes what was noted, once a second.
-pub struct LastUsedTask {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+pub struct LastUsedTask(TaskHandle);
+
+/// The writer of what was noted.
+struct Writer {
+    noted: LastUsed,
+    store: Store,
+    stop: CancellationToken,
 }
 
 impl LastUsed {
@@ -46,9 +50,9 @@ impl LastUsed {
             noted: Arc::default(),
             clock,
         };
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(last_used.clone().run(store, stopped));
-        (last_used, LastUsedTask { stop, task })
+        let noted = last_used.clone();
+        let task = tasks::start("last uses", |stop| Writer { noted, store, stop });
+        (last_used, LastUsedTask(task))
     }
 
     /// Notes that `key`, and `user` where it is a user's, was used just now.
@@ -72,19 +76,21 @@ impl LastUsed {
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    async fn run(self, store: Store, mut stopped: oneshot::Receiver<()>) {
+impl Task for Writer {
+    async fn run(&mut self) {
         let mut last = false;
         while !last {
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
-                _ = &mut stopped => last = true,
+                () = self.stop.cancelled() => last = true,
             }
-            let noted = std::mem::take(&mut *self.lock());
+            let noted = std::mem::take(&mut *self.noted.lock());
             let mut noted: Vec<_> = noted.into_iter().collect();
             noted.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
             for batch in noted.chunks(BATCH) {
-                if let Err(error) = write(&store, batch).await {
+                if let Err(error) = write(&self.store, batch).await {
                     tracing::warn!(%error, keys = batch.len(), "not written when keys were last used");
                 }
             }
@@ -127,10 +133,12 @@ async fn write_user(transaction: &mut Transaction, used: &Use, user: &UserId) ->
 impl LastUsedTask {
     /// Writes what is left and ends.
     pub async fn stop(self) {
-        // A task that has ended already needs no word.
-        let _ = self.stop.send(());
-        if self.task.await.is_err() {
-            tracing::error!("the writer of last uses has failed");
-        }
+        self.0.stop().await;
+    }
+
+    /// Returns the health of the writer.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        self.0.health()
     }
 }

@@ -11,13 +11,13 @@ mod room;
 mod slot;
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base::time::Stopwatch;
 use base::{Clock, Error};
 use prometheus::Registry;
 use store::Database;
+use tasks::{Health, ThreadHandle};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -70,7 +70,7 @@ pub struct Recorder {
 /// The recorder's thread.
 pub struct RecorderTask {
     stop: watch::Sender<Option<Duration>>,
-    thread: JoinHandle<()>,
+    thread: ThreadHandle,
 }
 
 /// How many events were new, and how many were known.
@@ -109,18 +109,15 @@ impl Recorder {
             stop: stopped,
         };
         let ledger = Ledger::new(database, Arc::clone(&prices), clock.clone());
-        let writer = Writer::new(ledger, clock, spend, inbox, Arc::clone(&metrics));
         let (ended, running_writer) = watch::channel(());
         let running = Running(Arc::clone(&metrics), ended);
-        let thread = std::thread::Builder::new()
-            .name("recorder".to_owned())
-            .spawn(move || {
-                let _running = running;
-                if let Err(error) = step_back() {
-                    tracing::warn!(%error, "the ledger's writer is as urgent as requests are");
-                }
-                runtime.block_on(writer.run());
-            })?;
+        let writer = Writer::new(ledger, clock, spend, inbox, running);
+        let begin = || {
+            if let Err(error) = step_back() {
+                tracing::warn!(%error, "the ledger's writer is as urgent as requests are");
+            }
+        };
+        let thread = tasks::start_thread("recorder", runtime, begin, writer)?;
         let recorder = Self {
             jobs,
             reports,
@@ -338,20 +335,15 @@ fn late() -> Error {
 
 type Answer = oneshot::Receiver<base::Result<Appended>>;
 
-/// Tells when the writer's thread ends, however it does: also those who wait for it.
-struct Running(
-    Arc<Metrics>,
+/// The life of the writer. Dropped, it tells that the writer has ended, however it did: also those who wait for it.
+pub(crate) struct Running(
+    pub(crate) Arc<Metrics>,
     #[expect(dead_code, reason = "closed when it is dropped")] watch::Sender<()>,
 );
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.ended();
-        if std::thread::panicking() {
-            tracing::error!(
-                "ledger writer panicked: no request is admitted until the server is started again"
-            );
-        }
     }
 }
 
@@ -361,9 +353,12 @@ impl RecorderTask {
     pub async fn stop(self, timeout: Duration) {
         let Self { stop, thread } = self;
         stop.send_replace(Some(timeout));
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the recorder has failed");
-        }
+        thread.ended().await;
+    }
+
+    /// Returns the health of the writer.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        self.thread.health()
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use base::time::{DAY, HOUR};
 use base::{Clock, UnixTime};
 use store::{Database, Result};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tasks::{Health, Task, TaskHandle};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::ledger::partition;
 use crate::sums::{Shape, forget_before};
@@ -193,37 +193,47 @@ impl Retention {
 }
 
 /// Looks for what is too old, hour by hour.
-pub struct RetentionTask {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+pub struct RetentionTask(TaskHandle);
+
+/// The rounds of retention.
+struct Rounds {
+    retention: Retention,
+    stop: CancellationToken,
+}
+
+impl Task for Rounds {
+    async fn run(&mut self) {
+        loop {
+            if let Err(error) = self.retention.round().await {
+                tracing::warn!(%error, "old usage could not be dropped; trying again in an hour");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
 }
 
 impl RetentionTask {
     /// Starts it, on the runtime that this is called in.
     #[must_use]
     pub fn start(database: Database, keep: Keep, clock: Clock) -> Self {
-        let (stop, mut stopped) = oneshot::channel();
-        let mut retention = Retention::new(database, keep, clock);
-        let task = tokio::spawn(async move {
-            loop {
-                if let Err(error) = retention.round().await {
-                    tracing::warn!(%error, "old usage could not be dropped; trying again in an hour");
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(EVERY) => {}
-                    _ = &mut stopped => return,
-                }
-            }
-        });
-        Self { stop, task }
+        let retention = Retention::new(database, keep, clock);
+        Self(tasks::start("usage retention", |stop| Rounds {
+            retention,
+            stop,
+        }))
     }
 
     /// Ends it after what is under way.
     pub async fn stop(self) {
-        // A task that has ended already needs no word.
-        let _ = self.stop.send(());
-        if self.task.await.is_err() {
-            tracing::error!("the task that drops old usage has failed");
-        }
+        self.0.stop().await;
+    }
+
+    /// Returns the health of the task.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        self.0.health()
     }
 }

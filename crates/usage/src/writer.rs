@@ -1,10 +1,12 @@
 //! The recorder's other end: gathers events into batches and writes each until it is written.
 //!
 //! The gateway's own events come first and share no transaction with reported ones. Each of them ends in the ledger, or is
-//! set aside: a row that the database refuses takes no other with it.
+//! set aside: a row that the database refuses takes no other with it. A panic while something is written counts as a refusal.
 
 mod apart;
+mod outcome;
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use base::time::Stopwatch;
 use base::{Clock, Error};
 use store::{courteous, late_after};
+use tasks::Task;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Sleep, sleep};
 
@@ -19,8 +22,10 @@ use crate::jobs::{Batch, Job, Reports};
 use crate::ledger::key::Source;
 use crate::ledger::{Ledger, Written};
 use crate::metrics::Metrics;
+use crate::recorder::Running;
 use crate::{Allowance, Appended, Release, Spend, UsageEvent};
 use apart::Retries;
+use outcome::{NotWritten, caught};
 
 /// How long the first event of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(50);
@@ -60,6 +65,10 @@ pub(crate) struct Writer {
     /// Runs from when the writer was told to stop.
     last_patience: Option<Pin<Box<Sleep>>>,
     metrics: Arc<Metrics>,
+    /// The gateway's jobs that are gathered, and those that are being written, each part in a transaction of its own.
+    batch: Batch,
+    parts: VecDeque<Vec<Job>>,
+    _running: Running,
 }
 
 /// The work that comes first.
@@ -78,7 +87,7 @@ impl Writer {
         clock: Clock,
         spend: Spend,
         inbox: Inbox,
-        metrics: Arc<Metrics>,
+        running: Running,
     ) -> Self {
         Self {
             ledger,
@@ -92,54 +101,51 @@ impl Writer {
             hurry: inbox.hurry,
             stop: inbox.stop,
             last_patience: None,
-            metrics,
+            metrics: Arc::clone(&running.0),
+            batch: Batch::default(),
+            parts: VecDeque::new(),
+            _running: running,
         }
     }
 
-    /// Writes until nobody can send any more.
-    pub(crate) async fn run(mut self) {
-        self.retry_set_aside().await;
-        while let Some(batch) = self.gather().await {
-            if !batch.is_empty() {
-                self.write_own(batch).await;
-            }
-            let reports = self.reports.take();
-            if !reports.is_empty() {
-                self.write_reports(reports).await;
-            }
-            // What comes from now on waits for this, too.
-            late_after(Stopwatch::start(), LATE / 2);
-            if let Err(error) = self.ledger.fold().await {
-                tracing::warn!(%error, "the newest sums could not be moved on; trying again after the next batch");
-            }
-            self.metrics.is_done();
-        }
-    }
-
-    /// The gateway's next jobs; maybe none if reports wait. None at the end. While it lingers it does not look at the queue,
-    /// so that a request that is recorded does not wake this thread.
-    async fn gather(&mut self) -> Option<Vec<Job>> {
-        let first = self.first().await?;
-        let mut batch = Batch::default();
+    /// Gathers the gateway's next jobs; maybe none if reports wait. False at the end. While it lingers it does not look at the
+    /// queue, so that a request that is recorded does not wake this thread.
+    async fn gather(&mut self) -> bool {
+        let Some(first) = self.first().await else {
+            return false;
+        };
         let (since, reports_wait) = match first {
             Next::Own(job) => {
                 let since = job.since;
-                batch.push(job);
+                self.batch.push(job);
                 (since, false)
             }
             Next::Report(since) => (since, true),
         };
         late_after(since, LATE);
         self.metrics.takes_up(since);
-        let due = batch.take(&mut self.jobs) || reports_wait || self.last_patience.is_some();
+        let due = self.batch.take(&mut self.jobs) || reports_wait || self.last_patience.is_some();
         if !due {
             tokio::select! {
                 () = self.hurry.notified() => {}
                 () = sleep(LINGER.saturating_sub(since.elapsed())) => {}
             }
-            batch.take(&mut self.jobs);
+            self.batch.take(&mut self.jobs);
         }
-        Some(batch.jobs)
+        true
+    }
+
+    /// Puts the newest sums where reports find them fast.
+    async fn fold(&mut self) {
+        // What comes from now on waits for this, too.
+        late_after(Stopwatch::start(), LATE / 2);
+        match caught(self.ledger.fold()).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the newest sums could not be moved on; trying again after the next batch");
+            }
+            None => self.recover(),
+        }
     }
 
     /// Waits for the next job. When told to stop, takes no new ones and waits a while for those who have a place.
@@ -199,14 +205,20 @@ impl Writer {
 
     async fn look_at_spend(&mut self) {
         let database = self.ledger.database();
-        let outcome = if self.may_lack {
-            self.spend.reload(database).await
-        } else {
-            self.spend.look(database).await
+        let (spend, may_lack) = (&self.spend, self.may_lack);
+        let look = async {
+            if may_lack {
+                spend.reload(database).await
+            } else {
+                spend.look(database).await
+            }
         };
-        match outcome {
-            Ok(()) => self.may_lack = false,
-            Err(error) => tracing::warn!(%error, "what others have spent could not be looked for"),
+        match caught(look).await {
+            Some(Ok(())) => self.may_lack = false,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "what others have spent could not be looked for");
+            }
+            None => self.may_lack = true,
         }
     }
 
@@ -215,7 +227,7 @@ impl Writer {
         match self.persist(&mut jobs).await {
             Ok(new) => answer(jobs, &new),
             // One of them is at fault. Alone, the others can be written.
-            Err(NotWritten::Refused(_)) if jobs.len() > 1 => {
+            Err(NotWritten::Refused(_) | NotWritten::Panicked) if jobs.len() > 1 => {
                 for job in jobs {
                     let mut job = [job];
                     match self.persist(&mut job).await {
@@ -228,8 +240,17 @@ impl Writer {
         }
     }
 
-    /// Appends the events of jobs and counts what was spent; of each event, whether it was new.
+    /// Appends the events of jobs and counts what was spent; of each event, whether it was new. Where that panics, it may have
+    /// been done all the same: then the events are known the next time.
     async fn persist(&mut self, jobs: &mut [Job]) -> Result<Vec<bool>, NotWritten> {
+        let persisted = caught(self.try_persist(jobs)).await;
+        persisted.unwrap_or_else(|| {
+            self.recover();
+            Err(NotWritten::Panicked)
+        })
+    }
+
+    async fn try_persist(&mut self, jobs: &mut [Job]) -> Result<Vec<bool>, NotWritten> {
         let events: Vec<_> = jobs.iter().flat_map(|job| &job.events).collect();
         let releases: Vec<_> = (jobs.iter())
             .flat_map(|job| job.releases.iter().cloned())
@@ -296,32 +317,28 @@ impl Writer {
     }
 }
 
-/// The reason that events were not written.
-enum NotWritten {
-    /// Their key may not report so much.
-    Bounded(Error),
-    /// The database will refuse them again.
-    Refused(store::Error),
-    /// The database failed until the writer had to stop.
-    Stopped(store::Error),
-}
-
-impl From<NotWritten> for Error {
-    fn from(reason: NotWritten) -> Self {
-        match reason {
-            NotWritten::Bounded(refusal) => refusal,
-            NotWritten::Refused(store::Error::Dropped) => Self::refused(
-                "usage_day_dropped",
-                "The ledger of a day of these events was dropped, so nobody can tell whether they were counted.",
-            ),
-            NotWritten::Refused(error) => {
-                tracing::error!(%error, "reported usage refused by the database");
-                Self::internal()
+impl Task for Writer {
+    /// Writes until nobody can send any more.
+    async fn run(&mut self) {
+        self.retry_set_aside().await;
+        // After a panic there may be jobs that were taken up before it.
+        while !self.parts.is_empty() || !self.batch.jobs.is_empty() || self.gather().await {
+            let batch = std::mem::take(&mut self.batch).jobs;
+            self.parts.extend((!batch.is_empty()).then_some(batch));
+            self.write_own().await;
+            let reports = self.reports.take();
+            if !reports.is_empty() {
+                self.write_reports(reports).await;
             }
-            NotWritten::Stopped(_) => {
-                Self::overloaded("The server stops. Send the usage again.", 1)
-            }
+            self.fold().await;
+            self.metrics.is_done();
         }
+    }
+
+    /// Forgets what is known of the database: a panic may have left it half changed.
+    fn recover(&mut self) {
+        self.ledger = self.ledger.anew();
+        self.may_lack = true;
     }
 }
 

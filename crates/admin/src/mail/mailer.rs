@@ -1,14 +1,13 @@
 //! Sends the mails that wait: retried with growing pauses, by one node at a time, until they are sent or of no use.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use base::ids::MailId;
 use base::secret::Pepper;
 use base::{Clock, UnixTime};
 use store::{Row, Store, sql};
-use tokio::sync::oneshot::{self, error::TryRecvError};
-use tokio::task::JoinHandle;
+use tasks::{Health, Task, TaskHandle};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::smtp::{Fate, PATIENCE, Smtp};
@@ -36,16 +35,14 @@ pub struct Waiting {
 }
 
 /// Sends mails until it is stopped.
-pub struct MailerTask {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
+pub struct MailerTask(TaskHandle);
 
 struct Mailer {
     store: Store,
     pepper: Pepper,
     clock: Clock,
     smtp: Option<Smtp>,
+    stop: CancellationToken,
 }
 
 const MAILS: &str = "SELECT id, recipient, subject, body, attempts, next_attempt_at FROM mails WHERE body IS NOT NULL";
@@ -103,54 +100,54 @@ impl MailerTask {
     /// sent, and keeps it.
     #[must_use]
     pub fn start(store: Store, pepper: Pepper, clock: Clock, smtp: Option<Smtp>) -> Self {
-        let mailer = Mailer {
+        Self(tasks::start("mailer", |stop| Mailer {
             store,
             pepper,
             clock,
             smtp,
-        };
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(mailer.run(stopped));
-        Self { stop, task }
+            stop,
+        }))
     }
 
     /// Ends it after the mail that is under way.
     pub async fn stop(self) {
-        // A task that has ended already needs no word.
-        let _ = self.stop.send(());
-        if self.task.await.is_err() {
-            tracing::error!("the mailer has failed");
+        self.0.stop().await;
+    }
+
+    /// Returns the health of the mailer.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        self.0.health()
+    }
+}
+
+impl Task for Mailer {
+    async fn run(&mut self) {
+        while !self.stop.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = self.stop.cancelled() => return,
+            }
+            if let Err(error) = self.round().await {
+                tracing::warn!(%error, "mails could not be looked for");
+            }
         }
     }
 }
 
 impl Mailer {
-    async fn run(self, mut stopped: oneshot::Receiver<()>) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                _ = &mut stopped => return,
-            }
-            match self.round(&mut stopped).await {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => return,
-                Err(error) => tracing::warn!(%error, "mails could not be looked for"),
-            }
-        }
-    }
-
     /// Sends what is due; breaks off when it is asked to stop.
-    async fn round(&self, stopped: &mut oneshot::Receiver<()>) -> store::Result<ControlFlow<()>> {
+    async fn round(&self) -> store::Result<()> {
         for mail in self.due().await? {
-            if !matches!(stopped.try_recv(), Err(TryRecvError::Empty)) {
-                return Ok(ControlFlow::Break(()));
+            if self.stop.is_cancelled() {
+                return Ok(());
             }
             match &self.smtp {
                 Some(smtp) => self.attempt(smtp, mail).await?,
                 None => self.keep(&mail).await?,
             }
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     }
 
     /// The mails whose time has come; those whose time is over are given up.

@@ -14,8 +14,8 @@ use base::ids::{Id, OrganizationId, ProjectId, SpendAlertId};
 use base::time::DAY;
 use base::{NanoDollars, UnixTime};
 use store::{Connection, Result, Row, Statement, Transaction, sql};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tasks::{Health, Task, TaskHandle};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::letter::letter;
@@ -28,10 +28,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const USEFUL: i64 = 7 * DAY;
 
 /// Tells of alerts until it is stopped.
-pub struct SpendAlertsTask {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
+pub struct SpendAlertsTask(TaskHandle);
 
 /// What has been looked at.
 struct Watch {
@@ -41,6 +38,7 @@ struct Watch {
     /// A state of the administrative database, where that is known.
     state: Option<u64>,
     revisions: HashMap<OrganizationId, i64>,
+    stop: CancellationToken,
 }
 
 /// An alert whose threshold is reached, and that nobody was told of.
@@ -78,40 +76,48 @@ impl SpendAlertsTask {
     /// Starts it, on the runtime that this is called in.
     #[must_use]
     pub fn start(services: Arc<Services>) -> Self {
-        let watch = Watch {
+        Self(tasks::start("spend alerts", |stop| Watch {
             services,
             moves: 0,
             state: None,
             revisions: HashMap::new(),
-        };
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(watch.run(stopped));
-        Self { stop, task }
+            stop,
+        }))
     }
 
     /// Ends it after the look that is under way.
     pub async fn stop(self) {
-        // A task that has ended already needs no word.
-        let _ = self.stop.send(());
-        if self.task.await.is_err() {
-            tracing::error!("the watch over spend alerts has failed");
-        }
+        self.0.stop().await;
+    }
+
+    /// Returns the health of the watch.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        self.0.health()
     }
 }
 
-impl Watch {
-    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+impl Task for Watch {
+    async fn run(&mut self) {
         loop {
             if let Err(error) = self.look().await {
                 tracing::warn!(%error, "spend alerts could not be looked for");
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
-                _ = &mut stopped => return,
+                () = self.stop.cancelled() => return,
             }
         }
     }
 
+    /// Looks at everything again: what a look has taken note of may not have been told.
+    fn recover(&mut self) {
+        (self.moves, self.state) = (0, None);
+        self.revisions.clear();
+    }
+}
+
+impl Watch {
     /// Tells what is to be told. What fails is looked at again the next time.
     async fn look(&mut self) -> Result<()> {
         // Noted before the data is read: what happens meanwhile is looked at again.

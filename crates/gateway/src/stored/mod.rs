@@ -28,7 +28,7 @@ use access::stored::{Kind, Owner};
 pub(crate) use bounds::{ObjectBounds, ObjectShare};
 pub(crate) use passing::Passing;
 pub(crate) use place::Place;
-pub(crate) use watch::{look_at_due, watch};
+pub(crate) use watch::{Watch, look_at_due};
 
 use crate::identify::Caller;
 

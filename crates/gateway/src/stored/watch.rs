@@ -8,6 +8,7 @@ use access::stored::{Kind, Object};
 use base::Result;
 use base::time::HOUR;
 use futures_util::{StreamExt, stream};
+use tasks::Task;
 
 use super::batches::AGAIN;
 use crate::Shared;
@@ -18,12 +19,17 @@ const PAUSE: Duration = Duration::from_secs(60);
 const TAKEN: i64 = 64;
 const AT_ONCE: usize = 4;
 
+/// The watch over what upstreams keep.
+pub(crate) struct Watch(pub(crate) Arc<Shared>);
+
 /// Looks again and again, for ever.
-pub(crate) async fn watch(shared: Arc<Shared>) {
-    loop {
-        look_at_due(&shared).await;
-        // Whether a minute has passed or something is due is the same.
-        let _ = tokio::time::timeout(PAUSE, shared.due.notified()).await;
+impl Task for Watch {
+    async fn run(&mut self) {
+        loop {
+            look_at_due(&self.0).await;
+            // Whether a minute has passed or something is due is the same.
+            let _ = tokio::time::timeout(PAUSE, self.0.due.notified()).await;
+        }
     }
 }
 

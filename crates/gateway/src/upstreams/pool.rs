@@ -9,6 +9,7 @@ use base::time::Stopwatch;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2::SendRequest;
+use tasks::Task;
 
 use super::line::Line;
 
@@ -102,7 +103,8 @@ impl Pool {
     /// Has a task look after what is kept, until nothing is.
     fn watch(self: &Arc<Self>, kept: &mut Kept) {
         if !std::mem::replace(&mut kept.is_watched, true) {
-            tokio::spawn(look(Arc::downgrade(self)));
+            let sweeper = Sweeper(Arc::downgrade(self));
+            tasks::start("connection pool", |_| sweeper).detach();
         }
     }
 
@@ -124,12 +126,17 @@ impl Kept {
     }
 }
 
-async fn look(pool: Weak<Pool>) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let Some(pool) = pool.upgrade() else { return };
-        if !pool.kept().tidy() {
-            return;
+/// Gives up connections of a pool that nobody uses.
+struct Sweeper(Weak<Pool>);
+
+impl Task for Sweeper {
+    async fn run(&mut self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let Some(pool) = self.0.upgrade() else { return };
+            if !pool.kept().tidy() {
+                return;
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tasks::{Health, Task, TaskHandle};
 
 use super::health::Trouble;
 use super::upstream::Upstream;
@@ -14,32 +14,43 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// The watch over all upstreams: a task for each. Dropped, it stops.
-pub(crate) struct Probes(JoinSet<()>);
+pub(crate) struct Probes(Vec<TaskHandle>);
 
 impl Probes {
     pub(super) fn new(upstreams: &[Arc<Upstream>]) -> Self {
         let probed = upstreams.iter().filter(|upstream| upstream.is_probed());
         Self(
             probed
-                .map(|upstream| watch_over(Arc::clone(upstream)))
+                .map(|upstream| tasks::start("upstream probes", |_| Probe(Arc::clone(upstream))))
                 .collect(),
         )
     }
 
+    /// Returns the health of each probe.
+    pub(crate) fn healths(&self) -> impl Iterator<Item = Health> {
+        self.0.iter().map(|task| task.health().clone())
+    }
+
     /// Stops all.
-    pub(crate) async fn stop(mut self) {
-        self.0.shutdown().await;
+    pub(crate) fn stop(self) {
+        drop(self.0);
     }
 }
 
-async fn watch_over(upstream: Arc<Upstream>) {
-    loop {
-        match upstream.health.pause_left() {
-            None => upstream.health.goes_down().await,
-            Some(pause) => tokio::time::sleep(pause.max(MOMENT)).await,
-        }
-        if upstream.health.begin_trial() {
-            probe(&upstream).await;
+/// The watch over one upstream.
+struct Probe(Arc<Upstream>);
+
+impl Task for Probe {
+    async fn run(&mut self) {
+        let upstream = &self.0;
+        loop {
+            match upstream.health.pause_left() {
+                None => upstream.health.goes_down().await,
+                Some(pause) => tokio::time::sleep(pause.max(MOMENT)).await,
+            }
+            if upstream.health.begin_trial() {
+                probe(upstream).await;
+            }
         }
     }
 }

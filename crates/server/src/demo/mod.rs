@@ -21,7 +21,7 @@ use store::Store;
 use tower::ServiceExt;
 use usage::{Keep, ModelFacts, PriceBook};
 
-use crate::commands::{print, run_until};
+use crate::commands::{announce, run_until};
 use crate::config::Bounds;
 use crate::descriptors;
 use crate::serve::Server;
@@ -61,7 +61,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let project_key = populate(&app.front(), &key, &app.services().clock).await?;
     app.services().recorder.flush().await;
     let stop = Stop::at_signals(DEFAULT_STOP_TIMEOUT)?;
-    print(&welcome(server.address(), &key, &project_key))?;
+    announce(&welcome(server.address(), &key, &project_key));
     Ok(run_until(server, app, stop).await)
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use admin::Services;
 use admin::sign_ins::{RefusedKey, record};
 use base::ids::{KeyId, OrganizationId};
+use tasks::{Health, Task, TaskHandle};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
 /// The refused keys that wait; further ones are left out.
 const QUEUE_CAPACITY: usize = 256;
@@ -24,18 +24,31 @@ const MAX_SERIES: usize = 1_024;
 /// Takes refused keys in. Never waits.
 pub(super) struct Recorder {
     queue: mpsc::Sender<RefusedKey>,
-    _task: AbortOnDropHandle<()>,
+    task: TaskHandle,
+}
+
+/// The queue's other end.
+struct Writer {
+    services: Arc<Services>,
+    refused: mpsc::Receiver<RefusedKey>,
+    sampler: Sampler,
 }
 
 impl Recorder {
     /// Starts what writes to the audit log, for as long as this lives.
     pub(super) fn start(services: Arc<Services>) -> Self {
-        let (queue, receiver) = mpsc::channel(QUEUE_CAPACITY);
-        let task = tokio::spawn(run(services, receiver));
-        Self {
-            queue,
-            _task: AbortOnDropHandle::new(task),
-        }
+        let (queue, refused) = mpsc::channel(QUEUE_CAPACITY);
+        let task = tasks::start("sign-ins", |_| Writer {
+            services,
+            refused,
+            sampler: Sampler::default(),
+        });
+        Self { queue, task }
+    }
+
+    /// Returns the health of what writes to the audit log.
+    pub(super) fn health(&self) -> &Health {
+        self.task.health()
     }
 
     /// Passes a refused key on, unless too many wait.
@@ -45,15 +58,16 @@ impl Recorder {
     }
 }
 
-async fn run(services: Arc<Services>, mut refused: mpsc::Receiver<RefusedKey>) {
-    let mut sampler = Sampler::default();
-    while let Some(refused) = refused.recv().await {
-        let Some(refused) = sampler.admit(refused, Instant::now()) else {
-            continue;
-        };
-        if let Err(error) = record(&services, &refused).await {
-            let organization = &refused.key.organization.id;
-            tracing::warn!(%error, %organization, "refused API key not written to the audit log");
+impl Task for Writer {
+    async fn run(&mut self) {
+        while let Some(refused) = self.refused.recv().await {
+            let Some(refused) = self.sampler.admit(refused, Instant::now()) else {
+                continue;
+            };
+            if let Err(error) = record(&self.services, &refused).await {
+                let organization = &refused.key.organization.id;
+                tracing::warn!(%error, %organization, "refused API key not written to the audit log");
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
     reason = "shared with the other tests, which use more of it"
 )]
 mod api;
+mod chaos;
 #[path = "../it/dice.rs"]
 #[expect(
     dead_code,
@@ -32,6 +33,8 @@ mod model_stub;
     reason = "shared with the other tests, which use more of it"
 )]
 mod process;
+#[path = "../it/small_disk.rs"]
+mod small_disk;
 mod stop_under_load;
 #[path = "../it/wire.rs"]
 mod wire;

@@ -90,6 +90,12 @@ impl Ledger {
         }
     }
 
+    /// Returns the same ledger with nothing known of it.
+    pub(crate) fn anew(&self) -> Self {
+        let (prices, clock) = (Arc::clone(&self.prices), self.clock.clone());
+        Self::new(self.database.clone(), prices, clock)
+    }
+
     /// Appends events of one source in one transaction, and says of each whether it was new: an event whose id its
     /// organization has used before on that day, in the ledger or in `events`, is the same event and leaves no trace.
     /// More than `allowance` has room for is refused as a whole. In the same transaction `releases` are released.

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::Answer;
 use crate::jobs::Job;
 use crate::ledger::key::Source;
+use crate::set_aside::json_of;
 use crate::{Hold, UsageEvent};
 
 /// A place in the recorder's queue. Given back when dropped.
@@ -61,8 +62,10 @@ impl Slot {
     pub fn record_all(self, events: Vec<UsageEvent>) -> Recorded {
         let (done, answer) = oneshot::channel();
         if self.writer.has_changed().is_err() {
-            let id = events.first().map_or("", |event| &event.id);
-            tracing::error!(id, "usage event lost: the ledger writer has ended");
+            for event in &events {
+                let (id, event) = (event.id.as_str(), json_of(event));
+                tracing::error!(id, event, "usage event lost: the ledger writer has ended");
+            }
         }
         self.place.send(Job {
             events,

@@ -1,17 +1,19 @@
 //! The gateway's own events: each is written, or set aside when the database refuses it, until the ledger takes it.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use base::Error;
 use base::time::Stopwatch;
 
-use super::{FIRST_PAUSE, NotWritten, Writer, answer};
+use tasks::Task;
+
+use super::outcome::{NotWritten, caught};
+use super::{FIRST_PAUSE, Writer, answer};
 use crate::jobs::Job;
 use crate::ledger::Written;
 use crate::ledger::key::Source;
 use crate::set_aside::{self, SetAside, json_of};
-use crate::{Appended, UsageEvent};
+use crate::{Appended, Release, UsageEvent};
 
 /// The interval after which events that were set aside are tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -42,22 +44,21 @@ impl Retries {
 }
 
 impl Writer {
-    /// Writes jobs of the gateway's own. Where the database refuses some, their halves are tried, so that in the end what
-    /// is refused is alone.
-    pub(super) async fn write_own(&mut self, batch: Vec<Job>) {
-        let mut parts = VecDeque::from([batch]);
-        while let Some(mut jobs) = parts.pop_front() {
+    /// Writes the parts of the gateway's own jobs. Where the database refuses some, their halves are tried, so that in the end
+    /// what is refused is alone.
+    pub(super) async fn write_own(&mut self) {
+        while let Some(mut jobs) = self.parts.pop_front() {
             match self.persist(&mut jobs).await {
                 Ok(new) => answer(jobs, &new),
-                Err(NotWritten::Refused(error)) => {
+                Err(reason @ (NotWritten::Refused(_) | NotWritten::Panicked)) => {
                     let half = jobs.split_off(jobs.len() / 2);
                     if jobs.is_empty() {
                         for job in half {
-                            self.write_apart(job, &error).await;
+                            self.write_apart(job, &reason).await;
                         }
                     } else {
-                        parts.push_front(half);
-                        parts.push_front(jobs);
+                        self.parts.push_front(half);
+                        self.parts.push_front(jobs);
                     }
                 }
                 Err(reason) => self.lose(jobs, &reason),
@@ -66,15 +67,17 @@ impl Writer {
     }
 
     /// Writes each event of a job that the database refuses by itself, and sets aside those that it refuses then.
-    async fn write_apart(&mut self, mut job: Job, reason: &store::Error) {
+    async fn write_apart(&mut self, mut job: Job, reason: &NotWritten) {
         let mut appended = Appended::default();
         let events = std::mem::take(&mut job.events);
         for (index, event) in events.iter().enumerate() {
             let written = match events.len() {
                 1 => Err(reason.to_string()),
-                _ => match self.append(&[event], Source::Gateway, None, &[]).await {
+                _ => match self.append_alone(&[event], &[]).await {
                     Ok(written) => Ok(written),
-                    Err(NotWritten::Refused(error)) => Err(error.to_string()),
+                    Err(reason @ (NotWritten::Refused(_) | NotWritten::Panicked)) => {
+                        Err(reason.to_string())
+                    }
                     Err(reason) => {
                         job.events = events[index..].to_vec();
                         return self.lose(vec![job], &reason);
@@ -99,8 +102,7 @@ impl Writer {
         }
         drop(job.hold.take());
         if !job.releases.is_empty() {
-            let released = self.append(&[], Source::Gateway, None, &job.releases);
-            match released.await {
+            match self.append_alone(&[], &job.releases).await {
                 Ok(Written { reserved, .. }) => {
                     self.spend.count(&[], &reserved, std::iter::empty());
                 }
@@ -111,6 +113,19 @@ impl Writer {
         let _ = job.done.send(Ok(appended));
     }
 
+    /// Appends an event, or releases reservations, without any other in the transaction.
+    async fn append_alone(
+        &mut self,
+        event: &[&UsageEvent],
+        releases: &[Release],
+    ) -> Result<Written, NotWritten> {
+        let appended = caught(self.append(event, Source::Gateway, None, releases)).await;
+        appended.unwrap_or_else(|| {
+            self.recover();
+            Err(NotWritten::Panicked)
+        })
+    }
+
     /// Sets an event aside, until that works; meanwhile the gateway admits no requests.
     async fn set_aside(&mut self, event: &UsageEvent, reason: &str) -> Result<(), NotWritten> {
         let (organization, id) = (event.organization_id.clone(), event.id.as_str());
@@ -118,15 +133,15 @@ impl Writer {
         let mut pause = FIRST_PAUSE;
         loop {
             let (database, now) = (self.ledger.database(), self.clock.now());
-            match set_aside::add(database, event, reason, now).await {
-                Ok(()) => break,
-                Err(error) => {
-                    self.metrics.set_blocked(true);
-                    tracing::error!(%error, id, "usage event not set aside: no request is admitted; trying again");
-                    if self.paused(&mut pause).await.is_err() {
-                        return Err(NotWritten::Stopped(error));
-                    }
-                }
+            let reason = match caught(set_aside::add(database, event, reason, now)).await {
+                Some(Ok(())) => break,
+                Some(Err(error)) => NotWritten::Stopped(error),
+                None => NotWritten::Panicked,
+            };
+            self.metrics.set_blocked(true);
+            tracing::error!(error = %reason, id, "usage event not set aside: no request is admitted; trying again");
+            if self.paused(&mut pause).await.is_err() {
+                return Err(reason);
             }
         }
         self.metrics.set_blocked(false);
@@ -137,8 +152,13 @@ impl Writer {
     /// Tries to write what was set aside.
     pub(super) async fn retry_set_aside(&mut self) {
         self.retries.since = Stopwatch::start();
-        if let Err(error) = self.try_set_aside().await {
-            tracing::warn!(%error, "usage events that are set aside could not be tried again");
+        match caught(self.try_set_aside()).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, "usage events that are set aside could not be tried again");
+            }
+            // The next try goes on after the event that panicked.
+            None => self.recover(),
         }
     }
 
@@ -179,10 +199,7 @@ impl Writer {
 
     /// Gives up on events at the stop: the log is all that has them.
     fn lose(&self, jobs: Vec<Job>, reason: &NotWritten) {
-        let error = match reason {
-            NotWritten::Refused(error) | NotWritten::Stopped(error) => error.to_string(),
-            NotWritten::Bounded(error) => error.message.to_string(),
-        };
+        let error = reason.to_string();
         for job in jobs {
             for event in &job.events {
                 let (organization, id) = (&event.organization_id, event.id.as_str());

@@ -5,6 +5,7 @@ mod correct;
 mod fixture;
 mod last_used;
 mod ledger;
+mod panics;
 mod prices;
 mod queries;
 mod random;

@@ -1,57 +1,17 @@
-//! A small disk that is full.
-
-use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Command;
+//! A database on a small disk that is full.
 
 use reqwest::Method;
 use serde_json::json;
-use tempfile::TempDir;
 
 use super::{World, is_unavailable};
 use crate::reports;
-
-/// A file system of a few MiB, which only root may make.
-struct Disk(TempDir);
-
-impl Disk {
-    fn new() -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs"]);
-        let mounted = mount.arg(folder.path()).output();
-        let mounted = mounted.is_ok_and(|output| output.status.success());
-        mounted.then_some(Self(folder))
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.path().join("filler")
-    }
-
-    fn fill(&self) {
-        let mut file = File::create(self.filler()).expect("room for a name");
-        let block = [0; 4096];
-        while file.write_all(&block).is_ok() {}
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.filler()).expect("the filler");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let mut unmount = Command::new("umount");
-        drop(unmount.arg("-l").arg(self.0.path()).status());
-    }
-}
+use crate::small_disk::Disk;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s25_a_full_disk_is_503_and_not_ready() {
     // Without the right to mount something there is no small disk to be had.
-    let Some(disk) = Disk::new() else { return };
-    let database = disk.0.path().join("orgplane.db");
+    let Some(disk) = Disk::new(16) else { return };
+    let database = disk.path().join("orgplane.db");
     let world = World::start(&format!("sqlite://{}", database.display()));
     world.is_well().await;
     let (project, _) = world.admin.application("Application").await;

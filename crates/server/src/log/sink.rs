@@ -1,0 +1,279 @@
+//! The sink of the log: a bounded queue of lines, and the thread that writes them.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::Sampled;
+
+/// The most lines that wait to be written, and the most bytes that they have.
+const QUEUE_CAPACITY: usize = 8_192;
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// The longest that the end of the process waits for the lines before it.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The lines of this process that were not written.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the number of lines that this process has logged and not written.
+pub(crate) fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Takes lines in. Never waits and never fails. Clones are the same sink.
+#[derive(Clone)]
+pub(super) struct Sink {
+    queue: SyncSender<Message>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// A message to the thread that writes.
+enum Message {
+    Line(Vec<u8>),
+    /// All lines before this one are to be written, or dropped, before it is answered.
+    Flush(SyncSender<()>),
+}
+
+impl Sink {
+    /// Starts a thread that writes to `into`.
+    ///
+    /// # Errors
+    /// The operating system has no thread to give.
+    pub(super) fn start(into: impl Write + Send + 'static) -> io::Result<Self> {
+        let (queue, lines) = mpsc::sync_channel(QUEUE_CAPACITY);
+        let bytes = Arc::<AtomicUsize>::default();
+        let writer = Writer {
+            into,
+            bytes: Arc::clone(&bytes),
+            is_torn: false,
+            dropped: 0,
+            told: Sampled::start(),
+        };
+        let thread = std::thread::Builder::new().name("log".to_owned());
+        thread.spawn(move || writer.run(&lines))?;
+        Ok(Self { queue, bytes })
+    }
+
+    /// Waits until all lines so far are written, or dropped; no longer than a while.
+    pub(super) fn flush(&self) {
+        let (done, flushed) = mpsc::sync_channel(1);
+        // A full queue is one that nobody takes anything out of: there is nothing to wait for.
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
+            let _ = flushed.recv_timeout(FLUSH_TIMEOUT);
+        }
+    }
+
+    fn send(&self, line: &[u8]) {
+        let length = line.len();
+        let waiting = self.bytes.fetch_add(length, Ordering::Relaxed);
+        let has_room = waiting + length <= QUEUE_BYTES;
+        if !has_room || self.queue.try_send(Message::Line(line.to_vec())).is_err() {
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The formatter writes each line at once.
+impl Write for Sink {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.send(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// The queue's other end.
+struct Writer<W> {
+    into: W,
+    bytes: Arc<AtomicUsize>,
+    /// True if a line was written in part, so that the next one has to begin a new line.
+    is_torn: bool,
+    /// The number of dropped lines that the log says it lacks, and how often it says so.
+    dropped: u64,
+    told: Sampled,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self, lines: &Receiver<Message>) {
+        while let Ok(message) = lines.recv() {
+            match message {
+                Message::Line(line) => {
+                    let is_written = self.write(&line);
+                    self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                    if is_written {
+                        self.tell_dropped();
+                    } else {
+                        DROPPED.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                // Whoever has stopped waiting has dropped the other end.
+                Message::Flush(done) => drop(done.send(())),
+            }
+        }
+    }
+
+    /// Writes a line; false if that failed.
+    fn write(&mut self, line: &[u8]) -> bool {
+        if self.is_torn && self.put(b"\n").is_err() {
+            return false;
+        }
+        self.put(line).is_ok()
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.into.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.is_torn = bytes[written - 1] != b'\n';
+                    bytes = &bytes[written..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs, now that lines can be written, how many were not.
+    fn tell_dropped(&mut self) {
+        let dropped = dropped_lines();
+        let lines = dropped - self.dropped;
+        if lines > 0 && self.told.admit().is_some() {
+            self.dropped = dropped;
+            tracing::warn!(
+                lines,
+                "log lines dropped: they could not be written in time"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// What a pipe or a file has become.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<State>>);
+
+    #[derive(Default)]
+    struct State {
+        written: Vec<u8>,
+        room: usize,
+    }
+
+    impl Disk {
+        fn make_room(&self, bytes: usize) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).room = bytes;
+        }
+
+        fn text(&self) -> String {
+            let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            String::from_utf8_lossy(&state.written).into_owned()
+        }
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let length = bytes.len().min(state.room);
+            if length == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            state.room -= length;
+            state.written.extend_from_slice(&bytes[..length]);
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn log_sink_gone_lines_for_a_full_disk_are_dropped_and_the_next_ones_are_whole() {
+        let disk = Disk::default();
+        let mut sink = Sink::start(disk.clone()).expect("a thread");
+        disk.make_room(9);
+        let before = dropped_lines();
+        for line in ["first\n", "second\n", "third\n"] {
+            sink.write_all(line.as_bytes()).expect("it never fails");
+        }
+        Sink::flush(&sink);
+        assert!(dropped_lines() >= before + 2);
+        disk.make_room(100);
+        sink.write_all(b"fourth\n").expect("it never fails");
+        Sink::flush(&sink);
+        assert_eq!(disk.text(), "first\nsec\nfourth\n");
+    }
+
+    /// A pipe that nobody reads until it is opened.
+    struct Pipe(Receiver<()>, SyncSender<usize>);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Open once nobody holds the other end any more.
+            let _ = self.0.recv();
+            let _ = self.1.send(bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn log_sink_gone_nobody_waits_for_a_pipe_that_nobody_reads() {
+        let (reader, opened) = mpsc::sync_channel(0);
+        let (written, lines) = mpsc::sync_channel(4 * QUEUE_CAPACITY);
+        let mut sink = Sink::start(Pipe(opened, written)).expect("a thread");
+        let before = dropped_lines();
+        let line = [b'x'; 1024];
+        for _ in 0..3 * QUEUE_CAPACITY {
+            sink.write_all(&line).expect("it never fails");
+        }
+        let dropped = usize::try_from(dropped_lines() - before).expect("few");
+        let kept = 3 * QUEUE_CAPACITY - dropped;
+        assert!(
+            (QUEUE_CAPACITY - 2..=QUEUE_CAPACITY + 2).contains(&kept),
+            "{kept}"
+        );
+        drop(reader);
+        Sink::flush(&sink);
+        assert!(lines.try_iter().count() >= kept);
+    }
+
+    #[test]
+    fn log_sink_gone_what_waits_has_a_bound_in_bytes() {
+        let (reader, opened) = mpsc::sync_channel(0);
+        let (written, lines) = mpsc::sync_channel(QUEUE_CAPACITY);
+        let mut sink = Sink::start(Pipe(opened, written)).expect("a thread");
+        let line = vec![b'x'; QUEUE_BYTES / 4 + 1];
+        for _ in 0..10 {
+            sink.write_all(&line).expect("it never fails");
+        }
+        drop(reader);
+        Sink::flush(&sink);
+        assert_eq!(lines.try_iter().count(), 3);
+    }
+}

@@ -1,0 +1,122 @@
+//! A panic of the ledger's writer: nothing that was recorded is lost, and the writer goes on.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use prometheus::Registry;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use usage::{Outcome, UsageEvent, set_aside};
+
+use crate::fixture::{Fixture, event};
+use crate::sources::{count_of, is_clean};
+
+/// A model without a price, of which logging panics.
+const MODEL: &str = "the log panics";
+
+static PANICS: AtomicBool = AtomicBool::new(true);
+
+/// A log that panics when it is told of [`MODEL`], as one did whose stderr was gone.
+struct Panicking;
+
+struct Fields(bool);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, _: &Field, value: &dyn std::fmt::Debug) {
+        self.0 |= format!("{value:?}").contains(MODEL);
+    }
+}
+
+impl Subscriber for Panicking {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target() == "usage::ledger"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(false);
+        event.record(&mut fields);
+        assert!(
+            !(fields.0 && PANICS.load(Ordering::SeqCst)),
+            "the log panics on purpose"
+        );
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+fn panicking(id: &str) -> UsageEvent {
+    UsageEvent {
+        model: Some(MODEL.to_owned()),
+        ..event(id)
+    }
+}
+
+#[tokio::test]
+async fn strangers_1_a_panic_of_the_writer_loses_no_event_and_does_not_end_it() {
+    static LOGS: Once = Once::new();
+    LOGS.call_once(|| tracing::subscriber::set_global_default(Panicking).expect("none is set"));
+    let fixture = Fixture::new().await;
+    let registry = Registry::new();
+    fixture.recorder.register(&registry).expect("registered");
+    let mut recorded = Vec::new();
+    for number in 0..40 {
+        let slot = fixture.recorder.reserve().await.expect("a place");
+        let id = format!("{number:02}");
+        let does_panic = [7, 23, 24].contains(&number);
+        let event = if does_panic {
+            panicking(&id)
+        } else {
+            event(&id)
+        };
+        let tool = self::event(&format!("{id}-tool"));
+        recorded.push(slot.record_all(vec![event, tool]));
+    }
+    for one in recorded {
+        one.await.expect("durable");
+    }
+    let ids = fixture.ids().await;
+    assert_eq!(ids.len(), 77, "{ids:?}");
+    let aside = set_aside(fixture.store.usage(), 10).await.expect("read");
+    let events: Vec<_> = aside.into_iter().map(|aside| aside.event).collect();
+    assert_eq!(events, ["07", "23", "24"].map(panicking));
+    assert!(fixture.recorder.is_accepting());
+    is_clean(&fixture).await;
+
+    // A report that panics is refused, and takes no other with it.
+    let reported = |event: UsageEvent| UsageEvent {
+        outcome: Outcome::Reported,
+        ..event
+    };
+    let (bad, good) = (
+        vec![reported(panicking("bad"))],
+        vec![reported(event("good"))],
+    );
+    let (refused, taken) = tokio::join!(
+        fixture.recorder.report(bad, None),
+        fixture.recorder.report(good, None)
+    );
+    assert_eq!(refused.expect_err("it panics").status.as_u16(), 500);
+    assert_eq!(taken.expect("recorded").accepted, 1);
+
+    // What was set aside is in the ledger once writing it does not panic any more.
+    PANICS.store(false, Ordering::SeqCst);
+    let (other, _task, _spend) = fixture.another().await;
+    other.flush().await;
+    assert_eq!(fixture.ids().await.len(), 81);
+    assert_eq!(
+        count_of(&registry, "orgplane_ledger_lost_events_total"),
+        0.0
+    );
+    is_clean(&fixture).await;
+}
