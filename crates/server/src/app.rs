@@ -97,15 +97,9 @@ impl App {
     /// # Errors
     /// An upstream makes no sense, or the database cannot be read.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
-        let AppOptions {
-            store: patient,
-            pepper,
-            clock,
-            upstreams,
-            prices,
-            ..
-        } = options;
-        let store = patient.for_requests();
+        let (patient, store) = (options.store.clone(), options.store.for_requests());
+        let (pepper, clock) = (options.pepper, options.clock);
+        let (upstreams, prices) = (options.upstreams, options.prices);
         let (tracer, tracer_task) = start_tracer(options.tracing, &options.entropy)?;
         let (spend, recorder, recorder_task) = ledger(&patient, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
@@ -156,9 +150,14 @@ impl App {
             mailer_task: mailer,
             following,
         };
-        let healths = app.healths();
-        app.metrics.watch_tasks(healths.clone());
-        Ok(Self { healths, ..app })
+        Ok(app.watched())
+    }
+
+    /// Returns the same application, with its tasks known to readiness and metrics.
+    fn watched(self) -> Self {
+        let healths = self.healths();
+        self.metrics.watch_tasks(healths.clone());
+        Self { healths, ..self }
     }
 
     /// The health of every task that runs beside the requests.

@@ -2,19 +2,24 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 
 use base::Error;
 use futures_util::FutureExt;
 
 /// The output of a step of the writer; `None` if it panicked. What it was given is still there then.
-pub(super) async fn caught<T>(step: impl Future<Output = T>) -> Option<T> {
-    let outcome = AssertUnwindSafe(step).catch_unwind().await;
-    if outcome.is_err() {
-        tracing::error!(
-            "ledger writer panicked: what it was doing is done in another way, or again"
-        );
-    }
-    outcome.ok()
+pub(super) fn caught<'a, T>(
+    step: impl Future<Output = T> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>> {
+    Box::pin(async move {
+        let outcome = AssertUnwindSafe(step).catch_unwind().await;
+        if outcome.is_err() {
+            tracing::error!(
+                "ledger writer panicked: what it was doing is done in another way, or again"
+            );
+        }
+        outcome.ok()
+    })
 }
 
 /// The reason that events were not written.
