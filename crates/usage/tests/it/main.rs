@@ -5,6 +5,7 @@ mod correct;
 mod fixture;
 mod last_used;
 mod ledger;
+mod nodes;
 mod prices;
 mod queries;
 mod random;
