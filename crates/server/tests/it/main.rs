@@ -24,6 +24,7 @@ mod mail_server;
 mod model_server;
 mod model_stub;
 mod mutations;
+mod nodes;
 mod outage;
 mod private_files;
 mod process;
