@@ -48,6 +48,7 @@ const RULES: &[Rule] = &[
     sources::database_drivers,
     sources::clocks,
     sources::unbounded,
+    sources::named_columns,
     layout::vague_names,
     layout::forgotten_tests,
     manifests::arrows,

@@ -4,6 +4,7 @@
 //! of this process settles once it is in the picture; those of other processes are looked for every [`POLL`].
 
 mod change;
+mod checks;
 mod key;
 mod load;
 mod moves;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use crate::Settings;
 
 use change::{Part, Touched};
+use checks::Checks;
 pub use key::{Key, Organization, Owner, Project};
 pub use load::committed_key;
 pub use moves::KeyHashes;
@@ -56,6 +58,9 @@ type SettingsMap = HashMap<OrganizationId, Arc<Settings>>;
 /// All keys, by their hashes, and what is set in each organization.
 pub struct Directory {
     store: Store,
+    /// The same data, for polls.
+    polled: Store,
+    checks: Checks,
     shards: Vec<ArcSwap<Shard>>,
     revoked: Revoked,
     settings: ArcSwap<SettingsMap>,
@@ -128,7 +133,9 @@ impl Directory {
     ) -> Result<(Arc<Self>, TaskHandle)> {
         let mut follower = store.revision().follow();
         let directory = Arc::new(Self {
+            polled: store.for_polls(),
             store,
+            checks: Checks::default(),
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
             revoked: Revoked::default(),
             settings: ArcSwap::default(),
@@ -230,21 +237,23 @@ impl Directory {
     async fn follow(&self, state: &mut State, follower: &mut Follower) {
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut asked = self.checks.asked();
         loop {
             // What fails is noted again when the key is used again.
             if let Err(error) = self.move_hashes().await {
                 tracing::warn!(%error, "failed to store the hashes of keys under the current secret");
             }
-            let outcome = tokio::select! {
-                () = follower.changed() => self.reload(state, follower).await,
-                _ = poll.tick() => match self.revision().await {
-                    Ok(sum) if sum == state.sum => Ok(()),
-                    Ok(_) => {
-                        self.store.revision().moved_elsewhere();
-                        self.reload(state, follower).await
-                    }
-                    Err(error) => Err(error),
-                },
+            let has_committed = tokio::select! {
+                () = follower.changed() => true,
+                _ = poll.tick() => false,
+                () = asked.next() => false,
+            };
+            // What was asked for until now is answered by what is read from now on.
+            let mut answers = asked.begin();
+            let outcome = if has_committed {
+                self.reload(state, follower).await
+            } else {
+                self.poll(state, follower).await
             };
             let mut failed = outcome.err();
             while let Some(error) = failed {
@@ -252,19 +261,38 @@ impl Directory {
                     tracing::error!(%error, "the keys could not be loaded; those in memory stay in use");
                 }
                 tokio::time::sleep(RETRY).await;
-                failed = self.reload(state, follower).await.err();
+                answers = asked.begin();
+                failed = self.retry(state, follower).await.err();
             }
             self.is_checked();
             if !self.is_fresh.swap(true, Ordering::Relaxed) {
                 tracing::info!("the keys could be loaded again");
             }
+            self.checks.answer(answers);
         }
+    }
+
+    /// Takes in what other processes have committed, if they have.
+    async fn poll(&self, state: &mut State, follower: &mut Follower) -> Result<()> {
+        if self.revision().await? == state.sum {
+            return Ok(());
+        }
+        self.store.revision().moved_elsewhere();
+        self.reload(state, follower).await
+    }
+
+    /// Takes in what has changed, once the database answers at all: that is known sooner than a load fails.
+    async fn retry(&self, state: &mut State, follower: &mut Follower) -> Result<()> {
+        if self.revision().await? != state.sum {
+            self.store.revision().moved_elsewhere();
+        }
+        self.reload(state, follower).await
     }
 
     /// The sum of all organizations' revisions. What other processes have committed is seen from now on.
     async fn revision(&self) -> Result<i64> {
         self.store.look_anew();
-        let mut read = self.store.read().await?;
+        let mut read = self.polled.read().await?;
         read.fetch_one(sql!(REVISION), |row| row.get("revision"))
             .await
     }

@@ -42,8 +42,19 @@ const ADD: &str = "INSERT INTO stored_objects (organization_id, project_id, kind
                    user_id, created_at, work, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
                    ON CONFLICT DO NOTHING";
 
-const OF_KIND: &str =
-    "SELECT * FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
+const OF_KIND: &str = "\
+    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at \
+    FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
+
+/// Those that are due, and that no node is looking at.
+const DUE: &str = "\
+    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at \
+    FROM stored_objects WHERE due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $2) \
+    ORDER BY due_at, id LIMIT $3";
+
+/// The time for which what is due is one node's, by the database's clock: longer than looking at it takes, but for answers
+/// that take minutes. If the node dies meanwhile, another one looks after that.
+const CLAIM_SECONDS: i64 = 5 * MINUTE;
 
 const COUNT: &str = "SELECT COUNT(*) AS count FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
 
@@ -182,26 +193,48 @@ impl Objects {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Those of all projects that were to be looked at before `now`, the longest due first.
+    /// Those of all projects that were to be looked at before `now`, the longest due first, without those that a node has
+    /// claimed.
     ///
     /// # Errors
     /// The database's.
     pub async fn due(&self, now: UnixTime, limit: i64) -> Result<Vec<Object>, Error> {
-        let statement = sql!(
-            "SELECT * FROM stored_objects WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2",
-            now,
-            limit
-        );
         let mut read = self.store.read().await?;
+        let database_now = read.now().await?;
+        let statement = sql!(DUE, now, database_now, limit);
         Ok(read.fetch_all(statement, Object::read).await?)
     }
 
-    /// Sets when to look at something next, if ever.
+    /// Makes an object that is due this node's, until it is due another time or for 5 minutes; false when another node was
+    /// faster.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn claim(&self, object: &Object) -> Result<bool, Error> {
+        let mut transaction = self.store.begin_quietly().await?;
+        let now = transaction.now().await?;
+        let mut claim = sql!(
+            "UPDATE stored_objects SET claimed_until = $1 WHERE due_at = $2 AND (claimed_until IS NULL OR claimed_until <= $3)",
+            now.plus(CLAIM_SECONDS),
+            object.due_at,
+            now
+        );
+        claim.push(" AND ");
+        is_object(&mut claim, object);
+        let claimed = transaction.execute(claim).await? == 1;
+        transaction.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Sets when to look at something next, if ever; whoever has claimed it gives it back.
     ///
     /// # Errors
     /// The database's.
     pub async fn set_due(&self, object: &Object, at: Option<UnixTime>) -> Result<(), Error> {
-        let mut statement = sql!("UPDATE stored_objects SET due_at = $1", at);
+        let mut statement = sql!(
+            "UPDATE stored_objects SET due_at = $1, claimed_until = NULL",
+            at
+        );
         self.write_one(&mut statement, object).await
     }
 
@@ -232,14 +265,8 @@ impl Objects {
     }
 
     async fn write_one(&self, statement: &mut Statement, object: &Object) -> Result<(), Error> {
-        let Object { owner, .. } = object;
-        statement.push(" WHERE organization_id = ");
-        statement
-            .bind(&owner.organization)
-            .push(" AND project_id = ");
-        statement.bind(&owner.project).push(" AND kind = ");
-        statement.bind(object.kind.as_str()).push(" AND id = ");
-        statement.bind(object.id.as_str());
+        statement.push(" WHERE ");
+        is_object(statement, object);
         self.write(statement.clone()).await.map(drop)
     }
 
@@ -250,6 +277,18 @@ impl Objects {
         transaction.commit().await?;
         Ok(count)
     }
+}
+
+/// Adds the condition that a row is that of an object.
+fn is_object(statement: &mut Statement, object: &Object) {
+    let Object { owner, .. } = object;
+    statement.push("organization_id = ");
+    statement
+        .bind(&owner.organization)
+        .push(" AND project_id = ");
+    statement.bind(&owner.project).push(" AND kind = ");
+    statement.bind(object.kind.as_str()).push(" AND id = ");
+    statement.bind(object.id.as_str());
 }
 
 fn of_kind(owner: &Owner, kind: Kind) -> Statement {

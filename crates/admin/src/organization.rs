@@ -43,6 +43,10 @@ pub struct Founded {
     pub key: Secret,
 }
 
+/// The turn of whoever founds the first organization; any number will do, as long as it stays the same.
+const FIRST_START: i64 = 7_017_220_832;
+const ANY: &str = "SELECT id FROM organizations LIMIT 1";
+
 /// Whether there is an organization at all.
 ///
 /// # Errors
@@ -50,7 +54,7 @@ pub struct Founded {
 pub async fn exists(store: &Store) -> Result<bool> {
     let mut connection = store.read().await?;
     Ok(connection
-        .fetch_optional(sql!("SELECT id FROM organizations LIMIT 1"), |_| Ok(()))
+        .fetch_optional(sql!(ANY), |_| Ok(()))
         .await?
         .is_some())
 }
@@ -84,7 +88,26 @@ pub async fn projects(store: &Store, organization: &OrganizationId) -> Result<Ha
 /// # Errors
 /// The database's, such as a key that exists already.
 pub async fn found(founding: Founding<'_>) -> Result<Founded> {
+    let transaction = founding.store.begin().await?;
+    found_in(transaction, founding).await
+}
+
+/// Creates an organization as [`found`] does, where there is none: of nodes that start at once on an empty database, one
+/// does, and the others get `None`.
+///
+/// # Errors
+/// Those of [`found`].
+pub async fn found_first(founding: Founding<'_>) -> Result<Option<Founded>> {
     let mut transaction = founding.store.begin().await?;
+    transaction.wait_for_turn(FIRST_START).await?;
+    let any = transaction.fetch_optional(sql!(ANY), |_| Ok(())).await?;
+    if any.is_some() {
+        return Ok(None);
+    }
+    found_in(transaction, founding).await.map(Some)
+}
+
+async fn found_in(mut transaction: Transaction, founding: Founding<'_>) -> Result<Founded> {
     let new = New {
         organization_id: founding.ids.next(),
         project_id: founding.ids.next(),

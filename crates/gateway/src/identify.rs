@@ -27,11 +27,13 @@ pub(crate) struct Caller {
 }
 
 impl Shared {
-    /// The key of a request. Unknown keys cost as much as known ones.
+    /// The key of a request. One that is not known here may have been made by another node a moment ago, so the database is
+    /// asked before it is refused.
     ///
     /// # Errors
-    /// 401: no key, or none that is good now, or a header names another organization or project. 403: an admin key.
-    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Caller> {
+    /// 401: no key, or none that is good now, or a header names another organization or project. 403: an admin key. 503: what
+    /// is known of keys is too old, or a key is not known here and the database does not answer.
+    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Caller> {
         let Some(header) = headers.get(AUTHORIZATION) else {
             return Err(Error::unauthenticated(
                 "No API key was sent. Send one in the header 'Authorization: Bearer sk-proj-…'.",
@@ -43,7 +45,13 @@ impl Shared {
             )
         })?;
         let hashes = KeyHashes::of(&self.pepper, token);
-        let key = self.live_key(&hashes)?;
+        self.directory.check_age()?;
+        let known = match self.directory.find_by(&hashes) {
+            // In a box, so that requests with a key that is known carry none of this.
+            None => Box::pin(self.directory.look_up(&hashes)).await?,
+            known => known,
+        };
+        let key = self.live(known)?;
         names_only(headers, "openai-organization", &key.organization.id)?;
         let caller = self.caller_with(hashes, key)?;
         names_only(headers, "openai-project", &caller.project.id)?;
@@ -56,14 +64,13 @@ impl Shared {
     /// # Errors
     /// Those of [`Self::identify`].
     pub(crate) fn identify_again(&self, hashes: KeyHashes) -> Result<Caller> {
-        let key = self.live_key(&hashes)?;
+        self.directory.check_age()?;
+        let key = self.live(self.directory.find_by(&hashes))?;
         self.caller_with(hashes, key)
     }
 
-    /// The key with these hashes, if it may be used now.
-    fn live_key(&self, hashes: &KeyHashes) -> Result<Arc<Key>> {
-        self.directory.check_age()?;
-        let key = self.directory.find_by(hashes);
+    /// The key, if there is one and it may be used now.
+    fn live(&self, key: Option<Arc<Key>>) -> Result<Arc<Key>> {
         let key = key.ok_or_else(|| Error::unauthenticated("The API key is not known here."))?;
         key.alive(self.clock.now())?;
         Ok(key)

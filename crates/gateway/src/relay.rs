@@ -36,7 +36,7 @@ impl Gateway {
         B: http_body::Body<Data = Bytes>,
     {
         let needs = Permission::ModelRequest;
-        let caller = self.caller(context, needs)?;
+        let caller = self.caller(context, needs).await?;
         no_query(context.head.uri.query())?;
         self.0.may_send(&caller)?;
         let memory = self.0.flow.body(&caller)?;

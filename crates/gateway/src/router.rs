@@ -139,32 +139,32 @@ impl Gateway {
             // Rare, and large: it has a place of its own, so that every other request is smaller by it.
             Endpoint::Stored(place) => Box::pin(self.stored(place, context, body)).await,
             Endpoint::StoredResponse => {
-                self.caller(context, Permission::ModelRequest)?;
+                self.caller(context, Permission::ModelRequest).await?;
                 Err(Error::refused("stored_responses_unavailable", NOT_KEPT))
             }
             Endpoint::Models => {
-                let caller = self.reader(context)?;
+                let caller = self.reader(context).await?;
                 Ok(self.0.models.list(caller.level().models.as_ref()))
             }
             Endpoint::Model(name) => {
-                let caller = self.reader(context)?;
+                let caller = self.reader(context).await?;
                 models::retrieve(&self.0.upstreams, &name, &caller)
             }
         }
     }
 
     /// Checks that the caller may look at models.
-    fn reader(&self, context: &mut Context) -> Result<Caller> {
-        let caller = self.caller(context, Permission::ModelRead)?;
+    async fn reader(&self, context: &mut Context) -> Result<Caller> {
+        let caller = self.caller(context, Permission::ModelRead).await?;
         self.touch(&caller);
         no_query(context.head.uri.query())?;
         Ok(caller)
     }
 
     /// The caller, who needs this permission.
-    pub(crate) fn caller(&self, context: &mut Context, needs: Permission) -> Result<Caller> {
+    pub(crate) async fn caller(&self, context: &mut Context, needs: Permission) -> Result<Caller> {
         crate::body::check_headers(&context.head.headers)?;
-        let caller = self.0.identify(&context.head.headers)?;
+        let caller = self.0.identify(&context.head.headers).await?;
         context.organization = Some(caller.key.organization.header.clone());
         context.watched.is_of(&caller.key);
         caller.check_certificate(&context.head, &self.0.clock)?;

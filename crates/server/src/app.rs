@@ -106,7 +106,7 @@ impl App {
         let mailer = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
         let services = Arc::new(Services {
-            usage: patient.usage().clone().apart()?,
+            usage: patient.usage().for_background(),
             reports: Reports::new(patient.usage().for_reports()),
             keep_usage: options.keep_usage,
             store,
@@ -252,13 +252,13 @@ async fn ledger(
     prices: PriceBook,
     clock: &Clock,
 ) -> anyhow::Result<(Spend, Recorder, RecorderTask)> {
-    let (database, clock) = (store.usage(), clock.clone());
-    let spend = Spend::load(database, clock.clone())
+    let clock = clock.clone();
+    let spend = Spend::load(store.usage(), clock.clone())
         .await
         .context("what has been spent could not be loaded")?;
-    let (recorder, task) =
-        Recorder::start(database.clone(), Arc::new(prices), clock, spend.clone())
-            .context("the ledger's writer could not be started")?;
+    let database = store.usage().for_background();
+    let (recorder, task) = Recorder::start(database, Arc::new(prices), clock, spend.clone())
+        .context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
 }
 
@@ -318,7 +318,7 @@ fn start_keeper(
     days: u32,
 ) -> anyhow::Result<(Option<Bodies>, BodiesTask)> {
     let keeper = KeeperOptions {
-        store,
+        store: store.for_background(),
         changes: services.directory.settings_changes(),
         pepper: services.pepper.clone(),
         entropy: services.entropy.clone(),

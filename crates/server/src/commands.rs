@@ -186,7 +186,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
-    Store::open(&config.database).await.context("the database")
+    Store::open_with(&config.database, config.database_connections)
+        .await
+        .context("the database")
 }
 
 /// What every command on an existing deployment needs.
@@ -258,6 +260,8 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
             config.trusted_proxies.clone(),
         );
     let deployment = Deployment::open(config).await?;
+    let checked = deployment.store.administration().check_connections().await;
+    checked.context("the database")?;
     let app = App::start(AppOptions {
         store: deployment.store.clone(),
         pepper: deployment.pepper.clone(),

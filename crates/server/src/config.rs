@@ -1,6 +1,7 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod bodies;
+mod database;
 mod gateway;
 mod model;
 mod overrides;
@@ -45,6 +46,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Which database it uses.
     pub database: String,
+    /// The most connections to PostgreSQL.
+    pub database_connections: usize,
     /// What addresses it has for others.
     pub public_url: String,
     /// The file with what keys are hashed with.
@@ -84,6 +87,7 @@ pub struct Config {
 struct File {
     listen: Option<SocketAddr>,
     database: Option<String>,
+    database_connections: Option<usize>,
     public_url: Option<String>,
     secret_file: Option<PathBuf>,
     prices: Option<PathBuf>,
@@ -160,7 +164,9 @@ impl Config {
                 .with_context(|| format!("the price book {}", path.display()))?;
         }
         let tls = Tls::new(file.tls)?;
+        let connections = overrides.database_connections.or(file.database_connections);
         Ok(Self {
+            database_connections: database::connections(connections)?,
             public_url: overrides
                 .public_url
                 .clone()
@@ -207,6 +213,7 @@ impl Config {
         struct Shown<'a> {
             listen: String,
             database: String,
+            database_connections: usize,
             public_url: &'a str,
             secret_file: String,
             trusted_proxies: &'a [IpNet],
@@ -231,6 +238,7 @@ impl Config {
         Ok(toml::to_string(&Shown {
             listen: self.listen.to_string(),
             database: self.database_without_password(),
+            database_connections: self.database_connections,
             public_url: &self.public_url,
             secret_file: self.secret_file.display().to_string(),
             trusted_proxies: &self.trusted_proxies,

@@ -36,6 +36,7 @@ pub struct FirstStart<'a> {
 /// # Errors
 /// The chosen key is no good, or the database's.
 pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded>> {
+    // Asked again in the transaction that founds it: another node may start at the same moment.
     if organization::exists(start.store).await? {
         return Ok(None);
     }
@@ -52,7 +53,7 @@ pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded
         owner_email: "owner@localhost",
         key,
     };
-    Ok(Some(organization::found(founding).await?))
+    Ok(organization::found_first(founding).await?)
 }
 
 /// The key that the operator chose. One that looks easy to guess is taken, since it is theirs, and said so.

@@ -10,31 +10,50 @@ use axum::response::Response;
 use base::time::Stopwatch;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use store::{Database, Outage};
+use store::{Database, Outage, Store};
 use tasks::Health;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-/// The time for which an answer is given again: whoever asks often costs no more than one write in it.
-const CACHE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time for which the database's answer is taken again: whoever asks often costs no more than one write in it.
+const CACHE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The time that the database has to answer. Whoever asks is told then that it does not; the question itself goes on.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The age of the oldest event of the ledger that is not durable.
 const MAX_LEDGER_AGE: Duration = Duration::from_secs(5);
 /// The age of the directory.
 const MAX_DIRECTORY_AGE: Duration = Duration::from_secs(10);
 
-/// Finds out whether the server is ready, and remembers it for a moment.
+/// Finds out whether the server is ready, and remembers for a moment what the database said.
 pub(crate) struct Readiness {
-    last: Mutex<Option<Checked>>,
+    state: Mutex<State>,
     tasks: Vec<Health>,
 }
 
+#[derive(Default)]
+struct State {
+    probe: Probe,
+    /// The last answer.
+    last: Option<Checked>,
+}
+
+/// The question whether the databases can be read and written, of which one at the most is under way.
+#[derive(Default)]
+struct Probe {
+    running: Option<JoinHandle<Option<Reason>>>,
+    /// What was said last, and when.
+    answer: Option<(Stopwatch, Option<Reason>)>,
+}
+
 struct Checked {
-    at: Stopwatch,
     reasons: Vec<Reason>,
     /// The number of rows of the ledger that the database refused and that are set aside.
     set_aside: i64,
 }
 
 /// A reason not to be ready.
+#[derive(Clone)]
 struct Reason {
     /// The reason in words for anybody.
     message: Cow<'static, str>,
@@ -55,39 +74,55 @@ impl Readiness {
     /// Returns the readiness of a server with these tasks beside its requests.
     pub(crate) fn new(tasks: Vec<Health>) -> Self {
         Self {
-            last: Mutex::default(),
+            state: Mutex::default(),
             tasks,
         }
     }
 
     /// The answer to `GET /readyz`: 200, or 503 with the reasons.
     pub(crate) async fn answer(&self, services: &Services) -> Response {
-        let mut last = self.last.lock().await;
-        let is_recent = |checked: &Checked| checked.at.elapsed() < CACHE_TIMEOUT;
-        if let Some(checked) = last.as_ref().filter(|checked| is_recent(checked)) {
-            return checked.answer();
-        }
-        let checked = Box::pin(Checked::now(services, &self.tasks)).await;
-        checked.log_change(last.as_ref());
+        let mut state = self.state.lock().await;
+        let of_database = state.probe.reason(services).await;
+        let mut reasons: Vec<Reason> = files(services).into_iter().collect();
+        reasons.extend(of_database);
+        reasons.extend(memory(services));
+        reasons.extend(self.tasks.iter().filter_map(panicked));
+        let checked = Checked {
+            reasons,
+            set_aside: services.recorder.set_aside(),
+        };
+        checked.log_change(state.last.as_ref());
         let answer = checked.answer();
-        *last = Some(checked);
+        state.last = Some(checked);
         answer
     }
 }
 
-impl Checked {
-    async fn now(services: &Services, tasks: &[Health]) -> Self {
-        let mut reasons: Vec<Reason> = files(services).into_iter().collect();
-        reasons.extend(database(services).await);
-        reasons.extend(memory(services));
-        reasons.extend(tasks.iter().filter_map(panicked));
-        Self {
-            at: Stopwatch::start(),
-            reasons,
-            set_aside: services.recorder.set_aside(),
+impl Probe {
+    /// The reason that the databases are of no use, if there is one, as of a moment ago; after [`PROBE_TIMEOUT`] that they do
+    /// not answer.
+    async fn reason(&mut self, services: &Services) -> Option<Reason> {
+        if let Some((at, reason)) = &self.answer
+            && at.elapsed() < CACHE_TIMEOUT
+        {
+            return reason.clone();
         }
+        // In a task of its own: one that is left alone half-way would leave its connection to others as it is.
+        let store = services.store.clone();
+        let running = self
+            .running
+            .get_or_insert_with(|| tokio::spawn(async move { database(&store).await }));
+        let Ok(answer) = timeout(PROBE_TIMEOUT, running).await else {
+            return Some(Reason::new(Outage::Timeout.as_str(), &"no answer yet"));
+        };
+        self.running = None;
+        let reason = answer.unwrap_or_else(|error| Some(Reason::new("the database fails", &error)));
+        self.answer = Some((Stopwatch::start(), reason.clone()));
+        reason
     }
+}
 
+impl Checked {
     fn messages(&self) -> Vec<&str> {
         self.reasons.iter().map(|reason| &*reason.message).collect()
     }
@@ -145,8 +180,7 @@ fn files(services: &Services) -> Option<Reason> {
 }
 
 /// The reason that the databases are of no use, if there is one: they are read, and written to.
-async fn database(services: &Services) -> Option<Reason> {
-    let store = &services.store;
+async fn database(store: &Store) -> Option<Reason> {
     let tried = async {
         let missing = store.missing_migration().await?;
         if missing.is_none() {

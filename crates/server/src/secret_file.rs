@@ -60,18 +60,43 @@ fn make_private(path: &Path) {
     }
 }
 
+/// Creates the file, whole or not at all. Where another process, which starts at the same moment, has created it first, its
+/// secret is taken.
 fn create(path: &Path, entropy: &Entropy) -> anyhow::Result<Pepper> {
+    let failed = || format!("the secret file {} cannot be created", path.display());
     let pepper = Pepper::generate(entropy);
-    let mut file = OpenOptions::new()
+    let unique: String = (entropy.bytes::<8>().iter())
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{unique}"));
+    let temporary = Path::new(&temporary);
+    let written = write(temporary, &pepper).and_then(|()| std::fs::hard_link(temporary, path));
+    // What is left of one that failed harms nobody: it has no key of anybody.
+    let _ = std::fs::remove_file(temporary);
+    match written {
+        Ok(()) => Ok(pepper),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Pepper::parse(&std::fs::read_to_string(path)?).with_context(failed)
+        }
+        // A file system without links.
+        Err(_) => {
+            write(path, &pepper).with_context(failed)?;
+            Ok(pepper)
+        }
+    }
+}
+
+fn write(path: &Path, pepper: &Pepper) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)
-        .with_context(|| format!("the secret file {} cannot be created", path.display()))?;
+        .open(path)?;
     file.write_all(pepper.reveal().as_bytes())?;
     file.write_all(b"\n")?;
-    file.sync_all()?;
-    Ok(pepper)
+    file.sync_all()
 }
 
 /// Compares the pepper with the one that the database was used with. A database that does not know yet is told.

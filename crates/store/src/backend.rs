@@ -29,7 +29,7 @@ enum Kind {
 }
 
 /// Opens what `url` names: the administrative and the usage database.
-pub(crate) async fn open(url: &str) -> Result<(Database, Database)> {
+pub(crate) async fn open(url: &str, connections: usize) -> Result<(Database, Database)> {
     if url.starts_with("sqlite://") {
         let files = Files::parse(url)?;
         let open = |path: &Path| -> Result<Database> {
@@ -39,13 +39,30 @@ pub(crate) async fn open(url: &str) -> Result<(Database, Database)> {
         return Ok((open(&files.administration)?, open(&files.usage)?));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        let database = Database::new(Kind::Postgres(Arc::new(Postgres::open(url)?)));
+        let database = Database::new(Kind::Postgres(Arc::new(Postgres::open(url, connections)?)));
         database.read().await?;
         return Ok((database.clone(), database));
     }
     Err(Error::Url(
         "must begin with sqlite:// or postgres://".to_owned(),
     ))
+}
+
+/// The administrative and the usage database for a thread that has a runtime of its own. On PostgreSQL, where they are one,
+/// they share its connections.
+pub(crate) fn apart(administration: Database, usage: Database) -> Result<(Database, Database)> {
+    let shared = match (&administration.kind, &usage.kind) {
+        (Kind::Postgres(one), Kind::Postgres(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    };
+    let administration = administration.apart()?;
+    let usage = if shared {
+        let kind = administration.kind.clone();
+        Database { kind, ..usage }
+    } else {
+        usage.apart()?
+    };
+    Ok((administration, usage))
 }
 
 impl Database {
@@ -70,10 +87,28 @@ impl Database {
         self.with_timeouts(Timeouts::REPORT)
     }
 
+    /// Returns the same database for work beside requests; see [`Store::for_background`](crate::Store::for_background).
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        self.with_timeouts(Timeouts::BACKGROUND)
+    }
+
+    /// Refuses a number of connections that PostgreSQL does not take, and warns where those of others leave less.
+    ///
+    /// # Errors
+    /// [`TooManyConnections`](Error::TooManyConnections), or the database cannot be asked.
+    pub async fn check_connections(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Sqlite(_) => Ok(()),
+            Kind::Postgres(pool) => pool.check_connections(self.read().await?).await,
+        }
+    }
+
     /// A connection that reads. One whose first statement may take long is asked for an answer before.
     async fn reading(&self, pool: &Postgres) -> Result<Link> {
         let mut client = pool.connection(self.timeouts).await?;
-        if self.timeouts.statement != Timeouts::REQUEST.statement {
+        let acquire = self.timeouts.acquire;
+        if self.timeouts.statement.is_none_or(|limit| limit > acquire) {
             client.batch("").await?;
         }
         Ok(Link::Client(client))

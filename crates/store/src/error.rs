@@ -50,6 +50,22 @@ pub enum Error {
     /// The files or the settings of TLS are of no use.
     #[error("TLS to PostgreSQL: {0}")]
     Tls(String),
+    /// This process is to keep more connections than PostgreSQL takes.
+    #[error(
+        "database_connections is {wanted}, but PostgreSQL takes only {most} of this user (its max_connections, without those that \
+         are reserved, or the limit of the user or the database): lower database_connections, or raise that"
+    )]
+    TooManyConnections {
+        /// The connections that this process may keep.
+        wanted: i64,
+        /// The connections that the server takes.
+        most: i64,
+    },
+    /// PostgreSQL takes no further connection now.
+    #[error(
+        "PostgreSQL takes no more connections ({0}): raise its max_connections, or lower database_connections of the nodes"
+    )]
+    NoConnections(String),
     /// PostgreSQL could not be reached.
     #[error("PostgreSQL: {0}")]
     Pool(String),
@@ -130,6 +146,11 @@ impl From<deadpool_postgres::PoolError> for Error {
             // Whatever went wrong with a connection that is not there yet, the server was not reached.
             deadpool_postgres::PoolError::Backend(error) if error.as_db_error().is_none() => {
                 Self::Pool(crate::postgres::describe(&error))
+            }
+            deadpool_postgres::PoolError::Backend(error)
+                if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) =>
+            {
+                Self::NoConnections(crate::postgres::describe(&error))
             }
             deadpool_postgres::PoolError::Backend(error) => error.into(),
             other => Self::Pool(other.to_string()),

@@ -34,6 +34,12 @@ pub use value::{Column, Row, Value};
 
 use timeouts::Timeouts;
 
+/// The connections that a process keeps to PostgreSQL at the most where nothing else is configured: two for the ledger's
+/// writer, two for the writer of bodies, and the others for requests.
+pub const DEFAULT_CONNECTIONS: usize = 12;
+/// The fewest connections to PostgreSQL that a process can do with.
+pub const MIN_CONNECTIONS: usize = 6;
+
 /// The result of a query.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -56,7 +62,16 @@ impl Store {
     /// # Errors
     /// The URL is not one of the two kinds, or the database cannot be reached, created or migrated.
     pub async fn open(url: &str) -> Result<Self> {
-        let (administration, usage) = backend::open(url).await?;
+        Self::open_with(url, DEFAULT_CONNECTIONS).await
+    }
+
+    /// Opens the database as [`Store::open`] does, and keeps at most so many connections to PostgreSQL, those of
+    /// [`Store::apart`] included. SQLite has no use for the number.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub async fn open_with(url: &str, connections: usize) -> Result<Self> {
+        let (administration, usage) = backend::open(url, connections).await?;
         migrate::run(&administration, &usage).await?;
         Ok(Self {
             administration,
@@ -70,9 +85,11 @@ impl Store {
     /// # Errors
     /// The connections' pool cannot be made.
     pub fn apart(&self) -> Result<Self> {
+        let (administration, usage) =
+            backend::apart(self.administration.clone(), self.usage.clone())?;
         Ok(Self {
-            administration: self.administration.clone().apart()?,
-            usage: self.usage.clone().apart()?,
+            administration,
+            usage,
             revision: self.revision.clone(),
         })
     }
@@ -84,6 +101,28 @@ impl Store {
         Self {
             administration: self.administration.with_timeouts(Timeouts::REQUEST),
             usage: self.usage.with_timeouts(Timeouts::REQUEST),
+            revision: self.revision.clone(),
+        }
+    }
+
+    /// Returns the same data for looks that are repeated several times a second: each is answered, or refused, within about
+    /// 2 seconds.
+    #[must_use]
+    pub fn for_polls(&self) -> Self {
+        Self {
+            administration: self.administration.with_timeouts(Timeouts::POLL),
+            usage: self.usage.with_timeouts(Timeouts::POLL),
+            revision: self.revision.clone(),
+        }
+    }
+
+    /// Returns the same data for work beside requests that is tried again when it fails: on PostgreSQL a statement takes no
+    /// longer than half a minute, so that a connection that hangs is given up.
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        Self {
+            administration: self.administration.with_timeouts(Timeouts::BACKGROUND),
+            usage: self.usage.with_timeouts(Timeouts::BACKGROUND),
             revision: self.revision.clone(),
         }
     }

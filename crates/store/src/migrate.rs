@@ -98,6 +98,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "0012_claims",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0012_claims.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The lock that two processes starting at once share; any number will do, as long as it stays the same.

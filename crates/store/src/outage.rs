@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::time::Stopwatch;
 use rusqlite::ErrorCode;
+use tokio_postgres::error::SqlState;
 
 use crate::Error;
 
@@ -71,6 +72,8 @@ impl Outage {
         };
         let code = state.code();
         Some(match code {
+            // The statement is prepared anew the next time.
+            "0A000" if is_stale_plan(error) => Self::Busy,
             "53100" => Self::DiskFull,
             "53300" => Self::NoConnections,
             "25006" => Self::ReadOnly,
@@ -88,6 +91,15 @@ impl Outage {
     }
 }
 
+/// True if a statement was prepared before somebody changed the types of what it gives. The message is in the server's
+/// language, so the place in the server's code has to tell.
+pub(crate) fn is_stale_plan(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| {
+        *error.code() == SqlState::FEATURE_NOT_SUPPORTED
+            && error.routine() == Some("RevalidateCachedQuery")
+    })
+}
+
 impl Error {
     /// The outage that this error is due to; `None` if it says something of the statement or of the data.
     #[must_use]
@@ -96,6 +108,7 @@ impl Error {
             Self::Busy => Some(Outage::Busy),
             Self::Timeout => Some(Outage::Timeout),
             Self::Pool(_) => Some(Outage::Unreachable),
+            Self::NoConnections(_) => Some(Outage::NoConnections),
             Self::Sqlite(error) => Outage::of_sqlite(error),
             Self::Postgres(error) => Outage::of_postgres(error),
             _ => None,

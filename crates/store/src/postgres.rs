@@ -2,6 +2,7 @@
 
 mod address;
 mod client;
+mod room;
 mod tls;
 mod verifier;
 
@@ -16,10 +17,12 @@ pub(crate) use client::Client;
 use tls::Tls;
 
 use crate::timeouts::Timeouts;
-use crate::{Error, Result};
+use crate::{Error, MIN_CONNECTIONS, Result};
 
-const CONNECTIONS: usize = 16;
+/// The connections of a thread with a runtime of its own: one for its transaction, and one to look beside it.
 const CONNECTIONS_APART: usize = 2;
+/// The threads that have connections of their own: the ledger's writer, and the writer of bodies.
+const THREADS_APART: usize = 2;
 /// The time that a server may leave what was sent to it unacknowledged.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time without a byte after which the kernel asks whether the server is still there, and between such questions.
@@ -32,11 +35,16 @@ pub(crate) struct Postgres {
     config: Config,
     tls: Tls,
     pool: Pool,
+    /// The most connections of the process.
+    connections: usize,
 }
 
 impl Postgres {
     /// Reads the URL and the files that it names; connections are made when they are needed.
-    pub(crate) fn open(url: &str) -> Result<Self> {
+    ///
+    /// At most so many are open at once, those of [`Postgres::apart`] included.
+    pub(crate) fn open(url: &str, connections: usize) -> Result<Self> {
+        let connections = connections.max(MIN_CONNECTIONS);
         let Address { mut config, tls } = Address::parse(url)?;
         config.application_name("orgplane");
         if config.get_connect_timeout().is_none() {
@@ -48,27 +56,28 @@ impl Postgres {
         config.keepalives_idle(KEEPALIVE_INTERVAL);
         config.keepalives_interval(KEEPALIVE_INTERVAL);
         config.keepalives_retries(MAX_KEEPALIVES);
-        Self::with_connections(config, Tls::new(&tls)?, CONNECTIONS)
+        let tls = Tls::new(&tls)?;
+        let pool = pool(
+            &config,
+            &tls,
+            connections - THREADS_APART * CONNECTIONS_APART,
+        )?;
+        Ok(Self {
+            config,
+            tls,
+            pool,
+            connections,
+        })
     }
 
     /// The same database through connections of its own.
     pub(crate) fn apart(&self) -> Result<Self> {
-        Self::with_connections(self.config.clone(), self.tls.clone(), CONNECTIONS_APART)
-    }
-
-    fn with_connections(config: Config, tls: Tls, connections: usize) -> Result<Self> {
-        let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let longest = Some(Timeouts::JOB.acquire);
-        let pool = Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
-            .max_size(connections)
-            .wait_timeout(longest)
-            .create_timeout(longest)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| Error::Pool(error.to_string()))?;
-        Ok(Self { config, tls, pool })
+        Ok(Self {
+            config: self.config.clone(),
+            tls: self.tls.clone(),
+            pool: pool(&self.config, &self.tls, CONNECTIONS_APART)?,
+            connections: self.connections,
+        })
     }
 
     /// A connection for statements that take no longer than a session allows them.
@@ -107,8 +116,24 @@ impl Postgres {
                 session.client.batch(&limits).await?;
             }
         }
+        session.client.enters_transaction();
         Ok(session)
     }
+}
+
+/// A pool of at most so many connections.
+fn pool(config: &Config, tls: &Tls, connections: usize) -> Result<Pool> {
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let longest = Some(Timeouts::JOB.acquire);
+    Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
+        .max_size(connections)
+        .wait_timeout(longest)
+        .create_timeout(longest)
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| Error::Pool(error.to_string()))
 }
 
 /// A connection inside a transaction; rolled back when dropped before its commit.

@@ -22,7 +22,17 @@ impl Timeouts {
         acquire: Duration::from_secs(5),
         statement: Some(Duration::from_secs(60)),
     };
-    /// A migration, a command, or what runs beside requests.
+    /// A look at the database that is repeated several times a second: if one fails, the next one tells.
+    pub(crate) const POLL: Self = Self {
+        acquire: Duration::from_secs(1),
+        statement: Some(Duration::from_secs(1)),
+    };
+    /// Work beside the requests of a server, which is tried again when it fails: a connection that hangs is given up.
+    pub(crate) const BACKGROUND: Self = Self {
+        acquire: Duration::from_secs(10),
+        statement: Some(Duration::from_secs(30)),
+    };
+    /// A migration, or a command.
     pub(crate) const JOB: Self = Self {
         acquire: Duration::from_secs(10),
         statement: None,

@@ -1,12 +1,12 @@
 //! When keys and their owners were last used, kept without a write on the request's path.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::ids::{KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
-use store::{Store, Transaction, sql};
+use store::{Store, sql};
 use tasks::{Health, Task, TaskHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,9 @@ const EVERY: Duration = Duration::from_secs(1);
 const MOST_NOTED: usize = 100_000;
 /// How many keys are written in one transaction, so that others get their turn.
 const BATCH: usize = 500;
+/// How often the last uses are tried to be written when the server stops, and the pause in between.
+const LAST_ATTEMPTS: usize = 5;
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes note of each use.
 #[derive(Clone)]
@@ -60,7 +63,7 @@ impl LastUsed {
         let at = self.clock.now();
         let mut noted = self.lock();
         if let Some(before) = noted.get_mut(key) {
-            before.at = at;
+            before.at = before.at.max(at);
         } else if noted.len() < MOST_NOTED {
             let organization = organization.clone();
             let user = user.cloned();
@@ -73,6 +76,18 @@ impl LastUsed {
         }
     }
 
+    /// Notes again what could not be written, unless it is older than what was noted since.
+    fn put_back(&self, batch: Vec<(KeyId, Use)>) {
+        let mut noted = self.lock();
+        for (key, used) in batch {
+            if let Some(newer) = noted.get_mut(&key) {
+                newer.at = newer.at.max(used.at);
+            } else if noted.len() < MOST_NOTED {
+                noted.insert(key, used);
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,25 +95,52 @@ impl LastUsed {
 
 impl Task for Writer {
     async fn run(&mut self) {
-        let mut last = false;
-        while !last {
+        while !self.stop.is_cancelled() {
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                () = self.stop.cancelled() => last = true,
-            }
-            let noted = std::mem::take(&mut *self.noted.lock());
-            let mut noted: Vec<_> = noted.into_iter().collect();
-            noted.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-            for batch in noted.chunks(BATCH) {
-                if let Err(error) = write(&self.store, batch).await {
-                    tracing::warn!(%error, keys = batch.len(), "not written when keys were last used");
+                () = tokio::time::sleep(EVERY) => {
+                    self.noted.write_noted(&self.store).await;
                 }
+                () = self.stop.cancelled() => {}
             }
         }
+        for attempt in 0..LAST_ATTEMPTS {
+            if attempt > 0 {
+                tokio::time::sleep(LAST_PAUSE).await;
+            }
+            if self.noted.write_noted(&self.store).await {
+                return;
+            }
+        }
+        let keys = self.noted.lock().len();
+        tracing::error!(keys, "stopped: not written when keys were last used");
     }
 }
 
+impl LastUsed {
+    /// Writes what was noted; false if some of it could not be written, and is still noted.
+    async fn write_noted(&self, store: &Store) -> bool {
+        let noted = std::mem::take(&mut *self.lock());
+        let mut noted: Vec<_> = noted.into_iter().collect();
+        noted.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        let mut is_written = true;
+        while !noted.is_empty() {
+            // Sorted backwards, so that the first ones are split off at the end.
+            let mut batch = noted.split_off(noted.len().saturating_sub(BATCH));
+            batch.reverse();
+            if let Err(error) = write(store, &batch).await {
+                tracing::warn!(%error, keys = batch.len(), "not written when keys were last used; trying again");
+                self.put_back(batch);
+                is_written = false;
+            }
+        }
+        is_written
+    }
+}
+
+/// Writes the last uses of keys, which are sorted, and of their users. Every node locks rows in the same order: keys by their
+/// ids, then users by theirs.
 async fn write(store: &Store, batch: &[(KeyId, Use)]) -> store::Result<()> {
+    let mut users: BTreeMap<(&OrganizationId, &UserId), UnixTime> = BTreeMap::new();
     let mut transaction = store.begin_quietly().await?;
     for (key, used) in batch {
         let update = sql!(
@@ -112,22 +154,21 @@ async fn write(store: &Store, batch: &[(KeyId, Use)]) -> store::Result<()> {
     }
     for (_, used) in batch {
         if let Some(user) = &used.user {
-            write_user(&mut transaction, used, user).await?;
+            let at = users.entry((&used.organization, user)).or_insert(used.at);
+            *at = (*at).max(used.at);
         }
     }
+    for ((organization, user), at) in users {
+        let update = sql!(
+            "UPDATE users SET last_used_at = $1 \
+             WHERE organization_id = $2 AND id = $3 AND (last_used_at IS NULL OR last_used_at < $1)",
+            at,
+            organization,
+            user
+        );
+        transaction.execute(update).await?;
+    }
     transaction.commit().await
-}
-
-async fn write_user(transaction: &mut Transaction, used: &Use, user: &UserId) -> store::Result<()> {
-    let update = sql!(
-        "UPDATE users SET last_used_at = $1 \
-         WHERE organization_id = $2 AND id = $3 AND (last_used_at IS NULL OR last_used_at < $1)",
-        used.at,
-        &used.organization,
-        user
-    );
-    transaction.execute(update).await?;
-    Ok(())
 }
 
 impl LastUsedTask {

@@ -151,9 +151,15 @@ impl Writer {
     /// Waits for the next job. When told to stop, takes no new ones and waits a while for those who have a place.
     async fn first(&mut self) -> Option<Next> {
         while self.last_patience.is_none() {
+            // By the clock and not by a timer: where jobs always wait, a timer that is made anew for each never ends.
+            let until_look = self.until_look();
+            if until_look.is_zero() {
+                self.look().await;
+                continue;
+            }
             tokio::select! {
                 biased;
-                () = sleep(self.until_look()) => self.look().await,
+                () = sleep(until_look) => {}
                 job = self.jobs.recv() => match job {
                     Some(job) => return Some(Next::Own(job)),
                     None => self.close(),

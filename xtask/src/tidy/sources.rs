@@ -91,6 +91,29 @@ pub fn unbounded(files: &[File]) -> Vec<String> {
     )
 }
 
+/// A statement names the columns that it gives: one that a newer version adds would change what it gives, and PostgreSQL
+/// refuses a prepared statement that does.
+pub fn named_columns(files: &[File]) -> Vec<String> {
+    let is_star = |word: &str| {
+        let word = word.trim_end_matches([',', '"', ';', ')']);
+        word == "*" || word.ends_with(".*")
+    };
+    let mut findings = Vec::new();
+    let sources = files.iter().filter(|file| file.is_rust());
+    for file in sources.filter(|file| !file.path.starts_with("xtask/src/tidy/")) {
+        for (number, line) in file.text.lines().enumerate() {
+            let mut words = line.split_whitespace().peekable();
+            while let Some(word) = words.next() {
+                let gives = word.ends_with("SELECT") || word.ends_with("RETURNING");
+                if gives && words.peek().is_some_and(|next| is_star(next)) {
+                    findings.push(file.at(number, "`*`: a statement names its columns"));
+                }
+            }
+        }
+    }
+    findings
+}
+
 fn mentions(
     files: &[File],
     words: &[&str],
@@ -213,6 +236,20 @@ mod tests {
             findings(clocks, &[("crates/usage/src/a.rs", "SystemTime::now()")]).len(),
             1
         );
+    }
+
+    #[test]
+    fn b8_statements_without_named_columns_are_found() {
+        let found = |text| findings(named_columns, &[("crates/access/src/a.rs", text)]).len();
+        assert_eq!(found("\"SELECT id, 2 * 3 AS six FROM t RETURNING id\""), 0);
+        assert_eq!(found("\"SELECT COUNT(*) FROM t\""), 0);
+        for text in [
+            "const A: &str = \"SELECT * FROM t\";",
+            "sql!(\"SELECT s.*, x FROM t s\")",
+            "\"UPDATE t SET a = 1 RETURNING *\"",
+        ] {
+            assert_eq!(found(text), 1, "{text}");
+        }
     }
 
     #[test]

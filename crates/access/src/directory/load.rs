@@ -16,7 +16,7 @@ use super::{Key, Organization, Owner, Project};
 use crate::{Principal, permissions, permissions_of_keys};
 
 const KEYS: &str = "\
-    SELECT k.hash, k.id, k.kind, k.organization_id, k.user_id, k.service_account_id, k.scopes, k.expires_at, \
+    SELECT k.hash, k.id, k.kind, k.user_id, k.service_account_id, k.scopes, k.expires_at, \
            p.id AS known_project_id, p.archived_at, COALESCE(u.id, s.id) AS known_owner_id, u.email, u.role \
     FROM api_keys k \
     LEFT JOIN projects p ON p.organization_id = k.organization_id AND p.id = k.project_id \
@@ -24,18 +24,6 @@ const KEYS: &str = "\
     LEFT JOIN service_accounts s \
         ON s.organization_id = k.organization_id AND s.project_id = k.project_id AND s.id = k.service_account_id \
     WHERE ";
-
-/// The key with this hash, whose ever it is.
-pub(super) async fn one(mut read: Read, hash: &KeyHash) -> Result<Option<Arc<Key>>> {
-    let mut statement = sql!(KEYS);
-    statement.push("k.hash = ").bind(*hash);
-    let Some(row) = read.fetch_optional(statement, KeyRow::read).await? else {
-        return Ok(None);
-    };
-    let organization = row.organization.clone();
-    let keys = each(&mut read, &organization, vec![row]).await?;
-    Ok(keys.into_iter().map(|(_, key)| key).next())
-}
 
 /// Reads a key from the database itself, whatever the directory has in memory. Within a transaction that holds the
 /// organization's lock, the key stays what it is until the transaction's end. `None` when the key is not there any more.
@@ -123,7 +111,6 @@ struct KeyRow {
     hash: KeyHash,
     id: KeyId,
     kind: Option<KeyKind>,
-    organization: OrganizationId,
     /// The project, if there is one, and when it was archived, if it was.
     project: Option<(ProjectId, Option<UnixTime>)>,
     owner: Option<Owner>,
@@ -138,7 +125,6 @@ impl KeyRow {
         let hash = row.key_hash("hash")?;
         let id = row.id("id")?;
         let kind = KeyKind::parse(&row.get::<String>("kind")?);
-        let organization = row.id("organization_id")?;
         let (user, account) = (
             row.optional_id("user_id")?,
             row.optional_id("service_account_id")?,
@@ -161,7 +147,6 @@ impl KeyRow {
             hash,
             id,
             kind,
-            organization,
             project: project.map(|id| (id, archived_at)),
             owner,
             owner_exists,

@@ -51,11 +51,18 @@ impl Place {
     }
 }
 
-const LIMITS: &str = "SELECT * FROM rate_limits s WHERE s.organization_id = $1";
-const MODELS: &str = "SELECT * FROM model_permissions s WHERE s.organization_id = $1";
-const TOOLS: &str = "SELECT * FROM hosted_tool_permissions s WHERE s.organization_id = $1";
-const RETENTION: &str = "SELECT * FROM data_retention s WHERE s.organization_id = $1";
-const SPEND_LIMITS: &str = "SELECT * FROM spend_limits s WHERE s.organization_id = $1";
+const LIMITS: &str = "\
+    SELECT s.project_id, s.model, s.max_requests_per_1_minute, s.max_tokens_per_1_minute, s.max_images_per_1_minute, \
+           s.max_audio_megabytes_per_1_minute, s.max_requests_per_1_day, s.batch_1_day_max_input_tokens \
+    FROM rate_limits s WHERE s.organization_id = $1";
+const MODELS: &str = "SELECT s.project_id, s.mode, s.model_ids FROM model_permissions s WHERE s.organization_id = $1";
+const TOOLS: &str = "\
+    SELECT s.project_id, s.file_search, s.web_search, s.image_generation, s.mcp, s.code_interpreter \
+    FROM hosted_tool_permissions s WHERE s.organization_id = $1";
+const RETENTION: &str =
+    "SELECT s.project_id, s.retention_type FROM data_retention s WHERE s.organization_id = $1";
+const SPEND_LIMITS: &str =
+    "SELECT s.project_id, s.threshold_amount FROM spend_limits s WHERE s.organization_id = $1";
 const AUTHORITIES: &str = "\
     SELECT s.project_id, s.certificate_id, c.content FROM certificate_activations s \
     JOIN certificates c ON c.organization_id = s.organization_id AND c.id = s.certificate_id \

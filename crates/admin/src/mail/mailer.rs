@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use base::Clock;
 use base::ids::MailId;
 use base::secret::Pepper;
-use base::{Clock, UnixTime};
 use store::{Row, Store, sql};
 use tasks::{Health, Task, TaskHandle};
 use tokio_util::sync::CancellationToken;
@@ -16,8 +16,8 @@ use super::smtp::{Fate, PATIENCE, Smtp};
 const EVERY: Duration = Duration::from_secs(1);
 /// How many are sent between two looks.
 const BATCH: i64 = 20;
-/// For how long a mail is this node's: longer than handing it over takes. If the node dies meanwhile, another look finds
-/// the mail again after that.
+/// For how long a mail is this node's, by the database's clock: longer than handing it over takes. If the node dies
+/// meanwhile, another look finds the mail again after that.
 const LEASE: i64 = PATIENCE.as_secs() as i64 + 10;
 /// The longest pause between two attempts, in seconds.
 const LONGEST_PAUSE: i64 = 3600;
@@ -45,7 +45,8 @@ struct Mailer {
     stop: CancellationToken,
 }
 
-const MAILS: &str = "SELECT id, recipient, subject, body, attempts, next_attempt_at FROM mails WHERE body IS NOT NULL";
+const MAILS: &str =
+    "SELECT id, recipient, subject, body, attempts FROM mails WHERE body IS NOT NULL";
 
 /// A mail as the table has it.
 struct Found {
@@ -54,7 +55,6 @@ struct Found {
     subject: String,
     sealed: Vec<u8>,
     attempts: i64,
-    next_attempt_at: UnixTime,
 }
 
 impl Found {
@@ -65,7 +65,6 @@ impl Found {
             subject: row.get("subject")?,
             sealed: row.get("body")?,
             attempts: row.get("attempts")?,
-            next_attempt_at: row.time("next_attempt_at")?,
         })
     }
 
@@ -150,11 +149,15 @@ impl Mailer {
         Ok(())
     }
 
-    /// The mails whose time has come; those whose time is over are given up.
+    /// The mails whose time has come and that no node has claimed; those whose time is over are given up.
     async fn due(&self) -> store::Result<Vec<Found>> {
         let now = self.clock.now();
+        let mut connection = self.store.read().await?;
+        let database_now = connection.now().await?;
         let mut due = sql!(MAILS);
         due.push(" AND next_attempt_at <= ").bind(now);
+        due.push(" AND (claimed_until IS NULL OR claimed_until <= ");
+        due.bind(database_now).push(")");
         let mut over = due.clone();
         over.push(" AND expires_at <= ").bind(now);
         due.push(" AND expires_at > ").bind(now);
@@ -167,13 +170,14 @@ impl Mailer {
                 .push(" ORDER BY next_attempt_at LIMIT ")
                 .bind(BATCH);
         }
-        let mut connection = self.store.read().await?;
         let over = connection.fetch_all(over, Found::read).await?;
         let due = connection.fetch_all(due, Found::read).await?;
         drop(connection);
         for mail in over {
-            let fate = Fate::Never("there is no use in sending it any more".to_owned());
-            self.record(&mail.id, mail.attempts, &fate).await?;
+            if self.claim(&mail).await? {
+                let fate = Fate::Never("there is no use in sending it any more".to_owned());
+                self.record(&mail.id, mail.attempts + 1, &fate).await?;
+            }
         }
         Ok(due)
     }
@@ -205,25 +209,29 @@ impl Mailer {
     /// Makes the mail this node's for a while; false when another node was faster.
     async fn claim(&self, mail: &Found) -> store::Result<bool> {
         let mut transaction = self.store.begin_quietly().await?;
+        let now = transaction.now().await?;
+        // As many attempts as were seen: whoever was faster has added one.
         let claim = sql!(
-            "UPDATE mails SET attempts = attempts + 1, next_attempt_at = $3 \
-             WHERE id = $1 AND next_attempt_at = $2 AND body IS NOT NULL",
+            "UPDATE mails SET attempts = attempts + 1, claimed_until = $3 \
+             WHERE id = $1 AND attempts = $2 AND body IS NOT NULL AND (claimed_until IS NULL OR claimed_until <= $4)",
             &mail.id,
-            mail.next_attempt_at,
-            self.clock.now().plus(LEASE)
+            mail.attempts,
+            now.plus(LEASE),
+            now
         );
         let claimed = transaction.execute(claim).await? == 1;
         transaction.commit().await?;
         Ok(claimed)
     }
 
+    /// Writes down what became of a mail. What failed is left alone if another node has claimed the mail since.
     async fn record(&self, id: &MailId, attempts: i64, fate: &Fate) -> store::Result<()> {
         let now = self.clock.now();
         let update = match fate {
             Fate::Sent => {
                 tracing::info!(%id, attempts, "mail sent");
                 sql!(
-                    "UPDATE mails SET body = NULL, reason = NULL, sent_at = $2 WHERE id = $1",
+                    "UPDATE mails SET body = NULL, reason = NULL, claimed_until = NULL, sent_at = $2 WHERE id = $1",
                     id,
                     now
                 )
@@ -232,8 +240,10 @@ impl Mailer {
                 let pause = pause(attempts);
                 tracing::warn!(%id, attempts, reason, pause, "mail not sent yet");
                 sql!(
-                    "UPDATE mails SET reason = $2, next_attempt_at = $3 WHERE id = $1",
+                    "UPDATE mails SET reason = $3, next_attempt_at = $4, claimed_until = NULL \
+                     WHERE id = $1 AND attempts = $2",
                     id,
+                    attempts,
                     reason.as_str(),
                     now.plus(pause)
                 )
@@ -241,8 +251,9 @@ impl Mailer {
             Fate::Never(reason) => {
                 tracing::error!(%id, attempts, reason, "mail not sent, and given up");
                 sql!(
-                    "UPDATE mails SET body = NULL, reason = $2 WHERE id = $1",
+                    "UPDATE mails SET body = NULL, reason = $3, claimed_until = NULL WHERE id = $1 AND attempts = $2",
                     id,
+                    attempts,
                     reason.as_str()
                 )
             }

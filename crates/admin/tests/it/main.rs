@@ -16,6 +16,7 @@ mod hosted_tool_permissions;
 mod invites;
 mod kept;
 mod lockout;
+mod mail;
 mod model_permissions;
 mod project_groups;
 mod project_users;

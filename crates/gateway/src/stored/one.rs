@@ -31,7 +31,7 @@ impl Gateway {
         B: http_body::Body<Data = Bytes>,
     {
         let needs = Permission::ModelRequest;
-        let caller = self.caller(context, needs)?;
+        let caller = self.caller(context, needs).await?;
         let keeper = self.0.upstreams.keeper().ok_or_else(not_offered)?;
         self.touch(&caller);
         let method = &context.head.method;

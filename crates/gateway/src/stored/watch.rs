@@ -56,8 +56,16 @@ pub(crate) async fn look_at_due(shared: &Shared) {
 }
 
 impl Shared {
-    /// Looks at one; whether that is written down, so that it is not due any more.
+    /// Looks at one, unless another node does; whether that is written down, so that it is not due any more.
     async fn look(&self, object: &Object) -> bool {
+        match self.stored.claim(object).await {
+            Ok(true) => {}
+            Ok(false) => return true,
+            Err(error) => {
+                tracing::warn!(id = object.id, %error, "due object not claimed");
+                return false;
+            }
+        }
         self.bind_again(object).await;
         let Err(error) = self.look_now(object).await else {
             return true;

@@ -12,6 +12,7 @@ mod health;
 mod keys;
 mod limits;
 mod metrics;
+mod nodes;
 mod permissions;
 mod properties;
 mod readings;

@@ -20,6 +20,14 @@ pub struct Overrides {
         hide_env_values = true
     )]
     pub database: Option<String>,
+    /// The most connections to PostgreSQL [default: 12].
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "ORGPLANE_DATABASE_CONNECTIONS",
+        hide = true
+    )]
+    pub database_connections: Option<usize>,
     /// The address that others reach this server at [default: http:// or https:// and the address to listen on].
     #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
     pub public_url: Option<String>,

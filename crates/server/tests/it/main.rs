@@ -25,6 +25,7 @@ mod mail_server;
 mod model_server;
 mod model_stub;
 mod mutations;
+mod nodes;
 mod outage;
 mod panics;
 mod private_files;

@@ -50,6 +50,23 @@ impl Process {
         })
     }
 
+    /// Waits until a server serves, or has ended; true if it serves.
+    #[track_caller]
+    pub fn serves_or_ends(&mut self) -> bool {
+        let started = Instant::now();
+        loop {
+            let ended = self.status();
+            if self.line("Listening on ").is_some() && ended.is_none() {
+                return true;
+            }
+            if ended.is_some() {
+                return false;
+            }
+            assert!(started.elapsed() < PATIENCE, "{}", self.stderr());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// What follows `start` in the first whole line of stdout that begins so.
     pub fn line(&self, start: &str) -> Option<String> {
         let text = self.stdout();

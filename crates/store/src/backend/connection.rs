@@ -2,9 +2,11 @@
 
 use std::ops::{Deref, DerefMut};
 
+use base::UnixTime;
+
 use crate::postgres::{Client, Session};
 use crate::sqlite::{self, Reader, Writer};
-use crate::{Error, Result, Row, Statement, Tables};
+use crate::{Error, Result, Row, Statement, Tables, sql};
 
 /// A connection in use.
 pub struct Connection(pub(super) Link);
@@ -88,6 +90,22 @@ impl Connection {
     ) -> Result<T> {
         let row = self.fetch_optional(statement, read).await?;
         row.ok_or(Error::NoRow)
+    }
+
+    /// The time by the clock of the database, which all of its nodes share. On SQLite it is this machine's.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn now(&mut self) -> Result<UnixTime> {
+        let ask = match &self.0 {
+            Link::Reader(_) | Link::Writer(_) => {
+                "SELECT CAST(strftime('%s', 'now') AS INTEGER) AS now"
+            }
+            Link::Client(_) | Link::Session(_) => {
+                "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT) AS now"
+            }
+        };
+        self.fetch_one(sql!(ask), |row| row.time("now")).await
     }
 
     /// Runs statements without parameters, such as a migration.

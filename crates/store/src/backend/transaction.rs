@@ -99,6 +99,19 @@ impl Transaction {
         }
     }
 
+    /// Waits for the turn that `name` stands for, which is this transaction's until it has ended. On SQLite every transaction
+    /// is alone.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn wait_for_turn(&mut self, name: i64) -> Result<()> {
+        if let Link::Session(_) = &self.connection.0 {
+            let wait = sql!("SELECT pg_advisory_xact_lock($1)", name);
+            self.connection.execute(&wait).await?;
+        }
+        Ok(())
+    }
+
     /// Keeps every other writer of `table` out until this transaction ends. On SQLite each transaction does so anyway.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use deadpool_postgres::Object;
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 
+use crate::outage::is_stale_plan;
 use crate::timeouts::Timeouts;
 use crate::value::{Driver, Layout};
 use crate::{Error, Result, Row, Statement, Value};
@@ -23,6 +24,7 @@ pub(crate) struct Client {
     timeouts: Timeouts,
     /// The end of the time for the first answer; none after it.
     first: Option<Instant>,
+    is_in_transaction: bool,
 }
 
 impl Client {
@@ -33,17 +35,61 @@ impl Client {
             object: Some(object),
             timeouts,
             first: Some(first),
+            is_in_transaction: false,
         }
+    }
+
+    /// To be told that a transaction has begun: a statement that fails takes it down, so none is tried again in it.
+    pub(super) fn enters_transaction(&mut self) {
+        self.is_in_transaction = true;
     }
 
     /// Runs a statement that gives no rows; how many rows it changed.
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64> {
         let parameters = parameters(statement)?;
+        let mut outcome = self.execute_once(&statement.text, &parameters).await;
+        if self.may_try_again(&outcome) {
+            outcome = self.execute_once(&statement.text, &parameters).await;
+        }
+        outcome
+    }
+
+    async fn execute_once(&mut self, text: &str, parameters: &Parameters<'_>) -> Result<u64> {
         self.run(async |object| {
-            let prepared = object.prepare_cached(&statement.text).await?;
-            object.execute(&prepared, &parameters).await
+            let prepared = object.prepare_cached(text).await?;
+            object.execute(&prepared, parameters).await
         })
         .await
+    }
+
+    async fn query_once(
+        &mut self,
+        text: &str,
+        parameters: &Parameters<'_>,
+    ) -> Result<Vec<tokio_postgres::Row>> {
+        self.run(async |object| {
+            let prepared = object.prepare_cached(text).await?;
+            object.query(&prepared, parameters).await
+        })
+        .await
+    }
+
+    /// True if a statement failed only since it was prepared before a column changed its type. Every connection then prepares
+    /// all of its statements anew.
+    fn may_try_again<T>(&self, outcome: &Result<T>) -> bool {
+        let Err(Error::Postgres(error)) = outcome else {
+            return false;
+        };
+        if !is_stale_plan(error) {
+            return false;
+        }
+        if let Some(object) = &self.object {
+            object.statement_cache.clear();
+            if let Some(pool) = Object::pool(object) {
+                pool.manager().statement_caches.clear();
+            }
+        }
+        !self.is_in_transaction
     }
 
     /// Runs a statement and shows each of its rows to `step`.
@@ -53,12 +99,12 @@ impl Client {
         mut step: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
         let parameters = parameters(statement)?;
-        let rows = self.run(async |object| {
-            let prepared = object.prepare_cached(&statement.text).await?;
-            object.query(&prepared, &parameters).await
-        });
+        let mut rows = self.query_once(&statement.text, &parameters).await;
+        if self.may_try_again(&rows) {
+            rows = self.query_once(&statement.text, &parameters).await;
+        }
         let layout = Layout::default();
-        rows.await?
+        rows?
             .iter()
             .try_for_each(|row| step(&layout.row(Driver::Postgres(row))))
     }
@@ -83,7 +129,7 @@ impl Client {
                 Ok(outcome?)
             }
             None => {
-                self.close();
+                self.give_up();
                 Err(Error::Timeout)
             }
         }
@@ -95,7 +141,16 @@ impl Client {
             object: self.object.take(),
             timeouts: self.timeouts,
             first: Some(Instant::now() + self.timeouts.acquire),
+            is_in_transaction: self.is_in_transaction,
         }
+    }
+
+    /// Closes the connection, and those that nobody uses now: they go the same way, and each would have to be waited for.
+    fn give_up(&mut self) {
+        if let Some(pool) = self.object.as_ref().and_then(Object::pool) {
+            pool.retain(|_, _| false);
+        }
+        self.close();
     }
 
     /// Closes the connection instead of giving it back.
@@ -115,6 +170,8 @@ async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> 
         None => Some(work.await),
     }
 }
+
+type Parameters<'a> = [&'a (dyn ToSql + Sync)];
 
 fn parameters(statement: &Statement) -> Result<Vec<&(dyn ToSql + Sync)>> {
     let values = statement.values.iter().map(Value::storable);

@@ -1,5 +1,7 @@
 //! When keys and users were last used.
 
+use std::time::{Duration, Instant};
+
 use base::ids::{Id, KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
 use store::testing::Scratch;
@@ -84,7 +86,109 @@ async fn a_use_is_written_within_a_second_or_so() {
     let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
     let organization = OrganizationId::from_text("org-a".to_owned());
     last.touch(&organization, &KeyId::from_text("key_a".to_owned()), None);
-    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(last_used(&store).await.0, Some(7));
+    task.stop().await;
+}
+
+/// Keys and users of a round in which two nodes write at once.
+const PAIRS: usize = 200;
+const ROUNDS: i64 = 10;
+
+const USERS_BEHIND: &str =
+    "SELECT COUNT(*) AS count FROM users WHERE id <> 'user-a' AND COALESCE(last_used_at, 0) < $1";
+const KEYS_BEHIND: &str =
+    "SELECT COUNT(*) AS count FROM api_keys WHERE id <> 'key_a' AND COALESCE(last_used_at, 0) < $1";
+
+fn key(number: usize) -> KeyId {
+    KeyId::from_text(format!("key_{number:04}"))
+}
+
+/// The owner of a key: the other way round than the keys are, on every other node.
+fn owner(number: usize) -> UserId {
+    UserId::from_text(format!("user-{:04}", number % PAIRS))
+}
+
+/// Adds keys `0..PAIRS` and `PAIRS..2 * PAIRS`; each user has one of either.
+async fn add_owners(store: &Store) {
+    let mut transaction = store.begin().await.expect("a transaction");
+    for number in 0..PAIRS {
+        let user = owner(number);
+        let insert = sql!(
+            "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
+             VALUES ('org-a', $1, 'U', $1, $1, 'owner', 0)",
+            &user
+        );
+        transaction.execute(insert).await.expect("a user");
+    }
+    for number in 0..2 * PAIRS {
+        let mut hash = vec![2u8; 32];
+        hash[..8].copy_from_slice(&number.to_be_bytes());
+        let insert = sql!(
+            "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
+             VALUES ('org-a', $1, 'user', $2, 'K', '', $3, '[]', 0)",
+            &key(number),
+            &owner(number),
+            hash
+        );
+        transaction.execute(insert).await.expect("a key");
+    }
+    transaction.commit().await.expect("a commit");
+}
+
+/// The rows that say that they were last used before this.
+async fn behind(store: &Store, count: &'static str, at: i64) -> i64 {
+    let mut read = store.read().await.expect("a connection");
+    let count = read.fetch_one(sql!(count, at), |row| row.get("count"));
+    count.await.expect("a count")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b11_two_nodes_that_write_at_once_lose_no_use() {
+    let scratch = Scratch::new();
+    let here = filled(&scratch).await;
+    let there = Store::open(scratch.url()).await.expect("a database");
+    add_owners(&here).await;
+    let organization = OrganizationId::from_text("org-a".to_owned());
+    for round in 1..=ROUNDS {
+        let clock = Clock::fake(UnixTime(round));
+        let (one, one_task) = LastUsed::start(here.clone(), clock.clone());
+        let (other, other_task) = LastUsed::start(there.clone(), clock);
+        for number in 0..PAIRS {
+            one.touch(&organization, &key(number), Some(&owner(number)));
+            // The order of its keys is the reverse of that of their owners.
+            let user = owner(PAIRS - 1 - number);
+            other.touch(&organization, &key(PAIRS + number), Some(&user));
+        }
+        tokio::join!(one_task.stop(), other_task.stop());
+        for count in [USERS_BEHIND, KEYS_BEHIND] {
+            assert_eq!(behind(&here, count, round).await, 0, "{count} {round}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn b11_a_use_that_could_not_be_written_is_written_later() {
+    let scratch = Scratch::new();
+    let store = filled(&scratch).await;
+    let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
+    let organization = OrganizationId::from_text("org-a".to_owned());
+    let rename = async |statement| {
+        let mut transaction = store.begin_quietly().await.expect("a transaction");
+        transaction.execute(statement).await.expect("renamed");
+        transaction.commit().await.expect("a commit");
+    };
+    rename(sql!("ALTER TABLE users RENAME TO away")).await;
+    let user = UserId::from_text("user-a".to_owned());
+    let key = KeyId::from_text("key_a".to_owned());
+    last.touch(&organization, &key, Some(&user));
+    // Longer than the writer waits between two writes.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    rename(sql!("ALTER TABLE away RENAME TO users")).await;
+    let started = Instant::now();
+    while last_used(&store).await != (Some(7), Some(7)) {
+        assert!(started.elapsed() < Duration::from_secs(30), "it is lost");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     task.stop().await;
 }

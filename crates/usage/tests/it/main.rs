@@ -5,6 +5,7 @@ mod correct;
 mod fixture;
 mod last_used;
 mod ledger;
+mod nodes;
 mod panics;
 mod prices;
 mod queries;

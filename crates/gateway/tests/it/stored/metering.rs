@@ -94,6 +94,53 @@ async fn a_batch_that_nobody_fetches_is_metered_after_a_restart_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn b12_of_two_nodes_that_look_at_once_one_looks_at_a_batch() {
+    let (world, shelf) = world().await;
+    let node = world.another_node(vec![keeper(shelf.base_url())]).await;
+    let mut batches = Vec::new();
+    for _ in 0..12 {
+        batches.push(world.batch(SERVICE).await);
+    }
+    for batch in &batches {
+        shelf.finish(batch, "a\nb\n", usage());
+    }
+    shelf.asked();
+    world.clock.advance(60);
+    let (here, there) = (&world.gateway, node.gateway());
+    tokio::join!(here.look_at_stored(), there.look_at_stored());
+    let mut asked = shelf.asked();
+    asked.sort_unstable();
+    let mut once: Vec<_> = (batches.iter())
+        .map(|batch| format!("GET /v1/batches/{batch}"))
+        .collect();
+    once.sort_unstable();
+    assert_eq!(asked, once);
+    assert_eq!(world.rows(12).await.len(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b12_a_batch_whose_node_died_while_it_looked_is_looked_at_again() {
+    let (world, shelf) = world().await;
+    let batch = world.batch(SERVICE).await;
+    shelf.finish(&batch, "a\nb\n", usage());
+    world.clock.advance(60);
+    shelf.asked();
+    // Claimed until the year 2100: another node is at it.
+    world
+        .change(&["UPDATE stored_objects SET claimed_until = 4102444800"])
+        .await;
+    world.gateway.look_at_stored().await;
+    assert!(shelf.asked().is_empty(), "it is another node's");
+    // By the clock of the database, not by that of the node, which is in the past.
+    world
+        .change(&["UPDATE stored_objects SET claimed_until = 1767225600"])
+        .await;
+    world.gateway.look_at_stored().await;
+    assert_eq!(shelf.asked(), [format!("GET /v1/batches/{batch}")]);
+    world.rows(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_does_not_end_is_looked_at_again_and_again() {
     let (world, shelf) = world().await;
     let batch = world.batch(SERVICE).await;

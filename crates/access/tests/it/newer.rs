@@ -1,0 +1,155 @@
+//! Tables that a newer version has changed while this one runs.
+
+use std::time::{Duration, Instant};
+
+use access::stored::{Kind, Object, Objects, Owner};
+use access::{Directory, LimitField};
+use base::ids::{Id, OrganizationId, ProjectId};
+use base::{Clock, UnixTime};
+use store::testing::Scratch;
+use store::{Statement, Store, sql};
+
+const ROWS: &[&str] = &[
+    "INSERT INTO projects (organization_id, id, name, created_at) VALUES ('org-1', 'proj_1', 'P', 1)",
+    "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
+     VALUES ('org-1', 'proj_1', 'm', 1)",
+    "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids)
+     VALUES ('org-1', 'proj_1', 'allow_list', '[\"m\"]')",
+    "INSERT INTO hosted_tool_permissions (organization_id, project_id, file_search, web_search, image_generation, mcp,
+         code_interpreter) VALUES ('org-1', 'proj_1', TRUE, FALSE, TRUE, TRUE, TRUE)",
+    "INSERT INTO data_retention (organization_id, project_id, retention_type) VALUES ('org-1', '', 'none')",
+    "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '', 500)",
+];
+
+/// Each table that a node reads while it runs.
+const TABLES: [&str; 7] = [
+    "rate_limits",
+    "model_permissions",
+    "hosted_tool_permissions",
+    "data_retention",
+    "spend_limits",
+    "stored_objects",
+    "api_keys",
+];
+
+/// A node: a store of its own, and a picture that follows the database.
+struct Node {
+    store: Store,
+    directory: std::sync::Arc<Directory>,
+    _following: Box<dyn Send>,
+}
+
+impl Node {
+    async fn start(scratch: &Scratch) -> Self {
+        let store = Store::open(scratch.url()).await.expect("a store");
+        let store = store.for_requests();
+        let (directory, following) = Directory::start(store.clone()).await.expect("a directory");
+        Self {
+            store,
+            directory,
+            _following: Box::new(following),
+        }
+    }
+
+    async fn commit(&self, statements: Vec<Statement>) {
+        let mut transaction = self.store.begin().await.expect("a transaction");
+        for statement in statements {
+            transaction.execute(statement).await.expect("a change");
+        }
+        transaction.commit().await.expect("a commit");
+    }
+
+    /// Sets the limit, as the administration of this node does.
+    async fn limit(&self, requests: i64) {
+        self.commit(vec![
+            sql!(
+                "UPDATE rate_limits SET max_requests_per_1_minute = $1",
+                requests
+            ),
+            sql!("UPDATE organizations SET revision = revision + 1"),
+        ])
+        .await;
+    }
+
+    /// Waits until the node's picture has this limit.
+    async fn until(&self, requests: i64) {
+        let started = Instant::now();
+        let (organization, project) = (organization(), project());
+        loop {
+            let settings = self.directory.settings(&organization);
+            let limits = settings.project(&project).limits("m");
+            if limits.get(LimitField::RequestsPerMinute) == Some(requests) {
+                return;
+            }
+            let waited = started.elapsed();
+            assert!(
+                waited < Duration::from_secs(30),
+                "the picture is stuck: {limits:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn organization() -> OrganizationId {
+    OrganizationId::from_text("org-1".to_owned())
+}
+
+fn project() -> ProjectId {
+    ProjectId::from_text("proj_1".to_owned())
+}
+
+fn object() -> Object {
+    Object {
+        owner: Owner {
+            organization: organization(),
+            project: project(),
+            key: None,
+            user: None,
+        },
+        kind: Kind::File,
+        id: "file-1".to_owned(),
+        upstream: "local".to_owned(),
+        purpose: "batch".to_owned(),
+        created_at: 1_000,
+        work: None,
+        due_at: Some(UnixTime(1)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b8_a_column_that_a_newer_node_adds_stops_no_older_one() {
+    let scratch = Scratch::new();
+    let (here, there) = (Node::start(&scratch).await, Node::start(&scratch).await);
+    let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'O', 1, 0, $1)";
+    let mut rows = vec![sql!(insert, Vec::<u8>::new())];
+    rows.extend(ROWS.iter().map(|row| sql!(*row)));
+    here.commit(rows).await;
+    let objects = Objects::new(there.store.clone(), Clock::fake(UnixTime(1_000)));
+    let object = object();
+    assert!(objects.add(&object).await.expect("added"));
+    // Every statement is prepared by now.
+    for limit in 2..5 {
+        here.limit(limit).await;
+        here.until(limit).await;
+        there.until(limit).await;
+        let found = objects.find(&object.owner, Kind::File, &["file-1"]);
+        assert_eq!(found.await.expect("found").len(), 1);
+        assert_eq!(objects.due(UnixTime(9), 9).await.expect("due").len(), 1);
+    }
+    for table in TABLES {
+        let mut add = sql!("ALTER TABLE ");
+        add.push(table).push(" ADD COLUMN later TEXT");
+        here.commit(vec![add]).await;
+    }
+    for limit in 5..8 {
+        here.limit(limit).await;
+        here.until(limit).await;
+        there.until(limit).await;
+        for _ in 0..20 {
+            let found = objects.find(&object.owner, Kind::File, &["file-1"]);
+            assert_eq!(found.await.expect("found").len(), 1);
+            assert_eq!(objects.due(UnixTime(9), 9).await.expect("due").len(), 1);
+        }
+    }
+}

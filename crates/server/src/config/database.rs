@@ -1,0 +1,34 @@
+//! `database_connections`: the connections to PostgreSQL.
+
+use anyhow::ensure;
+use store::{DEFAULT_CONNECTIONS, MIN_CONNECTIONS};
+
+/// More connections than a server of PostgreSQL has use for.
+const MAX_CONNECTIONS: usize = 1_000;
+
+/// Returns the most connections to PostgreSQL, if their number makes sense.
+pub(super) fn connections(configured: Option<usize>) -> anyhow::Result<usize> {
+    let connections = configured.unwrap_or(DEFAULT_CONNECTIONS);
+    ensure!(
+        (MIN_CONNECTIONS..=MAX_CONNECTIONS).contains(&connections),
+        "database_connections is {connections}; it must be from {MIN_CONNECTIONS} to {MAX_CONNECTIONS}"
+    );
+    Ok(connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b14_the_number_of_connections_has_bounds() {
+        assert_eq!(connections(None).ok(), Some(12));
+        for number in [6, 1_000] {
+            assert_eq!(connections(Some(number)).ok(), Some(number));
+        }
+        for number in [0, 5, 1_001] {
+            let error = connections(Some(number)).expect_err("out of bounds");
+            assert!(error.to_string().contains("from 6 to 1000"), "{error}");
+        }
+    }
+}

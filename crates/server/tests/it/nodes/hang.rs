@@ -1,0 +1,197 @@
+//! A database, or the way to it, that hangs: connections stay open and nothing is answered.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::World;
+use super::proxy::Proxy;
+use crate::api::{Api, http};
+use crate::installation::Server;
+use crate::model_stub::ModelStub;
+
+/// The time within which a hung database must show.
+const SHOWN: Duration = Duration::from_secs(2);
+const DEADLINE: Duration = Duration::from_secs(60);
+/// A machine that does other things may delay a round.
+const ROUNDS: usize = 3;
+const MODEL: &str = "stub-model";
+
+async fn text(server: &Server, path: &str) -> (u16, String) {
+    let answer = http().get(format!("{}{path}", server.address)).send().await;
+    let answer = answer.expect("an answer");
+    (answer.status().as_u16(), answer.text().await.expect("text"))
+}
+
+async fn is_ready(server: &Server) -> bool {
+    text(server, "/readyz").await.0 == 200
+}
+
+async fn until_ready(server: &Server) {
+    let started = Instant::now();
+    while !is_ready(server).await {
+        assert!(started.elapsed() < DEADLINE, "never ready");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The status of a request to the model that the stub serves.
+async fn chat(api: &Api) -> u16 {
+    let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]});
+    let request = api.request(Method::POST, "/chat/completions").json(&body);
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b7_a_hung_database_shows_within_two_seconds() {
+    let Some(world) = World::start("") else {
+        return;
+    };
+    let (server, _admin) = world.first_node();
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        until_ready(&server).await;
+        world.cluster.pause();
+        let started = Instant::now();
+        while is_ready(&server).await {
+            assert!(started.elapsed() < DEADLINE, "ready for ever");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let ready = started.elapsed();
+        while !text(&server, "/metrics")
+            .await
+            .1
+            .contains("orgplane_directory_fresh 0")
+        {
+            assert!(started.elapsed() < DEADLINE, "no metric tells of it");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        times.push((ready, started.elapsed()));
+        world.cluster.resume();
+        if times
+            .iter()
+            .any(|(ready, metric)| *ready.max(metric) < SHOWN)
+        {
+            until_ready(&server).await;
+            server.stop();
+            return;
+        }
+    }
+    panic!("not ready, and in the metrics, after {times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b7_keys_are_not_believed_for_longer_than_is_configured_while_the_database_hangs() {
+    let stub = ModelStub::start().await;
+    let settings = format!(
+        "[cluster]\nstale_keys_seconds = 3\n{}",
+        stub.setting(&[MODEL])
+    );
+    let Some(world) = World::start(&settings) else {
+        return;
+    };
+    let (server, admin) = world.first_node();
+    let (_, key) = admin.application("App").await;
+    let application = server.api(&key);
+    assert_eq!(chat(&application).await, 200);
+    world.cluster.pause();
+    let hung = Instant::now();
+    let mut last_taken = Duration::ZERO;
+    while hung.elapsed() < Duration::from_secs(8) {
+        let asked = hung.elapsed();
+        match chat(&application).await {
+            200 => last_taken = asked,
+            status => assert_eq!(status, 503),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(
+        last_taken <= Duration::from_millis(3_500),
+        "taken after {last_taken:?}"
+    );
+    world.cluster.resume();
+    until_ready(&server).await;
+    assert_eq!(chat(&application).await, 200);
+    server.stop();
+}
+
+/// Makes a project, or tries to.
+async fn write(admin: &Api) -> u16 {
+    let request = admin.request(Method::POST, "/organization/projects");
+    let request = request.json(&json!({"name": "P"}));
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+async fn counted(admin: &Api) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let yesterday = now.expect("a clock").as_secs() - 86_400;
+    let path = format!("/organization/usage/completions?start_time={yesterday}&bucket_width=1d");
+    let page = admin.get(&path).await;
+    let buckets = page["data"].as_array().cloned().unwrap_or_default();
+    let results = buckets
+        .iter()
+        .flat_map(|bucket| bucket["results"].as_array().cloned().unwrap_or_default());
+    results
+        .map(|result: Value| result["num_model_requests"].as_i64().unwrap_or(0))
+        .sum()
+}
+
+/// Two nodes: one has a way of its own to the database, and the other one that hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b7_connections_that_hang_are_given_up_and_a_revocation_is_seen_soon() {
+    let stub = ModelStub::start().await;
+    let Some(world) = World::start(&stub.setting(&[MODEL])) else {
+        return;
+    };
+    let (near, admin) = world.first_node();
+    let proxy = Proxy::start(world.cluster.port()).await;
+    let url = world.url().replace("localhost", "127.0.0.1");
+    let url = url.replace(
+        &world.cluster.port().to_string(),
+        &proxy.address.port().to_string(),
+    );
+    let far = Server::from(world.node(&url));
+    let (project, key) = admin.application("App").await;
+    let (application, there) = (far.api(&key), far.api(&admin.key));
+    let started = Instant::now();
+    while chat(&application).await != 200 {
+        assert!(started.elapsed() < DEADLINE, "the key is never known");
+    }
+    assert_eq!(write(&there).await, 200);
+    proxy.hang();
+    let path = format!("/organization/projects/{project}/service_accounts");
+    let accounts = admin.get(&path).await;
+    let id = accounts["data"][0]["id"]
+        .as_str()
+        .expect("an account")
+        .to_owned();
+    let deleted = admin.request(Method::DELETE, &format!("{path}/{id}"));
+    assert_eq!(deleted.send().await.expect("an answer").status(), 200);
+    let revoked = Instant::now();
+    while chat(&application).await == 200 {
+        assert!(
+            revoked.elapsed() < DEADLINE,
+            "a revoked key is taken for ever"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let taken = revoked.elapsed();
+    // The ledger's writer and the Administration API have given up their connections, too.
+    let (_, key) = admin.application("Another").await;
+    let application = far.api(&key);
+    while chat(&application).await != 200 || write(&there).await != 200 {
+        assert!(revoked.elapsed() < DEADLINE, "the node does not recover");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    while counted(&admin).await < 2 {
+        assert!(revoked.elapsed() < DEADLINE, "usage is not written");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    far.stop();
+    near.stop();
+    assert!(
+        taken < Duration::from_secs(4),
+        "revoked and taken for {taken:?}"
+    );
+}
