@@ -26,6 +26,7 @@ use usage::{
 };
 
 use crate::config::Bounds;
+use crate::cors::Cors;
 use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -65,6 +66,8 @@ pub struct AppOptions {
     pub bounds: Bounds,
     /// Where traces go; without it there are none.
     pub tracing: Option<TracingOptions>,
+    /// The web pages that may call.
+    pub cors: Cors,
     /// Whether metrics are served apart, by [`App::metrics_router`].
     pub has_metrics_apart: bool,
 }
@@ -84,6 +87,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     tracer: Tracer,
     has_metrics_apart: bool,
+    cors: Cors,
     sign_ins: Arc<SignIns>,
     _following: AbortOnDropHandle<()>,
 }
@@ -116,6 +120,7 @@ impl App {
             directory,
             kept: Kept::default(),
             models: known_models(&upstreams, &prices),
+            facts: options.facts.clone(),
             recorder,
             spend,
             last_used,
@@ -143,6 +148,7 @@ impl App {
             tracer,
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
+            cors: options.cors,
             services,
             gateway,
             gateway_task,
@@ -164,6 +170,7 @@ impl App {
             tracer: self.tracer.clone(),
             readiness: Readiness::default(),
             sign_ins: Arc::clone(&self.sign_ins),
+            cors: self.cors.clone(),
         })
     }
 

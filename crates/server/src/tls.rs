@@ -21,6 +21,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 use files::Stamp;
 pub use files::TlsFiles;
 
+use crate::reload::Reload;
 use crate::write_timeout::WriteTimeout;
 
 /// How long a handshake may take.
@@ -42,6 +44,7 @@ pub struct Tls {
     files: TlsFiles,
     stamp: Stamp,
     provider: Arc<CryptoProvider>,
+    reloads: watch::Receiver<()>,
 }
 
 /// What has become of a connection.
@@ -75,7 +78,15 @@ impl Tls {
             files,
             stamp,
             provider,
+            reloads: Reload::default().subscribe(),
         })
+    }
+
+    /// Returns the same, whose files are also read again whenever `reload` is asked for.
+    #[must_use]
+    pub fn reloaded_by(self, reload: &Reload) -> Self {
+        let reloads = reload.subscribe();
+        Self { reloads, ..self }
     }
 
     /// Shakes hands.
@@ -98,17 +109,22 @@ impl Tls {
         Ok(Accepted::Secure(Box::new(stream), certificates))
     }
 
-    /// Shows what is in the files whenever they change, until the handle is dropped.
+    /// Shows what is in the files whenever they change or a reload is asked for, until the handle is dropped.
     pub(crate) fn follow(&self) -> AbortOnDropHandle<()> {
         let (shown, files) = (Arc::clone(&self.shown), self.files.clone());
         let (provider, mut seen) = (Arc::clone(&self.provider), self.stamp);
+        // What was asked for since the files were loaded is not missed.
+        let mut reloads = self.reloads.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                tokio::time::sleep(LOOK_EVERY).await;
+                let is_asked = tokio::select! {
+                    () = tokio::time::sleep(LOOK_EVERY) => false,
+                    Ok(()) = reloads.changed() => true,
+                };
                 let (files, provider) = (files.clone(), Arc::clone(&provider));
                 let look = move || {
                     let stamp = files.stamp();
-                    (stamp != seen).then(|| (stamp, files.load(&provider)))
+                    (is_asked || stamp != seen).then(|| (stamp, files.load(&provider)))
                 };
                 let Ok(Some((stamp, loaded))) = tokio::task::spawn_blocking(look).await else {
                     continue;
@@ -121,7 +137,7 @@ impl Tls {
                     }
                     Err(error) => tracing::error!(
                         error = format!("{error:#}"),
-                        "the server's certificate has changed and cannot be used; the one before is kept"
+                        "the server's certificate cannot be used; the one before is kept"
                     ),
                 }
             }
