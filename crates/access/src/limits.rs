@@ -1,6 +1,6 @@
 //! How much of each model a project may use: what holds until somebody sets something else.
 
-use base::names;
+use base::{ModelKind, names};
 use store::{Result, Row};
 
 /// Something that a rate limit limits.
@@ -35,9 +35,23 @@ impl LimitField {
         Self::RequestsPerDay.as_str(),
         Self::BatchInputTokensPerDay.as_str(),
     ];
+
+    /// True if a limit makes sense for models of a kind. Where nobody has said the kind, each does: a name is only a guess,
+    /// and a limit that nothing counts under hurts nobody.
+    #[must_use]
+    pub fn is_for(self, kind: Option<ModelKind>) -> bool {
+        use ModelKind::{Audio, Chat, Embedding, Image, Moderation};
+        let Some(kind) = kind else { return true };
+        match self {
+            Self::RequestsPerMinute | Self::TokensPerMinute | Self::RequestsPerDay => true,
+            Self::ImagesPerMinute => kind == Image,
+            Self::AudioMegabytesPerMinute => kind == Audio,
+            Self::BatchInputTokensPerDay => matches!(kind, Chat | Embedding | Moderation),
+        }
+    }
 }
 
-/// The limits of one model; absent where a field makes no sense for it.
+/// The limits of one model; absent where nothing is limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ModelLimits([Option<i64>; LimitField::ALL.len()]);
 
@@ -53,19 +67,19 @@ impl ModelLimits {
         self.0[field as usize] = Some(limit);
     }
 
-    /// What holds for `model` until somebody sets something else: by what its name says it is for.
+    /// What holds for `model` until somebody sets something else: by its kind, else by what its name says it is for.
     #[must_use]
-    pub fn default_of(model: &str) -> Self {
-        Family::of(model).limits()
+    pub fn default_of(model: &str, kind: Option<ModelKind>) -> Self {
+        Family::of(model, kind).limits()
     }
 
-    /// What holds for `model`: what somebody has set, else the default; and nothing of what makes no sense for it.
+    /// What holds for `model`: what somebody has set, else the default; and nothing that its kind has no use for.
     #[must_use]
-    pub fn of(model: &str, changed: Option<&Self>) -> Self {
-        let mut limits = Self::default_of(model);
+    pub fn of(model: &str, kind: Option<ModelKind>, changed: Option<&Self>) -> Self {
+        let mut limits = Self::default_of(model, kind);
         for field in LimitField::ALL {
             let set = changed.and_then(|changed| changed.get(*field));
-            if let Some(limit) = set.filter(|_| limits.get(*field).is_some()) {
+            if let Some(limit) = set.filter(|_| field.is_for(kind)) {
                 limits.set(*field, limit);
             }
         }
@@ -98,8 +112,21 @@ enum Family {
 }
 
 impl Family {
-    /// Names are all that a deployment knows of its models; one that says nothing is a text model.
-    fn of(model: &str) -> Self {
+    /// Where nobody has said the kind, the name is all that a deployment knows of a model; one that says nothing is a text
+    /// model.
+    fn of(model: &str, kind: Option<ModelKind>) -> Self {
+        match kind {
+            None => Self::of_name(model),
+            Some(ModelKind::Chat) => Self::Text,
+            Some(ModelKind::Embedding | ModelKind::Moderation) => Self::Embeddings,
+            Some(ModelKind::Image) => Self::Images,
+            // The name may tell the two apart that are for audio.
+            Some(ModelKind::Audio) if Self::of_name(model) == Self::Speech => Self::Speech,
+            Some(ModelKind::Audio) => Self::Transcription,
+        }
+    }
+
+    fn of_name(model: &str) -> Self {
         let says = |words: &[&str]| words.iter().any(|word| model.contains(word));
         if says(&["embedding", "-embed", "moderation"]) {
             Self::Embeddings
@@ -141,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_model_has_the_fields_that_its_name_calls_for() {
-        let has = |model: &str, field| ModelLimits::default_of(model).get(field).is_some();
+        let has = |model: &str, field| ModelLimits::default_of(model, None).get(field).is_some();
         for model in [
             "gpt-5",
             "llama-3",
@@ -167,5 +194,34 @@ mod tests {
         }
         assert!(has("gpt-5", LimitField::BatchInputTokensPerDay));
         assert!(!has("gpt-4o-mini-tts", LimitField::BatchInputTokensPerDay));
+    }
+
+    #[test]
+    fn strangers_8_a_model_of_a_kind_has_its_limits_whatever_its_name() {
+        for kind in ModelKind::ALL.iter().map(|kind| Some(*kind)).chain([None]) {
+            for model in ["flux-1", "gpt-5", "tts-1"] {
+                let default = ModelLimits::default_of(model, kind);
+                let mut all = ModelLimits::default();
+                for field in LimitField::ALL {
+                    all.set(*field, 7);
+                    let is_default = default.get(*field).is_some();
+                    assert!(
+                        !is_default || field.is_for(kind),
+                        "{kind:?} {model} {field:?}"
+                    );
+                }
+                let limits = ModelLimits::of(model, kind, Some(&all));
+                for field in LimitField::ALL {
+                    let expected = field.is_for(kind).then_some(7);
+                    assert_eq!(limits.get(*field), expected, "{kind:?} {model} {field:?}");
+                }
+            }
+        }
+        let images =
+            |kind| ModelLimits::default_of("flux-1", kind).get(LimitField::ImagesPerMinute);
+        assert_eq!(
+            (images(None), images(Some(ModelKind::Image))),
+            (None, Some(1_000))
+        );
     }
 }

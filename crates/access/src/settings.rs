@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use base::ids::ProjectId;
-use base::{NanoDollars, names};
+use base::{ModelKind, NanoDollars, names};
 
 use crate::{Authority, ModelLimits};
 
@@ -144,10 +144,10 @@ impl Settings {
 }
 
 impl Level {
-    /// The limits that hold for a model.
+    /// The limits that hold for a model, of this kind if anybody has said it.
     #[must_use]
-    pub fn limits(&self, model: &str) -> ModelLimits {
-        ModelLimits::of(model, self.limits.get(model))
+    pub fn limits(&self, model: &str, kind: Option<ModelKind>) -> ModelLimits {
+        ModelLimits::of(model, kind, self.limits.get(model))
     }
 }
 

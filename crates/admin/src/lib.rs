@@ -27,7 +27,7 @@ pub mod users;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ::usage::{Keep, LastUsed, Recorder, Reports, Spend};
+use ::usage::{Keep, LastUsed, ModelFacts, Recorder, Reports, Spend};
 use access::Directory;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
@@ -48,6 +48,8 @@ pub struct Services {
     pub usage: Database,
     /// The models that this deployment knows: those it has upstreams or prices for.
     pub models: BTreeSet<String>,
+    /// The facts about models.
+    pub facts: ModelFacts,
     /// The one writer of the ledger.
     pub recorder: Recorder,
     /// What was consumed, by its sums.

@@ -6,6 +6,9 @@ use std::fmt;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+/// The content codings that a request body may have, as `Accept-Encoding` lists them.
+const ACCEPTED_CODINGS: &str = "gzip, deflate, zstd, identity";
+
 /// The result of everything that a caller can get wrong.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -157,6 +160,20 @@ impl Error {
         )
     }
 
+    /// 415: the body has a content coding that is not taken; `name` says which.
+    #[must_use]
+    pub fn unsupported_coding(name: &str) -> Self {
+        let shown: String = name.chars().take(80).collect();
+        let message = format!(
+            "The Content-Encoding of a request must be one of {ACCEPTED_CODINGS}; this one is {shown}."
+        );
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Some("unsupported_content_encoding"),
+            message,
+        )
+    }
+
     /// 429: the money that may be spent is spent. Waiting does not help, so nothing says how long to wait.
     #[must_use]
     pub fn insufficient_quota(message: impl Into<Cow<'static, str>>) -> Self {
@@ -262,7 +279,7 @@ impl Error {
         }})
     }
 
-    /// The whole answer: status, `content-type`, `retry-after` where there is one, and the envelope.
+    /// The whole answer: status, `content-type`, `retry-after` and `accept-encoding` where there are any, and the envelope.
     #[must_use]
     pub fn response<B: From<Vec<u8>>>(&self) -> http::Response<B> {
         let mut response = http::Response::new(B::from(self.envelope().to_string().into_bytes()));
@@ -274,6 +291,10 @@ impl Error {
         );
         if let Some(seconds) = self.retry_after {
             headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            let accepted = http::HeaderValue::from_static(ACCEPTED_CODINGS);
+            headers.insert(http::header::ACCEPT_ENCODING, accepted);
         }
         response
     }

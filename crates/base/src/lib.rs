@@ -1,21 +1,27 @@
 //! The words of the domain: ids, permissions, errors, time, money. No I/O, no async.
 
 pub mod budget;
+mod coding;
 pub mod email;
 mod entropy;
 pub mod error;
 pub mod ids;
+mod model_kind;
 pub mod money;
 pub mod name;
 mod names;
 pub mod permission;
 mod seal;
 pub mod secret;
+mod text_mark;
 pub mod time;
 
 pub use budget::{Budget, BudgetLimits, BudgetPermit, Exhausted};
+pub use coding::Coding;
 pub use entropy::Entropy;
 pub use error::{Error, Result};
+pub use model_kind::ModelKind;
 pub use money::NanoDollars;
 pub use permission::{Permission, PermissionSet};
+pub use text_mark::{text_without_mark, utf_8, without_mark};
 pub use time::{Clock, UnixTime};

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::string::FromUtf8Error;
 use std::sync::OnceLock;
 
 use base64::Engine;
@@ -30,15 +31,20 @@ pub fn embedded(text: &str) -> Result<String, String> {
         return Ok(STANDARD.encode(read(path)?));
     }
     if let Some(path) = name.strip_prefix("file://") {
-        return String::from_utf8(read(path)?)
-            .map_err(|_| format!("names '{path}', which is not text"));
+        return decoded(read(path)?).map_err(|_| format!("names '{path}', which is not text"));
     }
     let is_a_path = name == "-" || name.contains(['.', '/']);
     if name.is_empty() || !(is_a_path || Path::new(name).exists()) {
         return Ok(text.to_owned());
     }
     let bytes = read(name)?;
-    Ok(String::from_utf8(bytes).unwrap_or_else(|binary| STANDARD.encode(binary.as_bytes())))
+    Ok(decoded(bytes).unwrap_or_else(|binary| STANDARD.encode(binary)))
+}
+
+/// The text that the bytes are, without a byte order mark at its beginning; or the bytes, if they are no text.
+fn decoded(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
+    let text = String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)?;
+    Ok(base::text_without_mark(&text).to_owned())
 }
 
 fn read(path: &str) -> Result<Vec<u8>, String> {
@@ -69,6 +75,11 @@ mod tests {
         let path = |name: &str| directory.path().join(name).display().to_string();
         std::fs::write(path("text"), "two\nlines\n").expect("written");
         std::fs::write(path("binary"), [0xff, 0x00]).expect("written");
+        std::fs::write(path("marked"), "\u{feff}one\r\n").expect("written");
+        for marked in ["@", "@file://"] {
+            let marked = embedded(&format!("{marked}{}", path("marked")));
+            assert_eq!(marked.as_deref(), Ok("one\r\n"));
+        }
         let (text, binary) = (path("text"), path("binary"));
         assert_eq!(embedded(&format!("@{text}")), Ok("two\nlines\n".into()));
         assert_eq!(

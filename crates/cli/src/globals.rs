@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::failure::Failure;
 use crate::output::{Format, Style, Terminal};
@@ -189,7 +189,7 @@ impl Globals {
     /// Both flags were given, or the file has no key.
     pub fn key(&self, name: &str) -> Result<Option<String>, Failure> {
         let Some(file) = self.flag(&format!("{name}-file")) else {
-            return Ok(self.text(name));
+            return Ok(self.text(name).map(|key| key.trim().to_owned()));
         };
         if self.flag(name).is_some() {
             let message = format!("--{name} and --{name}-file exclude each other");
@@ -235,9 +235,10 @@ const MAX_KEY_FILE_BYTES: u64 = 4096;
 
 /// The key that a file has, and nothing else but the space around it.
 fn key_in(file: &str) -> anyhow::Result<String> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let limited = File::open(file)?.take(MAX_KEY_FILE_BYTES + 1);
-    let length = { limited }.read_to_string(&mut text)?;
+    let length = { limited }.read_to_end(&mut bytes)?;
+    let text = base::utf_8(bytes).map_err(|reason| anyhow!(reason))?;
     let key = text.trim();
     if length as u64 > MAX_KEY_FILE_BYTES || key.contains(char::is_whitespace) {
         bail!("has more than a key in it");
@@ -262,8 +263,10 @@ mod tests {
 
     #[test]
     fn low_key_file_has_one_key_and_nothing_else() {
-        let (_directory, file) = written(b"\n sk-admin-1\r\n");
-        assert_eq!(key_in(&file).ok().as_deref(), Some("sk-admin-1"));
+        for text in [&b"\n sk-admin-1\r\n"[..], b"\xef\xbb\xbfsk-admin-1\r\n"] {
+            let (_directory, file) = written(text);
+            assert_eq!(key_in(&file).ok().as_deref(), Some("sk-admin-1"));
+        }
         let long = [b'x'; 5000];
         for (text, reason) in [
             (&b""[..], "is empty"),

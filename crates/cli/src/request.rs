@@ -172,9 +172,17 @@ fn path(command: &Command, values: &Values) -> Result<String, Failure> {
     Ok(path)
 }
 
+/// The parameters that name an item, or a page, where a list goes on.
+const CURSORS: [&str; 3] = ["after", "before", "page"];
+
 fn query(command: &Command, values: &Values) -> Vec<(String, String)> {
     let mut query = Vec::new();
     for (flag, value) in command.flags.iter().zip(values) {
+        // A script passes on what a page without a next one says.
+        let is_null = value.as_ref().is_some_and(|value| value == "null");
+        if is_null && CURSORS.contains(&flag.field.key.as_str()) {
+            continue;
+        }
         if let (Place::Query, Some(value)) = (flag.place, value) {
             spread(flag.field.key.clone(), value, &mut query);
         }

@@ -34,7 +34,7 @@ pub fn read(is_needed: bool) -> Result<Option<Json>, String> {
         .into_iter()
         .chain(pieces.into_iter().flatten())
         .collect();
-    let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
+    let text = base::utf_8(bytes).map_err(|reason| wrong(&reason))?;
     if text.trim().is_empty() {
         return Ok(None);
     }

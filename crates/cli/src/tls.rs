@@ -1,6 +1,7 @@
 //! TLS: the authorities that this machine trusts, and the certificate that the user shows.
 
 use anyhow::{Context, Result};
+use base::without_mark;
 use hyper_rustls::ConfigBuilderExt;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,11 +20,13 @@ pub fn config(is_secure: bool, identity: Option<&(String, String)>) -> Result<Cl
     let Some((certificate, key)) = identity else {
         return Ok(builder.with_no_client_auth());
     };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("the certificate in '{certificate}'"))?;
-    let private =
-        PrivateKeyDer::from_pem_file(key).with_context(|| format!("the private key in '{key}'"))?;
+    let of_certificate = || format!("the certificate in '{certificate}'");
+    let pem = std::fs::read(certificate).with_context(of_certificate)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(without_mark(&pem)).collect();
+    let chain = chain.with_context(of_certificate)?;
+    let of_key = || format!("the private key in '{key}'");
+    let pem = std::fs::read(key).with_context(of_key)?;
+    let private = PrivateKeyDer::from_pem_slice(without_mark(&pem)).with_context(of_key)?;
     builder
         .with_client_auth_cert(chain, private)
         .with_context(|| format!("the certificate in '{certificate}' with the key in '{key}'"))

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use base::without_mark;
 use usage::reported::{Refused, ReportedEvent};
 
 use crate::{FileError, LONGEST_ROW, Position, Row, Rows};
@@ -35,6 +36,10 @@ impl Lines {
             return Ok(false);
         }
         self.number += 1;
+        if self.number == 1 {
+            self.line
+                .drain(..self.line.len() - without_mark(&self.line).len());
+        }
         let kept = self.line.len();
         while length > LONGEST_ROW && self.line.last() != Some(&b'\n') {
             self.line.truncate(kept.min(LONGEST_ROW + 1));

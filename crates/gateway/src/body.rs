@@ -5,13 +5,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use base::{BudgetPermit, Error, Exhausted, Result};
+use base::{BudgetPermit, Coding, Error, Exhausted, Result, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::aside::aside;
 use crate::flights::Registered;
 use crate::guarded::Guarded;
 use crate::stored::Passing;
@@ -29,7 +30,7 @@ const MEMORY_STEP_BYTES: usize = 256 * 1024;
 /// Refuses headers that make no sense or announce too much, before anything is read.
 ///
 /// # Errors
-/// 413 or 400.
+/// 413, 415 or 400.
 pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
     let header = |name| {
         headers
@@ -47,11 +48,7 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
             return Err(Error::too_large(MAX_REQUEST_BYTES));
         }
     }
-    if header(CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        let message =
-            "The Content-Encoding of a request must be identity: send the body uncompressed.";
-        return Err(Error::refused("invalid_header", message));
-    }
+    Coding::of(headers)?;
     if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         let message = "There is more than one Authorization header; send one.";
         return Err(Error::refused("invalid_header", message));
@@ -76,20 +73,53 @@ pub(crate) fn refusal(exhausted: Exhausted) -> Error {
     exhausted.refusal("The bytes of request bodies under way")
 }
 
-/// Reads a request's body to its end. A body that comes in one piece is not copied. What is announced is charged to
-/// `memory` before the first byte is read, the rest as it comes; all of it until the last part of the body is dropped.
+/// Reads a request's body to its end, and decodes a body that has a content coding. A body that comes in one piece is not
+/// copied. What is announced is charged to `memory` before the first byte is read, the rest as it comes, and what a coded body
+/// stands for beside it until it is decoded; all of it until the last part of the body is dropped.
 ///
 /// # Errors
-/// 413 when it is too long, 408 when it does not come in time, 400 when it breaks off, 429 or 503 when there is no memory.
-pub(crate) async fn read<B>(body: B, memory: BudgetPermit) -> Result<Bytes>
+/// 413 when it is too long, 408 when it does not come in time, 400 when it breaks off or cannot be decoded, 415 when its coding
+/// is not taken, 429 or 503 when there is no memory.
+pub(crate) async fn read<B>(headers: &HeaderMap, body: B, mut memory: BudgetPermit) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes>,
 {
-    let read = tokio::time::timeout(BODY_TIMEOUT, read_charged(body, memory));
-    read.await.map_err(|_| Error::too_slow())?
+    let coding = Coding::of(headers)?;
+    let read = tokio::time::timeout(BODY_TIMEOUT, read_charged(body, &mut memory));
+    let bytes = read.await.map_err(|_| Error::too_slow())??;
+    if bytes.is_empty() {
+        return Ok(bytes);
+    }
+    let (bytes, _memory) = match coding {
+        Some(coding) => decode(coding, bytes, memory).await?,
+        None => (bytes, memory),
+    };
+    Ok(Bytes::from_owner(Charged { bytes, _memory }))
 }
 
-async fn read_charged<B>(body: B, mut memory: BudgetPermit) -> Result<Bytes>
+/// Decodes a body aside: a short body may stand for a long one, and decoders that run at the same time are bounded so.
+async fn decode(
+    coding: Coding,
+    encoded: Bytes,
+    mut memory: BudgetPermit,
+) -> Result<(Bytes, BudgetPermit)> {
+    let decoded = aside(move || {
+        let grow = |room: usize| charge(&mut memory, encoded.len() + room);
+        let decoded = coding.decode(&encoded, MAX_REQUEST_BYTES, grow)?;
+        drop(encoded);
+        memory.shrink_to(decoded.capacity() as u64);
+        Ok((Bytes::from(decoded), memory))
+    });
+    decoded.await?
+}
+
+/// Returns a text of JSON without the byte order mark that it may begin with: RFC 8259 lets readers pass over the mark, and
+/// model servers, of which some do not, get the text without it.
+pub(crate) fn json_text(body: &Bytes) -> Bytes {
+    body.slice_ref(without_mark(body))
+}
+
+async fn read_charged<B>(body: B, memory: &mut BudgetPermit) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes>,
 {
@@ -117,25 +147,20 @@ where
             return Err(Error::too_large(MAX_REQUEST_BYTES));
         }
         let length = first.len() + rest.len() + data.len();
-        charge(&mut memory, length)?;
+        charge(memory, length)?;
         if first.is_empty() && rest.is_empty() {
             first = data;
             continue;
         }
-        make_room(&mut rest, length.max(announced), &mut memory)?;
+        make_room(&mut rest, length.max(announced), memory)?;
         rest.extend_from_slice(&std::mem::take(&mut first));
         rest.extend_from_slice(&data);
     }
-    let bytes = if rest.is_empty() {
+    Ok(if rest.is_empty() {
         first
     } else {
         rest.freeze()
-    };
-    if bytes.is_empty() {
-        return Ok(bytes);
-    }
-    let _memory = memory;
-    Ok(Bytes::from_owner(Charged { bytes, _memory }))
+    })
 }
 
 /// Makes room for `length` bytes, twice as much as there was if that can be charged.
@@ -287,7 +312,7 @@ mod tests {
     }
 
     async fn read(body: impl http_body::Body<Data = Bytes>) -> Result<Bytes> {
-        super::read(body, memory(MAX_REQUEST_BYTES as u64)).await
+        super::read(&HeaderMap::new(), body, memory(MAX_REQUEST_BYTES as u64)).await
     }
 
     #[tokio::test(start_paused = true)]

@@ -145,7 +145,7 @@ impl Shared {
     /// True if a limit of every model is 0.
     fn is_closed(&self, level: &Level) -> bool {
         let is_closed = |model: &str| {
-            let limits = level.limits(model);
+            let limits = level.limits(model, self.facts.kind_of(model));
             let fields = [
                 LimitField::RequestsPerMinute,
                 LimitField::RequestsPerDay,

@@ -41,7 +41,10 @@ impl Gateway {
         self.0.may_send(&caller)?;
         let memory = self.0.flow.body(&caller)?;
         context.watched.leaves();
-        let body = body::read(body, memory).await?;
+        let mut body = body::read(&context.head.headers, body, memory).await?;
+        if dialect.takes_json() {
+            body = body::json_text(&body);
+        }
         context.watched.returns();
         let (caller, registered) = self.caller_again(context, &caller, needs)?;
         let mut call = Call::read(dialect, &context.head.headers, body).await?;
@@ -111,7 +114,7 @@ impl Gateway {
         let known = plan.first().map_or(&*call.model, |route| &*route.model);
         let name = |model| Name {
             model,
-            limits: caller.level().limits(model),
+            limits: caller.level().limits(model, self.0.facts.kind_of(model)),
         };
         let is_alias = known != call.model && self.0.upstreams.lists(known);
         let (one, both);

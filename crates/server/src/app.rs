@@ -27,6 +27,7 @@ use usage::{
 };
 
 use crate::config::Bounds;
+use crate::cors::Cors;
 use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -66,6 +67,8 @@ pub struct AppOptions {
     pub bounds: Bounds,
     /// Where traces go; without it there are none.
     pub tracing: Option<TracingOptions>,
+    /// The web pages that may call.
+    pub cors: Cors,
     /// Whether metrics are served apart, by [`App::metrics_router`].
     pub has_metrics_apart: bool,
 }
@@ -85,6 +88,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     tracer: Tracer,
     has_metrics_apart: bool,
+    cors: Cors,
     sign_ins: Arc<SignIns>,
     following: TaskHandle,
     /// The health of everything that runs beside the requests.
@@ -113,6 +117,7 @@ impl App {
             directory,
             kept: Kept::default(),
             models: known_models(&upstreams, &prices),
+            facts: options.facts.clone(),
             recorder,
             spend,
             last_used,
@@ -141,6 +146,7 @@ impl App {
             tracer,
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
+            cors: options.cors,
             services,
             gateway,
             gateway_task,
@@ -194,6 +200,7 @@ impl App {
             tracer: self.tracer.clone(),
             readiness: Readiness::new(self.healths.clone()),
             sign_ins: Arc::clone(&self.sign_ins),
+            cors: self.cors.clone(),
         })
     }
 

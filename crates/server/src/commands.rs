@@ -1,5 +1,6 @@
 //! The words that an operator types.
 
+mod audit;
 mod bodies;
 mod moment;
 mod org;
@@ -16,9 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::KeyHashes;
-use admin::audit_logs::verify::{Verified, verify as verify_log};
 use admin::organization;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
@@ -29,8 +29,9 @@ use rustix::fs::Mode;
 use store::Store;
 use tasks::TaskHandle;
 
-use crate::config::{Config, Overrides, SmtpServer};
+use crate::config::{Config, Overrides, SmtpServer, Source};
 use crate::first_start::{FirstStart, first_start};
+use crate::reload::{Reload, ReloadSignals};
 use crate::serve::{Server, Stopped};
 use crate::stop::Stop;
 use crate::{App, AppOptions, Tls, demo, descriptors, log, metrics, secret_file};
@@ -85,7 +86,7 @@ enum Command {
     Prices(prices::Prices),
     /// The audit log.
     #[command(subcommand)]
-    Audit(Audit),
+    Audit(audit::Audit),
     /// What was kept of requests and their answers.
     #[command(subcommand)]
     Bodies(bodies::Bodies),
@@ -98,12 +99,6 @@ enum Command {
 enum ConfigCommand {
     /// Prints the configuration in effect, without secrets.
     Show(Overrides),
-}
-
-#[derive(Subcommand)]
-enum Audit {
-    /// Computes every hash of the audit log anew, and names the first entry that is not what was written.
-    Verify(Overrides),
 }
 
 /// Runs the command that `arguments` spell, the program's name first; no word asks for help. 0 when done, 1 when it failed, 2 when the words were wrong.
@@ -163,7 +158,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         .build()?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve(overrides) => return serve(&Config::load(&overrides)?).await,
+            Command::Serve(overrides) => return serve(overrides).await,
             Command::Demo(arguments) => return demo::run(arguments).await,
             Command::Migrate(overrides) => migrate(&Config::load(&overrides)?).await,
             Command::Org(command) => org::run(command).await,
@@ -172,7 +167,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             }
             Command::Usage(command) => usage::run(command).await,
             Command::Prices(command) => prices::run(command).await,
-            Command::Audit(Audit::Verify(overrides)) => verify(&Config::load(&overrides)?).await,
+            Command::Audit(command) => audit::run(command).await,
             Command::Bodies(command) => bodies::run(command).await,
             Command::Openapi => {
                 let document = admin::operation::document(&admin::operations());
@@ -238,10 +233,14 @@ impl Deployment {
     }
 }
 
-async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
+    let signals = ReloadSignals::listen()?;
+    let reload = Reload::default();
+    let config = &Config::load(&overrides)?;
     descriptors::raise_limit();
     // What the configuration names is looked at before anything is made: a first key is shown only once.
     let tls = config.tls.files.clone().map(Tls::load).transpose()?;
+    let tls = tls.map(|tls| tls.reloaded_by(&reload));
     let upstreams = config.upstreams.iter();
     let upstreams: anyhow::Result<Vec<_>> =
         upstreams.map(crate::config::Upstream::resolve).collect();
@@ -278,20 +277,48 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         keep_usage: config.keep_usage,
         tracing: config.tracing.clone(),
         bounds: config.bounds.clone(),
+        cors: config.cors.clone(),
         has_metrics_apart: metrics.is_some(),
     })
     .await?;
     let stop = Stop::at_signals(config.stop_timeout)?;
+    let source = config.source.clone();
+    let _following = signals.follow(reload, stop.clone(), move || reread(&overrides, &source));
     found(&deployment, &app).await?;
     let _serving_metrics = metrics.map(|server| serve_metrics(server, &app));
     announce(&format!("Listening on {}\n", server.url()));
     Ok(run_until(server, app, stop).await)
 }
 
+/// Reads the configuration again, for what its changes mean: each needs a start, and none may prevent it.
+fn reread(overrides: &Overrides, running: &Source) {
+    let checked = Config::load(overrides).and_then(|config| {
+        config.tls.files.clone().map(Tls::load).transpose()?;
+        for upstream in &config.upstreams {
+            upstream.resolve()?;
+        }
+        let smtp = config.smtp.as_ref();
+        smtp.map(SmtpServer::resolve).transpose()?;
+        Ok(running.changes(&config.source))
+    });
+    match checked {
+        Ok(changes) if changes.is_empty() => tracing::info!("configuration unchanged"),
+        Ok(changes) => tracing::warn!(
+            keys = changes.join(", "),
+            "configuration changed: these keys take effect at the next start"
+        ),
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "configuration cannot be used: the next start would fail; the server goes on with the one it has"
+        ),
+    }
+}
+
 /// Founds the first organization where there is none, and prints its admin key. Everything else has started by now, so
 /// whoever sees the key can use it.
 async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
     let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY").ok();
+    let chosen = chosen.map(|key| key.trim().to_owned());
     let chosen = chosen.filter(|key| !key.is_empty());
     let given = chosen.clone();
     if let Some(founded) = first_start(deployment.founding(chosen)).await? {
@@ -359,40 +386,4 @@ pub(crate) async fn run_until(server: Server, app: App, stop: Stop) -> ExitCode 
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
     print(&format!("The {} database is up to date.\n", store.kind()))
-}
-
-async fn verify(config: &Config) -> anyhow::Result<()> {
-    let store = open(config).await?;
-    let mut progress = Progress::of("entries");
-    let logs = verify_log(&store, |done, of| progress.at(done, Some(of))).await;
-    drop(progress);
-    let logs = logs?;
-    let mut broken = Vec::new();
-    for log in &logs {
-        print(&proved(log))?;
-        if let Some(entry) = &log.broken {
-            let id = entry.id.as_ref().map(|id| format!(" ({id})"));
-            broken.push(format!(
-                "{}: entry {}{} {}",
-                log.organization_id,
-                entry.sequence,
-                id.unwrap_or_default(),
-                entry.reason
-            ));
-        }
-    }
-    if !broken.is_empty() {
-        bail!("the audit log was changed: {}", broken.join("; "));
-    }
-    Ok(())
-}
-
-fn proved(log: &Verified) -> String {
-    let hash: String = log.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let all = if log.broken.is_none() { "all" } else { "only" };
-    let entries = log.entries;
-    format!(
-        "{}: {all} {entries} entries are as they were written; hash of the last one: {hash}\n",
-        log.organization_id
-    )
 }

@@ -1,12 +1,15 @@
 //! What an operator configures: flags, then the environment, then the file, then the defaults.
 
 mod bodies;
+mod cors;
 mod database;
 mod gateway;
+mod metering;
 mod model;
 mod overrides;
 mod server;
 mod smtp;
+mod source;
 mod telemetry;
 mod tls;
 mod upstream;
@@ -18,24 +21,29 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::gateway::Durability;
+use ::telemetry::TracingOptions;
 use ::usage::{Keep, ModelFact, PriceBook, PriceEntry};
 use anyhow::Context;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use ::telemetry::TracingOptions;
 use bodies::BodiesTable;
+use cors::CorsTable;
 pub use gateway::Bounds;
 use gateway::{ClusterTable, GatewayTable, ObjectsTable};
+use metering::MeteringTable;
 pub use overrides::Overrides;
 use server::ServerTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
+pub use source::Source;
 use telemetry::{MetricsTable, TelemetryTable};
 pub use tls::Tls;
 use tls::TlsTable;
 pub use upstream::Upstream;
 use usage::UsageTable;
+
+use crate::cors::Cors;
 
 /// The file that is read when no other is named, if it is there.
 const DEFAULT_FILE: &str = "orgplane.toml";
@@ -80,6 +88,10 @@ pub struct Config {
     pub max_connections_per_address: usize,
     /// The proxies that say in headers which address a request comes from.
     pub trusted_proxies: Vec<IpNet>,
+    /// The web pages that may call.
+    pub cors: Cors,
+    /// The files that all of this was read from.
+    pub source: Source,
 }
 
 #[derive(Default, Deserialize)]
@@ -94,7 +106,7 @@ struct File {
     #[serde(default)]
     trusted_proxies: Vec<String>,
     #[serde(default)]
-    metering: Metering,
+    metering: MeteringTable,
     #[serde(default)]
     smtp: SmtpTable,
     #[serde(default)]
@@ -116,26 +128,13 @@ struct File {
     #[serde(default)]
     server: ServerTable,
     #[serde(default)]
+    cors: CorsTable,
+    #[serde(default)]
     upstream: Vec<Upstream>,
     #[serde(default)]
     price: Vec<PriceEntry>,
     #[serde(default)]
     model: Vec<ModelFact>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Metering {
-    #[serde(default)]
-    durability: DurabilityName,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum DurabilityName {
-    #[default]
-    Batched,
-    Strict,
 }
 
 impl Config {
@@ -144,7 +143,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, has an unknown key or a value that makes no sense; the message names it.
     pub fn load(overrides: &Overrides) -> anyhow::Result<Self> {
-        let file = read_file(overrides.config.as_deref())?;
+        let (mut source, file) = Source::read(overrides.config.as_deref())?;
         let listen = overrides
             .listen
             .or(file.listen)
@@ -157,10 +156,7 @@ impl Config {
         let secret_file = overrides.secret_file.clone().or(file.secret_file);
         let mut prices = PriceBook::built_in();
         if let Some(path) = &file.prices {
-            let text = std::fs::read_to_string(path);
-            let text =
-                text.with_context(|| format!("the price book {} cannot be read", path.display()))?;
-            prices = PriceBook::parse(&text)
+            prices = PriceBook::parse(source.price_book(path)?)
                 .with_context(|| format!("the price book {}", path.display()))?;
         }
         let tls = Tls::new(file.tls)?;
@@ -185,13 +181,12 @@ impl Config {
             bounds: Bounds::new(&file.gateway, &file.objects, &file.cluster)?,
             metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
             tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
-            durability: match file.metering.durability {
-                DurabilityName::Batched => Durability::Batched,
-                DurabilityName::Strict => Durability::Strict,
-            },
+            durability: file.metering.durability(),
             stop_timeout: file.server.stop_timeout()?,
             max_connections_per_address: file.server.max_connections_per_address(),
             trusted_proxies: tls::networks("trusted_proxies", &file.trusted_proxies)?,
+            cors: file.cors.cors()?,
+            source,
             tls,
             listen,
             database,
@@ -217,7 +212,7 @@ impl Config {
             public_url: &'a str,
             secret_file: String,
             trusted_proxies: &'a [IpNet],
-            metering: BTreeMap<&'a str, &'a str>,
+            metering: MeteringTable,
             smtp: BTreeMap<&'a str, String>,
             bodies: BTreeMap<&'a str, u32>,
             usage: UsageTable,
@@ -228,13 +223,10 @@ impl Config {
             telemetry: TelemetryTable,
             tls: &'a Tls,
             server: ServerTable,
+            cors: CorsTable,
             upstream: Vec<Upstream>,
             model: &'a [ModelFact],
         }
-        let durability = match self.durability {
-            Durability::Batched => "batched",
-            Durability::Strict => "strict",
-        };
         Ok(toml::to_string(&Shown {
             listen: self.listen.to_string(),
             database: self.database_without_password(),
@@ -242,7 +234,7 @@ impl Config {
             public_url: &self.public_url,
             secret_file: self.secret_file.display().to_string(),
             trusted_proxies: &self.trusted_proxies,
-            metering: BTreeMap::from([("durability", durability)]),
+            metering: MeteringTable::shown(self.durability),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
             usage: UsageTable::shown(self.keep_usage),
@@ -255,21 +247,11 @@ impl Config {
             telemetry: TelemetryTable::shown(self.tracing.as_ref()),
             tls: &self.tls,
             server: ServerTable::shown(self),
+            cors: CorsTable::shown(&self.cors),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
             model: &self.models,
         })?)
     }
-}
-
-fn read_file(named: Option<&Path>) -> anyhow::Result<File> {
-    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-    if named.is_none() && !path.exists() {
-        return Ok(File::default());
-    }
-    let text = std::fs::read_to_string(path);
-    let text =
-        text.with_context(|| format!("the configuration {} cannot be read", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("the configuration {}", path.display()))
 }
 
 /// The secret's file when none is named: beside the database's, or in the working directory for a server.

@@ -19,10 +19,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use telemetry::Tracer;
 use tower::Service;
 
+use crate::cors::Cors;
 use crate::leftover::Leftover;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::routes::{Endpoint, Routes, Target};
+use crate::routes::{Endpoint, Routes, Target, is_administration};
 use crate::sign_ins::{Attempt, SignIns};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) routes: Routes,
     pub(crate) readiness: Readiness,
     pub(crate) sign_ins: Arc<SignIns>,
+    pub(crate) cors: Cors,
 }
 
 impl Front {
@@ -70,7 +72,7 @@ where
 }
 
 impl Parts {
-    /// Gives every answer its request id, its time and the API's version; makes a panic an answer too.
+    /// Gives every answer its request id, its time and the API's version, and tells browsers which pages may read it.
     async fn serve<B>(&self, request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -85,20 +87,22 @@ impl Parts {
             }
             _ => None,
         };
-        let attempt = Attempt::of(&request);
+        let cors = self.cors.request(&request);
+        let preflight = cors.as_ref().and_then(|cors| cors.preflight(&request));
         let (request, leftover) = Leftover::watch(request);
-        let answered = self.authenticated(attempt.as_ref(), &target, request);
-        let answered = AssertUnwindSafe(answered).catch_unwind();
-        let mut response = answered.await.unwrap_or_else(|_| {
-            tracing::error!("a handler panicked");
-            Error::internal().response()
-        });
+        let mut response = match preflight {
+            Some(response) => response,
+            None => self.guarded(&target, request).await,
+        };
         if is_head {
             behead(&mut response);
         }
         let status = response.status();
         let headers = response.headers_mut();
         self.sign(headers, watch);
+        if let Some(cors) = cors {
+            cors.sign(headers);
+        }
         if let Some(watched) = &mut watched {
             watched.answered(status, headers.get(&REQUEST_ID));
         }
@@ -106,6 +110,17 @@ impl Parts {
             leftover.settle(headers).await;
         }
         response
+    }
+
+    /// Answers; a panic becomes an answer, too.
+    async fn guarded(&self, target: &Target<'_>, request: Request<Body>) -> Response {
+        let attempt = Attempt::of(&request);
+        let answered = self.authenticated(attempt.as_ref(), target, request);
+        let answered = AssertUnwindSafe(answered).catch_unwind();
+        answered.await.unwrap_or_else(|_| {
+            tracing::error!("a handler panicked");
+            Error::internal().response()
+        })
     }
 
     /// Answers, unless the client has shown too many keys that are not good; takes note of whether this one is.
@@ -144,11 +159,7 @@ impl Parts {
     /// What has no route is the gateway's, as far as it lies below `/v1` and is not administration.
     async fn elsewhere(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
-        let is_administration = ["/v1/organization", "/v1/projects"].iter().any(|prefix| {
-            path.strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        if is_administration || !path.starts_with("/v1/") {
+        if is_administration(path) || !path.starts_with("/v1/") {
             return Error::unknown_path(path).response();
         }
         self.gateway.handle(request).await.map(Body::new)

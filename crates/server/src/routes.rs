@@ -9,6 +9,14 @@ use http::{HeaderValue, Method};
 
 use crate::metrics::{Known, Metrics};
 
+/// True if a path is one of the Administration API.
+pub(crate) fn is_administration(path: &str) -> bool {
+    ["/v1/organization", "/v1/projects"].iter().any(|prefix| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
 /// What a request is to.
 pub(crate) enum Target<'a> {
     /// What is served there.

@@ -7,8 +7,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use base::Entropy;
 use base::secret::Pepper;
+use base::{Entropy, utf_8};
 use store::Store;
 
 /// The bits of a mode that let others than the owner in.
@@ -23,10 +23,11 @@ pub(crate) fn read_or_create(
     entropy: &Entropy,
     may_create: bool,
 ) -> anyhow::Result<Pepper> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
+    match std::fs::read(path) {
+        Ok(bytes) => {
             make_private(path);
-            Pepper::parse(&text).with_context(|| {
+            let text = utf_8(bytes).ok();
+            text.as_deref().and_then(Pepper::parse).with_context(|| {
                 format!(
                     "the secret file {} must hold 64 hexadecimal digits, and may hold the 64 of the secret before on a second line",
                     path.display()

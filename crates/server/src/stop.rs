@@ -55,7 +55,7 @@ impl Stop {
         }))
     }
 
-    /// Returns a stop that SIGTERM, or SIGINT from a terminal, asks for, and that a second one hurries. Signals count from
+    /// Returns a stop that SIGTERM asks for, or SIGINT or SIGQUIT from a terminal, and that a second one hurries. Signals count from
     /// this call on.
     ///
     /// # Errors
@@ -194,6 +194,7 @@ impl Task for Listening {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
 }
 
 /// A signal that has come.
@@ -208,6 +209,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 
@@ -215,6 +217,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Received { name: "SIGTERM", code: 128 + 15 },
             _ = self.interrupt.recv() => Received { name: "SIGINT", code: 128 + 2 },
+            _ = self.quit.recv() => Received { name: "SIGQUIT", code: 128 + 3 },
         }
     }
 }

@@ -22,12 +22,14 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 use tasks::{Task, TaskHandle};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use files::Stamp;
 pub use files::TlsFiles;
 
+use crate::reload::Reload;
 use crate::write_timeout::WriteTimeout;
 
 /// How long a handshake may take.
@@ -42,6 +44,7 @@ pub struct Tls {
     files: TlsFiles,
     stamp: Stamp,
     provider: Arc<CryptoProvider>,
+    reloads: watch::Receiver<()>,
 }
 
 /// What has become of a connection.
@@ -75,7 +78,15 @@ impl Tls {
             files,
             stamp,
             provider,
+            reloads: Reload::default().subscribe(),
         })
+    }
+
+    /// Returns the same, whose files are also read again whenever `reload` is asked for.
+    #[must_use]
+    pub fn reloaded_by(self, reload: &Reload) -> Self {
+        let reloads = reload.subscribe();
+        Self { reloads, ..self }
     }
 
     /// Shakes hands.
@@ -98,13 +109,15 @@ impl Tls {
         Ok(Accepted::Secure(Box::new(stream), certificates))
     }
 
-    /// Shows what is in the files whenever they change, until the handle is dropped.
+    /// Shows what is in the files whenever they change or a reload is asked for, until the handle is dropped.
     pub(crate) fn follow(&self) -> TaskHandle {
         tasks::start("certificate", |_| Following {
             shown: Arc::clone(&self.shown),
             files: self.files.clone(),
             provider: Arc::clone(&self.provider),
             seen: self.stamp,
+            // What was asked for since the files were loaded is not missed.
+            reloads: self.reloads.clone(),
         })
     }
 }
@@ -115,17 +128,21 @@ struct Following {
     files: TlsFiles,
     provider: Arc<CryptoProvider>,
     seen: Stamp,
+    reloads: watch::Receiver<()>,
 }
 
 impl Task for Following {
     async fn run(&mut self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            let is_asked = tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+                Ok(()) = self.reloads.changed() => true,
+            };
             let (files, provider) = (self.files.clone(), Arc::clone(&self.provider));
             let seen = self.seen;
             let look = move || {
                 let stamp = files.stamp();
-                (stamp != seen).then(|| (stamp, files.load(&provider)))
+                (is_asked || stamp != seen).then(|| (stamp, files.load(&provider)))
             };
             let Ok(Some((stamp, loaded))) = tokio::task::spawn_blocking(look).await else {
                 continue;
@@ -138,7 +155,7 @@ impl Task for Following {
                 }
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),
-                    "the server's certificate has changed and cannot be used; the one before is kept"
+                    "the server's certificate cannot be used; the one before is kept"
                 ),
             }
         }

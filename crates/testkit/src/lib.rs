@@ -7,6 +7,7 @@ mod server;
 
 pub use client::{Answer, Client};
 pub use database::TestDatabase;
+pub use orgplane::Cors;
 pub use orgplane::config::Bounds;
 pub use server::{NOW, Server, ServerOptions};
 pub use store::testing::Cluster;

@@ -13,10 +13,10 @@ use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
 use orgplane::config::Bounds;
-use orgplane::{App, AppOptions, Front, Stop};
+use orgplane::{App, AppOptions, Cors, Front, Stop};
 use serde_json::json;
 use store::{Store, sql};
-use usage::{Keep, ModelFacts, PriceBook};
+use usage::{Keep, ModelFact, ModelFacts, PriceBook};
 
 use crate::{Client, TestDatabase};
 
@@ -31,12 +31,16 @@ pub struct ServerOptions {
     pub upstreams: Vec<UpstreamConfig>,
     /// What things cost.
     pub prices: PriceBook,
+    /// Facts about models, beside those that ship with the program.
+    pub models: Vec<ModelFact>,
     /// When the end of an answer is sent.
     pub durability: Durability,
     /// For how long the ledger and its sums are kept; for ever when not said otherwise.
     pub keep_usage: Keep,
     /// Bounds of the requests under way.
     pub bounds: Bounds,
+    /// The web pages that may call; none when not said otherwise.
+    pub cors: Cors,
 }
 
 impl Default for ServerOptions {
@@ -45,9 +49,11 @@ impl Default for ServerOptions {
             clock: Clock::fake(NOW),
             upstreams: Vec::new(),
             prices: PriceBook::built_in(),
+            models: Vec::new(),
             durability: Durability::Batched,
             keep_usage: Keep::default(),
             bounds: Bounds::default(),
+            cors: Cors::default(),
         }
     }
 }
@@ -77,9 +83,11 @@ struct Parts {
     clock: Clock,
     upstreams: Vec<UpstreamConfig>,
     prices: PriceBook,
+    models: Vec<ModelFact>,
     durability: Durability,
     keep_usage: Keep,
     bounds: Bounds,
+    cors: Cors,
 }
 
 impl Parts {
@@ -92,7 +100,7 @@ impl Parts {
             ids: Arc::clone(&self.ids),
             upstreams: self.upstreams.clone(),
             prices: self.prices.clone(),
-            facts: ModelFacts::with(Vec::new()),
+            facts: ModelFacts::with(self.models.clone()),
             durability: self.durability,
             public_url: "https://orgplane.example".to_owned(),
             smtp: None,
@@ -101,6 +109,7 @@ impl Parts {
             tracing: None,
             bounds: self.bounds.clone(),
             has_metrics_apart: false,
+            cors: self.cors.clone(),
         });
         app.await.expect("the application starts")
     }
@@ -148,9 +157,11 @@ impl Server {
             clock: clock.clone(),
             upstreams: options.upstreams,
             prices: options.prices,
+            models: options.models,
             durability: options.durability,
             keep_usage: options.keep_usage,
             bounds: options.bounds,
+            cors: options.cors,
         };
         let app = parts.start(&store).await;
         Self {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use base::ModelKind;
 use serde::{Deserialize, Serialize};
 
 use crate::price::undated;
@@ -12,6 +13,9 @@ use crate::price::undated;
 pub struct ModelFact {
     /// The name that its upstream knows it by.
     pub name: String,
+    /// The kind of the model, which says what limits make sense for it; `None`: each may be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ModelKind>,
     /// The most tokens that the model reads and writes at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u32>,
@@ -51,6 +55,12 @@ impl ModelFacts {
     pub fn of(&self, model: &str) -> Option<&ModelFact> {
         let undated = || self.0.get(undated(model)?);
         self.0.get(model).or_else(undated)
+    }
+
+    /// Returns the kind of a model; `None` where nobody has said it.
+    #[must_use]
+    pub fn kind_of(&self, model: &str) -> Option<ModelKind> {
+        self.of(model)?.kind
     }
 }
 
@@ -93,6 +103,7 @@ mod tests {
     fn a_dated_name_has_the_facts_of_its_model_and_own_facts_win() {
         let own = ModelFact {
             name: "gpt-4".to_owned(),
+            kind: None,
             context_window: Some(7),
             max_output_tokens: None,
             max_image_tokens: None,

@@ -60,7 +60,7 @@ fn project<'a>(settings: &'a Settings, id: &str) -> &'a Level {
 }
 
 fn requests(level: &Level, model: &str) -> Option<i64> {
-    level.limits(model).get(LimitField::RequestsPerMinute)
+    level.limits(model, None).get(LimitField::RequestsPerMinute)
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn each_project_has_what_is_set_for_it() {
     let (_scratch, store) = world().await;
     let [settings, other, nobody] = settings(&store).await;
     let (one, two) = (project(&settings, "proj_1"), project(&settings, "proj_2"));
-    let default = ModelLimits::default_of("m").get(LimitField::RequestsPerMinute);
+    let default = ModelLimits::default_of("m", None).get(LimitField::RequestsPerMinute);
     let limits = [
         (one, "m"),
         (one, "dall-e-3"),

@@ -1,6 +1,6 @@
 //! Whether a text is the certificate of an authority, and if not, what it is instead.
 
-use base::{Error, Result, UnixTime};
+use base::{Error, Result, UnixTime, text_without_mark};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -83,7 +83,8 @@ fn only_block(text: &str) -> Result<Vec<u8>> {
              certificate alone.",
         ));
     }
-    let blocks: Result<Vec<Pem>, _> = Pem::iter_from_buffer(text.as_bytes()).collect();
+    let blocks: Result<Vec<Pem>, _> =
+        Pem::iter_from_buffer(text_without_mark(text).as_bytes()).collect();
     let blocks = blocks.map_err(|_| refused("invalid_certificate", GARBAGE))?;
     let mut blocks = blocks.into_iter();
     match (blocks.next(), blocks.next()) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base::{Error, Result};
+use base::{Error, Result, without_mark};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,7 @@ fn brackets(key: &str) -> Cow<'_, str> {
 /// # Errors
 /// 400 naming the field, or saying where the JSON ends to make sense.
 pub(crate) fn body<B: DeserializeOwned>(bytes: &[u8]) -> Result<B> {
+    let bytes = without_mark(bytes);
     let bytes = match bytes.trim_ascii() {
         b"" | b"null" => b"{}",
         _ => bytes,

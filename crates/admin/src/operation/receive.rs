@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use base::ids::Id;
-use base::{BudgetPermit, Error, Exhausted, Result};
+use base::{BudgetPermit, Coding, Error, Exhausted, Result};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
 
 use super::Caller;
 use crate::Services;
@@ -28,14 +29,19 @@ fn no_memory(exhausted: Exhausted) -> Error {
     exhausted.refusal("The bytes of request bodies under way")
 }
 
-/// Reads a body of at most `limit` bytes, within [`BODY_TIME`]. What is announced is charged to `memory` before the first
-/// byte is read, the rest as it comes.
+/// The permits for the decoders that run at a time: one takes a processor, and up to 8 MiB beside what it writes.
+static DECODERS: Semaphore = Semaphore::const_new(2);
+
+/// Reads a body of at most `limit` bytes, within [`BODY_TIME`], and decodes one that has a content coding. What is announced
+/// is charged to `memory` before the first byte is read, the rest as it comes, and what a coded body stands for beside it until
+/// it is decoded.
 pub(super) async fn read_body(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     mut memory: BudgetPermit,
 ) -> Result<(Bytes, BudgetPermit)> {
+    let coding = Coding::of(headers)?;
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -47,7 +53,31 @@ pub(super) async fn read_body(
     let collecting = collect(body, limit, announced, &mut memory);
     let collected = tokio::time::timeout(BODY_TIME, collecting).await;
     let bytes = collected.map_err(|_| Error::too_slow())??;
-    Ok((bytes, memory))
+    match coding {
+        Some(coding) if !bytes.is_empty() => decode(coding, bytes, limit, memory).await,
+        _ => Ok((bytes, memory)),
+    }
+}
+
+/// Decodes a body on a thread of its own: a short body may stand for a long one.
+async fn decode(
+    coding: Coding,
+    encoded: Bytes,
+    limit: usize,
+    mut memory: BudgetPermit,
+) -> Result<(Bytes, BudgetPermit)> {
+    let permit = DECODERS.acquire().await.map_err(|_| Error::internal())?;
+    let decoded = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let decoded = coding.decode(&encoded, limit, |room| {
+            let missing = ((encoded.len() + room) as u64).saturating_sub(memory.amount());
+            memory.grow(missing).map_err(no_memory)
+        })?;
+        drop(encoded);
+        memory.shrink_to(decoded.capacity() as u64);
+        Ok((Bytes::from(decoded), memory))
+    });
+    decoded.await.map_err(|_| Error::internal())?
 }
 
 async fn collect(

@@ -44,7 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// The limits of a project for a model. Only fields that make sense for the model are there.
+/// The limits of a project for a model. Only fields that make sense for the model, or were set, are there.
 #[derive(Debug)]
 pub struct RateLimit {
     id: RateLimitId,
@@ -145,9 +145,11 @@ async fn list(
         .await?
         .into_iter()
         .collect();
-    let known = cx.services().models.iter();
-    let items =
-        known.map(|model| RateLimit::new(model, ModelLimits::of(model, changed.get(model))));
+    let (known, facts) = (cx.services().models.iter(), &cx.services().facts);
+    let items = known.map(|model| {
+        let limits = ModelLimits::of(model, facts.kind_of(model), changed.get(model));
+        RateLimit::new(model, limits)
+    });
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -227,12 +229,15 @@ async fn update(
     let mut one = cx.sql(CHANGED, args![&project.id]);
     one.push(" AND model = ").bind(model);
     let changed = cx.fetch_optional(one, ModelLimits::read).await?;
-    let old = ModelLimits::of(model, changed.as_ref().map(|(_, limits)| limits));
+    let kind = cx.services().facts.kind_of(model);
+    let old = ModelLimits::of(model, kind, changed.as_ref().map(|(_, limits)| limits));
     let mut new = old;
     for (field, limit) in &changes {
-        if old.get(*field).is_none() {
-            let name = field.as_str();
-            let message = format!("{name} makes no sense for the model '{model}'.");
+        if let Some(kind) = kind.filter(|kind| !field.is_for(Some(*kind))) {
+            let (name, kind) = (field.as_str(), kind.as_str());
+            let message = format!(
+                "{name} makes no sense for the model '{model}', whose kind is {kind} in the server's configuration."
+            );
             return Err(Error::invalid(name, message));
         }
         new.set(*field, *limit);

@@ -6,7 +6,7 @@ use ::usage::reported::{Refused, ReportedEvent, no_such_project};
 use ::usage::{Allowance, Bounds, MAX_REQUEST_DAYS, UsageEvent};
 use base::ids::Id;
 use base::time::DAY;
-use base::{Error, Permission, Result, UnixTime};
+use base::{Error, Permission, Result, UnixTime, text_without_mark};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -130,6 +130,7 @@ fn allowance(cx: &Ingest) -> Option<Allowance> {
 fn split(body: &[u8], lines: bool) -> Result<Vec<&str>> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Error::refused("invalid_json", "The body is not UTF-8."))?;
+    let text = text_without_mark(text);
     if lines {
         return Ok(text
             .lines()

@@ -8,6 +8,7 @@ mod body_memory;
 mod certificates;
 mod compile_fail;
 mod data_retention;
+mod encodings;
 mod events;
 mod every_operation;
 mod formats;

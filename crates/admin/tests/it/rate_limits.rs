@@ -1,8 +1,9 @@
 //! Rate limits: one for each known model, with the fields that make sense for it.
 
+use base::ModelKind;
 use serde_json::{Value, json};
 use testkit::{Server, ServerOptions};
-use usage::PriceBook;
+use usage::{ModelFact, PriceBook};
 
 const PRICES: &str = "\
 [[price]]
@@ -20,9 +21,14 @@ second = '1'
 ";
 
 async fn start() -> (Server, String) {
+    start_with(Vec::new()).await
+}
+
+async fn start_with(models: Vec<ModelFact>) -> (Server, String) {
     let prices = PriceBook::parse(PRICES).expect("prices");
     let server = Server::with(ServerOptions {
         prices,
+        models,
         ..ServerOptions::default()
     })
     .await;
@@ -134,11 +140,6 @@ async fn what_makes_no_sense_is_refused_by_name() {
     let cases = [
         (
             "rl-chat",
-            json!({"max_images_per_1_minute": 1}),
-            "max_images_per_1_minute",
-        ),
-        (
-            "rl-chat",
             json!({"max_tokens_per_1_minute": -1}),
             "max_tokens_per_1_minute",
         ),
@@ -152,11 +153,6 @@ async fn what_makes_no_sense_is_refused_by_name() {
             json!({"max_tokens_per_1_minute": 9_007_199_254_740_992_i64}),
             "max_tokens_per_1_minute",
         ),
-        (
-            "rl-dall-e-3",
-            json!({"batch_1_day_max_input_tokens": 1}),
-            "batch_1_day_max_input_tokens",
-        ),
     ];
     for (id, body, param) in cases {
         let answer = server.admin().post(&format!("{path}/{id}"), body).await;
@@ -168,5 +164,68 @@ async fn what_makes_no_sense_is_refused_by_name() {
             .post(&format!("{path}/{id}"), json!({}))
             .await;
         assert_eq!(answer.refused(404).0, Some("not_found"), "{id}");
+    }
+}
+
+/// Every limit, as programs send them that have no model in mind.
+fn every_limit() -> Value {
+    json!({
+        "max_requests_per_1_minute": 11, "max_tokens_per_1_minute": 12, "max_images_per_1_minute": 13,
+        "max_audio_megabytes_per_1_minute": 14, "max_requests_per_1_day": 15, "batch_1_day_max_input_tokens": 16,
+    })
+}
+
+#[tokio::test]
+async fn strangers_8_every_limit_is_taken_and_shown_where_nobody_has_said_the_kind_of_a_model() {
+    let (server, path) = start().await;
+    for model in ["chat", "dall-e-3", "lab%2Fwhisper-1"] {
+        let one = format!("{path}/rl-{model}");
+        let mut updated = server.admin().post(&one, every_limit()).await.ok();
+        let again = server.admin().post(&one, every_limit()).await.ok();
+        assert_eq!(again, updated);
+        let list = server.admin().get(&path).await.ok();
+        let items = list["data"].as_array().expect("a list");
+        assert!(items.contains(&updated), "{list}");
+        let fields = updated.as_object_mut().expect("an object");
+        fields.retain(|name, _| name.contains("_1_"));
+        assert_eq!(updated, every_limit());
+    }
+}
+
+#[tokio::test]
+async fn strangers_8_a_model_of_a_kind_has_the_limits_of_its_kind() {
+    let facts = [
+        ("chat", ModelKind::Image),
+        ("dall-e-3", ModelKind::Chat),
+        ("lab/whisper-1", ModelKind::Audio),
+    ];
+    let facts = facts.map(|(name, kind)| ModelFact {
+        name: name.to_owned(),
+        kind: Some(kind),
+        context_window: None,
+        max_output_tokens: None,
+        max_image_tokens: None,
+    });
+    let (server, path) = start_with(facts.to_vec()).await;
+    let images = json!({"max_images_per_1_minute": 7});
+    let list = server.admin().get(&path).await.ok();
+    assert_eq!(list["data"][0]["max_images_per_1_minute"], 1000);
+    assert_eq!(
+        list["data"][1]["batch_1_day_max_input_tokens"],
+        1_000_000_000
+    );
+    assert_eq!(list["data"][1]["max_images_per_1_minute"], Value::Null);
+    let one = |model: &str| format!("{path}/rl-{model}");
+    let admin = server.admin();
+    let updated = admin.post(&one("chat"), images.clone()).await.ok();
+    assert_eq!(updated["max_images_per_1_minute"], 7);
+    for (model, kind) in [("dall-e-3", "chat"), ("lab%2Fwhisper-1", "audio")] {
+        let answer = admin.post(&one(model), images.clone()).await;
+        assert_eq!(answer.refused(400).1, Some("max_images_per_1_minute"));
+        let message = answer.json["error"]["message"].as_str().expect("a message");
+        assert!(
+            message.contains(&format!("whose kind is {kind}")),
+            "{message}"
+        );
     }
 }

@@ -101,6 +101,19 @@ fn a_line_without_end_is_refused_and_those_after_it_are_read() {
 }
 
 #[test]
+fn ndjson_bom_a_byte_order_mark_at_the_beginning_of_a_file_is_passed_over() {
+    let content = format!("\u{feff}{}\r\n\r\n{}\r\n", line("a"), line("b"));
+    let (found, failed) = all(text(Format::Ndjson, content.clone()).as_mut());
+    assert!(failed.is_none());
+    assert_eq!(ids(&found), [(1, "a"), (3, "b")]);
+    let mut rest = text(Format::Ndjson, content);
+    rest.skip(1).expect("skipped");
+    assert_eq!(ids(&all(rest.as_mut()).0), [(3, "b")]);
+    let (found, _) = all(text(Format::Ndjson, "\u{feff}").as_mut());
+    assert_eq!(ids(&found), []);
+}
+
+#[test]
 fn a_row_of_csv_is_an_event_and_an_empty_cell_is_absent() {
     let content = "\u{feff}id, type,timestamp,project_id,model,input_tokens,output_tokens,batch,input_cached_tokens\n\
                    a,completions,1772400000,p,\"gpt, \"\"5\"\"\",1200.0,1,True,\n\

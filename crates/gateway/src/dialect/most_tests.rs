@@ -34,6 +34,7 @@ code_interpreter = '0.003'
 
 fn facts() -> ModelFacts {
     let fact = |name: &str, window, output| ModelFact {
+        kind: None,
         name: name.to_owned(),
         context_window: window,
         max_output_tokens: output,

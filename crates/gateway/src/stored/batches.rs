@@ -122,9 +122,10 @@ impl Shared {
         context: &mut Context,
         work: &Work,
     ) -> Result<Held> {
+        let (model, kind) = (work.model.as_str(), self.facts.kind_of(&work.model));
         let name = Name {
-            model: &work.model,
-            limits: caller.level().limits(&work.model),
+            model,
+            limits: caller.level().limits(model, kind),
         };
         let tokens = LimitField::BatchInputTokensPerDay;
         let wanted = Wanted {

@@ -1,10 +1,11 @@
 //! `/v1/files`: uploads.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use access::stored::Kind;
-use base::{Error, Result};
-use bytes::Bytes;
+use base::{Error, Result, without_mark};
+use bytes::{Bytes, BytesMut};
 use http::Response;
 
 use super::ask::Question;
@@ -22,13 +23,14 @@ use crate::{Body, Shared};
 const BATCH: &str = "batch";
 
 impl Shared {
-    /// Passes an upload on. What is to be the input of a batch is looked at first.
+    /// Passes an upload on. What is to be the input of a batch is looked at first, and
+    /// passed on without the byte order mark that it may begin with: not every model server passes over one.
     pub(super) async fn upload(
         self: &Arc<Self>,
         caller: &Caller,
         keeper: Route,
         context: &Context,
-        body: Bytes,
+        mut body: Bytes,
     ) -> Result<Response<Body>> {
         let fields = Fields::of_parts(&context.head.headers, &body, &["purpose", "file"])?;
         let purpose = fields.text("purpose")?.unwrap_or_default();
@@ -43,8 +45,10 @@ impl Shared {
                     "file is missing: send one with the requests of the batch.",
                 )
             };
-            let file = fields.get("file").ok_or_else(missing)?;
-            let file = body.slice(fields.place(file));
+            let place = fields.place(fields.get("file").ok_or_else(missing)?);
+            let text = without_mark(&body[place.clone()]).len();
+            let (mark, file) = (place.end - text, body.slice(place.end - text..place.end));
+            body = without(&body, place.start..mark);
             // A large file takes a moment, which other requests do not have to wait for.
             Some(aside(move || Work::read(&file)).await??.to_text()?)
         } else {
@@ -63,4 +67,15 @@ impl Shared {
         let question = Question::of_client_with(context, body, Some(kind));
         self.make(draft, keeper, question).await
     }
+}
+
+/// Returns a body without the bytes at `place`; it is copied only if there are any.
+fn without(body: &Bytes, place: Range<usize>) -> Bytes {
+    if place.is_empty() {
+        return body.clone();
+    }
+    let mut rest = BytesMut::with_capacity(body.len() - place.len());
+    rest.extend_from_slice(&body[..place.start]);
+    rest.extend_from_slice(&body[place.end..]);
+    rest.freeze()
 }

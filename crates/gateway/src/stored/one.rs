@@ -42,12 +42,18 @@ impl Gateway {
         let makes = (*method == Method::POST && place.id.is_none()).then_some(place.kind);
         context.share = Arc::new(self.0.object_share(&caller, makes).await?);
         let body = match context.head.method {
-            Method::POST => body::read(body, self.0.flow.body(&caller)?).await?,
+            Method::POST => {
+                let memory = self.0.flow.body(&caller)?;
+                let body = body::read(&context.head.headers, body, memory).await?;
+                if place.kind == Kind::File {
+                    body
+                } else {
+                    check_json(&context.head.headers)?;
+                    body::json_text(&body)
+                }
+            }
             _ => Bytes::new(),
         };
-        if context.head.method == Method::POST && place.kind != Kind::File {
-            check_json(&context.head.headers)?;
-        }
         check_query(&place, &context.head.method, context.head.uri.query())?;
         let (caller, registered) = self.caller_again(context, &caller, needs)?;
         let answer = Box::pin(self.0.answer(&caller, keeper, &place, context, body));

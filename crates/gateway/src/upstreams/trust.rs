@@ -57,7 +57,7 @@ fn failed(error: impl std::fmt::Display) -> StartError {
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
+    for certificate in CertificateDer::pem_slice_iter(base::without_mark(pem)) {
         let certificate = certificate.map_err(|error| format!("ca_file: {error}"))?;
         let added = roots.add(certificate);
         added.map_err(|error| format!("ca_file: {error}"))?;

@@ -4,6 +4,7 @@ mod answers;
 mod balance;
 mod body_memory;
 mod certificates;
+mod compressed;
 mod connections;
 mod endpoints;
 mod failures;

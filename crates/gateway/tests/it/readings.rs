@@ -53,9 +53,27 @@ async fn s5_what_readers_do_not_agree_on_is_not_forwarded() {
         assert_eq!(answer.status, 400, "{odd}");
         assert_eq!(answer.error()[3], "invalid_json", "{odd}");
     }
-    let marked = "\u{feff}{\"model\":\"real\",\"messages\":[]}";
-    assert_eq!(world.chat(marked).await.status, 400);
+    let twice = "\u{feff}\u{feff}{\"model\":\"real\",\"messages\":[]}";
+    assert_eq!(world.chat(twice).await.status, 400);
     assert!(world.upstream.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ndjson_bom_a_body_is_forwarded_without_its_byte_order_mark() {
+    let world = world().await;
+    for body in [
+        r#"{"model":"real","messages":[]}"#,
+        r#"{"model":"nick","messages":[], "stream":true}"#,
+    ] {
+        assert_eq!(world.chat(body).await.status, 200);
+        assert_eq!(world.chat(&format!("\u{feff}{body}")).await.status, 200);
+        let asked = world.upstream.asked();
+        let [.., plain, marked] = &asked[..] else {
+            panic!("two requests");
+        };
+        assert_eq!(plain.body, marked.body, "one reading for all");
+        assert!(plain.body.starts_with(b"{"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

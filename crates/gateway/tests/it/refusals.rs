@@ -18,7 +18,7 @@ GET  | /v1/models/          |                    |                     |        
 GET  | /v1/chat/completions |                    |                     |          | [                        | 405 | method_not_allowed       |        | GET                 |
 POST | /v1/models           |                    |                     |          | [                        | 405 | method_not_allowed       |        | POST                |
 POST | /v1/chat/completions |                    | content-length      | 67108865 | [                        | 413 | request_too_large        |        | 67108864            |
-POST | /v1/chat/completions |                    | content-encoding    | gzip     | [                        | 400 | invalid_header           |        | Content-Encoding    |
+POST | /v1/chat/completions |                    | content-encoding    | br       | [                        | 415 | unsupported_content_encoding | | gzip, deflate, zstd |
 POST | /v1/chat/completions | sk-x               | authorization       | Bearer y | [                        | 400 | invalid_header           |        | Authorization       |
 POST | /v1/chat/completions |                    |                     |          | [                        | 401 | invalid_api_key          |        | No API key          |
 POST | /v1/chat/completions |                    | authorization       | Basic x  | [                        | 401 | invalid_api_key          |        | holds no API key    |

@@ -45,12 +45,16 @@ mod tests {
 
     #[test]
     fn s11_what_is_known_of_models_is_shown_and_checked() {
-        let text = "[[model]]\nname = \"m\"\ncontext_window = 8000\nmax_output_tokens = 1000\n";
+        let text = "[[model]]\nname = \"m\"\nkind = \"image\"\ncontext_window = 8000\nmax_output_tokens = 1000\n";
         let shown = load(text).expect("loaded").show().expect("TOML");
         assert!(shown.contains(text), "{shown}");
         for (text, words) in [
             ("[[model]]\nname = 'm'\nmax_output = 1", "max_output"),
             ("[[model]]\nmax_output_tokens = 1", "name"),
+            (
+                "[[model]]\nname = 'm'\nkind = 'picture'",
+                "`chat`, `embedding`",
+            ),
             (
                 "[[model]]\nname = 'm'\ncontext_window = 0",
                 "context_window must be at least 1",

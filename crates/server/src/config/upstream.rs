@@ -8,6 +8,7 @@ use gateway::{UpstreamConfig, UpstreamKey};
 use serde::{Deserialize, Serialize};
 
 use super::without_password;
+use crate::text_file;
 
 /// A model server.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -138,11 +139,10 @@ impl Upstream {
                 let key = key.with_context(|| {
                     format!("upstream '{name}': the variable {variable} holds no key")
                 })?;
-                Ok(Some(key))
+                Ok(Some(key.trim().to_owned()))
             }
             (None, Some(file)) => {
-                let key = std::fs::read_to_string(file);
-                let key = key.with_context(|| {
+                let key = text_file::read(file).with_context(|| {
                     format!("upstream '{name}': {} cannot be read", file.display())
                 })?;
                 Ok(Some(key.trim().to_owned()))

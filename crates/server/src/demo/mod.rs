@@ -24,9 +24,10 @@ use usage::{Keep, ModelFacts, PriceBook};
 use crate::commands::{announce, run_until};
 use crate::config::Bounds;
 use crate::descriptors;
+use crate::reload::{Reload, ReloadSignals};
 use crate::serve::Server;
 use crate::stop::{DEFAULT_STOP_TIMEOUT, Stop};
-use crate::{App, AppOptions, Front};
+use crate::{App, AppOptions, Cors, Front};
 
 /// The models that the built-in server pretends to serve.
 const MODELS: [&str; 3] = ["gpt-5", "gpt-5-mini", "gpt-4o-mini"];
@@ -49,6 +50,7 @@ pub struct Arguments {
 /// # Errors
 /// No address can be listened on, or the throw-away database cannot be written.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let signals = ReloadSignals::listen()?;
     descriptors::raise_limit();
     let server = match Server::bind(arguments.listen).await {
         Ok(server) => server,
@@ -61,6 +63,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let project_key = populate(&app.front(), &key, &app.services().clock).await?;
     app.services().recorder.flush().await;
     let stop = Stop::at_signals(DEFAULT_STOP_TIMEOUT)?;
+    let _following = signals.follow(Reload::default(), stop.clone(), || {
+        tracing::info!("nothing to reload: a demo has no files");
+    });
     announce(&welcome(server.address(), &key, &project_key));
     Ok(run_until(server, app, stop).await)
 }
@@ -107,6 +112,7 @@ async fn found(
         tracing: None,
         bounds: Bounds::default(),
         has_metrics_apart: false,
+        cors: Cors::default(),
     })
     .await?;
     Ok((app, founded.key))

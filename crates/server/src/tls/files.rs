@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use base::without_mark;
 use rustls::Error;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -79,5 +80,7 @@ impl TlsFiles {
 }
 
 fn read(name: &str, file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("{name}: {} cannot be read", file.display()))
+    let bytes = std::fs::read(file);
+    let bytes = bytes.with_context(|| format!("{name}: {} cannot be read", file.display()))?;
+    Ok(without_mark(&bytes).to_owned())
 }

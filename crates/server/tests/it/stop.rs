@@ -20,7 +20,7 @@ const SLOW: Sums = Sums {
 };
 
 /// A server with an application, on an installation that outlives it.
-async fn serve(model_server: &ModelServer) -> (Installation, Server, Api, Api) {
+pub async fn serve(model_server: &ModelServer) -> (Installation, Server, Api, Api) {
     let installation = Installation::new(&model_server.settings());
     let (server, admin) = installation.first_serve();
     let (_, key) = admin.application("Patient").await;
@@ -29,7 +29,7 @@ async fn serve(model_server: &ModelServer) -> (Installation, Server, Api, Api) {
 }
 
 /// Asks for a slow stream; comes back with its first piece.
-async fn begin_slowly(application: &Api) -> (Response, String) {
+pub async fn begin_slowly(application: &Api) -> (Response, String) {
     let body = json!({
         "model": PRICES[0].model, "stream": true, "messages": [{"role": "user", "content": "Answer slowly."}],
     });

@@ -201,3 +201,15 @@ async fn without_an_upstream_that_keeps_things_nothing_is_kept() {
     }
     assert!(world.upstream.asked().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ndjson_bom_the_input_of_a_batch_is_kept_without_its_byte_order_mark() {
+    let (world, shelf) = world().await;
+    let lines = line("{}");
+    let marked = format!("\u{feff}{lines}");
+    let batch = world.file(SERVICE, "batch", &marked).await;
+    assert_eq!(shelf.state().contents[&batch], lines);
+    // What nobody reads as lines of requests is as it was sent.
+    let other = world.file(SERVICE, "user_data", &marked).await;
+    assert_eq!(shelf.state().contents[&other], marked);
+}

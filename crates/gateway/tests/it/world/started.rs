@@ -50,6 +50,7 @@ pub fn prices() -> PriceBook {
 /// Facts about models: `real` writes a thousand tokens at the most.
 fn facts() -> ModelFacts {
     ModelFacts::with(vec![ModelFact {
+        kind: None,
         name: "real".to_owned(),
         context_window: Some(8_000),
         max_output_tokens: Some(1_000),

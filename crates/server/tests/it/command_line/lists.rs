@@ -72,6 +72,19 @@ async fn lists_follow_their_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_after_null_begins_at_the_beginning() {
+    let server = Watched::start().await;
+    for name in &ALL[1..] {
+        server.done(&["projects", "create", "--name", name]);
+    }
+    for cursor in [&["--after", "null"][..], &["--after="], &["--after=null"]] {
+        let words = ["projects", "list", "--format", "jsonl", "--limit", "2"];
+        let ended = server.done(&[&words[..], cursor].concat());
+        assert_eq!(names(&ended), ALL, "{cursor:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_that_name_their_next_page_are_followed() {
     let server = Watched::start().await;
     let group =

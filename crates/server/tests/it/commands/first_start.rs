@@ -113,3 +113,65 @@ async fn the_secret_is_its_owners_alone_and_must_not_go_missing() {
     assert_eq!(status(&server.api(&admin.key)).await, 200);
     server.stop();
 }
+
+#[tokio::test]
+async fn first_key_is_printed_only_once_everything_in_the_configuration_is_good() {
+    let upstream = |settings: &str| {
+        format!(
+            "[[upstream]]\nname = \"u\"\nbase_url = \"http://127.0.0.1:1/v1\"\nmodels = [\"m\"]\n{settings}\n"
+        )
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let held = listener.local_addr().expect("bound").to_string();
+    let bad_price = "[[price]]\nmodel = \"m\"\neffective = \"2026-01-01\"\ninput = \"much\"\n";
+    let installation = Installation::new("");
+    std::fs::write(installation.directory().join("bad.toml"), bad_price).expect("written");
+    std::fs::write(installation.directory().join("bad.pem"), "no certificate").expect("written");
+    for (settings, words) in [
+        (
+            "[tls]\ncertificate = \"bad.pem\"\nkey = \"bad.pem\"\n".to_owned(),
+            "bad.pem holds no certificate",
+        ),
+        (
+            "[tls]\ncertificate = \"no.pem\"\nkey = \"no.pem\"\n".to_owned(),
+            "no.pem cannot be read",
+        ),
+        (bad_price.to_owned(), "input"),
+        ("prices = \"bad.toml\"\n".to_owned(), "bad.toml"),
+        ("prices = \"no.toml\"\n".to_owned(), "no.toml"),
+        (upstream("api_key_env = \"NOT_SET\""), "NOT_SET"),
+        (upstream("api_key_file = \"no.key\""), "no.key"),
+        (upstream("ca_file = \"no.pem\""), "no.pem"),
+        (upstream("ca_file = \"bad.pem\""), "ca_file"),
+        (upstream("").replace("http:", "ftp:"), "base_url"),
+        (upstream("timeout_seconds = 0"), "timeout_seconds"),
+        (
+            format!("[metrics]\nlisten = \"{held}\"\n"),
+            "cannot listen on",
+        ),
+        ("[smtp]\nurl = \"smtp://127.0.0.1\"\n".to_owned(), "from"),
+        (
+            "[cors]\norigins = [\"https://a.example/\"]\n".to_owned(),
+            "cors.origins",
+        ),
+        ("[[model]]\nname = \"m\"\nkind = \"x\"\n".to_owned(), "kind"),
+        (
+            "[telemetry]\notlp_endpoint = \"nowhere\"\n".to_owned(),
+            "invalid endpoint",
+        ),
+    ] {
+        installation.configure(&settings);
+        let ended = installation.run(&["serve"]);
+        assert_eq!(ended.code, Some(1), "{settings}: {ended:?}");
+        assert!(ended.stderr.contains(words), "{settings}: {ended:?}");
+        assert_eq!(ended.stdout, "", "{settings}: no key is shown");
+    }
+    installation.configure("");
+    let ended = installation.run(&["serve", "--listen", &held]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("cannot listen on"), "{ended:?}");
+    assert_eq!(ended.stdout, "", "no key is shown");
+    let (server, admin) = installation.first_serve();
+    assert_eq!(status(&admin).await, 200);
+    server.stop();
+}

@@ -13,7 +13,7 @@ use crate::process::{Ended, Process};
 use crate::reports::{self, Sums};
 
 /// An installation with a running server, its key and its project.
-async fn serving() -> (Installation, Server, Api, String) {
+pub(super) async fn serving() -> (Installation, Server, Api, String) {
     let installation = Installation::new("");
     let (server, admin) = installation.first_serve();
     let projects = admin.get("/organization/projects").await;
@@ -24,7 +24,7 @@ async fn serving() -> (Installation, Server, Api, String) {
     (installation, server, admin, project)
 }
 
-fn event(project: &str, id: &str, number: i64) -> Value {
+pub(super) fn event(project: &str, id: &str, number: i64) -> Value {
     json!({
         "id": id, "timestamp": reports::now() - number % 3_600, "type": "completions", "project_id": project,
         "model": "gpt-5", "input_tokens": 100 + number, "output_tokens": number,
@@ -32,7 +32,7 @@ fn event(project: &str, id: &str, number: i64) -> Value {
 }
 
 /// What so many events consumed whose numbers begin at 0.
-fn sums(count: i64) -> Sums {
+pub(super) fn sums(count: i64) -> Sums {
     let numbers = count * (count - 1) / 2;
     Sums {
         requests: count,
@@ -42,7 +42,7 @@ fn sums(count: i64) -> Sums {
     }
 }
 
-fn write(installation: &Installation, name: &str, text: &str) -> PathBuf {
+pub(super) fn write(installation: &Installation, name: &str, text: &str) -> PathBuf {
     let file = installation.directory().join(name);
     fs::write(&file, text).expect("a file in our directory");
     file
@@ -56,7 +56,7 @@ fn ndjson(installation: &Installation, name: &str, project: &str, count: i64) ->
 }
 
 /// Imports with these words. What it says is without the log, in which PostgreSQL has its say too.
-fn import(installation: &Installation, words: &[&str]) -> Ended {
+pub(super) fn import(installation: &Installation, words: &[&str]) -> Ended {
     let mut ended = installation.run(&[&["usage", "import"], words].concat());
     let said = ended.stderr.split_inclusive('\n');
     ended.stderr = said.filter(|line| !line.starts_with('{')).collect();

@@ -1,6 +1,7 @@
 //! The words that an operator types, and what comes of them.
 
 mod bodies;
+mod byte_order_mark;
 mod configuration;
 mod exports;
 mod first_start;

@@ -1,0 +1,38 @@
+//! `[metering]`: when the end of an answer is sent.
+
+use ::gateway::Durability;
+use serde::{Deserialize, Serialize};
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MeteringTable {
+    #[serde(default)]
+    durability: DurabilityName,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum DurabilityName {
+    #[default]
+    Batched,
+    Strict,
+}
+
+impl MeteringTable {
+    pub(super) fn durability(&self) -> Durability {
+        match self.durability {
+            DurabilityName::Batched => Durability::Batched,
+            DurabilityName::Strict => Durability::Strict,
+        }
+    }
+
+    /// Returns the table that `config show` prints.
+    pub(super) fn shown(durability: Durability) -> Self {
+        Self {
+            durability: match durability {
+                Durability::Batched => DurabilityName::Batched,
+                Durability::Strict => DurabilityName::Strict,
+            },
+        }
+    }
+}
