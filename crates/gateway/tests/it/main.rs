@@ -11,6 +11,7 @@ mod hang_ups;
 mod health;
 mod keys;
 mod limits;
+mod metered;
 mod metrics;
 mod permissions;
 mod properties;
