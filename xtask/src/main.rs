@@ -10,6 +10,7 @@ mod contract;
 mod deny;
 mod environment;
 mod fuzz;
+mod fuzz_answers;
 mod fuzz_mutations;
 mod fuzz_requests;
 mod fuzz_streams;
@@ -42,6 +43,8 @@ enum Command {
     Ci,
     /// Fuzz the server with what its own OpenAPI document allows and forbids.
     Fuzz(fuzz::Options),
+    /// Make answers of model servers in every shape, and look for usage that is read otherwise than it is.
+    FuzzAnswers(fuzz_answers::Options),
     /// Alter requests for every route in every way, and look for errors, panics, silence and growth.
     FuzzMutations(fuzz_mutations::Options),
     /// Look for a request that the gateway reads otherwise than the servers behind it.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::FuzzAnswers(options) => fuzz_answers::run(&options),
         Command::FuzzMutations(options) => fuzz_mutations::run(&options),
         Command::FuzzRequests(options) => fuzz_requests::run(&options),
         Command::FuzzStreams(options) => fuzz_streams::run(&options),

@@ -2,9 +2,12 @@
 //! the fuzz target have in common.
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
+use usage::Outcome;
 
-use crate::dialect::{DIALECTS, Demand, Dialect, Tally};
-use crate::sse::{Scanner, Verdict};
+use crate::answer::Answer;
+use crate::dialect::{DIALECTS, Demand, Dialect};
 
 /// Reads `data` as a stream, cut in two ways, and compares: its first byte chooses the endpoint and whether events are
 /// hidden, its second how many bytes a piece has, its third how many further bytes say where else to cut.
@@ -38,20 +41,24 @@ struct Passed {
     forwarded: Vec<u8>,
     /// What it comes to, in words.
     usage: String,
-    is_done: bool,
+    outcome: Outcome,
 }
 
-fn pass(dialect: &Dialect, hides: bool, pieces: &[&[u8]]) -> Passed {
-    let (mut scanner, mut tally) = (Scanner::new(hides), Tally::default());
+fn pass(dialect: &'static Dialect, hides: bool, pieces: &[&[u8]]) -> Passed {
+    let mut headers = HeaderMap::new();
+    let stream = HeaderValue::from_static("text/event-stream");
+    headers.insert(CONTENT_TYPE, stream);
+    let mut answer = Answer::new(dialect, &headers, (true, hides), None);
     let mut forwarded = Vec::new();
-    let read = |tally: &mut Tally, data: &[u8]| -> Verdict { (dialect.read_event)(tally, data) };
     for piece in pieces {
-        let piece = Bytes::copy_from_slice(piece);
-        forwarded.extend_from_slice(&scanner.push(piece, |data| read(&mut tally, data)));
+        answer.push(Bytes::copy_from_slice(piece));
+        while let Ok(Some(piece)) = answer.next() {
+            forwarded.extend_from_slice(&piece);
+        }
     }
-    forwarded.extend_from_slice(&scanner.finish(|data| read(&mut tally, data)));
-    let is_done = tally.is_done;
-    let spent = (dialect.spent)(&Demand::default(), "m", tally);
+    forwarded.extend_from_slice(&answer.finish());
+    let (outcome, tally) = answer.settle(Outcome::Succeeded);
+    let spent = dialect.spent(&Demand::default(), "m", &tally);
     let usage = format!(
         "{:?} {} {:?} {:?}",
         spent.quantities, spent.estimated, spent.service_tier, spent.size
@@ -59,7 +66,7 @@ fn pass(dialect: &Dialect, hides: bool, pieces: &[&[u8]]) -> Passed {
     Passed {
         forwarded,
         usage,
-        is_done,
+        outcome,
     }
 }
 

@@ -17,7 +17,7 @@ pub struct FlowLimits {
     pub max_requests_per_key: u64,
     /// The most requests of all keys of a project that are under way, or wait to be written to the ledger.
     pub max_requests_per_project: u64,
-    /// The bytes of whole answers that are kept at once until their usage was read.
+    /// The bytes of memory in which compressed answers are decoded at once.
     pub answer_memory_bytes: u64,
     /// The longest that a client may take no byte of an answer that is there for it.
     pub client_idle_timeout: Duration,
@@ -105,13 +105,13 @@ impl Flow {
         take(&self.bodies, caller, 0).map_err(crate::body::refusal)
     }
 
-    /// A permit for the bytes of the answer to the caller, which holds none yet.
+    /// A permit for the memory in which the answer to the caller is decoded, which holds none yet.
     pub(crate) fn answer(&self, caller: &Caller) -> Result<BudgetPermit> {
         let permit = take(&self.answers, caller, 0);
         permit.map_err(|bound| bound.refusal("The bytes of answers under way"))
     }
 
-    /// Returns the number of bytes of whole answers that are kept.
+    /// Returns the number of bytes of memory in which compressed answers are decoded.
     pub(crate) fn answer_bytes(&self) -> u64 {
         self.answers.used()
     }

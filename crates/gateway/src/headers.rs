@@ -16,7 +16,7 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 const VERSION: HeaderName = HeaderName::from_static("openai-version");
 
 /// What of a client's request its upstream learns. Everything else stays here: above all keys and cookies, but also
-/// `accept-encoding`, since usage is read from the answer.
+/// `accept-encoding`: usage is read from the answer, so it is to come as it is.
 const FORWARDED: [HeaderName; 8] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
@@ -70,6 +70,9 @@ const KEPT_BACK_PREFIXES: [&str; 5] = [
 /// The prefix of the idempotency key that an upstream gets.
 const OWN_IDEMPOTENCY_PREFIX: &str = "orgplane-";
 
+/// The encoding of answers that upstreams are asked for.
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
 /// How many headers the gateway may add to an answer.
 const ADDED: usize = 12;
 
@@ -98,6 +101,7 @@ pub(crate) fn to_upstream(headers: &HeaderMap) -> HeaderMap {
             forwarded.insert(name, value.clone());
         }
     }
+    forwarded.insert(header::ACCEPT_ENCODING, IDENTITY);
     forwarded
 }
 
@@ -167,6 +171,7 @@ mod tests {
         ]);
         let expected = map(&[
             ("content-type", "application/json"),
+            ("accept-encoding", "identity"),
             ("traceparent", "00-1"),
         ]);
         assert_eq!(to_upstream(&sent), expected);

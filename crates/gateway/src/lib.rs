@@ -4,6 +4,7 @@
 //! consumed goes to the ledger's writer through a place in its queue that is taken before the request is forwarded. Only
 //! what model servers keep is looked up, in `stored`.
 
+mod answer;
 mod aside;
 mod body;
 mod certificate;
@@ -227,7 +228,7 @@ impl Gateway {
         self.0.drains.running()
     }
 
-    /// Returns the number of bytes of whole answers that are kept until their usage is read.
+    /// Returns the number of bytes of memory in which compressed answers are decoded.
     #[must_use]
     pub fn answer_bytes(&self) -> u64 {
         self.0.flow.answer_bytes()

@@ -8,7 +8,7 @@ use access::LimitField;
 use base::{Error, Permission, Result, UnixTime};
 use bodies::Capture;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{Method, Response};
 use usage::{Hold, Recorded};
 
@@ -176,7 +176,7 @@ impl Gateway {
         let patience = answer.patience();
         let (head, incoming) = answer.response.into_parts();
         let source = Source::new(&mut reservation, &head, incoming, hides_usage, patience);
-        let changes_length = source.changes_length();
+        let (changes_length, is_decoded) = (source.changes_length(), source.is_decoded());
         let (durability, drains) = (self.0.durability, self.0.drains.clone());
         reservation.watched().is_passed_on(head.status);
         let capture = capture.map(|capture| capture.answered(head.status.as_u16()));
@@ -184,6 +184,9 @@ impl Gateway {
         let mut response = Response::new(stream);
         *response.status_mut() = head.status;
         *response.headers_mut() = headers::to_client(head.headers, changes_length);
+        if is_decoded {
+            response.headers_mut().remove(CONTENT_ENCODING);
+        }
         response
     }
 

@@ -19,7 +19,7 @@ pub(crate) struct Reservation {
     dialect: &'static Dialect,
     open: Option<Open>,
     watched: Watched,
-    /// The permit for an answer that has to be kept until its usage is read; it holds no bytes yet.
+    /// The permit for the memory in which a compressed answer is decoded; it holds no bytes yet.
     memory: Option<BudgetPermit>,
 }
 
@@ -65,7 +65,7 @@ impl Reservation {
         }
     }
 
-    /// An answer that has to be kept until its usage is read is charged to this permit.
+    /// The memory in which a compressed answer is decoded is charged to this permit.
     pub(crate) fn with_memory(mut self, memory: BudgetPermit) -> Self {
         self.memory = Some(memory);
         self
@@ -79,6 +79,11 @@ impl Reservation {
     /// Returns the caller of the request, until it is settled.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.open.as_ref().map(|open| &open.caller)
+    }
+
+    /// True if the client asked for a stream.
+    pub(crate) fn is_streamed(&self) -> bool {
+        (self.open.as_ref()).is_some_and(|open| open.demand.is_streamed)
     }
 
     /// The endpoint that it came to.
@@ -119,10 +124,15 @@ impl Reservation {
         let mut open = self.open.take()?;
         let (spent, consumed) = match tally {
             None => (Spent::nothing(), Amounts::nothing().with_requests(1)),
-            Some(tally) => {
-                let spent = (self.dialect.spent)(&open.demand, &open.model, tally);
-                let consumed = consumed(&spent.quantities);
-                (spent, consumed)
+            Some(mut tally) => {
+                let spent = |tally: &Tally| self.dialect.spent(&open.demand, &open.model, tally);
+                // Limits count what came, also of an answer that has failed and costs nothing.
+                let consumed = match tally.text.length {
+                    0 if is_failure(outcome) => Amounts::nothing().with_requests(1),
+                    _ => consumed(&spent(&tally).quantities),
+                };
+                tally.is_failed = is_failure(outcome);
+                (spent(&tally), consumed)
             }
         };
         if let Some(held) = open.held.take() {
@@ -140,6 +150,11 @@ impl Drop for Reservation {
         }
         drop(self.record(Outcome::ClientGone, Some(Tally::default())));
     }
+}
+
+/// True if an answer that ended so is not one: what it consumed is what was reported, and is not estimated.
+fn is_failure(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::UpstreamFailed | Outcome::TimedOut)
 }
 
 /// What counts for the limits, as far as it is known.
@@ -167,6 +182,7 @@ impl Open {
         watched: Watched,
     ) -> Recorded {
         let key = &self.caller.key;
+        let has_tier = dialect.kind.dimensions().contains(&Dimension::ServiceTier);
         let event = UsageEvent {
             id: self.id.as_str().to_owned(),
             timestamp: self.admitted_at,
@@ -177,7 +193,7 @@ impl Open {
             api_key_id: Some(key.id.clone()),
             model: Some((*self.model).to_owned()),
             batch: false,
-            service_tier: spent.service_tier,
+            service_tier: spent.service_tier.filter(|_| has_tier),
             size: spent.size,
             source: dialect.source.map(str::to_owned),
             vector_store_id: None,

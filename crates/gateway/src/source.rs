@@ -1,87 +1,30 @@
 //! An upstream's answer as it comes in: what to forward of it, and what it says of its usage.
 
-use std::mem::take;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use base::BudgetPermit;
-use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
+use bytes::Bytes;
 use http::response::Parts;
 use http_body::{Body as _, SizeHint};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
-use crate::dialect::{Dialect, Tally};
+use crate::answer::{Answer, Fault};
 use crate::reservation::Reservation;
-use crate::sse::Scanner;
 use crate::upstreams::{AnswerBody, Patience};
 
-/// The longest answer in one piece that is kept until its usage can be read, in bytes.
-const MAX_KEPT: usize = 32 * 1024 * 1024;
-/// The permit of an answer that is kept grows by at least so many bytes at a time.
-const MEMORY_STEP_BYTES: u64 = 64 * 1024;
+/// The longest that usage is waited for after the end of a stream, which may stay open.
+const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An answer of which the beginning has come.
 pub(crate) struct Source {
     body: AnswerBody,
-    dialect: &'static Dialect,
-    reader: Reader,
-    tally: Tally,
+    /// `None` if its status is not one of success: nothing was consumed.
+    answer: Option<Answer>,
     patience: Patience,
     silence: Option<Pin<Box<Sleep>>>,
     is_silent: bool,
-}
-
-/// How usage is found in an answer.
-enum Reader {
-    /// In an event of its stream.
-    Events(Scanner),
-    /// In the whole of it, of which the parts are kept until then.
-    Whole(Kept),
-    /// Nowhere: all that counts was in the request.
-    Unread,
-    /// Nowhere: it is an error.
-    Refusal,
-}
-
-/// An answer in one piece, as far as it has come.
-struct Kept {
-    parts: Vec<Bytes>,
-    /// The length of the answer, with what is not kept.
-    length: usize,
-    /// The answer's part of the memory for answers. `None` once it is not kept, since it is too long or there is no room.
-    memory: Option<BudgetPermit>,
-}
-
-impl Kept {
-    fn new(memory: Option<BudgetPermit>) -> Self {
-        Self {
-            parts: Vec::new(),
-            length: 0,
-            memory,
-        }
-    }
-
-    fn push(&mut self, piece: &Bytes) {
-        self.length += piece.len();
-        let Some(memory) = &mut self.memory else {
-            return;
-        };
-        let missing = (self.length as u64).saturating_sub(memory.amount());
-        // Near a bound, what is needed is enough.
-        let has_room = missing == 0
-            || memory.grow(missing.max(MEMORY_STEP_BYTES)).is_ok()
-            || memory.grow(missing).is_ok();
-        if self.length <= MAX_KEPT && has_room {
-            self.parts.push(piece.clone());
-        } else {
-            tracing::debug!(bytes = self.length, "answer not kept: usage is estimated");
-            self.parts = Vec::new();
-            self.memory = None;
-        }
-    }
 }
 
 /// What comes next.
@@ -104,23 +47,15 @@ impl Source {
         hides_usage: bool,
         patience: Patience,
     ) -> Self {
-        let dialect = reservation.dialect();
-        let kind = head.headers.get(CONTENT_TYPE);
-        let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        let reader = if !head.status.is_success() {
-            Reader::Refusal
-        } else if is_stream {
-            Reader::Events(Scanner::new(hides_usage))
-        } else if dialect.read_whole.is_some() {
-            Reader::Whole(Kept::new(reservation.take_memory()))
-        } else {
-            Reader::Unread
-        };
+        let memory = reservation.take_memory();
+        let how = (reservation.is_streamed(), hides_usage);
+        let answer = head
+            .status
+            .is_success()
+            .then(|| Answer::new(reservation.dialect(), &head.headers, how, memory));
         Self {
             body,
-            dialect,
-            reader,
-            tally: Tally::default(),
+            answer,
             patience,
             silence: None,
             is_silent: false,
@@ -129,7 +64,12 @@ impl Source {
 
     /// Whether the forwarded bytes may be fewer than the upstream's.
     pub(crate) fn changes_length(&self) -> bool {
-        matches!(&self.reader, Reader::Events(scanner) if scanner.hides())
+        self.answer.as_ref().is_some_and(Answer::changes_length)
+    }
+
+    /// True if the forwarded bytes are decoded, whatever the upstream declares.
+    pub(crate) fn is_decoded(&self) -> bool {
+        self.answer.as_ref().is_some_and(Answer::is_decoded)
     }
 
     /// How long the forwarded bytes are, as far as is known.
@@ -152,30 +92,52 @@ impl Source {
 
     /// Whether all that matters has come: a stream that says so may stay open, and an answer can be empty.
     pub(crate) fn is_complete(&self) -> bool {
-        let is_refusal = matches!(self.reader, Reader::Refusal);
-        is_refusal || self.tally.is_done || self.body.is_end_stream()
+        self.answer.as_ref().is_none_or(Answer::is_complete) || self.has_come()
+    }
+
+    /// True if there is nothing more to come, and nothing that is still to be decoded.
+    fn has_come(&self) -> bool {
+        self.body.is_end_stream() && !self.is_decoded()
     }
 
     /// The next bytes. Not to be called again after the end.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         loop {
+            if let Some(answer) = &mut self.answer {
+                match answer.next() {
+                    // The last piece comes with the end.
+                    Ok(Some(piece)) if self.body.is_end_stream() && !answer.is_decoded() => {
+                        return Poll::Ready(Next::End(self.finish(piece)));
+                    }
+                    Ok(Some(piece)) => return Poll::Ready(Next::Piece(piece)),
+                    Ok(None) if self.body.is_end_stream() => {
+                        return Poll::Ready(Next::End(self.finish(Bytes::new())));
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "answer not decoded");
+                        return Poll::Ready(Next::Broken(Outcome::UpstreamFailed));
+                    }
+                }
+            }
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
                 ready!(self.poll_silence(context));
-                return Poll::Ready(Next::Broken(Outcome::TimedOut));
+                return Poll::Ready(match self.answer.as_ref().is_some_and(Answer::is_done) {
+                    true => Next::End(self.finish(Bytes::new())),
+                    false => Next::Broken(Outcome::TimedOut),
+                });
             };
             self.is_silent = false;
-            return Poll::Ready(match frame {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(piece) if self.body.is_end_stream() => {
-                        let piece = self.push(piece);
-                        Next::End(joined(&[piece, self.finish()]))
-                    }
-                    Ok(piece) => Next::Piece(self.push(piece)),
-                    Err(_trailers) => continue,
+            match frame.map(|frame| frame.map(http_body::Frame::into_data)) {
+                Some(Ok(Ok(piece))) => match &mut self.answer {
+                    Some(answer) => answer.push(piece),
+                    None if self.body.is_end_stream() => return Poll::Ready(Next::End(piece)),
+                    None => return Poll::Ready(Next::Piece(piece)),
                 },
-                Some(Err(_)) => Next::Broken(Outcome::UpstreamFailed),
-                None => Next::End(self.finish()),
-            });
+                Some(Ok(Err(_trailers))) => {}
+                Some(Err(_)) => return Poll::Ready(Next::Broken(Outcome::UpstreamFailed)),
+                None => return Poll::Ready(Next::End(self.finish(Bytes::new()))),
+            }
         }
     }
 
@@ -186,23 +148,36 @@ impl Source {
         reservation: Reservation,
         outcome: Outcome,
     ) -> Option<Recorded> {
-        self.patience.end(outcome);
-        let tally = self.read();
-        let is_failed = tally.as_ref().is_none_or(|tally| tally.is_failed);
-        let outcome = if is_failed {
-            Outcome::UpstreamFailed
-        } else {
-            outcome
+        let has_come = self.has_come();
+        let Some(answer) = &mut self.answer else {
+            self.patience.end(outcome);
+            return reservation.settle(Outcome::UpstreamFailed, None);
         };
-        reservation.settle(outcome, tally)
+        if has_come {
+            answer.finish();
+        }
+        let (settled, tally) = answer.settle(outcome);
+        match tally.fault {
+            // As with a status of 4xx, the upstream is well.
+            Some(Fault::OfRequest) => {}
+            Some(Fault::OfServer) => self.patience.fail("it answered with an error"),
+            None if settled != outcome => self.patience.fail("its answer is not a whole one"),
+            None => self.patience.end(settled),
+        }
+        reservation.settle(settled, Some(tally))
     }
 
     /// Reads to the end without forwarding; how that was.
     pub(crate) async fn drain(&mut self) -> Outcome {
+        // A client that leaves a complete stream has not hung up.
+        let ended = match self.answer.as_ref().is_some_and(Answer::is_done) {
+            true => Outcome::Succeeded,
+            false => Outcome::ClientGone,
+        };
         loop {
             match std::future::poll_fn(|context| self.poll_next(context)).await {
                 Next::Piece(_) if !self.is_complete() => {}
-                Next::Piece(_) | Next::End(_) => return Outcome::ClientGone,
+                Next::Piece(_) | Next::End(_) => return ended,
                 Next::Broken(outcome) => return outcome,
             }
         }
@@ -210,73 +185,26 @@ impl Source {
 
     /// Ready when the upstream has been silent for too long, or the whole has taken too long.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut left = self.patience.left();
+        if self.answer.as_ref().is_some_and(Answer::is_done) {
+            left = left.min(USAGE_TIMEOUT);
+        }
         let silence = self
             .silence
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::ZERO)));
         if !std::mem::replace(&mut self.is_silent, true) {
-            silence.set(tokio::time::sleep(self.patience.left()));
+            silence.set(tokio::time::sleep(left));
         }
         silence.as_mut().poll(context)
     }
 
-    fn push(&mut self, piece: Bytes) -> Bytes {
-        match &mut self.reader {
-            Reader::Events(scanner) => {
-                let (tally, read) = (&mut self.tally, self.dialect.read_event);
-                scanner.push(piece, |data| read(tally, data))
-            }
-            Reader::Whole(kept) => {
-                kept.push(&piece);
-                piece
-            }
-            Reader::Unread | Reader::Refusal => piece,
+    /// What is left to forward at the end, after `piece`.
+    fn finish(&mut self, piece: Bytes) -> Bytes {
+        let rest = self.answer.as_mut().map(Answer::finish).unwrap_or_default();
+        match (piece.is_empty(), rest.is_empty()) {
+            (true, _) => rest,
+            (_, true) => piece,
+            _ => [piece, rest].concat().into(),
         }
     }
-
-    /// What is left to forward at the end.
-    fn finish(&mut self) -> Bytes {
-        match &mut self.reader {
-            Reader::Events(scanner) => {
-                let (tally, read) = (&mut self.tally, self.dialect.read_event);
-                scanner.finish(|data| read(tally, data))
-            }
-            Reader::Whole(_) | Reader::Unread | Reader::Refusal => Bytes::new(),
-        }
-    }
-
-    /// What was read of the answer; `None` if it is an error.
-    fn read(&mut self) -> Option<Tally> {
-        let mut tally = take(&mut self.tally);
-        match &mut self.reader {
-            Reader::Refusal => return None,
-            Reader::Events(_) | Reader::Unread => {}
-            Reader::Whole(kept) => {
-                if let Some(read_whole) = self.dialect.read_whole {
-                    read_whole(&mut tally, &joined(&take(&mut kept.parts)));
-                }
-                kept.memory = None;
-                if tally.text.length == 0 {
-                    // Not what an answer looks like, or not kept: all of it counts.
-                    tally.text.length = kept.length;
-                }
-            }
-        }
-        Some(tally)
-    }
-}
-
-/// The parts in one piece; what is in one piece is not copied.
-fn joined(parts: &[Bytes]) -> Bytes {
-    let mut parts = parts.iter().filter(|part| !part.is_empty());
-    let (Some(first), second) = (parts.next(), parts.next()) else {
-        return Bytes::new();
-    };
-    let Some(second) = second else {
-        return first.clone();
-    };
-    let mut whole = BytesMut::from(first.as_ref());
-    for part in [second].into_iter().chain(parts) {
-        whole.extend_from_slice(part);
-    }
-    whole.freeze()
 }

@@ -80,7 +80,7 @@ const NOW: [Looked; 10] = [
     ),
     (
         "orgplane_answer_memory_bytes",
-        "Bytes of whole answers that are kept until their usage is read.",
+        "Memory in which compressed answers are decoded, in bytes.",
         |_, gateway| Some(gateway.answer_bytes() as f64),
     ),
     (

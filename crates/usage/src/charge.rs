@@ -174,6 +174,21 @@ impl PriceBook {
         }
     }
 
+    /// Returns the sum of the bill of an event, as the ledger will have it.
+    #[must_use]
+    pub(crate) fn cost(&self, event: &UsageEvent) -> NanoDollars {
+        let quantities = event.quantities.bounded();
+        let charges = if quantities == event.quantities {
+            self.charges(event)
+        } else {
+            self.charges(&UsageEvent {
+                quantities,
+                ..event.clone()
+            })
+        };
+        charges.lines.iter().map(|line| line.amount).sum()
+    }
+
     /// The most that an event costs, whatever its service tier and whether it is part of a batch.
     pub(crate) fn max_cost(&self, event: &UsageEvent) -> NanoDollars {
         let quotes = self.quotes(event);

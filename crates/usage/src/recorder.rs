@@ -149,6 +149,7 @@ impl Recorder {
                 place,
                 Arc::clone(&self.hurry),
                 self.writer.clone(),
+                Arc::clone(&self.prices),
             )),
             _ => Err(Error::overloaded(
                 "The usage of more requests is waiting to be recorded than this server keeps. Try again in a second.",

@@ -232,6 +232,15 @@ impl Spend {
     }
 }
 
+impl Hold {
+    /// Sets aside so much instead, at once: what the request has cost, which is known before the ledger has it. That may be more
+    /// than a limit leaves.
+    pub(crate) fn becomes(&mut self, cost: NanoDollars) {
+        let spend = self.0.spend.clone();
+        spend.lock().change(&mut self.0, cost);
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         if self.amount != NanoDollars::default() {

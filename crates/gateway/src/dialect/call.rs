@@ -9,7 +9,7 @@ use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 
-use super::demand::Input;
+use super::demand::{Input, asks_for_stream};
 use super::fields::boolean;
 use super::mentions::Mentions;
 use super::store::unstore;
@@ -99,7 +99,10 @@ impl Call {
             ask,
             unstore: unstore(dialect, &fields),
             may_be_stored: true,
-            demand: (dialect.demand)(&fields)?,
+            demand: Demand {
+                is_streamed: asks_for_stream(&fields),
+                ..(dialect.demand)(&fields)?
+            },
             texts: Texts::new(body.clone(), view.texts, view.files),
             has_prompt: view.tools.has_prompt,
             tools: view.tools,

@@ -1,13 +1,8 @@
 //! Which hosted tools a model server used for a response: each has a report, and a price, of its own.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use usage::{Kind, Metric};
+
+use crate::answer::Word;
 
 /// How often each was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,50 +13,51 @@ pub(crate) struct Called {
     sessions: i64,
 }
 
-/// What all types of such items have in them.
-static CALL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"_call\""));
-
-/// One of the things that a response is made of.
-#[derive(Deserialize)]
-struct Item<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    action: Option<Action<'a>>,
-    #[serde(borrow, default)]
-    container_id: Option<Cow<'a, str>>,
+/// The hosted tools that items of an answer tell of.
+#[derive(Default)]
+pub(crate) struct Items {
+    called: Called,
+    /// The containers that programs ran in, as far as they are kept.
+    containers: Vec<Word>,
 }
 
-#[derive(Deserialize)]
-struct Action<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
+/// The most containers that are told apart; programs in others have one each.
+const MAX_CONTAINERS: usize = 256;
+
+impl Items {
+    /// Adds an item of this type, whose action has that type, and whose program ran in that container.
+    pub(crate) fn add(&mut self, kind: &str, action: &str, container: Word) {
+        match kind {
+            // A page that is opened, or searched for words, belongs to the search that found it.
+            "web_search_call" if matches!(action, "search" | "") => self.called.searches += 1,
+            "file_search_call" => self.called.file_searches += 1,
+            // Several programs of a response can run in one container, which is paid for once.
+            "code_interpreter_call" if !self.containers.contains(&container) => {
+                self.called.sessions += 1;
+                if self.containers.len() < MAX_CONTAINERS {
+                    self.containers.push(container);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds the items of another list.
+    pub(super) fn add_all(&mut self, others: &Self) {
+        self.called.searches += others.called.searches;
+        self.called.file_searches += others.called.file_searches;
+        for container in &others.containers {
+            self.add("code_interpreter_call", "", *container);
+        }
+    }
+
+    /// Returns how often each tool was used.
+    pub(crate) fn called(&self) -> Called {
+        self.called
+    }
 }
 
 impl Called {
-    /// By the `output` of a response. What is not as the contract has it counts as nothing.
-    pub(super) fn of(output: Option<&RawValue>) -> Self {
-        let output = output.map(RawValue::get);
-        let output = output.filter(|output| CALL.find(output.as_bytes()).is_some());
-        let items = output.map(serde_json::from_str::<Vec<Item<'_>>>);
-        let Some(Ok(items)) = items else {
-            return Self::default();
-        };
-        let (mut called, mut containers) = (Self::default(), HashSet::new());
-        for item in &items {
-            match item.kind.as_ref() {
-                "web_search_call" if item.is_search() => called.searches += 1,
-                "file_search_call" => called.file_searches += 1,
-                // Several programs of a response can run in one container, which is paid for once.
-                "code_interpreter_call" if containers.insert(&item.container_id) => {
-                    called.sessions += 1;
-                }
-                _ => {}
-            }
-        }
-        called
-    }
-
     /// The reports that it goes into, and how much of what.
     pub(crate) fn reports(self) -> impl Iterator<Item = (Kind, Metric, i64)> {
         let all = [
@@ -81,21 +77,15 @@ impl Called {
     }
 }
 
-impl Item<'_> {
-    /// A page that is opened, or searched for words, belongs to the search that found it.
-    fn is_search(&self) -> bool {
-        let action = self.action.as_ref();
-        action.is_none_or(|action| matches!(action.kind.as_ref(), "search" | ""))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::Text;
+    use crate::answer::Document;
 
     fn counts(output: &str) -> [i64; 3] {
-        let output: Box<RawValue> = serde_json::from_str(output).expect("JSON");
-        let called = Called::of(Some(&output));
+        let json = format!(r#"{{"output":{output}}}"#);
+        let document = Document::of(json.as_bytes(), &mut Text::default());
+        let called = document.items.called();
         [called.searches, called.file_searches, called.sessions]
     }
 

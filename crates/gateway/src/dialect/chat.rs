@@ -1,15 +1,8 @@
 //! `/v1/chat/completions`.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
-
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
 use super::demand::Output;
-use super::report::Usage;
-use super::tally::{Keys, carries_usage, keys};
 use super::{Demand, Dialect, PLAIN, Tally};
+use crate::answer::Document;
 use crate::sse::Verdict;
 
 pub(super) static COMPLETIONS: Dialect = Dialect {
@@ -40,10 +33,7 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         let output = Output::of(most, fields.highest(&["n", "best_of"])?);
         Ok(Demand::of_output(output))
     },
-    read_whole: Some(|tally, json| {
-        read(tally, json, &TEXTS);
-    }),
-    read_event: |tally, data| read_event(tally, data, &TEXTS),
+    read_event,
     ..PLAIN
 };
 
@@ -56,51 +46,18 @@ const MAXIMA: [&str; 5] = [
     "n_predict",
 ];
 
-static TEXTS: Keys = LazyLock::new(|| {
-    keys([
-        br#""content""#,
-        br#""reasoning_content""#,
-        br#""arguments""#,
-    ])
-});
-
-#[derive(Deserialize)]
-struct Report<'a> {
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(borrow, default)]
-    service_tier: Option<Cow<'a, str>>,
-    #[serde(default)]
-    choices: Option<Vec<IgnoredAny>>,
-}
-
-/// Reads the data of an event. An event that carries usage and no choices is there for the usage only.
-pub(super) fn read_event(tally: &mut Tally, data: &[u8], texts: &Keys) -> Verdict {
-    if data == b"[DONE]" {
-        tally.is_done = true;
-        return Verdict::Keep;
+/// Reads an event. One that carries usage, and choices that say nothing or none at all, is there for the usage only.
+pub(super) fn read_event(tally: &mut Tally, event: &Document) -> Verdict {
+    tally.take(event);
+    if event.has_text(&tally.text) || event.is_finished {
+        tally.has_end = event.is_finished;
     }
-    if read(tally, data, texts) == Some(0) {
-        Verdict::Hide
-    } else {
-        Verdict::Keep
+    let says_nothing = !event.says_more && (event.choices.is_some() || !event.has_unknown_parts);
+    if event.has_usage && says_nothing && event.fault().is_none() {
+        tally.has_end |= event.usage().is_some();
+        return Verdict::Hide;
     }
-}
-
-/// Takes what `json` reports; how many choices it has then, if it says so.
-pub(super) fn read(tally: &mut Tally, json: &[u8], texts: &Keys) -> Option<usize> {
-    if carries_usage(json) {
-        let report = serde_json::from_slice::<Report<'_>>(json).ok();
-        if let Some(report) = report
-            && tally.take(report.usage.as_ref(), report.service_tier.as_deref())
-        {
-            return report.choices.as_ref().map(Vec::len);
-        }
-    }
-    if tally.reported.is_none() {
-        tally.text.add(texts, json);
-    }
-    None
+    Verdict::Keep
 }
 
 #[cfg(test)]
@@ -110,11 +67,12 @@ mod tests {
     use super::*;
 
     fn read_whole(tally: &mut Tally, json: &[u8]) {
-        read(tally, json, &TEXTS);
+        COMPLETIONS.read(tally, json);
     }
 
     fn read_event(tally: &mut Tally, data: &[u8]) -> Verdict {
-        (COMPLETIONS.read_event)(tally, data)
+        let document = Document::of(data, &mut tally.text);
+        (COMPLETIONS.read_event)(tally, &document)
     }
 
     #[test]
@@ -156,7 +114,7 @@ mod tests {
             "{}",
             "5",
             r#"{"prompt_tokens":-1}"#,
-            r#"{"prompt_tokens":"7"}"#,
+            r#"{"prompt_tokens":"many"}"#,
         ] {
             assert_eq!(read(usage), None, "{usage}");
         }
@@ -170,19 +128,22 @@ mod tests {
     }
 
     #[test]
-    fn only_an_event_without_choices_is_there_for_the_usage() {
+    fn only_an_event_that_says_nothing_is_there_for_the_usage() {
         let mut tally = Tally::default();
         let usage = r#""usage": {"prompt_tokens": 1, "completion_tokens": 2}"#;
         let mut read = |data: &str| read_event(&mut tally, data.as_bytes());
         assert_eq!(read(r#"{"choices":[],"usage":null}"#), Verdict::Keep);
-        assert_eq!(
-            read(&format!(r#"{{"choices":[{{}}],{usage}}}"#)),
-            Verdict::Keep
-        );
-        assert_eq!(read(&format!(r#"{{{usage}}}"#)), Verdict::Keep);
+        let said = format!(r#"{{"choices":[{{"delta":{{"role":"assistant"}}}}],{usage}}}"#);
+        assert_eq!(read(&said), Verdict::Keep);
+        let other = format!(r#"{{"citations":[],{usage}}}"#);
+        assert_eq!(read(&other), Verdict::Keep);
+        let error = format!(r#"{{"choices":[],"error":{{}},{usage}}}"#);
+        assert_eq!(read(&error), Verdict::Keep);
+        let empty = format!(r#"{{"choices":[{{}}],{usage}}}"#);
+        assert_eq!(read(&empty), Verdict::Hide);
+        assert_eq!(read(&format!(r#"{{{usage}}}"#)), Verdict::Hide);
         assert_eq!(read(&format!(r#"{{"choices":[],{usage}}}"#)), Verdict::Hide);
-        assert_eq!(read("[DONE]"), Verdict::Keep);
-        assert!(tally.is_done && tally.reported.is_some());
+        assert!(tally.has_end && tally.reported.is_some());
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! `/v1/completions`: text that is continued, as it was done before there were chats.
 
-use std::sync::LazyLock;
-
 use super::demand::Output;
-use super::tally::{Keys, keys};
 use super::{Demand, Dialect, PLAIN, chat};
 
 /// The names that model servers have for the most tokens of an answer.
@@ -31,11 +28,6 @@ pub(super) static COMPLETIONS: Dialect = Dialect {
         let output = Output::of(most, fields.highest(&["n", "best_of"])?);
         Ok(Demand::of_output(output))
     },
-    read_whole: Some(|tally, json| {
-        chat::read(tally, json, &TEXTS);
-    }),
-    read_event: |tally, data| chat::read_event(tally, data, &TEXTS),
+    read_event: chat::read_event,
     ..PLAIN
 };
-
-static TEXTS: Keys = LazyLock::new(|| keys([br#""text""#]));

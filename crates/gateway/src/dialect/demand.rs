@@ -29,6 +29,8 @@ pub(crate) struct Demand {
     pub(super) audio_megabytes: i64,
     /// The size of the images.
     pub(super) size: Option<Box<str>>,
+    /// True if the answer is to come as a stream.
+    pub(crate) is_streamed: bool,
 }
 
 /// What a model reads.
@@ -151,6 +153,15 @@ impl Demand {
             assumed_tokens,
         }
     }
+}
+
+/// True if a request asks for a stream. What cannot be read as that asks for none.
+pub(super) fn asks_for_stream(fields: &Fields<'_>) -> bool {
+    let has = |name, value: &[u8]| {
+        let field = fields.get(name);
+        field.is_some_and(|field| field.eq_ignore_ascii_case(value))
+    };
+    has("stream", b"true") || has("stream", b"1") || has("stream_format", b"\"sse\"")
 }
 
 #[cfg(test)]

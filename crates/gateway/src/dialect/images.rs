@@ -1,17 +1,11 @@
 //! `/v1/images/generations`, `/v1/images/edits` and `/v1/images/variations`.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
-
 use base::Result;
 use bodies::{Content, Holds};
-use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use usage::{Kind, Metric};
 
-use super::report::Usage;
 use super::{Demand, Dialect, Fields, Form, PLAIN, Spent, Tally};
+use crate::answer::Document;
 use crate::sse::Verdict;
 
 pub(super) static GENERATIONS: Dialect = Dialect {
@@ -42,28 +36,19 @@ const IMAGES: Dialect = Dialect {
     kind: Kind::Images,
     fields: &["model", "n", "size", "prompt"],
     demand,
-    read_whole: Some(read_whole),
+    read_whole,
     read_event,
     spent,
     ..PLAIN
 };
 
-/// The end of the names of the events that bring an image. Those that bring a sketch of one end otherwise.
-static COMPLETED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#".completed""#));
+/// The end of the names of the events that bring an image, and of those that bring a sketch of one.
+const COMPLETED: &str = ".completed";
+const SKETCHED: &str = ".partial_image";
 /// The longest size that is taken down, in bytes: `1024x1536`, `auto`.
 const MAX_SIZE: usize = 32;
 /// The size that these models give to those who ask for none.
 const SQUARE: (&str, &str) = ("dall-e-", "1024x1024");
-
-#[derive(Deserialize)]
-struct Report<'a> {
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(borrow, default)]
-    size: Option<Cow<'a, str>>,
-    #[serde(default)]
-    data: Option<Vec<IgnoredAny>>,
-}
 
 fn demand(fields: &Fields<'_>) -> Result<Demand> {
     let size = fields.text("size")?;
@@ -80,46 +65,47 @@ fn plausible(size: String) -> Option<String> {
     (is_one && !matches!(size.as_str(), "" | "auto")).then_some(size)
 }
 
-fn read_whole(tally: &mut Tally, json: &[u8]) {
-    let Ok(report) = serde_json::from_slice::<Report<'_>>(json) else {
-        return;
-    };
-    if let Some(data) = &report.data {
-        tally.images = i64::try_from(data.len()).ok();
+/// Counts the images, if all of them have come.
+fn read_whole(tally: &mut Tally, answer: &Document) {
+    if answer.is_whole && answer.data.is_some() {
+        tally.images = answer.data;
     }
-    tally.take(report.usage.as_ref(), None);
-    tally.size = report.size.map(Cow::into_owned).and_then(plausible);
+    tally.take(answer);
+    tally.size = answer.size.to_owned().and_then(plausible);
 }
 
 /// Each image comes in an event of its own, with the usage of it.
-fn read_event(tally: &mut Tally, data: &[u8]) -> Verdict {
-    if COMPLETED.find(data).is_some()
-        && let Ok(report) = serde_json::from_slice::<Report<'_>>(data)
-    {
+fn read_event(tally: &mut Tally, event: &Document) -> Verdict {
+    let kind = event.kind.text();
+    if kind.ends_with(COMPLETED) && event.is_whole {
         let others = tally.reported.take();
-        tally.take(report.usage.as_ref(), None);
+        tally.take(event);
         match (&mut tally.reported, others) {
             (Some(sum), Some(others)) => sum.add(&others),
             (sum, others) => *sum = sum.or(others),
         }
-        tally.images = Some(tally.images.unwrap_or(0) + 1);
-        tally.size = report.size.map(Cow::into_owned).and_then(plausible);
+        tally.images = Some(tally.images.unwrap_or(0).saturating_add(1));
+        tally.size = event.size.to_owned().and_then(plausible);
+        tally.has_end = true;
+    } else if kind.ends_with(SKETCHED) {
+        tally.has_end = false;
     }
     Verdict::Keep
 }
 
-/// How many came; of an answer that cannot be read, how many were asked for.
-fn spent(demand: &Demand, model: &str, tally: Tally) -> Spent {
-    let (images, size) = (tally.images, tally.size.clone());
+/// How many came; of an answer that does not tell, how many were asked for.
+fn spent(demand: &Demand, model: &str, tally: &Tally) -> Spent {
     let (of_model, square) = SQUARE;
     let square = || model.starts_with(of_model).then(|| square.to_owned());
     let asked = demand.size.as_deref().map(str::to_owned);
     let mut spent = Spent::reported(tally);
-    spent
-        .quantities
-        .set(Metric::Images, images.unwrap_or(demand.units));
-    spent.estimated = images.is_none();
-    spent.size = size.or(asked).or_else(square);
+    if let Some(images) = tally.images {
+        spent.quantities.set(Metric::Images, images);
+    } else if !tally.is_failed {
+        spent.quantities.set(Metric::Images, demand.units);
+        spent.estimated = true;
+    }
+    spent.size = tally.size.clone().or(asked).or_else(square);
     spent
 }
 
@@ -134,7 +120,7 @@ mod tests {
 
     fn whole(answer: &str) -> Tally {
         let mut tally = Tally::default();
-        read_whole(&mut tally, answer.as_bytes());
+        GENERATIONS.read(&mut tally, answer.as_bytes());
         tally
     }
 
@@ -150,7 +136,7 @@ mod tests {
             (r#"{"size":"1\u00001"}"#, "m", image, None),
             ("{}", "m", "", None),
         ] {
-            let spent = spent(&of(asked), model, whole(answer));
+            let spent = spent(&of(asked), model, &whole(answer));
             assert_eq!(spent.size.as_deref(), size, "{asked}");
             assert_eq!(spent.quantities.get(Metric::Images), Some(1));
             assert_eq!(spent.estimated, answer.is_empty());
@@ -168,9 +154,10 @@ mod tests {
             format!(r#"{{"type":"image_generation.completed","b64_json":"AAAA",{usage}}}"#),
             format!(r#"{{"type":"image_generation.completed","size":"2x2",{usage}}}"#),
         ] {
-            read_event(&mut tally, event.as_bytes());
+            let event = Document::of(event.as_bytes(), &mut tally.text);
+            read_event(&mut tally, &event);
         }
-        let spent = spent(&Demand::default(), "m", tally);
+        let spent = spent(&Demand::default(), "m", &tally);
         for (metric, amount) in [
             (Metric::Images, 2),
             (Metric::NumModelRequests, 1),

@@ -41,15 +41,16 @@ use bodies::{Content, Holds};
 use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
-pub(crate) use called::Called;
+pub(crate) use called::{Called, Items};
 pub(crate) use content_type::{JSON, check_json, form_type};
 pub(crate) use demand::Demand;
 pub(crate) use fields::Fields;
 pub(crate) use mentions::{MAX_MENTIONS, Mentions};
 pub(crate) use most::MaxUsage;
-pub(crate) use report::Usage;
-pub(crate) use tally::Tally;
+pub(crate) use report::{Amount, Usage, number as report_number};
+pub(crate) use tally::{Tally, Text};
 
+use crate::answer::Document;
 use crate::sse::Verdict;
 
 /// Every endpoint that is forwarded to models; the one that nearly every request is for comes first.
@@ -90,15 +91,28 @@ pub(crate) struct Dialect {
     /// Whether a model server stores what a request does not say of; none where there is no `store` to say it with.
     stores: Option<bool>,
     /// Whether a stream reports its usage only when `stream_options` asks for that.
-    asks_for_usage: bool,
+    pub(crate) asks_for_usage: bool,
     /// What a request asks for; or why it is refused.
     demand: fn(&Fields<'_>) -> Result<Demand>,
-    /// Reads an answer that is no stream, if there is anything to read in it.
-    pub(crate) read_whole: Option<fn(&mut Tally, &[u8])>,
-    /// Reads the data of one event of a stream.
-    pub(crate) read_event: fn(&mut Tally, &[u8]) -> Verdict,
+    /// How its answers are written that are no streams.
+    pub(crate) answer: AnswerForm,
+    /// Takes what an answer tells that is no stream.
+    pub(crate) read_whole: fn(&mut Tally, &Document),
+    /// Takes what one event of a stream tells.
+    pub(crate) read_event: fn(&mut Tally, &Document) -> Verdict,
     /// What was consumed, by what was asked for, the model's name, and what was read of the answer.
-    pub(crate) spent: fn(&Demand, &str, Tally) -> Spent,
+    spent: fn(&Demand, &str, &Tally) -> Spent,
+}
+
+/// How an answer is written that is no stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerForm {
+    /// As an object of JSON, always.
+    Json,
+    /// As an object of JSON or as any text.
+    Text,
+    /// As sound; JSON tells of an error.
+    Sound,
 }
 
 /// How a request is written.
@@ -137,7 +151,8 @@ const PLAIN: Dialect = Dialect {
     stores: None,
     asks_for_usage: false,
     demand: |_| Ok(Demand::default()),
-    read_whole: None,
+    answer: AnswerForm::Json,
+    read_whole: Tally::take,
     read_event: |_, _| Verdict::Keep,
     spent: text_spent,
 };
@@ -146,6 +161,27 @@ impl Dialect {
     /// The endpoint at this path below `/v1`.
     pub(crate) fn at(path: &str) -> Option<&'static Self> {
         DIALECTS.into_iter().find(|dialect| dialect.path == path)
+    }
+
+    /// Takes what an answer tells that is no stream.
+    #[cfg(test)]
+    pub(crate) fn read(&self, tally: &mut Tally, json: &[u8]) {
+        let document = Document::of(json, &mut tally.text);
+        (self.read_whole)(tally, &document);
+    }
+
+    /// Returns what was consumed, by what was asked for, the model's name, and what was read of the answer. Of one that has
+    /// failed that is what was reported, else nothing: what was asked for, or came of it, is no measure of it.
+    pub(crate) fn spent(&self, demand: &Demand, model: &str, tally: &Tally) -> Spent {
+        let mut spent = (self.spent)(demand, model, tally);
+        let mut amounts = Metric::ALL
+            .iter()
+            .filter(|it| **it != Metric::NumModelRequests);
+        let is_nothing = !amounts.any(|metric| spent.quantities.get(*metric).is_some());
+        if tally.is_failed && is_nothing {
+            spent.quantities = Spent::nothing().quantities;
+        }
+        spent
     }
 
     /// Whether its requests are JSON.
@@ -164,46 +200,51 @@ impl Spent {
     }
 
     /// One request, and what its answer reports.
-    fn reported(tally: Tally) -> Self {
+    fn reported(tally: &Tally) -> Self {
         let quantities = tally.reported.unwrap_or_default();
         Self {
             quantities: quantities.with(Metric::NumModelRequests, 1),
             estimated: false,
-            service_tier: tally.service_tier,
+            service_tier: tally.service_tier.clone(),
             size: None,
-            called: tally.called,
+            called: tally.called(),
         }
     }
 }
 
-/// Text in, text out.
-fn text_spent(demand: &Demand, model: &str, tally: Tally) -> Spent {
-    let written = tally.reported.is_none().then(|| tally.text.tokens(model));
+/// Text in, text out. What of the two is not reported is counted.
+fn text_spent(demand: &Demand, model: &str, tally: &Tally) -> Spent {
     let mut spent = Spent::reported(tally);
-    if let Some(written) = written {
-        let read = demand.input.tokens(model);
+    if tally.is_failed {
+        return spent;
+    }
+    if tally.amount(Metric::InputTokens).is_none() {
         spent.estimated = true;
+        let read = demand.input.tokens(model);
         spent.quantities.set(Metric::InputTokens, read);
+    }
+    if tally.amount(Metric::OutputTokens).is_none() {
+        spent.estimated = true;
+        let written = tally.text.tokens(model);
         spent.quantities.set(Metric::OutputTokens, written);
     }
     spent
 }
 
 /// Text in, and something out that is not counted.
-#[expect(clippy::needless_pass_by_value, reason = "as all that are `spent`")]
-fn input_spent(demand: &Demand, model: &str, tally: Tally) -> Spent {
-    let reported = tally.reported.and_then(|all| all.get(Metric::InputTokens));
-    let quantities = Quantities::default()
-        .with(Metric::NumModelRequests, 1)
-        .with(
-            Metric::InputTokens,
-            reported.unwrap_or_else(|| demand.input.tokens(model)),
-        );
-    Spent {
-        quantities,
-        estimated: reported.is_none(),
+fn input_spent(demand: &Demand, model: &str, tally: &Tally) -> Spent {
+    let mut spent = Spent {
+        quantities: Quantities::default().with(Metric::NumModelRequests, 1),
         ..Spent::default()
+    };
+    if let Some(reported) = tally.amount(Metric::InputTokens) {
+        spent.quantities.set(Metric::InputTokens, reported);
+    } else if !tally.is_failed {
+        spent.estimated = true;
+        let read = demand.input.tokens(model);
+        spent.quantities.set(Metric::InputTokens, read);
     }
+    spent
 }
 
 #[cfg(test)]

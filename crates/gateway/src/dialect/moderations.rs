@@ -9,7 +9,7 @@ pub(super) static MODERATIONS: Dialect = Dialect {
     kind: Kind::Moderations,
     fields: &["model", "input"],
     default_model: Some("omni-moderation-latest"),
-    read_whole: Some(embeddings::read_whole),
+    read_whole: embeddings::read_whole,
     spent: input_spent,
     ..PLAIN
 };

@@ -334,8 +334,8 @@ proptest! {
             .map(|(most, hundredths)| most * hundredths / 100);
         let answer = answer(&asked, input, output, calls, tier).to_string();
         let mut tally = Tally::default();
-        (dialect.read_whole.expect("a reader"))(&mut tally, answer.as_bytes());
-        let cost = charged(&book, (dialect.spent)(&call.demand, "m", tally));
+        dialect.read(&mut tally, answer.as_bytes());
+        let cost = charged(&book, dialect.spent(&call.demand, "m", &tally));
         prop_assert!(cost <= most, "{cost} > {most}: {} {answer}", asked.body);
     }
 }

@@ -1,17 +1,10 @@
 //! `/v1/responses`: creating one. Those that a model server keeps are out of reach; see the router.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
-
 use base::{Error, Result};
-use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::demand::Output;
-use super::report::Usage;
-use super::tally::{Keys, keys, values};
-use super::{Called, Demand, Dialect, Fields, PLAIN, Tally};
+use super::{Demand, Dialect, Fields, PLAIN, Tally};
+use crate::answer::{Document, Fault};
 use crate::sse::Verdict;
 
 pub(super) static RESPONSES: Dialect = Dialect {
@@ -35,39 +28,13 @@ pub(super) static RESPONSES: Dialect = Dialect {
     answers: &["n"],
     stores: Some(true),
     demand,
-    read_whole: Some(read_whole),
+    read_whole,
     read_event,
     ..PLAIN
 };
 
 /// The names that model servers have for the most tokens of an answer.
 const MAXIMA: [&str; 3] = ["max_output_tokens", "max_completion_tokens", "max_tokens"];
-
-static RESPONSE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""response""#));
-/// What the pieces of a stream have their text under.
-static DELTAS: Keys = LazyLock::new(|| keys([br#""delta""#]));
-/// What a whole response has its text under.
-static TEXTS: Keys = LazyLock::new(|| keys([br#""text""#, br#""arguments""#]));
-
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    response: Report<'a>,
-}
-
-#[derive(Deserialize)]
-struct Report<'a> {
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(borrow, default)]
-    service_tier: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    status: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    output: Option<&'a RawValue>,
-}
 
 fn demand(fields: &Fields<'_>) -> Result<Demand> {
     if fields.boolean("background")? {
@@ -82,34 +49,34 @@ fn demand(fields: &Fields<'_>) -> Result<Demand> {
 }
 
 /// The events that have a whole response tell how it is; the last of them has its usage.
-fn read_event(tally: &mut Tally, data: &[u8]) -> Verdict {
-    if values(&RESPONSE, data).any(|value| value.starts_with(b"{"))
-        && let Ok(event) = serde_json::from_slice::<Event<'_>>(data)
-    {
-        tally.is_done = matches!(
-            &*event.name,
+fn read_event(tally: &mut Tally, event: &Document) -> Verdict {
+    let kind = event.kind.text();
+    if event.has_response {
+        tally.is_done |= matches!(
+            kind,
             "response.completed" | "response.incomplete" | "response.failed"
         );
-        event.response.tell(tally);
-    } else if tally.reported.is_none() {
-        tally.text.add(&DELTAS, data);
+        read_whole(tally, event);
+    } else if kind == "response.output_item.done" {
+        tally.items.add_all(&event.item);
+    }
+    let is_delta = kind.ends_with(".delta");
+    // Sound comes as base64. What a response consists of has come in pieces before.
+    let is_sound = kind.contains("audio") && !kind.contains("transcript");
+    let is_again = !is_delta && event.text_before() > 0;
+    if is_sound || is_again {
+        tally.text.rewind(event.text_before());
     }
     Verdict::Keep
 }
 
-fn read_whole(tally: &mut Tally, json: &[u8]) {
-    let report = serde_json::from_slice::<Report<'_>>(json);
-    if !report.is_ok_and(|report| report.tell(tally)) {
-        tally.text.add(&TEXTS, json);
+fn read_whole(tally: &mut Tally, document: &Document) {
+    tally.take(document);
+    if document.has_answer {
+        tally.called = Some(document.items.called());
     }
-}
-
-impl Report<'_> {
-    /// Whether it has usage.
-    fn tell(&self, tally: &mut Tally) -> bool {
-        tally.called = Called::of(self.output);
-        tally.is_failed = self.status.as_deref() == Some("failed");
-        tally.take(self.usage.as_ref(), self.service_tier.as_deref())
+    if document.status.text() == "failed" && tally.fault.is_none() {
+        tally.fault = Some(document.fault().unwrap_or(Fault::OfServer));
     }
 }
 
@@ -122,7 +89,8 @@ mod tests {
     fn read(events: &[&str]) -> Tally {
         let mut tally = Tally::default();
         for data in events {
-            assert_eq!(read_event(&mut tally, data.as_bytes()), Verdict::Keep);
+            let event = Document::of(data.as_bytes(), &mut tally.text);
+            assert_eq!(read_event(&mut tally, &event), Verdict::Keep);
         }
         tally
     }
@@ -153,7 +121,10 @@ mod tests {
                 assert_eq!(quantities.get(metric), Some(amount), "{metric:?}");
             }
             assert_eq!(tally.service_tier.as_deref(), Some("flex"));
-            assert_eq!((tally.is_done, tally.is_failed), (true, end == "failed"));
+            assert_eq!(
+                (tally.is_done, tally.fault.is_some()),
+                (true, end == "failed")
+            );
         }
     }
 

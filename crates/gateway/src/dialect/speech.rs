@@ -2,12 +2,10 @@
 
 use base::Result;
 use bodies::{Content, Holds};
-use serde::Deserialize;
 use usage::{Kind, Metric};
 
-use super::report::Usage;
-use super::tally::carries_usage;
-use super::{Demand, Dialect, Fields, PLAIN, Spent, Tally};
+use super::{AnswerForm, Demand, Dialect, Fields, PLAIN, Spent, Tally};
+use crate::answer::Document;
 use crate::sse::Verdict;
 
 pub(super) static SPEECH: Dialect = Dialect {
@@ -17,19 +15,13 @@ pub(super) static SPEECH: Dialect = Dialect {
         request: Content::Text,
         answer: Content::Media,
     },
-    fields: &["model", "input"],
+    fields: &["model", "input", "stream_format"],
+    answer: AnswerForm::Sound,
     demand,
     read_event,
     spent,
     ..PLAIN
 };
-
-#[derive(Deserialize)]
-struct Report {
-    #[serde(rename = "type")]
-    name: String,
-    usage: Usage,
-}
 
 fn demand(fields: &Fields<'_>) -> Result<Demand> {
     let characters = fields.text("input")?.map_or(0, |text| text.chars().count());
@@ -40,18 +32,18 @@ fn demand(fields: &Fields<'_>) -> Result<Demand> {
 }
 
 /// Sound that comes as events has its usage in the last.
-fn read_event(tally: &mut Tally, data: &[u8]) -> Verdict {
-    if carries_usage(data)
-        && let Ok(report) = serde_json::from_slice::<Report>(data)
-    {
-        tally.is_done = report.name == "speech.audio.done";
-        tally.take(Some(&report.usage), None);
-    }
+fn read_event(tally: &mut Tally, event: &Document) -> Verdict {
+    tally.is_done |= event.kind.text() == "speech.audio.done";
+    tally.take(event);
+    tally.text.rewind(0);
     Verdict::Keep
 }
 
-fn spent(demand: &Demand, _: &str, tally: Tally) -> Spent {
+/// The characters of what was asked for, if it was spoken.
+fn spent(demand: &Demand, _: &str, tally: &Tally) -> Spent {
     let mut spent = Spent::reported(tally);
-    spent.quantities.set(Metric::Characters, demand.units);
+    if !tally.is_failed {
+        spent.quantities.set(Metric::Characters, demand.units);
+    }
     spent
 }

@@ -1,21 +1,19 @@
-//! What was read of an answer so far, and how text is counted in bytes of JSON that are not parsed.
+//! What was read of an answer so far, and how its text is counted.
 
-use std::sync::LazyLock;
+use usage::{Metric, Quantities};
 
-use memchr::memmem::Finder;
-use usage::Quantities;
-
-use super::Called;
+use super::called::{Called, Items};
 use super::report::Usage;
+use crate::answer::{Document, Fault};
 use crate::tokens::Counter;
 
 /// What was read so far.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// What the last report said.
+    /// The amounts of the last report. Those that only an earlier one had are among them.
     pub(super) reported: Option<Quantities>,
     pub(super) service_tier: Option<String>,
-    /// The generated text that there was before any report.
+    /// The generated text.
     pub(crate) text: Text,
     /// How many images there are.
     pub(super) images: Option<i64>,
@@ -23,70 +21,136 @@ pub(crate) struct Tally {
     pub(super) size: Option<String>,
     /// How many seconds of speech were heard.
     pub(super) seconds: Option<i64>,
-    /// Which hosted tools were used.
-    pub(super) called: Called,
+    /// The hosted tools that were used, by the list of all things that the answer is made of.
+    pub(super) called: Option<Called>,
+    /// The hosted tools that were used, by the events that told of each.
+    pub(super) items: Items,
     /// Whether the stream said that it is complete.
     pub(crate) is_done: bool,
-    /// Whether the model server said in the midst of its answer that it failed.
+    /// True if what came is a whole answer, also if the stream does not say so.
+    pub(crate) has_end: bool,
+    /// The failure that the model server reported in the midst of its answer.
+    pub(crate) fault: Option<Fault>,
+    /// True if the answer has failed: nothing of it is estimated.
     pub(crate) is_failed: bool,
 }
 
 impl Tally {
-    /// Takes what a report says; whether it says anything.
-    pub(super) fn take(&mut self, usage: Option<&Usage>, service_tier: Option<&str>) -> bool {
-        let Some(quantities) = usage.and_then(Usage::quantities) else {
-            return false;
+    /// Takes what a document reports.
+    pub(super) fn take(&mut self, document: &Document) {
+        if let Some(quantities) = document.usage().and_then(Usage::quantities) {
+            self.take_report(quantities);
+        }
+        if let Some(tier) = document.service_tier.to_owned() {
+            self.service_tier = Some(tier);
+        }
+    }
+
+    fn take_report(&mut self, quantities: Quantities) {
+        let has_both = quantities.get(Metric::InputTokens).is_some()
+            && quantities.get(Metric::OutputTokens).is_some();
+        let mut reported = match self.reported {
+            Some(earlier) if !has_both => earlier,
+            _ => Quantities::default(),
         };
-        self.reported = Some(quantities);
-        self.service_tier = service_tier.map(str::to_owned);
-        true
+        for metric in Metric::ALL {
+            if let Some(amount) = quantities.get(*metric) {
+                reported.set(*metric, amount);
+            }
+        }
+        self.reported = Some(reported);
+    }
+
+    /// Returns an amount that was reported.
+    pub(super) fn amount(&self, metric: Metric) -> Option<i64> {
+        self.reported.and_then(|reported| reported.get(metric))
+    }
+
+    /// True if both what was read and what was written is known.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.amount(Metric::InputTokens).is_some() && self.amount(Metric::OutputTokens).is_some()
+    }
+
+    /// True if all of a stream has come, whether or not it says so.
+    pub(crate) fn has_end(&self) -> bool {
+        self.is_done || self.has_end
+    }
+
+    /// Returns the hosted tools that were used.
+    pub(super) fn called(&self) -> Called {
+        self.called.unwrap_or(self.items.called())
     }
 }
 
-/// The keys that generated text stands under.
-pub(super) type Keys = LazyLock<Vec<Finder<'static>>>;
-
-/// Finders of keys, each with its quotation marks.
-pub(super) fn keys<const N: usize>(names: [&'static [u8]; N]) -> Vec<Finder<'static>> {
-    names.into_iter().map(Finder::new).collect()
-}
-
-static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""usage""#));
-
-/// Whether there is a `usage` that is not null. Most events of a stream have none, and need not be parsed.
-pub(super) fn carries_usage(json: &[u8]) -> bool {
-    values(&USAGE, json).any(|value| !value.starts_with(b"null"))
-}
-
-/// Generated text, as it stands in JSON: how much, and the beginning of it.
+/// Generated text, as it stands in JSON: how much, and the beginning of it. What is in it as base64 is not text.
 #[derive(Default)]
 pub(crate) struct Text {
     /// In bytes.
     pub(crate) length: usize,
     start: Vec<u8>,
+    /// The last bytes before those to come.
+    last: [u8; BASE64.len()],
+    /// True in a file that is written as base64.
+    is_file: bool,
 }
 
 /// How much of a generated text is kept to be counted, in bytes; the rest is counted in proportion.
 const KEPT: usize = 4 * 1024;
+/// The word that stands before a comma and a file, as in `data:image/png;base64,iVBOR…`.
+const BASE64: [u8; 7] = *b";base64";
 
 impl Text {
-    /// Adds the text that is under these keys.
-    pub(super) fn add(&mut self, keys: &Keys, json: &[u8]) {
-        for value in keys.iter().flat_map(|key| values(key, json)) {
-            let Some(text) = value.strip_prefix(b"\"") else {
+    /// Adds a part of a string.
+    pub(crate) fn push(&mut self, part: &[u8]) {
+        let mut rest = part;
+        while !rest.is_empty() {
+            if self.is_file {
+                let is_file = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_\\".contains(byte);
+                let end = rest.iter().position(|byte| !is_file(byte));
+                rest = &rest[end.unwrap_or(rest.len())..];
+                self.is_file = end.is_none();
                 continue;
-            };
-            let mut ends = memchr::memchr_iter(b'"', text);
-            if let Some(end) = ends.find(|end| !is_escaped(&text[..*end])) {
-                self.push(&text[..end]);
             }
+            let end = memchr::memchr(b',', rest).map_or(rest.len(), |comma| comma + 1);
+            let (text, others) = rest.split_at(end);
+            self.add(text);
+            rest = others;
         }
     }
 
-    fn push(&mut self, text: &[u8]) {
+    fn add(&mut self, text: &[u8]) {
         let room = KEPT - self.start.len();
         self.start.extend_from_slice(&text[..text.len().min(room)]);
         self.length += text.len();
+        let text = match text.split_last() {
+            Some((b',', before)) => {
+                self.remember(before);
+                self.is_file = self.last == BASE64;
+                return;
+            }
+            _ => text,
+        };
+        self.remember(text);
+    }
+
+    fn remember(&mut self, text: &[u8]) {
+        let new = text.len().min(self.last.len());
+        self.last.rotate_left(new);
+        let at = self.last.len() - new;
+        self.last[at..].copy_from_slice(&text[text.len() - new..]);
+    }
+
+    /// A string has ended.
+    pub(crate) fn end(&mut self) {
+        self.last = Default::default();
+        self.is_file = false;
+    }
+
+    /// Forgets what came after so many bytes.
+    pub(crate) fn rewind(&mut self, length: usize) {
+        self.length = length;
+        self.start.truncate(length);
+        self.end();
     }
 
     /// How many tokens it has, at least one.
@@ -98,15 +162,32 @@ impl Text {
     }
 }
 
-/// Whether what follows `text` in a JSON string is escaped.
-fn is_escaped(text: &[u8]) -> bool {
-    text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What stands after each key that `finder` finds.
-pub(super) fn values<'a>(finder: &'a Finder<'_>, json: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    finder.find_iter(json).filter_map(|at| {
-        let rest = json[at + finder.needle().len()..].trim_ascii_start();
-        Some(rest.strip_prefix(b":")?.trim_ascii_start())
-    })
+    #[test]
+    fn base64_is_not_text_wherever_it_is_cut() {
+        let text =
+            b"see ![it](data:image/png;base64,iVBORw0KGgo+/=AAAA), or base64, as it is called";
+        let left = b"see ![it](data:image/png;base64,), or base64, as it is called";
+        for cut in 0..=text.len() {
+            let mut read = Text::default();
+            read.push(&text[..cut]);
+            read.push(&text[cut..]);
+            assert_eq!(read.start, left, "cut at {cut}");
+            assert_eq!(read.length, left.len());
+        }
+    }
+
+    #[test]
+    fn text_that_is_taken_back_was_never_there() {
+        let mut text = Text::default();
+        text.push(b"kept");
+        text.push(&[b'x'; 2 * KEPT]);
+        text.rewind(4);
+        assert_eq!((text.length, &*text.start), (4, &b"kept"[..]));
+        text.push(b"!");
+        assert_eq!((text.length, &*text.start), (5, &b"kept!"[..]));
+    }
 }

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use usage::{Kind, Metric};
 
-use super::report::Usage;
 use super::sound::max_seconds;
-use super::tally::carries_usage;
-use super::{Demand, Dialect, Form, PLAIN, Spent, Tally};
+use super::{AnswerForm, Demand, Dialect, Form, PLAIN, Spent, Tally};
+use crate::answer::Document;
 use crate::sse::Verdict;
 
 pub(super) static TRANSCRIPTIONS: Dialect = Dialect {
     path: "/audio/transcriptions",
     kind: Kind::AudioTranscriptions,
     form: Form::Multipart,
-    fields: &["model", "file"],
+    fields: &["model", "file", "stream"],
     demand: |fields| {
         let seconds = fields.length("file").div_ceil(BYTES_PER_SECOND).max(1);
         let demand = Demand {
@@ -25,15 +23,9 @@ pub(super) static TRANSCRIPTIONS: Dialect = Dialect {
         };
         Ok(demand.with_audio(fields))
     },
-    read_whole: Some(|tally, json| {
-        read(tally, json);
-    }),
-    read_event: |tally, data| {
-        if carries_usage(data) {
-            tally.is_done = read(tally, data);
-        }
-        Verdict::Keep
-    },
+    answer: AnswerForm::Text,
+    read_whole,
+    read_event,
     spent,
     ..PLAIN
 };
@@ -44,6 +36,7 @@ pub(super) static TRANSLATIONS: Dialect = Dialect {
     form: Form::Multipart,
     fields: TRANSCRIPTIONS.fields,
     demand: TRANSCRIPTIONS.demand,
+    answer: AnswerForm::Text,
     read_whole: TRANSCRIPTIONS.read_whole,
     read_event: TRANSCRIPTIONS.read_event,
     spent,
@@ -53,23 +46,18 @@ pub(super) static TRANSLATIONS: Dialect = Dialect {
 /// One second of speech is about so many bytes, compressed as most is.
 const BYTES_PER_SECOND: usize = 16_000;
 
-#[derive(Deserialize)]
-struct Report {
-    #[serde(default)]
-    usage: Option<Usage>,
-    /// In seconds, where everything is told.
-    #[serde(default)]
-    duration: Option<f64>,
+fn read_event(tally: &mut Tally, event: &Document) -> Verdict {
+    tally.is_done |= event.kind.text() == "transcript.text.done";
+    read_whole(tally, event);
+    Verdict::Keep
 }
 
-/// Takes usage by tokens or by time; whether there is any.
-fn read(tally: &mut Tally, json: &[u8]) -> bool {
-    let Ok(report) = serde_json::from_slice::<Report>(json) else {
-        return false;
-    };
-    let reported = report.usage.as_ref().and_then(|usage| usage.seconds);
-    tally.seconds = reported.or(report.duration).and_then(begun_seconds);
-    tally.take(report.usage.as_ref(), None) || tally.seconds.is_some()
+/// Takes usage by tokens or by time.
+fn read_whole(tally: &mut Tally, document: &Document) {
+    let reported = document.usage().and_then(|usage| usage.seconds);
+    let seconds = reported.or(document.duration).and_then(begun_seconds);
+    tally.seconds = seconds.or(tally.seconds);
+    tally.take(document);
 }
 
 /// The seconds that were begun; none of what is no time, or longer than any recording.
@@ -81,12 +69,13 @@ fn begun_seconds(seconds: f64) -> Option<i64> {
 }
 
 /// Time, or tokens, as was reported; else as long as the file suggests.
-fn spent(demand: &Demand, _: &str, tally: Tally) -> Spent {
-    let (seconds, by_tokens) = (tally.seconds, tally.reported.is_some());
+fn spent(demand: &Demand, _: &str, tally: &Tally) -> Spent {
     let mut spent = Spent::reported(tally);
-    spent.estimated = seconds.is_none() && !by_tokens;
-    if let Some(seconds) = seconds.or(spent.estimated.then_some(demand.units)) {
+    if let Some(seconds) = tally.seconds {
         spent.quantities.set(Metric::Seconds, seconds);
+    } else if tally.reported.is_none() && !tally.is_failed {
+        spent.quantities.set(Metric::Seconds, demand.units);
+        spent.estimated = true;
     }
     spent
 }

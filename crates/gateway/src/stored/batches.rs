@@ -8,7 +8,8 @@ use base::time::MINUTE;
 use base::{Error, Result, UnixTime};
 use bytes::Bytes;
 use http::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use usage::{Metric, Outcome, UsageEvent};
 
 use super::ask::Question;
@@ -17,7 +18,8 @@ use super::lines::Work;
 use super::owner;
 use super::place::is_plausible;
 use super::reserve::reservation_of;
-use crate::dialect::{Dialect, Fields, Spent, Usage};
+use crate::answer::Document;
+use crate::dialect::{Dialect, Fields, Spent, Text, Usage};
 use crate::identify::Caller;
 use crate::limits::{Amounts, Held, Name, Wanted};
 use crate::router::Context;
@@ -37,7 +39,7 @@ pub(super) struct Batch {
     pub(super) output_file_id: Option<String>,
     #[serde(default)]
     error_file_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "usage")]
     usage: Option<Usage>,
     #[serde(default)]
     request_counts: Counts,
@@ -49,6 +51,13 @@ pub(super) struct Batch {
     expired_at: Option<i64>,
     #[serde(default)]
     cancelled_at: Option<i64>,
+}
+
+/// Reads the usage of a batch as that of an answer is read.
+fn usage<'de, D: Deserializer<'de>>(field: D) -> std::result::Result<Option<Usage>, D::Error> {
+    let json = Box::<RawValue>::deserialize(field)?;
+    let json = format!(r#"{{"usage":{json}}}"#);
+    Ok(Document::of(json.as_bytes(), &mut Text::default()).usage)
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -283,6 +292,7 @@ impl Batch {
     /// What it says that it has consumed; `None` if it does not say, or says that answers came of nothing.
     fn spent(&self) -> Option<Spent> {
         let quantities = self.usage.as_ref()?.quantities()?;
+        quantities.get(Metric::InputTokens)?;
         if quantities.or_zero(Metric::InputTokens) == 0 && self.answered() > 0 {
             return None;
         }

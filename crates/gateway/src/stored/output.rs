@@ -2,10 +2,8 @@
 
 use access::stored::{Kind, Object};
 use base::{Error, Result};
-use bytes::BytesMut;
+use bytes::Buf;
 use http::Method;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use usage::Metric;
 
 use super::Passing;
@@ -13,23 +11,8 @@ use super::ask::Question;
 use super::batches::Batch;
 use super::lines::Work;
 use crate::Shared;
+use crate::answer::{Document, Documents};
 use crate::dialect::{Demand, Dialect, Spent, Tally};
-
-/// The longest line that is read, in bytes.
-const MAX_LINE: usize = 32 * 1024 * 1024;
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    response: Option<Answer<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Answer<'a> {
-    status_code: u16,
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
 
 /// What the lines of an output say.
 struct Sum {
@@ -67,7 +50,7 @@ impl Shared {
             demand: Demand::of_input(of_each),
             spent: Spent::default(),
         };
-        read_lines(output, |line| sum.add(line)).await?;
+        read_lines(output, |line, tally| sum.add(line, tally)).await?;
         if sum.spent.quantities.or_zero(Metric::NumModelRequests) == 0 {
             return Ok(estimate(batch.answered(), of_each));
         }
@@ -110,25 +93,16 @@ fn estimate(answered: i64, of_each: i64) -> Spent {
 }
 
 impl Sum {
-    fn add(&mut self, line: &[u8]) {
-        let Ok(Line {
-            response: Some(answer),
-        }) = serde_json::from_slice::<Line<'_>>(line)
-        else {
-            return;
-        };
-        if !(200..300).contains(&answer.status_code) {
+    /// Adds what a line says of its answer.
+    fn add(&mut self, line: &Document, mut tally: Tally) {
+        let is_success = line
+            .status_code
+            .is_some_and(|code| (200..300).contains(&code));
+        if !is_success || line.fault().is_some() {
             return;
         }
-        let mut tally = Tally::default();
-        let body = answer.body.get().as_bytes();
-        if let Some(read) = self.dialect.read_whole {
-            read(&mut tally, body);
-        }
-        if tally.text.length == 0 {
-            tally.text.length = body.len();
-        }
-        let one = (self.dialect.spent)(&self.demand, &self.model, tally);
+        (self.dialect.read_whole)(&mut tally, line);
+        let one = self.dialect.spent(&self.demand, &self.model, &tally);
         self.spent.quantities.add(&one.quantities);
         self.spent.estimated |= one.estimated;
         self.spent.service_tier = one.service_tier;
@@ -136,22 +110,21 @@ impl Sum {
     }
 }
 
-async fn read_lines(mut output: Passing, mut take: impl FnMut(&[u8])) -> Result<()> {
-    let mut kept = BytesMut::new();
+/// Reads the lines of an output, which may have any length.
+async fn read_lines(mut output: Passing, mut take: impl FnMut(&Document, Tally)) -> Result<()> {
+    let (mut line, mut tally) = (Documents::of_lines(), Tally::default());
     while let Some(piece) = output.next().await {
         let broken = |_| Error::upstream("The output of a batch broke off.");
         let mut piece = piece.map_err(broken)?;
         while let Some(end) = memchr::memchr(b'\n', &piece) {
-            kept.extend_from_slice(&piece.split_to(end + 1));
-            take(&kept);
-            kept.clear();
+            line.feed(&mut tally, &piece.split_to(end));
+            piece.advance(1);
+            let document = line.finish(&mut tally);
+            take(&document, std::mem::take(&mut tally));
         }
-        if kept.len() + piece.len() > MAX_LINE {
-            let message = "A line of the output of a batch is too long.";
-            return Err(Error::upstream(message));
-        }
-        kept.extend_from_slice(&piece);
+        line.feed(&mut tally, &piece);
     }
-    take(&kept);
+    let document = line.finish(&mut tally);
+    take(&document, tally);
     Ok(())
 }

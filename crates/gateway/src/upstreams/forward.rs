@@ -103,18 +103,23 @@ impl Patience {
         self.is_telling = false;
     }
 
+    /// Takes note that the answer has failed, for this reason.
+    pub(crate) fn fail(&self, reason: &str) {
+        if self.is_telling {
+            self.upstream.failed(Trouble::Failed, reason);
+        }
+    }
+
     /// Takes note of how the answer ended.
     pub(crate) fn end(&self, outcome: Outcome) {
         match outcome {
             _ if !self.is_telling => {}
             Outcome::Succeeded => self.upstream.health.succeeded(),
             Outcome::UpstreamFailed => {
-                let reason = "it broke off in the middle of its answer";
-                self.upstream.failed(Trouble::Failed, reason);
+                self.fail("it broke off in the middle of its answer");
             }
             Outcome::TimedOut => {
-                let reason = "it did not finish its answer in time";
-                self.upstream.failed(Trouble::Failed, reason);
+                self.fail("it did not finish its answer in time");
             }
             Outcome::ClientGone | Outcome::Reported | Outcome::Repriced | Outcome::Corrected => {}
         }

@@ -60,7 +60,8 @@ async fn headers_pass_only_where_they_belong() {
     assert_eq!(asked.path, "/v1/chat/completions");
     assert_eq!(asked.headers["authorization"], "Bearer their-secret");
     assert_eq!(asked.headers["openai-beta"], "b");
-    for name in ["cookie", "accept-encoding", "x-own"] {
+    assert_eq!(asked.headers["accept-encoding"], "identity");
+    for name in ["cookie", "x-own"] {
         assert!(!asked.headers.contains_key(name), "{name}");
     }
     assert_eq!(answer.header("x-model-region"), "here");
@@ -142,9 +143,10 @@ async fn a_model_server_that_reports_nothing_is_estimated() {
         world.row().await.sums(),
         ("succeeded", true, Some(10), Some(3), Some(1))
     );
-    world.upstream.replies(Reply::whole(200, "[]"));
+    let nothing = r#"{"choices":[]}"#;
+    world.upstream.replies(Reply::whole(200, nothing));
     let answer = world.chat(r#"{"model":"real"}"#).await;
-    assert_eq!(answer.body, "[]");
+    assert_eq!(answer.body, nothing);
     let rows = world.rows(2).await;
     assert_eq!(
         rows[1].sums(),

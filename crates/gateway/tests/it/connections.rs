@@ -196,7 +196,7 @@ async fn one_that_is_cut_inside_an_answer_cuts_the_clients() {
         let row = world.rows(1).await.remove(0);
         assert_eq!(
             (row.outcome.as_str(), row.estimated),
-            ("upstream_failed", true)
+            ("upstream_failed", false)
         );
     }
 }

@@ -12,6 +12,7 @@ mod hang_ups;
 mod health;
 mod keys;
 mod limits;
+mod metered;
 mod metrics;
 mod nodes;
 mod permissions;

@@ -298,3 +298,24 @@ async fn s11_no_spelling_and_nothing_that_is_only_named_passes_a_limit() {
     let asked = world.upstream.asked();
     assert!(asked.is_empty(), "what is refused is not passed on");
 }
+
+#[tokio::test]
+async fn counted_late_what_an_answer_has_cost_counts_at_once() {
+    let usage = COMPLETION.replace("\"prompt_tokens\":11", "\"prompt_tokens\":1000");
+    let usage = usage.replace("\"completion_tokens\":7", "\"completion_tokens\":100");
+    let world = start(Reply::whole(200, &usage)).await;
+    limit(&world, Some(200), None).await;
+    let request = r#"{"model":"real","max_completion_tokens":10,"messages":[]}"#;
+    // Each costs 1.10 dollars, though little was set aside; nothing waits for the ledger.
+    assert_eq!(world.chat(request).await.status, 200);
+    assert_eq!(world.chat(request).await.status, 200);
+    for _ in 0..3 {
+        refused(&world.chat(request).await);
+    }
+    assert_eq!(spent(&world).await, 2 * 110 * CENT);
+    refused(&world.chat(request).await);
+    // The row gives back what it takes the place of.
+    limit(&world, Some(260), None).await;
+    assert_eq!(world.chat(request).await.status, 200);
+    assert_eq!(spent(&world).await, 3 * 110 * CENT);
+}

@@ -113,7 +113,7 @@ async fn one_that_drips_to_a_client_that_hung_up_is_cut_off_too() {
     let request = crate::world::chat(crate::world::SERVICE, STREAM);
     drop(world.gateway.handle(request).await);
     let row = world.rows(1).await.remove(0);
-    assert_eq!((row.outcome.as_str(), row.estimated), ("timed_out", true));
+    assert_eq!((row.outcome.as_str(), row.estimated), ("timed_out", false));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,12 @@
 //! Answers that their clients do not take: nobody else suffers from them.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use gateway::{FlowLimits, UpstreamConfig};
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -175,27 +179,41 @@ async fn s12_a_key_whose_clients_hang_up_leaves_room_for_those_of_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s12_whole_answers_are_kept_within_a_budget() {
+async fn s12_compressed_answers_are_decoded_within_a_budget() {
     let gate = Arc::new(Semaphore::new(0));
-    let (begin, end) = COMPLETION.split_at(100);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(COMPLETION.as_bytes()).expect("memory");
+    let encoded = encoder.finish().expect("memory");
+    let (begin, end) = encoded.split_at(100);
     let reply = Reply {
-        steps: vec![send(begin), Step::Gate(Arc::clone(&gate)), send(end)],
-        ..Reply::whole(200, COMPLETION)
+        steps: vec![
+            Step::Send(Bytes::copy_from_slice(begin)),
+            Step::Gate(Arc::clone(&gate)),
+            Step::Send(Bytes::copy_from_slice(end)),
+        ],
+        ..Reply::stream(Vec::new())
     };
-    for (budget, fits) in [(8 * 1024 * 1024, true), (8 * 200, false)] {
+    let reply = reply.with("content-encoding", "gzip");
+    // A key has an eighth of it, and gzip takes 64 KiB.
+    for (budget, fits) in [(8 * 64 * 1024, true), (8 * 1024, false)] {
         let flow = FlowLimits {
             answer_memory_bytes: budget,
             ..FlowLimits::default()
         };
         let world = world(reply.clone(), 600, flow).await;
         let response = world.gateway.handle(chat(SERVICE, MODEL)).await;
-        let mut body = response.into_body();
-        body.frame().await.expect("a frame").expect("a piece");
-        assert!(world.gateway.answer_bytes() >= begin.len() as u64);
+        let is_decoded = !response.headers().contains_key("content-encoding");
+        assert_eq!(is_decoded, fits);
+        let memory = if fits { 64 * 1024 } else { 0 };
+        assert_eq!(world.gateway.answer_bytes(), memory);
         gate.add_permits(1);
-        while let Some(frame) = body.frame().await {
-            frame.expect("a piece");
-        }
+        let body = response.into_body().collect().await.expect("a body");
+        let expected = if fits {
+            COMPLETION.as_bytes()
+        } else {
+            &encoded
+        };
+        assert_eq!(body.to_bytes(), expected);
         assert_eq!(world.gateway.answer_bytes(), 0);
         let row = world.rows(1).await.remove(0);
         assert_eq!(row.estimated, !fits, "{row:?}");
@@ -223,7 +241,7 @@ async fn s12_an_http2_client_without_a_window_gives_its_place_back() {
     let mut builder = h2::client::Builder::new();
     builder.initial_window_size(0);
     let (client, connection) = builder
-        .handshake::<_, bytes::Bytes>(connection)
+        .handshake::<_, Bytes>(connection)
         .await
         .expect("a handshake");
     let driving = tokio::spawn(connection);

@@ -11,7 +11,7 @@ use super::Answer;
 use crate::jobs::Job;
 use crate::ledger::key::Source;
 use crate::set_aside::json_of;
-use crate::{Hold, UsageEvent};
+use crate::{Hold, PriceBook, UsageEvent};
 
 /// A place in the recorder's queue. Given back when dropped.
 pub struct Slot {
@@ -20,6 +20,7 @@ pub struct Slot {
     hold: Option<Hold>,
     share: Option<BudgetPermit>,
     writer: watch::Receiver<()>,
+    prices: Arc<PriceBook>,
 }
 
 impl Slot {
@@ -27,11 +28,13 @@ impl Slot {
         place: mpsc::OwnedPermit<Job>,
         hurry: Arc<Notify>,
         writer: watch::Receiver<()>,
+        prices: Arc<PriceBook>,
     ) -> Self {
         Self {
             place,
             hurry,
             writer,
+            prices,
             hold: None,
             share: None,
         }
@@ -58,8 +61,13 @@ impl Slot {
         self.record_all(vec![event])
     }
 
-    /// Sends the events of one request, which are written together. Never waits and cannot fail.
-    pub fn record_all(self, events: Vec<UsageEvent>) -> Recorded {
+    /// Sends the events of one request, which are written together. Never waits and cannot fail. What was set aside for them
+    /// becomes what they cost.
+    pub fn record_all(mut self, events: Vec<UsageEvent>) -> Recorded {
+        if let Some(hold) = &mut self.hold {
+            let costs = events.iter().map(|event| self.prices.cost(event));
+            hold.becomes(costs.sum());
+        }
         let (done, answer) = oneshot::channel();
         if self.writer.has_changed().is_err() {
             for event in &events {

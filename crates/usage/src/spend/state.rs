@@ -169,14 +169,19 @@ impl State {
 
     /// Gives back what was set aside.
     pub(super) fn release(&mut self, held: &mut Held) {
-        let amount = std::mem::take(&mut held.amount);
+        self.change(held, NanoDollars::default());
+    }
+
+    /// Sets aside `amount` instead of what was set aside.
+    pub(super) fn change(&mut self, held: &mut Held, amount: NanoDollars) {
+        let before = std::mem::replace(&mut held.amount, amount);
         let all = self.months.get_mut(&held.month);
         let Some(organization) = all.and_then(|all| all.get_mut(&held.organization_id)) else {
             return;
         };
-        organization.account.held = organization.account.held - amount;
+        organization.account.held = organization.account.held - before + amount;
         if let Some(project) = organization.projects.get_mut(&held.project_id) {
-            project.account.held = project.account.held - amount;
+            project.account.held = project.account.held - before + amount;
         }
     }
 

@@ -82,7 +82,13 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "/v1/images/generations",
         r#"{"model":"real","prompt":"a","n":3}"#,
         "not JSON",
-        "images real succeeded estimated num_model_requests=1 images=3 source=image.generation",
+        "images real upstream_failed num_model_requests=0 source=image.generation",
+    ),
+    (
+        "/v1/images/generations",
+        r#"{"model":"real","prompt":"a","n":3}"#,
+        r#"{"created":1,"usage":{"input_tokens":5,"output_tokens":9}}"#,
+        "images real succeeded estimated input_tokens=5 output_tokens=9 num_model_requests=1 images=3 source=image.generation",
     ),
     (
         "/v1/images/edits",
@@ -188,7 +194,7 @@ async fn sound_passes_untouched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sound_that_breaks_off_was_spoken_all_the_same() {
+async fn sound_that_breaks_off_costs_nothing() {
     let mut reply = Reply::stream(vec![
         send("aaaa"),
         Step::Wait(Duration::from_millis(50)),
@@ -200,6 +206,6 @@ async fn sound_that_breaks_off_was_spoken_all_the_same() {
         .post("/v1/audio/speech", r#"{"model":"real","input":"hello"}"#)
         .await;
     assert!(answer.is_broken);
-    let consumed = "audio_speeches real upstream_failed num_model_requests=1 characters=5";
+    let consumed = "audio_speeches real upstream_failed num_model_requests=0";
     assert_eq!(world.consumed_once().await, consumed);
 }
