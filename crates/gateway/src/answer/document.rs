@@ -247,19 +247,14 @@ impl Sink for Reader<'_> {
                 self.text.push(part);
             }
             Place::Delta | Place::ItemText => self.text.push(part),
-            Place::Said | Place::Aside | Place::Choice | Place::Finish => {
+            Place::Said | Place::Aside | Place::Choice => document.says_more = true,
+            Place::Finish => {
                 document.says_more = true;
-                document.is_finished |= place == Place::Finish;
-                if place == Place::Finish {
-                    document.finish.push(part);
-                }
+                document.word.push(part);
             }
             Place::Error => document.has_error = true,
             Place::Usage => document.has_usage = true,
-            Place::Word(word) => document.known(word).push(part),
-            Place::Amount(_) | Place::Seconds | Place::Duration | Place::Blame => {
-                document.word.push(part);
-            }
+            place if place.is_word() => document.word.push(part),
             _ => {}
         }
     }
@@ -268,9 +263,18 @@ impl Sink for Reader<'_> {
         if place.is_text() {
             self.text.end();
         }
-        if place.is_amount() {
-            let word = std::mem::take(&mut self.document.word);
-            self.document.take_scalar(place, word.text().as_bytes());
+        if !place.is_word() {
+            return;
+        }
+        // What is cut off may be the beginning of any word.
+        let word = std::mem::take(&mut self.document.word);
+        match place {
+            Place::Word(known) => *self.document.known(known) = word,
+            Place::Finish => {
+                self.document.is_finished |= !word.is_empty();
+                self.document.finish = word;
+            }
+            place => self.document.take_scalar(place, word.text().as_bytes()),
         }
     }
 

@@ -123,11 +123,16 @@ impl Place {
         matches!(self, Self::Text | Self::ItemText | Self::Delta)
     }
 
-    /// True if strings that stand here are numbers, or words like them.
-    pub(crate) fn is_amount(self) -> bool {
+    /// True if strings that stand here are short, and matter as a whole.
+    pub(crate) fn is_word(self) -> bool {
         matches!(
             self,
-            Self::Amount(_) | Self::Seconds | Self::Duration | Self::Blame
+            Self::Amount(_)
+                | Self::Seconds
+                | Self::Duration
+                | Self::Blame
+                | Self::Finish
+                | Self::Word(_)
         )
     }
 }

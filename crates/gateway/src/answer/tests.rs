@@ -53,16 +53,11 @@ fn pass(made: &Made, bytes: &[u8], end: End, dice: &mut Dice) -> Got {
     let how = (made.is_stream, made.hides);
     let mut answer = Answer::new(dialect, &headers, how, memory);
     let mut forwarded = Vec::new();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let most = *dice.one(&[1, 3, 20, 300, 100_000]);
-        let length = dice.up_to(most).max(1).min(rest.len());
-        let (piece, others) = rest.split_at(length);
+    for piece in cut(dice, bytes) {
         answer.push(Bytes::copy_from_slice(piece));
         while let Some(piece) = answer.next().expect("it is encoded as it says") {
             forwarded.extend_from_slice(&piece);
         }
-        rest = others;
     }
     let outcome = match end {
         End::Closed => {
@@ -82,6 +77,21 @@ fn pass(made: &Made, bytes: &[u8], end: End, dice: &mut Dice) -> Got {
         spent,
         is_decoded,
     }
+}
+
+/// Cuts bytes into pieces: all alike, or anywhere.
+fn cut<'a>(dice: &mut Dice, bytes: &'a [u8]) -> Vec<&'a [u8]> {
+    if dice.once_in(2) {
+        let lengths = [1, 2, 3, 7, 50, 1_000_000];
+        let length = *dice.one(&lengths) * (1 + bytes.len() / 10_000);
+        return bytes.chunks(length).collect();
+    }
+    let mut at: Vec<usize> = (0..dice.up_to(6))
+        .map(|_| dice.up_to(bytes.len()))
+        .collect();
+    at.extend([0, bytes.len()]);
+    at.sort_unstable();
+    at.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
 }
 
 /// Makes an answer, cuts it, reads it, and compares.

@@ -39,6 +39,11 @@ impl Word {
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
+    /// True if nothing was added to it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
     /// Returns the text in its own memory, if there is any.
     pub(crate) fn to_owned(self) -> Option<String> {
         Some(self.text().to_owned()).filter(|text| !text.is_empty())

@@ -132,7 +132,7 @@ pub(super) fn text(dice: &mut Dice) -> &'static str {
 }
 
 pub(super) fn file(dice: &mut Dice) -> String {
-    let length = if dice.once_in(200) { 30_000 } else { 8 };
+    let length = if dice.once_in(500) { 150_000 } else { 8 };
     "A".repeat(length)
 }
 
