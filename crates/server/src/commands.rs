@@ -23,7 +23,6 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use clap::{CommandFactory, Parser, Subcommand};
-use cli::Progress;
 use futures_util::FutureExt;
 use rustix::fs::Mode;
 use store::Store;
