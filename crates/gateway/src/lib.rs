@@ -32,6 +32,7 @@ mod stream;
 mod tokens;
 mod upstreams;
 mod watched;
+mod websocket;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -29,4 +29,5 @@ mod timeouts;
 mod tls;
 mod unread;
 mod upstream;
+mod websockets;
 mod world;
