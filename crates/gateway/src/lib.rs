@@ -54,7 +54,7 @@ use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations}
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
 pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
-pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
+pub use upstreams::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
 use flights::Flights;

@@ -252,10 +252,8 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     descriptors::raise_limit();
     // What the configuration names is looked at before anything is made: a first key is shown only once.
     let tls = config.tls.files.clone().map(Tls::load).transpose()?;
-    let upstreams = config.upstreams.iter();
-    let upstreams: anyhow::Result<Vec<_>> =
-        upstreams.map(crate::config::Upstream::resolve).collect();
-    let (upstreams, smtp) = (upstreams?, config.smtp.as_ref());
+    let upstreams = config.resolve_upstreams().await?;
+    let smtp = config.smtp.as_ref();
     let smtp = smtp.map(SmtpServer::resolve).transpose()?;
     let server = Server::bind(config.listen).await?;
     let metrics = match config.metrics_listen {
