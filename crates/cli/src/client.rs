@@ -176,7 +176,7 @@ fn proxy(base_url: &str) -> Result<Option<Proxy>> {
     let base = base_url
         .parse()
         .with_context(|| format!("'{base_url}' is not an address"))?;
-    Ok(Proxies::of_environment()?.for_destination(&base))
+    Ok(Proxies::of_environment().for_destination(&base)?)
 }
 
 /// Whether there was no connection to send anything over.

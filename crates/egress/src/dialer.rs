@@ -31,11 +31,14 @@ pub struct Dialer(Route);
 #[derive(Clone)]
 enum Route {
     Direct(HttpConnector),
-    Proxied {
-        /// Used for destinations without TLS, where the proxy forwards requests.
-        forward: Option<(Uri, ToProxy)>,
-        tunnel: AnyTunnel,
-    },
+    Proxied(Box<Proxied>),
+}
+
+#[derive(Clone)]
+struct Proxied {
+    /// Used for destinations without TLS, where the proxy forwards requests.
+    forward: Option<(Uri, ToProxy)>,
+    tunnel: AnyTunnel,
 }
 
 #[derive(Clone)]
@@ -63,13 +66,13 @@ impl Dialer {
             .wrap_connector(tcp);
         // The connector takes no other scheme than these two; to it, a SOCKS proxy is a TCP address.
         let plain = || with_port(&with_scheme(&address, Scheme::HTTP), 1080);
-        Ok(Self(if proxy.is_socks() {
+        let proxied = if proxy.is_socks() {
             let socks = SocksV5::new(plain(), to_proxy).local_dns(proxy.needs_address());
             let socks = match proxy.user_and_password() {
                 None => socks,
                 Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),
             };
-            Route::Proxied {
+            Proxied {
                 forward: None,
                 tunnel: AnyTunnel::Socks(socks),
             }
@@ -79,31 +82,29 @@ impl Dialer {
                 None => tunnel,
                 Some(authorization) => tunnel.with_auth(authorization.clone()),
             };
-            Route::Proxied {
+            Proxied {
                 forward: Some((address, to_proxy)),
                 tunnel: AnyTunnel::Http(tunnel),
             }
-        }))
+        };
+        Ok(Self(Route::Proxied(Box::new(proxied))))
     }
 
     async fn dial(self, destination: Uri) -> Result<Transport, BoxError> {
-        let is_plain = destination.scheme() == Some(&Scheme::HTTP);
-        match self.0 {
-            Route::Direct(mut tcp) => Ok(Transport::from(tcp.call(destination).await?)),
-            Route::Proxied {
-                forward: Some((address, mut to_proxy)),
-                ..
-            } if is_plain => Ok(Transport::to_proxy(to_proxy.call(address).await?)),
-            Route::Proxied { tunnel, .. } => {
-                let is_secure = destination.scheme() == Some(&Scheme::HTTPS);
-                let destination = with_port(&destination, if is_secure { 443 } else { 80 });
-                let inner = match tunnel {
-                    AnyTunnel::Http(mut tunnel) => tunnel.call(destination).await?,
-                    AnyTunnel::Socks(mut socks) => socks.call(destination).await?,
-                };
-                Ok(Transport::to_destination(inner))
-            }
+        let Proxied { forward, tunnel } = match self.0 {
+            Route::Direct(mut tcp) => return Ok(Transport::from(tcp.call(destination).await?)),
+            Route::Proxied(proxied) => *proxied,
+        };
+        let is_secure = destination.scheme() == Some(&Scheme::HTTPS);
+        if let (Some((address, mut to_proxy)), false) = (forward, is_secure) {
+            return Ok(Transport::to_proxy(to_proxy.call(address).await?));
         }
+        let destination = with_port(&destination, if is_secure { 443 } else { 80 });
+        let inner = match tunnel {
+            AnyTunnel::Http(mut tunnel) => tunnel.call(destination).await?,
+            AnyTunnel::Socks(mut socks) => socks.call(destination).await?,
+        };
+        Ok(Transport::to_destination(inner))
     }
 }
 

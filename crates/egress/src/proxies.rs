@@ -13,9 +13,10 @@ const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 #[derive(Clone)]
 pub struct Proxy(Intercept);
 
-/// The proxies that the environment names.
+/// The proxies that the environment names, for destinations without TLS and with it.
 pub struct Proxies {
-    matcher: Matcher,
+    http: Result<Option<Proxy>, ProxyError>,
+    https: Result<Option<Proxy>, ProxyError>,
     direct: Direct,
 }
 
@@ -29,7 +30,7 @@ struct Direct {
 }
 
 /// A value that names no proxy. It does not show the value, which may hold credentials.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{name} is not the address of a proxy: it must be like http://proxy.example:3128, with the scheme http, https, socks5 \
      or socks5h"
@@ -97,10 +98,7 @@ impl fmt::Display for Proxy {
 
 impl Proxies {
     /// Reads `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capital or small letters, with `variable`.
-    ///
-    /// # Errors
-    /// One of them names no proxy; the error names it.
-    pub fn new(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
+    pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
         let find = |name: &str| {
             let names = [name.to_owned(), name.to_ascii_lowercase()];
             let mut found = names.into_iter().filter_map(|name| {
@@ -110,37 +108,37 @@ impl Proxies {
             found.next()
         };
         let proxy = |name| {
-            let Some((name, value)) = find(name) else {
-                return Ok(String::new());
-            };
-            Proxy::parse(&name, &value).map(|_| value)
+            let found = find(name).or_else(|| find("ALL_PROXY"));
+            let parsed = found.map(|(name, value)| Proxy::parse(&name, &value));
+            parsed.transpose()
         };
         let no_proxy = find("NO_PROXY").map(|(_, value)| value);
-        let matcher = Matcher::builder()
-            .http(proxy("HTTP_PROXY")?)
-            .https(proxy("HTTPS_PROXY")?)
-            .all(proxy("ALL_PROXY")?);
-        Ok(Self {
-            matcher: matcher.build(),
+        Self {
+            http: proxy("HTTP_PROXY"),
+            https: proxy("HTTPS_PROXY"),
             direct: Direct::new(no_proxy.as_deref().unwrap_or_default()),
-        })
+        }
     }
 
     /// Reads the variables of this process as [`Self::new`] does.
-    ///
-    /// # Errors
-    /// Those of [`Self::new`].
-    pub fn of_environment() -> Result<Self, ProxyError> {
+    #[must_use]
+    pub fn of_environment() -> Self {
         Self::new(|name| std::env::var(name).ok())
     }
 
     /// Returns the proxy for `destination`; none where it is this machine, or among those of `NO_PROXY`.
-    #[must_use]
-    pub fn for_destination(&self, destination: &Uri) -> Option<Proxy> {
-        let is_direct =
-            destination.host().is_none_or(is_this_machine) || self.direct.has(destination);
-        let proxy = || self.matcher.intercept(destination).map(Proxy);
-        if is_direct { None } else { proxy() }
+    ///
+    /// # Errors
+    /// The variable that is for it names no proxy; the error names the variable.
+    pub fn for_destination(&self, destination: &Uri) -> Result<Option<Proxy>, ProxyError> {
+        if destination.host().is_none_or(is_this_machine) || self.direct.has(destination) {
+            return Ok(None);
+        }
+        match destination.scheme_str() {
+            Some("http") => self.http.clone(),
+            Some("https") => self.https.clone(),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -150,16 +148,17 @@ impl Direct {
     fn new(no_proxy: &str) -> Self {
         let entries = no_proxy.split([',', ' ', '\t']);
         let entries: Vec<&str> = entries.filter(|entry| !entry.is_empty()).collect();
-        let (ported, others): (Vec<_>, Vec<_>) =
-            entries.iter().partition(|entry| port_of(entry).is_some());
-        let ported = ported.into_iter().filter_map(|entry| port_of(entry));
-        let others: Vec<&str> = others.into_iter().map(|entry| plain(entry)).collect();
+        let (mut ported, mut others) = (Vec::new(), Vec::new());
+        for entry in &entries {
+            match port_of(entry) {
+                Some((host, port)) => ported.push((matcher_without(plain(host)), port)),
+                None => others.push(plain(entry)),
+            }
+        }
         Self {
             is_all: entries.contains(&"*"),
             others: matcher_without(&others.join(",")),
-            ported: ported
-                .map(|(host, port)| (matcher_without(plain(host)), port))
-                .collect(),
+            ported,
         }
     }
 
@@ -221,9 +220,9 @@ mod tests {
             let found = all.find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        let proxies = Proxies::new(find).expect("proxies");
         let destination: Uri = destination.parse().expect("a destination");
-        let proxy = proxies.for_destination(&destination);
+        let proxy = Proxies::new(find).for_destination(&destination);
+        let proxy = proxy.expect("a proxy, or none");
         proxy.map_or_else(|| "direct".to_owned(), |proxy| proxy.to_string())
     }
 
@@ -259,68 +258,70 @@ mod tests {
         }
     }
 
+    /// A value of `NO_PROXY`, hosts that it names, and hosts that it does not.
+    type Exceptions = (
+        &'static str,
+        &'static [&'static str],
+        &'static [&'static str],
+    );
+
+    const EXCEPTIONS: [Exceptions; 8] = [
+        (
+            "inside.example, .other.example",
+            &[
+                "inside.example",
+                "a.inside.example",
+                "INSIDE.example",
+                "b.other.example",
+            ],
+            &["notinside.example", "example"],
+        ),
+        (
+            "*.inside.example",
+            &["a.inside.example"],
+            &["outside.example"],
+        ),
+        (
+            "10.0.0.0/8 fd00::/8",
+            &["10.1.2.3", "[fd12::1]"],
+            &["11.0.0.1", "[fe80::1]"],
+        ),
+        (
+            "192.168.0.7,[fe80::1]",
+            &["192.168.0.7", "[fe80::1]"],
+            &["192.168.0.8"],
+        ),
+        ("*", &["any.example", "10.1.2.3", "[fe80::1]"], &[]),
+        (
+            "a.example:8080,[fe80::1]:81",
+            &["a.example:8080", "[fe80::1]:81"],
+            &["a.example", "[fe80::1]"],
+        ),
+        ("a.example:443", &[], &["a.example"]),
+        (
+            "",
+            &[
+                "localhost",
+                "x.localhost:9",
+                "127.0.0.1:8080",
+                "127.9.9.9",
+                "[::1]",
+                "[::ffff:127.0.0.1]",
+            ],
+            &["localhost.example"],
+        ),
+    ];
+
     #[test]
     fn outbound_proxy_exceptions_stay_direct() {
-        for (no_proxy, direct, others) in [
-            (
-                "inside.example, .other.example",
-                &[
-                    "inside.example",
-                    "a.inside.example",
-                    "INSIDE.example",
-                    "b.other.example",
-                ][..],
-                &["notinside.example", "example"][..],
-            ),
-            (
-                "*.inside.example",
-                &["a.inside.example"],
-                &["outside.example"],
-            ),
-            (
-                "10.0.0.0/8 fd00::/8",
-                &["10.1.2.3", "[fd12::1]"],
-                &["11.0.0.1", "[fe80::1]"],
-            ),
-            (
-                "192.168.0.7,[fe80::1]",
-                &["192.168.0.7", "[fe80::1]"],
-                &["192.168.0.8"],
-            ),
-            ("*", &["any.example", "10.1.2.3", "[fe80::1]"], &[]),
-            (
-                "a.example:8080,[fe80::1]:81",
-                &["a.example:8080", "[fe80::1]:81"],
-                &["a.example", "[fe80::1]"],
-            ),
-            ("a.example:443", &[], &["a.example"]),
-            (
-                "",
-                &[
-                    "localhost",
-                    "x.localhost:9",
-                    "127.0.0.1:8080",
-                    "127.9.9.9",
-                    "[::1]",
-                    "[::ffff:127.0.0.1]",
-                ],
-                &["localhost.example"],
-            ),
-        ] {
+        for (no_proxy, direct, others) in EXCEPTIONS {
             let variables = [("ALL_PROXY", "http://p:3128"), ("no_proxy", no_proxy)];
+            let of = |host: &str| proxy(&variables, &format!("http://{host}/v1"));
             for host in direct {
-                assert_eq!(
-                    proxy(&variables, &format!("http://{host}/v1")),
-                    "direct",
-                    "{no_proxy}: {host}"
-                );
+                assert_eq!(of(host), "direct", "{no_proxy}: {host}");
             }
             for host in others {
-                assert_eq!(
-                    proxy(&variables, &format!("http://{host}/v1")),
-                    "http://p:3128",
-                    "{no_proxy}: {host}"
-                );
+                assert_eq!(of(host), "http://p:3128", "{no_proxy}: {host}");
             }
         }
         let variables = [
@@ -344,8 +345,12 @@ mod tests {
             assert!(text.starts_with("HTTPS_PROXY is not the address"), "{text}");
             assert!(!text.contains("pa ss"), "{text}");
             let named = Proxies::new(|name| (name == "https_proxy").then(|| value.to_owned()));
-            let error = named.err().expect(value).to_string();
+            let found = |url| named.for_destination(&Uri::from_static(url));
+            let error = found("https://h.example").err().expect(value).to_string();
             assert!(error.starts_with("https_proxy is not"), "{error}");
+            // Who does not need it is not disturbed by it.
+            assert!(found("https://127.0.0.1").is_ok_and(|proxy| proxy.is_none()));
+            assert!(found("http://h.example").is_ok_and(|proxy| proxy.is_none()));
         }
     }
 

@@ -113,7 +113,7 @@ impl Config {
     /// # Errors
     /// A key is not where it should be, or a proxy is none; the message names the upstream, or the variable.
     pub async fn resolve_upstreams(&self) -> anyhow::Result<Vec<UpstreamConfig>> {
-        let proxies = Proxies::of_environment()?;
+        let proxies = Proxies::of_environment();
         let mut resolved = Vec::with_capacity(self.upstreams.len());
         for upstream in &self.upstreams {
             resolved.push(upstream.resolve(&proxies).await?);
@@ -213,12 +213,14 @@ impl Upstream {
                     proxy.with_context(|| format!("upstream '{}'", self.name))?,
                 ))
             }
-            // What is wrong with the address is said by the gateway.
-            None => Ok(self
-                .base_url
-                .parse()
-                .ok()
-                .and_then(|base| proxies.for_destination(&base))),
+            None => {
+                // What is wrong with the address is said by the gateway.
+                let Ok(base) = self.base_url.parse() else {
+                    return Ok(None);
+                };
+                let proxy = proxies.for_destination(&base);
+                proxy.with_context(|| format!("upstream '{}'", self.name))
+            }
         }
     }
 }
@@ -236,7 +238,7 @@ mod tests {
     /// What it comes to where the environment names a proxy.
     async fn resolve(settings: &str) -> Result<UpstreamConfig, String> {
         let variable = |name: &str| (name == "HTTP_PROXY").then(|| "http://of.env:1".to_owned());
-        let proxies = Proxies::new(variable).expect("proxies");
+        let proxies = Proxies::new(variable);
         let resolved = upstream(settings).resolve(&proxies).await;
         resolved.map_err(|error| format!("{error:#}"))
     }

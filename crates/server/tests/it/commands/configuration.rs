@@ -225,11 +225,15 @@ fn duplicate_upstream_names_and_empty_keys_end_the_start_and_are_named() {
         assert!(!ended.stderr.contains("hidden"), "{ended:?}");
         assert_eq!(ended.stdout, "", "no key is printed");
     }
-    let installation = Installation::new(&upstream("far", models));
+    let far = upstream("far", models).replace("http://127.0.0.1:1", "https://far.example");
+    let installation = Installation::new(&far);
     let mut command = installation.command(&["serve"]);
     command.env("HTTPS_PROXY", "ftp://me:hidden@h");
     let ended = Process::start(command).ended();
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("HTTPS_PROXY is not"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("upstream 'far': HTTPS_PROXY is not"),
+        "{ended:?}"
+    );
     assert!(!ended.stderr.contains("hidden"), "{ended:?}");
 }
