@@ -49,6 +49,7 @@ const OURS: [&str; 13] = [
     "base",
     "bodies",
     "cli",
+    "egress",
     "files",
     "gateway",
     "orgplane",
@@ -69,7 +70,7 @@ struct Dependency<'text> {
 
 /// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin ← cli, gateway } ←
 /// server`, and
-/// `base ← telemetry ← { gateway, server }`.
+/// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, gateway, server }`.
 pub fn arrows(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {
