@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
+use egress::{Dialer, Proxies, Proxy};
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+    USER_AGENT,
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
@@ -45,9 +47,11 @@ pub struct Options {
 /// Sends requests, one after another.
 pub struct Client {
     runtime: Runtime,
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: legacy::Client<HttpsConnector<Dialer>, Full<Bytes>>,
     headers: HeaderMap,
     base_url: String,
+    /// The proxy that the environment names for the server, if it does.
+    proxy: Option<Proxy>,
     debug: bool,
 }
 
@@ -69,8 +73,8 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let proxy = proxy(&options.base_url)?;
         let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let is_secure = options.base_url.starts_with("https://");
@@ -78,12 +82,13 @@ impl Client {
             .with_tls_config(tls::config(is_secure, options.identity.as_ref())?)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(tcp);
+            .wrap_connector(Dialer::new(tcp, proxy.as_ref())?);
         Ok(Self {
             runtime,
             http: legacy::Client::builder(TokioExecutor::new()).build(connector),
-            headers: headers(&options)?,
+            headers: headers(&options, proxy.as_ref())?,
             base_url: options.base_url,
+            proxy,
             debug: options.debug,
         })
     }
@@ -137,9 +142,9 @@ impl Client {
         };
         let (parts, body) = answer.map_err(|error| {
             let hint = if is_connect(&error) {
-                "\nHint: is a server running there? --base-url or OPENAI_BASE_URL says where to look"
+                self.hint()
             } else {
-                ""
+                String::new()
             };
             anyhow!("{}: {error:#}{hint}", failed())
         })?;
@@ -152,6 +157,28 @@ impl Client {
     }
 }
 
+impl Client {
+    /// What may help where there was no connection.
+    fn hint(&self) -> String {
+        let where_to = "--base-url or OPENAI_BASE_URL says where to look";
+        match &self.proxy {
+            None => format!("\nHint: is a server running there? {where_to}"),
+            Some(proxy) => format!(
+                "\nHint: does the proxy {proxy} lead there? The environment names it; NO_PROXY names hosts that are reached \
+                 without it, and {where_to}"
+            ),
+        }
+    }
+}
+
+/// The proxy that the environment names for the server.
+fn proxy(base_url: &str) -> Result<Option<Proxy>> {
+    let base = base_url
+        .parse()
+        .with_context(|| format!("'{base_url}' is not an address"))?;
+    Ok(Proxies::of_environment().for_destination(&base)?)
+}
+
 /// Whether there was no connection to send anything over.
 fn is_connect(error: &anyhow::Error) -> bool {
     error
@@ -159,7 +186,7 @@ fn is_connect(error: &anyhow::Error) -> bool {
         .is_some_and(legacy::Error::is_connect)
 }
 
-fn headers(options: &Options) -> Result<HeaderMap> {
+fn headers(options: &Options, proxy: Option<&Proxy>) -> Result<HeaderMap> {
     let bearer = options.key.as_ref().map(|key| format!("Bearer {key}"));
     let all = [
         (
@@ -191,6 +218,11 @@ fn headers(options: &Options) -> Result<HeaderMap> {
             .with_context(|| format!("{what} has characters that no header can carry"))?;
         value.set_sensitive(name == AUTHORIZATION);
         headers.insert(name, value);
+    }
+    let base: Uri = options.base_url.parse()?;
+    let of_proxy = proxy.filter(|proxy| proxy.forwards(&base));
+    if let Some(authorization) = of_proxy.and_then(Proxy::authorization) {
+        headers.insert(PROXY_AUTHORIZATION, authorization.clone());
     }
     Ok(headers)
 }

@@ -2,11 +2,17 @@
 
 use std::io::Write;
 
-use http::header::{AUTHORIZATION, COOKIE, LOCATION, SET_COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, LOCATION, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Request, Response};
 
 /// Headers whose values are nobody's business.
-const SECRET: [HeaderName; 4] = [AUTHORIZATION, COOKIE, LOCATION, SET_COOKIE];
+const SECRET: [HeaderName; 5] = [
+    AUTHORIZATION,
+    COOKIE,
+    LOCATION,
+    PROXY_AUTHORIZATION,
+    SET_COOKIE,
+];
 
 /// Shows a request on stderr.
 pub fn request<B>(request: &Request<B>) {
@@ -59,6 +65,7 @@ mod tests {
         for (name, value) in [
             ("authorization", "Bearer sk-admin-hidden"),
             ("set-cookie", "session=hidden"),
+            ("proxy-authorization", "Basic hidden"),
             ("x-api-key", "hidden"),
             ("x-request-id", "req_1"),
         ] {

@@ -33,6 +33,7 @@ mod stream;
 mod tokens;
 mod upstreams;
 mod watched;
+mod websocket;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations}
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
 pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
-pub use upstreams::{UpstreamConfig, UpstreamKey, UpstreamState};
+pub use upstreams::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamKey, UpstreamState};
 
 use drain::Drains;
 use flights::Flights;

@@ -154,10 +154,11 @@ impl Gateway {
             path: reservation.dialect().path.into(),
             query: None,
             headers,
+            can_ask_for_usage: call.can_ask_for_usage(),
         };
         let shared = Arc::clone(&self.0);
         let beginning = async move {
-            let body = |route: &Route| call.body(&route.model);
+            let body = |route: &Route, asks: bool| call.body(&route.model, asks);
             shared.upstreams.send(plan, outgoing, body).await
         };
         Waiting::new(beginning, reservation, self.0.drains.clone())

@@ -15,7 +15,7 @@ use crate::identify::Caller;
 use crate::limits::Standing;
 use crate::stored::{ObjectShare, Place};
 use crate::watched::Watched;
-use crate::{Body, Gateway, headers, models};
+use crate::{Body, Gateway, headers, models, websocket};
 
 /// An endpoint of the gateway.
 enum Endpoint {
@@ -123,6 +123,9 @@ impl Gateway {
         B: http_body::Body<Data = Bytes>,
     {
         let path = context.head.uri.path();
+        if websocket::is_asked_for(&context.head) {
+            return Ok(websocket::refusal());
+        }
         let (methods, endpoint) = Endpoint::at(path).ok_or_else(|| Error::unknown_path(path))?;
         if !methods.contains(&context.head.method) {
             let refusal = Error::method_not_allowed(context.head.method.as_str(), path);
@@ -153,11 +156,11 @@ impl Gateway {
         }
     }
 
-    /// Checks that the caller may look at models.
+    /// Checks that the caller may look at models. A query means nothing here, and is passed over: programs add their version,
+    /// or the time against caches.
     async fn reader(&self, context: &mut Context) -> Result<Caller> {
         let caller = self.caller(context, Permission::ModelRead).await?;
         self.touch(&caller);
-        no_query(context.head.uri.query())?;
         Ok(caller)
     }
 

@@ -27,6 +27,7 @@ use futures_util::FutureExt;
 use rustix::fs::Mode;
 use store::Store;
 use tasks::TaskHandle;
+use tokio::runtime::Handle;
 
 use crate::config::{Config, Overrides, SmtpServer, Source};
 use crate::first_start::{FirstStart, first_start};
@@ -240,10 +241,8 @@ async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
     // What the configuration names is looked at before anything is made: a first key is shown only once.
     let tls = config.tls.files.clone().map(Tls::load).transpose()?;
     let tls = tls.map(|tls| tls.reloaded_by(&reload));
-    let upstreams = config.upstreams.iter();
-    let upstreams: anyhow::Result<Vec<_>> =
-        upstreams.map(crate::config::Upstream::resolve).collect();
-    let (upstreams, smtp) = (upstreams?, config.smtp.as_ref());
+    let upstreams = config.resolve_upstreams().await?;
+    let smtp = config.smtp.as_ref();
     let smtp = smtp.map(SmtpServer::resolve).transpose()?;
     let server = Server::bind(config.listen).await?;
     let metrics = match config.metrics_listen {
@@ -289,13 +288,12 @@ async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
     Ok(run_until(server, app, stop).await)
 }
 
-/// Reads the configuration again, for what its changes mean: each needs a start, and none may prevent it.
+/// Reads the configuration again, for what its changes mean: each needs a start, and none may prevent it. To be called where a
+/// thread may block, within a runtime.
 fn reread(overrides: &Overrides, running: &Source) {
     let checked = Config::load(overrides).and_then(|config| {
         config.tls.files.clone().map(Tls::load).transpose()?;
-        for upstream in &config.upstreams {
-            upstream.resolve()?;
-        }
+        Handle::current().block_on(config.resolve_upstreams())?;
         let smtp = config.smtp.as_ref();
         smtp.map(SmtpServer::resolve).transpose()?;
         Ok(running.changes(&config.source))

@@ -5,6 +5,7 @@ use super::File;
 /// Which crates of this repository a crate may name in `[dependencies]`. Tests may name more, but see [`STRANGERS`].
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("egress", &[]),
     ("tasks", &[]),
     ("store", &["base"]),
     ("telemetry", &["base", "tasks"]),
@@ -18,9 +19,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "gateway",
-        &["access", "base", "bodies", "tasks", "telemetry", "usage"],
+        &[
+            "access",
+            "base",
+            "bodies",
+            "egress",
+            "tasks",
+            "telemetry",
+            "usage",
+        ],
     ),
-    ("cli", &["admin", "base"]),
+    ("cli", &["admin", "base", "egress"]),
     (
         "server",
         &[
@@ -29,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "cli",
+            "egress",
             "files",
             "gateway",
             "store",
@@ -52,6 +62,7 @@ const OURS: [&str; 13] = [
     "base",
     "bodies",
     "cli",
+    "egress",
     "files",
     "gateway",
     "orgplane",
@@ -73,7 +84,8 @@ struct Dependency<'text> {
 
 /// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin ← cli, gateway } ←
 /// server`, and
-/// `base ← telemetry ← { gateway, server }`; all but `base`, `store`, `files` and `cli` know `tasks`.
+/// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, gateway, server }`; all but `base`, `store`, `files`, `cli`
+/// and `egress` know `tasks`.
 pub fn arrows(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {

@@ -51,6 +51,10 @@ pub(crate) struct Call {
     pub(crate) is_kept_by: Option<&'static str>,
     /// The type of its body, for upstreams.
     pub(crate) content_type: HeaderValue,
+    /// True if its body is JSON, not a form.
+    pub(super) is_json: bool,
+    /// The number of files in a form.
+    pub(super) file_parts: i64,
 }
 
 /// What to put where in the body.
@@ -74,8 +78,8 @@ impl Call {
     /// # Errors
     /// 400: it is not written as it must be, or a field that the gateway needs is missing, given twice or of a wrong type.
     pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
-        let (mut fields, content_type) = match dialect.form {
-            Form::Json => {
+        let (mut fields, content_type) = match dialect.form.of(headers) {
+            Form::Json | Form::Either => {
                 let fields = Fields::of_request(headers, &body, dialect.fields)?;
                 (fields, content_type::JSON)
             }
@@ -111,6 +115,8 @@ impl Call {
             reference: view.reference,
             is_kept_by: conversation.map(|_| "conversation"),
             content_type,
+            is_json: fields.is_json(),
+            file_parts: view.file_parts,
             body,
         })
     }
@@ -169,13 +175,19 @@ impl Call {
         self.may_be_stored = false;
     }
 
-    /// The body for an upstream that calls the model `known`.
-    pub(crate) fn body(&self, known: &str) -> Bytes {
+    /// True if an upstream can be asked for usage where the client has not asked.
+    pub(crate) fn can_ask_for_usage(&self) -> bool {
+        self.ask.is_some()
+    }
+
+    /// The body for an upstream that calls the model `known`, and is asked for usage or not.
+    pub(crate) fn body(&self, known: &str, asks_for_usage: bool) -> Bytes {
         let naming = self.naming(known);
         let mut edits: Vec<(&Range<usize>, &str)> = Vec::new();
         edits.extend(naming.iter().map(|(place, name)| (place, name.as_str())));
         let unstore = self.unstore.iter().filter(|_| !self.may_be_stored);
-        let others = self.ask.iter().chain(unstore);
+        let ask = self.ask.iter().filter(|_| asks_for_usage);
+        let others = ask.chain(unstore);
         edits.extend(others.map(|(place, text)| (place, *text)));
         if edits.is_empty() {
             return self.body.clone();
@@ -214,10 +226,12 @@ fn model(dialect: &Dialect, fields: &Fields<'_>, body: &[u8]) -> Result<(String,
     let field = fields.get("model");
     if let (Some(name), Some(field)) = (fields.text("model")?, field) {
         let place = fields.place(field);
-        return Ok(match dialect.form {
-            Form::Json => (name, Place::Json(place)),
-            Form::Multipart => (name, Place::Plain(place)),
-        });
+        let place = if fields.is_json() {
+            Place::Json(place)
+        } else {
+            Place::Plain(place)
+        };
+        return Ok((name, place));
     }
     let name = dialect.default_model.ok_or_else(missing)?.to_owned();
     if let Some(null) = field {
@@ -263,138 +277,4 @@ fn ask(fields: &Fields<'_>) -> Result<Option<Edit>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(path: &str, body: Bytes) -> Result<Call> {
-        let dialect = Dialect::at(path).expect("an endpoint");
-        Call::parse(dialect, &HeaderMap::new(), body)
-    }
-
-    fn call(body: &str) -> Result<Call> {
-        let body = Bytes::copy_from_slice(body.as_bytes());
-        parse("/chat/completions", body)
-    }
-
-    #[test]
-    fn a_body_that_needs_no_change_is_not_copied() {
-        let body = Bytes::from_static(br#" { "model" : "m" , "x":[1, 2] , "stream":false}"#);
-        let call = parse("/chat/completions", body.clone()).expect("a call");
-        assert_eq!(call.body("m").as_ptr(), body.as_ptr());
-        assert!(!call.hides_usage);
-    }
-
-    #[test]
-    fn only_the_model_and_the_stream_options_change() {
-        for (before, after, hides) in [
-            (r#"{"model":"a"}"#, r#"{"model":"b\"c"}"#, false),
-            (
-                r#"{"stream" : true, "model":"a", "n": 1}"#,
-                r#"{"stream" : true,"stream_options":{"include_usage":true}, "model":"b\"c", "n": 1}"#,
-                true,
-            ),
-            (
-                r#"{"model":"\u0061","stream":true,"stream_options":null}"#,
-                r#"{"model":"b\"c","stream":true,"stream_options":{"include_usage":true}}"#,
-                true,
-            ),
-            (
-                r#"{"stream_options":{ },"stream":true,"model":"a"}"#,
-                r#"{"stream_options":{"include_usage":true },"stream":true,"model":"b\"c"}"#,
-                true,
-            ),
-            (
-                r#"{"model":"a","stream":true,"stream_options":{"x":1}}"#,
-                r#"{"model":"b\"c","stream":true,"stream_options":{"include_usage":true,"x":1}}"#,
-                true,
-            ),
-            (
-                r#"{"model":"a","stream":true,"stream_options":{"x":1,"include_usage": false}}"#,
-                r#"{"model":"b\"c","stream":true,"stream_options":{"x":1,"include_usage": true}}"#,
-                true,
-            ),
-            (
-                r#"{"model":"a","stream":true,"stream_options":{"include_usage":true}}"#,
-                r#"{"model":"b\"c","stream":true,"stream_options":{"include_usage":true}}"#,
-                false,
-            ),
-        ] {
-            let call = call(before).expect(before);
-            assert_eq!(call.body("b\"c"), after);
-            assert_eq!(call.hides_usage, hides, "{before}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        for (body, param, words) in [
-            ("", None, "begin with '{'"),
-            (r#"["m"]"#, None, "begin with '{'"),
-            ("{", None, "line 1 column 1"),
-            (r#"{"model":"m"} x"#, None, "trailing characters"),
-            ("{}", Some("model"), "missing"),
-            (r#"{"model":null}"#, Some("model"), "missing"),
-            (r#"{"model":5}"#, Some("model"), "must be a string"),
-            (
-                r#"{"model":"m","mod\u0065l":"n"}"#,
-                Some("model"),
-                "more than once",
-            ),
-            (
-                r#"{"model":"m","stream":"yes"}"#,
-                Some("stream"),
-                "true or false",
-            ),
-            (
-                r#"{"model":"m","stream":true,"stream_options":[true]}"#,
-                Some("stream_options"),
-                "must be an object",
-            ),
-            (
-                r#"{"model":"m","stream":true,"stream_options":{"include_usage":1}}"#,
-                Some("stream_options.include_usage"),
-                "true or false",
-            ),
-            (
-                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true,"include_usage":true}}"#,
-                Some("stream_options.include_usage"),
-                "more than once",
-            ),
-        ] {
-            let error = call(body).err().expect(body);
-            assert_eq!(error.status, 400, "{body}");
-            assert_eq!(error.param.as_deref(), param, "{body}");
-            assert!(error.message.contains(words), "{body}: {}", error.message);
-        }
-        let error = parse(
-            "/chat/completions",
-            Bytes::from_static(b"{\"model\":\"\xff\"}"),
-        )
-        .err();
-        assert!(error.is_some_and(|error| error.message.contains("at byte 10")));
-    }
-
-    #[test]
-    fn a_model_that_is_meant_is_named() {
-        for (before, after) in [
-            ("{}", r#"{"model":"omni-moderation-latest"}"#),
-            (
-                r#" { "input":"a"}"#,
-                r#" {"model":"omni-moderation-latest", "input":"a"}"#,
-            ),
-            (
-                r#"{"input":"a","model":null}"#,
-                r#"{"input":"a","model":"omni-moderation-latest"}"#,
-            ),
-            (
-                r#"{"model":"omni-moderation-latest"}"#,
-                r#"{"model":"omni-moderation-latest"}"#,
-            ),
-        ] {
-            let body = Bytes::copy_from_slice(before.as_bytes());
-            let call = parse("/moderations", body).expect(before);
-            assert_eq!(call.model, "omni-moderation-latest");
-            assert_eq!(call.body("omni-moderation-latest"), after);
-        }
-    }
-}
+mod tests;

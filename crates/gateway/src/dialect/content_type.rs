@@ -48,6 +48,15 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
+/// True if a request says that its body has several parts. What is not clear about that is refused when it is read.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    const MULTIPART: &[u8] = b"multipart/";
+    let first = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = first.unwrap_or_default().trim_ascii_start();
+    kind.get(..MULTIPART.len())
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(MULTIPART))
+}
+
 /// The boundary that a request names which has a body of several parts.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use base::Result;
 use usage::Kind;
 
+use super::images::EDIT;
 use super::most::{IMAGE_TOKENS, MaxUsage};
 use super::scan::{Members, Shown, Tools};
 use super::{Dialect, numbers};
@@ -130,6 +131,9 @@ impl Gathered {
                 let is_alone = json.starts_with('"') && dialect.kind == Kind::Completions;
                 let frame = if is_alone { FRAME_TOKENS } else { 0 };
                 self.bytes = self.bytes.saturating_add(frame);
+            }
+            "images" | "image" | "mask" if dialect.source == Some(EDIT) => {
+                self.shown.add_images(json)?;
             }
             "tools" => self.shown.add_tools(json)?,
             _ => {}

@@ -16,8 +16,8 @@ pub(super) static GENERATIONS: Dialect = Dialect {
 
 pub(super) static EDITS: Dialect = Dialect {
     path: "/images/edits",
-    source: Some("image.edit"),
-    form: Form::Multipart,
+    source: Some(EDIT),
+    form: Form::Either,
     ..IMAGES
 };
 
@@ -31,6 +31,9 @@ pub(super) static VARIATIONS: Dialect = Dialect {
     form: Form::Multipart,
     ..IMAGES
 };
+
+/// The source of images that are made from others.
+pub(super) const EDIT: &str = "image.edit";
 
 const IMAGES: Dialect = Dialect {
     kind: Kind::Images,

@@ -38,6 +38,7 @@ mod view;
 
 use base::Result;
 use bodies::{Content, Holds};
+use http::HeaderMap;
 use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
@@ -120,6 +121,19 @@ pub(crate) enum AnswerForm {
 enum Form {
     Json,
     Multipart,
+    /// As its Content-Type says.
+    Either,
+}
+
+impl Form {
+    /// The form of a request with these headers.
+    fn of(self, headers: &HeaderMap) -> Self {
+        match self {
+            Self::Either if content_type::is_form(headers) => Self::Multipart,
+            Self::Either => Self::Json,
+            only => only,
+        }
+    }
 }
 
 /// What a request consumed.
@@ -184,9 +198,9 @@ impl Dialect {
         spent
     }
 
-    /// Whether its requests are JSON.
+    /// Whether its requests are JSON, or can be.
     pub(crate) fn takes_json(&self) -> bool {
-        self.form == Form::Json
+        self.form != Form::Multipart
     }
 }
 

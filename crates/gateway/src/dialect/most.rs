@@ -8,12 +8,12 @@ use usage::{ItemName, Kind, Metric, ModelFacts, PriceBook, Quantities};
 
 use super::gathered::Gathered;
 use super::tools::searches_web;
-use super::{Call, Dialect, Form};
+use super::{Call, Dialect};
 
 /// The dearest image that is made and sold by its tokens has so many, and each sketch of it so many more.
 pub(super) const IMAGE_TOKENS: i64 = 6_240;
 const SKETCH_TOKENS: i64 = 100;
-/// The most images that one is made from, a mask among them.
+/// The most images that one is made from, a mask among them, at the hosted service; others may take more.
 const MAX_EDITED_IMAGES: i64 = 17;
 /// Speech that is sold by its tokens has no more than so many for each character, and for each second.
 const CHARACTER_TOKENS: i64 = 8;
@@ -56,17 +56,24 @@ impl Call {
     /// # Errors
     /// 400: a number that bounds it is none.
     pub(crate) fn max_usage(&self, dialect: &Dialect) -> Result<MaxUsage> {
-        let gathered = match dialect.form {
-            Form::Json => Gathered::of(dialect, self.sent())?,
-            Form::Multipart => Gathered::of_text(self.text_bytes()),
+        let gathered = if self.is_json {
+            Gathered::of(dialect, self.sent())?
+        } else {
+            Gathered::of_text(self.text_bytes())
         };
         let units = self.demand.units;
         let mut most = gathered.max_usage(dialect, searches_web(&self.model));
         match dialect.kind {
             Kind::Images => {
                 let is_made_anew = dialect.source == Some("image.generation");
-                let edited = if is_made_anew { 1 } else { MAX_EDITED_IMAGES };
-                most.input = most.input.saturating_add(edited * IMAGE_TOKENS);
+                let edited = if is_made_anew {
+                    1
+                } else {
+                    let shown = std::mem::take(&mut most.images_shown);
+                    MAX_EDITED_IMAGES.max(shown).max(self.file_parts)
+                };
+                let shown = edited.saturating_mul(IMAGE_TOKENS);
+                most.input = most.input.saturating_add(shown);
                 let sketches = gathered.sketches.saturating_mul(SKETCH_TOKENS);
                 most.output = units.saturating_mul(IMAGE_TOKENS.saturating_add(sketches));
                 most.images = units;

@@ -72,6 +72,7 @@ pub(super) fn read<'a>(
 /// Takes note of a part.
 fn take<'a>(fields: &mut Fields<'a>, part: &Part<'_>, content: &'a [u8]) -> Result<()> {
     let name = &*part.name;
+    fields.view.file_parts += i64::from(part.has_filename);
     // Servers in PHP and Ruby take `model[]`, and what is in brackets, for a `model` of their own.
     let base = name.split_once('[').map_or(name, |(base, _)| base).trim();
     if names::folds_to(name, CHARSET) {

@@ -94,6 +94,11 @@ impl Shown {
         self.walk(Place::Items, json)
     }
 
+    /// Adds the images that another one is made from.
+    pub(super) fn add_images(&mut self, json: &str) -> Result<()> {
+        self.walk(Place::Images, json)
+    }
+
     /// Adds the tools of a list.
     pub(super) fn add_tools(&mut self, json: &str) -> Result<()> {
         self.walk(Place::Tools, json)
@@ -145,6 +150,12 @@ impl Tools {
     }
 }
 
+/// True for text that is an image by its address.
+fn is_address(text: &str) -> bool {
+    let begin = text.get(..5).unwrap_or_default();
+    begin.eq_ignore_ascii_case("data:") || begin.to_ascii_lowercase().starts_with("http")
+}
+
 fn unreadable(error: &serde_json::Error) -> Error {
     let message = format!("The request body could not be read as JSON: {error}.");
     Error::refused("invalid_json", message)
@@ -156,6 +167,10 @@ enum Place {
     /// Messages, items, or the parts of one.
     Items,
     Tools,
+    /// Images that another one is made from.
+    Images,
+    /// The id of such an image.
+    ImageId,
     /// The image, or the sound, of a part.
     Image,
     Sound,
@@ -177,7 +192,8 @@ impl Place {
         match (self, name) {
             (Self::Items, "content" | "output" | "item" | "items") => Self::Items,
             (Self::Items, "tools") | (Self::Tools, "tools") => Self::Tools,
-            (Self::Items, "image_url") | (Self::Image, "url") => Self::Image,
+            (Self::Items | Self::Images, "image_url") | (Self::Image, "url") => Self::Image,
+            (Self::Images, "file_id") => Self::ImageId,
             (Self::Items, "input_audio") | (Self::Sound, "data") => Self::Sound,
             (Self::Items, "audio") => Self::Named,
             (Self::Items, "file" | "file_id" | "file_data" | "file_url") | (Self::Named, "id") => {
@@ -243,6 +259,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
             Place::Type { of_tool: true } => self.shown.add_type(Place::Tools, text),
             Place::Type { of_tool: false } => self.shown.add_type(Place::Items, text),
             Place::Unseen => self.shown.names_unseen = true,
+            Place::ImageId => self.shown.images += 1,
+            Place::Images if is_address(text) => self.shown.add_file(Place::Image, text),
             _ => {}
         }
         Ok(())

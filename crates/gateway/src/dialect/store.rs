@@ -35,7 +35,7 @@ mod tests {
         if forbid {
             call.forbid_storing();
         }
-        String::from_utf8(call.body("real").to_vec()).expect("text")
+        String::from_utf8(call.body("real", true).to_vec()).expect("text")
     }
 
     const RESPONSES: &str = "/responses";

@@ -38,6 +38,8 @@ pub(crate) struct View {
     pub(super) texts: Vec<Range<usize>>,
     /// The places of files within the text.
     pub(super) files: Files,
+    /// The number of parts of a form that are files.
+    pub(super) file_parts: i64,
 }
 
 /// The reason to look into an object.

@@ -102,9 +102,12 @@ impl Shared {
             path: question.path.into(),
             query: question.query,
             headers: question.headers,
+            can_ask_for_usage: false,
         };
         let (body, share) = (question.body, question.share);
-        let answer = self.upstreams.send(vec![route], outgoing, |_| body.clone());
+        let answer = self
+            .upstreams
+            .send(vec![route], outgoing, |_, _| body.clone());
         let answer = answer.await;
         drop(share);
         answer.map_err(|failure| failure.error)

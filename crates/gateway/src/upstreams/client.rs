@@ -21,6 +21,7 @@ use super::connect::{Connector, Refusal, Stream, has_agreed_on_http2};
 use super::exhaustion::is_exhausted;
 use super::line::{AnswerBody, Line};
 use super::pool::{Pool, Shared};
+use crate::StartError;
 
 /// How often a silent HTTP/2 connection is asked whether it lives, and how long it has to answer.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
@@ -35,6 +36,8 @@ pub(super) struct Client {
     pool: Arc<Pool>,
     /// Whether it is spoken to in HTTP/2 without being asked.
     is_http2: bool,
+    /// How requests in HTTP/1.1 name their address.
+    http1_form: Form,
     /// Whether all requests can share a connection, as far as is known.
     shares: AtomicBool,
     /// Held by the one who makes that connection.
@@ -48,6 +51,8 @@ pub(super) enum Form {
     Path,
     /// All of it: HTTP/2.
     Whole,
+    /// All of it, to a proxy that forwards it: HTTP/1.1.
+    Forwarded,
 }
 
 /// Why there is no answer.
@@ -70,15 +75,35 @@ enum Way {
 
 impl Client {
     /// For the upstream whose addresses begin with `base`.
-    pub(super) fn new(config: &UpstreamConfig, base: Uri, tls: ClientConfig) -> Self {
+    ///
+    /// # Errors
+    /// The proxy is spoken to in TLS, and the system's certificates cannot be read.
+    pub(super) fn new(
+        config: &UpstreamConfig,
+        base: Uri,
+        tls: ClientConfig,
+    ) -> Result<Self, StartError> {
         let timeout = Duration::from_secs(config.connect_timeout_seconds);
-        Self {
-            connector: Connector::new(base, timeout, tls),
+        let proxy = config.proxy.as_ref();
+        let is_forwarded = proxy.is_some_and(|proxy| proxy.forwards(&base));
+        let connector = Connector::new(base, timeout, tls, proxy);
+        Ok(Self {
+            connector: connector.map_err(|error| StartError::Tls(error.to_string()))?,
             pool: Arc::default(),
             is_http2: config.http2,
+            http1_form: if is_forwarded {
+                Form::Forwarded
+            } else {
+                Form::Path
+            },
             shares: AtomicBool::new(config.http2),
             sharing: Mutex::default(),
-        }
+        })
+    }
+
+    /// Speaks TLS so on the connections that are made from now on.
+    pub(super) fn set_tls(&self, tls: ClientConfig) {
+        self.connector.set_tls(tls);
     }
 
     /// Sends a request, which `make` makes. An upstream may close a connection that it has answered on before, at the
@@ -112,7 +137,7 @@ impl Client {
                 Way::Shared(shared) => return send_shared(shared, make(Form::Whole)).await,
             };
             let was_used = line.is_used();
-            match line.exchange(make(Form::Path)).await {
+            match line.exchange(make(self.http1_form)).await {
                 Ok(answer) => {
                     let on = |incoming| AnswerBody::on_line(incoming, line, Arc::clone(&self.pool));
                     return Ok(answer.map(on));

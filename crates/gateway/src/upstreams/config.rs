@@ -1,25 +1,30 @@
 //! What an operator says about a model server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use zeroize::Zeroizing;
+use egress::Proxy;
 
+use super::key::UpstreamKey;
 use crate::StartError;
 
-/// The key that the gateway shows to an upstream. It has no `Debug`; it is wiped when dropped.
+/// The certificates, in PEM, that an upstream's own is checked against.
 #[derive(Clone)]
-pub struct UpstreamKey(Zeroizing<String>);
+pub enum CaCertificates {
+    /// These.
+    Pem(Vec<u8>),
+    /// Those in this file, which is read again when it changes.
+    File(PathBuf),
+}
 
-impl UpstreamKey {
-    /// The key with this text.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    pub(super) fn text(&self) -> &str {
-        &self.0
-    }
+/// The time at which an upstream is asked to report the usage of its streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamUsage {
+    /// With every stream that would not report it else, until the upstream refuses to be asked.
+    #[default]
+    Ask,
+    /// Never.
+    Never,
 }
 
 /// How an upstream is reached and what it serves.
@@ -31,8 +36,12 @@ pub struct UpstreamConfig {
     pub base_url: String,
     /// The key it wants, if it wants one.
     pub api_key: Option<UpstreamKey>,
-    /// The certificates, in PEM, that its own is checked against instead of the system's.
-    pub ca_certificates: Option<Vec<u8>>,
+    /// The certificates that its own is checked against instead of the system's.
+    pub ca_certificates: Option<CaCertificates>,
+    /// The proxy that connections to it go through.
+    pub proxy: Option<Proxy>,
+    /// When it is asked for the usage of streams.
+    pub stream_usage: StreamUsage,
     /// The models it serves; `*` is every name that no upstream lists.
     pub models: Vec<String>,
     /// Further names that a client may ask for, and the upstream's own name for each.
@@ -65,6 +74,8 @@ impl UpstreamConfig {
             base_url: base_url.into(),
             api_key: None,
             ca_certificates: None,
+            proxy: None,
+            stream_usage: StreamUsage::default(),
             models: Vec::new(),
             aliases: BTreeMap::new(),
             stores: false,
@@ -110,6 +121,40 @@ impl UpstreamConfig {
         if self.aliases.contains_key("*") {
             return Err(self.wrong("'*' is for models and cannot be an alias"));
         }
-        Ok(())
+        if self.api_key.as_ref().is_some_and(UpstreamKey::is_empty) {
+            return Err(self.wrong("its key is empty"));
+        }
+        if self.http2 && self.proxy.is_some() {
+            let reason = "http2 is not spoken through a proxy: set proxy = \"\" or name the host in NO_PROXY";
+            return Err(self.wrong(reason));
+        }
+        self.check_names()
+    }
+
+    /// What can be seen of the names that it is known by, and has.
+    fn check_names(&self) -> Result<(), StartError> {
+        let is_name = |name: &str| !name.trim().is_empty() && !name.contains(char::is_control);
+        if !is_name(&self.name) {
+            return Err(self.wrong("name must be some text without control characters"));
+        }
+        if self.models.is_empty() && self.aliases.is_empty() && !self.stores {
+            let reason =
+                "models is empty: nothing would reach it. Name its models, or [\"*\"] for any name";
+            return Err(self.wrong(reason));
+        }
+        let mut known = BTreeSet::new();
+        for name in self.models.iter().chain(self.aliases.keys()) {
+            if !known.insert(name) {
+                return Err(self.wrong(&format!("'{name}' is named twice in models and aliases")));
+            }
+        }
+        let mut all = known.into_iter().chain(self.aliases.values());
+        match all.find(|name| !is_name(name)) {
+            Some(_) => {
+                Err(self
+                    .wrong("models and aliases must not hold an empty name, or control characters"))
+            }
+            None => Ok(()),
+        }
     }
 }

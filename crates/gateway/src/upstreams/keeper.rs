@@ -12,16 +12,11 @@ pub(super) fn marked(
     all: &[Arc<Upstream>],
 ) -> Result<Option<Arc<Upstream>>, StartError> {
     let mut marked = configs.iter().zip(all).filter(|(config, _)| config.stores);
-    let Some((keeper, upstream)) = marked.next() else {
+    let Some((_, upstream)) = marked.next() else {
         return Ok(None);
     };
     if let Some((second, _)) = marked.next() {
         return Err(second.wrong("another upstream has stores = true, and only one can"));
-    }
-    let same_name = configs.iter().filter(|other| other.name == keeper.name);
-    if same_name.count() > 1 {
-        let reason = "it has stores = true, so no other upstream can have its name";
-        return Err(keeper.wrong(reason));
     }
     Ok(Some(Arc::clone(upstream)))
 }
@@ -92,7 +87,10 @@ mod tests {
         assert_eq!(keeper(&two), Ok(Some("b".to_owned())));
         for (second, reason) in [
             (config("c", true), "upstream 'c': another upstream"),
-            (config("b", false), "upstream 'b': it has stores"),
+            (
+                config("b", false),
+                "upstream 'b': another upstream has this name",
+            ),
         ] {
             let error = keeper(&[config("b", true), second]).expect_err(reason);
             assert!(error.starts_with(reason), "{error}");

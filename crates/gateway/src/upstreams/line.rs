@@ -2,6 +2,7 @@
 //! does. So nobody else has to be woken, and what is read from the socket is passed on in the same step.
 
 use std::future::poll_fn;
+use std::mem::take;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -108,6 +109,10 @@ pub(crate) struct AnswerBody {
     incoming: Incoming,
     /// What it comes on, until its end, and where that belongs then. `None` as well where others come on it too.
     line: Option<(Line, Arc<Pool>)>,
+    /// The bytes that were read before the answer is passed on.
+    ahead: Bytes,
+    /// What broke it off while they were read.
+    broken: Option<hyper::Error>,
 }
 
 impl AnswerBody {
@@ -116,6 +121,8 @@ impl AnswerBody {
         let mut body = Self {
             incoming,
             line: Some((line, pool)),
+            ahead: Bytes::new(),
+            broken: None,
         };
         if body.incoming.is_end_stream() {
             body.release();
@@ -128,7 +135,57 @@ impl AnswerBody {
         Self {
             incoming,
             line: None,
+            ahead: Bytes::new(),
+            broken: None,
         }
+    }
+
+    /// Reads the beginning of the answer: so many bytes and what comes with them, or all there is. It comes once more when the
+    /// answer is read, and so does what breaks it off. Dropped before its end, it has lost nothing.
+    pub(super) async fn read_ahead(&mut self, most: usize) -> &[u8] {
+        while self.ahead.len() < most && self.broken.is_none() {
+            let frame = poll_fn(|context| Pin::new(&mut *self).poll_upstream(context)).await;
+            match frame {
+                None => break,
+                Some(Err(error)) => self.broken = Some(error),
+                Some(Ok(frame)) => {
+                    let piece = frame.into_data().unwrap_or_default();
+                    self.ahead = if self.ahead.is_empty() {
+                        piece
+                    } else {
+                        [&self.ahead[..], &piece].concat().into()
+                    };
+                }
+            }
+        }
+        &self.ahead
+    }
+
+    /// True if the upstream broke off while the beginning was read.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// The next of what the upstream sends.
+    fn poll_upstream(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let Self { incoming, line, .. } = &mut *self;
+        let mut incoming = Pin::new(incoming);
+        let Some((line, _)) = line else {
+            return incoming.poll_frame(context);
+        };
+        // As above: nothing but the connection puts something in.
+        let mut frame = incoming.as_mut().poll_frame(&mut nobody());
+        if frame.is_pending() {
+            drive(&mut line.0.connection, context);
+            frame = incoming.as_mut().poll_frame(&mut nobody());
+        }
+        if matches!(frame, Poll::Ready(None)) || incoming.is_end_stream() {
+            self.release();
+        }
+        frame
     }
 
     fn release(&mut self) {
@@ -148,28 +205,26 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let Self { incoming, line } = &mut *self;
-        let mut incoming = Pin::new(incoming);
-        let Some((line, _)) = line else {
-            return incoming.poll_frame(context);
-        };
-        // As above: nothing but the connection puts something in.
-        let mut frame = incoming.as_mut().poll_frame(&mut nobody());
-        if frame.is_pending() {
-            drive(&mut line.0.connection, context);
-            frame = incoming.as_mut().poll_frame(&mut nobody());
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(take(&mut self.ahead)))));
         }
-        if matches!(frame, Poll::Ready(None)) || incoming.is_end_stream() {
-            self.release();
+        match self.broken.take() {
+            Some(error) => Poll::Ready(Some(Err(error))),
+            None => self.poll_upstream(context),
         }
-        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.ahead.is_empty() && self.broken.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let (of_rest, ahead) = (self.incoming.size_hint(), self.ahead.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(of_rest.lower().saturating_add(ahead));
+        if let Some(upper) = of_rest.upper() {
+            hint.set_upper(upper.saturating_add(ahead));
+        }
+        hint
     }
 }

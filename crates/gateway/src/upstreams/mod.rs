@@ -4,17 +4,23 @@ mod balance;
 mod client;
 mod config;
 mod connect;
+mod credentials;
 mod exhaustion;
+mod follow;
 mod forward;
 mod health;
+mod in_band;
 mod keeper;
+mod key;
 mod line;
 mod pool;
 mod probe;
+mod redirect;
 mod trust;
 mod upstream;
+mod usage_refusal;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::StartError;
@@ -22,8 +28,9 @@ use balance::Turns;
 use trust::Trust;
 use upstream::Upstream;
 
-pub use config::{UpstreamConfig, UpstreamKey};
+pub use config::{CaCertificates, StreamUsage, UpstreamConfig};
 pub(crate) use forward::{Answer, Failure, Patience};
+pub use key::UpstreamKey;
 pub(crate) use line::AnswerBody;
 pub(crate) use probe::Probes;
 pub(crate) use upstream::Outgoing;
@@ -84,6 +91,7 @@ impl Upstreams {
         let mut all = Vec::with_capacity(configs.len());
         let mut any = Vec::new();
         let mut trust = Trust::default();
+        check_names(configs)?;
         for config in configs {
             let upstream = Arc::new(Upstream::new(config, &mut trust)?);
             all.push(Arc::clone(&upstream));
@@ -192,6 +200,18 @@ impl Group {
     }
 }
 
+/// Refuses a name that two upstreams have: metrics, logs and what upstreams keep know them by it.
+fn check_names(configs: &[UpstreamConfig]) -> Result<(), StartError> {
+    let mut known = HashSet::new();
+    let second = configs
+        .iter()
+        .find(|config| !known.insert(config.name.as_str()));
+    match second {
+        Some(config) => Err(config.wrong("another upstream has this name: give each its own")),
+        None => Ok(()),
+    }
+}
+
 /// A name that no upstream lists is forwarded only if it looks like one.
 fn is_plausible(model: &str) -> bool {
     !model.is_empty() && model.len() <= MAX_MODEL_NAME && !model.chars().any(char::is_control)
@@ -256,6 +276,46 @@ mod tests {
             let after: Vec<String> = (0..3).map(|_| names(&upstreams, "m")).collect();
             assert_eq!(after, turns);
         }
+    }
+
+    #[test]
+    fn duplicate_upstream_names_and_lists_that_reach_nothing_are_refused() {
+        let error = |configs: &[UpstreamConfig]| {
+            let error = Upstreams::new(configs).err().expect("an error");
+            error.to_string()
+        };
+        let two = [config("same", &["a"], &[]), config("same", &["b"], &[])];
+        assert!(error(&two).starts_with("upstream 'same': another upstream has this name"));
+        let unnamed = |name: &str| UpstreamConfig {
+            name: name.to_owned(),
+            ..config("h", &["a"], &[])
+        };
+        for name in ["", " ", "a\nb"] {
+            assert!(
+                error(&[unnamed(name)]).contains("name must be some text"),
+                "{name:?}"
+            );
+        }
+        for (models, aliases, reason) in [
+            (&[][..], &[][..], "models is empty"),
+            (&["m", "m"], &[], "'m' is named twice"),
+            (&["m"], &[("m", "x")], "'m' is named twice"),
+            (&["m", ""], &[], "an empty name"),
+            (&["m"], &[("", "m")], "an empty name"),
+            (&["m"], &[("nick", " ")], "an empty name"),
+        ] {
+            let error = error(&[config("a", models, aliases)]);
+            assert!(
+                error.starts_with("upstream 'a': ") && error.contains(reason),
+                "{error}"
+            );
+        }
+        assert!(Upstreams::new(&[config("a", &[], &[("nick", "m")])]).is_ok());
+        let keeper = UpstreamConfig {
+            stores: true,
+            ..config("a", &[], &[])
+        };
+        assert!(Upstreams::new(&[keeper]).is_ok());
     }
 
     #[test]

@@ -155,7 +155,9 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
         let ours = TokioIo::new(ours.expect("a connection"));
-        let line = Line::begin(Stream::Http(ours)).await.expect("a line");
+        let line = Line::begin(Stream::Http(ours.into()))
+            .await
+            .expect("a line");
         (line, theirs.expect("a connection").0)
     }
 

@@ -7,7 +7,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
-use super::config::UpstreamConfig;
+use super::config::{CaCertificates, UpstreamConfig};
+use super::key;
 use crate::StartError;
 
 /// The system's certificates are loaded once, and only if an upstream needs them.
@@ -23,14 +24,11 @@ impl Trust {
         config: &UpstreamConfig,
         is_secure: bool,
     ) -> Result<ClientConfig, StartError> {
-        if let Some(pem) = &config.ca_certificates {
+        if let Some(certificates) = &config.ca_certificates {
             if !is_secure {
                 return Err(config.wrong("ca_file is for https:// only"));
             }
-            let roots = roots(pem).map_err(|reason| config.wrong(&reason))?;
-            return Ok(builder()?
-                .with_root_certificates(roots)
-                .with_no_client_auth());
+            return of_certificates(certificates).map_err(|reason| config.wrong(&reason));
         }
         if !is_secure {
             let nobody = builder()?.with_root_certificates(RootCertStore::empty());
@@ -42,6 +40,23 @@ impl Trust {
         let system = builder()?.with_native_roots().map_err(failed)?;
         Ok(self.system.insert(system.with_no_client_auth()).clone())
     }
+}
+
+/// How TLS is spoken to a server whose certificate is checked against these. Reads a file, and blocks.
+///
+/// # Errors
+/// The file cannot be read, or holds no certificate.
+pub(super) fn of_certificates(certificates: &CaCertificates) -> Result<ClientConfig, String> {
+    let roots = match certificates {
+        CaCertificates::Pem(pem) => roots(pem)?,
+        CaCertificates::File(file) => {
+            let shown = file.display();
+            let pem = key::read(file);
+            roots(&pem.map_err(|error| format!("ca_file: {shown} cannot be read: {error}"))?)?
+        }
+    };
+    let builder = builder().map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, StartError> {

@@ -1,22 +1,25 @@
 //! One model server: its settings, checked, the requests that are sent to it, and what is learned of its health.
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use zeroize::Zeroizing;
 
 use super::client::{Client, Form, SendError};
-use super::config::UpstreamConfig;
+use super::config::{CaCertificates, StreamUsage, UpstreamConfig};
+use super::credentials::{Credential, Credentials};
 use super::exhaustion::Exhaustion;
 use super::health::{Health, Trouble};
+use super::key::FileStamp;
 use super::line::AnswerBody;
-use super::trust::Trust;
+use super::redirect;
+use super::trust::{Trust, of_certificates};
+use super::usage_refusal::UsageRefusal;
 use crate::StartError;
 use crate::dialect::DIALECTS;
 use crate::headers::to_upstream;
@@ -41,7 +44,14 @@ pub(super) struct Upstream {
     paths: Vec<(&'static str, PathAndQuery)>,
     /// What is asked for to find out whether it is back, if anything.
     health_path: Option<PathAndQuery>,
-    authorization: Option<HeaderValue>,
+    pub(super) credentials: Credentials,
+    /// The file with the certificates that its own is checked against, if that may change.
+    ca_file: Option<(PathBuf, FileStamp)>,
+    /// The value of `proxy-authorization`, for a proxy that forwards requests.
+    proxy_authorization: Option<HeaderValue>,
+    stream_usage: StreamUsage,
+    /// The time since which it is known to refuse `stream_options`.
+    pub(super) usage_refusal: UsageRefusal,
     exhaustion: Exhaustion,
 }
 
@@ -53,6 +63,8 @@ pub(crate) struct Outgoing {
     pub(crate) query: Option<String>,
     /// Of which the upstream learns some.
     pub(crate) headers: HeaderMap,
+    /// True if the body can ask for the usage of a stream where the client has not.
+    pub(crate) can_ask_for_usage: bool,
 }
 
 /// What is asked of this one.
@@ -93,18 +105,30 @@ impl Upstream {
         let idle_timeout = config
             .idle_timeout_seconds
             .unwrap_or(config.timeout_seconds);
+        // Before the file is read, so that no change after that goes unnoticed.
+        let ca_file = match &config.ca_certificates {
+            Some(CaCertificates::File(file)) => Some((file.clone(), FileStamp::of(file))),
+            Some(CaCertificates::Pem(_)) | None => None,
+        };
         Ok(Self {
             name: config.name.clone(),
             weight: config.weight,
             timeout: Duration::from_secs(config.timeout_seconds),
             idle_timeout: Duration::from_secs(idle_timeout),
-            client: Client::new(config, url.clone(), trust.of(config, is_secure)?),
+            client: Client::new(config, url.clone(), trust.of(config, is_secure)?)?,
             health: Health::new(Duration::from_secs(config.health_interval_seconds)),
             paths: paths.ok_or_else(|| wrong("base_url is not a URL"))?,
             health_path,
             host: host(&url, &scheme).ok_or_else(|| wrong("base_url is not a URL"))?,
-            authorization: authorization(config)
-                .map_err(|()| wrong("its key has characters that no header can carry"))?,
+            credentials: Credentials::new(&config.name, config.api_key.as_ref())
+                .ok_or_else(|| wrong("its key has characters that no header can carry"))?,
+            ca_file,
+            proxy_authorization: config
+                .proxy
+                .as_ref()
+                .and_then(|it| it.authorization().cloned()),
+            stream_usage: config.stream_usage,
+            usage_refusal: UsageRefusal::default(),
             authority,
             scheme,
             path,
@@ -135,9 +159,52 @@ impl Upstream {
         })
     }
 
-    /// Asks; comes back with the beginning of the answer.
-    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response<AnswerBody>, SendError> {
-        self.client.send(|form| self.request(ask, form)).await
+    /// Asks with this key; comes back with the beginning of the answer.
+    pub(super) async fn send(
+        &self,
+        ask: &Ask<'_>,
+        key: &Credential,
+    ) -> Result<Response<AnswerBody>, SendError> {
+        let request = |form| self.request(ask, key, form);
+        self.client.send(request).await
+    }
+
+    /// True if a stream that would report no usage else is to be asked for it.
+    pub(super) fn is_asked_for_usage(&self) -> bool {
+        self.stream_usage == StreamUsage::Ask && !self.usage_refusal.is_recent()
+    }
+
+    /// The file with the certificates that its own is checked against, if it is to be looked at.
+    pub(super) fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_ref().map(|(file, _)| file.as_path())
+    }
+
+    /// The marks of that file from before it was read first.
+    pub(super) fn ca_stamp(&self) -> Option<FileStamp> {
+        self.ca_file.as_ref().map(|(_, stamp)| *stamp)
+    }
+
+    /// Reads the file with certificates anew. One that cannot be used leaves those before in use.
+    pub(super) async fn reread_certificates(&self) {
+        let Some((file, _)) = self.ca_file.clone() else {
+            return;
+        };
+        let upstream = self.name.as_str();
+        let read = move || of_certificates(&CaCertificates::File(file));
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(tls)) => {
+                self.client.set_tls(tls);
+                tracing::info!(upstream, "certificates read");
+            }
+            Ok(Err(error)) => {
+                tracing::error!(
+                    upstream,
+                    error,
+                    "certificates not read; those before stay in use"
+                );
+            }
+            Err(_) => {}
+        }
     }
 
     /// Whether it is found out in the background that it is back.
@@ -158,20 +225,44 @@ impl Upstream {
             headers: &HeaderMap::new(),
             body: Bytes::new(),
         };
-        Some(self.send(&ask).await)
+        Some(self.send(&ask, &self.credentials.current()).await)
     }
 
-    /// A request to this upstream, with its own key.
-    fn request(&self, ask: &Ask<'_>, form: Form) -> Request<Full<Bytes>> {
+    /// What is asked for in the background, below the base URL.
+    pub(super) fn health_path(&self) -> &str {
+        let path = self.health_path.as_ref().map_or("", PathAndQuery::path);
+        path.strip_prefix(self.path.as_str()).unwrap_or(path)
+    }
+
+    /// The reason why an answer to a request for `asked`, below the base URL, is a failure of the upstream, if it is.
+    pub(super) fn trouble<B>(
+        &self,
+        answer: &Response<B>,
+        asked: &str,
+    ) -> Option<Cow<'static, str>> {
+        let status = answer.status();
+        if is_no_answer(status) {
+            let reason = redirect::reason(status, answer.headers(), asked);
+            return Some(Cow::Owned(reason));
+        }
+        let code = || Cow::Owned(status.as_str().to_owned());
+        status.is_server_error().then(code)
+    }
+
+    /// A request to this upstream, with its key.
+    fn request(&self, ask: &Ask<'_>, key: &Credential, form: Form) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(ask.body.clone()));
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = self.address(&ask.path, form);
         let headers = request.headers_mut();
         *headers = to_upstream(ask.headers);
-        if form == Form::Path {
+        if form != Form::Whole {
             headers.insert(HOST, self.host.clone());
         }
-        if let Some(authorization) = &self.authorization {
+        if let (Form::Forwarded, Some(authorization)) = (form, &self.proxy_authorization) {
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        if let Some(authorization) = key.authorization() {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         request
@@ -180,7 +271,7 @@ impl Upstream {
     fn address(&self, path: &PathAndQuery, form: Form) -> Uri {
         let mut parts = http::uri::Parts::default();
         parts.path_and_query = Some(path.clone());
-        if form == Form::Whole {
+        if form != Form::Path {
             parts.scheme = Some(self.scheme.clone());
             parts.authority = Some(self.authority.clone());
         }
@@ -225,6 +316,11 @@ impl Upstream {
     }
 }
 
+/// True for what is neither a success nor an error: redirects, switches of the protocol, and what HTTP does not know.
+pub(super) fn is_no_answer(status: StatusCode) -> bool {
+    !(status.is_success() || status.is_client_error() || status.is_server_error())
+}
+
 fn host(url: &Uri, scheme: &Scheme) -> Option<HeaderValue> {
     let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
     let port = url.port_u16().filter(|port| *port != usual);
@@ -233,129 +329,5 @@ fn host(url: &Uri, scheme: &Scheme) -> Option<HeaderValue> {
     HeaderValue::try_from(host).ok()
 }
 
-fn authorization(config: &UpstreamConfig) -> Result<Option<HeaderValue>, ()> {
-    let Some(key) = &config.api_key else {
-        return Ok(None);
-    };
-    let text = Zeroizing::new(format!("Bearer {}", key.text()));
-    let mut value = HeaderValue::from_str(&text).map_err(|_| ())?;
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::UpstreamKey;
-
-    fn upstream(base_url: &str, key: &str) -> Result<Upstream, String> {
-        checked(&UpstreamConfig {
-            api_key: Some(UpstreamKey::new(key.into())),
-            ..UpstreamConfig::new("local", base_url)
-        })
-    }
-
-    fn checked(config: &UpstreamConfig) -> Result<Upstream, String> {
-        Upstream::new(config, &mut Trust::default()).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn an_address_is_the_base_url_and_the_path() {
-        for (base, whole) in [
-            ("http://h:9000/v1", "http://h:9000/v1/chat/completions"),
-            ("http://h:9000/v1/", "http://h:9000/v1/chat/completions"),
-            ("https://h", "https://h/chat/completions"),
-            ("https://[::1]:80/a", "https://[::1]:80/a/chat/completions"),
-        ] {
-            let upstream = upstream(base, "k").expect("an upstream");
-            for (query, after) in [(None, ""), (Some("a=1".into()), "?a=1")] {
-                let outgoing = Outgoing {
-                    method: Method::POST,
-                    path: "/chat/completions".into(),
-                    query,
-                    headers: HeaderMap::new(),
-                };
-                let ask = upstream.ask(&outgoing, Bytes::new()).expect("a path");
-                let request = upstream.request(&ask, Form::Whole);
-                assert_eq!(request.uri().to_string(), format!("{whole}{after}"));
-                assert_eq!(request.headers()[AUTHORIZATION], "Bearer k");
-                assert!(!request.headers().contains_key(HOST));
-                let request = upstream.request(&ask, Form::Path);
-                let host = request.headers()[HOST].to_str().expect("a host");
-                let scheme = base.split("//").next().expect("a scheme");
-                let address = format!("{scheme}//{host}{}", request.uri());
-                assert_eq!(address, format!("{whole}{after}"));
-            }
-        }
-    }
-
-    #[test]
-    fn settings_that_make_no_sense_are_named() {
-        for (base, key, reason) in [
-            ("h:9000", "k", "must begin with http"),
-            ("/v1", "k", "must begin with http"),
-            ("ftp://h/v1", "k", "must begin with http"),
-            ("http://me:pw@h/v1", "k", "neither a user nor a query"),
-            ("http://h/v1?key=1", "k", "neither a user nor a query"),
-            ("http://h h/", "k", "is not a URL"),
-            ("http://h/v1", "a\nb", "no header can carry"),
-        ] {
-            let error = upstream(base, key).err().expect("an error");
-            assert!(error.contains(reason), "{base}: {error}");
-            assert!(!error.contains("a\nb"));
-        }
-    }
-
-    #[test]
-    fn settings_are_checked() {
-        type Change = fn(&mut UpstreamConfig);
-        let wrong: [(&str, &str, Change); 10] = [
-            ("http", "timeout_seconds", |it| it.timeout_seconds = 0),
-            ("http", "idle_timeout_seconds", |it| {
-                it.idle_timeout_seconds = Some(0);
-            }),
-            ("http", "connect_timeout_seconds", |it| {
-                it.connect_timeout_seconds = 0;
-            }),
-            ("http", "health_interval_seconds", |it| {
-                it.health_interval_seconds = 0;
-            }),
-            ("http", "health_path", |it| it.health_path = "models".into()),
-            ("http", "health_path", |it| it.health_path = "/a b".into()),
-            ("http", "alias", |it| {
-                it.aliases = [("*".into(), "m".into())].into();
-            }),
-            ("http", "ca_file", |it| {
-                it.ca_certificates = Some(Vec::new());
-            }),
-            ("https", "ca_file", |it| {
-                it.ca_certificates = Some(b"x".to_vec());
-            }),
-            ("https", "http2", |it| it.http2 = true),
-        ];
-        for (scheme, key, change) in wrong {
-            let mut config = UpstreamConfig::new("local", format!("{scheme}://h/v1"));
-            change(&mut config);
-            let error = checked(&config).err().expect(key);
-            assert!(error.starts_with("upstream 'local': "), "{error}");
-            assert!(error.contains(key), "{key}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_port_that_goes_without_saying_is_not_said() {
-        for (base, host) in [
-            ("http://h:80", "h"),
-            ("https://h:443/v1", "h"),
-            ("http://h:443", "h:443"),
-        ] {
-            assert_eq!(upstream(base, "k").expect("an upstream").host, host);
-        }
-    }
-
-    #[test]
-    fn what_is_asked_to_find_out_is_below_the_base_url() {
-        let upstream = upstream("http://h/v1/", "k").expect("an upstream");
-        assert_eq!(upstream.health_path.expect("a path"), "/v1/models");
-    }
-}
+mod tests;

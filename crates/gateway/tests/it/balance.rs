@@ -17,11 +17,13 @@ async fn shared_by(weights: [u32; 3]) -> (World, [Upstream; 2]) {
     let urls = [others[0].base_url(), others[1].base_url()];
     let world = World::with(reply(), Durability::Batched, |url| {
         let urls = std::iter::once(url).chain(urls);
-        let weighted = |(weight, url)| UpstreamConfig {
+        let weighted = |((weight, url), name)| UpstreamConfig {
             weight,
-            ..config("one of three", url)
+            ..config(name, url)
         };
-        weights.into_iter().zip(urls).map(weighted).collect()
+        let names = ["first", "second", "third"];
+        let all = weights.into_iter().zip(urls).zip(names);
+        all.map(weighted).collect()
     })
     .await;
     (world, others)

@@ -284,3 +284,33 @@ async fn an_http2_connection_that_was_cut_is_replaced() {
     assert_eq!(world.chat(MODEL).await.status, 200);
     assert_eq!(second.asked().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_are_not_the_only_statuses_that_are_no_answers() {
+    for head in [
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        "HTTP/1.1 399 Odd\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 999 Request denied\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let (url, _) = raw(move |_, mut connection| async move {
+            request(&mut connection).await;
+            let written = connection.write_all(head.as_bytes()).await;
+            written.expect("written");
+        })
+        .await;
+        let answer = world(url).await.chat(MODEL).await;
+        assert_eq!(answer.status, 502, "{head}: {answer:?}");
+        assert_eq!(answer.error()[3], "upstream_error", "{head}");
+        assert!(!answer.headers.contains_key("upgrade"), "{head}");
+    }
+    let (url, _) = raw(|_, mut connection| async move {
+        request(&mut connection).await;
+        let early = b"HTTP/1.1 103 Early Hints\r\nlink: <https://inside.example>\r\n\r\n";
+        connection.write_all(early).await.expect("written");
+        answer(&mut connection).await;
+    })
+    .await;
+    let answer = world(url).await.chat(MODEL).await;
+    assert_eq!((answer.status.as_u16(), &*answer.body), (200, COMPLETION));
+}

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use crate::upstream::{Reply, Step, nobody, send};
 use crate::world::{Answer, SERVICE, World, config, request};
 
+mod edits;
 mod kinds;
 mod streams;
 mod tools;

@@ -183,7 +183,8 @@ async fn one_that_is_skipped_is_tried_when_there_is_no_other() {
 async fn while_all_are_known_to_be_gone_the_answer_says_when_to_come_back() {
     let gone = [nobody(), nobody()];
     let world = World::with(Reply::events(), Durability::Batched, |_| {
-        gone.map(|url| config("gone", url)).to_vec()
+        let [first, second] = gone;
+        vec![config("gone", first), config("gone too", second)]
     })
     .await;
     let news = world.chat(MODEL).await;

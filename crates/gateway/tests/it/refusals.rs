@@ -38,7 +38,6 @@ POST | /v1/chat/completions | sk-svcacct-member  |                     |        
 POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"m","stream":1} | 400 | invalid_value            | stream | true or false       | org-1
 POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"a","model":""} | 400 | invalid_value            | model  | more than once      | org-1
 POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"other"}        | 404 | model_not_found          | model  | other               | org-1
-GET  | /v1/models?limit=5   | sk-svcacct-member  |                     |          |                          | 400 | invalid_value            | limit  | not a parameter     | org-1
 GET  | /v1/models/other     | sk-svcacct-member  |                     |          |                          | 404 | model_not_found          | model  | other               | org-1
 "#;
 

@@ -62,7 +62,7 @@ async fn one_that_never_agrees_on_tls_is_502() {
     let world = World::with(Reply::events(), Durability::Batched, |_| {
         vec![UpstreamConfig {
             connect_timeout_seconds: 1,
-            ca_certificates: Some(pem.into_bytes()),
+            ca_certificates: Some(gateway::CaCertificates::Pem(pem.into_bytes())),
             ..config("mute", format!("https://{address}/v1"))
         }]
     })

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gateway::{Durability, UpstreamConfig};
+use gateway::{CaCertificates, Durability, UpstreamConfig};
 use http::Version;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_rustls::TlsAcceptor;
@@ -14,19 +14,22 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::upstream::{COMPLETION, EVENTS, Reply, Upstream};
 use crate::world::{World, config};
 
+/// A name that no resolver knows.
+pub const NAME: &str = "model.internal.example";
+
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
-/// A new authority, in PEM, and what a server with a certificate of it for 127.0.0.1 accepts connections with, offering
-/// these protocols.
-fn authority(protocols: &[&[u8]]) -> (Vec<u8>, TlsAcceptor) {
+/// A new authority, in PEM, and what a server with a certificate of it for 127.0.0.1 and [`NAME`] accepts connections with,
+/// offering these protocols.
+pub fn authority(protocols: &[&[u8]]) -> (Vec<u8>, TlsAcceptor) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");
     let root = params.self_signed(&key).expect("a certificate").pem();
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
+    let params = CertificateParams::new(["127.0.0.1".to_owned(), NAME.to_owned()]).expect("a name");
     let certificate = params.signed_by(&key, &issuer).expect("a certificate");
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -47,7 +50,7 @@ async fn secure(reply: Reply, protocols: &[&[u8]], roots: Option<Vec<u8>>) -> (W
     let url = format!("https://{}/v1", upstream.address);
     let world = World::with(Reply::events(), Durability::Batched, |_| {
         vec![UpstreamConfig {
-            ca_certificates: Some(roots.unwrap_or(own)),
+            ca_certificates: Some(CaCertificates::Pem(roots.unwrap_or(own))),
             ..config("secure", url)
         }]
     })

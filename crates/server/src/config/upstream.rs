@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use gateway::{UpstreamConfig, UpstreamKey};
+use anyhow::{Context, anyhow, bail};
+use egress::{Proxies, Proxy};
+use gateway::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamKey};
 use serde::{Deserialize, Serialize};
 
-use super::without_password;
-use crate::text_file;
+use super::{Config, without_password};
 
 /// A model server.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -24,6 +24,15 @@ pub struct Upstream {
     /// The file with its key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
+    /// The program, with its arguments, that prints its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_command: Option<Vec<String>>,
+    /// The proxy that leads to it; empty for none, whatever the environment says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// When it is asked for the usage of streams.
+    #[serde(default)]
+    pub stream_usage: StreamUsageName,
     /// The file with the certificates that its own is checked against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -58,6 +67,17 @@ pub struct Upstream {
     pub http2: bool,
 }
 
+/// When an upstream is asked for the usage of streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamUsageName {
+    /// With every stream that would not report it else.
+    #[default]
+    Ask,
+    /// Never.
+    Never,
+}
+
 /// What is in effect where nothing is said: what the gateway says.
 mod usual {
     use gateway::UpstreamConfig;
@@ -87,26 +107,43 @@ mod usual {
     }
 }
 
-impl Upstream {
-    /// With its key and its certificates read, ready to be used.
+impl Config {
+    /// Reads the keys of the upstreams, and the proxies of the environment.
     ///
     /// # Errors
-    /// The key is not where it should be, or is said to be in two places; the certificates cannot be read.
-    pub fn resolve(&self) -> anyhow::Result<UpstreamConfig> {
-        let read = |file: &PathBuf| {
-            std::fs::read(file).with_context(|| {
-                format!(
-                    "upstream '{}': {} cannot be read",
-                    self.name,
-                    file.display()
-                )
-            })
-        };
+    /// A key is not where it should be, or a proxy is none; the message names the upstream, or the variable.
+    pub async fn resolve_upstreams(&self) -> anyhow::Result<Vec<UpstreamConfig>> {
+        let proxies = Proxies::of_environment();
+        let mut resolved = Vec::with_capacity(self.upstreams.len());
+        for upstream in &self.upstreams {
+            resolved.push(upstream.resolve(&proxies).await?);
+        }
+        Ok(resolved)
+    }
+}
+
+impl Upstream {
+    /// Reads its key, ready to be used; `proxies` are those of the environment.
+    ///
+    /// # Errors
+    /// The key is not where it should be, is empty, or is said to be in two places; the certificates cannot be read; the proxy
+    /// is none.
+    pub async fn resolve(&self, proxies: &Proxies) -> anyhow::Result<UpstreamConfig> {
+        if let Some(file) = &self.ca_file {
+            let (name, shown) = (&self.name, file.display());
+            let opened = std::fs::File::open(file);
+            opened.with_context(|| format!("upstream '{name}': {shown} cannot be read"))?;
+        }
         Ok(UpstreamConfig {
             name: self.name.clone(),
             base_url: self.base_url.clone(),
-            api_key: self.api_key()?.map(UpstreamKey::new),
-            ca_certificates: self.ca_file.as_ref().map(read).transpose()?,
+            api_key: self.api_key().await?,
+            ca_certificates: self.ca_file.clone().map(CaCertificates::File),
+            proxy: self.proxy(proxies)?,
+            stream_usage: match self.stream_usage {
+                StreamUsageName::Ask => StreamUsage::Ask,
+                StreamUsageName::Never => StreamUsage::Never,
+            },
             models: self.models.clone(),
             aliases: self.aliases.clone(),
             stores: self.stores,
@@ -122,32 +159,68 @@ impl Upstream {
 
     /// What may be shown of it.
     pub(super) fn shown(&self) -> Self {
+        // Arguments may be secret.
+        let command = self.api_key_command.as_ref().map(|words| {
+            let (first, rest) = words.split_at(words.len().min(1));
+            let rest = if rest.is_empty() { None } else { Some("…") };
+            first
+                .iter()
+                .map(String::as_str)
+                .chain(rest)
+                .map(str::to_owned)
+                .collect()
+        });
         Self {
             base_url: without_password(&self.base_url),
+            proxy: self.proxy.as_deref().map(without_password),
+            api_key_command: command,
             ..self.clone()
         }
     }
 
-    fn api_key(&self) -> anyhow::Result<Option<String>> {
+    async fn api_key(&self) -> anyhow::Result<Option<UpstreamKey>> {
         let name = &self.name;
-        match (&self.api_key_env, &self.api_key_file) {
-            (Some(_), Some(_)) => {
-                bail!("upstream '{name}': give either api_key_env or api_key_file, not both")
+        let wrong = |reason: String| anyhow!("upstream '{name}': {reason}");
+        match (&self.api_key_env, &self.api_key_file, &self.api_key_command) {
+            (None, None, None) => Ok(None),
+            (Some(variable), None, None) => {
+                let key = std::env::var(variable)
+                    .map_err(|_| wrong(format!("the variable {variable} holds no key")))?;
+                let key = key.trim();
+                UpstreamKey::check(key)
+                    .map_err(|reason| wrong(format!("the variable {variable} {reason}")))?;
+                Ok(Some(UpstreamKey::new(key.to_owned())))
             }
-            (Some(variable), None) => {
-                let key = std::env::var(variable);
-                let key = key.with_context(|| {
-                    format!("upstream '{name}': the variable {variable} holds no key")
-                })?;
-                Ok(Some(key.trim().to_owned()))
+            (None, Some(file), None) => Ok(Some(UpstreamKey::of_file(file).map_err(wrong)?)),
+            (None, None, Some(words)) => {
+                let key = UpstreamKey::of_command(words).await;
+                let key = key.map_err(|reason| wrong(format!("api_key_command: {reason}")))?;
+                Ok(Some(key))
             }
-            (None, Some(file)) => {
-                let key = text_file::read(file).with_context(|| {
-                    format!("upstream '{name}': {} cannot be read", file.display())
-                })?;
-                Ok(Some(key.trim().to_owned()))
+            _ => bail!(
+                "upstream '{name}': give one of api_key_env, api_key_file and api_key_command"
+            ),
+        }
+    }
+
+    /// The proxy that is said to lead to it, or else that of the environment.
+    fn proxy(&self, proxies: &Proxies) -> anyhow::Result<Option<Proxy>> {
+        match self.proxy.as_deref().map(str::trim) {
+            Some("") => Ok(None),
+            Some(address) => {
+                let proxy = Proxy::parse("proxy", address);
+                Ok(Some(
+                    proxy.with_context(|| format!("upstream '{}'", self.name))?,
+                ))
             }
-            (None, None) => Ok(None),
+            None => {
+                // What is wrong with the address is said by the gateway.
+                let Ok(base) = self.base_url.parse() else {
+                    return Ok(None);
+                };
+                let proxy = proxies.for_destination(&base);
+                proxy.with_context(|| format!("upstream '{}'", self.name))
+            }
         }
     }
 }
@@ -156,15 +229,23 @@ impl Upstream {
 mod tests {
     use super::*;
 
-    const REST: &str = "name = 'a'\nbase_url = 'http://me:pw@h/v1'\nmodels = ['m']\n";
+    const REST: &str = "name = 'a'\nbase_url = 'http://me:pw@h.example/v1'\nmodels = ['m']\n";
 
     fn upstream(settings: &str) -> Upstream {
         toml::from_str(&format!("{REST}{settings}")).expect("settings")
     }
 
-    #[test]
-    fn what_is_not_said_is_as_the_gateway_says() {
-        let config = upstream("").resolve().expect("a configuration");
+    /// What it comes to where the environment names a proxy.
+    async fn resolve(settings: &str) -> Result<UpstreamConfig, String> {
+        let variable = |name: &str| (name == "HTTP_PROXY").then(|| "http://of.env:1".to_owned());
+        let proxies = Proxies::new(variable);
+        let resolved = upstream(settings).resolve(&proxies).await;
+        resolved.map_err(|error| format!("{error:#}"))
+    }
+
+    #[tokio::test]
+    async fn what_is_not_said_is_as_the_gateway_says() {
+        let config = resolve("").await.expect("a configuration");
         assert_eq!((config.weight, config.timeout_seconds), (1, 600));
         assert_eq!(
             (config.connect_timeout_seconds, config.idle_timeout_seconds),
@@ -175,21 +256,23 @@ mod tests {
             ("/models", 30)
         );
         assert!(!config.http2 && config.api_key.is_none() && config.ca_certificates.is_none());
+        assert_eq!(config.stream_usage, StreamUsage::Ask);
     }
 
-    #[test]
-    fn what_is_said_arrives() {
+    #[tokio::test]
+    async fn what_is_said_arrives() {
         let directory = tempfile::tempdir().expect("a directory");
-        let file = directory.path().join("ca.pem");
-        std::fs::write(&file, "certificates").expect("written");
-        let config = upstream(&format!(
+        let file = directory.path().join("key");
+        std::fs::write(&file, "sk-1\n").expect("written");
+        let ca = directory.path().join("ca.pem");
+        std::fs::write(&ca, "certificates").expect("written");
+        let (file, ca) = (file.display(), ca.display());
+        let settings = format!(
             "weight = 3\nconnect_timeout_seconds = 1\nidle_timeout_seconds = 2\ntimeout_seconds = 4\n\
-             health_path = '/healthz'\nhealth_interval_seconds = 9\nhttp2 = true\nca_file = '{}'\n\
-             api_key_file = '{}'",
-            file.display(),
-            file.display(),
-        ));
-        let config = config.resolve().expect("a configuration");
+             health_path = '/healthz'\nhealth_interval_seconds = 9\nhttp2 = true\nproxy = ''\nca_file = '{ca}'\n\
+             api_key_file = '{file}'\nstream_usage = 'never'",
+        );
+        let config = resolve(&settings).await.expect("a configuration");
         assert_eq!((config.weight, config.timeout_seconds), (3, 4));
         assert_eq!(
             (config.connect_timeout_seconds, config.idle_timeout_seconds),
@@ -199,27 +282,71 @@ mod tests {
             (config.health_path.as_str(), config.health_interval_seconds),
             ("/healthz", 9)
         );
-        assert_eq!(
-            config.ca_certificates.as_deref(),
-            Some(&b"certificates"[..])
-        );
+        let ca = config.ca_certificates;
+        assert!(matches!(ca, Some(CaCertificates::File(file)) if file.ends_with("ca.pem")));
         assert!(config.http2 && config.api_key.is_some());
+        assert_eq!(config.stream_usage, StreamUsage::Never);
     }
 
-    #[test]
-    fn a_secret_that_is_not_there_is_named_and_none_is_shown() {
+    #[tokio::test]
+    async fn outbound_proxy_of_an_upstream_wins_over_that_of_the_environment() {
+        for (settings, expected) in [
+            ("", Some("http://of.env:1")),
+            ("proxy = 'http://me:pw@own:2'", Some("http://own:2")),
+            ("proxy = ''", None),
+        ] {
+            let proxy = resolve(settings).await.expect(settings).proxy;
+            let proxy = proxy.map(|proxy| proxy.to_string());
+            assert_eq!(proxy.as_deref(), expected, "{settings}");
+        }
+        let error = resolve("proxy = 'ftp://me:pw@h'")
+            .await
+            .err()
+            .expect("an error");
+        assert!(
+            error.contains("upstream 'a': proxy is not the address"),
+            "{error}"
+        );
+        assert!(!error.contains("pw"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn upstream_key_rotation_begins_with_one_key_that_is_there() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let empty = directory.path().join("empty");
+        std::fs::write(&empty, " \n").expect("written");
+        let of_empty = format!("api_key_file = '{}'", empty.display());
         for (settings, reason) in [
             (
                 "api_key_env = 'ORGPLANE_NO_SUCH'",
                 "ORGPLANE_NO_SUCH holds no key",
             ),
             ("api_key_file = '/no/such'", "/no/such cannot be read"),
+            (&of_empty, "empty is empty"),
+            ("api_key_env = 'A'\napi_key_file = 'b'", "give one of"),
+            ("api_key_command = ['a']\napi_key_file = 'b'", "give one of"),
+            ("api_key_command = []", "the command is empty"),
+            ("api_key_command = ['/no/such']", "cannot be run"),
+            ("api_key_command = ['true']", "printed no key"),
             ("ca_file = '/no/such.pem'", "/no/such.pem cannot be read"),
-            ("api_key_env = 'A'\napi_key_file = 'b'", "not both"),
         ] {
-            let error = upstream(settings).resolve().err().expect("an error");
-            assert!(error.to_string().contains(reason), "{error}");
+            let error = resolve(settings).await.err().expect(settings);
+            assert!(
+                error.starts_with("upstream 'a': ") && error.contains(reason),
+                "{error}"
+            );
         }
-        assert_eq!(upstream("").shown().base_url, "http://me:…@h/v1");
+        let command = "api_key_command = ['printf', 'sk-1']";
+        assert!(resolve(command).await.expect("a key").api_key.is_some());
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let settings = "api_key_command = ['vault', 'secret']\nproxy = 'http://me:pw@p:1'";
+        let shown = upstream(settings).shown();
+        assert_eq!(shown.base_url, "http://me:…@h.example/v1");
+        assert_eq!(shown.proxy.as_deref(), Some("http://me:…@p:1"));
+        let command = shown.api_key_command.expect("a command");
+        assert_eq!(command, ["vault", "…"]);
     }
 }

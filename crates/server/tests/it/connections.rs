@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::connection::Connection;
 use crate::installation::{Installation, Server};
 
 /// The time that the server may take for what it does at once on an idle machine.
@@ -89,5 +90,27 @@ fn s14_a_low_soft_limit_of_files_is_raised_at_the_start() {
     let streams: Vec<_> = (0..200).map(|_| connect(&server)).collect();
     assert!(streams.iter().all(is_served));
     assert!(!server.process.stderr().contains("not accepted"));
+    server.stop();
+}
+
+#[test]
+fn strangers_10_a_websocket_is_426_over_a_connection_of_its_own() {
+    let installation = Installation::new("");
+    let server = installation.serve();
+    for path in ["/v1/responses", "/v1/realtime?model=m"] {
+        let mut connection = Connection::to(&server.address);
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close, Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        assert!(connection.send(head.as_bytes()));
+        let text = connection.answer_within(Duration::from_secs(30)).text;
+        assert!(text.starts_with("HTTP/1.1 426 "), "{path}: {text}");
+        assert!(text.contains("\"websocket_unavailable\""), "{text}");
+        assert!(
+            text.to_lowercase().contains("\r\nupgrade: http/1.1\r\n"),
+            "{text}"
+        );
+    }
     server.stop();
 }

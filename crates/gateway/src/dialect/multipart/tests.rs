@@ -221,3 +221,50 @@ proptest! {
         prop_assert_eq!(&body[fields.place(field)], name);
     }
 }
+
+/// The headers of a part with a file, and of a part with a field, as programs were seen to write them.
+const SHAPES: [(&str, &str, &str); 6] = [
+    (
+        "curl 7.88",
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a %22ü.mp3\"\r\nContent-Type: audio/mpeg",
+        "Content-Disposition: form-data; name=\"model\"",
+    ),
+    (
+        "undici, as browsers do",
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a %22ü.mp3\"\r\nContent-Type: audio/mpeg",
+        "Content-Disposition: form-data; name=\"model\"",
+    ),
+    (
+        ".NET",
+        "Content-Type: audio/mpeg\r\nContent-Disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3",
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=model",
+    ),
+    (
+        ".NET with names that need quotes",
+        "Content-Disposition: form-data; name=file; filename=\"a b.mp3\"; filename*=utf-8''a%20b.mp3",
+        "Content-Type: text/plain\r\nContent-Disposition: form-data; name=\"model\"",
+    ),
+    (
+        "OkHttp",
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\nContent-Type: audio/mpeg\r\nContent-Length: 5",
+        "Content-Disposition: form-data; name=\"model\"\r\nContent-Length: 1",
+    ),
+    (
+        "Apache HttpClient",
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\nContent-Type: application/octet-stream\r\n\
+         Content-Transfer-Encoding: binary",
+        "Content-Disposition: form-data; name=\"model\"\r\nContent-Type: text/plain; charset=UTF-8\r\n\
+         Content-Transfer-Encoding: 8bit",
+    ),
+];
+
+#[test]
+fn multipart_unquoted_shapes_of_programs_are_read() {
+    for (program, file, field) in SHAPES {
+        let body = format!("--xx\r\n{file}\r\n\r\nsound\r\n--xx\r\n{field}\r\n\r\nm\r\n--xx--\r\n");
+        for kind in [KIND, "multipart/form-data; boundary=\"xx\""] {
+            let found = model(kind, &body).unwrap_or_else(|error| panic!("{program}: {error}"));
+            assert_eq!(found.as_deref(), Some("m"), "{program}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod examples;
 mod key_files;
 mod lists;
 mod mutual_tls;
+mod proxies;
 mod refusals;
 mod retries;
 mod watched;

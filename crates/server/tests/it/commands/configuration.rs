@@ -177,3 +177,63 @@ fn no_secret_is_shown() {
         assert!(stdout.contains("127.0.0.1"), "{stdout}");
     }
 }
+
+#[test]
+fn duplicate_upstream_names_and_empty_keys_end_the_start_and_are_named() {
+    let upstream = |name: &str, rest: &str| {
+        format!("[[upstream]]\nname = \"{name}\"\nbase_url = \"http://127.0.0.1:1/v1\"\n{rest}\n")
+    };
+    let models = "models = [\"a\"]";
+    let keyed = |key: &str| upstream("local", &format!("{models}\n{key}"));
+    for (settings, words) in [
+        (
+            upstream("same", models) + &upstream("same", models),
+            ["'same'", "another upstream has this name"],
+        ),
+        (
+            upstream("none", "models = []"),
+            ["'none'", "models is empty"],
+        ),
+        (upstream("", models), ["upstream ''", "name must be"]),
+        (
+            keyed("api_key_file = \"empty\""),
+            ["'local'", "empty is empty"],
+        ),
+        (
+            keyed("api_key_env = \"EMPTY\""),
+            ["'local'", "EMPTY is empty"],
+        ),
+        (
+            keyed("api_key_command = [\"true\"]"),
+            ["'local'", "printed no key"],
+        ),
+        (keyed("stream_usage = \"later\""), ["stream_usage", "later"]),
+        (
+            keyed("proxy = \"ftp://me:hidden@h\""),
+            ["'local'", "proxy is not"],
+        ),
+    ] {
+        let installation = Installation::new(&settings);
+        std::fs::write(installation.directory().join("empty"), "\n").expect("written");
+        let mut command = installation.command(&["serve"]);
+        command.env("EMPTY", "");
+        let ended = Process::start(command).ended();
+        assert_eq!(ended.code, Some(1), "{settings}: {ended:?}");
+        for word in words {
+            assert!(ended.stderr.contains(word), "{settings}: {ended:?}");
+        }
+        assert!(!ended.stderr.contains("hidden"), "{ended:?}");
+        assert_eq!(ended.stdout, "", "no key is printed");
+    }
+    let far = upstream("far", models).replace("http://127.0.0.1:1", "https://far.example");
+    let installation = Installation::new(&far);
+    let mut command = installation.command(&["serve"]);
+    command.env("HTTPS_PROXY", "ftp://me:hidden@h");
+    let ended = Process::start(command).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("upstream 'far': HTTPS_PROXY is not"),
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains("hidden"), "{ended:?}");
+}

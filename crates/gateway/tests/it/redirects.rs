@@ -1,0 +1,135 @@
+//! Redirects of upstreams: never followed, never a client's; the next upstream is asked.
+
+use gateway::{Durability, UpstreamConfig};
+use http::{HeaderValue, Method};
+
+use crate::upstream::{COMPLETION, Reply, Upstream, nobody};
+use crate::world::{Answer, SERVICE, World, config, request};
+
+const MODEL: &str = r#"{"model":"real"}"#;
+const STATUSES: [u16; 8] = [300, 301, 302, 303, 304, 305, 307, 308];
+
+/// An answer with this status that points elsewhere.
+fn redirect(status: u16, to: &str) -> Reply {
+    Reply::whole(status, "")
+        .with("location", to)
+        .with("refresh", "0; url=https://inside.example/")
+        .with("content-location", "https://inside.example/")
+        .with("link", "<https://inside.example/>; rel=canonical")
+}
+
+/// The answer is a failure of the gateway's own, which tells nothing of the upstream.
+fn assert_own_failure(answer: &Answer, what: &str) {
+    assert_eq!(answer.status, 502, "{what}: {answer:?}");
+    assert_eq!(answer.error()[3], "upstream_error", "{what}");
+    for name in ["location", "refresh", "content-location", "link"] {
+        assert!(!answer.headers.contains_key(name), "{what}: {name}");
+    }
+    assert!(!format!("{answer:?}").contains("inside.example"), "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_are_no_answers_for_a_client() {
+    let elsewhere = Upstream::start(Reply::whole(200, COMPLETION)).await;
+    let to = format!("{}/chat/completions", elsewhere.base_url());
+    for status in STATUSES {
+        let world = World::start(redirect(status, &to)).await;
+        let answer = world.chat(MODEL).await;
+        assert_own_failure(&answer, &status.to_string());
+        let row = world.row().await;
+        assert_eq!(row.sums(), ("upstream_failed", false, None, None, Some(0)));
+    }
+    assert!(elsewhere.asked().is_empty(), "no redirect is followed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_send_a_request_to_the_next_upstream() {
+    for status in [302, 307] {
+        let second = Upstream::start(Reply::whole(200, COMPLETION)).await;
+        let url = second.base_url();
+        let first = redirect(status, "https://inside.example/v1/chat/completions");
+        let world = World::with(first, Durability::Batched, |first| {
+            let stands_by = UpstreamConfig {
+                weight: 0,
+                ..config("second", url)
+            };
+            vec![config("first", first), stands_by]
+        })
+        .await;
+        let answer = world.chat(MODEL).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (200, COMPLETION));
+        assert_eq!([world.upstream.asked().len(), second.asked().len()], [1, 1]);
+        let row = world.row().await;
+        assert_eq!(row.sums(), ("succeeded", false, Some(11), Some(7), Some(1)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_in_a_row_make_an_upstream_one_that_is_skipped() {
+    let redirecting = redirect(308, "https://inside.example/v1/");
+    let world = World::start(redirecting).await;
+    let is_healthy = || world.gateway.upstreams().all(|state| state.is_healthy);
+    for _ in 0..5 {
+        assert!(is_healthy());
+        assert_own_failure(&world.chat(MODEL).await, "five in a row");
+    }
+    assert!(!is_healthy());
+    // Asked in the background, a redirect is no sign of life.
+    for _ in 0..2_000 {
+        if world.upstream.asked().len() >= 7 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(
+        world.upstream.asked().len() >= 7,
+        "it is asked again and again"
+    );
+    assert!(!is_healthy());
+    world.upstream.replies(Reply::whole(200, COMPLETION));
+    for _ in 0..2_000 {
+        if is_healthy() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("it does not come back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_of_what_keeps_files_are_no_answers_either() {
+    let reply = redirect(307, "https://inside.example/v1/files");
+    let world = World::with(reply, Durability::Batched, |url| {
+        vec![UpstreamConfig {
+            stores: true,
+            ..config("keeper", url)
+        }]
+    })
+    .await;
+    let parts = "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n\
+                 --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\ntext\r\n--x--\r\n";
+    let mut upload = request(Method::POST, "/v1/files", SERVICE, parts);
+    let kind = HeaderValue::from_static("multipart/form-data; boundary=x");
+    upload.headers_mut().insert("content-type", kind);
+    assert_own_failure(&world.send(upload).await, "a file");
+    let store = request(Method::POST, "/v1/vector_stores", SERVICE, "{}");
+    assert_own_failure(&world.send(store).await, "a vector store");
+    assert_eq!(world.upstream.asked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_say_more_than_that_another_is_gone() {
+    let nobody = nobody();
+    let world = World::with(redirect(302, "/login"), Durability::Batched, |url| {
+        let gone = UpstreamConfig {
+            weight: 0,
+            ..config("gone", nobody)
+        };
+        vec![config("first", url), gone]
+    })
+    .await;
+    let answer = world.chat(MODEL).await;
+    assert_own_failure(&answer, "the first one's");
+    let message = answer.error()[0].clone();
+    assert!(message.to_string().contains("redirect"), "{message}");
+}

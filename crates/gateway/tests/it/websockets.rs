@@ -1,0 +1,79 @@
+//! Clients that would speak WebSocket: told at once that HTTP is spoken here.
+
+use http::{HeaderValue, Method};
+
+use crate::upstream::{COMPLETION, Reply};
+use crate::world::{SERVICE, World, request};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_10_a_websocket_is_426_with_words_that_say_what_to_do() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    for path in [
+        "/v1/responses",
+        "/v1/responses?model=real",
+        "/v1/realtime",
+        "/v1/realtime?model=real",
+    ] {
+        for (key, upgrade) in [
+            (SERVICE, "websocket"),
+            ("", "WebSocket"),
+            (SERVICE, "h2c, websocket"),
+        ] {
+            let mut asked = request(Method::GET, path, key, "");
+            for (name, value) in [
+                ("connection", "Upgrade"),
+                ("upgrade", upgrade),
+                ("sec-websocket-version", "13"),
+                ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ] {
+                let value = HeaderValue::from_static(value);
+                asked.headers_mut().insert(name, value);
+            }
+            let answer = world.send(asked).await;
+            assert_eq!(answer.status, 426, "{path} {upgrade}: {answer:?}");
+            let [message, kind, _, code] = answer.error();
+            assert_eq!(kind, "invalid_request_error");
+            assert_eq!(code, "websocket_unavailable");
+            assert!(
+                message.to_string().contains("POST /v1/responses"),
+                "{message}"
+            );
+            assert!(
+                answer.headers.contains_key("upgrade"),
+                "as RFC 9110 wants it"
+            );
+        }
+    }
+    let plain = world
+        .send(request(Method::GET, "/v1/responses", SERVICE, ""))
+        .await;
+    assert_eq!(
+        (plain.status.as_u16(), plain.header("allow")),
+        (405, "POST")
+    );
+    let plain = world
+        .send(request(Method::GET, "/v1/realtime", SERVICE, ""))
+        .await;
+    assert_eq!(plain.status, 404);
+    assert!(world.upstream.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_query_means_nothing_and_is_passed_over() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    for query in [
+        "client_version=0.155.1",
+        "limit=1000&after=x",
+        "_=1760000000",
+        "%zz&=",
+        "models",
+    ] {
+        for path in ["/v1/models", "/v1/models/real"] {
+            let asked = request(Method::GET, &format!("{path}?{query}"), SERVICE, "");
+            let answer = world.send(asked).await;
+            assert_eq!(answer.status, 200, "{path}?{query}: {}", answer.body);
+            let without = world.send(request(Method::GET, path, SERVICE, "")).await;
+            assert_eq!(answer.body, without.body);
+        }
+    }
+}
