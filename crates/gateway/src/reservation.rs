@@ -125,14 +125,20 @@ impl Reservation {
         let (spent, consumed) = match tally {
             None => (Spent::nothing(), Amounts::nothing().with_requests(1)),
             Some(mut tally) => {
-                let spent = |tally: &Tally| self.dialect.spent(&open.demand, &open.model, tally);
-                // Limits count what came, also of an answer that has failed and costs nothing.
-                let consumed = match tally.text.length {
-                    0 if is_failure(outcome) => Amounts::nothing().with_requests(1),
-                    _ => consumed(&spent(&tally).quantities),
-                };
+                let measure = |tally: &Tally| self.dialect.spent(&open.demand, &open.model, tally);
                 tally.is_failed = is_failure(outcome);
-                (spent(&tally), consumed)
+                let spent = measure(&tally);
+                let is_nothing = spent.quantities.or_zero(Metric::NumModelRequests) == 0;
+                let consumed = if !is_nothing {
+                    consumed(&spent.quantities)
+                } else if tally.text.length == 0 {
+                    Amounts::nothing().with_requests(1)
+                } else {
+                    // Limits count the text that came, also of an answer that has failed and costs nothing.
+                    tally.is_failed = false;
+                    consumed(&measure(&tally).quantities)
+                };
+                (spent, consumed)
             }
         };
         if let Some(held) = open.held.take() {

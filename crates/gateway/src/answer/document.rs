@@ -144,11 +144,11 @@ impl Document {
     }
 }
 
-/// True for the code or the type of an error that a request is to blame for.
+/// True for the code or the type of an error that a request is to blame for. Keys are the gateway's own.
 fn blames_request(word: &[u8]) -> bool {
     let word = std::str::from_utf8(word).unwrap_or_default();
     if let Ok(code) = word.parse::<u16>() {
-        return (400..500).contains(&code);
+        return (400..500).contains(&code) && !matches!(code, 401 | 403 | 407);
     }
     let begins = [
         "invalid",
@@ -157,7 +157,8 @@ fn blames_request(word: &[u8]) -> bool {
         "rate_limit",
         "unsupported",
     ];
-    begins.iter().any(|begin| word.starts_with(begin))
+    let is_of_request = begins.iter().any(|begin| word.starts_with(begin));
+    is_of_request && !word.contains("api_key") && !word.contains("auth")
 }
 
 /// A document and the text that its strings are added to.

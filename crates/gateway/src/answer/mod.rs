@@ -117,7 +117,8 @@ impl Answer {
     /// True if all that matters has come, though the answer may stay open: a stream has said so, and there is nothing more to be
     /// told.
     pub(crate) fn is_complete(&self) -> bool {
-        self.tally.is_done && (!self.dialect.asks_for_usage || self.tally.is_reported())
+        let has_usage = !self.dialect.asks_for_usage || self.tally.is_reported();
+        self.tally.is_done && (has_usage || self.tally.fault.is_some())
     }
 
     /// True if a stream has said that it is complete. Its usage may still come.
@@ -158,19 +159,21 @@ impl Answer {
             // Some servers send space while they work: it does not wait.
             let length = piece.len() - piece.trim_ascii_start().len();
             space = piece.split_to(length);
+        } else {
+            held.extend_from_slice(&piece);
+            piece = held.split().freeze();
         }
-        held.extend_from_slice(&piece);
-        let beginning = Beginning::of(held);
+        let beginning = Beginning::of(&piece);
         if beginning == Beginning::Unclear {
+            held.extend_from_slice(&piece);
             return space;
         }
-        let held = held.split().freeze();
         self.begin(beginning);
         if matches!(self.kind, Kind::Json) {
-            self.documents.feed(&mut self.tally, without_mark(&held));
-            return joined(space, held);
+            self.documents.feed(&mut self.tally, without_mark(&piece));
+            return joined(space, piece);
         }
-        let rest = self.read_on(held);
+        let rest = self.read_on(piece);
         joined(space, rest)
     }
 

@@ -98,9 +98,10 @@ impl Sum {
         let is_success = line
             .status_code
             .is_some_and(|code| (200..300).contains(&code));
-        if !is_success || line.fault().is_some() {
+        if !is_success {
             return;
         }
+        tally.is_failed = line.fault().is_some() || !line.is_whole;
         (self.dialect.read_whole)(&mut tally, line);
         let one = self.dialect.spent(&self.demand, &self.model, &tally);
         self.spent.quantities.add(&one.quantities);
@@ -127,4 +128,51 @@ async fn read_lines(mut output: Passing, mut take: impl FnMut(&Document, Tally))
     let document = line.finish(&mut tally);
     take(&document, tally);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_answers_in_the_lines_of_a_batch_are_read_at_any_length() {
+        let mut sum = Sum {
+            dialect: Dialect::at("/responses").expect("an endpoint"),
+            model: "m".to_owned(),
+            demand: Demand::of_input(5),
+            spent: Spent::default(),
+        };
+        let usage = r#""usage":{"input_tokens":100,"output_tokens":20}"#;
+        let answer = |code: u16, body: &str| {
+            format!(
+                r#"{{"custom_id":"1","response":{{"status_code":{code},"body":{body}}},"error":null}}"#
+            )
+        };
+        let file = "A".repeat(1024 * 1024);
+        let large = answer(200, &format!(r#"{{"output":[{{"result":"@"}}],{usage}}}"#));
+        let (begin, end) = large.split_once('@').expect("a file");
+        let mut line = Documents::of_lines();
+        let mut tally = Tally::default();
+        line.feed(&mut tally, begin.as_bytes());
+        for _ in 0..40 {
+            line.feed(&mut tally, file.as_bytes());
+        }
+        line.feed(&mut tally, end.as_bytes());
+        sum.add(&line.finish(&mut tally), tally);
+        for (text, input, requests) in [
+            (String::new(), 100, 1),
+            (answer(400, &format!("{{{usage}}}")), 100, 1),
+            (answer(200, r#"{"error":{"message":"boom"}}"#), 100, 1),
+            (answer(200, &format!("{{{usage}}}")), 200, 2),
+            (answer(200, r#"{"output":[]}"#), 205, 3),
+        ] {
+            let mut tally = Tally::default();
+            line.feed(&mut tally, text.as_bytes());
+            sum.add(&line.finish(&mut tally), tally);
+            let amount = |metric| sum.spent.quantities.or_zero(metric);
+            assert_eq!(amount(Metric::InputTokens), input, "{text}");
+            assert_eq!(amount(Metric::NumModelRequests), requests, "{text}");
+        }
+        assert!(sum.spent.estimated);
+    }
 }

@@ -353,3 +353,20 @@ async fn what_was_used_of_it_is_never_known_and_all_of_it_counts() {
         "Limit 100, Used 100, Requested 100.",
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_text_of_an_answer_that_broke_off_counts_though_it_costs_nothing() {
+    let text = format!(
+        "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
+        "x".repeat(360)
+    );
+    let pause = Step::Wait(Duration::from_millis(100));
+    let reply = Reply::stream(vec![send(&text), pause, Step::Die]);
+    let world = limited(reply, "max_tokens_per_1_minute", 100).await;
+    let stream = r#"{"model":"real","messages":[],"max_tokens":9,"stream":true}"#;
+    assert!(world.chat(stream).await.is_broken);
+    let row = world.rows(1).await.remove(0);
+    assert_eq!(row.sums(), ("upstream_failed", false, None, None, Some(0)));
+    // 90 tokens came, and one was read.
+    assert_eq!(world.chat(stream).await.status, 429);
+}

@@ -78,7 +78,7 @@ async fn large_answers_of_embeddings_cost_what_they_report() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_answers_in_one_event_cost_what_they_report() {
-    let text = "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[{\"type\":\"web_search_call\"},{\"type\":\"image_generation_call\",\"result\":\"#\"}],\"usage\":{\"input_tokens\":100,\"output_tokens\":20}}}\n\n";
+    let text = "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[{\"type\":\"web_search_call\"},{\"type\":\"image_generation_call\",\"result\":\"@\"}],\"usage\":{\"input_tokens\":100,\"output_tokens\":20}}}\n\n";
     let (mut reply, length) = with_files(text, 20);
     reply.headers = vec![("content-type", "text/event-stream".into())];
     let world = world(reply).await;
