@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use gateway::Durability;
+use gateway::{Durability, StreamUsage, UpstreamConfig};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -105,6 +105,22 @@ async fn stream_options_refused_with_422_and_a_list_of_errors_are_understood() {
         assert_eq!(world.chat(STREAM).await.status, 200);
     }
     assert_eq!(strict.asked().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_options_refused_can_be_said_from_the_start() {
+    let strict = Strict::start(knows_no_stream_options).await;
+    let url = strict.url.clone();
+    let upstreams = |_| {
+        vec![UpstreamConfig {
+            stream_usage: StreamUsage::Never,
+            ..config("strict", url)
+        }]
+    };
+    let world = World::with(Reply::events(), Durability::Batched, upstreams).await;
+    assert_eq!(world.chat(STREAM).await.status, 200);
+    assert_eq!(strict.asked(), [STREAM]);
+    assert!(world.row().await.estimated);
 }
 
 #[tokio::test(flavor = "multi_thread")]
