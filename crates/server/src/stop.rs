@@ -244,6 +244,17 @@ mod tests {
         assert!(whole <= 25.0, "{whole}");
     }
 
+    #[tokio::test]
+    async fn strangers_1_a_process_that_fails_stops_in_order_and_exits_with_1() {
+        let stop = Stop::within(MAX_STOP_TIMEOUT);
+        assert_eq!(stop.exit_code(), ExitCode::SUCCESS);
+        stop.fail();
+        stop.asked().await;
+        assert_eq!(stop.exit_code(), ExitCode::from(1));
+        stop.hurry(143);
+        assert_eq!(stop.exit_code(), ExitCode::from(143));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn s16_after_a_second_signal_no_part_takes_longer_than_a_second() {
         let stop = Stop::within(MAX_STOP_TIMEOUT);

@@ -268,7 +268,8 @@ mod tests {
         let (reader, opened) = mpsc::sync_channel(0);
         let (written, lines) = mpsc::sync_channel(QUEUE_CAPACITY);
         let mut sink = Sink::start(Pipe(opened, written)).expect("a thread");
-        let line = vec![b'x'; QUEUE_BYTES / 4 + 1];
+        let mut line = vec![b'x'; QUEUE_BYTES / 4];
+        line.push(b'\n');
         for _ in 0..10 {
             sink.write_all(&line).expect("it never fails");
         }

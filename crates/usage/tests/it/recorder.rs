@@ -91,12 +91,13 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
     }
     let late = fixture.recorder.reserve().await.expect("a place");
     let finish = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(fixture.recorder.reserve().await.is_err(), "no new places");
+        let places_end = async { while fixture.recorder.reserve().await.is_ok() {} };
+        let ended = tokio::time::timeout(Duration::from_secs(30), places_end).await;
+        ended.expect("no new places");
         late.record(event("late")).await.expect("durable");
     };
     let store = fixture.store.clone();
-    tokio::join!(fixture.task.stop(Duration::from_secs(10)), finish);
+    tokio::join!(fixture.task.stop(Duration::from_secs(40)), finish);
     let all = Entries::all(store.usage()).await.expect("the ledger");
     assert_eq!(all.len(), 101);
     fixture.recorder.flush().await;
