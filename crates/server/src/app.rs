@@ -128,7 +128,7 @@ impl App {
             public_url: options.public_url,
             body_memory: options.bounds.body_memory(),
         });
-        let (bodies, bodies_task) = start_keeper(patient, &services, options.keep_bodies_days)?;
+        let (bodies, bodies_task) = start_keeper(&patient, &services, options.keep_bodies_days)?;
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
             upstreams,
@@ -320,7 +320,7 @@ fn of_gateway(
 
 /// Who keeps bodies, or deletes what was kept.
 fn start_keeper(
-    store: Store,
+    store: &Store,
     services: &Services,
     days: u32,
 ) -> anyhow::Result<(Option<Bodies>, BodiesTask)> {

@@ -1,7 +1,8 @@
 //! A database, or the way to it, that hangs: connections stay open and nothing is answered.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use base::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -124,8 +125,7 @@ async fn write(admin: &Api) -> u16 {
 }
 
 async fn counted(admin: &Api) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let yesterday = now.expect("a clock").as_secs() - 86_400;
+    let yesterday = Clock::system().now().plus(-86_400).0;
     let path = format!("/organization/usage/completions?start_time={yesterday}&bucket_width=1d");
     let page = admin.get(&path).await;
     let buckets = page["data"].as_array().cloned().unwrap_or_default();
