@@ -101,9 +101,9 @@ impl App {
     /// # Errors
     /// An upstream makes no sense, or the database cannot be read.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
-        let (patient, store) = (options.store.clone(), options.store.for_requests());
-        let (pepper, clock) = (options.pepper, options.clock);
+        let (patient, pepper, clock) = (options.store, options.pepper, options.clock);
         let (upstreams, prices) = (options.upstreams, options.prices);
+        let store = patient.for_requests();
         let (tracer, tracer_task) = start_tracer(options.tracing, &options.entropy)?;
         let (spend, recorder, recorder_task) = ledger(&patient, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());

@@ -138,11 +138,8 @@ impl CorsRequest {
     /// Adds what lets a page read an answer, and what keeps a cache from giving it to pages of another origin.
     pub(crate) fn sign(self, headers: &mut HeaderMap) {
         let is_any = self.allowed.as_ref().is_some_and(|origin| origin == "*");
-        if !is_any
-            && !headers
-                .get(VARY)
-                .is_some_and(|vary| *vary == PREFLIGHT_VARIES)
-        {
+        let vary = headers.get(VARY);
+        if !is_any && vary.is_none_or(|vary| *vary != PREFLIGHT_VARIES) {
             headers.append(VARY, HeaderValue::from_static("origin"));
         }
         if let Some(origin) = self.allowed {
