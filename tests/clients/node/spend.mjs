@@ -2,7 +2,7 @@
 
 import { NotFoundError } from "openai";
 
-import { equal, check, refused } from "./checks.mjs";
+import { equal, refused } from "./checks.mjs";
 import { pages } from "./paging.mjs";
 
 /** The same things in both places. */

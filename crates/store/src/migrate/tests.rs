@@ -1,3 +1,5 @@
+//! Migrations from the tables before, with data in them.
+
 use store::testing::Scratch;
 
 use super::*;

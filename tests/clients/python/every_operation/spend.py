@@ -4,7 +4,7 @@ from functools import partial
 
 import openai
 
-from checks import check, equal, refused
+from checks import equal, refused
 
 from .paging import pages
 
