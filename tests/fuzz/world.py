@@ -110,7 +110,7 @@ class World:
         if path in ("/organization/projects", "/projects"):
             ids = [id for id in ids if id != self.default_project] if not self.one_in(20) else ids
         if path.endswith("roles") and not self.one_in(5):
-            ids = [id for id in ids if not id.startswith(("role_organization_", "role_project_"))]
+            ids = [id for id in ids if not id.startswith("role-api-")]
         return [id for id in ids if id not in self.protected]
 
     def new(self, path):
@@ -128,7 +128,7 @@ class World:
         if noun == "users" and in_project:
             return self.naming(user_id="/organization/users", role="member")
         if noun == "groups" and in_project:
-            return self.naming(group_id="/organization/groups", role="role_project_member")
+            return self.naming(group_id="/organization/groups", role="role-api-project-member")
         if noun == "api_keys" and "/service_accounts/" not in holder:
             return self.naming(user_id=f"{in_project[0]}/users", name=name)
         if noun == "certificates" and not in_project:

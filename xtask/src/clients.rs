@@ -1,6 +1,7 @@
-//! Programs of others that the tests are driven with: a Python and a Node that have the official clients, another Python
-//! that has the fuzzer, the parsers that servers read requests with, and a model server; and those that are measured beside
-//! ours. All are pinned in `tests/clients/`, `tests/fuzz/`, `tests/readers/` and `tests/peers/`.
+//! Programs of others that the tests are driven with: a Python and a Node that have the official clients, other Pythons that
+//! have the fuzzer and generators of clients, the parsers that servers read requests with, and a model server; and those that
+//! are measured beside ours. All are pinned in `tests/clients/`, `tests/fuzz/`, `tests/generators/`, `tests/readers/` and
+//! `tests/peers/`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -25,6 +26,8 @@ pub struct Clients {
     pub node: PathBuf,
     /// A Python interpreter with the packages of `tests/fuzz/requirements.txt`.
     pub fuzzer: PathBuf,
+    /// A Python interpreter with the packages of `tests/generators/requirements.txt`.
+    pub generators: PathBuf,
     /// Starts the model server on a loopback address, with the answers of `tests/clients/models.json`; takes `--port`.
     pub model_server: PathBuf,
     /// Reads requests as servers do, with the packages of `tests/readers`: a line in, a line out.
@@ -37,6 +40,7 @@ pub fn prepare(root: &Path) -> Result<Clients> {
     Ok(Clients {
         python: python_with("tests/clients/requirements.txt", "venv", root)?,
         fuzzer: python_with("tests/fuzz/requirements.txt", "fuzz-venv", root)?,
+        generators: python_with("tests/generators/requirements.txt", "generators-venv", root)?,
         node,
         model_server,
         readers: readers(root)?,

@@ -46,6 +46,7 @@ pub fn run_with(database: Database, words: &[String], variables: &[(&str, String
             .args(words)
             .envs(variables.iter().map(|(name, value)| (name, value)));
         command.env("ORGPLANE_TEST_FUZZER", &environment.clients.fuzzer);
+        command.env("ORGPLANE_TEST_GENERATORS", &environment.clients.generators);
         command.env("ORGPLANE_TEST_PYTHON", &environment.clients.python);
         command.env("ORGPLANE_TEST_NODE", &environment.clients.node);
         command.env(

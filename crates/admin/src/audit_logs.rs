@@ -13,7 +13,9 @@ use serde_json::{Map, Value as Json};
 use store::{Order, PageRequest, Row};
 
 use crate::list::{Item, List};
-use crate::operation::{EventType, Limit, Operation, Organization, Read, TenantStatement, read};
+use crate::operation::{
+    EventType, Limit, Operation, Organization, Read, Separated, TenantStatement, read,
+};
 use crate::{args, column};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -120,20 +122,20 @@ struct ListAuditLogs {
     effective_at: Option<EffectiveAt>,
     /// In which projects.
     #[serde(default)]
-    project_ids: Vec<String>,
+    project_ids: Separated<String>,
     /// What happened.
     #[serde(default)]
     #[schemars(schema_with = "event_types")]
-    event_types: Vec<String>,
+    event_types: Separated<String>,
     /// Who did it: users, service accounts or keys.
     #[serde(default)]
-    actor_ids: Vec<String>,
+    actor_ids: Separated<String>,
     /// The e-mail addresses of who did it.
     #[serde(default)]
-    actor_emails: Vec<String>,
+    actor_emails: Separated<String>,
     /// To what it was done.
     #[serde(default)]
-    resource_ids: Vec<String>,
+    resource_ids: Separated<String>,
     /// Whether only what concerns the tenant above the organization is asked for.
     #[serde(default)]
     tenant_only: bool,

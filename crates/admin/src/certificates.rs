@@ -17,8 +17,8 @@ use store::{Order, PageRequest, Row};
 use crate::args;
 use crate::list::{Deleted, List};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
-    read, write,
+    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Separated,
+    Write, read, write,
 };
 use crate::projects::ActiveProject;
 use activation::{activate, deactivate};
@@ -224,7 +224,7 @@ async fn create(
 struct RetrieveCertificate {
     /// What to add: the certificate itself.
     #[serde(default)]
-    include: Vec<Include>,
+    include: Separated<Include>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -241,7 +241,7 @@ async fn retrieve(
 ) -> Result<Certificate> {
     let one = cx.sql(ONE, args![&id]);
     let certificate = cx.find(&id, one, Certificate::read).await?;
-    Ok(match query.include.as_slice() {
+    Ok(match &*query.include {
         [] => certificate.without_content(),
         [Include::Content, ..] => certificate,
     })

@@ -14,7 +14,7 @@ use crate::literal::literals;
 use crate::operation::{
     Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
 };
-use crate::projects::ActiveProject;
+use crate::projects::ConfiguredProject;
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{DataRetentionRead, DataRetentionWrite};
@@ -41,7 +41,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             PROJECT,
             DataRetentionRead,
             "Retrieves the project's data retention.",
-            retrieve::<ActiveProject>,
+            retrieve::<ConfiguredProject>,
         ),
         write(
             "projects:data-retention update",
@@ -49,7 +49,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             PROJECT,
             DataRetentionWrite,
             "Sets the project's data retention.",
-            update::<ActiveProject>,
+            update::<ConfiguredProject>,
         ),
     ]
 }
@@ -70,7 +70,7 @@ impl Retained for Organization {
     type Kind = OrganizationRetention;
 }
 
-impl Retained for ActiveProject {
+impl Retained for ConfiguredProject {
     type Object = ProjectDataRetention;
     type Kind = ProjectRetention;
 }
@@ -79,15 +79,17 @@ impl Retained for ActiveProject {
 trait Retention:
     Copy + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
 {
-    /// What holds until something is set, if there is a word for it.
-    const UNSET: Option<Self>;
+    /// What holds until something is set.
+    const UNSET: Self;
 }
 
-/// What an organization can ask for.
+/// What an organization can ask for; `none` is what holds until it asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum OrganizationRetention {
+    #[serde(skip_deserializing)]
+    None,
     ZeroDataRetention,
     ModifiedAbuseMonitoring,
     EnhancedZeroDataRetention,
@@ -108,11 +110,11 @@ enum ProjectRetention {
 }
 
 impl Retention for OrganizationRetention {
-    const UNSET: Option<Self> = None;
+    const UNSET: Self = Self::None;
 }
 
 impl Retention for ProjectRetention {
-    const UNSET: Option<Self> = Some(Self::OrganizationDefault);
+    const UNSET: Self = Self::OrganizationDefault;
 }
 
 /// How long what clients send is kept.
@@ -138,15 +140,13 @@ const ONE: &str = "\
     SELECT retention_type FROM data_retention WHERE organization_id = $1 AND project_id = $2";
 
 /// The kind that a word in the table stands for.
-fn kind<K: Retention>(word: Option<String>) -> Result<Option<K>> {
+fn kind<K: Retention>(word: Option<String>) -> Result<K> {
     match word {
         None => Ok(K::UNSET),
-        Some(word) => serde_json::from_value(json!(word))
-            .map(Some)
-            .map_err(|error| {
-                tracing::error!(%error, "data retention is set to an unknown word");
-                Error::internal()
-            }),
+        Some(word) => serde_json::from_value(json!(word)).map_err(|error| {
+            tracing::error!(%error, "data retention is set to an unknown word");
+            Error::internal()
+        }),
     }
 }
 
@@ -155,8 +155,7 @@ async fn retrieve<L: Retained>(mut cx: Read, level: L, _: Nothing) -> Result<Ret
     let word = cx
         .fetch_optional(one, |row| row.get("retention_type"))
         .await?;
-    let kind = kind(word)?.ok_or_else(|| Error::not_set("Data retention"))?;
-    Ok(DataRetention::new(kind))
+    Ok(DataRetention::new(kind(word)?))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -179,7 +178,7 @@ async fn update<L: Retained>(
         .fetch_optional(one, |row| row.get("retention_type"))
         .await?;
     let new = body.retention_type;
-    if kind(word)? == Some(new) {
+    if kind::<L::Kind>(word)? == new {
         return Ok(cx.unchanged(DataRetention::new(new)));
     }
     let name = json!(new);

@@ -256,18 +256,18 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
 /// Whoever is a user, or has an invitation that they can still accept, is not invited again.
 async fn refuse_known(cx: &mut Write, email: &Email) -> Result<()> {
     let refuse = |what: &str| {
-        let message = format!("'{}' {what}.", email.as_str());
+        let message = format!("{what} '{}' already exists.", email.as_str());
         Err(Error::refused("already_exists", message).about("email"))
     };
     if users::find_by_email(cx, email.as_str()).await?.is_some() {
-        return refuse("is a user of the organization already");
+        return refuse("A user with the address");
     }
     let mut pending = cx.sql(INVITES, args![]);
     pending.push(" AND email_key = ").bind(email.key());
     pending.push(" AND accepted_at IS NULL AND expires_at > ");
     pending.bind(cx.now());
     if cx.fetch_optional(pending, |_| Ok(())).await?.is_some() {
-        return refuse("has an invite already that is not accepted yet");
+        return refuse("An invite that can still be accepted by");
     }
     Ok(())
 }

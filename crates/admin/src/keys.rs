@@ -3,10 +3,10 @@
 use access::Principal;
 use base::ids::{Id, KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
-use base::permission::OrganizationRole;
+use base::permission::{OrganizationRole, PermissionList};
 use base::secret::{KeyKind, Secret};
 use base::time::DAY;
-use base::{Error, Permission, PermissionSet, Result, UnixTime};
+use base::{Error, PermissionSet, Result, UnixTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
@@ -71,15 +71,17 @@ impl JsonSchema for Lifetime {
     }
 }
 
-/// What a key may do at the most: permission names; an empty list narrows nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Scopes(Vec<Permission>);
+/// What a key may do at the most: permission names in the order in which they were given; an empty list narrows nothing.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct Scopes(PermissionList);
 
 impl Scopes {
     /// The names, as a JSON array for the table.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::Value::from_iter(self.names()).to_string()
+        self.0.to_json()
     }
 
     /// What they leave of everything.
@@ -90,41 +92,7 @@ impl Scopes {
 
     /// The names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|permission| permission.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Scopes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let names = Vec::<String>::deserialize(deserializer)?;
-        let unknown = |name: &str| {
-            let shown: String = name.chars().take(80).collect();
-            serde::de::Error::custom(format_args!(
-                "'{shown}' is no permission; docs/permissions.md lists them"
-            ))
-        };
-        let scopes: Result<Vec<_>, _> = names
-            .iter()
-            .map(|name| Permission::parse(name).ok_or_else(|| unknown(name)))
-            .collect();
-        let mut scopes = scopes?;
-        scopes.sort_unstable();
-        scopes.dedup();
-        Ok(Self(scopes))
-    }
-}
-
-impl JsonSchema for Scopes {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Scopes".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Vec::<Permission>::json_schema(generator)
+        self.0.names()
     }
 }
 

@@ -4,7 +4,7 @@ use base::ids::OrganizationId;
 use serde_json::Value as Json;
 
 use crate::operation::{Event, EventType, Organization, Scope};
-use crate::projects::ActiveProject;
+use crate::projects::{ActiveProject, ConfiguredProject};
 
 /// Where a setting stands.
 pub trait Level: Scope {
@@ -26,6 +26,16 @@ impl Level for Organization {
 }
 
 impl Level for ActiveProject {
+    fn project_key(&self) -> &str {
+        base::ids::Id::as_str(&self.id)
+    }
+
+    fn event(&self, _: &OrganizationId, kind: EventType, details: Json) -> Event {
+        Event::new(kind, &self.id, details)
+    }
+}
+
+impl Level for ConfiguredProject {
     fn project_key(&self) -> &str {
         base::ids::Id::as_str(&self.id)
     }

@@ -217,7 +217,7 @@ fn first_project(founding: &Founding<'_>, new: &New) -> [Statement; 3] {
     ]
 }
 
-/// The predefined roles: in every organization under the same ids.
+/// The predefined roles, which every organization has.
 fn roles(new: &New) -> [Statement; 5] {
     PredefinedRole::ALL.map(|role| {
         sql!(
@@ -225,7 +225,7 @@ fn roles(new: &New) -> [Statement; 5] {
                  predefined, created_at, updated_at) \
              VALUES ($1, $2, $3, '', $4, $4, '[]', TRUE, $5, $5)",
             &new.organization_id,
-            role.id(),
+            &role.id(&new.organization_id),
             role.resource_type(),
             role.name(),
             new.now

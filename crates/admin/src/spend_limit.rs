@@ -1,14 +1,12 @@
 //! `/organization/spend_limit` and `/organization/projects/{project_id}/spend_limit`: the month's spend at which requests
 //! are refused.
 
-use base::ids::{OrganizationId, ProjectId};
-use base::{Error, NanoDollars, Permission, Result};
+use base::{Error, Permission, Result};
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::Services;
 use crate::args;
 use crate::level::Level;
 use crate::list::Unset;
@@ -16,7 +14,7 @@ use crate::literal::literals;
 use crate::operation::{
     Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
 };
-use crate::projects::ActiveProject;
+use crate::projects::ConfiguredProject;
 use crate::spend::{Cents, Currency, Interval};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -31,7 +29,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "spend-limit delete",
             ],
         ),
-        at::<ActiveProject>(
+        at::<ConfiguredProject>(
             PROJECT,
             [
                 "projects:spend-limit retrieve",
@@ -53,7 +51,7 @@ fn at<L: Limited>(path: &'static str, commands: [&'static str; 3]) -> [Operation
             commands[0],
             path,
             SpendRead,
-            "Retrieves the spend limit, and whether it is reached.",
+            "Retrieves the spend limit.",
             retrieve::<L>,
         ),
         write(
@@ -93,7 +91,7 @@ impl Limited for Organization {
     type Deleted = OrganizationSpendLimitDeleted;
 }
 
-impl Limited for ActiveProject {
+impl Limited for ConfiguredProject {
     type Object = ProjectSpendLimit;
     type Deleted = ProjectSpendLimitDeleted;
 }
@@ -110,42 +108,31 @@ struct SpendLimit<O> {
     enforcement: Enforcement,
 }
 
-/// Whether requests are refused for the sake of a spend limit.
+/// What the spend limit does.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
 struct Enforcement {
     status: Status,
 }
 
+/// A limit that is set is enforced.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 enum Status {
-    Inactive,
     Enforcing,
 }
 
 impl<O: Default> SpendLimit<O> {
-    /// The limit as it stands at this moment.
-    fn now(
-        services: &Services,
-        organization: &OrganizationId,
-        project: Option<&ProjectId>,
-        cents: i64,
-    ) -> Self {
-        let limit = NanoDollars::from_cents(cents);
-        let is_enforcing = services.spend.is_enforcing(organization, project, limit);
+    /// The limit of so many cents.
+    fn of(cents: i64) -> Self {
         Self {
             object: O::default(),
             threshold_amount: cents,
             currency: Currency::Usd,
             interval: Interval::Month,
             enforcement: Enforcement {
-                status: if is_enforcing {
-                    Status::Enforcing
-                } else {
-                    Status::Inactive
-                },
+                status: Status::Enforcing,
             },
         }
     }
@@ -163,14 +150,7 @@ async fn retrieve<L: Limited>(mut cx: Read, level: L, _: Nothing) -> Result<Spen
     let cents = cx
         .fetch_optional(one, |row| row.get("threshold_amount"))
         .await?;
-    let cents = cents.ok_or_else(not_set)?;
-    let project = level.project().map(|project| &project.id);
-    Ok(SpendLimit::now(
-        cx.services(),
-        cx.organization(),
-        project,
-        cents,
-    ))
+    Ok(SpendLimit::of(cents.ok_or_else(not_set)?))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -194,8 +174,7 @@ async fn update<L: Limited>(
         .fetch_optional(one, |row| row.get("threshold_amount"))
         .await?;
     let Cents(new) = body.threshold_amount;
-    let project = level.project().map(|project| &project.id);
-    let answer = SpendLimit::now(cx.services(), cx.organization(), project, new);
+    let answer = SpendLimit::of(new);
     if old == Some(new) {
         return Ok(cx.unchanged(answer));
     }

@@ -16,8 +16,8 @@ use crate::keys::{administrable_until, keep_administrable};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Patch, Read, Write, read,
-    write,
+    Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Patch, Read, Separated,
+    Write, read, write,
 };
 use crate::roles::Role;
 use crate::roles::realm::may_grant;
@@ -117,7 +117,7 @@ impl Item for User {
 struct ListUsers {
     /// Only users with one of these addresses, in any spelling.
     #[serde(default)]
-    emails: Vec<String>,
+    emails: Separated<String>,
     /// How many at the most.
     #[serde(default)]
     limit: Limit<20, 1, 100>,

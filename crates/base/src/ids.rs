@@ -109,6 +109,8 @@ ids! {
     GroupId = "group_", "group";
     /// A role: a name for permissions.
     RoleId = "role_", "role";
+    /// That somebody has a role: the id is made of the role's and theirs.
+    RoleAssignmentId = "role_assignment_", "role assignment";
     /// A certificate of an authority that clients' certificates are checked against.
     CertificateId = "cert_", "certificate";
     /// A spend alert.

@@ -1,13 +1,11 @@
 //! Every permission and its wire name; sets of them; the predefined roles.
 
+mod hosted;
+mod list;
 mod role;
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
+pub use hosted::HOSTED;
+pub use list::{PermissionList, PermissionName};
 pub use role::{OrganizationRole, PredefinedRole, ProjectRole, role_permissions};
 
 macro_rules! permissions {
@@ -131,18 +129,6 @@ impl Permission {
     }
 }
 
-impl<'de> Deserialize<'de> for Permission {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::parse(&name).ok_or_else(|| {
-            let shown: String = name.chars().take(80).collect();
-            D::Error::custom(format_args!(
-                "'{shown}' is no permission; docs/permissions.md lists them"
-            ))
-        })
-    }
-}
-
 /// A set of permissions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PermissionSet(u64);
@@ -208,46 +194,6 @@ impl PermissionSet {
     }
 }
 
-impl Serialize for PermissionSet {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter().map(Permission::as_str))
-    }
-}
-
-impl<'de> Deserialize<'de> for PermissionSet {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self::from_iter::<Vec<Permission>>)
-    }
-}
-
-impl JsonSchema for PermissionSet {
-    fn schema_name() -> Cow<'static, str> {
-        "Permissions".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "array", "items": generator.subschema_for::<Permission>() })
-    }
-}
-
-impl JsonSchema for Permission {
-    fn schema_name() -> Cow<'static, str> {
-        "Permission".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names: Vec<_> = Self::ALL
-            .iter()
-            .map(|permission| permission.as_str())
-            .collect();
-        json_schema!({ "type": "string", "enum": names, "description": "One of `docs/permissions.md`." })
-    }
-}
-
 impl FromIterator<Permission> for PermissionSet {
     fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
         permissions.into_iter().fold(Self::default(), Self::with)
@@ -294,6 +240,22 @@ mod tests {
             Permission::ALL.len(),
             "docs/permissions.md has a permission too many"
         );
+        for name in HOSTED {
+            let item = format!("- `{name}`");
+            assert!(
+                document.lines().any(|line| line == item),
+                "docs/permissions.md should have:\n{item}"
+            );
+        }
+        let items = document.lines().filter(|line| {
+            let name = line.strip_prefix("- `");
+            name.is_some_and(|name| name.contains("api.") || name.starts_with("model."))
+        });
+        assert_eq!(
+            items.count(),
+            HOSTED.len(),
+            "docs/permissions.md has a name of the hosted service too many"
+        );
     }
 
     #[test]
@@ -311,11 +273,9 @@ mod tests {
         let set: PermissionSet = [Permission::ModelRead, Permission::GroupsRead]
             .into_iter()
             .collect();
-        let json = serde_json::to_string(&set).expect("names");
+        let json = PermissionList::from(set).to_json();
         assert_eq!(json, r#"["api.groups.read","api.model.read"]"#);
-        assert_eq!(serde_json::from_str::<PermissionSet>(&json).ok(), Some(set));
         assert_eq!(PermissionSet::from_json(&json), set);
-        assert!(serde_json::from_str::<PermissionSet>(r#"["api.unheard.of"]"#).is_err());
         let rest = PermissionSet::ALL.without(set);
         assert_eq!(rest.iter().count() + 2, Permission::ALL.len());
     }

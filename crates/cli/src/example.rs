@@ -55,7 +55,7 @@ fn text(key: &str) -> String {
         "interval" => "month".to_owned(),
         "model_id" => "gpt-5.5".to_owned(),
         "permission" => "api.groups.read".to_owned(),
-        "role" => "role_project_member".to_owned(),
+        "role" => "role-api-project-member".to_owned(),
         "token" => "'the token in the mail'".to_owned(),
         "type" => "completions".to_owned(),
         "project_id" => "proj_abc".to_owned(),

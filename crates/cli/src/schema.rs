@@ -142,16 +142,11 @@ fn has_type(schema: &Json, name: &str) -> bool {
 }
 
 fn kind(schema: &Json) -> Kind {
-    let is_word = |schema: &Json| schema["const"].is_string();
-    let is_one_of = |schema: &Json| {
-        let alternatives = schema["oneOf"].as_array();
-        alternatives.is_some_and(|alternatives| alternatives.iter().all(is_word))
-    };
     if has_type(schema, "integer") {
         Kind::Integer
     } else if has_type(schema, "boolean") {
         Kind::Boolean
-    } else if has_type(schema, "string") || is_word(schema) || is_one_of(schema) {
+    } else if has_type(schema, "string") || schema["const"].is_string() {
         Kind::Text
     } else {
         Kind::Yaml
@@ -161,9 +156,7 @@ fn kind(schema: &Json) -> Kind {
 /// The values of an enumeration; none for any other schema.
 fn values(schema: &Json) -> Vec<String> {
     let listed = schema["enum"].as_array().into_iter().flatten();
-    let described = schema["oneOf"].as_array().into_iter().flatten();
     listed
-        .chain(described.map(|alternative| &alternative["const"]))
         .filter_map(|value| value.as_str().map(str::to_owned))
         .collect()
 }

@@ -1,5 +1,8 @@
 //! Runs migrations in order, once, under a lock.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{Connection, Database, Error, Result, Store, Transaction, sql};
 
 /// A step from one state of the tables to the next. Once released, its text never changes.
@@ -102,6 +105,13 @@ const MIGRATIONS: &[Migration] = &[
         name: "0012_claims",
         part: Part::Administration,
         both: include_str!("../../../migrations/0012_claims.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
+        name: "0013_role_ids",
+        part: Part::Administration,
+        both: include_str!("../../../migrations/0013_role_ids.sql"),
         sqlite: "",
         postgres: "",
     },

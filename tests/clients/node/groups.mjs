@@ -50,7 +50,7 @@ export async function projectGroups(run, project, some) {
   const { groups } = run.admin.projects;
   const inside = { project_id: project };
   for (const group of some) {
-    const made = await groups.create(project, { group_id: group, role: "role_project_viewer" });
+    const made = await groups.create(project, { group_id: group, role: "role-api-project-viewer" });
     equal("a group of a project", [made.project_id, made.group_id, made.group_type], [project, group, "group"]);
     equal("it reads as it was added", await groups.retrieve(group, { ...inside, group_type: "group" }), made);
   }

@@ -185,7 +185,7 @@ async fn what_was_assigned_and_what_groups_have_is_added() {
     change(
         &store,
         "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at)
-         VALUES ('org-1', 'proj_2', 'group_2', 'role_project_member', 1)",
+         VALUES ('org-1', 'proj_2', 'group_2', 'role-api-project-member', 1)",
     )
     .await;
     let now = all(&store).await;

@@ -158,7 +158,10 @@ async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<
         args![&group.id, &user.id, cx.now()],
     );
     if cx.execute(insert).await? == 0 {
-        let message = format!("The user '{}' is in the group already.", user.id);
+        let message = format!(
+            "The user '{}' already exists in group '{}'.",
+            user.id, group.id
+        );
         return Err(Error::refused("already_exists", message).about("user_id"));
     }
     let event = Event::new(

@@ -63,7 +63,10 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
         .await?
         .is_some()
     {
-        let message = format!("'{}' is a user of the organization already.", invite.email);
+        let message = format!(
+            "A user with the address '{}' already exists in the organization.",
+            invite.email
+        );
         return Err(Error::refused("already_exists", message));
     }
     let id: UserId = cx.new_id();
@@ -90,6 +93,8 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
     let user = users::find(&mut cx, &id).await?;
     let details = json!({"user_id": id, "data": {"role": invite.role, "projects": projects}});
     let event = Event::new(EventType::InviteAccepted, &invite.id, details);
+    let details = json!({"data": {"role": invite.role}});
+    cx.also(Event::new(EventType::UserAdded, &id, details));
     Ok(cx.done(event, user))
 }
 

@@ -1,14 +1,14 @@
 //! What a handler works with: an authorised connection or transaction that belongs to one organization.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use access::Principal;
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::{PermissionSet, Result, UnixTime};
-use store::{Key, Page, PageRequest, Row, Statement, Tables, Transaction, Value};
+use store::{Key, Page, PageRequest, Row, Statement, Transaction, Value};
 
 use super::event::{self, Actor, Head};
+use super::sources::Sources;
 use super::{Event, Permit};
 use crate::Services;
 
@@ -143,33 +143,9 @@ pub struct Read {
 
 queries!(Read);
 
-/// What an answer was made from: tables of the administrative database alone, or something else too, such as the time.
-#[derive(Clone, Default)]
-pub(super) struct Sources(Arc<Noted>);
-
-#[derive(Default)]
-struct Noted {
-    others: AtomicBool,
-    tables: OnceLock<Tables>,
-}
-
-impl Sources {
-    fn add(&self) {
-        self.0.others.store(true, Ordering::Relaxed);
-    }
-
-    /// The tables, when the same question has the same answer for as long as these stay what they are; known once its
-    /// [`Read`] is dropped.
-    pub(super) fn steady(&self) -> Option<Tables> {
-        let others = self.0.others.load(Ordering::Relaxed);
-        self.0.tables.get().filter(|_| !others).copied()
-    }
-}
-
 impl Drop for Read {
     fn drop(&mut self) {
-        // It is set here only, so it has not been set.
-        let _ = self.sources.0.tables.set(self.connection.tables());
+        self.sources.read_from(self.connection.tables());
     }
 }
 
@@ -227,6 +203,8 @@ pub struct Write {
     head: Head,
     actor: Actor,
     project: Option<(ProjectId, String)>,
+    /// What happened besides the event that the change ends with.
+    further: Vec<Event>,
 }
 
 queries!(Write);
@@ -253,6 +231,7 @@ impl Write {
             services,
             head,
             project: None,
+            further: Vec::new(),
         })
     }
 
@@ -299,6 +278,11 @@ impl Write {
         self.actor = Actor::in_session(user, email);
     }
 
+    /// Records one more event of the same change, after the one that [`Write::done`] is given.
+    pub(crate) fn also(&mut self, event: Event) {
+        self.further.push(event);
+    }
+
     /// A new id.
     #[must_use]
     pub fn new_id<I: Id>(&self) -> I {
@@ -313,18 +297,25 @@ impl Write {
         Ok(self.connection.execute(statement.0).await?)
     }
 
-    /// Appends the event, commits, and waits until this node acts on the change.
+    /// Appends the events, commits, and waits until this node acts on the change.
     async fn commit(mut self, event: Event) -> Result<()> {
         let own = self.project.take();
-        let entry = event::Entry {
+        let project = own.or_else(|| self.head.default_project.take());
+        let organization = self.permit.organization().clone();
+        let effective_at = self.services.clock.now();
+        let entry = |event| event::Entry {
             id: self.services.ids.next(),
-            organization_id: self.permit.organization().clone(),
-            effective_at: self.services.clock.now(),
-            project: own.or_else(|| self.head.default_project.take()),
-            actor: self.actor,
+            organization_id: organization.clone(),
+            effective_at,
+            project: project.clone(),
+            actor: self.actor.clone(),
             event,
         };
-        event::append(&mut self.connection, &self.head, entry).await?;
+        event::append(&mut self.connection, &self.head, entry(event)).await?;
+        for event in self.further {
+            let head = Head::advance(&mut self.connection, &organization).await?;
+            event::append(&mut self.connection, &head, entry(event)).await?;
+        }
         self.connection.commit().await?;
         self.services.store.revision().settled().await;
         Ok(())

@@ -1,10 +1,20 @@
 //! Our own OpenAPI 3.1 document, made from the registry.
 
+mod schemas;
+mod tags;
+
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Effect, Operation};
+
+/// The introduction of the document.
+const ABOUT: &str = "\
+The Administration API of a self-hosted organization for language-model APIs, as OpenAI publishes it, with extensions that are \
+marked `x-orgplane`. Requests carry an admin key as bearer token; `x-permission` is what its owner needs. Every refusal is \
+`{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`. Lists are read page by page with `limit` and `after`. In query strings, \
+lists of ids and words may be repeated parameters or one value with commas.";
 
 /// The document that describes `operations`.
 #[must_use]
@@ -31,15 +41,17 @@ pub fn document(operations: &[Operation]) -> Json {
     }
     let mut schemas = output.take_definitions(true);
     schemas.extend(input.take_definitions(true));
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "orgplane",
             "summary": "A self-hosted organization for language-model APIs.",
+            "description": ABOUT,
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/v1" }],
+        "tags": tags::tags(operations),
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -59,7 +71,10 @@ pub fn document(operations: &[Operation]) -> Json {
                 "ProjectApiKey": { "type": "http", "scheme": "bearer", "description": "A project key." },
             },
         },
-    })
+    });
+    schemas::simplify(&mut document);
+    schemas::remove_unused(&mut document);
+    document
 }
 
 /// The body of every answer that is not a success.
@@ -87,6 +102,7 @@ fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut Schema
     let mut entry = json!({
         "operationId": operation.command.replace([':', ' '], "-"),
         "summary": operation.about,
+        "tags": [tags::tag(operation)],
         "security": security(operation.effect),
         "parameters": parameters(operation, input),
         "responses": {

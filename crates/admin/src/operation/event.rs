@@ -87,9 +87,9 @@ pub struct Event {
 }
 
 /// What a change was made to: nearly always one thing.
-enum Targets {
-    One(String),
-    Several(Vec<String>),
+struct Targets {
+    one: Option<String>,
+    others: Vec<String>,
 }
 
 impl Event {
@@ -102,9 +102,19 @@ impl Event {
         }
         Self {
             kind,
-            targets: Targets::One(id.as_str().to_owned()),
+            targets: Targets {
+                one: Some(id.as_str().to_owned()),
+                others: Vec::new(),
+            },
             payload,
         }
+    }
+
+    /// The same event, which is found by `id` too.
+    #[must_use]
+    pub(crate) fn filed_under<I: Id>(mut self, id: &I) -> Self {
+        self.targets.others.push(id.as_str().to_owned());
+        self
     }
 
     /// A key was refused. The contract's payload names nothing, so the entry is found by its actor only.
@@ -112,7 +122,10 @@ impl Event {
         let payload = [("error_code", code), ("error_message", message)];
         Self {
             kind: EventType::LoginFailed,
-            targets: Targets::Several(Vec::new()),
+            targets: Targets {
+                one: None,
+                others: Vec::new(),
+            },
             payload: payload
                 .map(|(name, value)| (name.to_owned(), json!(value)))
                 .into_iter()
@@ -129,7 +142,10 @@ impl Event {
     ) -> Self {
         Self {
             kind,
-            targets: Targets::Several(ids.map(|id| id.as_str().to_owned()).collect()),
+            targets: Targets {
+                one: None,
+                others: ids.map(|id| id.as_str().to_owned()).collect(),
+            },
             payload: match payload {
                 Json::Object(payload) => payload,
                 _ => Map::new(),
@@ -139,6 +155,7 @@ impl Event {
 }
 
 /// Who did it.
+#[derive(Clone)]
 pub(crate) struct Actor {
     id: Option<String>,
     key_id: Option<String>,
@@ -262,10 +279,7 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
         actor.shown.to_string(),
         Json::Object(event.payload).to_string(),
     );
-    let (resource_id, several) = match event.targets {
-        Targets::One(id) => (Some(id), Vec::new()),
-        Targets::Several(ids) => (None, ids),
-    };
+    let Targets { one, others } = event.targets;
     let (project_id, project_name) = project.map_or((None, None), |(id, name)| {
         (Some(id.to_string()), Some(name))
     });
@@ -288,12 +302,12 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
         actor.key_id,
         actor.email,
         actor_shown,
-        resource_id,
+        one,
         payload,
         hash,
     );
     transaction.execute(insert).await?;
-    file(transaction, &organization_id, &id, several).await?;
+    file(transaction, &organization_id, &id, others).await?;
     let remember = sql!(
         "UPDATE organizations SET audit_hash = $2 WHERE id = $1",
         &organization_id,
@@ -303,7 +317,7 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
     Ok(())
 }
 
-/// Files an entry under its targets, when it has several.
+/// Files an entry under further targets.
 async fn file(
     transaction: &mut Transaction,
     organization: &OrganizationId,

@@ -16,6 +16,8 @@ mod parse;
 mod receive;
 mod revocable;
 mod scope;
+mod separated;
+mod sources;
 mod stream;
 
 use std::future::Future;
@@ -37,8 +39,9 @@ pub use event::{Event, EventType};
 pub use kept::Kept;
 pub use limit::Limit;
 pub use parse::{Nothing, OrderBy, Patch, refuse};
-pub(crate) use scope::{Arrival, Requirement, missing};
+pub(crate) use scope::{Arrival, Requirement, inside, missing};
 pub use scope::{Credential, Of, Organization, PathIds, Permit, Scope};
+pub use separated::Separated;
 pub(crate) use stream::{Chunks, Streamed};
 
 /// One entry of the registry: everything there is to know of an operation, and how to run it.

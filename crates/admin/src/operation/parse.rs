@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 use store::Order;
 
-use super::nul;
+use super::{nul, separated};
 
 /// No parameters, or a body without fields.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -114,11 +114,11 @@ pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
             Error::invalid("query", format!("The query string is malformed: {error}."))
         })?;
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        refuse(
-            "parameter",
-            &error.path().to_string(),
-            &error.inner().to_string(),
-        )
+        let (path, message) = (error.path().to_string(), error.inner().to_string());
+        match separated::place_in(&message) {
+            Some((place, message)) => refuse("parameter", &format!("{path}{place}"), message),
+            None => refuse("parameter", &path, &message),
+        }
     })
 }
 

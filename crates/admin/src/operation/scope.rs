@@ -12,7 +12,7 @@ use store::Connection;
 
 use super::Caller;
 use crate::Services;
-use crate::projects::Project;
+use crate::projects::{ARCHIVED, Project};
 
 /// A request as it came in.
 pub(crate) struct Arrival {
@@ -77,12 +77,25 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
-        let outer = S::resolve(connection, organization, ids).await?;
+        let outer = S::resolve(connection, organization, ids).await;
+        let outer = outer.map_err(|error| inside::<I>(error, ids))?;
         Ok(Self(outer, ids.take()?))
     }
 
     fn project(&self) -> Option<&Project> {
         self.0.project()
+    }
+}
+
+/// Returns 404 for what the next id names in an archived project, so that tools which keep state forget it; any other
+/// error as it is.
+pub(crate) fn inside<I: Id>(error: Error, ids: &mut PathIds<'_>) -> Error {
+    if error.code != Some(ARCHIVED) {
+        return error;
+    }
+    match ids.take::<I>() {
+        Ok(id) => Error::not_found(I::NOUN, id.as_str()),
+        Err(error) => error,
     }
 }
 

@@ -132,11 +132,12 @@ macro_rules! has_access {
         "(COALESCE(u.role, '') = 'owner' \
          OR COALESCE(k.user_id, k.service_account_id) IN \
              (SELECT g.principal_id FROM effective_grants g WHERE g.organization_id = $1 AND g.project_id = $2 \
-              AND g.role_id <> 'role_project_none') \
+              AND g.role_id <> 'role-api-project-none') \
          OR COALESCE(k.user_id, '') IN \
              (SELECT COALESCE(m.user_id, a.principal_id) FROM role_assignments a \
               LEFT JOIN group_users m ON m.organization_id = a.organization_id AND m.group_id = a.principal_id \
-              WHERE a.organization_id = $1 AND a.project_id = '' AND a.role_id <> 'role_organization_reader'))"
+              WHERE a.organization_id = $1 AND a.project_id = '' \
+              AND a.role_id <> 'role-api-organization-reader__api-organization__' || a.organization_id))"
     };
 }
 
@@ -291,7 +292,8 @@ async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Resul
     let statement = cx.sql(
         "SELECT EXISTS (SELECT 1 FROM effective_grants g WHERE g.organization_id = u.organization_id \
              AND g.principal_type = 'user' AND g.principal_id = u.id \
-             AND (g.project_id = $3 OR g.project_id = '' AND g.role_id <> 'role_organization_reader')) AS is_member \
+             AND (g.project_id = $3 OR g.project_id = '' \
+                  AND g.role_id <> 'role-api-organization-reader__api-organization__' || g.organization_id)) AS is_member \
          FROM users u WHERE u.organization_id = $1 AND u.id = $2",
         args![user, &project.id],
     );

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Key, Order, PageRequest, Row};
 
-use super::ActiveProject;
+use super::{ActiveProject, Project};
 use crate::args;
 use crate::groups::{self, GroupType};
 use crate::list::{Deleted, Item, NextList};
@@ -142,7 +142,9 @@ async fn create(
     body: AddProjectGroup,
 ) -> Result<Done<ProjectGroup>> {
     let group = groups::named(&mut cx, &body.group_id).await?;
-    Role::to_grant(&mut cx, &project, "role", &body.role).await?;
+    let role = Role::to_grant(&mut cx, &project, "role", &body.role)
+        .await?
+        .id;
     let answer = ProjectGroup {
         object: ProjectGroupObject,
         project_id: project.id.clone(),
@@ -154,18 +156,39 @@ async fn create(
     let insert = cx.sql(
         "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-        args![&project.id, &answer.group_id, &body.role, answer.created_at],
+        args![&project.id, &answer.group_id, &role, answer.created_at],
     );
     if cx.execute(insert).await? == 0 {
-        let message = format!(
-            "The group '{}' has a role in the project already.",
-            answer.group_id
-        );
-        return Err(Error::refused("already_exists", message).about("group_id"));
+        return already_there(cx, &project, &answer.group_id, &role).await;
     }
-    let details = json!({"group_id": answer.group_id, "role_id": body.role});
+    let details = json!({"group_id": answer.group_id, "role_id": role});
     let event = Event::new(EventType::ProjectGroupAdded, &project.id, details);
     Ok(cx.done(event, answer))
+}
+
+/// The group has a role in the project: with the same one nothing is to be done.
+///
+/// # Errors
+/// 400: it has another role there.
+async fn already_there(
+    mut cx: Write,
+    project: &Project,
+    group: &GroupId,
+    role: &RoleId,
+) -> Result<Done<ProjectGroup>> {
+    let mut same = cx.sql(GROUPS, args![&project.id]);
+    same.push(" AND m.group_id = ").bind(group);
+    same.push(" AND m.role_id = ").bind(role);
+    match cx.fetch_optional(same, ProjectGroup::read).await? {
+        Some(there) => Ok(cx.unchanged(there)),
+        None => {
+            let message = format!(
+                "The group '{group}' already exists in project '{}', with another role.",
+                project.id
+            );
+            Err(Error::refused("already_exists", message).about("group_id"))
+        }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]

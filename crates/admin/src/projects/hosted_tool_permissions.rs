@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
 
-use super::ActiveProject;
+use super::ConfiguredProject;
 use crate::args;
 use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
 
@@ -85,7 +85,7 @@ const ONE: &str = "\
 
 async fn retrieve(
     mut cx: Read,
-    project: ActiveProject,
+    project: ConfiguredProject,
     _: Nothing,
 ) -> Result<HostedToolPermissions> {
     let one = cx.sql(ONE, args![&project.id]);
@@ -111,7 +111,7 @@ struct UpdateHostedToolPermissions {
 
 async fn update(
     mut cx: Write,
-    project: ActiveProject,
+    project: ConfiguredProject,
     body: UpdateHostedToolPermissions,
 ) -> Result<Done<HostedToolPermissions>> {
     let one = cx.sql(ONE, args![&project.id]);

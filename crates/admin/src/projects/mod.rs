@@ -1,6 +1,7 @@
 //! `/organization/projects`: create, list, retrieve, modify and archive projects.
 
 pub mod api_keys;
+mod configured;
 pub mod groups;
 pub mod hosted_tool_permissions;
 pub mod model_permissions;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Connection, Row, sql};
 
+pub use configured::ConfiguredProject;
 pub use residency::Residency;
 
 use crate::args;
@@ -107,8 +109,11 @@ enum Status {
     Archived,
 }
 
-/// A project in use. An archived one refuses the operation.
+/// A project in use. An archived one refuses the operation; what is inside it is not found.
 pub struct ActiveProject(Project);
+
+/// The `code` of the refusal of an archived project.
+pub(crate) const ARCHIVED: &str = "project_archived";
 
 impl Deref for ActiveProject {
     type Target = Project;
@@ -179,7 +184,7 @@ impl Scope for ActiveProject {
                 "The project '{}' is archived: it cannot be used or changed any more.",
                 project.id
             );
-            return Err(Error::refused("project_archived", message));
+            return Err(Error::refused(ARCHIVED, message));
         }
         Ok(Self(project))
     }

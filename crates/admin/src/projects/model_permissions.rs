@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
 
-use super::ActiveProject;
+use super::ConfiguredProject;
 use crate::list::Unset;
 use crate::literal::literals;
 use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
@@ -102,7 +102,11 @@ fn not_set() -> Error {
     Error::not_set("The policy for models")
 }
 
-async fn retrieve(mut cx: Read, project: ActiveProject, _: Nothing) -> Result<ModelPermissions> {
+async fn retrieve(
+    mut cx: Read,
+    project: ConfiguredProject,
+    _: Nothing,
+) -> Result<ModelPermissions> {
     let one = cx.sql(ONE, args![&project.id]);
     let found = cx.fetch_optional(one, ModelPermissions::read).await?;
     found.ok_or_else(not_set)
@@ -157,7 +161,7 @@ impl SetModelPermissions {
 
 async fn update(
     mut cx: Write,
-    project: ActiveProject,
+    project: ConfiguredProject,
     body: SetModelPermissions,
 ) -> Result<Done<ModelPermissions>> {
     body.check()?;
@@ -186,7 +190,7 @@ async fn update(
 
 async fn delete(
     mut cx: Write,
-    project: ActiveProject,
+    project: ConfiguredProject,
     _: Nothing,
 ) -> Result<Done<Unset<ModelPermissionsDeleted>>> {
     let delete = cx.sql(

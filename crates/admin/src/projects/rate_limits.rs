@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use store::{Order, PageRequest, Value};
 
-use super::ActiveProject;
+use super::{ActiveProject, ConfiguredProject};
 use crate::args;
 use crate::list::{Item, List, page_of};
 use crate::operation::{
@@ -136,7 +136,7 @@ const CHANGED: &str = "\
 
 async fn list(
     mut cx: Read,
-    project: ActiveProject,
+    project: ConfiguredProject,
     query: ListRateLimits,
 ) -> Result<List<RateLimit>> {
     let statement = cx.sql(CHANGED, args![&project.id]);

@@ -180,7 +180,10 @@ async fn create(
     let role = ProjectRole::from(body.role);
     may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
     if !add(&mut cx, &project.id, &user.id, body.role).await? {
-        let message = format!("The user '{}' is a member of the project already.", user.id);
+        let message = format!(
+            "The user '{}' already exists in project '{}'.",
+            user.id, project.id
+        );
         return Err(Error::refused("already_exists", message).about(param));
     }
     let member = find(&mut cx, &project, &user.id).await?;

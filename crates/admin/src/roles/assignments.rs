@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use base::ids::{Id, RoleId, UserId};
+use base::ids::{Id, RoleAssignmentId, RoleId, UserId};
+use base::permission::PermissionList;
 use base::{Error, Permission, Result, UnixTime};
 use http::Method;
 use schemars::JsonSchema;
@@ -11,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Page, Row};
 
+use super::Role;
+use super::page::{ListRoles, by_place};
 use super::principal::{AssignedGroup, AssignedUser, Holder, Principal};
 use super::realm::{Realm, resource};
-use super::{ListRoles, Role};
 use crate::args;
 use crate::list::{Item, NextList};
 use crate::operation::{
@@ -99,7 +101,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 pub struct AssignedRole {
     id: RoleId,
     name: String,
-    permissions: base::PermissionSet,
+    permissions: PermissionList,
     resource_type: String,
     predefined_role: bool,
     description: Option<String>,
@@ -132,13 +134,16 @@ struct Source {
 }
 
 /// The roles that `$4` of the type `$3` has in the project `$2`, or '' for the organization.
-const ASSIGNED: &str = "\
-    SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
-           r.created_by, c.name AS creator_name, c.email AS creator_email \
-    FROM roles r LEFT JOIN users c ON c.organization_id = r.organization_id AND c.id = r.created_by \
-    WHERE r.organization_id = $1 AND r.id IN \
-        (SELECT g.role_id FROM effective_grants g \
-         WHERE g.organization_id = $1 AND g.project_id = $2 AND g.principal_type = $3 AND g.principal_id = $4)";
+const ASSIGNED: &str = concat!(
+    "SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
+         r.created_by, r.place, c.name AS creator_name, c.email AS creator_email \
+     FROM ",
+    roles_in_place!(),
+    " LEFT JOIN users c ON c.organization_id = r.organization_id AND c.id = r.created_by \
+     WHERE r.organization_id = $1 AND r.id IN \
+         (SELECT g.role_id FROM effective_grants g \
+          WHERE g.organization_id = $1 AND g.project_id = $2 AND g.principal_type = $3 AND g.principal_id = $4)"
+);
 
 /// Where they come from.
 const SOURCES: &str = "\
@@ -222,9 +227,9 @@ async fn list<R: Realm, P: Principal>(
     query: ListRoles,
 ) -> Result<NextList<AssignedRole>> {
     let list = cx.sql(ASSIGNED, holder.args());
-    let request = query.into();
+    let request = query.page(&cx, &holder.realm);
     let page = cx
-        .page(&request, list.clone(), list, "r.id", AssignedRole::read)
+        .page(&request, list.clone(), list, by_place(), AssignedRole::read)
         .await?;
     Ok(holder.shown(&mut cx, page).await?.into())
 }
@@ -234,6 +239,7 @@ async fn retrieve<R: Realm, P: Principal>(
     Of(holder, id): Of<Holder<R, P>, RoleId>,
     _: Nothing,
 ) -> Result<AssignedRole> {
+    let id = holder.realm.role_id(cx.organization(), &id);
     let mut one: TenantStatement = cx.sql(ASSIGNED, holder.args());
     one.push(" AND r.id = ").bind(&id);
     let mut role = cx.find(&id, one, AssignedRole::read).await?;
@@ -262,8 +268,7 @@ async fn create<R: Realm, P: Principal>(
         .get(role.id.as_str())
         .is_some_and(|from| from.contains(&None))
     {
-        let message = format!("The role '{}' is assigned already.", role.id);
-        return Err(Error::refused("already_assigned", message).about("role_id"));
+        return Ok(cx.unchanged(holder.principal.assigned(role)));
     }
     let Holder { realm, principal } = &mut holder;
     principal.give(&mut cx, realm, &role.id).await?;
@@ -272,7 +277,7 @@ async fn create<R: Realm, P: Principal>(
     Ok(cx.done(event, answer))
 }
 
-/// An assignment is named by its role, as in its path.
+/// The id of an assignment is made of its role's and its principal's; the event is found by the role's alone, too.
 fn event<R: Realm, P: Principal>(
     kind: EventType,
     cx: &Write,
@@ -282,7 +287,14 @@ fn event<R: Realm, P: Principal>(
     let mut details = resource(cx, &holder.realm);
     details["principal_id"] = json!(holder.principal.id().as_str());
     details["principal_type"] = json!(P::TYPE);
-    Event::new(kind, role, details)
+    let id = [
+        RoleAssignmentId::PREFIX,
+        role.as_str(),
+        "_",
+        holder.principal.id().as_str(),
+    ]
+    .concat();
+    Event::new(kind, &RoleAssignmentId::from_text(id), details).filed_under(role)
 }
 
 /// The answer to an unassignment.
@@ -297,6 +309,7 @@ async fn delete<R: Realm, P: Principal>(
     Of(holder, id): Of<Holder<R, P>, RoleId>,
     _: Nothing,
 ) -> Result<Done<Unassigned>> {
+    let id = holder.realm.role_id(cx.organization(), &id);
     let sources = cx.sql(SOURCES, holder.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if !sources.contains_key(id.as_str()) {

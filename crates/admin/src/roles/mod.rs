@@ -1,26 +1,30 @@
 //! `/organization/roles`, `/projects/{project_id}/roles`: predefined and custom roles, of the organization and of projects.
 
+#[macro_use]
+mod page;
+
 pub mod assignments;
 pub(crate) mod principal;
 pub(crate) mod realm;
 
 use base::ids::{Id, RoleId, UserId};
 use base::name::{Description, Name};
-use base::permission::{PredefinedRole, role_permissions};
-use base::{Error, Permission, PermissionSet, Result, UnixTime};
+use base::permission::{PermissionList, PredefinedRole};
+use base::{Error, Permission, Result, UnixTime};
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use store::{Order, PageRequest, Row};
+use store::Row;
 
 use crate::args;
-use crate::list::{Deleted, Item, NextList, oldest_first};
+use crate::list::{Deleted, Item, NextList};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Patch, Read,
-    TenantStatement, Write, read, write,
+    Done, Event, EventType, Nothing, Of, Operation, Organization, Patch, Read, TenantStatement,
+    Write, read, write,
 };
 use crate::projects::ActiveProject;
+use page::{ListRoles, by_place};
 use principal::{RoleDeleted, RoleObject};
 use realm::{Realm, check_permissions, may_grant, resource};
 
@@ -99,7 +103,7 @@ pub struct Role {
     pub name: String,
     description: Option<String>,
     /// What it allows.
-    pub permissions: PermissionSet,
+    pub permissions: PermissionList,
     resource_type: String,
     predefined_role: bool,
     #[serde(skip)]
@@ -111,11 +115,13 @@ pub struct Role {
 }
 
 /// The roles that can be assigned in a realm. `$2` is their type, `$3` the project or ''.
-const ROLES: &str = "\
-    SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
-           r.created_by \
-    FROM roles r \
-    WHERE r.organization_id = $1 AND r.resource_type = $2 AND r.project_id IN ('', $3)";
+const ROLES: &str = concat!(
+    "SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
+         r.created_by, r.place \
+     FROM ",
+    roles_in_place!(),
+    " WHERE r.organization_id = $1 AND r.resource_type = $2 AND r.project_id IN ('', $3)"
+);
 
 impl Role {
     fn read(row: &Row<'_>) -> store::Result<Self> {
@@ -129,7 +135,10 @@ impl Role {
                 Some(role) => Some(role.describe().to_owned()),
                 None => row.get("description")?,
             },
-            permissions: role_permissions(id.as_str(), Some(&custom)),
+            permissions: match predefined {
+                Some(role) => role.permissions().into(),
+                None => PermissionList::from_json(&custom),
+            },
             resource_type: row.get("resource_type")?,
             predefined_role: row.get("predefined")?,
             created_at: row.time("created_at")?,
@@ -149,6 +158,7 @@ impl Role {
         param: &'static str,
         id: &RoleId,
     ) -> Result<Self> {
+        let id = &realm.role_id(cx.organization(), id);
         let found = cx.fetch_optional(one(cx, realm, id), Self::read).await?;
         let role = found.ok_or_else(|| {
             let message = format!(
@@ -157,7 +167,7 @@ impl Role {
             );
             Error::invalid(param, message)
         })?;
-        may_grant(cx, realm.project_id(), role.permissions).await?;
+        may_grant(cx, realm.project_id(), role.permissions.set()).await?;
         Ok(role)
     }
 
@@ -173,14 +183,6 @@ impl Role {
     }
 }
 
-impl From<ListRoles> for PageRequest {
-    fn from(query: ListRoles) -> Self {
-        let order = query.order.map_or(Order::Ascending, Order::from);
-        let request = oldest_first(query.limit.0, query.after);
-        Self { order, ..request }
-    }
-}
-
 impl Item for Role {
     fn cursor(&self) -> String {
         self.id.to_string()
@@ -193,22 +195,10 @@ fn one<R: Realm>(cx: &Write, realm: &R, id: &RoleId) -> TenantStatement {
     statement
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ListRoles {
-    /// How many at the most.
-    #[serde(default)]
-    limit: Limit<1000, 0, 1000>,
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// Oldest first (`asc`, the default) or newest first (`desc`); the predefined roles are at the newer end.
-    order: Option<OrderBy>,
-}
-
 async fn list<R: Realm>(mut cx: Read, realm: R, query: ListRoles) -> Result<NextList<Role>> {
     let list = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
-    let request = query.into();
-    let page = cx.page(&request, list.clone(), list, "r.id", Role::read);
+    let request = query.page(&cx, &realm);
+    let page = cx.page(&request, list.clone(), list, by_place(), Role::read);
     Ok(page.await?.into())
 }
 
@@ -218,13 +208,14 @@ struct CreateRole {
     /// What the role is called: unique in its organization or project, in any spelling.
     role_name: Name,
     /// What it allows: names from `docs/permissions.md`.
-    permissions: PermissionSet,
+    permissions: PermissionList,
     /// What it is for.
     description: Option<Description>,
 }
 
 async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<Done<Role>> {
-    check_permissions(&mut cx, &realm, body.permissions, PermissionSet::default()).await?;
+    let none = PermissionList::default();
+    check_permissions(&mut cx, &realm, &body.permissions, &none).await?;
     let now = cx.now();
     let role = Role {
         object: RoleObject,
@@ -250,7 +241,7 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
             role.name.as_str(),
             role.name.to_lowercase(),
             role.description.clone(),
-            json!(role.permissions).to_string(),
+            role.permissions.to_json(),
             now,
             role.created_by.as_ref()
         ],
@@ -269,7 +260,7 @@ async fn check_name<R: Realm>(cx: &mut Write, realm: &R, role: &Role) -> Result<
     same.push(" AND r.id <> ").bind(&role.id);
     match cx.fetch_optional(same, Role::read).await? {
         Some(other) => {
-            let message = format!("There is a role '{}' already: '{}'.", other.name, other.id);
+            let message = format!("A role '{}' already exists: '{}'.", other.name, other.id);
             Err(Error::invalid("role_name", message))
         }
         None => Ok(()),
@@ -281,6 +272,7 @@ async fn retrieve<R: Realm>(
     Of(realm, id): Of<R, RoleId>,
     _: Nothing,
 ) -> Result<Role> {
+    let id = realm.role_id(cx.organization(), &id);
     let mut statement = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
     statement.push(" AND r.id = ").bind(&id);
     cx.find(&id, statement, Role::read).await
@@ -290,7 +282,7 @@ async fn retrieve<R: Realm>(
 #[serde(deny_unknown_fields)]
 struct UpdateRole {
     /// What it allows from now on, and nothing else; null leaves it as it is.
-    permissions: Option<PermissionSet>,
+    permissions: Option<PermissionList>,
     /// What it is for; null clears it.
     #[serde(default)]
     description: Patch<Description>,
@@ -303,10 +295,11 @@ async fn update<R: Realm>(
     Of(realm, id): Of<R, RoleId>,
     body: UpdateRole,
 ) -> Result<Done<Role>> {
+    let id = realm.role_id(cx.organization(), &id);
     let old = one(&cx, &realm, &id);
     let old = cx.find(&id, old, Role::read).await?;
     let mut role = old.clone();
-    role.permissions = body.permissions.unwrap_or(old.permissions);
+    role.permissions = body.permissions.unwrap_or(role.permissions);
     let description = body.description.map(Description::into_string);
     role.description = description.apply(role.description);
     role.name = body.role_name.map_or(role.name, Name::into_string);
@@ -315,7 +308,7 @@ async fn update<R: Realm>(
         return Ok(cx.unchanged(old));
     }
     old.refuse_predefined("changed")?;
-    check_permissions(&mut cx, &realm, role.permissions, old.permissions).await?;
+    check_permissions(&mut cx, &realm, &role.permissions, &old.permissions).await?;
     check_name(&mut cx, &realm, &role).await?;
     role.updated_at = cx.now();
     let update = cx.sql(
@@ -326,7 +319,7 @@ async fn update<R: Realm>(
             role.name.as_str(),
             role.name.to_lowercase(),
             role.description.clone(),
-            json!(role.permissions).to_string(),
+            role.permissions.to_json(),
             role.updated_at
         ],
     );
@@ -352,11 +345,11 @@ fn changes(old: &Role, new: &Role) -> serde_json::Map<String, Json> {
     if new.permissions != old.permissions {
         note(
             "permissions_added",
-            json!(new.permissions.without(old.permissions)),
+            json!(new.permissions.without(&old.permissions)),
         );
         note(
             "permissions_removed",
-            json!(old.permissions.without(new.permissions)),
+            json!(old.permissions.without(&new.permissions)),
         );
     }
     changes
@@ -368,6 +361,7 @@ async fn delete<R: Realm>(
     Of(realm, id): Of<R, RoleId>,
     _: Nothing,
 ) -> Result<Done<Deleted<RoleDeleted>>> {
+    let id = realm.role_id(cx.organization(), &id);
     let role = one(&cx, &realm, &id);
     let role = cx.find(&id, role, Role::read).await?;
     role.refuse_predefined("deleted")?;

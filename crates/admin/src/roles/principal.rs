@@ -12,7 +12,7 @@ use super::realm::Realm;
 use crate::args;
 use crate::keys::{administrable_until, keep_administrable};
 use crate::literal::literals;
-use crate::operation::{PathIds, Scope, Write};
+use crate::operation::{PathIds, Scope, Write, inside};
 use crate::projects::Project;
 use crate::users;
 
@@ -28,7 +28,8 @@ impl<R: Realm, P: Principal> Scope for Holder<R, P> {
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
-        let realm = R::resolve(connection, organization, ids).await?;
+        let realm = R::resolve(connection, organization, ids).await;
+        let realm = realm.map_err(|error| inside::<P::Id>(error, ids))?;
         let id: P::Id = ids.take()?;
         let find = sql!(P::FIND, organization, &id);
         let found = connection.fetch_optional(find, P::read).await?;

@@ -1,6 +1,7 @@
 //! Where roles are defined and assigned, and what a caller may give there.
 
-use base::ids::{Id, ProjectId};
+use base::ids::{Id, OrganizationId, ProjectId, RoleId};
+use base::permission::{PermissionList, PredefinedRole};
 use base::{Error, PermissionSet, Result};
 use serde_json::{Value as Json, json};
 
@@ -20,6 +21,12 @@ pub trait Realm: Scope {
     /// What the tables have for it as `project_id`.
     fn key(&self) -> &str {
         self.project_id().map_or("", Id::as_str)
+    }
+
+    /// Returns the id that tables and answers have for the role that a client names so here.
+    fn role_id(&self, organization: &OrganizationId, named: &RoleId) -> RoleId {
+        let predefined = PredefinedRole::named(named.as_str(), organization, self.project_id());
+        predefined.map_or_else(|| named.clone(), |role| role.id(organization))
     }
 }
 
@@ -59,9 +66,10 @@ pub(crate) async fn may_grant(
 pub(super) async fn check_permissions<R: Realm>(
     cx: &mut Write,
     realm: &R,
-    permissions: PermissionSet,
-    before: PermissionSet,
+    permissions: &PermissionList,
+    before: &PermissionList,
 ) -> Result<()> {
+    let (permissions, before) = (permissions.set(), before.set());
     let is_project = realm.project_id().is_some();
     let homeless = permissions
         .iter()

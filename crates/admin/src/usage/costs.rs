@@ -13,7 +13,7 @@ use super::answer::{Format, Group, Look, OTHER_TYPES, answer};
 use super::window::{LATEST, Window};
 use super::{BucketPage, distinct, json};
 use crate::literal::literals;
-use crate::operation::{Operation, Organization, Read, stream};
+use crate::operation::{Operation, Organization, Read, Separated, stream};
 
 pub(super) fn operation() -> Operation {
     const COSTS: &str = "/organization/costs";
@@ -69,16 +69,16 @@ struct ListCosts {
     page: Option<String>,
     /// Of which projects.
     #[serde(default)]
-    project_ids: Vec<String>,
+    project_ids: Separated<String>,
     /// Of which keys.
     #[serde(default)]
-    api_key_ids: Vec<String>,
+    api_key_ids: Separated<String>,
     /// Of which line items, each written out in full.
     #[serde(default)]
     line_items: Vec<String>,
     /// What to tell apart.
     #[serde(default)]
-    group_by: Vec<CostGroup>,
+    group_by: Separated<CostGroup>,
     /// How the answer is written.
     #[serde(default)]
     #[schemars(extend("x-orgplane" = true))]
@@ -237,8 +237,8 @@ async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<Response<Bo
         end: window.end,
         limit: window.limit,
         group_by: distinct(query.group_by),
-        project_ids: query.project_ids,
-        api_key_ids: query.api_key_ids,
+        project_ids: query.project_ids.into_iter().collect(),
+        api_key_ids: query.api_key_ids.into_iter().collect(),
         line_items: query.line_items,
     };
     let reports = cx.services().reports.clone();

@@ -47,7 +47,7 @@ struct BucketOf<T> {
 }
 
 /// The dimensions to group by, each once.
-fn distinct<D: PartialEq>(groups: Vec<impl Into<D>>) -> Vec<D> {
+fn distinct<D: PartialEq>(groups: impl IntoIterator<Item: Into<D>>) -> Vec<D> {
     groups
         .into_iter()
         .map(Into::into)

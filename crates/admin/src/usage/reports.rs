@@ -10,7 +10,7 @@ use super::answer::{Format, OTHER_TYPES};
 use super::report::{ReportQuery, Reported, report};
 use super::window::{BucketWidth, LATEST, Window};
 use super::{BucketPage, distinct};
-use crate::operation::{Operation, stream};
+use crate::operation::{Operation, Separated, stream};
 
 /// Makes the query string of a report: what all of them have, then `filters` by dimensions and `flags`, and `groups`.
 macro_rules! report_query {
@@ -36,11 +36,11 @@ macro_rules! report_query {
             limit: Option<i64>,
             /// The `next_page` of the page before.
             page: Option<String>,
-            $($(#[$doc])* #[serde(default)] $filter: Vec<$value>,)*
+            $($(#[$doc])* #[serde(default)] $filter: $value,)*
             $($($(#[$flag_doc])* $flag: Option<bool>,)*)?
             /// What to tell apart.
             #[serde(default)]
-            group_by: Vec<$group>,
+            group_by: Separated<$group>,
             /// How the answer is written.
             #[serde(default)]
             #[schemars(extend("x-orgplane" = true))]
@@ -102,7 +102,7 @@ macro_rules! values {
     };
 }
 
-fn words<V: Into<String>>(values: Vec<V>) -> Vec<String> {
+fn words<V: Into<String>>(values: impl IntoIterator<Item = V>) -> Vec<String> {
     values.into_iter().map(Into::into).collect()
 }
 
@@ -197,13 +197,13 @@ report_query! {
     Completions: CompletionsQuery by CompletionsGroup { ProjectId, UserId, ApiKeyId, Model, Batch, ServiceTier }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
         /// Of which users.
-        user_ids: String => UserId,
+        user_ids: Separated<String> => UserId,
         /// Of which keys.
-        api_key_ids: String => ApiKeyId,
+        api_key_ids: Separated<String> => ApiKeyId,
         /// Of which models.
-        models: String => Model,
+        models: Vec<String> => Model,
     }
     flags {
         /// Only batch jobs (`true`), or only what is none (`false`).
@@ -215,13 +215,13 @@ report_query! {
     Embeddings: EmbeddingsQuery by EmbeddingsGroup { ProjectId, UserId, ApiKeyId, Model }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
         /// Of which users.
-        user_ids: String => UserId,
+        user_ids: Separated<String> => UserId,
         /// Of which keys.
-        api_key_ids: String => ApiKeyId,
+        api_key_ids: Separated<String> => ApiKeyId,
         /// Of which models.
-        models: String => Model,
+        models: Vec<String> => Model,
     }
 }
 
@@ -229,13 +229,13 @@ report_query! {
     Moderations: ModerationsQuery by ModerationsGroup { ProjectId, UserId, ApiKeyId, Model }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
         /// Of which users.
-        user_ids: String => UserId,
+        user_ids: Separated<String> => UserId,
         /// Of which keys.
-        api_key_ids: String => ApiKeyId,
+        api_key_ids: Separated<String> => ApiKeyId,
         /// Of which models.
-        models: String => Model,
+        models: Vec<String> => Model,
     }
 }
 
@@ -243,17 +243,17 @@ report_query! {
     Images: ImagesQuery by ImagesGroup { ProjectId, UserId, ApiKeyId, Model, Size, Source }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
         /// Of which users.
-        user_ids: String => UserId,
+        user_ids: Separated<String> => UserId,
         /// Of which keys.
-        api_key_ids: String => ApiKeyId,
+        api_key_ids: Separated<String> => ApiKeyId,
         /// Of which models.
-        models: String => Model,
+        models: Vec<String> => Model,
         /// How they were made.
-        sources: ImageSource => Source,
+        sources: Separated<ImageSource> => Source,
         /// How large they are.
-        sizes: ImageSize => Size,
+        sizes: Separated<ImageSize> => Size,
     }
 }
 
@@ -261,13 +261,13 @@ report_query! {
     AudioSpeeches: AudioSpeechesQuery by AudioSpeechesGroup { ProjectId, UserId, ApiKeyId, Model }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
         /// Of which users.
-        user_ids: String => UserId,
+        user_ids: Separated<String> => UserId,
         /// Of which keys.
-        api_key_ids: String => ApiKeyId,
+        api_key_ids: Separated<String> => ApiKeyId,
         /// Of which models.
-        models: String => Model,
+        models: Vec<String> => Model,
     }
 }
 
@@ -275,13 +275,13 @@ report_query! {
     AudioTranscriptions: AudioTranscriptionsQuery by AudioTranscriptionsGroup { ProjectId, UserId, ApiKeyId, Model }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
         /// Of which users.
-        user_ids: String => UserId,
+        user_ids: Separated<String> => UserId,
         /// Of which keys.
-        api_key_ids: String => ApiKeyId,
+        api_key_ids: Separated<String> => ApiKeyId,
         /// Of which models.
-        models: String => Model,
+        models: Vec<String> => Model,
     }
 }
 
@@ -289,7 +289,7 @@ report_query! {
     VectorStores: VectorStoresQuery by VectorStoresGroup { ProjectId }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
     }
 }
 
@@ -297,7 +297,7 @@ report_query! {
     CodeInterpreterSessions: CodeInterpreterSessionsQuery by CodeInterpreterSessionsGroup { ProjectId }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
     }
 }
 
@@ -307,13 +307,13 @@ report_query! {
     FileSearchCallsGroup { ProjectId, UserId, ApiKeyId, VectorStoreId }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
         /// Of which users.
-        user_ids: String => UserId,
+        user_ids: Separated<String> => UserId,
         /// Of which keys.
-        api_key_ids: String => ApiKeyId,
+        api_key_ids: Separated<String> => ApiKeyId,
         /// Of which vector stores.
-        vector_store_ids: String => VectorStoreId,
+        vector_store_ids: Separated<String> => VectorStoreId,
     }
 }
 
@@ -321,14 +321,14 @@ report_query! {
     WebSearchCalls: WebSearchCallsQuery by WebSearchCallsGroup { ProjectId, UserId, ApiKeyId, Model, ContextLevel }
     filters {
         /// Of which projects.
-        project_ids: String => ProjectId,
+        project_ids: Separated<String> => ProjectId,
         /// Of which users.
-        user_ids: String => UserId,
+        user_ids: Separated<String> => UserId,
         /// Of which keys.
-        api_key_ids: String => ApiKeyId,
+        api_key_ids: Separated<String> => ApiKeyId,
         /// Of which models.
-        models: String => Model,
+        models: Vec<String> => Model,
         /// With how much context.
-        context_levels: ContextLevel => ContextLevel,
+        context_levels: Separated<ContextLevel> => ContextLevel,
     }
 }

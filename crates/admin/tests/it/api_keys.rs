@@ -144,7 +144,7 @@ async fn an_update_narrows_and_ends_a_key() {
     for (body, param) in [
         (json!({"scopes": null}), "scopes"),
         (json!({"expires_in_seconds": null}), "expires_in_seconds"),
-        (json!({"scopes": ["api.nope"]}), "scopes"),
+        (json!({"scopes": ["api.nope"]}), "scopes[0]"),
     ] {
         assert_eq!(
             server.admin().post(&path, body).await.refused(400).1,

@@ -5,6 +5,7 @@ mod arrays;
 mod buckets;
 mod example;
 mod existence;
+mod generated;
 mod ids;
 mod kept;
 mod lists;

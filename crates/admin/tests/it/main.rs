@@ -13,6 +13,7 @@ mod events;
 mod every_operation;
 mod formats;
 mod groups;
+mod hosted_clients;
 mod hosted_tool_permissions;
 mod invites;
 mod kept;

@@ -23,7 +23,8 @@ async fn a_group_is_given_a_role_and_loses_it() {
         server.admin().post(&groups, body.clone()).await.ok(),
         expected
     );
-    let again = server.admin().post(&groups, body).await;
+    let other = json!({"group_id": group, "role": "role_project_owner"});
+    let again = server.admin().post(&groups, other).await;
     assert_eq!(
         again.refused(400),
         (Some("already_exists"), Some("group_id"))
@@ -56,7 +57,7 @@ async fn a_group_is_given_a_role_and_loses_it() {
         removed["x.project.group.removed"],
         json!({"id": project, "group_id": group})
     );
-    let payload = json!({"id": project, "group_id": group, "role_id": "role_project_member"});
+    let payload = json!({"id": project, "group_id": group, "role_id": "role-api-project-member"});
     assert_eq!(added["x.project.group.added"], payload);
     assert_eq!(added["project"]["id"], json!(project));
 }
@@ -149,11 +150,15 @@ async fn an_archived_project_has_no_groups() {
     let one = format!("{groups}/{group}");
     for answer in [
         server.admin().get(&groups).await,
-        server.admin().get(&one).await,
         server.admin().post(&groups, body).await,
-        server.admin().delete(&one).await,
     ] {
         assert_eq!(answer.refused(400).0, Some("project_archived"));
+    }
+    for answer in [
+        server.admin().get(&one).await,
+        server.admin().delete(&one).await,
+    ] {
+        assert_eq!(answer.refused(404).0, Some("not_found"));
     }
     // The grant is gone: else the group could not be deleted.
     server

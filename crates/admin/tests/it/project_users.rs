@@ -212,11 +212,15 @@ async fn an_archived_project_has_no_users() {
     let one = format!("{users}/{id}");
     for answer in [
         server.admin().get(&users).await,
-        server.admin().get(&one).await,
         server.admin().post(&users, body).await,
+    ] {
+        assert_eq!(answer.refused(400).0, Some("project_archived"));
+    }
+    for answer in [
+        server.admin().get(&one).await,
         server.admin().post(&one, json!({"role": "owner"})).await,
         server.admin().delete(&one).await,
     ] {
-        assert_eq!(answer.refused(400).0, Some("project_archived"));
+        assert_eq!(answer.refused(404).0, Some("not_found"));
     }
 }

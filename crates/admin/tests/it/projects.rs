@@ -284,14 +284,17 @@ async fn an_archived_project_refuses_every_change() {
         ("POST", format!("{path}/archive")),
         ("POST", accounts.clone()),
         ("GET", accounts.clone()),
-        ("GET", account.clone()),
-        ("DELETE", account),
     ] {
         let is_named = !path.ends_with("/archive") && method == "POST";
         let body = is_named.then(|| json!({"name": "b"}).to_string());
         let method = method.parse().expect("a method");
         let answer = server.admin().call(method, &path, body).await;
         assert_eq!(answer.refused(400).0, Some("project_archived"), "{path}");
+    }
+    for method in ["GET", "DELETE"] {
+        let method = method.parse().expect("a method");
+        let answer = server.admin().call(method, &account, None).await;
+        assert_eq!(answer.refused(404).0, Some("not_found"));
     }
 }
 

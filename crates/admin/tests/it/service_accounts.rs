@@ -106,7 +106,7 @@ async fn a_key_can_have_a_name_scopes_and_an_end() {
         (&json!("Second"), &json!(NOW.0 + 3600))
     );
     for (body, param) in [
-        (json!({"scopes": ["nope"]}), "scopes"),
+        (json!({"scopes": ["nope"]}), "scopes[0]"),
         (json!({"expires_in_seconds": 0}), "expires_in_seconds"),
         (
             json!({"expires_in_seconds": 31_536_001}),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Permission, PermissionSet};
+use crate::ids::{Id, OrganizationId, ProjectId, RoleId};
 
 /// The predefined roles of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -127,7 +128,7 @@ impl ProjectRole {
     }
 }
 
-/// A predefined role, which every organization has under the same id.
+/// A predefined role, which every organization has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PredefinedRole {
     /// Of an organization.
@@ -135,6 +136,13 @@ pub enum PredefinedRole {
     /// Of a project.
     Project(ProjectRole),
 }
+
+/// The beginnings of ids: of the hosted service's, and of those that this program gave before.
+const ORGANIZATION_PREFIXES: [&str; 2] = ["role-api-organization-", "role_organization_"];
+const PROJECT_PREFIXES: [&str; 2] = ["role-api-project-", "role_project_"];
+/// What the hosted service's ids have between the role and the organization or project.
+const IN_ORGANIZATION: &str = "__api-organization__";
+const IN_PROJECT: &str = "__api-project__";
 
 impl PredefinedRole {
     /// Every one that can be assigned.
@@ -146,23 +154,65 @@ impl PredefinedRole {
         Self::Project(ProjectRole::Viewer),
     ];
 
-    /// The role with this id.
+    /// Returns the role that an organization's tables and answers have under this id.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.id() == id)
+        if let Some(name) = id.strip_prefix(PROJECT_PREFIXES[0]) {
+            return Self::of_project(name);
+        }
+        let (name, _) = id
+            .strip_prefix(ORGANIZATION_PREFIXES[0])?
+            .split_once(IN_ORGANIZATION)?;
+        OrganizationRole::parse(name).map(Self::Organization)
     }
 
-    /// Its id.
+    /// Returns the role that a client may name so in the organization or in the project: with the id that answers have,
+    /// with the one that answers had before, or with the one that the hosted service's providers make for a project.
     #[must_use]
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Organization(OrganizationRole::Owner) => "role_organization_owner",
-            Self::Organization(OrganizationRole::Reader) => "role_organization_reader",
-            Self::Project(ProjectRole::Owner) => "role_project_owner",
-            Self::Project(ProjectRole::Member) => "role_project_member",
-            Self::Project(ProjectRole::Viewer) => "role_project_viewer",
-            Self::Project(ProjectRole::None) => "role_project_none",
+    pub fn named(
+        id: &str,
+        organization: &OrganizationId,
+        project: Option<&ProjectId>,
+    ) -> Option<Self> {
+        let after = |prefixes: [&str; 2]| {
+            prefixes
+                .into_iter()
+                .find_map(|prefix| id.strip_prefix(prefix))
+        };
+        if let Some(rest) = after(PROJECT_PREFIXES) {
+            return match rest.split_once(IN_PROJECT) {
+                None => Self::of_project(rest),
+                Some((name, of)) if project.is_some_and(|project| project.as_str() == of) => {
+                    Self::of_project(name)
+                }
+                Some(_) => None,
+            };
         }
+        let rest = after(ORGANIZATION_PREFIXES)?;
+        let name = match rest.split_once(IN_ORGANIZATION) {
+            None => rest,
+            Some((name, of)) if of == organization.as_str() => name,
+            Some(_) => return None,
+        };
+        OrganizationRole::parse(name).map(Self::Organization)
+    }
+
+    fn of_project(name: &str) -> Option<Self> {
+        let role = ProjectRole::parse(name).filter(|role| *role != ProjectRole::None)?;
+        Some(Self::Project(role))
+    }
+
+    /// Returns the role's id in the organization: the hosted service's.
+    #[must_use]
+    pub fn id(self, organization: &OrganizationId) -> RoleId {
+        let name = self.name();
+        RoleId::from_text(match self {
+            Self::Organization(_) => {
+                let [prefix, _] = ORGANIZATION_PREFIXES;
+                format!("{prefix}{name}{IN_ORGANIZATION}{organization}")
+            }
+            Self::Project(_) => format!("{}{name}", PROJECT_PREFIXES[0]),
+        })
     }
 
     /// Its name.
@@ -222,16 +272,21 @@ pub fn role_permissions(id: &str, custom: Option<&str>) -> PermissionSet {
 mod tests {
     use super::*;
 
+    fn organization() -> OrganizationId {
+        OrganizationId::from_text("org-1".to_owned())
+    }
+
     #[test]
     fn a_predefined_role_is_what_the_program_says_whatever_the_table_says() {
         for role in PredefinedRole::ALL {
-            let permissions = role_permissions(role.id(), Some(r#"["api.roles.write"]"#));
-            assert_eq!(permissions, role.permissions(), "{}", role.id());
-            let ending = format!("_{}", role.name());
-            assert!(role.id().ends_with(&ending) && role.describe().ends_with('.'));
+            let id = role.id(&organization());
+            let permissions = role_permissions(id.as_str(), Some(r#"["api.roles.write"]"#));
+            assert_eq!(permissions, role.permissions(), "{id}");
+            assert_eq!(PredefinedRole::parse(id.as_str()), Some(role));
+            assert!(role.describe().ends_with('.'));
         }
         assert_eq!(
-            role_permissions("role_project_none", None),
+            role_permissions("role-api-project-none", None),
             PermissionSet::default()
         );
         let custom = role_permissions("role_1", Some(r#"["api.model.read"]"#));
@@ -239,26 +294,42 @@ mod tests {
     }
 
     #[test]
-    fn what_a_projects_roles_hold_is_for_projects() {
-        for role in [ProjectRole::Owner, ProjectRole::Member, ProjectRole::Viewer] {
-            assert!(role.permissions().iter().all(Permission::is_for_projects));
+    fn strangers_2_a_predefined_role_answers_to_the_ids_of_the_hosted_service_and_to_its_own() {
+        let project = ProjectId::from_text("proj_1".to_owned());
+        let named = |id: &str| PredefinedRole::named(id, &organization(), Some(&project));
+        let owner = Some(PredefinedRole::Organization(OrganizationRole::Owner));
+        let viewer = Some(PredefinedRole::Project(ProjectRole::Viewer));
+        for (id, role) in [
+            (
+                "role-api-organization-owner__api-organization__org-1",
+                owner,
+            ),
+            ("role-api-organization-owner", owner),
+            ("role_organization_owner", owner),
+            ("role-api-project-viewer", viewer),
+            ("role-api-project-viewer__api-project__proj_1", viewer),
+            ("role_project_viewer", viewer),
+            ("role-api-organization-owner__api-organization__org-2", None),
+            ("role-api-organization-viewer", None),
+            ("role-api-project-viewer__api-project__proj_2", None),
+            ("role-api-project-none", None),
+            ("role_project_none", None),
+            ("role_01K000000000000000000000000", None),
+            ("owner", None),
+        ] {
+            assert_eq!(named(id), role, "{id}");
         }
+        let elsewhere = "role-api-project-viewer__api-project__proj_1";
+        assert_eq!(
+            PredefinedRole::named(elsewhere, &organization(), None),
+            None
+        );
     }
 
     #[test]
-    fn existing_organizations_are_given_the_same_roles() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../migrations/0004_roles.sql"
-        );
-        let migration = std::fs::read_to_string(path).expect("the migration");
-        for role in PredefinedRole::ALL {
-            let id = format!("SELECT '{}'", role.id());
-            let line = migration.lines().find(|line| line.contains(&id));
-            let same = line.is_some_and(|line| {
-                line.contains(role.resource_type()) && line.contains(role.name())
-            });
-            assert!(same, "{}", role.id());
+    fn what_a_projects_roles_hold_is_for_projects() {
+        for role in [ProjectRole::Owner, ProjectRole::Member, ProjectRole::Viewer] {
+            assert!(role.permissions().iter().all(Permission::is_for_projects));
         }
     }
 }

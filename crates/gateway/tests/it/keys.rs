@@ -46,7 +46,7 @@ async fn what_a_group_may_do_its_users_may() {
             "INSERT INTO group_users (organization_id, group_id, user_id, added_at)
              VALUES ('org-1', 'group_1', 'user-reader', 1)",
             "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at)
-             VALUES ('org-1', 'proj_old', 'group_1', 'role_project_member', 1)",
+             VALUES ('org-1', 'proj_old', 'group_1', 'role-api-project-member', 1)",
         ])
         .await;
     assert_eq!(status().await, 403, "the group works elsewhere");

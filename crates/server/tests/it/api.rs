@@ -86,4 +86,12 @@ impl Api {
         let key = account["api_key"]["value"].as_str().expect("a key");
         (project.to_owned(), key.to_owned())
     }
+
+    /// With a project's key: true if the project or its organization has spent all that it may.
+    pub async fn has_spent_all(&self) -> bool {
+        let body = serde_json::json!({"model": "gpt-5", "messages": [{"role": "user", "content": "Hello."}]});
+        let sent = self.try_post("/chat/completions", &body).await;
+        let (status, answer) = sent.expect("an answer");
+        status == 429 && answer["error"]["code"] == "insufficient_quota"
+    }
 }

@@ -61,7 +61,7 @@ def project_groups(run, project, some):
     """Given a role in a project, listed and removed. The first one stays."""
     groups = run.admin.projects.groups
     for group in some:
-        made = groups.create(project, group_id=group, role="role_project_viewer")
+        made = groups.create(project, group_id=group, role="role-api-project-viewer")
         equal("a group of a project", (made.project_id, made.group_id, made.group_type), (project, group, "group"))
     equal("it reads as it was added", groups.retrieve(some[-1], project_id=project, group_type="group"), made)
     listed = pages(run, "groups of a project", partial(groups.list, project), key=lambda item: item.group_id)

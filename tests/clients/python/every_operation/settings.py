@@ -12,7 +12,7 @@ from .paging import pages
 def data_retention(run, project):
     """Of the organization and of a project."""
     own, inside = run.admin.data_retention, run.admin.projects.data_retention
-    refused("data retention is not set at first", openai.NotFoundError, own.retrieve, "not_found")
+    equal("data retention is not set at first", own.retrieve().type, "none")
     for kind in ("zero_data_retention", "modified_abuse_monitoring"):
         equal("data retention is set", own.update(retention_type=kind).type, kind)
         equal("and reads so", own.retrieve().type, kind)

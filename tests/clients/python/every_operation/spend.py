@@ -4,7 +4,7 @@ from functools import partial
 
 import openai
 
-from checks import check, equal, refused
+from checks import equal, refused
 
 from .paging import pages
 
@@ -53,7 +53,7 @@ def limit(where, limit, *project):
         made = limit.update(*project, threshold_amount=cents, currency="USD", interval="month")
         got = (made.threshold_amount, made.currency, made.interval)
         equal(f"a {where}'s limit", got, (cents, "USD", "month"))
-        check("it is enforced or not", made.enforcement.status in ("inactive", "enforcing"), made)
+        equal("it is enforced", made.enforcement.status, "enforcing")
         equal("it reads as it was set", limit.retrieve(*project), made)
     equal("it is removed", limit.delete(*project).deleted, True)
     refused("and not found any more", openai.NotFoundError, absent, "not_found")

@@ -128,7 +128,7 @@ async fn id_of(admin: &Client, path: &str, body: Value) -> String {
     text(&admin.post(path, body).await.ok(), "/id")
 }
 
-/// What answers 404 until it is set.
+/// What answers 404 until it is set, or with a word that the published document has not.
 fn ever_set(project: &str) -> [(String, Value); 4] {
     let limit = json!({"threshold_amount": 1, "currency": "USD", "interval": "month"});
     let policy = json!({"mode": "deny_list", "model_ids": ["gpt-4"]});
@@ -163,7 +163,7 @@ async fn belongs(admin: &Client, project: &str, user: &str, group: &str) {
         ),
         (
             format!("/organization/projects/{project}/groups"),
-            json!({"group_id": group, "role": "role_project_member"}),
+            json!({"group_id": group, "role": "role-api-project-member"}),
         ),
     ] {
         admin.post(&path, body).await.ok();

@@ -120,6 +120,9 @@ impl Change<'_> {
             assert_eq!(payload["user_id"], self.answer["id"]);
             return payload["id"].clone();
         }
+        if kind.starts_with("role.assignment.") {
+            return self.assignment();
+        }
         let parameter = format!("{noun}_id");
         let mut parameters = self.operation.path_parameters();
         if let Some(name) = parameters.find(|name| *name == parameter) {
@@ -133,6 +136,21 @@ impl Change<'_> {
             return json!(self.ids.project);
         }
         json!(self.server.organization_id())
+    }
+}
+
+impl Change<'_> {
+    /// The id of an assignment: of the role in the path or in the answer, and of whose roles the path names.
+    fn assignment(&self) -> Value {
+        let named = |parameter: &str| {
+            let mut parameters = self.operation.path_parameters();
+            let name = parameters.find(|name| *name == parameter)?;
+            Some(self.ids.id(self.operation, name))
+        };
+        let role = named("role_id").or(self.answer["role"]["id"].as_str());
+        let principal = named("user_id").or(named("group_id"));
+        let [role, principal] = [role, principal].map(|id| id.expect("an id"));
+        json!(format!("role_assignment_{role}_{principal}"))
     }
 }
 

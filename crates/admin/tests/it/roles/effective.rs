@@ -208,7 +208,7 @@ fn table() -> String {
         "{:42} {:52} {}",
         "operation",
         "needs",
-        names().join(" ")
+        PredefinedRole::ALL.map(title).join(" ")
     )];
     for operation in admin::operations() {
         let Some(needs) = operation.needs else {
@@ -222,7 +222,7 @@ fn table() -> String {
             } else {
                 "-"
             };
-            format!("{word:width$}", width = role.id().len() - "role_".len())
+            format!("{word:width$}", width = title(role).len())
         });
         let line = format!(
             "{:42} {:52} {}",
@@ -235,11 +235,9 @@ fn table() -> String {
     lines.join("\n") + "\n"
 }
 
-fn names() -> Vec<&'static str> {
-    PredefinedRole::ALL
-        .iter()
-        .map(|role| role.id().trim_start_matches("role_"))
-        .collect()
+fn title(role: PredefinedRole) -> String {
+    let of = role.resource_type().trim_start_matches("api.");
+    format!("{of}_{}", role.name())
 }
 
 /// Set `ORGPLANE_ACCEPT=1` to write the file anew; then review what changed.
@@ -273,7 +271,8 @@ async fn each_role_of_a_project_opens_what_the_table_says() {
     for role in [ProjectRole::Viewer, ProjectRole::Member, ProjectRole::Owner] {
         let project = project(&server).await;
         let holder = format!("/projects/{project}/users/{}", server.reader_id());
-        assign(&admin, &holder, &json!(PredefinedRole::Project(role).id())).await;
+        let id = PredefinedRole::Project(role).id(server.organization_id());
+        assign(&admin, &holder, &json!(id)).await;
         let allowed = OrganizationRole::Reader
             .permissions()
             .union(role.permissions());
@@ -315,12 +314,11 @@ async fn each_role_of_a_project_opens_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn a_stranger_has_roles_of_their_own_under_the_same_ids() {
+async fn a_stranger_has_roles_of_their_own() {
     let server = Server::start().await;
     create(&server.admin(), ROLES, "Ours", &[]).await;
     let theirs: Value = server.stranger().get(ROLES).await.ok();
-    assert_eq!(
-        each(&theirs, "id"),
-        ["role_organization_owner", "role_organization_reader"]
-    );
+    assert_eq!(each(&theirs, "name"), ["owner", "reader"]);
+    let ours = format!("api-organization__{}", server.organization_id());
+    assert!(each(&theirs, "id").iter().all(|id| !id.ends_with(&ours)));
 }

@@ -64,7 +64,7 @@ async fn a_role_is_what_it_was_created_as() {
         let created = server.admin().post(&roles, body).await.ok();
         let id = created["id"].as_str().expect("an id");
         assert!(id.starts_with("role_"));
-        let permissions = ["api.roles.read", "api.model.read"];
+        let permissions = ["api.model.read", "api.roles.read"];
         assert_eq!(
             created,
             json!({"object": "role", "id": id, "name": "Looks", "description": "May look.", "permissions": permissions,
@@ -104,10 +104,10 @@ async fn lists_have_the_predefined_roles_and_those_of_their_own_realm() {
         each(&in_project, "name"),
         ["b", "member", "owner", "viewer"]
     );
-    assert_eq!(each(&in_project, "id")[3], "role_project_viewer");
+    assert_eq!(each(&in_project, "id")[3], "role-api-project-viewer");
     assert_eq!(
         in_project["data"][3],
-        json!({"object": "role", "id": "role_project_viewer", "name": "viewer",
+        json!({"object": "role", "id": "role-api-project-viewer", "name": "viewer",
                "description": "May look at the project, but call no models.", "resource_type": "api.project",
                "predefined_role": true,
                "permissions": ["api.organization.usage.read", "api.organization.projects.read",
@@ -206,7 +206,7 @@ async fn an_update_replaces_what_it_names() {
     let updated = server.admin().post(&path, changed).await.ok();
     assert_eq!(
         updated["permissions"],
-        json!(["api.groups.read", "api.roles.read"])
+        json!(["api.roles.read", "api.groups.read"])
     );
     assert_eq!(
         (&updated["description"], &updated["name"]),
@@ -303,4 +303,7 @@ async fn an_archived_project_has_no_roles() {
     server.admin().post(&archive, json!({})).await.ok();
     let answer = server.admin().get(&roles).await;
     assert_eq!(answer.refused(400).0, Some("project_archived"));
+    let one = format!("{roles}/role_project_owner");
+    let answer = server.admin().get(&one).await;
+    assert_eq!(answer.refused(404).0, Some("not_found"));
 }

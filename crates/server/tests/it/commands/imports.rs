@@ -113,13 +113,13 @@ async fn what_is_imported_counts_against_limits_of_a_running_server() {
     event["timestamp"] = json!(reports::now());
     write(&installation, "dear.ndjson", &event.to_string());
     assert_eq!(import(&installation, &["dear.ndjson"]).code, Some(0));
-    let started = Instant::now();
-    loop {
-        let limit = admin.get("/organization/spend_limit").await;
-        if limit["enforcement"]["status"] == "enforcing" {
-            break;
-        }
-        assert!(started.elapsed() < Duration::from_secs(10), "{limit}");
+    let (_, key) = admin.application("Spender").await;
+    let (spender, started) = (server.api(&key), Instant::now());
+    while !spender.has_spent_all().await {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "nothing is refused"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     server.stop();

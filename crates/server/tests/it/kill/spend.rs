@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{PRICES, SETTINGS, report};
-use crate::api::Api;
 use crate::dice::Dice;
 use crate::installation::Installation;
 use crate::mail_server::{self, MailServer, free_port};
@@ -28,6 +27,7 @@ async fn every_cent_is_counted_and_told_of_once_after_kill_9() {
     let project = admin.get("/organization/projects").await["data"][0]["id"].clone();
     let limit = json!({"threshold_amount": LIMIT, "currency": "USD", "interval": "month"});
     admin.post("/organization/spend_limit", &limit).await;
+    let (_, spender) = admin.application("Spender").await;
     for cents in 1..=ROUNDS {
         let channel = json!({"type": "email", "recipients": ["ada@example.com"]});
         let alert = json!({"threshold_amount": cents, "currency": "USD", "interval": "month",
@@ -39,13 +39,14 @@ async fn every_cent_is_counted_and_told_of_once_after_kill_9() {
     for round in 1..=ROUNDS {
         let server = running.take().unwrap_or_else(|| installation.serve());
         let admin = server.api(&key);
-        assert_eq!(enforces(&admin).await, round > LIMIT);
+        let spender = server.api(&spender);
+        assert_eq!(spender.has_spent_all().await, round > LIMIT);
         let event = json!({
             "id": format!("evt-{round}"), "timestamp": now(), "type": "completions", "project_id": project,
             "model": "metered-elsewhere", "input_tokens": 0, "output_tokens": CENT / PRICES[2],
         });
         assert_eq!(report(&admin, &[event]).await, (1, 0));
-        assert_eq!(enforces(&admin).await, round >= LIMIT);
+        assert_eq!(spender.has_spent_all().await, round >= LIMIT);
         // A look for alerts takes place each second.
         tokio::time::sleep(Duration::from_millis(dice.below(2_000))).await;
         server.process.kill();
@@ -65,9 +66,4 @@ async fn every_cent_is_counted_and_told_of_once_after_kill_9() {
         assert_eq!(mails.iter().filter(says).count(), 1, "{words} {mails:?}");
     }
     server.stop();
-}
-
-async fn enforces(admin: &Api) -> bool {
-    let limit = admin.get("/organization/spend_limit").await;
-    limit["enforcement"]["status"] == "enforcing"
 }

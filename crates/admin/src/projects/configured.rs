@@ -1,0 +1,38 @@
+//! A project as its settings see it.
+
+use std::ops::Deref;
+
+use base::ids::{Id, OrganizationId, ProjectId};
+use base::{Error, Result};
+use store::Connection;
+
+use super::Project;
+use crate::operation::{PathIds, Scope};
+
+/// A project in use whose settings are asked for. In an archived one they are not found.
+pub struct ConfiguredProject(Project);
+
+impl Deref for ConfiguredProject {
+    type Target = Project;
+    fn deref(&self) -> &Project {
+        &self.0
+    }
+}
+
+impl Scope for ConfiguredProject {
+    async fn resolve(
+        connection: &mut Connection,
+        organization: &OrganizationId,
+        ids: &mut PathIds<'_>,
+    ) -> Result<Self> {
+        let project = Project::resolve(connection, organization, ids).await?;
+        if project.archived_at.is_some() {
+            return Err(Error::not_found(ProjectId::NOUN, project.id.as_str()));
+        }
+        Ok(Self(project))
+    }
+
+    fn project(&self) -> Option<&Project> {
+        Some(self)
+    }
+}

@@ -1,0 +1,72 @@
+//! Clients that generators make from our document: they send what was sent here and read what was answered, without a loss.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use admin::operation::document;
+use admin::operations;
+use serde_json::{Map, Value, json};
+
+use super::answers::{Exchange, asked, changed};
+use super::schemas::entry;
+
+/// The script that makes the clients and runs them.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/generators/run.py");
+
+/// What the script is told of an exchange.
+fn told(document: &Value, exchange: &Exchange) -> Value {
+    let mut operations = operations().into_iter();
+    let operation = operations.find(|operation| operation.command == exchange.command);
+    let operation = operation.expect(exchange.command);
+    let ids = exchange.parameters.iter();
+    let ids = ids.map(|(name, id)| ((*name).to_owned(), json!(id)));
+    let query = exchange.path.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split('&').filter_map(|pair| pair.split_once('='));
+    let query = query.map(|(name, value)| {
+        let number: i64 = value.parse().expect("the examples' queries have numbers");
+        (name.to_owned(), json!(number))
+    });
+    json!({
+        "operation": entry(document, &operation)["operationId"],
+        "method": operation.method.as_str(),
+        "path": exchange.path,
+        "parameters": ids.chain(query).collect::<Map<_, _>>(),
+        "body": exchange.body,
+        "answer": exchange.answer,
+        "needs_key": operation.needs.is_some(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_16_clients_of_generators_send_every_request_and_read_every_answer() {
+    let python = std::env::var("ORGPLANE_TEST_GENERATORS").unwrap_or_else(|_| {
+        panic!("ORGPLANE_TEST_GENERATORS is not set: run these tests with `cargo xtask test`")
+    });
+    let (asked, changed) = (asked().await, changed().await);
+    let exchanges = asked.exchanges.iter().chain(&changed.exchanges);
+    let document = document(&operations());
+    let walked: BTreeSet<_> = exchanges.clone().map(|exchange| exchange.command).collect();
+    let all = operations().into_iter().map(|operation| operation.command);
+    assert_eq!(walked, all.collect(), "every operation has an answer");
+    let exchanges: Vec<_> = exchanges
+        .map(|exchange| told(&document, exchange))
+        .collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, content) in [
+        ("document.json", &document),
+        ("exchanges.json", &json!(exchanges)),
+    ] {
+        let written = std::fs::write(folder.path().join(name), content.to_string());
+        written.expect("the folder can be written");
+    }
+    let done = Command::new(python)
+        .arg(SCRIPT)
+        .arg(folder.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("a Python with tests/generators/requirements.txt");
+    let [said, failed] = [&done.stdout, &done.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(done.status.success(), "{said}\n{failed}");
+    let counted = format!(": {} exchanges\n", exchanges.len());
+    assert_eq!(said.matches(&counted).count(), 2, "{said}");
+}

@@ -1,0 +1,189 @@
+//! Lists of permissions as clients write them: in their order, with the names that only the hosted service has.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::hosted::HOSTED;
+use super::{Permission, PermissionSet};
+
+/// The name of a permission: of one that guards something here, or of one that only the hosted service has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PermissionName(&'static str);
+
+impl PermissionName {
+    /// Every name: those of the catalogue in its order, then those of the hosted service.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let ours = Permission::ALL.iter().map(|permission| permission.as_str());
+        ours.chain(HOSTED.iter().copied()).map(Self)
+    }
+
+    /// Returns the permission's name if there is a permission of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::all().find(|known| known.0 == name)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// The permission, if it guards anything here.
+    #[must_use]
+    pub fn permission(self) -> Option<Permission> {
+        Permission::parse(self.0)
+    }
+}
+
+impl Serialize for PermissionName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PermissionName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::parse(&name).ok_or_else(|| {
+            let shown: String = name.chars().take(80).collect();
+            D::Error::custom(format_args!(
+                "'{shown}' is no permission; docs/permissions.md lists them"
+            ))
+        })
+    }
+}
+
+impl JsonSchema for PermissionName {
+    fn schema_name() -> Cow<'static, str> {
+        "Permission".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = Self::all().map(Self::as_str).collect();
+        json_schema!({ "type": "string", "enum": names, "description": "One of `docs/permissions.md`." })
+    }
+}
+
+/// Names of permissions in the order in which they were given, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PermissionList(Vec<PermissionName>);
+
+impl PermissionList {
+    /// Reads a JSON array of names, as tables have it. A name that is no permission any more is left out.
+    #[must_use]
+    pub fn from_json(json: &str) -> Self {
+        let names: Vec<String> = serde_json::from_str(json).unwrap_or_default();
+        names
+            .iter()
+            .filter_map(|name| PermissionName::parse(name))
+            .collect()
+    }
+
+    /// Returns the names as a JSON array, as tables have it.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::Value::from_iter(self.names()).to_string()
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|name| name.as_str())
+    }
+
+    /// Returns what the list allows here.
+    #[must_use]
+    pub fn set(&self) -> PermissionSet {
+        self.0.iter().filter_map(|name| name.permission()).collect()
+    }
+
+    /// The names that are not in `other`, in their order.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let names = self.0.iter().copied();
+        names.filter(|name| !other.0.contains(name)).collect()
+    }
+}
+
+impl FromIterator<PermissionName> for PermissionList {
+    fn from_iter<I: IntoIterator<Item = PermissionName>>(names: I) -> Self {
+        let mut list = Vec::new();
+        for name in names {
+            if !list.contains(&name) {
+                list.push(name);
+            }
+        }
+        Self(list)
+    }
+}
+
+impl From<PermissionSet> for PermissionList {
+    fn from(set: PermissionSet) -> Self {
+        set.iter()
+            .map(|permission| PermissionName(permission.as_str()))
+            .collect()
+    }
+}
+
+impl Serialize for PermissionList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.names())
+    }
+}
+
+impl<'de> Deserialize<'de> for PermissionList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from_iter::<Vec<PermissionName>>)
+    }
+}
+
+impl JsonSchema for PermissionList {
+    fn schema_name() -> Cow<'static, str> {
+        "Permissions".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": generator.subschema_for::<PermissionName>() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_3_a_list_keeps_its_order_and_the_names_of_the_hosted_service() {
+        let json = r#"["api.model.read","api.webhooks.read","api.groups.read","api.model.read"]"#;
+        let list: PermissionList = serde_json::from_str(json).expect("names");
+        let once = r#"["api.model.read","api.webhooks.read","api.groups.read"]"#;
+        assert_eq!(serde_json::to_string(&list).expect("names"), once);
+        assert_eq!(list.to_json(), once);
+        assert_eq!(PermissionList::from_json(once), list);
+        let allowed = [Permission::ModelRead, Permission::GroupsRead];
+        assert_eq!(list.set(), allowed.into_iter().collect());
+        let rest = list.without(&PermissionList::from_json(r#"["api.model.read"]"#));
+        assert!(
+            rest.names()
+                .eq(["api.webhooks.read", "api.groups.read"].into_iter())
+        );
+        assert!(serde_json::from_str::<PermissionList>(r#"["api.unheard.of"]"#).is_err());
+        let left = PermissionList::from_json(r#"["api.unheard.of","model.read"]"#);
+        assert_eq!(left.to_json(), r#"["model.read"]"#);
+    }
+
+    #[test]
+    fn strangers_3_no_name_of_the_hosted_service_is_one_of_ours_or_given_twice() {
+        for (place, name) in HOSTED.iter().enumerate() {
+            assert_eq!(Permission::parse(name), None, "{name}");
+            assert!(!HOSTED[..place].contains(name), "{name} is there twice");
+        }
+        assert!(HOSTED.is_sorted());
+    }
+}
