@@ -56,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// These do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "access",
     "admin",
     "base",
