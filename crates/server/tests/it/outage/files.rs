@@ -11,6 +11,7 @@ async fn low_sqlite_file_deleted_under_a_server_is_not_ready() {
         world.is_well().await;
         std::fs::remove_file(folder.path().join(name)).expect("a file of the database");
         world.not_ready("deleted or replaced").await;
+        world.server.process.wait_for_log(name);
         assert_eq!(world.lines(name), 1, "{}", world.server.process.stderr());
     }
 }
