@@ -26,7 +26,7 @@ fn enumerate(schema: &mut Map<String, Json>) {
         return;
     };
     let (names, meanings): (Vec<_>, Vec<_>) = words.into_iter().flatten().unzip();
-    let is_described = meanings.iter().any(|meaning| *meaning != "");
+    let is_described = meanings.iter().any(|meaning: &String| !meaning.is_empty());
     let (names, meanings) = (json!(names), json!(meanings));
     schema.remove("oneOf");
     schema.insert("type".to_owned(), json!("string"));
