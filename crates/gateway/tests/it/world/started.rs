@@ -16,7 +16,6 @@ use gateway::{
 };
 use store::Store;
 use telemetry::Tracer;
-use tokio_util::task::AbortOnDropHandle;
 use usage::{
     LastUsed, LastUsedTask, ModelFact, ModelFacts, PriceBook, Recorder, Spend, SpendReservations,
 };
@@ -64,7 +63,7 @@ fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> SpendReservation
     SpendReservations::new(database, spend.clone(), Arc::new(ids), clock.clone())
 }
 
-pub type Others = (LastUsedTask, AbortOnDropHandle<()>);
+pub type Others = (LastUsedTask, tasks::TaskHandle);
 
 /// Bounds of requests under way.
 pub struct Bounds {
