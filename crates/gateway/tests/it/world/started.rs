@@ -15,6 +15,7 @@ use gateway::{
     UpstreamConfig,
 };
 use store::Store;
+use tasks::TaskHandle;
 use telemetry::Tracer;
 use usage::{
     LastUsed, LastUsedTask, ModelFact, ModelFacts, PriceBook, Recorder, Spend, SpendReservations,
@@ -63,7 +64,7 @@ fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> SpendReservation
     SpendReservations::new(database, spend.clone(), Arc::new(ids), clock.clone())
 }
 
-pub type Others = (LastUsedTask, tasks::TaskHandle);
+pub type Others = (LastUsedTask, TaskHandle);
 
 /// Bounds of requests under way.
 pub struct Bounds {
