@@ -77,7 +77,7 @@ impl Node {
         let (organization, project) = (organization(), project());
         loop {
             let settings = self.directory.settings(&organization);
-            let limits = settings.project(&project).limits("m");
+            let limits = settings.project(&project).limits("m", None);
             if limits.get(LimitField::RequestsPerMinute) == Some(requests) {
                 return;
             }
