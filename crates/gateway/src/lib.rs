@@ -254,6 +254,12 @@ impl Gateway {
     pub fn upstreams(&self) -> impl Iterator<Item = UpstreamState<'_>> {
         self.0.upstreams.states()
     }
+
+    /// Reads the keys and certificates of upstreams anew, where they come from files or commands. What cannot be read leaves
+    /// what was read before in use.
+    pub async fn reread_credentials(&self) {
+        self.0.upstreams.reread().await;
+    }
 }
 
 /// What the gateway does beside answering: it reads to their end the answers that clients hung up on, finds out whether

@@ -19,8 +19,9 @@ use bodies::{Bodies, BodiesTask, KeeperOptions};
 use futures_util::future::select_all;
 use gateway::{Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
 use store::Store;
-use tasks::{Health, TaskHandle};
+use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
+use tokio::sync::watch;
 use usage::{
     Keep, LastUsed, LastUsedTask, ModelFacts, PriceBook, Recorder, RecorderTask, Reports,
     RetentionTask, Spend, SpendReservations,
@@ -31,6 +32,7 @@ use crate::cors::Cors;
 use crate::front::{Front, Parts};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::reload::Reload;
 use crate::routes::Routes;
 use crate::sign_ins::SignIns;
 use crate::stop::Stop;
@@ -93,6 +95,20 @@ pub struct App {
     following: TaskHandle,
     /// The health of everything that runs beside the requests.
     healths: Vec<Health>,
+}
+
+/// Reads the keys and certificates of upstreams anew at each reload.
+struct Rereading {
+    gateway: Gateway,
+    reloads: watch::Receiver<()>,
+}
+
+impl Task for Rereading {
+    async fn run(&mut self) {
+        while self.reloads.changed().await.is_ok() {
+            self.gateway.reread_credentials().await;
+        }
+    }
 }
 
 impl App {
@@ -207,6 +223,12 @@ impl App {
     /// The route of the metrics alone.
     pub fn metrics_router(&self) -> Router {
         self.metrics.router()
+    }
+
+    /// Reads the keys and certificates of upstreams anew whenever a reload is asked for, until the handle is dropped.
+    pub(crate) fn follow(&self, reload: &Reload) -> TaskHandle {
+        let (gateway, reloads) = (self.gateway.clone(), reload.subscribe());
+        tasks::start("upstream reloads", |_| Rereading { gateway, reloads })
     }
 
     /// What the whole program shares.

@@ -280,6 +280,7 @@ async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
     })
     .await?;
     let stop = Stop::at_signals(config.stop_timeout)?;
+    let _rereading = app.follow(&reload);
     let source = config.source.clone();
     let _following = signals.follow(reload, stop.clone(), move || reread(&overrides, &source));
     found(&deployment, &app).await?;

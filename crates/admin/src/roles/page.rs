@@ -12,7 +12,9 @@ use crate::operation::{Limit, OrderBy, Read};
 /// The table of roles as `r`, with the column that [`by_place`] needs.
 macro_rules! roles_in_place {
     () => {
-        "(SELECT q.*, CAST(CASE WHEN q.predefined THEN 1 ELSE 0 END AS BIGINT) AS place FROM roles q) r"
+        "(SELECT q.organization_id, q.id, q.resource_type, q.project_id, q.name, q.name_key, q.description, q.permissions, \
+             q.predefined, q.created_at, q.updated_at, q.created_by, \
+             CAST(CASE WHEN q.predefined THEN 1 ELSE 0 END AS BIGINT) AS place FROM roles q) r"
     };
 }
 

@@ -106,6 +106,13 @@ impl Credentials {
         if is_read { newer() } else { None }
     }
 
+    /// Reads the key anew, wherever it comes from.
+    pub(super) async fn reread(&self) {
+        if self.is_in_a_file() || self.is_of_a_command() {
+            self.read(&mut *self.reading.lock().await).await;
+        }
+    }
+
     /// Reads the key anew where its file has changed.
     pub(super) async fn look(&self) {
         let mut last = self.reading.lock().await;

@@ -18,9 +18,11 @@ pub(super) fn follow(upstream: &Arc<Upstream>) -> impl Iterator<Item = TaskHandl
     let key_file = credentials
         .is_in_a_file()
         .then(|| tasks::start("upstream key files", |_| KeyFile(Arc::clone(upstream))));
-    let key_command = credentials
-        .is_of_a_command()
-        .then(|| tasks::start("upstream key commands", |_| KeyCommand(Arc::clone(upstream))));
+    let key_command = credentials.is_of_a_command().then(|| {
+        tasks::start("upstream key commands", |_| {
+            KeyCommand(Arc::clone(upstream))
+        })
+    });
     let certificates = upstream.ca_file().is_some().then(|| {
         tasks::start("upstream certificates", |_| CertificateFile {
             upstream: Arc::clone(upstream),

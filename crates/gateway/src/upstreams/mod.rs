@@ -157,6 +157,15 @@ impl Upstreams {
         })
     }
 
+    /// Reads the keys and certificates of all upstreams anew.
+    pub(crate) async fn reread(&self) {
+        let rereading = self.all.iter().map(|upstream| async {
+            upstream.credentials.reread().await;
+            upstream.reread_certificates().await;
+        });
+        futures_util::future::join_all(rereading).await;
+    }
+
     /// Watches over those that are skipped, until what it gives back is dropped. Needs a runtime.
     pub(crate) fn watch_over(&self) -> Probes {
         Probes::new(&self.all)

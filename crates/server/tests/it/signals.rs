@@ -136,6 +136,25 @@ async fn sighup_reads_the_certificate_again() {
     server.stop();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sighup_asks_for_the_keys_of_upstreams_again() {
+    let settings = "[[upstream]]\nname = \"u\"\nbase_url = \"http://127.0.0.1:1/v1\"\nmodels = [\"m\"]\n\
+                    api_key_command = [\"cat\", \"upstream.key\"]\n";
+    let installation = Installation::new(settings);
+    let key = installation.directory().join("upstream.key");
+    std::fs::write(&key, "first-key").expect("written");
+    let server = installation.serve();
+    std::fs::write(&key, "second-key").expect("written");
+    // A key without an end is asked for again only now.
+    server.process.signal("HUP");
+    server.process.wait_for_log("key changed");
+    std::fs::remove_file(&key).expect("removed");
+    server.process.signal("HUP");
+    server.process.wait_for_log("key not read");
+    let ended = server.stop();
+    assert!(!ended.stderr.contains("-key\""), "{ended:?}");
+}
+
 #[test]
 fn sighup_of_a_terminal_that_closes_stops_in_order() {
     let installation = Installation::new("");
