@@ -102,7 +102,7 @@ UNKNOWABLE = [
     # Ids and names that have to name something, or nothing yet.
     r"must be the id of an item of this list",
     r"^No [a-z ]+ with (id|the address) '",
-    r"^There is a role '",
+    r"^A role '.*' already exists",
     r"has no role in the project",
     r"^The project '.*' is (not in the organization|archived|given twice)",
     # What one field says of another, in bodies whose published schema does not.

@@ -18,7 +18,7 @@ export class Document {
   #ajv = new Ajv2020({ allErrors: true, allowUnionTypes: true, formats: FORMATS });
 
   constructor(document) {
-    this.#ajv.addVocabulary(Object.keys(document));
+    this.#ajv.addVocabulary([...Object.keys(document), "x-enum-descriptions"]);
     this.#ajv.addSchema(closed(document), "document");
     this.operations = Object.entries(document.paths).flatMap(([template, described]) =>
       METHODS.filter((method) => method in described).map((method) => operation(method, template, described[method])),

@@ -12,7 +12,9 @@ from .paging import pages
 def data_retention(run, project):
     """Of the organization and of a project."""
     own, inside = run.admin.data_retention, run.admin.projects.data_retention
-    equal("data retention is not set at first", own.retrieve().type, "none")
+    # The published schema has no word for it, and a client that is as strict as this one takes no other.
+    unset = own.with_raw_response.retrieve().http_response.json()
+    equal("data retention is not set at first", unset["type"], "none")
     for kind in ("zero_data_retention", "modified_abuse_monitoring"):
         equal("data retention is set", own.update(retention_type=kind).type, kind)
         equal("and reads so", own.retrieve().type, kind)
