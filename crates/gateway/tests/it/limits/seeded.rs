@@ -86,6 +86,8 @@ async fn no_crowd_takes_more_than_its_limit() {
     let mut all = 0;
     for run in &runs {
         let passed = run.crowd(&world).await;
+        // Rows that wait for a slow database take places of the key, of which it has little more than a crowd needs.
+        world.recorder.flush().await;
         all += passed;
         let (seed, limit) = (run.seed, usize::try_from(run.limit).expect("a count"));
         if run.field.contains("requests") {
