@@ -239,7 +239,7 @@ async fn parquet_of_another_library_is_imported() {
 
 #[tokio::test]
 async fn after_a_kill_the_same_command_does_the_rest() {
-    const ROWS: i64 = 200_000;
+    const ROWS: i64 = 60_000;
     let (installation, server, admin, project) = serving().await;
     let file = ndjson(&installation, "a.ndjson", &project, ROWS);
     let mut text = fs::read_to_string(&file).expect("the file");
@@ -278,7 +278,7 @@ async fn after_a_kill_the_same_command_does_the_rest() {
 
 #[tokio::test]
 async fn a_bookmark_that_the_ledger_does_not_bear_out_is_not_believed() {
-    const ROWS: i64 = 200_000;
+    const ROWS: i64 = 60_000;
     let (installation, server, admin, project) = serving().await;
     let file = ndjson(&installation, "a.ndjson", &project, ROWS);
     let bookmark = kill_in_the_middle(&installation, &file);
