@@ -23,5 +23,5 @@ pub use error::{Error, Result};
 pub use model_kind::ModelKind;
 pub use money::NanoDollars;
 pub use permission::{Permission, PermissionSet};
-pub use text_mark::{text_without_mark, utf_8, without_mark};
+pub use text_mark::{BYTE_ORDER_MARK, text_without_mark, utf_8, without_mark};
 pub use time::{Clock, UnixTime};

@@ -55,7 +55,9 @@ use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations}
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
 pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
-pub use upstreams::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamKey, UpstreamState};
+pub use upstreams::{
+    CaCertificates, FileStamp, StreamUsage, UpstreamConfig, UpstreamKey, UpstreamState,
+};
 
 use drain::Drains;
 use flights::Flights;

@@ -287,7 +287,8 @@ fn without_password(url: &str) -> String {
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> anyhow::Result<Config> {
+    /// Loads the configuration of a file with this text.
+    pub(super) fn load(text: &str) -> anyhow::Result<Config> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("orgplane.toml");
         std::fs::write(&path, text)?;

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
+use tasks::{Task, TaskHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::stop::Stop;
 
@@ -64,36 +64,53 @@ impl ReloadSignals {
     /// Calls `reread` and asks for a reload at each SIGHUP, or asks for the stop if the terminal has closed; until the handle
     /// is dropped.
     pub(crate) fn follow(
-        mut self,
+        self,
         reload: Reload,
         stop: Stop,
         reread: impl Fn() + Clone + Send + 'static,
-    ) -> AbortOnDropHandle<()> {
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                let ignored = tokio::select! {
-                    _ = self.hangup.recv() => None,
-                    _ = self.user_1.recv() => Some("SIGUSR1"),
-                    _ = self.user_2.recv() => Some("SIGUSR2"),
-                };
-                if let Some(signal) = ignored {
-                    tracing::info!(
-                        signal,
-                        "signal ignored: there is nothing to reopen or toggle"
-                    );
-                } else if self.is_of_terminal && is_terminal_gone().await {
-                    tracing::info!(signal = "SIGHUP", "terminal closed; stopping");
-                    stop.ask();
-                } else {
-                    tracing::info!(signal = "SIGHUP", "reloading");
-                    let reread = tokio::task::spawn_blocking(reread.clone());
-                    if reread.await.is_err() {
-                        tracing::error!("configuration was not read again: a panic");
-                    }
-                    reload.ask();
+    ) -> TaskHandle {
+        tasks::start("reloads", |_| Following {
+            signals: self,
+            reload,
+            stop,
+            reread,
+        })
+    }
+}
+
+/// The task that acts on the signals.
+struct Following<F> {
+    signals: ReloadSignals,
+    reload: Reload,
+    stop: Stop,
+    reread: F,
+}
+
+impl<F: Fn() + Clone + Send + 'static> Task for Following<F> {
+    async fn run(&mut self) {
+        loop {
+            let ignored = tokio::select! {
+                _ = self.signals.hangup.recv() => None,
+                _ = self.signals.user_1.recv() => Some("SIGUSR1"),
+                _ = self.signals.user_2.recv() => Some("SIGUSR2"),
+            };
+            if let Some(signal) = ignored {
+                tracing::info!(
+                    signal,
+                    "signal ignored: there is nothing to reopen or toggle"
+                );
+            } else if self.signals.is_of_terminal && is_terminal_gone().await {
+                tracing::info!(signal = "SIGHUP", "terminal closed; stopping");
+                self.stop.ask();
+            } else {
+                tracing::info!(signal = "SIGHUP", "reloading");
+                let reread = tokio::task::spawn_blocking(self.reread.clone());
+                if reread.await.is_err() {
+                    tracing::error!("configuration was not read again: a panic");
                 }
+                self.reload.ask();
             }
-        }))
+        }
     }
 }
 

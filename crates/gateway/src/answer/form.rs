@@ -1,9 +1,9 @@
 //! The kind of an answer, by its declared type and by how it begins: some servers declare another type than they send.
 
+use base::{BYTE_ORDER_MARK, without_mark};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// The beginnings of event streams.
 const EVENT_BEGINNINGS: [&[u8]; 5] = [b"data:", b"event:", b":", b"id:", b"retry:"];
 
@@ -66,11 +66,6 @@ impl Beginning {
             false => Self::Other,
         }
     }
-}
-
-/// Returns `bytes` without a byte order mark.
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
 #[cfg(test)]

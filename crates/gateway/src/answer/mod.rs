@@ -26,7 +26,7 @@ use crate::dialect::{AnswerForm, Dialect, Tally};
 use crate::sse;
 use encoding::{Decoder, Encoding};
 use events::EventReader;
-use form::{Beginning, DeclaredType, without_mark};
+use form::{Beginning, DeclaredType};
 
 /// The most bytes of one answer once it is decoded.
 const MAX_DECODED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -170,7 +170,8 @@ impl Answer {
         }
         self.begin(beginning);
         if matches!(self.kind, Kind::Json) {
-            self.documents.feed(&mut self.tally, without_mark(&piece));
+            self.documents
+                .feed(&mut self.tally, base::without_mark(&piece));
             return joined(space, piece);
         }
         let rest = self.read_on(piece);

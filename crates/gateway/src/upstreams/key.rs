@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-pub(super) use stamp::FileStamp;
+pub use stamp::FileStamp;
 
 /// The longest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;

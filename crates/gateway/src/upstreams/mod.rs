@@ -30,7 +30,7 @@ use upstream::Upstream;
 
 pub use config::{CaCertificates, StreamUsage, UpstreamConfig};
 pub(crate) use forward::{Answer, Failure, Patience};
-pub use key::UpstreamKey;
+pub use key::{FileStamp, UpstreamKey};
 pub(crate) use line::AnswerBody;
 pub(crate) use probe::Probes;
 pub(crate) use upstream::Outgoing;

@@ -30,16 +30,7 @@ impl CorsTable {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, Overrides};
-
-    fn load(text: &str) -> anyhow::Result<Config> {
-        let file = tempfile::NamedTempFile::new()?;
-        std::fs::write(file.path(), text)?;
-        Config::load(&Overrides {
-            config: Some(file.path().to_owned()),
-            ..Overrides::default()
-        })
-    }
+    use super::super::tests::load;
 
     #[test]
     fn cors_origins_are_checked_when_the_configuration_is_read() {

@@ -30,18 +30,7 @@ pub(super) fn checked(models: Vec<ModelFact>) -> anyhow::Result<Vec<ModelFact>> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, Overrides};
-
-    fn load(text: &str) -> anyhow::Result<Config> {
-        let directory = tempfile::tempdir()?;
-        let path = directory.path().join("orgplane.toml");
-        std::fs::write(&path, text)?;
-        let config = Some(path);
-        Config::load(&Overrides {
-            config,
-            ..Overrides::default()
-        })
-    }
+    use super::super::tests::load;
 
     #[test]
     fn s11_what_is_known_of_models_is_shown_and_checked() {

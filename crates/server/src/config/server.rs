@@ -48,7 +48,7 @@ impl ServerTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Overrides;
+    use crate::config::tests::load;
 
     fn stop_timeout(text: &str) -> Result<u64, String> {
         let table: ServerTable = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -64,15 +64,6 @@ mod tests {
         let error = stop_timeout("stop_timeout_seconds = 21").expect_err("too long");
         assert!(error.contains("from 0 to 20"), "{error}");
         assert!(stop_timeout("stop_timeout_seconds = -1").is_err());
-    }
-
-    fn load(text: &str) -> anyhow::Result<Config> {
-        let file = tempfile::NamedTempFile::new()?;
-        std::fs::write(file.path(), text)?;
-        Config::load(&Overrides {
-            config: Some(file.path().to_owned()),
-            ..Overrides::default()
-        })
     }
 
     #[test]

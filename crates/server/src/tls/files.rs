@@ -1,10 +1,10 @@
 //! The files with the server's certificate and its key.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use base::without_mark;
+use gateway::FileStamp;
 use rustls::Error;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -21,21 +21,13 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// By what a change of the files is noticed.
-pub(super) type Stamp = [Option<[i64; 4]>; 2];
+/// The marks by which a change of the files is noticed.
+pub(super) type Stamp = [FileStamp; 2];
 
 impl TlsFiles {
     /// To be taken before they are read, so that no change after that goes unnoticed.
     pub(super) fn stamp(&self) -> Stamp {
-        [&self.certificate, &self.key].map(|file| {
-            let about = std::fs::metadata(file).ok()?;
-            Some([
-                i64::try_from(about.ino()).unwrap_or_default(),
-                about.mtime(),
-                about.mtime_nsec(),
-                i64::try_from(about.size()).unwrap_or_default(),
-            ])
-        })
+        [&self.certificate, &self.key].map(|file| FileStamp::of(file))
     }
 
     /// The certificate with its key.

@@ -112,6 +112,28 @@ impl Cluster {
         assert!(output.status.success(), "{program} {words:?}: {told}");
     }
 
+    /// Executes statements in a database as the superuser, in their order. Those in one text are one transaction.
+    ///
+    /// # Panics
+    /// When one fails.
+    pub fn execute(&self, database: &str, statements: &[&str]) {
+        let port = self.port.to_string();
+        let mut words = vec![
+            "-h",
+            "localhost",
+            "-p",
+            &port,
+            "-U",
+            "orgplane",
+            "-d",
+            database,
+        ];
+        for statement in statements {
+            words.extend(["-c", statement]);
+        }
+        self.run("psql", &words);
+    }
+
     /// Stops the server at once, as a crash does.
     pub fn stop(&self) {
         self.control(&["-m", "immediate", "-w", "stop"]);

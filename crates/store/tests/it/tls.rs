@@ -200,21 +200,8 @@ async fn s18_a_server_that_is_not_the_one_meant_is_refused() {
 #[tokio::test]
 async fn s18_a_client_certificate_signs_in() {
     let Some(world) = World::start() else { return };
-    let port = world.cluster.port().to_string();
     let make = "CREATE ROLE certified LOGIN SUPERUSER; CREATE ROLE plain LOGIN SUPERUSER";
-    let words = [
-        "-h",
-        "localhost",
-        "-p",
-        &port,
-        "-U",
-        "orgplane",
-        "-d",
-        "postgres",
-    ];
-    world
-        .cluster
-        .run("psql", &[&words[..], &["-c", make]].concat());
+    world.cluster.execute("postgres", &[make]);
     let told = world
         .refusal("certified", "localhost", "sslmode=require")
         .await;

@@ -104,6 +104,24 @@ impl Fixture {
         all
     }
 
+    /// Records forty requests at once, each with an event and one of a tool, and waits until they are durable. The events of
+    /// the requests 7, 23 and 24 are those that `bad` makes.
+    pub(crate) async fn record_forty(&self, bad: fn(&str) -> UsageEvent) {
+        let mut recorded = Vec::new();
+        for number in 0..40 {
+            let slot = self.recorder.reserve().await.expect("a place");
+            let id = format!("{number:02}");
+            let is_bad = [7, 23, 24].contains(&number);
+            // The rows of one request are no more one than those of several.
+            let event = if is_bad { bad(&id) } else { event(&id) };
+            let tool = self::event(&format!("{id}-tool"));
+            recorded.push(slot.record_all(vec![event, tool]));
+        }
+        for one in recorded {
+            one.await.expect("durable");
+        }
+    }
+
     /// The ids in the ledger.
     pub(crate) async fn ids(&self) -> Vec<String> {
         let all = self.ledger().await.into_iter();

@@ -69,22 +69,7 @@ async fn strangers_1_a_panic_of_the_writer_loses_no_event_and_does_not_end_it() 
     let fixture = Fixture::new().await;
     let registry = Registry::new();
     fixture.recorder.register(&registry).expect("registered");
-    let mut recorded = Vec::new();
-    for number in 0..40 {
-        let slot = fixture.recorder.reserve().await.expect("a place");
-        let id = format!("{number:02}");
-        let does_panic = [7, 23, 24].contains(&number);
-        let event = if does_panic {
-            panicking(&id)
-        } else {
-            event(&id)
-        };
-        let tool = self::event(&format!("{id}-tool"));
-        recorded.push(slot.record_all(vec![event, tool]));
-    }
-    for one in recorded {
-        one.await.expect("durable");
-    }
+    fixture.record_forty(panicking).await;
     let ids = fixture.ids().await;
     assert_eq!(ids.len(), 77, "{ids:?}");
     let aside = set_aside(fixture.store.usage(), 10).await.expect("read");

@@ -84,19 +84,7 @@ async fn s2_a_row_that_the_database_refuses_is_set_aside_and_takes_no_other_with
     let registry = Registry::new();
     fixture.recorder.register(&registry).expect("registered");
     fixture.execute(refusing(&fixture)).await;
-    let mut recorded = Vec::new();
-    for number in 0..40 {
-        let slot = fixture.recorder.reserve().await.expect("a place");
-        let id = format!("{number:02}");
-        let is_bad = [7, 23, 24].contains(&number);
-        // The rows of one request are no more one than those of several.
-        let event = if is_bad { bad(&id) } else { event(&id) };
-        let tool = self::event(&format!("{id}-tool"));
-        recorded.push(slot.record_all(vec![event, tool]));
-    }
-    for one in recorded {
-        one.await.expect("durable");
-    }
+    fixture.record_forty(bad).await;
     let ids = fixture.ids().await;
     assert_eq!(ids.len(), 77, "{ids:?}");
     let aside = set_aside(fixture.store.usage(), 10).await.expect("read");

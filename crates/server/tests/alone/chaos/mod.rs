@@ -154,28 +154,12 @@ fn move_tables(cluster: &Cluster, disk: &Disk) {
     reference.push(cluster.data());
     let given = chown.arg(reference).arg(disk.path()).status();
     assert!(given.is_ok_and(|status| status.success()), "chown");
-    let port = cluster.port().to_string();
     let make = format!(
         "CREATE TABLESPACE small LOCATION '{}'",
         disk.path().display()
     );
-    let words = [
-        "-h",
-        "localhost",
-        "-p",
-        &port,
-        "-U",
-        "orgplane",
-        "-d",
-        "template1",
-    ];
-    let statements = [
-        "-c",
-        &make,
-        "-c",
-        "ALTER DATABASE postgres SET TABLESPACE small",
-    ];
-    cluster.run("psql", &[&words[..], &statements].concat());
+    let take = "ALTER DATABASE postgres SET TABLESPACE small";
+    cluster.execute("template1", &[&make, take]);
 }
 
 impl World {

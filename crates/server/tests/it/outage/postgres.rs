@@ -67,21 +67,9 @@ async fn s25_a_postgres_that_is_gone_or_read_only_is_503() {
     cluster.restart();
     world.is_well().await;
 
-    let port = cluster.port().to_string();
     let set = |value: &str| {
         let text = format!("ALTER SYSTEM SET default_transaction_read_only = {value}");
-        let words = [
-            "-h",
-            "localhost",
-            "-p",
-            &port,
-            "-U",
-            "orgplane",
-            "-d",
-            "postgres",
-        ];
-        let reload = ["-c", &text, "-c", "SELECT pg_reload_conf()"];
-        cluster.run("psql", &[&words[..], &reload].concat());
+        cluster.execute("postgres", &[&text, "SELECT pg_reload_conf()"]);
     };
     set("on");
     world.not_ready("read-only").await;
