@@ -58,7 +58,7 @@ type SettingsMap = HashMap<OrganizationId, Arc<Settings>>;
 /// All keys, by their hashes, and what is set in each organization.
 pub struct Directory {
     store: Store,
-    /// The same data, for polls.
+    /// The store with short deadlines that polls use.
     polled: Store,
     checks: Checks,
     shards: Vec<ArcSwap<Shard>>,
@@ -86,7 +86,7 @@ struct State {
     sum: i64,
 }
 
-/// What keeps a directory up to date.
+/// The task that keeps a directory up to date.
 struct Following {
     directory: Arc<Directory>,
     state: State,

@@ -67,13 +67,13 @@ impl ModelLimits {
         self.0[field as usize] = Some(limit);
     }
 
-    /// What holds for `model` until somebody sets something else: by its kind, else by what its name says it is for.
+    /// Returns the default limits of `model`: by its kind, else by what its name says it is for.
     #[must_use]
     pub fn default_of(model: &str, kind: Option<ModelKind>) -> Self {
         Family::of(model, kind).limits()
     }
 
-    /// What holds for `model`: what somebody has set, else the default; and nothing that its kind has no use for.
+    /// Returns the limits of `model`: those that are set, else the default; none that its kind has no use for.
     #[must_use]
     pub fn of(model: &str, kind: Option<ModelKind>, changed: Option<&Self>) -> Self {
         let mut limits = Self::default_of(model, kind);

@@ -46,7 +46,7 @@ const OF_KIND: &str = "\
     SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at \
     FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
 
-/// Those that are due, and that no node is looking at.
+/// The objects that are due, and that no node is looking at.
 const DUE: &str = "\
     SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at \
     FROM stored_objects WHERE due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $2) \

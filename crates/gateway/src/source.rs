@@ -198,7 +198,7 @@ impl Source {
         silence.as_mut().poll(context)
     }
 
-    /// What is left to forward at the end, after `piece`.
+    /// Returns the bytes that are left to forward at the end, after `piece`.
     fn finish(&mut self, piece: Bytes) -> Bytes {
         let rest = self.answer.as_mut().map(Answer::finish).unwrap_or_default();
         match (piece.is_empty(), rest.is_empty()) {

@@ -42,7 +42,7 @@ struct State {
 #[derive(Default)]
 struct Probe {
     running: Option<JoinHandle<Option<Reason>>>,
-    /// What was said last, and when.
+    /// The last answer, and its age.
     answer: Option<(Stopwatch, Option<Reason>)>,
 }
 

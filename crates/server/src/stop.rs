@@ -168,7 +168,7 @@ impl Stop {
     }
 }
 
-/// What waits for signals.
+/// The task that waits for signals.
 struct Listening {
     signals: Signals,
     told: Stop,

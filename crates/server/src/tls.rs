@@ -122,7 +122,7 @@ impl Tls {
     }
 }
 
-/// What follows the files of the server's certificate.
+/// The task that follows the files of the server's certificate.
 struct Following {
     shown: Arc<Shown>,
     files: TlsFiles,

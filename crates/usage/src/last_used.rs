@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const MOST_NOTED: usize = 100_000;
 /// How many keys are written in one transaction, so that others get their turn.
 const BATCH: usize = 500;
-/// How often the last uses are tried to be written when the server stops, and the pause in between.
+/// The number of attempts to write the last uses when the server stops, and the pause between two of them.
 const LAST_ATTEMPTS: usize = 5;
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 

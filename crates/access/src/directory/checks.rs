@@ -65,7 +65,7 @@ impl Checks {
     }
 }
 
-/// What is asked for.
+/// The checks that requests have asked for.
 pub(super) struct Asked {
     count: watch::Receiver<u64>,
     /// The count that the last check has begun with.

@@ -203,7 +203,7 @@ pub struct Write {
     head: Head,
     actor: Actor,
     project: Option<(ProjectId, String)>,
-    /// What happened besides the event that the change ends with.
+    /// The events besides the one that the change ends with.
     further: Vec<Event>,
 }
 

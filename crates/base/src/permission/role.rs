@@ -140,7 +140,7 @@ pub enum PredefinedRole {
 /// The beginnings of ids: of the hosted service's, and of those that this program gave before.
 const ORGANIZATION_PREFIXES: [&str; 2] = ["role-api-organization-", "role_organization_"];
 const PROJECT_PREFIXES: [&str; 2] = ["role-api-project-", "role_project_"];
-/// What the hosted service's ids have between the role and the organization or project.
+/// The text that the hosted service's ids have between the role and the organization or project.
 const IN_ORGANIZATION: &str = "__api-organization__";
 const IN_PROJECT: &str = "__api-project__";
 

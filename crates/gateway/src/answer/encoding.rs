@@ -25,7 +25,7 @@ pub(crate) enum Encoding {
     Deflate,
     Brotli,
     Zstd,
-    /// One that is not known, or several.
+    /// An encoding that is not known, or several.
     Unknown,
 }
 

@@ -330,7 +330,7 @@ impl<P: Copy> Scanner<P> {
 /// The beginning of some bytes, as far as a string goes.
 struct StringPart<'a> {
     text: &'a [u8],
-    /// What follows the string; an error if it goes on: true if its next byte is escaped.
+    /// The bytes after the string; an error if the string goes on: true if its next byte is escaped.
     rest: Result<&'a [u8], bool>,
 }
 

@@ -22,13 +22,13 @@ pub(crate) enum Place {
     Extra,
     OtherUsage,
     Error,
-    /// What tells whose fault an error is.
+    /// The word that tells whose fault an error is.
     Blame,
     Choices,
     Choice,
     /// The reason for the end of a choice.
     Finish,
-    /// What a choice says: an empty value says nothing.
+    /// A value in a choice; an empty one says nothing.
     Said,
     /// As [`Self::Said`], but none of it is generated text that counts.
     Aside,
@@ -51,7 +51,7 @@ pub(crate) enum Place {
     Word(Word),
     /// A member that has no known meaning.
     Unknown,
-    /// What does not matter.
+    /// A value that does not matter.
     Skipped,
 }
 

@@ -31,7 +31,7 @@ enum End {
     Left,
 }
 
-/// What became of an answer.
+/// The fate of an answer.
 struct Got {
     forwarded: Vec<u8>,
     outcome: Outcome,

@@ -198,7 +198,7 @@ impl Dialect {
         spent
     }
 
-    /// Whether its requests are JSON, or can be.
+    /// True if its requests are JSON, or can be.
     pub(crate) fn takes_json(&self) -> bool {
         self.form != Form::Multipart
     }

@@ -33,7 +33,7 @@ fn verdict(data: &[u8]) -> Verdict {
     }
 }
 
-/// What was read and what was forwarded, for one way of cutting the bytes.
+/// Returns the events that were read and the bytes that were forwarded, for one way of cutting the bytes.
 fn scan(hides: bool, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut scanner = Scanner::new(hides);
     let (mut seen, mut forwarded) = (Seen::default(), Vec::new());

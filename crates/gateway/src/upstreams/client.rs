@@ -36,7 +36,7 @@ pub(super) struct Client {
     pool: Arc<Pool>,
     /// Whether it is spoken to in HTTP/2 without being asked.
     is_http2: bool,
-    /// How requests in HTTP/1.1 name their address.
+    /// The form of the address in requests in HTTP/1.1.
     http1_form: Form,
     /// Whether all requests can share a connection, as far as is known.
     shares: AtomicBool,

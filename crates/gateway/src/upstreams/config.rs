@@ -40,7 +40,7 @@ pub struct UpstreamConfig {
     pub ca_certificates: Option<CaCertificates>,
     /// The proxy that connections to it go through.
     pub proxy: Option<Proxy>,
-    /// When it is asked for the usage of streams.
+    /// The rule for asking the upstream for the usage of streams.
     pub stream_usage: StreamUsage,
     /// The models it serves; `*` is every name that no upstream lists.
     pub models: Vec<String>,

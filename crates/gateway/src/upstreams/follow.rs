@@ -9,7 +9,7 @@ use tasks::{Task, TaskHandle};
 use super::key::FileStamp;
 use super::upstream::Upstream;
 
-/// How often files are looked at.
+/// The time between two looks at a file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Starts the tasks that an upstream needs.

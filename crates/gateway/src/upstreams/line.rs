@@ -111,7 +111,7 @@ pub(crate) struct AnswerBody {
     line: Option<(Line, Arc<Pool>)>,
     /// The bytes that were read before the answer is passed on.
     ahead: Bytes,
-    /// What broke it off while they were read.
+    /// The error that broke the body off while they were read.
     broken: Option<hyper::Error>,
 }
 

@@ -42,7 +42,7 @@ impl Trust {
     }
 }
 
-/// How TLS is spoken to a server whose certificate is checked against these. Reads a file, and blocks.
+/// Returns the settings of TLS for a server whose certificate is checked against `certificates`. Reads a file, and blocks.
 ///
 /// # Errors
 /// The file cannot be read, or holds no certificate.

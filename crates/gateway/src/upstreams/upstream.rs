@@ -228,7 +228,7 @@ impl Upstream {
         Some(self.send(&ask, &self.credentials.current()).await)
     }
 
-    /// What is asked for in the background, below the base URL.
+    /// Returns the path below the base URL that is asked for in the background.
     pub(super) fn health_path(&self) -> &str {
         let path = self.health_path.as_ref().map_or("", PathAndQuery::path);
         path.strip_prefix(self.path.as_str()).unwrap_or(path)

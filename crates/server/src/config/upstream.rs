@@ -30,7 +30,7 @@ pub struct Upstream {
     /// The proxy that leads to it; empty for none, whatever the environment says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
-    /// When it is asked for the usage of streams.
+    /// The rule for asking the upstream for the usage of streams.
     #[serde(default)]
     pub stream_usage: StreamUsageName,
     /// The file with the certificates that its own is checked against.
@@ -67,7 +67,7 @@ pub struct Upstream {
     pub http2: bool,
 }
 
-/// When an upstream is asked for the usage of streams.
+/// A rule for asking an upstream for the usage of streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamUsageName {

@@ -5,7 +5,7 @@ use store::testing::Scratch;
 use super::*;
 use crate::{Row, backend};
 
-/// What an organization had before its predefined roles had the ids of the hosted service.
+/// The data of an organization before its predefined roles had the ids of the hosted service.
 const BEFORE: &str = "
 INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'One', 1, 0, ''), ('org-2', 'Two', 2, 0, '');
 INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, permissions, predefined, created_at, updated_at)

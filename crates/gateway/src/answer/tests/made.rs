@@ -5,7 +5,7 @@ use super::encode::encode;
 use super::spelling::{input_usage, usage};
 use super::unit::{Unit, chunk, error, file, lines, noise, said, text};
 
-/// What an answer reports.
+/// The consumption that an answer reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) input: Option<i64>,
@@ -25,7 +25,7 @@ pub(super) struct Made {
     units: Vec<Unit>,
 }
 
-/// What is true of the beginning of an answer.
+/// The facts that the beginning of an answer tells.
 #[derive(Default)]
 pub(super) struct Expected {
     pub(super) report: Report,
@@ -312,7 +312,7 @@ impl Made {
         self.hides && last.is_some_and(|(unit, _)| unit.is_usage)
     }
 
-    /// How many sides of its tokens are counted.
+    /// Returns the number of sides of its tokens that are counted.
     pub(super) fn sides(&self) -> usize {
         match self.path {
             "/embeddings" | "/moderations" => 1,
@@ -325,7 +325,7 @@ impl Made {
         self.path == "/images/generations"
     }
 
-    /// What is true of its first bytes.
+    /// Returns what is to be read of its first `length` bytes.
     pub(super) fn expected(&self, length: usize) -> Expected {
         let mut expected = Expected::default();
         let is_sum = self.is_of_units() && self.units.len() > 1;
