@@ -3,15 +3,12 @@
 //! A request is known by its key, which the [`Directory`] has in memory together with what its owner may do. What one
 //! person may do somewhere else is asked of the database. Both read the view `effective_grants` and make the same of
 //! its rows, so they cannot disagree.
-//!
-//! What model servers keep for clients, and for which project, is in [`stored`].
 
 mod authority;
 mod directory;
 mod limits;
 mod retentions;
 mod settings;
-pub mod stored;
 
 use std::collections::HashMap;
 

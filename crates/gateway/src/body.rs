@@ -1,22 +1,15 @@
-//! Bodies: a request's is read whole, within bounds; an answer's is whole or passes through.
+//! Request bodies: read whole, within bounds.
 
-use std::fmt;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
 use std::time::Duration;
 
 use base::{BudgetPermit, Coding, Error, Exhausted, Result, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::aside::aside;
-use crate::flights::Registered;
-use crate::guarded::Guarded;
-use crate::stored::Passing;
-use crate::stream::Stream;
 
 /// The longest request body that is accepted, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
@@ -195,90 +188,16 @@ fn charge(memory: &mut BudgetPermit, length: usize) -> Result<()> {
     grown.map_err(refusal)
 }
 
-/// The body of an answer.
-pub struct Body(Kind);
-
-enum Kind {
-    Whole(Bytes),
-    Stream(Guarded<Stream>),
-    Passing(Guarded<Passing>),
-}
-
-impl Body {
-    pub(crate) fn stream(stream: Stream, registered: Registered) -> Self {
-        Self(Kind::Stream(Guarded::new(stream, registered)))
-    }
-
-    pub(crate) fn passing(passing: Passing, registered: Registered) -> Self {
-        Self(Kind::Passing(Guarded::new(passing, registered)))
-    }
-}
-
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Self {
-        Self(Kind::Whole(bytes))
-    }
-}
-
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Kind::Whole(bytes.into()))
-    }
-}
-
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = BrokenOff;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match &mut self.0 {
-            Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Kind::Stream(stream) => stream
-                .poll_next(context)
-                .map(|next| next.map(|piece| piece.map(Frame::data))),
-            Kind::Passing(passing) => passing
-                .poll_next(context)
-                .map(|next| next.map(|piece| piece.map(Frame::data))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Stream(_) | Kind::Passing(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream(stream) => stream.size_hint(),
-            Kind::Passing(passing) => passing.size_hint(),
-        }
-    }
-}
-
-/// The model server broke off, or fell silent, in the middle of its answer; so does the answer to the client.
-#[derive(Clone, Copy, Debug)]
-pub struct BrokenOff;
-
-impl fmt::Display for BrokenOff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the model server broke off its answer")
-    }
-}
-
-impl std::error::Error for BrokenOff {}
-
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use base::{Budget, BudgetLimits};
+    use http_body::Frame;
 
     use super::*;
+    use crate::abortable_body::BrokenOff;
 
     /// The pieces of a body; it stalls at a `None`.
     struct Pieces(Vec<Option<Result<Bytes, BrokenOff>>>);

@@ -15,7 +15,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use rustls::pki_types::CertificateDer;
 
-use crate::identify::Caller;
+use crate::caller::Caller;
 use path::Path;
 
 /// How many checked chains are remembered of one connection; a proxy's carries those of several clients.

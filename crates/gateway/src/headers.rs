@@ -3,10 +3,8 @@
 use base::ids::{Id, ProjectId, RequestId};
 use base::secret::Pepper;
 use base::time::Stopwatch;
+use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Response};
-
-use crate::Body;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
@@ -129,21 +127,20 @@ pub(crate) fn to_client(mut headers: HeaderMap, changes_length: bool) -> HeaderM
     headers
 }
 
-/// What every answer of the gateway says of itself.
+/// Adds the headers that every response of the gateway has. `started`: when the request came.
 pub(crate) fn sign(
-    response: &mut Response<Body>,
+    headers: &mut HeaderMap,
     id: &RequestId,
     organization: Option<HeaderValue>,
-    watch: Stopwatch,
+    started: Stopwatch,
 ) {
-    let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
     if let Some(organization) = organization {
         headers.insert(ORGANIZATION, organization);
     }
-    headers.insert(PROCESSING, HeaderValue::from(watch.milliseconds()));
+    headers.insert(PROCESSING, HeaderValue::from(started.milliseconds()));
     headers.insert(VERSION, HeaderValue::from_static("2020-10-01"));
 }
 

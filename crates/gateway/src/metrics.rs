@@ -1,5 +1,5 @@
-//! What the gateway counts and times. Handles are found by index or by one look-up, so that a request costs some additions
-//! and allocates nothing.
+//! Prometheus metrics of the gateway. Each handle is found by an index or one look-up, so a request costs a few additions and
+//! allocates nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
@@ -12,11 +12,11 @@ use prometheus::{
 };
 use usage::Outcome;
 
-use crate::UpstreamConfig;
 use crate::dialect::DIALECTS;
+use crate::upstreams::UpstreamConfig;
 
-/// The endpoints that are not forwarded, after those that are; the last stands for every other path.
-const OTHERS: [&str; 7] = [
+/// Endpoints other than those of [`DIALECTS`]; the last stands for every other path.
+const OTHER_ENDPOINTS: [&str; 7] = [
     "/models",
     "/models/{model}",
     "/files",
@@ -25,38 +25,38 @@ const OTHERS: [&str; 7] = [
     "/responses/{response_id}",
     "other",
 ];
-/// What stands for the models that this deployment does not know.
+/// Label for models and endpoints that are not listed.
 const OTHER: &str = "other";
-/// The classes of statuses, by their first digit.
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
-/// The bounds of what the gateway adds, in seconds.
-const ADDED: [f64; 12] = [
+/// Labels of the status classes, by the first digit of a status.
+const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+/// Histogram buckets of the latency that the gateway adds, in seconds.
+const GATEWAY_TIME_BUCKETS: [f64; 12] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0,
 ];
-/// The bounds that OpenTelemetry's conventions advise for the time that a model takes, in seconds.
-const MODEL_TIME: [f64; 14] = [
+/// Histogram buckets that OpenTelemetry's conventions recommend for the latency of a model, in seconds.
+const MODEL_TIME_BUCKETS: [f64; 14] = [
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 ];
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It is in the ledger, with this outcome.
+pub(crate) enum RequestEnd {
+    /// Recorded in the ledger, with this outcome.
     Metered(Outcome),
-    /// The gateway answered it by itself.
+    /// Answered by the gateway itself.
     Answered,
-    /// It was refused before it was forwarded.
+    /// Refused before it was forwarded.
     Refused,
-    /// The client hung up before it was admitted.
+    /// Abandoned by the client before it was admitted.
     Abandoned,
 }
 
-impl End {
-    const COUNT: usize = 6;
+impl RequestEnd {
+    const VARIANT_COUNT: usize = 6;
 
-    /// Its place among all, and its name.
-    fn place(self) -> (usize, &'static str) {
-        let place = match self {
+    /// Returns an index below [`Self::VARIANT_COUNT`], and the label.
+    fn index_and_label(self) -> (usize, &'static str) {
+        let index = match self {
             Self::Answered | Self::Metered(Outcome::Succeeded) => 0,
             Self::Metered(Outcome::UpstreamFailed) => 1,
             Self::Metered(Outcome::TimedOut) => 2,
@@ -66,10 +66,10 @@ impl End {
             Self::Refused => 4,
             Self::Abandoned => 5,
         };
-        (place, self.as_str())
+        (index, self.as_str())
     }
 
-    /// As the ledger calls it, where it is in the ledger.
+    /// Returns the label: the ledger's name of the outcome, if the ledger has one.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Metered(outcome) => outcome.as_str(),
@@ -80,43 +80,43 @@ impl End {
     }
 }
 
-/// What is known of an upstream, and measured of it.
+/// Name, address and latency histograms of an upstream.
 pub(crate) struct UpstreamMetrics {
     pub(crate) name: String,
-    /// The host and port of its address.
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
-    head: Histogram,
-    total: Histogram,
+    first_chunk: Histogram,
+    end: Histogram,
 }
 
-/// Everything that the gateway counts and times.
-pub(crate) struct Metrics {
+/// Metrics of the gateway.
+pub(crate) struct GatewayMetrics {
     pub(crate) in_flight: IntGauge,
-    pub(crate) unread: IntCounter,
+    /// Answers that were not drained after their client hung up.
+    pub(crate) undrained: IntCounter,
     requests: IntCounterVec,
-    /// By endpoint, end and class of status; made when they are first needed.
+    /// Handles by endpoint, end and status class, created on first use.
     request_counters: Vec<OnceLock<IntCounter>>,
     refusals: IntCounterVec,
     tokens: IntCounterVec,
     token_counters: HashMap<String, OnceLock<[IntCounter; 2]>>,
-    added: Histogram,
+    gateway_time: Histogram,
     pub(crate) upstreams: Vec<UpstreamMetrics>,
-    heads: HistogramVec,
-    totals: HistogramVec,
+    first_chunks: HistogramVec,
+    ends: HistogramVec,
 }
 
-impl Metrics {
-    /// For a deployment that has these upstreams and knows these models.
+impl GatewayMetrics {
+    /// Returns the metrics of a deployment with these upstreams and models.
     pub(crate) fn new(
         upstreams: &[UpstreamConfig],
         models: &BTreeSet<String>,
     ) -> prometheus::Result<Self> {
-        let heads = histograms(
+        let first_chunks = histograms(
             "gen_ai_client_operation_time_to_first_chunk_seconds",
             "From forwarding a request to the head of the upstream's answer.",
         )?;
-        let totals = histograms(
+        let ends = histograms(
             "gen_ai_client_operation_duration_seconds",
             "From forwarding a request to the end of the upstream's answer.",
         )?;
@@ -126,13 +126,15 @@ impl Metrics {
         });
         let known = models.iter().chain(listed).map(String::as_str);
         let known = known.filter(|model| *model != "*").chain([OTHER]);
-        let combinations = (DIALECTS.len() + OTHERS.len()) * End::COUNT * CLASSES.len();
+        let combinations = (DIALECTS.len() + OTHER_ENDPOINTS.len())
+            * RequestEnd::VARIANT_COUNT
+            * STATUS_CLASSES.len();
         Ok(Self {
             in_flight: IntGauge::new(
                 "http_server_active_requests",
                 "Requests to the gateway that have not ended, with those whose answers are read on after the client hung up.",
             )?,
-            unread: IntCounter::new(
+            undrained: IntCounter::new(
                 "orgplane_answers_unread_total",
                 "Answers not read to their end after the client hung up, for want of room; their usage is estimated.",
             )?,
@@ -155,57 +157,59 @@ impl Metrics {
             token_counters: known
                 .map(|model| (model.to_owned(), OnceLock::new()))
                 .collect(),
-            added: Histogram::with_opts(
+            gateway_time: Histogram::with_opts(
                 HistogramOpts::new(
                     "orgplane_added_latency_seconds",
-                    "What the gateway added to a forwarded request, apart from waiting for the client and the upstream.",
+                    "Latency that the gateway added to a forwarded request, without waiting for the client and the upstream.",
                 )
-                .buckets(ADDED.to_vec()),
+                .buckets(GATEWAY_TIME_BUCKETS.to_vec()),
             )?,
             upstreams: upstreams
                 .iter()
-                .map(|config| UpstreamMetrics::new(config, &heads, &totals))
+                .map(|config| UpstreamMetrics::new(config, &first_chunks, &ends))
                 .collect(),
-            heads,
-            totals,
+            first_chunks,
+            ends,
         })
     }
 
-    /// Lets `registry` tell of all of it.
+    /// Registers all metrics.
     pub(crate) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         let all: [Box<dyn Collector>; 8] = [
             Box::new(self.in_flight.clone()),
-            Box::new(self.unread.clone()),
+            Box::new(self.undrained.clone()),
             Box::new(self.requests.clone()),
             Box::new(self.refusals.clone()),
             Box::new(self.tokens.clone()),
-            Box::new(self.added.clone()),
-            Box::new(self.heads.clone()),
-            Box::new(self.totals.clone()),
+            Box::new(self.gateway_time.clone()),
+            Box::new(self.first_chunks.clone()),
+            Box::new(self.ends.clone()),
         ];
-        all.into_iter().try_for_each(|one| registry.register(one))
+        all.into_iter()
+            .try_for_each(|collector| registry.register(collector))
     }
 
-    /// Counts a request to this endpoint that has ended.
-    pub(crate) fn ended(&self, endpoint: &str, end: End, status: u16) {
-        let endpoint = place_of(endpoint);
-        let (end, outcome) = end.place();
-        let class = usize::from(status / 100).min(CLASSES.len() - 1);
-        let counter = &self.request_counters[(endpoint * End::COUNT + end) * CLASSES.len() + class];
+    /// Counts a request to an endpoint that has ended.
+    pub(crate) fn count_request(&self, endpoint: &str, end: RequestEnd, status: u16) {
+        let endpoint = endpoint_index(endpoint);
+        let (end, outcome) = end.index_and_label();
+        let class = usize::from(status / 100).min(STATUS_CLASSES.len() - 1);
+        let counter = &self.request_counters
+            [(endpoint * RequestEnd::VARIANT_COUNT + end) * STATUS_CLASSES.len() + class];
         let make = || {
-            let labels = [&route(endpoint), outcome, CLASSES[class]];
+            let labels = [&endpoint_label(endpoint), outcome, STATUS_CLASSES[class]];
             self.requests.with_label_values(&labels)
         };
         counter.get_or_init(make).inc();
     }
 
-    /// Counts a refusal.
-    pub(crate) fn refused(&self, code: &'static str) {
+    /// Counts a refusal with this error code.
+    pub(crate) fn count_refusal(&self, code: &'static str) {
         self.refusals.with_label_values(&[code]).inc();
     }
 
-    /// Counts tokens of a model, as its upstream calls it.
-    pub(crate) fn consumed(&self, model: &str, [input, output]: [i64; 2]) {
+    /// Counts input and output tokens of a model, by the upstream's name of the model.
+    pub(crate) fn count_tokens(&self, model: &str, [input, output]: [i64; 2]) {
         if input == 0 && output == 0 {
             return;
         }
@@ -221,49 +225,49 @@ impl Metrics {
         }
     }
 
-    /// Times what the gateway added to a request.
-    pub(crate) fn added(&self, time: Duration) {
-        self.added.observe(time.as_secs_f64());
+    /// Observes the latency that the gateway added to a request.
+    pub(crate) fn observe_gateway_time(&self, time: Duration) {
+        self.gateway_time.observe(time.as_secs_f64());
     }
 }
 
 impl UpstreamMetrics {
-    fn new(config: &UpstreamConfig, heads: &HistogramVec, totals: &HistogramVec) -> Self {
+    fn new(config: &UpstreamConfig, first_chunks: &HistogramVec, ends: &HistogramVec) -> Self {
         let address = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let name = config.name.clone();
         Self {
             host: address.host().unwrap_or_default().to_owned(),
             port: address.port_u16(),
-            head: heads.with_label_values(&[&name]),
-            total: totals.with_label_values(&[&name]),
+            first_chunk: first_chunks.with_label_values(&[&name]),
+            end: ends.with_label_values(&[&name]),
             name,
         }
     }
 
-    /// Times how long the head of its answer took.
-    pub(crate) fn head_came(&self, after: Duration) {
-        self.head.observe(after.as_secs_f64());
+    /// Observes the time to the head of an answer.
+    pub(crate) fn observe_first_chunk(&self, after: Duration) {
+        self.first_chunk.observe(after.as_secs_f64());
     }
 
-    /// Times how long its whole answer took.
-    pub(crate) fn ended(&self, after: Duration) {
-        self.total.observe(after.as_secs_f64());
+    /// Observes the time to the end of an answer.
+    pub(crate) fn observe_end(&self, after: Duration) {
+        self.end.observe(after.as_secs_f64());
     }
 }
 
-/// The place of an endpoint among all.
-fn place_of(endpoint: &str) -> usize {
+/// Returns the index of an endpoint among all.
+fn endpoint_index(endpoint: &str) -> usize {
     let forwarded = DIALECTS.iter().map(|dialect| dialect.path);
-    let mut all = forwarded.chain(OTHERS);
-    let last = DIALECTS.len() + OTHERS.len() - 1;
-    all.position(|one| one == endpoint).unwrap_or(last)
+    let mut all = forwarded.chain(OTHER_ENDPOINTS);
+    let last = DIALECTS.len() + OTHER_ENDPOINTS.len() - 1;
+    all.position(|path| path == endpoint).unwrap_or(last)
 }
 
-/// The name of the endpoint at this place.
-fn route(place: usize) -> String {
-    let path = match DIALECTS.get(place) {
+/// Returns the label of the endpoint with this index.
+fn endpoint_label(index: usize) -> String {
+    let path = match DIALECTS.get(index) {
         Some(dialect) => dialect.path,
-        None => OTHERS[place - DIALECTS.len()],
+        None => OTHER_ENDPOINTS[index - DIALECTS.len()],
     };
     match path {
         OTHER => path.to_owned(),
@@ -276,6 +280,6 @@ fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCo
 }
 
 fn histograms(name: &str, help: &str) -> prometheus::Result<HistogramVec> {
-    let options = HistogramOpts::new(name, help).buckets(MODEL_TIME.to_vec());
+    let options = HistogramOpts::new(name, help).buckets(MODEL_TIME_BUCKETS.to_vec());
     HistogramVec::new(options, &["upstream"])
 }

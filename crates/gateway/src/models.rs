@@ -1,7 +1,7 @@
 //! `/v1/models`: the models that clients may ask for, as the operator configured them.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use access::ModelPolicy;
 use base::{Error, Result};
@@ -10,13 +10,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use serde::Serialize;
 
-use crate::Body;
-use crate::identify::Caller;
+use crate::caller::Caller;
+use crate::percent;
+use crate::policy::ProjectPolicy;
 use crate::upstreams::Upstreams;
 
-/// When models were created, as far as clients are told: 2026-01-01. The configuration does not say, and a number
-/// that changed with each start would look like news.
-const CREATED: i64 = 1_767_225_600;
+/// The creation time of every model, in seconds since 1970: 2026-01-01. The configuration has none, and a time that changed
+/// with each start would look like an update.
+const CREATED_AT_SECONDS: i64 = 1_767_225_600;
 
 /// The contract's `Model`.
 #[derive(Serialize)]
@@ -28,7 +29,7 @@ struct Model<'a> {
 }
 
 #[derive(Serialize)]
-struct List<'a> {
+struct ModelPage<'a> {
     object: &'static str,
     data: Vec<Model<'a>>,
 }
@@ -38,108 +39,72 @@ impl<'a> Model<'a> {
         Self {
             id,
             object: "model",
-            created: CREATED,
+            created: CREATED_AT_SECONDS,
             owned_by: "orgplane",
         }
     }
 }
 
 /// The models that clients may ask for.
-pub(crate) struct ModelList {
+pub(crate) struct ModelCatalog {
+    upstreams: Arc<Upstreams>,
     names: BTreeSet<String>,
-    /// The list of all of them, ready to be sent.
+    /// Serialized list of all models.
     all: Bytes,
 }
 
-impl ModelList {
-    pub(crate) fn new(upstreams: &Upstreams) -> Self {
+impl ModelCatalog {
+    /// Returns the models that the upstreams list.
+    pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
         let names: BTreeSet<String> = upstreams.names().map(str::to_owned).collect();
-        let all = list(&names, |_| true);
-        Self { names, all }
+        let all = page(&names, |_| true);
+        Self {
+            upstreams,
+            names,
+            all,
+        }
     }
 
-    /// Those that the policy allows.
-    pub(crate) fn list(&self, policy: Option<&ModelPolicy>) -> Response<Body> {
-        answer(match policy {
+    /// Responds with the models that the policy allows.
+    pub(crate) fn list(&self, policy: Option<&ModelPolicy>) -> Response<Bytes> {
+        response(match policy {
             None => self.all.clone(),
-            Some(policy) => list(&self.names, |name| policy.allows(name)),
+            Some(policy) => page(&self.names, |name| policy.allows(name)),
         })
     }
-}
 
-fn list(names: &BTreeSet<String>, allowed: impl Fn(&str) -> bool) -> Bytes {
-    let names = names.iter().map(String::as_str);
-    json(&List {
-        object: "list",
-        data: names.filter(|name| allowed(name)).map(Model::new).collect(),
-    })
-}
-
-/// The model whose name stands in the path, percent-encoded or not.
-///
-/// # Errors
-/// 404: this deployment does not serve it. 403: it is not for the caller's project.
-pub(crate) fn retrieve(
-    upstreams: &Upstreams,
-    segment: &str,
-    caller: &Caller,
-) -> Result<Response<Body>> {
-    let name = decode(segment).ok_or_else(|| Error::model_not_found(segment))?;
-    if !upstreams.serves(&name) {
-        return Err(Error::model_not_found(&name));
+    /// Responds with the model that a path segment names, percent-encoded or not.
+    ///
+    /// # Errors
+    /// 404: no upstream serves the model. 403: the caller's project may not use the model.
+    pub(crate) fn retrieve(&self, segment: &str, caller: &Caller) -> Result<Response<Bytes>> {
+        let name = percent::decode(segment).ok_or_else(|| Error::model_not_found(segment))?;
+        if !self.upstreams.serves(&name) {
+            return Err(Error::model_not_found(&name));
+        }
+        ProjectPolicy::of(caller).check_model(&name)?;
+        Ok(response(json(&Model::new(&name))))
     }
-    caller.may_use_model(&name)?;
-    Ok(answer(json(&Model::new(&name))))
+}
+
+fn page(names: &BTreeSet<String>, is_allowed: impl Fn(&str) -> bool) -> Bytes {
+    let names = names.iter().map(String::as_str);
+    json(&ModelPage {
+        object: "list",
+        data: names
+            .filter(|name| is_allowed(name))
+            .map(Model::new)
+            .collect(),
+    })
 }
 
 fn json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 
-fn answer(body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+fn response(body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
-}
-
-/// Undoes percent-encoding; `None` when it is not right or does not give UTF-8.
-pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        if *byte != b'%' {
-            bytes.push(*byte);
-            continue;
-        }
-        let (digits, tail) = tail.split_at_checked(2)?;
-        let digit = |at: usize| char::from(digits[at]).to_digit(16);
-        bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_in_a_path_is_decoded() {
-        for (text, name) in [
-            ("gpt-5.5", Some("gpt-5.5")),
-            ("meta%2FLlama%203", Some("meta/Llama 3")),
-            ("%c3%bc", Some("ü")),
-            ("%", None),
-            ("%4", None),
-            ("%zz", None),
-            ("%ff", None),
-        ] {
-            assert_eq!(decode(text).as_deref(), name, "{text}");
-        }
-    }
 }

@@ -5,7 +5,7 @@ use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
-use crate::Body;
+use crate::response_body::Body;
 
 /// The paths at which the hosted service speaks WebSocket.
 const PATHS: [&str; 2] = ["/v1/responses", "/v1/realtime"];

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Directory;
-use access::stored::Objects;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
 use admin::operation::Kept;
@@ -17,7 +16,9 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, KeeperOptions};
 use futures_util::future::select_all;
-use gateway::{Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, UpstreamConfig};
+use gateway::{
+    Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UpstreamConfig,
+};
 use store::Store;
 use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
@@ -314,7 +315,7 @@ fn of_gateway(
     flow: FlowLimits,
 ) -> GatewayOptions {
     GatewayOptions {
-        stored: Objects::new(services.store.clone(), services.clock.clone()),
+        objects: ObjectRepository::new(services.store.clone(), services.clock.clone()),
         directory: Arc::clone(&services.directory),
         recorder: services.recorder.clone(),
         spend: services.spend.clone(),

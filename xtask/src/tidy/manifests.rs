@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "egress",
+            "store",
             "tasks",
             "telemetry",
             "usage",

@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use access::stored::{Kind, Object, Objects, Owner};
 use access::{Directory, LimitField};
 use base::ids::{Id, OrganizationId, ProjectId};
-use base::{Clock, UnixTime};
 use store::testing::Scratch;
 use store::{Statement, Store, sql};
 
@@ -22,13 +20,12 @@ const ROWS: &[&str] = &[
 ];
 
 /// Each table that a node reads while it runs.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 6] = [
     "rate_limits",
     "model_permissions",
     "hosted_tool_permissions",
     "data_retention",
     "spend_limits",
-    "stored_objects",
     "api_keys",
 ];
 
@@ -99,24 +96,6 @@ fn project() -> ProjectId {
     ProjectId::from_text("proj_1".to_owned())
 }
 
-fn object() -> Object {
-    Object {
-        owner: Owner {
-            organization: organization(),
-            project: project(),
-            key: None,
-            user: None,
-        },
-        kind: Kind::File,
-        id: "file-1".to_owned(),
-        upstream: "local".to_owned(),
-        purpose: "batch".to_owned(),
-        created_at: 1_000,
-        work: None,
-        due_at: Some(UnixTime(1)),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn b8_a_column_that_a_newer_node_adds_stops_no_older_one() {
     let scratch = Scratch::new();
@@ -125,17 +104,11 @@ async fn b8_a_column_that_a_newer_node_adds_stops_no_older_one() {
     let mut rows = vec![sql!(insert, Vec::<u8>::new())];
     rows.extend(ROWS.iter().map(|row| sql!(*row)));
     here.commit(rows).await;
-    let objects = Objects::new(there.store.clone(), Clock::fake(UnixTime(1_000)));
-    let object = object();
-    assert!(objects.add(&object).await.expect("added"));
     // Every statement is prepared by now.
     for limit in 2..5 {
         here.limit(limit).await;
         here.until(limit).await;
         there.until(limit).await;
-        let found = objects.find(&object.owner, Kind::File, &["file-1"]);
-        assert_eq!(found.await.expect("found").len(), 1);
-        assert_eq!(objects.due(UnixTime(9), 9).await.expect("due").len(), 1);
     }
     for table in TABLES {
         let mut add = sql!("ALTER TABLE ");
@@ -146,10 +119,5 @@ async fn b8_a_column_that_a_newer_node_adds_stops_no_older_one() {
         here.limit(limit).await;
         here.until(limit).await;
         there.until(limit).await;
-        for _ in 0..20 {
-            let found = objects.find(&object.owner, Kind::File, &["file-1"]);
-            assert_eq!(found.await.expect("found").len(), 1);
-            assert_eq!(objects.due(UnixTime(9), 9).await.expect("due").len(), 1);
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Meanings of the members of a request, by their names.
 
+use crate::object_kind::ObjectKind;
 use access::HostedTool;
-use access::stored::Kind;
 use base::{Error, Result};
 
 use super::names::folds_to;
@@ -22,7 +22,7 @@ pub(super) enum Meaning {
     /// The name of a model.
     Model,
     /// The ids of files or vector stores.
-    Mention(&'static str, Kind),
+    Mention(&'static str, ObjectKind),
     /// The id of something else that a model server keeps.
     Reference(&'static str),
     /// An object with such an id.
@@ -80,10 +80,10 @@ pub(super) const MEANINGS: [Meaning; 23] = [
     Meaning::Kind,
     Meaning::Tools,
     Meaning::Choice,
-    Meaning::Mention("file_id", Kind::File),
-    Meaning::Mention("file_ids", Kind::File),
-    Meaning::Mention("vector_store_id", Kind::VectorStore),
-    Meaning::Mention("vector_store_ids", Kind::VectorStore),
+    Meaning::Mention("file_id", ObjectKind::File),
+    Meaning::Mention("file_ids", ObjectKind::File),
+    Meaning::Mention("vector_store_id", ObjectKind::VectorStore),
+    Meaning::Mention("vector_store_ids", ObjectKind::VectorStore),
     Meaning::Container,
     Meaning::Reference("container_id"),
     Meaning::Reference("skill_id"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use access::stored::Kind;
+use crate::object_kind::ObjectKind;
 use base::ids::MAX_ID_LENGTH;
 use serde::{Deserialize, Serialize};
 
@@ -35,17 +35,17 @@ impl Mentions {
     /// Adds what another request names.
     pub(crate) fn extend(&mut self, other: &Self) {
         for id in &other.files {
-            self.add(Kind::File, id);
+            self.add(ObjectKind::File, id);
         }
         for id in &other.vector_stores {
-            self.add(Kind::VectorStore, id);
+            self.add(ObjectKind::VectorStore, id);
         }
     }
 
-    pub(super) fn add(&mut self, kind: Kind, id: &str) {
+    pub(super) fn add(&mut self, kind: ObjectKind, id: &str) {
         let ids = match kind {
-            Kind::File if !id.starts_with(OF_CONTAINER) => &mut self.files,
-            Kind::VectorStore => &mut self.vector_stores,
+            ObjectKind::File if !id.starts_with(OF_CONTAINER) => &mut self.files,
+            ObjectKind::VectorStore => &mut self.vector_stores,
             _ => return,
         };
         // One more than may be is enough to see that it is too many.
@@ -64,13 +64,13 @@ mod tests {
     fn no_more_than_can_be_asked_for_is_kept() {
         let mut mentions = Mentions::default();
         for id in 0..3 * MAX_MENTIONS {
-            mentions.add(Kind::File, &id.to_string());
+            mentions.add(ObjectKind::File, &id.to_string());
         }
         assert_eq!(mentions.most(), MAX_MENTIONS + 1);
         let mut others = Mentions::default();
-        others.add(Kind::File, "cfile_1");
+        others.add(ObjectKind::File, "cfile_1");
         assert!(others.is_empty());
-        others.add(Kind::VectorStore, &"x".repeat(1_000_000));
+        others.add(ObjectKind::VectorStore, &"x".repeat(1_000_000));
         mentions.extend(&others);
         let longest = mentions.vector_stores.iter().map(String::len).max();
         assert_eq!(longest, Some(MAX_ID_LENGTH + 1));

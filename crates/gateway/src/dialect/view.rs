@@ -269,7 +269,7 @@ impl<'a, 'f> Walk<'a, 'f> {
     }
 
     /// The id of a file or a vector store, or a list of them.
-    fn mention(&mut self, name: &'static str, kind: access::stored::Kind) -> Result<()> {
+    fn mention(&mut self, name: &'static str, kind: crate::object_kind::ObjectKind) -> Result<()> {
         let is_list = name.ends_with('s');
         match self.reader.peek() {
             Some(b'n') => self.reader.skip(),

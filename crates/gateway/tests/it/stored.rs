@@ -5,6 +5,7 @@ mod bounds;
 mod files;
 mod lists;
 mod metering;
+mod newer;
 mod nul;
 mod readings;
 mod reported;

@@ -26,7 +26,7 @@ async fn a_batch_is_metered_once_however_often_it_is_fetched() {
     for _ in 0..3 {
         // Several see its end at once, and the note that it is in the ledger may get lost.
         let fetching = (0..4).map(|_| world.get(&path, SERVICE));
-        let looking = world.gateway.look_at_stored();
+        let looking = world.gateway.poll_objects();
         let (fetched, ()) = tokio::join!(futures_util::future::join_all(fetching), looking);
         assert!(fetched.iter().all(|answer| answer.status == 200));
         world.page("/v1/batches", SERVICE).await;
@@ -62,7 +62,7 @@ async fn s2_a_batch_that_is_settled_is_not_settled_again() {
         let told = world.get(&path, SERVICE).await.json();
         assert_eq!(told["status"], "completed");
         assert_eq!(world.page("/v1/batches", SERVICE).await.0, [&*batch]);
-        world.gateway.look_at_stored().await;
+        world.gateway.poll_objects().await;
     }
     assert!(world.ledger().await.is_empty());
     assert_eq!(world.recorder.set_aside(), 0);
@@ -76,7 +76,7 @@ async fn a_batch_that_nobody_fetches_is_metered_after_a_restart_too() {
     let batch = world.batch(OTHER).await;
     let output = shelf.finish(&batch, "a\nb\n", usage());
     shelf.asked();
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert!(shelf.asked().is_empty(), "not before a minute has passed");
     world.clock.advance(60);
     let upstreams = vec![keeper(shelf.base_url())];
@@ -86,7 +86,7 @@ async fn a_batch_that_nobody_fetches_is_metered_after_a_restart_too() {
     assert_eq!(world.consumed().await, [REPORTED]);
     assert_eq!(world.row().await.who[0], "proj_2");
     world.clock.advance(3600);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert!(shelf.asked().is_empty(), "all is known");
     let content = format!("/v1/files/{output}/content");
     assert_eq!(world.get(&content, OTHER).await.status, 200);
@@ -107,7 +107,7 @@ async fn b12_of_two_nodes_that_look_at_once_one_looks_at_a_batch() {
     shelf.asked();
     world.clock.advance(60);
     let (here, there) = (&world.gateway, node.gateway());
-    tokio::join!(here.look_at_stored(), there.look_at_stored());
+    tokio::join!(here.poll_objects(), there.poll_objects());
     let mut asked = shelf.asked();
     asked.sort_unstable();
     let mut once: Vec<_> = (batches.iter())
@@ -129,13 +129,13 @@ async fn b12_a_batch_whose_node_died_while_it_looked_is_looked_at_again() {
     world
         .change(&["UPDATE stored_objects SET claimed_until = 4102444800"])
         .await;
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert!(shelf.asked().is_empty(), "it is another node's");
     // By the clock of the database, not by that of the node, which is in the past.
     world
         .change(&["UPDATE stored_objects SET claimed_until = 1767225600"])
         .await;
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert_eq!(shelf.asked(), [format!("GET /v1/batches/{batch}")]);
     world.rows(1).await;
 }
@@ -147,18 +147,18 @@ async fn a_batch_that_does_not_end_is_looked_at_again_and_again() {
     shelf.asked();
     for _ in 0..3 {
         world.clock.advance(60);
-        world.gateway.look_at_stored().await;
-        world.gateway.look_at_stored().await;
+        world.gateway.poll_objects().await;
+        world.gateway.poll_objects().await;
     }
     assert_eq!(shelf.asked().len(), 3);
     shelf.set(&batch, json!({"object": "unclear"}));
     world.clock.advance(60);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     shelf.set(&batch, json!({"object": "batch"}));
     assert_eq!(shelf.asked().len(), 1);
     shelf.finish(&batch, "a\nb\n", usage());
     world.clock.advance(60);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert_eq!(world.consumed().await, [REPORTED]);
 }
 
@@ -187,7 +187,7 @@ async fn what_a_batch_does_not_say_is_read_from_its_output() {
     // Reading it does not delay the client, but is done at once.
     world.rows(1).await;
     world.clock.advance(60);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     let expected =
         "completions real succeeded input_tokens=15 output_tokens=7 num_model_requests=2";
     assert_eq!(world.consumed().await, [expected]);
@@ -207,7 +207,7 @@ async fn what_nobody_says_is_estimated() {
         .await
         .json();
     world.clock.advance(60);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     // The line has twelve bytes of messages: three tokens, of which there were two.
     let expected = "completions real timed_out estimated input_tokens=6 num_model_requests=2";
     assert_eq!(world.consumed().await, [expected]);
@@ -221,11 +221,11 @@ async fn a_batch_that_came_to_nothing_is_in_no_report() {
         shelf.set(&batch, json!({"status": status}));
     }
     world.clock.advance(60);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert!(world.ledger().await.is_empty());
     shelf.asked();
     world.clock.advance(60);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert!(shelf.asked().is_empty());
 }
 
@@ -269,23 +269,23 @@ async fn a_vector_store_is_metered_once_a_day() {
         .await
         .id();
     shelf.set(&store, json!({"usage_bytes": 1000}));
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert!(world.ledger().await.is_empty(), "its files come first");
     for _ in 0..2 {
         world.clock.advance(3600);
-        world.gateway.look_at_stored().await;
+        world.gateway.poll_objects().await;
     }
     let day = |bytes: i64| format!("vector_stores  succeeded usage_bytes={bytes}");
     let estimated = |bytes: i64| format!("vector_stores  succeeded estimated usage_bytes={bytes}");
     assert_eq!(world.consumed().await, [day(1000)]);
     world.clock.advance(86_400);
     shelf.set(&store, json!({"usage_bytes": 2000}));
-    world.gateway.look_at_stored().await;
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
+    world.gateway.poll_objects().await;
     assert_eq!(world.consumed().await, [day(1000), day(2000)]);
     // Nobody looks for two days.
     world.clock.advance(3 * 86_400);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     let all = [
         day(1000),
         day(2000),
@@ -305,6 +305,6 @@ async fn a_vector_store_is_metered_once_a_day() {
     let asked = shelf.asked();
     assert_eq!((rows, asked.len()), (6, 2), "{asked:?}");
     world.clock.advance(86_400);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert!(shelf.asked().is_empty());
 }

@@ -96,7 +96,7 @@ async fn s1_a_report_with_a_batchs_or_a_vector_stores_id_does_not_erase_their_ro
     let row = format!("{store}/{}", world.clock.now().0 / 86_400);
     report(&world, &row, Kind::VectorStores).await;
     world.clock.advance(3_600);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert_eq!(own(&world, Metric::UsageBytes).await, [(row, Some(1_000))]);
 }
 

@@ -110,7 +110,7 @@ async fn s6_batches_pass_no_limit_before_they_are_settled() {
             .get(&format!("/v1/batches/{batch}"), SERVICE)
             .await
             .json();
-        world.gateway.look_at_stored().await;
+        world.gateway.poll_objects().await;
     }
     until_reserved(&world, 7 * RESERVED).await;
 }
@@ -184,18 +184,18 @@ async fn s6_what_nothing_came_of_is_released_whoever_was_killed() {
     // It is found again, also when the model server's answer makes no sense, and neither time nor a restart ends it.
     shelf.set(&batch, json!({"status": 7}));
     world.clock.advance(60);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     world.clock.advance(7_200);
     let node = world.another_node(vec![keeper(shelf.base_url())]).await;
-    node.gateway().look_at_stored().await;
-    world.gateway.look_at_stored().await;
+    node.gateway().poll_objects().await;
+    world.gateway.poll_objects().await;
     assert_eq!(reserved(&world).await, RESERVED);
     // As if the process had been killed before the batch was made: there is no such batch.
     unbind(&pending).await;
     world
         .change(&["DELETE FROM stored_objects WHERE kind = 'batch'"])
         .await;
-    node.gateway().look_at_stored().await;
+    node.gateway().poll_objects().await;
     assert_eq!(reserved(&world).await, 0);
 }
 
@@ -244,7 +244,7 @@ async fn s6_the_next_day_of_a_vector_store_is_reserved_until_it_is_charged() {
     world.clock.advance(3_600);
     for days in 1..=3 {
         for _ in 0..2 {
-            world.gateway.look_at_stored().await;
+            world.gateway.poll_objects().await;
         }
         assert_eq!(
             (spent(), reserved(&world).await),
@@ -306,6 +306,6 @@ async fn s6_vector_stores_are_refused_once_the_limit_is_reached() {
     assert_eq!(world.delete(&path, SERVICE).await.status, 200);
     // By then the days are in the ledger.
     world.clock.advance(26 * 3_600);
-    world.gateway.look_at_stored().await;
+    world.gateway.poll_objects().await;
     assert_eq!(reserved(&world).await, 0);
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::stored::Objects;
 use access::{DEFAULT_MAX_AGE, Directory};
 use base::ids::IdGenerator;
 use base::secret::Pepper;
@@ -12,7 +11,7 @@ use base::{Budget, BudgetLimits, Clock, Entropy};
 use bodies::BodiesTask;
 use gateway::{
     DEFAULT_BODY_MEMORY_BYTES, Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask,
-    UpstreamConfig,
+    ObjectRepository, UpstreamConfig,
 };
 use store::Store;
 use tasks::TaskHandle;
@@ -111,7 +110,7 @@ pub async fn start(
     let options = GatewayOptions {
         models: BTreeSet::new(),
         tracer: Tracer::off(),
-        stored: Objects::new(store.clone(), clock.clone()),
+        objects: ObjectRepository::new(store.clone(), clock.clone()),
         directory,
         recorder: recorder.clone(),
         spend: spend.clone(),

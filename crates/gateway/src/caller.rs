@@ -1,0 +1,146 @@
+//! The caller of a request: an API key, its project, and the settings that apply there.
+
+use std::sync::Arc;
+
+use access::{Key, KeyHashes, Level, Project, Settings};
+use base::ids::Id;
+use base::{Budget, BudgetPermit, Error, Exhausted, NanoDollars, Permission, Result, UnixTime};
+use usage::Ask;
+
+const PROJECT_KEY_REQUIRED: &str = "An admin API key cannot call models. Use a project API key: of a user (sk-proj-…) or of a service account \
+                                    (sk-svcacct-…).";
+
+/// A valid API key of a project, with the settings that apply to its requests.
+pub(crate) struct Caller {
+    /// Hashes under which the directory finds the key.
+    pub(crate) hashes: KeyHashes,
+    pub(crate) key: Arc<Key>,
+    pub(crate) project: Arc<Project>,
+    /// Settings of the organization and of each of its projects.
+    pub(crate) settings: Arc<Settings>,
+    /// Settings of the project.
+    level: Arc<Level>,
+}
+
+impl Caller {
+    /// Returns the caller with a key of an organization that has these settings.
+    ///
+    /// # Errors
+    /// 403: the key is an admin key.
+    pub(crate) fn new(hashes: KeyHashes, key: Arc<Key>, settings: Arc<Settings>) -> Result<Self> {
+        let Some(project) = key.project.clone() else {
+            return Err(Error::forbidden(
+                "project_key_required",
+                PROJECT_KEY_REQUIRED,
+            ));
+        };
+        Ok(Self {
+            hashes,
+            level: Arc::clone(settings.project(&project.id)),
+            key,
+            project,
+            settings,
+        })
+    }
+
+    /// Returns the settings of the project.
+    pub(crate) fn level(&self) -> &Level {
+        &self.level
+    }
+
+    /// Checks that the key has a permission.
+    ///
+    /// # Errors
+    /// 403: names the missing scope.
+    pub(crate) fn require(&self, permission: Permission) -> Result<()> {
+        if self.key.permissions.contains(permission) {
+            return Ok(());
+        }
+        let scope = permission.as_str();
+        Err(Error::forbidden(
+            "insufficient_permissions",
+            format!(
+                "This API key lacks the scope {scope}. It must be among the key's scopes, if it has any, and its \
+                 owner's roles must allow it."
+            ),
+        ))
+    }
+
+    /// True if the organization or the project has a spend limit.
+    pub(crate) fn has_spend_limit(&self) -> bool {
+        let of_organization = self.settings.organization.spend_limit;
+        of_organization.or(self.level.spend_limit).is_some()
+    }
+
+    /// Returns a request to reserve an amount within the spend limits of the organization and the project.
+    pub(crate) fn spend_request(&self, at: UnixTime, amount: NanoDollars) -> Ask<'_> {
+        Ask {
+            organization: (
+                &self.key.organization.id,
+                self.settings.organization.spend_limit,
+            ),
+            project: (&self.project.id, self.level.spend_limit),
+            at,
+            most: amount,
+        }
+    }
+
+    /// Takes an amount of a budget in the name of the key and the project.
+    ///
+    /// # Errors
+    /// The budget, or the share of the key or the project, is exhausted.
+    pub(crate) fn charge(&self, budget: &Budget, amount: u64) -> Result<BudgetPermit, Exhausted> {
+        let project = self.project.id.as_str();
+        budget.take(self.key.id.as_str(), Some(project), amount)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use access::{Organization, Owner};
+    use base::PermissionSet;
+    use base::ids::{KeyId, OrganizationId, ProjectId, UserId};
+    use base::secret::{KeyKind, Pepper};
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// Returns a caller without permissions whose project has these settings.
+    pub(crate) fn caller(project: Level) -> Caller {
+        let id = ProjectId::from_text("proj_1".to_owned());
+        let key = Key {
+            id: KeyId::from_text("key_1".to_owned()),
+            kind: KeyKind::User,
+            organization: Arc::new(Organization {
+                id: OrganizationId::from_text("org-1".to_owned()),
+                header: HeaderValue::from_static("org-1"),
+            }),
+            project: Some(Arc::new(Project {
+                id,
+                is_archived: false,
+            })),
+            owner: Owner::User {
+                id: UserId::from_text("user-1".to_owned()),
+                email: String::new(),
+            },
+            owner_exists: true,
+            is_owners: false,
+            scopes: PermissionSet::default(),
+            permissions: PermissionSet::default(),
+            expires_at: None,
+        };
+        let pepper = Pepper::generate(&base::Entropy::seeded(1));
+        let hashes = KeyHashes::of(&pepper, "sk-proj-1");
+        let mut caller = Caller::new(hashes, Arc::new(key), Arc::default()).expect("a project key");
+        caller.level = Arc::new(project);
+        caller
+    }
+
+    #[test]
+    fn a_missing_permission_is_named() {
+        let error = caller(Level::default()).require(Permission::ModelRequest);
+        let error = error.expect_err("no permission");
+        assert_eq!(error.status, 403);
+        assert!(error.message.contains(Permission::ModelRequest.as_str()));
+    }
+}

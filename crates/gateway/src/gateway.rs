@@ -1,0 +1,192 @@
+//! The gateway and its background tasks: start, use, stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use prometheus::Registry;
+use tasks::{Health, TaskHandle};
+
+use crate::auth::Authenticator;
+use crate::budget::SpendBudget;
+use crate::capture::BodyCapture;
+use crate::drain::Drains;
+use crate::flow::FlowControl;
+use crate::forward::Forwarder;
+use crate::limits::Limiter;
+use crate::metering::Metering;
+use crate::metrics::GatewayMetrics;
+use crate::models::ModelCatalog;
+use crate::objects::{ObjectDependencies, Objects, PollerTask};
+use crate::options::{GatewayOptions, StartError};
+use crate::pipeline::Pipeline;
+use crate::rate_limits::RateLimits;
+use crate::response_body::Body;
+use crate::tokens;
+use crate::upstreams::{Probes, UpstreamState, Upstreams};
+use crate::watchdog::Watchdog;
+
+/// The gateway. Clones share the same gateway.
+#[derive(Clone)]
+pub struct Gateway(Arc<Pipeline>);
+
+impl Gateway {
+    /// Starts a gateway. Must be called in a Tokio runtime.
+    ///
+    /// # Errors
+    /// The configuration of an upstream is invalid.
+    pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
+        let (pipeline, task) = start(options)?;
+        Ok((Self(Arc::new(pipeline)), task))
+    }
+
+    /// Registers the metrics of the gateway.
+    ///
+    /// # Errors
+    /// They are registered already.
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        self.0.metering.metrics.register(registry)
+    }
+
+    /// Returns the number of answers that are drained in the background because their clients hung up.
+    #[must_use]
+    pub fn running_drains(&self) -> usize {
+        self.0.forwarder.drains.running()
+    }
+
+    /// Returns the bytes of memory in which compressed answers are being decoded.
+    #[must_use]
+    pub fn answer_bytes(&self) -> u64 {
+        self.0.flow.answer_bytes()
+    }
+
+    /// Serves a request; a refusal is a response, too. A drop of the future, or of the response's body, means that the client has
+    /// hung up: its usage is metered all the same.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    {
+        self.0.serve(request).await
+    }
+
+    /// Polls all upstream objects that are due, as happens every minute. Their usage is in the ledger after that.
+    pub async fn poll_objects(&self) {
+        self.0.objects.poller().poll_due().await;
+    }
+
+    /// Returns the health of each upstream.
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamState<'_>> {
+        self.0.forwarder.upstreams.states()
+    }
+
+    /// Reloads the keys and certificates of upstreams that come from files or commands. Those that cannot be read stay in use.
+    pub async fn reread_credentials(&self) {
+        self.0.forwarder.upstreams.reread().await;
+    }
+}
+
+/// Background tasks of a gateway: drains of answers whose clients hung up, health checks of upstreams, the watchdog over
+/// requests in flight, and the poller of upstream objects. Drop stops all of them.
+pub struct GatewayTask {
+    drains: Drains,
+    probes: Probes,
+    poller: TaskHandle,
+    watchdog: TaskHandle,
+}
+
+/// Builds the pipeline and starts its background tasks.
+fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError> {
+    let upstreams = Arc::new(Upstreams::new(&options.upstreams)?);
+    let metrics = Arc::new(GatewayMetrics::new(&options.upstreams, &options.models)?);
+    let drains = Drains::new(metrics.undrained.clone());
+    tokens::prepare(upstreams.known());
+    let probes = upstreams.watch_over();
+    let (directory, clock) = (options.directory, options.clock);
+    let watchdog = Watchdog::new(Arc::clone(&directory), clock.clone(), &options.flow);
+    let facts = Arc::new(options.facts);
+    let limiter = Limiter::new();
+    let rate_limits = Arc::new(RateLimits {
+        limiter: Arc::clone(&limiter),
+        facts: Arc::clone(&facts),
+        upstreams: Arc::clone(&upstreams),
+    });
+    let objects = Objects::new(ObjectDependencies {
+        repository: options.objects,
+        upstreams: Arc::clone(&upstreams),
+        limiter,
+        rate_limits: Arc::clone(&rate_limits),
+        limits: options.flow.objects.clone(),
+        recorder: options.recorder.clone(),
+        reservations: options.reservations,
+        spend: options.spend.clone(),
+        prices: options.prices.clone(),
+        facts: Arc::clone(&facts),
+        drains: drains.clone(),
+        clock: clock.clone(),
+    });
+    let poller = PollerTask(Arc::clone(objects.poller()));
+    let pipeline = Pipeline {
+        ids: options.ids,
+        clock: clock.clone(),
+        auth: Authenticator {
+            directory,
+            pepper: options.pepper,
+            clock: clock.clone(),
+            last_used: options.last_used,
+        },
+        watchdog: watchdog.clone(),
+        flow: FlowControl::new(&options.flow, options.body_memory),
+        capture: BodyCapture {
+            bodies: options.bodies,
+            clock: clock.clone(),
+        },
+        budget: SpendBudget {
+            spend: options.spend,
+            prices: options.prices,
+            facts,
+            clock,
+        },
+        rate_limits,
+        metering: Metering {
+            recorder: options.recorder,
+            metrics,
+            tracer: options.tracer,
+        },
+        models: ModelCatalog::new(Arc::clone(&upstreams)),
+        forwarder: Forwarder {
+            upstreams,
+            drains: drains.clone(),
+            durability: options.durability,
+        },
+        objects,
+    };
+    let task = GatewayTask {
+        drains,
+        probes,
+        poller: tasks::start("stored objects", |_| poller),
+        watchdog: tasks::start("flights", |_| watchdog),
+    };
+    Ok((pipeline, task))
+}
+
+impl GatewayTask {
+    /// Returns the health of each task.
+    #[must_use]
+    pub fn healths(&self) -> Vec<Health> {
+        let own = [&self.poller, &self.watchdog];
+        let own = own.into_iter().map(|task| task.health().clone());
+        own.chain(self.probes.healths()).collect()
+    }
+
+    /// Waits until all answers are drained; those left after `deadline` are settled by an estimate. Must be called when no more
+    /// requests are served, and before the recorder is stopped.
+    pub async fn stop(self, deadline: Duration) {
+        self.stop_at(tokio::time::sleep(deadline)).await;
+    }
+
+    /// Stops like [`GatewayTask::stop`], with a deadline that passes when `deadline` resolves.
+    pub async fn stop_at(self, deadline: impl Future<Output = ()>) {
+        self.probes.stop();
+        self.drains.stop(deadline).await;
+    }
+}

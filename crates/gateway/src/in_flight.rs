@@ -1,0 +1,230 @@
+//! An admitted request in flight, which ends in exactly one settlement of its limits and its usage.
+
+use std::sync::Arc;
+
+use access::LimitField;
+use base::ids::{Id, RequestId};
+use base::{BudgetPermit, UnixTime};
+use usage::{Dimension, Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
+
+use crate::caller::Caller;
+use crate::dialect::{Demand, Dialect, Spent, Tally};
+use crate::limits::{Amounts, Held};
+use crate::request_observer::RequestObserver;
+use crate::upstreams::Failure;
+
+/// RAII guard of an admitted request. `settle` and `fail` record its usage; drop records an estimate, as if the client had
+/// hung up.
+pub(crate) struct InFlightRequest {
+    dialect: &'static Dialect,
+    /// `None` once the request is settled.
+    admission: Option<Admission>,
+    observer: RequestObserver,
+    /// Empty permit for the memory in which a compressed answer is decoded.
+    decoding_memory: Option<BudgetPermit>,
+}
+
+/// Everything that a request has acquired on its way to an upstream. The usage event is made from it at the end, because the
+/// event is larger and would be moved along with the request.
+pub(crate) struct Admission {
+    /// Place in the ledger's queue.
+    pub(crate) place: Slot,
+    /// Rate limit reservation; `None` once the reserved amounts count for good.
+    pub(crate) limits: Option<Held>,
+    pub(crate) id: RequestId,
+    pub(crate) caller: Caller,
+    /// Upstream's name of the model.
+    pub(crate) model: Arc<str>,
+    pub(crate) demand: Demand,
+    pub(crate) admitted_at: UnixTime,
+}
+
+impl InFlightRequest {
+    /// Returns the guard of a request. `decoding_memory` is the permit for decoding its answer.
+    pub(crate) fn new(
+        dialect: &'static Dialect,
+        admission: Admission,
+        observer: RequestObserver,
+        decoding_memory: BudgetPermit,
+    ) -> Self {
+        Self {
+            dialect,
+            admission: Some(admission),
+            observer,
+            decoding_memory: Some(decoding_memory),
+        }
+    }
+
+    /// Takes the permit for decoding the answer.
+    pub(crate) fn take_decoding_memory(&mut self) -> Option<BudgetPermit> {
+        self.decoding_memory.take()
+    }
+
+    /// Returns the caller, until the request is settled.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.admission.as_ref().map(|admission| &admission.caller)
+    }
+
+    /// True if the client asked for a stream.
+    pub(crate) fn is_streamed(&self) -> bool {
+        let admission = self.admission.as_ref();
+        admission.is_some_and(|admission| admission.demand.is_streamed)
+    }
+
+    /// Returns the endpoint of the request.
+    pub(crate) fn dialect(&self) -> &'static Dialect {
+        self.dialect
+    }
+
+    /// Returns the observer of the request.
+    pub(crate) fn observer(&mut self) -> &mut RequestObserver {
+        &mut self.observer
+    }
+
+    /// Sets the model that has answered, which may be another one than planned first.
+    pub(crate) fn set_model(&mut self, model: &Arc<str>) {
+        if let Some(admission) = &mut self.admission {
+            admission.model = Arc::clone(model);
+        }
+    }
+
+    /// Settles the request by its outcome and by the usage that its answer reported; `None` as `tally` means that no model
+    /// worked on it. Returns `None` only if the request was settled before.
+    pub(crate) fn settle(mut self, outcome: Outcome, tally: Option<Tally>) -> Option<Recorded> {
+        self.record(outcome, tally)
+    }
+
+    /// Settles a request that has no answer. A request that reached no model server is refunded its rate limits; any other
+    /// failed request counts as a request.
+    pub(crate) fn fail(mut self, failure: &Failure) -> Option<Recorded> {
+        if !failure.was_sent
+            && let Some(admission) = &mut self.admission
+        {
+            drop(admission.limits.take());
+        }
+        self.record(failure.outcome, None)
+    }
+
+    fn record(&mut self, outcome: Outcome, tally: Option<Tally>) -> Option<Recorded> {
+        let mut admission = self.admission.take()?;
+        let (spent, consumed) = match tally {
+            None => (Spent::nothing(), Amounts::nothing().with_requests(1)),
+            Some(tally) => admission.measure(self.dialect, outcome, tally),
+        };
+        if let Some(limits) = admission.limits.take() {
+            limits.settle(&consumed);
+        }
+        let observer = self.observer.hand_over();
+        Some(admission.record(self.dialect, outcome, spent, observer))
+    }
+}
+
+impl Drop for InFlightRequest {
+    fn drop(&mut self) {
+        // The usage will never be known, so the amounts reserved from the limits count.
+        let admission = self.admission.as_mut();
+        if let Some(limits) = admission.and_then(|admission| admission.limits.take()) {
+            limits.leave();
+        }
+        drop(self.record(Outcome::ClientGone, Some(Tally::default())));
+    }
+}
+
+/// True if an answer with this outcome counts only as far as it reported its usage: nothing is estimated.
+fn is_failure(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::UpstreamFailed | Outcome::TimedOut)
+}
+
+/// Returns the known amounts that count for the rate limits.
+fn limited_amounts(quantities: &Quantities) -> Amounts {
+    let mut amounts = Amounts::default();
+    let (input, output) = (Metric::InputTokens, Metric::OutputTokens);
+    if quantities.get(input).or(quantities.get(output)).is_some() {
+        let tokens = quantities
+            .or_zero(input)
+            .saturating_add(quantities.or_zero(output));
+        amounts.set(LimitField::TokensPerMinute, tokens);
+    }
+    if let Some(images) = quantities.get(Metric::Images) {
+        amounts.set(LimitField::ImagesPerMinute, images);
+    }
+    amounts
+}
+
+impl Admission {
+    /// Returns the usage for the ledger, and the amounts that count for the rate limits.
+    fn measure(&self, dialect: &Dialect, outcome: Outcome, mut tally: Tally) -> (Spent, Amounts) {
+        let spent = |tally: &Tally| dialect.spent(&self.demand, &self.model, tally);
+        tally.is_failed = is_failure(outcome);
+        let usage = spent(&tally);
+        let is_nothing = usage.quantities.or_zero(Metric::NumModelRequests) == 0;
+        let amounts = if !is_nothing {
+            limited_amounts(&usage.quantities)
+        } else if tally.text.length == 0 {
+            Amounts::nothing().with_requests(1)
+        } else {
+            // Rate limits count the text that came, although a failed answer costs nothing.
+            tally.is_failed = false;
+            limited_amounts(&spent(&tally).quantities)
+        };
+        (usage, amounts)
+    }
+
+    fn record(
+        self,
+        dialect: &Dialect,
+        outcome: Outcome,
+        spent: Spent,
+        observer: RequestObserver,
+    ) -> Recorded {
+        let key = &self.caller.key;
+        let has_tier = dialect.kind.dimensions().contains(&Dimension::ServiceTier);
+        let event = UsageEvent {
+            id: self.id.as_str().to_owned(),
+            timestamp: self.admitted_at,
+            organization_id: key.organization.id.clone(),
+            kind: dialect.kind,
+            project_id: self.caller.project.id.clone(),
+            user_id: key.user().cloned(),
+            api_key_id: Some(key.id.clone()),
+            model: Some((*self.model).to_owned()),
+            batch: false,
+            service_tier: spent.service_tier.filter(|_| has_tier),
+            size: spent.size,
+            source: dialect.source.map(str::to_owned),
+            vector_store_id: None,
+            context_level: None,
+            quantities: spent.quantities,
+            estimated: spent.estimated,
+            outcome,
+        };
+        observer.settle(&event);
+        let tools = spent.called.reports();
+        let tools = tools.map(|(kind, metric, count)| tool_event(&event, kind, metric, count));
+        let tools: Vec<UsageEvent> = tools.collect();
+        let mut events = vec![event];
+        events.extend(tools);
+        self.place.record_all(events)
+    }
+}
+
+/// Returns the usage event of a hosted tool that a request used, for the report of the tool.
+fn tool_event(request: &UsageEvent, kind: Kind, metric: Metric, count: i64) -> UsageEvent {
+    let has = |dimension| kind.dimensions().contains(&dimension);
+    UsageEvent {
+        id: format!("{}-{}", request.id, kind.as_str()),
+        kind,
+        user_id: request.user_id.clone().filter(|_| has(Dimension::UserId)),
+        api_key_id: request
+            .api_key_id
+            .clone()
+            .filter(|_| has(Dimension::ApiKeyId)),
+        model: request.model.clone().filter(|_| has(Dimension::Model)),
+        service_tier: None,
+        size: None,
+        source: None,
+        quantities: Quantities::default().with(metric, count),
+        estimated: false,
+        ..request.clone()
+    }
+}

@@ -1,0 +1,39 @@
+//! Metering: every request is observed from its head, and every admitted request ends in the ledger.
+
+use std::sync::Arc;
+
+use base::{BudgetPermit, Result};
+use http::request::Parts;
+use telemetry::Tracer;
+use usage::{Hold, Recorder, Slot};
+
+use crate::metrics::GatewayMetrics;
+use crate::request_observer::RequestObserver;
+
+/// The stage that observes requests and reserves their places in the ledger's queue.
+pub(crate) struct Metering {
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Arc<GatewayMetrics>,
+    pub(crate) tracer: Tracer,
+}
+
+impl Metering {
+    /// Starts to observe a request.
+    pub(crate) fn observe(&self, head: &Parts) -> RequestObserver {
+        RequestObserver::begin(&self.metrics, &self.tracer, head)
+    }
+
+    /// Reserves a place in the ledger's queue before the request is forwarded, so that recording its usage can neither wait
+    /// nor fail. `spend` and `share` are released once the usage is written.
+    ///
+    /// # Errors
+    /// 503: the queue is full.
+    pub(crate) async fn reserve_place(
+        &self,
+        spend: Option<Hold>,
+        share: BudgetPermit,
+    ) -> Result<Slot> {
+        let place = self.recorder.reserve().await?;
+        Ok(place.holding(spend).sharing(share))
+    }
+}

@@ -1,0 +1,279 @@
+//! The input file of a batch: one request on each line, validated when the file is uploaded.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use access::{HostedTool, HostedTools};
+use base::ids::SpendReservationId;
+use base::{Error, Result};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use crate::dialect::{Call, Dialect, Fields, MAX_MENTIONS, MaxUsage, Mentions};
+use crate::objects::ownership::unknown_owner;
+
+/// The maximum number of models that the tools of a batch may name.
+const MAX_MODELS: usize = 100;
+/// The maximum number of requests in a batch.
+const MAX_LINES: usize = 50_000;
+
+/// A summary of the requests of a batch, stored with its input file and with the batch.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::objects) struct BatchInput {
+    /// Path of the endpoint below `/v1`.
+    pub(in crate::objects) path: Cow<'static, str>,
+    pub(in crate::objects) model: String,
+    pub(in crate::objects) requests: i64,
+    /// Estimated input tokens.
+    pub(in crate::objects) tokens: i64,
+    /// Names of the requested hosted tools.
+    pub(in crate::objects) tools: Vec<Cow<'static, str>>,
+    /// Files and vector stores that the requests name.
+    pub(in crate::objects) mentions: Mentions,
+    /// Maximum usage of all requests; `None` if an older version has read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::objects) most: Option<MaxUsage>,
+    /// Spend reservation for the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::objects) reservation: Option<SpendReservationId>,
+    /// Content that project policies depend on; `None` if an older version has read the file.
+    #[serde(default)]
+    pub(in crate::objects) facts: Option<PolicyFacts>,
+}
+
+/// Content that not every project may send.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::objects) struct PolicyFacts {
+    /// First line whose answer a model server would store.
+    pub(in crate::objects) stored: Option<usize>,
+    /// Models that tools name.
+    #[serde(default)]
+    pub(in crate::objects) models: BTreeSet<String>,
+}
+
+/// Fields of a line.
+const LINE_FIELDS: &[&str] = &["custom_id", "method", "url", "body"];
+
+impl BatchInput {
+    /// Reads a file, whose requests must be for one model and one endpoint.
+    ///
+    /// # Errors
+    /// 400 naming the invalid line.
+    pub(in crate::objects) fn read(file: &Bytes) -> Result<Self> {
+        let mut input: Option<Self> = None;
+        let text = std::str::from_utf8(file).map_err(|_| invalid("it is not UTF-8"))?;
+        for (index, line) in text.trim_end().split('\n').enumerate() {
+            if index == MAX_LINES {
+                return Err(invalid(&format!("it has more than {MAX_LINES} requests")));
+            }
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            let wrong = |reason: &str| invalid(&format!("line {}: {reason}", index + 1));
+            let (dialect, call) = call(file, line).map_err(|reason| wrong(&reason))?;
+            let path = dialect.path;
+            let input = input.get_or_insert_with(|| Self::new(path, &call.model));
+            if path != input.path {
+                return Err(wrong("its url is another one than on the first line"));
+            }
+            if call.model != input.model {
+                let reason =
+                    "its model is another one than on the first line; a batch has one model";
+                return Err(wrong(reason));
+            }
+            input.requests += 1;
+            input.tokens = input.tokens.saturating_add(call.tokens());
+            let most = call.max_usage(dialect);
+            let most = most.map_err(|error| wrong(&error.message))?;
+            input.most.get_or_insert_default().add(most);
+            if let Some(name) = call.reference {
+                return Err(wrong(&unknown_owner(name).message));
+            }
+            input.mentions.extend(&call.mentions);
+            if input.mentions.most() > MAX_MENTIONS {
+                return Err(wrong(
+                    "too many files or vector stores are mentioned up to here",
+                ));
+            }
+            let facts = input.facts.get_or_insert_default();
+            facts.add(index + 1, &call);
+            if facts.models.len() > MAX_MODELS {
+                return Err(wrong("too many models are named by tools up to here"));
+            }
+            for tool in tools(&call).map_err(|error| wrong(&error.message))? {
+                if !input.tools.contains(&tool) {
+                    input.tools.push(tool);
+                }
+            }
+        }
+        input.ok_or_else(|| invalid("it has no request"))
+    }
+
+    fn new(path: &'static str, model: &str) -> Self {
+        Self {
+            path: path.into(),
+            model: model.to_owned(),
+            requests: 0,
+            tokens: 0,
+            tools: Vec::new(),
+            mentions: Mentions::default(),
+            most: None,
+            reservation: None,
+            facts: Some(PolicyFacts::default()),
+        }
+    }
+
+    /// Returns the JSON that is stored.
+    pub(in crate::objects) fn to_text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|_| Error::internal())
+    }
+
+    /// Reads the stored JSON; `None` if there is none.
+    pub(in crate::objects) fn of_text(text: Option<&str>) -> Option<Self> {
+        serde_json::from_str(text?).ok()
+    }
+}
+
+impl PolicyFacts {
+    fn add(&mut self, line: usize, call: &Call) {
+        if call.is_stored() {
+            self.stored.get_or_insert(line);
+        }
+        self.models.extend(call.models.iter().cloned());
+    }
+}
+
+/// Reads the request on a line.
+///
+/// # Errors
+/// The predicate of a sentence that has the line as its subject.
+fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
+    if line.contains('\r') {
+        return Err("it has a carriage return in it".to_owned());
+    }
+    let none = |error: Error| {
+        let reason = error.message;
+        format!("it is not an object with custom_id, method, url and body: {reason}")
+    };
+    let line = Fields::around(line.as_bytes(), LINE_FIELDS, "body").map_err(none)?;
+    let text = |name: &'static str| {
+        let missing = || format!("missing field {name}: it must be a string");
+        line.text(name).ok().flatten().ok_or_else(missing)
+    };
+    let (custom_id, method, url) = (text("custom_id")?, text("method")?, text("url")?);
+    let body = line.get("body").ok_or("missing field body")?;
+    if custom_id.is_empty() {
+        return Err("its custom_id is empty".to_owned());
+    }
+    if method != "POST" {
+        return Err("its method is not POST".to_owned());
+    }
+    let path = url.strip_prefix("/v1").unwrap_or_default();
+    let dialect = Dialect::at(path).filter(|dialect| dialect.takes_json());
+    let dialect = dialect.ok_or("its url is no endpoint that a batch can have")?;
+    let body = file.slice_ref(body);
+    let call = Call::parse(dialect, &HeaderMap::new(), body);
+    let call = call.map_err(|error| format!("its body: {}", error.message))?;
+    Ok((dialect, call))
+}
+
+/// Returns the names of the hosted tools that a request asks for.
+fn tools(call: &Call) -> Result<Vec<Cow<'static, str>>> {
+    let mut asked = Vec::new();
+    for tool in HostedTool::ALL {
+        let mut others = HostedTools::default();
+        others.remove(*tool);
+        if call.tool_not_in(others)?.is_some() {
+            asked.push(Cow::Borrowed(tool.as_str()));
+        }
+    }
+    Ok(asked)
+}
+
+fn invalid(reason: &str) -> Error {
+    let reason = reason.trim_end_matches('.');
+    let message = format!("The file cannot be the input of a batch: {reason}.");
+    Error::invalid("file", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<BatchInput> {
+        BatchInput::read(&Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn line(id: &str, url: &str, body: &str) -> String {
+        format!(r#"{{"custom_id":"{id}","method":"POST","url":"{url}","body":{body}}}"#)
+    }
+
+    #[test]
+    fn what_a_file_asks_for_is_added_up() {
+        let chat = |body: &str| line("a", "/v1/chat/completions", body);
+        let text = [
+            chat(r#"{"model":"m","messages":"12345678"}"#),
+            chat(r#"{"model":"m","messages":"12345678","tools":[{"type":"mcp"}]}"#),
+            chat(
+                r#"{"model":"m","messages":"","web_search_options":{},"tools":[{"type":"mcp"},{"type":"function"}]}"#,
+            ),
+        ];
+        let work = read(&(text.join("\r\n") + "\r\n\n")).expect("work");
+        assert_eq!(
+            (work.path.as_ref(), work.model.as_str()),
+            ("/chat/completions", "m")
+        );
+        let each = text.iter().map(|line| read(line).expect(line).tokens);
+        let each: Vec<i64> = each.collect();
+        assert!(each[0] >= 2 && each[1] > each[0], "{each:?}");
+        assert_eq!((work.requests, work.tokens), (3, each.iter().sum()));
+        assert_eq!(work.tools, ["mcp", "web_search"]);
+        let again = BatchInput::of_text(Some(&work.to_text().expect("text")));
+        assert_eq!(again, Some(work));
+    }
+
+    #[test]
+    fn the_line_that_is_not_as_it_must_be_is_named() {
+        let good = line("a", "/v1/embeddings", r#"{"model":"m","input":"x"}"#);
+        for (bad, words) in [
+            ("", "custom_id, method, url and body"),
+            ("[]", "custom_id, method, url and body"),
+            (r#"{"custom_id":"a"}"#, "missing field"),
+            (&good.replace("POST", "GET"), "method is not POST"),
+            (&good.replace("\"a\"", "\"\""), "custom_id is empty"),
+            (&good.replace("/v1/emb", "/v2/emb"), "no endpoint"),
+            (
+                &good.replace("embeddings", "audio/translations"),
+                "no endpoint",
+            ),
+            (
+                &good.replace("embeddings", "completions"),
+                "its url is another",
+            ),
+            (&good.replace("\"m\"", "\"n\""), "its model is another"),
+            (&good.replace("\"m\"", "7"), "model must be a string"),
+            (&good.replace("\"input\"", "\"model\""), "more than once"),
+            (&good.replace("\"method\"", "\"url\""), "more than once"),
+            (&good.replace("\"m\",", "\"m\",\r"), "carriage return"),
+            (&good.replace("{\"model\":\"m\",", "{"), "model is missing"),
+        ] {
+            let error = read(&format!("{good}\n{bad}\n{good}\n")).expect_err(bad);
+            assert_eq!(
+                (error.status.as_u16(), error.param.as_deref()),
+                (400, Some("file"))
+            );
+            let message = &error.message;
+            assert!(
+                message.contains("line 2: ") && message.contains(words),
+                "{bad}: {message}"
+            );
+        }
+        for empty in ["", "\n \n"] {
+            let error = read(empty).expect_err("no request");
+            assert!(error.message.contains("line 1"), "{}", error.message);
+        }
+        let many = format!("{good}\n").repeat(MAX_LINES + 1);
+        assert!(read(&many).expect_err("too many").message.contains("50000"));
+        let not_text = BatchInput::read(&Bytes::from_static(b"\xff")).expect_err("no text");
+        assert!(not_text.message.contains("UTF-8"));
+    }
+}

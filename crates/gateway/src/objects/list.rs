@@ -1,0 +1,343 @@
+//! Lists of objects: the repository has the ids of a project's objects, the upstreams their descriptions.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use access::{Order, PageRequest};
+use base::ids::ProjectId;
+use base::{Clock, Error, Result};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::OwnedMutexGuard;
+
+use super::cache::ObjectCache;
+use super::quota::Quota;
+use super::reconcile::Reconciler;
+use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
+use super::upstream::ObjectClient;
+use crate::caller::Caller;
+use crate::object_kind::ObjectKind;
+use crate::percent;
+
+/// The maximum number of objects on a page.
+const MAX_PAGE_LIMIT: i64 = 100;
+/// The default number of batches or vector stores on a page; of files it is the maximum.
+const DEFAULT_PAGE_LIMIT: i64 = 20;
+/// The maximum number of objects that are fetched at the same time for a list.
+const MAX_CONCURRENT_FETCHES: usize = 8;
+/// The maximum length of a list.
+const MAX_LIST_BYTES: usize = 16 * 1024 * 1024;
+/// The maximum number of pages that one request reads if none of their objects exists any more.
+const MAX_PAGES: usize = 10;
+
+/// Serves lists of objects.
+pub(super) struct Lister {
+    pub(super) repository: Arc<ObjectRepository>,
+    pub(super) client: ObjectClient,
+    pub(super) quota: Arc<Quota>,
+    pub(super) reconciler: Arc<Reconciler>,
+    pub(super) cache: Arc<ObjectCache>,
+    pub(super) clock: Clock,
+    pub(super) turns: Arc<ListTurns>,
+}
+
+/// The parameters of a list.
+struct ListQuery {
+    page: PageRequest,
+    purpose: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ObjectPage<'a> {
+    object: &'static str,
+    data: Vec<&'a RawValue>,
+    first_id: Option<&'a str>,
+    last_id: Option<&'a str>,
+    has_more: bool,
+}
+
+/// An object as its upstream describes it.
+struct DescribedObject {
+    id: String,
+    description: Box<RawValue>,
+}
+
+/// The objects of a page.
+#[derive(Default)]
+struct Described {
+    found: Vec<DescribedObject>,
+    /// Objects that their upstreams do not find any more.
+    gone: Vec<UpstreamObject>,
+}
+
+impl Lister {
+    /// Returns a page of the project's objects. Those that their upstreams do not find any more are left out, and removed
+    /// from the repository.
+    ///
+    /// # Errors
+    /// 400: a parameter is invalid. 429: too many requests of the project. 502: an upstream does not describe an object, or
+    /// the list is too long.
+    pub(super) async fn list(
+        &self,
+        caller: &Caller,
+        kind: ObjectKind,
+        query: Option<&str>,
+    ) -> Result<Response<Bytes>> {
+        let owner = &ObjectOwner::of(caller);
+        let ListQuery { mut page, purpose } = ListQuery::read(kind, query)?;
+        let mut gone = Vec::new();
+        let mut pages = 0;
+        let (found, has_more) = loop {
+            let rows = self.repository.page(owner, kind, purpose.as_deref(), &page);
+            let rows = rows.await?;
+            let ends =
+                [rows.rows.first(), rows.rows.last()].map(|row| row.map(|row| row.id.clone()));
+            let described = self.describe_all(caller, rows.rows).await?;
+            gone.extend(described.gone);
+            pages += 1;
+            let is_enough = !described.found.is_empty() || !rows.has_more;
+            if is_enough || page.limit == 0 || pages == MAX_PAGES {
+                break (described.found, rows.has_more);
+            }
+            let [first, last] = ends;
+            if page.before.is_some() && page.after.is_none() {
+                page.before = first;
+            } else {
+                page.after = last;
+            }
+        };
+        for object in &gone {
+            self.reconciler.forget(object).await?;
+        }
+        let page = ObjectPage {
+            object: "list",
+            data: found.iter().map(|object| &*object.description).collect(),
+            first_id: found.first().map(|object| object.id.as_str()),
+            last_id: found.last().map(|object| object.id.as_str()),
+            has_more,
+        };
+        let page = serde_json::to_vec(&page).map_err(|_| Error::internal())?;
+        let mut response = Response::new(Bytes::from(page));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        Ok(response)
+    }
+
+    /// Describes objects from the cache, or else by their upstreams.
+    async fn describe_all(
+        &self,
+        caller: &Caller,
+        objects: Vec<UpstreamObject>,
+    ) -> Result<Described> {
+        let _turn = self.turns.acquire(&caller.project.id).await;
+        let now = self.clock.now_milliseconds();
+        let objects = objects.into_iter().map(|object| {
+            let cached = self.cache.find(&object, now);
+            (object, cached)
+        });
+        let objects: Vec<_> = objects.collect();
+        let fetches = objects.iter().filter(|(_, cached)| cached.is_none());
+        self.quota
+            .count_requests(&caller.project, fetches.count())?;
+        let descriptions = stream::iter(objects).map(|(object, cached)| async move {
+            let description = match cached {
+                Some(cached) => Some(cached),
+                None => self.describe(&object).await?,
+            };
+            Ok::<_, Error>((object, description))
+        });
+        let mut descriptions = pin!(descriptions.buffered(MAX_CONCURRENT_FETCHES));
+        let mut described = Described::default();
+        let mut length = 0;
+        while let Some((object, description)) = descriptions.try_next().await? {
+            let Some(description) = description else {
+                described.gone.push(object);
+                continue;
+            };
+            length += description.get().len();
+            if length > MAX_LIST_BYTES {
+                let message = "The list is too long: ask for fewer at once, with limit.";
+                return Err(Error::upstream(message));
+            }
+            described.found.push(DescribedObject {
+                id: object.id,
+                description,
+            });
+        }
+        Ok(described)
+    }
+
+    /// Fetches the description of an object; returns `None` if its upstream does not find the object any more.
+    async fn describe(&self, object: &UpstreamObject) -> Result<Option<Box<RawValue>>> {
+        let fetch = self.cache.begin_fetch(object);
+        let answer = self.client.fetch(object).await?;
+        if answer.is_gone() {
+            return Ok(None);
+        }
+        let description = serde_json::from_slice::<Box<RawValue>>(&answer.body);
+        match description {
+            Ok(description) if answer.is_success() => {
+                self.reconciler.reconcile(object, &answer.body).await;
+                fetch.insert(&description, self.clock.now_milliseconds());
+                Ok(Some(description))
+            }
+            _ => {
+                let (noun, id) = (object.kind.noun(), &object.id);
+                let message = format!("The model server did not tell of the {noun} '{id}'.");
+                Err(Error::upstream(message))
+            }
+        }
+    }
+}
+
+/// Mutual exclusion of the lists of a project, so that a list finds in the cache the objects that the list before has
+/// fetched.
+#[derive(Default)]
+pub(super) struct ListTurns(Mutex<ProjectLocks>);
+
+type ProjectLocks = HashMap<ProjectId, Arc<tokio::sync::Mutex<()>>>;
+
+/// RAII guard of a project's turn. Drop lets the next list of the project proceed.
+struct ListTurn {
+    turns: Arc<ListTurns>,
+    project: ProjectId,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl ListTurns {
+    /// Waits until no other list of the project is served.
+    async fn acquire(self: &Arc<Self>, project: &ProjectId) -> ListTurn {
+        let lock = Arc::clone(self.lock().entry(project.clone()).or_default());
+        let mut turn = ListTurn {
+            turns: Arc::clone(self),
+            project: project.clone(),
+            guard: None,
+        };
+        turn.guard = Some(lock.lock_owned().await);
+        turn
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ProjectLocks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ListTurn {
+    fn drop(&mut self) {
+        drop(self.guard.take());
+        let mut projects = self.turns.lock();
+        let is_idle = projects
+            .get(&self.project)
+            .is_some_and(|lock| Arc::strong_count(lock) == 1);
+        if is_idle {
+            projects.remove(&self.project);
+        }
+    }
+}
+
+impl ListQuery {
+    /// Reads the parameters of a list.
+    ///
+    /// # Errors
+    /// 400 naming the parameter that is unknown or has an invalid value.
+    fn read(kind: ObjectKind, query: Option<&str>) -> Result<Self> {
+        let limit = match kind {
+            ObjectKind::File => MAX_PAGE_LIMIT,
+            ObjectKind::Batch | ObjectKind::VectorStore => DEFAULT_PAGE_LIMIT,
+        };
+        let mut page = PageRequest {
+            limit,
+            after: None,
+            before: None,
+            order: Order::Descending,
+        };
+        let mut purpose = None;
+        let pairs = query.unwrap_or_default().split('&');
+        for pair in pairs.filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let shown: String = name.chars().take(80).collect();
+            let value = percent::decode(value).ok_or_else(|| {
+                Error::invalid(
+                    &*shown,
+                    format!("{shown} is not percent-encoded as it must be."),
+                )
+            })?;
+            let text = (!value.is_empty()).then(|| value.to_string());
+            match (name, kind) {
+                ("after", _) => page.after = text,
+                ("before", ObjectKind::VectorStore) => page.before = text,
+                ("limit", _) => {
+                    page.limit = text.map_or(Ok(page.limit), |text| read_limit(&text))?;
+                }
+                ("order", ObjectKind::File | ObjectKind::VectorStore) => {
+                    page.order = read_order(text.as_deref())?;
+                }
+                ("purpose", ObjectKind::File) => purpose = text,
+                _ => {
+                    let message = format!("{shown} is not a parameter of this list.");
+                    return Err(Error::invalid(shown, message));
+                }
+            }
+        }
+        Ok(Self { page, purpose })
+    }
+}
+
+fn read_limit(text: &str) -> Result<i64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    // A number beyond the range of the type is beyond the maximum, too.
+    let number = is_number.then(|| text.parse().unwrap_or(i64::MAX));
+    let number = number.filter(|number| *number >= 1);
+    let wrong = || Error::invalid("limit", "limit must be a whole number of at least 1.");
+    number
+        .map(|number: i64| number.min(MAX_PAGE_LIMIT))
+        .ok_or_else(wrong)
+}
+
+fn read_order(text: Option<&str>) -> Result<Order> {
+    match text {
+        Some("asc") => Ok(Order::Ascending),
+        Some("desc") | None => Ok(Order::Descending),
+        Some(_) => Err(Error::invalid("order", "order must be asc or desc.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_the_parameters_of_the_contract() {
+        let query = ListQuery::read(
+            ObjectKind::VectorStore,
+            Some("after=a%2Db&before=&limit=1000&order=asc"),
+        );
+        let page = query.expect("a page").page;
+        assert_eq!((page.after.as_deref(), page.before), (Some("a-b"), None));
+        assert_eq!((page.limit, page.order), (100, Order::Ascending));
+        for (kind, query, param) in [
+            (ObjectKind::File, "before=x", "before"),
+            (ObjectKind::Batch, "order=asc", "order"),
+            (ObjectKind::Batch, "purpose=batch", "purpose"),
+            (ObjectKind::File, "limit=0", "limit"),
+            (ObjectKind::File, "limit=-1", "limit"),
+            (ObjectKind::File, "limit=x", "limit"),
+            (ObjectKind::File, "order=up", "order"),
+            (ObjectKind::File, "after=%", "after"),
+            (ObjectKind::File, "other", "other"),
+        ] {
+            let error = ListQuery::read(kind, Some(query)).err().expect(query);
+            assert_eq!(
+                (error.status.as_u16(), error.param.as_deref()),
+                (400, Some(param))
+            );
+        }
+        let beyond = ListQuery::read(ObjectKind::File, Some("limit=99999999999999999999"));
+        assert_eq!(beyond.expect("a page").page.limit, 100);
+    }
+}

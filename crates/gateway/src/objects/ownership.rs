@@ -1,0 +1,265 @@
+//! Ownership of the objects that a request names, in its path or its body: each must belong to the caller's project.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use base::{Error, Result};
+use serde::Deserialize;
+
+use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
+use super::upstream::is_plausible;
+use crate::caller::Caller;
+use crate::dialect::{Call, Fields, MAX_MENTIONS, Mentions};
+use crate::object_kind::ObjectKind;
+
+/// The maximum number of files that one field of a request may name.
+const MAX_FILES: usize = 2_000;
+
+/// The check that named objects belong to the caller's project.
+pub(crate) struct Ownership {
+    pub(super) repository: Arc<ObjectRepository>,
+    /// True if an upstream keeps objects. Otherwise no object has a known owner.
+    pub(super) is_enforced: bool,
+}
+
+impl Ownership {
+    /// Returns the objects of the owner's project that have these ids, in the same order.
+    ///
+    /// # Errors
+    /// 404: an id belongs to none. 503: the database does not respond.
+    pub(super) async fn check(
+        &self,
+        owner: &ObjectOwner,
+        kind: ObjectKind,
+        ids: &[&str],
+    ) -> Result<Vec<UpstreamObject>> {
+        let not_found = |id: &str| Error::not_found(kind.noun(), id);
+        if let Some(id) = ids.iter().find(|id| !is_plausible(id)) {
+            return Err(not_found(id));
+        }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.repository.find(owner, kind, ids).await?;
+        let by_id = found.into_iter().map(|object| (object.id.clone(), object));
+        let mut by_id: HashMap<String, UpstreamObject> = by_id.collect();
+        let owned = ids
+            .iter()
+            .map(|id| by_id.remove(*id).ok_or_else(|| not_found(id)));
+        owned.collect()
+    }
+
+    /// Returns the object of the owner's project that has this id.
+    ///
+    /// # Errors
+    /// 404: there is none.
+    pub(super) async fn check_one(
+        &self,
+        owner: &ObjectOwner,
+        kind: ObjectKind,
+        id: &str,
+    ) -> Result<UpstreamObject> {
+        let owned = self.check(owner, kind, &[id]).await?;
+        let object = owned.into_iter().next();
+        object.ok_or_else(|| Error::not_found(kind.noun(), id))
+    }
+
+    /// Checks the files and vector stores that a request to a model names. Most requests name none, and then the database is
+    /// not queried.
+    ///
+    /// # Errors
+    /// 404 naming the field: an object is not of the caller's project. 400: too many objects are named, or one whose owner
+    /// cannot be known.
+    pub(crate) async fn check_call(&self, caller: &Caller, call: &Call) -> Result<()> {
+        if !self.is_enforced {
+            return Ok(());
+        }
+        if let Some(name) = call.reference {
+            return Err(unknown_owner(name));
+        }
+        if call.mentions.is_empty() {
+            return Ok(());
+        }
+        Box::pin(self.check_mentions(&ObjectOwner::of(caller), &call.mentions)).await
+    }
+
+    /// Checks the files and vector stores that one or more requests to models name.
+    ///
+    /// # Errors
+    /// Those of [`Self::check_call`].
+    pub(super) async fn check_mentions(
+        &self,
+        owner: &ObjectOwner,
+        mentions: &Mentions,
+    ) -> Result<()> {
+        for (kind, param, ids) in [
+            (ObjectKind::File, "file_id", &mentions.files),
+            (
+                ObjectKind::VectorStore,
+                "vector_store_ids",
+                &mentions.vector_stores,
+            ),
+        ] {
+            if ids.len() > MAX_MENTIONS {
+                let message = format!("More than {MAX_MENTIONS} {}s are mentioned.", kind.noun());
+                return Err(Error::invalid(param, message));
+            }
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let owned = self.check(owner, kind, &ids).await;
+            owned.map_err(|error| error.about(param))?;
+        }
+        Ok(())
+    }
+
+    /// Checks the files that the body of a request about a vector store names, and returns the upstream that keeps them. They
+    /// must be kept by `upstream` if it is given, and by the same upstream otherwise.
+    ///
+    /// # Errors
+    /// 404 naming the field: a file is not of the caller's project. 400: a file is kept by another upstream.
+    pub(super) async fn check_files(
+        &self,
+        owner: &ObjectOwner,
+        body: &[u8],
+        upstream: Option<&str>,
+    ) -> Result<Option<String>> {
+        let mut upstream = upstream.map(str::to_owned);
+        for (param, ids) in named_files(body)? {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let owned = self.check(owner, ObjectKind::File, &ids).await;
+            for file in owned.map_err(|error| error.about(param))? {
+                if upstream.get_or_insert_with(|| file.upstream.clone()) != &file.upstream {
+                    let id = file.id;
+                    let message = format!(
+                        "The file '{id}' is kept by another model server: upload it again."
+                    );
+                    return Err(Error::invalid(param, message));
+                }
+            }
+        }
+        Ok(upstream)
+    }
+}
+
+impl ObjectOwner {
+    /// Returns the owner of what a caller creates.
+    pub(super) fn of(caller: &Caller) -> Self {
+        Self {
+            organization: caller.key.organization.id.clone(),
+            project: caller.project.id.clone(),
+            key: Some(caller.key.id.clone()),
+            user: caller.key.user().cloned(),
+        }
+    }
+}
+
+/// Returns the refusal of a field that names an object which a model server keeps without a record of its owner.
+pub(super) fn unknown_owner(name: &'static str) -> Error {
+    let message = format!(
+        "{name} names something that the model server keeps: projects share its account, and whose it is cannot be told. \
+         Send what it holds instead."
+    );
+    Error::refused("shared_account", message).about(name)
+}
+
+/// Returns the number of files that a body names.
+///
+/// # Errors
+/// 400: the body is malformed.
+pub(super) fn count_files(body: &[u8]) -> Result<usize> {
+    Ok(named_files(body)?.iter().map(|(_, ids)| ids.len()).sum())
+}
+
+/// An item of the field `files`.
+#[derive(Deserialize)]
+struct NamedFile {
+    file_id: String,
+}
+
+/// Returns the files that a body names, by the field that names them.
+fn named_files(body: &[u8]) -> Result<Vec<(&'static str, BTreeSet<String>)>> {
+    let mut named = Vec::new();
+    if body.is_empty() {
+        return Ok(named);
+    }
+    let fields = Fields::of_json(body, &["file_id", "file_ids", "files"])?;
+    if let Some(id) = fields.text("file_id")? {
+        named.push(("file_id", BTreeSet::from([id])));
+    }
+    let given = |name| fields.get(name).filter(|value| *value != b"null");
+    if let Some(ids) = given("file_ids") {
+        let ids: Option<Vec<String>> = serde_json::from_slice(ids).ok();
+        let wrong = || Error::invalid("file_ids", "file_ids must be a list of strings.");
+        named.push(("file_ids", ids.ok_or_else(wrong)?.into_iter().collect()));
+    }
+    if let Some(files) = given("files") {
+        let files: Option<Vec<NamedFile>> = serde_json::from_slice(files).ok();
+        let wrong = || {
+            Error::invalid(
+                "files",
+                "files must be a list of objects, each with one file_id.",
+            )
+        };
+        let ids = files
+            .ok_or_else(wrong)?
+            .into_iter()
+            .map(|file| file.file_id);
+        named.push(("files", ids.collect()));
+    }
+    match named.iter().find(|(_, ids)| ids.len() > MAX_FILES) {
+        Some((param, _)) => {
+            let message = format!("{param} has more than {MAX_FILES} files.");
+            Err(Error::invalid(*param, message))
+        }
+        None => Ok(named),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_wherever_they_are_named() {
+        let ids = |body: &str| -> Result<Vec<String>> {
+            let named = named_files(body.as_bytes())?;
+            let flat = named
+                .into_iter()
+                .flat_map(|(param, ids)| ids.into_iter().map(move |id| format!("{param}={id}")));
+            Ok(flat.collect())
+        };
+        for (body, found) in [
+            ("", ""),
+            ("{}", ""),
+            (r#"{"file_ids":null,"files":null,"file_id":null}"#, ""),
+            (r#"{"file_id":"a","x":{"file_id":"b"}}"#, "file_id=a"),
+            (r#"{"file_ids":["a","b","a"]}"#, "file_ids=a file_ids=b"),
+            (r#"{"file\u005fids":["\u0061"]}"#, "file_ids=a"),
+            (r#"{"files":[{"file_id":"a","attributes":{}}]}"#, "files=a"),
+        ] {
+            assert_eq!(ids(body).expect(body).join(" "), found, "{body}");
+        }
+        let many: Vec<String> = (0..=MAX_FILES).map(|it| it.to_string()).collect();
+        for (body, param) in [
+            (r#"{"file_ids":"a"}"#.to_owned(), "file_ids"),
+            (
+                r#"{"file_ids":["a"],"file_ids":["b"]}"#.to_owned(),
+                "file_ids",
+            ),
+            (
+                r#"{"files":[{"file_id":"a","file_id":"b"}]}"#.to_owned(),
+                "file_id",
+            ),
+            (r#"{"file_id":7}"#.to_owned(), "file_id"),
+            (
+                serde_json::json!({"file_ids": many}).to_string(),
+                "file_ids",
+            ),
+        ] {
+            let error = ids(&body).expect_err(&body);
+            assert_eq!(
+                (error.status.as_u16(), error.param.as_deref()),
+                (400, Some(param))
+            );
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Polling: objects whose usage no client asks about are fetched in the background. The time of the next poll is in the
+//! database, so a restart loses nothing, and nodes that share a database share the work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, Result};
+use futures_util::{StreamExt, stream};
+use tasks::Task;
+
+use super::reconcile::Reconciler;
+use super::repository::{ObjectRepository, UpstreamObject};
+
+/// The interval between two rounds, unless the reconciler asks for one earlier.
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
+/// The number of objects that are taken from the database at a time.
+const PAGE_LIMIT: i64 = 64;
+/// The maximum number of objects that are polled at the same time.
+const MAX_CONCURRENT_POLLS: usize = 4;
+
+/// Polls the objects that are due.
+pub(crate) struct Poller {
+    pub(super) repository: Arc<ObjectRepository>,
+    pub(super) reconciler: Arc<Reconciler>,
+    pub(super) clock: Clock,
+}
+
+/// The background task of a poller.
+pub(crate) struct PollerTask(pub(crate) Arc<Poller>);
+
+impl Task for PollerTask {
+    /// Polls forever.
+    async fn run(&mut self) {
+        loop {
+            self.0.poll_due().await;
+            // The next round is the same whether the interval has passed or an object became due.
+            let wake = self.0.reconciler.wait_due();
+            let _ = tokio::time::timeout(POLL_INTERVAL, wake).await;
+        }
+    }
+}
+
+impl Poller {
+    /// Polls all objects that are due now, then releases the expired reservations.
+    pub(crate) async fn poll_due(&self) {
+        let now = self.clock.now();
+        loop {
+            let due = match self.repository.due(now, PAGE_LIMIT).await {
+                Ok(due) if due.is_empty() => break,
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::warn!(%error, "failed to load due objects");
+                    return;
+                }
+            };
+            let polls = stream::iter(due).map(|object| async move { self.poll(&object).await });
+            let polls = polls.buffer_unordered(MAX_CONCURRENT_POLLS);
+            if !polls
+                .all(|is_rescheduled| async move { is_rescheduled })
+                .await
+            {
+                return;
+            }
+        }
+        // All due objects have bound their reservations, so what is still pending belongs to no object.
+        self.reconciler.release_expired().await;
+    }
+
+    /// Polls an object, unless another node does. Returns false if the object could not be rescheduled, so that it would be
+    /// due again at once.
+    async fn poll(&self, object: &UpstreamObject) -> bool {
+        match self.repository.claim(object).await {
+            Ok(true) => {}
+            Ok(false) => return true,
+            Err(error) => {
+                tracing::warn!(id = object.id, %error, "due object not claimed");
+                return false;
+            }
+        }
+        let polled: Result<()> = self.reconciler.poll(object).await;
+        let Err(error) = polled else {
+            return true;
+        };
+        let (id, noun) = (&object.id, object.kind.noun());
+        tracing::warn!(id, %error, "failed to poll {noun}; will retry");
+        let later = self
+            .clock
+            .now()
+            .plus(Reconciler::retry_seconds(object.kind));
+        self.repository.set_due(object, Some(later)).await.is_ok()
+    }
+}

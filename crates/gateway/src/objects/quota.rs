@@ -1,0 +1,146 @@
+//! Quota of a project at the upstream that keeps objects: all projects share the limits of its account there.
+
+use std::sync::Arc;
+
+use access::{LimitField, ModelLimits, Project};
+use base::ids::Id;
+use base::{Budget, BudgetLimits, BudgetPermit, Error, Result};
+
+use super::repository::{ObjectOwner, ObjectRepository};
+use crate::caller::Caller;
+use crate::flow::ObjectLimits;
+use crate::limits::{Amounts, Limiter, Name, Wanted};
+use crate::object_kind::ObjectKind;
+
+/// The name under which requests to the upstream count in the limiter, beside the names of models.
+const LIMITER_NAME: &str = "files, batches and vector stores";
+
+/// The quota of each project, and its use.
+pub(super) struct Quota {
+    limits: ObjectLimits,
+    limiter: Arc<Limiter>,
+    repository: Arc<ObjectRepository>,
+    concurrent: Budget,
+    /// Files and vector stores that are being created, and are not in the repository yet.
+    creations: [Budget; 2],
+}
+
+/// RAII guard of a request's share of the quota. Drop releases the share.
+#[derive(Default)]
+pub(crate) struct QuotaShare {
+    _concurrent: Option<BudgetPermit>,
+    _creation: Option<BudgetPermit>,
+}
+
+impl Quota {
+    /// Returns a quota with these limits for each project.
+    pub(super) fn new(
+        limits: ObjectLimits,
+        limiter: Arc<Limiter>,
+        repository: Arc<ObjectRepository>,
+    ) -> Self {
+        let per_project = |bound: u64| {
+            Budget::new(BudgetLimits {
+                total: u64::MAX,
+                per_key: u64::MAX,
+                per_project: bound,
+            })
+        };
+        let concurrent = match limits.max_concurrent_requests {
+            0 => u64::MAX,
+            bound => u64::from(bound),
+        };
+        Self {
+            limits,
+            limiter,
+            repository,
+            concurrent: per_project(concurrent),
+            creations: [u64::MAX; 2].map(per_project),
+        }
+    }
+
+    /// Charges one request to the caller's project. `creates` is the kind of the object that the request creates.
+    ///
+    /// # Errors
+    /// 429: too many requests in flight or within a minute, or too many objects.
+    pub(super) async fn charge(
+        &self,
+        caller: &Caller,
+        creates: Option<ObjectKind>,
+    ) -> Result<QuotaShare> {
+        let concurrent = caller.charge(&self.concurrent, 1);
+        let what = "The requests under way for files, batches and vector stores";
+        let concurrent = concurrent.map_err(|bound| bound.refusal(what))?;
+        self.count_requests(&caller.project, 1)?;
+        let creation = match creates {
+            None => None,
+            Some(kind) => self.charge_creation(caller, kind).await?,
+        };
+        Ok(QuotaShare {
+            _concurrent: Some(concurrent),
+            _creation: creation,
+        })
+    }
+
+    /// Counts requests to the upstream.
+    ///
+    /// # Errors
+    /// 429: too many requests of the project within a minute.
+    pub(super) fn count_requests(&self, project: &Arc<Project>, requests: usize) -> Result<()> {
+        let limit = i64::from(self.limits.requests_per_minute);
+        if limit == 0 || requests == 0 {
+            return Ok(());
+        }
+        let mut limits = ModelLimits::default();
+        limits.set(LimitField::RequestsPerMinute, limit);
+        let name = Name {
+            model: LIMITER_NAME,
+            limits,
+        };
+        // More than the limit of a minute passes if nothing else has been counted.
+        let requests = i64::try_from(requests).unwrap_or(limit).min(limit);
+        let requested = Wanted {
+            amounts: Amounts::default().with(LimitField::RequestsPerMinute, requests),
+            assumed_tokens: 0,
+        };
+        let names = std::slice::from_ref(&name);
+        let (reserved, _) = self.limiter.reserve(project, names, &requested);
+        let reserved = reserved.map_err(|refusal| refusal.error(project))?;
+        reserved.leave();
+        Ok(())
+    }
+
+    async fn charge_creation(
+        &self,
+        caller: &Caller,
+        kind: ObjectKind,
+    ) -> Result<Option<BudgetPermit>> {
+        let [files, vector_stores] = &self.creations;
+        let (bound, creations) = match kind {
+            ObjectKind::File => (self.limits.max_files, files),
+            ObjectKind::VectorStore => (self.limits.max_vector_stores, vector_stores),
+            ObjectKind::Batch => return Ok(None),
+        };
+        if bound == 0 {
+            return Ok(None);
+        }
+        let noun = kind.noun();
+        let what = format!("The {noun}s that are being made");
+        let permit = caller
+            .charge(creations, 1)
+            .map_err(|bound| bound.refusal(&what))?;
+        // Read before the repository is counted: an object recorded in between counts twice rather than not at all.
+        let being_created = permit.used_by_project();
+        let owner = ObjectOwner::of(caller);
+        let kept = self.repository.count(&owner, kind).await?;
+        if kept.saturating_add(being_created) <= u64::from(bound) {
+            return Ok(Some(permit));
+        }
+        Err(Error::insufficient_quota(format!(
+            "The project '{}' may keep {bound} {noun}s, and has {kept}. Delete some, or ask the operator of this gateway to \
+             raise [objects] max_{}s.",
+            caller.project.id.as_str(),
+            kind.as_str(),
+        )))
+    }
+}

@@ -1,0 +1,317 @@
+//! Reconciliation: the records of an object, and its usage in the ledger, follow what its upstream says of it.
+
+use std::sync::Arc;
+
+use base::time::{DAY, HOUR, MINUTE};
+use base::{Clock, Error, Result, UnixTime};
+use serde::Deserialize;
+use tokio::sync::Notify;
+use usage::{Kind, Metric, Outcome, Quantities, Recorder, UsageEvent};
+
+use super::batches::{BatchInput, BatchStatus, output_usage};
+use super::repository::{ObjectRepository, UpstreamObject};
+use super::reservations::{ObjectReservations, batch_reservation, day_reservation};
+use super::upstream::ObjectClient;
+use crate::dialect::{Dialect, Spent};
+use crate::object_kind::ObjectKind;
+
+/// The interval between two polls of a batch, in seconds.
+pub(super) const BATCH_POLL_SECONDS: i64 = MINUTE;
+/// The delay until a failed poll of a vector store is repeated, in seconds.
+const VECTOR_STORE_RETRY_SECONDS: i64 = HOUR;
+/// The maximum number of past days of a vector store that are recorded at once.
+const MAX_PAST_DAYS: i64 = 31;
+
+/// The purpose of files that a batch has created.
+const BATCH_OUTPUT_PURPOSE: &str = "batch_output";
+
+/// Reconciles objects with their upstreams.
+pub(super) struct Reconciler {
+    repository: Arc<ObjectRepository>,
+    client: ObjectClient,
+    reservations: Arc<ObjectReservations>,
+    recorder: Recorder,
+    clock: Clock,
+    /// Notified when an object has become due before the next round of the poller.
+    due: Notify,
+}
+
+#[derive(Deserialize)]
+struct VectorStoreStatus {
+    #[serde(default)]
+    usage_bytes: Option<i64>,
+}
+
+impl Reconciler {
+    pub(super) fn new(
+        repository: Arc<ObjectRepository>,
+        client: ObjectClient,
+        reservations: Arc<ObjectReservations>,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            repository,
+            client,
+            reservations,
+            recorder,
+            clock,
+            due: Notify::new(),
+        }
+    }
+
+    /// Returns the delay until a failed poll is repeated, in seconds.
+    pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
+        match kind {
+            ObjectKind::VectorStore => VECTOR_STORE_RETRY_SECONDS,
+            ObjectKind::Batch | ObjectKind::File => BATCH_POLL_SECONDS,
+        }
+    }
+
+    /// Waits until an object has become due before the next round of the poller.
+    pub(super) async fn wait_due(&self) {
+        self.due.notified().await;
+    }
+
+    /// Releases expired spend reservations that belong to no object.
+    pub(super) async fn release_expired(&self) {
+        self.reservations.release_expired().await;
+    }
+
+    /// Reconciles a batch with an answer that passes to a client. A failure is left to the poller.
+    pub(super) async fn reconcile(&self, object: &UpstreamObject, answer: &[u8]) {
+        if object.kind != ObjectKind::Batch || object.due_at.is_none() {
+            return;
+        }
+        if let Err(error) = self.reconcile_batch(object, answer).await {
+            let id = &object.id;
+            tracing::warn!(id, %error, "failed to reconcile batch; will retry");
+        }
+    }
+
+    /// Fetches a due object, reconciles it, and sets when it is due next.
+    ///
+    /// # Errors
+    /// The upstream or the database has failed.
+    pub(super) async fn poll(&self, object: &UpstreamObject) -> Result<()> {
+        self.reservations.bind_again(object).await;
+        let answer = self.client.fetch(object).await?;
+        if answer.is_gone() && !self.repository.is_young(object) {
+            tracing::warn!(
+                id = object.id,
+                "upstream object gone; usage since last poll unknown"
+            );
+            self.reservations.release(object).await?;
+            return self.repository.set_due(object, None).await;
+        }
+        if !answer.is_success() {
+            let status = answer.head.status;
+            let message = format!("The model server answered with {status}.");
+            return Err(Error::upstream(message));
+        }
+        match object.kind {
+            ObjectKind::File => self.repository.set_due(object, None).await,
+            ObjectKind::VectorStore => self.record_days(object, &answer.body).await,
+            ObjectKind::Batch => self.poll_batch(object, &answer.body).await,
+        }
+    }
+
+    /// Removes an object that was deleted, and releases its reservations.
+    ///
+    /// # Errors
+    /// 503: the database does not respond.
+    pub(super) async fn remove(&self, object: &UpstreamObject) -> Result<()> {
+        self.reservations.release(object).await?;
+        self.repository.remove(object).await
+    }
+
+    /// Removes an object that its upstream does not find, and releases its reservations, unless the object is so new that it
+    /// may not be found yet.
+    ///
+    /// # Errors
+    /// 503: the database does not respond.
+    pub(super) async fn forget(&self, object: &UpstreamObject) -> Result<()> {
+        if !self.repository.is_young(object) {
+            self.reservations.release(object).await?;
+        }
+        self.repository.forget(object).await
+    }
+
+    /// Records today's storage of a vector store that is about to be deleted, unless it is recorded already.
+    ///
+    /// # Errors
+    /// The upstream or the database has failed.
+    pub(super) async fn record_last_day(&self, object: &UpstreamObject) -> Result<()> {
+        let today = self.clock.now().floor(DAY);
+        let is_due_today = object.due_at.is_some_and(|due| due.floor(DAY) <= today);
+        if !is_due_today {
+            return Ok(());
+        }
+        let answer = self.client.fetch(object).await?;
+        if answer.is_gone() {
+            return Ok(());
+        }
+        self.record_days(object, &answer.body).await
+    }
+
+    /// Records the storage of a vector store, one event for each UTC day since the last poll. The days before today are
+    /// estimated by the size of today.
+    async fn record_days(&self, object: &UpstreamObject, answer: &[u8]) -> Result<()> {
+        let store: VectorStoreStatus = serde_json::from_slice(answer)
+            .map_err(|_| Error::upstream("The model server's answer is no vector store."))?;
+        let today = self.clock.now().floor(DAY);
+        let first = object.due_at.unwrap_or(today).floor(DAY);
+        let first = first.max(today.plus(-MAX_PAST_DAYS * DAY));
+        if let Some(bytes) = store.usage_bytes.filter(|bytes| *bytes > 0) {
+            let (mut events, mut releases) = (Vec::new(), Vec::new());
+            let mut day = first;
+            while day <= today {
+                events.push(day_event(object, day, bytes, day < today));
+                releases.push(day_reservation(object, day));
+                day = day.plus(DAY);
+            }
+            // Reserved before today's reservation is released, so that no other request takes the amount in between.
+            self.reservations
+                .reserve_next_day(object, today, bytes)
+                .await?;
+            self.recorder.settle(events, releases).await?;
+        }
+        // An hour past midnight, so that the first files of the day are counted.
+        let next = today.plus(DAY + HOUR);
+        self.repository.set_due(object, Some(next)).await
+    }
+
+    /// Records the output files of a batch and, if the batch has ended, its usage. A batch that does not report its usage is
+    /// left to the poller, at once, which reads its output.
+    async fn reconcile_batch(&self, object: &UpstreamObject, answer: &[u8]) -> Result<()> {
+        let batch = BatchStatus::read(answer)?;
+        self.adopt_output(object, &batch).await?;
+        let input = BatchInput::of_text(object.work.as_deref());
+        let (Some(input), true) = (input, batch.has_ended()) else {
+            return Ok(());
+        };
+        if let Some(spent) = batch.reported_usage() {
+            return self.settle_batch(object, &batch, &input, spent).await;
+        }
+        let now = self.clock.now();
+        self.repository.set_due(object, Some(now)).await?;
+        self.due.notify_one();
+        Ok(())
+    }
+
+    async fn poll_batch(&self, object: &UpstreamObject, answer: &[u8]) -> Result<()> {
+        let batch = BatchStatus::read(answer)?;
+        self.adopt_output(object, &batch).await?;
+        let input = BatchInput::of_text(object.work.as_deref());
+        let (Some(input), true) = (input, batch.has_ended()) else {
+            let next = self.clock.now().plus(BATCH_POLL_SECONDS);
+            return self.repository.set_due(object, Some(next)).await;
+        };
+        let spent = match batch.reported_usage() {
+            Some(spent) => spent,
+            None => output_usage(&self.client, object, &batch, &input).await?,
+        };
+        self.settle_batch(object, &batch, &input, spent).await
+    }
+
+    /// Records the files that a batch has created as objects of its project.
+    async fn adopt_output(&self, object: &UpstreamObject, batch: &BatchStatus) -> Result<()> {
+        let ids: Vec<&str> = batch.output_files().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let known = self.repository.find(&object.owner, ObjectKind::File, &ids);
+        let known = known.await?;
+        let is_new = |id: &&str| known.iter().all(|file| file.id != *id);
+        for id in ids.into_iter().filter(is_new) {
+            let file = UpstreamObject {
+                owner: object.owner.clone(),
+                kind: ObjectKind::File,
+                id: id.to_owned(),
+                upstream: object.upstream.clone(),
+                purpose: BATCH_OUTPUT_PURPOSE.to_owned(),
+                created_at: self.clock.now_milliseconds(),
+                work: None,
+                due_at: None,
+            };
+            if !self.repository.add(&file).await? {
+                let (upstream, batch) = (&object.upstream, &object.id);
+                tracing::error!(upstream, batch, id, "batch names a file of another project");
+            }
+        }
+        Ok(())
+    }
+
+    /// Records the usage of an ended batch, as the same event however often it is called, and releases the reservation for
+    /// the batch in the same transaction.
+    async fn settle_batch(
+        &self,
+        object: &UpstreamObject,
+        batch: &BatchStatus,
+        input: &BatchInput,
+        spent: Spent,
+    ) -> Result<()> {
+        let has_usage = Metric::ALL
+            .iter()
+            .any(|metric| spent.quantities.or_zero(*metric) > 0);
+        let mut events = Vec::new();
+        if let (Some(dialect), true) = (Dialect::at(&input.path), has_usage) {
+            events.push(UsageEvent {
+                id: object.id.clone(),
+                timestamp: self.ended_at(object, batch),
+                organization_id: object.owner.organization.clone(),
+                kind: dialect.kind,
+                project_id: object.owner.project.clone(),
+                user_id: object.owner.user.clone(),
+                api_key_id: object.owner.key.clone(),
+                model: Some(input.model.clone()),
+                batch: true,
+                service_tier: spent.service_tier,
+                size: spent.size,
+                source: dialect.source.map(str::to_owned),
+                vector_store_id: None,
+                context_level: None,
+                quantities: spent.quantities,
+                estimated: spent.estimated,
+                outcome: batch.outcome(),
+            });
+        }
+        let releases: Vec<_> = batch_reservation(object).into_iter().collect();
+        if !events.is_empty() || !releases.is_empty() {
+            self.recorder.settle(events, releases).await?;
+        }
+        self.repository.set_due(object, None).await
+    }
+
+    /// Returns the time at which a batch says that it has ended, or now if that cannot be true.
+    fn ended_at(&self, object: &UpstreamObject, batch: &BatchStatus) -> UnixTime {
+        let (created_at, now) = (object.created_at.div_euclid(1_000), self.clock.now());
+        let reported = batch.ended_at();
+        let reported = reported.filter(|reported| (created_at..=now.0).contains(reported));
+        reported.map_or(now, UnixTime)
+    }
+}
+
+/// Returns the usage event for a day of a vector store.
+fn day_event(object: &UpstreamObject, day: UnixTime, bytes: i64, estimated: bool) -> UsageEvent {
+    let created_at = UnixTime(object.created_at.div_euclid(1_000));
+    UsageEvent {
+        id: format!("{}/{}", object.id, day.0 / DAY),
+        timestamp: day.max(created_at),
+        organization_id: object.owner.organization.clone(),
+        kind: Kind::VectorStores,
+        project_id: object.owner.project.clone(),
+        user_id: None,
+        api_key_id: None,
+        model: None,
+        batch: false,
+        service_tier: None,
+        size: None,
+        source: None,
+        vector_store_id: None,
+        context_level: None,
+        quantities: Quantities::default().with(Metric::UsageBytes, bytes),
+        estimated,
+        outcome: Outcome::Succeeded,
+    }
+}

@@ -1,0 +1,288 @@
+//! Repository of the objects that upstreams keep for clients: their owners, in the table `stored_objects`.
+
+use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
+use base::time::MINUTE;
+use base::{Clock, Error, UnixTime};
+use store::{Key, Page, PageRequest, Row, Statement, Store, sql};
+
+use crate::object_kind::ObjectKind;
+
+/// The age, in milliseconds, below which an upstream may not find an object yet, so that the object is not taken for deleted.
+const MIN_FORGET_AGE: i64 = 15 * MINUTE * 1_000;
+
+/// A conflict means that the owner, or another project, has the id already.
+const ADD: &str = "INSERT INTO stored_objects (organization_id, project_id, kind, id, upstream, purpose, api_key_id, \
+                   user_id, created_at, work, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                   ON CONFLICT DO NOTHING";
+
+const OF_KIND: &str = "\
+    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at \
+    FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
+
+/// Objects that are due, and that no node has claimed.
+const DUE: &str = "\
+    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at \
+    FROM stored_objects WHERE due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $2) \
+    ORDER BY due_at, id LIMIT $3";
+
+/// The duration of a claim, by the database's clock: longer than a poll takes, unless an upstream takes minutes. If the node
+/// dies in the meantime, another one polls after that.
+const CLAIM_SECONDS: i64 = 5 * MINUTE;
+
+const COUNT: &str = "SELECT COUNT(*) AS count FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
+
+/// The owner of an object.
+#[derive(Clone)]
+pub struct ObjectOwner {
+    /// Organization of the project.
+    pub organization: OrganizationId,
+    /// Project that alone sees the object.
+    pub project: ProjectId,
+    /// Key that created the object.
+    pub key: Option<KeyId>,
+    /// User who owns the key, if a user does.
+    pub user: Option<UserId>,
+}
+
+/// An object that an upstream keeps for a project.
+#[derive(Clone)]
+pub struct UpstreamObject {
+    /// ObjectOwner of the object.
+    pub owner: ObjectOwner,
+    /// Kind of the object.
+    pub kind: ObjectKind,
+    /// Upstream's id of the object.
+    pub id: String,
+    /// Name of the upstream.
+    pub upstream: String,
+    /// Purpose of a file; empty for other kinds.
+    pub purpose: String,
+    /// Time of creation, in milliseconds since 1970.
+    pub created_at: i64,
+    /// Requests of a batch, or of the file that is its input, in JSON.
+    pub work: Option<String>,
+    /// Time of the next poll, if there is to be one.
+    pub due_at: Option<UnixTime>,
+}
+
+/// The repository.
+pub struct ObjectRepository {
+    store: Store,
+    clock: Clock,
+}
+
+impl ObjectRepository {
+    /// Returns the repository in a store.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    /// Adds an object. Returns false if another project owns the same id of the same upstream already.
+    ///
+    /// Adding an object of the same owner again changes nothing, and returns true.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn add(&self, object: &UpstreamObject) -> Result<bool, Error> {
+        let UpstreamObject { owner, .. } = object;
+        let statement = sql!(
+            ADD,
+            &owner.organization,
+            &owner.project,
+            object.kind.as_str(),
+            object.id.as_str(),
+            object.upstream.as_str(),
+            object.purpose.as_str(),
+            owner.key.as_ref().map(KeyId::as_str),
+            owner.user.as_ref().map(UserId::as_str),
+            object.created_at,
+            object.work.as_deref(),
+            object.due_at
+        );
+        if self.write(statement).await? == 1 {
+            return Ok(true);
+        }
+        let known = self.find(owner, object.kind, &[object.id.as_str()]).await?;
+        let mut known = known.iter();
+        Ok(known.any(|known| known.upstream == object.upstream))
+    }
+
+    /// Returns the objects of the owner's project that have these ids, in any order.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn find(
+        &self,
+        owner: &ObjectOwner,
+        kind: ObjectKind,
+        ids: &[&str],
+    ) -> Result<Vec<UpstreamObject>, Error> {
+        let mut statement = of_kind(owner, kind);
+        // PostgreSQL refuses a text with a NUL character, which no id has.
+        let ids = ids.iter().copied().filter(|id| !id.contains('\0'));
+        statement.push(" AND id IN ").bind_list(ids);
+        let mut read = self.store.read().await?;
+        Ok(read.fetch_all(statement, UpstreamObject::read).await?)
+    }
+
+    /// Returns a page of the objects of the owner's project, restricted to a purpose if one is given.
+    ///
+    /// # Errors
+    /// 400: a cursor names no such object.
+    pub async fn page(
+        &self,
+        owner: &ObjectOwner,
+        kind: ObjectKind,
+        purpose: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<UpstreamObject>, Error> {
+        let (mut list, whole) = (of_kind(owner, kind), of_kind(owner, kind));
+        if let Some(purpose) = purpose {
+            list.push(" AND purpose = ").bind(purpose);
+        }
+        let mut read = self.store.read().await?;
+        let key = Key::by_time("created_at", "id");
+        page.fetch(&mut read, list, whole, key, UpstreamObject::read)
+            .await
+    }
+
+    /// Returns the number of objects of a kind that the owner's project has.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count(&self, owner: &ObjectOwner, kind: ObjectKind) -> Result<u64, Error> {
+        let statement = sql!(COUNT, &owner.organization, &owner.project, kind.as_str());
+        let mut read = self.store.read().await?;
+        let count: i64 = read.fetch_one(statement, |row| row.get("count")).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Returns the objects of all projects that are due at `now` and claimed by no node, the longest due first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn due(&self, now: UnixTime, limit: i64) -> Result<Vec<UpstreamObject>, Error> {
+        let mut read = self.store.read().await?;
+        let database_now = read.now().await?;
+        let statement = sql!(DUE, now, database_now, limit);
+        Ok(read.fetch_all(statement, UpstreamObject::read).await?)
+    }
+
+    /// Claims a due object for this node, until the object is due another time or for 5 minutes. Returns false if
+    /// another node was faster.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn claim(&self, object: &UpstreamObject) -> Result<bool, Error> {
+        let mut transaction = self.store.begin_quietly().await?;
+        let now = transaction.now().await?;
+        let mut claim = sql!(
+            "UPDATE stored_objects SET claimed_until = $1 WHERE due_at = $2 AND (claimed_until IS NULL OR claimed_until <= $3)",
+            now.plus(CLAIM_SECONDS),
+            object.due_at,
+            now
+        );
+        claim.push(" AND ");
+        is_object(&mut claim, object);
+        let claimed = transaction.execute(claim).await? == 1;
+        transaction.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Sets the time of the next poll, if there is to be one, and releases the claim.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_due(
+        &self,
+        object: &UpstreamObject,
+        at: Option<UnixTime>,
+    ) -> Result<(), Error> {
+        let mut statement = sql!(
+            "UPDATE stored_objects SET due_at = $1, claimed_until = NULL",
+            at
+        );
+        self.write_one(&mut statement, object).await
+    }
+
+    /// Removes an object that was deleted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove(&self, object: &UpstreamObject) -> Result<(), Error> {
+        let mut statement = sql!("DELETE FROM stored_objects");
+        self.write_one(&mut statement, object).await
+    }
+
+    /// Removes an object that its upstream does not find, unless the object is so new that it may not be found yet.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget(&self, object: &UpstreamObject) -> Result<(), Error> {
+        if self.is_young(object) {
+            return Ok(());
+        }
+        self.remove(object).await
+    }
+
+    /// True if the object is so new that its upstream may not find it yet.
+    #[must_use]
+    pub fn is_young(&self, object: &UpstreamObject) -> bool {
+        self.clock.now_milliseconds() < object.created_at.saturating_add(MIN_FORGET_AGE)
+    }
+
+    async fn write_one(
+        &self,
+        statement: &mut Statement,
+        object: &UpstreamObject,
+    ) -> Result<(), Error> {
+        statement.push(" WHERE ");
+        is_object(statement, object);
+        self.write(statement.clone()).await.map(drop)
+    }
+
+    /// Writes without a new revision, because no snapshot has objects.
+    async fn write(&self, statement: Statement) -> Result<u64, Error> {
+        let mut transaction = self.store.begin_quietly().await?;
+        let count = transaction.execute(statement).await?;
+        transaction.commit().await?;
+        Ok(count)
+    }
+}
+
+/// Adds the condition that a row is the one of an object.
+fn is_object(statement: &mut Statement, object: &UpstreamObject) {
+    let UpstreamObject { owner, .. } = object;
+    statement.push("organization_id = ");
+    statement
+        .bind(&owner.organization)
+        .push(" AND project_id = ");
+    statement.bind(&owner.project).push(" AND kind = ");
+    statement.bind(object.kind.as_str()).push(" AND id = ");
+    statement.bind(object.id.as_str());
+}
+
+fn of_kind(owner: &ObjectOwner, kind: ObjectKind) -> Statement {
+    sql!(OF_KIND, &owner.organization, &owner.project, kind.as_str())
+}
+
+impl UpstreamObject {
+    fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            owner: ObjectOwner {
+                organization: row.id("organization_id")?,
+                project: row.id("project_id")?,
+                key: row.optional_id("api_key_id")?,
+                user: row.optional_id("user_id")?,
+            },
+            kind: row.word("kind", ObjectKind::parse)?,
+            id: row.get("id")?,
+            upstream: row.get("upstream")?,
+            purpose: row.get("purpose")?,
+            created_at: row.get("created_at")?,
+            work: row.get("work")?,
+            due_at: row.optional_time("due_at")?,
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! Spend reservations for what outlives its request: batches, and the storage of vector stores.
+
+use std::sync::Arc;
+
+use base::ids::{Id, SpendReservationId};
+use base::time::{DAY, HOUR, MINUTE};
+use base::{Clock, Error, NanoDollars, Result, UnixTime};
+use usage::{
+    ItemName, Metric, ModelFacts, PriceBook, Release, Spend, SpendReservation, SpendReservations,
+};
+
+use super::batches::BatchInput;
+use super::repository::{ObjectOwner, UpstreamObject};
+use crate::body::MAX_REQUEST_BYTES;
+use crate::caller::Caller;
+use crate::dialect::Dialect;
+use crate::object_kind::ObjectKind;
+
+/// The lifetime of a reservation that is not bound to an object yet: longer than the creation of any object takes.
+const PENDING_SECONDS: i64 = HOUR;
+/// The lifetime of a reservation for a file in a vector store: until the ledger has its first day.
+const STORAGE_SECONDS: i64 = 26 * HOUR;
+/// The maximum number of expired reservations that are released in one transaction.
+const MAX_EXPIRED_RELEASES: i64 = 64;
+/// Metrics of a model that a batch can be charged for.
+const PRICED_METRICS: [Metric; 5] = [
+    Metric::InputTokens,
+    Metric::OutputTokens,
+    Metric::Images,
+    Metric::Characters,
+    Metric::Seconds,
+];
+
+/// Reserves and releases money for objects.
+pub(super) struct ObjectReservations {
+    pub(super) reservations: SpendReservations,
+    pub(super) spend: Spend,
+    pub(super) prices: PriceBook,
+    pub(super) facts: Arc<ModelFacts>,
+    pub(super) clock: Clock,
+}
+
+impl ObjectReservations {
+    /// Reserves the maximum cost of a batch until the batch is settled, and writes the id of the reservation into `input`.
+    /// Returns `None` if the batch is free and no limit is set.
+    ///
+    /// # Errors
+    /// 429: the organization, or the project, has less left. 400: a limit is set, and the maximum cost is unknown.
+    pub(super) async fn reserve_batch(
+        &self,
+        caller: &Caller,
+        input: &mut BatchInput,
+        now: UnixTime,
+    ) -> Result<Option<SpendReservation>> {
+        let has_limit = caller.has_spend_limit();
+        let max_cost = match self.max_batch_cost(input, now) {
+            Err(error) if has_limit => return Err(error.about("input_file_id")),
+            max_cost => max_cost.unwrap_or_default(),
+        };
+        if !has_limit && max_cost == NanoDollars::default() {
+            return Ok(None);
+        }
+        let ask = caller.spend_request(now, max_cost);
+        let reservation = self.reservations.reserve(&ask, PENDING_SECONDS).await?;
+        input.reservation = Some(reservation.id().clone());
+        Ok(Some(reservation))
+    }
+
+    fn max_batch_cost(&self, input: &BatchInput, now: UnixTime) -> Result<NanoDollars> {
+        let dialect = Dialect::at(&input.path).ok_or_else(Error::internal)?;
+        let books = (&self.prices, &*self.facts);
+        let is_priced = |metric: &Metric| self.prices.sells(&input.model, now, *metric);
+        match &input.most {
+            Some(usage) => usage.cost(books, dialect, &input.model, now, true),
+            None if !PRICED_METRICS.iter().any(is_priced) => Ok(NanoDollars::default()),
+            None => Err(Error::invalid(
+                "input_file_id",
+                "What the requests of this file may cost is not known, since an older version took it in. Upload the file again.",
+            )),
+        }
+    }
+
+    /// Reserves a day of storage for this many files of a vector store, even for none if a limit is set. Returns `None` if no
+    /// limit is set.
+    ///
+    /// # Errors
+    /// 429: the organization, or the project, has less left.
+    pub(super) async fn reserve_storage(
+        &self,
+        caller: &Caller,
+        files: usize,
+    ) -> Result<Option<SpendReservation>> {
+        if !caller.has_spend_limit() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let bytes = i64::try_from(files.saturating_mul(MAX_REQUEST_BYTES)).unwrap_or(i64::MAX);
+        let ask = caller.spend_request(now, self.storage_cost(now, bytes));
+        let reservation = self.reservations.reserve(&ask, STORAGE_SECONDS).await?;
+        Ok(Some(reservation))
+    }
+
+    /// Checks that each spend limit of the caller leaves something, for a request whose cost is not known before.
+    ///
+    /// # Errors
+    /// 429: names the limit.
+    pub(super) fn check_not_exhausted(&self, caller: &Caller) -> Result<()> {
+        let ask = caller.spend_request(self.clock.now(), NanoDollars::default());
+        self.spend.hold(&ask).map(drop)
+    }
+
+    /// Binds a reservation to the object that it is for. If that fails, it is repeated when the object is polled.
+    pub(super) async fn bind(&self, reservation: &Release, object: &UpstreamObject) {
+        let id = &object.id;
+        match self.reservations.bind(reservation, id).await {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(id, %error, "spend reservation not bound to its batch"),
+        }
+    }
+
+    /// Repeats [`Self::bind`] for an object that is so new that its reservation may be unbound.
+    pub(super) async fn bind_again(&self, object: &UpstreamObject) {
+        let created_at = UnixTime(object.created_at.div_euclid(1_000));
+        // A minute more, because the reservation is older than the object, and clocks differ.
+        let may_be_pending = self.clock.now() <= created_at.plus(PENDING_SECONDS + MINUTE);
+        if may_be_pending && let Some(reservation) = batch_reservation(object) {
+            self.bind(&reservation, object).await;
+        }
+    }
+
+    /// Reserves the cost of storing this many bytes in a vector store on the day after `today`, whatever the limits leave.
+    ///
+    /// # Errors
+    /// 503: the database does not respond.
+    pub(super) async fn reserve_next_day(
+        &self,
+        object: &UpstreamObject,
+        today: UnixTime,
+        bytes: i64,
+    ) -> Result<()> {
+        let tomorrow = today.plus(DAY);
+        let amount = self.storage_cost(tomorrow, bytes);
+        if amount == NanoDollars::default() {
+            return Ok(());
+        }
+        let reservation = day_reservation(object, tomorrow);
+        let reservation = (&reservation, &object.owner.project);
+        let seconds = tomorrow.0 + STORAGE_SECONDS - self.clock.now().0;
+        let reserving =
+            self.reservations
+                .reserve_unchecked(reservation, &object.id, amount, seconds);
+        Ok(reserving.await?)
+    }
+
+    /// Releases the reservations for an object that is gone.
+    ///
+    /// # Errors
+    /// 503: the database does not respond.
+    pub(super) async fn release(&self, object: &UpstreamObject) -> Result<()> {
+        let mut reservations: Vec<_> = batch_reservation(object).into_iter().collect();
+        if object.kind == ObjectKind::VectorStore {
+            let today = self.clock.now().floor(DAY);
+            let days = [today, today.plus(DAY)];
+            reservations.extend(days.map(|day| day_reservation(object, day)));
+        }
+        for reservation in &reservations {
+            self.reservations.release(reservation).await?;
+        }
+        Ok(())
+    }
+
+    /// Releases the reservations that were never bound to an object and have expired.
+    pub(super) async fn release_expired(&self) {
+        loop {
+            match self
+                .reservations
+                .release_expired(MAX_EXPIRED_RELEASES)
+                .await
+            {
+                Ok(0) => return,
+                Ok(released) => tracing::info!(released, "expired spend reservations released"),
+                Err(error) => {
+                    tracing::warn!(%error, "expired spend reservations not released");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn storage_cost(&self, day: UnixTime, bytes: i64) -> NanoDollars {
+        let items = [(ItemName::VectorStores, bytes)];
+        self.prices.most_of_tools(usage::ANY_MODEL, day, &items)
+    }
+}
+
+/// Returns the reservation for a day of a vector store.
+pub(super) fn day_reservation(object: &UpstreamObject, day: UnixTime) -> Release {
+    let id = format!("{}/{}", object.id, day.0.div_euclid(DAY));
+    let organization = object.owner.organization.clone();
+    Release::new(organization, SpendReservationId::from_text(id))
+}
+
+/// Returns the reservation for a batch, if it has one.
+pub(super) fn batch_reservation(object: &UpstreamObject) -> Option<Release> {
+    if object.kind != ObjectKind::Batch {
+        return None;
+    }
+    let input = BatchInput::of_text(object.work.as_deref())?;
+    let ObjectOwner { organization, .. } = &object.owner;
+    Some(Release::new(organization.clone(), input.reservation?))
+}

@@ -1,0 +1,313 @@
+//! Requests to the upstreams that keep objects, and their answers: read whole, or passed through.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use base::ids::MAX_ID_LENGTH;
+use base::{Error, Result};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
+use http_body::{Body as _, SizeHint};
+use serde::Deserialize;
+use tokio::time::{Sleep, sleep};
+use usage::Outcome;
+
+use super::quota::QuotaShare;
+use super::repository::UpstreamObject;
+use crate::abortable_body::{BodyContent, BrokenOff};
+use crate::headers;
+use crate::object_kind::ObjectKind;
+use crate::upstreams::{Answer, AnswerBody, Outgoing, Patience, Route, Upstreams};
+use crate::watchdog::AbortReason;
+
+/// The maximum length of an answer that is read whole.
+const MAX_BUFFERED_BYTES: usize = 4 * 1024 * 1024;
+
+const BETA: HeaderName = HeaderName::from_static("openai-beta");
+
+const NOT_OFFERED: &str = "This deployment keeps no files, batches or vector stores. Its operator can set stores = true for one of its \
+                           upstreams.";
+
+/// Sends requests to the upstreams that keep objects.
+#[derive(Clone)]
+pub(super) struct ObjectClient {
+    upstreams: Arc<Upstreams>,
+}
+
+/// A request to an upstream.
+pub(super) struct UpstreamRequest {
+    pub(super) method: Method,
+    /// Path below the base URL, with a leading slash.
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// Share of the project's quota, released once the head of the answer has come.
+    pub(super) share: Arc<QuotaShare>,
+}
+
+/// An answer that was read whole.
+pub(super) struct BufferedResponse {
+    pub(super) head: Parts,
+    pub(super) body: Bytes,
+}
+
+#[derive(Deserialize)]
+struct WithId {
+    id: String,
+}
+
+impl UpstreamRequest {
+    /// Returns a client's request with a new body, of this content type if it has any.
+    pub(super) fn of_client(
+        head: &request::Parts,
+        share: &Arc<QuotaShare>,
+        body: Bytes,
+        content_type: Option<HeaderValue>,
+    ) -> Self {
+        let path = head.uri.path();
+        let mut headers = head.headers.clone();
+        // Projects share the upstream's account: with the same key, one would get the answer to the request of another.
+        headers.remove(headers::IDEMPOTENCY_KEY);
+        headers.remove(CONTENT_TYPE);
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        Self {
+            method: head.method.clone(),
+            path: path.strip_prefix("/v1").unwrap_or(path).to_owned(),
+            query: head.uri.query().map(str::to_owned),
+            headers,
+            body,
+            share: Arc::clone(share),
+        }
+    }
+
+    /// Returns a request of the gateway itself about an object; `suffix` is appended to the object's path.
+    pub(super) fn of_gateway(method: Method, object: &UpstreamObject, suffix: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        if object.kind == ObjectKind::VectorStore {
+            headers.insert(BETA, HeaderValue::from_static("assistants=v2"));
+        }
+        Self {
+            method,
+            path: format!("{}/{}{suffix}", object.kind.path(), object.id),
+            query: None,
+            headers,
+            body: Bytes::new(),
+            share: Arc::default(),
+        }
+    }
+}
+
+impl ObjectClient {
+    /// Returns a client of these upstreams.
+    pub(super) fn new(upstreams: Arc<Upstreams>) -> Self {
+        Self { upstreams }
+    }
+
+    /// Returns the upstream that new objects are created at.
+    ///
+    /// # Errors
+    /// 404: no upstream keeps objects.
+    pub(super) fn storage(&self) -> Result<Route> {
+        self.upstreams.keeper().ok_or_else(|| Error {
+            status: StatusCode::NOT_FOUND,
+            ..Error::refused("not_offered", NOT_OFFERED)
+        })
+    }
+
+    /// Returns the upstream with this name, if it is configured.
+    pub(super) fn named(&self, upstream: &str) -> Option<Route> {
+        self.upstreams.named(upstream)
+    }
+
+    /// Returns the upstream that keeps an object.
+    ///
+    /// # Errors
+    /// 503: the upstream is not configured any more.
+    pub(super) fn upstream_of(&self, object: &UpstreamObject) -> Result<Route> {
+        self.named(&object.upstream).ok_or_else(|| {
+            let message = format!(
+                "The model server that keeps this {} is not configured any more. Tell its operator.",
+                object.kind.noun()
+            );
+            Error::overloaded(message, 60)
+        })
+    }
+
+    /// True if an upstream serves a model under this name, which must be the upstream's own.
+    pub(super) fn serves(&self, route: &Route, model: &str) -> bool {
+        self.upstreams.serves_at(route, model)
+    }
+
+    /// Sends a request, and returns the answer once its head has come.
+    pub(super) async fn send(&self, route: Route, request: UpstreamRequest) -> Result<Answer> {
+        let outgoing = Outgoing {
+            method: request.method,
+            path: request.path.into(),
+            query: request.query,
+            headers: request.headers,
+            can_ask_for_usage: false,
+        };
+        let (body, share) = (request.body, request.share);
+        let answer = self
+            .upstreams
+            .send(vec![route], outgoing, |_, _| body.clone());
+        let answer = answer.await;
+        drop(share);
+        answer.map_err(|failure| failure.error)
+    }
+
+    /// Sends a request, and reads its answer whole.
+    pub(super) async fn send_buffered(
+        &self,
+        route: Route,
+        request: UpstreamRequest,
+    ) -> Result<BufferedResponse> {
+        BufferedResponse::read(self.send(route, request).await?).await
+    }
+
+    /// Fetches the upstream's description of an object.
+    pub(super) async fn fetch(&self, object: &UpstreamObject) -> Result<BufferedResponse> {
+        let request = UpstreamRequest::of_gateway(Method::GET, object, "");
+        self.send_buffered(self.upstream_of(object)?, request).await
+    }
+}
+
+impl BufferedResponse {
+    async fn read(answer: Answer) -> Result<Self> {
+        let (head, mut answer) = PassthroughBody::of(answer);
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.next().await {
+            let aborted = |_| Error::upstream("The model server broke off its answer.");
+            let chunk = chunk.map_err(aborted)?;
+            if body.len() + chunk.len() > MAX_BUFFERED_BYTES {
+                return Err(Error::upstream("The model server's answer is too long."));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = body.freeze();
+        Ok(Self { head, body })
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        self.head.status.is_success()
+    }
+
+    /// True if the upstream says that the object does not exist. An error page of a proxy does not say that.
+    pub(super) fn is_gone(&self) -> bool {
+        let is_missing = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&self.head.status);
+        let content_type = self.head.headers.get(CONTENT_TYPE);
+        let is_json =
+            |content_type: &HeaderValue| content_type.as_bytes().starts_with(b"application/json");
+        is_missing && content_type.is_some_and(is_json)
+    }
+
+    /// Returns the id of the object that the answer describes.
+    ///
+    /// # Errors
+    /// 502: the id is missing, or no path can contain it.
+    pub(super) fn id(&self) -> Result<String> {
+        let id = serde_json::from_slice::<WithId>(&self.body).map(|it| it.id);
+        id.ok()
+            .filter(|id| is_plausible(id))
+            .ok_or_else(|| Error::upstream("The model server's answer has no id that can be used."))
+    }
+
+    /// Returns the response for the client.
+    pub(super) fn into_response(self) -> Response<Bytes> {
+        response(self.head, self.body)
+    }
+}
+
+/// The body of an answer that passes through to the client unread. It breaks off if the upstream is silent for too long.
+pub(crate) struct PassthroughBody {
+    body: AnswerBody,
+    deadline: Patience,
+    idle_timer: Pin<Box<Sleep>>,
+    /// Share of the project's quota, released at the end.
+    _share: Option<Arc<QuotaShare>>,
+}
+
+impl PassthroughBody {
+    /// Returns the head and the body of an answer.
+    pub(super) fn of(answer: Answer) -> (Parts, Self) {
+        let deadline = answer.patience();
+        let (head, body) = answer.response.into_parts();
+        let body = Self {
+            body,
+            idle_timer: Box::pin(sleep(deadline.left())),
+            deadline,
+            _share: None,
+        };
+        (head, body)
+    }
+
+    /// Returns the response for the client, which holds a share of the project's quota until its end.
+    pub(super) fn response(answer: Answer, share: &Arc<QuotaShare>) -> Response<Self> {
+        let (head, mut body) = Self::of(answer);
+        body._share = Some(Arc::clone(share));
+        response(head, body)
+    }
+
+    /// Returns the next bytes; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+}
+
+impl BodyContent for PassthroughBody {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+                ready!(self.idle_timer.as_mut().poll(context));
+                self.deadline.end(Outcome::TimedOut);
+                return Poll::Ready(Some(Err(BrokenOff)));
+            };
+            self.idle_timer.set(sleep(self.deadline.left()));
+            return Poll::Ready(match frame {
+                None => {
+                    self.deadline.end(Outcome::Succeeded);
+                    None
+                }
+                Some(Err(_)) => {
+                    self.deadline.end(Outcome::UpstreamFailed);
+                    Some(Err(BrokenOff))
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => Some(Ok(chunk)),
+                    Err(_trailers) => continue,
+                },
+            });
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn overdue(&self) -> Option<Duration> {
+        self.deadline.overdue()
+    }
+
+    /// Drops the answer: it is not metered, so there is nothing to drain.
+    fn abandon(self, _: AbortReason) {}
+}
+
+/// True if a path segment can be an id, or a word between ids. No server could take it for a part of another path.
+pub(super) fn is_plausible(segment: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=MAX_ID_LENGTH).contains(&segment.len()) && segment.bytes().all(is_plain)
+}
+
+fn response<B>(head: Parts, body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = headers::to_client(head.headers, false);
+    response
+}

@@ -1,0 +1,175 @@
+//! The pipeline: wires the stages that a request passes, each of which knows none of the others.
+
+mod model_request;
+mod object_request;
+
+use std::sync::Arc;
+
+use base::ids::{IdGenerator, RequestId};
+use base::time::Stopwatch;
+use base::{Clock, Error, Permission, Result};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response};
+
+use crate::auth::Authenticator;
+use crate::budget::SpendBudget;
+use crate::caller::Caller;
+use crate::capture::BodyCapture;
+use crate::endpoint::Endpoint;
+use crate::flow::FlowControl;
+use crate::forward::Forwarder;
+use crate::limits::Standing;
+use crate::metering::Metering;
+use crate::models::ModelCatalog;
+use crate::objects::{Objects, QuotaShare};
+use crate::rate_limits::RateLimits;
+use crate::request_observer::RequestObserver;
+use crate::response_body::Body;
+use crate::watchdog::{Registration, Watchdog};
+use crate::{body, headers, websocket};
+
+/// A model server keeps responses without knowing their owners, and the gateway does not record which server has which.
+const RESPONSES_NOT_KEPT: &str = "Responses cannot be fetched, deleted, cancelled or listed through this gateway: it keeps none, and does not \
+                                  know which project one of a model server's belongs to. Keep what /v1/responses answers.";
+
+/// The stages of the gateway.
+pub(crate) struct Pipeline {
+    pub(crate) ids: Arc<IdGenerator>,
+    pub(crate) clock: Clock,
+    pub(crate) auth: Authenticator,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) flow: FlowControl,
+    pub(crate) capture: BodyCapture,
+    pub(crate) budget: SpendBudget,
+    pub(crate) rate_limits: Arc<RateLimits>,
+    pub(crate) metering: Metering,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) models: ModelCatalog,
+    pub(crate) objects: Objects,
+}
+
+/// A request, and the parts of its response that are known so far.
+struct RequestContext {
+    id: RequestId,
+    head: Parts,
+    /// Header that names the organization of the key, once the key is known.
+    organization: Option<HeaderValue>,
+    /// Observer of the request, until an admitted request takes it over.
+    observer: RequestObserver,
+    /// Status of the rate limits that the request counts under.
+    rate_limit_status: Standing,
+    /// Share of a request about objects in the quota of its project.
+    quota_share: Arc<QuotaShare>,
+}
+
+impl Pipeline {
+    /// Serves a request. A refusal becomes a response here.
+    pub(crate) async fn serve<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let started = Stopwatch::start();
+        let (head, body) = request.into_parts();
+        let mut context = RequestContext {
+            id: self.ids.next(),
+            observer: self.metering.observe(&head),
+            head,
+            organization: None,
+            rate_limit_status: Standing::default(),
+            quota_share: Arc::default(),
+        };
+        let served = self.dispatch(&mut context, body).await;
+        let outcome = served.as_ref().map(Response::status);
+        context.observer.finish(&context.id, outcome);
+        let mut response = served.unwrap_or_else(|refusal| refusal.response());
+        let response_headers = response.headers_mut();
+        context.rate_limit_status.tell(response_headers);
+        headers::sign(response_headers, &context.id, context.organization, started);
+        response
+    }
+
+    async fn dispatch<B>(&self, context: &mut RequestContext, body: B) -> Result<Response<Body>>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let path = context.head.uri.path();
+        if websocket::is_asked_for(&context.head) {
+            return Ok(websocket::refusal());
+        }
+        let (methods, endpoint) = Endpoint::at(path).ok_or_else(|| Error::unknown_path(path))?;
+        if !methods.contains(&context.head.method) {
+            return method_not_allowed(&context.head, methods);
+        }
+        context.observer.set_endpoint(endpoint.name());
+        match endpoint {
+            Endpoint::Forwarded(dialect) => self.serve_model(dialect, context, body).await,
+            // Boxed, so that the future of every other request is smaller.
+            Endpoint::Object(route) => Box::pin(self.serve_object(route, context, body)).await,
+            Endpoint::StoredResponse => {
+                self.authenticate(context, Permission::ModelRequest).await?;
+                Err(Error::refused(
+                    "stored_responses_unavailable",
+                    RESPONSES_NOT_KEPT,
+                ))
+            }
+            // Queries are ignored: clients add their version, or the time against caches.
+            Endpoint::Models => {
+                let caller = self.authenticate(context, Permission::ModelRead).await?;
+                self.auth.record_use(&caller);
+                let models = self.models.list(caller.level().models.as_ref());
+                Ok(models.map(Body::from))
+            }
+            Endpoint::Model(name) => {
+                let caller = self.authenticate(context, Permission::ModelRead).await?;
+                self.auth.record_use(&caller);
+                let model = self.models.retrieve(&name, &caller)?;
+                Ok(model.map(Body::from))
+            }
+        }
+    }
+
+    /// Returns the caller of a request, who must have a permission.
+    ///
+    /// # Errors
+    /// Those of [`Authenticator`], and 400, 413, 415: the headers are invalid.
+    async fn authenticate(
+        &self,
+        context: &mut RequestContext,
+        needs: Permission,
+    ) -> Result<Caller> {
+        body::check_headers(&context.head.headers)?;
+        let caller = self.auth.authenticate(&context.head.headers).await?;
+        context.organization = Some(caller.key.organization.header.clone());
+        context.observer.set_key(&caller.key);
+        self.auth.authorize(&caller, &context.head, needs)?;
+        Ok(caller)
+    }
+
+    /// Registers a request whose body has come with the watchdog, and authenticates its caller again: revocations and changed
+    /// settings take effect even if they happened while the body came.
+    ///
+    /// # Errors
+    /// Those of [`Authenticator`].
+    fn authenticate_again(
+        &self,
+        context: &RequestContext,
+        before: &Caller,
+        needs: Permission,
+    ) -> Result<(Caller, Registration)> {
+        // Registered first, so that a revocation in between is seen by the watchdog or by the look-up.
+        let registration = self.watchdog.register(before.hashes, &before.key, needs);
+        let caller = self.auth.authenticate_again(before, &context.head, needs)?;
+        Ok((caller, registration))
+    }
+}
+
+fn method_not_allowed(head: &Parts, methods: &[Method]) -> Result<Response<Body>> {
+    let refusal = Error::method_not_allowed(head.method.as_str(), head.uri.path());
+    let mut response: Response<Body> = refusal.response();
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let allowed = HeaderValue::from_str(&names.join(", "));
+    let allowed = allowed.map_err(|_| Error::internal())?;
+    response.headers_mut().insert(http::header::ALLOW, allowed);
+    Ok(response)
+}

@@ -1,0 +1,130 @@
+//! The stages of a request to a model: authenticate → check → admit → forward → relay.
+
+use std::mem::take;
+use std::pin::pin;
+use std::sync::Arc;
+
+use base::{Error, Permission, Result, UnixTime};
+use bodies::Capture;
+use bytes::Bytes;
+use http::Response;
+use usage::Hold;
+
+use super::{Pipeline, RequestContext};
+use crate::body;
+use crate::caller::Caller;
+use crate::dialect::{Call, Dialect};
+use crate::in_flight::{Admission, InFlightRequest};
+use crate::limits::Held;
+use crate::policy::ProjectPolicy;
+use crate::query::no_query;
+use crate::response_body::Body;
+use crate::upstreams::Route;
+
+impl Pipeline {
+    /// Serves a request to a model. The checks have a fixed order, so that a refusal has one reason. The body is read only if
+    /// the caller may send one, and the caller is authenticated again once the body has come.
+    pub(super) async fn serve_model<B>(
+        &self,
+        dialect: &'static Dialect,
+        context: &mut RequestContext,
+        body: B,
+    ) -> Result<Response<Body>>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let needs = Permission::ModelRequest;
+        let caller = self.authenticate(context, needs).await?;
+        no_query(context.head.uri.query())?;
+        self.rate_limits.check_not_zero(&caller)?;
+        self.budget.check_not_reached(&caller)?;
+        let memory = self.flow.body(&caller)?;
+        context.observer.pause();
+        let mut body = body::read(&context.head.headers, body, memory).await?;
+        if dialect.takes_json() {
+            body = body::json_text(&body);
+        }
+        context.observer.resume();
+        let (caller, registration) = self.authenticate_again(context, &caller, needs)?;
+        let mut call = Call::read(dialect, &context.head.headers, body).await?;
+        context.observer.set_model(&call.model);
+        let plan = self.forwarder.plan(&call.model)?;
+        let policy = ProjectPolicy::of(&caller);
+        policy.check_call(&call)?;
+        let ownership = self.objects.ownership();
+        ownership.check_call(&caller, &call).await?;
+        policy.apply_retention(&mut call)?;
+        let capture = self.capture.begin(&context.id, dialect, &caller, &call);
+        self.auth
+            .scope_idempotency_key(&mut context.head.headers, &caller);
+        let request = {
+            let admitted = pin!(self.admit(dialect, context, caller, &mut call, &plan));
+            registration.unless_revoked(admitted).await??
+        };
+        let capture = capture.map(Capture::admitted);
+        let headers = take(&mut context.head.headers);
+        let answer = self.forwarder.forward(headers, call, plan, request);
+        match registration.unless_revoked(answer).await? {
+            Ok(answer) => {
+                let response = self.forwarder.relay(answer, capture);
+                Ok(response.map(|body| Body::relayed(body, registration)))
+            }
+            Err(failed) => Err(self.forwarder.fail(failed, capture).await),
+        }
+    }
+
+    /// Admits a request: reserves its cost, its rate limits, and a place in the ledger's queue. From here on the request ends
+    /// in exactly one record.
+    async fn admit(
+        &self,
+        dialect: &'static Dialect,
+        context: &mut RequestContext,
+        caller: Caller,
+        call: &mut Call,
+        plan: &[Route],
+    ) -> Result<InFlightRequest> {
+        let first = plan
+            .first()
+            .ok_or_else(|| Error::model_not_found(&call.model))?;
+        let now = self.clock.now();
+        let share = self.flow.request(&caller)?;
+        let decoding_memory = self.flow.answer(&caller)?;
+        let (spend, limits) = self.reserve(dialect, context, &caller, call, plan, now)?;
+        let place = self.metering.reserve_place(spend, share).await?;
+        self.auth.record_use(&caller);
+        let admission = Admission {
+            place,
+            limits: Some(limits),
+            id: context.id.clone(),
+            caller,
+            model: Arc::clone(&first.model),
+            demand: take(&mut call.demand),
+            admitted_at: now,
+        };
+        let observer = context.observer.hand_over();
+        let request = InFlightRequest::new(dialect, admission, observer, decoding_memory);
+        Ok(request)
+    }
+
+    /// Reserves the cost of a request, then the amounts that count for its rate limits.
+    fn reserve(
+        &self,
+        dialect: &Dialect,
+        context: &mut RequestContext,
+        caller: &Caller,
+        call: &mut Call,
+        plan: &[Route],
+        at: UnixTime,
+    ) -> Result<(Option<Hold>, Held)> {
+        let known = plan.first().map_or(&*call.model, |route| &*route.model);
+        let names = self.rate_limits.names(caller, &call.model, plan);
+        call.demand.input = call.input(known, names.token_limit());
+        let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
+        let requested = call.demand.wanted(dialect.kind);
+        let (reserved, status) = self
+            .rate_limits
+            .reserve(&caller.project, &names, &requested);
+        context.rate_limit_status = status;
+        Ok((spend, reserved?))
+    }
+}

@@ -1,0 +1,152 @@
+//! Policy of a project: the models and hosted tools that it may use, and data retention at model servers.
+
+use access::{HostedTool, Level, Settings};
+use base::ids::ProjectId;
+use base::{Error, Result};
+
+use crate::caller::Caller;
+use crate::dialect::Call;
+
+/// The stage that checks a request against the settings of the caller's project.
+pub(crate) struct ProjectPolicy<'a> {
+    project: &'a ProjectId,
+    level: &'a Level,
+    settings: &'a Settings,
+}
+
+impl<'a> ProjectPolicy<'a> {
+    /// Returns the policy of the caller's project.
+    pub(crate) fn of(caller: &'a Caller) -> Self {
+        Self {
+            project: &caller.project.id,
+            level: caller.level(),
+            settings: &caller.settings,
+        }
+    }
+
+    /// Checks the models, hosted tools and stored prompts that a request names. Models are known by the name that the client
+    /// chose, which may be an alias.
+    ///
+    /// # Errors
+    /// 403: the project may not use a model or a hosted tool. 400: the tools of the request are ambiguous.
+    pub(crate) fn check_call(&self, call: &Call) -> Result<()> {
+        self.check_model(&call.model)?;
+        for model in &call.models {
+            self.check_model(model)?;
+        }
+        if let Some(tool) = call.tool_not_in(self.level.tools)? {
+            return Err(self.tool_not_enabled(tool).about("tools"));
+        }
+        if call.has_prompt {
+            self.check_prompts()
+                .map_err(|error| error.about("prompt"))?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the project may use a model.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check_model(&self, model: &str) -> Result<()> {
+        let models = self.level.models.as_ref();
+        if models.is_none_or(|models| models.allows(model)) {
+            return Ok(());
+        }
+        let (project, shown) = (self.project, model.chars().take(80).collect::<String>());
+        let message = format!(
+            "The project '{project}' does not have access to the model '{shown}'. An administrator can change its model permissions."
+        );
+        Err(Error::forbidden("model_not_found", message).about("model"))
+    }
+
+    /// Checks that the project may use the hosted tools with these names.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check_tools<'tool>(&self, names: impl Iterator<Item = &'tool str>) -> Result<()> {
+        let mut tools = names.filter_map(HostedTool::parse);
+        match tools.find(|tool| !self.level.tools.contains(*tool)) {
+            None => Ok(()),
+            Some(tool) => Err(self.tool_not_enabled(tool)),
+        }
+    }
+
+    /// Tells model servers to store nothing of a request if the project has zero data retention.
+    ///
+    /// # Errors
+    /// 400: the request makes a model server store its content in any case.
+    pub(crate) fn apply_retention(&self, call: &mut Call) -> Result<()> {
+        if !self.has_zero_retention() {
+            return Ok(());
+        }
+        if let Some(name) = call.is_kept_by {
+            let message = format!(
+                "{name} makes the model server keep what is said, and the project has zero data retention. Send what was said in \
+                 input instead."
+            );
+            return Err(Error::refused("zero_data_retention", message).about(name));
+        }
+        call.forbid_storing();
+        Ok(())
+    }
+
+    /// True if nothing of the project's requests may be stored anywhere.
+    pub(crate) fn has_zero_retention(&self) -> bool {
+        self.settings.retention(self.level).is_zero()
+    }
+
+    /// Checks that every hosted tool is enabled: a stored prompt may bring any.
+    fn check_prompts(&self) -> Result<()> {
+        let mut all = HostedTool::ALL.iter().copied();
+        let Some(tool) = all.find(|tool| !self.level.tools.contains(*tool)) else {
+            return Ok(());
+        };
+        let (tool, project) = (tool.as_str(), self.project);
+        let message = format!(
+            "A stored prompt may bring the hosted tool {tool}, which is not enabled for the project '{project}'. Send what \
+             the prompt holds instead, or ask an administrator to enable the tool."
+        );
+        Err(Error::forbidden("hosted_tool_not_enabled", message))
+    }
+
+    fn tool_not_enabled(&self, tool: HostedTool) -> Error {
+        let (tool, project) = (tool.as_str(), self.project);
+        let message = format!(
+            "The hosted tool {tool} is not enabled for the project '{project}'. Leave it out of the request, or ask \
+             an administrator to enable it."
+        );
+        Error::forbidden("hosted_tool_not_enabled", message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use access::ModelPolicy;
+
+    use super::*;
+    use crate::caller::tests::caller;
+
+    #[test]
+    fn a_project_uses_the_models_and_tools_that_its_settings_allow() {
+        let mut settings = Level {
+            models: Some(ModelPolicy {
+                is_allow_list: true,
+                names: std::iter::once("m".to_owned()).collect(),
+            }),
+            ..Level::default()
+        };
+        settings.tools.remove(HostedTool::Mcp);
+        let caller = caller(settings);
+        let policy = ProjectPolicy::of(&caller);
+        assert!(policy.check_model("m").is_ok());
+        let error = policy.check_model("n").expect_err("not allowed");
+        assert_eq!(
+            (error.status.as_u16(), error.param.as_deref()),
+            (403, Some("model"))
+        );
+        assert!(policy.check_tools(["web_search"].into_iter()).is_ok());
+        let error = policy.check_tools(["web_search", "mcp"].into_iter());
+        assert!(error.expect_err("not enabled").message.contains("mcp"));
+    }
+}

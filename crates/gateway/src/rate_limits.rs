@@ -1,0 +1,141 @@
+//! Rate limits: the amounts that a request may consume are reserved before the request is forwarded.
+
+use std::sync::Arc;
+
+use access::{Level, LimitField, Project};
+use base::ids::Id;
+use base::{Error, Result};
+use usage::ModelFacts;
+
+use crate::caller::Caller;
+use crate::limits::{Held, Limiter, Name, Standing, Wanted};
+use crate::upstreams::{Route, Upstreams};
+
+/// The stage that reserves what a request may consume within the rate limits of the caller's project.
+pub(crate) struct RateLimits {
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) facts: Arc<ModelFacts>,
+    pub(crate) upstreams: Arc<Upstreams>,
+}
+
+/// The names under which a request counts, each with its limits.
+pub(crate) enum LimitedNames<'a> {
+    One([Name<'a>; 1]),
+    /// The alias that the client chose, and the upstream's name of the model.
+    Two([Name<'a>; 2]),
+}
+
+impl RateLimits {
+    /// Refuses a request, before its body is read, if a limit of every model is 0.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn check_not_zero(&self, caller: &Caller) -> Result<()> {
+        if self.are_zero(caller.level()) {
+            let message = format!(
+                "The rate limits of the project '{}' are 0 for every model. Nothing passes while they are.",
+                caller.project.id.as_str()
+            );
+            return Err(Error::rate_limited("requests", message, None));
+        }
+        Ok(())
+    }
+
+    /// Returns the names under which a request for `model` counts: the client's and, if clients can ask for it too, the
+    /// upstream's, so that an alias evades no limit.
+    pub(crate) fn names<'a>(
+        &self,
+        caller: &Caller,
+        model: &'a str,
+        plan: &'a [Route],
+    ) -> LimitedNames<'a> {
+        let name = |model| Name {
+            model,
+            limits: caller.level().limits(model, self.facts.kind_of(model)),
+        };
+        let known = plan.first().map_or(model, |route| &*route.model);
+        if known != model && self.upstreams.lists(known) {
+            LimitedNames::Two([name(model), name(known)])
+        } else {
+            LimitedNames::One([name(model)])
+        }
+    }
+
+    /// Reserves the requested amounts under all names, or none of them. The status of the limits is returned in both cases.
+    pub(crate) fn reserve(
+        &self,
+        project: &Arc<Project>,
+        names: &LimitedNames<'_>,
+        requested: &Wanted,
+    ) -> (Result<Held>, Standing) {
+        let (reserved, status) = self.limiter.reserve(project, names.as_slice(), requested);
+        (reserved.map_err(|refusal| refusal.error(project)), status)
+    }
+
+    /// True if a limit of every model is 0.
+    fn are_zero(&self, level: &Level) -> bool {
+        let is_zero = |model: &str| {
+            let limits = level.limits(model, self.facts.kind_of(model));
+            let fields = [
+                LimitField::RequestsPerMinute,
+                LimitField::RequestsPerDay,
+                LimitField::TokensPerMinute,
+            ];
+            fields.iter().any(|field| limits.get(*field) == Some(0))
+        };
+        let mut models = self.upstreams.names().peekable();
+        !self.upstreams.takes_any() && models.peek().is_some() && models.all(is_zero)
+    }
+}
+
+impl<'a> LimitedNames<'a> {
+    fn as_slice(&self) -> &[Name<'a>] {
+        match self {
+            Self::One(names) => names,
+            Self::Two(names) => names,
+        }
+    }
+
+    /// Returns the lowest limit of tokens per minute, if any is set.
+    pub(crate) fn token_limit(&self) -> Option<i64> {
+        let limits = self.as_slice().iter().map(|name| name.limits);
+        limits
+            .filter_map(|limits| limits.get(LimitField::TokensPerMinute))
+            .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::tests::caller;
+    use crate::limits::Amounts;
+    use crate::upstreams::UpstreamConfig;
+
+    #[tokio::test]
+    async fn a_request_for_an_alias_counts_under_both_names() {
+        let config = UpstreamConfig {
+            models: vec!["m".to_owned()],
+            aliases: std::iter::once(("nick".to_owned(), "m".to_owned())).collect(),
+            ..UpstreamConfig::new("u", "http://127.0.0.1:1/v1")
+        };
+        let upstreams = Arc::new(Upstreams::new(&[config]).expect("upstreams"));
+        let stage = RateLimits {
+            limiter: Limiter::new(),
+            facts: Arc::default(),
+            upstreams: Arc::clone(&upstreams),
+        };
+        let caller = caller(Level::default());
+        for (model, count) in [("m", 1), ("nick", 2)] {
+            let plan = upstreams.plan(model).expect(model);
+            let names = stage.names(&caller, model, &plan);
+            assert_eq!(names.as_slice().len(), count, "{model}");
+            let requested = Wanted {
+                amounts: Amounts::nothing().with_requests(1),
+                assumed_tokens: 0,
+            };
+            let (reserved, _) = stage.reserve(&caller.project, &names, &requested);
+            assert!(reserved.is_ok(), "{model}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The body of a relayed answer: settled once the upstream has sent all usage, drained in the background if the client hangs
+//! up before.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bodies::Capture;
+use bytes::Bytes;
+use http_body::SizeHint;
+use usage::{Durable, Outcome};
+
+use crate::abortable_body::{BodyContent, BrokenOff};
+use crate::drain::Drains;
+use crate::metered_answer::{AnswerPart, MeteredAnswer};
+use crate::options::Durability;
+use crate::watchdog::AbortReason;
+
+/// The body of a relayed answer.
+pub(crate) struct RelayedBody {
+    /// `None` once the answer has ended.
+    answer: Option<MeteredAnswer>,
+    durability: Durability,
+    drains: Drains,
+    /// Record in the ledger that the end of the body waits for.
+    recorded: Option<Durable>,
+    /// Bytes that are sent next, once `recorded` is durable.
+    pending: Bytes,
+    capture: Option<Capture>,
+}
+
+impl RelayedBody {
+    /// Returns the body of an answer; the bytes for the client also go to `capture`.
+    pub(crate) fn new(
+        answer: MeteredAnswer,
+        durability: Durability,
+        drains: Drains,
+        capture: Option<Capture>,
+    ) -> Self {
+        Self {
+            answer: Some(answer),
+            durability,
+            drains,
+            recorded: None,
+            pending: Bytes::new(),
+            capture,
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        let recorded = self
+            .answer
+            .as_mut()
+            .and_then(|answer| answer.settle(outcome));
+        if self.durability == Durability::Strict
+            && let Some(recorded) = recorded
+        {
+            self.recorded = Some(recorded.into_future());
+        }
+    }
+}
+
+impl BodyContent for RelayedBody {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        loop {
+            if let Some(recorded) = &mut self.recorded {
+                let durable = ready!(recorded.as_mut().poll(context));
+                self.recorded = None;
+                if durable.is_err() {
+                    // The end of the body would promise that its usage is durable.
+                    self.pending = Bytes::new();
+                    self.answer = None;
+                    return Poll::Ready(Some(Err(BrokenOff)));
+                }
+            }
+            if !self.pending.is_empty() {
+                let chunk = std::mem::take(&mut self.pending);
+                if let Some(capture) = &mut self.capture {
+                    capture.pass(&chunk);
+                }
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            let Some(answer) = &mut self.answer else {
+                return Poll::Ready(None);
+            };
+            match ready!(answer.poll_next(context)) {
+                AnswerPart::Chunk(chunk) => {
+                    self.pending = chunk;
+                    if answer.is_complete() {
+                        self.settle(Outcome::Succeeded);
+                    }
+                }
+                AnswerPart::End(rest) => {
+                    self.pending = rest;
+                    self.settle(Outcome::Succeeded);
+                    self.answer = None;
+                }
+                AnswerPart::Aborted(outcome) => {
+                    self.settle(outcome);
+                    self.answer = None;
+                    return Poll::Ready(Some(Err(BrokenOff)));
+                }
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let answer = self.answer.as_ref();
+        answer.map_or_else(SizeHint::new, MeteredAnswer::size_hint)
+    }
+
+    fn overdue(&self) -> Option<Duration> {
+        self.answer.as_ref()?.overdue()
+    }
+
+    fn abandon(mut self, reason: AbortReason) {
+        let Some(answer) = &mut self.answer else {
+            return;
+        };
+        answer.exempt_upstream();
+        if reason == AbortReason::Overdue
+            && !answer.is_complete()
+            && let Some(answer) = self.answer.take()
+        {
+            self.drains.cut(answer);
+        }
+        // Otherwise the drop drains the rest of the answer as long as its deadline allows.
+    }
+}
+
+impl Drop for RelayedBody {
+    fn drop(&mut self) {
+        let Some(mut answer) = self.answer.take() else {
+            return;
+        };
+        if answer.is_complete() {
+            drop(answer.settle(Outcome::Succeeded));
+        } else {
+            self.drains.read_on(answer);
+        }
+    }
+}
