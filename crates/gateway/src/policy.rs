@@ -129,13 +129,11 @@ mod tests {
 
     #[test]
     fn a_project_uses_the_models_and_tools_that_its_settings_allow() {
-        let mut settings = Level {
-            models: Some(ModelPolicy {
-                is_allow_list: true,
-                names: std::iter::once("m".to_owned()).collect(),
-            }),
-            ..Level::default()
-        };
+        let mut settings = Level::default();
+        settings.models = Some(ModelPolicy {
+            is_allow_list: true,
+            names: std::iter::once("m".to_owned()).collect(),
+        });
         settings.tools.remove(HostedTool::Mcp);
         let caller = caller(settings);
         let policy = ProjectPolicy::of(&caller);
