@@ -6,6 +6,7 @@ use super::File;
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("egress", &[]),
+    ("limiter", &[]),
     ("tasks", &[]),
     ("store", &["base"]),
     ("telemetry", &["base", "tasks"]),
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "egress",
+            "limiter",
             "tasks",
             "telemetry",
             "usage",
@@ -56,7 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// These do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "access",
     "admin",
     "base",
@@ -65,6 +67,7 @@ const OURS: [&str; 14] = [
     "egress",
     "files",
     "gateway",
+    "limiter",
     "orgplane",
     "store",
     "tasks",
