@@ -5,21 +5,23 @@
 //! what model servers keep is looked up, in `stored`.
 
 mod answer;
-mod aside;
 mod body;
 mod certificate;
-#[cfg(any(test, fuzzing))]
-pub mod cuts;
+#[cfg(test)]
+mod chunking_tests;
 mod dialect;
 mod drain;
 mod flights;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod guarded;
 mod headers;
 mod identify;
 mod limits;
 mod metrics;
 mod models;
+mod offload;
 mod permissions;
 mod relay;
 mod reservation;
@@ -62,7 +64,7 @@ pub use upstreams::{
 use drain::Drains;
 use flights::Flights;
 use flow::Flow;
-use limits::Limiter;
+use limits::RateLimiter;
 use metrics::Metrics;
 use models::ModelList;
 use stored::ObjectBounds;
@@ -162,7 +164,7 @@ struct Shared {
     due: Notify,
     metrics: Arc<Metrics>,
     tracer: Tracer,
-    limiter: Arc<Limiter>,
+    limiter: RateLimiter,
     flow: Flow,
     flights: Flights,
     objects: ObjectBounds,
@@ -201,7 +203,7 @@ impl Gateway {
             due: Notify::new(),
             metrics,
             tracer: options.tracer,
-            limiter: Limiter::new(),
+            limiter: RateLimiter::new(),
             flow: Flow::new(&options.flow, options.body_memory),
             flights: flights.clone(),
             objects: ObjectBounds::new(options.flow.objects),

@@ -1,35 +1,34 @@
-//! Work that takes a moment of a processor: it is done beside the threads that answer requests, some at a time.
+//! Offloading of CPU-bound work from the threads that serve requests, with bounded concurrency.
 
 use std::sync::LazyLock;
 
 use base::{Error, Result};
 use tokio::sync::{Semaphore, oneshot};
 
-/// The permits for work at a time: half of the processors, so that those who send large bodies leave the other half to
-/// everybody else. Whoever waits for one waits in turn.
+/// The permits of concurrent work: half of the processors, so that clients who send large bodies leave the other half to all
+/// others. Permits are granted in the order of the requests for them.
 static PERMITS: LazyLock<Semaphore> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Semaphore::new((processors / 2).max(1))
 });
 
-/// The priority of the work, in Linux's measure, which goes from 0 to 19: on a processor that it shares with short
-/// requests it has a third of the time.
-const NICENESS: i32 = 5;
+/// The niceness (0 to 19) of the threads: on a processor that is shared with short requests, the work has a third of the time.
+const NICENESS_LEVEL: i32 = 5;
 
-/// Does `work` on a thread of its own. It goes on to its end also when the future is dropped.
+/// Runs `work` on a thread of its own. The work is not cancelled when the future is dropped.
 ///
 /// # Errors
-/// 500: it panicked, or no thread could be made.
-pub(crate) async fn aside<T: Send + 'static>(
+/// 500: the work has panicked, or no thread could be started.
+pub(crate) async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     let permit = PERMITS.acquire().await.map_err(|_| Error::internal())?;
     let (done, answer) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("aside".to_owned());
+    let thread = std::thread::Builder::new().name("offload".to_owned());
     let thread = thread.spawn(move || {
         let _permit = permit;
         lower_thread_priority();
-        // Whoever does not wait any more has dropped the other end.
+        // The receiver is gone if the request was cancelled.
         let _ = done.send(work());
     });
     if let Err(error) = thread {
@@ -40,9 +39,9 @@ pub(crate) async fn aside<T: Send + 'static>(
 }
 
 fn lower_thread_priority() {
-    // To Linux, a process without an id is the calling thread; elsewhere it is the whole process.
+    // On Linux, a process without an id is the calling thread; elsewhere it would be the whole process.
     if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::setpriority_process(None, NICENESS)
+        && let Err(error) = rustix::process::setpriority_process(None, NICENESS_LEVEL)
     {
         tracing::debug!(%error, "failed to lower thread priority");
     }
@@ -60,7 +59,7 @@ mod tests {
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let work = (0..16).map(|number| {
             let (running, most) = (Arc::clone(&running), Arc::clone(&most));
-            aside(move || {
+            offload(move || {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 std::thread::yield_now();
                 running.fetch_sub(1, Ordering::SeqCst);
@@ -75,9 +74,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_is_an_error_and_gives_its_permit_back() {
+    async fn work_that_panics_is_an_error_and_returns_its_permit() {
         for _ in 0..20 {
-            assert!(aside(|| panic!("on purpose")).await.is_err());
+            assert!(offload(|| panic!("on purpose")).await.is_err());
         }
     }
 }

@@ -17,7 +17,7 @@ impl Caller {
         for model in &call.models {
             self.may_use_model(model)?;
         }
-        if let Some(tool) = call.tool_not_in(self.level().tools)? {
+        if let Some(tool) = call.disallowed_tool(self.level().tools)? {
             return Err(self.tool_not_enabled(tool).about("tools"));
         }
         if call.has_prompt {

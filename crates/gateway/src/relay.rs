@@ -15,7 +15,7 @@ use usage::{Hold, Recorded};
 use crate::dialect::{Call, Dialect};
 use crate::drain::Waiting;
 use crate::identify::Caller;
-use crate::limits::{Held, Name};
+use crate::limits::{LimitedModel, RateLimitReservation, limited_model};
 use crate::reservation::Reservation;
 use crate::router::{Context, no_query};
 use crate::source::Source;
@@ -94,9 +94,9 @@ impl Gateway {
         self.touch(&caller);
         let request = (context.id.clone(), dialect);
         let taken = (slot, held);
-        let (model, demand) = (Arc::clone(&first.model), take(&mut call.demand));
+        let (model, estimate) = (Arc::clone(&first.model), take(&mut call.estimate));
         let watched = context.watched.take();
-        let reservation = Reservation::new(taken, request, caller, model, demand, now, watched);
+        let reservation = Reservation::new(taken, request, caller, model, estimate, now, watched);
         Ok(reservation.with_memory(memory))
     }
 
@@ -110,15 +110,15 @@ impl Gateway {
         call: &mut Call,
         plan: &[Route],
         at: UnixTime,
-    ) -> Result<(Option<Hold>, Held)> {
+    ) -> Result<(Option<Hold>, RateLimitReservation)> {
         let known = plan.first().map_or(&*call.model, |route| &*route.model);
-        let name = |model| Name {
-            model,
-            limits: caller.level().limits(model, self.0.facts.kind_of(model)),
+        let name = |model| {
+            let limits = caller.level().limits(model, self.0.facts.kind_of(model));
+            limited_model(model, &limits)
         };
         let is_alias = known != call.model && self.0.upstreams.lists(known);
         let (one, both);
-        let names: &[Name<'_>] = if is_alias {
+        let names: &[LimitedModel<'_>] = if is_alias {
             both = [name(&call.model), name(known)];
             &both
         } else {
@@ -127,13 +127,13 @@ impl Gateway {
         };
         let most = names
             .iter()
-            .filter_map(|name| name.limits.get(LimitField::TokensPerMinute));
-        call.demand.input = call.input(known, most.min());
+            .filter_map(|name| name.limits[LimitField::TokensPerMinute as usize]);
+        call.estimate.input = call.input(known, most.min());
         let hold = self.0.within_spend(caller, dialect, call, plan, at)?;
-        let wanted = call.demand.wanted(dialect.kind);
+        let requested = call.estimate.requested_amounts(dialect.kind);
         let limiter = &self.0.limiter;
-        let (held, standing) = limiter.reserve(&caller.project, names, &wanted);
-        context.standing = standing;
+        let (held, status) = limiter.reserve(&caller.project, names, &requested);
+        context.rate_limits = status;
         let held = held.map_err(|refusal| refusal.error(&caller.project))?;
         Ok((hold, held))
     }

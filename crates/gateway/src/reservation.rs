@@ -7,9 +7,9 @@ use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
 use usage::{Dimension, Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
 
-use crate::dialect::{Demand, Dialect, Spent, Tally};
+use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
 use crate::identify::Caller;
-use crate::limits::{Amounts, Held};
+use crate::limits::{Amounts, RateLimitReservation};
 use crate::upstreams::Failure;
 use crate::watched::Watched;
 
@@ -27,12 +27,12 @@ pub(crate) struct Reservation {
 struct Open {
     slot: Slot,
     /// What it took of its limits; `None` where all of that is to count.
-    held: Option<Held>,
+    held: Option<RateLimitReservation>,
     id: RequestId,
     caller: Caller,
     /// The model as its upstream calls it.
     model: Arc<str>,
-    demand: Demand,
+    estimate: Estimate,
     admitted_at: UnixTime,
 }
 
@@ -40,11 +40,11 @@ impl Reservation {
     /// A place in the ledger's queue, and what was taken of limits, for the request `id` of `caller` to `model`, which
     /// asks for `demand`.
     pub(crate) fn new(
-        (slot, held): (Slot, Held),
+        (slot, held): (Slot, RateLimitReservation),
         (id, dialect): (RequestId, &'static Dialect),
         caller: Caller,
         model: Arc<str>,
-        demand: Demand,
+        estimate: Estimate,
         admitted_at: UnixTime,
         watched: Watched,
     ) -> Self {
@@ -54,7 +54,7 @@ impl Reservation {
             id,
             caller,
             model,
-            demand,
+            estimate,
             admitted_at,
         };
         Self {
@@ -83,7 +83,7 @@ impl Reservation {
 
     /// True if the client asked for a stream.
     pub(crate) fn is_streamed(&self) -> bool {
-        (self.open.as_ref()).is_some_and(|open| open.demand.is_streamed)
+        (self.open.as_ref()).is_some_and(|open| open.estimate.is_streamed)
     }
 
     /// The endpoint that it came to.
@@ -105,7 +105,11 @@ impl Reservation {
 
     /// Writes down how it ended and what was read of its answer; nothing was consumed if no model worked on it. `None`
     /// only when there is nothing left to settle.
-    pub(crate) fn settle(mut self, outcome: Outcome, tally: Option<Tally>) -> Option<Recorded> {
+    pub(crate) fn settle(
+        mut self,
+        outcome: Outcome,
+        tally: Option<UsageAccumulator>,
+    ) -> Option<Recorded> {
         self.record(outcome, tally)
     }
 
@@ -120,19 +124,21 @@ impl Reservation {
         self.record(failure.outcome, None)
     }
 
-    fn record(&mut self, outcome: Outcome, tally: Option<Tally>) -> Option<Recorded> {
+    fn record(&mut self, outcome: Outcome, tally: Option<UsageAccumulator>) -> Option<Recorded> {
         let mut open = self.open.take()?;
         let (spent, consumed) = match tally {
-            None => (Spent::nothing(), Amounts::nothing().with_requests(1)),
+            None => (MeasuredUsage::none(), Amounts::zero().with_requests(1)),
             Some(mut tally) => {
-                let measure = |tally: &Tally| self.dialect.spent(&open.demand, &open.model, tally);
+                let measure = |tally: &UsageAccumulator| {
+                    self.dialect.measure(&open.estimate, &open.model, tally)
+                };
                 tally.is_failed = is_failure(outcome);
                 let spent = measure(&tally);
                 let is_nothing = spent.quantities.or_zero(Metric::NumModelRequests) == 0;
                 let consumed = if !is_nothing {
                     consumed(&spent.quantities)
                 } else if tally.text.length == 0 {
-                    Amounts::nothing().with_requests(1)
+                    Amounts::zero().with_requests(1)
                 } else {
                     // Limits count the text that came, also of an answer that has failed and costs nothing.
                     tally.is_failed = false;
@@ -152,9 +158,9 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         // What was consumed will never be known: what was taken of the limits counts.
         if let Some(held) = self.open.as_mut().and_then(|open| open.held.take()) {
-            held.leave();
+            held.forfeit();
         }
-        drop(self.record(Outcome::ClientGone, Some(Tally::default())));
+        drop(self.record(Outcome::ClientGone, Some(UsageAccumulator::default())));
     }
 }
 
@@ -184,7 +190,7 @@ impl Open {
         self,
         dialect: &Dialect,
         outcome: Outcome,
-        spent: Spent,
+        spent: MeasuredUsage,
         watched: Watched,
     ) -> Recorded {
         let key = &self.caller.key;
@@ -209,7 +215,7 @@ impl Open {
             outcome,
         };
         watched.settle(&event);
-        let tools = spent.called.reports();
+        let tools = spent.hosted_tools.reports();
         let tools = tools.map(|(kind, metric, count)| of_tool(&event, kind, metric, count));
         let tools: Vec<UsageEvent> = tools.collect();
         let mut events = vec![event];

@@ -23,10 +23,10 @@ impl Gateway {
     ) -> Result<Option<Capture>> {
         let retention = caller.settings.retention(caller.level());
         if retention.is_zero() {
-            if let Some(name) = call.is_kept_by {
+            if let Some(name) = call.stored_by {
                 return Err(must_not_be_kept(name));
             }
-            call.forbid_storing();
+            call.disable_store();
         }
         let Some(bodies) = self.0.bodies.as_ref() else {
             return Ok(None);

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Request, Response};
 use crate::dialect::Dialect;
 use crate::flights::Registered;
 use crate::identify::Caller;
-use crate::limits::Standing;
+use crate::limits::RateLimitStatus;
 use crate::stored::{ObjectShare, Place};
 use crate::watched::Watched;
 use crate::{Body, Gateway, headers, models, websocket};
@@ -42,7 +42,7 @@ pub(crate) struct Context {
     /// Until it is admitted.
     pub(crate) watched: Watched,
     /// How the limits stand that it counts under, once that is known.
-    pub(crate) standing: Standing,
+    pub(crate) rate_limits: RateLimitStatus,
     /// The share that a request about something that upstreams keep has of its project's bounds.
     pub(crate) share: Arc<ObjectShare>,
 }
@@ -106,14 +106,14 @@ impl Gateway {
             head,
             organization: None,
             watched,
-            standing: Standing::default(),
+            rate_limits: RateLimitStatus::default(),
             share: Arc::default(),
         };
         let answer = self.answer(&mut context, body).await;
         let outcome = answer.as_ref().map(Response::status);
         context.watched.end(&context.id, outcome);
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
-        context.standing.tell(response.headers_mut());
+        context.rate_limits.write_headers(response.headers_mut());
         headers::sign(&mut response, &context.id, context.organization, watch);
         response
     }

@@ -10,7 +10,7 @@ use http_body::{Body as _, SizeHint};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
-use crate::answer::{Answer, Fault};
+use crate::answer::{Answer, ReportedError};
 use crate::reservation::Reservation;
 use crate::upstreams::{AnswerBody, Patience};
 
@@ -157,10 +157,10 @@ impl Source {
             answer.finish();
         }
         let (settled, tally) = answer.settle(outcome);
-        match tally.fault {
+        match tally.error {
             // As with a status of 4xx, the upstream is well.
-            Some(Fault::OfRequest) => {}
-            Some(Fault::OfServer) => self.patience.fail("it answered with an error"),
+            Some(ReportedError::Client) => {}
+            Some(ReportedError::Server) => self.patience.fail("it answered with an error"),
             None if settled != outcome => self.patience.fail("its answer is not a whole one"),
             None => self.patience.end(settled),
         }

@@ -26,7 +26,7 @@ impl Shared {
             let mut dearest = NanoDollars::default();
             for route in plan {
                 let books = (&self.prices, &self.facts);
-                let cost = most.cost(books, dialect, &route.model, at, false)?;
+                let cost = most.max_cost(books, dialect, &route.model, at, false)?;
                 dearest = dearest.max(cost);
             }
             Ok(dearest)

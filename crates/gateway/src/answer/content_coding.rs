@@ -1,8 +1,9 @@
-//! Answers that a model server has compressed although it was asked not to: they are decoded as they come, in pieces of bounded
-//! length, for what they tell and for the client, which need not know the encoding.
+//! Content codings of answers. A model server may compress an answer although it was asked not to. The answer is decoded as it
+//! comes, in pieces of bounded length, for the gateway and for the client, which need not know the coding.
 
 use std::io;
 
+use base::{Coding, MAX_ZSTD_WINDOW_LOG};
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -11,26 +12,23 @@ use http::header::CONTENT_ENCODING;
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
 
 /// The most bytes that are decoded at a time.
-const PIECE_BYTES: usize = 64 * 1024;
-/// The window of zstd that every decoder must have room for (RFC 9659), as a power of two; a larger one is refused.
-const ZSTD_WINDOW_LOG: u32 = 23;
-/// The largest window bits of gzip.
+const MAX_PIECE_BYTES: usize = 64 * 1024;
+/// The window of gzip (RFC 1951), as a power of two.
 const GZIP_WINDOW_BITS: u8 = 15;
 
-/// The encoding of an answer.
+/// The content coding of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
+pub(crate) enum AnswerCoding {
     Identity,
-    Gzip,
-    Deflate,
+    /// A coding that requests may have, too.
+    Common(Coding),
     Brotli,
-    Zstd,
-    /// An encoding that is not known, or several.
+    /// An unknown coding, or several.
     Unknown,
 }
 
-impl Encoding {
-    /// Returns the encoding that an answer declares.
+impl AnswerCoding {
+    /// Returns the coding that an answer declares.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -41,23 +39,21 @@ impl Encoding {
                 Self::Identity
             };
         };
-        let word = value.to_str().unwrap_or("?").trim().to_ascii_lowercase();
-        match &*word {
+        let name = value.to_str().unwrap_or("?").trim().to_ascii_lowercase();
+        match &*name {
             "" | "identity" => Self::Identity,
-            "gzip" | "x-gzip" => Self::Gzip,
-            "deflate" => Self::Deflate,
+            "x-gzip" => Self::Common(Coding::Gzip),
             "br" => Self::Brotli,
-            "zstd" => Self::Zstd,
-            _ => Self::Unknown,
+            name => Coding::parse(name).map_or(Self::Unknown, Self::Common),
         }
     }
 
-    /// Returns the most memory that decoding it takes, in bytes.
-    pub(crate) fn memory(self) -> u64 {
+    /// Returns the most bytes of memory that a decoder takes.
+    pub(crate) fn decoder_bytes(self) -> u64 {
         match self {
             Self::Identity | Self::Unknown => 0,
-            Self::Gzip | Self::Deflate => 64 * 1024,
-            Self::Zstd => (1 << ZSTD_WINDOW_LOG) + 256 * 1024,
+            Self::Common(Coding::Gzip | Coding::Deflate) => 64 * 1024,
+            Self::Common(Coding::Zstd) => (1 << MAX_ZSTD_WINDOW_LOG) + 256 * 1024,
             Self::Brotli => (1 << 24) + 256 * 1024,
         }
     }
@@ -67,37 +63,39 @@ type Brotli = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
 
 /// A decoder of a compressed answer.
 pub(crate) enum Decoder {
-    /// Deflated, and nothing has come of it: with the first byte it shows whether there is a header.
-    Deflated,
+    /// Deflate before its first byte, which shows if there is a zlib header.
+    UndecidedDeflate,
     Flate(Box<Decompress>),
     Brotli(Box<Brotli>),
     Zstd(Box<ZstdDecoder<'static>>),
-    /// All of it has come; what follows is passed over.
+    /// The end of the coded bytes; bytes after it are skipped.
     Ended,
 }
 
 /// The progress of a decoder.
-struct Step {
+struct DecoderStep {
     read: usize,
     written: usize,
     is_end: bool,
 }
 
 impl Decoder {
-    /// Returns a decoder; `None` where there is nothing to decode, or no way to.
-    pub(crate) fn new(encoding: Encoding) -> Option<Self> {
-        Some(match encoding {
-            Encoding::Identity | Encoding::Unknown => return None,
-            Encoding::Gzip => Self::Flate(Box::new(Decompress::new_gzip(GZIP_WINDOW_BITS))),
-            Encoding::Deflate => Self::Deflated,
-            Encoding::Brotli => {
+    /// Returns a decoder; `None` for identity and unknown codings.
+    pub(crate) fn new(coding: AnswerCoding) -> Option<Self> {
+        Some(match coding {
+            AnswerCoding::Identity | AnswerCoding::Unknown => return None,
+            AnswerCoding::Common(Coding::Gzip) => {
+                Self::Flate(Box::new(Decompress::new_gzip(GZIP_WINDOW_BITS)))
+            }
+            AnswerCoding::Common(Coding::Deflate) => Self::UndecidedDeflate,
+            AnswerCoding::Brotli => {
                 let alloc = StandardAlloc::default;
                 Self::Brotli(Box::new(Brotli::new(alloc(), alloc(), alloc())))
             }
-            Encoding::Zstd => {
+            AnswerCoding::Common(Coding::Zstd) => {
                 let mut decoder = ZstdDecoder::new().ok()?;
                 decoder
-                    .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))
+                    .set_parameter(DParameter::WindowLogMax(MAX_ZSTD_WINDOW_LOG))
                     .ok()?;
                 Self::Zstd(Box::new(decoder))
             }
@@ -107,9 +105,9 @@ impl Decoder {
     /// Decodes the next piece of `input`; `None` once all of it is decoded.
     ///
     /// # Errors
-    /// It is not encoded so.
+    /// The bytes are not in the coding.
     pub(crate) fn next(&mut self, input: &mut Bytes) -> io::Result<Option<Bytes>> {
-        let mut output = vec![0; PIECE_BYTES];
+        let mut output = vec![0; MAX_PIECE_BYTES];
         loop {
             let step = self.step(input, &mut output)?;
             input.advance(step.read);
@@ -126,28 +124,28 @@ impl Decoder {
         }
     }
 
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
-        if let (Self::Deflated, Some(first)) = (&*self, input.first()) {
-            // RFC 9110 wants the header of zlib; some servers leave it out.
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<DecoderStep> {
+        if let (Self::UndecidedDeflate, Some(first)) = (&*self, input.first()) {
+            // RFC 9110 requires the zlib header, which some servers leave out.
             let has_header = first & 0x0F == 8 && first >> 4 <= 7;
             *self = Self::Flate(Box::new(Decompress::new(has_header)));
         }
         match self {
-            Self::Ended => Ok(Step {
+            Self::Ended => Ok(DecoderStep {
                 read: input.len(),
                 written: 0,
                 is_end: true,
             }),
-            Self::Deflated => Ok(Step {
+            Self::UndecidedDeflate => Ok(DecoderStep {
                 read: 0,
                 written: 0,
                 is_end: false,
             }),
             Self::Flate(decoder) => inflate(decoder, input, output),
-            Self::Brotli(state) => unbrotli(state, input, output),
+            Self::Brotli(state) => decompress_brotli(state, input, output),
             Self::Zstd(decoder) => {
                 let status = decoder.run_on_buffers(input, output)?;
-                Ok(Step {
+                Ok(DecoderStep {
                     read: status.bytes_read,
                     written: status.bytes_written,
                     is_end: false,
@@ -157,18 +155,22 @@ impl Decoder {
     }
 }
 
-fn inflate(decoder: &mut Decompress, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
+fn inflate(decoder: &mut Decompress, input: &[u8], output: &mut [u8]) -> io::Result<DecoderStep> {
     let (read, written) = (decoder.total_in(), decoder.total_out());
     let status = decoder.decompress(input, output, FlushDecompress::None)?;
     let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or_default();
-    Ok(Step {
+    Ok(DecoderStep {
         read: count(decoder.total_in(), read),
         written: count(decoder.total_out(), written),
         is_end: status == Status::StreamEnd,
     })
 }
 
-fn unbrotli(state: &mut Brotli, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
+fn decompress_brotli(
+    state: &mut Brotli,
+    input: &[u8],
+    output: &mut [u8],
+) -> io::Result<DecoderStep> {
     let (mut left, mut read) = (input.len(), 0);
     let (mut room, mut written, mut total) = (output.len(), 0, 0);
     let result = BrotliDecompressStream(
@@ -183,7 +185,7 @@ fn unbrotli(state: &mut Brotli, input: &[u8], output: &mut [u8]) -> io::Result<S
     );
     match result {
         BrotliResult::ResultFailure => Err(io::ErrorKind::InvalidData.into()),
-        result => Ok(Step {
+        result => Ok(DecoderStep {
             read,
             written,
             is_end: matches!(result, BrotliResult::ResultSuccess),

@@ -1,17 +1,17 @@
-//! The kind of an answer, by its declared type and by how it begins: some servers declare another type than they send.
+//! Content sniffing: the type of an answer by its Content-Type and by its first bytes, since some servers declare another type
+//! than they send.
 
 use base::{BYTE_ORDER_MARK, without_mark};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 /// The beginnings of event streams.
-const EVENT_BEGINNINGS: [&[u8]; 5] = [b"data:", b"event:", b":", b"id:", b"retry:"];
+const EVENT_STREAM_BEGINNINGS: [&[u8]; 5] = [b"data:", b"event:", b":", b"id:", b"retry:"];
 
-/// The declared type of an answer. Types have no case (RFC 9110).
+/// The type that an answer declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeclaredType {
     EventStream,
-    /// A page for people.
     Html,
     Text,
     Other,
@@ -36,33 +36,33 @@ impl DeclaredType {
     }
 }
 
-/// The beginning of an answer.
+/// The type that the first bytes of an answer show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
-    /// More of it is needed to tell.
-    Unclear,
-    Events,
+pub(super) enum SniffedType {
+    /// Unknown until more bytes have come.
+    Undecided,
+    EventStream,
     Json,
     Other,
 }
 
-impl Beginning {
-    /// Returns the kind of beginning of `bytes`, which begin with no space.
+impl SniffedType {
+    /// Returns the type that `bytes` show, which must not begin with white space.
     pub(super) fn of(bytes: &[u8]) -> Self {
         if bytes.is_empty() || (BYTE_ORDER_MARK.starts_with(bytes)) {
-            return Self::Unclear;
+            return Self::Undecided;
         }
         let text = without_mark(bytes);
         if text.starts_with(b"{") {
             return Self::Json;
         }
-        let mut beginnings = EVENT_BEGINNINGS.iter();
+        let mut beginnings = EVENT_STREAM_BEGINNINGS.iter();
         if beginnings.any(|beginning| text.starts_with(beginning)) {
-            return Self::Events;
+            return Self::EventStream;
         }
-        let mut beginnings = EVENT_BEGINNINGS.iter();
+        let mut beginnings = EVENT_STREAM_BEGINNINGS.iter();
         match beginnings.any(|beginning| beginning.starts_with(text)) {
-            true => Self::Unclear,
+            true => Self::Undecided,
             false => Self::Other,
         }
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mislabelled_streams_types_have_no_case_and_parameters_do_not_matter() {
+    fn mislabelled_streams_types_are_read_without_case_and_parameters() {
         for (value, declared) in [
             ("text/event-stream", DeclaredType::EventStream),
             (
@@ -95,23 +95,23 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_tells_what_follows() {
-        for (text, beginning) in [
-            ("", Beginning::Unclear),
-            ("dat", Beginning::Unclear),
-            ("\u{feff}", Beginning::Unclear),
-            ("\u{feff}d", Beginning::Unclear),
-            ("\u{feff}data: x", Beginning::Events),
-            ("data:", Beginning::Events),
-            (": ping", Beginning::Events),
-            ("event: x", Beginning::Events),
-            ("\u{feff}{", Beginning::Json),
-            ("{\"a\"", Beginning::Json),
-            ("[", Beginning::Other),
-            ("<html>", Beginning::Other),
-            ("database", Beginning::Other),
+    fn type_is_sniffed_from_the_first_bytes() {
+        for (text, sniffed) in [
+            ("", SniffedType::Undecided),
+            ("dat", SniffedType::Undecided),
+            ("\u{feff}", SniffedType::Undecided),
+            ("\u{feff}d", SniffedType::Undecided),
+            ("\u{feff}data: x", SniffedType::EventStream),
+            ("data:", SniffedType::EventStream),
+            (": ping", SniffedType::EventStream),
+            ("event: x", SniffedType::EventStream),
+            ("\u{feff}{", SniffedType::Json),
+            ("{\"a\"", SniffedType::Json),
+            ("[", SniffedType::Other),
+            ("<html>", SniffedType::Other),
+            ("database", SniffedType::Other),
         ] {
-            assert_eq!(Beginning::of(text.as_bytes()), beginning, "{text}");
+            assert_eq!(SniffedType::of(text.as_bytes()), sniffed, "{text}");
         }
     }
 }

@@ -1,55 +1,56 @@
-//! The documents of an answer, one after the other.
+//! The documents of an answer, read one after the other.
 
-use super::Word;
-use super::document::{Document, Reader};
-use super::json::Scanner;
-use super::place::Place;
-use crate::dialect::{Dialect, Tally};
-use crate::sse::{Events, Verdict};
+use super::ShortText;
+use super::document::{Document, DocumentVisitor};
+use super::json_path::JsonPath;
+use super::json_scanner::JsonScanner;
+use crate::dialect::{Dialect, UsageAccumulator};
+use crate::sse::{EventHandler, Verdict};
 
 /// The data of the event that ends a stream.
 const DONE: &str = "[DONE]";
 
-/// The document at hand.
-pub(crate) struct Documents {
-    scanner: Scanner<Place>,
+/// A reader of documents.
+pub(crate) struct DocumentReader {
+    scanner: JsonScanner<JsonPath>,
     document: Document,
-    /// The beginning of the data, and the name, of an event.
-    data: Word,
-    name: Word,
+    /// The data of an event, if it is short.
+    event_data: ShortText,
+    event_name: ShortText,
 }
 
-impl Documents {
+impl DocumentReader {
+    /// Returns a reader of the documents of an answer.
     pub(super) fn new() -> Self {
-        Self::at(Place::Root)
+        Self::at(JsonPath::Root)
     }
 
-    /// The lines of the output of a batch.
-    pub(crate) fn of_lines() -> Self {
-        Self::at(Place::Line)
+    /// Returns a reader of the lines of a batch's output.
+    pub(crate) fn of_batch_lines() -> Self {
+        Self::at(JsonPath::BatchLine)
     }
 
-    fn at(root: Place) -> Self {
+    fn at(root: JsonPath) -> Self {
         Self {
-            scanner: Scanner::new(root),
+            scanner: JsonScanner::new(root),
             document: Document::default(),
-            data: Word::default(),
-            name: Word::default(),
+            event_data: ShortText::default(),
+            event_name: ShortText::default(),
         }
     }
 
-    /// Takes the next bytes of the document.
-    pub(crate) fn feed(&mut self, tally: &mut Tally, bytes: &[u8]) {
-        let mut reader = Reader {
+    /// Reads the next bytes of the document.
+    pub(crate) fn feed(&mut self, accumulator: &mut UsageAccumulator, bytes: &[u8]) {
+        let mut visitor = DocumentVisitor {
             document: &mut self.document,
-            text: &mut tally.text,
+            text: &mut accumulator.text,
         };
-        self.scanner.feed(&mut reader, bytes);
+        self.scanner.feed(&mut visitor, bytes);
     }
 
-    /// The document has ended: gives it back.
-    pub(crate) fn finish(&mut self, tally: &mut Tally) -> Document {
-        let next = Document::after(&tally.text);
+    /// Ends the document and returns it.
+    pub(crate) fn finish(&mut self, accumulator: &mut UsageAccumulator) -> Document {
+        let next = Document::after(&accumulator.text);
         let mut document = std::mem::replace(&mut self.document, next);
         document.is_whole = self.scanner.is_whole_object();
         self.scanner.reset();
@@ -57,44 +58,44 @@ impl Documents {
     }
 }
 
-/// A reader of the events of an answer.
+/// A handler of the events of an answer.
 pub(super) struct EventReader<'a> {
     pub(super) dialect: &'static Dialect,
-    pub(super) tally: &'a mut Tally,
-    pub(super) documents: &'a mut Documents,
+    pub(super) accumulator: &'a mut UsageAccumulator,
+    pub(super) documents: &'a mut DocumentReader,
 }
 
-impl Events for EventReader<'_> {
+impl EventHandler for EventReader<'_> {
     fn data(&mut self, part: &[u8]) {
-        self.documents.data.push(part);
-        self.documents.feed(self.tally, part);
+        self.documents.event_data.push(part);
+        self.documents.feed(self.accumulator, part);
     }
 
     fn name(&mut self, part: &[u8]) {
-        self.documents.name.push(part);
+        self.documents.event_name.push(part);
     }
 
     fn end(&mut self) -> Verdict {
-        let is_done = self.documents.data.text().trim() == DONE;
-        let is_error = self.documents.name.text() == "error";
-        self.documents.data.clear();
-        self.documents.name.clear();
-        let mut event = self.documents.finish(self.tally);
+        let is_done = self.documents.event_data.as_str().trim() == DONE;
+        let is_error = self.documents.event_name.as_str() == "error";
+        self.documents.event_data.clear();
+        self.documents.event_name.clear();
+        let mut event = self.documents.finish(self.accumulator);
         if is_done {
-            self.tally.is_done = true;
+            self.accumulator.is_done = true;
             return Verdict::Keep;
         }
         if is_error {
             event.mark_error();
         }
-        let end = (self.tally.is_done, self.tally.has_end);
-        let verdict = (self.dialect.read_event)(self.tally, &event);
+        let end = (self.accumulator.is_done, self.accumulator.has_end);
+        let verdict = (self.dialect.read_event)(self.accumulator, &event);
         if !event.is_whole {
-            // An event that is cut off ends nothing.
-            (self.tally.is_done, self.tally.has_end) = end;
+            // A truncated event ends nothing.
+            (self.accumulator.is_done, self.accumulator.has_end) = end;
         }
-        self.documents.document = Document::after(&self.tally.text);
-        self.tally.fault = self.tally.fault.or(event.fault());
+        self.documents.document = Document::after(&self.accumulator.text);
+        self.accumulator.error = self.accumulator.error.or(event.error());
         verdict
     }
 }

@@ -1,45 +1,43 @@
-//! The places of an answer's JSON that tell what was consumed.
+//! The paths to the values of an answer that matter for its usage.
 
-use crate::dialect::Amount;
+use crate::dialect::UsageField;
 
-/// The place of a value.
+/// The path to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The document.
+pub(crate) enum JsonPath {
     Root,
-    /// The response that an event is about.
+    /// The response of an event.
     Response,
-    /// A line of the output of a batch, and what it has of an answer.
-    Line,
-    LineResponse,
+    /// A line of the output of a batch.
+    BatchLine,
+    BatchResponse,
     StatusCode,
     Usage,
     InputDetails,
     OutputDetails,
-    Amount(Amount),
+    Tokens(UsageField),
     Seconds,
-    /// An object of a server's own that has usage, and that usage.
-    Extra,
-    OtherUsage,
+    /// An extension object of a server that has the usage.
+    Extension,
+    ExtensionUsage,
     Error,
-    /// The word that tells whose fault an error is.
-    Blame,
+    /// The code, type or status of an error, which shows if it is the client's.
+    ErrorCode,
     Choices,
     Choice,
-    /// The reason for the end of a choice.
-    Finish,
-    /// A value in a choice; an empty one says nothing.
-    Said,
-    /// As [`Self::Said`], but none of it is generated text that counts.
-    Aside,
+    FinishReason,
+    /// Content of a choice.
+    Content,
+    /// Content of a choice in which no text is generated text.
+    OtherContent,
     /// Generated text of a choice.
     Text,
     Output,
     Item,
-    /// The item that an event is about.
-    LoneItem,
-    /// What an item is made of.
-    Part,
+    /// The item of an event.
+    EventItem,
+    /// A part of an item's content.
+    ItemPart,
     /// Generated text of an item.
     ItemText,
     Action,
@@ -48,159 +46,160 @@ pub(crate) enum Place {
     Data,
     Results,
     Duration,
-    Word(Word),
-    /// A member that has no known meaning.
+    /// A short text that is kept.
+    Field(TextField),
+    /// A member without a known meaning.
     Unknown,
     /// A value that does not matter.
     Skipped,
 }
 
-/// A short text that matters.
+/// A member whose short text is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
-    Kind,
+pub(crate) enum TextField {
+    Type,
     Object,
     Status,
     ServiceTier,
     Size,
-    /// The type of an item, of its action, and the container that its program ran in.
-    Item,
-    Action,
+    ItemType,
+    ActionType,
+    /// The container that the program of an item ran in.
     Container,
 }
 
-impl Place {
-    /// Returns the place of the member `key` of an object that stands here.
+impl JsonPath {
+    /// Returns the path to the member `key` of the object at this path.
     pub(crate) fn member(self, key: &[u8]) -> Self {
         match self {
             Self::Root => of_document(key),
             Self::Response => of_response(key),
-            Self::Line if key == b"response" => Self::LineResponse,
-            Self::LineResponse => match key {
+            Self::BatchLine if key == b"response" => Self::BatchResponse,
+            Self::BatchResponse => match key {
                 b"status_code" => Self::StatusCode,
                 b"body" => Self::Root,
                 _ => Self::Skipped,
             },
-            Self::Usage | Self::OtherUsage => of_usage(key),
-            Self::InputDetails => Amount::of_input(key).map_or(Self::Skipped, Self::Amount),
-            Self::OutputDetails => Amount::of_output(key).map_or(Self::Skipped, Self::Amount),
-            Self::Extra if key == b"usage" => Self::OtherUsage,
-            Self::Error if matches!(key, b"code" | b"type" | b"status") => Self::Blame,
+            Self::Usage | Self::ExtensionUsage => of_usage(key),
+            Self::InputDetails => UsageField::of_input(key).map_or(Self::Skipped, Self::Tokens),
+            Self::OutputDetails => UsageField::of_output(key).map_or(Self::Skipped, Self::Tokens),
+            Self::Extension if key == b"usage" => Self::ExtensionUsage,
+            Self::Error if matches!(key, b"code" | b"type" | b"status") => Self::ErrorCode,
             Self::Choice => of_choice(key),
-            Self::Said => match key {
+            Self::Content => match key {
                 b"content" | b"reasoning_content" | b"reasoning" | b"refusal" | b"arguments"
                 | b"text" | b"transcript" => Self::Text,
-                b"reasoning_details" | b"annotations" => Self::Aside,
-                _ => Self::Said,
+                b"reasoning_details" | b"annotations" => Self::OtherContent,
+                _ => Self::Content,
             },
-            // A list of parts, where text could stand alone.
-            Self::Text => Self::Said.member(key),
-            Self::Aside => Self::Aside,
-            Self::Item | Self::LoneItem => of_item(key),
-            Self::Part | Self::ItemText => match key {
+            // A list of parts instead of a text.
+            Self::Text => Self::Content.member(key),
+            Self::OtherContent => Self::OtherContent,
+            Self::Item | Self::EventItem => of_item(key),
+            Self::ItemPart | Self::ItemText => match key {
                 b"text" | b"refusal" | b"transcript" => Self::ItemText,
                 _ => Self::Skipped,
             },
-            Self::Action if key == b"type" => Self::Word(Word::Action),
+            Self::Action if key == b"type" => Self::Field(TextField::ActionType),
             _ => Self::Skipped,
         }
     }
 
-    /// Returns the place of an element of the array that stands here.
+    /// Returns the path to an element of the array at this path.
     pub(crate) fn element(self) -> Self {
         match self {
             Self::Choices => Self::Choice,
             Self::Output => Self::Item,
-            Self::Said | Self::Aside | Self::Part => self,
-            Self::Text => Self::Said,
-            Self::ItemText => Self::Part,
+            Self::Content | Self::OtherContent | Self::ItemPart => self,
+            Self::Text => Self::Content,
+            Self::ItemText => Self::ItemPart,
             _ => Self::Skipped,
         }
     }
 
-    /// True if strings that stand here are generated text.
+    /// True if a string at this path is generated text.
     pub(crate) fn is_text(self) -> bool {
         matches!(self, Self::Text | Self::ItemText | Self::Delta)
     }
 
-    /// True if strings that stand here are short, and matter as a whole.
-    pub(crate) fn is_word(self) -> bool {
+    /// True if a string at this path is short and is kept as a whole.
+    pub(crate) fn is_short_text(self) -> bool {
         matches!(
             self,
-            Self::Amount(_)
+            Self::Tokens(_)
                 | Self::Seconds
                 | Self::Duration
-                | Self::Blame
-                | Self::Finish
-                | Self::Word(_)
+                | Self::ErrorCode
+                | Self::FinishReason
+                | Self::Field(_)
         )
     }
 }
 
-fn of_document(key: &[u8]) -> Place {
+fn of_document(key: &[u8]) -> JsonPath {
     match key {
-        b"response" => Place::Response,
-        b"choices" => Place::Choices,
-        b"data" => Place::Data,
-        b"results" => Place::Results,
-        b"item" => Place::LoneItem,
-        b"delta" => Place::Delta,
-        b"duration" => Place::Duration,
-        b"size" => Place::Word(Word::Size),
-        b"type" => Place::Word(Word::Kind),
-        b"object" => Place::Word(Word::Object),
-        b"code" => Place::Blame,
-        b"x_groq" => Place::Extra,
-        b"id" | b"model" | b"created" | b"system_fingerprint" => Place::Skipped,
+        b"response" => JsonPath::Response,
+        b"choices" => JsonPath::Choices,
+        b"data" => JsonPath::Data,
+        b"results" => JsonPath::Results,
+        b"item" => JsonPath::EventItem,
+        b"delta" => JsonPath::Delta,
+        b"duration" => JsonPath::Duration,
+        b"size" => JsonPath::Field(TextField::Size),
+        b"type" => JsonPath::Field(TextField::Type),
+        b"object" => JsonPath::Field(TextField::Object),
+        b"code" => JsonPath::ErrorCode,
+        b"x_groq" => JsonPath::Extension,
+        b"id" | b"model" | b"created" | b"system_fingerprint" => JsonPath::Skipped,
         key => match of_response(key) {
-            Place::Skipped => Place::Unknown,
+            JsonPath::Skipped => JsonPath::Unknown,
             known => known,
         },
     }
 }
 
-fn of_response(key: &[u8]) -> Place {
+fn of_response(key: &[u8]) -> JsonPath {
     match key {
-        b"usage" => Place::Usage,
-        b"error" => Place::Error,
-        b"output" => Place::Output,
-        b"status" => Place::Word(Word::Status),
-        b"service_tier" => Place::Word(Word::ServiceTier),
-        _ => Place::Skipped,
+        b"usage" => JsonPath::Usage,
+        b"error" => JsonPath::Error,
+        b"output" => JsonPath::Output,
+        b"status" => JsonPath::Field(TextField::Status),
+        b"service_tier" => JsonPath::Field(TextField::ServiceTier),
+        _ => JsonPath::Skipped,
     }
 }
 
-fn of_usage(key: &[u8]) -> Place {
+fn of_usage(key: &[u8]) -> JsonPath {
     match key {
         b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details" => {
-            Place::InputDetails
+            JsonPath::InputDetails
         }
         b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details" => {
-            Place::OutputDetails
+            JsonPath::OutputDetails
         }
-        b"seconds" => Place::Seconds,
-        key => Amount::of_usage(key).map_or(Place::Skipped, Place::Amount),
+        b"seconds" => JsonPath::Seconds,
+        key => UsageField::of_usage(key).map_or(JsonPath::Skipped, JsonPath::Tokens),
     }
 }
 
-fn of_choice(key: &[u8]) -> Place {
+fn of_choice(key: &[u8]) -> JsonPath {
     match key {
-        b"index" => Place::Skipped,
-        b"finish_reason" => Place::Finish,
-        b"error" => Place::Error,
-        b"text" => Place::Text,
-        b"delta" | b"message" => Place::Said,
-        _ => Place::Aside,
+        b"index" => JsonPath::Skipped,
+        b"finish_reason" => JsonPath::FinishReason,
+        b"error" => JsonPath::Error,
+        b"text" => JsonPath::Text,
+        b"delta" | b"message" => JsonPath::Content,
+        _ => JsonPath::OtherContent,
     }
 }
 
-fn of_item(key: &[u8]) -> Place {
+fn of_item(key: &[u8]) -> JsonPath {
     match key {
-        b"type" => Place::Word(Word::Item),
-        b"container_id" => Place::Word(Word::Container),
-        b"action" => Place::Action,
-        b"text" | b"arguments" | b"code" | b"input" | b"refusal" => Place::ItemText,
-        b"content" | b"summary" => Place::Part,
-        _ => Place::Skipped,
+        b"type" => JsonPath::Field(TextField::ItemType),
+        b"container_id" => JsonPath::Field(TextField::Container),
+        b"action" => JsonPath::Action,
+        b"text" | b"arguments" | b"code" | b"input" | b"refusal" => JsonPath::ItemText,
+        b"content" | b"summary" => JsonPath::ItemPart,
+        _ => JsonPath::Skipped,
     }
 }

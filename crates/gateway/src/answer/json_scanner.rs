@@ -1,209 +1,210 @@
-//! A scanner of JSON as it passes: it keeps nothing of a document but where it is in it, so a document may have any length.
+//! An incremental JSON scanner. Its state is the path to the current value, so a document may have any length.
 //!
-//! It is lenient where model servers are: `NaN` and `Infinity` are values like others, and what follows the document is
-//! passed over. Whoever listens says which values matter; all others are skipped.
+//! The scanner is as lenient as model servers: `NaN` and `Infinity` are values, and bytes after the document are skipped. A
+//! visitor decides which values matter, and all others are skipped.
 
 #[cfg(test)]
 mod tests;
 
 use memchr::memchr2;
 
-/// The longest key that is compared, and the longest number or word that is passed on, in bytes.
-const MAX_WORD: usize = 64;
-/// The deepest nesting that is followed; what lies deeper is skipped.
+/// The longest key, number or literal; a longer one counts as empty.
+const MAX_TOKEN_BYTES: usize = 64;
+/// The deepest nesting that is scanned; deeper values are skipped.
 const MAX_DEPTH: usize = 64;
 
-/// A listener to the values of a document, each of which has a place in it.
-pub(crate) trait Sink {
-    /// The place of a value.
-    type Place: Copy;
+/// A visitor of the values of a document, each of which has a path.
+pub(crate) trait JsonVisitor {
+    /// The path to a value.
+    type Path: Copy;
 
-    /// The place of what does not matter.
-    const SKIPPED: Self::Place;
+    /// The path to values that do not matter.
+    const SKIPPED: Self::Path;
 
-    /// True if neither the value here nor anything in it matters.
-    fn is_skipped(place: Self::Place) -> bool;
-    /// Returns the place of the member `key` of the object at `of`.
-    fn member(&mut self, of: Self::Place, key: &[u8]) -> Self::Place;
-    /// Returns the place of the next element of the array at `of`.
-    fn element(&mut self, of: Self::Place) -> Self::Place;
-    /// An object, or an array, begins.
-    fn begin(&mut self, place: Self::Place, is_object: bool);
-    /// An object, or an array, ends.
-    fn end(&mut self, place: Self::Place);
-    /// A part of a string, as it is written: escapes are not decoded.
-    fn text(&mut self, place: Self::Place, part: &[u8]);
-    /// A string ends.
-    fn end_text(&mut self, place: Self::Place);
-    /// A number or a word; nothing of one that is too long to be either.
-    fn scalar(&mut self, place: Self::Place, word: &[u8]);
+    /// True if neither the value nor any value in it matters.
+    fn is_skipped(path: Self::Path) -> bool;
+    /// Returns the path to the member `key` of the object at `of`.
+    fn member(&mut self, of: Self::Path, key: &[u8]) -> Self::Path;
+    /// Returns the path to the next element of the array at `of`.
+    fn element(&mut self, of: Self::Path) -> Self::Path;
+    /// Begins an object or an array.
+    fn begin(&mut self, path: Self::Path, is_object: bool);
+    /// Ends an object or an array.
+    fn end(&mut self, path: Self::Path);
+    /// Visits a part of a string, with its escapes.
+    fn text(&mut self, path: Self::Path, part: &[u8]);
+    /// Ends a string.
+    fn end_text(&mut self, path: Self::Path);
+    /// Visits a number or a literal. `token` is empty if it is longer than any of them.
+    fn scalar(&mut self, path: Self::Path, token: &[u8]);
 }
 
-/// The outermost value of a document.
+/// The type of the root value of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outermost {
+enum RootType {
     Object,
     Other,
 }
 
-/// The state of a scan.
-pub(crate) struct Scanner<P> {
-    levels: Vec<Level<P>>,
-    /// The number of open objects and arrays at and within a skipped one.
+/// A scanner of one document after the other.
+pub(crate) struct JsonScanner<P> {
+    containers: Vec<Container<P>>,
+    /// The number of open objects and arrays within a skipped one, and itself.
     skipped: u64,
-    state: State<P>,
-    /// The place of the member whose key was read.
+    state: ScanState<P>,
+    /// The path to the member whose key was read.
     member: Option<P>,
-    word: [u8; MAX_WORD],
-    /// The length of the word; more than fits once it is too long.
+    token: [u8; MAX_TOKEN_BYTES],
+    /// The length of the token; larger than its capacity if the token is too long.
     length: usize,
-    outermost: Option<Outermost>,
+    root_type: Option<RootType>,
     is_closed: bool,
     root: P,
 }
 
-struct Level<P> {
-    place: P,
+/// An open object or array.
+struct Container<P> {
+    path: P,
     is_object: bool,
     expects_key: bool,
 }
 
 #[derive(Clone, Copy)]
-enum State<P> {
+enum ScanState<P> {
     Between,
     Key {
         is_escaped: bool,
     },
-    /// In a string; one without a place is skipped.
+    /// In a string, which is skipped if it has no path.
     Text {
-        place: Option<P>,
+        path: Option<P>,
         is_escaped: bool,
     },
     Scalar {
-        place: P,
+        path: P,
     },
 }
 
-impl<P: Copy> Scanner<P> {
-    /// A scanner of documents whose place is `root`.
+impl<P: Copy> JsonScanner<P> {
+    /// Returns a scanner of documents whose path is `root`.
     pub(crate) fn new(root: P) -> Self {
         Self {
-            levels: Vec::new(),
+            containers: Vec::new(),
             skipped: 0,
-            state: State::Between,
+            state: ScanState::Between,
             member: None,
-            word: [0; MAX_WORD],
+            token: [0; MAX_TOKEN_BYTES],
             length: 0,
-            outermost: None,
+            root_type: None,
             is_closed: false,
             root,
         }
     }
 
-    /// Makes it ready for another document.
+    /// Prepares for another document.
     pub(crate) fn reset(&mut self) {
-        self.levels.clear();
+        self.containers.clear();
         self.skipped = 0;
-        self.state = State::Between;
+        self.state = ScanState::Between;
         self.member = None;
-        self.outermost = None;
+        self.root_type = None;
         self.is_closed = false;
     }
 
-    /// True if the document is an object that has ended.
+    /// True if the document is a complete object.
     pub(crate) fn is_whole_object(&self) -> bool {
-        self.is_closed && self.outermost == Some(Outermost::Object)
+        self.is_closed && self.root_type == Some(RootType::Object)
     }
 
-    /// Takes the next bytes.
-    pub(crate) fn feed<S: Sink<Place = P>>(&mut self, sink: &mut S, bytes: &[u8]) {
+    /// Scans the next bytes.
+    pub(crate) fn feed<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = match self.state {
-                State::Between if self.skipped > 0 => self.skip(rest),
-                State::Between => self.step(sink, rest),
-                State::Key { is_escaped } => self.key(sink, rest, is_escaped),
-                State::Text { place, is_escaped } => self.text(sink, rest, place, is_escaped),
-                State::Scalar { place } => self.scalar(sink, rest, place),
+                ScanState::Between if self.skipped > 0 => self.skip(rest),
+                ScanState::Between => self.step(visitor, rest),
+                ScanState::Key { is_escaped } => self.key(visitor, rest, is_escaped),
+                ScanState::Text { path, is_escaped } => self.text(visitor, rest, path, is_escaped),
+                ScanState::Scalar { path } => self.scalar(visitor, rest, path),
             };
         }
     }
 
-    /// Takes one byte between values.
-    fn step<'a, S: Sink<Place = P>>(&mut self, sink: &mut S, bytes: &'a [u8]) -> &'a [u8] {
-        let expects_key = (self.levels.last()).is_some_and(|level| level.expects_key);
+    /// Scans one byte between values.
+    fn step<'a, V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, bytes: &'a [u8]) -> &'a [u8] {
+        let expects_key = (self.containers.last()).is_some_and(|container| container.expects_key);
         match bytes[0] {
             b'"' if expects_key => {
                 self.length = 0;
-                self.state = State::Key { is_escaped: false };
+                self.state = ScanState::Key { is_escaped: false };
             }
             b'"' => {
-                let place = self.value(sink, Outermost::Other);
-                let place = Some(place).filter(|place| !S::is_skipped(*place));
-                self.state = State::Text {
-                    place,
+                let path = self.value(visitor, RootType::Other);
+                let path = Some(path).filter(|path| !V::is_skipped(*path));
+                self.state = ScanState::Text {
+                    path,
                     is_escaped: false,
                 };
             }
-            open @ (b'{' | b'[') => self.open(sink, open == b'{'),
-            b'}' | b']' => self.close(sink),
+            open @ (b'{' | b'[') => self.open(visitor, open == b'{'),
+            b'}' | b']' => self.close(visitor),
             b',' => {
-                if let Some(level) = self.levels.last_mut() {
-                    level.expects_key = level.is_object;
+                if let Some(container) = self.containers.last_mut() {
+                    container.expects_key = container.is_object;
                 }
             }
             b':' => {}
             byte if byte.is_ascii_whitespace() => {}
             _ => {
-                let place = self.value(sink, Outermost::Other);
+                let path = self.value(visitor, RootType::Other);
                 self.length = 0;
-                self.state = State::Scalar { place };
+                self.state = ScanState::Scalar { path };
                 return bytes;
             }
         }
         &bytes[1..]
     }
 
-    /// Returns the place of the value that begins.
-    fn value<S: Sink<Place = P>>(&mut self, sink: &mut S, kind: Outermost) -> P {
-        let Some(level) = self.levels.last() else {
-            let is_first = self.outermost.is_none();
-            self.outermost = self.outermost.or(Some(kind));
-            return if is_first { self.root } else { S::SKIPPED };
+    /// Returns the path to the value that begins.
+    fn value<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, kind: RootType) -> P {
+        let Some(container) = self.containers.last() else {
+            let is_first = self.root_type.is_none();
+            self.root_type = self.root_type.or(Some(kind));
+            return if is_first { self.root } else { V::SKIPPED };
         };
-        if level.is_object {
-            self.member.take().unwrap_or(S::SKIPPED)
+        if container.is_object {
+            self.member.take().unwrap_or(V::SKIPPED)
         } else {
-            sink.element(level.place)
+            visitor.element(container.path)
         }
     }
 
-    fn open<S: Sink<Place = P>>(&mut self, sink: &mut S, is_object: bool) {
+    fn open<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, is_object: bool) {
         let kind = match is_object {
-            true => Outermost::Object,
-            false => Outermost::Other,
+            true => RootType::Object,
+            false => RootType::Other,
         };
-        let place = self.value(sink, kind);
-        if S::is_skipped(place) || self.levels.len() == MAX_DEPTH {
+        let path = self.value(visitor, kind);
+        if V::is_skipped(path) || self.containers.len() == MAX_DEPTH {
             self.skipped = 1;
             return;
         }
-        self.levels.push(Level {
-            place,
+        self.containers.push(Container {
+            path,
             is_object,
             expects_key: is_object,
         });
-        sink.begin(place, is_object);
+        visitor.begin(path, is_object);
     }
 
-    fn close<S: Sink<Place = P>>(&mut self, sink: &mut S) {
-        if let Some(level) = self.levels.pop() {
-            sink.end(level.place);
-            self.is_closed |= self.levels.is_empty();
+    fn close<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V) {
+        if let Some(container) = self.containers.pop() {
+            visitor.end(container.path);
+            self.is_closed |= self.containers.is_empty();
         }
     }
 
-    /// Skips as far as the end of what does not matter, or to a string in it.
+    /// Skips to the end of the skipped object or array, or to a string in it.
     fn skip<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
@@ -211,13 +212,13 @@ impl<P: Copy> Scanner<P> {
                 b'}' | b']' => {
                     self.skipped -= 1;
                     if self.skipped == 0 {
-                        self.is_closed |= self.levels.is_empty();
+                        self.is_closed |= self.containers.is_empty();
                         return &bytes[at + 1..];
                     }
                 }
                 b'"' => {
-                    self.state = State::Text {
-                        place: None,
+                    self.state = ScanState::Text {
+                        path: None,
                         is_escaped: false,
                     };
                     return &bytes[at + 1..];
@@ -228,109 +229,109 @@ impl<P: Copy> Scanner<P> {
         &[]
     }
 
-    fn key<'a, S: Sink<Place = P>>(
+    fn key<'a, V: JsonVisitor<Path = P>>(
         &mut self,
-        sink: &mut S,
+        visitor: &mut V,
         bytes: &'a [u8],
         is_escaped: bool,
     ) -> &'a [u8] {
         let string = StringPart::of(bytes, is_escaped);
-        self.keep(string.text);
+        self.append(string.text);
         match string.rest {
             Err(is_escaped) => {
-                self.state = State::Key { is_escaped };
+                self.state = ScanState::Key { is_escaped };
                 &[]
             }
             Ok(rest) => {
-                self.state = State::Between;
-                if let Some(level) = self.levels.last_mut() {
-                    level.expects_key = false;
-                    let of = level.place;
-                    self.member = Some(self.member_of(sink, of));
+                self.state = ScanState::Between;
+                if let Some(container) = self.containers.last_mut() {
+                    container.expects_key = false;
+                    let of = container.path;
+                    self.member = Some(self.member_of(visitor, of));
                 }
                 rest
             }
         }
     }
 
-    fn member_of<S: Sink<Place = P>>(&self, sink: &mut S, of: P) -> P {
-        let Some(key) = self.word.get(..self.length) else {
-            return sink.member(of, b"");
+    fn member_of<V: JsonVisitor<Path = P>>(&self, visitor: &mut V, of: P) -> P {
+        let Some(key) = self.token.get(..self.length) else {
+            return visitor.member(of, b"");
         };
         if memchr::memchr(b'\\', key).is_none() {
-            return sink.member(of, key);
+            return visitor.member(of, key);
         }
         let quoted = [b"\"", key, b"\""].concat();
         let key: String = serde_json::from_slice(&quoted).unwrap_or_default();
-        sink.member(of, key.as_bytes())
+        visitor.member(of, key.as_bytes())
     }
 
-    fn text<'a, S: Sink<Place = P>>(
+    fn text<'a, V: JsonVisitor<Path = P>>(
         &mut self,
-        sink: &mut S,
+        visitor: &mut V,
         bytes: &'a [u8],
-        place: Option<P>,
+        path: Option<P>,
         is_escaped: bool,
     ) -> &'a [u8] {
         let string = StringPart::of(bytes, is_escaped);
-        if let Some(place) = place
+        if let Some(path) = path
             && !string.text.is_empty()
         {
-            sink.text(place, string.text);
+            visitor.text(path, string.text);
         }
         match string.rest {
             Err(is_escaped) => {
-                self.state = State::Text { place, is_escaped };
+                self.state = ScanState::Text { path, is_escaped };
                 &[]
             }
             Ok(rest) => {
-                self.state = State::Between;
-                if let Some(place) = place {
-                    sink.end_text(place);
+                self.state = ScanState::Between;
+                if let Some(path) = path {
+                    visitor.end_text(path);
                 }
                 rest
             }
         }
     }
 
-    fn scalar<'a, S: Sink<Place = P>>(
+    fn scalar<'a, V: JsonVisitor<Path = P>>(
         &mut self,
-        sink: &mut S,
+        visitor: &mut V,
         bytes: &'a [u8],
-        place: P,
+        path: P,
     ) -> &'a [u8] {
         let ends = |byte: &u8| b",:{}[]\"".contains(byte) || byte.is_ascii_whitespace();
         let Some(end) = bytes.iter().position(ends) else {
-            self.keep(bytes);
+            self.append(bytes);
             return &[];
         };
-        self.keep(&bytes[..end]);
-        self.end_scalar(sink, place);
+        self.append(&bytes[..end]);
+        self.end_scalar(visitor, path);
         &bytes[end..]
     }
 
-    fn end_scalar<S: Sink<Place = P>>(&mut self, sink: &mut S, place: P) {
-        self.state = State::Between;
-        if !S::is_skipped(place) {
-            sink.scalar(place, self.word.get(..self.length).unwrap_or_default());
+    fn end_scalar<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, path: P) {
+        self.state = ScanState::Between;
+        if !V::is_skipped(path) {
+            visitor.scalar(path, self.token.get(..self.length).unwrap_or_default());
         }
     }
 
-    /// Adds to the word, as far as there is room.
-    fn keep(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.word.get_mut(self.length..self.length + bytes.len()) {
+    /// Appends to the token.
+    fn append(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.token.get_mut(self.length..self.length + bytes.len()) {
             room.copy_from_slice(bytes);
             self.length += bytes.len();
         } else {
-            self.length = MAX_WORD + 1;
+            self.length = MAX_TOKEN_BYTES + 1;
         }
     }
 }
 
-/// The beginning of some bytes, as far as a string goes.
+/// The part of a string at the beginning of some bytes.
 struct StringPart<'a> {
     text: &'a [u8],
-    /// The bytes after the string; an error if the string goes on: true if its next byte is escaped.
+    /// The bytes after the string. An error if the string goes on, true if its next byte is escaped.
     rest: Result<&'a [u8], bool>,
 }
 

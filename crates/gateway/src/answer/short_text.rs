@@ -1,25 +1,24 @@
 //! A short text of an answer, kept without an allocation.
 
-/// The longest text, in bytes.
-const MAX_LENGTH: usize = 64;
+const MAX_BYTES: usize = 64;
 
-/// A short text. One that is longer than 64 bytes, or has escapes, control characters or letters beyond ASCII, is none.
+/// A text of at most 64 bytes of printable ASCII without escapes. Any other text counts as empty.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Word {
-    bytes: [u8; MAX_LENGTH],
+pub(crate) struct ShortText {
+    bytes: [u8; MAX_BYTES],
     length: usize,
 }
 
-impl Default for Word {
+impl Default for ShortText {
     fn default() -> Self {
         Self {
-            bytes: [0; MAX_LENGTH],
+            bytes: [0; MAX_BYTES],
             length: 0,
         }
     }
 }
 
-impl Word {
+impl ShortText {
     /// Adds a part of the text.
     pub(crate) fn push(&mut self, part: &[u8]) {
         let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
@@ -29,24 +28,24 @@ impl Word {
                 room.copy_from_slice(part);
                 self.length = end;
             }
-            _ => self.length = MAX_LENGTH + 1,
+            _ => self.length = MAX_BYTES + 1,
         }
     }
 
-    /// Returns the text; an empty one if there is none.
-    pub(crate) fn text(&self) -> &str {
+    /// Returns the text.
+    pub(crate) fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..self.length).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    /// True if nothing was added to it.
+    /// True if nothing was added.
     pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Returns the text in its own memory, if there is any.
+    /// Returns the text unless it is empty.
     pub(crate) fn to_owned(self) -> Option<String> {
-        Some(self.text().to_owned()).filter(|text| !text.is_empty())
+        Some(self.as_str().to_owned()).filter(|text| !text.is_empty())
     }
 
     pub(crate) fn clear(&mut self) {
@@ -59,8 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_word_is_empty() {
-        for (parts, text) in [
+    fn text_that_is_long_or_not_plain_counts_as_empty() {
+        for (parts, expected) in [
             (vec!["resp", "onse"], "response"),
             (vec![], ""),
             (vec!["a\\u0000"], ""),
@@ -69,11 +68,11 @@ mod tests {
             (vec!["x".repeat(64).leak() as &str, "x"], ""),
             (vec!["x".repeat(65).leak() as &str, "x"], ""),
         ] {
-            let mut word = Word::default();
+            let mut text = ShortText::default();
             for part in parts {
-                word.push(part.as_bytes());
+                text.push(part.as_bytes());
             }
-            assert_eq!(word.text(), text);
+            assert_eq!(text.as_str(), expected);
         }
     }
 }

@@ -19,9 +19,9 @@ use super::owner;
 use super::place::is_plausible;
 use super::reserve::reservation_of;
 use crate::answer::Document;
-use crate::dialect::{Dialect, Fields, Spent, Text, Usage};
+use crate::dialect::{Dialect, Fields, GeneratedText, MeasuredUsage, ReportedUsage};
 use crate::identify::Caller;
-use crate::limits::{Amounts, Held, Name, Wanted};
+use crate::limits::{Amounts, RateLimitReservation, RequestedAmounts, limited_model};
 use crate::router::Context;
 use crate::{Body, Shared};
 
@@ -40,7 +40,7 @@ pub(super) struct Batch {
     #[serde(default)]
     error_file_id: Option<String>,
     #[serde(default, deserialize_with = "usage")]
-    usage: Option<Usage>,
+    usage: Option<ReportedUsage>,
     #[serde(default)]
     request_counts: Counts,
     #[serde(default)]
@@ -54,10 +54,12 @@ pub(super) struct Batch {
 }
 
 /// Reads the usage of a batch as that of an answer is read.
-fn usage<'de, D: Deserializer<'de>>(field: D) -> std::result::Result<Option<Usage>, D::Error> {
+fn usage<'de, D: Deserializer<'de>>(
+    field: D,
+) -> std::result::Result<Option<ReportedUsage>, D::Error> {
     let json = Box::<RawValue>::deserialize(field)?;
     let json = format!(r#"{{"usage":{json}}}"#);
-    Ok(Document::of(json.as_bytes(), &mut Text::default()).usage)
+    Ok(Document::of(json.as_bytes(), &mut GeneratedText::default()).usage)
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -107,7 +109,7 @@ impl Shared {
         let tools = caller.may_use_tools(tools);
         tools.map_err(|error| error.about("input_file_id"))?;
         caller.may_send(&work)?;
-        self.check_mentions(&owner, &work.mentions).await?;
+        self.check_mentions(&owner, &work.object_refs).await?;
         let now = self.clock.now();
         let reservation = self.reserve_batch(caller, &mut work, now).await?;
         let held = self.within_daily_limit(caller, context, &work)?;
@@ -130,20 +132,14 @@ impl Shared {
         caller: &Caller,
         context: &mut Context,
         work: &Work,
-    ) -> Result<Held> {
+    ) -> Result<RateLimitReservation> {
         let (model, kind) = (work.model.as_str(), self.facts.kind_of(&work.model));
-        let name = Name {
-            model,
-            limits: caller.level().limits(model, kind),
-        };
+        let name = limited_model(model, &caller.level().limits(model, kind));
         let tokens = LimitField::BatchInputTokensPerDay;
-        let wanted = Wanted {
-            amounts: Amounts::default().with(tokens, work.tokens),
-            assumed_tokens: 0,
-        };
+        let requested = RequestedAmounts::from(Amounts::default().with(tokens, work.tokens));
         let names = std::slice::from_ref(&name);
-        let (held, standing) = self.limiter.reserve(&caller.project, names, &wanted);
-        context.standing = standing;
+        let (held, status) = self.limiter.reserve(&caller.project, names, &requested);
+        context.rate_limits = status;
         held.map_err(|refusal| refusal.error(&caller.project))
     }
 
@@ -222,7 +218,7 @@ impl Shared {
         object: &Object,
         batch: &Batch,
         work: &Work,
-        spent: Spent,
+        spent: MeasuredUsage,
     ) -> Result<()> {
         let is_something = Metric::ALL
             .iter()
@@ -290,15 +286,15 @@ impl Batch {
     }
 
     /// What it says that it has consumed; `None` if it does not say, or says that answers came of nothing.
-    fn spent(&self) -> Option<Spent> {
+    fn spent(&self) -> Option<MeasuredUsage> {
         let quantities = self.usage.as_ref()?.quantities()?;
         quantities.get(Metric::InputTokens)?;
         if quantities.or_zero(Metric::InputTokens) == 0 && self.answered() > 0 {
             return None;
         }
-        Some(Spent {
+        Some(MeasuredUsage {
             quantities: quantities.with(Metric::NumModelRequests, self.answered()),
-            ..Spent::default()
+            ..MeasuredUsage::default()
         })
     }
 

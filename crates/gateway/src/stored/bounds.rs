@@ -15,7 +15,7 @@ use super::owner;
 use crate::Shared;
 use crate::flow::{ObjectLimits, take};
 use crate::identify::Caller;
-use crate::limits::{Amounts, Limiter, Name, Wanted};
+use crate::limits::{Amounts, RateLimiter, RequestedAmounts, limited_model};
 
 /// The name that requests to the upstream count under, beside those of models.
 const COUNTED_AS: &str = "files, batches and vector stores";
@@ -77,7 +77,7 @@ impl ObjectBounds {
     /// 429: the project has asked for too much within a minute.
     pub(super) fn count(
         &self,
-        limiter: &Arc<Limiter>,
+        limiter: &RateLimiter,
         project: &Arc<Project>,
         requests: usize,
     ) -> Result<()> {
@@ -87,18 +87,13 @@ impl ObjectBounds {
         }
         let mut limits = ModelLimits::default();
         limits.set(LimitField::RequestsPerMinute, limit);
-        let name = Name {
-            model: COUNTED_AS,
-            limits,
-        };
+        let name = limited_model(COUNTED_AS, &limits);
         // More than there can be in a minute passes when there was nothing else.
         let requests = i64::try_from(requests).unwrap_or(limit).min(limit);
-        let wanted = Wanted {
-            amounts: Amounts::default().with(LimitField::RequestsPerMinute, requests),
-            assumed_tokens: 0,
-        };
-        let (held, _) = limiter.reserve(project, std::slice::from_ref(&name), &wanted);
-        held.map_err(|refusal| refusal.error(project))?.leave();
+        let amounts = Amounts::default().with(LimitField::RequestsPerMinute, requests);
+        let requested = RequestedAmounts::from(amounts);
+        let (held, _) = limiter.reserve(project, std::slice::from_ref(&name), &requested);
+        held.map_err(|refusal| refusal.error(project))?.forfeit();
         Ok(())
     }
 

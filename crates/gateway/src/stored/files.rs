@@ -12,9 +12,9 @@ use super::ask::Question;
 use super::keep::Draft;
 use super::lines::Work;
 use super::owner;
-use crate::aside::aside;
 use crate::dialect::{Fields, form_type};
 use crate::identify::Caller;
+use crate::offload::offload;
 use crate::router::Context;
 use crate::upstreams::Route;
 use crate::{Body, Shared};
@@ -45,12 +45,12 @@ impl Shared {
                     "file is missing: send one with the requests of the batch.",
                 )
             };
-            let place = fields.place(fields.get("file").ok_or_else(missing)?);
+            let place = fields.range(fields.get("file").ok_or_else(missing)?);
             let text = without_mark(&body[place.clone()]).len();
             let (mark, file) = (place.end - text, body.slice(place.end - text..place.end));
             body = without(&body, place.start..mark);
             // A large file takes a moment, which other requests do not have to wait for.
-            Some(aside(move || Work::read(&file)).await??.to_text()?)
+            Some(offload(move || Work::read(&file)).await??.to_text()?)
         } else {
             None
         };

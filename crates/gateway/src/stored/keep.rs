@@ -8,7 +8,7 @@ use http::{Method, Response, StatusCode};
 use usage::SpendReservation;
 
 use super::ask::{Question, Whole};
-use crate::limits::Held;
+use crate::limits::RateLimitReservation;
 use crate::upstreams::Route;
 use crate::{Body, Shared};
 
@@ -21,7 +21,7 @@ pub(super) struct Draft {
     /// When to look at what it has consumed.
     pub(super) due_at: Option<UnixTime>,
     /// What it takes of a rate limit, given back if it is not made.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<RateLimitReservation>,
     /// The reservation for the object, released if it is not made.
     pub(super) reservation: Option<SpendReservation>,
 }
@@ -56,7 +56,7 @@ impl Shared {
             Err(error) => error.status == StatusCode::GATEWAY_TIMEOUT,
         };
         if may_be_made && let Some(held) = draft.held {
-            held.leave();
+            held.forfeit();
         }
         // What may be made without our knowing keeps its reservation until that expires.
         let reservation = draft.reservation.filter(|_| may_be_made);

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::mentions::of_nobody;
-use crate::dialect::{Call, Dialect, Fields, MAX_MENTIONS, MaxUsage, Mentions};
+use crate::dialect::{Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs};
 use crate::identify::Caller;
 
 /// The most models that the tools of a batch may have.
@@ -31,7 +31,8 @@ pub(super) struct Work {
     /// The hosted tools that are asked for, by name.
     pub(super) tools: Vec<Cow<'static, str>>,
     /// The files and vector stores that are mentioned.
-    pub(super) mentions: Mentions,
+    #[serde(rename = "mentions")]
+    pub(super) object_refs: ObjectRefs,
     /// The most that all requests may consume; what an older version looked at has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) most: Option<MaxUsage>,
@@ -89,11 +90,11 @@ impl Work {
             let most = call.max_usage(dialect);
             let most = most.map_err(|error| wrong(&error.message))?;
             work.most.get_or_insert_default().add(most);
-            if let Some(name) = call.reference {
+            if let Some(name) = call.unowned_ref {
                 return Err(wrong(&of_nobody(name).message));
             }
-            work.mentions.extend(&call.mentions);
-            if work.mentions.most() > MAX_MENTIONS {
+            work.object_refs.extend(&call.object_refs);
+            if work.object_refs.max_count() > MAX_OBJECT_REFS {
                 return Err(wrong(
                     "too many files or vector stores are mentioned up to here",
                 ));
@@ -119,7 +120,7 @@ impl Work {
             requests: 0,
             tokens: 0,
             tools: Vec::new(),
-            mentions: Mentions::default(),
+            object_refs: ObjectRefs::default(),
             most: None,
             reservation: None,
             facts: Some(Facts::default()),
@@ -210,7 +211,7 @@ fn tools(call: &Call) -> Result<Vec<Cow<'static, str>>> {
     for tool in HostedTool::ALL {
         let mut others = HostedTools::default();
         others.remove(*tool);
-        if call.tool_not_in(others)?.is_some() {
+        if call.disallowed_tool(others)?.is_some() {
             asked.push(Cow::Borrowed(tool.as_str()));
         }
     }

@@ -8,7 +8,7 @@ use base::{Error, Result};
 use super::owner;
 use super::place::is_plausible;
 use crate::Shared;
-use crate::dialect::{Call, MAX_MENTIONS, Mentions};
+use crate::dialect::{Call, MAX_OBJECT_REFS, ObjectRefs};
 use crate::identify::Caller;
 
 impl Shared {
@@ -21,17 +21,17 @@ impl Shared {
         if !self.upstreams.keep() {
             return Ok(());
         }
-        if let Some(name) = call.reference {
+        if let Some(name) = call.unowned_ref {
             return Err(of_nobody(name));
         }
-        if call.mentions.is_empty() {
+        if call.object_refs.is_empty() {
             return Ok(());
         }
-        Box::pin(self.check_mentions(&owner(caller), &call.mentions)).await
+        Box::pin(self.check_mentions(&owner(caller), &call.object_refs)).await
     }
 
     /// As [`Self::may_mention`].
-    pub(super) async fn check_mentions(&self, owner: &Owner, mentions: &Mentions) -> Result<()> {
+    pub(super) async fn check_mentions(&self, owner: &Owner, mentions: &ObjectRefs) -> Result<()> {
         for (kind, param, ids) in [
             (Kind::File, "file_id", &mentions.files),
             (
@@ -40,8 +40,11 @@ impl Shared {
                 &mentions.vector_stores,
             ),
         ] {
-            if ids.len() > MAX_MENTIONS {
-                let message = format!("More than {MAX_MENTIONS} {}s are mentioned.", kind.noun());
+            if ids.len() > MAX_OBJECT_REFS {
+                let message = format!(
+                    "More than {MAX_OBJECT_REFS} {}s are mentioned.",
+                    kind.noun()
+                );
                 return Err(Error::invalid(param, message));
             }
             if ids.is_empty() {

@@ -11,15 +11,15 @@ use super::ask::Question;
 use super::batches::Batch;
 use super::lines::Work;
 use crate::Shared;
-use crate::answer::{Document, Documents};
-use crate::dialect::{Demand, Dialect, Spent, Tally};
+use crate::answer::{Document, DocumentReader};
+use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
 
 /// What the lines of an output say.
 struct Sum {
     dialect: &'static Dialect,
     model: String,
-    demand: Demand,
-    spent: Spent,
+    estimate: Estimate,
+    spent: MeasuredUsage,
 }
 
 impl Shared {
@@ -32,9 +32,9 @@ impl Shared {
         object: &Object,
         batch: &Batch,
         work: &Work,
-    ) -> Result<Spent> {
+    ) -> Result<MeasuredUsage> {
         let (Some(dialect), 1..) = (Dialect::at(&work.path), batch.answered()) else {
-            return Ok(Spent::default());
+            return Ok(MeasuredUsage::default());
         };
         let of_each = work.tokens / work.requests.max(1);
         let output = match &batch.output_file_id {
@@ -47,8 +47,8 @@ impl Shared {
         let mut sum = Sum {
             dialect,
             model: work.model.clone(),
-            demand: Demand::of_input(of_each),
-            spent: Spent::default(),
+            estimate: Estimate::of_input(of_each),
+            spent: MeasuredUsage::default(),
         };
         read_lines(output, |line, tally| sum.add(line, tally)).await?;
         if sum.spent.quantities.or_zero(Metric::NumModelRequests) == 0 {
@@ -80,10 +80,10 @@ impl Shared {
 }
 
 /// The answers that there were, to requests of that many tokens each.
-fn estimate(answered: i64, of_each: i64) -> Spent {
-    let mut spent = Spent {
+fn estimate(answered: i64, of_each: i64) -> MeasuredUsage {
+    let mut spent = MeasuredUsage {
         estimated: true,
-        ..Spent::default()
+        ..MeasuredUsage::default()
     };
     spent.quantities.set(Metric::NumModelRequests, answered);
     spent
@@ -94,16 +94,16 @@ fn estimate(answered: i64, of_each: i64) -> Spent {
 
 impl Sum {
     /// Adds what a line says of its answer.
-    fn add(&mut self, line: &Document, mut tally: Tally) {
+    fn add(&mut self, line: &Document, mut tally: UsageAccumulator) {
         let is_success = line
             .status_code
             .is_some_and(|code| (200..300).contains(&code));
         if !is_success {
             return;
         }
-        tally.is_failed = line.fault().is_some() || !line.is_whole;
-        (self.dialect.read_whole)(&mut tally, line);
-        let one = self.dialect.spent(&self.demand, &self.model, &tally);
+        tally.is_failed = line.error().is_some() || !line.is_whole;
+        (self.dialect.read_document)(&mut tally, line);
+        let one = self.dialect.measure(&self.estimate, &self.model, &tally);
         self.spent.quantities.add(&one.quantities);
         self.spent.estimated |= one.estimated;
         self.spent.service_tier = one.service_tier;
@@ -112,8 +112,14 @@ impl Sum {
 }
 
 /// Reads the lines of an output, which may have any length.
-async fn read_lines(mut output: Passing, mut take: impl FnMut(&Document, Tally)) -> Result<()> {
-    let (mut line, mut tally) = (Documents::of_lines(), Tally::default());
+async fn read_lines(
+    mut output: Passing,
+    mut take: impl FnMut(&Document, UsageAccumulator),
+) -> Result<()> {
+    let (mut line, mut tally) = (
+        DocumentReader::of_batch_lines(),
+        UsageAccumulator::default(),
+    );
     while let Some(piece) = output.next().await {
         let broken = |_| Error::upstream("The output of a batch broke off.");
         let mut piece = piece.map_err(broken)?;
@@ -139,8 +145,8 @@ mod tests {
         let mut sum = Sum {
             dialect: Dialect::at("/responses").expect("an endpoint"),
             model: "m".to_owned(),
-            demand: Demand::of_input(5),
-            spent: Spent::default(),
+            estimate: Estimate::of_input(5),
+            spent: MeasuredUsage::default(),
         };
         let usage = r#""usage":{"input_tokens":100,"output_tokens":20}"#;
         let answer = |code: u16, body: &str| {
@@ -151,8 +157,8 @@ mod tests {
         let file = "A".repeat(1024 * 1024);
         let large = answer(200, &format!(r#"{{"output":[{{"result":"@"}}],{usage}}}"#));
         let (begin, end) = large.split_once('@').expect("a file");
-        let mut line = Documents::of_lines();
-        let mut tally = Tally::default();
+        let mut line = DocumentReader::of_batch_lines();
+        let mut tally = UsageAccumulator::default();
         line.feed(&mut tally, begin.as_bytes());
         for _ in 0..40 {
             line.feed(&mut tally, file.as_bytes());
@@ -166,7 +172,7 @@ mod tests {
             (answer(200, &format!("{{{usage}}}")), 200, 2),
             (answer(200, r#"{"output":[]}"#), 205, 3),
         ] {
-            let mut tally = Tally::default();
+            let mut tally = UsageAccumulator::default();
             line.feed(&mut tally, text.as_bytes());
             sum.add(&line.finish(&mut tally), tally);
             let amount = |metric| sum.spent.quantities.or_zero(metric);

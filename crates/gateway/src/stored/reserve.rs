@@ -56,7 +56,7 @@ impl Shared {
         let books = (&self.prices, &self.facts);
         let sells = |metric: &Metric| self.prices.sells(&work.model, now, *metric);
         match &work.most {
-            Some(most) => most.cost(books, dialect, &work.model, now, true),
+            Some(most) => most.max_cost(books, dialect, &work.model, now, true),
             None if !SOLD.iter().any(sells) => Ok(NanoDollars::default()),
             None => Err(Error::invalid(
                 "input_file_id",

@@ -1,4 +1,4 @@
-//! What is heard of documents, however they are cut.
+//! Documents as a visitor sees them, however they are cut.
 
 use std::fmt::Write;
 
@@ -6,16 +6,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Writes down what it hears of: `a` is followed, `b` is not, and all others are values.
+/// A visitor that writes each visit down. The path of a member is the first letter of its key.
 #[derive(Default)]
-struct Heard(String);
+struct Visits(String);
 
-impl Sink for Heard {
-    type Place = char;
+impl JsonVisitor for Visits {
+    type Path = char;
     const SKIPPED: char = '-';
 
-    fn is_skipped(place: char) -> bool {
-        place == '-'
+    fn is_skipped(path: char) -> bool {
+        path == '-'
     }
 
     fn member(&mut self, _: char, key: &[u8]) -> char {
@@ -29,9 +29,9 @@ impl Sink for Heard {
         of
     }
 
-    fn begin(&mut self, place: char, is_object: bool) {
+    fn begin(&mut self, path: char, is_object: bool) {
         let open = if is_object { '{' } else { '[' };
-        write!(self.0, "{place}{open}").expect("a string");
+        write!(self.0, "{path}{open}").expect("a string");
     }
 
     fn end(&mut self, _: char) {
@@ -42,25 +42,25 @@ impl Sink for Heard {
         self.0.push_str(&String::from_utf8_lossy(part));
     }
 
-    fn end_text(&mut self, place: char) {
-        write!(self.0, "\"{place} ").expect("a string");
+    fn end_text(&mut self, path: char) {
+        write!(self.0, "\"{path} ").expect("a string");
     }
 
-    fn scalar(&mut self, place: char, word: &[u8]) {
-        write!(self.0, "{place}={} ", String::from_utf8_lossy(word)).expect("a string");
+    fn scalar(&mut self, path: char, token: &[u8]) {
+        write!(self.0, "{path}={} ", String::from_utf8_lossy(token)).expect("a string");
     }
 }
 
-fn heard(pieces: &[&[u8]]) -> (String, bool) {
-    let (mut heard, mut scanner) = (Heard::default(), Scanner::new('r'));
+fn visits(pieces: &[&[u8]]) -> (String, bool) {
+    let (mut visits, mut scanner) = (Visits::default(), JsonScanner::new('r'));
     for piece in pieces {
-        scanner.feed(&mut heard, piece);
+        scanner.feed(&mut visits, piece);
     }
-    (heard.0, scanner.is_whole_object())
+    (visits.0, scanner.is_whole_object())
 }
 
 #[test]
-fn values_are_heard_with_their_places() {
+fn values_are_visited_with_their_paths() {
     for (json, expected, is_whole) in [
         (
             r#"{"a":1,"b":[true,null]}"#,
@@ -83,7 +83,7 @@ fn values_are_heard_with_their_places() {
         ("", "", false),
     ] {
         assert_eq!(
-            heard(&[json.as_bytes()]),
+            visits(&[json.as_bytes()]),
             (expected.into(), is_whole),
             "{json}"
         );
@@ -91,19 +91,19 @@ fn values_are_heard_with_their_places() {
 }
 
 #[test]
-fn what_is_too_long_or_too_deep_is_skipped() {
-    let long = "k".repeat(MAX_WORD + 1);
+fn value_that_is_too_long_or_too_deep_is_skipped() {
+    let long = "k".repeat(MAX_TOKEN_BYTES + 1);
     let json = format!(r#"{{"{long}":1,"a":{long},"b":2}}"#);
-    assert_eq!(heard(&[json.as_bytes()]).0, "r{?=1 a= b=2 }");
+    assert_eq!(visits(&[json.as_bytes()]).0, "r{?=1 a= b=2 }");
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     let json = format!(r#"{{"a":{open}{close},"b":2}}"#);
-    let (text, is_whole) = heard(&[json.as_bytes()]);
+    let (text, is_whole) = visits(&[json.as_bytes()]);
     assert!(text.ends_with("b=2 }") && is_whole, "{text}");
 }
 
 proptest! {
     #[test]
-    fn every_way_of_cutting_is_heard_alike(
+    fn every_chunking_is_visited_alike(
         json in r#"[\[\]{}:,"\\a0 ]{0,40}"#,
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
     ) {
@@ -112,6 +112,6 @@ proptest! {
         at.sort_unstable();
         let bytes = json.as_bytes();
         let pieces: Vec<&[u8]> = at.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-        prop_assert_eq!(heard(&pieces), heard(&[bytes]));
+        prop_assert_eq!(visits(&pieces), visits(&[bytes]));
     }
 }

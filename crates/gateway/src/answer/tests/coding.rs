@@ -1,11 +1,11 @@
-//! The encodings of answers.
+//! Encoders of the content codings of answers.
 
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
-/// Returns `plain` in this encoding.
+/// Encodes `plain`.
 pub(super) fn encode(encoding: &str, plain: &[u8]) -> Vec<u8> {
     macro_rules! with {
         ($encoder:ident) => {{
@@ -24,17 +24,17 @@ pub(super) fn encode(encoding: &str, plain: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Brotli without compression: parts that are there as they are.
+/// Encodes `text` as Brotli, in uncompressed blocks.
 fn brotli(text: &[u8]) -> Vec<u8> {
     let mut coded = Vec::new();
     for (index, part) in text.chunks(1 << 16).enumerate() {
         let length = part.len() as u64 - 1;
-        // Not the last, four nibbles of length, and no compression; before the first, a bit for the window.
+        // The header of a block: not the last, four nibbles of length, uncompressed. The first has a bit for the window before it.
         let head = ((length << 3) | (1 << 19)) << u32::from(index == 0);
         coded.extend_from_slice(&head.to_le_bytes()[..3]);
         coded.extend_from_slice(part);
     }
-    // The last, which is empty.
+    // The last block is empty.
     coded.push(if text.is_empty() { 6 } else { 3 });
     coded
 }

@@ -1,22 +1,22 @@
-//! Answers as model servers make them, and what is true of them.
+//! Random answers in the formats of model servers, with the usage that is expected of them.
 
-use super::dice::Dice;
-use super::encode::encode;
-use super::spelling::{input_usage, usage};
+use super::coding::encode;
+use super::generated_usage::{input_usage, usage};
+use super::rng::Rng;
 use super::unit::{Unit, chunk, error, file, lines, noise, said, text};
 
-/// The consumption that an answer reports.
+/// The usage that an answer reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Report {
+pub(super) struct ExpectedUsage {
     pub(super) input: Option<i64>,
     pub(super) output: Option<i64>,
     pub(super) cached: Option<i64>,
     pub(super) images: Option<i64>,
 }
 
-/// An answer.
+/// A random answer.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct GeneratedAnswer {
     pub(super) path: &'static str,
     pub(super) is_stream: bool,
     pub(super) hides: bool,
@@ -25,31 +25,31 @@ pub(super) struct Made {
     units: Vec<Unit>,
 }
 
-/// The facts that the beginning of an answer tells.
+/// The facts that are known from the beginning of an answer.
 #[derive(Default)]
 pub(super) struct Expected {
-    pub(super) report: Report,
+    pub(super) usage: ExpectedUsage,
     pub(super) has_error: bool,
     pub(super) is_whole: bool,
     is_done: bool,
 }
 
-impl Made {
-    pub(super) fn new(dice: &mut Dice) -> Self {
-        let mut made = match dice.up_to(9) {
-            0..=4 => Self::chat(dice),
-            5 => Self::responses(dice),
-            6 => Self::images(dice),
-            _ => Self::whole(dice),
+impl GeneratedAnswer {
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        let mut made = match rng.up_to(9) {
+            0..=4 => Self::chat(rng),
+            5 => Self::responses(rng),
+            6 => Self::images(rng),
+            _ => Self::whole(rng),
         };
         let encodings = ["gzip", "deflate", "br", "zstd"];
-        if dice.once_in(4) {
-            made.encoding = *dice.one(&encodings);
+        if rng.once_in(4) {
+            made.encoding = *rng.one(&encodings);
         }
         made
     }
 
-    fn stream(dice: &mut Dice, path: &'static str, events: Vec<Unit>) -> Self {
+    fn stream(rng: &mut Rng, path: &'static str, events: Vec<Unit>) -> Self {
         let types = [
             "text/event-stream",
             "text/event-stream; charset=utf-8",
@@ -61,23 +61,23 @@ impl Made {
         ];
         let mut units = Vec::new();
         let all: [&[&'static str]; 4] = [&["\n"], &["\r\n"], &["\r"], &["\n", "\r\n", "\r"]];
-        let ends = *dice.one(&all);
+        let ends = *rng.one(&all);
         for (index, event) in events.into_iter().enumerate() {
-            if dice.once_in(8) {
-                units.push(lines(dice, ends, &[": ping", ""], Unit::default()));
+            if rng.once_in(8) {
+                units.push(lines(rng, ends, &[": ping", ""], Unit::default()));
             }
             let mut before = Vec::new();
-            if dice.once_in(6) {
+            if rng.once_in(6) {
                 let fields = ["id: 1", "retry: 5", "event: message", "x"];
                 let known = if index == 0 {
                     &fields[..3]
                 } else {
                     &fields[..]
                 };
-                before.push(*dice.one(known));
+                before.push(*rng.one(known));
             }
-            let unit = lines(dice, ends, &before, event);
-            units.push(if index == 0 && units.is_empty() && dice.once_in(6) {
+            let unit = lines(rng, ends, &before, event);
+            units.push(if index == 0 && units.is_empty() && rng.once_in(6) {
                 unit.after("\u{feff}")
             } else {
                 unit
@@ -87,42 +87,37 @@ impl Made {
             path,
             is_stream: true,
             hides: false,
-            content_type: *dice.one(&types),
+            content_type: *rng.one(&types),
             encoding: "",
             units,
         }
     }
 
     /// A stream of chat or text completions.
-    fn chat(dice: &mut Dice) -> Self {
-        let is_chat = dice.once_in(2);
+    fn chat(rng: &mut Rng) -> Self {
+        let is_chat = rng.once_in(2);
         let mut events = Vec::new();
-        let mut texts = dice.up_to(3) + 1;
-        let in_each = dice.once_in(6);
+        let mut texts = rng.up_to(3) + 1;
+        let in_each = rng.once_in(6);
         while texts > 0 {
             texts -= 1;
-            let choice = said(dice, is_chat);
-            let usage = (in_each || dice.once_in(20)).then(|| usage(dice));
-            events.push(chunk(
-                dice,
-                Some(&format!("[{choice}]")),
-                usage,
-                Some(false),
-            ));
+            let choice = said(rng, is_chat);
+            let usage = (in_each || rng.once_in(20)).then(|| usage(rng));
+            events.push(chunk(rng, Some(&format!("[{choice}]")), usage, Some(false)));
         }
-        let with_end = dice.once_in(4).then(|| usage(dice));
+        let with_end = rng.once_in(4).then(|| usage(rng));
         let end = r#"[{"index":0,"delta":{},"text":"","finish_reason":"stop"}]"#;
-        events.push(chunk(dice, Some(end), with_end, Some(true)));
+        events.push(chunk(rng, Some(end), with_end, Some(true)));
         let done = || Unit {
             is_done: true,
             ..Unit::of_data("[DONE]".to_owned(), None)
         };
-        let has_done = !dice.once_in(4);
-        let is_late = dice.once_in(5);
+        let has_done = !rng.once_in(4);
+        let is_late = rng.once_in(5);
         if has_done && is_late {
             events.push(done());
         }
-        if !dice.once_in(4) {
+        if !rng.once_in(4) {
             let nothing = [
                 Some("[]"),
                 None,
@@ -130,70 +125,70 @@ impl Made {
                 Some(r#"[{"index":0,"text":"","logprobs":null,"finish_reason":null}]"#),
                 Some(r#"[{"delta":{"content":"","tool_calls":[],"role":null},"index":0}]"#),
             ];
-            let choices = *dice.one(&nothing);
-            let usage = usage(dice);
-            let mut event = chunk(dice, choices, Some(usage), Some(true));
+            let choices = *rng.one(&nothing);
+            let usage = usage(rng);
+            let mut event = chunk(rng, choices, Some(usage), Some(true));
             event.is_usage = true;
             events.push(event);
         }
         if has_done && !is_late {
             events.push(done());
         }
-        if dice.once_in(8) {
-            let at = dice.up_to(events.len());
-            events.insert(at, error(dice));
+        if rng.once_in(8) {
+            let at = rng.up_to(events.len());
+            events.insert(at, error(rng));
         }
         let path = match is_chat {
             true => "/chat/completions",
             false => "/completions",
         };
         Self {
-            hides: dice.once_in(2),
-            ..Self::stream(dice, path, events)
+            hides: rng.once_in(2),
+            ..Self::stream(rng, path, events)
         }
     }
 
-    fn responses(dice: &mut Dice) -> Self {
+    fn responses(rng: &mut Rng) -> Self {
         let created = r#"{"type":"response.created","response":{"status":"in_progress","output":[],"usage":null}}"#;
         let mut events = vec![Unit::of_data(created.to_owned(), None)];
-        for _ in 0..dice.up_to(3) {
-            let text = text(dice);
+        for _ in 0..rng.up_to(3) {
+            let text = text(rng);
             let data = format!(r#"{{"type":"response.output_text.delta","delta":"{text}"}}"#);
             events.push(Unit::of_data(data, None));
         }
-        let (usage, report) = usage(dice);
-        let file = file(dice);
-        let kind = dice.one(&["completed", "incomplete"]);
+        let (usage, report) = usage(rng);
+        let file = file(rng);
+        let kind = rng.one(&["completed", "incomplete"]);
         let mut response = [
             format!(r#""status":"{kind}""#),
             format!(r#""output":[{{"type":"image_generation_call","result":"{file}"}}]"#),
             format!(r#""usage":{usage}"#),
             r#""error":null"#.to_owned(),
         ];
-        dice.shuffle(&mut response);
+        rng.shuffle(&mut response);
         let mut members = [
             format!(r#""type":"response.{kind}""#),
             format!(r#""response":{{{}}}"#, response.join(",")),
         ];
-        dice.shuffle(&mut members);
+        rng.shuffle(&mut members);
         let data = format!("{{{}}}", members.join(","));
         events.push(Unit::of_data(data, Some(true)).reporting(&usage, report));
-        Self::stream(dice, "/responses", events)
+        Self::stream(rng, "/responses", events)
     }
 
-    fn images(dice: &mut Dice) -> Self {
+    fn images(rng: &mut Rng) -> Self {
         let mut events = Vec::new();
-        for _ in 0..=dice.up_to(2) {
+        for _ in 0..=rng.up_to(2) {
             let sketch = r#"{"type":"image_generation.partial_image","b64_json":"AAAA"}"#;
             events.push(Unit::of_data(sketch.to_owned(), Some(false)));
-            let (usage, report) = usage(dice);
-            let file = file(dice);
+            let (usage, report) = usage(rng);
+            let file = file(rng);
             let mut members = [
                 r#""type":"image_generation.completed""#.to_owned(),
                 format!(r#""b64_json":"{file}""#),
                 format!(r#""usage":{usage}"#),
             ];
-            dice.shuffle(&mut members);
+            rng.shuffle(&mut members);
             let data = format!("{{{}}}", members.join(","));
             let mut event = Unit::of_data(data, Some(true)).reporting(&usage, report);
             event.is_image = true;
@@ -201,11 +196,11 @@ impl Made {
             event.report = event.report.map(|(_, report)| (event.whole_at, report));
             events.push(event);
         }
-        Self::stream(dice, "/images/generations", events)
+        Self::stream(rng, "/images/generations", events)
     }
 
-    /// An answer in one piece.
-    fn whole(dice: &mut Dice) -> Self {
+    /// An answer that is no stream.
+    fn whole(rng: &mut Rng) -> Self {
         let paths = [
             "/chat/completions",
             "/completions",
@@ -214,12 +209,12 @@ impl Made {
             "/embeddings",
             "/moderations",
         ];
-        let path = *dice.one(&paths);
+        let path = *rng.one(&paths);
         let (usage, report) = match path {
-            "/embeddings" | "/moderations" => input_usage(dice),
-            _ => usage(dice),
+            "/embeddings" | "/moderations" => input_usage(rng),
+            _ => usage(rng),
         };
-        let (content, file) = (text(dice), file(dice));
+        let (content, file) = (text(rng), file(rng));
         let answer = match path {
             "/chat/completions" => {
                 format!(r#""choices":[{{"message":{{"content":"{content}"}}}}]"#)
@@ -232,21 +227,21 @@ impl Made {
             _ => format!(r#""data":[{{"b64_json":"{file}"}},{{"b64_json":"}}]"}}]"#),
         };
         let mut members = vec![answer, r#""id":"x""#.to_owned()];
-        if !dice.once_in(6) {
+        if !rng.once_in(6) {
             members.push(format!(r#""usage":{usage}"#));
         }
-        members.extend(noise(dice));
-        dice.shuffle(&mut members);
+        members.extend(noise(rng));
+        rng.shuffle(&mut members);
         let data = format!("{{{}}}", members.join(","));
         let mut unit = Unit::of_data(data, Some(true)).reporting(&usage, report);
         unit.is_image = path == "/images/generations";
-        if dice.once_in(10) {
-            unit = error(dice);
+        if rng.once_in(10) {
+            unit = error(rng);
         }
-        let before = *dice.one(&["", "", "", "\u{feff}", " \n"]);
+        let before = *rng.one(&["", "", "", "\u{feff}", " \n"]);
         let mut unit = unit.after(before);
         unit.bytes
-            .extend_from_slice(dice.one(&["", "\n", "  "]).as_bytes());
+            .extend_from_slice(rng.one(&["", "\n", "  "]).as_bytes());
         let types = [
             "application/json",
             "Application/JSON; charset=utf-8",
@@ -255,9 +250,9 @@ impl Made {
         ];
         Self {
             path,
-            is_stream: dice.once_in(2),
-            hides: dice.once_in(4) && path.ends_with("completions"),
-            content_type: *dice.one(&types),
+            is_stream: rng.once_in(2),
+            hides: rng.once_in(4) && path.ends_with("completions"),
+            content_type: *rng.one(&types),
             encoding: "",
             units: vec![unit],
         }
@@ -278,7 +273,7 @@ impl Made {
         encode(self.encoding, plain)
     }
 
-    /// The units that have come, each with the number of its bytes that have.
+    /// Returns the units within the first `length` bytes, each with the number of its bytes among them.
     fn come(&self, mut length: usize) -> Vec<(&Unit, usize)> {
         let mut come = Vec::new();
         for unit in &self.units {
@@ -292,7 +287,7 @@ impl Made {
         come
     }
 
-    /// The bytes of whole units that are shown, and those of the one that is cut.
+    /// Returns the forwarded bytes of complete units, and those of the truncated one.
     pub(super) fn shown(&self, plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let (mut shown, mut open) = (Vec::new(), Vec::new());
         for (unit, part) in self.come(plain.len()) {
@@ -305,14 +300,14 @@ impl Made {
         (shown, open)
     }
 
-    /// True if a unit is cut that is hidden.
+    /// True if the truncated unit is one to hide.
     pub(super) fn opens_hidden(&self, plain: &[u8]) -> bool {
         let come = self.come(plain.len());
         let last = come.last().filter(|(unit, part)| *part < unit.bytes.len());
         self.hides && last.is_some_and(|(unit, _)| unit.is_usage)
     }
 
-    /// Returns the number of sides of its tokens that are counted.
+    /// Returns the number of counted sides: input, or input and output.
     pub(super) fn sides(&self) -> usize {
         match self.path {
             "/embeddings" | "/moderations" => 1,
@@ -320,12 +315,12 @@ impl Made {
         }
     }
 
-    /// True if it is counted in units, and tokens are counted only where they are reported.
+    /// True if images are counted, and tokens only where they are reported.
     pub(super) fn is_of_units(&self) -> bool {
         self.path == "/images/generations"
     }
 
-    /// Returns what is to be read of its first `length` bytes.
+    /// Returns the facts that are known from the first `length` bytes.
     pub(super) fn expected(&self, length: usize) -> Expected {
         let mut expected = Expected::default();
         let is_sum = self.is_of_units() && self.units.len() > 1;
@@ -334,11 +329,11 @@ impl Made {
             if let Some((at, report)) = unit.report
                 && part >= at
             {
-                expected.report = expected.report.and(&report, is_sum);
+                expected.usage = expected.usage.and(&report, is_sum);
             }
             if unit.is_image && is_whole && unit.error_at.is_none() {
-                let images = expected.report.images.unwrap_or(0);
-                expected.report.images = Some(images + if is_sum { 1 } else { 2 });
+                let images = expected.usage.images.unwrap_or(0);
+                expected.usage.images = Some(images + if is_sum { 1 } else { 2 });
             }
             expected.has_error |= unit.error_at.is_some_and(|at| part >= at);
             expected.is_done |= unit.is_done && is_whole;
@@ -349,8 +344,8 @@ impl Made {
     }
 }
 
-impl Report {
-    /// What two reports come to: their sum, or what the later one says, which may be half of it.
+impl ExpectedUsage {
+    /// Returns the usage of two reports: their sum, or the later one, completed by the earlier one.
     fn and(self, later: &Self, is_sum: bool) -> Self {
         let add = |one: Option<i64>, two: Option<i64>| match (one, two) {
             (Some(one), Some(two)) if is_sum => Some(one + two),

@@ -1,9 +1,9 @@
-//! Numbers that follow from a seed.
+//! A seeded random number generator.
 
-/// The numbers of SplitMix64.
-pub(super) struct Dice(u64);
+/// A generator with the algorithm SplitMix64.
+pub(super) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
@@ -15,13 +15,13 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `most`.
+    /// Returns a number from 0 to `most`.
     pub(super) fn up_to(&mut self, most: usize) -> usize {
         let range = most as u64 + 1;
         usize::try_from(self.next() % range).expect("no larger than `most`")
     }
 
-    /// True once in so many times.
+    /// True with a probability of 1 in `times`.
     pub(super) fn once_in(&mut self, times: usize) -> bool {
         self.up_to(times - 1) == 0
     }
@@ -30,7 +30,7 @@ impl Dice {
         &all[self.up_to(all.len() - 1)]
     }
 
-    /// An amount of tokens: none, few or many.
+    /// Returns a number of tokens: none, few or many.
     pub(super) fn amount(&mut self) -> i64 {
         let most = *self.one(&[0, 9, 5_000, 2_000_000_000]);
         i64::try_from(self.up_to(most)).expect("small")

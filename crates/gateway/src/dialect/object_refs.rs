@@ -7,32 +7,32 @@ use base::ids::MAX_ID_LENGTH;
 use serde::{Deserialize, Serialize};
 
 /// The most ids of a kind that one request, or all requests of a batch, may name.
-pub(crate) const MAX_MENTIONS: usize = 2_000;
+pub(crate) const MAX_OBJECT_REFS: usize = 2_000;
 
-/// The prefix of ids of files in a container: they are of no use without the container.
-const OF_CONTAINER: &str = "cfile_";
+/// The prefix of ids of files in a container. They are useless without the container, which is checked instead.
+const CONTAINER_FILE_PREFIX: &str = "cfile_";
 
-/// The ids that are named.
+/// The ids of the objects that a request names. They are stored with the input of a batch, so the names of the fields stay.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mentions {
+pub(crate) struct ObjectRefs {
     #[serde(default)]
     pub(crate) files: BTreeSet<String>,
     #[serde(default)]
     pub(crate) vector_stores: BTreeSet<String>,
 }
 
-impl Mentions {
-    /// True if nothing is named.
+impl ObjectRefs {
+    /// True if no object is named.
     pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.vector_stores.is_empty()
     }
 
-    /// Returns the number of ids of the kind that has most of them.
-    pub(crate) fn most(&self) -> usize {
+    /// Returns the number of ids of the kind that has the most.
+    pub(crate) fn max_count(&self) -> usize {
         self.files.len().max(self.vector_stores.len())
     }
 
-    /// Adds what another request names.
+    /// Adds the ids that another request names.
     pub(crate) fn extend(&mut self, other: &Self) {
         for id in &other.files {
             self.add(Kind::File, id);
@@ -44,13 +44,13 @@ impl Mentions {
 
     pub(super) fn add(&mut self, kind: Kind, id: &str) {
         let ids = match kind {
-            Kind::File if !id.starts_with(OF_CONTAINER) => &mut self.files,
+            Kind::File if !id.starts_with(CONTAINER_FILE_PREFIX) => &mut self.files,
             Kind::VectorStore => &mut self.vector_stores,
             _ => return,
         };
-        // One more than may be is enough to see that it is too many.
-        if ids.len() <= MAX_MENTIONS {
-            // One letter more than an id can have is enough to see that it is none.
+        // One id beyond the maximum is enough to refuse the request.
+        if ids.len() <= MAX_OBJECT_REFS {
+            // One character beyond the longest id is enough to show that it is none.
             ids.insert(id.chars().take(MAX_ID_LENGTH + 1).collect());
         }
     }
@@ -61,18 +61,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_than_can_be_asked_for_is_kept() {
-        let mut mentions = Mentions::default();
-        for id in 0..3 * MAX_MENTIONS {
-            mentions.add(Kind::File, &id.to_string());
+    fn kept_ids_are_bounded_in_number_and_length() {
+        let mut refs = ObjectRefs::default();
+        for id in 0..3 * MAX_OBJECT_REFS {
+            refs.add(Kind::File, &id.to_string());
         }
-        assert_eq!(mentions.most(), MAX_MENTIONS + 1);
-        let mut others = Mentions::default();
+        assert_eq!(refs.max_count(), MAX_OBJECT_REFS + 1);
+        let mut others = ObjectRefs::default();
         others.add(Kind::File, "cfile_1");
         assert!(others.is_empty());
         others.add(Kind::VectorStore, &"x".repeat(1_000_000));
-        mentions.extend(&others);
-        let longest = mentions.vector_stores.iter().map(String::len).max();
+        refs.extend(&others);
+        let longest = refs.vector_stores.iter().map(String::len).max();
         assert_eq!(longest, Some(MAX_ID_LENGTH + 1));
     }
 }

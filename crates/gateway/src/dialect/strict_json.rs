@@ -1,55 +1,54 @@
-//! A strict reader of JSON: what it accepts, every other reader takes for the same document.
+//! A strict JSON reader: every other reader takes a text that it accepts for the same document.
 //!
-//! The text is read in one pass, without copies: a value is known by its place in the text. Refused beyond the grammar are
-//! numbers that no double can hold, half a surrogate pair, and what is nested too deeply; some servers take such text, and
-//! others do not.
+//! The text is read in one pass without copies, and values are slices of it. Besides malformed text, the reader refuses numbers
+//! that no double can hold, lone surrogates, and deep nesting: some servers accept them, and others do not.
 
 use std::borrow::Cow;
 
 use base::{Error, Result};
 
-/// The greatest depth of nested values.
+/// The deepest nesting of values.
 const MAX_DEPTH: usize = 100;
-/// The longest number, in bytes. No double needs more digits.
+/// The longest number. No double needs more digits.
 const MAX_NUMBER_BYTES: usize = 400;
 
-/// A position in a text of JSON.
-pub(super) struct Reader<'a> {
+/// A reader of a JSON text.
+pub(super) struct JsonReader<'a> {
     text: &'a [u8],
+    /// The offset of the next byte.
     at: usize,
     depth: usize,
 }
 
-/// A string, as it is written.
+/// A JSON string.
 #[derive(Clone, Copy)]
-pub(super) struct Quoted<'a> {
+pub(super) struct JsonString<'a> {
     /// The string with its quotation marks.
-    written: &'a [u8],
+    quoted: &'a [u8],
     has_escapes: bool,
 }
 
-impl<'a> Quoted<'a> {
-    /// Returns the text between the quotation marks, as written.
-    pub(super) fn inside(&self) -> &'a [u8] {
-        &self.written[1..self.written.len() - 1]
+impl<'a> JsonString<'a> {
+    /// Returns the text between the quotation marks, with its escapes.
+    pub(super) fn raw(&self) -> &'a [u8] {
+        &self.quoted[1..self.quoted.len() - 1]
     }
 
-    /// The string that is meant.
-    pub(super) fn meant(&self) -> Cow<'a, str> {
-        let plain = std::str::from_utf8(self.inside()).unwrap_or_default();
+    /// Returns the string without escapes.
+    pub(super) fn decoded(&self) -> Cow<'a, str> {
         if self.has_escapes {
-            let meant = serde_json::from_slice(self.written);
-            return Cow::Owned(meant.unwrap_or_default());
+            let decoded = serde_json::from_slice(self.quoted);
+            return Cow::Owned(decoded.unwrap_or_default());
         }
-        Cow::Borrowed(plain)
+        Cow::Borrowed(std::str::from_utf8(self.raw()).unwrap_or_default())
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     /// Returns a reader at the beginning of an object.
     ///
     /// # Errors
-    /// 400: it is not UTF-8, or no object.
+    /// 400: the text is not UTF-8, or does not begin with an object.
     pub(super) fn of_object(text: &'a [u8]) -> Result<Self> {
         if let Err(error) = std::str::from_utf8(text) {
             let place = error.valid_up_to();
@@ -63,12 +62,12 @@ impl<'a> Reader<'a> {
         Ok(reader)
     }
 
-    /// The position of the next byte.
-    pub(super) fn at(&self) -> usize {
+    /// Returns the offset of the next byte.
+    pub(super) fn position(&self) -> usize {
         self.at
     }
 
-    /// The first byte of what comes next, after white space.
+    /// Skips white space and returns the next byte.
     pub(super) fn peek(&mut self) -> Option<u8> {
         let rest = &self.text[self.at..];
         let space = rest
@@ -79,7 +78,7 @@ impl<'a> Reader<'a> {
         rest.get(space).copied()
     }
 
-    /// Enters an object or a list, which is there.
+    /// Enters an object or a list. To be called only when one is next.
     pub(super) fn open(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -90,7 +89,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// True if there is another member or item; goes out of the object or list, which ends with `close`, if not.
+    /// True if there is another member or item. Otherwise leaves the object or list, whose last byte is `close`.
     pub(super) fn next(&mut self, close: u8, is_first: &mut bool) -> Result<bool> {
         let was_first = std::mem::replace(is_first, false);
         match self.peek() {
@@ -110,8 +109,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The name of a member, and its colon.
-    pub(super) fn name(&mut self) -> Result<Quoted<'a>> {
+    /// Reads the name of a member, and its colon.
+    pub(super) fn name(&mut self) -> Result<JsonString<'a>> {
         if self.peek() != Some(b'"') {
             return Err(self.wrong("the name of a member must be a string"));
         }
@@ -123,8 +122,8 @@ impl<'a> Reader<'a> {
         Ok(name)
     }
 
-    /// A string, which is there.
-    pub(super) fn string(&mut self) -> Result<Quoted<'a>> {
+    /// Reads a string. To be called only when one is next.
+    pub(super) fn string(&mut self) -> Result<JsonString<'a>> {
         let start = self.at;
         self.at += 1;
         let mut has_escapes = false;
@@ -141,9 +140,9 @@ impl<'a> Reader<'a> {
             }
             self.at += length + 1;
             if rest[length] == b'"' {
-                let written = &self.text[start..self.at];
-                return Ok(Quoted {
-                    written,
+                let quoted = &self.text[start..self.at];
+                return Ok(JsonString {
+                    quoted,
                     has_escapes,
                 });
             }
@@ -152,15 +151,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the part of an escape after its backslash.
+    /// Reads an escape, after its backslash.
     fn escape(&mut self) -> Result<()> {
         let rest = &self.text[self.at..];
         let length = match rest.first() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
-            Some(b'u') => match code(&rest[1..]) {
+            Some(b'u') => match hex_digits(&rest[1..]) {
                 None => return Err(self.wrong("an escape in a string is none")),
                 Some(0xD800..=0xDBFF) => {
-                    let second = rest[5..].strip_prefix(br"\u").and_then(code);
+                    let second = rest[5..].strip_prefix(br"\u").and_then(hex_digits);
                     if !matches!(second, Some(0xDC00..=0xDFFF)) {
                         return Err(self.wrong("a string has half a surrogate pair in it"));
                     }
@@ -177,7 +176,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Passes over a value with all that is in it.
+    /// Skips a value.
     pub(super) fn skip(&mut self) -> Result<()> {
         match self.peek() {
             Some(b'{') => {
@@ -198,12 +197,12 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             Some(b'"') => self.string().map(|_| ()),
-            _ => self.word(),
+            _ => self.literal(),
         }
     }
 
-    /// A number, `true`, `false` or `null`.
-    fn word(&mut self) -> Result<()> {
+    /// Skips a number, `true`, `false` or `null`.
+    fn literal(&mut self) -> Result<()> {
         let rest = &self.text[self.at..];
         for word in [&b"null"[..], b"true", b"false"] {
             if rest.starts_with(word) {
@@ -211,7 +210,7 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
         }
-        let length = number(rest).ok_or_else(|| {
+        let length = number_length(rest).ok_or_else(|| {
             let is_end = rest.is_empty();
             self.wrong(if is_end {
                 "it ends too early"
@@ -226,7 +225,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Checks that nothing follows.
+    /// Checks that only white space follows.
     pub(super) fn end(&mut self) -> Result<()> {
         match self.peek() {
             None => Ok(()),
@@ -243,14 +242,14 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads four hexadecimal digits.
-fn code(text: &[u8]) -> Option<u32> {
+fn hex_digits(text: &[u8]) -> Option<u32> {
     text.get(..4)?.iter().try_fold(0, |code, digit| {
         Some(code * 16 + char::from(*digit).to_digit(16)?)
     })
 }
 
-/// Returns the length of the number that a text begins with, by the grammar of JSON.
-pub(super) fn number(text: &[u8]) -> Option<usize> {
+/// Returns the length of the JSON number at the beginning of a text.
+pub(super) fn number_length(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
         let rest = text.get(from..)?;
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -271,11 +270,12 @@ pub(super) fn number(text: &[u8]) -> Option<usize> {
     Some(end)
 }
 
-/// True if a double holds this number.
+/// True if a double can hold a number.
 fn is_finite(number: &[u8]) -> bool {
-    const SURELY_FINITE: usize = 300;
+    /// The digits of an integer that every double can hold.
+    const MAX_FINITE_LEN: usize = 300;
     let has_exponent = || memchr::memchr2(b'e', b'E', number).is_some();
-    if number.len() <= SURELY_FINITE && !has_exponent() {
+    if number.len() <= MAX_FINITE_LEN && !has_exponent() {
         return true;
     }
     let text = std::str::from_utf8(number).unwrap_or_default();
@@ -295,13 +295,13 @@ mod tests {
     use super::*;
 
     fn read(text: &[u8]) -> Result<()> {
-        let mut reader = Reader::of_object(text)?;
+        let mut reader = JsonReader::of_object(text)?;
         reader.skip()?;
         reader.end()
     }
 
     #[test]
-    fn s5_what_readers_do_not_agree_on_is_refused() {
+    fn s5_text_that_readers_disagree_on_is_refused() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert!(read(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
         let (long, short) = ("9".repeat(MAX_NUMBER_BYTES + 1), "9".repeat(300));
@@ -346,14 +346,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn s5_what_is_accepted_is_json_and_json_is_accepted(text in "[\\[\\]{},:\"0-9eE.+\\-\\\\untrfalsd ]{0,12}") {
+        fn s5_text_is_accepted_if_and_only_if_it_is_json(text in "[\\[\\]{},:\"0-9eE.+\\-\\\\untrfalsd ]{0,12}") {
             let text = format!("{{\"a\":{text}}}");
             let value = serde_json::from_str::<Value>(&text);
             prop_assert_eq!(read(text.as_bytes()).is_ok(), value.is_ok(), "{}", text);
         }
 
         #[test]
-        fn s5_whatever_is_written_is_read(names in proptest::collection::vec(any::<String>(), 0..4), number in any::<f64>()) {
+        fn s5_serialized_values_are_accepted(names in proptest::collection::vec(any::<String>(), 0..4), number in any::<f64>()) {
             prop_assume!(number.is_finite());
             let value = serde_json::json!({"a": names, "b": {"c": number}});
             for text in [value.to_string(), serde_json::to_string_pretty(&value).expect("text")] {

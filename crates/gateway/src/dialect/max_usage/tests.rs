@@ -9,11 +9,11 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 use usage::{Kind, ModelFact, ModelFacts, PriceBook, Quantities, UsageEvent};
 
-use super::{Call, Dialect, Spent, Tally};
+use crate::dialect::{Call, Dialect, MeasuredUsage, UsageAccumulator};
 
 const NOW: UnixTime = UnixTime(1_768_478_400);
 
-/// A token that is read costs a nano-dollar, one that is written a thousand, and a tool a million and more.
+/// An input token costs a nano-dollar, an output token a thousand, and a tool call a million and more.
 const PRICES: &str = "
 [[price]]
 model = 'm'
@@ -57,18 +57,18 @@ fn cost(path: &str, body: &Value, model: &str) -> base::Result<i64> {
     let prices = PriceBook::parse(&PRICES.replace("'m'", &format!("'{model}'"))).expect("prices");
     let (dialect, call) = call(path, body);
     let most = call.max_usage(dialect)?;
-    let cost = most.cost((&prices, &facts()), dialect, model, NOW, false);
+    let cost = most.max_cost((&prices, &facts()), dialect, model, NOW, false);
     cost.map(|cost| cost.0)
 }
 
-/// Returns the most that is read and written, in tokens, and the most for tools.
+/// Returns the most input and output tokens, and the most millions of nano-dollars for tools.
 fn tokens(path: &str, body: &Value) -> (i64, i64, i64) {
     let cost = cost(path, body, "m").expect("a cost");
     (cost % 1_000, cost / 1_000 % 1_000, cost / 1_000_000)
 }
 
 #[test]
-fn s11_everything_that_a_model_may_read_or_write_is_set_aside() {
+fn s11_everything_that_a_model_may_read_or_write_is_reserved() {
     let chat = |more: Value| {
         let mut body = json!({"model": "m", "messages": [], "max_completion_tokens": 7});
         body.as_object_mut()
@@ -101,7 +101,7 @@ fn s11_everything_that_a_model_may_read_or_write_is_set_aside() {
 }
 
 #[test]
-fn s11_what_is_only_named_fills_the_window_and_tools_fill_it_again() {
+fn s11_named_content_fills_the_context_window_and_each_tool_call_fills_it_again() {
     const WINDOW: i64 = 100_000;
     let respond = |more: Value| {
         let mut body = json!({"model": "m", "input": [], "max_output_tokens": 1});
@@ -152,7 +152,7 @@ fn s11_what_is_only_named_fills_the_window_and_tools_fill_it_again() {
 }
 
 #[test]
-fn s11_what_cannot_be_bounded_is_refused_where_it_costs_something() {
+fn s11_unbounded_request_is_refused_where_it_is_charged() {
     let chat = |more: &str| format!(r#"{{"model":"x","messages":[]{more}}}"#);
     let respond = |more: &str| format!(r#"{{"model":"x","input":[],"max_output_tokens":5{more}}}"#);
     let image = r#","input":[{"content":[{"file_id":"file-1"}]}]"#;
@@ -201,7 +201,7 @@ fn s11_what_cannot_be_bounded_is_refused_where_it_costs_something() {
         let (dialect, call) = call(path, &value);
         let most = call.max_usage(dialect).expect("a number");
         let free = PriceBook::default();
-        let cost = most.cost((&free, &facts()), dialect, "unknown", NOW, false);
+        let cost = most.max_cost((&free, &facts()), dialect, "unknown", NOW, false);
         assert_eq!(cost.ok(), Some(NanoDollars(0)), "{body}");
     }
     // A model whose answers cost nothing needs no bound of them; the window is one.
@@ -210,13 +210,13 @@ fn s11_what_cannot_be_bounded_is_refused_where_it_costs_something() {
     let (dialect, call) = call("/chat/completions", &body);
     let most = call.max_usage(dialect).expect("a number");
     let prices = PriceBook::parse(PRICES).expect("prices");
-    let read = most.cost((&prices, &facts()), dialect, "read", NOW, false);
+    let read = most.max_cost((&prices, &facts()), dialect, "read", NOW, false);
     assert_eq!(read.ok(), Some(NanoDollars(2)));
 }
 
-/// A request, and the most that its answer may say of what was used.
+/// A request, and the most usage that its answer may report.
 #[derive(Clone, Debug)]
-struct Asked {
+struct Requested {
     path: &'static str,
     body: Value,
     input: i64,
@@ -224,7 +224,7 @@ struct Asked {
     calls: i64,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn requested() -> impl Strategy<Value = Requested> {
     let text = "[ -~äé漢]{0,60}";
     let numbers = (1..4i64, 1..50i64, 1..4i64);
     let tools = prop::collection::vec(
@@ -245,7 +245,7 @@ fn asked() -> impl Strategy<Value = Asked> {
                     body["max_tokens"] = json!(maximum);
                 }
                 let (input, output) = ((bytes + shown + 8).min(100_000), n * longest);
-                return Asked { path: "/chat/completions", body, input, output, calls: 0 };
+                return Requested { path: "/chat/completions", body, input, output, calls: 0 };
             }
             let list: Vec<_> = tools.iter().map(|kind| json!({"type": kind})).collect();
             let mut body = json!({"model": "m", "input": text, "tools": list, "max_tool_calls": calls});
@@ -254,20 +254,20 @@ fn asked() -> impl Strategy<Value = Asked> {
             }
             let input = if tools.is_empty() { bytes + 8 } else { (calls + 1) * 100_000 };
             let calls = if tools.is_empty() { 0 } else { calls };
-            Asked { path: "/responses", body, input, output: longest, calls }
+            Requested { path: "/responses", body, input, output: longest, calls }
         },
     )
 }
 
-/// An answer that says so, with calls of the tools that were asked for.
-fn answer(asked: &Asked, input: i64, output: i64, calls: i64, tier: &str) -> Value {
+/// Returns an answer that reports this usage, with calls of the requested tools.
+fn answer(request: &Requested, input: i64, output: i64, calls: i64, tier: &str) -> Value {
     let details = json!({"cached_tokens": input / 3, "cache_write_tokens": input / 5, "audio_tokens": input / 7});
-    if asked.path == "/chat/completions" {
+    if request.path == "/chat/completions" {
         return json!({"choices": [], "service_tier": tier, "usage": {
             "prompt_tokens": input, "completion_tokens": output, "prompt_tokens_details": details,
             "completion_tokens_details": {"audio_tokens": output / 2}}});
     }
-    let tools = asked.body["tools"].as_array().expect("tools");
+    let tools = request.body["tools"].as_array().expect("tools");
     let items = (0..calls).map(|call| {
         let kind = tools[usize::try_from(call).expect("few") % tools.len()]["type"].as_str();
         json!({"type": format!("{}_call", kind.expect("a type")), "container_id": format!("c{call}")})
@@ -299,11 +299,11 @@ fn event(kind: Kind, quantities: Quantities, tier: Option<String>) -> UsageEvent
 }
 
 /// Returns the cost of the rows of a request.
-fn charged(prices: &PriceBook, spent: Spent) -> NanoDollars {
-    let tools = spent.called.reports();
+fn charged(prices: &PriceBook, usage: MeasuredUsage) -> NanoDollars {
+    let tools = usage.hosted_tools.reports();
     let tools = tools
         .map(|(kind, metric, count)| event(kind, Quantities::default().with(metric, count), None));
-    let request = event(Kind::Completions, spent.quantities, spent.service_tier);
+    let request = event(Kind::Completions, usage.quantities, usage.service_tier);
     let rows = tools.chain([request]);
     let lines = rows.flat_map(|row| prices.charges(&row).lines);
     lines.map(|line| line.amount).sum()
@@ -312,8 +312,8 @@ fn charged(prices: &PriceBook, spent: Spent) -> NanoDollars {
 proptest! {
     /// Random requests at random prices, and answers that use some of what the request allows, or all of it.
     #[test]
-    fn s11_no_charge_is_more_than_what_was_set_aside(
-        asked in asked(),
+    fn s11_no_charge_exceeds_its_reservation(
+        request in requested(),
         prices in prop::array::uniform8(0..3_000_000_000i64),
         used in prop::array::uniform3(prop_oneof![Just(100i64), 0..=100i64]),
         tier in select(&["priority", "flex", "default"][..]),
@@ -327,15 +327,15 @@ proptest! {
              [[price]]\nmodel = '*'\neffective = '2026-01-01'\nfile_search = {0}\ncode_interpreter = {0}\nweb_search = {0}\n",
             dollars(prices[7]),
         )).expect("prices");
-        let (dialect, call) = call(asked.path, &asked.body);
+        let (dialect, call) = call(request.path, &request.body);
         let most = call.max_usage(dialect).expect("a number");
-        let most = most.cost((&book, &facts()), dialect, "m", NOW, false).expect("a bound");
-        let [input, output, calls] = [(asked.input, used[0]), (asked.output, used[1]), (asked.calls, used[2])]
+        let most = most.max_cost((&book, &facts()), dialect, "m", NOW, false).expect("a bound");
+        let [input, output, calls] = [(request.input, used[0]), (request.output, used[1]), (request.calls, used[2])]
             .map(|(most, hundredths)| most * hundredths / 100);
-        let answer = answer(&asked, input, output, calls, tier).to_string();
-        let mut tally = Tally::default();
-        dialect.read(&mut tally, answer.as_bytes());
-        let cost = charged(&book, dialect.spent(&call.demand, "m", &tally));
-        prop_assert!(cost <= most, "{cost} > {most}: {} {answer}", asked.body);
+        let answer = answer(&request, input, output, calls, tier).to_string();
+        let mut accumulator = UsageAccumulator::default();
+        dialect.read(&mut accumulator, answer.as_bytes());
+        let cost = charged(&book, dialect.measure(&call.estimate, "m", &accumulator));
+        prop_assert!(cost <= most, "{cost} > {most}: {} {answer}", request.body);
     }
 }

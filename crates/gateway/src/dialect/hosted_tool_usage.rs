@@ -1,39 +1,39 @@
-//! Which hosted tools a model server used for a response: each has a report, and a price, of its own.
+//! The hosted tools that a model server used for a response. Each is reported, and priced, by itself.
 
 use usage::{Kind, Metric};
 
-use crate::answer::Word;
+use crate::answer::ShortText;
 
-/// How often each was used.
+/// The number of uses of each hosted tool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Called {
-    searches: i64,
+pub(crate) struct HostedToolUsage {
+    web_searches: i64,
     file_searches: i64,
-    /// Containers that programs ran in.
-    sessions: i64,
+    /// The containers that programs ran in.
+    code_interpreter_sessions: i64,
 }
 
-/// The hosted tools that items of an answer tell of.
+/// The hosted tools that the output items of an answer show.
 #[derive(Default)]
-pub(crate) struct Items {
-    called: Called,
-    /// The containers that programs ran in, as far as they are kept.
-    containers: Vec<Word>,
+pub(crate) struct OutputItems {
+    usage: HostedToolUsage,
+    /// The ids of the containers that programs ran in, up to [`MAX_CONTAINERS`].
+    containers: Vec<ShortText>,
 }
 
-/// The most containers that are told apart; programs in others have one each.
+/// The most containers that are told apart. Beyond them, each program counts as a container of its own.
 const MAX_CONTAINERS: usize = 256;
 
-impl Items {
-    /// Adds an item of this type, whose action has that type, and whose program ran in that container.
-    pub(crate) fn add(&mut self, kind: &str, action: &str, container: Word) {
-        match kind {
-            // A page that is opened, or searched for words, belongs to the search that found it.
-            "web_search_call" if matches!(action, "search" | "") => self.called.searches += 1,
-            "file_search_call" => self.called.file_searches += 1,
-            // Several programs of a response can run in one container, which is paid for once.
+impl OutputItems {
+    /// Adds an item by its type, the type of its action, and the container of its program.
+    pub(crate) fn add(&mut self, item_type: &str, action: &str, container: ShortText) {
+        match item_type {
+            // A page that is opened or searched belongs to the web search that found it.
+            "web_search_call" if matches!(action, "search" | "") => self.usage.web_searches += 1,
+            "file_search_call" => self.usage.file_searches += 1,
+            // Several programs of a response can run in one container, which is charged once.
             "code_interpreter_call" if !self.containers.contains(&container) => {
-                self.called.sessions += 1;
+                self.usage.code_interpreter_sessions += 1;
                 if self.containers.len() < MAX_CONTAINERS {
                     self.containers.push(container);
                 }
@@ -44,24 +44,24 @@ impl Items {
 
     /// Adds the items of another list.
     pub(super) fn add_all(&mut self, others: &Self) {
-        self.called.searches += others.called.searches;
-        self.called.file_searches += others.called.file_searches;
+        self.usage.web_searches += others.usage.web_searches;
+        self.usage.file_searches += others.usage.file_searches;
         for container in &others.containers {
             self.add("code_interpreter_call", "", *container);
         }
     }
 
-    /// Returns how often each tool was used.
-    pub(crate) fn called(&self) -> Called {
-        self.called
+    /// Returns the number of uses of each tool.
+    pub(crate) fn usage(&self) -> HostedToolUsage {
+        self.usage
     }
 }
 
-impl Called {
-    /// The reports that it goes into, and how much of what.
+impl HostedToolUsage {
+    /// Returns the reports that have a use to count, with the metric and the number.
     pub(crate) fn reports(self) -> impl Iterator<Item = (Kind, Metric, i64)> {
         let all = [
-            (Kind::WebSearchCalls, Metric::NumRequests, self.searches),
+            (Kind::WebSearchCalls, Metric::NumRequests, self.web_searches),
             (
                 Kind::FileSearchCalls,
                 Metric::NumRequests,
@@ -70,7 +70,7 @@ impl Called {
             (
                 Kind::CodeInterpreterSessions,
                 Metric::NumSessions,
-                self.sessions,
+                self.code_interpreter_sessions,
             ),
         ];
         all.into_iter().filter(|(_, _, count)| *count > 0)
@@ -79,18 +79,22 @@ impl Called {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Text;
+    use super::super::GeneratedText;
     use crate::answer::Document;
 
     fn counts(output: &str) -> [i64; 3] {
         let json = format!(r#"{{"output":{output}}}"#);
-        let document = Document::of(json.as_bytes(), &mut Text::default());
-        let called = document.items.called();
-        [called.searches, called.file_searches, called.sessions]
+        let document = Document::of(json.as_bytes(), &mut GeneratedText::default());
+        let usage = document.items.usage();
+        [
+            usage.web_searches,
+            usage.file_searches,
+            usage.code_interpreter_sessions,
+        ]
     }
 
     #[test]
-    fn each_tool_is_counted_as_it_is_sold() {
+    fn each_tool_is_counted_in_the_unit_of_its_price() {
         for (output, expected) in [
             (
                 r#"[{"type":"message","content":[{"text":"a web_search_call"}]}]"#,

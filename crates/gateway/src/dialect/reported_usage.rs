@@ -1,20 +1,19 @@
-//! The object `usage`, in all the words that model servers have for the same amounts.
+//! The object `usage` of an answer, under all the names that model servers have for the same amounts.
 
 use usage::{MAX_QUANTITY, Metric, Quantities};
 
-/// The usage that a document reports. An amount that is not a whole number of at least zero, or more than any request can
-/// consume, is absent.
+/// The usage that a document reports. A value that is not a whole number from 0 to [`MAX_QUANTITY`] counts as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Usage {
-    amounts: [Option<i64>; Amount::COUNT],
-    /// The length of a recording that was heard.
+pub(crate) struct ReportedUsage {
+    amounts: [Option<i64>; UsageField::COUNT],
+    /// The duration of the audio that was transcribed.
     pub(crate) seconds: Option<f64>,
 }
 
-/// An amount of [`Usage`].
+/// A field of [`ReportedUsage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-pub(crate) enum Amount {
+pub(crate) enum UsageField {
     Prompt,
     Completion,
     Input,
@@ -22,11 +21,11 @@ pub(crate) enum Amount {
     Total,
     /// A part of the input.
     Cached,
-    /// Anthropic's word, whose input is without it.
+    /// Anthropic's name for cached tokens, which its input does not include.
     CacheRead,
     /// A part of the input.
     CacheWrite,
-    /// Anthropic's word, whose input is without it.
+    /// Anthropic's name for tokens written to the cache, which its input does not include.
     CacheCreation,
     Reasoning,
     InputAudio,
@@ -37,10 +36,10 @@ pub(crate) enum Amount {
     OutputText,
 }
 
-impl Amount {
+impl UsageField {
     const COUNT: usize = Self::OutputText as usize + 1;
 
-    /// Returns the amount that is the member `key` of `usage`.
+    /// Returns the field that the member `key` of `usage` is.
     pub(crate) fn of_usage(key: &[u8]) -> Option<Self> {
         Some(match key {
             b"prompt_tokens" => Self::Prompt,
@@ -57,7 +56,7 @@ impl Amount {
         })
     }
 
-    /// Returns the amount that is the member `key` of the details of the input.
+    /// Returns the field that the member `key` of the input details is.
     pub(crate) fn of_input(key: &[u8]) -> Option<Self> {
         Some(match key {
             b"cached_tokens" => Self::Cached,
@@ -69,7 +68,7 @@ impl Amount {
         })
     }
 
-    /// Returns the amount that is the member `key` of the details of the output.
+    /// Returns the field that the member `key` of the output details is.
     pub(crate) fn of_output(key: &[u8]) -> Option<Self> {
         Some(match key {
             b"reasoning_tokens" => Self::Reasoning,
@@ -81,8 +80,8 @@ impl Amount {
     }
 }
 
-/// Reads a number, which may be written as `100.0`, or as a string of digits.
-fn whole(word: &[u8]) -> Option<i64> {
+/// Reads a whole number, which may be written as `100.0`.
+fn parse_whole(word: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(word).ok()?.trim();
     let number = match text.parse::<i64>() {
         Ok(number) => number,
@@ -99,44 +98,45 @@ fn whole(word: &[u8]) -> Option<i64> {
     (0..=MAX_QUANTITY).contains(&number).then_some(number)
 }
 
-impl Usage {
-    /// Takes an amount as it is written. One that makes no sense leaves what is known.
-    pub(crate) fn set(&mut self, amount: Amount, word: &[u8]) {
-        if let Some(number) = whole(word) {
-            self.amounts[amount as usize] = Some(number);
+impl ReportedUsage {
+    /// Sets a field from its JSON text. An invalid value leaves the field as it is.
+    pub(crate) fn set(&mut self, field: UsageField, word: &[u8]) {
+        if let Some(number) = parse_whole(word) {
+            self.amounts[field as usize] = Some(number);
         }
     }
 
     pub(crate) fn set_seconds(&mut self, word: &[u8]) {
-        self.seconds = number(word).or(self.seconds);
+        self.seconds = parse_finite(word).or(self.seconds);
     }
 
-    fn get(&self, amount: Amount) -> Option<i64> {
-        self.amounts[amount as usize]
+    fn get(&self, field: UsageField) -> Option<i64> {
+        self.amounts[field as usize]
     }
 
-    /// Returns the tokens of what was read where nothing is written.
+    /// Returns the input tokens of an endpoint that has no output to count.
     pub(crate) fn input_alone(&self) -> Option<i64> {
-        let input = self.get(Amount::Prompt).or(self.get(Amount::Input));
-        input.or(self.get(Amount::Total))
+        let input = self.get(UsageField::Prompt).or(self.get(UsageField::Input));
+        input.or(self.get(UsageField::Total))
     }
 
-    /// Returns the amounts: `None` if it says neither how much was read nor how much was written. It may say only one of the
-    /// two.
+    /// Returns the quantities; `None` if neither input nor output tokens are reported. One of the two may be absent.
     pub(crate) fn quantities(&self) -> Option<Quantities> {
         let (mut input, mut output) = self.sides();
-        let (beside_input, beside_output) = self.beside(input, output);
-        input = input.map(|input| input + beside_input);
-        output = output.map(|output| output + beside_output);
+        let (extra_input, extra_output) = self.not_included(input, output);
+        input = input.map(|input| input + extra_input);
+        output = output.map(|output| output + extra_output);
         input.or(output)?;
         let all = input.unwrap_or(0);
-        // The parts of the input add up to it, also where an upstream's numbers do not.
-        let cached = self.get(Amount::Cached).max(self.get(Amount::CacheRead));
+        // The parts of the input must add up to it, also where the upstream's numbers do not.
+        let cached = self
+            .get(UsageField::Cached)
+            .max(self.get(UsageField::CacheRead));
         let cached = cached.map(|cached| cached.min(all));
         let fresh = all - cached.unwrap_or(0);
         let cache_write = self
-            .get(Amount::CacheWrite)
-            .max(self.get(Amount::CacheCreation));
+            .get(UsageField::CacheWrite)
+            .max(self.get(UsageField::CacheCreation));
         let cache_write = cache_write.map(|amount| amount.min(fresh));
         let uncached = cached.map(|_| fresh - cache_write.unwrap_or(0));
         let mut quantities = Quantities::default().with(Metric::NumModelRequests, 1);
@@ -155,12 +155,12 @@ impl Usage {
                 Metric::InputUncachedTokens,
                 uncached.filter(|_| input.is_some()),
             ),
-            (Metric::InputAudioTokens, self.get(Amount::InputAudio)),
-            (Metric::InputImageTokens, self.get(Amount::InputImage)),
-            (Metric::InputTextTokens, self.get(Amount::InputText)),
-            (Metric::OutputAudioTokens, self.get(Amount::OutputAudio)),
-            (Metric::OutputImageTokens, self.get(Amount::OutputImage)),
-            (Metric::OutputTextTokens, self.get(Amount::OutputText)),
+            (Metric::InputAudioTokens, self.get(UsageField::InputAudio)),
+            (Metric::InputImageTokens, self.get(UsageField::InputImage)),
+            (Metric::InputTextTokens, self.get(UsageField::InputText)),
+            (Metric::OutputAudioTokens, self.get(UsageField::OutputAudio)),
+            (Metric::OutputImageTokens, self.get(UsageField::OutputImage)),
+            (Metric::OutputTextTokens, self.get(UsageField::OutputText)),
         ] {
             if let Some(amount) = amount {
                 quantities.set(metric, amount);
@@ -169,12 +169,14 @@ impl Usage {
         Some(quantities)
     }
 
-    /// Returns what was read and what was written, one of which may follow from the sum and the other.
+    /// Returns the input and output tokens. If one is absent, the total minus the other one stands for it.
     fn sides(&self) -> (Option<i64>, Option<i64>) {
-        let input = self.get(Amount::Prompt).or(self.get(Amount::Input));
-        let output = self.get(Amount::Completion).or(self.get(Amount::Output));
+        let input = self.get(UsageField::Prompt).or(self.get(UsageField::Input));
+        let output = self
+            .get(UsageField::Completion)
+            .or(self.get(UsageField::Output));
         let rest =
-            |side: i64| Some(self.get(Amount::Total)?.checked_sub(side)?).filter(|it| *it >= 0);
+            |side: i64| Some(self.get(UsageField::Total)?.checked_sub(side)?).filter(|it| *it >= 0);
         match (input, output) {
             (Some(input), None) => (Some(input), rest(input)),
             (None, Some(output)) => (rest(output), Some(output)),
@@ -182,28 +184,32 @@ impl Usage {
         }
     }
 
-    /// Returns the tokens that are reported beside the input and beside the output instead of within them: cached ones, as
-    /// Anthropic counts them, and reasoning. Where there is a sum it tells.
-    fn beside(&self, input: Option<i64>, output: Option<i64>) -> (i64, i64) {
-        let amount = |amount| self.get(amount).unwrap_or(0);
-        let read = amount(Amount::CacheRead);
-        let caches = read + amount(Amount::CacheCreation);
-        let reasoning = amount(Amount::Reasoning);
-        if let (Some(input), Some(output), Some(total)) = (input, output, self.get(Amount::Total)) {
+    /// Returns the tokens that the reported input and output do not include: cached tokens, as Anthropic counts them, and
+    /// reasoning tokens. A total shows which of them are included.
+    fn not_included(&self, input: Option<i64>, output: Option<i64>) -> (i64, i64) {
+        let amount = |field| self.get(field).unwrap_or(0);
+        let read = amount(UsageField::CacheRead);
+        let caches = read + amount(UsageField::CacheCreation);
+        let reasoning = amount(UsageField::Reasoning);
+        if let (Some(input), Some(output), Some(total)) =
+            (input, output, self.get(UsageField::Total))
+        {
             let rest = total - input - output;
-            let told = [(0, 0), (caches, 0), (0, reasoning), (caches, reasoning)];
-            if let Some(told) = told.into_iter().find(|(one, two)| one + two == rest) {
-                return told;
+            let candidates = [(0, 0), (caches, 0), (0, reasoning), (caches, reasoning)];
+            let is_rest = |(one, two): &(i64, i64)| one + two == rest;
+            if let Some(extra) = candidates.into_iter().find(is_rest) {
+                return extra;
             }
         }
-        let is_native = self.get(Amount::Prompt).is_none() && self.get(Amount::Cached).is_none();
-        let is_beside = is_native || input.is_some_and(|input| read > input);
-        (if is_beside { caches } else { 0 }, 0)
+        let is_anthropic =
+            self.get(UsageField::Prompt).is_none() && self.get(UsageField::Cached).is_none();
+        let is_extra = is_anthropic || input.is_some_and(|input| read > input);
+        (if is_extra { caches } else { 0 }, 0)
     }
 }
 
-/// Reads a number of any kind that is finite.
-pub(crate) fn number(word: &[u8]) -> Option<f64> {
+/// Reads a finite number.
+pub(crate) fn parse_finite(word: &[u8]) -> Option<f64> {
     let number: f64 = std::str::from_utf8(word).ok()?.trim().parse().ok()?;
     number.is_finite().then_some(number)
 }
@@ -212,21 +218,21 @@ pub(crate) fn number(word: &[u8]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn usage(amounts: &[(&str, &str)]) -> Usage {
-        let mut usage = Usage::default();
+    fn usage(amounts: &[(&str, &str)]) -> ReportedUsage {
+        let mut usage = ReportedUsage::default();
         for (key, word) in amounts {
-            let (place, key) = key.split_once('.').unwrap_or(("usage", key));
-            let amount = match place {
-                "in" => Amount::of_input(key.as_bytes()),
-                "out" => Amount::of_output(key.as_bytes()),
-                _ => Amount::of_usage(key.as_bytes()),
+            let (object, key) = key.split_once('.').unwrap_or(("usage", key));
+            let amount = match object {
+                "in" => UsageField::of_input(key.as_bytes()),
+                "out" => UsageField::of_output(key.as_bytes()),
+                _ => UsageField::of_usage(key.as_bytes()),
             };
             usage.set(amount.expect(key), word.as_bytes());
         }
         usage
     }
 
-    /// Input, output, cached and written to the cache.
+    /// Returns the input, output, cached and cache-write tokens.
     fn read(amounts: &[(&str, &str)]) -> [Option<i64>; 4] {
         let quantities = usage(amounts).quantities().unwrap_or_default();
         [
@@ -239,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_is_a_whole_number_however_it_is_written() {
+    fn amount_is_read_in_every_spelling_of_a_whole_number() {
         for (word, number) in [
             ("7", Some(7)),
             ("100.0", Some(100)),
@@ -259,12 +265,12 @@ mod tests {
             ("", None),
             ("0x10", None),
         ] {
-            assert_eq!(whole(word.as_bytes()), number, "{word}");
+            assert_eq!(parse_whole(word.as_bytes()), number, "{word}");
         }
     }
 
     #[test]
-    fn every_word_for_the_same_amounts_is_known() {
+    fn every_name_of_the_same_amount_is_known() {
         let both = [("prompt_tokens", "100"), ("completion_tokens", "40")];
         let with = |more: &[(&'static str, &'static str)]| read(&[&both[..], more].concat());
         assert_eq!(with(&[]), [Some(100), Some(40), None, None]);
@@ -287,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_is_added_where_the_sum_shows_it() {
+    fn tokens_beside_input_and_output_are_added_if_the_total_shows_it() {
         let grok = [
             ("prompt_tokens", "100"),
             ("completion_tokens", "40"),
@@ -309,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_it_is_half_of_it_unless_the_sum_tells() {
+    fn missing_side_is_absent_unless_the_total_shows_it() {
         assert_eq!(read(&[("prompt_tokens", "9")]), [Some(9), None, None, None]);
         assert_eq!(read(&[("output_tokens", "9")]), [None, Some(9), None, None]);
         let sum = [("completion_tokens", "9"), ("total_tokens", "20")];

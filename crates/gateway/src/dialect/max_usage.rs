@@ -1,4 +1,9 @@
-//! The most that a request may consume: what a spend limit has to have room for.
+//! The most that a request may consume, and the most that this costs: a spend limit must have room for that much.
+
+mod bounds;
+mod content;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
@@ -6,85 +11,96 @@ use base::{Error, NanoDollars, Result, UnixTime};
 use serde::{Deserialize, Serialize};
 use usage::{ItemName, Kind, Metric, ModelFacts, PriceBook, Quantities};
 
-use super::gathered::Gathered;
-use super::tools::searches_web;
+use super::requested_tools::searches_web;
 use super::{Call, Dialect};
+use bounds::RequestBounds;
 
-/// The dearest image that is made and sold by its tokens has so many, and each sketch of it so many more.
-pub(super) const IMAGE_TOKENS: i64 = 6_240;
-const SKETCH_TOKENS: i64 = 100;
-/// The most images that one is made from, a mask among them, at the hosted service; others may take more.
+/// The tokens of the largest image that a model generates.
+const MAX_TOKENS_PER_IMAGE: i64 = 6_240;
+/// The tokens of a partial image.
+const MAX_TOKENS_PER_PARTIAL_IMAGE: i64 = 100;
+/// The most images, masks included, that the hosted service makes one from; other servers may take more.
 const MAX_EDITED_IMAGES: i64 = 17;
-/// Speech that is sold by its tokens has no more than so many for each character, and for each second.
-const CHARACTER_TOKENS: i64 = 8;
-const SECOND_TOKENS: i64 = 20;
-/// The most tokens that a model is shown an image as, if no more is known of it; and the fewest that are assumed, as where
-/// nobody reports.
+/// The most tokens of a character of generated speech.
+const MAX_TOKENS_PER_CHARACTER: i64 = 8;
+/// The most tokens of a second of transcribed speech.
+const MAX_TOKENS_PER_SECOND: i64 = 20;
+/// The most tokens of an image in the input, for a model whose maximum is unknown.
 const DEFAULT_IMAGE_TOKENS: i64 = 50_000;
+/// The fewest tokens that an image in the input counts for, as in estimates of usage.
 const MIN_IMAGE_TOKENS: i64 = 1_000;
-/// The most that a request, or all requests of a batch, may consume. What only the model bounds is counted in its terms.
+
+/// The most that a request, or all requests of a batch, may consume. What only the model bounds is counted in its windows and
+/// answers. The value is stored with the input of a batch, so the names of the fields stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MaxUsage {
-    /// Tokens of what a model reads: every byte of text may be one.
-    pub(super) input: i64,
-    /// Images that a model is shown.
-    pub(super) images_shown: i64,
-    /// The windows of context that the two above fit into; 0 if nothing is known of that.
-    pub(super) windows: i64,
-    /// Windows of context that may be filled by what the request only names.
-    pub(super) unseen_windows: i64,
-    /// The member that names something so; the first of them.
+    /// Input tokens: every byte of text may be one.
+    input: i64,
+    /// Images in the input.
+    #[serde(rename = "images_shown")]
+    input_images: i64,
+    /// The context windows that text and images fit into; 0 if that is unknown.
+    #[serde(rename = "windows")]
+    context_windows: i64,
+    /// The context windows that may be filled by content that the request only names.
+    unseen_windows: i64,
+    /// The first member that names such content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) unseen: Option<Cow<'static, str>>,
-    /// Tokens of what a model writes.
-    pub(super) output: i64,
-    /// Answers that the request does not bound.
-    pub(super) unbounded_answers: i64,
-    pub(super) images: i64,
-    pub(super) characters: i64,
-    pub(super) seconds: i64,
-    pub(super) web_searches: i64,
-    pub(super) file_searches: i64,
-    pub(super) sessions: i64,
-    /// True if hosted tools may be called as often as the model likes.
-    pub(super) has_endless_tools: bool,
+    unseen: Option<Cow<'static, str>>,
+    /// Output tokens.
+    output: i64,
+    /// Answers whose length the request does not bound.
+    unbounded_answers: i64,
+    images: i64,
+    characters: i64,
+    seconds: i64,
+    web_searches: i64,
+    file_searches: i64,
+    /// Containers of the code interpreter.
+    sessions: i64,
+    /// True if the request does not bound the calls of its hosted tools.
+    #[serde(rename = "has_endless_tools")]
+    has_unbounded_tools: bool,
 }
 
 impl Call {
-    /// The most that it may consume.
+    /// Returns the most that the request may consume.
     ///
     /// # Errors
-    /// 400: a number that bounds it is none.
+    /// 400: a field that bounds it is not a number.
     pub(crate) fn max_usage(&self, dialect: &Dialect) -> Result<MaxUsage> {
-        let gathered = if self.is_json {
-            Gathered::of(dialect, self.sent())?
+        let bounds = if self.is_json {
+            RequestBounds::of(dialect, self.sent())?
         } else {
-            Gathered::of_text(self.text_bytes())
+            RequestBounds::of_text(self.max_input_tokens())
         };
-        let units = self.demand.units;
-        let mut most = gathered.max_usage(dialect, searches_web(&self.model));
+        let units = self.estimate.units;
+        let mut most = bounds.max_usage(dialect, searches_web(&self.model));
         match dialect.kind {
             Kind::Images => {
-                let is_made_anew = dialect.source == Some("image.generation");
-                let edited = if is_made_anew {
+                let is_generation = dialect.source == Some("image.generation");
+                let edited = if is_generation {
                     1
                 } else {
-                    let shown = std::mem::take(&mut most.images_shown);
-                    MAX_EDITED_IMAGES.max(shown).max(self.file_parts)
+                    let images = std::mem::take(&mut most.input_images);
+                    MAX_EDITED_IMAGES.max(images).max(self.file_parts)
                 };
-                let shown = edited.saturating_mul(IMAGE_TOKENS);
-                most.input = most.input.saturating_add(shown);
-                let sketches = gathered.sketches.saturating_mul(SKETCH_TOKENS);
-                most.output = units.saturating_mul(IMAGE_TOKENS.saturating_add(sketches));
+                let input = edited.saturating_mul(MAX_TOKENS_PER_IMAGE);
+                most.input = most.input.saturating_add(input);
+                let partial = bounds
+                    .partial_images
+                    .saturating_mul(MAX_TOKENS_PER_PARTIAL_IMAGE);
+                let image = MAX_TOKENS_PER_IMAGE.saturating_add(partial);
+                most.output = units.saturating_mul(image);
                 most.images = units;
             }
             Kind::AudioSpeeches => {
-                most.output = units.saturating_mul(CHARACTER_TOKENS);
+                most.output = units.saturating_mul(MAX_TOKENS_PER_CHARACTER);
                 most.characters = units;
             }
             Kind::AudioTranscriptions => {
-                let seconds = self.demand.max_seconds.max(units);
-                most.output = seconds.saturating_mul(SECOND_TOKENS);
+                let seconds = self.estimate.max_seconds.max(units);
+                most.output = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 most.input = most.input.saturating_add(most.output);
                 most.seconds = seconds;
             }
@@ -95,12 +111,12 @@ impl Call {
 }
 
 impl MaxUsage {
-    /// Adds what another request may consume.
+    /// Adds the most that another request may consume.
     pub(crate) fn add(&mut self, other: Self) {
         let sums = [
             (&mut self.input, other.input),
-            (&mut self.images_shown, other.images_shown),
-            (&mut self.windows, other.windows),
+            (&mut self.input_images, other.input_images),
+            (&mut self.context_windows, other.context_windows),
             (&mut self.unseen_windows, other.unseen_windows),
             (&mut self.output, other.output),
             (&mut self.unbounded_answers, other.unbounded_answers),
@@ -114,15 +130,15 @@ impl MaxUsage {
         for (mine, others) in sums {
             *mine = mine.saturating_add(others);
         }
-        self.has_endless_tools |= other.has_endless_tools;
+        self.has_unbounded_tools |= other.has_unbounded_tools;
         self.unseen = self.unseen.take().or(other.unseen);
     }
 
-    /// The most that it costs at `at`, or for a batch at any time from then on.
+    /// Returns the most that this costs at `at`, or for a batch at any time from then on.
     ///
     /// # Errors
-    /// 400: what would cost something is bounded neither by the request nor by what is known of the model.
-    pub(crate) fn cost(
+    /// 400: something that is charged is bounded neither by the request nor by the facts about the model.
+    pub(crate) fn max_cost(
         &self,
         (prices, facts): (&PriceBook, &ModelFacts),
         dialect: &Dialect,
@@ -140,12 +156,12 @@ impl MaxUsage {
             let mut asked = calls.iter().filter(|(_, count)| *count > 0);
             asked.any(|(tool, _)| prices.sells_tool(model, at, *tool))
         };
-        if self.has_endless_tools && (sells(Metric::InputTokens) || sells_calls()) {
-            return Err(endless_tools());
+        if self.has_unbounded_tools && (sells(Metric::InputTokens) || sells_calls()) {
+            return Err(unbounded_tools());
         }
         let fact = facts.of(model);
         let window = fact.and_then(|fact| fact.context_window).map(i64::from);
-        let input = match (self.input(fact, window), &self.unseen) {
+        let input = match (self.max_input(fact, window), &self.unseen) {
             (Some(input), _) => input,
             (None, _) if !sells(Metric::InputTokens) => 0,
             (None, name) => return Err(unknown_input(model, name.as_deref())),
@@ -177,13 +193,14 @@ impl MaxUsage {
             })
     }
 
-    /// Returns the most tokens that are read; `None` if that is not known.
-    fn input(&self, fact: Option<&usage::ModelFact>, window: Option<i64>) -> Option<i64> {
+    /// Returns the most input tokens; `None` if that is unknown.
+    fn max_input(&self, fact: Option<&usage::ModelFact>, window: Option<i64>) -> Option<i64> {
         let image = fact.and_then(|fact| fact.max_image_tokens).map(i64::from);
         let image = image.unwrap_or(DEFAULT_IMAGE_TOKENS).max(MIN_IMAGE_TOKENS);
-        let mut shown = (self.images_shown.saturating_mul(image)).saturating_add(self.input);
-        if let Some(window) = window.filter(|_| self.windows > 0) {
-            shown = shown.min(window.saturating_mul(self.windows));
+        let images = self.input_images.saturating_mul(image);
+        let mut shown = images.saturating_add(self.input);
+        if let Some(window) = window.filter(|_| self.context_windows > 0) {
+            shown = shown.min(window.saturating_mul(self.context_windows));
         }
         match (self.unseen_windows, window) {
             (0, _) => Some(shown),
@@ -193,7 +210,7 @@ impl MaxUsage {
     }
 }
 
-fn endless_tools() -> Error {
+fn unbounded_tools() -> Error {
     let message = "max_tool_calls is missing: under a spend limit, a request with hosted tools must say how many calls of \
                    them it may make at the most.";
     Error::invalid("max_tool_calls", message)
@@ -209,7 +226,11 @@ fn unknown_input(model: &str, name: Option<&str>) -> Error {
 }
 
 fn unbounded_answer(dialect: &Dialect, model: &str) -> Error {
-    let name = dialect.maxima.first().copied().unwrap_or("max_tokens");
+    let name = dialect
+        .max_token_fields
+        .first()
+        .copied()
+        .unwrap_or("max_tokens");
     let message = format!(
         "{name} is missing: under a spend limit, a request must say how long its answer may be, for it is not known how long \
          the answers of the model '{model}' can be. The operator can set that: max_output_tokens in a [[model]] table."

@@ -1,63 +1,67 @@
-//! Which hosted tools a request asks for.
+//! The hosted tools that a request asks for.
 
 use access::{HostedTool, HostedTools};
 use base::{Error, Result};
 
-/// The hosted tools that a request asks for.
+/// The hosted tools of a request.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
-    /// The tools, in the order in which they are asked for.
+pub(super) struct RequestedTools {
+    /// The tools, in the order of the request.
     tools: Vec<HostedTool>,
-    /// True if something that must be a tool is none, so that nobody can tell what a server takes it for.
-    pub(super) is_unclear: bool,
-    /// True if it names a stored prompt, which may bring tools that only its server knows.
+    /// True if there is a value among the tools that is none, so that it is unknown what a server takes it for.
+    pub(super) is_ambiguous: bool,
+    /// True if the request names a stored prompt, which may bring tools that only its server knows.
     pub(super) has_prompt: bool,
 }
 
-/// What stands in the names of models that search the web unasked.
-const SEARCHING: [&str; 3] = ["-search-preview", "-search-api", ":online"];
+/// The parts of names of models that search the web without being asked.
+const SEARCHING_MODELS: [&str; 3] = ["-search-preview", "-search-api", ":online"];
 
-/// The tools that run programs at the model server under other names.
-const PROGRAMS: [&str; 1] = ["programmatic_tool_calling"];
+/// Other names of tools that run programs at the model server.
+const CODE_INTERPRETERS: [&str; 1] = ["programmatic_tool_calling"];
 
-/// True if this model searches the web unasked.
+/// True if a model searches the web without being asked.
 pub(super) fn searches_web(model: &str) -> bool {
-    SEARCHING.iter().any(|word| model.contains(word))
+    SEARCHING_MODELS.iter().any(|part| model.contains(part))
 }
 
-impl Asked {
+impl RequestedTools {
     pub(super) fn add(&mut self, tool: HostedTool) {
         if !self.tools.contains(&tool) {
             self.tools.push(tool);
         }
     }
 
-    /// The first tool that is asked for and is not among those allowed.
+    /// Returns the first tool that is not allowed, with the web search of the model itself before all others.
     ///
     /// # Errors
-    /// 400: what is asked for cannot be told.
-    pub(super) fn not_in(&self, allowed: HostedTools, model: &str) -> Result<Option<HostedTool>> {
-        if self.is_unclear {
+    /// 400: the tools are ambiguous.
+    pub(super) fn first_not_in(
+        &self,
+        allowed: HostedTools,
+        model: &str,
+    ) -> Result<Option<HostedTool>> {
+        if self.is_ambiguous {
             let message = "tools must be a list of objects, each with a string as its type.";
             return Err(Error::invalid("tools", message));
         }
-        let unasked = searches_web(model).then_some(HostedTool::WebSearch);
-        let mut asked = unasked.into_iter().chain(self.tools.iter().copied());
-        Ok(asked.find(|tool| !allowed.contains(*tool)))
+        let own = searches_web(model).then_some(HostedTool::WebSearch);
+        let mut all = own.into_iter().chain(self.tools.iter().copied());
+        Ok(all.find(|tool| !allowed.contains(*tool)))
     }
 }
 
-/// The hosted tool with a name that begins so: a version may follow, as in `web_search_preview_2025_03_11`. Some servers read
-/// words without regard to case, too.
-pub(super) fn hosted(kind: &str) -> Option<HostedTool> {
-    let kind = kind.split('\0').next().unwrap_or_default().trim();
-    let kind = &*kind.to_ascii_lowercase();
-    if PROGRAMS.contains(&kind) {
+/// Returns the hosted tool of a type. A version may follow its name, as in `web_search_preview_2025_03_11`. Case is ignored, as
+/// some servers do.
+pub(super) fn hosted_tool(tool_type: &str) -> Option<HostedTool> {
+    let tool_type = tool_type.split('\0').next().unwrap_or_default().trim();
+    let tool_type = &*tool_type.to_ascii_lowercase();
+    if CODE_INTERPRETERS.contains(&tool_type) {
         return Some(HostedTool::CodeInterpreter);
     }
     let mut all = HostedTool::ALL.iter().copied();
     all.find(|tool| {
-        let rest = kind.strip_prefix(tool.as_str());
+        let rest = tool_type.strip_prefix(tool.as_str());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     })
 }
@@ -69,7 +73,7 @@ mod tests {
 
     const FIELDS: &[&str] = &["tools", "web_search_options"];
 
-    /// The tool that is refused when only `allowed` may be used.
+    /// Returns the tool that is refused when only `allowed` may be used.
     fn refused(body: &str, model: &str, allowed: &[HostedTool]) -> Result<Option<&'static str>> {
         let mut tools = HostedTools::default();
         for tool in HostedTool::ALL {
@@ -78,12 +82,12 @@ mod tests {
             }
         }
         let fields = Fields::of_json(body.as_bytes(), FIELDS)?;
-        let asked = fields.view.tools.not_in(tools, model)?;
-        Ok(asked.map(HostedTool::as_str))
+        let refused = fields.view.tools.first_not_in(tools, model)?;
+        Ok(refused.map(HostedTool::as_str))
     }
 
     #[test]
-    fn tools_are_found_wherever_they_are_asked_for() {
+    fn tools_are_found_wherever_a_request_asks_for_them() {
         for (body, model, tool) in [
             (r#"{"tools":[{"type":"function"}]}"#, "m", None),
             (r#"{"tools":[{"type":"mcp"}]}"#, "m", Some("mcp")),
@@ -121,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_refused() {
+    fn ambiguous_tools_are_refused() {
         for tools in [
             "7",
             "{}",
