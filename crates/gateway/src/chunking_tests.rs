@@ -1,4 +1,4 @@
-//! The same usage is read and the same bytes are forwarded, whatever the chunks of a stream.
+//! The usage and the forwarded bytes of a stream do not depend on its chunks.
 
 use proptest::prelude::*;
 

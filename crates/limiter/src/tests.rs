@@ -6,12 +6,13 @@ use proptest::sample::Index;
 use crate::shard::{Shard, Taken};
 use crate::*;
 
-const SECOND: u64 = 1_000;
-const MINUTE: u64 = 60 * SECOND;
-const DAY: u64 = 24 * 60 * MINUTE;
+/// The milliseconds of a second.
+const SECOND_LEN: u64 = 1_000;
+const MINUTE_LEN: u64 = 60 * SECOND_LEN;
+const DAY_LEN: u64 = 24 * 60 * MINUTE_LEN;
 
 /// The number of quantities.
-const N: usize = 6;
+const QUANTITY_COUNT: usize = 6;
 const REQUESTS_PER_MINUTE: usize = 0;
 const TOKENS_PER_MINUTE: usize = 1;
 const IMAGES_PER_MINUTE: usize = 2;
@@ -21,7 +22,7 @@ const fn quantity(window: Window, category: Option<Category>) -> Quantity {
     Quantity { window, category }
 }
 
-const QUANTITIES: [Quantity; N] = [
+const QUANTITIES: [Quantity; QUANTITY_COUNT] = [
     quantity(Window::MINUTE, Some(Category::Requests)),
     quantity(Window::MINUTE, Some(Category::Tokens)),
     quantity(Window::MINUTE, None),
@@ -30,22 +31,22 @@ const QUANTITIES: [Quantity; N] = [
     quantity(Window::DAY, None),
 ];
 /// The lengths of the window and of a bucket of each quantity.
-const LENGTHS: [(u64, u64); N] = [
-    (MINUTE, SECOND),
-    (MINUTE, SECOND),
-    (MINUTE, SECOND),
-    (MINUTE, SECOND),
-    (DAY, 15 * MINUTE),
-    (DAY, 15 * MINUTE),
+const LENGTHS: [(u64, u64); QUANTITY_COUNT] = [
+    (MINUTE_LEN, SECOND_LEN),
+    (MINUTE_LEN, SECOND_LEN),
+    (MINUTE_LEN, SECOND_LEN),
+    (MINUTE_LEN, SECOND_LEN),
+    (DAY_LEN, 15 * MINUTE_LEN),
+    (DAY_LEN, 15 * MINUTE_LEN),
 ];
 const NAMES: [&str; 2] = ["alias", "real"];
 const TENANT: &str = "proj_1";
 
-type Limits = [Option<i64>; N];
-type Reserved = (Result<Taken<N>, Denial>, Status);
+type Limits = [Option<i64>; QUANTITY_COUNT];
+type Reserved = (Result<Taken<QUANTITY_COUNT>, Denial>, Status);
 
 fn limits(pairs: &[(usize, i64)]) -> Limits {
-    let mut limits = [None; N];
+    let mut limits = [None; QUANTITY_COUNT];
     for (quantity, limit) in pairs {
         limits[*quantity] = Some(*limit);
     }
@@ -53,7 +54,7 @@ fn limits(pairs: &[(usize, i64)]) -> Limits {
 }
 
 /// Returns a request of this number of tokens.
-fn tokens(tokens: i64) -> Request<N> {
+fn tokens(tokens: i64) -> Request<QUANTITY_COUNT> {
     let amounts = Amounts::default().with(REQUESTS_PER_MINUTE, 1);
     let amounts = amounts.with(REQUESTS_PER_DAY, 1);
     amounts.with(TOKENS_PER_MINUTE, tokens).into()
@@ -68,21 +69,21 @@ fn retry((reserved, _): &Reserved) -> Option<Option<u64>> {
 }
 
 /// A shard with the limits of one name.
-struct OneName(Shard<N>, Limits);
+struct OneName(Shard<QUANTITY_COUNT>, Limits);
 
 impl OneName {
     fn new(pairs: &[(usize, i64)]) -> Self {
         Self(Shard::default(), limits(pairs))
     }
 
-    fn reserve(&mut self, now: u64, request: &Request<N>) -> Reserved {
+    fn reserve(&mut self, now: u64, request: &Request<QUANTITY_COUNT>) -> Reserved {
         let (name, limits) = ("m", self.1);
         let descriptors = [Descriptor { name, limits }];
         self.0
             .reserve(&QUANTITIES, now, TENANT, &descriptors, request)
     }
 
-    fn retry(&mut self, now: u64, request: &Request<N>) -> Option<Option<u64>> {
+    fn retry(&mut self, now: u64, request: &Request<QUANTITY_COUNT>) -> Option<Option<u64>> {
         retry(&self.reserve(now, request))
     }
 }
@@ -124,13 +125,13 @@ fn all_windows_are_charged_or_none() {
 #[test]
 fn tighter_of_the_limits_of_a_minute_and_of_a_day_is_reported() {
     let mut one = OneName::new(&[(REQUESTS_PER_MINUTE, 2), (REQUESTS_PER_DAY, 3)]);
-    for (now, remaining) in [(0, 1), (MINUTE * 2, 1), (MINUTE * 4, 0)] {
+    for (now, remaining) in [(0, 1), (MINUTE_LEN * 2, 1), (MINUTE_LEN * 4, 0)] {
         let (_, status) = one.reserve(now, &tokens(1));
         let requests = status.requests.map(|usage| usage.remaining);
         assert_eq!(requests, Some(remaining), "at {now}");
     }
-    let wait = DAY + 15 * MINUTE - 6 * MINUTE;
-    assert_eq!(one.retry(MINUTE * 6, &tokens(1)), Some(Some(wait)));
+    let wait = DAY_LEN + 15 * MINUTE_LEN - 6 * MINUTE_LEN;
+    assert_eq!(one.retry(MINUTE_LEN * 6, &tokens(1)), Some(Some(wait)));
 }
 
 #[test]
@@ -166,8 +167,8 @@ fn changed_limit_holds_at_once_and_keeps_the_counters() {
 #[test]
 fn idle_counters_are_removed_and_a_tenant_cannot_fill_the_memory() {
     let mut shard = Shard::default();
-    let reserve = |shard: &mut Shard<N>, now: u64, name: &str| {
-        let limits = [None; N];
+    let reserve = |shard: &mut Shard<QUANTITY_COUNT>, now: u64, name: &str| {
+        let limits = [None; QUANTITY_COUNT];
         let descriptors = [Descriptor { name, limits }];
         let reserved = shard.reserve(&QUANTITIES, now, TENANT, &descriptors, &tokens(1));
         reserved.0.err()
@@ -179,16 +180,16 @@ fn idle_counters_are_removed_and_a_tenant_cannot_fill_the_memory() {
     assert_eq!(refused, Some(Denial::TooManyNames));
     assert_eq!(reserve(&mut shard, 0, "7"), None);
     assert_eq!(shard.pairs(), MAX_NAMES_PER_TENANT);
-    assert_eq!(reserve(&mut shard, DAY * 2, "one more"), None);
+    assert_eq!(reserve(&mut shard, DAY_LEN * 2, "one more"), None);
     assert_eq!(shard.pairs(), 1);
 }
 
 /// The admitted amounts: the time, the name, and the amount of each quantity.
-type Admitted = Vec<(u64, usize, [i64; N])>;
+type Admitted = Vec<(u64, usize, [i64; QUANTITY_COUNT])>;
 
 /// Returns the sum of a quantity of a name since a time.
 fn sum(admitted: &Admitted, name: usize, quantity: usize, since: u64) -> i64 {
-    let counts = |(at, of, _): &&(u64, usize, [i64; N])| *of == name && *at >= since;
+    let counts = |(at, of, _): &&(u64, usize, [i64; QUANTITY_COUNT])| *of == name && *at >= since;
     let counted = admitted.iter().filter(counts);
     counted.map(|(_, _, amounts)| amounts[quantity]).sum()
 }
@@ -196,9 +197,9 @@ fn sum(admitted: &Admitted, name: usize, quantity: usize, since: u64) -> i64 {
 #[derive(Clone, Debug)]
 enum Step {
     /// A set of names, the amounts, and the part of the tokens that is an estimate.
-    Reserve(usize, [i64; N], i64),
+    Reserve(usize, [i64; QUANTITY_COUNT], i64),
     /// An open reservation, and the amounts that it consumed.
-    Settle(Index, [Option<i64>; N]),
+    Settle(Index, [Option<i64>; QUANTITY_COUNT]),
     Refund(Index),
     /// A name, a quantity, and its new limit.
     Limit(usize, usize, i64),
@@ -206,10 +207,10 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
     let pause = prop_oneof![
-        8 => 0..5 * SECOND,
+        8 => 0..5 * SECOND_LEN,
         4 => prop::sample::select(vec![1, 999, 1_000, 59_999, 60_000, 60_001, 61_000]),
-        2 => 0..2 * MINUTE,
-        1 => DAY - 20 * MINUTE..DAY + 20 * MINUTE,
+        2 => 0..2 * MINUTE_LEN,
+        1 => DAY_LEN - 20 * MINUTE_LEN..DAY_LEN + 20 * MINUTE_LEN,
     ];
     let amounts =
         || prop::array::uniform6(prop_oneof![2 => Just(0), 3 => 1..4_i64, 1 => 4..12_i64]);
@@ -218,22 +219,22 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
         6 => (1..4_usize, amounts(), 0..6_i64).prop_map(|(names, all, some)| Step::Reserve(names, all, some)),
         3 => (any::<Index>(), consumed).prop_map(|(which, all)| Step::Settle(which, all)),
         1 => any::<Index>().prop_map(Step::Refund),
-        1 => (0..2_usize, 0..N, 0..20_i64).prop_map(|(name, quantity, limit)| Step::Limit(name, quantity, limit)),
+        1 => (0..2_usize, 0..QUANTITY_COUNT, 0..20_i64).prop_map(|(name, quantity, limit)| Step::Limit(name, quantity, limit)),
     ];
     prop::collection::vec((pause, step), 1..120)
 }
 
 /// A shard and the list beside it.
 struct Compared {
-    shard: Shard<N>,
+    shard: Shard<QUANTITY_COUNT>,
     limits: [Limits; 2],
     admitted: Admitted,
     /// The open reservations, with the positions of their names in the list.
-    open: Vec<(Taken<N>, Vec<usize>)>,
+    open: Vec<(Taken<QUANTITY_COUNT>, Vec<usize>)>,
 }
 
 impl Compared {
-    fn descriptors(&self, names: usize) -> Vec<(usize, Descriptor<'static, N>)> {
+    fn descriptors(&self, names: usize) -> Vec<(usize, Descriptor<'static, QUANTITY_COUNT>)> {
         let chosen = (0..2).filter(|name| names & 1 << name != 0);
         let descriptor = |name: usize| Descriptor {
             name: NAMES[name],
@@ -246,9 +247,9 @@ impl Compared {
         &mut self,
         now: u64,
         names: usize,
-        request: &Request<N>,
+        request: &Request<QUANTITY_COUNT>,
     ) -> Result<(), TestCaseError> {
-        let (names, descriptors): (Vec<usize>, Vec<Descriptor<'_, N>>) =
+        let (names, descriptors): (Vec<usize>, Vec<Descriptor<'_, QUANTITY_COUNT>>) =
             self.descriptors(names).into_iter().unzip();
         let before = self.shard.clone();
         let reserved = self
@@ -280,7 +281,7 @@ impl Compared {
         &self,
         now: u64,
         name: usize,
-        amounts: &[i64; N],
+        amounts: &[i64; QUANTITY_COUNT],
     ) -> Result<(), TestCaseError> {
         for (quantity, (window, _)) in LENGTHS.into_iter().enumerate() {
             if let Some(limit) = self.limits[name][quantity]
@@ -324,14 +325,14 @@ impl Compared {
         Ok(())
     }
 
-    fn settle(&mut self, now: u64, which: Index, consumed: &Amounts<N>) {
+    fn settle(&mut self, now: u64, which: Index, consumed: &Amounts<QUANTITY_COUNT>) {
         if self.open.is_empty() {
             return;
         }
         let (taken, positions) = self.open.swap_remove(which.index(self.open.len()));
         self.shard.settle(&QUANTITIES, now, &taken, consumed);
         for (position, (_, amounts)) in positions.iter().zip(&taken.names) {
-            let mut deficit = [0; N];
+            let mut deficit = [0; QUANTITY_COUNT];
             for (quantity, deficit) in deficit.iter_mut().enumerate() {
                 let pair = (amounts.get(quantity), consumed.get(quantity));
                 if let (Some(taken), Some(consumed)) = pair {
@@ -345,7 +346,7 @@ impl Compared {
     }
 }
 
-fn amounts(all: [Option<i64>; N]) -> Amounts<N> {
+fn amounts(all: [Option<i64>; QUANTITY_COUNT]) -> Amounts<QUANTITY_COUNT> {
     let known = all.into_iter().enumerate();
     let known = known.filter_map(|(quantity, amount)| Some((quantity, amount?)));
     known.fold(Amounts::default(), |amounts, (quantity, amount)| {

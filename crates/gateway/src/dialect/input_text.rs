@@ -9,7 +9,7 @@ use memchr::memmem;
 use crate::tokens::TokenCounter;
 
 /// The tokens that an image, an audio file or a document within the text counts for.
-pub(super) const FILE_TOKENS: i64 = 1000;
+pub(super) const DEFAULT_FILE_TOKENS: i64 = 1000;
 /// The shortest string that is taken for a file; a shorter one is text.
 const MIN_FILE_BYTES: usize = 1000;
 /// The longest beginning of a `data:` URL, up to its content.
@@ -105,7 +105,7 @@ pub(super) enum FileMember {
 impl InlineFiles {
     /// Adds a file that is not in the body, which has only its URL or id.
     pub(super) fn add_remote(&mut self) {
-        self.tokens = self.tokens.saturating_add(FILE_TOKENS);
+        self.tokens = self.tokens.saturating_add(DEFAULT_FILE_TOKENS);
     }
 
     /// Adds the string `text` at `start` if it is a file or the URL of one.
@@ -134,7 +134,7 @@ impl InlineFiles {
             0
         };
         let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
-        self.tokens = self.tokens.saturating_add(tokens.max(FILE_TOKENS));
+        self.tokens = self.tokens.saturating_add(tokens.max(DEFAULT_FILE_TOKENS));
         self.ranges.push(start + skipped..start + text.len());
     }
 
@@ -232,11 +232,11 @@ mod tests {
         ] {
             let rest = i64::try_from((text.len() - file.len()).div_ceil(4)).expect("few");
             let body = format!("{{\"messages\":{text}}}");
-            let counted = count(&body) - FILE_TOKENS;
+            let counted = count(&body) - DEFAULT_FILE_TOKENS;
             assert!((rest..=rest + 1).contains(&counted), "{counted} for {rest}");
             let twice = count(&format!("{{\"messages\":{text},\"tools\":{text}}}"));
             assert!(
-                (2 * FILE_TOKENS..3 * FILE_TOKENS).contains(&twice),
+                (2 * DEFAULT_FILE_TOKENS..3 * DEFAULT_FILE_TOKENS).contains(&twice),
                 "{twice}"
             );
         }
@@ -255,7 +255,7 @@ mod tests {
             format!(r#"{{"input_audio":{{"data":"{prose}"}}}}"#),
         ] {
             let counted = count(&format!("{{\"messages\":[{text}]}}"));
-            assert!(counted > FILE_TOKENS + 200, "{counted}: {}", &text[..40]);
+            assert!(counted > DEFAULT_FILE_TOKENS + 200, "{counted}: {}", &text[..40]);
         }
         let encoded = format!(
             r#"{{"file_data":"data:text/plain;base64,{}"}}"#,
@@ -274,7 +274,7 @@ mod tests {
         ] {
             let counted = count(&format!(r#"{{"messages":[{part},{part}]}}"#));
             assert!(
-                (2 * FILE_TOKENS..2 * FILE_TOKENS + 50).contains(&counted),
+                (2 * DEFAULT_FILE_TOKENS..2 * DEFAULT_FILE_TOKENS + 50).contains(&counted),
                 "{part}"
             );
         }
@@ -292,7 +292,7 @@ mod tests {
             format!(r#"[{}]"#, r#"{"data":"","x":1},"#.repeat(100_000) + "1"),
         ] {
             let body = format!(r#"{{"messages":{text}}}"#);
-            assert!(count(&body) > FILE_TOKENS);
+            assert!(count(&body) > DEFAULT_FILE_TOKENS);
         }
         // A scan to the end of the text at each mark would take five minutes for these eight mebibytes.
         assert!(watch.elapsed() < Duration::from_secs(30));

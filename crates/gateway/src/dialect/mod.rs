@@ -113,7 +113,7 @@ pub(crate) enum AnswerFormat {
 enum RequestFormat {
     Json,
     Multipart,
-    /// One of the two, by its Content-Type.
+    /// JSON or multipart, by the Content-Type.
     Either,
 }
 

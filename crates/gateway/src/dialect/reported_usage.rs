@@ -5,7 +5,7 @@ use usage::{MAX_QUANTITY, Metric, Quantities};
 /// The usage that a document reports. A value that is not a whole number from 0 to [`MAX_QUANTITY`] counts as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ReportedUsage {
-    amounts: [Option<i64>; UsageField::COUNT],
+    amounts: [Option<i64>; UsageField::FIELD_COUNT],
     /// The duration of the audio that was transcribed.
     pub(crate) seconds: Option<f64>,
 }
@@ -37,7 +37,7 @@ pub(crate) enum UsageField {
 }
 
 impl UsageField {
-    const COUNT: usize = Self::OutputText as usize + 1;
+    const FIELD_COUNT: usize = Self::OutputText as usize + 1;
 
     /// Returns the field that the member `key` of `usage` is.
     pub(crate) fn of_usage(key: &[u8]) -> Option<Self> {

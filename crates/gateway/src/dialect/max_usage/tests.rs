@@ -102,7 +102,7 @@ fn s11_everything_that_a_model_may_read_or_write_is_reserved() {
 
 #[test]
 fn s11_named_content_fills_the_context_window_and_each_tool_call_fills_it_again() {
-    const WINDOW: i64 = 100_000;
+    const CONTEXT_WINDOW_LEN: i64 = 100_000;
     let respond = |more: Value| {
         let mut body = json!({"model": "m", "input": [], "max_output_tokens": 1});
         body.as_object_mut()
@@ -120,35 +120,35 @@ fn s11_named_content_fills_the_context_window_and_each_tool_call_fills_it_again(
         json!([{"type": "additional_tools", "role": "developer", "tools": [{"type": "mcp"}]}]);
     for (more, expected) in [
         (json!({"input": image}), 50_000 + image_bytes),
-        (json!({"input": kept}), WINDOW),
-        (json!({"input": file}), WINDOW),
-        (json!({"previous_response_id": "resp_1"}), WINDOW),
-        (json!({"conversation": "conv_1"}), WINDOW),
+        (json!({"input": kept}), CONTEXT_WINDOW_LEN),
+        (json!({"input": file}), CONTEXT_WINDOW_LEN),
+        (json!({"previous_response_id": "resp_1"}), CONTEXT_WINDOW_LEN),
+        (json!({"conversation": "conv_1"}), CONTEXT_WINDOW_LEN),
         (json!({"previous_response_id": null}), 2),
         (json!({"tools": tool("function")}), 2 + 21),
         (
             json!({"tools": tool("mcp"), "max_tool_calls": 4}),
-            5 * WINDOW,
+            5 * CONTEXT_WINDOW_LEN,
         ),
-        (json!({"input": hidden, "max_tool_calls": 4}), 5 * WINDOW),
+        (json!({"input": hidden, "max_tool_calls": 4}), 5 * CONTEXT_WINDOW_LEN),
         (
             json!({"tools": tool("web_search_preview"), "max_tool_calls": 4}),
-            5 * WINDOW + 4_000_000,
+            5 * CONTEXT_WINDOW_LEN + 4_000_000,
         ),
         (
             json!({"tools": [{"type": "file_search"}, {"type": "code_interpreter"}], "max_tool_calls": 2}),
-            3 * WINDOW + 4_000_000 + 6_000_000,
+            3 * CONTEXT_WINDOW_LEN + 4_000_000 + 6_000_000,
         ),
         (
             json!({"prompt": {"id": "pmpt_1"}, "max_tool_calls": 1}),
-            2 * WINDOW + 1_000_000 + 2_000_000 + 3_000_000 + 6_240_000,
+            2 * CONTEXT_WINDOW_LEN + 1_000_000 + 2_000_000 + 3_000_000 + 6_240_000,
         ),
     ] {
         assert_eq!(respond(more.clone()).ok(), Some(expected), "{more}");
     }
     let search = json!({"model": "m", "messages": [], "max_tokens": 1, "web_search_options": {}});
     let searched = cost("/chat/completions", &search, "m").expect("a cost");
-    assert_eq!(searched, WINDOW + 1_000 + 1_000_000);
+    assert_eq!(searched, CONTEXT_WINDOW_LEN + 1_000 + 1_000_000);
 }
 
 #[test]
