@@ -12,8 +12,9 @@ mod environment;
 mod fuzz;
 mod fuzz_answers;
 mod fuzz_mutations;
+mod fuzz_parsers;
 mod fuzz_requests;
-mod fuzz_streams;
+
 mod kill;
 mod load;
 mod postgres;
@@ -50,7 +51,7 @@ enum Command {
     /// Look for a request that the gateway reads otherwise than the servers behind it.
     FuzzRequests(fuzz_requests::Options),
     /// Look for an event stream whose usage depends on how its bytes are cut.
-    FuzzStreams(fuzz_streams::Options),
+    FuzzParsers(fuzz_parsers::Options),
     /// Kill the server at random moments, and look whether everything is there once.
     Kill(kill::Options),
     /// How our OpenAPI document differs from the published one.
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
         Command::FuzzAnswers(options) => fuzz_answers::run(&options),
         Command::FuzzMutations(options) => fuzz_mutations::run(&options),
         Command::FuzzRequests(options) => fuzz_requests::run(&options),
-        Command::FuzzStreams(options) => fuzz_streams::run(&options),
+        Command::FuzzParsers(options) => fuzz_parsers::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Contract(options) => contract::run(&options),
         Command::Tidy => tidy::run(),

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every test, on SQLite and then on a PostgreSQL server made for the run.
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -60,6 +62,10 @@ pub fn run_with(database: Database, words: &[String], variables: &[(&str, String
         run_command(&mut command)
     };
     if database != Database::Postgres {
+        if scope(words).is_some() {
+            say("interleavings of the rate limiter");
+            loom(&root)?;
+        }
         say("tests on SQLite");
         tests(&[], None)?;
     }
@@ -69,6 +75,23 @@ pub fn run_with(database: Database, words: &[String], variables: &[(&str, String
         tests(&["--tests"], Some(server.url()))?;
     }
     Ok(())
+}
+
+/// Tries every interleaving of the rate limiter. The flag changes every crate of the build, so the target directory is another.
+fn loom(root: &Path) -> Result<()> {
+    let mut command = cargo(root);
+    command
+        .args([
+            "test",
+            "--package",
+            "limiter",
+            "--test",
+            "loom",
+            "--target-dir",
+        ])
+        .arg(root.join("target/loom"))
+        .env("RUSTFLAGS", "--cfg loom");
+    run_command(&mut command)
 }
 
 /// All packages, unless some are named.

@@ -12,7 +12,7 @@ use crate::{Error, Result, names};
 
 /// The binary logarithm of the most bytes that a zstd decoder keeps of what it has written: 8 MiB, which RFC 9659 lets a
 /// sender use and forbids to exceed.
-const MAX_ZSTD_WINDOW_LOG: u32 = 23;
+pub const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 /// The number of bytes that are decoded at a time.
 const PIECE_BYTES: usize = 32 * 1024;
 

@@ -17,7 +17,7 @@ mod text_mark;
 pub mod time;
 
 pub use budget::{Budget, BudgetLimits, BudgetPermit, Exhausted};
-pub use coding::Coding;
+pub use coding::{Coding, MAX_ZSTD_WINDOW_LOG};
 pub use entropy::Entropy;
 pub use error::{Error, Result};
 pub use model_kind::ModelKind;

@@ -9,21 +9,21 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http_body_util::BodyExt;
 
-use crate::aside::aside;
+use crate::offload::offload;
 
-/// The longest request body that is accepted, in bytes.
+/// The longest request body.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 /// The longest pause between two pieces of a request body.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time from the head of a request to the end of its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(120);
-/// The permit of a body whose length is not announced grows by at least so many bytes at a time.
-const MEMORY_STEP_BYTES: usize = 256 * 1024;
+/// The least growth of the memory permit of a body whose length is not announced.
+const MIN_GROWTH_BYTES: usize = 256 * 1024;
 
-/// Refuses headers that make no sense or announce too much, before anything is read.
+/// Checks the headers of a request before its body is read.
 ///
 /// # Errors
-/// 413, 415 or 400.
+/// 413: the body is announced as too long. 415: an unsupported content coding. 400: a header is malformed or repeated.
 pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
     let header = |name| {
         headers
@@ -49,30 +49,30 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-/// A request's body, and what it is charged for as long as any part of it lives.
-struct Charged {
+/// A request body with its memory permit, which is held until the last slice of the body is dropped.
+struct ChargedBytes {
     bytes: Bytes,
     _memory: BudgetPermit,
 }
 
-impl AsRef<[u8]> for Charged {
+impl AsRef<[u8]> for ChargedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// The refusal of a body for which there is no memory.
+/// Returns the refusal of a body for which there is no memory.
 pub(crate) fn refusal(exhausted: Exhausted) -> Error {
     exhausted.refusal("The bytes of request bodies under way")
 }
 
-/// Reads a request's body to its end, and decodes a body that has a content coding. A body that comes in one piece is not
-/// copied. What is announced is charged to `memory` before the first byte is read, the rest as it comes, and what a coded body
-/// stands for beside it until it is decoded; all of it until the last part of the body is dropped.
+/// Reads a request body to its end, and decodes it if it has a content coding. A body that comes in one piece is not copied.
+///
+/// The announced length is charged to `memory` before the first byte is read, the rest as it comes, and the decoded body too.
+/// The charge ends when the last slice of the body is dropped.
 ///
 /// # Errors
-/// 413 when it is too long, 408 when it does not come in time, 400 when it breaks off or cannot be decoded, 415 when its coding
-/// is not taken, 429 or 503 when there is no memory.
+/// 413: too long. 408: too slow. 400: incomplete, or not decodable. 415: an unsupported content coding. 429, 503: no memory.
 pub(crate) async fn read<B>(headers: &HeaderMap, body: B, mut memory: BudgetPermit) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes>,
@@ -87,16 +87,16 @@ where
         Some(coding) => decode(coding, bytes, memory).await?,
         None => (bytes, memory),
     };
-    Ok(Bytes::from_owner(Charged { bytes, _memory }))
+    Ok(Bytes::from_owner(ChargedBytes { bytes, _memory }))
 }
 
-/// Decodes a body aside: a short body may stand for a long one, and decoders that run at the same time are bounded so.
+/// Decodes a body on another thread: a short body may decode to a long one, and the number of concurrent decoders is bounded so.
 async fn decode(
     coding: Coding,
     encoded: Bytes,
     mut memory: BudgetPermit,
 ) -> Result<(Bytes, BudgetPermit)> {
-    let decoded = aside(move || {
+    let decoded = offload(move || {
         let grow = |room: usize| charge(&mut memory, encoded.len() + room);
         let decoded = coding.decode(&encoded, MAX_REQUEST_BYTES, grow)?;
         drop(encoded);
@@ -106,8 +106,7 @@ async fn decode(
     decoded.await?
 }
 
-/// Returns a text of JSON without the byte order mark that it may begin with: RFC 8259 lets readers pass over the mark, and
-/// model servers, of which some do not, get the text without it.
+/// Returns a JSON text without a byte order mark. RFC 8259 lets readers skip the mark, but some model servers do not.
 pub(crate) fn json_text(body: &Bytes) -> Bytes {
     body.slice_ref(without_mark(body))
 }
@@ -123,7 +122,7 @@ where
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     loop {
-        let frame = tokio::time::timeout(MAX_PAUSE, body.frame())
+        let frame = tokio::time::timeout(PIECE_TIMEOUT, body.frame())
             .await
             .map_err(|_| Error::too_slow())?;
         let Some(frame) = frame else { break };
@@ -145,7 +144,7 @@ where
             first = data;
             continue;
         }
-        make_room(&mut rest, length.max(announced), memory)?;
+        grow(&mut rest, length.max(announced), memory)?;
         rest.extend_from_slice(&std::mem::take(&mut first));
         rest.extend_from_slice(&data);
     }
@@ -156,8 +155,8 @@ where
     })
 }
 
-/// Makes room for `length` bytes, twice as much as there was if that can be charged.
-fn make_room(rest: &mut BytesMut, length: usize, memory: &mut BudgetPermit) -> Result<()> {
+/// Grows the capacity of `rest` to at least `length` bytes: to twice as many as before, if that can be charged.
+fn grow(rest: &mut BytesMut, length: usize, memory: &mut BudgetPermit) -> Result<()> {
     if length <= rest.capacity() {
         return Ok(());
     }
@@ -173,15 +172,15 @@ fn make_room(rest: &mut BytesMut, length: usize, memory: &mut BudgetPermit) -> R
     Ok(())
 }
 
-/// Lets the permit hold at least `length` bytes.
+/// Grows the permit to at least `length` bytes.
 fn charge(memory: &mut BudgetPermit, length: usize) -> Result<()> {
     let held = usize::try_from(memory.amount()).unwrap_or(usize::MAX);
     if length <= held {
         return Ok(());
     }
     let whole = length - held;
-    let by = whole.max(MEMORY_STEP_BYTES);
-    // Near a bound, what is needed is enough.
+    let by = whole.max(MIN_GROWTH_BYTES);
+    // Near its bound, the permit grows by no more than is needed.
     let grown = memory
         .grow(by as u64)
         .or_else(|_| memory.grow(whole as u64));
@@ -199,7 +198,7 @@ mod tests {
     use super::*;
     use crate::abortable_body::BrokenOff;
 
-    /// The pieces of a body; it stalls at a `None`.
+    /// A body in pieces, which stalls at a `None`.
     struct Pieces(Vec<Option<Result<Bytes, BrokenOff>>>);
 
     impl http_body::Body for Pieces {
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_is_read_to_its_end_or_refused() {
+    async fn body_is_read_to_its_end_or_refused() {
         let status = |read: Result<Bytes>| read.err().map(|error| error.status.as_u16());
         let whole = read(Pieces(vec![piece("ab"), piece(""), piece("c"), piece("d")])).await;
         assert_eq!(whole.ok().as_deref(), Some(&b"abcd"[..]));
@@ -253,12 +252,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn s8_a_body_that_drips_is_refused_when_its_time_is_over() {
+    async fn s8_slow_body_is_refused_at_its_deadline() {
         let (sender, mut pieces) = tokio::sync::mpsc::channel::<Bytes>(1);
         let drip = tokio::spawn(async move {
-            // Never silent for long, and never at an end.
+            // The pauses are short, and the body has no end.
             while sender.send(Bytes::from_static(b"x")).await.is_ok() {
-                tokio::time::sleep(MAX_PAUSE / 2).await;
+                tokio::time::sleep(PIECE_TIMEOUT / 2).await;
             }
         });
         let since = tokio::time::Instant::now();
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_in_one_piece_is_not_copied() {
+    async fn body_in_one_piece_is_not_copied() {
         let text = "one piece";
         let whole = read(Pieces(vec![piece(text)])).await.expect("a body");
         assert_eq!(whole.as_ptr(), text.as_ptr());

@@ -38,7 +38,7 @@ impl SpendBudget {
         let mut max_cost = NanoDollars::default();
         for route in plan {
             let books = (&self.prices, &*self.facts);
-            let cost = usage.cost(books, dialect, &route.model, at, false)?;
+            let cost = usage.max_cost(books, dialect, &route.model, at, false)?;
             max_cost = max_cost.max(cost);
         }
         self.spend.hold(&caller.spend_request(at, max_cost))

@@ -1,7 +1,7 @@
-//! Whether a request comes with a client certificate, where the key's project or organization asks for one.
+//! The check of client certificates, where the project or the organization of a key requires one.
 //!
-//! Which authorities count depends on the key, and the key comes after the handshake: so the handshake takes any
-//! certificate whose key the client has, and the chain is checked here, against what is active at this request.
+//! The accepted authorities depend on the API key, which comes after the TLS handshake. So the handshake accepts any certificate
+//! whose private key the client has, and the chain is verified here, against the authorities that are active at the request.
 
 mod header;
 mod path;
@@ -16,86 +16,99 @@ use http::request::Parts;
 use rustls::pki_types::CertificateDer;
 
 use crate::caller::Caller;
-use path::Path;
+use path::CertificatePath;
 
-/// How many checked chains are remembered of one connection; a proxy's carries those of several clients.
-const MOST_REMEMBERED: usize = 8;
+/// The most verified paths that are cached for a connection. That of a proxy carries the chains of several clients.
+const MAX_CACHED_PATHS: usize = 8;
 
-/// A client's certificates, its own first.
-type Chain = Arc<[CertificateDer<'static>]>;
+/// A client's certificate, followed by the intermediate ones.
+type CertificateChain = Arc<[CertificateDer<'static>]>;
 
-/// The certificates of whoever is at the other end of a connection. The server puts it into the extensions of the
-/// connection's requests; one without it came over plain HTTP.
+/// The client certificates of a connection. The server adds this value to the extensions of the connection's requests; a request
+/// without it came over plain HTTP.
 #[derive(Clone)]
 pub struct PeerCertificates(Arc<Peer>);
 
 struct Peer {
-    shown: Shown,
-    /// The oldest first.
-    remembered: Mutex<Vec<Path>>,
+    source: ChainSource,
+    /// The verified paths, oldest first.
+    verified: Mutex<Vec<CertificatePath>>,
 }
 
-enum Shown {
-    /// In the handshake of TLS; none is an empty chain.
-    Handshake(Chain),
-    /// In the headers of each request, by a proxy that ended the client's TLS.
+/// The source of a client's chain.
+enum ChainSource {
+    /// The TLS handshake. The chain is empty if the client sent no certificate.
+    Handshake(CertificateChain),
+    /// The headers of each request, written by a proxy that has terminated the client's TLS.
     Headers,
 }
 
 impl PeerCertificates {
-    /// Of a client that ended a handshake of TLS: what it showed, its own first, with the proof that it has the key.
+    /// Returns the chain that a client has sent, and proved the key of, in a TLS handshake: its own certificate first.
     #[must_use]
     pub fn of_handshake(chain: &[CertificateDer<'static>]) -> Self {
-        Self::new(Shown::Handshake(chain.into()))
+        Self::new(ChainSource::Handshake(chain.into()))
     }
 
-    /// Of a proxy that is trusted to say in headers (RFC 9440) what its clients showed. What it shows itself does not
-    /// count: it would vouch for all of them.
+    /// Returns the certificates of a trusted proxy, which passes on those of its clients in headers (RFC 9440). The certificate of
+    /// the proxy itself does not count, since it would stand for every client.
     #[must_use]
     pub fn of_proxy() -> Self {
-        Self::new(Shown::Headers)
+        Self::new(ChainSource::Headers)
     }
 
-    fn new(shown: Shown) -> Self {
-        let remembered = Mutex::default();
-        Self(Arc::new(Peer { shown, remembered }))
+    fn new(source: ChainSource) -> Self {
+        let verified = Mutex::default();
+        Self(Arc::new(Peer { source, verified }))
     }
 
-    fn chain(&self, headers: &HeaderMap) -> Result<Chain, header::Malformed> {
-        match &self.0.shown {
-            Shown::Handshake(chain) => Ok(Arc::clone(chain)),
-            Shown::Headers => header::chain(headers),
+    fn chain(&self, headers: &HeaderMap) -> Result<CertificateChain, header::MalformedHeader> {
+        match &self.0.source {
+            ChainSource::Handshake(chain) => Ok(Arc::clone(chain)),
+            ChainSource::Headers => header::chain(headers),
         }
     }
 
-    /// Whether this chain was checked on this connection, and the authority that it led to is still asked for.
-    fn remembers(&self, chain: &Chain, required: &Required<'_>, now: UnixTime) -> bool {
-        let remembered = self.0.remembered.lock();
-        let remembered = remembered.unwrap_or_else(PoisonError::into_inner);
-        remembered.iter().any(|path| {
+    /// Returns the number of certificates of a request with these headers; `None` if the headers are malformed.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn count(&self, headers: &HeaderMap) -> Option<usize> {
+        self.chain(headers).ok().map(|chain| chain.len())
+    }
+
+    /// True if this chain was verified on this connection, and the authority that it led to is still accepted.
+    fn is_verified(
+        &self,
+        chain: &CertificateChain,
+        required: &CertificateRequirement<'_>,
+        now: UnixTime,
+    ) -> bool {
+        let verified = self.0.verified.lock();
+        let verified = verified.unwrap_or_else(PoisonError::into_inner);
+        verified.iter().any(|path| {
             path.chain == *chain
                 && path.validity.includes(now)
                 && required.authorities().any(|it| *it == path.authority)
         })
     }
 
-    fn remember(&self, path: Path) {
-        let remembered = self.0.remembered.lock();
-        let mut remembered = remembered.unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() == MOST_REMEMBERED {
-            remembered.remove(0);
+    /// Caches a verified path, and evicts the oldest one if there are too many.
+    fn cache(&self, path: CertificatePath) {
+        let verified = self.0.verified.lock();
+        let mut verified = verified.unwrap_or_else(PoisonError::into_inner);
+        if verified.len() == MAX_CACHED_PATHS {
+            verified.remove(0);
         }
-        remembered.push(path);
+        verified.push(path);
     }
 }
 
 impl Caller {
-    /// Refuses a request without the client certificate that the organization or the project asks for.
+    /// Checks the client certificate that the organization or the project requires.
     ///
     /// # Errors
-    /// 401: says who asks for one, and what was wrong with the one that came, if one came.
+    /// 401: there is no certificate, or it was rejected. The message has the reason.
     pub(crate) fn check_certificate(&self, head: &Parts, clock: &Clock) -> Result<()> {
-        let required = Required {
+        let required = CertificateRequirement {
             organization: &self.settings.organization,
             project: self.level(),
         };
@@ -103,14 +116,14 @@ impl Caller {
     }
 }
 
-/// What is set where a key belongs.
-struct Required<'a> {
+/// The settings of an API key's organization and project.
+struct CertificateRequirement<'a> {
     organization: &'a Level,
     project: &'a Level,
 }
 
-impl Required<'_> {
-    /// Lets a request pass that shows a certificate from an authority that is active, or when none is.
+impl CertificateRequirement<'_> {
+    /// Checks that a request has a certificate from an active authority, unless no authority is active.
     fn check(
         &self,
         peer: Option<&PeerCertificates>,
@@ -130,11 +143,11 @@ impl Required<'_> {
             return Err(self.refusal("none came with this request"));
         }
         let now = clock.now();
-        if peer.remembers(&chain, self, now) {
+        if peer.is_verified(&chain, self, now) {
             return Ok(());
         }
-        let found = path::find(&chain, self.authorities(), now);
-        peer.remember(found.map_err(|fault| self.refusal(fault))?);
+        let found = path::verify(&chain, self.authorities(), now);
+        peer.cache(found.map_err(|error| self.refusal(error))?);
         Ok(())
     }
 
@@ -146,14 +159,14 @@ impl Required<'_> {
     }
 
     fn refusal(&self, reason: impl fmt::Display) -> Error {
-        let asks = |level: &Level| !level.authorities.is_empty();
-        let who = match (asks(self.organization), asks(self.project)) {
+        let has_any = |level: &Level| !level.authorities.is_empty();
+        let subject = match (has_any(self.organization), has_any(self.project)) {
             (true, true) => "The organization and the project of this API key require",
             (true, false) => "The organization of this API key requires",
             (false, _) => "The project of this API key requires",
         };
         Error::no_client_certificate(format!(
-            "{who} a client certificate from an authority that is active there, but {reason}."
+            "{subject} a client certificate from an authority that is active there, but {reason}."
         ))
     }
 }

@@ -13,7 +13,7 @@ use crate::capture::BodyCapture;
 use crate::drain::Drains;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
-use crate::limits::Limiter;
+use crate::limits::RateLimiter;
 use crate::metering::Metering;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
@@ -104,7 +104,7 @@ fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError>
     let (directory, clock) = (options.directory, options.clock);
     let watchdog = Watchdog::new(Arc::clone(&directory), clock.clone(), &options.flow);
     let facts = Arc::new(options.facts);
-    let limiter = Limiter::new();
+    let limiter = Arc::new(RateLimiter::new());
     let rate_limits = Arc::new(RateLimits {
         limiter: Arc::clone(&limiter),
         facts: Arc::clone(&facts),

@@ -8,8 +8,8 @@ use base::{BudgetPermit, UnixTime};
 use usage::{Dimension, Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
 
 use crate::caller::Caller;
-use crate::dialect::{Demand, Dialect, Spent, Tally};
-use crate::limits::{Amounts, Held};
+use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
+use crate::limits::{Amounts, RateLimitReservation};
 use crate::request_observer::RequestObserver;
 use crate::upstreams::Failure;
 
@@ -30,12 +30,12 @@ pub(crate) struct Admission {
     /// Place in the ledger's queue.
     pub(crate) place: Slot,
     /// Rate limit reservation; `None` once the reserved amounts count for good.
-    pub(crate) limits: Option<Held>,
+    pub(crate) limits: Option<RateLimitReservation>,
     pub(crate) id: RequestId,
     pub(crate) caller: Caller,
     /// Upstream's name of the model.
     pub(crate) model: Arc<str>,
-    pub(crate) demand: Demand,
+    pub(crate) estimate: Estimate,
     pub(crate) admitted_at: UnixTime,
 }
 
@@ -68,7 +68,7 @@ impl InFlightRequest {
     /// True if the client asked for a stream.
     pub(crate) fn is_streamed(&self) -> bool {
         let admission = self.admission.as_ref();
-        admission.is_some_and(|admission| admission.demand.is_streamed)
+        admission.is_some_and(|admission| admission.estimate.is_streamed)
     }
 
     /// Returns the endpoint of the request.
@@ -90,7 +90,11 @@ impl InFlightRequest {
 
     /// Settles the request by its outcome and by the usage that its answer reported; `None` as `tally` means that no model
     /// worked on it. Returns `None` only if the request was settled before.
-    pub(crate) fn settle(mut self, outcome: Outcome, tally: Option<Tally>) -> Option<Recorded> {
+    pub(crate) fn settle(
+        mut self,
+        outcome: Outcome,
+        tally: Option<UsageAccumulator>,
+    ) -> Option<Recorded> {
         self.record(outcome, tally)
     }
 
@@ -105,10 +109,10 @@ impl InFlightRequest {
         self.record(failure.outcome, None)
     }
 
-    fn record(&mut self, outcome: Outcome, tally: Option<Tally>) -> Option<Recorded> {
+    fn record(&mut self, outcome: Outcome, tally: Option<UsageAccumulator>) -> Option<Recorded> {
         let mut admission = self.admission.take()?;
         let (spent, consumed) = match tally {
-            None => (Spent::nothing(), Amounts::nothing().with_requests(1)),
+            None => (MeasuredUsage::none(), Amounts::zero().with_requests(1)),
             Some(tally) => admission.measure(self.dialect, outcome, tally),
         };
         if let Some(limits) = admission.limits.take() {
@@ -124,9 +128,9 @@ impl Drop for InFlightRequest {
         // The usage will never be known, so the amounts reserved from the limits count.
         let admission = self.admission.as_mut();
         if let Some(limits) = admission.and_then(|admission| admission.limits.take()) {
-            limits.leave();
+            limits.forfeit();
         }
-        drop(self.record(Outcome::ClientGone, Some(Tally::default())));
+        drop(self.record(Outcome::ClientGone, Some(UsageAccumulator::default())));
     }
 }
 
@@ -153,15 +157,20 @@ fn limited_amounts(quantities: &Quantities) -> Amounts {
 
 impl Admission {
     /// Returns the usage for the ledger, and the amounts that count for the rate limits.
-    fn measure(&self, dialect: &Dialect, outcome: Outcome, mut tally: Tally) -> (Spent, Amounts) {
-        let spent = |tally: &Tally| dialect.spent(&self.demand, &self.model, tally);
+    fn measure(
+        &self,
+        dialect: &Dialect,
+        outcome: Outcome,
+        mut tally: UsageAccumulator,
+    ) -> (MeasuredUsage, Amounts) {
+        let spent = |tally: &UsageAccumulator| dialect.measure(&self.estimate, &self.model, tally);
         tally.is_failed = is_failure(outcome);
         let usage = spent(&tally);
         let is_nothing = usage.quantities.or_zero(Metric::NumModelRequests) == 0;
         let amounts = if !is_nothing {
             limited_amounts(&usage.quantities)
         } else if tally.text.length == 0 {
-            Amounts::nothing().with_requests(1)
+            Amounts::zero().with_requests(1)
         } else {
             // Rate limits count the text that came, although a failed answer costs nothing.
             tally.is_failed = false;
@@ -174,7 +183,7 @@ impl Admission {
         self,
         dialect: &Dialect,
         outcome: Outcome,
-        spent: Spent,
+        spent: MeasuredUsage,
         observer: RequestObserver,
     ) -> Recorded {
         let key = &self.caller.key;
@@ -199,7 +208,7 @@ impl Admission {
             outcome,
         };
         observer.settle(&event);
-        let tools = spent.called.reports();
+        let tools = spent.hosted_tools.reports();
         let tools = tools.map(|(kind, metric, count)| tool_event(&event, kind, metric, count));
         let tools: Vec<UsageEvent> = tools.collect();
         let mut events = vec![event];

@@ -6,20 +6,21 @@
 
 mod abortable_body;
 mod answer;
-mod aside;
 mod auth;
 mod body;
 mod budget;
 mod caller;
 mod capture;
 mod certificate;
-#[cfg(any(test, fuzzing))]
-pub mod cuts;
+#[cfg(test)]
+mod chunking_tests;
 mod dialect;
 mod drain;
 mod endpoint;
 mod flow;
 mod forward;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gateway;
 mod headers;
 mod in_flight;
@@ -30,6 +31,7 @@ mod metrics;
 mod models;
 mod object_kind;
 mod objects;
+mod offload;
 mod options;
 mod percent;
 mod pipeline;

@@ -11,7 +11,7 @@ use http_body::{Body as _, SizeHint};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
-use crate::answer::{Answer, Fault};
+use crate::answer::{Answer, ReportedError};
 use crate::caller::Caller;
 use crate::in_flight::InFlightRequest;
 use crate::upstreams::{self, AnswerBody, Failure, Patience};
@@ -206,10 +206,10 @@ impl MeteredAnswer {
             reader.finish();
         }
         let (settled, tally) = reader.settle(outcome);
-        match tally.fault {
+        match tally.error {
             // As with a status of 4xx, the upstream is healthy.
-            Some(Fault::OfRequest) => {}
-            Some(Fault::OfServer) => self.deadline.fail("it answered with an error"),
+            Some(ReportedError::Client) => {}
+            Some(ReportedError::Server) => self.deadline.fail("it answered with an error"),
             None if settled != outcome => self.deadline.fail("its answer is not a whole one"),
             None => self.deadline.end(settled),
         }

@@ -34,7 +34,7 @@ impl<'a> ProjectPolicy<'a> {
         for model in &call.models {
             self.check_model(model)?;
         }
-        if let Some(tool) = call.tool_not_in(self.level.tools)? {
+        if let Some(tool) = call.disallowed_tool(self.level.tools)? {
             return Err(self.tool_not_enabled(tool).about("tools"));
         }
         if call.has_prompt {
@@ -80,14 +80,14 @@ impl<'a> ProjectPolicy<'a> {
         if !self.has_zero_retention() {
             return Ok(());
         }
-        if let Some(name) = call.is_kept_by {
+        if let Some(name) = call.stored_by {
             let message = format!(
                 "{name} makes the model server keep what is said, and the project has zero data retention. Send what was said in \
                  input instead."
             );
             return Err(Error::refused("zero_data_retention", message).about(name));
         }
-        call.forbid_storing();
+        call.disable_store();
         Ok(())
     }
 

@@ -8,21 +8,24 @@ use base::{Error, Result};
 use usage::ModelFacts;
 
 use crate::caller::Caller;
-use crate::limits::{Held, Limiter, Name, Standing, Wanted};
+use crate::limits::{
+    LimitedModel, RateLimitReservation, RateLimitStatus, RateLimiter, RequestedAmounts,
+    limited_model,
+};
 use crate::upstreams::{Route, Upstreams};
 
 /// The stage that reserves what a request may consume within the rate limits of the caller's project.
 pub(crate) struct RateLimits {
-    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) facts: Arc<ModelFacts>,
     pub(crate) upstreams: Arc<Upstreams>,
 }
 
 /// The names under which a request counts, each with its limits.
 pub(crate) enum LimitedNames<'a> {
-    One([Name<'a>; 1]),
+    One([LimitedModel<'a>; 1]),
     /// The alias that the client chose, and the upstream's name of the model.
-    Two([Name<'a>; 2]),
+    Two([LimitedModel<'a>; 2]),
 }
 
 impl RateLimits {
@@ -49,9 +52,9 @@ impl RateLimits {
         model: &'a str,
         plan: &'a [Route],
     ) -> LimitedNames<'a> {
-        let name = |model| Name {
-            model,
-            limits: caller.level().limits(model, self.facts.kind_of(model)),
+        let name = |model| {
+            let limits = caller.level().limits(model, self.facts.kind_of(model));
+            limited_model(model, &limits)
         };
         let known = plan.first().map_or(model, |route| &*route.model);
         if known != model && self.upstreams.lists(known) {
@@ -66,8 +69,8 @@ impl RateLimits {
         &self,
         project: &Arc<Project>,
         names: &LimitedNames<'_>,
-        requested: &Wanted,
-    ) -> (Result<Held>, Standing) {
+        requested: &RequestedAmounts,
+    ) -> (Result<RateLimitReservation>, RateLimitStatus) {
         let (reserved, status) = self.limiter.reserve(project, names.as_slice(), requested);
         (reserved.map_err(|refusal| refusal.error(project)), status)
     }
@@ -89,7 +92,7 @@ impl RateLimits {
 }
 
 impl<'a> LimitedNames<'a> {
-    fn as_slice(&self) -> &[Name<'a>] {
+    fn as_slice(&self) -> &[LimitedModel<'a>] {
         match self {
             Self::One(names) => names,
             Self::Two(names) => names,
@@ -98,10 +101,9 @@ impl<'a> LimitedNames<'a> {
 
     /// Returns the lowest limit of tokens per minute, if any is set.
     pub(crate) fn token_limit(&self) -> Option<i64> {
-        let limits = self.as_slice().iter().map(|name| name.limits);
-        limits
-            .filter_map(|limits| limits.get(LimitField::TokensPerMinute))
-            .min()
+        let field = LimitField::TokensPerMinute as usize;
+        let limits = self.as_slice().iter().map(|name| name.limits[field]);
+        limits.flatten().min()
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
         };
         let upstreams = Arc::new(Upstreams::new(&[config]).expect("upstreams"));
         let stage = RateLimits {
-            limiter: Limiter::new(),
+            limiter: Arc::new(RateLimiter::new()),
             facts: Arc::default(),
             upstreams: Arc::clone(&upstreams),
         };
@@ -130,10 +132,7 @@ mod tests {
             let plan = upstreams.plan(model).expect(model);
             let names = stage.names(&caller, model, &plan);
             assert_eq!(names.as_slice().len(), count, "{model}");
-            let requested = Wanted {
-                amounts: Amounts::nothing().with_requests(1),
-                assumed_tokens: 0,
-            };
+            let requested = RequestedAmounts::from(Amounts::zero().with_requests(1));
             let (reserved, _) = stage.reserve(&caller.project, &names, &requested);
             assert!(reserved.is_ok(), "{model}");
         }

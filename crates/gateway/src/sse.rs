@@ -1,69 +1,69 @@
-//! An incremental scanner of event streams: shows the data of each event as it comes, in whatever pieces that is, and forwards
-//! the bytes unchanged but for the events that its reader hides.
+//! An incremental scanner of event streams (server-sent events). It passes the data of each event to a handler as it comes, in
+//! pieces of any length, and forwards the bytes unchanged except for events that the handler hides.
 //!
-//! Lines end with CR, LF or CRLF; an event ends with an empty line, or with the stream. A byte order mark at the beginning is no
-//! part of the first line.
+//! Lines end with CR, LF or CRLF; an event ends with an empty line, or with the stream. A byte order mark at the beginning is
+//! skipped.
 
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
+use base::BYTE_ORDER_MARK;
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-/// The longest event that is held back until it is known whether it is hidden, in bytes. A longer one is never hidden: usage
-/// alone is short.
-const MAX_HELD: usize = 64 * 1024;
-/// The longest name of a field that matters, in bytes.
-const MAX_NAME: usize = 5;
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// The longest event that can be hidden, which is held back until its end. An event with nothing but usage is short.
+const MAX_HELD_BYTES: usize = 64 * 1024;
+/// The longest name of a field that matters.
+const MAX_NAME_BYTES: usize = 5;
 
-/// What becomes of an event.
+/// The decision about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is forwarded.
+    /// The event is forwarded.
     Keep,
-    /// It is left out, if the scanner hides at all.
+    /// The event is left out, by a scanner that hides events.
     Hide,
 }
 
-/// A reader of the events of a stream.
-pub(crate) trait Events {
-    /// A part of the data of the event at hand. Its lines are joined by LF.
+/// A handler of the events of a stream.
+pub(crate) trait EventHandler {
+    /// Reads a part of the data of the current event, whose lines are joined by LF.
     fn data(&mut self, part: &[u8]);
-    /// A part of the name of the event at hand.
+    /// Reads a part of the name of the current event.
     fn name(&mut self, part: &[u8]);
-    /// The event at hand is complete.
+    /// Ends the current event.
     fn end(&mut self) -> Verdict;
 }
 
-/// The place in an event stream.
-pub(crate) struct Scanner {
-    hides: bool,
-    line: Line,
+/// A scanner of one event stream.
+pub(crate) struct EventScanner {
+    hides_events: bool,
+    line: EventLine,
     is_first_line: bool,
-    /// The last byte was a CR that ended a line: an LF that comes next belongs to it.
+    /// The end of a line whose last byte was a CR: an LF that comes next belongs to it.
     open_end: Option<LineEnd>,
-    /// True if the event at hand has a field that is data.
+    /// True if the current event has a field `data`.
     has_data: bool,
-    /// True if the event at hand has a line that is no comment.
+    /// True if the current event has a line that is no comment.
     has_fields: bool,
-    /// The bytes of the event at hand that are held back.
+    /// The bytes of the current event that are held back.
     held: BytesMut,
-    /// The length of the event at hand, in bytes.
+    /// The length of the current event in bytes.
     length: usize,
 }
 
-/// The line so far.
+/// The current line.
 #[derive(Clone, Copy)]
-enum Line {
+enum EventLine {
     /// The beginning of the name of a field.
-    Name([u8; MAX_NAME], usize),
-    /// The value of the field `data`, or `event`; a space at its beginning is no part of it.
+    Name([u8; MAX_NAME_BYTES], usize),
+    /// The value of the field `data`. A space at its beginning is skipped.
     Data {
         is_begun: bool,
     },
+    /// The value of the field `event`, likewise.
     Event {
         is_begun: bool,
     },
@@ -76,21 +76,21 @@ enum Line {
 enum LineEnd {
     /// The event goes on.
     Inside,
-    /// All bytes so far become this.
+    /// All bytes so far are forwarded or hidden.
     Decided(Verdict),
 }
 
-impl Line {
-    const EMPTY: Self = Self::Name([0; MAX_NAME], 0);
+impl EventLine {
+    const EMPTY: Self = Self::Name([0; MAX_NAME_BYTES], 0);
 }
 
-impl Scanner {
-    /// A scanner at the start of a stream. One that hides holds the bytes of an event back until its end, or until it is too
-    /// long to be hidden; one that does not forwards every byte at once.
-    pub(crate) fn new(hides: bool) -> Self {
+impl EventScanner {
+    /// Returns a scanner at the start of a stream. With `hides_events`, the bytes of an event are held back until its end, or
+    /// until it is too long to be hidden; otherwise every byte is forwarded at once.
+    pub(crate) fn new(hides_events: bool) -> Self {
         Self {
-            hides,
-            line: Line::EMPTY,
+            hides_events,
+            line: EventLine::EMPTY,
             is_first_line: true,
             open_end: None,
             has_data: false,
@@ -100,8 +100,8 @@ impl Scanner {
         }
     }
 
-    /// Takes the next bytes, shows what is in them to `events`, and gives back the bytes to forward now.
-    pub(crate) fn push(&mut self, piece: Bytes, events: &mut impl Events) -> Bytes {
+    /// Scans the next bytes and returns the bytes to forward now.
+    pub(crate) fn push(&mut self, piece: Bytes, handler: &mut impl EventHandler) -> Bytes {
         let mut decisions = Decisions::default();
         let mut at = 0;
         if let Some(end) = self.open_end.take_if(|_| !piece.is_empty())
@@ -112,28 +112,28 @@ impl Scanner {
             self.decide(&mut decisions, at, end);
         }
         while let Some(length) = memchr2(b'\n', b'\r', &piece[at..]) {
-            self.take(&piece[at..at + length], events);
+            self.scan_line(&piece[at..at + length], handler);
             at += length + 1;
             let is_return = piece[at - 1] == b'\r';
             let mut count = 1;
             if is_return && piece.get(at) == Some(&b'\n') {
                 (at, count) = (at + 1, 2);
             }
-            let end = self.end_line(count, events);
+            let end = self.end_line(count, handler);
             self.decide(&mut decisions, at, end);
             self.open_end = Some(end).filter(|_| is_return && count == 1 && at == piece.len());
         }
-        self.take(&piece[at..], events);
-        if !self.hides {
+        self.scan_line(&piece[at..], handler);
+        if !self.hides_events {
             return piece;
         }
-        if self.length > MAX_HELD {
+        if self.length > MAX_HELD_BYTES {
             self.decide(&mut decisions, piece.len(), LineEnd::Decided(Verdict::Keep));
         }
         self.forward(&piece, &decisions)
     }
 
-    /// All bytes of a piece that come before `at` become this.
+    /// Decides about all bytes of a piece before `at`.
     fn decide(&mut self, decisions: &mut Decisions, at: usize, end: LineEnd) {
         let LineEnd::Decided(verdict) = end else {
             return;
@@ -147,7 +147,7 @@ impl Scanner {
         decisions.end = at;
     }
 
-    /// Gives back the bytes of what was held back and of a piece that are forwarded, and holds the rest back.
+    /// Returns the held bytes and those of a piece that are forwarded, and holds the rest back.
     fn forward(&mut self, piece: &Bytes, decisions: &Decisions) -> Bytes {
         if decisions.end == 0 {
             self.held.extend_from_slice(piece);
@@ -169,31 +169,31 @@ impl Scanner {
         kept.freeze()
     }
 
-    /// The end of the stream: shows to `events` that an event has ended which has not, and gives back the bytes to forward.
-    pub(crate) fn finish(&mut self, events: &mut impl Events) -> Bytes {
+    /// Ends the stream, and with it the current event, and returns the bytes to forward.
+    pub(crate) fn finish(&mut self, handler: &mut impl EventHandler) -> Bytes {
         let rest = self.held.split().freeze();
-        if !matches!(self.line, Line::Name(_, 0)) {
-            self.end_line(0, events);
+        if !matches!(self.line, EventLine::Name(_, 0)) {
+            self.end_line(0, handler);
         }
-        let verdict = self.end_event(events);
-        if self.hides && verdict == Verdict::Keep {
+        let verdict = self.end_event(handler);
+        if self.hides_events && verdict == Verdict::Keep {
             rest
         } else {
             Bytes::new()
         }
     }
 
-    /// Takes a part of a line.
-    fn take(&mut self, part: &[u8], events: &mut impl Events) {
+    /// Scans a part of a line.
+    fn scan_line(&mut self, part: &[u8], handler: &mut impl EventHandler) {
         self.length = self.length.saturating_add(part.len());
         let mut rest = part;
-        while let Line::Name(name, length) = self.line
+        while let EventLine::Name(name, length) = self.line
             && let Some((byte, others)) = rest.split_first()
         {
-            self.take_name(name, length, *byte, events);
+            self.scan_name(name, length, *byte, handler);
             rest = others;
         }
-        if let Line::Data { is_begun } | Line::Event { is_begun } = &mut self.line
+        if let EventLine::Data { is_begun } | EventLine::Event { is_begun } = &mut self.line
             && !*is_begun
             && !rest.is_empty()
         {
@@ -202,57 +202,57 @@ impl Scanner {
         }
         match self.line {
             _ if rest.is_empty() => {}
-            Line::Data { .. } => events.data(rest),
-            Line::Event { .. } => events.name(rest),
-            Line::Name(..) | Line::Comment | Line::Other => {}
+            EventLine::Data { .. } => handler.data(rest),
+            EventLine::Event { .. } => handler.name(rest),
+            EventLine::Name(..) | EventLine::Comment | EventLine::Other => {}
         }
     }
 
-    /// Takes a byte after the beginning `name` of the name of a field.
-    fn take_name(
+    /// Scans a byte after the beginning `name` of a field's name.
+    fn scan_name(
         &mut self,
-        mut name: [u8; MAX_NAME],
+        mut name: [u8; MAX_NAME_BYTES],
         length: usize,
         byte: u8,
-        events: &mut impl Events,
+        handler: &mut impl EventHandler,
     ) {
         self.line = match (byte, &name[..length]) {
-            (b':', b"") => Line::Comment,
+            (b':', b"") => EventLine::Comment,
             (b':', b"data") => {
-                self.begin_data(events);
-                Line::Data { is_begun: false }
+                self.begin_data(handler);
+                EventLine::Data { is_begun: false }
             }
-            (b':', b"event") => Line::Event { is_begun: false },
-            (b':', _) => Line::Other,
-            (_, known) if known.len() == MAX_NAME => Line::Other,
+            (b':', b"event") => EventLine::Event { is_begun: false },
+            (b':', _) => EventLine::Other,
+            (_, known) if known.len() == MAX_NAME_BYTES => EventLine::Other,
             _ => {
                 name[length] = byte;
-                Line::Name(name, length + 1)
+                EventLine::Name(name, length + 1)
             }
         };
         if self.is_first_line && name[..length.min(2) + 1] == *BYTE_ORDER_MARK {
             self.is_first_line = false;
-            self.line = Line::EMPTY;
+            self.line = EventLine::EMPTY;
         }
     }
 
-    fn begin_data(&mut self, events: &mut impl Events) {
+    fn begin_data(&mut self, handler: &mut impl EventHandler) {
         if std::mem::replace(&mut self.has_data, true) {
-            events.data(b"\n");
+            handler.data(b"\n");
         }
     }
 
-    /// A line has ended, with so many bytes.
-    fn end_line(&mut self, count: usize, events: &mut impl Events) -> LineEnd {
+    /// Ends a line, whose end has `count` bytes.
+    fn end_line(&mut self, count: usize, handler: &mut impl EventHandler) -> LineEnd {
         self.is_first_line = false;
-        match std::mem::replace(&mut self.line, Line::EMPTY) {
-            Line::Name(_, 0) => return LineEnd::Decided(self.end_event(events)),
-            // A comment before an event is for itself: it keeps a connection alive.
-            Line::Comment if !self.has_fields => {
+        match std::mem::replace(&mut self.line, EventLine::EMPTY) {
+            EventLine::Name(_, 0) => return LineEnd::Decided(self.end_event(handler)),
+            // A comment between events keeps the connection alive, and is forwarded by itself.
+            EventLine::Comment if !self.has_fields => {
                 self.length = 0;
                 return LineEnd::Decided(Verdict::Keep);
             }
-            Line::Name(name, length) if name[..length] == *b"data" => self.begin_data(events),
+            EventLine::Name(name, length) if name[..length] == *b"data" => self.begin_data(handler),
             _ => {}
         }
         self.has_fields = true;
@@ -260,21 +260,21 @@ impl Scanner {
         LineEnd::Inside
     }
 
-    fn end_event(&mut self, events: &mut impl Events) -> Verdict {
-        let is_held = std::mem::take(&mut self.length) <= MAX_HELD;
+    fn end_event(&mut self, handler: &mut impl EventHandler) -> Verdict {
+        let is_held = std::mem::take(&mut self.length) <= MAX_HELD_BYTES;
         self.has_data = false;
         if !std::mem::take(&mut self.has_fields) {
             return Verdict::Keep;
         }
-        let verdict = events.end();
+        let verdict = handler.end();
         if is_held { verdict } else { Verdict::Keep }
     }
 }
 
-/// The decisions about a piece.
+/// The decisions about the bytes of a piece.
 #[derive(Default)]
 struct Decisions {
     hidden: Vec<Range<usize>>,
-    /// The end of what is decided.
+    /// The end of the bytes that are decided.
     end: usize,
 }

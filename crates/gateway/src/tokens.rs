@@ -1,31 +1,34 @@
-//! How many tokens a text has: counted as the model does where its vocabulary is known, else by its length.
+//! Token counts: by the encoding of a model where it is known, else estimated from the length of the text.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use tiktoken::{CoreBpe, encoding};
+use tiktoken::CoreBpe;
+use tiktoken::encoding::{cl100k_base, o200k_base};
 
-/// Without a vocabulary, a token is about four bytes of text.
+/// The usual bytes of a token, for a text whose encoding is unknown.
 const BYTES_PER_TOKEN: usize = 4;
-/// How much is counted exactly, in bytes: a tenth of a microsecond each, in the worst case a third.
-const COUNTED: usize = 16 * 1024;
+/// The most bytes of a text that are tokenized, at up to a third of a microsecond each. The tokens of the rest are
+/// extrapolated.
+const MAX_TOKENIZED_BYTES: usize = 16 * 1024;
 
 /// The number of samples of a long text.
-const SAMPLES: usize = 8;
+const SAMPLE_COUNT: usize = 8;
 
-/// A vocabulary. Building one takes a tenth of a second, so it is done aside; until then its texts are counted by length.
-struct Vocabulary {
-    /// What the names of its models begin with.
+/// An encoding and its models. Building a tokenizer takes a tenth of a second, so a thread does it; until then, tokens are
+/// estimated from the length of texts.
+struct Encoding {
+    /// The beginnings of the names of its models.
     models: &'static [&'static str],
     build: fn() -> CoreBpe,
     built: OnceLock<CoreBpe>,
     is_begun: AtomicBool,
 }
 
-static VOCABULARIES: [Vocabulary; 2] = [
-    Vocabulary {
+static ENCODINGS: [Encoding; 2] = [
+    Encoding {
         models: &[
             "gpt-4o",
             "gpt-4.1",
@@ -38,11 +41,11 @@ static VOCABULARIES: [Vocabulary; 2] = [
             "o3",
             "o4-",
         ],
-        build: encoding::o200k_base,
+        build: o200k_base,
         built: OnceLock::new(),
         is_begun: AtomicBool::new(false),
     },
-    Vocabulary {
+    Encoding {
         models: &[
             "gpt-4",
             "gpt-3.5",
@@ -50,69 +53,71 @@ static VOCABULARIES: [Vocabulary; 2] = [
             "text-embedding-3",
             "text-embedding-ada",
         ],
-        build: encoding::cl100k_base,
+        build: cl100k_base,
         built: OnceLock::new(),
         is_begun: AtomicBool::new(false),
     },
 ];
 
-/// Begins to build the vocabularies of these models.
+/// Begins to build the tokenizers of these models.
 pub(crate) fn prepare<'a>(models: impl Iterator<Item = &'a str>) {
-    for vocabulary in models.filter_map(Vocabulary::of) {
-        vocabulary.begin();
+    for encoding in models.filter_map(Encoding::of) {
+        encoding.begin();
     }
 }
 
-/// Counts the tokens of texts as a model does.
+/// A counter of the tokens of texts.
 #[derive(Default)]
-pub(crate) struct Counter {
-    vocabulary: Option<&'static CoreBpe>,
+pub(crate) struct TokenCounter {
+    tokenizer: Option<&'static CoreBpe>,
     tokens: usize,
-    /// How many bytes these are.
-    counted: usize,
-    /// How many bytes there are.
+    /// The bytes that were tokenized.
+    tokenized: usize,
+    /// The bytes of all texts.
     length: usize,
 }
 
-impl Counter {
+impl TokenCounter {
+    /// Returns a counter that tokenizes as `model` does.
     pub(crate) fn of(model: &str) -> Self {
         Self {
-            vocabulary: Vocabulary::of(model).and_then(Vocabulary::ready),
+            tokenizer: Encoding::of(model).and_then(Encoding::tokenizer),
             ..Self::default()
         }
     }
 
-    /// Adds a text. Beyond [`COUNTED`] bytes it is counted in proportion to what was counted before.
+    /// Adds a text. Beyond [`MAX_TOKENIZED_BYTES`] in all, its tokens are extrapolated.
     pub(crate) fn add(&mut self, text: &[u8]) {
         self.length += text.len();
-        let room = COUNTED - self.counted;
-        if let Some(vocabulary) = self.vocabulary
+        let room = MAX_TOKENIZED_BYTES - self.tokenized;
+        if let Some(tokenizer) = self.tokenizer
             && room > 0
         {
             let start = whole_characters(&text[..text.len().min(room)]);
-            self.tokens += vocabulary.count(start);
-            self.counted += start.len();
+            self.tokens += tokenizer.count(start);
+            self.tokenized += start.len();
         }
     }
 
-    /// Adds a text that is in several pieces. Of a long one samples are counted, at places that nobody can foresee: text of
-    /// many tokens does not hide behind text of few.
+    /// Adds a text in several pieces. Of a long one, random samples are tokenized, so that a client cannot hide text of many tokens
+    /// behind text of few.
     pub(crate) fn add_samples(&mut self, pieces: &[&[u8]]) {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if self.vocabulary.is_none() || length <= COUNTED {
+        if self.tokenizer.is_none() || length <= MAX_TOKENIZED_BYTES {
             for piece in pieces {
                 self.add(piece);
             }
             return;
         }
-        let stride = length / SAMPLES;
+        let stride = length / SAMPLE_COUNT;
         let mut sampled = 0;
-        for sample in 0..SAMPLES {
-            let start = sample * stride + random_below(stride - COUNTED / SAMPLES + 1);
+        for sample in 0..SAMPLE_COUNT {
+            let start =
+                sample * stride + random_below(stride - MAX_TOKENIZED_BYTES / SAMPLE_COUNT + 1);
             let mut before = 0;
             for piece in pieces {
                 let from = start.saturating_sub(before).min(piece.len());
-                let to = (start + COUNTED / SAMPLES)
+                let to = (start + MAX_TOKENIZED_BYTES / SAMPLE_COUNT)
                     .saturating_sub(before)
                     .min(piece.len());
                 before += piece.len();
@@ -121,37 +126,33 @@ impl Counter {
                 sampled += text.len();
             }
         }
-        self.add_unseen(length - sampled);
+        self.extrapolate(length - sampled);
     }
 
-    /// Adds so many bytes of a text that nobody kept.
-    pub(crate) fn add_unseen(&mut self, length: usize) {
+    /// Adds bytes whose text is unknown; their tokens are extrapolated.
+    pub(crate) fn extrapolate(&mut self, length: usize) {
         self.length += length;
     }
 
-    /// How many tokens there are.
+    /// Returns the number of tokens.
     pub(crate) fn tokens(&self) -> i64 {
-        let counted = (self.tokens * self.length).checked_div(self.counted);
-        let tokens = counted.unwrap_or_else(|| self.length.div_ceil(BYTES_PER_TOKEN));
+        let extrapolated = (self.tokens * self.length).checked_div(self.tokenized);
+        let tokens = extrapolated.unwrap_or_else(|| self.length.div_ceil(BYTES_PER_TOKEN));
         i64::try_from(tokens).unwrap_or(i64::MAX)
     }
 }
 
-impl Vocabulary {
-    /// That of a model, by its name; also of one that was tuned, or has its maker in front.
+impl Encoding {
+    /// Returns the encoding of a model, by its name, which may be that of a fine-tuned model, or have the provider in front.
     fn of(model: &str) -> Option<&'static Self> {
         let name = model.rsplit_once('/').map_or(model, |(_, name)| name);
         let name = name.strip_prefix("ft:").unwrap_or(name);
-        let mut all = VOCABULARIES.iter();
-        all.find(|vocabulary| {
-            vocabulary
-                .models
-                .iter()
-                .any(|begin| name.starts_with(begin))
-        })
+        let mut all = ENCODINGS.iter();
+        all.find(|encoding| encoding.models.iter().any(|begin| name.starts_with(begin)))
     }
 
-    fn ready(&'static self) -> Option<&'static CoreBpe> {
+    /// Returns the tokenizer; `None` while it is being built.
+    fn tokenizer(&'static self) -> Option<&'static CoreBpe> {
         let built = self.built.get();
         if built.is_none() {
             self.begin();
@@ -166,22 +167,19 @@ impl Vocabulary {
         let build = || {
             self.built.get_or_init(self.build);
         };
-        if let Err(error) = thread::Builder::new()
-            .name("vocabulary".into())
-            .spawn(build)
-        {
-            tracing::warn!(%error, "tokens are counted by the length of texts");
+        if let Err(error) = thread::Builder::new().name("tokenizer".into()).spawn(build) {
+            tracing::warn!(%error, "tokenizer unavailable; estimating tokens from text length");
         }
     }
 }
 
-/// A number below this one, which nobody can foresee.
+/// Returns a random number below `bound`.
 fn random_below(bound: usize) -> usize {
     let random = RandomState::new().build_hasher().finish();
     usize::try_from(random >> 1).unwrap_or_default() % bound.max(1)
 }
 
-/// Returns `bytes` without the rest of a character with which they begin.
+/// Returns `bytes` without a truncated character at their beginning.
 fn from_a_character(bytes: &[u8]) -> &[u8] {
     let rest = bytes
         .iter()
@@ -190,7 +188,7 @@ fn from_a_character(bytes: &[u8]) -> &[u8] {
     &bytes[rest.count()..]
 }
 
-/// What of `bytes` is UTF-8, from their beginning.
+/// Returns the longest prefix of `bytes` that is UTF-8.
 fn whole_characters(bytes: &[u8]) -> &str {
     let chunk = bytes.utf8_chunks().next();
     chunk.map_or("", |chunk| chunk.valid())
@@ -200,20 +198,20 @@ fn whole_characters(bytes: &[u8]) -> &str {
 mod tests {
     use super::*;
 
-    /// Does not wait for another thread.
+    /// Counts tokens, without waiting for another thread.
     fn count(model: &str, text: &str) -> i64 {
-        let vocabulary = Vocabulary::of(model);
-        let mut counter = Counter {
-            vocabulary: vocabulary.map(|one| one.built.get_or_init(one.build)),
-            ..Counter::default()
+        let encoding = Encoding::of(model);
+        let mut counter = TokenCounter {
+            tokenizer: encoding.map(|one| one.built.get_or_init(one.build)),
+            ..TokenCounter::default()
         };
         counter.add(text.as_bytes());
         counter.tokens()
     }
 
     #[test]
-    fn each_model_counts_by_its_own_vocabulary() {
-        // 你好世界 is two tokens in one vocabulary and five in the other.
+    fn each_model_counts_by_its_own_encoding() {
+        // 你好世界 is two tokens in one encoding and five in the other.
         for (model, tokens) in [
             ("gpt-4o-mini", 2),
             ("gpt-5.5", 2),
@@ -234,49 +232,53 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_counted_in_proportion() {
-        let words = "one two three four ".repeat(COUNTED);
+    fn tokens_of_a_long_text_are_extrapolated() {
+        let words = "one two three four ".repeat(MAX_TOKENIZED_BYTES);
         let (few, many) = (&words[..19 * 100], &words[..19 * 10_000]);
         let wrong = count("gpt-4o", many) - 100 * count("gpt-4o", few);
         assert!(wrong.abs() <= 100, "{wrong}");
-        // A character that is cut off is not counted with the others.
-        let cut = "世".repeat(COUNTED);
-        let wrong = count("gpt-4o", &cut) - 16 * count("gpt-4o", &cut[..COUNTED / 16 * 3]);
+        // A truncated character is not tokenized.
+        let cut = "世".repeat(MAX_TOKENIZED_BYTES);
+        let wrong =
+            count("gpt-4o", &cut) - 16 * count("gpt-4o", &cut[..MAX_TOKENIZED_BYTES / 16 * 3]);
         assert!(wrong.abs() <= 100, "{wrong}");
     }
 
     #[test]
     fn s11_text_of_many_tokens_does_not_hide_behind_text_of_few() {
-        let vocabulary = Vocabulary::of("gpt-4o");
+        let encoding = Encoding::of("gpt-4o");
         let count = |text: &str| {
-            let mut counter = Counter {
-                vocabulary: vocabulary.map(|one| one.built.get_or_init(one.build)),
-                ..Counter::default()
+            let mut counter = TokenCounter {
+                tokenizer: encoding.map(|one| one.built.get_or_init(one.build)),
+                ..TokenCounter::default()
             };
             let (first, second) = text.split_at(text.len() / 3);
             counter.add_samples(&[first.as_bytes(), second.as_bytes()]);
             counter.tokens()
         };
-        let (few, many) = (" ".repeat(COUNTED), "zxq7 ".repeat(COUNTED));
+        let (few, many) = (
+            " ".repeat(MAX_TOKENIZED_BYTES),
+            "zxq7 ".repeat(MAX_TOKENIZED_BYTES),
+        );
         let (alone, hidden) = (count(&many), count(&format!("{few}{many}{few}")));
         assert!(hidden > alone / 2, "{hidden} of {alone}");
-        let words = "one two three four ".repeat(COUNTED);
-        let exact = i64::try_from(4 * COUNTED).expect("few");
+        let words = "one two three four ".repeat(MAX_TOKENIZED_BYTES);
+        let exact = i64::try_from(4 * MAX_TOKENIZED_BYTES).expect("few");
         let wrong = count(&words) - exact;
         assert!(wrong.abs() < exact / 50, "{wrong}");
     }
 
     #[test]
-    fn a_vocabulary_is_built_aside() {
+    fn tokenizer_is_built_by_another_thread() {
         prepare(["gpt-4o", "other"].into_iter());
-        let vocabulary = &VOCABULARIES[0];
-        while vocabulary.ready().is_none() {
+        let encoding = &ENCODINGS[0];
+        while encoding.tokenizer().is_none() {
             thread::yield_now();
         }
-        let mut counter = Counter::of("gpt-4o");
+        let mut counter = TokenCounter::of("gpt-4o");
         counter.add(b"hello world");
         assert_eq!(counter.tokens(), 2);
-        counter.add_unseen(11);
+        counter.extrapolate(11);
         assert_eq!(counter.tokens(), 4);
     }
 }

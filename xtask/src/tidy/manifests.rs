@@ -6,6 +6,7 @@ use super::File;
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("egress", &[]),
+    ("limiter", &[]),
     ("tasks", &[]),
     ("store", &["base"]),
     ("telemetry", &["base", "tasks"]),
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "egress",
+            "limiter",
             "store",
             "tasks",
             "telemetry",
@@ -57,7 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// These do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "access",
     "admin",
     "base",
@@ -66,6 +68,7 @@ const OURS: [&str; 14] = [
     "egress",
     "files",
     "gateway",
+    "limiter",
     "orgplane",
     "store",
     "tasks",

@@ -1,300 +1,300 @@
-//! A document of an answer, the whole of it or an event, as far as it tells what was consumed: found as it passes, in a
-//! document of any length.
+//! A document of an answer, which is the whole answer or an event of a stream, reduced to what matters for its usage. It is
+//! read as it comes, at any length.
 
-use super::json::{Scanner, Sink};
-use super::place::{Place, Word as Known};
-use super::word::Word;
-use crate::dialect::{Items, Text, Usage, report_number};
+use super::json_path::{JsonPath, TextField};
+use super::json_scanner::{JsonScanner, JsonVisitor};
+use super::short_text::ShortText;
+use crate::dialect::{GeneratedText, OutputItems, ReportedUsage, parse_finite};
 
-/// A failure that a document reports.
+/// The side that an error is attributed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The request is to blame, as with a status of 4xx.
-    OfRequest,
-    /// The model server is to blame.
-    OfServer,
+pub(crate) enum ReportedError {
+    /// The client, as with a status of 4xx: the model server is healthy.
+    Client,
+    /// The model server, as with a status of 5xx.
+    Server,
 }
 
-/// The things that a document tells.
+/// The values of a document that matter.
 #[derive(Default)]
 pub(crate) struct Document {
-    /// The usage that it reports, if it is an object.
-    pub(crate) usage: Option<Usage>,
-    /// True if it has a member `usage` that is not null.
+    /// The usage, if it is an object.
+    pub(crate) usage: Option<ReportedUsage>,
+    /// True if there is a member `usage` that is not null.
     pub(crate) has_usage: bool,
     /// The type of an event.
-    pub(crate) kind: Word,
-    pub(crate) status: Word,
-    pub(crate) service_tier: Word,
-    pub(crate) size: Word,
-    /// The number of choices, if it has any member `choices` that is a list.
+    pub(crate) event_type: ShortText,
+    pub(crate) status: ShortText,
+    pub(crate) service_tier: ShortText,
+    pub(crate) size: ShortText,
+    /// The number of choices, if there is a list of them.
     pub(crate) choices: Option<i64>,
-    /// True if a choice has more than its index and what is empty.
-    pub(crate) says_more: bool,
-    /// True if a choice has a reason for its end.
+    /// True if a choice has more than its index and empty content.
+    pub(crate) has_content: bool,
+    /// True if a choice has a finish reason.
     pub(crate) is_finished: bool,
-    /// True if there are objects or lists in it that have no known meaning.
-    pub(crate) has_unknown_parts: bool,
+    /// True if there are objects or lists without a known meaning.
+    pub(crate) has_unknown_members: bool,
     /// The number of elements of `data`, if that is a list.
     pub(crate) data: Option<i64>,
-    /// True if it has the member that answers of its kind have: `choices`, `output`, `data` or `results`.
+    /// True if there is the member that every answer of an endpoint has: `choices`, `output`, `data` or `results`.
     pub(crate) has_answer: bool,
-    /// True if it has a response.
+    /// True if there is a member `response`.
     pub(crate) has_response: bool,
-    /// The length of a recording, in seconds.
+    /// The duration of a recording, in seconds.
     pub(crate) duration: Option<f64>,
-    /// The hosted tools that were used, by the list `output`.
-    pub(crate) items: Items,
-    /// The hosted tool that was used, by the member `item`.
-    pub(crate) item: Items,
+    /// The items of the list `output`.
+    pub(crate) items: OutputItems,
+    /// The member `item` of an event.
+    pub(crate) item: OutputItems,
     /// The status of an answer in the output of a batch.
     pub(crate) status_code: Option<i64>,
-    /// Usage in a place where only some servers have it.
-    other_usage: Option<Usage>,
-    /// The usage at hand: what is not whole is none.
-    open_usage: Usage,
-    /// True if the document is a whole object.
+    /// Usage in an extension object, where only some servers have it.
+    extension_usage: Option<ReportedUsage>,
+    /// The usage that is being read; it counts once its object is complete.
+    open_usage: ReportedUsage,
+    /// True if the document is a complete object.
     pub(crate) is_whole: bool,
     has_error: bool,
-    blames_request: bool,
-    object: Word,
-    finish: Word,
-    part: Part,
-    /// The string at hand.
-    word: Word,
-    /// The length of the text before this document.
+    is_client_error: bool,
+    object: ShortText,
+    finish_reason: ShortText,
+    open_item: OutputItem,
+    /// The string that is being read.
+    open_text: ShortText,
+    /// The length of the generated text before this document.
     text_before: usize,
 }
 
-/// The item at hand of the list `output`.
+/// An item of the list `output`.
 #[derive(Default)]
-struct Part {
-    kind: Word,
-    action: Word,
-    container: Word,
+struct OutputItem {
+    item_type: ShortText,
+    action_type: ShortText,
+    container: ShortText,
 }
 
 impl Document {
-    /// Returns a document of which nothing has come, after so much text.
-    pub(crate) fn after(text: &Text) -> Self {
+    /// Returns a document of which nothing has come, after this text.
+    pub(crate) fn after(text: &GeneratedText) -> Self {
         Self {
             text_before: text.length,
             ..Self::default()
         }
     }
 
-    /// Reads all of a document; its text is added to `text`.
-    pub(crate) fn of(json: &[u8], text: &mut Text) -> Self {
+    /// Reads a complete document, and adds its generated text to `text`.
+    pub(crate) fn of(json: &[u8], text: &mut GeneratedText) -> Self {
         let mut document = Self::after(text);
-        let mut reader = Reader {
+        let mut scanner = JsonScanner::new(JsonPath::Root);
+        let mut visitor = DocumentVisitor {
             document: &mut document,
             text,
         };
-        reader.read(json);
+        scanner.feed(&mut visitor, json);
+        document.is_whole = scanner.is_whole_object();
         document
     }
 
-    /// Returns the usage, wherever it stands.
-    pub(crate) fn usage(&self) -> Option<&Usage> {
-        self.usage.as_ref().or(self.other_usage.as_ref())
+    /// Returns the reported usage, wherever it stands.
+    pub(crate) fn usage(&self) -> Option<&ReportedUsage> {
+        self.usage.as_ref().or(self.extension_usage.as_ref())
     }
 
-    /// Returns the failure that it reports.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        let is_error = self.has_error
-            || self.kind.text() == "error"
-            || self.object.text() == "error"
-            || self.finish.text() == "error";
-        is_error.then_some(match self.blames_request {
-            true => Fault::OfRequest,
-            false => Fault::OfServer,
+    /// Returns the error that the document reports.
+    pub(crate) fn error(&self) -> Option<ReportedError> {
+        let mut texts = [self.event_type, self.object, self.finish_reason].into_iter();
+        let is_error = self.has_error || texts.any(|text| text.as_str() == "error");
+        is_error.then_some(match self.is_client_error {
+            true => ReportedError::Client,
+            false => ReportedError::Server,
         })
     }
 
-    /// Takes it for an error, whatever it has.
+    /// Makes the document an error, whatever it holds.
     pub(crate) fn mark_error(&mut self) {
         self.has_error = true;
     }
 
-    /// True if it has added to the text.
-    pub(crate) fn has_text(&self, text: &Text) -> bool {
+    /// True if the document has added to the generated text.
+    pub(crate) fn has_text(&self, text: &GeneratedText) -> bool {
         text.length > self.text_before
     }
 
-    /// Returns the length of the text before this document.
+    /// Returns the length of the generated text before this document.
     pub(crate) fn text_before(&self) -> usize {
         self.text_before
     }
 
-    fn take_scalar(&mut self, place: Place, word: &[u8]) {
-        match place {
-            Place::Amount(amount) => self.open_usage.set(amount, word),
-            Place::Seconds => self.open_usage.set_seconds(word),
-            Place::Duration => self.duration = report_number(word),
-            Place::StatusCode => {
-                self.status_code = std::str::from_utf8(word)
+    fn set_scalar(&mut self, path: JsonPath, token: &[u8]) {
+        match path {
+            JsonPath::Tokens(field) => self.open_usage.set(field, token),
+            JsonPath::Seconds => self.open_usage.set_seconds(token),
+            JsonPath::Duration => self.duration = parse_finite(token),
+            JsonPath::StatusCode => {
+                self.status_code = std::str::from_utf8(token)
                     .ok()
                     .and_then(|it| it.parse().ok());
             }
-            Place::Blame => self.blames_request |= blames_request(word),
-            Place::Usage => self.has_usage |= word != b"null",
-            Place::Said | Place::Aside | Place::Choice => self.says_more |= word != b"null",
+            JsonPath::ErrorCode => self.is_client_error |= is_client_error(token),
+            JsonPath::Usage => self.has_usage |= token != b"null",
+            JsonPath::Content | JsonPath::OtherContent | JsonPath::Choice => {
+                self.has_content |= token != b"null";
+            }
             _ => {}
+        }
+    }
+
+    fn field(&mut self, field: TextField) -> &mut ShortText {
+        match field {
+            TextField::Type => &mut self.event_type,
+            TextField::Object => &mut self.object,
+            TextField::Status => &mut self.status,
+            TextField::ServiceTier => &mut self.service_tier,
+            TextField::Size => &mut self.size,
+            TextField::ItemType => &mut self.open_item.item_type,
+            TextField::ActionType => &mut self.open_item.action_type,
+            TextField::Container => &mut self.open_item.container,
         }
     }
 }
 
-/// True for the code or the type of an error that a request is to blame for. Keys are the gateway's own.
-fn blames_request(word: &[u8]) -> bool {
-    let word = std::str::from_utf8(word).unwrap_or_default();
-    if let Ok(code) = word.parse::<u16>() {
-        return (400..500).contains(&code) && !matches!(code, 401 | 403 | 407);
+/// True for the code or type of an error that the client has caused. Errors of authentication are not among them: the client
+/// has no key of the model server.
+fn is_client_error(code: &[u8]) -> bool {
+    let code = std::str::from_utf8(code).unwrap_or_default();
+    if let Ok(status) = code.parse::<u16>() {
+        return (400..500).contains(&status) && !matches!(status, 401 | 403 | 407);
     }
-    let begins = [
+    let beginnings = [
         "invalid",
         "content_",
         "context_length",
         "rate_limit",
         "unsupported",
     ];
-    let is_of_request = begins.iter().any(|begin| word.starts_with(begin));
-    is_of_request && !word.contains("api_key") && !word.contains("auth")
+    let is_known = beginnings
+        .iter()
+        .any(|beginning| code.starts_with(beginning));
+    is_known && !code.contains("api_key") && !code.contains("auth")
 }
 
-/// A document and the text that its strings are added to.
-pub(crate) struct Reader<'a> {
+/// A visitor that reads a document and the generated text in it.
+pub(crate) struct DocumentVisitor<'a> {
     pub(crate) document: &'a mut Document,
-    pub(crate) text: &'a mut Text,
+    pub(crate) text: &'a mut GeneratedText,
 }
 
-impl Reader<'_> {
-    fn read(&mut self, json: &[u8]) {
-        let mut scanner = Scanner::new(Place::Root);
-        scanner.feed(self, json);
-        self.document.is_whole = scanner.is_whole_object();
-    }
-}
+impl JsonVisitor for DocumentVisitor<'_> {
+    type Path = JsonPath;
+    const SKIPPED: JsonPath = JsonPath::Skipped;
 
-impl Sink for Reader<'_> {
-    type Place = Place;
-    const SKIPPED: Place = Place::Skipped;
-
-    fn is_skipped(place: Place) -> bool {
-        place == Place::Skipped
+    fn is_skipped(path: JsonPath) -> bool {
+        path == JsonPath::Skipped
     }
 
-    fn member(&mut self, of: Place, key: &[u8]) -> Place {
+    fn member(&mut self, of: JsonPath, key: &[u8]) -> JsonPath {
         of.member(key)
     }
 
-    fn element(&mut self, of: Place) -> Place {
+    fn element(&mut self, of: JsonPath) -> JsonPath {
         let count = match of {
-            Place::Choices => &mut self.document.choices,
-            Place::Data => &mut self.document.data,
+            JsonPath::Choices => &mut self.document.choices,
+            JsonPath::Data => &mut self.document.data,
             _ => return of.element(),
         };
         *count = Some(count.unwrap_or(0).saturating_add(1));
         of.element()
     }
 
-    fn begin(&mut self, place: Place, is_object: bool) {
+    fn begin(&mut self, path: JsonPath, is_object: bool) {
         let document = &mut *self.document;
-        match place {
-            Place::Usage => {
+        match path {
+            JsonPath::Usage => {
                 document.has_usage = true;
-                document.open_usage = Usage::default();
+                document.open_usage = ReportedUsage::default();
             }
-            Place::OtherUsage => document.open_usage = Usage::default(),
-            Place::Choices | Place::Data if !is_object => {
-                let count = match place {
-                    Place::Choices => &mut document.choices,
+            JsonPath::ExtensionUsage => document.open_usage = ReportedUsage::default(),
+            JsonPath::Choices | JsonPath::Data if !is_object => {
+                let count = match path {
+                    JsonPath::Choices => &mut document.choices,
                     _ => &mut document.data,
                 };
                 *count = Some(0);
                 document.has_answer = true;
             }
-            Place::Output | Place::Results => document.has_answer = true,
-            Place::Response => document.has_response = true,
-            Place::Error => document.has_error = true,
-            Place::Item | Place::LoneItem if is_object => document.part = Part::default(),
-            Place::Unknown => document.has_unknown_parts = true,
+            JsonPath::Output | JsonPath::Results => document.has_answer = true,
+            JsonPath::Response => document.has_response = true,
+            JsonPath::Error => document.has_error = true,
+            JsonPath::Item | JsonPath::EventItem if is_object => {
+                document.open_item = OutputItem::default();
+            }
+            JsonPath::Unknown => document.has_unknown_members = true,
             _ => {}
         }
     }
 
-    fn end(&mut self, place: Place) {
-        let items = match place {
-            Place::Usage => {
+    fn end(&mut self, path: JsonPath) {
+        let items = match path {
+            JsonPath::Usage => {
                 self.document.usage = Some(self.document.open_usage);
                 return;
             }
-            Place::OtherUsage => {
-                self.document.other_usage = Some(self.document.open_usage);
+            JsonPath::ExtensionUsage => {
+                self.document.extension_usage = Some(self.document.open_usage);
                 return;
             }
-            Place::Item => &mut self.document.items,
-            Place::LoneItem => &mut self.document.item,
+            JsonPath::Item => &mut self.document.items,
+            JsonPath::EventItem => &mut self.document.item,
             _ => return,
         };
-        let part = &self.document.part;
-        items.add(part.kind.text(), part.action.text(), part.container);
+        let item = &self.document.open_item;
+        let (item_type, action_type) = (item.item_type.as_str(), item.action_type.as_str());
+        items.add(item_type, action_type, item.container);
     }
 
-    fn text(&mut self, place: Place, part: &[u8]) {
+    fn text(&mut self, path: JsonPath, part: &[u8]) {
         let document = &mut *self.document;
-        match place {
-            Place::Text => {
-                document.says_more = true;
+        match path {
+            JsonPath::Text => {
+                document.has_content = true;
                 self.text.push(part);
             }
-            Place::Delta | Place::ItemText => self.text.push(part),
-            Place::Said | Place::Aside | Place::Choice => document.says_more = true,
-            Place::Finish => {
-                document.says_more = true;
-                document.word.push(part);
+            JsonPath::Delta | JsonPath::ItemText => self.text.push(part),
+            JsonPath::Content | JsonPath::OtherContent | JsonPath::Choice => {
+                document.has_content = true;
             }
-            Place::Error => document.has_error = true,
-            Place::Usage => document.has_usage = true,
-            place if place.is_word() => document.word.push(part),
+            JsonPath::FinishReason => {
+                document.has_content = true;
+                document.open_text.push(part);
+            }
+            JsonPath::Error => document.has_error = true,
+            JsonPath::Usage => document.has_usage = true,
+            path if path.is_short_text() => document.open_text.push(part),
             _ => {}
         }
     }
 
-    fn end_text(&mut self, place: Place) {
-        if place.is_text() {
+    fn end_text(&mut self, path: JsonPath) {
+        if path.is_text() {
             self.text.end();
         }
-        if !place.is_word() {
+        if !path.is_short_text() {
             return;
         }
-        // What is cut off may be the beginning of any word.
-        let word = std::mem::take(&mut self.document.word);
-        match place {
-            Place::Word(known) => *self.document.known(known) = word,
-            Place::Finish => {
-                self.document.is_finished |= !word.is_empty();
-                self.document.finish = word;
+        // Short texts are set at their end, because a part of one could be another one.
+        let text = std::mem::take(&mut self.document.open_text);
+        match path {
+            JsonPath::Field(field) => *self.document.field(field) = text,
+            JsonPath::FinishReason => {
+                self.document.is_finished |= !text.is_empty();
+                self.document.finish_reason = text;
             }
-            place => self.document.take_scalar(place, word.text().as_bytes()),
+            path => self.document.set_scalar(path, text.as_str().as_bytes()),
         }
     }
 
-    fn scalar(&mut self, place: Place, word: &[u8]) {
-        self.document.take_scalar(place, word);
-    }
-}
-
-impl Document {
-    fn known(&mut self, word: Known) -> &mut Word {
-        match word {
-            Known::Kind => &mut self.kind,
-            Known::Object => &mut self.object,
-            Known::Status => &mut self.status,
-            Known::ServiceTier => &mut self.service_tier,
-            Known::Size => &mut self.size,
-            Known::Item => &mut self.part.kind,
-            Known::Action => &mut self.part.action,
-            Known::Container => &mut self.part.container,
-        }
+    fn scalar(&mut self, path: JsonPath, token: &[u8]) {
+        self.document.set_scalar(path, token);
     }
 }

@@ -1,15 +1,15 @@
-//! An answer as it is read on its way: what kind of thing it is, what it tells of its usage, and which bytes of it the client gets.
-//! Nothing here waits, and nothing is kept of an answer but what counts, so an answer may have any length.
+//! An answer as it is read on its way to the client: its type, the usage that it reports, and the bytes that the client gets.
+//! Nothing here waits. Of an answer only its usage is kept, so it may have any length.
 
+mod content_coding;
+mod content_sniffing;
 mod document;
-mod encoding;
-mod events;
-mod form;
-mod json;
-mod place;
+mod document_reader;
+mod json_path;
+mod json_scanner;
+mod short_text;
 #[cfg(test)]
 mod tests;
-mod word;
 
 use std::io;
 
@@ -18,71 +18,71 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use usage::Outcome;
 
-pub(crate) use document::{Document, Fault};
-pub(crate) use events::Documents;
-pub(crate) use word::Word;
+pub(crate) use document::{Document, ReportedError};
+pub(crate) use document_reader::DocumentReader;
+pub(crate) use short_text::ShortText;
 
-use crate::dialect::{AnswerForm, Dialect, Tally};
-use crate::sse;
-use encoding::{Decoder, Encoding};
-use events::EventReader;
-use form::{Beginning, DeclaredType};
+use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
+use crate::sse::EventScanner;
+use content_coding::{AnswerCoding, Decoder};
+use content_sniffing::{DeclaredType, SniffedType};
+use document_reader::EventReader;
 
-/// The most bytes of one answer once it is decoded.
+/// The most bytes of a decoded answer.
 const MAX_DECODED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
-/// A successful answer of a model server, as far as it has come.
+/// A successful answer of a model server.
 pub(crate) struct Answer {
     dialect: &'static Dialect,
     declared: DeclaredType,
     decoder: Option<Decoder>,
-    /// The decoder's part of the memory for answers.
+    /// The decoder's share of the memory for answers.
     memory: Option<BudgetPermit>,
-    /// The bytes that came and were not looked at yet.
+    /// The bytes that have come and are not read yet.
     pending: Bytes,
-    kind: Kind,
+    kind: AnswerKind,
     /// True if usage that the client did not ask for is hidden from it.
-    hides: bool,
+    hides_usage: bool,
     /// True if the client asked for a stream.
     is_streamed: bool,
-    tally: Tally,
-    documents: Documents,
-    /// The number of bytes, decoded.
+    accumulator: UsageAccumulator,
+    documents: DocumentReader,
+    /// The number of decoded bytes.
     length: u64,
-    /// True if the document in one piece is a whole object.
+    /// True if an answer that is no stream is a complete object.
     is_whole_object: bool,
     is_ended: bool,
 }
 
-/// The kind of an answer.
-enum Kind {
-    /// Not known yet; so much is held back until it is.
-    Unclear(BytesMut),
-    Events(sse::Scanner),
-    /// One object of JSON.
+/// The kind of an answer, which decides how it is read.
+enum AnswerKind {
+    /// Unknown yet, with the bytes that are held back until it is known.
+    Undecided(BytesMut),
+    Events(EventScanner),
+    /// A JSON object.
     Json,
-    /// Anything else, or what cannot be read.
+    /// Any other content, which passes unread.
     Opaque,
 }
 
 impl Answer {
-    /// An answer that begins with these headers. `memory` is for decoding it; `is_streamed`: the client asked for a stream;
-    /// `hides`: and not for its usage.
+    /// Returns an answer with these headers. A decoder is charged to `memory`. `is_streamed`: the client asked for a stream.
+    /// `hides_usage`: the client did not ask for the usage of the stream.
     pub(crate) fn new(
         dialect: &'static Dialect,
         headers: &HeaderMap,
-        (is_streamed, hides): (bool, bool),
+        (is_streamed, hides_usage): (bool, bool),
         mut memory: Option<BudgetPermit>,
     ) -> Self {
-        let encoding = Encoding::of(headers);
+        let coding = AnswerCoding::of(headers);
         let has_room = match &mut memory {
-            Some(memory) => memory.grow(encoding.memory()).is_ok(),
+            Some(memory) => memory.grow(coding.decoder_bytes()).is_ok(),
             None => false,
         };
-        let decoder = Decoder::new(encoding).filter(|_| has_room);
-        let is_opaque = encoding != Encoding::Identity && decoder.is_none();
+        let decoder = Decoder::new(coding).filter(|_| has_room);
+        let is_opaque = coding != AnswerCoding::Identity && decoder.is_none();
         if is_opaque {
-            tracing::debug!(?encoding, "answer cannot be decoded: usage is estimated");
+            tracing::debug!(?coding, "answer cannot be decoded; estimating its usage");
         }
         Self {
             dialect,
@@ -91,50 +91,49 @@ impl Answer {
             decoder,
             pending: Bytes::new(),
             kind: match is_opaque {
-                true => Kind::Opaque,
-                false => Kind::Unclear(BytesMut::new()),
+                true => AnswerKind::Opaque,
+                false => AnswerKind::Undecided(BytesMut::new()),
             },
-            hides,
+            hides_usage,
             is_streamed,
-            tally: Tally::default(),
-            documents: Documents::new(),
+            accumulator: UsageAccumulator::default(),
+            documents: DocumentReader::new(),
             length: 0,
             is_whole_object: is_opaque,
             is_ended: false,
         }
     }
 
-    /// True if the bytes for the client may be others than those of the model server.
+    /// True if the client may get a different number of bytes than the model server sends.
     pub(crate) fn changes_length(&self) -> bool {
-        self.hides || self.is_decoded()
+        self.hides_usage || self.is_decoded()
     }
 
-    /// True if it is decoded for the client.
+    /// True if the answer is decoded for the client.
     pub(crate) fn is_decoded(&self) -> bool {
         self.decoder.is_some()
     }
 
-    /// True if all that matters has come, though the answer may stay open: a stream has said so, and there is nothing more to be
-    /// told.
+    /// True if a stream has said that it is complete and has reported its usage. The connection may stay open.
     pub(crate) fn is_complete(&self) -> bool {
-        let has_usage = !self.dialect.asks_for_usage || self.tally.is_reported();
-        self.tally.is_done && (has_usage || self.tally.fault.is_some())
+        let has_usage = !self.dialect.has_optional_stream_usage || self.accumulator.is_reported();
+        self.accumulator.is_done && (has_usage || self.accumulator.error.is_some())
     }
 
-    /// True if a stream has said that it is complete. Its usage may still come.
+    /// True if a stream has said that it is complete. Its usage may come later.
     pub(crate) fn is_done(&self) -> bool {
-        self.tally.is_done
+        self.accumulator.is_done
     }
 
-    /// Takes the next bytes; those before must have been taken out.
+    /// Adds the next bytes. To be called only after [`Self::next`] has returned `None`.
     pub(crate) fn push(&mut self, piece: Bytes) {
         self.pending = piece;
     }
 
-    /// Takes out the next bytes for the client, of which there can be none; `None` once all that came has been taken out.
+    /// Returns the next bytes for the client, which may be empty; `None` once all bytes that have come are read.
     ///
     /// # Errors
-    /// The answer is not encoded as it says, or has more bytes than any answer.
+    /// The answer is not in the coding that it declares, or has more than [`MAX_DECODED_BYTES`].
     pub(crate) fn next(&mut self) -> io::Result<Option<Bytes>> {
         let piece = match &mut self.decoder {
             Some(decoder) => decoder.next(&mut self.pending)?,
@@ -151,134 +150,136 @@ impl Answer {
     }
 
     fn read(&mut self, mut piece: Bytes) -> Bytes {
-        let Kind::Unclear(held) = &mut self.kind else {
+        let AnswerKind::Undecided(held) = &mut self.kind else {
             return self.read_on(piece);
         };
-        let mut space = Bytes::new();
+        let mut white_space = Bytes::new();
         if held.is_empty() {
-            // Some servers send space while they work: it does not wait.
+            // White space that some servers send while they work is forwarded at once.
             let length = piece.len() - piece.trim_ascii_start().len();
-            space = piece.split_to(length);
+            white_space = piece.split_to(length);
         } else {
             held.extend_from_slice(&piece);
             piece = held.split().freeze();
         }
-        let beginning = Beginning::of(&piece);
-        if beginning == Beginning::Unclear {
+        let sniffed = SniffedType::of(&piece);
+        if sniffed == SniffedType::Undecided {
             held.extend_from_slice(&piece);
-            return space;
+            return white_space;
         }
-        self.begin(beginning);
-        if matches!(self.kind, Kind::Json) {
+        self.begin(sniffed);
+        if matches!(self.kind, AnswerKind::Json) {
             self.documents
-                .feed(&mut self.tally, base::without_mark(&piece));
-            return joined(space, piece);
+                .feed(&mut self.accumulator, base::without_mark(&piece));
+            return joined(white_space, piece);
         }
         let rest = self.read_on(piece);
-        joined(space, rest)
+        joined(white_space, rest)
     }
 
-    /// It shows now what kind of answer it is.
-    fn begin(&mut self, beginning: Beginning) {
-        let form = self.dialect.answer;
+    /// Decides the kind of the answer.
+    fn begin(&mut self, sniffed: SniffedType) {
+        let format = self.dialect.answer;
         let is_declared = self.declared == DeclaredType::EventStream;
-        // What is spoken may begin like anything.
-        let may_be_text = form == AnswerForm::Sound
-            || form == AnswerForm::Text && self.declared == DeclaredType::Text;
-        let is_events = match beginning {
-            Beginning::Events => is_declared || self.is_streamed || !may_be_text,
-            Beginning::Json => false,
-            Beginning::Other | Beginning::Unclear => is_declared,
+        // A transcript or audio may begin like an event stream.
+        let may_be_text = format == AnswerFormat::Audio
+            || format == AnswerFormat::Text && self.declared == DeclaredType::Text;
+        let is_events = match sniffed {
+            SniffedType::EventStream => is_declared || self.is_streamed || !may_be_text,
+            SniffedType::Json => false,
+            SniffedType::Other | SniffedType::Undecided => is_declared,
         };
         self.kind = if is_events {
-            Kind::Events(sse::Scanner::new(self.hides))
-        } else if beginning == Beginning::Json {
-            Kind::Json
+            AnswerKind::Events(EventScanner::new(self.hides_usage))
+        } else if sniffed == SniffedType::Json {
+            AnswerKind::Json
         } else {
-            Kind::Opaque
+            AnswerKind::Opaque
         };
     }
 
     fn read_on(&mut self, piece: Bytes) -> Bytes {
         match &mut self.kind {
-            Kind::Events(scanner) => {
+            AnswerKind::Events(scanner) => {
                 let mut events = EventReader {
                     dialect: self.dialect,
-                    tally: &mut self.tally,
+                    accumulator: &mut self.accumulator,
                     documents: &mut self.documents,
                 };
                 scanner.push(piece, &mut events)
             }
-            Kind::Json => {
-                self.documents.feed(&mut self.tally, &piece);
+            AnswerKind::Json => {
+                self.documents.feed(&mut self.accumulator, &piece);
                 piece
             }
-            Kind::Unclear(_) | Kind::Opaque => piece,
+            AnswerKind::Undecided(_) | AnswerKind::Opaque => piece,
         }
     }
 
-    /// The answer has ended: gives back what is left for the client.
+    /// Ends the answer, and returns the bytes that are left for the client.
     pub(crate) fn finish(&mut self) -> Bytes {
         self.is_ended = true;
         match &mut self.kind {
-            Kind::Unclear(held) => {
+            AnswerKind::Undecided(held) => {
                 let held = held.split().freeze();
                 if held.is_empty() {
                     return held;
                 }
-                self.begin(Beginning::Other);
+                self.begin(SniffedType::Other);
                 let rest = self.read_on(held);
                 joined(rest, self.finish())
             }
-            Kind::Events(scanner) => {
+            AnswerKind::Events(scanner) => {
                 let mut events = EventReader {
                     dialect: self.dialect,
-                    tally: &mut self.tally,
+                    accumulator: &mut self.accumulator,
                     documents: &mut self.documents,
                 };
                 scanner.finish(&mut events)
             }
-            Kind::Json | Kind::Opaque => Bytes::new(),
+            AnswerKind::Json | AnswerKind::Opaque => Bytes::new(),
         }
     }
 
-    /// Returns how the answer ended, if nothing but this were known of it, and what was read of it.
-    pub(crate) fn settle(&mut self, outcome: Outcome) -> (Outcome, Tally) {
-        if let (false, Kind::Events(scanner)) = (self.is_ended, &mut self.kind) {
-            // What an event that is cut off has reported counts.
+    /// Returns the outcome and the usage. `outcome` is how the transfer ended; an answer that reports an error, or is not
+    /// complete, makes it a failure.
+    pub(crate) fn settle(&mut self, outcome: Outcome) -> (Outcome, UsageAccumulator) {
+        if let (false, AnswerKind::Events(scanner)) = (self.is_ended, &mut self.kind) {
+            // The usage in a truncated event counts.
             scanner.finish(&mut EventReader {
                 dialect: self.dialect,
-                tally: &mut self.tally,
+                accumulator: &mut self.accumulator,
                 documents: &mut self.documents,
             });
         }
-        let mut tally = std::mem::take(&mut self.tally);
-        if matches!(self.kind, Kind::Json) {
-            let document = self.documents.finish(&mut tally);
+        let mut accumulator = std::mem::take(&mut self.accumulator);
+        if matches!(self.kind, AnswerKind::Json) {
+            let document = self.documents.finish(&mut accumulator);
             let is_whole = document.is_whole;
-            (self.dialect.read_whole)(&mut tally, &document);
-            // Sound may begin like JSON.
-            let is_error = is_whole || self.dialect.answer == AnswerForm::Json;
-            tally.fault = tally.fault.or(document.fault()).filter(|_| is_error);
+            (self.dialect.read_document)(&mut accumulator, &document);
+            // Audio may begin like JSON.
+            let is_error = is_whole || self.dialect.answer == AnswerFormat::Json;
+            accumulator.error = accumulator.error.or(document.error()).filter(|_| is_error);
             let is_answer = document.has_answer || document.usage().is_some();
             self.is_whole_object = is_whole && is_answer;
         }
         self.memory = None;
-        let is_failed = tally.fault.is_some() || self.is_ended && !self.is_answer(&tally);
+        let is_failed =
+            accumulator.error.is_some() || self.is_ended && !self.is_answer(&accumulator);
         let outcome = match outcome {
             Outcome::Succeeded | Outcome::ClientGone if is_failed => Outcome::UpstreamFailed,
             outcome => outcome,
         };
-        (outcome, tally)
+        (outcome, accumulator)
     }
 
-    /// True if all that came is an answer.
-    fn is_answer(&self, tally: &Tally) -> bool {
+    /// True if the bytes that have come are a complete answer.
+    fn is_answer(&self, accumulator: &UsageAccumulator) -> bool {
         match (&self.kind, self.dialect.answer) {
-            (Kind::Unclear(_), _) => false,
-            (Kind::Events(_), _) => tally.has_end(),
-            (_, AnswerForm::Json) => self.length > 0 && self.is_whole_object,
-            (_, AnswerForm::Text | AnswerForm::Sound) => {
+            (AnswerKind::Undecided(_), _) => false,
+            (AnswerKind::Events(_), _) => accumulator.is_complete(),
+            (_, AnswerFormat::Json) => self.length > 0 && self.is_whole_object,
+            (_, AnswerFormat::Text | AnswerFormat::Audio) => {
                 self.length > 0 && self.declared != DeclaredType::Html
             }
         }

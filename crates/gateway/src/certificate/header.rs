@@ -1,4 +1,4 @@
-//! The headers in which a proxy passes on what its client showed (RFC 9440).
+//! The headers in which a proxy passes on the certificates of its client (RFC 9440).
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName};
 use rustls::pki_types::CertificateDer;
 
-use super::Chain;
+use super::CertificateChain;
 
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 
-/// The header with this name is not what RFC 9440 says.
+/// The error of a header, by its name, that is not in the form of RFC 9440.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed(HeaderName);
+pub(super) struct MalformedHeader(HeaderName);
 
-impl fmt::Display for Malformed {
+impl fmt::Display for MalformedHeader {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = if self.0 == CLIENT_CERT {
             "Client-Cert"
@@ -30,20 +30,20 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// The client's certificate and those that it was issued with; empty when the proxy says nothing of one.
-pub(super) fn chain(headers: &HeaderMap) -> Result<Chain, Malformed> {
+/// Returns the client's certificate and the intermediate ones; an empty chain if the proxy passes none on.
+pub(super) fn chain(headers: &HeaderMap) -> Result<CertificateChain, MalformedHeader> {
     let mut own = headers.get_all(CLIENT_CERT).iter();
     let mut chain = match (own.next(), own.next()) {
         (None, _) => Vec::new(),
         (Some(value), None) => {
-            let text = value.to_str().map_err(|_| Malformed(CLIENT_CERT))?;
-            vec![certificate(text.trim_matches(' ')).ok_or(Malformed(CLIENT_CERT))?]
+            let text = value.to_str().map_err(|_| MalformedHeader(CLIENT_CERT))?;
+            vec![certificate(text.trim_matches(' ')).ok_or(MalformedHeader(CLIENT_CERT))?]
         }
-        // A client's own beside the proxy's, perhaps: nobody can tell them apart.
-        (Some(_), Some(_)) => return Err(Malformed(CLIENT_CERT)),
+        // One of them may be the client's forgery, and nothing shows which.
+        (Some(_), Some(_)) => return Err(MalformedHeader(CLIENT_CERT)),
     };
     for value in headers.get_all(CLIENT_CERT_CHAIN) {
-        let malformed = || Malformed(CLIENT_CERT_CHAIN);
+        let malformed = || MalformedHeader(CLIENT_CERT_CHAIN);
         let text = value.to_str().map_err(|_| malformed())?;
         for item in text.split(',') {
             let item = item.trim_matches([' ', '\t']);
@@ -51,12 +51,12 @@ pub(super) fn chain(headers: &HeaderMap) -> Result<Chain, Malformed> {
         }
     }
     if headers.contains_key(CLIENT_CERT_CHAIN) && !headers.contains_key(CLIENT_CERT) {
-        return Err(Malformed(CLIENT_CERT_CHAIN));
+        return Err(MalformedHeader(CLIENT_CERT_CHAIN));
     }
     Ok(chain.into())
 }
 
-/// A byte sequence of a structured field (RFC 8941): base64 between colons, and nothing else.
+/// Parses a byte sequence of a structured field (RFC 8941): base64 between colons, and nothing else.
 fn certificate(item: &str) -> Option<CertificateDer<'static>> {
     let text = item.strip_prefix(':')?.strip_suffix(':')?;
     let bytes = STANDARD.decode(text).ok()?;
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    fn read(pairs: &[(HeaderName, &'static str)]) -> Result<Vec<Vec<u8>>, Malformed> {
+    fn read(pairs: &[(HeaderName, &'static str)]) -> Result<Vec<Vec<u8>>, MalformedHeader> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(name, HeaderValue::from_static(value));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_read() {
+    fn chain_is_read() {
         assert_eq!(read(&[]), Ok(vec![]));
         assert_eq!(read(&[(CLIENT_CERT, ":YWI=:")]), Ok(vec![b"ab".to_vec()]));
         let all = [
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_form_is_refused() {
+    fn malformed_header_is_refused() {
         for value in [
             "",
             ":",
@@ -109,21 +109,21 @@ mod tests {
             "\":YQ==:\"",
             "-----BEGIN CERTIFICATE-----",
         ] {
-            let refused = Err(Malformed(CLIENT_CERT));
+            let refused = Err(MalformedHeader(CLIENT_CERT));
             assert_eq!(read(&[(CLIENT_CERT, value)]), refused, "{value}");
         }
         for value in ["", ":Yg==:,", ",:Yg==:", ":Yg==: :Yw==:", "(:Yg==:)"] {
-            let refused = Err(Malformed(CLIENT_CERT_CHAIN));
+            let refused = Err(MalformedHeader(CLIENT_CERT_CHAIN));
             let both = [(CLIENT_CERT, ":YQ==:"), (CLIENT_CERT_CHAIN, value)];
             assert_eq!(read(&both), refused, "{value}");
         }
     }
 
     #[test]
-    fn there_is_one_certificate_and_its_chain_does_not_come_alone() {
+    fn second_certificate_or_a_chain_without_one_is_refused() {
         let twice = [(CLIENT_CERT, ":YQ==:"), (CLIENT_CERT, ":YQ==:")];
-        assert_eq!(read(&twice), Err(Malformed(CLIENT_CERT)));
+        assert_eq!(read(&twice), Err(MalformedHeader(CLIENT_CERT)));
         let alone = [(CLIENT_CERT_CHAIN, ":YQ==:")];
-        assert_eq!(read(&alone), Err(Malformed(CLIENT_CERT_CHAIN)));
+        assert_eq!(read(&alone), Err(MalformedHeader(CLIENT_CERT_CHAIN)));
     }
 }

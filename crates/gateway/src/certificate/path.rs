@@ -1,4 +1,4 @@
-//! The path from a client's certificate to an authority (RFC 5280), and why there is none.
+//! The verification of the path from a client's certificate to an authority (RFC 5280).
 
 use std::fmt;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use base::UnixTime;
 use rustls::pki_types::{self, CertificateDer};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage};
 
-use super::Chain;
+use super::CertificateChain;
 
-/// The longest chain that is looked at: paths are shorter, and every certificate costs time.
-const LONGEST: usize = 10;
+/// The longest chain that is verified. Paths are shorter, and every certificate costs time.
+const MAX_CHAIN_LEN: usize = 10;
 
-/// A chain that leads to an authority.
-pub(super) struct Path {
-    pub(super) chain: Chain,
+/// A verified path from a client's certificate to an authority.
+pub(super) struct CertificatePath {
+    pub(super) chain: CertificateChain,
     pub(super) authority: Authority,
-    /// While all certificates on the way are good.
+    /// The time in which all certificates of the path are valid.
     pub(super) validity: Validity,
 }
 
-/// Why a chain leads nowhere.
+/// A reason to reject a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum PathError {
     Expired,
     NotYetValid,
     NoAuthority,
     NotForClients,
     TooLong,
-    Unreadable,
-    Stranger,
+    Malformed,
+    UnknownIssuer,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for PathError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Expired => "the one of this request, or one above it, has expired",
@@ -43,32 +43,32 @@ impl fmt::Display for Fault {
             }
             Self::NotForClients => "the one of this request is not for the authentication of clients",
             Self::TooLong => "the one of this request came with too many others",
-            Self::Unreadable => "the one of this request cannot be read",
-            Self::Stranger => {
+            Self::Malformed => "the one of this request cannot be read",
+            Self::UnknownIssuer => {
                 "the one of this request leads to none of them. Send the certificates between it and the authority along"
             }
         })
     }
 }
 
-/// Finds a path at `now` from the chain's first certificate, by way of the others, to one of the authorities.
-pub(super) fn find<'a>(
-    chain: &Chain,
+/// Verifies at `now` that the first certificate of a chain leads, through the others, to one of the authorities.
+pub(super) fn verify<'a>(
+    chain: &CertificateChain,
     authorities: impl Iterator<Item = &'a Authority>,
     now: UnixTime,
-) -> Result<Path, Fault> {
+) -> Result<CertificatePath, PathError> {
     let usable = authorities.filter_map(|it| Some((it, it.anchor(now)?)));
     let (authorities, anchors): (Vec<_>, Vec<_>) = usable
         .map(|(authority, (anchor, validity))| ((authority, validity), anchor.clone()))
         .unzip();
     if anchors.is_empty() {
-        return Err(Fault::NoAuthority);
+        return Err(PathError::NoAuthority);
     }
-    if chain.len() > LONGEST {
-        return Err(Fault::TooLong);
+    if chain.len() > MAX_CHAIN_LEN {
+        return Err(PathError::TooLong);
     }
-    let (own, others) = chain.split_first().ok_or(Fault::Unreadable)?;
-    let own = EndEntityCert::try_from(own).map_err(|_| Fault::Unreadable)?;
+    let (own, others) = chain.split_first().ok_or(PathError::Malformed)?;
+    let own = EndEntityCert::try_from(own).map_err(|_| PathError::Malformed)?;
     let path = own.verify_for_usage(
         ALL_VERIFICATION_ALGS,
         &anchors,
@@ -78,22 +78,22 @@ pub(super) fn find<'a>(
         None,
         None,
     );
-    let path = path.map_err(|error| fault(&error))?;
+    let path = path.map_err(|error| path_error(&error))?;
     let mut ends = anchors.iter().zip(authorities);
     let end = ends.find(|(anchor, _)| *anchor == path.anchor());
-    let (_, (authority, validity)) = end.ok_or(Fault::Stranger)?;
-    let between = path.intermediate_certificates().map(|it| it.der());
-    let on_the_way = [path.end_entity().der()].into_iter().chain(between);
-    let validity = shared(validity, on_the_way).ok_or(Fault::Unreadable)?;
-    Ok(Path {
+    let (_, (authority, validity)) = end.ok_or(PathError::UnknownIssuer)?;
+    let intermediate = path.intermediate_certificates().map(|it| it.der());
+    let certificates = [path.end_entity().der()].into_iter().chain(intermediate);
+    let validity = common_validity(validity, certificates).ok_or(PathError::Malformed)?;
+    Ok(CertificatePath {
         chain: chain.clone(),
         authority: authority.clone(),
         validity,
     })
 }
 
-/// When all of them are good.
-fn shared<'a>(
+/// Returns the time in which all certificates and `validity` are valid.
+fn common_validity<'a>(
     validity: Validity,
     mut certificates: impl Iterator<Item = CertificateDer<'a>>,
 ) -> Option<Validity> {
@@ -111,13 +111,13 @@ fn seconds(now: UnixTime) -> pki_types::UnixTime {
     pki_types::UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-fn fault(error: &webpki::Error) -> Fault {
+fn path_error(error: &webpki::Error) -> PathError {
     use webpki::Error;
     match error {
-        Error::CertExpired { .. } => Fault::Expired,
-        Error::CertNotValidYet { .. } => Fault::NotYetValid,
-        Error::RequiredEkuNotFoundContext(_) | Error::CaUsedAsEndEntity => Fault::NotForClients,
-        Error::BadDer | Error::BadDerTime | Error::TrailingData(_) => Fault::Unreadable,
-        _ => Fault::Stranger,
+        Error::CertExpired { .. } => PathError::Expired,
+        Error::CertNotValidYet { .. } => PathError::NotYetValid,
+        Error::RequiredEkuNotFoundContext(_) | Error::CaUsedAsEndEntity => PathError::NotForClients,
+        Error::BadDer | Error::BadDerTime | Error::TrailingData(_) => PathError::Malformed,
+        _ => PathError::UnknownIssuer,
     }
 }

@@ -1,4 +1,4 @@
-//! Chains of every kind, from authorities that the tests make.
+//! Chains of every kind, issued by authorities of the tests.
 
 use http::HeaderValue;
 use rcgen::{
@@ -68,7 +68,7 @@ fn check_at(
     headers: &HeaderMap,
     now: UnixTime,
 ) -> Result<(), String> {
-    let required = Required {
+    let required = CertificateRequirement {
         organization,
         project,
     };
@@ -80,7 +80,7 @@ fn check_at(
     })
 }
 
-/// Whether the organization's authority lets a chain of a handshake pass.
+/// Checks the chain of a handshake against an authority of the organization.
 fn check(authority: &Issuer, chain: &[Certificate]) -> Result<(), String> {
     let peer = PeerCertificates::of_handshake(chain);
     let levels = [&level(&[authority]), &Level::default()];
@@ -94,13 +94,13 @@ fn refused(checked: Result<(), String>, words: &str) {
 }
 
 #[test]
-fn where_none_is_active_none_is_asked_for() {
+fn no_certificate_is_required_without_an_active_authority() {
     let levels = [&Level::default(), &Level::default()];
     assert_eq!(check_at(levels, None, &HeaderMap::new(), NOW), Ok(()));
 }
 
 #[test]
-fn a_certificate_that_an_active_authority_issued_passes() {
+fn certificate_of_an_active_authority_is_accepted() {
     let root = root("root");
     assert_eq!(check(&root, &[leaf(&root)]), Ok(()));
     let mut for_clients = params("client");
@@ -112,7 +112,7 @@ fn a_certificate_that_an_active_authority_issued_passes() {
 }
 
 #[test]
-fn what_is_wrong_is_told() {
+fn refusal_has_the_reason() {
     let (root, other) = (root("root"), root("other"));
     let with = |edit: &dyn Fn(&mut CertificateParams)| {
         let mut params = params("client");
@@ -147,7 +147,7 @@ fn what_is_wrong_is_told() {
 }
 
 #[test]
-fn plain_http_is_refused_and_who_asks_is_told() {
+fn plain_http_is_refused_and_the_message_names_who_requires_a_certificate() {
     let (one, two, none) = (root("one"), root("two"), Level::default());
     for (levels, who) in [
         (
@@ -170,7 +170,7 @@ fn plain_http_is_refused_and_who_asks_is_told() {
 }
 
 #[test]
-fn certificates_between_are_to_be_sent_along() {
+fn intermediate_certificates_must_be_sent() {
     let root = root("root");
     let between = below(&root, authority_params("between"));
     let lower = below(&between, authority_params("lower"));
@@ -191,9 +191,9 @@ fn certificates_between_are_to_be_sent_along() {
         let [first, second] = between;
         assert_eq!(check(&root, &[own.clone(), first, second]), Ok(()));
     }
-    // The authority that is active may be one between.
+    // An intermediate authority may be the active one.
     assert_eq!(check(&lower, std::slice::from_ref(&own)), Ok(()));
-    // The client's own comes first.
+    // The client's own certificate must come first.
     refused(
         check(&root, &[lower_der, own, between_der]),
         "not for the authentication",
@@ -201,7 +201,7 @@ fn certificates_between_are_to_be_sent_along() {
 }
 
 #[test]
-fn only_authorities_issue() {
+fn only_authorities_can_issue_certificates() {
     let mut shallow = authority_params("root");
     shallow.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let root = root_with(shallow);
@@ -227,7 +227,7 @@ fn only_authorities_issue() {
 }
 
 #[test]
-fn an_authority_that_has_expired_vouches_for_nobody() {
+fn expired_authority_is_not_accepted() {
     let mut old = authority_params("old");
     old.not_after = date_time_ymd(2025, 10, 1);
     let (old, new) = (root_with(old), root("new"));
@@ -245,7 +245,7 @@ fn an_authority_that_has_expired_vouches_for_nobody() {
 }
 
 #[test]
-fn an_authority_that_cannot_be_used_still_asks() {
+fn malformed_authority_still_requires_a_certificate() {
     let mut level = Level::default();
     let unusable = Authority::new(&vec![0x30, 0].into());
     level.authorities.insert("cert_1".into(), unusable);
@@ -256,7 +256,7 @@ fn an_authority_that_cannot_be_used_still_asks() {
 }
 
 #[test]
-fn the_authorities_of_both_places_count() {
+fn authorities_of_organization_and_project_are_accepted() {
     let (of_organization, of_project) = (root("one"), root("two"));
     let [organization, project] = [&of_organization, &of_project].map(|it| level(&[it]));
     let none = Level::default();
@@ -273,17 +273,17 @@ fn the_authorities_of_both_places_count() {
 }
 
 #[test]
-fn what_is_remembered_ends_with_the_activation_and_with_the_certificate() {
+fn cached_path_ends_with_the_activation_and_with_the_certificate() {
     let (first, second) = (root("first"), root("second"));
     let peer = PeerCertificates::of_handshake(&[leaf(&first)]);
     let (none, headers) = (Level::default(), HeaderMap::new());
     let check =
         |organization: &Level, now| check_at([organization, &none], Some(&peer), &headers, now);
-    let remembered = || peer.0.remembered.lock().expect("no panic").len();
+    let cached = || peer.0.verified.lock().expect("no panic").len();
     for _ in 0..3 {
         assert_eq!(check(&level(&[&first]), NOW), Ok(()));
         assert_eq!(check(&level(&[&second, &first]), NOW), Ok(()));
-        assert_eq!(remembered(), 1);
+        assert_eq!(cached(), 1);
     }
     refused(check(&level(&[&second]), NOW), "leads to none of them");
     assert_eq!(check(&none, NOW), Ok(()));
@@ -291,7 +291,7 @@ fn what_is_remembered_ends_with_the_activation_and_with_the_certificate() {
     let last = UnixTime(1_798_761_600);
     assert_eq!(check(&level(&[&first]), last), Ok(()));
     refused(check(&level(&[&first]), last.plus(1)), "expired");
-    assert_eq!(remembered(), 1);
+    assert_eq!(cached(), 1);
 }
 
 fn header(chain: &[Certificate]) -> HeaderMap {
@@ -311,7 +311,7 @@ fn header(chain: &[Certificate]) -> HeaderMap {
 }
 
 #[test]
-fn a_proxy_says_what_its_clients_have_shown() {
+fn proxy_passes_on_the_certificates_of_its_clients() {
     let (root, other) = (root("root"), root("other"));
     let between = below(&root, authority_params("between"));
     let proxy = PeerCertificates::of_proxy();
@@ -330,12 +330,12 @@ fn a_proxy_says_what_its_clients_have_shown() {
     for _ in 0..20 {
         assert_eq!(check(&header(&[leaf(&root)])), Ok(()));
     }
-    let remembered = proxy.0.remembered.lock().expect("no panic").len();
-    assert_eq!(remembered, MOST_REMEMBERED);
+    let cached = proxy.0.verified.lock().expect("no panic").len();
+    assert_eq!(cached, MAX_CACHED_PATHS);
 }
 
 #[test]
-fn whoever_is_no_proxy_says_nothing_in_headers() {
+fn headers_count_only_from_a_proxy() {
     let (root, other) = (root("root"), root("other"));
     let headers = header(&[leaf(&root)]);
     let levels = [&level(&[&root]), &Level::default()];

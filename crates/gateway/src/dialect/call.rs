@@ -1,96 +1,78 @@
-//! The request for a model: which one, what it asks for, and how its body is changed for an upstream without touching the
-//! bytes around the change.
+//! A request for a model: the model, what the request asks for, and its body, which is edited for an upstream without
+//! touching the bytes around the edits.
 
 use std::mem::take;
 use std::ops::Range;
 
 use access::{HostedTool, HostedTools};
-use base::{Error, Result};
+use base::Result;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 
-use super::demand::{Input, asks_for_stream};
-use super::fields::boolean;
-use super::mentions::Mentions;
-use super::store::unstore;
-use super::texts::Texts;
-use super::tools::Asked;
-use super::{Demand, Dialect, Fields, Form, content_type};
-use crate::aside::aside;
+use super::edits::{Edit, ModelName, disable_store, stream_usage_edit};
+use super::estimate::{InputTokens, asks_for_stream};
+use super::input_text::InputText;
+use super::object_refs::ObjectRefs;
+use super::requested_tools::RequestedTools;
+use super::{Dialect, Estimate, Fields, RequestFormat, content_type};
+use crate::offload::offload;
 
-/// A body that is longer is read aside, in bytes.
-const MIN_ASIDE_BYTES: usize = 256 * 1024;
+/// The shortest body that is parsed on another thread.
+const MIN_OFFLOAD_BYTES: usize = 256 * 1024;
 
 /// A request for a model.
 pub(crate) struct Call {
     body: Bytes,
-    /// The model as the client named it, or the one that is meant when none is named.
+    /// The model as the client named it, or the default of the endpoint.
     pub(crate) model: String,
-    place: Place,
-    /// So that the upstream reports usage in its stream.
-    ask: Option<Edit>,
-    /// So that the upstream stores nothing.
-    unstore: Option<Edit>,
+    model_name: ModelName,
+    /// The edit that makes an upstream report usage in its stream.
+    stream_usage: Option<Edit>,
+    /// The edit that keeps an upstream from storing the request.
+    disable_store: Option<Edit>,
     may_be_stored: bool,
-    /// Whether the answer has usage that the client did not ask for.
+    /// True if the answer has usage that the client did not ask for.
     pub(crate) hides_usage: bool,
-    /// What it asks for.
-    pub(crate) demand: Demand,
-    /// Where its text stands in the body.
-    texts: Texts,
-    tools: Asked,
-    /// True if it names a stored prompt.
+    pub(crate) estimate: Estimate,
+    text: InputText,
+    tools: RequestedTools,
+    /// True if the request names a stored prompt.
     pub(crate) has_prompt: bool,
-    /// The files and vector stores that it names.
-    pub(crate) mentions: Mentions,
-    /// The models that its tools have.
+    /// The files and vector stores that the request names.
+    pub(crate) object_refs: ObjectRefs,
+    /// The models that the tools of the request name.
     pub(crate) models: Vec<String>,
-    /// The member that names something at a model server that nobody can tell the owner of.
-    pub(crate) reference: Option<&'static str>,
-    /// The member that makes a model server keep what is said, whatever `store` says.
-    pub(crate) is_kept_by: Option<&'static str>,
-    /// The type of its body, for upstreams.
+    /// The first member that names an object at a model server whose owner cannot be known.
+    pub(crate) unowned_ref: Option<&'static str>,
+    /// The member that makes a model server store the request, whatever `store` says.
+    pub(crate) stored_by: Option<&'static str>,
+    /// The Content-Type of the body, for upstreams.
     pub(crate) content_type: HeaderValue,
-    /// True if its body is JSON, not a form.
+    /// True if the body is JSON, false if it is a form.
     pub(super) is_json: bool,
     /// The number of files in a form.
     pub(super) file_parts: i64,
 }
 
-/// What to put where in the body.
-pub(super) type Edit = (Range<usize>, &'static str);
-
-/// Where the model's name stands in the body.
-enum Place {
-    /// There, as JSON.
-    Json(Range<usize>),
-    /// There stands null.
-    Null(Range<usize>),
-    /// There, as it is.
-    Plain(Range<usize>),
-    /// Nowhere: it belongs there, at the beginning of the object; and whether there are members after it.
-    Nowhere { at: usize, is_alone: bool },
-}
-
 impl Call {
-    /// Reads a request's body.
+    /// Reads the body of a request.
     ///
     /// # Errors
-    /// 400: it is not written as it must be, or a field that the gateway needs is missing, given twice or of a wrong type.
+    /// 400: the body is malformed, or a field that the gateway needs is missing, given twice or of a wrong type.
     pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
-        let (mut fields, content_type) = match dialect.form.of(headers) {
-            Form::Json | Form::Either => {
+        let (mut fields, content_type) = match dialect.format.of(headers) {
+            RequestFormat::Json | RequestFormat::Either => {
                 let fields = Fields::of_request(headers, &body, dialect.fields)?;
                 (fields, content_type::JSON)
             }
-            Form::Multipart => {
+            RequestFormat::Multipart => {
                 let fields = Fields::of_parts(headers, &body, dialect.fields)?;
                 (fields, content_type::form_type(headers)?)
             }
         };
-        let (model, place) = model(dialect, &fields, &body)?;
-        let ask = if dialect.asks_for_usage && fields.boolean("stream")? {
-            ask(&fields)?
+        let (model, model_name) = ModelName::find(dialect, &fields, &body)?;
+        let stream_usage = if dialect.has_optional_stream_usage && fields.boolean("stream")? {
+            stream_usage_edit(&fields)?
         } else {
             None
         };
@@ -98,22 +80,22 @@ impl Call {
         let conversation = fields.get("conversation").filter(|it| *it != b"null");
         Ok(Self {
             model,
-            place,
-            hides_usage: ask.is_some(),
-            ask,
-            unstore: unstore(dialect, &fields),
+            model_name,
+            hides_usage: stream_usage.is_some(),
+            stream_usage,
+            disable_store: disable_store(dialect, &fields),
             may_be_stored: true,
-            demand: Demand {
+            estimate: Estimate {
                 is_streamed: asks_for_stream(&fields),
-                ..(dialect.demand)(&fields)?
+                ..(dialect.estimate)(&fields)?
             },
-            texts: Texts::new(body.clone(), view.texts, view.files),
+            text: InputText::new(body.clone(), view.text, view.files),
             has_prompt: view.tools.has_prompt,
             tools: view.tools,
-            mentions: view.mentions,
+            object_refs: view.object_refs,
             models: view.models,
-            reference: view.reference,
-            is_kept_by: conversation.map(|_| "conversation"),
+            unowned_ref: view.unowned_ref,
+            stored_by: conversation.map(|_| "conversation"),
             content_type,
             is_json: fields.is_json(),
             file_parts: view.file_parts,
@@ -121,159 +103,88 @@ impl Call {
         })
     }
 
-    /// Reads a request as [`Self::parse`] does; a long body is read aside, so that no other request waits for it.
+    /// Reads a request as [`Self::parse`] does. A long body is parsed on another thread, so that it delays no other request.
     pub(crate) async fn read(
         dialect: &'static Dialect,
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Self> {
-        if body.len() < MIN_ASIDE_BYTES {
+        if body.len() < MIN_OFFLOAD_BYTES {
             return Self::parse(dialect, headers, body);
         }
         let headers = headers.clone();
-        aside(move || Self::parse(dialect, &headers, body)).await?
+        offload(move || Self::parse(dialect, &headers, body)).await?
     }
 
-    /// Its input for the model `known`, of which at most so many tokens may pass.
-    pub(crate) fn input(&self, known: &str, most: Option<i64>) -> Input {
-        Input::new(self.texts.clone(), known, most)
+    /// Returns the input of the model `known`, for a limit of this many tokens a minute.
+    pub(crate) fn input(&self, known: &str, limit: Option<i64>) -> InputTokens {
+        InputTokens::new(self.text.clone(), known, limit)
     }
 
-    /// Bytes of text, each of which may be a token, and tokens of files.
-    pub(super) fn text_bytes(&self) -> i64 {
-        self.texts.length()
+    /// Returns an upper bound of the tokens of the input: each byte of text may be one.
+    pub(super) fn max_input_tokens(&self) -> i64 {
+        self.text.max_tokens()
     }
 
-    /// How many tokens its input has for its model.
+    /// Tokenizes the input.
     pub(crate) fn tokens(&self) -> i64 {
-        self.texts.tokens(&self.model)
+        self.text.tokens(&self.model)
     }
 
-    /// True if a model server would store what it says, and its answer.
+    /// True if a model server would store the request and its answer.
     pub(crate) fn is_stored(&self) -> bool {
-        self.unstore.is_some() || self.is_kept_by.is_some()
+        self.disable_store.is_some() || self.stored_by.is_some()
     }
 
-    /// The first hosted tool that is asked for and is not among those allowed.
+    /// Returns the first hosted tool of the request that is not allowed.
     ///
     /// # Errors
-    /// 400: which are asked for cannot be told.
-    pub(crate) fn tool_not_in(&self, allowed: HostedTools) -> Result<Option<HostedTool>> {
+    /// 400: the tools of the request are ambiguous.
+    pub(crate) fn disallowed_tool(&self, allowed: HostedTools) -> Result<Option<HostedTool>> {
         if allowed == HostedTools::default() {
             return Ok(None);
         }
-        self.tools.not_in(allowed, &self.model)
+        self.tools.first_not_in(allowed, &self.model)
     }
 
-    /// The body as the client sent it.
+    /// Returns the body as the client sent it.
     pub(crate) fn sent(&self) -> &Bytes {
         &self.body
     }
 
-    /// From here on the body tells the upstream to store nothing.
-    pub(crate) fn forbid_storing(&mut self) {
+    /// Makes every body for an upstream ask it to store nothing.
+    pub(crate) fn disable_store(&mut self) {
         self.may_be_stored = false;
     }
 
-    /// True if an upstream can be asked for usage where the client has not asked.
+    /// True if an upstream can be asked for usage that the client has not asked for.
     pub(crate) fn can_ask_for_usage(&self) -> bool {
-        self.ask.is_some()
+        self.stream_usage.is_some()
     }
 
-    /// The body for an upstream that calls the model `known`, and is asked for usage or not.
+    /// Returns the body for an upstream that calls the model `known`. `asks_for_usage` lets the stream report its usage.
     pub(crate) fn body(&self, known: &str, asks_for_usage: bool) -> Bytes {
-        let naming = self.naming(known);
+        let rename = self.model_name.edit(&self.model, known);
         let mut edits: Vec<(&Range<usize>, &str)> = Vec::new();
-        edits.extend(naming.iter().map(|(place, name)| (place, name.as_str())));
-        let unstore = self.unstore.iter().filter(|_| !self.may_be_stored);
-        let ask = self.ask.iter().filter(|_| asks_for_usage);
-        let others = ask.chain(unstore);
-        edits.extend(others.map(|(place, text)| (place, *text)));
+        edits.extend(rename.iter().map(|(range, text)| (range, text.as_str())));
+        let store = self.disable_store.iter().filter(|_| !self.may_be_stored);
+        let usage = self.stream_usage.iter().filter(|_| asks_for_usage);
+        edits.extend(usage.chain(store).map(|edit| (&edit.range, edit.text)));
         if edits.is_empty() {
             return self.body.clone();
         }
-        edits.sort_by_key(|(place, _)| place.start);
+        edits.sort_by_key(|(range, _)| range.start);
         let added: usize = edits.iter().map(|(_, text)| text.len()).sum();
         let mut body = BytesMut::with_capacity(self.body.len() + added);
         let mut from = 0;
-        for (place, text) in edits {
-            body.extend_from_slice(&self.body[from..place.start]);
+        for (range, text) in edits {
+            body.extend_from_slice(&self.body[from..range.start]);
             body.extend_from_slice(text.as_bytes());
-            from = place.end;
+            from = range.end;
         }
         body.extend_from_slice(&self.body[from..]);
         body.freeze()
     }
-
-    /// What to put where, so that the body names the model `known`.
-    fn naming(&self, known: &str) -> Option<(Range<usize>, String)> {
-        let quoted = || serde_json::Value::from(known).to_string();
-        match &self.place {
-            Place::Nowhere { at, is_alone } => {
-                let comma = if *is_alone { "" } else { "," };
-                Some((*at..*at, format!("\"model\":{}{comma}", quoted())))
-            }
-            Place::Null(place) => Some((place.clone(), quoted())),
-            _ if known == self.model => None,
-            Place::Json(place) => Some((place.clone(), quoted())),
-            Place::Plain(place) => Some((place.clone(), known.to_owned())),
-        }
-    }
-}
-
-fn model(dialect: &Dialect, fields: &Fields<'_>, body: &[u8]) -> Result<(String, Place)> {
-    let missing = || Error::invalid("model", "model is missing: say which model is to answer.");
-    let field = fields.get("model");
-    if let (Some(name), Some(field)) = (fields.text("model")?, field) {
-        let place = fields.place(field);
-        let place = if fields.is_json() {
-            Place::Json(place)
-        } else {
-            Place::Plain(place)
-        };
-        return Ok((name, place));
-    }
-    let name = dialect.default_model.ok_or_else(missing)?.to_owned();
-    if let Some(null) = field {
-        return Ok((name, Place::Null(fields.place(null))));
-    }
-    let at = memchr::memchr(b'{', body).ok_or_else(missing)? + 1;
-    let is_alone = body[at..].trim_ascii_start().starts_with(b"}");
-    Ok((name, Place::Nowhere { at, is_alone }))
-}
-
-/// What to put where, so that the answer reports its usage; nothing when the client asks for that.
-fn ask(fields: &Fields<'_>) -> Result<Option<Edit>> {
-    let Some(field) = fields.get("stream_options") else {
-        let stream = fields.get("stream").unwrap_or_default();
-        let end = fields.place(stream).end;
-        return Ok(Some((
-            end..end,
-            r#","stream_options":{"include_usage":true}"#,
-        )));
-    };
-    if field == b"null" {
-        return Ok(Some((fields.place(field), r#"{"include_usage":true}"#)));
-    }
-    let wrong = || Error::invalid("stream_options", "stream_options must be an object.");
-    let inside = field.strip_prefix(b"{").ok_or_else(wrong)?;
-    let param = "stream_options.include_usage";
-    let options = Fields::of_json(field, &["include_usage"]).map_err(|error| error.about(param))?;
-    let include_usage = options.get("include_usage");
-    if boolean(param, include_usage)? {
-        return Ok(None);
-    }
-    if let Some(include_usage) = include_usage {
-        return Ok(Some((fields.place(include_usage), "true")));
-    }
-    let start = fields.place(field).start + 1;
-    let is_empty = inside.trim_ascii_start() == b"}";
-    let member = if is_empty {
-        r#""include_usage":true"#
-    } else {
-        r#""include_usage":true,"#
-    };
-    Ok(Some((start..start, member)))
 }
 
 #[cfg(test)]

@@ -1,42 +1,42 @@
-//! The Content-Type of a request: what is taken, and what an upstream gets instead of it.
+//! The Content-Type of a request, and the one that upstreams get instead.
 //!
-//! A server that honours a `charset` reads other bytes than are checked here. So only UTF-8 is taken, and upstreams get a type
-//! that is made here, with nothing on it but a boundary.
+//! A server that honours a `charset` would read other characters than the gateway has checked. So only UTF-8 is accepted, and
+//! upstreams get a type that is written here, with no parameter but a boundary.
 
 use base::{Error, Result};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-/// The longest boundary that there can be, in bytes.
+/// The longest boundary (RFC 2046).
 const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// The Content-Type that upstreams get with JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A media type, and its parameters.
+/// A media type with its parameters.
 pub(super) struct MediaType {
-    /// The type and subtype, in small letters.
-    pub(super) kind: String,
-    /// The parameters, their names in small letters.
+    /// The type and subtype, in lower case.
+    pub(super) essence: String,
+    /// The parameters, with names in lower case.
     pub(super) parameters: Vec<(String, String)>,
 }
 
-/// Checks that a request with these headers may have a body of JSON. Some programs name the type of a form when nobody tells
-/// them another (`curl -d`), or none.
+/// Checks that a request with these headers may have a JSON body. No type passes, and so does the type of a URL-encoded form,
+/// which `curl -d` sends unless it is told another.
 ///
 /// # Errors
-/// 400: it is another type, or not UTF-8.
+/// 400: another type, or another charset than UTF-8.
 pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
-    let Some(kind) = only(headers)? else {
+    let Some(kind) = single(headers)? else {
         return Ok(());
     };
     let kind = kind.to_str().ok().and_then(MediaType::parse);
     let kind = kind.ok_or_else(|| invalid("The Content-Type header cannot be read."))?;
     let is_json = matches!(
-        kind.kind.as_str(),
+        kind.essence.as_str(),
         "application/json" | "text/json" | "application/x-www-form-urlencoded"
     );
-    let is_some_json = kind.kind.starts_with("application/") && kind.kind.ends_with("+json");
+    let is_some_json = kind.essence.starts_with("application/") && kind.essence.ends_with("+json");
     if !is_json && !is_some_json {
         return Err(invalid(
             "The Content-Type of this request must be application/json.",
@@ -48,7 +48,7 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-/// True if a request says that its body has several parts. What is not clear about that is refused when it is read.
+/// True if the Content-Type is a multipart one. A malformed one is refused when the form is read.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
     const MULTIPART: &[u8] = b"multipart/";
     let first = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -57,19 +57,19 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         .is_some_and(|begin| begin.eq_ignore_ascii_case(MULTIPART))
 }
 
-/// The boundary that a request names which has a body of several parts.
+/// Returns the boundary of a multipart form.
 ///
 /// # Errors
-/// 400: it names none, or more than a boundary that some servers read otherwise.
+/// 400: the Content-Type has no boundary, or parameters that servers read in different ways.
 pub(super) fn boundary(headers: &HeaderMap) -> Result<String> {
     let wrong = || {
         let message = "The request body could not be read as multipart/form-data: its Content-Type must be \
                        multipart/form-data and name a boundary, and no charset but utf-8.";
         Error::refused("invalid_multipart", message)
     };
-    let kind = only(headers)?.ok_or_else(wrong)?;
+    let kind = single(headers)?.ok_or_else(wrong)?;
     let kind = kind.to_str().ok().and_then(MediaType::parse);
-    let kind = kind.filter(|kind| kind.kind == "multipart/form-data" && kind.is_utf8());
+    let kind = kind.filter(|kind| kind.essence == "multipart/form-data" && kind.is_utf8());
     let kind = kind.ok_or_else(wrong)?;
     let boundary = kind.parameter("boundary").ok_or_else(wrong)?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
@@ -80,15 +80,15 @@ pub(super) fn boundary(headers: &HeaderMap) -> Result<String> {
     is_good.then(|| boundary.to_owned()).ok_or_else(wrong)
 }
 
-/// The type that an upstream gets with the several parts of a request with these headers.
+/// Returns the Content-Type that an upstream gets with the multipart form of a request with these headers.
 ///
 /// # Errors
-/// 400: as for their boundary.
+/// Those of [`boundary`].
 pub(crate) fn form_type(headers: &HeaderMap) -> Result<HeaderValue> {
-    of_parts(&boundary(headers)?)
+    multipart_type(&boundary(headers)?)
 }
 
-fn of_parts(boundary: &str) -> Result<HeaderValue> {
+fn multipart_type(boundary: &str) -> Result<HeaderValue> {
     let is_token = boundary.bytes().all(is_token);
     let kind = if is_token {
         format!("multipart/form-data; boundary={boundary}")
@@ -98,8 +98,11 @@ fn of_parts(boundary: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(&kind).map_err(|_| Error::internal())
 }
 
-/// Returns the only Content-Type of a request, if it has one.
-fn only(headers: &HeaderMap) -> Result<Option<&HeaderValue>> {
+/// Returns the Content-Type of a request, if it has one.
+///
+/// # Errors
+/// 400: there is more than one.
+fn single(headers: &HeaderMap) -> Result<Option<&HeaderValue>> {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
     let first = all.next();
     if all.next().is_some() {
@@ -111,10 +114,11 @@ fn only(headers: &HeaderMap) -> Result<Option<&HeaderValue>> {
 }
 
 impl MediaType {
-    /// Reads a type; `None` if some servers would read it otherwise: a parameter twice, or in several pieces.
+    /// Parses a media type; `None` if it is malformed, or has a parameter twice or in several pieces, which servers read in different
+    /// ways.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (kind, mut rest) = text.split_at(text.find(';').unwrap_or(text.len()));
-        let kind = kind.trim().to_ascii_lowercase();
+        let (essence, mut rest) = text.split_at(text.find(';').unwrap_or(text.len()));
+        let essence = essence.trim().to_ascii_lowercase();
         let mut parameters: Vec<(String, String)> = Vec::new();
         while let Some(next) = parameter(rest)? {
             let name = next.name.to_ascii_lowercase();
@@ -125,8 +129,11 @@ impl MediaType {
             rest = next.after;
         }
         let is_type = |part: &str| !part.is_empty() && part.bytes().all(is_token);
-        let (main, sub) = kind.split_once('/')?;
-        (is_type(main) && is_type(sub)).then_some(Self { kind, parameters })
+        let (main, sub) = essence.split_once('/')?;
+        (is_type(main) && is_type(sub)).then_some(Self {
+            essence,
+            parameters,
+        })
     }
 
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
@@ -135,7 +142,7 @@ impl MediaType {
         Some(value)
     }
 
-    /// True if its text is UTF-8, as far as it says.
+    /// True if the charset is UTF-8 or absent.
     pub(super) fn is_utf8(&self) -> bool {
         self.parameter("charset")
             .is_none_or(|charset| ["utf-8", "utf8"].contains(&&*charset.to_ascii_lowercase()))
@@ -147,12 +154,12 @@ pub(super) struct Parameter<'a> {
     pub(super) name: &'a str,
     pub(super) value: &'a str,
     pub(super) is_quoted: bool,
-    /// The rest of the header after the parameter.
+    /// The header after the parameter.
     pub(super) after: &'a str,
 }
 
-/// The first parameter of what follows a type, after its semicolon. `Some(None)`: there is none. `None`: it is not written as
-/// it must be; neither escapes nor white space around the equals sign are taken.
+/// Parses the next parameter of a header, after its semicolon. `Some(None)` at the end of the header. `None` if the parameter is
+/// malformed, which includes escapes and white space around the equals sign.
 pub(super) fn parameter(text: &str) -> Option<Option<Parameter<'_>>> {
     let text = text.trim_start();
     let Some(rest) = text.strip_prefix(';') else {
@@ -209,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn s15_json_is_json_in_utf_8() {
+    fn s15_only_utf_8_json_is_accepted() {
         for good in [
             &[][..],
             &["application/json"],
@@ -259,7 +266,7 @@ mod tests {
         ] {
             let boundary = boundary(&headers(&[kind])).expect(kind);
             assert_eq!(boundary, expected);
-            let sent_type = of_parts(&boundary).expect("a value");
+            let sent_type = multipart_type(&boundary).expect("a value");
             assert_eq!(sent_type, format!("multipart/form-data; {sent}"));
         }
         for kind in [

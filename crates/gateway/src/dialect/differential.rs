@@ -1,4 +1,5 @@
-//! A comparison: Python reads what is forwarded, as the laxest of servers would, and finds nothing that was not checked.
+//! A differential test: Python reads the forwarded requests as the laxest of servers would, and finds nothing that was not
+//! checked.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,11 +12,11 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use serde::Deserialize;
 
-use super::demand::Output;
-use super::tools::hosted;
+use super::estimate::OutputTokens;
+use super::requested_tools::hosted_tool;
 use super::{Call, Dialect};
 
-/// The number of requests that are made, unless `ORGPLANE_TEST_FUZZ_REQUESTS` says another.
+/// The number of requests, unless `ORGPLANE_TEST_FUZZ_REQUESTS` sets another.
 const DEFAULT_REQUESTS: usize = 2_000;
 
 const NAMES: [&str; 27] = [
@@ -75,7 +76,7 @@ const LEAVES: [&str; 24] = [
     "[\"file-3\"]",
 ];
 
-/// The findings of Python.
+/// The values that Python found.
 #[derive(Debug, Deserialize)]
 struct Found {
     models: Vec<String>,
@@ -141,20 +142,21 @@ fn members(value: impl Strategy<Value = String>) -> impl Strategy<Value = String
     proptest::collection::vec(member, 0..3).prop_map(|members| members.join(","))
 }
 
-/// Checks that nothing is found in a request that was not seen when it was checked.
+/// Checks that every value that was found is known to the call.
 fn compare(call: &Call, found: &Found, body: &str) {
     assert!(
         found.models.iter().all(|model| *model == call.model),
         "{body}"
     );
     if found.most > 0 {
-        let asked = matches!(call.demand.output, Output::Requested(most) if most >= found.most);
+        let asked =
+            matches!(call.estimate.output, OutputTokens::Requested(most) if most >= found.most);
         assert!(asked, "{body}: {found:?}");
     }
-    for tool in found.tools.iter().filter_map(|kind| hosted(kind)) {
+    for tool in found.tools.iter().filter_map(|kind| hosted_tool(kind)) {
         let mut others = HostedTools::default();
         others.remove(tool);
-        let refused = call.tool_not_in(others);
+        let refused = call.disallowed_tool(others);
         assert!(
             !matches!(refused, Ok(None)),
             "{body}: {}",
@@ -162,7 +164,7 @@ fn compare(call: &Call, found: &Found, body: &str) {
         );
     }
     for file in &found.files {
-        assert!(call.mentions.files.contains(file), "{body}: {file}");
+        assert!(call.object_refs.files.contains(file), "{body}: {file}");
     }
     assert!(!found.stored || call.is_stored(), "{body}");
 }

@@ -1,23 +1,34 @@
-//! `/v1/embeddings`.
+//! `/v1/embeddings` and `/v1/moderations`: text in, and an output that is not counted.
 
 use usage::{Kind, Metric, Quantities};
 
-use super::report::Usage;
-use super::{Dialect, PLAIN, Tally, input_spent};
+use super::reported_usage::ReportedUsage;
+use super::{DEFAULT, Dialect, UsageAccumulator, measure_input};
 use crate::answer::Document;
 
 pub(super) static EMBEDDINGS: Dialect = Dialect {
     path: "/embeddings",
     kind: Kind::Embeddings,
     fields: &["model", "input"],
-    read_whole,
-    spent: input_spent,
-    ..PLAIN
+    read_document,
+    measure: measure_input,
+    ..DEFAULT
 };
 
-/// Takes the usage, which is all there is to know. The sum is what was read, for nothing is written.
-pub(super) fn read_whole(tally: &mut Tally, answer: &Document) {
-    if let Some(input) = answer.usage().and_then(Usage::input_alone) {
-        tally.reported = Some(Quantities::default().with(Metric::InputTokens, input));
+/// Most servers report no usage of moderations, so that it is estimated; a report is believed.
+pub(super) static MODERATIONS: Dialect = Dialect {
+    path: "/moderations",
+    kind: Kind::Moderations,
+    fields: &["model", "input"],
+    default_model: Some("omni-moderation-latest"),
+    read_document,
+    measure: measure_input,
+    ..DEFAULT
+};
+
+/// Reads the tokens of the input. With no output to count, `total_tokens` alone reports them too.
+fn read_document(accumulator: &mut UsageAccumulator, answer: &Document) {
+    if let Some(input) = answer.usage().and_then(ReportedUsage::input_alone) {
+        accumulator.reported = Some(Quantities::default().with(Metric::InputTokens, input));
     }
 }

@@ -1,53 +1,54 @@
-//! The few fields of a request that are looked at, where they stand in its body.
+//! The fields of a request that the gateway reads, as slices of its body.
 
 use std::ops::Range;
 
 use base::{Error, Result};
 use http::HeaderMap;
 
-use super::names;
-use super::view::{View, Walk};
-use super::{content_type, multipart};
+use super::request_view::{RequestView, ViewReader};
+use super::{content_type, members, multipart, strict_json};
 
-/// How many fields can be looked at.
+/// The most fields that an endpoint reads.
 pub(super) const MAX_FIELDS: usize = 20;
+/// The highest number that a field may have.
+const MAX_NUMBER: i64 = 1 << 32;
 
-/// The fields of one body that are looked at.
+/// The fields of one body.
 pub(crate) struct Fields<'a> {
     body: &'a [u8],
     names: &'static [&'static str],
     values: [Option<&'a [u8]>; MAX_FIELDS],
     is_json: bool,
-    /// The member that is not looked into.
+    /// The member whose value is skipped; empty if there is none.
     opaque: &'static str,
-    /// The view of the whole body: what is asked for, named and held there.
-    pub(crate) view: View,
+    /// The view of the whole body.
+    pub(crate) view: RequestView,
 }
 
 impl<'a> Fields<'a> {
-    /// None of them yet.
-    pub(super) fn none(body: &'a [u8], names: &'static [&'static str], is_json: bool) -> Self {
+    /// Returns the fields `names` of a body of which nothing has been read.
+    pub(super) fn unread(body: &'a [u8], names: &'static [&'static str], is_json: bool) -> Self {
         Self {
             body,
             names,
             values: [None; MAX_FIELDS],
             is_json,
             opaque: "",
-            view: View::default(),
+            view: RequestView::default(),
         }
     }
 
-    /// Reads an object of JSON.
+    /// Reads a JSON object.
     ///
     /// # Errors
-    /// 400: it is not JSON, or some servers could read it otherwise than others.
+    /// 400: the body is not JSON, or servers could read it in different ways.
     pub(crate) fn of_json(body: &'a [u8], names: &'static [&'static str]) -> Result<Self> {
-        let mut fields = Self::none(body, names, true);
-        Walk::over(body, &mut fields)?;
+        let mut fields = Self::unread(body, names, true);
+        ViewReader::read(body, &mut fields)?;
         Ok(fields)
     }
 
-    /// Reads JSON as [`Self::of_json`] does, of a request with these headers.
+    /// Reads the JSON object of a request with these headers.
     ///
     /// # Errors
     /// Those of [`Self::of_json`]. 400: the Content-Type is not that of JSON.
@@ -60,7 +61,7 @@ impl<'a> Fields<'a> {
         Self::of_json(body, names)
     }
 
-    /// Reads JSON as [`Self::of_json`] does, but does not look into the member `opaque`.
+    /// Reads a JSON object, and skips the value of its member `opaque`.
     ///
     /// # Errors
     /// Those of [`Self::of_json`].
@@ -69,16 +70,16 @@ impl<'a> Fields<'a> {
         names: &'static [&'static str],
         opaque: &'static str,
     ) -> Result<Self> {
-        let mut fields = Self::none(body, names, true);
+        let mut fields = Self::unread(body, names, true);
         fields.opaque = opaque;
-        Walk::over(body, &mut fields)?;
+        ViewReader::read(body, &mut fields)?;
         Ok(fields)
     }
 
-    /// Reads a body of several parts.
+    /// Reads a multipart form.
     ///
     /// # Errors
-    /// 400: it is not written as it must be, or has one of the fields twice.
+    /// 400: the form is malformed, or has one of the fields twice.
     pub(crate) fn of_parts(
         headers: &HeaderMap,
         body: &'a [u8],
@@ -99,35 +100,32 @@ impl<'a> Fields<'a> {
         !self.opaque.is_empty() && self.opaque == name
     }
 
-    /// Takes note of the field at this position of the names.
+    /// Sets the field with this index among the names.
     ///
     /// # Errors
-    /// 400: it was given before.
-    pub(super) fn set_at(&mut self, position: usize, value: &'a [u8]) -> Result<()> {
-        match self.values[position].replace(value) {
-            Some(_) => Err(names::twice(self.names[position])),
+    /// 400: the field was set before.
+    pub(super) fn set_at(&mut self, index: usize, value: &'a [u8]) -> Result<()> {
+        match self.values[index].replace(value) {
+            Some(_) => Err(members::duplicate(self.names[index])),
             None => Ok(()),
         }
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|known| *known == name)
-    }
-
-    /// The field as it stands in the body.
+    /// Returns the value of a field as the body has it.
     pub(crate) fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.values[self.position(name)?]
+        let index = self.names.iter().position(|known| *known == name);
+        self.values[index?]
     }
 
-    /// How many bytes the field has.
+    /// Returns the number of bytes of a field; 0 if it is absent.
     pub(super) fn length(&self, name: &str) -> usize {
         self.get(name).map_or(0, <[u8]>::len)
     }
 
-    /// The text of the field; none if it is not there, or null.
+    /// Returns the text of a field; `None` if it is absent or null.
     ///
     /// # Errors
-    /// 400: it is something else.
+    /// 400: the field is something else.
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>> {
         let field = match self.get(name) {
             None => return Ok(None),
@@ -143,22 +141,49 @@ impl<'a> Fields<'a> {
         text.map(Some).ok_or_else(wrong)
     }
 
-    /// Whether the field is true; it is false if it is not there, or null.
+    /// True if a field is true; an absent field or null is false.
     ///
     /// # Errors
-    /// 400: it is something else.
+    /// 400: the field is something else.
     pub(super) fn boolean(&self, name: &'static str) -> Result<bool> {
         boolean(name, self.get(name))
     }
 
-    /// Where a field, or a part of it, stands in the body.
-    pub(crate) fn place(&self, part: &[u8]) -> Range<usize> {
+    /// Returns the whole number of a field; `None` if it is absent or null. A string that holds a number counts by its value,
+    /// as servers in Python take it.
+    ///
+    /// # Errors
+    /// 400: the field is something else, less than 1, or more than [`MAX_NUMBER`].
+    pub(super) fn count(&self, name: &'static str) -> Result<Option<i64>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(field) if self.is_json() => json_number(name, field),
+            Some(field) => number_in_text(field)
+                .map(Some)
+                .ok_or_else(|| not_a_number(name)),
+        }
+    }
+
+    /// Returns the highest of the numbers in these fields.
+    ///
+    /// # Errors
+    /// Those of [`Self::count`].
+    pub(super) fn highest(&self, names: &[&'static str]) -> Result<Option<i64>> {
+        let mut highest = None;
+        for name in names {
+            highest = highest.max(self.count(name)?);
+        }
+        Ok(highest)
+    }
+
+    /// Returns the position in the body of a slice of it.
+    pub(crate) fn range(&self, part: &[u8]) -> Range<usize> {
         let start = part.as_ptr().addr() - self.body.as_ptr().addr();
         start..start + part.len()
     }
 }
 
-/// As [`Fields::boolean`].
+/// Reads a field as [`Fields::boolean`] does.
 pub(super) fn boolean(name: &'static str, field: Option<&[u8]>) -> Result<bool> {
     match field.unwrap_or(b"null") {
         b"true" => Ok(true),
@@ -166,6 +191,107 @@ pub(super) fn boolean(name: &'static str, field: Option<&[u8]>) -> Result<bool> 
         _ => {
             let message = format!("{name} must be true or false.");
             Err(Error::invalid(name, message))
+        }
+    }
+}
+
+/// Reads a JSON value as [`Fields::count`] does.
+///
+/// # Errors
+/// Those of [`Fields::count`].
+pub(super) fn json_number(name: &'static str, value: &[u8]) -> Result<Option<i64>> {
+    let number = match value {
+        b"null" => return Ok(None),
+        [b'"', ..] => {
+            let text: Option<String> = serde_json::from_slice(value).ok();
+            text.and_then(|text| number_in_text(text.as_bytes()))
+        }
+        _ => whole_number(value),
+    };
+    number.map(Some).ok_or_else(|| not_a_number(name))
+}
+
+fn not_a_number(name: &'static str) -> Error {
+    let message = format!("{name} must be a whole number from 1 to {MAX_NUMBER}.");
+    Error::invalid(name, message)
+}
+
+/// Reads a number from a text as Python does, with white space around it and a sign before it.
+fn number_in_text(text: &[u8]) -> Option<i64> {
+    let text = text.trim_ascii();
+    whole_number(text.strip_prefix(b"+").unwrap_or(text))
+}
+
+/// Reads a whole number from 1 to [`MAX_NUMBER`], in any spelling of JSON.
+fn whole_number(text: &[u8]) -> Option<i64> {
+    if strict_json::number_length(text)? != text.len() {
+        return None;
+    }
+    let text = std::str::from_utf8(text).ok()?;
+    let number = text.parse::<i64>().ok().or_else(|| {
+        let number: f64 = text.parse().ok()?;
+        let is_whole = number.is_finite() && number.fract() == 0.0;
+        is_whole.then(|| format!("{number:.0}").parse().ok())?
+    })?;
+    (1..=MAX_NUMBER).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_is_read_in_every_spelling() {
+        let count = |value: &str| {
+            let body = format!("{{\"n\":{value}}}");
+            Fields::of_json(body.as_bytes(), &["n"]).and_then(|fields| fields.count("n"))
+        };
+        for (value, number) in [
+            ("null", None),
+            ("1", Some(1)),
+            ("9e5", Some(900_000)),
+            ("9E+5", Some(900_000)),
+            ("900000.0", Some(900_000)),
+            ("90.0", Some(90)),
+            ("10e-1", Some(1)),
+            ("4294967296", Some(MAX_NUMBER)),
+            ("\"900000\"", Some(900_000)),
+            ("\" 9e5\\n\"", Some(900_000)),
+            ("\"\\u0039\"", Some(9)),
+            ("\"+7.0\"", Some(7)),
+        ] {
+            assert_eq!(count(value).expect(value), number, "{value}");
+        }
+        for value in [
+            "0",
+            "-1",
+            "-0",
+            "0.5",
+            "1.5",
+            "1e-1",
+            "4294967297",
+            "1e300",
+            "true",
+            "false",
+            "[1]",
+            "{}",
+            "\"\"",
+            "\"x\"",
+            "\"1_000\"",
+            "\"0x10\"",
+            "\"010\"",
+            "\"-1\"",
+            "\"inf\"",
+            "\"++1\"",
+            "\"1,5\"",
+            "\"\u{661}\"",
+        ] {
+            let error = count(value).expect_err(value);
+            assert_eq!(
+                (error.status.as_u16(), error.param.as_deref()),
+                (400, Some("n")),
+                "{value}"
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use base::Result;
 use bodies::{Content, Holds};
 use usage::{Kind, Metric};
 
-use super::{Demand, Dialect, Fields, Form, PLAIN, Spent, Tally};
+use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, RequestFormat, UsageAccumulator};
 use crate::answer::Document;
 use crate::sse::Verdict;
 
@@ -17,7 +17,7 @@ pub(super) static GENERATIONS: Dialect = Dialect {
 pub(super) static EDITS: Dialect = Dialect {
     path: "/images/edits",
     source: Some(EDIT),
-    form: Form::Either,
+    format: RequestFormat::Either,
     ..IMAGES
 };
 
@@ -28,107 +28,108 @@ pub(super) static VARIATIONS: Dialect = Dialect {
         request: Content::Media,
         answer: Content::Media,
     },
-    form: Form::Multipart,
+    format: RequestFormat::Multipart,
     ..IMAGES
 };
 
-/// The source of images that are made from others.
+/// The source of the usage of images that are made from others.
 pub(super) const EDIT: &str = "image.edit";
 
 const IMAGES: Dialect = Dialect {
     kind: Kind::Images,
     fields: &["model", "n", "size", "prompt"],
-    demand,
-    read_whole,
+    estimate,
+    read_document,
     read_event,
-    spent,
-    ..PLAIN
+    measure,
+    ..DEFAULT
 };
 
-/// The end of the names of the events that bring an image, and of those that bring a sketch of one.
+/// The end of the type of an event with an image.
 const COMPLETED: &str = ".completed";
-const SKETCHED: &str = ".partial_image";
-/// The longest size that is taken down, in bytes: `1024x1536`, `auto`.
-const MAX_SIZE: usize = 32;
-/// The size that these models give to those who ask for none.
-const SQUARE: (&str, &str) = ("dall-e-", "1024x1024");
+/// The end of the type of an event with a partial image.
+const PARTIAL_IMAGE: &str = ".partial_image";
+/// The longest size that is recorded.
+const MAX_SIZE_BYTES: usize = 32;
+/// The models with a default size, and that size.
+const DEFAULT_SIZE: (&str, &str) = ("dall-e-", "1024x1024");
 
-fn demand(fields: &Fields<'_>) -> Result<Demand> {
+fn estimate(fields: &Fields<'_>) -> Result<Estimate> {
     let size = fields.text("size")?;
-    Ok(Demand {
+    Ok(Estimate {
         units: fields.count("n")?.unwrap_or(1),
-        size: size.and_then(plausible).map(String::into_boxed_str),
-        ..Demand::default()
+        size: size.and_then(recordable).map(String::into_boxed_str),
+        ..Estimate::default()
     })
 }
 
-/// A size that is one. Of `auto` only the answer says what it was.
-fn plausible(size: String) -> Option<String> {
-    let is_one = size.len() <= MAX_SIZE && size.bytes().all(|byte| byte.is_ascii_graphic());
-    (is_one && !matches!(size.as_str(), "" | "auto")).then_some(size)
+/// Returns a size that can be recorded. For `auto`, only the answer has the size.
+fn recordable(size: String) -> Option<String> {
+    let is_plain = size.len() <= MAX_SIZE_BYTES && size.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_plain && !matches!(size.as_str(), "" | "auto")).then_some(size)
 }
 
-/// Counts the images, if all of them have come.
-fn read_whole(tally: &mut Tally, answer: &Document) {
+/// Reads the images, if all of them have come.
+fn read_document(accumulator: &mut UsageAccumulator, answer: &Document) {
     if answer.is_whole && answer.data.is_some() {
-        tally.images = answer.data;
+        accumulator.images = answer.data;
     }
-    tally.take(answer);
-    tally.size = answer.size.to_owned().and_then(plausible);
+    accumulator.add_report(answer);
+    accumulator.size = answer.size.to_owned().and_then(recordable);
 }
 
-/// Each image comes in an event of its own, with the usage of it.
-fn read_event(tally: &mut Tally, event: &Document) -> Verdict {
-    let kind = event.kind.text();
-    if kind.ends_with(COMPLETED) && event.is_whole {
-        let others = tally.reported.take();
-        tally.take(event);
-        match (&mut tally.reported, others) {
+/// Reads an event. Each image comes in an event of its own, with its usage.
+fn read_event(accumulator: &mut UsageAccumulator, event: &Document) -> Verdict {
+    let event_type = event.event_type.as_str();
+    if event_type.ends_with(COMPLETED) && event.is_whole {
+        let others = accumulator.reported.take();
+        accumulator.add_report(event);
+        match (&mut accumulator.reported, others) {
             (Some(sum), Some(others)) => sum.add(&others),
             (sum, others) => *sum = sum.or(others),
         }
-        tally.images = Some(tally.images.unwrap_or(0).saturating_add(1));
-        tally.size = event.size.to_owned().and_then(plausible);
-        tally.has_end = true;
-    } else if kind.ends_with(SKETCHED) {
-        tally.has_end = false;
+        accumulator.images = Some(accumulator.images.unwrap_or(0).saturating_add(1));
+        accumulator.size = event.size.to_owned().and_then(recordable);
+        accumulator.has_end = true;
+    } else if event_type.ends_with(PARTIAL_IMAGE) {
+        accumulator.has_end = false;
     }
     Verdict::Keep
 }
 
-/// How many came; of an answer that does not tell, how many were asked for.
-fn spent(demand: &Demand, model: &str, tally: &Tally) -> Spent {
-    let (of_model, square) = SQUARE;
-    let square = || model.starts_with(of_model).then(|| square.to_owned());
-    let asked = demand.size.as_deref().map(str::to_owned);
-    let mut spent = Spent::reported(tally);
-    if let Some(images) = tally.images {
-        spent.quantities.set(Metric::Images, images);
-    } else if !tally.is_failed {
-        spent.quantities.set(Metric::Images, demand.units);
-        spent.estimated = true;
+/// Measures the images that came, or those that the request asked for if the answer does not show their number.
+fn measure(estimate: &Estimate, model: &str, accumulator: &UsageAccumulator) -> MeasuredUsage {
+    let (models, size) = DEFAULT_SIZE;
+    let default = || model.starts_with(models).then(|| size.to_owned());
+    let requested = estimate.size.as_deref().map(str::to_owned);
+    let mut usage = MeasuredUsage::reported(accumulator);
+    if let Some(images) = accumulator.images {
+        usage.quantities.set(Metric::Images, images);
+    } else if !accumulator.is_failed {
+        usage.quantities.set(Metric::Images, estimate.units);
+        usage.estimated = true;
     }
-    spent.size = tally.size.clone().or(asked).or_else(square);
-    spent
+    usage.size = accumulator.size.clone().or(requested).or_else(default);
+    usage
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(fields: &str) -> Demand {
+    fn of(fields: &str) -> Estimate {
         let fields = Fields::of_json(fields.as_bytes(), GENERATIONS.fields).expect("JSON");
-        demand(&fields).expect("a demand")
+        estimate(&fields).expect("an estimate")
     }
 
-    fn whole(answer: &str) -> Tally {
-        let mut tally = Tally::default();
-        GENERATIONS.read(&mut tally, answer.as_bytes());
-        tally
+    fn read(answer: &str) -> UsageAccumulator {
+        let mut accumulator = UsageAccumulator::default();
+        GENERATIONS.read(&mut accumulator, answer.as_bytes());
+        accumulator
     }
 
     #[test]
-    fn the_size_is_the_answers_or_the_requests_or_the_models() {
+    fn size_is_that_of_the_answer_else_of_the_request_else_of_the_model() {
         let image = r#"{"data":[{"url":"u"}]}"#;
         let square = r#"{"data":[{"url":"u"}],"size":"2x2"}"#;
         for (asked, model, answer, size) in [
@@ -139,28 +140,28 @@ mod tests {
             (r#"{"size":"1\u00001"}"#, "m", image, None),
             ("{}", "m", "", None),
         ] {
-            let spent = spent(&of(asked), model, &whole(answer));
-            assert_eq!(spent.size.as_deref(), size, "{asked}");
-            assert_eq!(spent.quantities.get(Metric::Images), Some(1));
-            assert_eq!(spent.estimated, answer.is_empty());
+            let usage = measure(&of(asked), model, &read(answer));
+            assert_eq!(usage.size.as_deref(), size, "{asked}");
+            assert_eq!(usage.quantities.get(Metric::Images), Some(1));
+            assert_eq!(usage.estimated, answer.is_empty());
         }
         assert_eq!(of(r#"{"n":3}"#).units, 3);
         assert_eq!(of(r#"{"n":1e2}"#).units, 100);
     }
 
     #[test]
-    fn each_image_of_a_stream_counts_and_no_sketch_does() {
+    fn each_image_of_a_stream_counts_and_no_partial_image_does() {
         let usage = r#""usage":{"input_tokens":10,"output_tokens":50,"input_tokens_details":{"text_tokens":8,"image_tokens":2}}"#;
-        let mut tally = Tally::default();
+        let mut accumulator = UsageAccumulator::default();
         for event in [
             r#"{"type":"image_generation.partial_image","b64_json":"AAAA"}"#.to_owned(),
             format!(r#"{{"type":"image_generation.completed","b64_json":"AAAA",{usage}}}"#),
             format!(r#"{{"type":"image_generation.completed","size":"2x2",{usage}}}"#),
         ] {
-            let event = Document::of(event.as_bytes(), &mut tally.text);
-            read_event(&mut tally, &event);
+            let event = Document::of(event.as_bytes(), &mut accumulator.text);
+            read_event(&mut accumulator, &event);
         }
-        let spent = spent(&Demand::default(), "m", &tally);
+        let measured = measure(&Estimate::default(), "m", &accumulator);
         for (metric, amount) in [
             (Metric::Images, 2),
             (Metric::NumModelRequests, 1),
@@ -168,9 +169,9 @@ mod tests {
             (Metric::InputImageTokens, 4),
             (Metric::OutputTokens, 100),
         ] {
-            assert_eq!(spent.quantities.get(metric), Some(amount), "{metric:?}");
+            assert_eq!(measured.quantities.get(metric), Some(amount), "{metric:?}");
         }
-        assert!(!spent.estimated);
-        assert_eq!(spent.size.as_deref(), Some("2x2"));
+        assert!(!measured.estimated);
+        assert_eq!(measured.size.as_deref(), Some("2x2"));
     }
 }

@@ -1,40 +1,32 @@
-//! One file per family of endpoints: what a request asks for, and what its answer used. A new endpoint is its file and
-//! a line in [`DIALECTS`], and in `PATHS` of `tests/it/endpoints.rs`, for the tests that all must pass.
+//! The endpoints that are forwarded to models: how a request of each is read, bounded and edited, and how the usage of its
+//! answer is measured.
+//!
+//! A new endpoint is a [`Dialect`] in one of the files `audio`, `completions`, `embeddings`, `images` and `responses`, a line
+//! in [`DIALECTS`], and a line in `PATHS` of `tests/it/endpoints.rs`, for the tests that every endpoint must pass.
 
+mod audio;
 mod call;
-mod called;
-mod chat;
 mod completions;
 mod content_type;
-mod demand;
 #[cfg(test)]
 mod differential;
+mod edits;
 mod embeddings;
+mod estimate;
 mod fields;
-mod files;
-mod gathered;
+mod hosted_tool_usage;
 mod images;
-mod json;
-mod meaning;
-mod mentions;
-mod moderations;
-mod most;
-#[cfg(test)]
-mod most_tests;
+mod input_text;
+mod max_usage;
+mod members;
 mod multipart;
-mod names;
-mod numbers;
-mod report;
+mod object_refs;
+mod reported_usage;
+mod request_view;
+mod requested_tools;
 mod responses;
-mod scan;
-mod sound;
-mod speech;
-mod store;
-mod tally;
-mod texts;
-mod tools;
-mod transcriptions;
-mod view;
+mod strict_json;
+mod usage_accumulator;
 
 use base::Result;
 use bodies::{Content, Holds};
@@ -42,91 +34,91 @@ use http::HeaderMap;
 use usage::{Kind, Metric, Quantities};
 
 pub(crate) use call::Call;
-pub(crate) use called::{Called, Items};
 pub(crate) use content_type::{JSON, check_json, form_type};
-pub(crate) use demand::Demand;
+pub(crate) use estimate::Estimate;
 pub(crate) use fields::Fields;
-pub(crate) use mentions::{MAX_MENTIONS, Mentions};
-pub(crate) use most::MaxUsage;
-pub(crate) use report::{Amount, Usage, number as report_number};
-pub(crate) use tally::{Tally, Text};
+pub(crate) use hosted_tool_usage::{HostedToolUsage, OutputItems};
+pub(crate) use max_usage::MaxUsage;
+pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
+pub(crate) use reported_usage::{ReportedUsage, UsageField, parse_finite};
+pub(crate) use usage_accumulator::{GeneratedText, UsageAccumulator};
 
 use crate::answer::Document;
 use crate::sse::Verdict;
 
-/// Every endpoint that is forwarded to models; the one that nearly every request is for comes first.
+/// Every endpoint that is forwarded to models, the most used one first.
 pub(crate) static DIALECTS: [&Dialect; 11] = [
-    &chat::COMPLETIONS,
+    &completions::CHAT_COMPLETIONS,
     &responses::RESPONSES,
     &embeddings::EMBEDDINGS,
     &completions::COMPLETIONS,
-    &moderations::MODERATIONS,
+    &embeddings::MODERATIONS,
     &images::GENERATIONS,
     &images::EDITS,
     &images::VARIATIONS,
-    &speech::SPEECH,
-    &transcriptions::TRANSCRIPTIONS,
-    &transcriptions::TRANSLATIONS,
+    &audio::SPEECH,
+    &audio::TRANSCRIPTIONS,
+    &audio::TRANSLATIONS,
 ];
 
-/// An endpoint that is forwarded to models, and how it is metered.
+/// An endpoint that is forwarded to models, and how its usage is measured.
 pub(crate) struct Dialect {
-    /// What follows `/v1`, and the base URL of an upstream.
+    /// The path below `/v1`, and below the base URL of an upstream.
     pub(crate) path: &'static str,
     /// The report that its usage is in.
     pub(crate) kind: Kind,
-    /// The `source` of its usage, for images.
+    /// The `source` of the usage of images.
     pub(crate) source: Option<&'static str>,
-    /// How its requests are written.
-    form: Form,
-    /// The fields of a request that are looked at.
+    /// The format of its requests.
+    format: RequestFormat,
+    /// The fields of a request that the gateway reads.
     fields: &'static [&'static str],
-    /// The fields that bound the length of an answer; none where an answer is no text.
-    maxima: &'static [&'static str],
-    /// The fields that say how many answers there are.
-    answers: &'static [&'static str],
+    /// The fields that bound the length of an answer; empty where an answer is no text.
+    max_token_fields: &'static [&'static str],
+    /// The fields that set the number of choices of an answer.
+    choice_count_fields: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
-    /// What its bodies can hold.
+    /// The content of its bodies.
     pub(crate) holds: Holds,
-    /// Whether a model server stores what a request does not say of; none where there is no `store` to say it with.
-    stores: Option<bool>,
-    /// Whether a stream reports its usage only when `stream_options` asks for that.
-    pub(crate) asks_for_usage: bool,
-    /// What a request asks for; or why it is refused.
-    demand: fn(&Fields<'_>) -> Result<Demand>,
-    /// How its answers are written that are no streams.
-    pub(crate) answer: AnswerForm,
-    /// Takes what an answer tells that is no stream.
-    pub(crate) read_whole: fn(&mut Tally, &Document),
-    /// Takes what one event of a stream tells.
-    pub(crate) read_event: fn(&mut Tally, &Document) -> Verdict,
-    /// What was consumed, by what was asked for, the model's name, and what was read of the answer.
-    spent: fn(&Demand, &str, &Tally) -> Spent,
+    /// True if a model server stores the answer of a request without `store`; `None` where there is no such field.
+    stores_by_default: Option<bool>,
+    /// True if a stream reports its usage only when `stream_options` asks for that.
+    pub(crate) has_optional_stream_usage: bool,
+    /// Estimates what a request will consume; an error refuses the request.
+    estimate: fn(&Fields<'_>) -> Result<Estimate>,
+    /// The format of answers that are no streams.
+    pub(crate) answer: AnswerFormat,
+    /// Adds the usage of an answer that is no stream.
+    pub(crate) read_document: fn(&mut UsageAccumulator, &Document),
+    /// Adds the usage of one event of a stream.
+    pub(crate) read_event: fn(&mut UsageAccumulator, &Document) -> Verdict,
+    /// Returns the usage, from the estimate, the name of the model, and what was read of the answer.
+    measure: fn(&Estimate, &str, &UsageAccumulator) -> MeasuredUsage,
 }
 
-/// How an answer is written that is no stream.
+/// The format of an answer that is no stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AnswerForm {
-    /// As an object of JSON, always.
+pub(crate) enum AnswerFormat {
+    /// A JSON object, always.
     Json,
-    /// As an object of JSON or as any text.
+    /// A JSON object, or plain text.
     Text,
-    /// As sound; JSON tells of an error.
-    Sound,
+    /// Audio; a JSON object is an error.
+    Audio,
 }
 
-/// How a request is written.
+/// The format of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum RequestFormat {
     Json,
     Multipart,
-    /// As its Content-Type says.
+    /// JSON or multipart, by the Content-Type.
     Either,
 }
 
-impl Form {
-    /// The form of a request with these headers.
+impl RequestFormat {
+    /// Returns the format of a request with these headers.
     fn of(self, headers: &HeaderMap) -> Self {
         match self {
             Self::Either if content_type::is_form(headers) => Self::Multipart,
@@ -136,129 +128,138 @@ impl Form {
     }
 }
 
-/// What a request consumed.
+/// The usage of a request, as the ledger records it.
 #[derive(Default)]
-pub(crate) struct Spent {
+pub(crate) struct MeasuredUsage {
     pub(crate) quantities: Quantities,
-    /// Whether we had to count, because nobody reported.
+    /// True if the gateway has counted or guessed a quantity that the answer did not report.
     pub(crate) estimated: bool,
     pub(crate) service_tier: Option<String>,
     pub(crate) size: Option<String>,
-    /// Which hosted tools were used.
-    pub(crate) called: Called,
+    /// The hosted tools that were used.
+    pub(crate) hosted_tools: HostedToolUsage,
 }
 
-/// What most endpoints have in common.
-const PLAIN: Dialect = Dialect {
+/// The properties that most endpoints have in common.
+const DEFAULT: Dialect = Dialect {
     path: "",
     kind: Kind::Completions,
     source: None,
-    form: Form::Json,
+    format: RequestFormat::Json,
     fields: &["model"],
-    maxima: &[],
-    answers: &[],
+    max_token_fields: &[],
+    choice_count_fields: &[],
     default_model: None,
     holds: Holds {
         request: Content::Text,
         answer: Content::Text,
     },
-    stores: None,
-    asks_for_usage: false,
-    demand: |_| Ok(Demand::default()),
-    answer: AnswerForm::Json,
-    read_whole: Tally::take,
+    stores_by_default: None,
+    has_optional_stream_usage: false,
+    estimate: |_| Ok(Estimate::default()),
+    answer: AnswerFormat::Json,
+    read_document: UsageAccumulator::add_report,
     read_event: |_, _| Verdict::Keep,
-    spent: text_spent,
+    measure: measure_text,
 };
 
 impl Dialect {
-    /// The endpoint at this path below `/v1`.
+    /// Returns the endpoint at this path below `/v1`.
     pub(crate) fn at(path: &str) -> Option<&'static Self> {
         DIALECTS.into_iter().find(|dialect| dialect.path == path)
     }
 
-    /// Takes what an answer tells that is no stream.
+    /// Adds the usage of an answer that is no stream.
     #[cfg(test)]
-    pub(crate) fn read(&self, tally: &mut Tally, json: &[u8]) {
-        let document = Document::of(json, &mut tally.text);
-        (self.read_whole)(tally, &document);
+    pub(crate) fn read(&self, accumulator: &mut UsageAccumulator, json: &[u8]) {
+        let document = Document::of(json, &mut accumulator.text);
+        (self.read_document)(accumulator, &document);
     }
 
-    /// Returns what was consumed, by what was asked for, the model's name, and what was read of the answer. Of one that has
-    /// failed that is what was reported, else nothing: what was asked for, or came of it, is no measure of it.
-    pub(crate) fn spent(&self, demand: &Demand, model: &str, tally: &Tally) -> Spent {
-        let mut spent = (self.spent)(demand, model, tally);
+    /// Returns the usage of a request, from its estimate, the name of its model, and what was read of its answer. The usage of
+    /// an answer that has failed is what it reported, else nothing: an estimate would charge for an answer that nobody got.
+    pub(crate) fn measure(
+        &self,
+        estimate: &Estimate,
+        model: &str,
+        accumulator: &UsageAccumulator,
+    ) -> MeasuredUsage {
+        let mut usage = (self.measure)(estimate, model, accumulator);
         let mut amounts = Metric::ALL
             .iter()
             .filter(|it| **it != Metric::NumModelRequests);
-        let is_nothing = !amounts.any(|metric| spent.quantities.get(*metric).is_some());
-        if tally.is_failed && is_nothing {
-            spent.quantities = Spent::nothing().quantities;
+        let is_empty = !amounts.any(|metric| usage.quantities.get(*metric).is_some());
+        if accumulator.is_failed && is_empty {
+            usage.quantities = MeasuredUsage::none().quantities;
         }
-        spent
+        usage
     }
 
-    /// True if its requests are JSON, or can be.
+    /// True if a request may be JSON.
     pub(crate) fn takes_json(&self) -> bool {
-        self.form != Form::Multipart
+        self.format != RequestFormat::Multipart
     }
 }
 
-impl Spent {
-    /// Nothing: no model worked on it.
-    pub(crate) fn nothing() -> Self {
+impl MeasuredUsage {
+    /// Returns the usage of a request that no model worked on.
+    pub(crate) fn none() -> Self {
         Self {
             quantities: Quantities::default().with(Metric::NumModelRequests, 0),
             ..Self::default()
         }
     }
 
-    /// One request, and what its answer reports.
-    fn reported(tally: &Tally) -> Self {
-        let quantities = tally.reported.unwrap_or_default();
+    /// Returns one request, with what its answer reports.
+    fn reported(accumulator: &UsageAccumulator) -> Self {
+        let quantities = accumulator.reported.unwrap_or_default();
         Self {
             quantities: quantities.with(Metric::NumModelRequests, 1),
             estimated: false,
-            service_tier: tally.service_tier.clone(),
+            service_tier: accumulator.service_tier.clone(),
             size: None,
-            called: tally.called(),
+            hosted_tools: accumulator.hosted_tools(),
         }
     }
 }
 
-/// Text in, text out. What of the two is not reported is counted.
-fn text_spent(demand: &Demand, model: &str, tally: &Tally) -> Spent {
-    let mut spent = Spent::reported(tally);
-    if tally.is_failed {
-        return spent;
+/// Measures an endpoint that reads and writes text. A number of tokens that is not reported is counted.
+fn measure_text(estimate: &Estimate, model: &str, accumulator: &UsageAccumulator) -> MeasuredUsage {
+    let mut usage = MeasuredUsage::reported(accumulator);
+    if accumulator.is_failed {
+        return usage;
     }
-    if tally.amount(Metric::InputTokens).is_none() {
-        spent.estimated = true;
-        let read = demand.input.tokens(model);
-        spent.quantities.set(Metric::InputTokens, read);
+    if accumulator.amount(Metric::InputTokens).is_none() {
+        usage.estimated = true;
+        let input = estimate.input.tokens(model);
+        usage.quantities.set(Metric::InputTokens, input);
     }
-    if tally.amount(Metric::OutputTokens).is_none() {
-        spent.estimated = true;
-        let written = tally.text.tokens(model);
-        spent.quantities.set(Metric::OutputTokens, written);
+    if accumulator.amount(Metric::OutputTokens).is_none() {
+        usage.estimated = true;
+        let output = accumulator.text.tokens(model);
+        usage.quantities.set(Metric::OutputTokens, output);
     }
-    spent
+    usage
 }
 
-/// Text in, and something out that is not counted.
-fn input_spent(demand: &Demand, model: &str, tally: &Tally) -> Spent {
-    let mut spent = Spent {
+/// Measures an endpoint whose output is not counted.
+fn measure_input(
+    estimate: &Estimate,
+    model: &str,
+    accumulator: &UsageAccumulator,
+) -> MeasuredUsage {
+    let mut usage = MeasuredUsage {
         quantities: Quantities::default().with(Metric::NumModelRequests, 1),
-        ..Spent::default()
+        ..MeasuredUsage::default()
     };
-    if let Some(reported) = tally.amount(Metric::InputTokens) {
-        spent.quantities.set(Metric::InputTokens, reported);
-    } else if !tally.is_failed {
-        spent.estimated = true;
-        let read = demand.input.tokens(model);
-        spent.quantities.set(Metric::InputTokens, read);
+    if let Some(reported) = accumulator.amount(Metric::InputTokens) {
+        usage.quantities.set(Metric::InputTokens, reported);
+    } else if !accumulator.is_failed {
+        usage.estimated = true;
+        let input = estimate.input.tokens(model);
+        usage.quantities.set(Metric::InputTokens, input);
     }
-    spent
+    usage
 }
 
 #[cfg(test)]
@@ -266,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_endpoint_has_its_path_and_looks_at_the_model() {
+    fn every_endpoint_is_found_at_its_path_and_reads_the_model() {
         for dialect in DIALECTS {
             assert!(dialect.path.starts_with('/'));
             assert!(dialect.fields.contains(&"model"), "{}", dialect.path);

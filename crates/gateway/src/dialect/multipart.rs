@@ -1,8 +1,8 @@
-//! Requests of several parts: the few fields that are looked at, where they stand.
+//! A scanner of multipart forms (RFC 7578).
 //!
-//! What we read must be what the model server reads, or a request could name one model to us and another to it. So what
-//! servers do not agree on is refused: preambles, padding, lines that end otherwise, escapes in names, boundaries within
-//! parts, encodings of parts, names that some servers take for another's.
+//! The gateway must read what the model server reads, or a request could name one model to the gateway and another to the
+//! server. So the scanner refuses what servers read in different ways: preambles, padding, line ends other than CRLF, escapes in
+//! names, boundaries within parts, encodings of parts, and names that some servers take for another name.
 
 use std::borrow::Cow;
 
@@ -11,26 +11,26 @@ use http::HeaderMap;
 use memchr::memmem::{Finder, find};
 
 use super::content_type::{self, MediaType, is_token};
-use super::{Fields, meaning, names};
+use super::{Fields, members};
 
-/// The field that holds a file wherever it is looked at.
-const FILE: &str = "file";
-/// The field that tells servers which charset the others have.
-const CHARSET: &str = "_charset_";
+/// The only field that may be a file where an endpoint reads it.
+const FILE_FIELD: &str = "file";
+/// The field that sets the charset of all others (RFC 7578).
+const CHARSET_FIELD: &str = "_charset_";
 
-/// The most parts of a body.
+/// The most parts of a form.
 const MAX_PARTS: usize = 1_000;
 
-/// The facts about a part that its headers tell.
-struct Part<'a> {
+/// The headers of a part.
+struct PartHeaders<'a> {
     name: Cow<'a, str>,
     has_filename: bool,
 }
 
-/// Reads a body of several parts.
+/// Reads the fields `names` of a form.
 ///
 /// # Errors
-/// 400: it is not written as `multipart/form-data` must be, or has one of the fields twice.
+/// 400: the form is malformed or ambiguous, or has one of the fields twice.
 pub(super) fn read<'a>(
     headers: &HeaderMap,
     body: &'a [u8],
@@ -38,7 +38,7 @@ pub(super) fn read<'a>(
 ) -> Result<Fields<'a>> {
     let delimiter = format!("--{}", content_type::boundary(headers)?);
     let finder = Finder::new(delimiter.as_bytes());
-    let mut fields = Fields::none(body, names, false);
+    let mut fields = Fields::unread(body, names, false);
     let begin = body.strip_prefix(b"\r\n").unwrap_or(body);
     let mut rest = begin
         .strip_prefix(delimiter.as_bytes())
@@ -60,8 +60,8 @@ pub(super) fn read<'a>(
             .strip_suffix(b"\r\n")
             .ok_or_else(|| invalid("its boundary stands within a part"))?;
         let end = find(part, b"\r\n\r\n").ok_or_else(|| invalid("a part has no headers"))?;
-        let (head, content) = (Part::read(&part[..end])?, &part[end + 4..]);
-        take(&mut fields, &head, content)?;
+        let (headers, content) = (PartHeaders::read(&part[..end])?, &part[end + 4..]);
+        add(&mut fields, &headers, content)?;
     }
     if !matches!(&rest[2..], b"" | b"\r\n") {
         return Err(invalid("it goes on after its end"));
@@ -69,23 +69,23 @@ pub(super) fn read<'a>(
     Ok(fields)
 }
 
-/// Takes note of a part.
-fn take<'a>(fields: &mut Fields<'a>, part: &Part<'_>, content: &'a [u8]) -> Result<()> {
+/// Adds a part to the fields and their view.
+fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders<'_>, content: &'a [u8]) -> Result<()> {
     let name = &*part.name;
     fields.view.file_parts += i64::from(part.has_filename);
-    // Servers in PHP and Ruby take `model[]`, and what is in brackets, for a `model` of their own.
+    // Servers in PHP and Ruby take `model[]`, with anything in the brackets, for `model`.
     let base = name.split_once('[').map_or(name, |(base, _)| base).trim();
-    if names::folds_to(name, CHARSET) {
+    if members::folds_to(name, CHARSET_FIELD) {
         return Err(Error::invalid(
             name,
             "_charset_ is not taken: a form is UTF-8.",
         ));
     }
-    meaning::check_routing(base)?;
-    let Some(index) = names::find(base, fields.names())? else {
-        if !part.has_filename && !meaning::is_setting(name, content) {
-            let place = fields.place(content);
-            fields.view.texts.push(place);
+    members::check_routing(base)?;
+    let Some(index) = members::find(base, fields.names())? else {
+        if !part.has_filename && !members::is_setting(name, content) {
+            let range = fields.range(content);
+            fields.view.text.push(range);
         }
         return Ok(());
     };
@@ -96,20 +96,20 @@ fn take<'a>(fields: &mut Fields<'a>, part: &Part<'_>, content: &'a [u8]) -> Resu
             format!("{name} must be written {known}."),
         ));
     }
-    if part.has_filename && known != FILE {
+    if part.has_filename && known != FILE_FIELD {
         let message = format!("{known} must be a field, without a filename.");
         return Err(Error::invalid(known, message));
     }
     fields.set_at(index, content)?;
-    if meaning::is_form_text(known) {
-        let place = fields.place(content);
-        fields.view.texts.push(place);
+    if members::is_form_text(known) {
+        let range = fields.range(content);
+        fields.view.text.push(range);
     }
     Ok(())
 }
 
-impl<'a> Part<'a> {
-    /// Reads the headers of a part. What is not UTF-8 in them is Latin-1.
+impl<'a> PartHeaders<'a> {
+    /// Reads the headers of a part. If they are not UTF-8 they are Latin-1.
     fn read(head: &'a [u8]) -> Result<Self> {
         let head = match std::str::from_utf8(head) {
             Ok(head) => Cow::Borrowed(head),
@@ -130,7 +130,7 @@ impl<'a> Part<'a> {
             let before = match &*name.to_ascii_lowercase() {
                 "content-disposition" => disposition.replace(value),
                 "content-type" => kind.replace(value),
-                "content-transfer-encoding" if !is_plain(value) => {
+                "content-transfer-encoding" if !is_identity(value) => {
                     return Err(invalid("a part has a Content-Transfer-Encoding"));
                 }
                 _ => None,
@@ -141,61 +141,61 @@ impl<'a> Part<'a> {
                 ));
             }
         }
-        let part = disposition.and_then(named).ok_or_else(|| {
+        let disposition = disposition.and_then(parse_disposition).ok_or_else(|| {
             invalid(
                 "each part needs one Content-Disposition: form-data; name=\"…\", without escapes",
             )
         })?;
         let kind = kind.map(MediaType::parse);
-        let is_nested = |kind: &MediaType| kind.kind.starts_with("multipart/");
+        let is_nested = |kind: &MediaType| kind.essence.starts_with("multipart/");
         if kind.iter().flatten().any(is_nested) {
             return Err(invalid("a part has parts of its own"));
         }
         let is_utf8 = |kind: Option<MediaType>| kind.is_some_and(|kind| kind.is_utf8());
-        if !part.1 && !kind.is_none_or(is_utf8) {
+        let (name, has_filename) = disposition;
+        if !has_filename && !kind.is_none_or(is_utf8) {
             return Err(invalid(
                 "the Content-Type of a part has another charset than utf-8",
             ));
         }
-        let (name, has_filename) = part;
         let name = Cow::Owned(name.to_owned());
         Ok(Self { name, has_filename })
     }
 }
 
-/// True for encodings that encode nothing.
-fn is_plain(encoding: &str) -> bool {
+/// True for transfer encodings that leave the bytes as they are.
+fn is_identity(encoding: &str) -> bool {
     let encoding = encoding.trim().to_ascii_lowercase();
     matches!(encoding.as_str(), "" | "7bit" | "8bit" | "binary")
 }
 
-/// The name in a `form-data; name="…"; filename="…"`, and whether there is a filename. A parameter that means nothing is
-/// passed over, unless a server could take it for a name.
-fn named(disposition: &str) -> Option<(&str, bool)> {
+/// Parses `form-data; name="…"; filename="…"` into the name, and true if there is a filename. Unknown parameters are skipped,
+/// unless a server could take them for a name.
+fn parse_disposition(disposition: &str) -> Option<(&str, bool)> {
     let end = disposition.find(';').unwrap_or(disposition.len());
     let (kind, mut rest) = disposition.split_at(end);
     if !kind.trim().eq_ignore_ascii_case("form-data") {
         return None;
     }
-    let (mut found, mut filename, mut extended) = (None, false, false);
+    let (mut found, mut has_filename, mut has_extended) = (None, false, false);
     while let Some(next) = content_type::parameter(rest)? {
         rest = next.after;
         let is_whole = next.is_quoted || next.value.bytes().all(is_token);
         let is_first = match &*next.name.to_ascii_lowercase() {
-            "name" if is_whole && is_name(next.value) => found.replace(next.value).is_none(),
-            "filename" => !std::mem::replace(&mut filename, true),
-            "filename*" => !std::mem::replace(&mut extended, true),
+            "name" if is_whole && is_plain_name(next.value) => found.replace(next.value).is_none(),
+            "filename" => !std::mem::replace(&mut has_filename, true),
+            "filename*" => !std::mem::replace(&mut has_extended, true),
             key => !key.starts_with("name") && !key.contains('*'),
         };
         if !is_first {
             return None;
         }
     }
-    Some((found?, filename || extended))
+    Some((found?, has_filename || has_extended))
 }
 
-/// True for a name that all servers read alike: without escapes, and without words that are encoded as in a mail.
-fn is_name(name: &str) -> bool {
+/// True for a name that all servers read alike: without escapes, and without encoded words as in e-mail (RFC 2047).
+fn is_plain_name(name: &str) -> bool {
     !name.contains(['\\', '"']) && !name.contains("=?") && !name.contains(char::is_control)
 }
 

@@ -1,10 +1,10 @@
-//! `/v1/responses`: creating one. Those that a model server keeps are out of reach; see the router.
+//! `/v1/responses`: the creation of a response. The router refuses access to responses that a model server has stored.
 
 use base::{Error, Result};
 
-use super::demand::Output;
-use super::{Demand, Dialect, Fields, PLAIN, Tally};
-use crate::answer::{Document, Fault};
+use super::estimate::OutputTokens;
+use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator};
+use crate::answer::{Document, ReportedError};
 use crate::sse::Verdict;
 
 pub(super) static RESPONSES: Dialect = Dialect {
@@ -24,59 +24,59 @@ pub(super) static RESPONSES: Dialect = Dialect {
         "max_tool_calls",
         "n",
     ],
-    maxima: &MAXIMA,
-    answers: &["n"],
-    stores: Some(true),
-    demand,
-    read_whole,
+    max_token_fields: &MAX_TOKEN_FIELDS,
+    choice_count_fields: &["n"],
+    stores_by_default: Some(true),
+    estimate,
+    read_document,
     read_event,
-    ..PLAIN
+    ..DEFAULT
 };
 
 /// The names that model servers have for the most tokens of an answer.
-const MAXIMA: [&str; 3] = ["max_output_tokens", "max_completion_tokens", "max_tokens"];
+const MAX_TOKEN_FIELDS: [&str; 3] = ["max_output_tokens", "max_completion_tokens", "max_tokens"];
 
-fn demand(fields: &Fields<'_>) -> Result<Demand> {
+fn estimate(fields: &Fields<'_>) -> Result<Estimate> {
     if fields.boolean("background")? {
         let message = "background must be false: a response that is made in the background could not be fetched here, \
                        and what it used would not be known.";
         return Err(Error::invalid("background", message));
     }
     fields.count("max_tool_calls")?;
-    let most = fields.highest(&MAXIMA)?;
-    let output = Output::of(most, fields.count("n")?);
-    Ok(Demand::of_output(output))
+    let max_tokens = fields.highest(&MAX_TOKEN_FIELDS)?;
+    let output = OutputTokens::of(max_tokens, fields.count("n")?);
+    Ok(Estimate::of_output(output))
 }
 
-/// The events that have a whole response tell how it is; the last of them has its usage.
-fn read_event(tally: &mut Tally, event: &Document) -> Verdict {
-    let kind = event.kind.text();
+/// Reads an event. One that holds a whole response has its status; the last of them has its usage.
+fn read_event(accumulator: &mut UsageAccumulator, event: &Document) -> Verdict {
+    let event_type = event.event_type.as_str();
     if event.has_response {
-        tally.is_done |= matches!(
-            kind,
+        accumulator.is_done |= matches!(
+            event_type,
             "response.completed" | "response.incomplete" | "response.failed"
         );
-        read_whole(tally, event);
-    } else if kind == "response.output_item.done" {
-        tally.items.add_all(&event.item);
+        read_document(accumulator, event);
+    } else if event_type == "response.output_item.done" {
+        accumulator.items.add_all(&event.item);
     }
-    let is_delta = kind.ends_with(".delta");
-    // Sound comes as base64. What a response consists of has come in pieces before.
-    let is_sound = kind.contains("audio") && !kind.contains("transcript");
-    let is_again = !is_delta && event.text_before() > 0;
-    if is_sound || is_again {
-        tally.text.rewind(event.text_before());
+    let is_delta = event_type.ends_with(".delta");
+    // Audio comes as base64, and the text of a whole item has come in deltas before.
+    let is_audio = event_type.contains("audio") && !event_type.contains("transcript");
+    let is_repeated = !is_delta && event.text_before() > 0;
+    if is_audio || is_repeated {
+        accumulator.text.truncate(event.text_before());
     }
     Verdict::Keep
 }
 
-fn read_whole(tally: &mut Tally, document: &Document) {
-    tally.take(document);
+fn read_document(accumulator: &mut UsageAccumulator, document: &Document) {
+    accumulator.add_report(document);
     if document.has_answer {
-        tally.called = Some(document.items.called());
+        accumulator.hosted_tools = Some(document.items.usage());
     }
-    if document.status.text() == "failed" && tally.fault.is_none() {
-        tally.fault = Some(document.fault().unwrap_or(Fault::OfServer));
+    if document.status.as_str() == "failed" && accumulator.error.is_none() {
+        accumulator.error = Some(document.error().unwrap_or(ReportedError::Server));
     }
 }
 
@@ -86,32 +86,32 @@ mod tests {
 
     use super::*;
 
-    fn read(events: &[&str]) -> Tally {
-        let mut tally = Tally::default();
+    fn read(events: &[&str]) -> UsageAccumulator {
+        let mut accumulator = UsageAccumulator::default();
         for data in events {
-            let event = Document::of(data.as_bytes(), &mut tally.text);
-            assert_eq!(read_event(&mut tally, &event), Verdict::Keep);
+            let event = Document::of(data.as_bytes(), &mut accumulator.text);
+            assert_eq!(read_event(&mut accumulator, &event), Verdict::Keep);
         }
-        tally
+        accumulator
     }
 
     const CREATED: &str =
         r#"{"type":"response.created","response":{"status":"in_progress","usage":null}}"#;
 
     #[test]
-    fn the_last_event_has_the_usage() {
+    fn last_event_reports_the_usage() {
         let delta = r#"{"type":"response.output_text.delta","delta":"Hello"}"#;
-        let tally = read(&[CREATED, delta]);
-        assert_eq!((tally.text.length, tally.is_done), (5, false));
-        assert_eq!(tally.reported, None);
+        let accumulator = read(&[CREATED, delta]);
+        assert_eq!((accumulator.text.length, accumulator.is_done), (5, false));
+        assert_eq!(accumulator.reported, None);
         for end in ["completed", "incomplete", "failed"] {
             let last = format!(
                 r#"{{"type":"response.{end}","response":{{"status":"{end}","service_tier":"flex","output":[{{"text":"x"}}],
                     "usage":{{"input_tokens":9,"input_tokens_details":{{"cached_tokens":4}},"output_tokens":5,
                               "output_tokens_details":{{"reasoning_tokens":2}}}}}}}}"#
             );
-            let tally = read(&[CREATED, delta, &last]);
-            let quantities = tally.reported.expect("usage");
+            let accumulator = read(&[CREATED, delta, &last]);
+            let quantities = accumulator.reported.expect("usage");
             for (metric, amount) in [
                 (Metric::InputTokens, 9),
                 (Metric::InputCachedTokens, 4),
@@ -120,20 +120,20 @@ mod tests {
             ] {
                 assert_eq!(quantities.get(metric), Some(amount), "{metric:?}");
             }
-            assert_eq!(tally.service_tier.as_deref(), Some("flex"));
+            assert_eq!(accumulator.service_tier.as_deref(), Some("flex"));
             assert_eq!(
-                (tally.is_done, tally.fault.is_some()),
+                (accumulator.is_done, accumulator.error.is_some()),
                 (true, end == "failed")
             );
         }
     }
 
     #[test]
-    fn text_about_a_response_is_text() {
-        let tally = read(&[
+    fn text_that_looks_like_a_response_is_text() {
+        let accumulator = read(&[
             r#"{"type":"response.output_text.delta","delta":"\"response\":{\"usage\":1}"}"#,
             r#"{"type":"response.output_text.done","text":"\"response\":{\"usage\":1}"}"#,
         ]);
-        assert_eq!((tally.is_done, tally.text.length), (false, 26));
+        assert_eq!((accumulator.is_done, accumulator.text.length), (false, 26));
     }
 }

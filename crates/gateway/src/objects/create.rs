@@ -15,11 +15,11 @@ use super::ownership::{Ownership, count_files};
 use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
 use super::reservations::ObjectReservations;
 use super::upstream::{BufferedResponse, ObjectClient, UpstreamRequest};
-use crate::aside::aside;
 use crate::dialect::{Fields, JSON, form_type};
 use crate::drain::Drains;
-use crate::limits::Held;
+use crate::limits::RateLimitReservation;
 use crate::object_kind::ObjectKind;
+use crate::offload::offload;
 use crate::upstreams::Route;
 
 /// The purpose of files that are the input of a batch.
@@ -43,7 +43,7 @@ pub(super) struct NewObject {
     /// Time of the first poll, if there is to be one.
     pub(super) due_at: Option<UnixTime>,
     /// Rate limit reservation, refunded if the object is not created.
-    pub(super) limits: Option<Held>,
+    pub(super) limits: Option<RateLimitReservation>,
     /// Spend reservation, released if the object is not created.
     pub(super) spend: Option<SpendReservation>,
 }
@@ -83,7 +83,7 @@ impl Creator {
             Err(error) => error.status == StatusCode::GATEWAY_TIMEOUT,
         };
         if may_exist && let Some(limits) = new.limits {
-            limits.leave();
+            limits.forfeit();
         }
         // The reservation of an object that may exist unrecorded stays until it expires.
         let spend = new.spend.filter(|_| may_exist);
@@ -177,12 +177,12 @@ impl Creator {
                     "file is missing: send one with the requests of the batch.",
                 )
             };
-            let place = fields.place(fields.get("file").ok_or_else(missing)?);
+            let place = fields.range(fields.get("file").ok_or_else(missing)?);
             let text = without_mark(&body[place.clone()]).len();
             let (mark, file) = (place.end - text, body.slice(place.end - text..place.end));
             body = cut(&body, place.start..mark);
             // Reading a large file takes a moment, which other requests must not wait for.
-            Some(aside(move || BatchInput::read(&file)).await??.to_text()?)
+            Some(offload(move || BatchInput::read(&file)).await??.to_text()?)
         } else {
             None
         };

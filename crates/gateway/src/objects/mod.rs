@@ -27,7 +27,7 @@ use usage::{ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
 use crate::caller::Caller;
 use crate::drain::Drains;
 use crate::flow::ObjectLimits;
-use crate::limits::{Limiter, Standing};
+use crate::limits::{RateLimitStatus, RateLimiter};
 use crate::object_kind::ObjectKind;
 use crate::query::no_query;
 use crate::rate_limits::RateLimits;
@@ -52,7 +52,7 @@ pub(crate) use upstream::PassthroughBody;
 pub(crate) struct ObjectDependencies {
     pub(crate) repository: ObjectRepository,
     pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) rate_limits: Arc<RateLimits>,
     pub(crate) limits: ObjectLimits,
     pub(crate) recorder: Recorder,
@@ -84,7 +84,7 @@ pub(crate) struct ObjectRequest<'a> {
     pub(crate) body: Bytes,
     pub(crate) share: &'a Arc<QuotaShare>,
     /// Set to the status of the rate limits that the request counts under, if it counts under any.
-    pub(crate) rate_limit_status: &'a mut Standing,
+    pub(crate) rate_limit_status: &'a mut RateLimitStatus,
 }
 
 /// The response to a request about objects.

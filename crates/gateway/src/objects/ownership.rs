@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
 use super::upstream::is_plausible;
 use crate::caller::Caller;
-use crate::dialect::{Call, Fields, MAX_MENTIONS, Mentions};
+use crate::dialect::{Call, Fields, MAX_OBJECT_REFS, ObjectRefs};
 use crate::object_kind::ObjectKind;
 
 /// The maximum number of files that one field of a request may name.
@@ -74,34 +74,33 @@ impl Ownership {
         if !self.is_enforced {
             return Ok(());
         }
-        if let Some(name) = call.reference {
+        if let Some(name) = call.unowned_ref {
             return Err(unknown_owner(name));
         }
-        if call.mentions.is_empty() {
+        if call.object_refs.is_empty() {
             return Ok(());
         }
-        Box::pin(self.check_mentions(&ObjectOwner::of(caller), &call.mentions)).await
+        Box::pin(self.check_refs(&ObjectOwner::of(caller), &call.object_refs)).await
     }
 
     /// Checks the files and vector stores that one or more requests to models name.
     ///
     /// # Errors
     /// Those of [`Self::check_call`].
-    pub(super) async fn check_mentions(
-        &self,
-        owner: &ObjectOwner,
-        mentions: &Mentions,
-    ) -> Result<()> {
+    pub(super) async fn check_refs(&self, owner: &ObjectOwner, refs: &ObjectRefs) -> Result<()> {
         for (kind, param, ids) in [
-            (ObjectKind::File, "file_id", &mentions.files),
+            (ObjectKind::File, "file_id", &refs.files),
             (
                 ObjectKind::VectorStore,
                 "vector_store_ids",
-                &mentions.vector_stores,
+                &refs.vector_stores,
             ),
         ] {
-            if ids.len() > MAX_MENTIONS {
-                let message = format!("More than {MAX_MENTIONS} {}s are mentioned.", kind.noun());
+            if ids.len() > MAX_OBJECT_REFS {
+                let message = format!(
+                    "More than {MAX_OBJECT_REFS} {}s are mentioned.",
+                    kind.noun()
+                );
                 return Err(Error::invalid(param, message));
             }
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

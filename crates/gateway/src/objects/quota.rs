@@ -9,7 +9,7 @@ use base::{Budget, BudgetLimits, BudgetPermit, Error, Result};
 use super::repository::{ObjectOwner, ObjectRepository};
 use crate::caller::Caller;
 use crate::flow::ObjectLimits;
-use crate::limits::{Amounts, Limiter, Name, Wanted};
+use crate::limits::{Amounts, RateLimiter, RequestedAmounts, limited_model};
 use crate::object_kind::ObjectKind;
 
 /// The name under which requests to the upstream count in the limiter, beside the names of models.
@@ -18,7 +18,7 @@ const LIMITER_NAME: &str = "files, batches and vector stores";
 /// The quota of each project, and its use.
 pub(super) struct Quota {
     limits: ObjectLimits,
-    limiter: Arc<Limiter>,
+    limiter: Arc<RateLimiter>,
     repository: Arc<ObjectRepository>,
     concurrent: Budget,
     /// Files and vector stores that are being created, and are not in the repository yet.
@@ -36,7 +36,7 @@ impl Quota {
     /// Returns a quota with these limits for each project.
     pub(super) fn new(
         limits: ObjectLimits,
-        limiter: Arc<Limiter>,
+        limiter: Arc<RateLimiter>,
         repository: Arc<ObjectRepository>,
     ) -> Self {
         let per_project = |bound: u64| {
@@ -93,20 +93,15 @@ impl Quota {
         }
         let mut limits = ModelLimits::default();
         limits.set(LimitField::RequestsPerMinute, limit);
-        let name = Name {
-            model: LIMITER_NAME,
-            limits,
-        };
+        let name = limited_model(LIMITER_NAME, &limits);
         // More than the limit of a minute passes if nothing else has been counted.
         let requests = i64::try_from(requests).unwrap_or(limit).min(limit);
-        let requested = Wanted {
-            amounts: Amounts::default().with(LimitField::RequestsPerMinute, requests),
-            assumed_tokens: 0,
-        };
+        let amounts = Amounts::default().with(LimitField::RequestsPerMinute, requests);
+        let requested = RequestedAmounts::from(amounts);
         let names = std::slice::from_ref(&name);
         let (reserved, _) = self.limiter.reserve(project, names, &requested);
         let reserved = reserved.map_err(|refusal| refusal.error(project))?;
-        reserved.leave();
+        reserved.forfeit();
         Ok(())
     }
 

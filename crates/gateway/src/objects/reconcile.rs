@@ -12,7 +12,7 @@ use super::batches::{BatchInput, BatchStatus, output_usage};
 use super::repository::{ObjectRepository, UpstreamObject};
 use super::reservations::{ObjectReservations, batch_reservation, day_reservation};
 use super::upstream::ObjectClient;
-use crate::dialect::{Dialect, Spent};
+use crate::dialect::{Dialect, MeasuredUsage};
 use crate::object_kind::ObjectKind;
 
 /// The interval between two polls of a batch, in seconds.
@@ -249,7 +249,7 @@ impl Reconciler {
         object: &UpstreamObject,
         batch: &BatchStatus,
         input: &BatchInput,
-        spent: Spent,
+        spent: MeasuredUsage,
     ) -> Result<()> {
         let has_usage = Metric::ALL
             .iter()

@@ -71,7 +71,7 @@ impl ObjectReservations {
         let books = (&self.prices, &*self.facts);
         let is_priced = |metric: &Metric| self.prices.sells(&input.model, now, *metric);
         match &input.most {
-            Some(usage) => usage.cost(books, dialect, &input.model, now, true),
+            Some(usage) => usage.max_cost(books, dialect, &input.model, now, true),
             None if !PRICED_METRICS.iter().any(is_priced) => Ok(NanoDollars::default()),
             None => Err(Error::invalid(
                 "input_file_id",

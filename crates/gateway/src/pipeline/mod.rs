@@ -19,7 +19,7 @@ use crate::capture::BodyCapture;
 use crate::endpoint::Endpoint;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
-use crate::limits::Standing;
+use crate::limits::RateLimitStatus;
 use crate::metering::Metering;
 use crate::models::ModelCatalog;
 use crate::objects::{Objects, QuotaShare};
@@ -58,7 +58,7 @@ struct RequestContext {
     /// Observer of the request, until an admitted request takes it over.
     observer: RequestObserver,
     /// Status of the rate limits that the request counts under.
-    rate_limit_status: Standing,
+    rate_limit_status: RateLimitStatus,
     /// Share of a request about objects in the quota of its project.
     quota_share: Arc<QuotaShare>,
 }
@@ -76,7 +76,7 @@ impl Pipeline {
             observer: self.metering.observe(&head),
             head,
             organization: None,
-            rate_limit_status: Standing::default(),
+            rate_limit_status: RateLimitStatus::default(),
             quota_share: Arc::default(),
         };
         let served = self.dispatch(&mut context, body).await;
@@ -84,7 +84,7 @@ impl Pipeline {
         context.observer.finish(&context.id, outcome);
         let mut response = served.unwrap_or_else(|refusal| refusal.response());
         let response_headers = response.headers_mut();
-        context.rate_limit_status.tell(response_headers);
+        context.rate_limit_status.write_headers(response_headers);
         headers::sign(response_headers, &context.id, context.organization, started);
         response
     }

@@ -15,7 +15,7 @@ use crate::body;
 use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
 use crate::in_flight::{Admission, InFlightRequest};
-use crate::limits::Held;
+use crate::limits::RateLimitReservation;
 use crate::policy::ProjectPolicy;
 use crate::query::no_query;
 use crate::response_body::Body;
@@ -98,7 +98,7 @@ impl Pipeline {
             id: context.id.clone(),
             caller,
             model: Arc::clone(&first.model),
-            demand: take(&mut call.demand),
+            estimate: take(&mut call.estimate),
             admitted_at: now,
         };
         let observer = context.observer.hand_over();
@@ -115,12 +115,12 @@ impl Pipeline {
         call: &mut Call,
         plan: &[Route],
         at: UnixTime,
-    ) -> Result<(Option<Hold>, Held)> {
+    ) -> Result<(Option<Hold>, RateLimitReservation)> {
         let known = plan.first().map_or(&*call.model, |route| &*route.model);
         let names = self.rate_limits.names(caller, &call.model, plan);
-        call.demand.input = call.input(known, names.token_limit());
+        call.estimate.input = call.input(known, names.token_limit());
         let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
-        let requested = call.demand.wanted(dialect.kind);
+        let requested = call.estimate.requested_amounts(dialect.kind);
         let (reserved, status) = self
             .rate_limits
             .reserve(&caller.project, &names, &requested);

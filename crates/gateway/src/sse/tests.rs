@@ -1,17 +1,17 @@
-//! Streams, cut in every way, against a reader of whole ones.
+//! The scanner, with every chunking, against a reader of whole streams.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Collects the data of events, one of which is secret.
+/// A collector of the data of events, which hides those whose data is `secret`.
 #[derive(Default)]
-struct Seen {
+struct Collector {
     all: Vec<Vec<u8>>,
     data: Vec<u8>,
 }
 
-impl Events for Seen {
+impl EventHandler for Collector {
     fn data(&mut self, part: &[u8]) {
         self.data.extend_from_slice(part);
     }
@@ -33,10 +33,10 @@ fn verdict(data: &[u8]) -> Verdict {
     }
 }
 
-/// Returns the events that were read and the bytes that were forwarded, for one way of cutting the bytes.
+/// Returns the events and the forwarded bytes for one chunking.
 fn scan(hides: bool, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
-    let mut scanner = Scanner::new(hides);
-    let (mut seen, mut forwarded) = (Seen::default(), Vec::new());
+    let mut scanner = EventScanner::new(hides);
+    let (mut seen, mut forwarded) = (Collector::default(), Vec::new());
     for piece in pieces {
         let piece = Bytes::copy_from_slice(piece);
         forwarded.extend_from_slice(&scanner.push(piece, &mut seen));
@@ -45,7 +45,7 @@ fn scan(hides: bool, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
     (seen.all, forwarded)
 }
 
-/// The lines of a text, each with its end.
+/// Returns the lines of a text, each with its end.
 fn lines_of(text: &str) -> Vec<(&str, &str)> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -58,7 +58,7 @@ fn lines_of(text: &str) -> Vec<(&str, &str)> {
     lines
 }
 
-/// The same, over the whole text at once and line by line.
+/// Returns the events and the forwarded bytes, read line by line from the whole text.
 fn naive(hides: bool, text: &str) -> (Vec<Vec<u8>>, Vec<u8>) {
     let (mut seen, mut forwarded) = (Vec::new(), String::new());
     let (mut event, mut data, mut has_fields) = (String::new(), Vec::new(), false);
@@ -93,7 +93,7 @@ fn naive(hides: bool, text: &str) -> (Vec<Vec<u8>>, Vec<u8>) {
 }
 
 #[test]
-fn a_hidden_event_is_left_out_and_all_else_is_identical() {
+fn hidden_event_is_left_out_and_all_other_bytes_are_identical() {
     let text =
         b": hi\ndata: a\n\ndata: secret\r\n\r\nevent: x\ndata: b\ndata:c\n\ndata: [DONE]\n\n";
     let (seen, forwarded) = scan(true, &[text]);
@@ -106,13 +106,13 @@ fn a_hidden_event_is_left_out_and_all_else_is_identical() {
 #[test]
 fn complete_events_pass_without_a_copy() {
     let piece = Bytes::from_static(b"data: a\n\ndata: b\n\n");
-    let out = Scanner::new(true).push(piece.clone(), &mut Seen::default());
+    let out = EventScanner::new(true).push(piece.clone(), &mut Collector::default());
     assert_eq!(out.as_ptr(), piece.as_ptr());
     assert_eq!(out, piece);
 }
 
 #[test]
-fn lone_cr_ends_a_line_and_a_mark_is_no_part_of_the_first() {
+fn lone_cr_ends_a_line_and_a_byte_order_mark_is_skipped() {
     let text = "\u{feff}data: a\r\rdata: secret\r\rdata: b\n\rdata: secret\r\n\ndata: c\r\r";
     let (seen, forwarded) = scan(true, &[text.as_bytes()]);
     assert_eq!(seen, [&b"a"[..], b"secret", b"b", b"secret", b"c"]);
@@ -125,31 +125,34 @@ fn lone_cr_ends_a_line_and_a_mark_is_no_part_of_the_first() {
 }
 
 #[test]
-fn lone_cr_lets_an_event_pass_before_the_next_byte_comes() {
-    let mut scanner = Scanner::new(true);
-    let out = scanner.push(Bytes::from_static(b"data: a\r\r"), &mut Seen::default());
+fn lone_cr_ends_an_event_before_the_next_byte_comes() {
+    let mut scanner = EventScanner::new(true);
+    let out = scanner.push(
+        Bytes::from_static(b"data: a\r\r"),
+        &mut Collector::default(),
+    );
     assert_eq!(out, "data: a\r\r");
-    let out = scanner.push(Bytes::from_static(b": ping\r"), &mut Seen::default());
+    let out = scanner.push(Bytes::from_static(b": ping\r"), &mut Collector::default());
     assert_eq!(out, ": ping\r");
 }
 
 #[test]
-fn an_event_without_an_end_is_not_held_back_and_the_next_is_read() {
+fn event_without_an_end_is_not_held_back_and_the_next_is_read() {
     let mut text = b"data: ".to_vec();
-    text.resize(4 * MAX_HELD, b'x');
+    text.resize(4 * MAX_HELD_BYTES, b'x');
     text.extend_from_slice(b"\n\ndata: secret\n\ndata: b\n\n");
     let whole = scan(true, &[&text]);
     assert_eq!(whole.0.len(), 3);
     assert_eq!(whole.1.len(), text.len() - b"data: secret\n\n".len());
     let pieces: Vec<&[u8]> = text.chunks(60_000).collect();
     assert_eq!(scan(true, &pieces), whole);
-    let mut scanner = Scanner::new(true);
+    let mut scanner = EventScanner::new(true);
     let mut forwarded = 0;
-    for piece in text[..3 * MAX_HELD].chunks(1_000) {
+    for piece in text[..3 * MAX_HELD_BYTES].chunks(1_000) {
         let piece = Bytes::copy_from_slice(piece);
-        forwarded += scanner.push(piece, &mut Seen::default()).len();
+        forwarded += scanner.push(piece, &mut Collector::default()).len();
     }
-    assert_eq!(forwarded, 3 * MAX_HELD);
+    assert_eq!(forwarded, 3 * MAX_HELD_BYTES);
     assert!(scanner.held.is_empty(), "nothing of it is kept");
 }
 
@@ -175,7 +178,7 @@ fn lines() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn every_way_of_cutting_gives_what_a_naive_parser_gives(
+    fn every_chunking_gives_what_a_naive_parser_gives(
         text in lines(),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..12),
         hides: bool,

@@ -1,24 +1,24 @@
-//! The events of a stream, with what is true of each.
+//! Random events of a stream, with the facts about each.
 
-use super::dice::Dice;
-use super::made::Report;
+use super::generated_answer::ExpectedUsage;
+use super::rng::Rng;
 
-/// An event, a comment, or all of an answer in one piece.
+/// An event, a comment, or a complete answer that is no stream.
 #[derive(Default)]
 pub(super) struct Unit {
     pub(super) bytes: Vec<u8>,
-    /// True if it is there for the usage alone.
+    /// True if the event has nothing but usage.
     pub(super) is_usage: bool,
-    /// The offset at which its document is whole.
+    /// The offset at which the document is complete.
     pub(super) whole_at: usize,
-    /// The offset at which its usage is whole, and that.
-    pub(super) report: Option<(usize, Report)>,
-    /// The offset at which it shows that it is an error.
+    /// The offset at which the usage is complete, and the usage.
+    pub(super) report: Option<(usize, ExpectedUsage)>,
+    /// The offset at which the document is known to be an error.
     pub(super) error_at: Option<usize>,
-    /// True if the answer is whole once this has come; false if it is not any more.
+    /// True if the answer is complete after this unit, false if it no longer is.
     pub(super) ends: Option<bool>,
     pub(super) is_image: bool,
-    /// True if it says that the stream is complete.
+    /// True if the event says that the stream is complete.
     pub(super) is_done: bool,
 }
 
@@ -39,8 +39,8 @@ impl Unit {
         }
     }
 
-    /// Its document has this usage, if it has any.
-    pub(super) fn reporting(mut self, usage: &str, report: Report) -> Self {
+    /// Sets the usage of the document, if the document has it.
+    pub(super) fn reporting(mut self, usage: &str, report: ExpectedUsage) -> Self {
         let data = String::from_utf8_lossy(&self.bytes);
         let at = data.find(&format!("\"usage\":{usage}"));
         self.report = at.map(|at| (at + "\"usage\":".len() + usage.len(), report));
@@ -57,37 +57,37 @@ impl Unit {
     }
 }
 
-/// The lines of an event: those before its data, which has a line if there is any, and an empty one.
-pub(super) fn lines(dice: &mut Dice, ends: &[&'static str], before: &[&str], unit: Unit) -> Unit {
+/// Returns an event: the lines before its data, the line of its data if there is any, and an empty line.
+pub(super) fn lines(rng: &mut Rng, ends: &[&'static str], before: &[&str], unit: Unit) -> Unit {
     let mut start = String::new();
     for line in before {
-        // An LF alone would belong to the CR before it.
+        // A lone LF would belong to the CR before it.
         let after_cr = start.ends_with('\r') && line.is_empty();
         start += line;
-        start += end(dice, ends, after_cr);
+        start += end(rng, ends, after_cr);
     }
     if unit.bytes.is_empty() {
         return unit.after(&start);
     }
-    start += *dice.one(&["data: ", "data:"]);
+    start += *rng.one(&["data: ", "data:"]);
     let mut unit = unit.after(&start);
-    let first = end(dice, ends, false);
+    let first = end(rng, ends, false);
     unit.bytes.extend_from_slice(first.as_bytes());
-    let second = end(dice, ends, first == "\r");
+    let second = end(rng, ends, first == "\r");
     unit.bytes.extend_from_slice(second.as_bytes());
     unit
 }
 
-fn end(dice: &mut Dice, ends: &[&'static str], after_cr: bool) -> &'static str {
-    let end = *dice.one(ends);
+fn end(rng: &mut Rng, ends: &[&'static str], after_cr: bool) -> &'static str {
+    let end = *rng.one(ends);
     if after_cr && end == "\n" { "\r\n" } else { end }
 }
 
-/// An event of a stream of completions.
+/// Returns an event of a stream of completions.
 pub(super) fn chunk(
-    dice: &mut Dice,
+    rng: &mut Rng,
     choices: Option<&str>,
-    usage: Option<(String, Report)>,
+    usage: Option<(String, ExpectedUsage)>,
     ends: Option<bool>,
 ) -> Unit {
     let mut members = vec![
@@ -97,10 +97,10 @@ pub(super) fn chunk(
     members.extend(choices.map(|choices| format!(r#""choices":{choices}"#)));
     if let Some((usage, _)) = &usage {
         members.push(format!(r#""usage":{usage}"#));
-    } else if dice.once_in(2) {
+    } else if rng.once_in(2) {
         members.push(r#""usage":null"#.to_owned());
     }
-    dice.shuffle(&mut members);
+    rng.shuffle(&mut members);
     let unit = Unit::of_data(format!("{{{}}}", members.join(",")), ends);
     match usage {
         Some((usage, report)) => unit.reporting(&usage, report),
@@ -108,19 +108,19 @@ pub(super) fn chunk(
     }
 }
 
-/// A choice that says something.
-pub(super) fn said(dice: &mut Dice, is_chat: bool) -> String {
-    let text = text(dice);
+/// Returns a choice with content.
+pub(super) fn said(rng: &mut Rng, is_chat: bool) -> String {
+    let text = text(rng);
     if !is_chat {
         return format!(r#"{{"index":0,"text":"{text}","logprobs":null,"finish_reason":null}}"#);
     }
     let kinds = ["content", "reasoning_content", "reasoning", "refusal"];
-    let kind = dice.one(&kinds);
+    let kind = rng.one(&kinds);
     format!(r#"{{"index":0,"delta":{{"{kind}":"{text}"}},"finish_reason":null}}"#)
 }
 
-pub(super) fn text(dice: &mut Dice) -> &'static str {
-    dice.one::<&str>(&[
+pub(super) fn text(rng: &mut Rng) -> &'static str {
+    rng.one::<&str>(&[
         "Hello",
         r#"a \"quote\", and {[}"#,
         "\u{e9}\u{4f60}",
@@ -131,12 +131,12 @@ pub(super) fn text(dice: &mut Dice) -> &'static str {
     ])
 }
 
-pub(super) fn file(dice: &mut Dice) -> String {
-    let length = if dice.once_in(500) { 150_000 } else { 8 };
+pub(super) fn file(rng: &mut Rng) -> String {
+    let length = if rng.once_in(500) { 150_000 } else { 8 };
     "A".repeat(length)
 }
 
-pub(super) fn noise(dice: &mut Dice) -> Vec<String> {
+pub(super) fn noise(rng: &mut Rng) -> Vec<String> {
     let all = [
         r#""timings":{"usage":{"prompt_tokens":5}}"#,
         r#""logprobs":NaN"#,
@@ -145,14 +145,14 @@ pub(super) fn noise(dice: &mut Dice) -> Vec<String> {
         r#""metadata":{"a":[[],{}],"b":"\"}"}"#,
     ];
     all.iter()
-        .filter(|_| dice.once_in(4))
+        .filter(|_| rng.once_in(4))
         .map(|it| (*it).to_owned())
         .collect()
 }
 
-/// A document that is an error.
-pub(super) fn error(dice: &mut Dice) -> Unit {
-    let (before, after) = *dice.one(&[
+/// Returns a document that is an error.
+pub(super) fn error(rng: &mut Rng) -> Unit {
+    let (before, after) = *rng.one(&[
         (r#"{"error":{"#, r#""message":"boom","code":502}}"#),
         (r#"{"error":"b"#, r#"oom"}"#),
         (r#"{"object":"error""#, r#","message":"boom","code":500}"#),

@@ -1,4 +1,4 @@
-//! A body as it is read, and as it goes out.
+//! Bodies as they are read, and as they are forwarded.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn call(body: &str) -> Result<Call> {
 }
 
 #[test]
-fn a_body_that_needs_no_change_is_not_copied() {
+fn body_without_edits_is_not_copied() {
     let body = Bytes::from_static(br#" { "model" : "m" , "x":[1, 2] , "stream":false}"#);
     let call = parse("/chat/completions", body.clone()).expect("a call");
     assert_eq!(call.body("m", true).as_ptr(), body.as_ptr());
@@ -21,7 +21,7 @@ fn a_body_that_needs_no_change_is_not_copied() {
 }
 
 #[test]
-fn only_the_model_and_the_stream_options_change() {
+fn only_the_model_and_the_stream_options_are_edited() {
     for (before, after, hides) in [
         (r#"{"model":"a"}"#, r#"{"model":"b\"c"}"#, false),
         (
@@ -65,7 +65,7 @@ fn only_the_model_and_the_stream_options_change() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn error_names_the_field_and_the_problem() {
     for (body, param, words) in [
         ("", None, "begin with '{'"),
         (r#"["m"]"#, None, "begin with '{'"),
@@ -114,7 +114,7 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
-fn a_model_that_is_meant_is_named() {
+fn default_model_is_written_into_the_body() {
     for (before, after) in [
         ("{}", r#"{"model":"omni-moderation-latest"}"#),
         (

@@ -1,4 +1,4 @@
-//! Forms as programs write them, and as nobody should.
+//! Forms as programs write them, and forms that servers read in different ways.
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -19,7 +19,7 @@ fn part(head: &str, content: &str) -> String {
 }
 
 #[test]
-fn a_field_is_found_among_files() {
+fn field_is_found_among_files() {
     let file = part(
         "form-data; name=\"file\"; filename=\"a; name=b.mp3\"",
         "\r\n\r\nname=\"model\"",
@@ -47,7 +47,7 @@ fn a_field_is_found_among_files() {
 }
 
 #[test]
-fn what_servers_read_in_two_ways_is_refused() {
+fn form_that_servers_read_in_two_ways_is_refused() {
     let good = part("form-data; name=\"model\"", "m");
     let end = "--xx--\r\n";
     for (body, words) in [
@@ -113,7 +113,7 @@ fn multipart_unquoted_names_that_are_ambiguous_are_refused() {
 }
 
 #[test]
-fn a_type_that_names_no_boundary_is_refused() {
+fn content_type_without_a_boundary_is_refused() {
     let good = part("form-data; name=\"model\"", "m");
     let end = "--xx--\r\n";
     for kind in [
@@ -164,7 +164,7 @@ fn multipart_unquoted_headers_in_latin_1_are_read() {
 }
 
 #[test]
-fn s15_a_part_that_servers_take_for_another_is_refused() {
+fn s15_part_that_servers_take_for_another_is_refused() {
     let end = "--xx--\r\n";
     let model_part = part("form-data; name=\"model\"", "m");
     for head in [
@@ -200,7 +200,7 @@ fn s15_a_part_that_servers_take_for_another_is_refused() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again_where_it_stands(
+    fn written_field_is_read_at_its_position(
         before in proptest::collection::vec(("[a-z]{1,3}", "[ -~\r\n]{0,20}"), 0..4),
         name in "[ -~]{0,20}",
         after in proptest::collection::vec(("[a-z]{1,3}", "[ -~\r\n]{0,20}"), 0..4),
@@ -218,11 +218,11 @@ proptest! {
         let fields = read(&headers, body.as_bytes(), &["model"]).expect("parts");
         let field = fields.get("model").expect("the field");
         prop_assert_eq!(field, name.as_bytes());
-        prop_assert_eq!(&body[fields.place(field)], name);
+        prop_assert_eq!(&body[fields.range(field)], name);
     }
 }
 
-/// The headers of a part with a file, and of a part with a field, as programs were seen to write them.
+/// A program, and the headers that it was seen to write for a file and for a field.
 const SHAPES: [(&str, &str, &str); 6] = [
     (
         "curl 7.88",

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use crate::dialect::{Call, Dialect, Fields, MAX_MENTIONS, MaxUsage, Mentions};
+use crate::dialect::{Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs};
 use crate::objects::ownership::unknown_owner;
 
 /// The maximum number of models that the tools of a batch may name.
@@ -30,7 +30,8 @@ pub(in crate::objects) struct BatchInput {
     /// Names of the requested hosted tools.
     pub(in crate::objects) tools: Vec<Cow<'static, str>>,
     /// Files and vector stores that the requests name.
-    pub(in crate::objects) mentions: Mentions,
+    #[serde(rename = "mentions")]
+    pub(in crate::objects) object_refs: ObjectRefs,
     /// Maximum usage of all requests; `None` if an older version has read the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::objects) most: Option<MaxUsage>,
@@ -85,11 +86,11 @@ impl BatchInput {
             let most = call.max_usage(dialect);
             let most = most.map_err(|error| wrong(&error.message))?;
             input.most.get_or_insert_default().add(most);
-            if let Some(name) = call.reference {
+            if let Some(name) = call.unowned_ref {
                 return Err(wrong(&unknown_owner(name).message));
             }
-            input.mentions.extend(&call.mentions);
-            if input.mentions.most() > MAX_MENTIONS {
+            input.object_refs.extend(&call.object_refs);
+            if input.object_refs.max_count() > MAX_OBJECT_REFS {
                 return Err(wrong(
                     "too many files or vector stores are mentioned up to here",
                 ));
@@ -115,7 +116,7 @@ impl BatchInput {
             requests: 0,
             tokens: 0,
             tools: Vec::new(),
-            mentions: Mentions::default(),
+            object_refs: ObjectRefs::default(),
             most: None,
             reservation: None,
             facts: Some(PolicyFacts::default()),
@@ -182,7 +183,7 @@ fn tools(call: &Call) -> Result<Vec<Cow<'static, str>>> {
     for tool in HostedTool::ALL {
         let mut others = HostedTools::default();
         others.remove(*tool);
-        if call.tool_not_in(others)?.is_some() {
+        if call.disallowed_tool(others)?.is_some() {
             asked.push(Cow::Borrowed(tool.as_str()));
         }
     }

@@ -22,8 +22,8 @@ use super::reservations::ObjectReservations;
 use super::upstream::{ObjectClient, UpstreamRequest};
 use crate::answer::Document;
 use crate::caller::Caller;
-use crate::dialect::{Fields, JSON, Spent, Text, Usage};
-use crate::limits::{Amounts, Held, Standing, Wanted};
+use crate::dialect::{Fields, GeneratedText, JSON, MeasuredUsage, ReportedUsage};
+use crate::limits::{Amounts, RateLimitReservation, RateLimitStatus, RequestedAmounts};
 use crate::object_kind::ObjectKind;
 use crate::policy::ProjectPolicy;
 use crate::rate_limits::RateLimits;
@@ -75,7 +75,7 @@ impl BatchCreator {
         }
         check_policy(&ProjectPolicy::of(caller), &input)?;
         self.ownership
-            .check_mentions(&owner, &input.mentions)
+            .check_refs(&owner, &input.object_refs)
             .await?;
         let now = self.clock.now();
         let spend = self.reservations.reserve_batch(caller, &mut input, now);
@@ -100,14 +100,11 @@ impl BatchCreator {
         &self,
         caller: &Caller,
         input: &BatchInput,
-        status: &mut Standing,
-    ) -> Result<Held> {
+        status: &mut RateLimitStatus,
+    ) -> Result<RateLimitReservation> {
         let names = self.rate_limits.names(caller, &input.model, &[]);
         let tokens = LimitField::BatchInputTokensPerDay;
-        let requested = Wanted {
-            amounts: Amounts::default().with(tokens, input.tokens),
-            assumed_tokens: 0,
-        };
+        let requested = RequestedAmounts::from(Amounts::default().with(tokens, input.tokens));
         let (reserved, reported) = self
             .rate_limits
             .reserve(&caller.project, &names, &requested);
@@ -152,7 +149,7 @@ pub(super) struct BatchStatus {
     #[serde(default)]
     error_file_id: Option<String>,
     #[serde(default, deserialize_with = "usage")]
-    usage: Option<Usage>,
+    usage: Option<ReportedUsage>,
     #[serde(default)]
     request_counts: RequestCounts,
     #[serde(default)]
@@ -166,10 +163,12 @@ pub(super) struct BatchStatus {
 }
 
 /// Reads the usage of a batch in every form that the usage of an answer can have.
-fn usage<'de, D: Deserializer<'de>>(field: D) -> std::result::Result<Option<Usage>, D::Error> {
+fn usage<'de, D: Deserializer<'de>>(
+    field: D,
+) -> std::result::Result<Option<ReportedUsage>, D::Error> {
     let json = Box::<RawValue>::deserialize(field)?;
     let json = format!(r#"{{"usage":{json}}}"#);
-    Ok(Document::of(json.as_bytes(), &mut Text::default()).usage)
+    Ok(Document::of(json.as_bytes(), &mut GeneratedText::default()).usage)
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -216,15 +215,15 @@ impl BatchStatus {
     }
 
     /// Returns the reported usage; `None` if there is none, or if answers are said to have cost no input.
-    pub(super) fn reported_usage(&self) -> Option<Spent> {
+    pub(super) fn reported_usage(&self) -> Option<MeasuredUsage> {
         let quantities = self.usage.as_ref()?.quantities()?;
         quantities.get(Metric::InputTokens)?;
         if quantities.or_zero(Metric::InputTokens) == 0 && self.answered() > 0 {
             return None;
         }
-        Some(Spent {
+        Some(MeasuredUsage {
             quantities: quantities.with(Metric::NumModelRequests, self.answered()),
-            ..Spent::default()
+            ..MeasuredUsage::default()
         })
     }
 

@@ -6,8 +6,8 @@ use http::Method;
 use usage::Metric;
 
 use super::{BatchInput, BatchStatus};
-use crate::answer::{Document, Documents};
-use crate::dialect::{Demand, Dialect, Spent, Tally};
+use crate::answer::{Document, DocumentReader};
+use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
 use crate::object_kind::ObjectKind;
 use crate::objects::repository::UpstreamObject;
 use crate::objects::upstream::{ObjectClient, PassthroughBody, UpstreamRequest};
@@ -16,8 +16,8 @@ use crate::objects::upstream::{ObjectClient, PassthroughBody, UpstreamRequest};
 struct OutputSum {
     dialect: &'static Dialect,
     model: String,
-    demand: Demand,
-    spent: Spent,
+    estimate: Estimate,
+    spent: MeasuredUsage,
 }
 
 /// Returns the usage of an ended batch that does not report it: from its output, or estimated if there is no output.
@@ -29,9 +29,9 @@ pub(in crate::objects) async fn output_usage(
     object: &UpstreamObject,
     batch: &BatchStatus,
     input: &BatchInput,
-) -> Result<Spent> {
+) -> Result<MeasuredUsage> {
     let (Some(dialect), 1..) = (Dialect::at(&input.path), batch.answered()) else {
-        return Ok(Spent::default());
+        return Ok(MeasuredUsage::default());
     };
     let tokens_per_request = input.tokens / input.requests.max(1);
     let output = match &batch.output_file_id {
@@ -44,8 +44,8 @@ pub(in crate::objects) async fn output_usage(
     let mut sum = OutputSum {
         dialect,
         model: input.model.clone(),
-        demand: Demand::of_input(tokens_per_request),
-        spent: Spent::default(),
+        estimate: Estimate::of_input(tokens_per_request),
+        spent: MeasuredUsage::default(),
     };
     read_lines(output, |line, tally| sum.add(line, tally)).await?;
     if sum.spent.quantities.or_zero(Metric::NumModelRequests) == 0 {
@@ -78,10 +78,10 @@ async fn open(
 }
 
 /// Returns the estimated usage of answers to requests of this many tokens each.
-fn estimate(answered: i64, tokens_per_request: i64) -> Spent {
-    let mut spent = Spent {
+fn estimate(answered: i64, tokens_per_request: i64) -> MeasuredUsage {
+    let mut spent = MeasuredUsage {
         estimated: true,
-        ..Spent::default()
+        ..MeasuredUsage::default()
     };
     spent.quantities.set(Metric::NumModelRequests, answered);
     spent.quantities.set(
@@ -93,16 +93,16 @@ fn estimate(answered: i64, tokens_per_request: i64) -> Spent {
 
 impl OutputSum {
     /// Adds the usage of the answer on a line.
-    fn add(&mut self, line: &Document, mut tally: Tally) {
+    fn add(&mut self, line: &Document, mut tally: UsageAccumulator) {
         let is_success = line
             .status_code
             .is_some_and(|code| (200..300).contains(&code));
         if !is_success {
             return;
         }
-        tally.is_failed = line.fault().is_some() || !line.is_whole;
-        (self.dialect.read_whole)(&mut tally, line);
-        let spent = self.dialect.spent(&self.demand, &self.model, &tally);
+        tally.is_failed = line.error().is_some() || !line.is_whole;
+        (self.dialect.read_document)(&mut tally, line);
+        let spent = self.dialect.measure(&self.estimate, &self.model, &tally);
         self.spent.quantities.add(&spent.quantities);
         self.spent.estimated |= spent.estimated;
         self.spent.service_tier = spent.service_tier;
@@ -113,9 +113,12 @@ impl OutputSum {
 /// Reads the lines of an output, each of which may have any length.
 async fn read_lines(
     mut output: PassthroughBody,
-    mut take: impl FnMut(&Document, Tally),
+    mut take: impl FnMut(&Document, UsageAccumulator),
 ) -> Result<()> {
-    let (mut line, mut tally) = (Documents::of_lines(), Tally::default());
+    let (mut line, mut tally) = (
+        DocumentReader::of_batch_lines(),
+        UsageAccumulator::default(),
+    );
     while let Some(piece) = output.next().await {
         let broken = |_| Error::upstream("The output of a batch broke off.");
         let mut piece = piece.map_err(broken)?;
@@ -141,8 +144,8 @@ mod tests {
         let mut sum = OutputSum {
             dialect: Dialect::at("/responses").expect("an endpoint"),
             model: "m".to_owned(),
-            demand: Demand::of_input(5),
-            spent: Spent::default(),
+            estimate: Estimate::of_input(5),
+            spent: MeasuredUsage::default(),
         };
         let usage = r#""usage":{"input_tokens":100,"output_tokens":20}"#;
         let answer = |code: u16, body: &str| {
@@ -153,8 +156,8 @@ mod tests {
         let file = "A".repeat(1024 * 1024);
         let large = answer(200, &format!(r#"{{"output":[{{"result":"@"}}],{usage}}}"#));
         let (begin, end) = large.split_once('@').expect("a file");
-        let mut line = Documents::of_lines();
-        let mut tally = Tally::default();
+        let mut line = DocumentReader::of_batch_lines();
+        let mut tally = UsageAccumulator::default();
         line.feed(&mut tally, begin.as_bytes());
         for _ in 0..40 {
             line.feed(&mut tally, file.as_bytes());
@@ -168,7 +171,7 @@ mod tests {
             (answer(200, &format!("{{{usage}}}")), 200, 2),
             (answer(200, r#"{"output":[]}"#), 205, 3),
         ] {
-            let mut tally = Tally::default();
+            let mut tally = UsageAccumulator::default();
             line.feed(&mut tally, text.as_bytes());
             sum.add(&line.finish(&mut tally), tally);
             let amount = |metric| sum.spent.quantities.or_zero(metric);

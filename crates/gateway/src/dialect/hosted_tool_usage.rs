@@ -1,0 +1,130 @@
+//! The hosted tools that a model server used for a response. Each is reported, and priced, by itself.
+
+use usage::{Kind, Metric};
+
+use crate::answer::ShortText;
+
+/// The number of uses of each hosted tool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HostedToolUsage {
+    web_searches: i64,
+    file_searches: i64,
+    /// The containers that programs ran in.
+    code_interpreter_sessions: i64,
+}
+
+/// The hosted tools that the output items of an answer show.
+#[derive(Default)]
+pub(crate) struct OutputItems {
+    usage: HostedToolUsage,
+    /// The ids of the containers that programs ran in, up to [`MAX_CONTAINERS`].
+    containers: Vec<ShortText>,
+}
+
+/// The most containers that are told apart. Beyond them, each program counts as a container of its own.
+const MAX_CONTAINERS: usize = 256;
+
+impl OutputItems {
+    /// Adds an item by its type, the type of its action, and the container of its program.
+    pub(crate) fn add(&mut self, item_type: &str, action: &str, container: ShortText) {
+        match item_type {
+            // A page that is opened or searched belongs to the web search that found it.
+            "web_search_call" if matches!(action, "search" | "") => self.usage.web_searches += 1,
+            "file_search_call" => self.usage.file_searches += 1,
+            // Several programs of a response can run in one container, which is charged once.
+            "code_interpreter_call" if !self.containers.contains(&container) => {
+                self.usage.code_interpreter_sessions += 1;
+                if self.containers.len() < MAX_CONTAINERS {
+                    self.containers.push(container);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds the items of another list.
+    pub(super) fn add_all(&mut self, others: &Self) {
+        self.usage.web_searches += others.usage.web_searches;
+        self.usage.file_searches += others.usage.file_searches;
+        for container in &others.containers {
+            self.add("code_interpreter_call", "", *container);
+        }
+    }
+
+    /// Returns the number of uses of each tool.
+    pub(crate) fn usage(&self) -> HostedToolUsage {
+        self.usage
+    }
+}
+
+impl HostedToolUsage {
+    /// Returns the reports that have a use to count, with the metric and the number.
+    pub(crate) fn reports(self) -> impl Iterator<Item = (Kind, Metric, i64)> {
+        let all = [
+            (Kind::WebSearchCalls, Metric::NumRequests, self.web_searches),
+            (
+                Kind::FileSearchCalls,
+                Metric::NumRequests,
+                self.file_searches,
+            ),
+            (
+                Kind::CodeInterpreterSessions,
+                Metric::NumSessions,
+                self.code_interpreter_sessions,
+            ),
+        ];
+        all.into_iter().filter(|(_, _, count)| *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::GeneratedText;
+    use crate::answer::Document;
+
+    fn counts(output: &str) -> [i64; 3] {
+        let json = format!(r#"{{"output":{output}}}"#);
+        let document = Document::of(json.as_bytes(), &mut GeneratedText::default());
+        let usage = document.items.usage();
+        [
+            usage.web_searches,
+            usage.file_searches,
+            usage.code_interpreter_sessions,
+        ]
+    }
+
+    #[test]
+    fn each_tool_is_counted_in_the_unit_of_its_price() {
+        for (output, expected) in [
+            (
+                r#"[{"type":"message","content":[{"text":"a web_search_call"}]}]"#,
+                [0, 0, 0],
+            ),
+            (
+                r#"[{"type":"web_search_call","action":{"type":"search","query":"x"}},{"type":"web_search_call"}]"#,
+                [2, 0, 0],
+            ),
+            (
+                r#"[{"type":"web_search_call","action":{"type":"open_page"}}]"#,
+                [0, 0, 0],
+            ),
+            (
+                r#"[{"type":"file_search_call","queries":[]},{"type":"file_search_call"}]"#,
+                [0, 2, 0],
+            ),
+            (
+                r#"[{"type":"code_interpreter_call","container_id":"c1"},{"type":"code_interpreter_call","container_id":"c1"},
+                    {"type":"code_interpreter_call","container_id":"c2"}]"#,
+                [0, 0, 2],
+            ),
+            (
+                r#"[{"type":"function_call"},{"type":"web_search_call"}]"#,
+                [1, 0, 0],
+            ),
+            (r#"{"type":"web_search_call"}"#, [0, 0, 0]),
+            ("null", [0, 0, 0]),
+        ] {
+            assert_eq!(counts(output), expected, "{output}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The most that a request may consume, and the most that this costs: a spend limit must have room for that much.
+
+mod bounds;
+mod content;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use base::{Error, NanoDollars, Result, UnixTime};
+use serde::{Deserialize, Serialize};
+use usage::{ItemName, Kind, Metric, ModelFacts, PriceBook, Quantities};
+
+use super::requested_tools::searches_web;
+use super::{Call, Dialect};
+use bounds::RequestBounds;
+
+/// The tokens of the largest image that a model generates.
+const MAX_TOKENS_PER_IMAGE: i64 = 6_240;
+/// The tokens of a partial image.
+const MAX_TOKENS_PER_PARTIAL_IMAGE: i64 = 100;
+/// The most images, masks included, that the hosted service makes one from; other servers may take more.
+const MAX_EDITED_IMAGES: i64 = 17;
+/// The most tokens of a character of generated speech.
+const MAX_TOKENS_PER_CHARACTER: i64 = 8;
+/// The most tokens of a second of transcribed speech.
+const MAX_TOKENS_PER_SECOND: i64 = 20;
+/// The most tokens of an image in the input, for a model whose maximum is unknown.
+const DEFAULT_IMAGE_TOKENS: i64 = 50_000;
+/// The fewest tokens that an image in the input counts for, as in estimates of usage.
+const MIN_IMAGE_TOKENS: i64 = 1_000;
+
+/// The most that a request, or all requests of a batch, may consume. What only the model bounds is counted in its windows and
+/// answers. The value is stored with the input of a batch, so the names of the fields stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MaxUsage {
+    /// Input tokens: every byte of text may be one.
+    input: i64,
+    /// Images in the input.
+    #[serde(rename = "images_shown")]
+    input_images: i64,
+    /// The context windows that text and images fit into; 0 if that is unknown.
+    #[serde(rename = "windows")]
+    context_windows: i64,
+    /// The context windows that may be filled by content that the request only names.
+    unseen_windows: i64,
+    /// The first member that names such content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unseen: Option<Cow<'static, str>>,
+    /// Output tokens.
+    output: i64,
+    /// Answers whose length the request does not bound.
+    unbounded_answers: i64,
+    images: i64,
+    characters: i64,
+    seconds: i64,
+    web_searches: i64,
+    file_searches: i64,
+    /// Containers of the code interpreter.
+    sessions: i64,
+    /// True if the request does not bound the calls of its hosted tools.
+    #[serde(rename = "has_endless_tools")]
+    has_unbounded_tools: bool,
+}
+
+impl Call {
+    /// Returns the most that the request may consume.
+    ///
+    /// # Errors
+    /// 400: a field that bounds it is not a number.
+    pub(crate) fn max_usage(&self, dialect: &Dialect) -> Result<MaxUsage> {
+        let bounds = if self.is_json {
+            RequestBounds::of(dialect, self.sent())?
+        } else {
+            RequestBounds::of_text(self.max_input_tokens())
+        };
+        let units = self.estimate.units;
+        let mut most = bounds.max_usage(dialect, searches_web(&self.model));
+        match dialect.kind {
+            Kind::Images => {
+                let is_generation = dialect.source == Some("image.generation");
+                let edited = if is_generation {
+                    1
+                } else {
+                    let images = std::mem::take(&mut most.input_images);
+                    MAX_EDITED_IMAGES.max(images).max(self.file_parts)
+                };
+                let input = edited.saturating_mul(MAX_TOKENS_PER_IMAGE);
+                most.input = most.input.saturating_add(input);
+                let partial = bounds
+                    .partial_images
+                    .saturating_mul(MAX_TOKENS_PER_PARTIAL_IMAGE);
+                let image = MAX_TOKENS_PER_IMAGE.saturating_add(partial);
+                most.output = units.saturating_mul(image);
+                most.images = units;
+            }
+            Kind::AudioSpeeches => {
+                most.output = units.saturating_mul(MAX_TOKENS_PER_CHARACTER);
+                most.characters = units;
+            }
+            Kind::AudioTranscriptions => {
+                let seconds = self.estimate.max_seconds.max(units);
+                most.output = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
+                most.input = most.input.saturating_add(most.output);
+                most.seconds = seconds;
+            }
+            _ => {}
+        }
+        Ok(most)
+    }
+}
+
+impl MaxUsage {
+    /// Adds the most that another request may consume.
+    pub(crate) fn add(&mut self, other: Self) {
+        let sums = [
+            (&mut self.input, other.input),
+            (&mut self.input_images, other.input_images),
+            (&mut self.context_windows, other.context_windows),
+            (&mut self.unseen_windows, other.unseen_windows),
+            (&mut self.output, other.output),
+            (&mut self.unbounded_answers, other.unbounded_answers),
+            (&mut self.images, other.images),
+            (&mut self.characters, other.characters),
+            (&mut self.seconds, other.seconds),
+            (&mut self.web_searches, other.web_searches),
+            (&mut self.file_searches, other.file_searches),
+            (&mut self.sessions, other.sessions),
+        ];
+        for (mine, others) in sums {
+            *mine = mine.saturating_add(others);
+        }
+        self.has_unbounded_tools |= other.has_unbounded_tools;
+        self.unseen = self.unseen.take().or(other.unseen);
+    }
+
+    /// Returns the most that this costs at `at`, or for a batch at any time from then on.
+    ///
+    /// # Errors
+    /// 400: something that is charged is bounded neither by the request nor by the facts about the model.
+    pub(crate) fn max_cost(
+        &self,
+        (prices, facts): (&PriceBook, &ModelFacts),
+        dialect: &Dialect,
+        model: &str,
+        at: UnixTime,
+        is_batch: bool,
+    ) -> Result<NanoDollars> {
+        let calls = [
+            (ItemName::WebSearchCalls, self.web_searches),
+            (ItemName::FileSearchCalls, self.file_searches),
+            (ItemName::CodeInterpreterSessions, self.sessions),
+        ];
+        let sells = |metric| prices.sells(model, at, metric);
+        let sells_calls = || {
+            let mut asked = calls.iter().filter(|(_, count)| *count > 0);
+            asked.any(|(tool, _)| prices.sells_tool(model, at, *tool))
+        };
+        if self.has_unbounded_tools && (sells(Metric::InputTokens) || sells_calls()) {
+            return Err(unbounded_tools());
+        }
+        let fact = facts.of(model);
+        let window = fact.and_then(|fact| fact.context_window).map(i64::from);
+        let input = match (self.max_input(fact, window), &self.unseen) {
+            (Some(input), _) => input,
+            (None, _) if !sells(Metric::InputTokens) => 0,
+            (None, name) => return Err(unknown_input(model, name.as_deref())),
+        };
+        let longest = fact.and_then(|fact| fact.max_output_tokens);
+        let longest = longest.map(i64::from).or(window);
+        let unbounded = match (self.unbounded_answers, longest) {
+            (0, _) => 0,
+            (answers, Some(longest)) => answers.saturating_mul(longest),
+            (_, None) if !sells(Metric::OutputTokens) => 0,
+            (_, None) => return Err(unbounded_answer(dialect, model)),
+        };
+        let mut quantities = Quantities::default();
+        for (metric, amount) in [
+            (Metric::InputTokens, input),
+            (Metric::OutputTokens, self.output.saturating_add(unbounded)),
+            (Metric::Images, self.images),
+            (Metric::Characters, self.characters),
+            (Metric::Seconds, self.seconds),
+        ] {
+            quantities.set(metric, amount);
+        }
+        let tools = prices.most_of_tools(model, at, &calls);
+        Ok(tools
+            + if is_batch {
+                prices.most_of_batch(model, at, &quantities)
+            } else {
+                prices.most(model, at, &quantities)
+            })
+    }
+
+    /// Returns the most input tokens; `None` if that is unknown.
+    fn max_input(&self, fact: Option<&usage::ModelFact>, window: Option<i64>) -> Option<i64> {
+        let image = fact.and_then(|fact| fact.max_image_tokens).map(i64::from);
+        let image = image.unwrap_or(DEFAULT_IMAGE_TOKENS).max(MIN_IMAGE_TOKENS);
+        let images = self.input_images.saturating_mul(image);
+        let mut shown = images.saturating_add(self.input);
+        if let Some(window) = window.filter(|_| self.context_windows > 0) {
+            shown = shown.min(window.saturating_mul(self.context_windows));
+        }
+        match (self.unseen_windows, window) {
+            (0, _) => Some(shown),
+            (_, None) => None,
+            (windows, Some(window)) => Some(shown.saturating_add(window.saturating_mul(windows))),
+        }
+    }
+}
+
+fn unbounded_tools() -> Error {
+    let message = "max_tool_calls is missing: under a spend limit, a request with hosted tools must say how many calls of \
+                   them it may make at the most.";
+    Error::invalid("max_tool_calls", message)
+}
+
+fn unknown_input(model: &str, name: Option<&str>) -> Error {
+    let name = name.unwrap_or("input");
+    let message = format!(
+        "{name}: how much the model reads is not known from the request. Under a spend limit that needs the context window \
+         of the model '{model}', which the operator can set: context_window in a [[model]] table."
+    );
+    Error::invalid(name, message)
+}
+
+fn unbounded_answer(dialect: &Dialect, model: &str) -> Error {
+    let name = dialect
+        .max_token_fields
+        .first()
+        .copied()
+        .unwrap_or("max_tokens");
+    let message = format!(
+        "{name} is missing: under a spend limit, a request must say how long its answer may be, for it is not known how long \
+         the answers of the model '{model}' can be. The operator can set that: max_output_tokens in a [[model]] table."
+    );
+    Error::invalid(name, message)
+}

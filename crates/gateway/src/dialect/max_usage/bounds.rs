@@ -1,0 +1,223 @@
+//! The members of a request that bound its consumption.
+
+use std::borrow::Cow;
+
+use base::Result;
+use usage::Kind;
+
+use super::super::Dialect;
+use super::super::fields::json_number;
+use super::super::images::EDIT;
+use super::content::{InputContent, Members, ToolKinds};
+use super::{MAX_TOKENS_PER_IMAGE, MaxUsage};
+
+/// The most tokens that a server adds around an input that is a single text.
+const MAX_FRAME_TOKENS: i64 = 16;
+
+/// The top-level members that no model reads as text: numbers, words and switches.
+const SETTINGS: [&str; 41] = [
+    "background",
+    "best_of",
+    "dimensions",
+    "encoding_format",
+    "frequency_penalty",
+    "include",
+    "input_fidelity",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_new_tokens",
+    "max_output_tokens",
+    "max_tokens",
+    "max_tool_calls",
+    "metadata",
+    "modalities",
+    "model",
+    "n",
+    "n_predict",
+    "output_compression",
+    "output_format",
+    "parallel_tool_calls",
+    "partial_images",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "quality",
+    "reasoning_effort",
+    "safety_identifier",
+    "seed",
+    "service_tier",
+    "size",
+    "speed",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+];
+
+/// The bounds that the members of a body set.
+pub(super) struct RequestBounds {
+    content: InputContent,
+    /// The bytes that a model may read.
+    bytes: i64,
+    /// The choices for each prompt.
+    choices: i64,
+    prompts: i64,
+    /// The most tokens of a choice.
+    max_tokens: Option<i64>,
+    /// The bytes of the predicted output, which is charged where the model rejects it.
+    predicted: i64,
+    pub(super) partial_images: i64,
+    max_tool_calls: Option<i64>,
+    /// The first member that names content whose length is unknown.
+    unseen: Option<&'static str>,
+}
+
+impl RequestBounds {
+    /// Returns the bounds of a text of this many bytes.
+    pub(super) fn of_text(bytes: i64) -> Self {
+        Self {
+            bytes,
+            ..Self::empty()
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            content: InputContent::default(),
+            bytes: 0,
+            choices: 1,
+            prompts: 1,
+            max_tokens: None,
+            predicted: 0,
+            partial_images: 0,
+            max_tool_calls: None,
+            unseen: None,
+        }
+    }
+
+    /// Reads the bounds of a JSON body. Every member is looked at, since a model may read any of them.
+    pub(super) fn of(dialect: &Dialect, body: &[u8]) -> Result<Self> {
+        let mut bounds = Self::empty();
+        for (name, json) in Members::read(body)?.0 {
+            if json != "null" {
+                bounds.add(dialect, &name, json)?;
+            }
+        }
+        Ok(bounds)
+    }
+
+    fn add(&mut self, dialect: &Dialect, name: &str, json: &str) -> Result<()> {
+        let mut choice_counts = dialect.choice_count_fields.iter();
+        if let Some(name) = choice_counts.find(|known| **known == name) {
+            self.choices = self.choices.max(number(name, json)?);
+        }
+        let mut max_tokens = dialect.max_token_fields.iter();
+        if let Some(name) = max_tokens.find(|known| **known == name) {
+            self.max_tokens = self.max_tokens.max(Some(number(name, json)?));
+        }
+        match name {
+            "partial_images" if json == "0" => {}
+            "partial_images" => self.partial_images = number("partial_images", json)?,
+            "max_tool_calls" => self.max_tool_calls = Some(number("max_tool_calls", json)?),
+            "previous_response_id" => self.unseen = Some("previous_response_id"),
+            "conversation" => self.unseen = Some("conversation"),
+            "web_search_options" => self.unseen = Some("web_search_options"),
+            "prompt" if json.starts_with('{') => {
+                self.unseen = Some("prompt");
+                // A stored prompt may bring any tool.
+                self.content.tools = ToolKinds::ALL;
+            }
+            "prompt" if dialect.kind == Kind::Completions => self.prompts = prompts(json),
+            "prediction" => self.predicted = length(json),
+            "messages" | "input" => {
+                self.content.add_items(json)?;
+                let is_alone = json.starts_with('"') && dialect.kind == Kind::Completions;
+                let frame = if is_alone { MAX_FRAME_TOKENS } else { 0 };
+                self.bytes = self.bytes.saturating_add(frame);
+            }
+            "images" | "image" | "mask" if dialect.source == Some(EDIT) => {
+                self.content.add_images(json)?;
+            }
+            "tools" => self.content.add_tools(json)?,
+            _ => {}
+        }
+        if !SETTINGS.contains(&name) {
+            self.bytes = self.bytes.saturating_add(length(json));
+        }
+        Ok(())
+    }
+
+    /// Returns the most that the request may consume. `searches_web`: its model searches the web without being asked.
+    pub(super) fn max_usage(&self, dialect: &Dialect, searches_web: bool) -> MaxUsage {
+        let (content, tools) = (&self.content, self.content.tools);
+        let searches_web = searches_web || self.unseen == Some("web_search_options");
+        let calls = self.max_tool_calls.unwrap_or(1);
+        let named = content.has_unseen.then_some("input");
+        let unseen = self.unseen.or(named);
+        let unseen = unseen.or((searches_web || tools.any).then_some("tools"));
+        let calls_of = |is_requested: bool| if is_requested { calls } else { 0 };
+        let mut most = MaxUsage {
+            web_searches: calls_of(tools.web_search).max(i64::from(searches_web)),
+            file_searches: calls_of(tools.file_search),
+            sessions: calls_of(tools.code_interpreter),
+            has_unbounded_tools: tools.any && self.max_tool_calls.is_none(),
+            unseen: unseen.map(Cow::Borrowed),
+            ..MaxUsage::default()
+        };
+        if unseen.is_some() {
+            // The model reads all of it again after each call of a hosted tool.
+            let turns = if tools.any {
+                calls.saturating_add(1)
+            } else {
+                1
+            };
+            most.unseen_windows = turns;
+        } else {
+            let text = self.bytes.saturating_sub(content.media_bytes).max(1);
+            most.input = text.saturating_add(content.audio_tokens);
+            most.input_images = content.images;
+            most.context_windows = match dialect.kind {
+                Kind::Completions => self.prompts,
+                _ => 0,
+            };
+        }
+        if !dialect.max_token_fields.is_empty() {
+            let answers = self.choices.saturating_mul(self.prompts);
+            let images = calls_of(tools.images).saturating_mul(MAX_TOKENS_PER_IMAGE);
+            most.output = (answers.saturating_mul(self.predicted)).saturating_add(images);
+            match self.max_tokens {
+                Some(max_tokens) => {
+                    let output = answers.saturating_mul(max_tokens);
+                    most.output = most.output.saturating_add(output);
+                }
+                None => most.unbounded_answers = answers,
+            }
+        }
+        most
+    }
+}
+
+/// Returns the number of a member; 1 for null.
+fn number(name: &'static str, json: &str) -> Result<i64> {
+    Ok(json_number(name, json.as_bytes())?.unwrap_or(1))
+}
+
+fn length(json: &str) -> i64 {
+    i64::try_from(json.len()).unwrap_or(i64::MAX)
+}
+
+/// Returns the number of prompts: each element of a list counts, unless the list is one prompt in tokens.
+fn prompts(json: &str) -> i64 {
+    let list = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(json);
+    let several = list.ok().filter(|list| {
+        let first = list.first().map(|first| first.get());
+        first.is_some_and(|first| first.starts_with(['"', '[']))
+    });
+    let count = several.map_or(1, |list| list.len());
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,347 @@
+//! The reservation for a request is no less than the charge for its answer.
+
+use base::ids::{Id, OrganizationId, ProjectId};
+use base::{NanoDollars, UnixTime};
+use bytes::Bytes;
+use http::HeaderMap;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+use usage::{Kind, ModelFact, ModelFacts, PriceBook, Quantities, UsageEvent};
+
+use crate::dialect::{Call, Dialect, MeasuredUsage, UsageAccumulator};
+
+const NOW: UnixTime = UnixTime(1_768_478_400);
+
+/// An input token costs a nano-dollar, an output token a thousand, and a tool call a million and more.
+const PRICES: &str = "
+[[price]]
+model = 'm'
+effective = '2026-01-01'
+input = '0.001'
+output = '1'
+[[price]]
+model = 'read'
+effective = '2026-01-01'
+input = '0.001'
+[[price]]
+model = '*'
+effective = '2026-01-01'
+web_search = '1'
+file_search = '2'
+code_interpreter = '0.003'
+";
+
+fn facts() -> ModelFacts {
+    let fact = |name: &str, window, output| ModelFact {
+        kind: None,
+        name: name.to_owned(),
+        context_window: window,
+        max_output_tokens: output,
+        max_image_tokens: None,
+    };
+    ModelFacts::with(vec![
+        fact("m", Some(100_000), Some(400)),
+        fact("window", Some(100_000), None),
+    ])
+}
+
+fn call(path: &str, body: &Value) -> (&'static Dialect, Call) {
+    let dialect = Dialect::at(path).expect(path);
+    let body = Bytes::from(body.to_string());
+    let call = Call::parse(dialect, &HeaderMap::new(), body).expect("a call");
+    (dialect, call)
+}
+
+fn cost(path: &str, body: &Value, model: &str) -> base::Result<i64> {
+    let prices = PriceBook::parse(&PRICES.replace("'m'", &format!("'{model}'"))).expect("prices");
+    let (dialect, call) = call(path, body);
+    let most = call.max_usage(dialect)?;
+    let cost = most.max_cost((&prices, &facts()), dialect, model, NOW, false);
+    cost.map(|cost| cost.0)
+}
+
+/// Returns the most input and output tokens, and the most millions of nano-dollars for tools.
+fn tokens(path: &str, body: &Value) -> (i64, i64, i64) {
+    let cost = cost(path, body, "m").expect("a cost");
+    (cost % 1_000, cost / 1_000 % 1_000, cost / 1_000_000)
+}
+
+#[test]
+fn s11_everything_that_a_model_may_read_or_write_is_reserved() {
+    let chat = |more: Value| {
+        let mut body = json!({"model": "m", "messages": [], "max_completion_tokens": 7});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        tokens("/chat/completions", &body)
+    };
+    assert_eq!(chat(json!({})), (2, 7, 0));
+    assert_eq!(chat(json!({"user": "x".repeat(500)})), (2, 7, 0));
+    for unusual in ["functions", "response_format", "whatever"] {
+        assert_eq!(chat(json!({unusual: "12345678"})), (12, 7, 0), "{unusual}");
+    }
+    assert_eq!(chat(json!({"n": 3, "max_tokens": 9})), (2, 27, 0));
+    assert_eq!(chat(json!({"max_completion_tokens": null})), (2, 400, 0));
+    assert_eq!(chat(json!({"prediction": "1234"})), (8, 13, 0));
+    // A file counts as text unless it stands where an image does.
+    let file = format!("data:image/png;base64,{}", "A".repeat(300));
+    let text = json!([{"role": "user", "content": file}]);
+    assert_eq!(chat(json!({"messages": text})).0, 352);
+    let completions = |prompt: Value| {
+        let body = json!({"model": "m", "prompt": prompt, "max_tokens": 5, "n": 2, "best_of": 3});
+        tokens("/completions", &body)
+    };
+    assert_eq!(completions(json!("1234")), (6, 15, 0));
+    assert_eq!(completions(json!(["1", "2", "3"])), (13, 45, 0));
+    assert_eq!(completions(json!([1, 2, 3])), (7, 15, 0));
+    assert_eq!(completions(json!([[1], [2]])), (9, 30, 0));
+    let embeddings = json!({"model": "m", "input": ["1", "2"]});
+    assert_eq!(tokens("/embeddings", &embeddings), (9, 0, 0));
+}
+
+#[test]
+fn s11_named_content_fills_the_context_window_and_each_tool_call_fills_it_again() {
+    const CONTEXT_WINDOW_LEN: i64 = 100_000;
+    let respond = |more: Value| {
+        let mut body = json!({"model": "m", "input": [], "max_output_tokens": 1});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        cost("/responses", &body, "m").map(|cost| cost - 1_000)
+    };
+    let image = json!([{"role": "user", "content": [{"type": "input_image", "image_url": "https://x/y.png"}]}]);
+    let image_bytes =
+        i64::try_from(image.to_string().len() - "https://x/y.png".len()).expect("few");
+    let kept = json!([{"type": "item_reference", "id": "msg_1"}]);
+    let file = json!([{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]);
+    let tool = |kind: &str| json!([{"type": kind}]);
+    let hidden =
+        json!([{"type": "additional_tools", "role": "developer", "tools": [{"type": "mcp"}]}]);
+    for (more, expected) in [
+        (json!({"input": image}), 50_000 + image_bytes),
+        (json!({"input": kept}), CONTEXT_WINDOW_LEN),
+        (json!({"input": file}), CONTEXT_WINDOW_LEN),
+        (
+            json!({"previous_response_id": "resp_1"}),
+            CONTEXT_WINDOW_LEN,
+        ),
+        (json!({"conversation": "conv_1"}), CONTEXT_WINDOW_LEN),
+        (json!({"previous_response_id": null}), 2),
+        (json!({"tools": tool("function")}), 2 + 21),
+        (
+            json!({"tools": tool("mcp"), "max_tool_calls": 4}),
+            5 * CONTEXT_WINDOW_LEN,
+        ),
+        (
+            json!({"input": hidden, "max_tool_calls": 4}),
+            5 * CONTEXT_WINDOW_LEN,
+        ),
+        (
+            json!({"tools": tool("web_search_preview"), "max_tool_calls": 4}),
+            5 * CONTEXT_WINDOW_LEN + 4_000_000,
+        ),
+        (
+            json!({"tools": [{"type": "file_search"}, {"type": "code_interpreter"}], "max_tool_calls": 2}),
+            3 * CONTEXT_WINDOW_LEN + 4_000_000 + 6_000_000,
+        ),
+        (
+            json!({"prompt": {"id": "pmpt_1"}, "max_tool_calls": 1}),
+            2 * CONTEXT_WINDOW_LEN + 1_000_000 + 2_000_000 + 3_000_000 + 6_240_000,
+        ),
+    ] {
+        assert_eq!(respond(more.clone()).ok(), Some(expected), "{more}");
+    }
+    let search = json!({"model": "m", "messages": [], "max_tokens": 1, "web_search_options": {}});
+    let searched = cost("/chat/completions", &search, "m").expect("a cost");
+    assert_eq!(searched, CONTEXT_WINDOW_LEN + 1_000 + 1_000_000);
+}
+
+#[test]
+fn s11_unbounded_request_is_refused_where_it_is_charged() {
+    let chat = |more: &str| format!(r#"{{"model":"x","messages":[]{more}}}"#);
+    let respond = |more: &str| format!(r#"{{"model":"x","input":[],"max_output_tokens":5{more}}}"#);
+    let image = r#","input":[{"content":[{"file_id":"file-1"}]}]"#;
+    let only_file = format!(r#"{{"model":"x","max_output_tokens":5{image}}}"#);
+    for (path, body, param) in [
+        ("/chat/completions", chat(""), "max_completion_tokens"),
+        (
+            "/completions",
+            r#"{"model":"x","prompt":"x"}"#.into(),
+            "max_tokens",
+        ),
+        (
+            "/responses",
+            r#"{"model":"x","input":"x"}"#.into(),
+            "max_output_tokens",
+        ),
+        (
+            "/responses",
+            respond(r#","tools":[{"type":"mcp"}]"#),
+            "max_tool_calls",
+        ),
+        (
+            "/responses",
+            respond(r#","prompt":{"id":"p"}"#),
+            "max_tool_calls",
+        ),
+        (
+            "/responses",
+            respond(r#","previous_response_id":"r""#),
+            "previous_response_id",
+        ),
+        (
+            "/responses",
+            respond(r#","conversation":"r""#),
+            "conversation",
+        ),
+        ("/responses", only_file, "input"),
+    ] {
+        let value: Value = serde_json::from_str(&body).expect(&body);
+        let error = cost(path, &value, "unknown").expect_err(&body);
+        assert_eq!(
+            (error.status.as_u16(), error.param.as_deref()),
+            (400, Some(param)),
+            "{body}"
+        );
+        let (dialect, call) = call(path, &value);
+        let most = call.max_usage(dialect).expect("a number");
+        let free = PriceBook::default();
+        let cost = most.max_cost((&free, &facts()), dialect, "unknown", NOW, false);
+        assert_eq!(cost.ok(), Some(NanoDollars(0)), "{body}");
+    }
+    // A model whose answers cost nothing needs no bound of them; the window is one.
+    let body: Value = serde_json::from_str(&chat("")).expect("JSON");
+    assert!(cost("/chat/completions", &body, "window").is_ok());
+    let (dialect, call) = call("/chat/completions", &body);
+    let most = call.max_usage(dialect).expect("a number");
+    let prices = PriceBook::parse(PRICES).expect("prices");
+    let read = most.max_cost((&prices, &facts()), dialect, "read", NOW, false);
+    assert_eq!(read.ok(), Some(NanoDollars(2)));
+}
+
+/// A request, and the most usage that its answer may report.
+#[derive(Clone, Debug)]
+struct Requested {
+    path: &'static str,
+    body: Value,
+    input: i64,
+    output: i64,
+    calls: i64,
+}
+
+fn requested() -> impl Strategy<Value = Requested> {
+    let text = "[ -~äé漢]{0,60}";
+    let numbers = (1..4i64, 1..50i64, 1..4i64);
+    let tools = prop::collection::vec(
+        select(&["web_search", "file_search", "code_interpreter", "mcp"][..]),
+        0..3,
+    );
+    (any::<bool>(), any::<bool>(), text, numbers, tools, 0..3usize).prop_map(
+        |(is_chat, has_maximum, text, (n, maximum, calls), tools, images)| {
+            let bytes = i64::try_from(text.len()).expect("few");
+            let longest = if has_maximum { maximum } else { 400 };
+            let shown = i64::try_from(images).expect("few") * 50_000;
+            if is_chat {
+                let url = json!({"type": "image_url", "image_url": {"url": "https://x/y"}});
+                let mut parts = vec![json!({"type": "text", "text": text})];
+                parts.extend(std::iter::repeat_n(url, images));
+                let mut body = json!({"model": "m", "n": n, "messages": [{"role": "user", "content": parts}]});
+                if has_maximum {
+                    body["max_tokens"] = json!(maximum);
+                }
+                let (input, output) = ((bytes + shown + 8).min(100_000), n * longest);
+                return Requested { path: "/chat/completions", body, input, output, calls: 0 };
+            }
+            let list: Vec<_> = tools.iter().map(|kind| json!({"type": kind})).collect();
+            let mut body = json!({"model": "m", "input": text, "tools": list, "max_tool_calls": calls});
+            if has_maximum {
+                body["max_output_tokens"] = json!(maximum);
+            }
+            let input = if tools.is_empty() { bytes + 8 } else { (calls + 1) * 100_000 };
+            let calls = if tools.is_empty() { 0 } else { calls };
+            Requested { path: "/responses", body, input, output: longest, calls }
+        },
+    )
+}
+
+/// Returns an answer that reports this usage, with calls of the requested tools.
+fn answer(request: &Requested, input: i64, output: i64, calls: i64, tier: &str) -> Value {
+    let details = json!({"cached_tokens": input / 3, "cache_write_tokens": input / 5, "audio_tokens": input / 7});
+    if request.path == "/chat/completions" {
+        return json!({"choices": [], "service_tier": tier, "usage": {
+            "prompt_tokens": input, "completion_tokens": output, "prompt_tokens_details": details,
+            "completion_tokens_details": {"audio_tokens": output / 2}}});
+    }
+    let tools = request.body["tools"].as_array().expect("tools");
+    let items = (0..calls).map(|call| {
+        let kind = tools[usize::try_from(call).expect("few") % tools.len()]["type"].as_str();
+        json!({"type": format!("{}_call", kind.expect("a type")), "container_id": format!("c{call}")})
+    });
+    json!({"status": "completed", "service_tier": tier, "output": items.collect::<Vec<_>>(), "usage": {
+        "input_tokens": input, "output_tokens": output, "input_tokens_details": details}})
+}
+
+fn event(kind: Kind, quantities: Quantities, tier: Option<String>) -> UsageEvent {
+    UsageEvent {
+        id: "req_1".to_owned(),
+        timestamp: NOW,
+        organization_id: OrganizationId::from_text("org-1".to_owned()),
+        kind,
+        project_id: ProjectId::from_text("proj_1".to_owned()),
+        user_id: None,
+        api_key_id: None,
+        model: matches!(kind, Kind::Completions | Kind::WebSearchCalls).then(|| "m".to_owned()),
+        batch: false,
+        service_tier: tier,
+        size: None,
+        source: None,
+        vector_store_id: None,
+        context_level: None,
+        quantities,
+        estimated: false,
+        outcome: usage::Outcome::Succeeded,
+    }
+}
+
+/// Returns the cost of the rows of a request.
+fn charged(prices: &PriceBook, usage: MeasuredUsage) -> NanoDollars {
+    let tools = usage.hosted_tools.reports();
+    let tools = tools
+        .map(|(kind, metric, count)| event(kind, Quantities::default().with(metric, count), None));
+    let request = event(Kind::Completions, usage.quantities, usage.service_tier);
+    let rows = tools.chain([request]);
+    let lines = rows.flat_map(|row| prices.charges(&row).lines);
+    lines.map(|line| line.amount).sum()
+}
+
+proptest! {
+    /// Random requests at random prices, and answers that use some of what the request allows, or all of it.
+    #[test]
+    fn s11_no_charge_exceeds_its_reservation(
+        request in requested(),
+        prices in prop::array::uniform8(0..3_000_000_000i64),
+        used in prop::array::uniform3(prop_oneof![Just(100i64), 0..=100i64]),
+        tier in select(&["priority", "flex", "default"][..]),
+    ) {
+        let names = ["input", "cached_input", "cache_write", "output", "input_audio", "output_audio", "web_search", "x"];
+        let dollars = |nanos: i64| format!("'{}.{:09}'", nanos / 1_000_000_000, nanos % 1_000_000_000);
+        let lines: String = names.iter().zip(prices).take(7)
+            .map(|(name, price)| format!("{name} = {}\n", dollars(price))).collect();
+        let book = PriceBook::parse(&format!(
+            "[[price]]\nmodel = 'm'\neffective = '2026-01-01'\n{lines}service_tier = {{ priority = '2.5', flex = '0.3' }}\n\
+             [[price]]\nmodel = '*'\neffective = '2026-01-01'\nfile_search = {0}\ncode_interpreter = {0}\nweb_search = {0}\n",
+            dollars(prices[7]),
+        )).expect("prices");
+        let (dialect, call) = call(request.path, &request.body);
+        let most = call.max_usage(dialect).expect("a number");
+        let most = most.max_cost((&book, &facts()), dialect, "m", NOW, false).expect("a bound");
+        let [input, output, calls] = [(request.input, used[0]), (request.output, used[1]), (request.calls, used[2])]
+            .map(|(most, hundredths)| most * hundredths / 100);
+        let answer = answer(&request, input, output, calls, tier).to_string();
+        let mut accumulator = UsageAccumulator::default();
+        dialect.read(&mut accumulator, answer.as_bytes());
+        let cost = charged(&book, dialect.measure(&call.estimate, "m", &accumulator));
+        prop_assert!(cost <= most, "{cost} > {most}: {} {answer}", request.body);
+    }
+}

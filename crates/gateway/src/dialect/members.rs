@@ -1,0 +1,328 @@
+//! The members of a request by name: what each means, and which name a server could take for another.
+
+use crate::object_kind::ObjectKind;
+use access::HostedTool;
+use base::{Error, Result};
+
+/// The meaning of a member.
+#[derive(Clone, Copy)]
+pub(super) enum Member {
+    /// A member without a meaning of its own; its value is read.
+    Plain,
+    /// Data of the client, or output of a model, in which a model server looks nothing up; its value is skipped.
+    Opaque,
+    /// The type of its object.
+    Type,
+    /// A list of tools.
+    Tools,
+    /// A tool, a list of tools, or an object that has a model of its own.
+    Tool,
+    /// The name of a model.
+    Model,
+    /// The ids of files or vector stores.
+    ObjectRef(&'static str, ObjectKind),
+    /// The id of another object that a model server stores.
+    UnownedRef(&'static str),
+    /// An object that has the id of such an object.
+    UnownedObject(&'static str),
+    /// The container that programs run in: an id, or an object.
+    Container,
+    /// The container that programs run in: an object.
+    Environment,
+    /// An object whose names are the client's own.
+    Variables,
+    Id,
+    /// The author of a message.
+    Role,
+    /// An object with audio.
+    Audio,
+    /// The URL of a file, or an object that has one.
+    FileUrl,
+    /// A URL, of a file where a file is expected.
+    Url,
+    /// The content of a file.
+    FileContent,
+    /// Content that is a file in some objects.
+    Data,
+}
+
+/// The names that must be spelt exactly so, and given once, in every object that is not opaque.
+pub(super) const NAMES: [&str; 23] = [
+    "type",
+    "tools",
+    "tool_choice",
+    "file_id",
+    "file_ids",
+    "vector_store_id",
+    "vector_store_ids",
+    "container",
+    "container_id",
+    "skill_id",
+    "previous_response_id",
+    "comparison_response_id",
+    "continuation_id",
+    "conversation",
+    "prompt",
+    "audio",
+    "voice",
+    "environment",
+    "variables",
+    "id",
+    "stream_options",
+    "allowed_tools",
+    "model",
+];
+
+/// The meaning of each of [`NAMES`].
+pub(super) const MEMBERS: [Member; NAMES.len()] = [
+    Member::Type,
+    Member::Tools,
+    Member::Tool,
+    Member::ObjectRef("file_id", ObjectKind::File),
+    Member::ObjectRef("file_ids", ObjectKind::File),
+    Member::ObjectRef("vector_store_id", ObjectKind::VectorStore),
+    Member::ObjectRef("vector_store_ids", ObjectKind::VectorStore),
+    Member::Container,
+    Member::UnownedRef("container_id"),
+    Member::UnownedRef("skill_id"),
+    Member::UnownedRef("previous_response_id"),
+    Member::UnownedRef("comparison_response_id"),
+    Member::UnownedRef("continuation_id"),
+    Member::UnownedObject("conversation"),
+    Member::UnownedObject("prompt"),
+    Member::UnownedObject("audio"),
+    Member::UnownedObject("voice"),
+    Member::Environment,
+    Member::Variables,
+    Member::Id,
+    Member::Plain,
+    Member::Plain,
+    Member::Model,
+];
+
+/// Returns the meaning of a member with another name. A name in another spelling has no meaning here, which is the stricter
+/// reading: it exempts nothing from the checks.
+pub(super) fn other(name: &str) -> Member {
+    match name {
+        "annotations"
+        | "arguments"
+        | "attributes"
+        | "chat_template_kwargs"
+        | "env"
+        | "guided_json"
+        | "headers"
+        | "input_schema"
+        | "logit_bias"
+        | "metadata"
+        | "output_schema"
+        | "parameters"
+        | "results"
+        | "schema"
+        | "structured_outputs" => Member::Opaque,
+        "role" => Member::Role,
+        "moderation" | "svg" => Member::Tool,
+        "input_audio" => Member::Audio,
+        "image_url" | "video_url" | "audio_url" | "file_url" => Member::FileUrl,
+        "url" => Member::Url,
+        "file_data" => Member::FileContent,
+        "data" | "result" => Member::Data,
+        _ => Member::Plain,
+    }
+}
+
+/// Returns the hosted tool that a top-level member enables, in any provider's API.
+pub(super) fn enabled_tool(name: &str) -> Option<HostedTool> {
+    let mut all = TOOL_SWITCHES.iter();
+    all.find(|(switch, _)| folds_to(name, switch))
+        .map(|(_, tool)| *tool)
+}
+
+/// The members that enable a hosted tool.
+const TOOL_SWITCHES: [(&str, HostedTool); 6] = [
+    ("web_search_options", HostedTool::WebSearch),
+    ("search_parameters", HostedTool::WebSearch),
+    ("enable_search", HostedTool::WebSearch),
+    ("plugins", HostedTool::WebSearch),
+    ("data_sources", HostedTool::FileSearch),
+    ("mcp_servers", HostedTool::Mcp),
+];
+
+/// Top-level members that make proxies ask another model, or use other credentials, than was checked.
+const ROUTING: [&str; 19] = [
+    "headers",
+    "deployment_id",
+    "preset",
+    "target_model_names",
+    "custom_llm_provider",
+    "models",
+    "model_list",
+    "fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "extra_body",
+    "extra_headers",
+    "extra_query",
+    "api_base",
+    "base_url",
+    "api_key",
+    "user_config",
+    "litellm_params",
+    "specific_deployment",
+];
+
+/// Refuses a top-level member that would route the request past the checks.
+///
+/// # Errors
+/// 400.
+pub(super) fn check_routing(name: &str) -> Result<()> {
+    if !ROUTING.iter().any(|routing| folds_to(name, routing)) {
+        return Ok(());
+    }
+    let message = format!(
+        "{name} is not taken: a request is for one model, named by model, and which server answers is for the gateway \
+         to choose."
+    );
+    Err(Error::invalid(name, message))
+}
+
+/// The longest setting.
+const MAX_SETTING_BYTES: usize = 256;
+
+/// Top-level members that no model reads as long as they are short strings.
+const SETTINGS: [&str; 24] = [
+    "encoding_format",
+    "function_call",
+    "background",
+    "conversation",
+    "moderation",
+    "output_format",
+    "previous_response_id",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "quality",
+    "reasoning_effort",
+    "response_format",
+    "safety_identifier",
+    "service_tier",
+    "size",
+    "store",
+    "stream_format",
+    "style",
+    "tool_choice",
+    "truncation",
+    "user",
+    "verbosity",
+    "voice",
+    "input_fidelity",
+];
+
+/// True if a top-level member counts as text: every value that can hold some, except the name of the model and settings.
+pub(super) fn is_text(name: &str, value: &[u8]) -> bool {
+    if name == "model" || name == "stream_options" {
+        return false;
+    }
+    match value.first() {
+        Some(b'"') => !is_setting(name, value),
+        Some(b'{' | b'[') => true,
+        _ => false,
+    }
+}
+
+/// True if a top-level member is a short string that no model reads.
+pub(super) fn is_setting(name: &str, value: &[u8]) -> bool {
+    value.len() <= MAX_SETTING_BYTES && SETTINGS.contains(&name)
+}
+
+/// True if a form field that an endpoint reads counts as text.
+pub(super) fn is_form_text(name: &str) -> bool {
+    matches!(name, "prompt" | "input" | "instructions")
+}
+
+/// Returns the index of a name among those that are known.
+///
+/// # Errors
+/// 400: a server that ignores case would take the name for a known one, but the spelling differs.
+pub(super) fn find(name: &str, known: &[&'static str]) -> Result<Option<usize>> {
+    for (index, known) in known.iter().enumerate() {
+        if name == *known {
+            return Ok(Some(index));
+        }
+        if folds_to(name, known) {
+            return Err(misspelt(name, known));
+        }
+    }
+    Ok(None)
+}
+
+/// True if a server could take `name` for `known`, which is lower-case ASCII. Go folds case, and two characters beyond ASCII;
+/// Java and .NET fold two others to an i; C ends a name at its first NUL.
+pub(super) fn folds_to(name: &str, known: &str) -> bool {
+    let mut known = known.chars();
+    for character in name.chars() {
+        match known.next() {
+            Some(expected) if expected == folded(character) => {}
+            Some(_) => return false,
+            None => return character == '\0',
+        }
+    }
+    known.next().is_none()
+}
+
+fn folded(character: char) -> char {
+    match character {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        '\u{130}' | '\u{131}' => 'i',
+        _ => character.to_ascii_lowercase(),
+    }
+}
+
+fn misspelt(name: &str, known: &str) -> Error {
+    let message = format!(
+        "{name} must be written {known}: some model servers read names without regard to case, and others do not."
+    );
+    Error::invalid(name, message)
+}
+
+/// Returns the refusal of a member that is given twice.
+pub(super) fn duplicate(name: &str) -> Error {
+    Error::invalid(name, format!("{name} is given more than once."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_folding_finds_every_spelling_that_a_server_could_accept() {
+        let known = ["model", "tools", "stream_options", "file_id", "skill_id"];
+        for (name, index) in [
+            ("model", Some(0)),
+            ("file_id", Some(3)),
+            ("models", None),
+            ("mode", None),
+            ("", None),
+            ("m\u{f6}del", None),
+            ("file-id", None),
+        ] {
+            assert_eq!(find(name, &known).ok(), Some(index), "{name}");
+        }
+        for name in [
+            "Model",
+            "MODEL",
+            "tool\u{17f}",
+            "\u{17f}tream_optionS",
+            "f\u{131}le_id",
+            "F\u{130}LE_ID",
+            "s\u{212a}ill_id",
+            "model\0",
+            "Model\0s",
+        ] {
+            let error = find(name, &known).expect_err(name);
+            assert_eq!(
+                (error.status.as_u16(), error.param.as_deref()),
+                (400, Some(name))
+            );
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! The view of a request that all checks share: the tools, names, text and files in its body, at every depth.
+//!
+//! The body is read once. A member counts by its name wherever it stands, except within opaque members ([`members`]: JSON
+//! schemas, arguments, metadata), in which no model server looks anything up.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use access::HostedTool;
+use base::{Error, Result};
+
+use super::Fields;
+use super::input_text::{FileMember, InlineFiles};
+use super::members::{self, Member};
+use super::object_refs::ObjectRefs;
+use super::requested_tools::{RequestedTools, hosted_tool};
+use super::strict_json::{JsonReader, JsonString};
+
+/// The most top-level members of a body.
+const MAX_MEMBERS: usize = 1_000;
+/// The longest name of a tool's model.
+const MAX_MODEL_BYTES: usize = 256;
+/// The most models that the tools of a request may name.
+const MAX_MODELS: usize = 16;
+
+/// The tools, names, text and files of a body.
+#[derive(Default)]
+pub(crate) struct RequestView {
+    pub(super) tools: RequestedTools,
+    /// The files and vector stores that are named.
+    pub(crate) object_refs: ObjectRefs,
+    /// The first member that names an object at a model server whose owner cannot be known: a container, a skill, a prompt, a
+    /// conversation or a response.
+    pub(crate) unowned_ref: Option<&'static str>,
+    /// The models that tools name.
+    pub(crate) models: Vec<String>,
+    /// The ranges of text.
+    pub(super) text: Vec<Range<usize>>,
+    /// The files within the text.
+    pub(super) files: InlineFiles,
+    /// The number of files in a form.
+    pub(super) file_parts: i64,
+}
+
+/// The role of an object in a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ObjectRole {
+    Plain,
+    /// A tool, or an object that chooses one.
+    Tool,
+    /// The container that programs run in.
+    Environment,
+    /// An item of the `input` of a response.
+    InputItem,
+    /// The value of this member, whose `id` names an object that a model server stores.
+    Unowned(&'static str),
+    Audio,
+    /// An object with the URL of a file.
+    FileUrl,
+    /// An object whose names are the client's own, but whose values are read.
+    Variables,
+}
+
+/// An object that is being read.
+struct ObjectState<'a> {
+    role: ObjectRole,
+    /// A bit for each of [`members::NAMES`] that the object has.
+    seen: u64,
+    object_type: Option<Cow<'a, str>>,
+    has_invalid_type: bool,
+    has_id: bool,
+    has_role: bool,
+    /// A string that is a file in objects of some types.
+    data: Option<JsonString<'a>>,
+}
+
+/// A reader of a body into its fields and their view.
+pub(super) struct ViewReader<'a, 'f> {
+    json: JsonReader<'a>,
+    fields: &'f mut Fields<'a>,
+}
+
+impl<'a, 'f> ViewReader<'a, 'f> {
+    /// Reads an object into `fields`.
+    ///
+    /// # Errors
+    /// 400: the body is not JSON, or ambiguous.
+    pub(super) fn read(body: &'a [u8], fields: &'f mut Fields<'a>) -> Result<()> {
+        let json = JsonReader::of_object(body)?;
+        let mut reader = ViewReader { json, fields };
+        reader.body(body)?;
+        reader.json.end()?;
+        reader.fields.view.files.sort();
+        Ok(())
+    }
+
+    /// Reads the top-level members.
+    fn body(&mut self, body: &'a [u8]) -> Result<()> {
+        let (mut object, mut is_first) = (ObjectState::new(ObjectRole::Plain), true);
+        let mut count = 0;
+        self.json.open()?;
+        while self.json.next(b'}', &mut is_first)? {
+            let name = self.json.name()?.decoded();
+            count += 1;
+            if count > MAX_MEMBERS {
+                let message = format!("The request body has more than {MAX_MEMBERS} members.");
+                return Err(Error::refused("invalid_json", message));
+            }
+            members::check_routing(&name)?;
+            let index = members::find(&name, self.fields.names())?;
+            let member = object.member(&name)?;
+            self.json.peek();
+            let start = self.json.position();
+            self.top_level(&name, member, &mut object)?;
+            let range = start..self.json.position();
+            let value = &body[range.clone()];
+            if members::is_text(&name, value) {
+                self.fields.view.text.push(range);
+            }
+            if let Some(index) = index {
+                self.fields.set_at(index, value)?;
+            }
+        }
+        self.finish(&object);
+        Ok(())
+    }
+
+    /// Reads the value of a top-level member.
+    fn top_level(
+        &mut self,
+        name: &str,
+        member: Member,
+        object: &mut ObjectState<'a>,
+    ) -> Result<()> {
+        if let Some(tool) = members::enabled_tool(name) {
+            if !matches!(self.json.peek(), Some(b'n' | b'f')) {
+                self.fields.view.tools.add(tool);
+            }
+        } else if name == "input" && self.json.peek() == Some(b'[') {
+            return self.list(ObjectRole::InputItem);
+        } else if self.fields.is_opaque(name) {
+            return self.json.skip();
+        }
+        self.member(member, object)
+    }
+
+    fn object(&mut self, role: ObjectRole) -> Result<()> {
+        let (mut object, mut is_first) = (ObjectState::new(role), true);
+        self.json.open()?;
+        while self.json.next(b'}', &mut is_first)? {
+            let name = self.json.name()?;
+            if role == ObjectRole::Variables {
+                self.value(ObjectRole::Plain)?;
+                continue;
+            }
+            let member = object.member(&name.decoded())?;
+            self.member(member, &mut object)?;
+        }
+        self.finish(&object);
+        Ok(())
+    }
+
+    /// Reads the value of a member with this meaning.
+    fn member(&mut self, member: Member, object: &mut ObjectState<'a>) -> Result<()> {
+        let next = self.json.peek();
+        let is_string = next == Some(b'"');
+        match member {
+            Member::Opaque => self.json.skip(),
+            Member::Type if is_string => {
+                object.object_type = Some(self.json.string()?.decoded());
+                Ok(())
+            }
+            Member::Type => {
+                object.has_invalid_type = next != Some(b'n');
+                self.value(ObjectRole::Plain)
+            }
+            Member::Tools => self.tools(next),
+            Member::Tool => self.value(ObjectRole::Tool),
+            Member::Model if object.role == ObjectRole::Tool => self.model(is_string),
+            Member::ObjectRef(name, kind) => self.object_refs(name, kind),
+            Member::UnownedRef(name) => match next {
+                Some(b'"' | b'n') => self.unowned(name, is_string),
+                _ => Err(must_be(name, "a string")),
+            },
+            Member::UnownedObject("conversation") if is_string => {
+                self.unowned("conversation", true)
+            }
+            Member::UnownedObject(name) => self.value(ObjectRole::Unowned(name)),
+            Member::Container => match next {
+                Some(b'{') => self.object(ObjectRole::Environment),
+                Some(b'"' | b'n') => self.unowned("container", is_string),
+                _ => Err(must_be("container", "a string or an object")),
+            },
+            Member::Environment => self.value(ObjectRole::Environment),
+            Member::Variables => self.value(ObjectRole::Variables),
+            Member::Id => {
+                object.has_id = next != Some(b'n');
+                self.value(ObjectRole::Plain)
+            }
+            Member::Role => {
+                object.has_role = next != Some(b'n');
+                self.value(ObjectRole::Plain)
+            }
+            Member::Audio => self.value(ObjectRole::Audio),
+            Member::FileUrl if is_string => self.file(FileMember::Url),
+            Member::FileUrl => self.value(ObjectRole::FileUrl),
+            Member::Url if is_string && object.role == ObjectRole::FileUrl => {
+                self.file(FileMember::Url)
+            }
+            Member::FileContent if is_string => self.file(FileMember::Content),
+            Member::Data if is_string => {
+                object.data = Some(self.json.string()?);
+                Ok(())
+            }
+            Member::Plain | Member::Model | Member::Url | Member::FileContent | Member::Data => {
+                self.value(ObjectRole::Plain)
+            }
+        }
+    }
+
+    /// Reads a value. Objects in it, also within lists, have this role.
+    fn value(&mut self, role: ObjectRole) -> Result<()> {
+        match self.json.peek() {
+            Some(b'{') => self.object(role),
+            Some(b'[') => self.list(role),
+            _ => self.json.skip(),
+        }
+    }
+
+    fn list(&mut self, role: ObjectRole) -> Result<()> {
+        let mut is_first = true;
+        self.json.open()?;
+        while self.json.next(b']', &mut is_first)? {
+            self.value(role)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a list of tools. Anything else there is ambiguous, for a server could take it for a tool.
+    fn tools(&mut self, next: Option<u8>) -> Result<()> {
+        if next != Some(b'[') {
+            self.fields.view.tools.is_ambiguous |= next != Some(b'n');
+            return self.value(ObjectRole::Tool);
+        }
+        let mut is_first = true;
+        self.json.open()?;
+        while self.json.next(b']', &mut is_first)? {
+            self.fields.view.tools.is_ambiguous |= self.json.peek() != Some(b'{');
+            self.value(ObjectRole::Tool)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the model of a tool.
+    fn model(&mut self, is_string: bool) -> Result<()> {
+        if !is_string {
+            return match self.json.peek() {
+                Some(b'n') => self.json.skip(),
+                _ => Err(must_be("model", "a string")),
+            };
+        }
+        let model = self.json.string()?.decoded();
+        if model.len() > MAX_MODEL_BYTES {
+            let expected = format!("a name of at most {MAX_MODEL_BYTES} bytes");
+            return Err(must_be("model", &expected));
+        }
+        let models = &mut self.fields.view.models;
+        if !models.iter().any(|known| *known == model) {
+            models.push(model.into_owned());
+        }
+        if models.len() > MAX_MODELS {
+            let message = format!("The tools of a request may have {MAX_MODELS} models.");
+            return Err(Error::invalid("model", message));
+        }
+        Ok(())
+    }
+
+    /// Reads the id of a file or a vector store, or a list of ids.
+    fn object_refs(
+        &mut self,
+        name: &'static str,
+        kind: crate::object_kind::ObjectKind,
+    ) -> Result<()> {
+        let is_list = name.ends_with('s');
+        match self.json.peek() {
+            Some(b'n') => self.json.skip(),
+            Some(b'"') if !is_list => {
+                let id = self.json.string()?.decoded();
+                self.fields.view.object_refs.add(kind, &id);
+                self.fields.view.files.add_remote();
+                Ok(())
+            }
+            Some(b'[') if is_list => {
+                let mut is_first = true;
+                self.json.open()?;
+                while self.json.next(b']', &mut is_first)? {
+                    if self.json.peek() != Some(b'"') {
+                        return Err(must_be(name, "a list of strings"));
+                    }
+                    let id = self.json.string()?.decoded();
+                    self.fields.view.object_refs.add(kind, &id);
+                }
+                Ok(())
+            }
+            _ if is_list => Err(must_be(name, "a list of strings")),
+            _ => Err(must_be(name, "a string")),
+        }
+    }
+
+    /// Skips a value that names an unowned object if `is_named`.
+    fn unowned(&mut self, name: &'static str, is_named: bool) -> Result<()> {
+        if is_named {
+            self.add_unowned(name);
+        }
+        self.json.skip()
+    }
+
+    fn add_unowned(&mut self, name: &'static str) {
+        self.fields.view.unowned_ref.get_or_insert(name);
+    }
+
+    /// Reads a string that is a file, or the URL of one.
+    fn file(&mut self, member: FileMember) -> Result<()> {
+        let text = self.json.string()?;
+        self.add_file(text, member);
+        Ok(())
+    }
+
+    fn add_file(&mut self, text: JsonString<'a>, member: FileMember) {
+        let start = self.fields.range(text.raw()).start;
+        let files = &mut self.fields.view.files;
+        files.add_string(text.raw(), start, member);
+    }
+
+    /// Adds to the view what an object means as a whole.
+    fn finish(&mut self, object: &ObjectState<'a>) {
+        let role = object.role;
+        let object_type = object.object_type.as_deref().unwrap_or_default();
+        match role {
+            ObjectRole::Tool => {
+                self.fields.view.tools.is_ambiguous |= object.has_invalid_type;
+                if let Some(tool) = hosted_tool(object_type) {
+                    self.fields.view.tools.add(tool);
+                }
+            }
+            ObjectRole::Environment if is_container(object_type) => {
+                self.fields.view.tools.add(HostedTool::CodeInterpreter);
+            }
+            ObjectRole::Unowned(name) if object.has_id => {
+                self.add_unowned(name);
+                self.fields.view.tools.has_prompt |= name == "prompt";
+            }
+            ObjectRole::InputItem
+                if object.has_id && object_type.is_empty() && !object.has_role =>
+            {
+                self.add_unowned("input");
+            }
+            _ => {}
+        }
+        if object.has_id && object_type.eq_ignore_ascii_case("item_reference") {
+            self.add_unowned("input");
+        }
+        let is_file = matches!(object_type, "base64" | "image_generation_call");
+        let is_file = is_file || role == ObjectRole::Audio;
+        if let Some(data) = object.data.filter(|_| is_file) {
+            self.add_file(data, FileMember::Base64);
+        }
+    }
+}
+
+impl ObjectState<'_> {
+    fn new(role: ObjectRole) -> Self {
+        Self {
+            role,
+            seen: 0,
+            object_type: None,
+            has_invalid_type: false,
+            has_id: false,
+            has_role: false,
+            data: None,
+        }
+    }
+
+    /// Returns the meaning of a member, by its name.
+    ///
+    /// # Errors
+    /// 400: the member is given twice, or is spelt so that only some servers know it.
+    fn member(&mut self, name: &str) -> Result<Member> {
+        let Some(index) = members::find(name, &members::NAMES)? else {
+            return Ok(members::other(name));
+        };
+        let bit = 1 << index;
+        if self.seen & bit != 0 {
+            return Err(members::duplicate(name));
+        }
+        self.seen |= bit;
+        Ok(members::MEMBERS[index])
+    }
+}
+
+/// True for the type of a container of the provider, whatever its case.
+fn is_container(object_type: &str) -> bool {
+    const CONTAINER: &str = "container";
+    let begin = object_type.get(..CONTAINER.len());
+    begin.is_some_and(|begin| begin.eq_ignore_ascii_case(CONTAINER))
+}
+
+fn must_be(name: &'static str, expected: &str) -> Error {
+    Error::invalid(name, format!("{name} must be {expected}."))
+}
