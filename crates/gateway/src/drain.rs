@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use base::{Budget, BudgetLimits, BudgetPermit, Error};
 use prometheus::IntCounter;
+use proxy::UpstreamResponse;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use usage::Outcome;
 use crate::flow::take;
 use crate::reservation::Reservation;
 use crate::source::Source;
-use crate::upstreams::{Answer, Failure};
+use crate::upstreams::ForwardFailure;
 
 /// The most answers that are read on at once; those beyond it are settled with an estimate. A key has half of the places
 /// and
@@ -145,7 +146,7 @@ async fn read_on(mut source: Source, reservation: Reservation, hurry: Cancellati
 }
 
 /// An answer whose beginning has not come yet.
-type Beginning = Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Send>>;
+type Beginning = Pin<Box<dyn Future<Output = Result<UpstreamResponse, ForwardFailure>> + Send>>;
 
 /// A forwarded request that waits for its answer. Dropped because the client hung up, it waits on in the background.
 pub(crate) struct Waiting {
@@ -155,7 +156,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn new(
-        beginning: impl Future<Output = Result<Answer, Failure>> + Send + 'static,
+        beginning: impl Future<Output = Result<UpstreamResponse, ForwardFailure>> + Send + 'static,
         reservation: Reservation,
         drains: Drains,
     ) -> Self {
@@ -167,7 +168,7 @@ impl Waiting {
 }
 
 impl Future for Waiting {
-    type Output = (Result<Answer, Failure>, Reservation);
+    type Output = (Result<UpstreamResponse, ForwardFailure>, Reservation);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (beginning, _) = self.open.as_mut().expect("not polled again after its end");
@@ -196,12 +197,14 @@ async fn wait_on(beginning: Beginning, mut reservation: Reservation, hurry: Canc
     match answer {
         Ok(answer) => {
             let status = answer.response.status();
-            reservation.watched().is_answered_by(answer.route.name());
+            reservation
+                .watched()
+                .is_answered_by(answer.target.upstream_name());
             reservation.watched().is_passed_on(status);
-            reservation.is_for(&answer.route.model);
-            let patience = answer.patience();
+            reservation.is_for(&answer.target.model);
+            let deadline = answer.deadline();
             let (head, body) = answer.response.into_parts();
-            let source = Source::new(&mut reservation, &head, body, false, patience);
+            let source = Source::new(&mut reservation, &head, body, false, deadline);
             read_on(source, reservation, hurry).await;
         }
         Err(failure) => drop(reservation.fail(&failure)),

@@ -153,8 +153,8 @@ impl Shared {
             ];
             fields.iter().any(|field| limits.get(*field) == Some(0))
         };
-        let mut models = self.upstreams.names().peekable();
-        !self.upstreams.takes_any() && models.peek().is_some() && models.all(is_closed)
+        let mut models = self.upstreams.model_names().peekable();
+        !self.upstreams.has_wildcard() && models.peek().is_some() && models.all(is_closed)
     }
 
     /// Refuses what costs money once a spend limit is reached.

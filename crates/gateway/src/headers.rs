@@ -15,19 +15,6 @@ const PROCESSING: HeaderName = HeaderName::from_static("openai-processing-ms");
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const VERSION: HeaderName = HeaderName::from_static("openai-version");
 
-/// What of a client's request its upstream learns. Everything else stays here: above all keys and cookies, but also
-/// `accept-encoding`: usage is read from the answer, so it is to come as it is.
-const FORWARDED: [HeaderName; 8] = [
-    header::ACCEPT,
-    header::CONTENT_TYPE,
-    header::USER_AGENT,
-    IDEMPOTENCY_KEY,
-    HeaderName::from_static("openai-beta"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("x-client-request-id"),
-];
-
 /// What of an upstream's answer is between the upstream and the gateway: about the connection, about the upstream's
 /// own site, or about the account that the gateway has there.
 const KEPT_BACK: [HeaderName; 25] = [
@@ -70,9 +57,6 @@ const KEPT_BACK_PREFIXES: [&str; 5] = [
 /// The prefix of the idempotency key that an upstream gets.
 const OWN_IDEMPOTENCY_PREFIX: &str = "orgplane-";
 
-/// The encoding of answers that upstreams are asked for.
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-
 /// How many headers the gateway may add to an answer.
 const ADDED: usize = 12;
 
@@ -91,18 +75,6 @@ pub(crate) fn own_idempotency_key(headers: &mut HeaderMap, pepper: &Pepper, proj
     if let Ok(own) = HeaderValue::try_from(own) {
         headers.insert(IDEMPOTENCY_KEY, own);
     }
-}
-
-/// The headers of a client's request that its upstream gets.
-pub(crate) fn to_upstream(headers: &HeaderMap) -> HeaderMap {
-    let mut forwarded = HeaderMap::with_capacity(FORWARDED.len() + 2);
-    for name in &FORWARDED {
-        if let Some(value) = headers.get(name) {
-            forwarded.insert(name, value.clone());
-        }
-    }
-    forwarded.insert(header::ACCEPT_ENCODING, IDENTITY);
-    forwarded
 }
 
 /// The headers of an upstream's answer that the client gets.
@@ -157,24 +129,6 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         headers
-    }
-
-    #[test]
-    fn keys_and_cookies_stay_here() {
-        let sent = map(&[
-            ("authorization", "Bearer sk-proj-1"),
-            ("cookie", "a=b"),
-            ("accept-encoding", "gzip"),
-            ("host", "gateway"),
-            ("content-type", "application/json"),
-            ("traceparent", "00-1"),
-        ]);
-        let expected = map(&[
-            ("content-type", "application/json"),
-            ("accept-encoding", "identity"),
-            ("traceparent", "00-1"),
-        ]);
-        assert_eq!(to_upstream(&sent), expected);
     }
 
     #[test]

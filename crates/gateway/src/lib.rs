@@ -55,8 +55,9 @@ use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations}
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
 pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
-pub use upstreams::{
-    CaCertificates, FileStamp, StreamUsage, UpstreamConfig, UpstreamKey, UpstreamState,
+pub use proxy::{
+    CaCertificates, FileStamp, StreamUsage, UpstreamConfig, UpstreamConfigError, UpstreamKey,
+    UpstreamStatus,
 };
 
 use drain::Drains;
@@ -65,8 +66,8 @@ use flow::Flow;
 use limits::Limiter;
 use metrics::Metrics;
 use models::ModelList;
+use proxy::{UpstreamTasks, Upstreams};
 use stored::ObjectBounds;
-use upstreams::{Probes, Upstreams};
 
 /// When the end of an answer is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,17 +122,9 @@ pub struct GatewayOptions {
 /// Why a gateway could not be started, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An upstream's settings make no sense.
-    #[error("upstream '{name}': {reason}")]
-    Upstream {
-        /// The upstream's name.
-        name: String,
-        /// What is wrong, as a sentence without its subject.
-        reason: String,
-    },
-    /// The certificates that upstreams are checked against could not be loaded.
-    #[error("TLS to upstreams: {0}")]
-    Tls(String),
+    /// The configuration of the upstreams is invalid.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamConfigError),
     /// What is measured has a name that it cannot have.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -174,11 +167,11 @@ impl Gateway {
     /// # Errors
     /// The settings of an upstream make no sense.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
-        let upstreams = Upstreams::new(&options.upstreams)?;
+        let upstreams = upstreams::build(&options.upstreams)?;
         let metrics = Arc::new(Metrics::new(&options.upstreams, &options.models)?);
         let drains = Drains::new(metrics.unread.clone());
-        tokens::prepare(upstreams.known());
-        let probes = upstreams.watch_over();
+        tokens::prepare(upstreams.target_model_names());
+        let upstream_tasks = upstreams.start_tasks();
         let (directory, clock) = (options.directory, options.clock);
         let flights = Flights::new(Arc::clone(&directory), clock.clone(), &options.flow);
         let shared = Shared {
@@ -210,7 +203,7 @@ impl Gateway {
         let watch = stored::Watch(Arc::clone(&gateway.0));
         let task = GatewayTask {
             drains,
-            probes,
+            upstream_tasks,
             watching: tasks::start("stored objects", |_| watch),
             flights: tasks::start("flights", |_| flights),
         };
@@ -253,14 +246,14 @@ impl Gateway {
     }
 
     /// Which model servers requests are sent to, and which are skipped because they fail.
-    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamState<'_>> {
-        self.0.upstreams.states()
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamStatus<'_>> {
+        self.0.upstreams.statuses()
     }
 
     /// Reads the keys and certificates of upstreams anew, where they come from files or commands. What cannot be read leaves
     /// what was read before in use.
     pub async fn reread_credentials(&self) {
-        self.0.upstreams.reread().await;
+        self.0.upstreams.reload_credentials().await;
     }
 }
 
@@ -268,7 +261,7 @@ impl Gateway {
 /// model servers that failed are back, and looks at what they keep and what that consumes. Dropped, it stops.
 pub struct GatewayTask {
     drains: Drains,
-    probes: Probes,
+    upstream_tasks: UpstreamTasks,
     watching: TaskHandle,
     flights: TaskHandle,
 }
@@ -279,7 +272,7 @@ impl GatewayTask {
     pub fn healths(&self) -> Vec<Health> {
         let own = [&self.watching, &self.flights];
         let own = own.into_iter().map(|task| task.health().clone());
-        own.chain(self.probes.healths()).collect()
+        own.chain(self.upstream_tasks.healths()).collect()
     }
 
     /// Waits until the answers that clients hung up on have been read; what has not ended within `deadline` is
@@ -290,7 +283,7 @@ impl GatewayTask {
 
     /// Stops as [`GatewayTask::stop`] does, with a deadline that is there when `deadline` resolves.
     pub async fn stop_at(self, deadline: impl Future<Output = ()>) {
-        self.probes.stop();
+        self.upstream_tasks.stop();
         self.drains.stop(deadline).await;
     }
 }

@@ -8,11 +8,11 @@ use base::{Error, Result};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
+use proxy::Upstreams;
 use serde::Serialize;
 
 use crate::Body;
 use crate::identify::Caller;
-use crate::upstreams::Upstreams;
 
 /// When models were created, as far as clients are told: 2026-01-01. The configuration does not say, and a number
 /// that changed with each start would look like news.
@@ -53,7 +53,7 @@ pub(crate) struct ModelList {
 
 impl ModelList {
     pub(crate) fn new(upstreams: &Upstreams) -> Self {
-        let names: BTreeSet<String> = upstreams.names().map(str::to_owned).collect();
+        let names: BTreeSet<String> = upstreams.model_names().map(str::to_owned).collect();
         let all = list(&names, |_| true);
         Self { names, all }
     }

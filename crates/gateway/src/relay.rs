@@ -10,6 +10,7 @@ use bodies::Capture;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{Method, Response};
+use proxy::{ForwardRequest, Target, UpstreamResponse};
 use usage::{Hold, Recorded};
 
 use crate::dialect::{Call, Dialect};
@@ -20,7 +21,7 @@ use crate::reservation::Reservation;
 use crate::router::{Context, no_query};
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::upstreams::{Answer, Failure, Outgoing, Route};
+use crate::upstreams::ForwardFailure;
 use crate::{Body, Durability, Gateway, body, headers};
 
 impl Gateway {
@@ -80,7 +81,7 @@ impl Gateway {
         context: &mut Context,
         caller: Caller,
         call: &mut Call,
-        plan: &[Route],
+        plan: &[Target],
     ) -> Result<Reservation> {
         let first = plan
             .first()
@@ -108,15 +109,15 @@ impl Gateway {
         context: &mut Context,
         caller: &Caller,
         call: &mut Call,
-        plan: &[Route],
+        plan: &[Target],
         at: UnixTime,
     ) -> Result<(Option<Hold>, Held)> {
-        let known = plan.first().map_or(&*call.model, |route| &*route.model);
+        let known = plan.first().map_or(&*call.model, |target| &*target.model);
         let name = |model| Name {
             model,
             limits: caller.level().limits(model, self.0.facts.kind_of(model)),
         };
-        let is_alias = known != call.model && self.0.upstreams.lists(known);
+        let is_alias = known != call.model && self.0.upstreams.lists_model(known);
         let (one, both);
         let names: &[Name<'_>] = if is_alias {
             both = [name(&call.model), name(known)];
@@ -143,13 +144,13 @@ impl Gateway {
         &self,
         context: &mut Context,
         call: Call,
-        plan: Vec<Route>,
+        plan: Vec<Target>,
         mut reservation: Reservation,
     ) -> Waiting {
         let mut headers = take(&mut context.head.headers);
         headers.insert(CONTENT_TYPE, call.content_type.clone());
         reservation.watched().is_forwarded(&mut headers);
-        let outgoing = Outgoing {
+        let request = ForwardRequest {
             method: Method::POST,
             path: reservation.dialect().path.into(),
             query: None,
@@ -158,8 +159,9 @@ impl Gateway {
         };
         let shared = Arc::clone(&self.0);
         let beginning = async move {
-            let body = |route: &Route, asks: bool| call.body(&route.model, asks);
-            shared.upstreams.send(plan, outgoing, body).await
+            let body = |target: &Target, asks: bool| call.body(&target.model, asks);
+            let sent = shared.upstreams.send(plan, request, body).await;
+            sent.map_err(ForwardFailure::from)
         };
         Waiting::new(beginning, reservation, self.0.drains.clone())
     }
@@ -167,16 +169,18 @@ impl Gateway {
     /// Passes the answer on as it comes.
     fn stream(
         &self,
-        answer: Answer,
+        answer: UpstreamResponse,
         mut reservation: Reservation,
         hides_usage: bool,
         capture: Option<Capture>,
     ) -> Response<Stream> {
-        reservation.watched().is_answered_by(answer.route.name());
-        reservation.is_for(&answer.route.model);
-        let patience = answer.patience();
+        reservation
+            .watched()
+            .is_answered_by(answer.target.upstream_name());
+        reservation.is_for(&answer.target.model);
+        let deadline = answer.deadline();
         let (head, incoming) = answer.response.into_parts();
-        let source = Source::new(&mut reservation, &head, incoming, hides_usage, patience);
+        let source = Source::new(&mut reservation, &head, incoming, hides_usage, deadline);
         let (changes_length, is_decoded) = (source.changes_length(), source.is_decoded());
         let (durability, drains) = (self.0.durability, self.0.drains.clone());
         reservation.watched().is_passed_on(head.status);
@@ -194,7 +198,7 @@ impl Gateway {
     /// There is no answer: nothing was consumed, but the request is in the ledger all the same.
     async fn fail(
         &self,
-        failure: Failure,
+        failure: ForwardFailure,
         mut reservation: Reservation,
         capture: Option<Capture>,
     ) -> Error {

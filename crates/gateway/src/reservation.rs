@@ -10,7 +10,7 @@ use usage::{Dimension, Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageE
 use crate::dialect::{Demand, Dialect, Spent, Tally};
 use crate::identify::Caller;
 use crate::limits::{Amounts, Held};
-use crate::upstreams::Failure;
+use crate::upstreams::ForwardFailure;
 use crate::watched::Watched;
 
 /// An admitted request that is not in the ledger yet. Settling it consumes it; dropped unsettled, it is settled with
@@ -111,7 +111,7 @@ impl Reservation {
 
     /// Writes down that there was no answer. What no model server got does not count for the limits; other failures count
     /// as requests.
-    pub(crate) fn fail(mut self, failure: &Failure) -> Option<Recorded> {
+    pub(crate) fn fail(mut self, failure: &ForwardFailure) -> Option<Recorded> {
         if !failure.was_sent
             && let Some(open) = &mut self.open
         {

@@ -7,22 +7,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::response::Parts;
 use http_body::{Body as _, SizeHint};
+use proxy::{ResponseBody, ResponseDeadline};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
 use crate::answer::{Answer, Fault};
 use crate::reservation::Reservation;
-use crate::upstreams::{AnswerBody, Patience};
+use crate::upstreams::response_end;
 
 /// The longest that usage is waited for after the end of a stream, which may stay open.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An answer of which the beginning has come.
 pub(crate) struct Source {
-    body: AnswerBody,
+    body: ResponseBody,
     /// `None` if its status is not one of success: nothing was consumed.
     answer: Option<Answer>,
-    patience: Patience,
+    deadline: ResponseDeadline,
     silence: Option<Pin<Box<Sleep>>>,
     is_silent: bool,
 }
@@ -43,9 +44,9 @@ impl Source {
     pub(crate) fn new(
         reservation: &mut Reservation,
         head: &Parts,
-        body: AnswerBody,
+        body: ResponseBody,
         hides_usage: bool,
-        patience: Patience,
+        deadline: ResponseDeadline,
     ) -> Self {
         let memory = reservation.take_memory();
         let how = (reservation.is_streamed(), hides_usage);
@@ -56,7 +57,7 @@ impl Source {
         Self {
             body,
             answer,
-            patience,
+            deadline,
             silence: None,
             is_silent: false,
         }
@@ -82,12 +83,12 @@ impl Source {
 
     /// Returns the time for which the whole answer has been overdue; `None` while it is not.
     pub(crate) fn overdue(&self) -> Option<Duration> {
-        self.patience.overdue()
+        self.deadline.overdue()
     }
 
     /// Lets its end tell nothing of its upstream, which had to wait for the client.
     pub(crate) fn absolve(&mut self) {
-        self.patience.absolve();
+        self.deadline.ignore_end();
     }
 
     /// Whether all that matters has come: a stream that says so may stay open, and an answer can be empty.
@@ -150,7 +151,7 @@ impl Source {
     ) -> Option<Recorded> {
         let has_come = self.has_come();
         let Some(answer) = &mut self.answer else {
-            self.patience.end(outcome);
+            self.deadline.record_end(response_end(outcome));
             return reservation.settle(Outcome::UpstreamFailed, None);
         };
         if has_come {
@@ -160,9 +161,9 @@ impl Source {
         match tally.fault {
             // As with a status of 4xx, the upstream is well.
             Some(Fault::OfRequest) => {}
-            Some(Fault::OfServer) => self.patience.fail("it answered with an error"),
-            None if settled != outcome => self.patience.fail("its answer is not a whole one"),
-            None => self.patience.end(settled),
+            Some(Fault::OfServer) => self.deadline.record_failure("error in an answer"),
+            None if settled != outcome => self.deadline.record_failure("answer is not whole"),
+            None => self.deadline.record_end(response_end(settled)),
         }
         reservation.settle(settled, Some(tally))
     }
@@ -185,7 +186,7 @@ impl Source {
 
     /// Ready when the upstream has been silent for too long, or the whole has taken too long.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut left = self.patience.left();
+        let mut left = self.deadline.left();
         if self.answer.as_ref().is_some_and(Answer::is_done) {
             left = left.min(USAGE_TIMEOUT);
         }

@@ -1,12 +1,12 @@
 //! Spend limits: the most that a request may cost is set aside before it is forwarded.
 
 use base::{NanoDollars, Result, UnixTime};
+use proxy::Target;
 use usage::{Ask, Hold};
 
 use crate::Shared;
 use crate::dialect::{Call, Dialect};
 use crate::identify::Caller;
-use crate::upstreams::Route;
 
 impl Shared {
     /// Sets aside what the request may cost at the dearest model of its plan; nothing where no limit is set.
@@ -18,7 +18,7 @@ impl Shared {
         caller: &Caller,
         dialect: &Dialect,
         call: &Call,
-        plan: &[Route],
+        plan: &[Target],
         at: UnixTime,
     ) -> Result<Option<Hold>> {
         self.hold(caller, at, || {

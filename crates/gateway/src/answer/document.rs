@@ -1,6 +1,8 @@
 //! A document of an answer, the whole of it or an event, as far as it tells what was consumed: found as it passes, in a
 //! document of any length.
 
+use proxy::ErrorCause;
+
 use super::json::{Scanner, Sink};
 use super::place::{Place, Word as Known};
 use super::word::Word;
@@ -56,7 +58,8 @@ pub(crate) struct Document {
     /// True if the document is a whole object.
     pub(crate) is_whole: bool,
     has_error: bool,
-    blames_request: bool,
+    /// Cause of the error, as far as its type and code name one.
+    cause: Option<ErrorCause>,
     object: Word,
     finish: Word,
     part: Part,
@@ -105,9 +108,10 @@ impl Document {
             || self.kind.text() == "error"
             || self.object.text() == "error"
             || self.finish.text() == "error";
-        is_error.then_some(match self.blames_request {
-            true => Fault::OfRequest,
-            false => Fault::OfServer,
+        is_error.then_some(match self.cause {
+            // As with a status of 429, the upstream is well.
+            Some(ErrorCause::Request | ErrorCause::RateLimit) => Fault::OfRequest,
+            Some(ErrorCause::Upstream) | None => Fault::OfServer,
         })
     }
 
@@ -136,29 +140,15 @@ impl Document {
                     .ok()
                     .and_then(|it| it.parse().ok());
             }
-            Place::Blame => self.blames_request |= blames_request(word),
+            Place::Blame => {
+                let code = std::str::from_utf8(word).unwrap_or_default();
+                self.cause = self.cause.max(ErrorCause::of_code(code));
+            }
             Place::Usage => self.has_usage |= word != b"null",
             Place::Said | Place::Aside | Place::Choice => self.says_more |= word != b"null",
             _ => {}
         }
     }
-}
-
-/// True for the code or the type of an error that a request is to blame for. Keys are the gateway's own.
-fn blames_request(word: &[u8]) -> bool {
-    let word = std::str::from_utf8(word).unwrap_or_default();
-    if let Ok(code) = word.parse::<u16>() {
-        return (400..500).contains(&code) && !matches!(code, 401 | 403 | 407);
-    }
-    let begins = [
-        "invalid",
-        "content_",
-        "context_length",
-        "rate_limit",
-        "unsupported",
-    ];
-    let is_of_request = begins.iter().any(|begin| word.starts_with(begin));
-    is_of_request && !word.contains("api_key") && !word.contains("auth")
 }
 
 /// A document and the text that its strings are added to.

@@ -8,13 +8,14 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use proxy::{ForwardRequest, Target, UpstreamResponse};
 use serde::Deserialize;
 
 use super::place::is_plausible;
 use super::{ObjectShare, Passing, path_of};
 use crate::dialect::JSON;
 use crate::router::Context;
-use crate::upstreams::{Answer, Outgoing, Route};
+use crate::upstreams::ForwardFailure;
 use crate::{Body, Shared, headers};
 
 /// The longest answer that is looked at, in bytes.
@@ -96,8 +97,8 @@ impl Question {
 
 impl Shared {
     /// Asks an upstream; comes back with the beginning of its answer.
-    pub(super) async fn ask(&self, route: Route, question: Question) -> Result<Answer> {
-        let outgoing = Outgoing {
+    pub(super) async fn ask(&self, route: Target, question: Question) -> Result<UpstreamResponse> {
+        let request = ForwardRequest {
             method: question.method,
             path: question.path.into(),
             query: question.query,
@@ -107,14 +108,14 @@ impl Shared {
         let (body, share) = (question.body, question.share);
         let answer = self
             .upstreams
-            .send(vec![route], outgoing, |_, _| body.clone());
+            .send(vec![route], request, |_, _| body.clone());
         let answer = answer.await;
         drop(share);
-        answer.map_err(|failure| failure.error)
+        answer.map_err(|error| ForwardFailure::from(error).error)
     }
 
     /// Asks an upstream, and reads its answer.
-    pub(super) async fn ask_whole(&self, route: Route, question: Question) -> Result<Whole> {
+    pub(super) async fn ask_whole(&self, route: Target, question: Question) -> Result<Whole> {
         Whole::read(self.ask(route, question).await?).await
     }
 
@@ -128,8 +129,8 @@ impl Shared {
     ///
     /// # Errors
     /// 503: its operator has taken it out of the configuration.
-    pub(super) fn keeper_of(&self, object: &Object) -> Result<Route> {
-        let route = self.upstreams.named(&object.upstream);
+    pub(super) fn keeper_of(&self, object: &Object) -> Result<Target> {
+        let route = self.upstreams.by_name(&object.upstream);
         route.ok_or_else(|| {
             let message = format!(
                 "The model server that keeps this {} is not configured any more. Tell its operator.",
@@ -141,10 +142,10 @@ impl Shared {
 }
 
 impl Whole {
-    async fn read(answer: Answer) -> Result<Self> {
-        let patience = answer.patience();
+    async fn read(answer: UpstreamResponse) -> Result<Self> {
+        let deadline = answer.deadline();
         let (head, body) = answer.response.into_parts();
-        let mut passing = Passing::new(patience, body);
+        let mut passing = Passing::new(deadline, body);
         let mut body = BytesMut::new();
         while let Some(piece) = passing.next().await {
             let broken = |_| Error::upstream("The model server broke off its answer.");
@@ -190,10 +191,10 @@ impl Whole {
 }
 
 /// An answer that passes as it comes, which has this share of its project's bounds until then.
-pub(super) fn passed(answer: Answer, share: &Arc<ObjectShare>) -> Response<Passing> {
-    let patience = answer.patience();
+pub(super) fn passed(answer: UpstreamResponse, share: &Arc<ObjectShare>) -> Response<Passing> {
+    let deadline = answer.deadline();
     let (head, body) = answer.response.into_parts();
-    let passing = Passing::new(patience, body).sharing(Arc::clone(share));
+    let passing = Passing::new(deadline, body).sharing(Arc::clone(share));
     let mut response = Response::new(passing);
     *response.status_mut() = head.status;
     *response.headers_mut() = headers::to_client(head.headers, false);

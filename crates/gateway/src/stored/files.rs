@@ -7,6 +7,7 @@ use access::stored::Kind;
 use base::{Error, Result, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::Response;
+use proxy::Target;
 
 use super::ask::Question;
 use super::keep::Draft;
@@ -16,7 +17,6 @@ use crate::aside::aside;
 use crate::dialect::{Fields, form_type};
 use crate::identify::Caller;
 use crate::router::Context;
-use crate::upstreams::Route;
 use crate::{Body, Shared};
 
 /// What a file is for that holds the requests of a batch.
@@ -28,7 +28,7 @@ impl Shared {
     pub(super) async fn upload(
         self: &Arc<Self>,
         caller: &Caller,
-        keeper: Route,
+        keeper: Target,
         context: &Context,
         mut body: Bytes,
     ) -> Result<Response<Body>> {

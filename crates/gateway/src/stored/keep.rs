@@ -5,11 +5,11 @@ use std::sync::Arc;
 use access::stored::{Kind, Object, Owner};
 use base::{Error, Result, UnixTime};
 use http::{Method, Response, StatusCode};
+use proxy::Target;
 use usage::SpendReservation;
 
 use super::ask::{Question, Whole};
 use crate::limits::Held;
-use crate::upstreams::Route;
 use crate::{Body, Shared};
 
 /// Something that is to be made.
@@ -34,7 +34,7 @@ impl Shared {
     pub(super) async fn make(
         self: &Arc<Self>,
         draft: Draft,
-        route: Route,
+        route: Target,
         question: Question,
     ) -> Result<Response<Body>> {
         let shared = Arc::clone(self);
@@ -49,7 +49,7 @@ impl Shared {
         answer.map(Whole::response)
     }
 
-    async fn make_now(&self, draft: Draft, route: Route, question: Question) -> Result<Whole> {
+    async fn make_now(&self, draft: Draft, route: Target, question: Question) -> Result<Whole> {
         let asked = self.ask_whole(route.clone(), question).await;
         let may_be_made = match &asked {
             Ok(answer) => answer.is_success(),
@@ -69,7 +69,7 @@ impl Shared {
             owner: draft.owner,
             kind: draft.kind,
             id: answer.id()?,
-            upstream: route.upstream().to_owned(),
+            upstream: route.upstream_name().to_owned(),
             purpose: draft.purpose,
             created_at: self.clock.now_milliseconds(),
             work: draft.work,
@@ -105,7 +105,7 @@ impl Shared {
     }
 
     /// Deletes what nobody would know of; cancels what cannot be deleted.
-    async fn undo(&self, object: &Object, route: Route) {
+    async fn undo(&self, object: &Object, route: Target) {
         let question = match object.kind {
             Kind::Batch => Question::of_ours(Method::POST, object, "/cancel"),
             Kind::File | Kind::VectorStore => Question::of_ours(Method::DELETE, object, ""),

@@ -18,7 +18,7 @@ impl Shared {
     /// # Errors
     /// 404 naming the field. 400: it names too much, or what no project can call its own.
     pub(crate) async fn may_mention(&self, caller: &Caller, call: &Call) -> Result<()> {
-        if !self.upstreams.keep() {
+        if !self.upstreams.has_storage() {
             return Ok(());
         }
         if let Some(name) = call.reference {

@@ -6,6 +6,7 @@ use access::stored::{Kind, Object};
 use base::{Error, NanoDollars, Permission, Result};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
+use proxy::Target;
 use usage::SpendReservation;
 
 use super::ask::{Question, passed};
@@ -13,7 +14,6 @@ use super::{Passing, Place, owner, references};
 use crate::dialect::check_json;
 use crate::identify::Caller;
 use crate::router::{Context, no_query};
-use crate::upstreams::Route;
 use crate::{Body, Gateway, Shared, body};
 
 const NOT_OFFERED: &str = "This deployment keeps no files, batches or vector stores. Its operator can set stores = true for one of its \
@@ -32,7 +32,7 @@ impl Gateway {
     {
         let needs = Permission::ModelRequest;
         let caller = self.caller(context, needs).await?;
-        let keeper = self.0.upstreams.keeper().ok_or_else(not_offered)?;
+        let keeper = self.0.upstreams.storage().ok_or_else(not_offered)?;
         self.touch(&caller);
         let method = &context.head.method;
         let is_release = *method == Method::DELETE || place.part.ends_with("/cancel");
@@ -106,7 +106,7 @@ impl Shared {
     async fn answer(
         self: &Arc<Self>,
         caller: &Caller,
-        keeper: Route,
+        keeper: Target,
         place: &Place,
         context: &mut Context,
         body: Bytes,

@@ -73,9 +73,9 @@ impl Shared {
         if !status.is_success() {
             return Err(Error::upstream(format!("The output of a batch: {status}.")));
         }
-        let patience = answer.patience();
+        let deadline = answer.deadline();
         let body = answer.response.into_body();
-        Ok(Some(Passing::new(patience, body)))
+        Ok(Some(Passing::new(deadline, body)))
     }
 }
 

@@ -7,30 +7,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, SizeHint};
+use proxy::{ResponseBody, ResponseDeadline, ResponseEnd};
 use tokio::time::{Sleep, sleep};
-use usage::Outcome;
 
 use super::ObjectShare;
 use crate::BrokenOff;
 use crate::flights::Ending;
 use crate::guarded::Content;
-use crate::upstreams::{AnswerBody, Patience};
 
 /// The body of an upstream's answer; it breaks off when nothing comes for too long.
 pub(crate) struct Passing {
-    body: AnswerBody,
-    patience: Patience,
+    body: ResponseBody,
+    deadline: ResponseDeadline,
     silence: Pin<Box<Sleep>>,
     /// The share of the project's bounds, given back at the end.
     share: Option<Arc<ObjectShare>>,
 }
 
 impl Passing {
-    pub(super) fn new(patience: Patience, body: AnswerBody) -> Self {
+    pub(super) fn new(deadline: ResponseDeadline, body: ResponseBody) -> Self {
         Self {
             body,
-            silence: Box::pin(sleep(patience.left())),
-            patience,
+            silence: Box::pin(sleep(deadline.left())),
+            deadline,
             share: None,
         }
     }
@@ -52,17 +51,17 @@ impl Content for Passing {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
                 ready!(self.silence.as_mut().poll(context));
-                self.patience.end(Outcome::TimedOut);
+                self.deadline.record_end(ResponseEnd::TimedOut);
                 return Poll::Ready(Some(Err(BrokenOff)));
             };
-            self.silence.set(sleep(self.patience.left()));
+            self.silence.set(sleep(self.deadline.left()));
             return Poll::Ready(match frame {
                 None => {
-                    self.patience.end(Outcome::Succeeded);
+                    self.deadline.record_end(ResponseEnd::Complete);
                     None
                 }
                 Some(Err(_)) => {
-                    self.patience.end(Outcome::UpstreamFailed);
+                    self.deadline.record_end(ResponseEnd::Broken);
                     Some(Err(BrokenOff))
                 }
                 Some(Ok(frame)) => match frame.into_data() {
@@ -78,7 +77,7 @@ impl Content for Passing {
     }
 
     fn overdue(&self) -> Option<Duration> {
-        self.patience.overdue()
+        self.deadline.overdue()
     }
 
     /// Does nothing: the answer is not metered, so it is not read on.

@@ -7,13 +7,13 @@ use base::Result;
 use base::time::HOUR;
 use bytes::Bytes;
 use http::Response;
+use proxy::Target;
 
 use super::ask::Question;
 use super::keep::Draft;
 use super::{owner, references};
 use crate::identify::Caller;
 use crate::router::Context;
-use crate::upstreams::Route;
 use crate::{Body, Shared};
 
 impl Shared {
@@ -21,7 +21,7 @@ impl Shared {
     pub(super) async fn create_vector_store(
         self: &Arc<Self>,
         caller: &Caller,
-        keeper: Route,
+        keeper: Target,
         context: &Context,
         body: Bytes,
     ) -> Result<Response<Body>> {
@@ -29,7 +29,7 @@ impl Shared {
         let place = self.check_references(&owner, &body, None).await?;
         let route = match place {
             None => keeper,
-            Some(name) => self.upstreams.named(&name).unwrap_or(keeper),
+            Some(name) => self.upstreams.by_name(&name).unwrap_or(keeper),
         };
         let reservation = self
             .reserve_storage(caller, references::count(&body)?)

@@ -1,6 +1,6 @@
-//! A command that prints a key, and perhaps when the key ends.
+//! Commands that print an API key, and optionally its expiry.
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use base::{Clock, UnixTime};
@@ -9,21 +9,24 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use super::checked;
+use super::validate;
 
-/// The longest time that a command may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// The most that it may print, in bytes.
+/// Maximum run time of a command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum length of the output of a command.
 const MAX_OUTPUT_BYTES: u64 = 64 * 1024;
-/// The most of its complaints that the log shows, in characters.
-const MAX_COMPLAINT: usize = 200;
-/// The longest lifetime of a key, in seconds. A greater number is a moment that was taken for a lifetime.
+/// Maximum length of the part of stderr that is logged, in characters.
+const MAX_STDERR_LEN: usize = 200;
+/// Maximum lifetime of a key, in seconds. A greater number is a Unix time that was printed by mistake.
 const MAX_LIFETIME_SECONDS: u64 = 10 * 365 * 24 * 3600;
 
-/// Ends a command, and whatever it has started, unless it has ended by itself.
-struct Group(Option<Pid>);
+/// A key, and the time for which it is valid if it expires.
+type KeyAndLifetime = (Zeroizing<String>, Option<Duration>);
 
-impl Drop for Group {
+/// Kills the process group of a command on drop, unless the command has ended by itself.
+struct ProcessGroup(Option<Pid>);
+
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
             let _ = kill_process_group(group, Signal::KILL);
@@ -31,8 +34,8 @@ impl Drop for Group {
     }
 }
 
-/// Runs a command; returns the key that it prints, and for how long that is good.
-pub(super) async fn run(words: &[String]) -> Result<(Zeroizing<String>, Option<Duration>), String> {
+/// Runs a command and reads the key that it prints.
+pub(super) async fn run(words: &[String]) -> Result<KeyAndLifetime, String> {
     let Some((program, arguments)) = words.split_first().filter(|(name, _)| !name.is_empty())
     else {
         return Err(
@@ -50,32 +53,40 @@ pub(super) async fn run(words: &[String]) -> Result<(Zeroizing<String>, Option<D
         .spawn()
         .map_err(|error| failed(&format!("cannot be run: {error}")))?;
     let id = child.id().and_then(|id| i32::try_from(id).ok());
-    let mut group = Group(id.and_then(Pid::from_raw));
-    let printed = tokio::time::timeout(TIMEOUT, outcome(&mut child)).await;
-    let seconds = TIMEOUT.as_secs();
-    let printed = printed.map_err(|_| failed(&format!("did not end within {seconds} seconds")))?;
-    let (printed, complaint, status) = printed.map_err(|error| failed(&error.to_string()))?;
+    let mut group = ProcessGroup(id.and_then(Pid::from_raw));
+    let output = tokio::time::timeout(COMMAND_TIMEOUT, wait_with_output(&mut child)).await;
+    let seconds = COMMAND_TIMEOUT.as_secs();
+    let output = output.map_err(|_| failed(&format!("did not end within {seconds} seconds")))?;
+    let output = output.map_err(|error| failed(&error.to_string()))?;
     group.0 = None;
-    if !status.success() {
-        let complaint = shown(&complaint);
-        return Err(failed(&format!("failed ({status}): {complaint}")));
+    if !output.status.success() {
+        let (status, stderr) = (output.status, first_line(&output.stderr));
+        return Err(failed(&format!("failed ({status}): {stderr}")));
     }
-    parse(&printed, Clock::system().now()).map_err(|reason| failed(&reason))
+    parse(&output.stdout, Clock::system().now()).map_err(|reason| failed(&reason))
 }
 
-type Outcome = (Zeroizing<Vec<u8>>, Vec<u8>, std::process::ExitStatus);
+/// Output of a command that has ended.
+struct CommandOutput {
+    stdout: Zeroizing<Vec<u8>>,
+    stderr: Vec<u8>,
+    status: ExitStatus,
+}
 
-/// Waits until a command has ended, and reads what it prints meanwhile.
-async fn outcome(child: &mut Child) -> std::io::Result<Outcome> {
+/// Waits until a command has ended, and reads its output meanwhile.
+async fn wait_with_output(child: &mut Child) -> std::io::Result<CommandOutput> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (printed, complaint) = tokio::join!(read(stdout), read(stderr));
+    let (stdout, stderr) = tokio::join!(read_bounded(stdout), read_bounded(stderr));
     let status = child.wait().await?;
-    let (printed, complaint) = (Zeroizing::new(printed?), complaint?);
-    Ok((printed, complaint, status))
+    Ok(CommandOutput {
+        stdout: Zeroizing::new(stdout?),
+        stderr: stderr?,
+        status,
+    })
 }
 
-/// Reads a pipe to its end; of what is too long the beginning is kept, and one byte more than allowed tells so.
-async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+/// Reads a pipe to its end. Keeps at most [`MAX_OUTPUT_BYTES`] and one byte, by which an excess is known.
+async fn read_bounded(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
         let mut bounded = (&mut pipe).take(MAX_OUTPUT_BYTES + 1);
@@ -85,37 +96,38 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> 
     Ok(bytes)
 }
 
-/// The first line of what a command complains about, without control characters.
-fn shown(complaint: &[u8]) -> String {
-    let text = String::from_utf8_lossy(complaint);
+/// Returns the first line of stderr that is not blank, without control characters.
+fn first_line(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
     let line = text.lines().find(|line| !line.trim().is_empty());
     let line = line.unwrap_or("it says nothing on stderr").trim();
     let visible = line.chars().filter(|character| !character.is_control());
-    visible.take(MAX_COMPLAINT).collect()
+    visible.take(MAX_STDERR_LEN).collect()
 }
 
-/// Reads what a command printed: the key on the first line, and perhaps its end on the second.
-fn parse(printed: &[u8], now: UnixTime) -> Result<(Zeroizing<String>, Option<Duration>), String> {
-    if printed.len() as u64 > MAX_OUTPUT_BYTES {
+/// Parses the output of a command: the key on the first line, and optionally its expiry on the second.
+fn parse(output: &[u8], now: UnixTime) -> Result<KeyAndLifetime, String> {
+    if output.len() as u64 > MAX_OUTPUT_BYTES {
         return Err(format!("printed more than {MAX_OUTPUT_BYTES} bytes"));
     }
-    let text = std::str::from_utf8(printed).map_err(|_| "printed something that is not UTF-8")?;
+    let text = std::str::from_utf8(output).map_err(|_| "printed something that is not UTF-8")?;
     let mut lines = text.trim_end().lines();
     let key = lines.next().unwrap_or_default().trim();
     if key.is_empty() {
         return Err("printed no key on its first line".to_owned());
     }
-    let key = checked(key).map_err(|_| "printed a key with characters that no header can carry")?;
+    let key =
+        validate(key).map_err(|_| "printed a key with characters that no header can carry")?;
     let lifetime = lines.next().map(str::trim).filter(|line| !line.is_empty());
-    let lifetime = lifetime.map(|line| lifetime_of(line, now)).transpose()?;
+    let lifetime = lifetime.map(|line| parse_lifetime(line, now)).transpose()?;
     if lines.next().is_some() {
         return Err("printed more than two lines: a key, and when it ends".to_owned());
     }
     Ok((key, lifetime))
 }
 
-/// The lifetime of a key that ends as `line` says: after so many seconds, or at a moment.
-fn lifetime_of(line: &str, now: UnixTime) -> Result<Duration, String> {
+/// Parses the expiry of a key: a number of seconds from now, or an RFC 3339 time.
+fn parse_lifetime(line: &str, now: UnixTime) -> Result<Duration, String> {
     let wrong = "printed a second line that is neither a number of seconds, of at most ten years, nor a moment like \
                  2026-01-31T12:00:00Z";
     if line.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -134,14 +146,14 @@ fn lifetime_of(line: &str, now: UnixTime) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn parsed(printed: &str) -> Result<(String, Option<u64>), String> {
-        let (key, lifetime) = parse(printed.as_bytes(), UnixTime(1_767_225_600))?;
-        Ok((key.to_string(), lifetime.map(|it| it.as_secs())))
+    fn parsed(output: &str) -> Result<(String, Option<u64>), String> {
+        let (key, lifetime) = parse(output.as_bytes(), UnixTime(1_767_225_600))?;
+        Ok((key.to_string(), lifetime.map(|lifetime| lifetime.as_secs())))
     }
 
     #[test]
-    fn upstream_key_rotation_reads_what_a_command_prints() {
-        for (printed, lifetime) in [
+    fn upstream_key_rotation_parses_the_output_of_a_command() {
+        for (output, lifetime) in [
             ("sk-1", None),
             ("sk-1\n", None),
             (" sk-1 \r\n\r\n", None),
@@ -151,12 +163,12 @@ mod tests {
             ("sk-1\n2025-01-01T00:00:00Z", Some(0)),
         ] {
             assert_eq!(
-                parsed(printed),
+                parsed(output),
                 Ok(("sk-1".to_owned(), lifetime)),
-                "{printed:?}"
+                "{output:?}"
             );
         }
-        for (printed, reason) in [
+        for (output, reason) in [
             ("", "no key"),
             ("\nsk-1", "no key"),
             ("s\u{1}k", "no header can carry"),
@@ -165,8 +177,8 @@ mod tests {
             ("sk-1\n-1", "neither a number of seconds"),
             ("sk-1\n60\nmore", "more than two lines"),
         ] {
-            let error = parsed(printed).expect_err(reason);
-            assert!(error.contains(reason), "{printed:?}: {error}");
+            let error = parsed(output).expect_err(reason);
+            assert!(error.contains(reason), "{output:?}: {error}");
             assert!(!error.contains("sk-1"), "{error}");
         }
     }
@@ -177,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn upstream_key_rotation_runs_a_command_within_bounds() {
+    async fn upstream_key_rotation_bounds_the_run_time_and_output_of_a_command() {
         assert_eq!(
             sh("echo sk-1; echo 60; echo noise >&2").await,
             Ok("sk-1".to_owned())

@@ -1,22 +1,25 @@
-//! An upstream as it is configured, and the requests that it gets.
+//! Tests of configuration checks, and of the requests that an upstream gets.
 
 use super::*;
-use crate::UpstreamKey;
+use crate::api_key::UpstreamKey;
+
+const ENDPOINTS: [&str; 1] = ["/chat/completions"];
 
 fn upstream(base_url: &str, key: &str) -> Result<Upstream, String> {
-    checked(&UpstreamConfig {
+    build(&UpstreamConfig {
         api_key: Some(UpstreamKey::new(key.into())),
         models: vec!["m".to_owned()],
         ..UpstreamConfig::new("local", base_url)
     })
 }
 
-fn checked(config: &UpstreamConfig) -> Result<Upstream, String> {
-    Upstream::new(config, &mut Trust::default()).map_err(|error| error.to_string())
+fn build(config: &UpstreamConfig) -> Result<Upstream, String> {
+    let upstream = Upstream::new(config, &ENDPOINTS, &mut SystemRoots::default());
+    upstream.map_err(|error| error.to_string())
 }
 
 #[test]
-fn an_address_is_the_base_url_and_the_path() {
+fn url_of_a_request_is_the_base_url_followed_by_its_path_and_query() {
     for (base, whole) in [
         ("http://h:9000/v1", "http://h:9000/v1/chat/completions"),
         ("http://h:9000/v1/", "http://h:9000/v1/chat/completions"),
@@ -25,20 +28,21 @@ fn an_address_is_the_base_url_and_the_path() {
     ] {
         let upstream = upstream(base, "k").expect("an upstream");
         for (query, after) in [(None, ""), (Some("a=1".into()), "?a=1")] {
-            let outgoing = Outgoing {
+            let request = ForwardRequest {
                 method: Method::POST,
                 path: "/chat/completions".into(),
                 query,
                 headers: HeaderMap::new(),
                 can_ask_for_usage: false,
             };
-            let ask = upstream.ask(&outgoing, Bytes::new()).expect("a path");
+            let attempt = upstream.attempt_request(&request, Bytes::new());
+            let attempt = attempt.expect("a path");
             let key = upstream.credentials.current();
-            let request = upstream.request(&ask, &key, Form::Whole);
+            let request = upstream.http_request(&attempt, &key, RequestTarget::Http2);
             assert_eq!(request.uri().to_string(), format!("{whole}{after}"));
             assert_eq!(request.headers()[AUTHORIZATION], "Bearer k");
             assert!(!request.headers().contains_key(HOST));
-            let request = upstream.request(&ask, &key, Form::Path);
+            let request = upstream.http_request(&attempt, &key, RequestTarget::Origin);
             let host = request.headers()[HOST].to_str().expect("a host");
             let scheme = base.split("//").next().expect("a scheme");
             let address = format!("{scheme}//{host}{}", request.uri());
@@ -48,7 +52,7 @@ fn an_address_is_the_base_url_and_the_path() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_named() {
+fn invalid_base_urls_and_keys_are_refused_with_a_reason() {
     for (base, key, reason) in [
         ("h:9000", "k", "must begin with http"),
         ("/v1", "k", "must begin with http"),
@@ -65,37 +69,43 @@ fn settings_that_make_no_sense_are_named() {
 }
 
 #[test]
-fn settings_are_checked() {
+fn invalid_settings_are_refused_by_their_name() {
     type Change = fn(&mut UpstreamConfig);
     let wrong: [(&str, &str, Change); 12] = [
-        ("http", "timeout_seconds", |it| it.timeout_seconds = 0),
-        ("http", "idle_timeout_seconds", |it| {
-            it.idle_timeout_seconds = Some(0);
+        ("http", "timeout_seconds", |config| {
+            config.timeout_seconds = 0
         }),
-        ("http", "connect_timeout_seconds", |it| {
-            it.connect_timeout_seconds = 0;
+        ("http", "idle_timeout_seconds", |config| {
+            config.idle_timeout_seconds = Some(0);
         }),
-        ("http", "health_interval_seconds", |it| {
-            it.health_interval_seconds = 0;
+        ("http", "connect_timeout_seconds", |config| {
+            config.connect_timeout_seconds = 0;
         }),
-        ("http", "health_path", |it| it.health_path = "models".into()),
-        ("http", "health_path", |it| it.health_path = "/a b".into()),
-        ("http", "alias", |it| {
-            it.aliases = [("*".into(), "m".into())].into();
+        ("http", "health_interval_seconds", |config| {
+            config.health_interval_seconds = 0;
         }),
-        ("http", "ca_file", |it| {
-            it.ca_certificates = Some(CaCertificates::Pem(Vec::new()));
+        ("http", "health_path", |config| {
+            config.health_path = "models".into()
         }),
-        ("https", "ca_file", |it| {
-            it.ca_certificates = Some(CaCertificates::Pem(b"x".to_vec()));
+        ("http", "health_path", |config| {
+            config.health_path = "/a b".into()
         }),
-        ("https", "http2", |it| it.http2 = true),
-        ("http", "http2 is not spoken through a proxy", |it| {
-            it.http2 = true;
-            it.proxy = egress::Proxy::parse("proxy", "http://p:3128").ok();
+        ("http", "alias", |config| {
+            config.aliases = [("*".into(), "m".into())].into();
         }),
-        ("http", "its key is empty", |it| {
-            it.api_key = Some(UpstreamKey::new(" \t".to_owned()));
+        ("http", "ca_file", |config| {
+            config.ca_certificates = Some(CaCertificates::Pem(Vec::new()));
+        }),
+        ("https", "ca_file", |config| {
+            config.ca_certificates = Some(CaCertificates::Pem(b"x".to_vec()));
+        }),
+        ("https", "http2", |config| config.http2 = true),
+        ("http", "http2 is not spoken through a proxy", |config| {
+            config.http2 = true;
+            config.proxy = egress::Proxy::parse("proxy", "http://p:3128").ok();
+        }),
+        ("http", "its key is empty", |config| {
+            config.api_key = Some(UpstreamKey::new(" \t".to_owned()));
         }),
     ];
     for (scheme, key, change) in wrong {
@@ -104,25 +114,25 @@ fn settings_are_checked() {
             ..UpstreamConfig::new("local", format!("{scheme}://h/v1"))
         };
         change(&mut config);
-        let error = checked(&config).err().expect(key);
+        let error = build(&config).err().expect(key);
         assert!(error.starts_with("upstream 'local': "), "{error}");
         assert!(error.contains(key), "{key}: {error}");
     }
 }
 
 #[test]
-fn a_port_that_goes_without_saying_is_not_said() {
+fn default_port_is_left_out_of_the_host_header() {
     for (base, host) in [
         ("http://h:80", "h"),
         ("https://h:443/v1", "h"),
         ("http://h:443", "h:443"),
     ] {
-        assert_eq!(upstream(base, "k").expect("an upstream").host, host);
+        assert_eq!(upstream(base, "k").expect("an upstream").address.host, host);
     }
 }
 
 #[test]
-fn what_is_asked_to_find_out_is_below_the_base_url() {
+fn health_checks_are_sent_below_the_base_url() {
     let upstream = upstream("http://h/v1/", "k").expect("an upstream");
     assert_eq!(upstream.health_path.expect("a path"), "/v1/models");
 }

@@ -1,7 +1,6 @@
-//! The key of an upstream, and where it is read from: the configuration, a file, or a command.
+//! API keys of upstreams, and their sources: the configuration, a file or a command.
 
 mod command;
-mod stamp;
 
 use std::fs::File;
 use std::io::Read;
@@ -12,37 +11,37 @@ use std::time::Duration;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-pub use stamp::FileStamp;
+use crate::file_stamp::FileStamp;
 
-/// The longest file that is read, in bytes.
+/// Maximum length of a file with a key or certificates, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
-/// The shortest time between two readings of a file that a refusal is the reason for.
-const FILE_INTERVAL: Duration = Duration::from_millis(250);
-/// The same for a command, which is a program that starts.
-const COMMAND_INTERVAL: Duration = Duration::from_secs(10);
+/// Minimum time between two reads of a key file that the upstream's rejections cause.
+const MIN_FILE_INTERVAL: Duration = Duration::from_millis(250);
+/// Minimum time between two runs of a key command, which starts a program, that the upstream's rejections cause.
+const MIN_COMMAND_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The key that the gateway shows to an upstream. It has no `Debug`; it is wiped when dropped.
+/// API key that the gateway sends to an upstream. Has no `Debug`, and is zeroed on drop.
 #[derive(Clone)]
 pub struct UpstreamKey {
     text: Zeroizing<String>,
-    pub(super) source: KeySource,
-    /// The time for which the key is good, from when it was read.
-    pub(super) lifetime: Option<Duration>,
+    pub(crate) source: KeySource,
+    /// Time for which the key is valid, from when it was read; `None` if it does not expire.
+    pub(crate) lifetime: Option<Duration>,
 }
 
-/// The place that a key comes from.
+/// Source of an API key.
 #[derive(Clone)]
-pub(super) enum KeySource {
-    /// Nowhere that could be looked at again.
+pub(crate) enum KeySource {
+    /// The configuration; the key never changes.
     Fixed,
-    /// A file, and by what a change of it is noticed.
+    /// A file, and its stamp from before it was read.
     File(PathBuf, FileStamp),
     /// A program and its arguments.
     Command(Arc<[String]>),
 }
 
 impl UpstreamKey {
-    /// The key with this text.
+    /// Returns a key with this text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self {
@@ -52,20 +51,20 @@ impl UpstreamKey {
         }
     }
 
-    /// Reads the key in a file, without the white space around it. The gateway reads it again when the file changes, and when
-    /// the upstream refuses the key. Blocks.
+    /// Reads a key from a file, without surrounding white space. The gateway reads the file again when it changes, and when
+    /// the upstream rejects the key. Blocks.
     ///
     /// # Errors
     /// The file cannot be read, or holds no key. The text says so.
     pub fn of_file(path: &Path) -> Result<Self, String> {
-        // Taken before the file is read, so that no change after that goes unnoticed.
+        // Taken before the file is read, so that a later change is noticed.
         let stamp = FileStamp::of(path);
         let shown = path.display();
-        let text = read(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        let text = read_file(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
         let text = Zeroizing::new(text);
         let text = std::str::from_utf8(&text).map_err(|_| format!("{shown} is not UTF-8"))?;
         let text = text.trim_start_matches('\u{feff}').trim();
-        let text = checked(text).map_err(|reason| format!("{shown} {reason}"))?;
+        let text = validate(text).map_err(|reason| format!("{shown} {reason}"))?;
         Ok(Self {
             text,
             source: KeySource::File(path.to_owned(), stamp),
@@ -73,10 +72,11 @@ impl UpstreamKey {
         })
     }
 
-    /// Runs a command that prints a key. The gateway runs it again before the key ends, and when the upstream refuses it.
+    /// Runs a command that prints a key. The gateway runs the command again before the key expires, and when the upstream
+    /// rejects the key.
     ///
     /// # Errors
-    /// It cannot be run, fails, takes too long, or prints something else. The text says so, without what was printed.
+    /// The command cannot be run, fails, takes too long, or prints no key. The text says so, without the output.
     pub async fn of_command(words: &[String]) -> Result<Self, String> {
         let (text, lifetime) = command::run(words).await?;
         Ok(Self {
@@ -86,30 +86,30 @@ impl UpstreamKey {
         })
     }
 
-    /// Checks the text of a key that was given in this way.
+    /// Checks the text of a key.
     ///
     /// # Errors
-    /// It is empty, or no header can carry it; without its subject.
+    /// The text is empty, or cannot be a header value. The message has no subject: "is empty, and must hold the key".
     pub fn check(text: &str) -> Result<(), String> {
-        checked(text).map(drop)
+        validate(text).map(drop)
     }
 
-    /// The value of the header `authorization`; `None` if no header can carry the key.
-    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+    /// Returns the value of the `authorization` header; `None` if the key cannot be part of a header.
+    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let text = Zeroizing::new(format!("Bearer {}", *self.text));
         let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.text.trim().is_empty()
     }
 }
 
 impl KeySource {
-    /// Reads the key anew.
-    pub(super) async fn read(&self) -> Result<UpstreamKey, String> {
+    /// Reads the key again.
+    pub(crate) async fn read(&self) -> Result<UpstreamKey, String> {
         match self {
             Self::Fixed => Err("the key is in the configuration".to_owned()),
             Self::File(path, _) => {
@@ -122,18 +122,18 @@ impl KeySource {
         }
     }
 
-    /// The shortest time between two readings that refusals are the reason for; `None` if it cannot be read again.
-    pub(super) fn interval(&self) -> Option<Duration> {
+    /// Returns the minimum time between two reads that rejections cause; `None` if the key cannot change.
+    pub(crate) fn min_interval(&self) -> Option<Duration> {
         match self {
             Self::Fixed => None,
-            Self::File(..) => Some(FILE_INTERVAL),
-            Self::Command(_) => Some(COMMAND_INTERVAL),
+            Self::File(..) => Some(MIN_FILE_INTERVAL),
+            Self::Command(_) => Some(MIN_COMMAND_INTERVAL),
         }
     }
 }
 
-/// Reads a whole file of bounded length.
-pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Reads a whole file of at most [`MAX_FILE_BYTES`]. Blocks.
+pub(crate) fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut file = File::open(path)?.take(MAX_FILE_BYTES + 1);
     file.read_to_end(&mut bytes)?;
@@ -144,7 +144,7 @@ pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn checked(text: &str) -> Result<Zeroizing<String>, String> {
+fn validate(text: &str) -> Result<Zeroizing<String>, String> {
     if text.is_empty() {
         return Err("is empty, and must hold the key".to_owned());
     }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn upstream_key_rotation_reads_the_key_in_a_file() {
+    fn upstream_key_rotation_reads_a_key_file_without_surrounding_white_space() {
         for text in ["sk-1", "sk-1\n", " \r\nsk-1\r\n\n", "\u{feff}sk-1\n"] {
             let key = read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
             let header = key.authorization().expect("a header");
@@ -184,7 +184,7 @@ mod tests {
             assert!(error.contains(reason), "{error}");
             assert!(!error.contains("sk-"), "{error}");
         }
-        let gone = UpstreamKey::of_file(Path::new("/no/such/key")).err();
-        assert!(gone.is_some_and(|error| error.starts_with("/no/such/key cannot be read")));
+        let missing = UpstreamKey::of_file(Path::new("/no/such/key")).err();
+        assert!(missing.is_some_and(|error| error.starts_with("/no/such/key cannot be read")));
     }
 }
