@@ -1,4 +1,4 @@
-//! Before the first byte of an answer a request goes on to the next upstream, and the ledger has it once.
+//! Failover: before the first byte of an answer a request goes to the next upstream, and the ledger has one row for it.
 
 use gateway::{Durability, UpstreamConfig};
 
@@ -9,8 +9,8 @@ const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 const REFUSAL: &str = r#"{"error":{"message":"first","type":"t","param":null,"code":null}}"#;
 
-/// A gateway that asks its own upstream first, which answers `first`; then one that knows the model as `theirs` and
-/// answers `second`.
+/// Starts a gateway with an upstream that answers `first`, and a standby that answers `second` and whose name for the model
+/// is `theirs`. Returns the standby.
 async fn pair(first: Reply, second: Reply) -> (World, Upstream) {
     let second = Upstream::start(second).await;
     let url = second.base_url();
@@ -28,7 +28,7 @@ async fn pair(first: Reply, second: Reply) -> (World, Upstream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_answers_when_one_cannot() {
+async fn request_fails_over_to_the_next_upstream() {
     let refusals = [401, 403, 429, 502, 503, 504].map(|status| Reply::whole(status, REFUSAL));
     let dies = Reply::whole(200, COMPLETION).after(Step::Die);
     for first in refusals.into_iter().chain([dies]) {
@@ -50,7 +50,7 @@ async fn the_next_answers_when_one_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_an_answer_is_passed() {
+async fn errors_that_the_request_may_have_caused_are_passed_on() {
     for status in [400, 404, 408, 422, 500, 501] {
         let (world, second) = pair(Reply::whole(status, REFUSAL), Reply::events()).await;
         let answer = world.chat(MODEL).await;
@@ -66,7 +66,7 @@ async fn what_is_an_answer_is_passed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_sent_again_once_the_answer_has_begun() {
+async fn request_does_not_fail_over_once_its_answer_has_begun() {
     for begun in [vec![send(EVENTS[0]), Step::Die], vec![Step::Die]] {
         let (world, second) = pair(Reply::stream(begun), Reply::events()).await;
         let answer = world.chat(STREAM).await;
@@ -81,7 +81,7 @@ async fn nothing_is_sent_again_once_the_answer_has_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_be_worked_on_is_not_sent_again() {
+async fn request_does_not_fail_over_after_a_timeout() {
     let second = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let url = second.base_url();
     let silent = Reply::whole(200, COMPLETION).after(Step::Wait(std::time::Duration::from_secs(9)));
@@ -101,7 +101,7 @@ async fn what_may_be_worked_on_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_refusal_is_passed_when_all_refuse() {
+async fn last_error_is_passed_on_if_every_upstream_is_overloaded() {
     let other = r#"{"error":{"message":"second","type":"t","param":null,"code":null}}"#;
     let second = Reply::whole(429, other).with("retry-after", "7");
     let (world, _second) = pair(Reply::whole(503, REFUSAL), second).await;
@@ -114,7 +114,7 @@ async fn the_last_refusal_is_passed_when_all_refuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_says_more_than_that_another_is_gone() {
+async fn overload_is_passed_on_rather_than_an_unreachable_upstream() {
     let nobody = nobody();
     let world = World::with(Reply::whole(503, REFUSAL), Durability::Batched, |url| {
         let gone = UpstreamConfig {
@@ -132,7 +132,7 @@ async fn a_refusal_says_more_than_that_another_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_is_asked_at_most_once() {
+async fn each_upstream_gets_a_request_at_most_once() {
     let dies = || Reply::whole(200, COMPLETION).after(Step::Die);
     let (world, second) = pair(dies(), dies()).await;
     let answer = world.chat(MODEL).await;

@@ -1,4 +1,4 @@
-//! Upstreams that fail are skipped, and used again once they are back, without a client's request being lost.
+//! Circuit breaking and health checks: failing upstreams get no requests until they are healthy, and no request is lost.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
 fn healthy(world: &World) -> Vec<(String, bool)> {
-    let states = world.gateway.upstreams();
-    states
-        .map(|state| (state.name.to_owned(), state.is_healthy))
+    let statuses = world.gateway.upstreams();
+    statuses
+        .map(|status| (status.name.to_owned(), status.is_healthy))
         .collect()
 }
 
@@ -29,7 +29,7 @@ async fn until_healthy(world: &World, name: &str) {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    panic!("{name} does not come back: {:?}", healthy(world));
+    panic!("{name} does not become healthy: {:?}", healthy(world));
 }
 
 fn paths(upstream: &Upstream) -> Vec<String> {
@@ -41,7 +41,7 @@ fn paths(upstream: &Upstream) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_dies_and_returns_costs_no_request() {
+async fn upstream_that_restarts_costs_no_request() {
     let mortal = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let (address, url) = (mortal.address, mortal.base_url());
     let world = World::with(
@@ -80,7 +80,7 @@ async fn one_that_dies_and_returns_costs_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_in_a_row_is_skipped_until_it_says_that_it_can() {
+async fn failures_in_a_row_open_the_circuit_until_a_health_check_succeeds() {
     let failing = Upstream::start(Reply::whole(500, "{}")).await;
     let url = failing.base_url();
     let world = World::with(
@@ -102,12 +102,12 @@ async fn one_that_fails_in_a_row_is_skipped_until_it_says_that_it_can() {
     for _ in 0..4 {
         assert_eq!(world.chat(MODEL).await.status, 200);
     }
-    // Asked in the background, it says that it cannot, as long as it cannot.
+    // Health checks fail as long as the upstream does.
     while failing.asked().len() < 6 {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     assert!(!is_healthy(&world, "failing"));
-    // 404 says that it is there, if not that it knows the path.
+    // 404 is a sign of life, even if the upstream does not know the path.
     failing.replies(Reply::whole(404, "{}"));
     until_healthy(&world, "failing").await;
     assert_eq!(paths(&failing)[5..], ["/v1/health?deep=1"; 2]);
@@ -119,7 +119,7 @@ async fn one_that_fails_in_a_row_is_skipped_until_it_says_that_it_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_breaks_off_its_answers_is_skipped() {
+async fn answers_that_break_off_open_the_circuit() {
     let steps = vec![
         send(EVENTS[0]),
         Step::Wait(Duration::from_millis(20)),
@@ -134,7 +134,7 @@ async fn one_that_breaks_off_its_answers_is_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_path_to_ask_for_one_request_finds_out() {
+async fn one_request_probes_an_open_circuit_without_health_checks() {
     let failing = Upstream::start(Reply::whole(500, "{}")).await;
     let url = failing.base_url();
     let world = World::with(
@@ -154,7 +154,7 @@ async fn without_a_path_to_ask_for_one_request_finds_out() {
     }
     assert_eq!(failing.asked().len(), 5);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!(failing.asked().len(), 5, "nobody asks in the background");
+    assert_eq!(failing.asked().len(), 5, "no health checks are sent");
     let statuses = [
         world.chat(MODEL).await.status,
         world.chat(MODEL).await.status,
@@ -168,7 +168,7 @@ async fn without_a_path_to_ask_for_one_request_finds_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_skipped_is_tried_when_there_is_no_other() {
+async fn only_upstream_gets_requests_despite_its_open_circuit() {
     let world = World::start(Reply::whole(500, "{}")).await;
     for _ in 0..6 {
         assert_eq!(world.chat(MODEL).await.status, 500);
@@ -180,7 +180,7 @@ async fn one_that_is_skipped_is_tried_when_there_is_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_all_are_known_to_be_gone_the_answer_says_when_to_come_back() {
+async fn answer_says_when_to_retry_while_every_circuit_is_open() {
     let gone = [nobody(), nobody()];
     let world = World::with(Reply::events(), Durability::Batched, |_| {
         let [first, second] = gone;
@@ -206,7 +206,7 @@ async fn while_all_are_known_to_be_gone_the_answer_says_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_is_stopped_asks_nobody() {
+async fn stopped_gateway_sends_no_health_checks() {
     let world = World::start(Reply::whole(500, "{}")).await;
     for _ in 0..5 {
         world.chat(MODEL).await;

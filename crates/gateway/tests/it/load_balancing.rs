@@ -1,4 +1,4 @@
-//! Several upstreams of one model share its requests by their weights.
+//! Load balancing: the upstreams of a model share its requests by their weights.
 
 use gateway::{Durability, UpstreamConfig};
 
@@ -7,8 +7,8 @@ use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
-/// A gateway whose own upstream has the first weight, and two more with the others.
-async fn shared_by(weights: [u32; 3]) -> (World, [Upstream; 2]) {
+/// Starts a gateway with three upstreams of these weights; returns the second and the third.
+async fn balanced_by(weights: [u32; 3]) -> (World, [Upstream; 2]) {
     let reply = || Reply::whole(200, COMPLETION);
     let others = [
         Upstream::start(reply()).await,
@@ -34,13 +34,13 @@ fn asked(world: &World, others: &[Upstream; 2]) -> [usize; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_gets_exactly_its_share() {
-    let (world, others) = shared_by([3, 1, 2]).await;
+async fn upstreams_get_requests_in_proportion_to_their_weights() {
+    let (world, others) = balanced_by([3, 1, 2]).await;
     for _ in 0..6 {
         assert_eq!(world.chat(MODEL).await.status, 200);
     }
     assert_eq!(asked(&world, &others), [3, 1, 2]);
-    // At the same time, it is the same.
+    // Concurrent requests are shared in the same way.
     let clients = (0..54).map(|_| {
         let gateway = world.gateway.clone();
         tokio::spawn(async move {
@@ -58,8 +58,8 @@ async fn each_gets_exactly_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_without_weight_stands_by() {
-    let (world, others) = shared_by([1, 0, 0]).await;
+async fn standby_gets_a_request_only_when_the_others_fail() {
+    let (world, others) = balanced_by([1, 0, 0]).await;
     for _ in 0..4 {
         assert_eq!(world.chat(MODEL).await.status, 200);
     }
@@ -70,7 +70,7 @@ async fn one_without_weight_stands_by() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_share_of_one_that_is_gone_goes_to_the_others() {
+async fn share_of_an_unreachable_upstream_goes_to_the_others() {
     let nobody = nobody();
     let second = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
@@ -88,7 +88,7 @@ async fn the_share_of_one_that_is_gone_goes_to_the_others() {
     for _ in 0..7 {
         assert_eq!(world.chat(MODEL).await.status, 200);
     }
-    // The first request found out; from the second on there are whole rounds of three.
+    // The first request opened the circuit; from the second on there are whole rounds of three.
     let asked = [world.upstream.asked().len(), second.asked().len()];
     assert_eq!(asked, [5, 2]);
 }

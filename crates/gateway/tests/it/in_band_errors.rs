@@ -1,4 +1,4 @@
-//! What an upstream's refusal means: of the gateway's key, of what a client says, or of more work.
+//! Errors of an upstream by their cause: the gateway's key, the request, or the upstream, in a status or in the body.
 
 use gateway::{Durability, UpstreamConfig, UpstreamKey};
 
@@ -31,7 +31,7 @@ async fn pair() -> (World, Upstream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_band_errors_403_of_an_upstream_that_takes_the_key_is_the_clients_own() {
+async fn forbidden_request_at_an_upstream_that_accepts_the_key_is_passed_on() {
     let (world, second) = pair().await;
     assert_eq!(world.chat(MODEL).await.status, 200);
     world.upstream.replies(Reply::whole(403, REFUSAL));
@@ -41,12 +41,12 @@ async fn in_band_errors_403_of_an_upstream_that_takes_the_key_is_the_clients_own
     }
     assert!(
         second.asked().is_empty(),
-        "what one refuses is not tried elsewhere"
+        "a rejected request does not fail over"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_band_errors_403_without_end_is_about_the_gateway_after_all() {
+async fn forbidden_requests_without_end_are_taken_for_a_rejected_key() {
     let (world, second) = pair().await;
     assert_eq!(world.chat(MODEL).await.status, 200);
     world.upstream.replies(Reply::whole(403, REFUSAL));
@@ -56,11 +56,11 @@ async fn in_band_errors_403_without_end_is_about_the_gateway_after_all() {
             return;
         }
     }
-    panic!("an account that was closed is asked for ever");
+    panic!("requests go to a closed account for ever");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_band_errors_529_and_other_words_for_overload_go_to_the_next() {
+async fn overload_in_any_status_fails_over_to_the_next_upstream() {
     for status in [429, 502, 503, 504, 509, 520, 521, 522, 523, 524, 529, 598] {
         let (world, second) = pair().await;
         world.upstream.replies(Reply::whole(status, REFUSAL));
@@ -71,7 +71,7 @@ async fn in_band_errors_529_and_other_words_for_overload_go_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_band_errors_with_200_go_to_the_next_while_nothing_was_passed_on() {
+async fn in_band_errors_fail_over_to_the_next_upstream() {
     let stream = |event: &str| Reply::stream(vec![send(event)]);
     let html = Reply {
         headers: vec![("content-type", "text/html; charset=utf-8".into())],
@@ -101,7 +101,7 @@ async fn in_band_errors_with_200_go_to_the_next_while_nothing_was_passed_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_band_errors_make_an_upstream_one_that_is_skipped() {
+async fn in_band_errors_in_a_row_open_the_circuit() {
     let (world, second) = pair().await;
     let error = r#"{"error":{"message":"Upstream error","code":502}}"#;
     world.upstream.replies(Reply::whole(200, error));
@@ -109,16 +109,33 @@ async fn in_band_errors_make_an_upstream_one_that_is_skipped() {
         assert_eq!(world.chat(MODEL).await.body, COMPLETION);
     }
     assert_eq!(second.asked().len(), 6);
-    let is_healthy: Vec<bool> = world.gateway.upstreams().map(|it| it.is_healthy).collect();
+    let is_healthy: Vec<bool> = world
+        .gateway
+        .upstreams()
+        .map(|status| status.is_healthy)
+        .collect();
     assert_eq!(is_healthy, [false, true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_band_errors_about_the_request_and_answers_are_passed_on_as_they_are() {
+async fn in_band_rate_limits_fail_over_without_opening_the_circuit() {
+    let (world, second) = pair().await;
+    let error = r#"{"error":{"message":"m","type":"tokens","code":"rate_limit_exceeded"}}"#;
+    world.upstream.replies(Reply::whole(200, error));
+    for _ in 0..6 {
+        assert_eq!(world.chat(MODEL).await.body, COMPLETION);
+    }
+    assert_eq!(second.asked().len(), 6);
+    assert!(world.gateway.upstreams().all(|status| status.is_healthy));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_band_errors_about_the_request_and_answers_are_passed_on() {
     let about = r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#;
     let cites = COMPLETION.replace("Hello there", "an error");
     let long = COMPLETION.replace("Hello there", &"an error ".repeat(10_000));
-    for text in [about, cites.as_str(), long.as_str()] {
+    let timeout = r#"{"error":{"message":"m","code":408}}"#;
+    for text in [about, timeout, cites.as_str(), long.as_str()] {
         let (world, second) = pair().await;
         world.upstream.replies(Reply::whole(200, text));
         let answer = world.chat(MODEL).await;
@@ -133,6 +150,6 @@ async fn in_band_errors_about_the_request_and_answers_are_passed_on_as_they_are(
     let broken = Reply::stream(vec![send(EVENTS[0]), Step::Die]);
     world.upstream.replies(broken);
     let answer = world.chat(r#"{"model":"real","stream":true}"#).await;
-    assert!(answer.is_broken, "once it has begun nobody else is asked");
+    assert!(answer.is_broken, "no failover once the answer has begun");
     assert!(second.asked().is_empty());
 }
