@@ -1,25 +1,24 @@
-//! Work that takes a moment of a processor: it is done beside the threads that answer requests, some at a time.
+//! CPU-bound work, done on threads beside those that answer requests, a limited number at a time.
 
 use std::sync::LazyLock;
 
 use base::{Error, Result};
 use tokio::sync::{Semaphore, oneshot};
 
-/// The permits for work at a time: half of the processors, so that those who send large bodies leave the other half to
-/// everybody else. Whoever waits for one waits in turn.
+/// Permits for concurrent work: half of the processors, so that requests with large bodies leave the other half to all
+/// others. Granted in the order in which they are requested.
 static PERMITS: LazyLock<Semaphore> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Semaphore::new((processors / 2).max(1))
 });
 
-/// The priority of the work, in Linux's measure, which goes from 0 to 19: on a processor that it shares with short
-/// requests it has a third of the time.
-const NICENESS: i32 = 5;
+/// Nice value of the threads, from 0 to 19: on a processor shared with short requests the work gets a third of the time.
+const DEFAULT_NICENESS: i32 = 5;
 
-/// Does `work` on a thread of its own. It goes on to its end also when the future is dropped.
+/// Runs `work` on a thread of its own, with low priority. The work continues to its end if the future is dropped.
 ///
 /// # Errors
-/// 500: it panicked, or no thread could be made.
+/// 500: the work panicked, or no thread could be started.
 pub(crate) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
@@ -29,7 +28,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     let thread = thread.spawn(move || {
         let _permit = permit;
         lower_thread_priority();
-        // Whoever does not wait any more has dropped the other end.
+        // An error means that the future was dropped.
         let _ = done.send(work());
     });
     if let Err(error) = thread {
@@ -40,9 +39,9 @@ pub(crate) async fn aside<T: Send + 'static>(
 }
 
 fn lower_thread_priority() {
-    // To Linux, a process without an id is the calling thread; elsewhere it is the whole process.
+    // On Linux the default process id means the calling thread; elsewhere it means the whole process.
     if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::setpriority_process(None, NICENESS)
+        && let Err(error) = rustix::process::setpriority_process(None, DEFAULT_NICENESS)
     {
         tracing::debug!(%error, "failed to lower thread priority");
     }
