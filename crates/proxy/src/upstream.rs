@@ -1,4 +1,4 @@
-//! One upstream: its checked configuration, the requests that are sent to it, and the record of their outcomes.
+//! Upstream: its checked configuration, the requests that are sent to it, and the record of their outcomes.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
