@@ -4,12 +4,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use base::{Clock, UnixTime};
+use http::HeaderValue;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
-
-use super::validate;
 
 /// Maximum run time of a command.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -116,8 +115,10 @@ fn parse(output: &[u8], now: UnixTime) -> Result<KeyAndLifetime, String> {
     if key.is_empty() {
         return Err("printed no key on its first line".to_owned());
     }
-    let key =
-        validate(key).map_err(|_| "printed a key with characters that no header can carry")?;
+    if HeaderValue::from_str(key).is_err() {
+        return Err("printed a key with characters that no header can carry".to_owned());
+    }
+    let key = Zeroizing::new(key.to_owned());
     let lifetime = lines.next().map(str::trim).filter(|line| !line.is_empty());
     let lifetime = lifetime.map(|line| parse_lifetime(line, now)).transpose()?;
     if lines.next().is_some() {
