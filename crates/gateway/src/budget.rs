@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use base::ids::ProjectId;
 use base::{Clock, NanoDollars, Result, UnixTime};
+use proxy::Target;
 use usage::{Hold, ModelFacts, PriceBook, Spend};
 
 use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
-use crate::upstreams::Route;
 
 /// The stage that reserves the cost of a request within the spend limits of the caller's organization and project.
 pub(crate) struct SpendBudget {
@@ -28,7 +28,7 @@ impl SpendBudget {
         caller: &Caller,
         dialect: &Dialect,
         call: &Call,
-        plan: &[Route],
+        plan: &[Target],
         at: UnixTime,
     ) -> Result<Option<Hold>> {
         if !caller.has_spend_limit() {
@@ -36,9 +36,9 @@ impl SpendBudget {
         }
         let usage = call.max_usage(dialect)?;
         let mut max_cost = NanoDollars::default();
-        for route in plan {
+        for target in plan {
             let books = (&self.prices, &*self.facts);
-            let cost = usage.max_cost(books, dialect, &route.model, at, false)?;
+            let cost = usage.max_cost(books, dialect, &target.model, at, false)?;
             max_cost = max_cost.max(cost);
         }
         self.spend.hold(&caller.spend_request(at, max_cost))

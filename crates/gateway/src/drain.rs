@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base::{Budget, BudgetLimits, BudgetPermit, Error};
 use prometheus::IntCounter;
+use proxy::UpstreamResponse;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -14,14 +15,15 @@ use usage::Outcome;
 use crate::caller::Caller;
 use crate::in_flight::InFlightRequest;
 use crate::metered_answer::{self, MeteredAnswer};
-use crate::upstreams::{Answer, Failure};
+use crate::upstreams::ForwardFailure;
 
 /// The maximum number of answers that are drained at the same time; beyond it, usage is estimated. A key has half of the
 /// permits and a project three quarters, so that no tenant's hang-ups leave the usage of others uncounted.
 const MAX_DRAINS: usize = 1024;
 
 /// An answer of which nothing has come yet.
-pub(crate) type AwaitedAnswer = Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Send>>;
+pub(crate) type AwaitedAnswer =
+    Pin<Box<dyn Future<Output = Result<UpstreamResponse, ForwardFailure>> + Send>>;
 
 /// The answers that are drained. Clones share the same drains.
 #[derive(Clone)]

@@ -9,6 +9,7 @@ use bodies::Capture;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response};
+use proxy::{ForwardRequest, Target, Upstreams};
 
 use crate::dialect::Call;
 use crate::drain::{AwaitedAnswer, Drains};
@@ -17,7 +18,7 @@ use crate::in_flight::InFlightRequest;
 use crate::metered_answer::{self, FailedRequest, MeteredAnswer};
 use crate::options::Durability;
 use crate::relayed_body::RelayedBody;
-use crate::upstreams::{Outgoing, Route, Upstreams};
+use crate::upstreams::ForwardFailure;
 
 /// The stage that forwards requests and relays their answers.
 pub(crate) struct Forwarder {
@@ -31,7 +32,7 @@ impl Forwarder {
     ///
     /// # Errors
     /// 404: no upstream serves the model.
-    pub(crate) fn plan(&self, model: &str) -> Result<Vec<Route>> {
+    pub(crate) fn plan(&self, model: &str) -> Result<Vec<Target>> {
         let plan = self.upstreams.plan(model);
         let plan = plan.filter(|plan| !plan.is_empty());
         plan.ok_or_else(|| Error::model_not_found(model))
@@ -42,12 +43,12 @@ impl Forwarder {
         &self,
         mut headers: HeaderMap,
         call: Call,
-        plan: Vec<Route>,
+        plan: Vec<Target>,
         mut request: InFlightRequest,
     ) -> PendingAnswer {
         headers.insert(CONTENT_TYPE, call.content_type.clone());
         request.observer().forward(&mut headers);
-        let outgoing = Outgoing {
+        let forwarded = ForwardRequest {
             method: Method::POST,
             path: request.dialect().path.into(),
             query: None,
@@ -57,8 +58,9 @@ impl Forwarder {
         let hides_usage = call.hides_usage;
         let upstreams = Arc::clone(&self.upstreams);
         let answer = async move {
-            let body = |route: &Route, asks: bool| call.body(&route.model, asks);
-            upstreams.send(plan, outgoing, body).await
+            let body = |target: &Target, asks: bool| call.body(&target.model, asks);
+            let sent = upstreams.send(plan, forwarded, body).await;
+            sent.map_err(ForwardFailure::from)
         };
         PendingAnswer {
             waiting: Some((Box::pin(answer), request)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use prometheus::Registry;
+use proxy::{UpstreamStatus, UpstreamTasks};
 use tasks::{Health, TaskHandle};
 
 use crate::auth::Authenticator;
@@ -23,7 +24,7 @@ use crate::pipeline::Pipeline;
 use crate::rate_limits::RateLimits;
 use crate::response_body::Body;
 use crate::tokens;
-use crate::upstreams::{Probes, UpstreamState, Upstreams};
+use crate::upstreams;
 use crate::watchdog::Watchdog;
 
 /// The gateway. Clones share the same gateway.
@@ -75,13 +76,13 @@ impl Gateway {
     }
 
     /// Returns the health of each upstream.
-    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamState<'_>> {
-        self.0.forwarder.upstreams.states()
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamStatus<'_>> {
+        self.0.forwarder.upstreams.statuses()
     }
 
     /// Reloads the keys and certificates of upstreams that come from files or commands. Those that cannot be read stay in use.
     pub async fn reread_credentials(&self) {
-        self.0.forwarder.upstreams.reread().await;
+        self.0.forwarder.upstreams.reload_credentials().await;
     }
 }
 
@@ -89,18 +90,18 @@ impl Gateway {
 /// requests in flight, and the poller of upstream objects. Drop stops all of them.
 pub struct GatewayTask {
     drains: Drains,
-    probes: Probes,
+    upstream_tasks: UpstreamTasks,
     poller: TaskHandle,
     watchdog: TaskHandle,
 }
 
 /// Builds the pipeline and starts its background tasks.
 fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError> {
-    let upstreams = Arc::new(Upstreams::new(&options.upstreams)?);
+    let upstreams = Arc::new(upstreams::build(&options.upstreams)?);
     let metrics = Arc::new(GatewayMetrics::new(&options.upstreams, &options.models)?);
     let drains = Drains::new(metrics.undrained.clone());
-    tokens::prepare(upstreams.known());
-    let probes = upstreams.watch_over();
+    tokens::prepare(upstreams.target_model_names());
+    let upstream_tasks = upstreams.start_tasks();
     let (directory, clock) = (options.directory, options.clock);
     let watchdog = Watchdog::new(Arc::clone(&directory), clock.clone(), &options.flow);
     let facts = Arc::new(options.facts);
@@ -162,7 +163,7 @@ fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError>
     };
     let task = GatewayTask {
         drains,
-        probes,
+        upstream_tasks,
         poller: tasks::start("stored objects", |_| poller),
         watchdog: tasks::start("flights", |_| watchdog),
     };
@@ -175,7 +176,7 @@ impl GatewayTask {
     pub fn healths(&self) -> Vec<Health> {
         let own = [&self.poller, &self.watchdog];
         let own = own.into_iter().map(|task| task.health().clone());
-        own.chain(self.probes.healths()).collect()
+        own.chain(self.upstream_tasks.healths()).collect()
     }
 
     /// Waits until all answers are drained; those left after `deadline` are settled by an estimate. Must be called when no more
@@ -186,7 +187,7 @@ impl GatewayTask {
 
     /// Stops like [`GatewayTask::stop`], with a deadline that passes when `deadline` resolves.
     pub async fn stop_at(self, deadline: impl Future<Output = ()>) {
-        self.probes.stop();
+        self.upstream_tasks.stop();
         self.drains.stop(deadline).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Which headers pass, in each direction, and which the gateway adds.
+//! Headers that the gateway removes from and adds to answers, and the idempotency keys that upstreams get.
 
 use base::ids::{Id, ProjectId, RequestId};
 use base::secret::Pepper;
@@ -9,26 +9,13 @@ use http::header::{self, HeaderName, HeaderValue};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 const PROCESSING: HeaderName = HeaderName::from_static("openai-processing-ms");
-/// Names a request that may be sent again.
+/// Header with a key by which a server recognizes a repeated request.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const VERSION: HeaderName = HeaderName::from_static("openai-version");
 
-/// What of a client's request its upstream learns. Everything else stays here: above all keys and cookies, but also
-/// `accept-encoding`: usage is read from the answer, so it is to come as it is.
-const FORWARDED: [HeaderName; 8] = [
-    header::ACCEPT,
-    header::CONTENT_TYPE,
-    header::USER_AGENT,
-    IDEMPOTENCY_KEY,
-    HeaderName::from_static("openai-beta"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("x-client-request-id"),
-];
-
-/// What of an upstream's answer is between the upstream and the gateway: about the connection, about the upstream's
-/// own site, or about the account that the gateway has there.
-const KEPT_BACK: [HeaderName; 25] = [
+/// Headers of an upstream's answer that clients do not get: about the connection, the upstream's own site, or the account
+/// that the gateway has there.
+const REMOVED: [HeaderName; 25] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -56,8 +43,8 @@ const KEPT_BACK: [HeaderName; 25] = [
     VERSION,
 ];
 
-/// The prefixes of other headers that stay: they tell a browser, or a robot, what it may do at the upstream's site.
-const KEPT_BACK_PREFIXES: [&str; 5] = [
+/// Prefixes of further headers that clients do not get: permissions of browsers and robots at the upstream's site.
+const REMOVED_PREFIXES: [&str; 5] = [
     "access-control-",
     "content-security-policy",
     "cross-origin-",
@@ -65,45 +52,31 @@ const KEPT_BACK_PREFIXES: [&str; 5] = [
     "x-ratelimit-",
 ];
 
-/// The prefix of the idempotency key that an upstream gets.
-const OWN_IDEMPOTENCY_PREFIX: &str = "orgplane-";
+/// Prefix of the idempotency keys that upstreams get.
+const IDEMPOTENCY_PREFIX: &str = "orgplane-";
 
-/// The encoding of answers that upstreams are asked for.
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+/// Maximum number of headers that the gateway adds to an answer.
+const MAX_ADDED_HEADERS: usize = 12;
 
-/// How many headers the gateway may add to an answer.
-const ADDED: usize = 12;
-
-/// Makes the idempotency key of a request one of its project alone. Projects share the account that the gateway has at an
-/// upstream: with the same key, one of them would be answered what another was.
+/// Replaces the idempotency key of a request by one that no other project can have. Projects share the gateway's account at an
+/// upstream: with the same key, one project would get another's answer.
 pub(crate) fn own_idempotency_key(headers: &mut HeaderMap, pepper: &Pepper, project: &ProjectId) {
     let Some(key) = headers.remove(IDEMPOTENCY_KEY) else {
         return;
     };
-    // No key of the API begins like this, so no such hash is the hash of one.
+    // No API key has this prefix, so the hash cannot be that of an API key.
     let mut text = format!("idempotency-key\0{}\0", project.as_str());
     text.extend(key.as_bytes().iter().map(|byte| char::from(*byte)));
     let hash = pepper.hash(&text);
-    let mut own = OWN_IDEMPOTENCY_PREFIX.to_owned();
+    let mut own = IDEMPOTENCY_PREFIX.to_owned();
     own.extend(hash.0.iter().map(|byte| format!("{byte:02x}")));
     if let Ok(own) = HeaderValue::try_from(own) {
         headers.insert(IDEMPOTENCY_KEY, own);
     }
 }
 
-/// The headers of a client's request that its upstream gets.
-pub(crate) fn to_upstream(headers: &HeaderMap) -> HeaderMap {
-    let mut forwarded = HeaderMap::with_capacity(FORWARDED.len() + 2);
-    for name in &FORWARDED {
-        if let Some(value) = headers.get(name) {
-            forwarded.insert(name, value.clone());
-        }
-    }
-    forwarded.insert(header::ACCEPT_ENCODING, IDENTITY);
-    forwarded
-}
-
-/// The headers of an upstream's answer that the client gets.
+/// Removes from the headers of an upstream's answer those that the client must not get, `content-length` among them if
+/// `changes_length`.
 pub(crate) fn to_client(mut headers: HeaderMap, changes_length: bool) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -112,22 +85,22 @@ pub(crate) fn to_client(mut headers: HeaderMap, changes_length: bool) -> HeaderM
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let stays = |name: &&HeaderName| {
+    let is_removed = |name: &&HeaderName| {
         named.contains(name)
-            || KEPT_BACK.contains(name)
-            || (KEPT_BACK_PREFIXES.iter()).any(|prefix| name.as_str().starts_with(prefix))
+            || REMOVED.contains(name)
+            || (REMOVED_PREFIXES.iter()).any(|prefix| name.as_str().starts_with(prefix))
             || changes_length && **name == header::CONTENT_LENGTH
     };
-    let staying: Vec<HeaderName> = headers.keys().filter(stays).cloned().collect();
-    for name in staying {
+    let removed: Vec<HeaderName> = headers.keys().filter(is_removed).cloned().collect();
+    for name in removed {
         headers.remove(name);
     }
-    // For what the gateway says itself.
-    headers.reserve(ADDED);
+    // One allocation for all that are added later.
+    headers.reserve(MAX_ADDED_HEADERS);
     headers
 }
 
-/// Adds the headers that every response of the gateway has. `started`: when the request came.
+/// Adds the headers that every answer of the gateway has: its id, organization, processing time and version.
 pub(crate) fn sign(
     headers: &mut HeaderMap,
     id: &RequestId,
@@ -157,25 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_cookies_stay_here() {
-        let sent = map(&[
-            ("authorization", "Bearer sk-proj-1"),
-            ("cookie", "a=b"),
-            ("accept-encoding", "gzip"),
-            ("host", "gateway"),
-            ("content-type", "application/json"),
-            ("traceparent", "00-1"),
-        ]);
-        let expected = map(&[
-            ("content-type", "application/json"),
-            ("accept-encoding", "identity"),
-            ("traceparent", "00-1"),
-        ]);
-        assert_eq!(to_upstream(&sent), expected);
-    }
-
-    #[test]
-    fn what_is_between_upstream_and_gateway_stays_there() {
+    fn headers_between_upstream_and_gateway_are_removed() {
         let sent = map(&[
             ("connection", "close, x-hop"),
             ("x-hop", "1"),

@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
 use crate::limits::{Amounts, RateLimitReservation};
 use crate::request_observer::RequestObserver;
-use crate::upstreams::Failure;
+use crate::upstreams::ForwardFailure;
 
 /// RAII guard of an admitted request. `settle` and `fail` record its usage; drop records an estimate, as if the client had
 /// hung up.
@@ -100,7 +100,7 @@ impl InFlightRequest {
 
     /// Settles a request that has no answer. A request that reached no model server is refunded its rate limits; any other
     /// failed request counts as a request.
-    pub(crate) fn fail(mut self, failure: &Failure) -> Option<Recorded> {
+    pub(crate) fn fail(mut self, failure: &ForwardFailure) -> Option<Recorded> {
         if !failure.was_sent
             && let Some(admission) = &mut self.admission
         {

@@ -55,7 +55,8 @@ pub use gateway::{Gateway, GatewayTask};
 pub use object_kind::ObjectKind;
 pub use objects::{ObjectOwner, ObjectRepository, UpstreamObject};
 pub use options::{Durability, GatewayOptions, StartError};
-pub use response_body::Body;
-pub use upstreams::{
-    CaCertificates, FileStamp, StreamUsage, UpstreamConfig, UpstreamKey, UpstreamState,
+pub use proxy::{
+    CaCertificates, FileStamp, StreamUsage, UpstreamConfig, UpstreamConfigError, UpstreamKey,
+    UpstreamStatus,
 };
+pub use response_body::Body;

@@ -8,23 +8,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::response::Parts;
 use http_body::{Body as _, SizeHint};
+use proxy::{ResponseBody, ResponseDeadline, UpstreamResponse};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
 use crate::answer::{Answer, ReportedError};
 use crate::caller::Caller;
 use crate::in_flight::InFlightRequest;
-use crate::upstreams::{self, AnswerBody, Failure, Patience};
+use crate::upstreams::{ForwardFailure, response_end};
 
 /// The longest wait for usage after the end of a stream, which may stay open.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The body of an answer, with the request that it settles. Dropped before that, the request is settled by an estimate.
 pub(crate) struct MeteredAnswer {
-    body: AnswerBody,
+    body: ResponseBody,
     /// Reader of the usage; `None` if the status is not one of success, so that nothing was consumed.
     reader: Option<Answer>,
-    deadline: Patience,
+    deadline: ResponseDeadline,
     idle_timer: Option<Pin<Box<Sleep>>>,
     /// True if the idle timer has been started since the last frame.
     is_idle: bool,
@@ -44,7 +45,7 @@ pub(crate) enum AnswerPart {
 
 /// A request that has no answer, and its record in the ledger.
 pub(crate) struct FailedRequest {
-    pub(crate) failure: Failure,
+    pub(crate) failure: ForwardFailure,
     pub(crate) recorded: Option<Recorded>,
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct FailedRequest {
 /// # Errors
 /// No upstream has answered.
 pub(crate) fn begin(
-    answered: Result<upstreams::Answer, Failure>,
+    answered: Result<UpstreamResponse, ForwardFailure>,
     mut request: InFlightRequest,
     hides_usage: bool,
 ) -> Result<(Parts, MeteredAnswer), FailedRequest> {
@@ -70,13 +71,15 @@ pub(crate) fn begin(
 
 impl MeteredAnswer {
     fn new(
-        answer: upstreams::Answer,
+        answer: UpstreamResponse,
         mut request: InFlightRequest,
         hides_usage: bool,
     ) -> (Parts, Self) {
-        request.observer().set_upstream(answer.route.name());
-        request.set_model(&answer.route.model);
-        let deadline = answer.patience();
+        request
+            .observer()
+            .set_upstream(answer.target.upstream_name());
+        request.set_model(&answer.target.model);
+        let deadline = answer.deadline();
         let (head, body) = answer.response.into_parts();
         let memory = request.take_decoding_memory();
         let mode = (request.is_streamed(), hides_usage);
@@ -126,7 +129,7 @@ impl MeteredAnswer {
 
     /// Excludes the rest of the answer from the health of its upstream, which had to wait for the client.
     pub(crate) fn exempt_upstream(&mut self) {
-        self.deadline.absolve();
+        self.deadline.ignore_end();
     }
 
     /// True if all usage has come. A stream that says so may stay open, and an answer can be empty.
@@ -199,7 +202,7 @@ impl MeteredAnswer {
         let request = self.request.take()?;
         let has_ended = self.has_ended();
         let Some(reader) = &mut self.reader else {
-            self.deadline.end(outcome);
+            self.deadline.record_end(response_end(outcome));
             return request.settle(Outcome::UpstreamFailed, None);
         };
         if has_ended {
@@ -209,9 +212,9 @@ impl MeteredAnswer {
         match tally.error {
             // As with a status of 4xx, the upstream is healthy.
             Some(ReportedError::Client) => {}
-            Some(ReportedError::Server) => self.deadline.fail("it answered with an error"),
-            None if settled != outcome => self.deadline.fail("its answer is not a whole one"),
-            None => self.deadline.end(settled),
+            Some(ReportedError::Server) => self.deadline.record_failure("error in an answer"),
+            None if settled != outcome => self.deadline.record_failure("answer is not whole"),
+            None => self.deadline.record_end(response_end(settled)),
         }
         request.settle(settled, Some(tally))
     }

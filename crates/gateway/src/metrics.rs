@@ -10,10 +10,10 @@ use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
+use proxy::UpstreamConfig;
 use usage::Outcome;
 
 use crate::dialect::DIALECTS;
-use crate::upstreams::UpstreamConfig;
 
 /// Endpoints other than those of [`DIALECTS`]; the last stands for every other path.
 const OTHER_ENDPOINTS: [&str; 7] = [

@@ -8,12 +8,12 @@ use base::{Error, Result};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
+use proxy::Upstreams;
 use serde::Serialize;
 
 use crate::caller::Caller;
 use crate::percent;
 use crate::policy::ProjectPolicy;
-use crate::upstreams::Upstreams;
 
 /// The creation time of every model, in seconds since 1970: 2026-01-01. The configuration has none, and a time that changed
 /// with each start would look like an update.
@@ -56,7 +56,7 @@ pub(crate) struct ModelCatalog {
 impl ModelCatalog {
     /// Returns the models that the upstreams list.
     pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
-        let names: BTreeSet<String> = upstreams.names().map(str::to_owned).collect();
+        let names: BTreeSet<String> = upstreams.model_names().map(str::to_owned).collect();
         let all = page(&names, |_| true);
         Self {
             upstreams,

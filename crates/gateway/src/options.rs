@@ -8,12 +8,12 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Budget, Clock};
 use bodies::Bodies;
+use proxy::{UpstreamConfig, UpstreamConfigError};
 use telemetry::Tracer;
 use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
 
 use crate::flow::FlowLimits;
 use crate::objects::ObjectRepository;
-use crate::upstreams::UpstreamConfig;
 
 /// The condition under which the end of a response is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,17 +68,9 @@ pub struct GatewayOptions {
 /// An error that keeps a gateway from starting, worded for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration of an upstream is invalid.
-    #[error("upstream '{name}': {reason}")]
-    Upstream {
-        /// Name of the upstream.
-        name: String,
-        /// Predicate of a sentence that has the upstream as its subject.
-        reason: String,
-    },
-    /// The certificates that upstreams are verified with could not be loaded.
-    #[error("TLS to upstreams: {0}")]
-    Tls(String),
+    /// The configuration of the upstreams is invalid.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamConfigError),
     /// A metric could not be created.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use access::{Level, LimitField, Project};
 use base::ids::Id;
 use base::{Error, Result};
+use proxy::{Target, Upstreams};
 use usage::ModelFacts;
 
 use crate::caller::Caller;
@@ -12,7 +13,6 @@ use crate::limits::{
     LimitedModel, RateLimitReservation, RateLimitStatus, RateLimiter, RequestedAmounts,
     limited_model,
 };
-use crate::upstreams::{Route, Upstreams};
 
 /// The stage that reserves what a request may consume within the rate limits of the caller's project.
 pub(crate) struct RateLimits {
@@ -50,14 +50,14 @@ impl RateLimits {
         &self,
         caller: &Caller,
         model: &'a str,
-        plan: &'a [Route],
+        plan: &'a [Target],
     ) -> LimitedNames<'a> {
         let name = |model| {
             let limits = caller.level().limits(model, self.facts.kind_of(model));
             limited_model(model, &limits)
         };
-        let known = plan.first().map_or(model, |route| &*route.model);
-        if known != model && self.upstreams.lists(known) {
+        let known = plan.first().map_or(model, |target| &*target.model);
+        if known != model && self.upstreams.lists_model(known) {
             LimitedNames::Two([name(model), name(known)])
         } else {
             LimitedNames::One([name(model)])
@@ -86,8 +86,8 @@ impl RateLimits {
             ];
             fields.iter().any(|field| limits.get(*field) == Some(0))
         };
-        let mut models = self.upstreams.names().peekable();
-        !self.upstreams.takes_any() && models.peek().is_some() && models.all(is_zero)
+        let mut models = self.upstreams.model_names().peekable();
+        !self.upstreams.has_wildcard() && models.peek().is_some() && models.all(is_zero)
     }
 }
 
@@ -109,10 +109,12 @@ impl<'a> LimitedNames<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proxy::UpstreamConfig;
+
     use super::*;
     use crate::caller::tests::caller;
     use crate::limits::Amounts;
-    use crate::upstreams::UpstreamConfig;
+    use crate::upstreams;
 
     #[tokio::test]
     async fn a_request_for_an_alias_counts_under_both_names() {
@@ -121,7 +123,7 @@ mod tests {
             aliases: std::iter::once(("nick".to_owned(), "m".to_owned())).collect(),
             ..UpstreamConfig::new("u", "http://127.0.0.1:1/v1")
         };
-        let upstreams = Arc::new(Upstreams::new(&[config]).expect("upstreams"));
+        let upstreams = Arc::new(upstreams::build(&[config]).expect("upstreams"));
         let stage = RateLimits {
             limiter: Arc::new(RateLimiter::new()),
             facts: Arc::default(),

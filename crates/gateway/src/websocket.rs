@@ -1,4 +1,4 @@
-//! Clients that would speak WebSocket. It is not spoken here, and the answer that lets them go on in HTTP at once is 426.
+//! Refusal of WebSocket, which the gateway does not speak: 426 makes clients fall back to HTTP at once.
 
 use base::Error;
 use http::header::{CONNECTION, UPGRADE};
@@ -7,13 +7,13 @@ use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::response_body::Body;
 
-/// The paths at which the hosted service speaks WebSocket.
+/// Paths at which OpenAI's service speaks WebSocket.
 const PATHS: [&str; 2] = ["/v1/responses", "/v1/realtime"];
 
 const MESSAGE: &str = "This gateway does not speak WebSocket. Send POST /v1/responses over HTTP instead, with \"stream\": true for an \
                        answer in events.";
 
-/// True if a request asks to speak WebSocket where the hosted service would.
+/// True if a request asks for an upgrade to WebSocket at one of [`PATHS`].
 pub(crate) fn is_asked_for(head: &Parts) -> bool {
     let mut wanted = head.headers.get_all(UPGRADE).iter();
     let is_websocket = |name: &str| name.trim().eq_ignore_ascii_case("websocket");
@@ -26,7 +26,7 @@ pub(crate) fn is_asked_for(head: &Parts) -> bool {
         })
 }
 
-/// The answer to such a request, which names the protocol that is spoken here.
+/// Returns the answer to such a request, which names the protocol to use instead.
 pub(crate) fn refusal() -> Response<Body> {
     let error = Error {
         status: StatusCode::UPGRADE_REQUIRED,

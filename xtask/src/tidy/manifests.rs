@@ -8,6 +8,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("egress", &[]),
     ("limiter", &[]),
     ("tasks", &[]),
+    ("proxy", &["base", "egress", "tasks"]),
     ("store", &["base"]),
     ("telemetry", &["base", "tasks"]),
     ("access", &["base", "store", "tasks"]),
@@ -24,8 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "access",
             "base",
             "bodies",
-            "egress",
             "limiter",
+            "proxy",
             "store",
             "tasks",
             "telemetry",
@@ -70,6 +71,7 @@ const OURS: [&str; 15] = [
     "gateway",
     "limiter",
     "orgplane",
+    "proxy",
     "store",
     "tasks",
     "telemetry",
@@ -88,8 +90,8 @@ struct Dependency<'text> {
 
 /// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin ← cli, gateway } ←
 /// server`, and
-/// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, gateway, server }`; all but `base`, `store`, `files`, `cli`
-/// and `egress` know `tasks`.
+/// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, proxy ← gateway, server }`; all but `base`, `store`, `files`,
+/// `cli` and `egress` know `tasks`.
 pub fn arrows(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {

@@ -1,6 +1,8 @@
 //! A document of an answer, which is the whole answer or an event of a stream, reduced to what matters for its usage. It is
 //! read as it comes, at any length.
 
+use proxy::ErrorCause;
+
 use super::json_path::{JsonPath, TextField};
 use super::json_scanner::{JsonScanner, JsonVisitor};
 use super::short_text::ShortText;
@@ -56,7 +58,8 @@ pub(crate) struct Document {
     /// True if the document is a complete object.
     pub(crate) is_whole: bool,
     has_error: bool,
-    is_client_error: bool,
+    /// Cause of the error, as far as its type and code name one.
+    cause: Option<ErrorCause>,
     object: ShortText,
     finish_reason: ShortText,
     open_item: OutputItem,
@@ -105,9 +108,10 @@ impl Document {
     pub(crate) fn error(&self) -> Option<ReportedError> {
         let mut texts = [self.event_type, self.object, self.finish_reason].into_iter();
         let is_error = self.has_error || texts.any(|text| text.as_str() == "error");
-        is_error.then_some(match self.is_client_error {
-            true => ReportedError::Client,
-            false => ReportedError::Server,
+        is_error.then_some(match self.cause {
+            // As with a status of 429, the upstream is healthy.
+            Some(ErrorCause::Request | ErrorCause::RateLimit) => ReportedError::Client,
+            Some(ErrorCause::Upstream) | None => ReportedError::Server,
         })
     }
 
@@ -136,7 +140,10 @@ impl Document {
                     .ok()
                     .and_then(|it| it.parse().ok());
             }
-            JsonPath::ErrorCode => self.is_client_error |= is_client_error(token),
+            JsonPath::ErrorCode => {
+                let code = std::str::from_utf8(token).unwrap_or_default();
+                self.cause = self.cause.max(ErrorCause::of_code(code));
+            }
             JsonPath::Usage => self.has_usage |= token != b"null",
             JsonPath::Content | JsonPath::OtherContent | JsonPath::Choice => {
                 self.has_content |= token != b"null";
@@ -157,26 +164,6 @@ impl Document {
             TextField::Container => &mut self.open_item.container,
         }
     }
-}
-
-/// True for the code or type of an error that the client has caused. Errors of authentication are not among them: the client
-/// has no key of the model server.
-fn is_client_error(code: &[u8]) -> bool {
-    let code = std::str::from_utf8(code).unwrap_or_default();
-    if let Ok(status) = code.parse::<u16>() {
-        return (400..500).contains(&status) && !matches!(status, 401 | 403 | 407);
-    }
-    let beginnings = [
-        "invalid",
-        "content_",
-        "context_length",
-        "rate_limit",
-        "unsupported",
-    ];
-    let is_known = beginnings
-        .iter()
-        .any(|beginning| code.starts_with(beginning));
-    is_known && !code.contains("api_key") && !code.contains("auth")
 }
 
 /// A visitor that reads a document and the generated text in it.

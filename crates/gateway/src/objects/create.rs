@@ -7,6 +7,7 @@ use base::time::HOUR;
 use base::{Clock, Error, Result, UnixTime, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
+use proxy::Target;
 use usage::SpendReservation;
 
 use super::ObjectRequest;
@@ -20,7 +21,6 @@ use crate::drain::Drains;
 use crate::limits::RateLimitReservation;
 use crate::object_kind::ObjectKind;
 use crate::offload::offload;
-use crate::upstreams::Route;
 
 /// The purpose of files that are the input of a batch.
 const BATCH_PURPOSE: &str = "batch";
@@ -56,13 +56,13 @@ impl Creator {
     pub(super) async fn create(
         self: &Arc<Self>,
         new: NewObject,
-        route: Route,
+        target: Target,
         request: UpstreamRequest,
     ) -> Result<Response<Bytes>> {
         let creator = Arc::clone(self);
         let share = Arc::clone(&request.share);
         let creation = async move {
-            let created = creator.create_now(new, route, request).await;
+            let created = creator.create_now(new, target, request).await;
             // Held until the object is recorded, so that the quota counts it the whole time.
             drop(share);
             created
@@ -74,10 +74,10 @@ impl Creator {
     async fn create_now(
         &self,
         new: NewObject,
-        route: Route,
+        target: Target,
         request: UpstreamRequest,
     ) -> Result<BufferedResponse> {
-        let sent = self.client.send_buffered(route.clone(), request).await;
+        let sent = self.client.send_buffered(target.clone(), request).await;
         let may_exist = match &sent {
             Ok(response) => response.is_success(),
             Err(error) => error.status == StatusCode::GATEWAY_TIMEOUT,
@@ -96,13 +96,13 @@ impl Creator {
             owner: new.owner,
             kind: new.kind,
             id: response.id()?,
-            upstream: route.upstream().to_owned(),
+            upstream: target.upstream_name().to_owned(),
             purpose: new.purpose,
             created_at: self.clock.now_milliseconds(),
             work: new.work,
             due_at: new.due_at,
         };
-        self.record(&object, route).await?;
+        self.record(&object, target).await?;
         if let Some(spend) = &spend
             && object.kind == ObjectKind::Batch
         {
@@ -112,7 +112,7 @@ impl Creator {
     }
 
     /// Records the owner of a new object; deletes the object if that fails.
-    async fn record(&self, object: &UpstreamObject, route: Route) -> Result<()> {
+    async fn record(&self, object: &UpstreamObject, target: Target) -> Result<()> {
         let (noun, id, upstream) = (object.kind.noun(), &object.id, &object.upstream);
         match self.repository.add(object).await {
             Ok(true) => Ok(()),
@@ -128,7 +128,7 @@ impl Creator {
             }
             Err(error) => {
                 tracing::error!(upstream, id, %error, "failed to record owner of {noun}; deleting upstream object");
-                self.delete(object, route).await;
+                self.delete(object, target).await;
                 let message = format!("The {noun} could not be kept. Try again in a second.");
                 Err(Error::overloaded(message, 1))
             }
@@ -136,7 +136,7 @@ impl Creator {
     }
 
     /// Deletes an object without an owner. A batch cannot be deleted, and is cancelled.
-    async fn delete(&self, object: &UpstreamObject, route: Route) {
+    async fn delete(&self, object: &UpstreamObject, target: Target) {
         let request = match object.kind {
             ObjectKind::Batch => UpstreamRequest::of_gateway(Method::POST, object, "/cancel"),
             ObjectKind::File | ObjectKind::VectorStore => {
@@ -144,7 +144,7 @@ impl Creator {
             }
         };
         let (id, upstream) = (&object.id, &object.upstream);
-        match self.client.send_buffered(route, request).await {
+        match self.client.send_buffered(target, request).await {
             Ok(response) if response.is_success() => {}
             Ok(response) => {
                 let status = response.head.status;
@@ -161,7 +161,7 @@ impl Creator {
     pub(super) async fn upload(
         self: &Arc<Self>,
         request: ObjectRequest<'_>,
-        route: Route,
+        target: Target,
     ) -> Result<Response<Bytes>> {
         let (headers, mut body) = (&request.head.headers, request.body);
         let fields = Fields::of_parts(headers, &body, &["purpose", "file"])?;
@@ -198,19 +198,19 @@ impl Creator {
         let content_type = Some(form_type(headers)?);
         let upstream_request =
             UpstreamRequest::of_client(request.head, request.share, body, content_type);
-        self.create(new, route, upstream_request).await
+        self.create(new, target, upstream_request).await
     }
 
     /// Creates a vector store, at the upstream that keeps its first files, or at `storage` if it has none.
     pub(super) async fn create_vector_store(
         self: &Arc<Self>,
         request: ObjectRequest<'_>,
-        storage: Route,
+        storage: Target,
         ownership: &Ownership,
     ) -> Result<Response<Bytes>> {
         let (caller, body) = (request.caller, request.body);
         let owner = ObjectOwner::of(caller);
-        let route = match ownership.check_files(&owner, &body, None).await? {
+        let target = match ownership.check_files(&owner, &body, None).await? {
             None => storage,
             Some(upstream) => self.client.named(&upstream).unwrap_or(storage),
         };
@@ -228,7 +228,7 @@ impl Creator {
         let content_type = (!body.is_empty()).then_some(JSON);
         let upstream_request =
             UpstreamRequest::of_client(request.head, request.share, body, content_type);
-        self.create(new, route, upstream_request).await
+        self.create(new, target, upstream_request).await
     }
 }
 

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use base::{Clock, Result};
 use bytes::Bytes;
 use http::{Method, Response, request};
+use proxy::{Target, Upstreams};
 use usage::{ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
 
 use crate::caller::Caller;
@@ -31,7 +32,6 @@ use crate::limits::{RateLimitStatus, RateLimiter};
 use crate::object_kind::ObjectKind;
 use crate::query::no_query;
 use crate::rate_limits::RateLimits;
-use crate::upstreams::{Route, Upstreams};
 use batches::BatchCreator;
 use cache::ObjectCache;
 use create::Creator;
@@ -101,7 +101,7 @@ impl Objects {
         let client = ObjectClient::new(Arc::clone(&with.upstreams));
         let ownership = Arc::new(Ownership {
             repository: Arc::clone(&repository),
-            is_enforced: with.upstreams.keep(),
+            is_enforced: with.upstreams.has_storage(),
         });
         let reservations = Arc::new(ObjectReservations {
             reservations: with.reservations,
@@ -181,7 +181,7 @@ impl Objects {
     ///
     /// # Errors
     /// 404: no upstream keeps objects.
-    pub(crate) fn storage(&self) -> Result<Route> {
+    pub(crate) fn storage(&self) -> Result<Target> {
         self.client.storage()
     }
 
@@ -203,7 +203,7 @@ impl Objects {
     pub(crate) async fn serve(
         &self,
         request: ObjectRequest<'_>,
-        storage: Route,
+        storage: Target,
     ) -> Result<ObjectResponse> {
         let (route, method) = (request.route, &request.head.method);
         if let Some(id) = &route.id {

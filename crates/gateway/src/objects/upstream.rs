@@ -12,16 +12,19 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 use http_body::{Body as _, SizeHint};
+use proxy::{
+    ForwardRequest, ResponseBody, ResponseDeadline, ResponseEnd, Target, UpstreamResponse,
+    Upstreams,
+};
 use serde::Deserialize;
 use tokio::time::{Sleep, sleep};
-use usage::Outcome;
 
 use super::quota::QuotaShare;
 use super::repository::UpstreamObject;
 use crate::abortable_body::{BodyContent, BrokenOff};
 use crate::headers;
 use crate::object_kind::ObjectKind;
-use crate::upstreams::{Answer, AnswerBody, Outgoing, Patience, Route, Upstreams};
+use crate::upstreams::ForwardFailure;
 use crate::watchdog::AbortReason;
 
 /// The maximum length of an answer that is read whole.
@@ -114,23 +117,23 @@ impl ObjectClient {
     ///
     /// # Errors
     /// 404: no upstream keeps objects.
-    pub(super) fn storage(&self) -> Result<Route> {
-        self.upstreams.keeper().ok_or_else(|| Error {
+    pub(super) fn storage(&self) -> Result<Target> {
+        self.upstreams.storage().ok_or_else(|| Error {
             status: StatusCode::NOT_FOUND,
             ..Error::refused("not_offered", NOT_OFFERED)
         })
     }
 
     /// Returns the upstream with this name, if it is configured.
-    pub(super) fn named(&self, upstream: &str) -> Option<Route> {
-        self.upstreams.named(upstream)
+    pub(super) fn named(&self, upstream: &str) -> Option<Target> {
+        self.upstreams.by_name(upstream)
     }
 
     /// Returns the upstream that keeps an object.
     ///
     /// # Errors
     /// 503: the upstream is not configured any more.
-    pub(super) fn upstream_of(&self, object: &UpstreamObject) -> Result<Route> {
+    pub(super) fn upstream_of(&self, object: &UpstreamObject) -> Result<Target> {
         self.named(&object.upstream).ok_or_else(|| {
             let message = format!(
                 "The model server that keeps this {} is not configured any more. Tell its operator.",
@@ -141,13 +144,17 @@ impl ObjectClient {
     }
 
     /// True if an upstream serves a model under this name, which must be the upstream's own.
-    pub(super) fn serves(&self, route: &Route, model: &str) -> bool {
-        self.upstreams.serves_at(route, model)
+    pub(super) fn serves(&self, target: &Target, model: &str) -> bool {
+        self.upstreams.serves_at(target, model)
     }
 
     /// Sends a request, and returns the answer once its head has come.
-    pub(super) async fn send(&self, route: Route, request: UpstreamRequest) -> Result<Answer> {
-        let outgoing = Outgoing {
+    pub(super) async fn send(
+        &self,
+        target: Target,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse> {
+        let forwarded = ForwardRequest {
             method: request.method,
             path: request.path.into(),
             query: request.query,
@@ -157,19 +164,19 @@ impl ObjectClient {
         let (body, share) = (request.body, request.share);
         let answer = self
             .upstreams
-            .send(vec![route], outgoing, |_, _| body.clone());
+            .send(vec![target], forwarded, |_, _| body.clone());
         let answer = answer.await;
         drop(share);
-        answer.map_err(|failure| failure.error)
+        answer.map_err(|error| ForwardFailure::from(error).error)
     }
 
     /// Sends a request, and reads its answer whole.
     pub(super) async fn send_buffered(
         &self,
-        route: Route,
+        target: Target,
         request: UpstreamRequest,
     ) -> Result<BufferedResponse> {
-        BufferedResponse::read(self.send(route, request).await?).await
+        BufferedResponse::read(self.send(target, request).await?).await
     }
 
     /// Fetches the upstream's description of an object.
@@ -180,7 +187,7 @@ impl ObjectClient {
 }
 
 impl BufferedResponse {
-    async fn read(answer: Answer) -> Result<Self> {
+    async fn read(answer: UpstreamResponse) -> Result<Self> {
         let (head, mut answer) = PassthroughBody::of(answer);
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.next().await {
@@ -227,8 +234,8 @@ impl BufferedResponse {
 
 /// The body of an answer that passes through to the client unread. It breaks off if the upstream is silent for too long.
 pub(crate) struct PassthroughBody {
-    body: AnswerBody,
-    deadline: Patience,
+    body: ResponseBody,
+    deadline: ResponseDeadline,
     idle_timer: Pin<Box<Sleep>>,
     /// Share of the project's quota, released at the end.
     _share: Option<Arc<QuotaShare>>,
@@ -236,8 +243,8 @@ pub(crate) struct PassthroughBody {
 
 impl PassthroughBody {
     /// Returns the head and the body of an answer.
-    pub(super) fn of(answer: Answer) -> (Parts, Self) {
-        let deadline = answer.patience();
+    pub(super) fn of(answer: UpstreamResponse) -> (Parts, Self) {
+        let deadline = answer.deadline();
         let (head, body) = answer.response.into_parts();
         let body = Self {
             body,
@@ -249,7 +256,7 @@ impl PassthroughBody {
     }
 
     /// Returns the response for the client, which holds a share of the project's quota until its end.
-    pub(super) fn response(answer: Answer, share: &Arc<QuotaShare>) -> Response<Self> {
+    pub(super) fn response(answer: UpstreamResponse, share: &Arc<QuotaShare>) -> Response<Self> {
         let (head, mut body) = Self::of(answer);
         body._share = Some(Arc::clone(share));
         response(head, body)
@@ -266,17 +273,17 @@ impl BodyContent for PassthroughBody {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
                 ready!(self.idle_timer.as_mut().poll(context));
-                self.deadline.end(Outcome::TimedOut);
+                self.deadline.record_end(ResponseEnd::TimedOut);
                 return Poll::Ready(Some(Err(BrokenOff)));
             };
             self.idle_timer.set(sleep(self.deadline.left()));
             return Poll::Ready(match frame {
                 None => {
-                    self.deadline.end(Outcome::Succeeded);
+                    self.deadline.record_end(ResponseEnd::Complete);
                     None
                 }
                 Some(Err(_)) => {
-                    self.deadline.end(Outcome::UpstreamFailed);
+                    self.deadline.record_end(ResponseEnd::Broken);
                     Some(Err(BrokenOff))
                 }
                 Some(Ok(frame)) => match frame.into_data() {

@@ -8,6 +8,7 @@ use base::{Error, Permission, Result, UnixTime};
 use bodies::Capture;
 use bytes::Bytes;
 use http::Response;
+use proxy::Target;
 use usage::Hold;
 
 use super::{Pipeline, RequestContext};
@@ -19,7 +20,6 @@ use crate::limits::RateLimitReservation;
 use crate::policy::ProjectPolicy;
 use crate::query::no_query;
 use crate::response_body::Body;
-use crate::upstreams::Route;
 
 impl Pipeline {
     /// Serves a request to a model. The checks have a fixed order, so that a refusal has one reason. The body is read only if
@@ -81,7 +81,7 @@ impl Pipeline {
         context: &mut RequestContext,
         caller: Caller,
         call: &mut Call,
-        plan: &[Route],
+        plan: &[Target],
     ) -> Result<InFlightRequest> {
         let first = plan
             .first()
@@ -113,10 +113,10 @@ impl Pipeline {
         context: &mut RequestContext,
         caller: &Caller,
         call: &mut Call,
-        plan: &[Route],
+        plan: &[Target],
         at: UnixTime,
     ) -> Result<(Option<Hold>, RateLimitReservation)> {
-        let known = plan.first().map_or(&*call.model, |route| &*route.model);
+        let known = plan.first().map_or(&*call.model, |target| &*target.model);
         let names = self.rate_limits.names(caller, &call.model, plan);
         call.estimate.input = call.input(known, names.token_limit());
         let spend = self.budget.reserve(caller, dialect, call, plan, at)?;

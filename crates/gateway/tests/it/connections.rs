@@ -1,4 +1,4 @@
-//! Connections to upstreams: used again, replaced when they are closed, and cut without harm.
+//! Connections to upstreams: reused, replaced when they are closed, and broken off without harm.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,8 @@ use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
-/// An upstream made of bytes: what it does with a connection is told by its number, from 0.
+/// Starts an upstream that runs `serve` for each connection, which are numbered from 0. Returns its base URL and the number
+/// of connections so far.
 async fn raw<F>(
     serve: impl Fn(usize, TcpStream) -> F + Send + 'static,
 ) -> (String, Arc<AtomicUsize>)
@@ -63,7 +64,7 @@ async fn world(url: String) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_connection_serves_request_after_request() {
+async fn idle_connections_are_reused() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     for _ in 0..20 {
         assert_eq!(world.chat(MODEL).await.status, 200);
@@ -73,7 +74,7 @@ async fn one_connection_serves_request_after_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_was_closed_between_two_requests_is_replaced() {
+async fn connection_that_was_closed_while_idle_is_replaced() {
     let (url, connections) = raw(|_, mut connection| async move {
         request(&mut connection).await;
         answer(&mut connection).await;
@@ -87,14 +88,14 @@ async fn one_that_was_closed_between_two_requests_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_many_were_closed_the_next_request_is_answered() {
-    const MANY: usize = 12;
-    let together = Arc::new(Barrier::new(MANY));
+async fn request_is_answered_however_many_idle_connections_were_closed() {
+    const CONNECTION_COUNT: usize = 12;
+    let together = Arc::new(Barrier::new(CONNECTION_COUNT));
     let (url, connections) = raw(move |number, mut connection| {
         let together = Arc::clone(&together);
         async move {
             request(&mut connection).await;
-            if number < MANY {
+            if number < CONNECTION_COUNT {
                 together.wait().await;
             }
             answer(&mut connection).await;
@@ -102,7 +103,7 @@ async fn however_many_were_closed_the_next_request_is_answered() {
     })
     .await;
     let world = Arc::new(world(url).await);
-    let clients = (0..MANY).map(|_| {
+    let clients = (0..CONNECTION_COUNT).map(|_| {
         let world = Arc::clone(&world);
         tokio::spawn(async move { world.chat(MODEL).await.status })
     });
@@ -110,11 +111,11 @@ async fn however_many_were_closed_the_next_request_is_answered() {
         assert_eq!(client.await.expect("an answer"), 200);
     }
     assert_eq!(world.chat(MODEL).await.status, 200);
-    assert_eq!(connections.load(Ordering::SeqCst), MANY + 1);
+    assert_eq!(connections.load(Ordering::SeqCst), CONNECTION_COUNT + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_answers_before_it_has_read_all_is_believed() {
+async fn answer_that_comes_before_the_whole_request_was_read_is_passed_on() {
     let (url, _) = raw(|_, mut connection| async move {
         let mut bytes = [0; 1000];
         connection.read_exact(&mut bytes).await.expect("bytes");
@@ -134,7 +135,7 @@ async fn one_that_answers_before_it_has_read_all_is_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_closed_as_the_next_request_comes_is_replaced() {
+async fn request_is_sent_again_if_its_reused_connection_was_closed_as_it_went_out() {
     for is_reset in [false, true] {
         let (url, connections) = raw(move |_, mut connection| async move {
             request(&mut connection).await;
@@ -155,7 +156,7 @@ async fn one_that_is_closed_as_the_next_request_comes_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_one_that_is_closed_without_an_answer_is_502() {
+async fn new_connection_that_is_closed_without_an_answer_is_502() {
     for is_reset in [false, true] {
         let (url, connections) = raw(move |_, mut connection| async move {
             request(&mut connection).await;
@@ -174,7 +175,7 @@ async fn a_new_one_that_is_closed_without_an_answer_is_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_cut_inside_an_answer_cuts_the_clients() {
+async fn answer_that_breaks_off_breaks_off_for_the_client_too() {
     for is_reset in [false, true] {
         let (url, _) = raw(move |_, mut connection| async move {
             request(&mut connection).await;
@@ -202,7 +203,7 @@ async fn one_that_is_cut_inside_an_answer_cuts_the_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_http_is_502() {
+async fn answer_that_is_not_http_is_502() {
     let (url, _) = raw(|_, mut connection| async move {
         request(&mut connection).await;
         let _ = connection.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await;
@@ -212,7 +213,7 @@ async fn what_is_no_http_is_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_is_spoken_from_the_beginning_where_it_is_said() {
+async fn http2_with_prior_knowledge_shares_one_connection() {
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
         vec![UpstreamConfig {
             http2: true,
@@ -236,7 +237,7 @@ async fn http2_is_spoken_from_the_beginning_where_it_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_reset_is_not_opened_again() {
+async fn request_whose_http2_stream_was_reset_is_not_sent_again() {
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
         vec![UpstreamConfig {
             http2: true,
@@ -252,7 +253,7 @@ async fn a_stream_that_is_reset_is_not_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_closed_while_it_is_worked_on_is_502() {
+async fn reused_connection_that_is_closed_late_is_502() {
     let (url, connections) = raw(|_, mut connection| async move {
         request(&mut connection).await;
         answer(&mut connection).await;
@@ -268,7 +269,7 @@ async fn one_that_is_closed_while_it_is_worked_on_is_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_http2_connection_that_was_cut_is_replaced() {
+async fn closed_http2_connection_is_replaced() {
     let first = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let (address, url) = (first.address, first.base_url());
     let world = World::with(Reply::events(), Durability::Batched, |_| {
@@ -286,7 +287,7 @@ async fn an_http2_connection_that_was_cut_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_are_not_the_only_statuses_that_are_no_answers() {
+async fn statuses_that_are_neither_success_nor_error_are_502() {
     for head in [
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
         "HTTP/1.1 399 Odd\r\ncontent-length: 0\r\n\r\n",

@@ -1,4 +1,4 @@
-//! Upstreams that fail: the client is told, the ledger knows, and nothing hangs.
+//! Failures of the only upstream: the client gets an error, the ledger a row, and nothing hangs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_upstream_is_502_and_one_row_of_nothing() {
+async fn unreachable_upstream_is_502_and_one_row_without_usage() {
     let nobody = nobody();
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |_| {
         vec![config("gone", nobody)]
@@ -31,7 +31,7 @@ async fn an_unreachable_upstream_is_502_and_one_row_of_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_upstream_is_skipped() {
+async fn request_for_an_unreachable_upstream_goes_to_the_next() {
     let nobody = nobody();
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, |url| {
         let mut other = config("other", url);
@@ -53,7 +53,7 @@ async fn an_unreachable_upstream_is_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstreams_error_passes_with_its_body() {
+async fn errors_of_an_upstream_are_passed_on_with_their_bodies() {
     for status in [400, 404, 422, 429, 500, 503] {
         let error = r#"{"error":{"message":"theirs","type":"t","param":null,"code":null}}"#;
         let world = World::start(Reply::whole(status, error).with("retry-after", "2")).await;
@@ -71,7 +71,7 @@ async fn an_upstreams_error_passes_with_its_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_refuses_our_key_is_502_without_a_leak() {
+async fn upstream_that_rejects_the_gateways_key_is_502_without_a_leak() {
     for status in [401, 403] {
         let reply = Reply::whole(status, "your key sk-upstream is wrong");
         let world = World::with(reply, Durability::Batched, |url| {
@@ -91,7 +91,7 @@ async fn an_upstream_that_refuses_our_key_is_502_without_a_leak() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_upstream_is_504() {
+async fn silent_upstream_is_504() {
     let reply = Reply::whole(200, COMPLETION).after(Step::Wait(Duration::from_secs(30)));
     let world = World::with(reply, Durability::Batched, |url| {
         let mut config = config("slow", url);
@@ -109,7 +109,7 @@ async fn a_silent_upstream_is_504() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_falls_silent_in_its_answer_is_cut_off() {
+async fn answer_that_falls_silent_is_cut_off() {
     let reply = Reply::stream(vec![send(EVENTS[0]), Step::Wait(Duration::from_secs(30))]);
     let world = World::with(reply, Durability::Batched, |url| {
         let mut config = config("slow", url);
@@ -127,7 +127,7 @@ async fn an_upstream_that_falls_silent_in_its_answer_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_dies_is_counted_as_far_as_it_has_reported() {
+async fn answer_that_breaks_off_is_metered_as_far_as_it_has_reported_usage() {
     let world = World::start(Reply::whole(200, "").after(Step::Die)).await;
     let answer = world.chat(MODEL).await;
     assert_eq!(answer.status, 502);

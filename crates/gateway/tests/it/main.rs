@@ -1,17 +1,19 @@
 //! The gateway against a model server that does as it is told, over real connections.
 
 mod answers;
-mod balance;
 mod body_memory;
 mod certificates;
+mod circuit_breaking;
 mod compressed;
 mod connections;
 mod endpoints;
+mod failover;
 mod failures;
 mod hang_ups;
-mod health;
+mod in_band_errors;
 mod keys;
 mod limits;
+mod load_balancing;
 mod metered;
 mod metrics;
 mod nodes;
@@ -21,9 +23,7 @@ mod proxies;
 mod readings;
 mod redirects;
 mod refusals;
-mod refused_content;
 mod retention;
-mod retries;
 mod revocation;
 mod shared_account;
 mod slow_body;

@@ -1,4 +1,4 @@
-//! The way out through a proxy: a tunnel for TLS, forwarding without it.
+//! Outbound proxies: tunnels for TLS, forwarding of requests without it.
 
 mod proxy;
 
@@ -14,7 +14,7 @@ use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
-/// An upstream at a name that only its proxy can reach.
+/// Returns the configuration of an upstream whose host name only the proxy can resolve.
 fn behind(proxy: &str, base_url: String) -> UpstreamConfig {
     UpstreamConfig {
         proxy: Some(Proxy::parse("proxy", proxy).expect("a proxy")),
@@ -27,7 +27,7 @@ async fn world(upstreams: Vec<UpstreamConfig>) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outbound_proxy_makes_a_tunnel_for_tls_and_learns_nothing_but_the_name() {
+async fn outbound_proxy_tunnels_tls_and_learns_only_the_host_name() {
     for protocols in [&[b"h2".as_slice(), b"http/1.1"][..], &[]] {
         let (roots, acceptor) = authority(protocols);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -53,7 +53,7 @@ async fn outbound_proxy_makes_a_tunnel_for_tls_and_learns_nothing_but_the_name()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outbound_proxy_forwards_what_has_no_tls() {
+async fn outbound_proxy_forwards_requests_without_tls() {
     let upstream = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let proxy = Proxied::start(upstream.address, Some("me:pw")).await;
     let world = world(vec![behind(
@@ -82,7 +82,7 @@ async fn outbound_proxy_forwards_what_has_no_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outbound_proxy_that_does_not_let_us_through_is_a_failure_without_a_leak() {
+async fn outbound_proxy_that_rejects_its_credentials_is_502_without_a_leak() {
     let upstream = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let proxy = Proxied::start(upstream.address, Some("me:right")).await;
     let url = proxy.url_of("me:wr0ng");
@@ -99,13 +99,13 @@ async fn outbound_proxy_that_does_not_let_us_through_is_a_failure_without_a_leak
                 ..config("direct", upstream.base_url())
             };
             let both = world(vec![behind(url, base_url.clone()), direct]).await;
-            assert_eq!(both.chat(MODEL).await.status, 200, "the next one is asked");
+            assert_eq!(both.chat(MODEL).await.status, 200, "the request fails over");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outbound_proxy_is_used_to_find_out_if_an_upstream_is_back() {
+async fn outbound_proxy_is_used_for_health_checks() {
     let upstream = Upstream::start(Reply::whole(500, "{}")).await;
     let proxy = Proxied::start(upstream.address, None).await;
     let world = world(vec![behind(&proxy.url(), format!("http://{NAME}/v1"))]).await;
@@ -119,11 +119,11 @@ async fn outbound_proxy_is_used_to_find_out_if_an_upstream_is_back() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("it is not asked through the proxy: {:?}", proxy.seen());
+    panic!("no health check went through the proxy: {:?}", proxy.seen());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outbound_proxy_can_speak_socks() {
+async fn outbound_proxy_can_be_a_socks_proxy() {
     let upstream = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let socks = Socks::start(upstream.address).await;
     let world = world(vec![behind(

@@ -1,4 +1,4 @@
-//! Redirects of upstreams: never followed, never a client's; the next upstream is asked.
+//! Redirects of upstreams: neither followed nor passed on; the request fails over.
 
 use gateway::{Durability, UpstreamConfig};
 use http::{HeaderValue, Method};
@@ -9,7 +9,7 @@ use crate::world::{Answer, SERVICE, World, config, request};
 const MODEL: &str = r#"{"model":"real"}"#;
 const STATUSES: [u16; 8] = [300, 301, 302, 303, 304, 305, 307, 308];
 
-/// An answer with this status that points elsewhere.
+/// Returns a redirect with this status to `to`.
 fn redirect(status: u16, to: &str) -> Reply {
     Reply::whole(status, "")
         .with("location", to)
@@ -18,7 +18,7 @@ fn redirect(status: u16, to: &str) -> Reply {
         .with("link", "<https://inside.example/>; rel=canonical")
 }
 
-/// The answer is a failure of the gateway's own, which tells nothing of the upstream.
+/// Asserts that an answer is an error of the gateway's own, which reveals nothing of the upstream's.
 fn assert_own_failure(answer: &Answer, what: &str) {
     assert_eq!(answer.status, 502, "{what}: {answer:?}");
     assert_eq!(answer.error()[3], "upstream_error", "{what}");
@@ -29,7 +29,7 @@ fn assert_own_failure(answer: &Answer, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_are_no_answers_for_a_client() {
+async fn redirects_are_neither_followed_nor_passed_on() {
     let elsewhere = Upstream::start(Reply::whole(200, COMPLETION)).await;
     let to = format!("{}/chat/completions", elsewhere.base_url());
     for status in STATUSES {
@@ -43,7 +43,7 @@ async fn redirects_are_no_answers_for_a_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_send_a_request_to_the_next_upstream() {
+async fn redirects_fail_over_to_the_next_upstream() {
     for status in [302, 307] {
         let second = Upstream::start(Reply::whole(200, COMPLETION)).await;
         let url = second.base_url();
@@ -65,26 +65,23 @@ async fn redirects_send_a_request_to_the_next_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_in_a_row_make_an_upstream_one_that_is_skipped() {
+async fn redirects_in_a_row_open_the_circuit() {
     let redirecting = redirect(308, "https://inside.example/v1/");
     let world = World::start(redirecting).await;
-    let is_healthy = || world.gateway.upstreams().all(|state| state.is_healthy);
+    let is_healthy = || world.gateway.upstreams().all(|status| status.is_healthy);
     for _ in 0..5 {
         assert!(is_healthy());
         assert_own_failure(&world.chat(MODEL).await, "five in a row");
     }
     assert!(!is_healthy());
-    // Asked in the background, a redirect is no sign of life.
+    // Health checks do not take a redirect for a sign of life.
     for _ in 0..2_000 {
         if world.upstream.asked().len() >= 7 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    assert!(
-        world.upstream.asked().len() >= 7,
-        "it is asked again and again"
-    );
+    assert!(world.upstream.asked().len() >= 7, "health checks go on");
     assert!(!is_healthy());
     world.upstream.replies(Reply::whole(200, COMPLETION));
     for _ in 0..2_000 {
@@ -93,16 +90,16 @@ async fn redirects_in_a_row_make_an_upstream_one_that_is_skipped() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("it does not come back");
+    panic!("the upstream does not become healthy");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_of_what_keeps_files_are_no_answers_either() {
+async fn redirects_of_the_storage_upstream_are_not_passed_on() {
     let reply = redirect(307, "https://inside.example/v1/files");
     let world = World::with(reply, Durability::Batched, |url| {
         vec![UpstreamConfig {
             stores: true,
-            ..config("keeper", url)
+            ..config("storage", url)
         }]
     })
     .await;
@@ -118,7 +115,7 @@ async fn redirects_of_what_keeps_files_are_no_answers_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_say_more_than_that_another_is_gone() {
+async fn redirect_is_reported_rather_than_an_unreachable_upstream() {
     let nobody = nobody();
     let world = World::with(redirect(302, "/login"), Durability::Batched, |url| {
         let gone = UpstreamConfig {
@@ -129,7 +126,7 @@ async fn redirects_say_more_than_that_another_is_gone() {
     })
     .await;
     let answer = world.chat(MODEL).await;
-    assert_own_failure(&answer, "the first one's");
+    assert_own_failure(&answer, "the first upstream's redirect");
     let message = answer.error()[0].clone();
     assert!(message.to_string().contains("redirect"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! `stream_options`: asked for where the upstream knows it, and left out where it does not.
+//! `stream_options`, with which the gateway asks for the usage of a stream: added, unless the upstream rejects them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use crate::world::{World, config};
 
 const STREAM: &str = r#"{"model":"real","stream":true,"messages":[]}"#;
 
-/// A model server that refuses requests with a member, and what it was asked.
+/// Model server that rejects requests by their bodies, and records the bodies.
 struct Strict {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -73,7 +73,7 @@ fn knows_no_stream_options(body: &str) -> Option<(u16, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_refused_go_out_as_the_client_wrote_them_and_are_not_asked_for_again() {
+async fn stream_options_are_left_out_after_a_rejection() {
     let strict = Strict::start(knows_no_stream_options).await;
     let world = strict.world().await;
     for _ in 0..3 {
@@ -82,7 +82,7 @@ async fn stream_options_refused_go_out_as_the_client_wrote_them_and_are_not_aske
         assert_eq!(answer.body, [EVENTS[0], EVENTS[1], EVENTS[3]].concat());
     }
     let asked = strict.asked();
-    assert_eq!(asked.len(), 4, "one is learnt from: {asked:?}");
+    assert_eq!(asked.len(), 4, "one rejection is enough: {asked:?}");
     assert!(asked[0].contains("stream_options"));
     assert!(asked[1..].iter().all(|body| body == STREAM), "{asked:?}");
     for row in world.rows(3).await {
@@ -93,7 +93,7 @@ async fn stream_options_refused_go_out_as_the_client_wrote_them_and_are_not_aske
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_refused_with_422_and_a_list_of_errors_are_understood() {
+async fn stream_options_can_be_rejected_with_422_and_a_list_of_errors() {
     fn forbids_extras(body: &str) -> Option<(u16, String)> {
         let detail = r#"{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"],"msg":"Extra inputs are not permitted","input":{"include_usage":true}}]}"#;
         body.contains("stream_options")
@@ -108,7 +108,7 @@ async fn stream_options_refused_with_422_and_a_list_of_errors_are_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_refused_can_be_said_from_the_start() {
+async fn stream_options_are_never_added_if_configured_so() {
     let strict = Strict::start(knows_no_stream_options).await;
     let url = strict.url.clone();
     let upstreams = |_| {
@@ -124,7 +124,7 @@ async fn stream_options_refused_can_be_said_from_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_of_the_client_are_the_clients_own() {
+async fn stream_options_of_the_client_are_passed_on() {
     let strict = Strict::start(knows_no_stream_options).await;
     let world = strict.world().await;
     for own in ["true", "false"] {
@@ -139,12 +139,12 @@ async fn stream_options_of_the_client_are_the_clients_own() {
         );
         assert_eq!(strict.asked().last(), Some(&body));
     }
-    // Nothing was learnt: it is the client's field that it does not know.
+    // The upstream rejected the client's own member: no rejection of the gateway's is remembered.
     assert_eq!(strict.asked().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_in_an_error_about_something_else_are_asked_for_again() {
+async fn stream_options_are_added_again_after_an_error_about_something_else() {
     static REFUSED: AtomicUsize = AtomicUsize::new(0);
     const ECHO: &str = r#"{"detail":[{"type":"missing","loc":["body","messages"],"input":{"stream_options":{"include_usage":true}}}]}"#;
     fn wants_messages(body: &str) -> Option<(u16, String)> {
@@ -159,12 +159,12 @@ async fn stream_options_in_an_error_about_something_else_are_asked_for_again() {
     assert_eq!((answer.status.as_u16(), &*answer.body), (422, ECHO));
     assert!(REFUSED.load(Ordering::SeqCst) <= 2);
     assert_eq!(world.chat(STREAM).await.status, 200);
-    let last = strict.asked().pop().expect("it was asked");
+    let last = strict.asked().pop().expect("a request");
     assert!(last.contains("stream_options"), "{last}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_have_no_part_in_other_refusals() {
+async fn stream_options_are_not_blamed_for_other_errors() {
     fn refuses_all(_: &str) -> Option<(u16, String)> {
         Some((400, "x".repeat(300_000)))
     }

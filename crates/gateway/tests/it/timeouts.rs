@@ -1,4 +1,4 @@
-//! Upstreams that take too long: nothing hangs, whatever they do.
+//! Timeouts: nothing hangs, however slow an upstream is.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::world::{World, config};
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
-/// A gateway whose only upstream answers `reply` and has these timeouts: the whole, inside an answer.
+/// Starts a gateway whose only upstream answers `reply`, with a timeout of the whole answer and an idle timeout, in seconds.
 async fn world(reply: Reply, timeout_seconds: u64, idle: Option<u64>) -> World {
     World::with(reply, Durability::Batched, |url| {
         vec![UpstreamConfig {
@@ -24,7 +24,7 @@ async fn world(reply: Reply, timeout_seconds: u64, idle: Option<u64>) -> World {
     .await
 }
 
-/// That this long has passed, and not much more.
+/// Asserts that this time has passed, and not much more.
 fn assert_passed(watch: Stopwatch, seconds: u64) {
     let passed = watch.milliseconds();
     let expected = seconds * 1_000..seconds * 1_000 + 5_000;
@@ -32,7 +32,7 @@ fn assert_passed(watch: Stopwatch, seconds: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_accepts_and_never_answers_is_504() {
+async fn upstream_that_accepts_and_never_answers_is_504() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
     let world = World::with(Reply::events(), Durability::Batched, |_| {
@@ -54,7 +54,7 @@ async fn one_that_accepts_and_never_answers_is_504() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_never_agrees_on_tls_is_502() {
+async fn tls_handshake_that_never_ends_is_502() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
@@ -77,7 +77,7 @@ async fn one_that_never_agrees_on_tls_is_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_falls_silent_after_its_head_is_cut_off() {
+async fn answer_that_falls_silent_is_cut_off_after_the_idle_timeout() {
     let silence = Step::Wait(Duration::from_secs(30));
     for steps in [vec![silence.clone()], vec![send(EVENTS[0]), silence]] {
         let expected = if steps.len() == 1 { "" } else { EVENTS[0] };
@@ -92,7 +92,7 @@ async fn one_that_falls_silent_after_its_head_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_drips_is_cut_off_when_its_time_is_over() {
+async fn answer_that_drips_is_cut_off_after_the_timeout() {
     let drip = [Step::Wait(Duration::from_millis(600)), send(EVENTS[0])];
     let steps: Vec<Step> = drip.iter().cycle().take(40).cloned().collect();
     let world = world(Reply::stream(steps), 2, None).await;
@@ -106,7 +106,7 @@ async fn one_that_drips_is_cut_off_when_its_time_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_drips_to_a_client_that_hung_up_is_cut_off_too() {
+async fn answer_that_drips_to_a_client_that_hung_up_is_cut_off_too() {
     let drip = [Step::Wait(Duration::from_millis(600)), send(EVENTS[0])];
     let steps: Vec<Step> = drip.iter().cycle().take(40).cloned().collect();
     let world = world(Reply::stream(steps), 2, None).await;
@@ -117,7 +117,7 @@ async fn one_that_drips_to_a_client_that_hung_up_is_cut_off_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thinking_before_the_answer_is_no_silence_inside_it() {
+async fn idle_timeout_does_not_count_the_time_before_the_answer() {
     let reply = Reply::whole(200, COMPLETION).after(Step::Wait(Duration::from_millis(1_500)));
     let world = world(reply, 5, Some(1)).await;
     assert_eq!(world.chat(MODEL).await.status, 200);

@@ -1,4 +1,4 @@
-//! Upstreams over TLS: HTTP/2 where they offer it, and no word to one whose certificate is not trusted.
+//! TLS to upstreams: HTTP/2 by negotiation, and no request to an upstream without a trusted certificate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::upstream::{COMPLETION, EVENTS, Reply, Upstream};
 use crate::world::{World, config};
 
-/// A name that no resolver knows.
+/// Host name that no resolver knows.
 pub const NAME: &str = "model.internal.example";
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
-/// A new authority, in PEM, and what a server with a certificate of it for 127.0.0.1 and [`NAME`] accepts connections with,
-/// offering these protocols.
+/// Makes a certificate authority. Returns its certificate in PEM, and the acceptor of a server with a certificate for
+/// 127.0.0.1 and [`NAME`] that offers these protocols.
 pub fn authority(protocols: &[&[u8]]) -> (Vec<u8>, TlsAcceptor) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -42,7 +42,7 @@ pub fn authority(protocols: &[&[u8]]) -> (Vec<u8>, TlsAcceptor) {
     (root.into_bytes(), TlsAcceptor::from(Arc::new(config)))
 }
 
-/// An upstream over TLS, and a gateway that trusts `roots`, or the upstream's own authority.
+/// Starts an upstream over TLS, and a gateway that trusts `roots`, by default the upstream's authority.
 async fn secure(reply: Reply, protocols: &[&[u8]], roots: Option<Vec<u8>>) -> (World, Upstream) {
     let (own, acceptor) = authority(protocols);
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -59,7 +59,7 @@ async fn secure(reply: Reply, protocols: &[&[u8]], roots: Option<Vec<u8>>) -> (W
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_is_agreed_on_with_one_that_offers_it() {
+async fn http2_is_negotiated_with_an_upstream_that_offers_it() {
     let (world, upstream) = secure(Reply::events(), &[b"h2", b"http/1.1"], None).await;
     let world = Arc::new(world);
     assert_eq!(
@@ -84,7 +84,7 @@ async fn http2_is_agreed_on_with_one_that_offers_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http1_is_spoken_with_one_that_offers_nothing_else() {
+async fn http1_is_spoken_with_an_upstream_that_offers_nothing_else() {
     for protocols in [&[b"http/1.1".as_slice()][..], &[]] {
         let (world, upstream) = secure(Reply::whole(200, COMPLETION), protocols, None).await;
         for _ in 0..3 {
@@ -97,7 +97,7 @@ async fn http1_is_spoken_with_one_that_offers_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_whose_certificate_is_not_trusted_learns_nothing() {
+async fn upstream_without_a_trusted_certificate_gets_no_request() {
     let (stranger, _) = authority(&[]);
     let (world, upstream) = secure(Reply::events(), &[b"h2"], Some(stranger)).await;
     let answer = world.chat(MODEL).await;

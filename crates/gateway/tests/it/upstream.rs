@@ -1,4 +1,4 @@
-//! A model server that does as it is told.
+//! Scripted model server.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,17 +24,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What it does after the head of its answer.
+/// Step of an answer.
 #[derive(Clone)]
 pub enum Step {
     Send(Bytes),
     Wait(Duration),
-    /// Goes on when the test opens the gate.
+    /// Waits until the test adds a permit.
     Gate(Arc<Semaphore>),
     Die,
 }
 
-/// What it answers.
+/// Script of an answer.
 #[derive(Clone)]
 pub struct Reply {
     pub status: u16,
@@ -43,7 +43,7 @@ pub struct Reply {
     pub steps: Vec<Step>,
 }
 
-/// What it was asked.
+/// Request that the server has received.
 #[derive(Clone)]
 pub struct Asked {
     pub path: String,
@@ -52,17 +52,17 @@ pub struct Asked {
     pub body: Bytes,
 }
 
-/// It serves until it is dropped.
+/// Model server that serves until it is dropped.
 pub struct Upstream {
     pub address: SocketAddr,
-    told: Told,
+    state: ServerState,
     end: CancellationToken,
     serving: AbortOnDropHandle<()>,
 }
 
-/// What it was told to do, and what it has seen.
+/// Script of the server, and the record of its requests.
 #[derive(Clone)]
-struct Told {
+struct ServerState {
     asked: Arc<Mutex<Vec<Asked>>>,
     connections: Arc<AtomicUsize>,
     reply: Arc<Mutex<Reply>>,
@@ -72,10 +72,10 @@ pub fn send(text: &str) -> Step {
     Step::Send(Bytes::copy_from_slice(text.as_bytes()))
 }
 
-/// A completion that cost 11 + 7 tokens.
+/// Chat completion with a usage of 11 + 7 tokens.
 pub const COMPLETION: &str = r#"{"id":"c","object":"chat.completion","model":"real","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18,"prompt_tokens_details":{"cached_tokens":4}},"service_tier":"default"}"#;
 
-/// The same as a stream, one event after the other.
+/// Events of a stream with the same content and usage as [`COMPLETION`].
 pub const EVENTS: [&str; 4] = [
     "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}],\"usage\":null}\n\n",
     "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" there\"}}],\"usage\":null}\n\n",
@@ -84,7 +84,7 @@ pub const EVENTS: [&str; 4] = [
 ];
 
 impl Reply {
-    /// A whole answer of known length.
+    /// Returns an answer of known length.
     pub fn whole(status: u16, text: &str) -> Self {
         Self {
             status,
@@ -126,43 +126,43 @@ impl Upstream {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), reply, None).await
     }
 
-    /// At this address, and over TLS if there is something to accept it with.
+    /// Starts a server at this address, over TLS if there is an acceptor.
     pub async fn at(address: SocketAddr, reply: Reply, tls: Option<TlsAcceptor>) -> Self {
         let address = reserve(address);
         let listener = TcpListener::bind(address).await.expect("a port");
-        let told = Told {
+        let state = ServerState {
             asked: Arc::default(),
             connections: Arc::default(),
             reply: Arc::new(Mutex::new(reply)),
         };
         let end = CancellationToken::new();
-        let serving = accept(listener, told.clone(), tls, end.clone());
+        let serving = accept(listener, state.clone(), tls, end.clone());
         let serving = AbortOnDropHandle::new(tokio::spawn(serving));
         Self {
             address,
-            told,
+            state,
             end,
             serving,
         }
     }
 
-    /// Cuts all connections and takes no more.
+    /// Closes all connections and the listener.
     pub async fn stop(self) {
         self.end.cancel();
         self.serving.await.expect("it ends");
     }
 
     pub fn replies(&self, reply: Reply) {
-        *self.told.reply.lock().expect("a lock") = reply;
+        *self.state.reply.lock().expect("a lock") = reply;
     }
 
     pub fn asked(&self) -> Vec<Asked> {
-        self.told.asked.lock().expect("a lock").clone()
+        self.state.asked.lock().expect("a lock").clone()
     }
 
-    /// How many connections were made to it.
+    /// Returns the number of connections that were made to the server.
     pub fn connections(&self) -> usize {
-        self.told.connections.load(Ordering::SeqCst)
+        self.state.connections.load(Ordering::SeqCst)
     }
 
     pub fn base_url(&self) -> String {
@@ -172,33 +172,36 @@ impl Upstream {
 
 async fn accept(
     listener: TcpListener,
-    told: Told,
+    state: ServerState,
     tls: Option<TlsAcceptor>,
     end: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
     while let Some(Ok((connection, _))) = end.run_until_cancelled(listener.accept()).await {
         connection.set_nodelay(true).expect("a connection");
-        told.connections.fetch_add(1, Ordering::SeqCst);
-        connections.spawn(serve_connection(connection, told.clone(), tls.clone()));
+        state.connections.fetch_add(1, Ordering::SeqCst);
+        connections.spawn(serve_connection(connection, state.clone(), tls.clone()));
     }
     connections.shutdown().await;
 }
 
-async fn serve_connection(connection: TcpStream, told: Told, tls: Option<TlsAcceptor>) {
+async fn serve_connection(connection: TcpStream, state: ServerState, tls: Option<TlsAcceptor>) {
     match tls {
-        None => speak(connection, told).await,
+        None => speak(connection, state).await,
         Some(tls) => {
             if let Ok(connection) = tls.accept(connection).await {
-                speak(connection, told).await;
+                speak(connection, state).await;
             }
         }
     }
 }
 
-/// Speaks HTTP/1.1 or HTTP/2, as the client begins.
-async fn speak(connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, told: Told) {
-    let service = service_fn(move |request| answer(request, told.clone()));
+/// Serves a connection in HTTP/1.1 or HTTP/2, as the client begins.
+async fn speak(
+    connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    state: ServerState,
+) {
+    let service = service_fn(move |request| answer(request, state.clone()));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().half_close(true);
     let _ = builder
@@ -206,16 +209,19 @@ async fn speak(connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         .await;
 }
 
-async fn answer(request: Request<Incoming>, told: Told) -> Result<Response<Steps>, std::io::Error> {
+async fn answer(
+    request: Request<Incoming>,
+    state: ServerState,
+) -> Result<Response<Steps>, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
-    told.asked.lock().expect("a lock").push(Asked {
+    state.asked.lock().expect("a lock").push(Asked {
         path: head.uri.path_and_query().expect("a path").to_string(),
         version: head.version,
         headers: head.headers,
         body,
     });
-    let reply = told.reply.lock().expect("a lock").clone();
+    let reply = state.reply.lock().expect("a lock").clone();
     for step in reply.before_head {
         match step {
             Step::Send(_) => {}
@@ -269,8 +275,8 @@ impl http_body::Body for Steps {
     }
 }
 
-/// Keeps a port for this test until the end of the process, so that no other test gets it: a socket that does not listen
-/// lets one listen that asks for the port by its number.
+/// Reserves a port until the end of the process, so that no other test gets it. A bound socket that does not listen lets
+/// another one listen on the same port by its number.
 fn reserve(address: SocketAddr) -> SocketAddr {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("an option");
@@ -280,13 +286,13 @@ fn reserve(address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The address of a port that nobody listens on.
+/// Returns the base URL of an upstream that refuses connections.
 pub fn nobody() -> String {
     let address = reserve(SocketAddr::from(([127, 0, 0, 1], 0)));
     format!("http://{address}/v1")
 }
 
-/// Serves `handler` on a port until the test ends; its address.
+/// Serves `handler` on a port until the test ends. Returns the address.
 pub async fn serve<B, F>(
     handler: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
 ) -> SocketAddr

@@ -1,4 +1,4 @@
-//! Keys and certificates that change while the gateway runs.
+//! Rotation of API keys and CA certificates of upstreams while the gateway runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -16,47 +16,47 @@ use crate::world::{Answer, World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
-/// A model server that takes one key, and all that it was shown.
+/// Model server that accepts one API key, or every one if that is `*`, and records the keys of its requests.
 #[derive(Clone)]
-struct Lock {
-    takes: Arc<Mutex<String>>,
-    shown: Arc<Mutex<Vec<String>>>,
+struct KeyedServer {
+    accepted: Arc<Mutex<String>>,
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
-impl Lock {
-    /// Starts the server; an upstream without a key for it.
-    async fn start(takes: &str) -> (Self, UpstreamConfig) {
-        let lock = Self {
-            takes: Arc::new(Mutex::new(takes.to_owned())),
-            shown: Arc::default(),
+impl KeyedServer {
+    /// Starts the server. Returns the configuration of an upstream for it, without a key.
+    async fn start(accepted: &str) -> (Self, UpstreamConfig) {
+        let server = Self {
+            accepted: Arc::new(Mutex::new(accepted.to_owned())),
+            seen: Arc::default(),
         };
-        let door = lock.clone();
+        let state = server.clone();
         let address = serve(move |request: Request<Incoming>| {
-            let shown = request.headers()["authorization"].to_str().expect("text");
-            let shown = shown.trim_start_matches("Bearer ").to_owned();
-            let takes = door.takes.lock().expect("a lock").clone();
-            door.shown.lock().expect("a lock").push(shown.clone());
+            let key = request.headers()["authorization"].to_str().expect("text");
+            let key = key.trim_start_matches("Bearer ").to_owned();
+            let accepted = state.accepted.lock().expect("a lock").clone();
+            let (status, text) = if accepted == "*" || key == accepted {
+                (200, COMPLETION)
+            } else {
+                (401, r#"{"error":{"message":"Incorrect API key provided"}}"#)
+            };
+            state.seen.lock().expect("a lock").push(key);
             async move {
-                let (status, text) = if takes == "*" || shown == takes {
-                    (200, COMPLETION)
-                } else {
-                    (401, r#"{"error":{"message":"Incorrect API key provided"}}"#)
-                };
                 let response = Response::builder().status(status);
                 let response = response.header("content-type", "application/json");
                 response.body(Full::from(text)).expect("a response")
             }
         })
         .await;
-        (lock, config("locked", format!("http://{address}/v1")))
+        (server, config("keyed", format!("http://{address}/v1")))
     }
 
-    fn takes(&self, key: &str) {
-        key.clone_into(&mut self.takes.lock().expect("a lock"));
+    fn accept(&self, key: &str) {
+        key.clone_into(&mut self.accepted.lock().expect("a lock"));
     }
 
-    fn shown(&self) -> Vec<String> {
-        self.shown.lock().expect("a lock").clone()
+    fn seen_keys(&self) -> Vec<String> {
+        self.seen.lock().expect("a lock").clone()
     }
 }
 
@@ -76,7 +76,7 @@ fn file(directory: &TempDir, text: &str) -> PathBuf {
     path
 }
 
-/// Replaces a file as agents do, in one step.
+/// Replaces a file atomically, as agents that rotate secrets do.
 fn replace(path: &Path, text: &str) {
     let new = path.with_extension("new");
     std::fs::write(&new, text).expect("written");
@@ -87,7 +87,7 @@ fn directory() -> TempDir {
     tempfile::tempdir().expect("a directory")
 }
 
-/// Asks until an answer is as it should be.
+/// Sends requests until `is_good` holds for an answer.
 async fn until(world: &World, is_good: impl Fn(&Answer) -> bool) {
     for _ in 0..600 {
         if is_good(&world.chat(MODEL).await) {
@@ -95,40 +95,43 @@ async fn until(world: &World, is_good: impl Fn(&Answer) -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("it does not happen");
+    panic!("no answer is as it should be");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upstream_key_rotation_costs_no_request() {
     let directory = directory();
     let path = file(&directory, "sk-old\n");
-    let (lock, upstream) = Lock::start("sk-old").await;
+    let (server, upstream) = KeyedServer::start("sk-old").await;
     let key = UpstreamKey::of_file(&path).expect("a key");
     let world = world(upstream, key).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
-    lock.takes("sk-new");
+    server.accept("sk-new");
     replace(&path, "sk-new\n");
     assert_eq!(world.chat(MODEL).await.status, 200, "at once");
     assert_eq!(world.chat(MODEL).await.status, 200);
-    let shown = lock.shown();
-    let tries = shown.iter().filter(|key| *key == "sk-old").count();
-    assert!(tries <= 2, "{shown:?}");
+    let seen = server.seen_keys();
+    let tries = seen.iter().filter(|key| *key == "sk-old").count();
+    assert!(tries <= 2, "{seen:?}");
     for row in world.rows(3).await {
         assert_eq!(row.sums(), ("succeeded", false, Some(11), Some(7), Some(1)));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upstream_key_rotation_is_seen_before_the_old_key_ends() {
+async fn upstream_key_rotation_is_noticed_before_a_rejection() {
     let directory = directory();
     let path = file(&directory, "sk-old");
-    let (lock, upstream) = Lock::start("*").await;
+    let (server, upstream) = KeyedServer::start("*").await;
     let key = UpstreamKey::of_file(&path).expect("a key");
     let world = world(upstream, key).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
     replace(&path, "sk-new");
-    until(&world, |_| lock.shown().contains(&"sk-new".to_owned())).await;
-    // A file that holds no key, or is not there, leaves the key in use.
+    until(&world, |_| {
+        server.seen_keys().contains(&"sk-new".to_owned())
+    })
+    .await;
+    // The key stays in use while its file is empty or missing.
     for change in [
         |path: &Path| replace(path, "\n"),
         |path: &Path| {
@@ -138,17 +141,23 @@ async fn upstream_key_rotation_is_seen_before_the_old_key_ends() {
         change(&path);
         tokio::time::sleep(Duration::from_millis(2_500)).await;
         assert_eq!(world.chat(MODEL).await.status, 200);
-        assert_eq!(lock.shown().last().map(String::as_str), Some("sk-new"));
+        assert_eq!(
+            server.seen_keys().last().map(String::as_str),
+            Some("sk-new")
+        );
     }
     replace(&path, "sk-newest");
-    until(&world, |_| lock.shown().contains(&"sk-newest".to_owned())).await;
+    until(&world, |_| {
+        server.seen_keys().contains(&"sk-newest".to_owned())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upstream_key_rotation_that_does_not_help_is_502_without_a_leak() {
+async fn upstream_key_rotation_without_a_valid_key_is_502_without_a_leak() {
     let directory = directory();
     let path = file(&directory, "sk-wrong");
-    let (lock, upstream) = Lock::start("sk-right").await;
+    let (server, upstream) = KeyedServer::start("sk-right").await;
     let key = UpstreamKey::of_file(&path).expect("a key");
     let world = world(upstream, key).await;
     for _ in 0..3 {
@@ -156,10 +165,14 @@ async fn upstream_key_rotation_that_does_not_help_is_502_without_a_leak() {
         assert_eq!(answer.status, 502);
         assert!(!format!("{answer:?}").contains("sk-wrong"));
     }
-    assert_eq!(lock.shown().len(), 3, "the same key is not tried twice");
+    assert_eq!(
+        server.seen_keys().len(),
+        3,
+        "the same key is not tried twice"
+    );
 }
 
-/// A command that prints what is in `key`, and notes each run in `runs`.
+/// Returns a command that prints the file `key`, and adds a line to the file `runs`.
 fn command(directory: &TempDir) -> Vec<String> {
     let script = format!(
         "echo run >> {0}/runs; cat {0}/key",
@@ -174,21 +187,21 @@ fn runs(directory: &TempDir) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upstream_key_rotation_asks_a_command_anew_after_a_refusal_but_not_each_time() {
+async fn upstream_key_rotation_runs_a_command_after_rejections_but_not_after_each() {
     let directory = directory();
     let path = file(&directory, "sk-old\n");
-    let (lock, upstream) = Lock::start("sk-old").await;
+    let (server, upstream) = KeyedServer::start("sk-old").await;
     let key = UpstreamKey::of_command(&command(&directory)).await;
     let world = world(upstream, key.expect("a key")).await;
     for _ in 0..3 {
         assert_eq!(world.chat(MODEL).await.status, 200);
     }
     assert_eq!(runs(&directory), 1);
-    lock.takes("sk-new");
+    server.accept("sk-new");
     replace(&path, "sk-new\n");
     assert_eq!(world.chat(MODEL).await.status, 200);
     assert_eq!(runs(&directory), 2);
-    lock.takes("sk-unheard-of");
+    server.accept("sk-unheard-of");
     for _ in 0..10 {
         assert_eq!(world.chat(MODEL).await.status, 502);
     }
@@ -196,20 +209,23 @@ async fn upstream_key_rotation_asks_a_command_anew_after_a_refusal_but_not_each_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upstream_key_rotation_asks_a_command_anew_before_the_key_ends() {
+async fn upstream_key_rotation_runs_a_command_before_the_key_expires() {
     let directory = directory();
     let path = file(&directory, "sk-old\n5\n");
-    let (lock, upstream) = Lock::start("*").await;
+    let (server, upstream) = KeyedServer::start("*").await;
     let key = UpstreamKey::of_command(&command(&directory)).await;
     let world = world(upstream, key.expect("a key")).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
     replace(&path, "sk-new\n3600\n");
-    until(&world, |_| lock.shown().contains(&"sk-new".to_owned())).await;
+    until(&world, |_| {
+        server.seen_keys().contains(&"sk-new".to_owned())
+    })
+    .await;
     assert_eq!(runs(&directory), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upstream_key_rotation_takes_certificates_along() {
+async fn upstream_key_rotation_reloads_ca_certificates_too() {
     let directory = directory();
     let path = directory.path().join("ca.pem");
     let start = async |address, (roots, acceptor): (Vec<u8>, _)| {
@@ -230,7 +246,11 @@ async fn upstream_key_rotation_takes_certificates_along() {
     assert_eq!(world.chat(MODEL).await.status, 200);
     upstream.stop().await;
     let (_upstream, roots) = start(address, authority(&[])).await;
-    assert_ne!(world.chat(MODEL).await.status, 200, "nobody knows it yet");
+    assert_ne!(
+        world.chat(MODEL).await.status,
+        200,
+        "the new authority is not trusted yet"
+    );
     replace(&path, "no certificate");
     replace(&path, &roots);
     until(&world, |answer| answer.status == 200).await;

@@ -69,8 +69,8 @@ impl BatchCreator {
             );
             return Err(Error::invalid("endpoint", message));
         }
-        let route = self.client.upstream_of(&file)?;
-        if !self.client.serves(&route, &input.model) {
+        let target = self.client.upstream_of(&file)?;
+        if !self.client.serves(&target, &input.model) {
             return Err(Error::model_not_found(&input.model));
         }
         check_policy(&ProjectPolicy::of(caller), &input)?;
@@ -92,7 +92,7 @@ impl BatchCreator {
         };
         let content_type = (!body.is_empty()).then_some(JSON);
         let upstream_request = UpstreamRequest::of_client(head, request.share, body, content_type);
-        self.creator.create(new, route, upstream_request).await
+        self.creator.create(new, target, upstream_request).await
     }
 
     /// Reserves the input tokens of a batch within the daily limit of the project.

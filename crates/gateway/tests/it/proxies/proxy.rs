@@ -1,4 +1,4 @@
-//! Proxies that lead wherever they are asked to one address, and remember what they were asked for.
+//! Proxies that connect to one address, whatever the requested one, and record the requests.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,46 +19,46 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-/// An HTTP proxy.
+/// HTTP proxy.
 pub struct Proxied {
     address: SocketAddr,
-    told: Told,
+    state: ProxyState,
     _serving: AbortOnDropHandle<()>,
 }
 
 #[derive(Clone)]
-struct Told {
+struct ProxyState {
     to: SocketAddr,
-    /// The value of `proxy-authorization` that lets a client through.
-    wants: Option<String>,
+    /// Required value of the `proxy-authorization` header.
+    required: Option<String>,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
 }
 
-/// A request that a proxy let through.
+/// Request that a proxy forwarded.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its method and its target.
+    /// Method and request target.
     pub line: String,
     pub host: String,
 }
 
 impl Proxied {
-    /// A proxy that leads to `to`, and lets through who shows this user and password.
+    /// Starts a proxy to `to`, which requires these credentials (`user:password`).
     pub async fn start(to: SocketAddr, credentials: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let wants = credentials.map(|it| format!("Basic {}", BASE64_STANDARD.encode(it)));
-        let told = Told {
+        let required = credentials.map(|text| format!("Basic {}", BASE64_STANDARD.encode(text)));
+        let state = ProxyState {
             to,
-            wants,
+            required,
             seen: Arc::default(),
             connections: Arc::default(),
         };
-        let serving = tokio::spawn(serve(listener, told.clone()));
+        let serving = tokio::spawn(serve(listener, state.clone()));
         Self {
             address,
-            told,
+            state,
             _serving: AbortOnDropHandle::new(serving),
         }
     }
@@ -72,21 +72,21 @@ impl Proxied {
     }
 
     pub fn seen(&self) -> Vec<Seen> {
-        self.told.seen.lock().expect("a lock").clone()
+        self.state.seen.lock().expect("a lock").clone()
     }
 
     pub fn connections(&self) -> usize {
-        self.told.connections.load(Ordering::SeqCst)
+        self.state.connections.load(Ordering::SeqCst)
     }
 }
 
-async fn serve(listener: TcpListener, told: Told) {
+async fn serve(listener: TcpListener, state: ProxyState) {
     while let Ok((connection, _)) = listener.accept().await {
-        told.connections.fetch_add(1, Ordering::SeqCst);
-        let told = told.clone();
+        state.connections.fetch_add(1, Ordering::SeqCst);
+        let state = state.clone();
         let service = service_fn(move |request| {
-            let told = told.clone();
-            async move { Ok::<_, Infallible>(pass(request, told).await) }
+            let state = state.clone();
+            async move { Ok::<_, Infallible>(pass(request, state).await) }
         });
         let serving = hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(connection), service)
@@ -105,17 +105,17 @@ fn empty(status: u16) -> Response<Body> {
     response.body(body).expect("a response")
 }
 
-async fn pass(mut request: Request<Incoming>, told: Told) -> Response<Body> {
+async fn pass(mut request: Request<Incoming>, state: ProxyState) -> Response<Body> {
     let shown = request.headers_mut().remove(PROXY_AUTHORIZATION);
     let shown = shown.map(|value| value.to_str().expect("text").to_owned());
-    if told.wants.is_some() && shown != told.wants {
+    if state.required.is_some() && shown != state.required {
         return empty(407);
     }
-    told.seen.lock().expect("a lock").push(Seen {
+    state.seen.lock().expect("a lock").push(Seen {
         line: format!("{} {}", request.method(), request.uri()),
         host: request.headers()[HOST].to_str().expect("text").to_owned(),
     });
-    let mut upstream = TcpStream::connect(told.to).await.expect("a connection");
+    let mut upstream = TcpStream::connect(state.to).await.expect("a connection");
     if request.method() == Method::CONNECT {
         tokio::spawn(async move {
             let client = hyper::upgrade::on(request).await.expect("a tunnel");
@@ -135,7 +135,7 @@ async fn pass(mut request: Request<Incoming>, told: Told) -> Response<Body> {
     answer.map(BodyExt::boxed)
 }
 
-/// A SOCKS5 proxy that wants no credentials.
+/// SOCKS5 proxy without authentication.
 pub struct Socks {
     pub address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -143,7 +143,7 @@ pub struct Socks {
 }
 
 impl Socks {
-    /// A proxy that leads to `to`.
+    /// Starts a proxy to `to`.
     pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -151,7 +151,7 @@ impl Socks {
         let seen = Arc::clone(&asked);
         let serving = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(lead(client, to, Arc::clone(&seen)));
+                tokio::spawn(relay(client, to, Arc::clone(&seen)));
             }
         });
         Self {
@@ -166,8 +166,8 @@ impl Socks {
     }
 }
 
-/// RFC 1928: one method of authentication, a name, a port.
-async fn lead(mut client: TcpStream, to: SocketAddr, seen: Arc<Mutex<Vec<String>>>) {
+/// Serves one connection, as in RFC 1928: no authentication, a request with a host name, then bytes in both directions.
+async fn relay(mut client: TcpStream, to: SocketAddr, seen: Arc<Mutex<Vec<String>>>) {
     let mut greeting = [0; 2];
     client.read_exact(&mut greeting).await.expect("a greeting");
     let mut methods = vec![0; usize::from(greeting[1])];

@@ -1,0 +1,350 @@
+//! All upstreams: the models that they serve, and the plan of targets for a request.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::{UpstreamConfig, UpstreamConfigError};
+use crate::health_check::UpstreamTasks;
+use crate::round_robin::SmoothWeightedRoundRobin;
+use crate::storage_upstream;
+use crate::trust::SystemRoots;
+use crate::upstream::Upstream;
+
+/// Maximum length of a model name that no upstream lists.
+const MAX_MODEL_NAME_BYTES: usize = 256;
+
+/// Configured upstreams, by the models that they serve.
+pub struct Upstreams {
+    pub(crate) all: Vec<Arc<Upstream>>,
+    /// Upstream that stores what clients create.
+    pub(crate) storage: Option<Arc<Upstream>>,
+    by_model: HashMap<String, Group>,
+    /// Upstreams with the model `*`: for every name that is not in `by_model`.
+    wildcard: Group,
+}
+
+/// Upstream that a request can be sent to, and its name for the model.
+#[derive(Clone)]
+pub struct Target {
+    pub(crate) upstream: Arc<Upstream>,
+    /// Name that the upstream has for the requested model; the ledger's too.
+    pub model: Arc<str>,
+}
+
+/// Upstreams that serve one model.
+pub(crate) struct Group {
+    pub(crate) members: Vec<Member>,
+    round_robin: Mutex<SmoothWeightedRoundRobin>,
+}
+
+/// Upstream in a group.
+pub(crate) struct Member {
+    pub(crate) upstream: Arc<Upstream>,
+    /// Name that the upstream has for the model; `None` if it is the requested one.
+    pub(crate) model: Option<Arc<str>>,
+}
+
+/// Health of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamStatus<'a> {
+    /// Name of the upstream in logs and metrics.
+    pub name: &'a str,
+    /// True if the circuit is closed: requests are sent to the upstream.
+    pub is_healthy: bool,
+}
+
+impl Target {
+    /// Returns the name of the upstream.
+    #[must_use]
+    pub fn upstream_name(&self) -> &str {
+        &self.upstream.name
+    }
+}
+
+impl Upstreams {
+    /// Checks the configuration. Makes no connection yet. `endpoint_paths` are the paths, below a base URL, that most
+    /// requests are for. May read files, and blocks.
+    ///
+    /// # Errors
+    /// The configuration is invalid, or names certificates that cannot be loaded.
+    pub fn new(
+        configs: &[UpstreamConfig],
+        endpoint_paths: &[&'static str],
+    ) -> Result<Self, UpstreamConfigError> {
+        let mut by_model: HashMap<String, Vec<Member>> = HashMap::new();
+        let mut all = Vec::with_capacity(configs.len());
+        let mut wildcard = Vec::new();
+        let mut system_roots = SystemRoots::default();
+        check_unique_names(configs)?;
+        for config in configs {
+            let upstream = Upstream::new(config, endpoint_paths, &mut system_roots)?;
+            let upstream = Arc::new(upstream);
+            all.push(Arc::clone(&upstream));
+            let listed = config.models.iter().map(|model| (model, model));
+            for (requested, model) in listed.chain(&config.aliases) {
+                let upstream = Arc::clone(&upstream);
+                if requested == "*" {
+                    let model = None;
+                    wildcard.push(Member { upstream, model });
+                    continue;
+                }
+                let model = Some(model.as_str().into());
+                let members = by_model.entry(requested.clone()).or_default();
+                members.push(Member { upstream, model });
+            }
+        }
+        let group = |(model, members)| (model, Group::new(members));
+        Ok(Self {
+            storage: storage_upstream::find(configs, &all)?,
+            all,
+            by_model: by_model.into_iter().map(group).collect(),
+            wildcard: Group::new(wildcard),
+        })
+    }
+
+    /// Returns the names of models that clients may request, without those that only `*` covers.
+    pub fn model_names(&self) -> impl Iterator<Item = &str> {
+        self.by_model.keys().map(String::as_str)
+    }
+
+    /// True if an upstream lists this name of a model, other than by `*`.
+    #[must_use]
+    pub fn lists_model(&self, model: &str) -> bool {
+        self.by_model.contains_key(model)
+    }
+
+    /// True if clients may request models that no upstream lists.
+    #[must_use]
+    pub fn has_wildcard(&self) -> bool {
+        !self.wildcard.members.is_empty()
+    }
+
+    /// Returns the upstreams' own names for the listed models.
+    pub fn target_model_names(&self) -> impl Iterator<Item = &str> {
+        let members = self.by_model.values().flat_map(|group| &group.members);
+        members.filter_map(|member| member.model.as_deref())
+    }
+
+    /// True if an upstream serves the model, by `*` or by its name.
+    #[must_use]
+    pub fn serves(&self, model: &str) -> bool {
+        self.group(model).is_some()
+    }
+
+    /// Returns the targets that serve `model`, in the order in which to try them: weighted round robin, with open circuits
+    /// last. `None` if no upstream serves the model.
+    #[must_use]
+    pub fn plan(&self, model: &str) -> Option<Vec<Target>> {
+        Some(self.group(model)?.plan(model))
+    }
+
+    /// Returns the health of each upstream.
+    pub fn statuses(&self) -> impl Iterator<Item = UpstreamStatus<'_>> {
+        self.all.iter().map(|upstream| UpstreamStatus {
+            name: &upstream.name,
+            is_healthy: !upstream.breaker.is_open(),
+        })
+    }
+
+    /// Loads API keys and CA certificates from their files and commands again.
+    pub async fn reload_credentials(&self) {
+        let reloads = self.all.iter().map(|upstream| async {
+            upstream.credentials.reload().await;
+            upstream.reload_certificates().await;
+        });
+        futures_util::future::join_all(reloads).await;
+    }
+
+    /// Starts health checks and reloads, on the current Tokio runtime. They stop when the returned value is dropped.
+    #[must_use]
+    pub fn start_tasks(&self) -> UpstreamTasks {
+        UpstreamTasks::start(&self.all)
+    }
+
+    pub(crate) fn group(&self, model: &str) -> Option<&Group> {
+        let is_wildcard = || is_plausible_model(model) && self.has_wildcard();
+        let listed = self.by_model.get(model);
+        listed.or_else(|| is_wildcard().then_some(&self.wildcard))
+    }
+}
+
+impl Group {
+    fn new(members: Vec<Member>) -> Self {
+        let weights = members.iter().map(|member| member.upstream.weight);
+        Self {
+            round_robin: Mutex::new(SmoothWeightedRoundRobin::new(weights)),
+            members,
+        }
+    }
+
+    fn plan(&self, requested: &str) -> Vec<Target> {
+        let target = |member: &Member| Target {
+            upstream: Arc::clone(&member.upstream),
+            model: member.model.clone().unwrap_or_else(|| requested.into()),
+        };
+        if let [only] = self.members.as_slice() {
+            return vec![target(only)];
+        }
+        let order = {
+            let round_robin = self.round_robin.lock();
+            let mut round_robin = round_robin.unwrap_or_else(PoisonError::into_inner);
+            round_robin.order(|index| self.members[index].upstream.breaker.is_open())
+        };
+        let targets = order.into_iter().map(|index| target(&self.members[index]));
+        let mut plan: Vec<Target> = targets.collect();
+        let probed = plan
+            .iter()
+            .position(|target| target.upstream.try_half_open());
+        if let Some(probed) = probed {
+            plan[..=probed].rotate_right(1);
+        }
+        plan
+    }
+}
+
+/// Refuses a name that two upstreams have: metrics, logs and stored objects refer to upstreams by name.
+fn check_unique_names(configs: &[UpstreamConfig]) -> Result<(), UpstreamConfigError> {
+    let mut known = HashSet::new();
+    let duplicate = configs
+        .iter()
+        .find(|config| !known.insert(config.name.as_str()));
+    match duplicate {
+        Some(config) => Err(config.invalid("another upstream has this name: give each its own")),
+        None => Ok(()),
+    }
+}
+
+/// True for a text that can be the name of a model that no upstream lists.
+fn is_plausible_model(model: &str) -> bool {
+    !model.is_empty() && model.len() <= MAX_MODEL_NAME_BYTES && !model.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::circuit_breaker::FailureKind;
+
+    fn config(name: &str, models: &[&str], aliases: &[(&str, &str)]) -> UpstreamConfig {
+        UpstreamConfig {
+            models: models.iter().map(|model| (*model).to_owned()).collect(),
+            aliases: aliases
+                .iter()
+                .map(|(alias, model)| ((*alias).to_owned(), (*model).to_owned()))
+                .collect(),
+            ..UpstreamConfig::new(name, format!("http://{name}/v1"))
+        }
+    }
+
+    fn upstreams(configs: &[UpstreamConfig]) -> Result<Upstreams, UpstreamConfigError> {
+        Upstreams::new(configs, &[])
+    }
+
+    fn planned(upstreams: &Upstreams, model: &str) -> Vec<(String, String)> {
+        let names = |target: &Target| (target.upstream.name.clone(), target.model.to_string());
+        let plan = upstreams.plan(model).unwrap_or_default();
+        plan.iter().map(names).collect()
+    }
+
+    fn names(upstreams: &Upstreams, model: &str) -> String {
+        let planned = planned(upstreams, model);
+        planned.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn plan_is_round_robin_with_open_circuits_last() {
+        let upstreams = upstreams(&[
+            config("a", &["m"], &[]),
+            config("b", &["m"], &[]),
+            config("c", &["other"], &[("m", "mm")]),
+        ])
+        .expect("upstreams");
+        let plans: Vec<String> = (0..3).map(|_| names(&upstreams, "m")).collect();
+        assert_eq!(plans, ["abc", "bca", "cab"]);
+        upstreams.all[0]
+            .breaker
+            .record_failure(FailureKind::Connect);
+        let plans: Vec<String> = (0..3).map(|_| names(&upstreams, "m")).collect();
+        assert_eq!(plans, ["bca", "cba", "bca"]);
+        assert_eq!(names(&upstreams, "other"), "c");
+        let statuses: Vec<bool> = upstreams
+            .statuses()
+            .map(|status| status.is_healthy)
+            .collect();
+        assert_eq!(statuses, [false, true, true]);
+    }
+
+    #[test]
+    fn after_the_backoff_one_request_probes_an_upstream_without_health_checks() {
+        for (health_path, plans) in [("", ["ab", "ba", "ba"]), ("/models", ["ba"; 3])] {
+            let config = |name| UpstreamConfig {
+                health_path: health_path.to_owned(),
+                ..config(name, &["m"], &[])
+            };
+            let upstreams = upstreams(&[config("a"), config("b")]).expect("upstreams");
+            upstreams.all[0]
+                .breaker
+                .record_failure(FailureKind::Connect);
+            assert_eq!(names(&upstreams, "m"), "ba");
+            upstreams.all[0].breaker.end_backoff();
+            let after: Vec<String> = (0..3).map(|_| names(&upstreams, "m")).collect();
+            assert_eq!(after, plans);
+        }
+    }
+
+    #[test]
+    fn duplicate_names_and_empty_lists_of_models_are_refused() {
+        let error = |configs: &[UpstreamConfig]| {
+            let error = upstreams(configs).err().expect("an error");
+            error.to_string()
+        };
+        let two = [config("same", &["a"], &[]), config("same", &["b"], &[])];
+        assert!(error(&two).starts_with("upstream 'same': another upstream has this name"));
+        let unnamed = |name: &str| UpstreamConfig {
+            name: name.to_owned(),
+            ..config("h", &["a"], &[])
+        };
+        for name in ["", " ", "a\nb"] {
+            assert!(
+                error(&[unnamed(name)]).contains("name must be some text"),
+                "{name:?}"
+            );
+        }
+        for (models, aliases, reason) in [
+            (&[][..], &[][..], "models is empty"),
+            (&["m", "m"], &[], "'m' is named twice"),
+            (&["m"], &[("m", "x")], "'m' is named twice"),
+            (&["m", ""], &[], "an empty name"),
+            (&["m"], &[("", "m")], "an empty name"),
+            (&["m"], &[("nick", " ")], "an empty name"),
+        ] {
+            let error = error(&[config("a", models, aliases)]);
+            assert!(
+                error.starts_with("upstream 'a': ") && error.contains(reason),
+                "{error}"
+            );
+        }
+        assert!(upstreams(&[config("a", &[], &[("nick", "m")])]).is_ok());
+        let storage = UpstreamConfig {
+            stores: true,
+            ..config("a", &[], &[])
+        };
+        assert!(upstreams(&[storage]).is_ok());
+    }
+
+    #[test]
+    fn wildcard_serves_the_models_that_no_upstream_lists() {
+        let upstreams = upstreams(&[
+            config("a", &["m"], &[("nick", "m")]),
+            config("b", &["*"], &[]),
+        ])
+        .expect("upstreams");
+        let one = |name: &str, model: &str| vec![(name.to_owned(), model.to_owned())];
+        assert_eq!(planned(&upstreams, "m"), one("a", "m"));
+        assert_eq!(planned(&upstreams, "nick"), one("a", "m"));
+        assert_eq!(planned(&upstreams, "x"), one("b", "x"));
+        for bad in ["", "a\nb", &"x".repeat(257)] {
+            assert_eq!(planned(&upstreams, bad), []);
+            assert!(!upstreams.serves(bad));
+        }
+    }
+}
