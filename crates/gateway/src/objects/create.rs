@@ -10,10 +10,10 @@ use http::{Method, Response, StatusCode};
 use proxy::Target;
 use usage::SpendReservation;
 
-use super::ObjectRequest;
-use super::batches::BatchInput;
+use super::batch_input::BatchInput;
 use super::ownership::{Ownership, count_files};
 use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
+use super::request::ObjectRequest;
 use super::reservations::ObjectReservations;
 use super::upstream::{BufferedResponse, ObjectClient, UpstreamRequest};
 use crate::dialect::{Fields, JSON, form_type};

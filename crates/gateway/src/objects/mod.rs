@@ -4,6 +4,8 @@
 //! object is recorded with its project before the client gets the id, and only ids of the caller's project are passed on.
 //! Unlike requests to models, these requests may query the database.
 
+mod batch_input;
+mod batch_status;
 mod batches;
 mod cache;
 mod create;
@@ -13,6 +15,7 @@ mod poller;
 mod quota;
 mod reconcile;
 mod repository;
+mod request;
 mod reservations;
 mod retrieve;
 mod upstream;
@@ -20,17 +23,15 @@ mod upstream;
 use std::sync::Arc;
 
 use base::{Clock, Result};
-use bytes::Bytes;
-use http::{Method, Response, request};
+use http::Method;
 use proxy::{Target, Upstreams};
 use usage::{ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
 
 use crate::caller::Caller;
 use crate::drain::Drains;
 use crate::flow::ObjectLimits;
-use crate::limits::{RateLimitStatus, RateLimiter};
+use crate::limits::RateLimiter;
 use crate::object_kind::ObjectKind;
-use crate::query::no_query;
 use crate::rate_limits::RateLimits;
 use batches::BatchCreator;
 use cache::ObjectCache;
@@ -41,11 +42,12 @@ use quota::Quota;
 use reconcile::Reconciler;
 use reservations::ObjectReservations;
 use retrieve::Retriever;
-use upstream::{ObjectClient, is_plausible};
+use upstream::ObjectClient;
 
 pub(crate) use poller::{Poller, PollerTask};
 pub(crate) use quota::QuotaShare;
 pub use repository::{ObjectOwner, ObjectRepository, UpstreamObject};
+pub(crate) use request::{ObjectRequest, ObjectResponse, ObjectRoute};
 pub(crate) use upstream::PassthroughBody;
 
 /// Dependencies of [`Objects`].
@@ -74,23 +76,6 @@ pub(crate) struct Objects {
     retriever: Retriever,
     lister: Lister,
     poller: Arc<Poller>,
-}
-
-/// A request about an object, or about all objects of a kind, by an authenticated caller.
-pub(crate) struct ObjectRequest<'a> {
-    pub(crate) caller: &'a Caller,
-    pub(crate) route: &'a ObjectRoute,
-    pub(crate) head: &'a request::Parts,
-    pub(crate) body: Bytes,
-    pub(crate) share: &'a Arc<QuotaShare>,
-    /// Set to the status of the rate limits that the request counts under, if it counts under any.
-    pub(crate) rate_limit_status: &'a mut RateLimitStatus,
-}
-
-/// The response to a request about objects.
-pub(crate) enum ObjectResponse {
-    Buffered(Response<Bytes>),
-    Passthrough(Response<PassthroughBody>),
 }
 
 impl Objects {
@@ -224,149 +209,5 @@ impl Objects {
             }
         };
         response.map(ObjectResponse::Buffered)
-    }
-}
-
-/// The parameters of lists of what is in a vector store.
-const VECTOR_STORE_FILE_PARAMETERS: [&str; 5] = ["limit", "order", "after", "before", "filter"];
-
-/// The path of a request about objects.
-pub(crate) struct ObjectRoute {
-    kind: ObjectKind,
-    /// Id of the object; `None` for requests about all objects, or for a new one.
-    id: Option<String>,
-    /// Rest of the path after the id, with a leading slash; empty for the object itself.
-    rest: String,
-}
-
-impl ObjectRoute {
-    /// Returns the route at a path below `/v1`, and its methods.
-    pub(crate) fn at(path: &str) -> Option<(&'static [Method], Self)> {
-        const GET: Method = Method::GET;
-        const POST: Method = Method::POST;
-        const DELETE: Method = Method::DELETE;
-        let mut segments = path.strip_prefix('/')?.split('/');
-        let kind = match segments.next()? {
-            "files" => ObjectKind::File,
-            "batches" => ObjectKind::Batch,
-            "vector_stores" => ObjectKind::VectorStore,
-            _ => return None,
-        };
-        let segments: Vec<&str> = segments.collect();
-        if !segments.iter().all(|segment| is_plausible(segment)) {
-            return None;
-        }
-        let methods: &[Method] = match (kind, segments.as_slice()) {
-            (_, []) | (ObjectKind::VectorStore, [_, "files"]) => &[GET, POST],
-            (ObjectKind::File, [_]) => &[GET, DELETE],
-            (ObjectKind::Batch, [_])
-            | (ObjectKind::File, [_, "content"])
-            | (
-                ObjectKind::VectorStore,
-                [_, "files", _, "content"]
-                | [_, "file_batches", _]
-                | [_, "file_batches", _, "files"],
-            ) => &[GET],
-            (ObjectKind::VectorStore, [_] | [_, "files", _]) => &[GET, POST, DELETE],
-            (ObjectKind::Batch, [_, "cancel"])
-            | (
-                ObjectKind::VectorStore,
-                [_, "search" | "file_batches"] | [_, "file_batches", _, "cancel"],
-            ) => &[POST],
-            _ => return None,
-        };
-        let (id, rest) = match segments.split_first() {
-            None => (None, String::new()),
-            Some((id, rest)) => (
-                Some((*id).to_owned()),
-                rest.iter().flat_map(|it| ["/", it]).collect(),
-            ),
-        };
-        Some((methods, Self { kind, id, rest }))
-    }
-
-    /// Returns the name of the route in metrics and traces: one for each kind.
-    pub(crate) fn name(&self) -> &'static str {
-        self.kind.path()
-    }
-
-    /// True if the body of a request is a form.
-    pub(crate) fn takes_form(&self) -> bool {
-        self.kind == ObjectKind::File
-    }
-
-    /// True if a request with this method only releases resources of the upstream.
-    pub(crate) fn is_release(&self, method: &Method) -> bool {
-        *method == Method::DELETE || self.rest.ends_with("/cancel")
-    }
-
-    /// Refuses query parameters that the upstream would get, and could read in another way than the gateway does. Lists of
-    /// the gateway itself check theirs when they read them.
-    ///
-    /// # Errors
-    /// 400 naming the parameter.
-    pub(crate) fn check_query(&self, method: &Method, query: Option<&str>) -> Result<()> {
-        if method == Method::GET && self.id.is_none() {
-            return Ok(());
-        }
-        let is_file_list = method == Method::GET
-            && self.kind == ObjectKind::VectorStore
-            && self.rest.ends_with("/files");
-        if !is_file_list {
-            return no_query(query);
-        }
-        for pair in query.unwrap_or_default().split('&') {
-            let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-            if !name.is_empty() && !VECTOR_STORE_FILE_PARAMETERS.contains(&name) {
-                return no_query(Some(pair));
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_route_has_the_methods_of_the_contract() {
-        for (path, methods) in [
-            ("/files", "GET POST"),
-            ("/files/file-1", "GET DELETE"),
-            ("/files/file-1/content", "GET"),
-            ("/batches", "GET POST"),
-            ("/batches/b_1", "GET"),
-            ("/batches/b_1/cancel", "POST"),
-            ("/vector_stores", "GET POST"),
-            ("/vector_stores/vs_1", "GET POST DELETE"),
-            ("/vector_stores/vs_1/search", "POST"),
-            ("/vector_stores/vs_1/files", "GET POST"),
-            ("/vector_stores/vs_1/files/f", "GET POST DELETE"),
-            ("/vector_stores/vs_1/files/f/content", "GET"),
-            ("/vector_stores/vs_1/file_batches", "POST"),
-            ("/vector_stores/vs_1/file_batches/b", "GET"),
-            ("/vector_stores/vs_1/file_batches/b/cancel", "POST"),
-            ("/vector_stores/vs_1/file_batches/b/files", "GET"),
-        ] {
-            let (known, route) = ObjectRoute::at(path).expect(path);
-            let known: Vec<&str> = known.iter().map(Method::as_str).collect();
-            assert_eq!(known.join(" "), methods, "{path}");
-            let id = route.id.map(|id| format!("/{id}")).unwrap_or_default();
-            assert_eq!(format!("{}{id}{}", route.kind.path(), route.rest), path);
-        }
-        for path in [
-            "/files/",
-            "/files//content",
-            "/files/../batches",
-            "/files/a%2Fb",
-            "/files/a.b",
-            "/files/a/other",
-            "/vector_stores/vs_1/../files",
-            "/vector_stores/vs_1/files/f/content/more",
-            "/uploads",
-        ] {
-            assert!(ObjectRoute::at(path).is_none(), "{path}");
-        }
     }
 }

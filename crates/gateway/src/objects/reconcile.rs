@@ -8,7 +8,8 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 use usage::{Kind, Metric, Outcome, Quantities, Recorder, UsageEvent};
 
-use super::batches::{BatchInput, BatchStatus, output_usage};
+use super::batch_input::BatchInput;
+use super::batch_status::{BatchStatus, output_usage};
 use super::repository::{ObjectRepository, UpstreamObject};
 use super::reservations::{ObjectReservations, batch_reservation, day_reservation};
 use super::upstream::ObjectClient;

@@ -9,7 +9,7 @@ use usage::{
     ItemName, Metric, ModelFacts, PriceBook, Release, Spend, SpendReservation, SpendReservations,
 };
 
-use super::batches::BatchInput;
+use super::batch_input::BatchInput;
 use super::repository::{ObjectOwner, UpstreamObject};
 use crate::body::MAX_REQUEST_BYTES;
 use crate::caller::Caller;

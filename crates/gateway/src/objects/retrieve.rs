@@ -10,9 +10,9 @@ use super::cache::ObjectCache;
 use super::ownership::{Ownership, count_files};
 use super::reconcile::Reconciler;
 use super::repository::{ObjectOwner, UpstreamObject};
+use super::request::{ObjectRequest, ObjectResponse};
 use super::reservations::ObjectReservations;
 use super::upstream::{BufferedResponse, ObjectClient, PassthroughBody, UpstreamRequest};
-use super::{ObjectRequest, ObjectResponse};
 use crate::dialect::JSON;
 use crate::object_kind::ObjectKind;
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
+use super::ownership::unknown_owner;
 use crate::dialect::{Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs};
-use crate::objects::ownership::unknown_owner;
 
 /// The maximum number of models that the tools of a batch may name.
 const MAX_MODELS: usize = 100;
@@ -20,37 +20,37 @@ const MAX_LINES: usize = 50_000;
 
 /// A summary of the requests of a batch, stored with its input file and with the batch.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::objects) struct BatchInput {
+pub(super) struct BatchInput {
     /// Path of the endpoint below `/v1`.
-    pub(in crate::objects) path: Cow<'static, str>,
-    pub(in crate::objects) model: String,
-    pub(in crate::objects) requests: i64,
+    pub(super) path: Cow<'static, str>,
+    pub(super) model: String,
+    pub(super) requests: i64,
     /// Estimated input tokens.
-    pub(in crate::objects) tokens: i64,
+    pub(super) tokens: i64,
     /// Names of the requested hosted tools.
-    pub(in crate::objects) tools: Vec<Cow<'static, str>>,
+    pub(super) tools: Vec<Cow<'static, str>>,
     /// Files and vector stores that the requests name.
     #[serde(rename = "mentions")]
-    pub(in crate::objects) object_refs: ObjectRefs,
+    pub(super) object_refs: ObjectRefs,
     /// Maximum usage of all requests; `None` if an older version has read the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::objects) most: Option<MaxUsage>,
+    pub(super) most: Option<MaxUsage>,
     /// Spend reservation for the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::objects) reservation: Option<SpendReservationId>,
+    pub(super) reservation: Option<SpendReservationId>,
     /// Content that project policies depend on; `None` if an older version has read the file.
     #[serde(default)]
-    pub(in crate::objects) facts: Option<PolicyFacts>,
+    pub(super) facts: Option<PolicyFacts>,
 }
 
 /// Content that not every project may send.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::objects) struct PolicyFacts {
+pub(super) struct PolicyFacts {
     /// First line whose answer a model server would store.
-    pub(in crate::objects) stored: Option<usize>,
+    pub(super) stored: Option<usize>,
     /// Models that tools name.
     #[serde(default)]
-    pub(in crate::objects) models: BTreeSet<String>,
+    pub(super) models: BTreeSet<String>,
 }
 
 /// Fields of a line.
@@ -61,7 +61,7 @@ impl BatchInput {
     ///
     /// # Errors
     /// 400 naming the invalid line.
-    pub(in crate::objects) fn read(file: &Bytes) -> Result<Self> {
+    pub(super) fn read(file: &Bytes) -> Result<Self> {
         let mut input: Option<Self> = None;
         let text = std::str::from_utf8(file).map_err(|_| invalid("it is not UTF-8"))?;
         for (index, line) in text.trim_end().split('\n').enumerate() {
@@ -124,12 +124,12 @@ impl BatchInput {
     }
 
     /// Returns the JSON that is stored.
-    pub(in crate::objects) fn to_text(&self) -> Result<String> {
+    pub(super) fn to_text(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|_| Error::internal())
     }
 
     /// Reads the stored JSON; `None` if there is none.
-    pub(in crate::objects) fn of_text(text: Option<&str>) -> Option<Self> {
+    pub(super) fn of_text(text: Option<&str>) -> Option<Self> {
         serde_json::from_str(text?).ok()
     }
 }

@@ -1,7 +1,4 @@
-//! Batches: creation from an input file, and status as the upstream reports it.
-
-mod input;
-mod output;
+//! Creation of batches from input files.
 
 use std::sync::Arc;
 
@@ -9,27 +6,21 @@ use access::LimitField;
 use base::{Clock, Error, Result};
 use bytes::Bytes;
 use http::Response;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-use usage::{Metric, Outcome};
 
-use super::ObjectRequest;
+use super::batch_input::BatchInput;
 use super::create::{Creator, NewObject};
 use super::ownership::Ownership;
 use super::reconcile::BATCH_POLL_SECONDS;
 use super::repository::ObjectOwner;
+use super::request::ObjectRequest;
 use super::reservations::ObjectReservations;
 use super::upstream::{ObjectClient, UpstreamRequest};
-use crate::answer::Document;
 use crate::caller::Caller;
-use crate::dialect::{Fields, GeneratedText, JSON, MeasuredUsage, ReportedUsage};
+use crate::dialect::{Fields, JSON};
 use crate::limits::{Amounts, RateLimitReservation, RateLimitStatus, RequestedAmounts};
 use crate::object_kind::ObjectKind;
 use crate::policy::ProjectPolicy;
 use crate::rate_limits::RateLimits;
-
-pub(super) use input::BatchInput;
-pub(super) use output::output_usage;
 
 /// Creates batches.
 pub(super) struct BatchCreator {
@@ -138,102 +129,4 @@ fn check_policy(policy: &ProjectPolicy<'_>, input: &BatchInput) -> Result<()> {
         return wrong(message);
     }
     Ok(())
-}
-
-/// The fields of a batch that the gateway reads.
-#[derive(Deserialize)]
-pub(super) struct BatchStatus {
-    status: String,
-    #[serde(default)]
-    output_file_id: Option<String>,
-    #[serde(default)]
-    error_file_id: Option<String>,
-    #[serde(default, deserialize_with = "usage")]
-    usage: Option<ReportedUsage>,
-    #[serde(default)]
-    request_counts: RequestCounts,
-    #[serde(default)]
-    completed_at: Option<i64>,
-    #[serde(default)]
-    failed_at: Option<i64>,
-    #[serde(default)]
-    expired_at: Option<i64>,
-    #[serde(default)]
-    cancelled_at: Option<i64>,
-}
-
-/// Reads the usage of a batch in every form that the usage of an answer can have.
-fn usage<'de, D: Deserializer<'de>>(
-    field: D,
-) -> std::result::Result<Option<ReportedUsage>, D::Error> {
-    let json = Box::<RawValue>::deserialize(field)?;
-    let json = format!(r#"{{"usage":{json}}}"#);
-    Ok(Document::of(json.as_bytes(), &mut GeneratedText::default()).usage)
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-struct RequestCounts {
-    #[serde(default)]
-    completed: i64,
-}
-
-impl BatchStatus {
-    /// Reads an upstream's answer.
-    ///
-    /// # Errors
-    /// 502: the answer is no batch.
-    pub(super) fn read(answer: &[u8]) -> Result<Self> {
-        serde_json::from_slice(answer)
-            .map_err(|_| Error::upstream("The model server's answer is no batch."))
-    }
-
-    /// True if the batch has ended, in success or failure.
-    pub(super) fn has_ended(&self) -> bool {
-        matches!(
-            self.status.as_str(),
-            "completed" | "failed" | "expired" | "cancelled"
-        )
-    }
-
-    /// Returns the reported end of the batch, in seconds since 1970.
-    pub(super) fn ended_at(&self) -> Option<i64> {
-        self.completed_at
-            .or(self.failed_at)
-            .or(self.expired_at)
-            .or(self.cancelled_at)
-    }
-
-    /// Returns the ids of the files that the batch has created.
-    pub(super) fn output_files(&self) -> impl Iterator<Item = &str> {
-        let ids = [&self.output_file_id, &self.error_file_id];
-        ids.into_iter().flatten().map(String::as_str)
-    }
-
-    /// Returns the number of requests that were answered.
-    fn answered(&self) -> i64 {
-        self.request_counts.completed.max(0)
-    }
-
-    /// Returns the reported usage; `None` if there is none, or if answers are said to have cost no input.
-    pub(super) fn reported_usage(&self) -> Option<MeasuredUsage> {
-        let quantities = self.usage.as_ref()?.quantities()?;
-        quantities.get(Metric::InputTokens)?;
-        if quantities.or_zero(Metric::InputTokens) == 0 && self.answered() > 0 {
-            return None;
-        }
-        Some(MeasuredUsage {
-            quantities: quantities.with(Metric::NumModelRequests, self.answered()),
-            ..MeasuredUsage::default()
-        })
-    }
-
-    /// Returns the outcome for the ledger.
-    pub(super) fn outcome(&self) -> Outcome {
-        match self.status.as_str() {
-            "failed" => Outcome::UpstreamFailed,
-            "expired" => Outcome::TimedOut,
-            "cancelled" => Outcome::ClientGone,
-            _ => Outcome::Succeeded,
-        }
-    }
 }
