@@ -1,4 +1,4 @@
-//! What passes through the gateway, and what the ledger says of it.
+//! Relayed answers, and their records in the ledger.
 
 use std::sync::Arc;
 

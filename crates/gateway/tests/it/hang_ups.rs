@@ -1,4 +1,4 @@
-//! Clients that hang up: the answer is read on in the background, and the ledger has it once.
+//! Clients that hang up: the answer is drained in the background, and recorded in the ledger once.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Changes of keys and of their owners take effect at once.
+//! Keys and their owners: changes take effect at once.
 
 use std::time::Duration;
 

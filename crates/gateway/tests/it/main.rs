@@ -1,4 +1,4 @@
-//! The gateway against a model server that does as it is told, over real connections.
+//! Integration tests of the gateway, with a scripted upstream and real connections.
 
 mod answers;
 mod body_memory;
@@ -10,6 +10,7 @@ mod endpoints;
 mod failover;
 mod failures;
 mod hang_ups;
+mod idle_clients;
 mod in_band_errors;
 mod keys;
 mod limits;
@@ -17,6 +18,7 @@ mod load_balancing;
 mod metered;
 mod metrics;
 mod nodes;
+mod objects;
 mod permissions;
 mod properties;
 mod proxies;
@@ -29,12 +31,10 @@ mod shared_account;
 mod slow_body;
 mod spend;
 mod stale_keys;
-mod stored;
 mod stream_usage;
 mod strict;
 mod timeouts;
 mod tls;
-mod unread;
 mod upstream;
 mod upstream_keys;
 mod websockets;

@@ -1,4 +1,4 @@
-//! What is counted is what is in the ledger.
+//! Metrics: they agree with the ledger.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

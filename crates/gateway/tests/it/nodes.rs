@@ -1,4 +1,4 @@
-//! A key is good, or not any more, on every node of a database at once.
+//! Several nodes on one database: a key becomes valid or invalid on all of them at once.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use crate::upstream::{COMPLETION, Reply};
 use crate::world::{World, chat, read};
 
 const MODEL: &str = r#"{"model":"real"}"#;
-const KEYS: usize = 100;
+/// The number of keys that are created.
+const KEY_COUNT: usize = 100;
 
 /// Another node of the database of a world, which makes keys and deletes them.
 struct Issuer {
@@ -66,14 +67,14 @@ async fn b6_a_key_made_on_one_node_is_good_on_another_at_once() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let issuer = Issuer::of(&world).await;
     let mut refused = Vec::new();
-    for number in 0..KEYS {
+    for number in 0..KEY_COUNT {
         let key = issuer.issue(number).await;
         let status = status(&world, &key).await;
         if status != 200 {
             refused.push((number, status));
         }
     }
-    assert_eq!(refused, [], "of {KEYS} fresh keys");
+    assert_eq!(refused, [], "of {KEY_COUNT} fresh keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]

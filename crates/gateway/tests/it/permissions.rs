@@ -1,4 +1,4 @@
-//! What a project may call: models by their names, and hosted tools.
+//! Policy of a project: the models and hosted tools that it may use.
 
 use http::Method;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Whatever comes in, an answer goes out, and it is never this server's fault.
+//! Property: every request gets a response, and none has a status of 5xx.
 
 use std::sync::LazyLock;
 use std::time::Duration;

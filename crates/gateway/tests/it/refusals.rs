@@ -1,4 +1,4 @@
-//! One order of checks, one reason for each refusal.
+//! Refusals: the checks have a fixed order, so that each refusal has one reason.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request};
@@ -6,7 +6,9 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{EXPIRING, EXPIRY, OWNER, SERVICE, START, World, chat, request, table};
+use crate::world::{
+    EXPIRING, EXPIRY_SECONDS, OWNER, SERVICE, START_SECONDS, World, chat, request, table,
+};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
@@ -119,7 +121,7 @@ async fn what_the_table_refuses_is_allowed_when_it_is_right() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_stops_at_the_second_it_expires() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
-    world.clock.advance(EXPIRY - START - 1);
+    world.clock.advance(EXPIRY_SECONDS - START_SECONDS - 1);
     assert_eq!(world.send(chat(EXPIRING, MODEL)).await.status, 200);
     world.clock.advance(1);
     let answer = world.send(chat(EXPIRING, MODEL)).await;
@@ -148,7 +150,7 @@ async fn a_body_that_grows_too_long_is_cut_off() {
     assert_eq!(answer.status(), 413);
 }
 
-/// The same piece again and again.
+/// A body that repeats a chunk.
 struct Endless(Bytes);
 
 impl http_body::Body for Endless {

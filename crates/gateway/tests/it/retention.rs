@@ -1,4 +1,4 @@
-//! What data retention does to a request: what is kept of it here, and what its model server is told to store.
+//! Data retention: bodies that are captured, and storage at model servers.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn entries(world: &World) -> Vec<Entry> {
     list.await.expect("a list")
 }
 
-/// What is kept, once all that passed has been written: the newest first, what was asked before what was answered.
+/// Returns the captured bodies once all are written: the newest first, a request before its response.
 async fn kept(world: &mut World) -> Vec<Kept> {
     world.keeper.take().expect("a keeper").stop().await;
     let mut kept = Vec::new();

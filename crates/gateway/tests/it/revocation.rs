@@ -1,4 +1,4 @@
-//! Keys that are revoked while their requests are under way.
+//! Keys that are revoked while their requests are in flight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::world::{Bounds, EXPIRING, OWNER, SERVICE, World, chat, config};
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 /// Within a second on every node, and some more for a machine that is busy.
-const SOON: Duration = Duration::from_secs(3);
+const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A key, and what ends it.
 const REVOCATIONS: [(&str, &str); 6] = [
@@ -122,7 +122,9 @@ async fn s8_a_stream_of_a_revoked_key_ends_and_is_in_the_ledger_once() {
             body.frame().await.expect("a frame").expect("a piece");
         }
         revoke(&world, statement).await;
-        let end = timeout(SOON, body.frame()).await.expect("it ends soon");
+        let end = timeout(REVOCATION_TIMEOUT, body.frame())
+            .await
+            .expect("it ends soon");
         assert!(end.expect("an end").is_err(), "{statement}: it breaks off");
         assert!(body.frame().await.is_none());
         drop(body);
@@ -153,7 +155,9 @@ async fn s8_a_stream_ends_when_another_process_revokes_its_key() {
     world
         .change_elsewhere(&["DELETE FROM api_keys WHERE id = 'key_service'"])
         .await;
-    let end = timeout(SOON, body.frame()).await.expect("it ends soon");
+    let end = timeout(REVOCATION_TIMEOUT, body.frame())
+        .await
+        .expect("it ends soon");
     assert!(end.expect("an end").is_err());
 }
 
@@ -172,7 +176,9 @@ async fn s8_a_request_that_waits_for_its_answer_is_refused_and_in_the_ledger_onc
     world
         .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
         .await;
-    let answer = timeout(SOON, request).await.expect("it ends soon");
+    let answer = timeout(REVOCATION_TIMEOUT, request)
+        .await
+        .expect("it ends soon");
     let answer = answer.expect("an answer");
     let [message, _, _, code] = answer.error();
     assert_eq!(
@@ -210,7 +216,7 @@ async fn s8_a_stream_goes_on_for_the_grace_that_is_configured() {
     world
         .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
         .await;
-    let end = timeout(grace + SOON, body.frame()).await;
+    let end = timeout(grace + REVOCATION_TIMEOUT, body.frame()).await;
     assert!(end.expect("it ends").expect("an end").is_err());
     assert!(watch.elapsed() >= grace);
 }
@@ -227,7 +233,7 @@ async fn s8_the_end_of_an_answer_waits_for_its_row_also_when_its_key_was_revoked
         .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
         .await;
     gate.add_permits(1);
-    let _ = timeout(SOON, crate::world::read(response))
+    let _ = timeout(REVOCATION_TIMEOUT, crate::world::read(response))
         .await
         .expect("it ends");
     assert_eq!(world.rows(1).await.len(), 1);

@@ -1,4 +1,4 @@
-//! Projects that share an account at an upstream: neither learns of the other, nor of the upstream's own site.
+//! Projects that share an upstream's account: neither learns of the other, nor of the upstream's own site.
 
 use std::collections::BTreeSet;
 

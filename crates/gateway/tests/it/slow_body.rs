@@ -1,4 +1,4 @@
-//! A request whose body comes when the test says so.
+//! A request whose body the test sends piece by piece.
 
 use std::convert::Infallible;
 use std::pin::Pin;

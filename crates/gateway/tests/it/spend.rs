@@ -1,4 +1,4 @@
-//! Spend limits: how much passes, what the others are told, and what is given back.
+//! Spend limits: the requests that pass, the refusals, and the release of reservations.
 
 use std::sync::Arc;
 
@@ -11,18 +11,21 @@ use tokio::task::JoinSet;
 use usage::Month;
 
 use crate::upstream::{COMPLETION, Reply, Step};
-use crate::world::{Answer, SERVICE, START, World, chat, config, read, request};
+use crate::world::{Answer, SERVICE, START_SECONDS, World, chat, config, read, request};
 
-/// A token for each byte of its messages and 20 in return: between 10 and 11 cents, at the prices of the world. The answer has
-/// 11 and 7, which is 1.8 cents.
+/// A request that may cost between 10 and 11 cents, at the prices of the world: a token for each byte of its messages, and 20
+/// of output. Its answer has 11 and 7 tokens, which cost 1.8 cents.
 const REQUEST: &str = r#"{"model":"real","max_tokens":20,"messages":[{"role":"user","content":"as long as is needed to be no less than was reported"}]}"#;
-/// Of a model without a price.
+/// A request for a model without a price.
 const FREE: &str = r#"{"model":"free","messages":[]}"#;
-const COST: i64 = 18_000_000;
-/// No less than what a request may cost.
-const MOST: i64 = 110_000_000;
-const CENT: i64 = 10_000_000;
-const CLIENTS: usize = 500;
+/// The cost of the answer, in billionths of a dollar.
+const MAX_ANSWER_COST: i64 = 18_000_000;
+/// An upper bound of the cost of the request, in billionths of a dollar.
+const MAX_REQUEST_COST: i64 = 110_000_000;
+/// A cent, in billionths of a dollar.
+const NANODOLLARS_PER_CENT: i64 = 10_000_000;
+/// The number of clients of a crowd.
+const CLIENT_COUNT: usize = 500;
 
 fn organization() -> OrganizationId {
     OrganizationId::from_text("org-1".to_owned())
@@ -32,7 +35,7 @@ fn project() -> ProjectId {
     ProjectId::from_text("proj_1".to_owned())
 }
 
-/// Sets limits, in cents: of the organization and of the project.
+/// Sets the limits of the organization and of the project, in cents.
 async fn limit(world: &World, whole: Option<i64>, part: Option<i64>) {
     let insert = |project: &str, cents: i64| {
         let insert = format!(
@@ -57,7 +60,7 @@ async fn start(reply: Reply) -> World {
     .await
 }
 
-/// What the ledger comes to.
+/// Returns the sum of the ledger, in billionths of a dollar.
 async fn spent(world: &World) -> i64 {
     world
         .entries()
@@ -67,7 +70,7 @@ async fn spent(world: &World) -> i64 {
         .sum()
 }
 
-/// Whether the organization's limit and the project's, in cents, are said to be enforced.
+/// Returns whether the limits of the organization and of the project, in cents, are enforced.
 fn enforcing(world: &World, whole: i64, part: i64) -> (bool, bool) {
     let (whole, part) = (
         NanoDollars::from_cents(whole),
@@ -82,7 +85,7 @@ fn enforcing(world: &World, whole: i64, part: i64) -> (bool, bool) {
     )
 }
 
-/// What a refused client is told.
+/// Returns the message of a refusal.
 fn refused(answer: &Answer) -> String {
     let [message, kind, param, code] = answer.error();
     assert_eq!(answer.status, 429, "{message}");
@@ -97,7 +100,7 @@ fn refused(answer: &Answer) -> String {
 /// All that many clients get, each of which asks so many times.
 async fn crowd(world: &World, times: usize) -> Vec<Answer> {
     let mut clients = JoinSet::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..CLIENT_COUNT {
         let gateway = world.gateway.clone();
         clients.spawn(async move {
             let mut answers = Vec::new();
@@ -128,16 +131,22 @@ async fn however_many_ask_at_once_no_limit_is_passed() {
         let (passed, others): (Vec<_>, Vec<_>) =
             answers.iter().partition(|answer| answer.status == 200);
         assert!(others.iter().all(|answer| refused(answer).contains(who)));
-        let most = of_organization.min(of_project) * CENT;
+        let most = of_organization.min(of_project) * NANODOLLARS_PER_CENT;
         let spent = spent(&world).await;
-        assert_eq!(spent, i64::try_from(passed.len()).expect("few") * COST);
+        assert_eq!(
+            spent,
+            i64::try_from(passed.len()).expect("few") * MAX_ANSWER_COST
+        );
         assert!(spent <= most, "{spent} of {most}");
         // One after the other, all of it can be spent but what one request might cost more.
         while world.chat(REQUEST).await.status == 200 {
             world.recorder.flush().await;
         }
         let spent = self::spent(&world).await;
-        assert!(spent <= most && most < spent + MOST, "{spent} of {most}");
+        assert!(
+            spent <= most && most < spent + MAX_REQUEST_COST,
+            "{spent} of {most}"
+        );
         let is_of_organization = part.is_none();
         let found = enforcing(&world, of_organization, of_project);
         assert_eq!(found, (is_of_organization, !is_of_organization));
@@ -163,7 +172,7 @@ async fn a_refusal_names_the_organization_first_and_leaves_no_trace() {
     assert_eq!(enforcing(&world, 1000, 11), (false, true));
     limit(&world, Some(1000), None).await;
     assert_eq!(world.chat(REQUEST).await.status, 200);
-    assert_eq!(spent(&world).await, 2 * COST);
+    assert_eq!(spent(&world).await, 2 * MAX_ANSWER_COST);
     assert_eq!(world.upstream.asked().len(), 2);
 }
 
@@ -177,7 +186,7 @@ async fn what_costs_nothing_passes_until_the_limit_is_reached() {
     assert_eq!(world.chat(FREE).await.status, 200);
     limit(&world, None, None).await;
     assert_eq!(world.chat(REQUEST).await.status, 200);
-    assert_eq!(spent(&world).await, COST);
+    assert_eq!(spent(&world).await, MAX_ANSWER_COST);
     limit(&world, Some(1), None).await;
     let message = refused(&world.chat(FREE).await);
     assert!(message.contains("$0.018 of the $0.01"), "{message}");
@@ -207,7 +216,7 @@ async fn what_was_set_aside_is_given_back_whatever_becomes_of_the_request() {
     world.recorder.flush().await;
     world.upstream.replies(Reply::whole(200, COMPLETION));
     assert_eq!(world.chat(REQUEST).await.status, 200);
-    assert_eq!(spent(&world).await, 2 * COST);
+    assert_eq!(spent(&world).await, 2 * MAX_ANSWER_COST);
 }
 
 #[tokio::test]
@@ -220,7 +229,7 @@ async fn the_next_month_begins_with_nothing_spent() {
     assert_eq!(enforcing(&world, 11, 11), (true, false));
     world
         .clock
-        .advance(Month::of(UnixTime(START)).end.0 - START);
+        .advance(Month::of(UnixTime(START_SECONDS)).end.0 - START_SECONDS);
     assert_eq!(enforcing(&world, 11, 11), (false, false));
     assert_eq!(world.chat(REQUEST).await.status, 200);
 }
@@ -312,10 +321,10 @@ async fn counted_late_what_an_answer_has_cost_counts_at_once() {
     for _ in 0..3 {
         refused(&world.chat(request).await);
     }
-    assert_eq!(spent(&world).await, 2 * 110 * CENT);
+    assert_eq!(spent(&world).await, 2 * 110 * NANODOLLARS_PER_CENT);
     refused(&world.chat(request).await);
     // The row gives back what it takes the place of.
     limit(&world, Some(260), None).await;
     assert_eq!(world.chat(request).await.status, 200);
-    assert_eq!(spent(&world).await, 3 * 110 * CENT);
+    assert_eq!(spent(&world).await, 3 * 110 * NANODOLLARS_PER_CENT);
 }

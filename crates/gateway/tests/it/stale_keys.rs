@@ -1,4 +1,4 @@
-//! Keys in memory while the database is away: believed for a while, and no longer.
+//! Keys in memory while the database is unreachable: valid up to the maximum age of the directory, and no longer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Clients that would speak WebSocket: told at once that HTTP is spoken here.
+//! Clients that ask for WebSocket: refused at once, so that they fall back to HTTP.
 
 use http::{HeaderValue, Method};
 

@@ -1,4 +1,4 @@
-//! A gateway on a database of its own, with two organizations and a key of every kind.
+//! The world of a test: a gateway on a database of its own, with two organizations and a key of every kind.
 
 mod ledger;
 mod node;
@@ -26,14 +26,14 @@ pub use started::Bounds;
 use self::started::{Others, Started, pepper, prices, start};
 use crate::upstream::{Reply, Upstream};
 
-/// When every test begins.
-pub const START: i64 = 1_760_000_000;
-/// When `EXPIRING` expires.
-pub const EXPIRY: i64 = START + 3600;
+/// The time at which every test begins, in seconds since 1970.
+pub const START_SECONDS: i64 = 1_760_000_000;
+/// The time at which [`EXPIRING`] expires, in seconds since 1970.
+pub const EXPIRY_SECONDS: i64 = START_SECONDS + 3600;
 
 pub const OWNER: &str = "sk-proj-owner";
 pub const SERVICE: &str = "sk-svcacct-member";
-/// Of another project than the others.
+/// A key of another project than the others.
 pub const OTHER: &str = "sk-svcacct-other";
 pub const ADMIN: &str = "sk-admin-1";
 pub const EXPIRING: &str = "sk-proj-expiring";
@@ -46,7 +46,7 @@ pub struct World {
     pub clock: Clock,
     pub upstream: Upstream,
     pub task: GatewayTask,
-    /// Who keeps bodies, if anybody does.
+    /// Writer of captured bodies, if bodies are kept.
     pub keeper: Option<BodiesTask>,
     pub pepper: Pepper,
     /// The task that writes the ledger; a test may stop it.
@@ -55,13 +55,13 @@ pub struct World {
     scratch: Scratch,
 }
 
-/// What a client got.
+/// A response, read to its end.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
-    /// Whether the body broke off.
+    /// True if the body broke off.
     pub is_broken: bool,
 }
 
@@ -116,7 +116,7 @@ impl World {
         let store = Store::open(scratch.url()).await;
         let store = store.expect("a store");
         fill(&store, &pepper()).await;
-        let clock = Clock::fake(UnixTime(START));
+        let clock = Clock::fake(UnixTime(START_SECONDS));
         let spend = Spend::load(store.usage(), clock.clone()).await;
         let spend = spend.expect("what was spent");
         let (ledger, book) = (store.usage().clone(), Arc::new(prices()));

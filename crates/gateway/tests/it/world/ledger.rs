@@ -1,4 +1,4 @@
-//! What the ledger of a world says.
+//! The ledger of a world, as tests read it.
 
 use std::time::Duration;
 

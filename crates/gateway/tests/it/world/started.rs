@@ -22,7 +22,7 @@ use usage::{
 
 use crate::retention;
 
-/// What keys are hashed with.
+/// Returns the secret that keys are hashed with.
 pub fn pepper() -> Pepper {
     Pepper::generate(&Entropy::seeded(1))
 }
@@ -41,7 +41,7 @@ effective = '2025-01-01'
 storage = '1.60'
 ";
 
-/// What things cost.
+/// Returns the prices of [`PRICES`].
 pub fn prices() -> PriceBook {
     PriceBook::parse(PRICES).expect("prices")
 }
@@ -87,7 +87,7 @@ impl Default for Bounds {
 pub struct Started {
     pub gateway: Gateway,
     pub task: GatewayTask,
-    /// Who keeps bodies, if anybody does.
+    /// Writer of captured bodies, if bodies are kept.
     pub keeper: Option<BodiesTask>,
     pub others: Others,
 }

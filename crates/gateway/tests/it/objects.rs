@@ -1,16 +1,16 @@
-//! What model servers keep, for two projects that share the account of one.
+//! Files, batches and vector stores of two projects that share an upstream's account.
 
 mod batches;
-mod bounds;
 mod files;
 mod lists;
 mod metering;
-mod newer;
-mod nul;
-mod readings;
-mod reported;
-mod reserved;
-mod shelf;
+mod newer_schema;
+mod nul_characters;
+mod ownership;
+mod quota;
+mod reported_usage;
+mod reservations;
+mod storage_server;
 mod vector_stores;
 
 use bytes::Bytes;
@@ -21,14 +21,14 @@ use serde_json::{Value, json};
 
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{Answer, World, config, request};
-use shelf::Shelf;
+use storage_server::StorageServer;
 
-/// The key of the account.
+/// The upstream's API key.
 const KEY: &str = "sk-account";
 
-/// A gateway in front of a server that keeps things.
-async fn world() -> (World, Shelf) {
-    let shelf = Shelf::start().await;
+/// Starts a gateway whose upstream keeps objects.
+async fn world() -> (World, StorageServer) {
+    let shelf = StorageServer::start().await;
     let base_url = shelf.base_url();
     let reply = Reply::whole(200, COMPLETION);
     let world = World::with(reply, Durability::Batched, |_| vec![keeper(base_url)]).await;
@@ -140,7 +140,7 @@ fn batch_of(file: &str) -> Value {
     json!({"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"})
 }
 
-/// What is answered when something is not the caller's.
+/// Returns the refusal of an object that is not of the caller's project.
 fn not_found(param: Value) -> (u16, Value, Value) {
     (404, param, json!("not_found"))
 }

@@ -1,4 +1,4 @@
-//! Names of what model servers keep, in every place and spelling of requests, and the contents that batches may have.
+//! Ownership of the objects that requests name, in every place and spelling, and the policies that apply to batches.
 
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};

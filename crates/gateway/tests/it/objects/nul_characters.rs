@@ -1,4 +1,4 @@
-//! S22: ids with a character that PostgreSQL cannot keep.
+//! S22: ids with a NUL character, which PostgreSQL cannot store.
 
 use serde_json::{Value, json};
 

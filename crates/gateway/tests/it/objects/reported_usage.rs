@@ -1,5 +1,4 @@
-//! Usage that is reported while the gateway meters: it takes nothing of the gateway's away. And amounts that model servers
-//! report which nothing can have consumed.
+//! Usage that others report beside the gateway's, which it does not replace, and impossible amounts that model servers report.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Answers that their clients do not take: nobody else suffers from them.
+//! Clients that do not read their responses: no other client suffers from them.
 
 use std::io::Write;
 use std::sync::Arc;

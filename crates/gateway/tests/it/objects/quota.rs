@@ -1,4 +1,4 @@
-//! Bounds of what one project may ask of the account that all of them share.
+//! Quota of a project at the account that all projects share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::shelf::Shelf;
+use super::storage_server::StorageServer;
 use super::{keeper, upload};
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{Bounds, OTHER, OWNER, SERVICE, World, read, request};
 
-pub(super) async fn bounded(objects: ObjectLimits) -> (World, Shelf) {
-    let shelf = Shelf::start().await;
+pub(super) async fn bounded(objects: ObjectLimits) -> (World, StorageServer) {
+    let shelf = StorageServer::start().await;
     let base_url = shelf.base_url();
     let bounds = Bounds {
         flow: FlowLimits {

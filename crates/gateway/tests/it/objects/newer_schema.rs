@@ -1,4 +1,4 @@
-//! The table of objects after a newer version has changed it.
+//! Repository of objects on a table that a newer version has changed.
 
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::{Clock, UnixTime};

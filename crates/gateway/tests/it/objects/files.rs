@@ -1,4 +1,4 @@
-//! Files: one project never sees another's.
+//! Files: a project never sees those of another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::bounds::bounded;
+use super::quota::bounded;
 use super::{line, not_found, upload, world};
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{OTHER, SERVICE, World, request};

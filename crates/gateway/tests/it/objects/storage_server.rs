@@ -1,4 +1,4 @@
-//! A server that keeps files, batches and vector stores for one account, as the hosted one does.
+//! A fake upstream that keeps files, batches and vector stores for one account, as OpenAI's service does.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,34 +13,35 @@ use tokio::sync::Semaphore;
 
 use super::KEY;
 use crate::upstream::serve;
-use crate::world::START;
+use crate::world::START_SECONDS;
 
-pub struct Shelf {
+pub struct StorageServer {
     address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<StorageState>>,
 }
 
 #[derive(Default)]
-pub struct State {
-    /// What is kept, by id; what is in it, for files.
+pub struct StorageState {
+    /// Objects by id.
     pub objects: BTreeMap<String, Value>,
+    /// Contents of files by id.
     pub contents: BTreeMap<String, Bytes>,
-    /// Method and path of every request, and its body.
+    /// Method and path of every request, with the body.
     pub asked: Vec<(String, Bytes)>,
-    /// The id of the next thing, where it is not a new one.
+    /// Id of the next object, if it is not a new one.
     pub next_id: Option<String>,
-    /// What the next thing waits for.
+    /// Gate that the next request waits for.
     pub gate: Option<Arc<Semaphore>>,
-    /// Whether it takes no batches.
+    /// True if batches are refused.
     pub refuses: bool,
     made: usize,
 }
 
 type Answered = Result<Value, (u16, Value)>;
 
-impl Shelf {
+impl StorageServer {
     pub async fn start() -> Self {
-        let state: Arc<Mutex<State>> = Arc::default();
+        let state: Arc<Mutex<StorageState>> = Arc::default();
         let shared = Arc::clone(&state);
         let address = serve(move |request| answer(request, Arc::clone(&shared))).await;
         Self { address, state }
@@ -50,17 +51,17 @@ impl Shelf {
         format!("http://{}/v1", self.address)
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, StorageState> {
         self.state.lock().expect("a lock")
     }
 
-    /// The requests that came since this was asked last.
+    /// Takes the requests that have come.
     pub fn asked(&self) -> Vec<String> {
         let asked = std::mem::take(&mut self.state().asked);
         asked.into_iter().map(|(what, _)| what).collect()
     }
 
-    /// Changes members of something.
+    /// Sets members of an object.
     pub fn set(&self, id: &str, members: Value) {
         let mut state = self.state();
         let object = state
@@ -75,7 +76,7 @@ impl Shelf {
         object.extend(members);
     }
 
-    /// Ends a batch: its output, and how many requests it answered.
+    /// Completes a batch with an output, a line for each answered request.
     pub fn finish(&self, batch: &str, output: &str, members: Value) -> String {
         let file = self
             .state()
@@ -86,7 +87,7 @@ impl Shelf {
         let lines = output.lines().count();
         self.set(
             batch,
-            json!({"status": "completed", "completed_at": START, "output_file_id": id,
+            json!({"status": "completed", "completed_at": START_SECONDS, "output_file_id": id,
                    "request_counts": {"total": lines, "completed": lines, "failed": 0}}),
         );
         self.set(batch, members);
@@ -94,7 +95,7 @@ impl Shelf {
     }
 }
 
-impl State {
+impl StorageState {
     fn keep(&mut self, kind: &str, mut object: Value) -> Value {
         self.made += 1;
         // Ids do not grow.
@@ -105,7 +106,7 @@ impl State {
             .unwrap_or_else(|| format!("{kind}-{number}"));
         object["id"] = json!(id);
         object["object"] = json!(kind);
-        object["created_at"] = json!(START);
+        object["created_at"] = json!(START_SECONDS);
         self.objects.insert(id, object.clone());
         object
     }
@@ -170,7 +171,10 @@ impl State {
     }
 }
 
-async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Response<Full<Bytes>> {
+async fn answer(
+    request: Request<Incoming>,
+    state: Arc<Mutex<StorageState>>,
+) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     assert_eq!(head.headers["authorization"], format!("Bearer {KEY}"));

@@ -1,12 +1,12 @@
-//! Batches: of a project's own files, for what it may call, and what they make is its own.
+//! Batches: created from files of the project, within its policy; their output files belong to the project.
 
 use serde_json::{Value, json};
 
 use super::{batch_of, line, not_found, world};
 use crate::world::{OTHER, SERVICE};
 
-/// How many tokens the messages of [`line`] have.
-const TOKENS: i64 = 3;
+/// The tokens of the messages of [`line`].
+const TOKENS_PER_LINE: i64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_its_projects_alone() {
@@ -182,7 +182,8 @@ async fn a_batch_takes_its_input_tokens_of_the_days_limit() {
     let reached = (429, Value::Null, json!("rate_limit_exceeded"));
     assert_eq!(refused.refusal(), reached);
     let message = refused.message();
-    let limit = format!("batch input tokens per day: Limit 0, Used 0, Requested {TOKENS}.");
+    let limit =
+        format!("batch input tokens per day: Limit 0, Used 0, Requested {TOKENS_PER_LINE}.");
     assert!(message.contains(&limit), "{message}");
     world
         .change(&["UPDATE rate_limits SET batch_1_day_max_input_tokens = 8"])

@@ -1,11 +1,11 @@
-//! What is consumed without a request to a model: once in the ledger, whoever looks how often.
+//! Usage of batches and vector stores: in the ledger once, however often it is reconciled.
 
 use http::Method;
 use serde_json::{Value, json};
 use usage::{FEWEST_DAYS, Keep, forget, set_aside};
 
 use super::{batch_of, keeper, line, world};
-use crate::world::{OTHER, SERVICE, START};
+use crate::world::{OTHER, SERVICE, START_SECONDS};
 
 fn usage() -> Value {
     json!({"usage": {"input_tokens": 40, "input_tokens_details": {"cached_tokens": 8}, "output_tokens": 21,
@@ -249,7 +249,7 @@ async fn a_cancelled_batch_is_metered_with_what_it_did() {
     shelf.finish(&batch, "a\nb\n", usage());
     shelf.set(
         &batch,
-        json!({"status": "cancelled", "completed_at": null, "cancelled_at": START}),
+        json!({"status": "cancelled", "completed_at": null, "cancelled_at": START_SECONDS}),
     );
     world
         .get(&format!("/v1/batches/{batch}"), SERVICE)

@@ -1,4 +1,4 @@
-//! Vector stores: of a project's own files, and everything in them is its own.
+//! Vector stores: they hold files of their project, and only their project sees what is in them.
 
 use http::Method;
 use serde_json::{Value, json};

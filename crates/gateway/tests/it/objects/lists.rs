@@ -1,4 +1,4 @@
-//! Lists: a project's own, page by page, also while things are deleted.
+//! Lists: the objects of a project, page by page, even while objects are deleted.
 
 use serde_json::json;
 

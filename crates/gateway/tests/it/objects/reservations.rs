@@ -1,4 +1,4 @@
-//! Spend limits of what outlives a request: batches are paid for from the moment they are made, vector stores while they last.
+//! Spend reservations of batches, from their creation to their settlement, and of vector stores, day by day.
 
 use std::time::Duration;
 
@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 use super::{batch_of, keeper, line, world};
 use crate::world::{Answer, SERVICE, World, chat, read, request};
 
-/// A batch of one request reserves 28 tokens for what is read and 1,000 for the answer: 1.028 dollars; nine of them have
-/// room in 10.
-const FITTING: usize = 9;
-const RESERVED: i64 = 1_028_000_000;
+/// The number of batches that fit in 10 dollars. A batch of one request reserves 28 input tokens and 1,000 output tokens, which
+/// are 1.028 dollars.
+const FITTING_COUNT: usize = 9;
+/// The reservation for a batch of one request, in billionths of a dollar.
+const MAX_BATCH_COST: i64 = 1_028_000_000;
 
 async fn limit(world: &World, cents: i64) {
     let statement = format!(
@@ -79,13 +80,13 @@ async fn s6_batches_pass_no_limit_before_they_are_settled() {
             assert_eq!(answer.refusal(), reached());
         }
     }
-    assert_eq!(batches.len(), FITTING);
+    assert_eq!(batches.len(), FITTING_COUNT);
     assert_eq!(
         shelf.asked().len(),
-        FITTING,
+        FITTING_COUNT,
         "what is refused is not passed on"
     );
-    assert_eq!(reserved(&world).await, 9 * RESERVED);
+    assert_eq!(reserved(&world).await, 9 * MAX_BATCH_COST);
     // Requests leave room for them, too: less than a dollar is left.
     let message =
         |tokens: i64| format!(r#"{{"model":"real","max_tokens":{tokens},"messages":[]}}"#);
@@ -100,7 +101,7 @@ async fn s6_batches_pass_no_limit_before_they_are_settled() {
     shelf.finish(&batches[0], "a\n", usage(40, 21));
     let path = format!("/v1/batches/{}", batches[0]);
     assert_eq!(world.get(&path, SERVICE).await.status, 200);
-    assert_eq!(reserved(&world).await, 8 * RESERVED);
+    assert_eq!(reserved(&world).await, 8 * MAX_BATCH_COST);
     assert_eq!(create().await.status, 200);
     assert_eq!(create().await.refusal(), reached());
     // So it is with one that failed and with one that is cancelled, of which nothing is charged.
@@ -112,7 +113,7 @@ async fn s6_batches_pass_no_limit_before_they_are_settled() {
             .json();
         world.gateway.poll_objects().await;
     }
-    until_reserved(&world, 7 * RESERVED).await;
+    until_reserved(&world, 7 * MAX_BATCH_COST).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,9 +135,9 @@ async fn s6_batches_of_two_nodes_at_once_pass_no_limit() {
     let answers: Vec<Answer> = clients.join_all().await;
     let (passed, refused): (Vec<_>, Vec<_>) =
         answers.iter().partition(|answer| answer.status == 200);
-    assert_eq!(passed.len(), FITTING);
+    assert_eq!(passed.len(), FITTING_COUNT);
     assert!(refused.iter().all(|answer| answer.refusal() == reached()));
-    assert_eq!(reserved(&world).await, 9 * RESERVED);
+    assert_eq!(reserved(&world).await, 9 * MAX_BATCH_COST);
     // Both know of all of them soon.
     let dear = r#"{"model":"real","max_tokens":1000,"messages":[]}"#;
     for gateway in [&world.gateway, node.gateway()] {
@@ -168,7 +169,7 @@ async fn s6_what_nothing_came_of_is_released_whoever_was_killed() {
     until_reserved(&world, 0).await;
     world.change(&["DELETE FROM rate_limits"]).await;
     let batch = create().await.id();
-    assert_eq!(reserved(&world).await, RESERVED);
+    assert_eq!(reserved(&world).await, MAX_BATCH_COST);
     // As if the process had been killed before it wrote down what the reservation is for.
     let pending = format!(
         "UPDATE spend_reservations SET object_id = NULL, expires_at = {}",
@@ -189,7 +190,7 @@ async fn s6_what_nothing_came_of_is_released_whoever_was_killed() {
     let node = world.another_node(vec![keeper(shelf.base_url())]).await;
     node.gateway().poll_objects().await;
     world.gateway.poll_objects().await;
-    assert_eq!(reserved(&world).await, RESERVED);
+    assert_eq!(reserved(&world).await, MAX_BATCH_COST);
     // As if the process had been killed before the batch was made: there is no such batch.
     unbind(&pending).await;
     world
@@ -231,9 +232,9 @@ async fn s6_a_batch_that_cannot_be_bounded_is_refused_under_a_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s6_the_next_day_of_a_vector_store_is_reserved_until_it_is_charged() {
-    const DAY: i64 = 86_400;
-    /// A gibibyte for a day, and what rounding may add.
-    const COST: i64 = 1_600_000_000;
+    const DAY_SECONDS: i64 = 86_400;
+    /// The cost of a gibibyte for a day, in billionths of a dollar.
+    const MAX_DAY_COST: i64 = 1_600_000_000;
     let (world, shelf) = world().await;
     let spent = || world.spend.month_to_date(&organization(), None).0;
     let store = world
@@ -248,10 +249,10 @@ async fn s6_the_next_day_of_a_vector_store_is_reserved_until_it_is_charged() {
         }
         assert_eq!(
             (spent(), reserved(&world).await),
-            (days * COST, COST + 1),
+            (days * MAX_DAY_COST, MAX_DAY_COST + 1),
             "day {days}"
         );
-        world.clock.advance(DAY);
+        world.clock.advance(DAY_SECONDS);
     }
     // There is no room for what the day will cost: of 6.50 dollars, 4.80 are spent and 1.60 reserved.
     limit(&world, 650).await;
@@ -262,7 +263,7 @@ async fn s6_the_next_day_of_a_vector_store_is_reserved_until_it_is_charged() {
     let path = format!("/v1/vector_stores/{store}");
     assert_eq!(world.delete(&path, SERVICE).await.status, 200);
     world.recorder.flush().await;
-    assert_eq!((spent(), reserved(&world).await), (4 * COST, 0));
+    assert_eq!((spent(), reserved(&world).await), (4 * MAX_DAY_COST, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
