@@ -102,7 +102,7 @@ impl Flow {
 
     /// A permit for the bytes of the caller's request body, which holds none yet.
     pub(crate) fn body(&self, caller: &Caller) -> Result<BudgetPermit> {
-        take(&self.bodies, caller, 0).map_err(crate::body::refusal)
+        take(&self.bodies, caller, 0).map_err(crate::request_body::refusal)
     }
 
     /// A permit for the memory in which the answer to the caller is decoded, which holds none yet.

@@ -10,6 +10,7 @@ mod certificate;
 #[cfg(test)]
 mod chunking_tests;
 mod dialect;
+mod document;
 mod drain;
 mod flights;
 mod flow;
@@ -24,6 +25,7 @@ mod models;
 mod offload;
 mod permissions;
 mod relay;
+mod request_body;
 mod reservation;
 mod retention;
 mod router;
@@ -54,9 +56,10 @@ use telemetry::Tracer;
 use tokio::sync::Notify;
 use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
 
-pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
+pub use body::{Body, BrokenOff};
 pub use certificate::PeerCertificates;
 pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
+pub use request_body::MAX_REQUEST_BYTES;
 pub use upstreams::{
     CaCertificates, FileStamp, StreamUsage, UpstreamConfig, UpstreamKey, UpstreamState,
 };

@@ -21,7 +21,7 @@ use crate::router::{Context, no_query};
 use crate::source::Source;
 use crate::stream::Stream;
 use crate::upstreams::{Answer, Failure, Outgoing, Route};
-use crate::{Body, Durability, Gateway, body, headers};
+use crate::{Body, Durability, Gateway, headers, request_body};
 
 impl Gateway {
     /// Answers a request for a model. The checks come in one order, so that a refusal has one reason; the
@@ -41,9 +41,9 @@ impl Gateway {
         self.0.may_send(&caller)?;
         let memory = self.0.flow.body(&caller)?;
         context.watched.leaves();
-        let mut body = body::read(&context.head.headers, body, memory).await?;
+        let mut body = request_body::read(&context.head.headers, body, memory).await?;
         if dialect.takes_json() {
-            body = body::json_text(&body);
+            body = request_body::json_text(&body);
         }
         context.watched.returns();
         let (caller, registered) = self.caller_again(context, &caller, needs)?;

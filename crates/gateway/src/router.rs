@@ -166,7 +166,7 @@ impl Gateway {
 
     /// The caller, who needs this permission.
     pub(crate) async fn caller(&self, context: &mut Context, needs: Permission) -> Result<Caller> {
-        crate::body::check_headers(&context.head.headers)?;
+        crate::request_body::check_headers(&context.head.headers)?;
         let caller = self.0.identify(&context.head.headers).await?;
         context.organization = Some(caller.key.organization.header.clone());
         context.watched.is_of(&caller.key);

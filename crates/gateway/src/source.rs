@@ -10,7 +10,8 @@ use http_body::{Body as _, SizeHint};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
-use crate::answer::{Answer, ReportedError};
+use crate::answer::Answer;
+use crate::document::ReportedError;
 use crate::reservation::Reservation;
 use crate::upstreams::{AnswerBody, Patience};
 

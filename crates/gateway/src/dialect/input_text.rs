@@ -255,7 +255,11 @@ mod tests {
             format!(r#"{{"input_audio":{{"data":"{prose}"}}}}"#),
         ] {
             let counted = count(&format!("{{\"messages\":[{text}]}}"));
-            assert!(counted > DEFAULT_FILE_TOKENS + 200, "{counted}: {}", &text[..40]);
+            assert!(
+                counted > DEFAULT_FILE_TOKENS + 200,
+                "{counted}: {}",
+                &text[..40]
+            );
         }
         let encoded = format!(
             r#"{{"file_data":"data:text/plain;base64,{}"}}"#,

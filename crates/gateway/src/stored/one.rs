@@ -14,7 +14,7 @@ use crate::dialect::check_json;
 use crate::identify::Caller;
 use crate::router::{Context, no_query};
 use crate::upstreams::Route;
-use crate::{Body, Gateway, Shared, body};
+use crate::{Body, Gateway, Shared, request_body};
 
 const NOT_OFFERED: &str = "This deployment keeps no files, batches or vector stores. Its operator can set stores = true for one of its \
                            upstreams.";
@@ -44,12 +44,12 @@ impl Gateway {
         let body = match context.head.method {
             Method::POST => {
                 let memory = self.0.flow.body(&caller)?;
-                let body = body::read(&context.head.headers, body, memory).await?;
+                let body = request_body::read(&context.head.headers, body, memory).await?;
                 if place.kind == Kind::File {
                     body
                 } else {
                     check_json(&context.head.headers)?;
-                    body::json_text(&body)
+                    request_body::json_text(&body)
                 }
             }
             _ => Bytes::new(),

@@ -11,8 +11,9 @@ use super::ask::Question;
 use super::batches::Batch;
 use super::lines::Work;
 use crate::Shared;
-use crate::answer::{Document, DocumentReader};
+use crate::answer::DocumentReader;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
+use crate::document::Document;
 
 /// What the lines of an output say.
 struct Sum {

@@ -8,9 +8,9 @@ use usage::{Ask, ItemName, Metric, Release, SpendReservation};
 
 use super::lines::Work;
 use crate::Shared;
-use crate::body::MAX_REQUEST_BYTES;
 use crate::dialect::Dialect;
 use crate::identify::Caller;
+use crate::request_body::MAX_REQUEST_BYTES;
 
 /// The time for which a reservation lasts that nothing is known of yet, in seconds: more than making anything takes.
 const PENDING_SECONDS: i64 = HOUR;

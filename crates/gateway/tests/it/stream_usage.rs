@@ -1,4 +1,4 @@
-//! `stream_options`: asked for where the upstream knows it, and left out where it does not.
+//! `stream_options`, which is sent to upstreams that accept it, and left out for others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use crate::world::{World, config};
 
 const STREAM: &str = r#"{"model":"real","stream":true,"messages":[]}"#;
 
-/// A model server that refuses requests with a member, and what it was asked.
+/// A model server that refuses requests with a member, and the requests that it received.
 struct Strict {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -73,7 +73,7 @@ fn knows_no_stream_options(body: &str) -> Option<(u16, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_refused_go_out_as_the_client_wrote_them_and_are_not_asked_for_again() {
+async fn stream_options_refused_are_left_out_from_then_on() {
     let strict = Strict::start(knows_no_stream_options).await;
     let world = strict.world().await;
     for _ in 0..3 {
@@ -108,7 +108,7 @@ async fn stream_options_refused_with_422_and_a_list_of_errors_are_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_refused_can_be_said_from_the_start() {
+async fn stream_options_can_be_disabled_by_configuration() {
     let strict = Strict::start(knows_no_stream_options).await;
     let url = strict.url.clone();
     let upstreams = |_| {
@@ -124,7 +124,7 @@ async fn stream_options_refused_can_be_said_from_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_of_the_client_are_the_clients_own() {
+async fn stream_options_of_the_client_are_forwarded() {
     let strict = Strict::start(knows_no_stream_options).await;
     let world = strict.world().await;
     for own in ["true", "false"] {
@@ -139,12 +139,12 @@ async fn stream_options_of_the_client_are_the_clients_own() {
         );
         assert_eq!(strict.asked().last(), Some(&body));
     }
-    // Nothing was learnt: it is the client's field that it does not know.
+    // The refusal of the client's own field changes nothing for others.
     assert_eq!(strict.asked().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_in_an_error_about_something_else_are_asked_for_again() {
+async fn stream_options_are_kept_after_an_error_about_another_field() {
     static REFUSED: AtomicUsize = AtomicUsize::new(0);
     const ECHO: &str = r#"{"detail":[{"type":"missing","loc":["body","messages"],"input":{"stream_options":{"include_usage":true}}}]}"#;
     fn wants_messages(body: &str) -> Option<(u16, String)> {
@@ -164,7 +164,7 @@ async fn stream_options_in_an_error_about_something_else_are_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_options_have_no_part_in_other_refusals() {
+async fn stream_options_are_kept_after_other_refusals() {
     fn refuses_all(_: &str) -> Option<(u16, String)> {
         Some((400, "x".repeat(300_000)))
     }

@@ -122,7 +122,10 @@ fn s11_named_content_fills_the_context_window_and_each_tool_call_fills_it_again(
         (json!({"input": image}), 50_000 + image_bytes),
         (json!({"input": kept}), CONTEXT_WINDOW_LEN),
         (json!({"input": file}), CONTEXT_WINDOW_LEN),
-        (json!({"previous_response_id": "resp_1"}), CONTEXT_WINDOW_LEN),
+        (
+            json!({"previous_response_id": "resp_1"}),
+            CONTEXT_WINDOW_LEN,
+        ),
         (json!({"conversation": "conv_1"}), CONTEXT_WINDOW_LEN),
         (json!({"previous_response_id": null}), 2),
         (json!({"tools": tool("function")}), 2 + 21),
@@ -130,7 +133,10 @@ fn s11_named_content_fills_the_context_window_and_each_tool_call_fills_it_again(
             json!({"tools": tool("mcp"), "max_tool_calls": 4}),
             5 * CONTEXT_WINDOW_LEN,
         ),
-        (json!({"input": hidden, "max_tool_calls": 4}), 5 * CONTEXT_WINDOW_LEN),
+        (
+            json!({"input": hidden, "max_tool_calls": 4}),
+            5 * CONTEXT_WINDOW_LEN,
+        ),
         (
             json!({"tools": tool("web_search_preview"), "max_tool_calls": 4}),
             5 * CONTEXT_WINDOW_LEN + 4_000_000,
