@@ -337,11 +337,11 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                     self.fields.view.tools.add(tool);
                 }
             }
-            ObjectRole::Environment => {
-                // Containers of the provider; some servers ignore the case of a type.
-                if object_type.to_ascii_lowercase().starts_with("container") {
-                    self.fields.view.tools.add(HostedTool::CodeInterpreter);
-                }
+            // Containers of the provider. Some servers ignore the case of a type.
+            ObjectRole::Environment
+                if object_type.to_ascii_lowercase().starts_with("container") =>
+            {
+                self.fields.view.tools.add(HostedTool::CodeInterpreter);
             }
             ObjectRole::Unowned(name) if object.has_id => {
                 self.add_unowned(name);
