@@ -5,8 +5,8 @@ use std::time::Duration;
 use base::{Budget, BudgetLimits, BudgetPermit, Result};
 use usage::Recorder;
 
-use crate::body;
 use crate::caller::Caller;
+use crate::request_body;
 
 /// The default budget for request bodies in flight, in bytes.
 pub const DEFAULT_BODY_MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
@@ -100,7 +100,9 @@ impl FlowControl {
 
     /// Returns an empty permit that the bytes of the caller's request body are charged to.
     pub(crate) fn body(&self, caller: &Caller) -> Result<BudgetPermit> {
-        caller.charge(&self.bodies, 0).map_err(body::refusal)
+        caller
+            .charge(&self.bodies, 0)
+            .map_err(request_body::refusal)
     }
 
     /// Returns an empty permit that the memory for decoding the answer to the caller is charged to.

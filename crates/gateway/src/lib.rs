@@ -7,7 +7,6 @@
 mod abortable_body;
 mod answer;
 mod auth;
-mod body;
 mod budget;
 mod caller;
 mod capture;
@@ -15,6 +14,7 @@ mod certificate;
 #[cfg(test)]
 mod chunking_tests;
 mod dialect;
+mod document;
 mod drain;
 mod endpoint;
 mod flow;
@@ -39,6 +39,7 @@ mod policy;
 mod query;
 mod rate_limits;
 mod relayed_body;
+mod request_body;
 mod request_observer;
 mod response_body;
 mod sse;
@@ -48,7 +49,6 @@ mod watchdog;
 mod websocket;
 
 pub use abortable_body::BrokenOff;
-pub use body::MAX_REQUEST_BYTES;
 pub use certificate::PeerCertificates;
 pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
 pub use gateway::{Gateway, GatewayTask};
@@ -59,4 +59,5 @@ pub use proxy::{
     CaCertificates, FileStamp, StreamUsage, UpstreamConfig, UpstreamConfigError, UpstreamKey,
     UpstreamStatus,
 };
+pub use request_body::MAX_REQUEST_BYTES;
 pub use response_body::Body;

@@ -12,8 +12,9 @@ use proxy::{ResponseBody, ResponseDeadline, UpstreamResponse};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
-use crate::answer::{Answer, ReportedError};
+use crate::answer::Answer;
 use crate::caller::Caller;
+use crate::document::ReportedError;
 use crate::in_flight::InFlightRequest;
 use crate::upstreams::{ForwardFailure, response_end};
 

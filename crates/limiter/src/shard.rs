@@ -299,9 +299,10 @@ impl<const N: usize> Counters<N> {
     }
 
     fn add(&mut self, quantities: &[Quantity; N], now: u64, amounts: &Amounts<N>) {
-        for quantity in 0..N {
-            if let Some(amount) = amounts.get(quantity) {
-                self.0[quantity].add(quantities[quantity].window, now, amount);
+        let counters = self.0.iter_mut().zip(quantities).enumerate();
+        for (index, (counter, quantity)) in counters {
+            if let Some(amount) = amounts.get(index) {
+                counter.add(quantity.window, now, amount);
             }
         }
     }
@@ -316,16 +317,15 @@ impl<const N: usize> Counters<N> {
         taken: &Amounts<N>,
         consumed: &Amounts<N>,
     ) {
-        for quantity in 0..N {
-            let (Some(taken), Some(consumed)) = (taken.get(quantity), consumed.get(quantity))
-            else {
+        let counters = self.0.iter_mut().zip(quantities).enumerate();
+        for (index, (counter, Quantity { window, .. })) in counters {
+            let (Some(taken), Some(consumed)) = (taken.get(index), consumed.get(index)) else {
                 continue;
             };
-            let (window, counter) = (quantities[quantity].window, &mut self.0[quantity]);
             if consumed < taken {
-                counter.refund(window, at, taken - consumed);
+                counter.refund(*window, at, taken - consumed);
             } else if consumed > taken {
-                counter.add(window, now, consumed - taken);
+                counter.add(*window, now, consumed - taken);
             }
         }
     }

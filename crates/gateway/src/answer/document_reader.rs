@@ -1,10 +1,7 @@
 //! The documents of an answer, read one after the other.
 
-use super::ShortText;
-use super::document::{Document, DocumentVisitor};
-use super::json_path::JsonPath;
-use super::json_scanner::JsonScanner;
 use crate::dialect::{Dialect, UsageAccumulator};
+use crate::document::{Document, DocumentVisitor, JsonPath, JsonScanner, ShortText};
 use crate::sse::{EventHandler, Verdict};
 
 /// The data of the event that ends a stream.

@@ -3,11 +3,7 @@
 
 mod content_coding;
 mod content_sniffing;
-mod document;
 mod document_reader;
-mod json_path;
-mod json_scanner;
-mod short_text;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use usage::Outcome;
 
-pub(crate) use document::{Document, ReportedError};
 pub(crate) use document_reader::DocumentReader;
-pub(crate) use short_text::ShortText;
 
 use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
 use crate::sse::EventScanner;

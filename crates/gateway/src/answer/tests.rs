@@ -147,12 +147,12 @@ fn check_bytes(
     let may_be_hidden = is_hidden || generated.hides && has_usage;
     match end {
         AnswerEnd::Closed if is_hidden && has_usage => {
-            assert!(rest.is_empty(), "hidden: {}", told())
+            assert!(rest.is_empty(), "hidden: {}", told());
         }
         AnswerEnd::Closed if may_be_hidden && rest.is_empty() => {}
         AnswerEnd::Closed => assert_eq!(rest, open, "missing: {}", told()),
         AnswerEnd::Broken | AnswerEnd::Disconnected => {
-            assert!(open.starts_with(rest), "{}", told())
+            assert!(open.starts_with(rest), "{}", told());
         }
     }
 }
@@ -185,7 +185,7 @@ fn check_usage(
         match truth {
             Some(_) => assert_eq!(amount(metric), truth, "{metric:?}: {}", told()),
             None if fails || generated.is_of_units() => {
-                assert_eq!(amount(metric), None, "{}", told())
+                assert_eq!(amount(metric), None, "{}", told());
             }
             None => is_estimated = true,
         }

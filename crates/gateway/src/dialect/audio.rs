@@ -10,7 +10,7 @@ use super::{
     AnswerFormat, DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, RequestFormat,
     UsageAccumulator,
 };
-use crate::answer::Document;
+use crate::document::Document;
 use crate::sse::Verdict;
 
 /// Text to speech. The audio passes unread: the characters of the request are what counts.

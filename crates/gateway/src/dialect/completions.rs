@@ -4,7 +4,7 @@ use base::Result;
 
 use super::estimate::OutputTokens;
 use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator};
-use crate::answer::Document;
+use crate::document::Document;
 use crate::sse::Verdict;
 
 pub(super) static CHAT_COMPLETIONS: Dialect = Dialect {

@@ -2,9 +2,8 @@
 
 use usage::{Kind, Metric, Quantities};
 
-use super::reported_usage::ReportedUsage;
 use super::{DEFAULT, Dialect, UsageAccumulator, measure_input};
-use crate::answer::Document;
+use crate::document::{Document, ReportedUsage};
 
 pub(super) static EMBEDDINGS: Dialect = Dialect {
     path: "/embeddings",

@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn number_is_read_in_every_spelling() {
+    fn number_spellings_count_by_their_value() {
         let count = |value: &str| {
             let body = format!("{{\"n\":{value}}}");
             Fields::of_json(body.as_bytes(), &["n"]).and_then(|fields| fields.count("n"))

@@ -5,7 +5,7 @@ use bodies::{Content, Holds};
 use usage::{Kind, Metric};
 
 use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, RequestFormat, UsageAccumulator};
-use crate::answer::Document;
+use crate::document::Document;
 use crate::sse::Verdict;
 
 pub(super) static GENERATIONS: Dialect = Dialect {

@@ -1,7 +1,5 @@
 //! The most that a request may consume, and the most that this costs: a spend limit must have room for that much.
 
-mod bounds;
-mod content;
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +9,12 @@ use base::{Error, NanoDollars, Result, UnixTime};
 use serde::{Deserialize, Serialize};
 use usage::{ItemName, Kind, Metric, ModelFacts, PriceBook, Quantities};
 
+use super::request_bounds::RequestBounds;
 use super::requested_tools::searches_web;
 use super::{Call, Dialect};
-use bounds::RequestBounds;
 
 /// The tokens of the largest image that a model generates.
-const MAX_TOKENS_PER_IMAGE: i64 = 6_240;
+pub(super) const MAX_TOKENS_PER_IMAGE: i64 = 6_240;
 /// The tokens of a partial image.
 const MAX_TOKENS_PER_PARTIAL_IMAGE: i64 = 100;
 /// The most images, masks included, that the hosted service makes one from; other servers may take more.
@@ -35,32 +33,32 @@ const MIN_IMAGE_TOKENS: i64 = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MaxUsage {
     /// Input tokens: every byte of text may be one.
-    input: i64,
+    pub(super) input: i64,
     /// Images in the input.
     #[serde(rename = "images_shown")]
-    input_images: i64,
+    pub(super) input_images: i64,
     /// The context windows that text and images fit into; 0 if that is unknown.
     #[serde(rename = "windows")]
-    context_windows: i64,
+    pub(super) context_windows: i64,
     /// The context windows that may be filled by content that the request only names.
-    unseen_windows: i64,
+    pub(super) unseen_windows: i64,
     /// The first member that names such content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unseen: Option<Cow<'static, str>>,
+    pub(super) unseen: Option<Cow<'static, str>>,
     /// Output tokens.
-    output: i64,
+    pub(super) output: i64,
     /// Answers whose length the request does not bound.
-    unbounded_answers: i64,
-    images: i64,
-    characters: i64,
-    seconds: i64,
-    web_searches: i64,
-    file_searches: i64,
+    pub(super) unbounded_answers: i64,
+    pub(super) images: i64,
+    pub(super) characters: i64,
+    pub(super) seconds: i64,
+    pub(super) web_searches: i64,
+    pub(super) file_searches: i64,
     /// Containers of the code interpreter.
-    sessions: i64,
+    pub(super) sessions: i64,
     /// True if the request does not bound the calls of its hosted tools.
     #[serde(rename = "has_endless_tools")]
-    has_unbounded_tools: bool,
+    pub(super) has_unbounded_tools: bool,
 }
 
 impl Call {

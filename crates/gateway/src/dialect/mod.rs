@@ -14,14 +14,14 @@ mod edits;
 mod embeddings;
 mod estimate;
 mod fields;
-mod hosted_tool_usage;
 mod images;
+mod input_content;
 mod input_text;
 mod max_usage;
 mod members;
 mod multipart;
 mod object_refs;
-mod reported_usage;
+mod request_bounds;
 mod request_view;
 mod requested_tools;
 mod responses;
@@ -37,13 +37,11 @@ pub(crate) use call::Call;
 pub(crate) use content_type::{JSON, check_json, form_type};
 pub(crate) use estimate::Estimate;
 pub(crate) use fields::Fields;
-pub(crate) use hosted_tool_usage::{HostedToolUsage, OutputItems};
 pub(crate) use max_usage::MaxUsage;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
-pub(crate) use reported_usage::{ReportedUsage, UsageField, parse_finite};
-pub(crate) use usage_accumulator::{GeneratedText, UsageAccumulator};
+pub(crate) use usage_accumulator::UsageAccumulator;
 
-use crate::answer::Document;
+use crate::document::{Document, HostedToolUsage};
 use crate::sse::Verdict;
 
 /// Every endpoint that is forwarded to models, the most used one first.

@@ -321,9 +321,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
 
     /// Reads a string that is a file, or the URL of one.
     fn file(&mut self, member: FileMember) -> Result<()> {
-        let text = self.json.string()?;
-        self.add_file(text, member);
-        Ok(())
+        self.json.string().map(|text| self.add_file(text, member))
     }
 
     fn add_file(&mut self, text: JsonString<'a>, member: FileMember) {
@@ -343,7 +341,10 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                     self.fields.view.tools.add(tool);
                 }
             }
-            ObjectRole::Environment if is_container(object_type) => {
+            // Containers of the provider. Some servers ignore the case of a type.
+            ObjectRole::Environment
+                if object_type.to_ascii_lowercase().starts_with("container") =>
+            {
                 self.fields.view.tools.add(HostedTool::CodeInterpreter);
             }
             ObjectRole::Unowned(name) if object.has_id => {
@@ -396,13 +397,6 @@ impl ObjectState<'_> {
         self.seen |= bit;
         Ok(members::MEMBERS[index])
     }
-}
-
-/// True for the type of a container of the provider, whatever its case.
-fn is_container(object_type: &str) -> bool {
-    const CONTAINER: &str = "container";
-    let begin = object_type.get(..CONTAINER.len());
-    begin.is_some_and(|begin| begin.eq_ignore_ascii_case(CONTAINER))
 }
 
 fn must_be(name: &'static str, expected: &str) -> Error {

@@ -4,7 +4,7 @@ use base::{Error, Result};
 
 use super::estimate::OutputTokens;
 use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator};
-use crate::answer::{Document, ReportedError};
+use crate::document::{Document, ReportedError};
 use crate::sse::Verdict;
 
 pub(super) static RESPONSES: Dialect = Dialect {

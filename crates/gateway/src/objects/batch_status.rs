@@ -10,10 +10,9 @@ use usage::{Metric, Outcome};
 use super::batch_input::BatchInput;
 use super::repository::UpstreamObject;
 use super::upstream::{ObjectClient, PassthroughBody, UpstreamRequest};
-use crate::answer::{Document, DocumentReader};
-use crate::dialect::{
-    Dialect, Estimate, GeneratedText, MeasuredUsage, ReportedUsage, UsageAccumulator,
-};
+use crate::answer::DocumentReader;
+use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
+use crate::document::{Document, GeneratedText, ReportedUsage};
 use crate::object_kind::ObjectKind;
 
 /// The fields of a batch that the gateway reads.

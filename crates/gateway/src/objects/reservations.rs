@@ -11,10 +11,10 @@ use usage::{
 
 use super::batch_input::BatchInput;
 use super::repository::{ObjectOwner, UpstreamObject};
-use crate::body::MAX_REQUEST_BYTES;
 use crate::caller::Caller;
 use crate::dialect::Dialect;
 use crate::object_kind::ObjectKind;
+use crate::request_body::MAX_REQUEST_BYTES;
 
 /// The lifetime of a reservation that is not bound to an object yet: longer than the creation of any object takes.
 const PENDING_SECONDS: i64 = HOUR;

@@ -27,7 +27,7 @@ use crate::rate_limits::RateLimits;
 use crate::request_observer::RequestObserver;
 use crate::response_body::Body;
 use crate::watchdog::{Registration, Watchdog};
-use crate::{body, headers, websocket};
+use crate::{headers, request_body, websocket};
 
 /// A model server keeps responses without knowing their owners, and the gateway does not record which server has which.
 const RESPONSES_NOT_KEPT: &str = "Responses cannot be fetched, deleted, cancelled or listed through this gateway: it keeps none, and does not \
@@ -138,7 +138,7 @@ impl Pipeline {
         context: &mut RequestContext,
         needs: Permission,
     ) -> Result<Caller> {
-        body::check_headers(&context.head.headers)?;
+        request_body::check_headers(&context.head.headers)?;
         let caller = self.auth.authenticate(&context.head.headers).await?;
         context.organization = Some(caller.key.organization.header.clone());
         context.observer.set_key(&caller.key);

@@ -12,13 +12,13 @@ use proxy::Target;
 use usage::Hold;
 
 use super::{Pipeline, RequestContext};
-use crate::body;
 use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
 use crate::in_flight::{Admission, InFlightRequest};
 use crate::limits::RateLimitReservation;
 use crate::policy::ProjectPolicy;
 use crate::query::no_query;
+use crate::request_body;
 use crate::response_body::Body;
 
 impl Pipeline {
@@ -40,9 +40,9 @@ impl Pipeline {
         self.budget.check_not_reached(&caller)?;
         let memory = self.flow.body(&caller)?;
         context.observer.pause();
-        let mut body = body::read(&context.head.headers, body, memory).await?;
+        let mut body = request_body::read(&context.head.headers, body, memory).await?;
         if dialect.takes_json() {
-            body = body::json_text(&body);
+            body = request_body::json_text(&body);
         }
         context.observer.resume();
         let (caller, registration) = self.authenticate_again(context, &caller, needs)?;

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{Method, Response};
 
 use super::{Pipeline, RequestContext};
-use crate::body;
 use crate::dialect::check_json;
 use crate::objects::{ObjectRequest, ObjectResponse, ObjectRoute};
+use crate::request_body;
 use crate::response_body::Body;
 
 impl Pipeline {
@@ -36,12 +36,12 @@ impl Pipeline {
         let body = match context.head.method {
             Method::POST => {
                 let memory = self.flow.body(&caller)?;
-                let body = body::read(&context.head.headers, body, memory).await?;
+                let body = request_body::read(&context.head.headers, body, memory).await?;
                 if route.takes_form() {
                     body
                 } else {
                     check_json(&context.head.headers)?;
-                    body::json_text(&body)
+                    request_body::json_text(&body)
                 }
             }
             _ => Bytes::new(),

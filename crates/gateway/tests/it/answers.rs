@@ -11,7 +11,7 @@ use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
 use crate::world::{OWNER, SERVICE, World, chat, config, request};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_passes_unchanged_and_is_in_the_ledger() {
+async fn answer_is_forwarded_unchanged_and_recorded() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let body = r#" {"model" : "real", "messages":[{"role":"user","content":"hi"}], "n":1.0e0 }"#;
     let answer = world.send(chat(OWNER, body)).await;
@@ -32,7 +32,7 @@ async fn an_answer_passes_unchanged_and_is_in_the_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_pass_only_where_they_belong() {
+async fn headers_are_forwarded_only_where_they_belong() {
     let reply = Reply::whole(200, COMPLETION)
         .with("x-request-id", "theirs")
         .with("set-cookie", "a=b")
@@ -74,7 +74,7 @@ async fn headers_pass_only_where_they_belong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alias_becomes_the_upstreams_name() {
+async fn alias_is_replaced_by_the_upstreams_name() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     world.chat(r#"{"messages":[], "model": "nick" }"#).await;
     assert_eq!(
@@ -85,7 +85,7 @@ async fn an_alias_becomes_the_upstreams_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn usage_is_asked_for_and_hidden_from_a_client_that_did_not_ask() {
+async fn usage_is_requested_and_hidden_from_a_client_that_did_not_ask() {
     let world = World::start(Reply::events()).await;
     let answer = world.chat(r#"{"model":"real","stream":true}"#).await;
     assert_eq!(answer.body, [EVENTS[0], EVENTS[1], EVENTS[3]].concat());
@@ -107,7 +107,7 @@ async fn usage_is_asked_for_and_hidden_from_a_client_that_did_not_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_arrive_while_the_model_still_works() {
+async fn events_arrive_before_the_end_of_the_answer() {
     use http_body_util::BodyExt;
     let gate = Arc::new(Semaphore::new(0));
     let world = World::start(Reply::stream(vec![
@@ -132,13 +132,13 @@ async fn events_arrive_while_the_model_still_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_server_that_reports_nothing_is_estimated() {
+async fn usage_is_estimated_if_the_model_server_reports_none() {
     let events = Reply::stream(vec![send(EVENTS[0]), send(EVENTS[1]), send(EVENTS[3])]);
     let world = World::start(events).await;
     let body =
         r#"{"model":"real","stream":true,"messages":[{"role":"user","content":"0123456789"}]}"#;
     world.chat(body).await;
-    // 39 bytes of messages, 11 bytes of answer.
+    // The messages have 39 bytes, and the answer has 11.
     assert_eq!(
         world.row().await.sums(),
         ("succeeded", true, Some(10), Some(3), Some(1))
@@ -155,7 +155,7 @@ async fn a_model_server_that_reports_nothing_is_estimated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_of_known_length_that_ends_within_an_event_is_complete() {
+async fn stream_of_known_length_that_ends_within_an_event_is_complete() {
     let text = EVENTS[..3].concat();
     let text = text.trim_end();
     let reply = Reply::stream(vec![send(text)]).with("content-length", &text.len().to_string());
@@ -170,7 +170,7 @@ async fn a_stream_of_known_length_that_ends_within_an_event_is_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn models_are_those_that_are_configured() {
+async fn configured_models_are_listed() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let model =
         |id| json!({"id": id, "object": "model", "created": 1_767_225_600, "owned_by": "orgplane"});

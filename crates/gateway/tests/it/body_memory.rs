@@ -12,7 +12,7 @@ use crate::upstream::{COMPLETION, Reply, Step};
 use crate::world::{Answer, Bounds, OTHER, OWNER, SERVICE, World, chat, config, read, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
-const KIB: u64 = 1024;
+const KIBI_BYTES: u64 = 1024;
 
 async fn world(reply: Reply, limits: BudgetLimits) -> (World, Budget) {
     let memory = Budget::new(limits);
@@ -26,13 +26,13 @@ async fn world(reply: Reply, limits: BudgetLimits) -> (World, Budget) {
 
 fn limits() -> BudgetLimits {
     BudgetLimits {
-        total: 1000 * KIB,
-        per_key: 400 * KIB,
-        per_project: 700 * KIB,
+        total: 1000 * KIBI_BYTES,
+        per_key: 400 * KIBI_BYTES,
+        per_project: 700 * KIBI_BYTES,
     }
 }
 
-/// Status, code, and when to try again.
+/// Returns the status, the code, and the time after which to try again.
 fn refusal(answer: &Answer) -> (u16, serde_json::Value, &str) {
     let [.., code] = answer.error();
     (answer.status.as_u16(), code, answer.header("retry-after"))
@@ -49,17 +49,17 @@ async fn until(is_so: impl Fn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s13_bodies_are_bounded_in_sum_for_a_key_and_for_a_project() {
+async fn s13_bodies_are_bounded_in_sum_and_for_each_key_and_project() {
     let (world, memory) = world(Reply::whole(200, COMPLETION), limits()).await;
     let mut senders = Vec::new();
     let mut begin = |key: &str, announced: u64| {
-        let (sender, body) = slow_body(Some(announced * KIB));
+        let (sender, body) = slow_body(Some(announced * KIBI_BYTES));
         let under_way = UnderWay::start(&world, slow_chat(key, body));
         senders.push(sender);
         under_way
     };
     let first = begin(SERVICE, 300);
-    until(|| memory.used() == 300 * KIB).await;
+    until(|| memory.used() == 300 * KIBI_BYTES).await;
     let answer = begin(SERVICE, 300).answer().await;
     assert_eq!(
         refusal(&answer),
@@ -67,7 +67,7 @@ async fn s13_bodies_are_bounded_in_sum_for_a_key_and_for_a_project() {
         "of one key"
     );
     let second = begin(OWNER, 350);
-    until(|| memory.used() == 650 * KIB).await;
+    until(|| memory.used() == 650 * KIBI_BYTES).await;
     let answer = begin(OWNER, 51).answer().await;
     assert_eq!(
         refusal(&answer),
@@ -75,7 +75,7 @@ async fn s13_bodies_are_bounded_in_sum_for_a_key_and_for_a_project() {
         "of one project"
     );
     let third = begin(OTHER, 340);
-    until(|| memory.used() == 990 * KIB).await;
+    until(|| memory.used() == 990 * KIBI_BYTES).await;
     let answer = begin(OTHER, 20).answer().await;
     assert_eq!(refusal(&answer), (503, json!("overloaded"), "1"), "of all");
     assert_eq!(world.chat(MODEL).await.status, 200, "a small one passes");
@@ -87,20 +87,20 @@ async fn s13_bodies_are_bounded_in_sum_for_a_key_and_for_a_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s13_a_body_of_unknown_length_is_charged_as_it_grows() {
+async fn s13_body_of_unknown_length_is_charged_as_it_grows() {
     let (world, memory) = world(Reply::whole(200, COMPLETION), limits()).await;
     let (sender, body) = slow_body(None);
     let under_way = UnderWay::start(&world, slow_chat(SERVICE, body));
     let piece = " ".repeat(100 * 1024);
     for number in 1..=3 {
         sender.send(&piece).await;
-        until(|| memory.used() >= number * 100 * KIB).await;
-        assert!(memory.used() <= 400 * KIB);
+        until(|| memory.used() >= number * 100 * KIBI_BYTES).await;
+        assert!(memory.used() <= 400 * KIBI_BYTES);
     }
     sender.send(&piece).await;
     let (sent, answer) = tokio::join!(
         tokio::time::timeout(Duration::from_secs(5), async {
-            // Nobody reads it.
+            // No task reads this body.
             let _ = tokio::spawn(async move { sender.send("x").await }).await;
         }),
         under_way.answer()
@@ -111,7 +111,7 @@ async fn s13_a_body_of_unknown_length_is_charged_as_it_grows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s13_a_body_is_charged_until_its_upstream_has_it() {
+async fn s13_body_is_charged_until_its_upstream_has_it() {
     let gate = Arc::new(Semaphore::new(0));
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
     let (world, memory) = world(reply, limits()).await;
@@ -132,7 +132,7 @@ async fn s13_a_body_is_charged_until_its_upstream_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s13_who_may_take_or_spend_nothing_is_refused_before_the_body_is_read() {
+async fn s13_project_without_any_limit_left_is_refused_before_the_body_is_read() {
     for (statements, code) in [
         (
             &["INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
@@ -146,11 +146,11 @@ async fn s13_who_may_take_or_spend_nothing_is_refused_before_the_body_is_read() 
         ),
     ] {
         let (world, memory) = world(Reply::whole(200, COMPLETION), limits()).await;
-        // It costs more than the limit.
+        // The first request costs more than the limit.
         assert_eq!(world.chat(MODEL).await.status, 200);
         world.recorder.flush().await;
         world.change(statements).await;
-        let (sender, body) = slow_body(Some(300 * KIB));
+        let (sender, body) = slow_body(Some(300 * KIBI_BYTES));
         let answer = UnderWay::start(&world, slow_chat(SERVICE, body)).answer();
         let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
         let answer = answer.expect("the body is not waited for");
@@ -165,7 +165,7 @@ async fn s13_who_may_take_or_spend_nothing_is_refused_before_the_body_is_read() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s13_a_project_is_open_as_long_as_one_model_is() {
+async fn s13_project_is_accepted_as_long_as_one_model_is() {
     let (world, _) = world(Reply::whole(200, COMPLETION), limits()).await;
     world
         .change(&[

@@ -1,4 +1,4 @@
-//! Client certificates are asked for after the key and before what it may do, from the next request on.
+//! Client certificates are checked after the API key and before its permissions, from the next request on.
 
 use gateway::PeerCertificates;
 use http::HeaderValue;
@@ -26,7 +26,7 @@ fn client_of(issuer: &Issuer) -> PeerCertificates {
 }
 
 impl World {
-    /// Activates an authority in a project; in the organization where `project` is empty.
+    /// Activates an authority in a project, or in the organization if `project` is empty.
     async fn activate(&self, authority: &Issuer, project: &str) {
         let id = format!("cert_{project}");
         let mut transaction = self.store.begin().await.expect("a transaction");
@@ -50,7 +50,7 @@ impl World {
         self.store.revision().settled().await;
     }
 
-    /// Status, code and message of an answer to a request with this key over this connection.
+    /// Sends a request with this key over this connection, and returns the status, code and message of the answer.
     async fn ask(&self, key: &str, peer: Option<&PeerCertificates>) -> (u16, String, String) {
         let mut request = chat(key, MODEL);
         if let Some(peer) = peer {
@@ -72,7 +72,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_asked_for_after_the_key_and_before_its_scopes() {
+async fn certificate_is_checked_after_the_key_and_before_its_scopes() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let root = authority();
     world.activate(&root, "proj_1").await;
@@ -96,7 +96,7 @@ async fn it_is_asked_for_after_the_key_and_before_its_scopes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_is_in_force_at_the_next_request_of_the_same_connection() {
+async fn changed_authorities_apply_to_the_next_request_of_a_connection() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let (one, two) = (authority(), authority());
     let client = client_of(&one);
@@ -128,7 +128,7 @@ async fn a_change_is_in_force_at_the_next_request_of_the_same_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_proxy_says_of_a_certificate_stays_here() {
+async fn certificate_headers_of_a_proxy_are_not_forwarded() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let mut request = chat(SERVICE, MODEL);
     for name in ["client-cert", "client-cert-chain"] {

@@ -1,4 +1,4 @@
-//! Request bodies with a content coding: decoded here, within bounds, and forwarded as if they had none.
+//! Request bodies with a content coding, which are decoded within bounds and forwarded without it.
 
 use std::io::Write;
 
@@ -66,7 +66,7 @@ async fn compressed_body_is_forwarded_decoded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_body_of_a_coding_that_is_not_taken_is_told_which_are() {
+async fn compressed_body_in_an_unsupported_coding_is_refused_with_the_supported_ones() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     for coding in ["br", "compress", "gzip, gzip", "aws-chunked"] {
         let answer = world.send(coded(coding, BODY.into())).await;
@@ -81,12 +81,12 @@ async fn compressed_body_of_a_coding_that_is_not_taken_is_told_which_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_body_is_bounded_by_what_it_stands_for() {
-    const MIB: u64 = 1 << 20;
+async fn compressed_body_is_bounded_by_its_decoded_length() {
+    const MEBI_BYTES: u64 = 1 << 20;
     let memory = Budget::new(BudgetLimits {
-        total: 200 * MIB,
-        per_key: 66 * MIB,
-        per_project: 66 * MIB,
+        total: 200 * MEBI_BYTES,
+        per_key: 66 * MEBI_BYTES,
+        per_project: 66 * MEBI_BYTES,
     });
     let bounds = Bounds {
         body_memory: memory.clone(),
@@ -106,10 +106,10 @@ async fn compressed_body_is_bounded_by_what_it_stands_for() {
         assert_eq!(refusal(&answer), (413, "request_too_large".to_owned()));
         assert_eq!(memory.used(), 0, "{coding}");
     }
-    // Of what others use there is too little left.
-    let held = memory.take("another", None, 66 * MIB);
-    let more = memory.take("a third", None, 66 * MIB);
-    let most = memory.take("a fourth", None, 60 * MIB);
+    // The other bodies leave too little of the budget.
+    let held = memory.take("another", None, 66 * MEBI_BYTES);
+    let more = memory.take("a third", None, 66 * MEBI_BYTES);
+    let most = memory.take("a fourth", None, 60 * MEBI_BYTES);
     assert!(held.is_ok() && more.is_ok() && most.is_ok());
     let large = gzip(&zeros[..30 << 20]);
     let answer = world.send(coded("gzip", large)).await;

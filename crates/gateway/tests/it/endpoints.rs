@@ -1,4 +1,4 @@
-//! Every endpoint that is forwarded to models: what passes, and what the ledger says was consumed.
+//! Every endpoint that is forwarded to models: the forwarded bytes, and the rows in the ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub const PATHS: &[&str] = &[
     "/v1/audio/translations",
 ];
 
-/// A request of JSON, or of parts where the path calls for them. In either, `nick` is the model.
+/// Returns a request for the model `nick`, in JSON, or as a form where the path requires one.
 fn body(path: &str, model: &str) -> String {
     let is_parts = ["edits", "variations", "transcriptions", "translations"]
         .iter()
@@ -46,7 +46,7 @@ fn body(path: &str, model: &str) -> String {
     )
 }
 
-/// A request to `path` with the service account's key.
+/// Returns a request to `path` with the service account's key.
 fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
     let mut request = request(Method::POST, path, SERVICE, body);
     let kind = if body.starts_with("--x-1") {
@@ -59,7 +59,7 @@ fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
     request
 }
 
-/// The body of an answer, whatever it is.
+/// Returns the body of an answer.
 async fn bytes(response: Response<gateway::Body>) -> Bytes {
     response
         .into_body()
@@ -75,12 +75,12 @@ impl World {
     }
 }
 
-/// An answer that any endpoint could give, with usage in both words for it, and an image.
+/// An answer for every endpoint: with usage under both names, and an image.
 const ANSWER: &str =
     r#"{"data":[{}],"usage":{"prompt_tokens":3,"input_tokens":3,"output_tokens":2}}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_pass_unchanged_both_ways() {
+async fn bytes_are_forwarded_unchanged_both_ways() {
     for path in PATHS {
         let world = World::start(Reply::whole(200, ANSWER).with("x-model-region", "here")).await;
         let body = body(path, "real");
@@ -109,7 +109,7 @@ async fn bytes_pass_unchanged_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_models_name_changes() {
+async fn only_the_models_name_is_edited() {
     for path in PATHS {
         let world = World::start(Reply::whole(200, ANSWER)).await;
         assert_eq!(world.post(path, &body(path, "nick")).await.status, 200);
@@ -119,7 +119,7 @@ async fn only_the_models_name_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstreams_error_passes_and_costs_nothing() {
+async fn upstream_error_is_forwarded_and_costs_nothing() {
     let error = r#"{"error":{"message":"theirs","type":"t","param":null,"code":null},"usage":{"prompt_tokens":3}}"#;
     for path in PATHS {
         for status in [400, 429, 500] {
@@ -135,7 +135,7 @@ async fn an_upstreams_error_passes_and_costs_nothing() {
     }
 }
 
-/// The only row of the ledger says that nothing was consumed.
+/// Checks that the only row of the ledger has no usage.
 async fn nothing(world: &World, path: &str) {
     let consumed = world.consumed_once().await;
     let told = " real upstream_failed num_model_requests=0";
@@ -144,7 +144,7 @@ async fn nothing(world: &World, path: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_is_not_there_costs_nothing() {
+async fn unavailable_upstream_costs_nothing() {
     for path in PATHS {
         let nobody = nobody();
         let configure = |_| vec![config("gone", nobody)];
@@ -164,7 +164,7 @@ async fn an_upstream_that_is_not_there_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_is_metered_all_the_same() {
+async fn disconnected_client_is_metered_to_the_end_of_the_answer() {
     for path in PATHS {
         let gate = Arc::new(Semaphore::new(0));
         let reply = Reply::whole(200, ANSWER).after(Step::Gate(Arc::clone(&gate)));
@@ -190,7 +190,7 @@ async fn asked(world: &World) {
     }
 }
 
-/// Status, code and parameter of a refusal.
+/// Returns the status, code and parameter of a refusal.
 fn told(answer: &Answer) -> (u16, Value, Value) {
     let [_, _, param, code] = answer.error();
     (answer.status.as_u16(), code, param)
@@ -205,7 +205,7 @@ fn refusal(status: u16, code: &str, param: &str) -> (u16, Value, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_endpoint_refuses_in_the_same_words() {
+async fn all_endpoints_refuse_with_the_same_errors() {
     let world = World::start(Reply::whole(200, ANSWER)).await;
     for path in PATHS {
         let right = body(path, "real");
@@ -235,7 +235,7 @@ async fn each_endpoint_refuses_in_the_same_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_paths_are_never_forwarded() {
+async fn unknown_paths_are_never_forwarded() {
     let world = World::start(Reply::whole(200, ANSWER)).await;
     for path in [
         "/v1",

@@ -1,4 +1,4 @@
-//! Rate limits: how many requests pass, what they are told, and what is given back.
+//! Rate limits: the admitted requests, the headers and messages, and refunds.
 
 mod amounts;
 mod seeded;
@@ -22,13 +22,13 @@ use crate::world::{Answer, SERVICE, World, chat, config, read, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const ALIAS: &str = r#"{"model":"nick"}"#;
-/// One token of input, and at most 99 of output.
+/// A request of one input token and at most 99 output tokens.
 const HUNDRED: &str = r#"{"model":"real","messages":[],"max_tokens":99}"#;
-const CLIENTS: usize = 500;
+const CLIENT_COUNT: usize = 500;
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
-/// Sets one limit of a model, and no other.
+/// Sets one limit of a model, and removes all others.
 async fn limit(world: &World, model: &str, field: &str, limit: i64) {
     let insert = format!(
         "INSERT INTO rate_limits (organization_id, project_id, model, {field}) VALUES ('org-1', 'proj_1', '{model}', {limit})"
@@ -43,7 +43,7 @@ async fn limited(reply: Reply, field: &str, most: i64) -> World {
     world
 }
 
-/// Serves the world's gateway over real connections.
+/// Serves the world's gateway over TCP connections.
 async fn listen(world: &World) -> SocketAddr {
     let gateway = world.gateway.clone();
     serve(move |request| {
@@ -53,7 +53,7 @@ async fn listen(world: &World) -> SocketAddr {
     .await
 }
 
-/// What a client of the network gets: the status, and how many requests remain.
+/// An answer to a client: its status, and the remaining requests.
 async fn ask(client: &Http, address: SocketAddr, body: &'static str) -> (u16, String) {
     let request = Request::post(format!("http://{address}/v1/chat/completions"))
         .header("authorization", format!("Bearer {SERVICE}"))
@@ -73,11 +73,11 @@ async fn ask(client: &Http, address: SocketAddr, body: &'static str) -> (u16, St
     (head.status.as_u16(), told.expect("told").to_owned())
 }
 
-/// All that many clients get, each of which asks so many times.
+/// Returns the answers to many clients, each of which sends this many requests.
 fn crowd(address: SocketAddr, times: usize, body: &'static str) -> JoinSet<Vec<(u16, String)>> {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
     let mut clients = JoinSet::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..CLIENT_COUNT {
         let client = client.clone();
         clients.spawn(async move {
             let mut all = Vec::new();
@@ -91,7 +91,7 @@ fn crowd(address: SocketAddr, times: usize, body: &'static str) -> JoinSet<Vec<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn as_many_pass_as_the_limit_says() {
+async fn concurrent_requests_are_admitted_up_to_the_limit() {
     for (most, times) in [(1, 1), (20, 1), (1000, 3)] {
         let world = limited(
             Reply::whole(200, COMPLETION),
@@ -127,12 +127,12 @@ async fn as_many_pass_as_the_limit_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_held_until_it_is_known_how_many_there_were() {
+async fn tokens_are_reserved_until_the_usage_is_known() {
     let gate = Arc::new(Semaphore::new(0));
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
     let world = limited(reply, "max_tokens_per_1_minute", 1000).await;
     let mut clients = crowd(listen(&world).await, 1, HUNDRED);
-    for _ in 0..CLIENTS - 10 {
+    for _ in 0..CLIENT_COUNT - 10 {
         let all = clients
             .join_next()
             .await
@@ -144,7 +144,7 @@ async fn tokens_are_held_until_it_is_known_how_many_there_were() {
     let passed = clients.join_all().await.concat();
     assert!(passed.iter().all(|(status, _)| *status == 200));
     assert_eq!(world.rows(10).await.len(), passed.len());
-    // Each used 18 of the 100 that it held.
+    // Each request used 18 of the 100 tokens that it reserved.
     gate.add_permits(1);
     let answer = world.chat(HUNDRED).await;
     assert_eq!(answer.header("x-ratelimit-limit-tokens"), "1000");
@@ -152,7 +152,7 @@ async fn tokens_are_held_until_it_is_known_how_many_there_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_tell_how_the_limits_stand() {
+async fn answers_report_the_status_of_the_limits() {
     let world = limited(Reply::events(), "max_requests_per_1_minute", 2).await;
     let stream = r#"{"model":"real","stream":true,"max_completion_tokens":50}"#;
     let answer = world.chat(stream).await;
@@ -214,7 +214,7 @@ fn refused(answer: &Answer, kind: &str, words: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alias_is_no_way_round_a_limit() {
+async fn alias_is_no_way_round_a_limit() {
     let world = limited(
         Reply::whole(200, COMPLETION),
         "max_requests_per_1_minute",
@@ -230,7 +230,7 @@ async fn an_alias_is_no_way_round_a_limit() {
         "0"
     );
     refused(&world.chat(ALIAS).await, "requests", "for real in");
-    // What is refused under one name does not count under the other.
+    // A request that is refused under one name does not count under the other.
     limit(&world, "nick", "max_requests_per_1_minute", 2).await;
     assert_eq!(world.chat(ALIAS).await.status, 200);
     refused(&world.chat(ALIAS).await, "requests", "for nick in");
@@ -239,7 +239,7 @@ async fn an_alias_is_no_way_round_a_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_limit_holds_from_the_next_request_on() {
+async fn changed_limit_applies_to_the_next_request() {
     let world = limited(
         Reply::whole(200, COMPLETION),
         "max_requests_per_1_minute",
@@ -262,7 +262,7 @@ async fn a_changed_limit_holds_from_the_next_request_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_never_pass_is_not_to_be_tried_again() {
+async fn request_beyond_the_limit_is_told_not_to_retry() {
     let world = limited(Reply::whole(200, COMPLETION), "max_tokens_per_1_minute", 99).await;
     let answer = world.chat(HUNDRED).await;
     refused(&answer, "tokens", "Request too large for real");
@@ -274,22 +274,22 @@ async fn what_can_never_pass_is_not_to_be_tried_again() {
         ),
         ("", "")
     );
-    // A request that does not say how long its answer may be is no larger than the limit.
+    // An estimate of the output never makes a request larger than the limit.
     assert_eq!(world.chat(MODEL).await.status, 200);
     assert_eq!(world.rows(1).await.len(), world.upstream.asked().len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_model_server_got_does_not_count() {
+async fn request_that_no_model_server_received_does_not_count() {
     let nobody = nobody();
     let gone = |_| vec![config("gone", nobody)];
     let world = World::with(Reply::whole(200, ""), Durability::Batched, gone).await;
     limit(&world, "real", "max_requests_per_1_minute", 1).await;
-    // Not reached the first time, then skipped for a while.
+    // The upstream is unreachable the first time, and skipped afterwards.
     for status in [502, 503, 503] {
         assert_eq!(world.chat(MODEL).await.status, status);
     }
-    // One that answers with an error counts, but no tokens.
+    // A request that fails upstream counts, but not its tokens.
     let world = limited(Reply::whole(500, "{}"), "max_requests_per_1_minute", 2).await;
     assert_eq!(world.chat(HUNDRED).await.status, 500);
     let answer = world.chat(HUNDRED).await;
@@ -298,7 +298,7 @@ async fn what_no_model_server_got_does_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_was_held_counts_too() {
+async fn usage_beyond_the_reservation_counts() {
     let answer = COMPLETION.replace("\"completion_tokens\":7", "\"completion_tokens\":500");
     let world = limited(Reply::whole(200, &answer), "max_tokens_per_1_minute", 600).await;
     assert_eq!(world.chat(HUNDRED).await.status, 200);
@@ -310,7 +310,7 @@ async fn more_than_was_held_counts_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_gives_back_what_was_not_used() {
+async fn unused_tokens_are_refunded_after_a_disconnect() {
     let gate = Arc::new(Semaphore::new(0));
     let steps = vec![
         send(EVENTS[0]),
@@ -331,7 +331,7 @@ async fn a_client_that_hangs_up_gives_back_what_was_not_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_used_of_it_is_never_known_and_all_of_it_counts() {
+async fn reservation_stays_charged_if_the_usage_is_never_known() {
     let gate = Arc::new(Semaphore::new(0));
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(gate));
     let world = limited(reply, "max_tokens_per_1_minute", 100).await;
@@ -355,7 +355,7 @@ async fn what_was_used_of_it_is_never_known_and_all_of_it_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_text_of_an_answer_that_broke_off_counts_though_it_costs_nothing() {
+async fn text_of_a_truncated_answer_counts_though_it_costs_nothing() {
     let text = format!(
         "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
         "x".repeat(360)
@@ -367,6 +367,6 @@ async fn the_text_of_an_answer_that_broke_off_counts_though_it_costs_nothing() {
     assert!(world.chat(stream).await.is_broken);
     let row = world.rows(1).await.remove(0);
     assert_eq!(row.sums(), ("upstream_failed", false, None, None, Some(0)));
-    // 90 tokens came, and one was read.
+    // The output had 90 tokens, and the input one.
     assert_eq!(world.chat(stream).await.status, 429);
 }

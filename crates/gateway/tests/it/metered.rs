@@ -1,4 +1,4 @@
-//! Usage is right for whatever a model server sends: of any length, type, compression and spelling, whole or not.
+//! Metering of answers of any length, type, content coding and spelling, complete or not.
 
 mod encodings;
 mod failures;
@@ -28,7 +28,7 @@ impl World {
     }
 }
 
-/// A world whose answers may take long to come, on a slow machine.
+/// Returns a world with timeouts that are long enough for a slow machine.
 async fn world(reply: Reply) -> World {
     World::with(reply, gateway::Durability::Batched, |url| {
         let mut config = config("local", url);
@@ -38,12 +38,12 @@ async fn world(reply: Reply) -> World {
     .await
 }
 
-/// An event of a stream.
+/// Returns an event of a stream.
 fn event(data: &str) -> String {
     format!("data: {data}\n\n")
 }
 
-/// Some text, an end, usage of 11 + 7 tokens, and the end of the stream.
+/// Returns some text, a finish reason, usage of 11 + 7 tokens, and the end of the stream.
 fn chat_events() -> [String; 4] {
     [
         r#"{"choices":[{"index":0,"delta":{"content":"Hello"}}]}"#,

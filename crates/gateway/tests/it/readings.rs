@@ -1,4 +1,4 @@
-//! A single reading of a request: what is checked is what any model server reads, or nothing is forwarded.
+//! The unambiguous reading of requests: any model server reads what was checked, or nothing is forwarded.
 
 mod content_types;
 mod numbers;
@@ -16,7 +16,7 @@ async fn world() -> World {
     World::start(Reply::whole(200, COMPLETION)).await
 }
 
-/// Status and param.
+/// Returns the status and the parameter.
 fn refusal(answer: &Answer) -> (u16, Value) {
     (answer.status.as_u16(), answer.error()[2].clone())
 }
@@ -28,7 +28,7 @@ fn typed(path: &str, kind: &str, body: &str) -> Request<Full<Bytes>> {
     request
 }
 
-/// A form with these parts: what follows `form-data; `, and the content.
+/// Returns a form of these parts, each with the parameters after `form-data; ` and the content.
 fn form(path: &str, parts: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let parts = parts.iter().map(|(head, content)| {
         format!("--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
@@ -38,7 +38,7 @@ fn form(path: &str, parts: &[(&str, &str)]) -> Request<Full<Bytes>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s5_what_readers_do_not_agree_on_is_not_forwarded() {
+async fn s5_request_that_readers_disagree_on_is_not_forwarded() {
     let world = world().await;
     let deep = format!("{}{}", "[".repeat(130), "]".repeat(130));
     for odd in [
@@ -59,7 +59,7 @@ async fn s5_what_readers_do_not_agree_on_is_not_forwarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ndjson_bom_a_body_is_forwarded_without_its_byte_order_mark() {
+async fn ndjson_bom_body_is_forwarded_without_its_byte_order_mark() {
     let world = world().await;
     for body in [
         r#"{"model":"real","messages":[]}"#,
@@ -133,7 +133,7 @@ async fn key_folding_servers_get_no_other_request_than_was_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn key_folding_leaves_the_clients_own_names_alone() {
+async fn key_folding_ignores_names_in_opaque_members() {
     let world = world().await;
     let body = json!({
         "model": "real",
@@ -157,7 +157,7 @@ async fn key_folding_leaves_the_clients_own_names_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s26_without_a_shared_account_what_a_server_keeps_can_be_named() {
+async fn s26_unowned_objects_can_be_named_without_a_shared_account() {
     let world = world().await;
     for member in [
         r#""previous_response_id":"resp_1""#,
@@ -173,7 +173,7 @@ async fn s26_without_a_shared_account_what_a_server_keeps_can_be_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s9_a_conversation_is_not_for_zero_data_retention() {
+async fn s9_conversation_is_refused_with_zero_data_retention() {
     let world = world().await;
     let set = "INSERT INTO data_retention (organization_id, project_id, retention_type)
                VALUES ('org-1', 'proj_1', 'zero_data_retention')";

@@ -1,4 +1,4 @@
-//! A request whose body the test sends piece by piece.
+//! A request whose body is sent by the test, piece by piece.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::world::{Answer, World, chat, read};
 
-/// The client's end; dropped, the body is complete.
+/// The sender of a body. Dropping it ends the body.
 pub struct Sender(mpsc::Sender<Bytes>);
 
 pub struct SlowBody {
@@ -20,14 +20,14 @@ pub struct SlowBody {
     announced: Option<u64>,
 }
 
-/// A body, and what sends it.
+/// Returns a body and its sender.
 pub fn slow_body(announced: Option<u64>) -> (Sender, SlowBody) {
     let (sender, pieces) = mpsc::channel(1);
     (Sender(sender), SlowBody { pieces, announced })
 }
 
 impl Sender {
-    /// Sends a piece; it has been read when this returns.
+    /// Sends a piece, and waits until it has been read.
     pub async fn send(&self, piece: &str) {
         let piece = Bytes::copy_from_slice(piece.as_bytes());
         self.0.send(piece).await.expect("somebody reads");
@@ -53,12 +53,12 @@ impl http_body::Body for SlowBody {
     }
 }
 
-/// A request for a completion with this body.
+/// Returns a request for a completion with this body.
 pub fn slow_chat(key: &str, body: SlowBody) -> Request<SlowBody> {
     chat(key, "").map(|_| body)
 }
 
-/// A request that is under way.
+/// A request in flight.
 pub struct UnderWay(pub JoinHandle<Answer>);
 
 impl UnderWay {

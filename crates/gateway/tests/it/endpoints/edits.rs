@@ -1,4 +1,4 @@
-//! `/v1/images/edits` in JSON: images by address or by id.
+//! `/v1/images/edits` in JSON, with images by URL or by id.
 
 use base::NanoDollars;
 use gateway::{Durability, UpstreamConfig};
@@ -13,7 +13,7 @@ fn edit(images: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn image_edits_json_is_forwarded_and_metered_as_a_form_is() {
+async fn image_edits_json_is_forwarded_and_metered_like_a_form() {
     let world = World::start(Reply::whole(200, IMAGE)).await;
     let body =
         edit(r#"[{"image_url":"https://h/a.png"},{"image_url":"data:image/png;base64,AAAA"}]"#);
@@ -30,7 +30,7 @@ async fn image_edits_json_is_forwarded_and_metered_as_a_form_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn image_edits_json_names_files_of_its_project_alone() {
+async fn image_edits_json_may_name_only_files_of_its_project() {
     let world = World::with(Reply::whole(200, IMAGE), Durability::Batched, |url| {
         vec![UpstreamConfig {
             stores: true,
@@ -51,13 +51,13 @@ async fn image_edits_json_names_files_of_its_project_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn image_edits_json_may_cost_no_more_and_no_less_than_a_form() {
-    // A token costs a tenth of a cent: 17 images of 6,240 tokens to look at, and one or more to make.
-    const OF_ONE: i64 = 112_320 * 1_000_000;
+async fn image_edits_json_reserves_as_much_as_a_form() {
+    // A token costs a tenth of a cent. The input has 17 images of 6,240 tokens, and the output one or more.
+    const MAX_COST: i64 = 112_320 * 1_000_000;
     for (images, limit, admitted) in [
         (
             r#"[{"image_url":"https://h/a.png"}]"#.to_owned(),
-            OF_ONE + 1_000_000_000,
+            MAX_COST + 1_000_000_000,
             true,
         ),
         (
@@ -65,12 +65,12 @@ async fn image_edits_json_may_cost_no_more_and_no_less_than_a_form() {
                 r#"[{{"image_url":"data:image/png;base64,{}"}}]"#,
                 "A".repeat(400_000)
             ),
-            OF_ONE + 1_000_000_000,
+            MAX_COST + 1_000_000_000,
             true,
         ),
         (
             r#"[{"image_url":"https://h/a.png"}]"#.to_owned(),
-            OF_ONE - 1_000_000_000,
+            MAX_COST - 1_000_000_000,
             false,
         ),
         (
@@ -78,7 +78,7 @@ async fn image_edits_json_may_cost_no_more_and_no_less_than_a_form() {
                 "[{}]",
                 vec![r#"{"image_url":"https://h/a.png"}"#; 40].join(",")
             ),
-            OF_ONE + 2_000_000_000,
+            MAX_COST + 2_000_000_000,
             false,
         ),
     ] {
@@ -96,7 +96,7 @@ async fn image_edits_json_may_cost_no_more_and_no_less_than_a_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn image_edits_json_and_forms_are_told_apart_by_their_type() {
+async fn image_edits_json_and_forms_are_distinguished_by_content_type() {
     let world = World::start(Reply::whole(200, IMAGE)).await;
     let json = edit("[]");
     let typed = |kind: &'static str, body: &str| {

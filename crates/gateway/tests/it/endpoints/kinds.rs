@@ -1,10 +1,10 @@
-//! Which report an answer's usage is in, and how much of what: read, counted or estimated.
+//! The report and the quantities of an answer of each endpoint: reported, counted or estimated.
 
 use super::*;
 
 const SPOKEN: &str = r#""usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":10,"audio_tokens":4},"output_tokens":5}"#;
 
-/// Path, body (of parts where there is none), answer, and what was consumed.
+/// The path, the body (a form if empty), the answer, and the recorded usage.
 const TABLE: &[(&str, &str, &str, &str)] = &[
     (
         "/v1/completions",
@@ -129,7 +129,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_answer_is_counted_in_its_kind() {
+async fn each_answer_is_recorded_in_its_report() {
     let world = World::start(Reply::whole(200, "")).await;
     for (at, (path, body, answer, consumed)) in TABLE.iter().enumerate() {
         world.upstream.replies(Reply::whole(200, answer));
@@ -147,7 +147,7 @@ async fn each_answer_is_counted_in_its_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transcription_that_is_paid_by_the_token_says_so() {
+async fn transcription_that_reports_tokens_is_recorded_in_tokens() {
     let answer = format!("{{\"text\":\"Hello\",{SPOKEN}}}");
     let world = World::start(Reply::whole(200, &answer)).await;
     let path = "/v1/audio/transcriptions";
@@ -157,7 +157,7 @@ async fn a_transcription_that_is_paid_by_the_token_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn moderations_name_the_model_that_is_meant() {
+async fn default_model_of_moderations_is_forwarded_and_recorded() {
     let world = World::with(
         Reply::whole(200, r#"{"results":[]}"#),
         gateway::Durability::Batched,
@@ -177,7 +177,7 @@ async fn moderations_name_the_model_that_is_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sound_passes_untouched() {
+async fn audio_is_forwarded_unchanged() {
     let sound: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let pieces = sound
         .chunks(30_000)
@@ -194,7 +194,7 @@ async fn sound_passes_untouched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sound_that_breaks_off_costs_nothing() {
+async fn truncated_audio_costs_nothing() {
     let mut reply = Reply::stream(vec![
         send("aaaa"),
         Step::Wait(Duration::from_millis(50)),

@@ -1,14 +1,14 @@
-//! The endpoints that stream: with usage at the end, without, and left in the middle.
+//! The streams of each endpoint: with usage at the end, without usage, and with a client that disconnects.
 
 use super::*;
 
-/// What a stream is and what was consumed: with its usage, and when it ends or is left before that.
+/// A stream and its recorded usage: complete, without its report, and after a disconnect.
 struct Streamed {
     path: &'static str,
     body: &'static str,
-    /// The last one has the usage.
+    /// The events, of which the last one has the usage.
     events: &'static [&'static str],
-    /// The end of a stream that does not report.
+    /// The end of the stream without a report.
     end: &'static str,
     reported: &'static str,
     estimated: &'static str,
@@ -86,7 +86,7 @@ impl Streamed {
         )
     }
 
-    /// The events before the one with the usage.
+    /// Returns the events before the one with the usage.
     fn beginning(&self) -> &'static [&'static str] {
         &self.events[..self.events.len() - 1]
     }
@@ -97,7 +97,7 @@ fn steps(events: &[&str]) -> Vec<Step> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_passes_unchanged_and_reports() {
+async fn stream_is_forwarded_unchanged_and_its_report_recorded() {
     for case in TABLE {
         let world = World::start(Reply::stream(steps(case.events))).await;
         let answer = world.send(case.request()).await;
@@ -107,7 +107,7 @@ async fn a_stream_passes_unchanged_and_reports() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_does_not_report_is_estimated() {
+async fn stream_without_a_report_is_estimated() {
     for case in TABLE {
         let events = [case.beginning(), &[case.end]].concat();
         let world = World::start(Reply::stream(steps(&events))).await;
@@ -118,7 +118,7 @@ async fn a_stream_that_does_not_report_is_estimated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_breaks_off_or_has_no_end_costs_nothing() {
+async fn truncated_stream_costs_nothing() {
     let death = [Step::Wait(Duration::from_millis(50)), Step::Die];
     for case in TABLE {
         for end in [&death[..], &[]] {
@@ -134,7 +134,7 @@ async fn a_stream_that_breaks_off_or_has_no_end_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_left_is_read_to_its_end() {
+async fn stream_is_read_to_its_end_after_a_disconnect() {
     for case in TABLE {
         let gate = Arc::new(Semaphore::new(0));
         let mut all = steps(case.beginning());
@@ -153,7 +153,7 @@ async fn a_stream_that_is_left_is_read_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_says_it_is_complete_may_stay_open() {
+async fn stream_that_says_it_is_complete_may_stay_open() {
     for case in TABLE
         .iter()
         .filter(|case| case.path.contains("responses") || case.path.contains("audio"))
@@ -173,7 +173,7 @@ async fn a_stream_that_says_it_is_complete_may_stay_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_that_fails_in_its_stream_has_failed() {
+async fn failed_response_in_a_stream_is_an_upstream_failure() {
     let failed = "data: {\"type\":\"response.failed\",\"response\":{\"status\":\"failed\",\"usage\":null}}\n\n";
     let case = &TABLE[1];
     let world = World::start(Reply::stream(steps(&[case.events[1], failed]))).await;
@@ -182,7 +182,7 @@ async fn a_response_that_fails_in_its_stream_has_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn completions_are_asked_for_usage_that_the_client_does_not_see() {
+async fn usage_of_completions_is_requested_and_hidden() {
     let case = &TABLE[0];
     let world = World::start(Reply::stream(steps(case.events))).await;
     let body = r#"{"model":"real","prompt":"01234567","stream":true}"#;

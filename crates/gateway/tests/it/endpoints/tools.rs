@@ -1,11 +1,11 @@
-//! Hosted tools that a response used have rows of their own, in the reports of the tools.
+//! Hosted tools of a response, which have rows in reports of their own.
 
 use super::*;
 
 const OUTPUT: &str = r#"[{"type":"web_search_call","action":{"type":"search"}},{"type":"web_search_call","action":{"type":"open_page"}},{"type":"file_search_call","queries":["x"]},{"type":"code_interpreter_call","container_id":"c1"},{"type":"code_interpreter_call","container_id":"c1"},{"type":"message","content":[{"type":"output_text","text":"Hello"}]}]"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_tool_is_in_its_own_report() {
+async fn each_hosted_tool_is_recorded_in_its_own_report() {
     let usage = r#""usage":{"input_tokens":20,"output_tokens":6}"#;
     let response = format!(r#"{{"status":"completed","output":{OUTPUT},{usage}}}"#);
     let event = format!(

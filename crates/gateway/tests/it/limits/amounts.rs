@@ -1,15 +1,15 @@
-//! How much of what a request takes.
+//! The amounts that requests take of each limit.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_have_a_limit_of_their_own() {
+async fn images_are_limited() {
     let images = r#"{"data":[{"url":"u"},{"url":"u"}]}"#;
     let world = serving("dall-e-3", images).await;
     limit(&world, "dall-e-3", "max_images_per_1_minute", 5).await;
     let three = r#"{"model":"dall-e-3","prompt":"a","n":3}"#;
     let post = || request(Method::POST, "/v1/images/generations", SERVICE, three);
-    // Three were asked for, and two came.
+    // The request asked for three images, and the answer had two.
     assert_eq!(world.send(post()).await.status, 200);
     assert_eq!(world.send(post()).await.status, 200);
     let words = "images per min (IPM): Limit 5, Used 4, Requested 3.";
@@ -17,7 +17,7 @@ async fn images_have_a_limit_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sound_has_a_limit_of_its_own() {
+async fn audio_megabytes_are_limited() {
     let world = serving("whisper-1", r#"{"text":"Hello","duration":9}"#).await;
     limit(&world, "whisper-1", "max_audio_megabytes_per_1_minute", 2).await;
     let sound = "x".repeat(1_000_001);
@@ -36,7 +36,7 @@ async fn sound_has_a_limit_of_its_own() {
     refused(&world.send(speak()).await, "requests", words);
 }
 
-/// A world with a model of this name, which answers so.
+/// Returns a world with a model of this name and answer.
 async fn serving(model: &'static str, answer: &str) -> World {
     let configure = |url| {
         let mut config = config("local", url);
@@ -48,10 +48,10 @@ async fn serving(model: &'static str, answer: &str) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_counted_as_the_model_counts_them() {
+async fn tokens_are_counted_by_the_encoding_of_the_model() {
     let answer = r#"{"choices":[{"message":{"content":"The quick brown fox jumps"}}]}"#;
     let world = serving("gpt-4o-mini", answer).await;
-    // The vocabulary is built aside, from the start on.
+    // A thread builds the tokenizer from the start on.
     let body = r#"{"model":"nick","messages":[{"role":"user","content":"你好世界你好世界"}]}"#;
     for asked in 1..200 {
         assert_eq!(world.chat(body).await.status, 200);

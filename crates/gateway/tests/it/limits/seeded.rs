@@ -1,23 +1,23 @@
-//! A hundred crowds, each in an order of its own that follows from its number: none takes more than its limit.
+//! A hundred crowds of clients, each in an order that is seeded by its number: none takes more than its limit.
 
 use base::Entropy;
 
 use super::*;
 
-const RUNS: u64 = 100;
+const RUN_COUNT: u64 = 100;
 
-/// What one crowd asks for, of a model of its own.
+/// The requests of one crowd, for a model of its own.
 struct Run {
     seed: u64,
     field: &'static str,
     limit: i64,
-    /// How often each client asks.
+    /// The number of requests of each client.
     times: u64,
     body: String,
 }
 
 impl Run {
-    /// One in ten has much room, which takes most of the time; the others have little of it.
+    /// Returns a random run. One in ten has a high limit, which takes most of the time of the test.
     fn number(seed: u64) -> Self {
         let (requests, tokens) = ("max_requests_per_1_minute", "max_tokens_per_1_minute");
         let (field, limit, times) = match seed % 10 {
@@ -46,11 +46,11 @@ impl Run {
         ))
     }
 
-    /// How many requests of the crowd pass.
+    /// Returns the number of admitted requests.
     async fn crowd(&self, world: &Arc<World>) -> usize {
         let chance = Entropy::seeded(self.seed);
         let mut clients = JoinSet::new();
-        for _ in 0..CLIENTS {
+        for _ in 0..CLIENT_COUNT {
             let (world, body, times) = (Arc::clone(world), self.body.clone(), self.times);
             let [delay, yields] = chance.bytes::<2>();
             clients.spawn(async move {
@@ -80,20 +80,21 @@ async fn no_crowd_takes_more_than_its_limit() {
     };
     let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, any).await;
     let world = Arc::new(world);
-    let runs: Vec<Run> = (0..RUNS).map(Run::number).collect();
+    let runs: Vec<Run> = (0..RUN_COUNT).map(Run::number).collect();
     let rows: Vec<&'static str> = runs.iter().map(Run::row).collect();
     world.change(&rows).await;
     let mut all = 0;
     for run in &runs {
         let passed = run.crowd(&world).await;
-        // Rows that wait for a slow database take places of the key, of which it has little more than a crowd needs.
+        // Rows that wait for a slow database count towards the concurrent requests of the key, whose bound is little higher than a
+        // crowd needs.
         world.recorder.flush().await;
         all += passed;
         let (seed, limit) = (run.seed, usize::try_from(run.limit).expect("a count"));
         if run.field.contains("requests") {
             assert_eq!(passed, limit, "run {seed}");
         } else {
-            // Each holds 100 tokens until it is known that it took 18.
+            // Each request reserves 100 tokens until its usage of 18 is known.
             assert!((10..=limit / 18).contains(&passed), "run {seed}: {passed}");
         }
     }

@@ -1,4 +1,4 @@
-//! Answers that are compressed although nobody asked for it.
+//! Answers that are compressed although the request did not allow it.
 
 use std::io::Write;
 
@@ -10,12 +10,12 @@ use super::*;
 const REPORTED: &str =
     "completions real succeeded input_tokens=11 output_tokens=7 num_model_requests=1";
 
-/// Brotli without compression: parts that are there as they are.
+/// Encodes a text as Brotli, in uncompressed blocks.
 fn brotli(text: &[u8]) -> Vec<u8> {
     let mut coded = Vec::new();
     for (index, part) in text.chunks(1 << 16).enumerate() {
         let length = u32::try_from(part.len() - 1).expect("short");
-        // A bit for the window in the first, not the last, four nibbles of length, and no compression.
+        // The header of a block: not the last, four nibbles of length, uncompressed. The first has a bit for the window before it.
         let head = (length << 3) | (1 << 19);
         let head = if index == 0 {
             u64::from(head) << 1
@@ -61,7 +61,7 @@ fn reply(name: &str, kind: &str, text: &str, piece: usize) -> Reply {
 const ALL: [&str; 6] = ["gzip", "X-GZIP", "deflate", "raw deflate", "br", "zstd"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_are_asked_for_as_they_are() {
+async fn upstream_is_asked_for_uncompressed_answers() {
     let world = world(Reply::whole(200, crate::upstream::COMPLETION)).await;
     world.consult(CHAT, MODEL).await;
     let asked = world.upstream.asked().remove(0);
@@ -69,7 +69,7 @@ async fn answers_are_asked_for_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_answers_are_read_and_reach_the_client_as_they_are_meant() {
+async fn compressed_answers_are_metered_and_decoded_for_the_client() {
     let text = r#"{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":11,"completion_tokens":7}}"#;
     for name in ALL {
         let world = world(reply(name, "application/json", text, 7)).await;
@@ -81,7 +81,7 @@ async fn compressed_answers_are_read_and_reach_the_client_as_they_are_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_streams_are_read_and_their_usage_is_hidden() {
+async fn compressed_streams_are_metered_and_their_usage_is_hidden() {
     let events = chat_events();
     for name in ALL {
         let world = world(reply(name, "text/event-stream", &events.concat(), 50)).await;
@@ -93,7 +93,7 @@ async fn compressed_streams_are_read_and_their_usage_is_hidden() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_answers_of_any_length_are_read() {
+async fn compressed_answers_of_any_length_are_metered() {
     let file = "A".repeat(40 * 1024 * 1024);
     let text = format!(
         r#"{{"choices":[],"image":"{file}","usage":{{"prompt_tokens":11,"completion_tokens":7}}}}"#
@@ -108,7 +108,7 @@ async fn compressed_answers_of_any_length_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_in_an_unknown_encoding_pass_and_are_estimated() {
+async fn answers_in_an_unknown_coding_are_forwarded_and_estimated() {
     let text = "who knows";
     for name in ["compress", "gzip, br"] {
         let world = world(reply(name, "application/json", text, 100)).await;
@@ -121,7 +121,7 @@ async fn answers_in_an_unknown_encoding_pass_and_are_estimated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_encoded_as_it_says_has_failed() {
+async fn answer_that_is_not_in_its_declared_coding_has_failed() {
     for name in ["gzip", "deflate", "br", "zstd"] {
         let mut reply = reply(name, "application/json", "", 1);
         reply.steps = vec![Step::Send(Bytes::from_static(&[0xFF; 100]))];

@@ -1,4 +1,4 @@
-//! Answers with status 200 that are none: they cost what they report, else nothing.
+//! Failed answers with status 200, which cost what they report, else nothing.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn whole(kind: &str, text: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_band_errors_and_other_whole_answers_that_are_none_cost_nothing() {
+async fn in_band_errors_and_other_failed_answers_cost_nothing() {
     let json = "application/json";
     for (kind, text) in [
         (json, r#"{"error":{"message":"Upstream error","code":502}}"#),
@@ -51,7 +51,7 @@ async fn in_band_errors_of_a_stream_cost_what_was_reported() {
         (vec![&text, &error, &done], NOTHING),
         (vec![&text, &error, &usage, &done], reported),
         (vec![&text, &end, &usage, &error], reported),
-        // No error, but no end either.
+        // The stream has no error, but no end either.
         (vec![&text], NOTHING),
         (vec![": ping\n\n"], NOTHING),
         (vec![&text, &text[..30]], NOTHING),
@@ -134,7 +134,7 @@ async fn in_band_errors_count_for_the_health_of_their_upstream() {
             false,
         ),
         ("", false),
-        // What clients can bring about takes no upstream out.
+        // An error that a client can provoke must not open the circuit of an upstream.
         (
             r#"{"error":{"message":"No","type":"invalid_request_error"}}"#,
             true,
@@ -152,7 +152,7 @@ async fn in_band_errors_count_for_the_health_of_their_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_cut_short_costs_what_it_has_reported() {
+async fn truncated_answer_costs_what_it_has_reported() {
     let reported =
         "completions real upstream_failed input_tokens=11 output_tokens=7 num_model_requests=1";
     let usage = r#"{"usage":{"prompt_tokens":11,"completion_tokens":7},"choices":[{"mess"#;

@@ -1,17 +1,17 @@
-//! Answers of any length.
+//! Long answers.
 
 use super::*;
 
-const MEBIBYTE: usize = 1024 * 1024;
+const MEBI_BYTES: usize = 1024 * 1024;
 
-/// An answer that consists of these texts, with so many mebibytes of base64 in the place of each `@`.
+/// An answer that consists of these texts, with this many mebibytes of base64 for each `@`.
 fn with_files(text: &str, mebibytes: usize) -> (Reply, usize) {
-    let file = Bytes::from(vec![b'A'; MEBIBYTE]);
+    let file = Bytes::from(vec![b'A'; MEBI_BYTES]);
     let (mut steps, mut length) = (Vec::new(), 0);
     for (index, part) in text.split('@').enumerate() {
         if index > 0 {
             steps.extend((0..mebibytes).map(|_| Step::Send(file.clone())));
-            length += mebibytes * MEBIBYTE;
+            length += mebibytes * MEBI_BYTES;
         }
         steps.push(send(part));
         length += part.len();
@@ -54,7 +54,7 @@ async fn large_answers_of_responses_cost_what_they_report() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_answers_without_usage_count_no_base64_as_text() {
+async fn large_answers_without_usage_do_not_count_base64_as_text() {
     let text = r#"{"object":"response","status":"completed","output":[{"type":"image_generation_call","result":"@"},{"type":"message","content":[{"type":"output_text","text":"12345678"}]}]}"#;
     let world = world(with_files(text, 35).0).await;
     world
@@ -109,7 +109,7 @@ async fn large_answers_are_not_kept() {
     let response = world.gateway.handle(request).await;
     let mut body = response.into_body();
     let mut length = 0;
-    while length < 4 * MEBIBYTE {
+    while length < 4 * MEBI_BYTES {
         let frame = http_body_util::BodyExt::frame(&mut body).await;
         let piece = frame.expect("a frame").expect("a piece").into_data();
         length += piece.expect("data").len();

@@ -1,8 +1,8 @@
-//! Usage in the words and at the places that model servers have for it.
+//! Usage under all names and in all members that model servers have for it.
 
 use super::*;
 
-/// Outcome and marks, input, output, cached and written to the cache.
+/// The outcome with its marks, and the input, output, cached and cache-write tokens.
 async fn read(usage: &str) -> (bool, [Option<i64>; 4]) {
     let whole = format!(
         r#"{{"choices":[{{"message":{{"content":"01234567"}},"finish_reason":"stop","logprobs":{{"x":NaN,"y":-Infinity}}}}],"service_tier":null,"usage":{usage},"other":Infinity}}"#
@@ -23,7 +23,7 @@ async fn read(usage: &str) -> (bool, [Option<i64>; 4]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn usage_is_read_in_every_public_shape() {
+async fn usage_is_read_in_every_public_format() {
     for (usage, expected) in [
         (
             r#"{"prompt_tokens":100,"completion_tokens":40,"prompt_tokens_details":{"cached_tokens":60,"x":NaN}}"#,
@@ -63,8 +63,8 @@ async fn usage_is_read_in_every_public_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_of_the_usage_is_half_of_an_estimate_and_says_so() {
-    // 44 bytes of messages, 8 bytes of answer.
+async fn missing_half_of_the_usage_is_estimated_and_marked_so() {
+    // The messages have 44 bytes, and the answer has 8.
     for (usage, expected) in [
         (r#"{"prompt_tokens":100}"#, [Some(100), Some(2)]),
         (
@@ -99,7 +99,7 @@ async fn half_of_the_usage_is_half_of_an_estimate_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn usage_is_read_at_the_places_of_other_servers() {
+async fn usage_is_read_from_the_members_of_other_servers() {
     let groq = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r","usage":{"prompt_tokens":11,"completion_tokens":7}}}"#;
     let [text, _, _, done] = chat_events();
     let world = world(Reply::stream(vec![send(

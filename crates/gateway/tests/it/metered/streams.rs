@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// How a stream is read: what the client gets, and the row.
+/// A stream as it was read: the bytes for the client, and the row.
 async fn read(reply: Reply) -> (String, String) {
     let world = world(reply).await;
     let answer = world.consult(CHAT, STREAM).await;
@@ -34,7 +34,7 @@ async fn mislabelled_streams_are_read_as_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mislabelled_streams_that_are_one_object_are_read_as_one() {
+async fn mislabelled_streams_that_are_one_object_are_read_as_an_object() {
     let mut reply = Reply::whole(200, crate::upstream::COMPLETION);
     reply.headers = vec![("content-type", "text/event-stream".into())];
     let (body, consumed) = read(reply).await;
@@ -43,7 +43,7 @@ async fn mislabelled_streams_that_are_one_object_are_read_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lone_cr_and_every_other_line_ending_is_read() {
+async fn lone_cr_and_every_other_line_end_is_read() {
     let events = chat_events();
     for end in ["\r", "\r\n", "\n"] {
         for mark in ["", "\u{feff}"] {
@@ -61,7 +61,7 @@ async fn lone_cr_and_every_other_line_ending_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lone_cr_lets_events_pass_as_they_come() {
+async fn lone_cr_ends_events_as_they_come() {
     use http_body_util::BodyExt;
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let events = chat_events().map(|event| event.replace('\n', "\r"));
@@ -99,7 +99,7 @@ async fn usage_after_the_end_of_a_stream_is_read_and_hidden() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_13_usage_is_hidden_where_its_chunk_says_nothing() {
+async fn strangers_13_usage_is_hidden_where_its_chunk_has_no_content() {
     let usage = r#""usage":{"prompt_tokens":11,"completion_tokens":7}"#;
     let [text, end, _, done] = chat_events();
     for (chunk, is_hidden) in [
@@ -145,7 +145,7 @@ async fn strangers_13_usage_is_hidden_where_its_chunk_says_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn usage_in_several_chunks_counts_once_and_the_last_holds() {
+async fn usage_in_several_chunks_counts_once_by_the_last_one() {
     let chunk = |text: &str, output: i64| {
         event(&format!(
             r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}],"usage":{{"prompt_tokens":11,"completion_tokens":{output},"total_tokens":{}}}}}"#,
@@ -156,7 +156,7 @@ async fn usage_in_several_chunks_counts_once_and_the_last_holds() {
     let events = [&*chunk("a", 1), &chunk("b", 2), &end, &usage, &done].concat();
     let (_, consumed) = read(Reply::stream(vec![send(&events)])).await;
     assert_eq!(consumed, REPORTED);
-    // Those that came before the stream broke off.
+    // The events before the stream broke off.
     let events = [&*chunk("a", 1), &chunk("b", 2)].concat();
     let steps = vec![
         send(&events),

@@ -1,4 +1,4 @@
-//! The request beside its body, as a model server gets it: no query, and a type that is made here.
+//! The query and the Content-Type that a model server gets: none, and one that the gateway writes.
 
 use http::{HeaderValue, Method};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::endpoints::PATHS;
 use crate::world::{SERVICE, chat, request};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s15_no_query_of_a_client_reaches_a_model_server() {
+async fn s15_query_of_a_client_is_not_forwarded() {
     let world = world().await;
     for path in PATHS {
         let uri = format!("{path}?model=secret&x=y");
@@ -30,7 +30,7 @@ async fn s15_no_query_of_a_client_reaches_a_model_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s15_a_model_server_gets_a_type_that_is_made_here() {
+async fn s15_model_server_gets_a_content_type_of_the_gateway() {
     let world = world().await;
     let body = r#"{"model":"real","messages":[]}"#;
     for kind in [
@@ -67,7 +67,7 @@ async fn s15_a_model_server_gets_a_type_that_is_made_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s15_a_form_reaches_a_model_server_with_its_boundary_alone() {
+async fn s15_form_is_forwarded_with_no_parameter_but_its_boundary() {
     let world = world().await;
     let path = "/v1/audio/transcriptions";
     let body = "--x y\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nreal\r\n--x y--\r\n";
@@ -101,7 +101,7 @@ async fn s15_a_form_reaches_a_model_server_with_its_boundary_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn multipart_unquoted_uploads_of_net_pass() {
+async fn multipart_unquoted_uploads_of_net_are_forwarded() {
     let world = world().await;
     let body = "--X\r\nContent-Disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3\r\n\r\nsound\r\n\
                 --X\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=model\r\n\r\nnick\r\n--X--\r\n";

@@ -1,4 +1,4 @@
-//! Numbers by their value, and text wherever it stands.
+//! Numbers in every spelling, and text in every member.
 
 use gateway::{Durability, UpstreamConfig};
 use http::Method;
@@ -9,11 +9,11 @@ use crate::upstream::{COMPLETION, Reply};
 use crate::world::{SERVICE, World, config, request};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn number_spellings_and_other_numbers_hold_the_same() {
+async fn number_spellings_reserve_as_much_as_plain_numbers() {
     let world = world().await;
     let limit = "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '', 10000)";
     world.change(&[limit]).await;
-    // A hundred dollars are a hundred thousand tokens.
+    // A hundred dollars buy a hundred thousand tokens.
     let paths = [
         ("/v1/chat/completions", "max_tokens"),
         ("/v1/chat/completions", "max_completion_tokens"),
@@ -99,7 +99,7 @@ async fn number_spellings_of_forms_count_by_their_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s11_what_stands_beside_the_messages_counts() {
+async fn s11_text_beside_the_messages_counts() {
     let world = world().await;
     let limit =
         "INSERT INTO rate_limits (organization_id, project_id, model, max_tokens_per_1_minute)

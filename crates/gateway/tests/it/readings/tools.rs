@@ -1,4 +1,4 @@
-//! Hosted tools, wherever a request can carry them.
+//! Hosted tools in every member that can carry one.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{refusal, world};
 use crate::world::{Answer, SERVICE, World, request};
 
-/// Every place of the published types (openai-python 3.54) that can carry a tool, or makes one do something.
+/// Every member of the published types (openai-python 3.54) that can carry a tool, or enables one.
 fn places(tool: &Value) -> Vec<(&'static str, Value)> {
     let responses = |member: &str, value: Value| {
         let mut body = json!({"model": "real", "input": "x"});
@@ -57,7 +57,7 @@ fn places(tool: &Value) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A world in which no hosted tool is enabled.
+/// Returns a world in which no hosted tool is enabled.
 async fn without_tools() -> World {
     let world = world().await;
     world
@@ -76,7 +76,7 @@ async fn ask(world: &World, path: &str, body: &Value) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s7_a_hosted_tool_is_found_wherever_the_contract_can_carry_it() {
+async fn s7_hosted_tool_is_found_in_every_member_of_the_contract() {
     let world = without_tools().await;
     let container = json!({"type": "container_auto"});
     for (tool, name) in [
@@ -116,7 +116,7 @@ async fn s7_a_hosted_tool_is_found_wherever_the_contract_can_carry_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s7_what_may_bring_a_hosted_tool_is_refused() {
+async fn s7_request_that_may_bring_a_hosted_tool_is_refused() {
     let world = without_tools().await;
     let prompt = json!({"model": "real", "prompt": {"id": "pmpt_1", "version": "2"}});
     let answer = ask(&world, "/v1/responses", &prompt).await;
@@ -143,7 +143,7 @@ async fn s7_what_may_bring_a_hosted_tool_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s7_what_asks_for_no_hosted_tool_passes() {
+async fn s7_request_without_hosted_tools_is_forwarded() {
     let world = without_tools().await;
     let local = json!({"type": "shell", "environment": {"type": "local"}});
     let custom = json!({"type": "custom", "name": "mcp"});
@@ -160,7 +160,7 @@ async fn s7_what_asks_for_no_hosted_tool_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s7_the_model_of_a_tool_must_be_for_the_project() {
+async fn s7_model_of_a_tool_must_be_allowed_for_the_project() {
     let world = world().await;
     let allow = "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids)
                  VALUES ('org-1', 'proj_1', 'allow_list', '[\"real\", \"image\"]')";

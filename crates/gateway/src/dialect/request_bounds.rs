@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use base::Result;
 use usage::Kind;
 
-use super::super::Dialect;
-use super::super::fields::json_number;
-use super::super::images::EDIT;
-use super::content::{InputContent, Members, ToolKinds};
-use super::{MAX_TOKENS_PER_IMAGE, MaxUsage};
+use super::Dialect;
+use super::fields::json_number;
+use super::images::EDIT;
+use super::input_content::{InputContent, Members, ToolKinds};
+use super::max_usage::{MAX_TOKENS_PER_IMAGE, MaxUsage};
 
 /// The most tokens that a server adds around an input that is a single text.
 const MAX_FRAME_TOKENS: i64 = 16;

@@ -2,7 +2,7 @@
 
 use usage::{Kind, Metric};
 
-use crate::answer::ShortText;
+use super::short_text::ShortText;
 
 /// The number of uses of each hosted tool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl OutputItems {
     }
 
     /// Adds the items of another list.
-    pub(super) fn add_all(&mut self, others: &Self) {
+    pub(crate) fn add_all(&mut self, others: &Self) {
         self.usage.web_searches += others.usage.web_searches;
         self.usage.file_searches += others.usage.file_searches;
         for container in &others.containers {
@@ -79,8 +79,7 @@ impl HostedToolUsage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::GeneratedText;
-    use crate::answer::Document;
+    use crate::document::{Document, GeneratedText};
 
     fn counts(output: &str) -> [i64; 3] {
         let json = format!(r#"{{"output":{output}}}"#);

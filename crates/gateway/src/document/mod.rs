@@ -1,12 +1,25 @@
 //! A document of an answer, which is the whole answer or an event of a stream, reduced to what matters for its usage. It is
 //! read as it comes, at any length.
 
+mod generated_text;
+mod hosted_tool_usage;
+mod json_path;
+mod json_scanner;
+mod reported_usage;
+mod short_text;
+
+pub(crate) use generated_text::GeneratedText;
+pub(crate) use hosted_tool_usage::{HostedToolUsage, OutputItems};
+pub(crate) use json_path::JsonPath;
+pub(crate) use json_scanner::JsonScanner;
+pub(crate) use reported_usage::ReportedUsage;
+pub(crate) use short_text::ShortText;
+
 use proxy::ErrorCause;
 
-use super::json_path::{JsonPath, TextField};
-use super::json_scanner::{JsonScanner, JsonVisitor};
-use super::short_text::ShortText;
-use crate::dialect::{GeneratedText, OutputItems, ReportedUsage, parse_finite};
+use json_path::TextField;
+use json_scanner::JsonVisitor;
+use reported_usage::parse_finite;
 
 /// The side that an error is attributed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Request bodies: read whole, within bounds.
+//! The bodies of requests, which are read whole, within bounds of length, time and memory.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -196,7 +196,7 @@ mod tests {
     use http_body::Frame;
 
     use super::*;
-    use crate::abortable_body::BrokenOff;
+    use crate::BrokenOff;
 
     /// A body in pieces, which stalls at a `None`.
     struct Pieces(Vec<Option<Result<Bytes, BrokenOff>>>);

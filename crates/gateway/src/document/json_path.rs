@@ -1,6 +1,6 @@
 //! The paths to the values of an answer that matter for its usage.
 
-use crate::dialect::UsageField;
+use super::reported_usage::UsageField;
 
 /// The path to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
