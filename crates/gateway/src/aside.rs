@@ -12,10 +12,6 @@ static PERMITS: LazyLock<Semaphore> = LazyLock::new(|| {
     Semaphore::new((processors / 2).max(1))
 });
 
-/// The priority of the work, in Linux's measure, which goes from 0 to 19: on a processor that it shares with short
-/// requests it has a third of the time.
-const NICENESS: i32 = 5;
-
 /// Does `work` on a thread of its own. It goes on to its end also when the future is dropped.
 ///
 /// # Errors
@@ -28,7 +24,9 @@ pub(crate) async fn aside<T: Send + 'static>(
     let thread = std::thread::Builder::new().name("aside".to_owned());
     let thread = thread.spawn(move || {
         let _permit = permit;
-        lower_thread_priority();
+        if let Err(error) = tasks::lower_thread_priority() {
+            tracing::debug!(%error, "failed to lower thread priority");
+        }
         // Whoever does not wait any more has dropped the other end.
         let _ = done.send(work());
     });
@@ -37,15 +35,6 @@ pub(crate) async fn aside<T: Send + 'static>(
         return Err(Error::internal());
     }
     answer.await.map_err(|_| Error::internal())
-}
-
-fn lower_thread_priority() {
-    // To Linux, a process without an id is the calling thread; elsewhere it is the whole process.
-    if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::setpriority_process(None, NICENESS)
-    {
-        tracing::debug!(%error, "failed to lower thread priority");
-    }
 }
 
 #[cfg(test)]
