@@ -50,7 +50,7 @@ use prometheus::Registry;
 use tasks::{Health, TaskHandle};
 use telemetry::Tracer;
 use tokio::sync::Notify;
-use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
+use usage::{DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, Spend};
 
 pub use body::{Body, BrokenOff, MAX_REQUEST_BYTES};
 pub use certificate::PeerCertificates;
@@ -93,7 +93,7 @@ pub struct GatewayOptions {
     /// The facts about models.
     pub facts: ModelFacts,
     /// The reservations of money for what outlives a request.
-    pub reservations: SpendReservations,
+    pub reservations: DurableReservations,
     /// Where the use of keys is noted.
     pub last_used: LastUsed,
     /// Where bodies go, if they are kept.
@@ -149,7 +149,7 @@ struct Shared {
     spend: Spend,
     prices: PriceBook,
     facts: ModelFacts,
-    reservations: SpendReservations,
+    reservations: DurableReservations,
     last_used: LastUsed,
     bodies: Option<Bodies>,
     pepper: Pepper,

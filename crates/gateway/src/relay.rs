@@ -10,7 +10,7 @@ use bodies::Capture;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{Method, Response};
-use usage::{Hold, Recorded};
+use usage::{Recorded, SpendReservation};
 
 use crate::dialect::{Call, Dialect};
 use crate::drain::Waiting;
@@ -90,7 +90,7 @@ impl Gateway {
         let memory = self.0.flow.answer(&caller)?;
         let (hold, held) = self.within_limits(dialect, context, &caller, call, plan, now)?;
         let slot = self.0.recorder.reserve().await?;
-        let slot = slot.holding(hold).sharing(share);
+        let slot = slot.with_spend(hold).with_share(share);
         self.touch(&caller);
         let request = (context.id.clone(), dialect);
         let taken = (slot, held);
@@ -110,7 +110,7 @@ impl Gateway {
         call: &mut Call,
         plan: &[Route],
         at: UnixTime,
-    ) -> Result<(Option<Hold>, Held)> {
+    ) -> Result<(Option<SpendReservation>, Held)> {
         let known = plan.first().map_or(&*call.model, |route| &*route.model);
         let name = |model| Name {
             model,

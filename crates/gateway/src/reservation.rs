@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::LimitField;
 use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
-use usage::{Dimension, Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
+use usage::{Dimension, Kind, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent};
 
 use crate::dialect::{Demand, Dialect, Spent, Tally};
 use crate::identify::Caller;
@@ -25,7 +25,7 @@ pub(crate) struct Reservation {
 
 /// Kept small, for it is moved along with the request: the event is made at its end.
 struct Open {
-    slot: Slot,
+    slot: QueuePermit,
     /// What it took of its limits; `None` where all of that is to count.
     held: Option<Held>,
     id: RequestId,
@@ -40,7 +40,7 @@ impl Reservation {
     /// A place in the ledger's queue, and what was taken of limits, for the request `id` of `caller` to `model`, which
     /// asks for `demand`.
     pub(crate) fn new(
-        (slot, held): (Slot, Held),
+        (slot, held): (QueuePermit, Held),
         (id, dialect): (RequestId, &'static Dialect),
         caller: Caller,
         model: Arc<str>,

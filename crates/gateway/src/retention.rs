@@ -1,7 +1,7 @@
 //! Data retention: what model servers may store of a request, and what is kept of it here.
 
 use base::{Error, Result};
-use bodies::{About, Capture};
+use bodies::{Capture, RequestInfo};
 
 use crate::Gateway;
 use crate::dialect::{Call, Dialect};
@@ -31,7 +31,7 @@ impl Gateway {
         let Some(bodies) = self.0.bodies.as_ref() else {
             return Ok(None);
         };
-        let capture = bodies.capture(dialect.holds, retention, call.sent(), || About {
+        let capture = bodies.capture(dialect.holds, retention, call.sent(), || RequestInfo {
             organization: caller.key.organization.id.clone(),
             project: caller.project.id.clone(),
             id: context.id.clone(),

@@ -1,7 +1,7 @@
 //! Spend limits: the most that a request may cost is set aside before it is forwarded.
 
 use base::{NanoDollars, Result, UnixTime};
-use usage::{Ask, Hold};
+use usage::{SpendRequest, SpendReservation};
 
 use crate::Shared;
 use crate::dialect::{Call, Dialect};
@@ -20,7 +20,7 @@ impl Shared {
         call: &Call,
         plan: &[Route],
         at: UnixTime,
-    ) -> Result<Option<Hold>> {
+    ) -> Result<Option<SpendReservation>> {
         self.hold(caller, at, || {
             let most = call.max_usage(dialect)?;
             let mut dearest = NanoDollars::default();
@@ -42,17 +42,17 @@ impl Shared {
         caller: &Caller,
         at: UnixTime,
         most: impl FnOnce() -> Result<NanoDollars>,
-    ) -> Result<Option<Hold>> {
+    ) -> Result<Option<SpendReservation>> {
         let of_organization = caller.settings.organization.spend_limit;
         let of_project = caller.level().spend_limit;
         if of_organization.or(of_project).is_none() {
             return Ok(None);
         }
-        self.spend.hold(&Ask {
+        self.spend.reserve(&SpendRequest {
             organization: (&caller.key.organization.id, of_organization),
             project: (&caller.project.id, of_project),
             at,
-            most: most()?,
+            max_cost: most()?,
         })
     }
 }

@@ -37,7 +37,7 @@ mod transcriptions;
 mod view;
 
 use base::Result;
-use bodies::{Content, Holds};
+use bodies::{BodyContents, Content};
 use http::HeaderMap;
 use usage::{Kind, Metric, Quantities};
 
@@ -88,7 +88,7 @@ pub(crate) struct Dialect {
     /// The model of a request that names none.
     default_model: Option<&'static str>,
     /// What its bodies can hold.
-    pub(crate) holds: Holds,
+    pub(crate) holds: BodyContents,
     /// Whether a model server stores what a request does not say of; none where there is no `store` to say it with.
     stores: Option<bool>,
     /// Whether a stream reports its usage only when `stream_options` asks for that.
@@ -158,7 +158,7 @@ const PLAIN: Dialect = Dialect {
     maxima: &[],
     answers: &[],
     default_model: None,
-    holds: Holds {
+    holds: BodyContents {
         request: Content::Text,
         answer: Content::Text,
     },

@@ -305,7 +305,7 @@ fn charged(prices: &PriceBook, spent: Spent) -> NanoDollars {
         .map(|(kind, metric, count)| event(kind, Quantities::default().with(metric, count), None));
     let request = event(Kind::Completions, spent.quantities, spent.service_tier);
     let rows = tools.chain([request]);
-    let lines = rows.flat_map(|row| prices.charges(&row).lines);
+    let lines = rows.flat_map(|row| prices.charges(&row).charges);
     lines.map(|line| line.amount).sum()
 }
 

@@ -1,7 +1,7 @@
 //! `/v1/audio/speech`: text made speech. The answer is sound, which passes unread; what counts is in the request.
 
 use base::Result;
-use bodies::{Content, Holds};
+use bodies::{BodyContents, Content};
 use usage::{Kind, Metric};
 
 use super::{AnswerForm, Demand, Dialect, Fields, PLAIN, Spent, Tally};
@@ -11,7 +11,7 @@ use crate::sse::Verdict;
 pub(super) static SPEECH: Dialect = Dialect {
     path: "/audio/speech",
     kind: Kind::AudioSpeeches,
-    holds: Holds {
+    holds: BodyContents {
         request: Content::Text,
         answer: Content::Media,
     },

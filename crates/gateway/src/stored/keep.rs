@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::stored::{Kind, Object, Owner};
 use base::{Error, Result, UnixTime};
 use http::{Method, Response, StatusCode};
-use usage::SpendReservation;
+use usage::DurableReservation;
 
 use super::ask::{Question, Whole};
 use crate::limits::Held;
@@ -23,7 +23,7 @@ pub(super) struct Draft {
     /// What it takes of a rate limit, given back if it is not made.
     pub(super) held: Option<Held>,
     /// The reservation for the object, released if it is not made.
-    pub(super) reservation: Option<SpendReservation>,
+    pub(super) reservation: Option<DurableReservation>,
 }
 
 impl Shared {
@@ -60,7 +60,7 @@ impl Shared {
         }
         // What may be made without our knowing keeps its reservation until that expires.
         let reservation = draft.reservation.filter(|_| may_be_made);
-        let reservation = reservation.map(SpendReservation::keep);
+        let reservation = reservation.map(DurableReservation::keep);
         let answer = asked?;
         if !answer.is_success() {
             return Ok(answer);

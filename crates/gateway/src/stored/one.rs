@@ -6,7 +6,7 @@ use access::stored::{Kind, Object};
 use base::{Error, NanoDollars, Permission, Result};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use usage::SpendReservation;
+use usage::DurableReservation;
 
 use super::ask::{Question, passed};
 use super::{Passing, Place, owner, references};
@@ -164,7 +164,7 @@ impl Shared {
             let answer = answer?;
             if answer.response.status().is_success() {
                 // Until the day is in the ledger in which the room is taken.
-                let _ = reservation.map(SpendReservation::keep);
+                let _ = reservation.map(DurableReservation::keep);
             }
             return Ok(Answered::Passing(passed(answer, &context.share)));
         }
@@ -193,7 +193,7 @@ impl Shared {
         caller: &Caller,
         place: &Place,
         body: &[u8],
-    ) -> Result<Option<SpendReservation>> {
+    ) -> Result<Option<DurableReservation>> {
         match place.part.as_str() {
             "/files" | "/file_batches" => {
                 self.reserve_storage(caller, references::count(body)?).await

@@ -4,7 +4,7 @@ use access::stored::{Kind, Object, Owner};
 use base::ids::{Id, SpendReservationId};
 use base::time::{DAY, HOUR, MINUTE};
 use base::{Error, NanoDollars, Result, UnixTime};
-use usage::{Ask, ItemName, Metric, Release, SpendReservation};
+use usage::{DurableReservation, ItemName, Metric, ReservationKey, SpendRequest};
 
 use super::lines::Work;
 use crate::Shared;
@@ -37,9 +37,9 @@ impl Shared {
         caller: &Caller,
         work: &mut Work,
         now: UnixTime,
-    ) -> Result<Option<SpendReservation>> {
+    ) -> Result<Option<DurableReservation>> {
         let is_limited = self.is_limited(caller);
-        let most = match self.most_of_batch(work, now) {
+        let most = match self.max_batch_cost(work, now) {
             Err(error) if is_limited => return Err(error.about("input_file_id")),
             most => most.unwrap_or_default(),
         };
@@ -51,7 +51,7 @@ impl Shared {
         Ok(Some(reservation))
     }
 
-    fn most_of_batch(&self, work: &Work, now: UnixTime) -> Result<NanoDollars> {
+    fn max_batch_cost(&self, work: &Work, now: UnixTime) -> Result<NanoDollars> {
         let dialect = Dialect::at(&work.path).ok_or_else(Error::internal)?;
         let books = (&self.prices, &self.facts);
         let sells = |metric: &Metric| self.prices.sells(&work.model, now, *metric);
@@ -73,14 +73,14 @@ impl Shared {
         &self,
         caller: &Caller,
         files: usize,
-    ) -> Result<Option<SpendReservation>> {
+    ) -> Result<Option<DurableReservation>> {
         if !self.is_limited(caller) {
             return Ok(None);
         }
         let now = self.clock.now();
         let bytes = i64::try_from(files.saturating_mul(MAX_REQUEST_BYTES)).unwrap_or(i64::MAX);
         let most =
-            (self.prices).most_of_tools(usage::ANY_MODEL, now, &[(ItemName::VectorStores, bytes)]);
+            (self.prices).max_tool_cost(usage::ANY_MODEL, now, &[(ItemName::VectorStores, bytes)]);
         let reservation = self.reserve(caller, now, most, STORAGE_SECONDS).await?;
         Ok(Some(reservation))
     }
@@ -91,15 +91,15 @@ impl Shared {
         at: UnixTime,
         most: NanoDollars,
         seconds: i64,
-    ) -> Result<SpendReservation> {
-        let ask = Ask {
+    ) -> Result<DurableReservation> {
+        let ask = SpendRequest {
             organization: (
                 &caller.key.organization.id,
                 caller.settings.organization.spend_limit,
             ),
             project: (&caller.project.id, caller.level().spend_limit),
             at,
-            most,
+            max_cost: most,
         };
         self.reservations.reserve(&ask, seconds).await
     }
@@ -110,7 +110,7 @@ impl Shared {
     }
 
     /// Says what a reservation is for. Where that fails, it is said again when the object is looked at.
-    pub(super) async fn bind(&self, reservation: &Release, object: &Object) {
+    pub(super) async fn bind(&self, reservation: &ReservationKey, object: &Object) {
         let id = &object.id;
         match self.reservations.bind(reservation, id).await {
             Ok(_) => {}
@@ -140,7 +140,7 @@ impl Shared {
     ) -> Result<()> {
         let tomorrow = today.plus(DAY);
         let room = [(ItemName::VectorStores, bytes)];
-        let amount = (self.prices).most_of_tools(usage::ANY_MODEL, tomorrow, &room);
+        let amount = (self.prices).max_tool_cost(usage::ANY_MODEL, tomorrow, &room);
         if amount == NanoDollars::default() {
             return Ok(());
         }
@@ -202,18 +202,18 @@ impl Shared {
 }
 
 /// Returns the reservation for a day of a vector store.
-pub(super) fn reservation_of_day(object: &Object, day: UnixTime) -> Release {
+pub(super) fn reservation_of_day(object: &Object, day: UnixTime) -> ReservationKey {
     let id = format!("{}/{}", object.id, day.0.div_euclid(DAY));
     let organization = object.owner.organization.clone();
-    Release::new(organization, SpendReservationId::from_text(id))
+    ReservationKey::new(organization, SpendReservationId::from_text(id))
 }
 
 /// Returns the reservation for a batch, if there is one.
-pub(super) fn reservation_of(object: &Object) -> Option<Release> {
+pub(super) fn reservation_of(object: &Object) -> Option<ReservationKey> {
     if object.kind != Kind::Batch {
         return None;
     }
     let work = Work::of_text(object.work.as_deref())?;
     let Owner { organization, .. } = &object.owner;
-    Some(Release::new(organization.clone(), work.reservation?))
+    Some(ReservationKey::new(organization.clone(), work.reservation?))
 }

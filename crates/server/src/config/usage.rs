@@ -1,6 +1,6 @@
 //! `[usage]`: for how long the ledger and its sums are kept, and how old reported events may be.
 
-use ::usage::{DEFAULT_MAX_EVENT_AGE_DAYS, FEWEST_DAYS, Keep};
+use ::usage::{DEFAULT_MAX_EVENT_AGE_DAYS, Keep, MIN_LEDGER_DAYS};
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +35,8 @@ impl UsageTable {
         ];
         for (name, days) in all {
             ensure!(
-                days.is_none_or(|days| days >= FEWEST_DAYS),
-                "[usage] {name} must be at least {FEWEST_DAYS}"
+                days.is_none_or(|days| days >= MIN_LEDGER_DAYS),
+                "[usage] {name} must be at least {MIN_LEDGER_DAYS}"
             );
         }
         for [(fine, of_fine), (coarse, of_coarse)] in all.array_windows() {

@@ -1,90 +1,93 @@
-//! What is asked of a report: usage and costs alike.
+//! Queries of reports, of usage and costs alike, and the groups of their results.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use base::ids::OrganizationId;
 
-use super::catalog::{Known, Named};
+use super::catalog::{IndexedSeries, SeriesIndex};
 use crate::Dimension;
-use crate::series::About;
-use crate::sums::Detail;
+use crate::series::SeriesKind;
+use rollup::Granularity;
 
-/// A question, but for its span of time.
+/// A query without its span of time.
 #[derive(Clone, Debug)]
-pub(crate) struct Question {
+pub(crate) struct ReportQuery {
     pub(crate) organization: OrganizationId,
-    pub(crate) about: About,
-    /// What to group by. Of costs, the model is the line item.
+    pub(crate) kind: SeriesKind,
+    /// The dimensions to group by. In costs, the model is the line item.
     pub(crate) group_by: Vec<Dimension>,
-    /// For each dimension given, the values that count. No series has the empty one, which stands for none.
+    /// The values that count of each dimension given. The empty value, which stands for a missing one, never counts.
     pub(crate) filters: Vec<(Dimension, Vec<String>)>,
-    /// The columns of the sums that are wanted.
+    /// The columns that are returned.
     pub(crate) columns: Vec<usize>,
 }
 
 /// The group that a series belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The one with this number.
+pub(crate) enum SeriesGroup {
+    /// The index of the group.
     Group(u32),
-    /// None: it does not count.
-    Out,
+    /// The series is excluded by the query.
+    Excluded,
 }
 
-/// The groups of a question, and which series belongs to which.
+/// The groups of a query, and the assignment of series to them.
 pub(crate) struct Groups {
-    /// By the number of the series; `None` of what was not known when it was asked.
-    places: Vec<Option<Place>>,
-    /// The values of each group, in the order of the question's dimensions.
+    /// The assignment by the number of the series; `None` for numbers that were not known.
+    of_series: Vec<Option<SeriesGroup>>,
+    /// The values of each group, in the order of the query's dimensions.
     pub(crate) values: Vec<Vec<Option<Arc<str>>>>,
 }
 
-impl Question {
-    /// How much must be told apart to answer it.
-    pub(crate) fn detail(&self) -> Detail {
+impl ReportQuery {
+    /// Returns the coarsest granularity that keeps the query's dimensions apart.
+    pub(crate) fn granularity(&self) -> Granularity {
         let filtered = self.filters.iter().map(|(dimension, _)| *dimension);
         let needed = filtered
             .chain(self.group_by.iter().copied())
-            .map(Detail::of);
-        needed.max().unwrap_or(Detail::Model)
+            .map(Dimension::granularity);
+        needed.max().unwrap_or(Granularity::Model)
     }
 
-    /// Sorts the series that are known into groups.
-    pub(crate) fn groups(&self, known: &Known) -> Groups {
+    /// Assigns the series of an index to groups.
+    pub(crate) fn groups(&self, index: &SeriesIndex) -> Groups {
         let wanted = |(dimension, values): &(Dimension, Vec<String>)| {
             let values = values.iter().filter(|value| !value.is_empty());
-            let numbers = values.filter_map(|value| known.number(value)).collect();
+            let numbers = values.filter_map(|value| index.number(value)).collect();
             (*dimension, numbers)
         };
         let filters: Vec<(Dimension, Vec<u32>)> = self.filters.iter().map(wanted).collect();
-        let counts = |series: &Named| {
+        let counts = |series: &IndexedSeries| {
             let passes = |(dimension, wanted): &(Dimension, Vec<u32>)| {
                 wanted.contains(&series.values[*dimension as usize])
             };
-            series.about == self.about && filters.iter().all(passes)
+            series.kind == self.kind && filters.iter().all(passes)
         };
         let mut places = Vec::new();
         let mut groups: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut values = Vec::new();
         let mut key = Vec::with_capacity(self.group_by.len());
-        for series in &known.series {
-            let index = usize::try_from(series.id).unwrap_or_default();
-            places.resize(places.len().max(index + 1), None);
-            places[index] = Some(Place::Out);
+        for series in &index.series {
+            let place = usize::try_from(series.id).unwrap_or_default();
+            places.resize(places.len().max(place + 1), None);
+            places[place] = Some(SeriesGroup::Excluded);
             if counts(series) {
                 key.clear();
                 key.extend(self.group_by.iter().map(|by| series.values[*by as usize]));
                 let group = groups.get(&key).copied().unwrap_or_else(|| {
                     let group = u32::try_from(values.len()).unwrap_or(u32::MAX);
-                    values.push(key.iter().map(|text| value(known.text(*text))).collect());
+                    values.push(key.iter().map(|text| value(index.text(*text))).collect());
                     groups.insert(key.clone(), group);
                     group
                 });
-                places[index] = Some(Place::Group(group));
+                places[place] = Some(SeriesGroup::Group(group));
             }
         }
-        Groups { places, values }
+        Groups {
+            of_series: places,
+            values,
+        }
     }
 }
 
@@ -93,17 +96,17 @@ fn value(text: &Arc<str>) -> Option<Arc<str>> {
 }
 
 impl Groups {
-    /// Those of an organization that has never used anything.
+    /// Returns the groups of an organization that has never used anything.
     pub(crate) fn none() -> Self {
         Self {
-            places: Vec::new(),
+            of_series: Vec::new(),
             values: Vec::new(),
         }
     }
 
-    /// The place of a series, if it is known.
-    pub(crate) fn place(&self, series: i64) -> Option<Place> {
+    /// Returns the assignment of a series; `None` if the series is unknown.
+    pub(crate) fn of_series(&self, series: i64) -> Option<SeriesGroup> {
         let index = usize::try_from(series).ok()?;
-        *self.places.get(index)?
+        *self.of_series.get(index)?
     }
 }

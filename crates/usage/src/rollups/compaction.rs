@@ -1,190 +1,125 @@
-//! Moving new rows to where reports find them fast, and merging blocks.
+//! Compaction of the blocks in the database.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
-use base::UnixTime;
-use base::time::{DAY, MINUTE};
-use store::{Database, Error, Result, Transaction, step_aside};
+use base::time::MINUTE;
+use rollup::{
+    Backlog, MAX_COMPACTED_BLOCKS, OldestRows, Parents, Rollup, Rows, derive, merge_candidates,
+};
+use store::{Database, Result, Transaction, step_aside};
 
-use super::{Rows, Shape, table};
-use crate::dictionary::{Dictionary, Wider};
-use crate::sums::Detail;
+use super::{corrupt, table, yielding_rows};
+use crate::series::SeriesInterner;
 
-/// How many blocks of new rows an organization may have before they move on, and how many rows in them.
-const BLOCKS: usize = 16;
-const ROWS: usize = 65_536;
-/// How many of them move at once.
-const AT_ONCE: i64 = 64;
-/// The most days of the rows that move at once, but for those of one block: each costs blocks of its own.
-const MAX_DAYS: usize = 32;
-/// How many blocks of one tier, shape and period are merged into one of the next.
-const MERGED: usize = 8;
-
-/// What was added since rows moved on.
+/// Appends new rows to the rollups, and compacts them when an organization has enough.
 #[derive(Default)]
-pub(crate) struct Fold {
-    waiting: HashMap<i64, Waiting>,
-    added: HashMap<i64, Waiting>,
+pub(crate) struct Compaction {
+    backlog: Backlog,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Waiting {
-    blocks: usize,
-    rows: usize,
-}
-
-impl Waiting {
-    fn is_due(self) -> bool {
-        self.blocks >= BLOCKS || self.rows >= ROWS
-    }
-}
-
-impl Fold {
-    /// Adds new rows of an organization, in the transaction of the ledger's.
-    pub(crate) async fn add(
+impl Compaction {
+    /// Appends new rows of an organization, in the transaction that writes the ledger's.
+    pub(crate) async fn append(
         &mut self,
         transaction: &mut Transaction,
         organization: i64,
         rows: Rows,
     ) -> Result<()> {
-        let added = self.added.entry(organization).or_default();
-        added.blocks += 1;
-        added.rows += rows.len();
-        let place = (Shape::New, Shape::New.period(0), 0);
+        self.backlog.add(organization, rows.len());
+        let place = (Rollup::New, Rollup::New.period(0), 0);
         table::insert(transaction, organization, place, rows.block(MINUTE)).await
     }
 
-    /// To be told that a transaction begins: what the one before has added is not there if it was not committed.
+    /// Must be called when a transaction begins: rows of an earlier one that did not commit are forgotten.
     pub(crate) fn begin(&mut self) {
-        self.added.clear();
+        self.backlog.begin();
     }
 
-    /// To be told that it was committed.
+    /// Must be called when the transaction has committed.
     pub(crate) fn committed(&mut self) {
-        for (organization, added) in self.added.drain() {
-            let waiting = self.waiting.entry(organization).or_default();
-            waiting.blocks += added.blocks;
-            waiting.rows += added.rows;
-        }
+        self.backlog.committed();
     }
 
-    /// Moves the new rows of the organizations that have enough of them.
+    /// Compacts the new rows of the organizations that are due. An organization that another node is compacting is left
+    /// to that node.
+    ///
+    /// # Errors
+    /// The database failed; what was not compacted stays due.
     pub(crate) async fn run(
         &mut self,
         database: &Database,
-        dictionary: &mut Dictionary,
+        interner: &mut SeriesInterner,
     ) -> Result<()> {
-        let due = self.waiting.iter().filter(|(_, waiting)| waiting.is_due());
-        let due: Vec<i64> = due.map(|(organization, _)| *organization).collect();
-        for organization in due {
+        for organization in self.backlog.due() {
             let mut transaction = database.begin().await?;
-            dictionary.begin();
-            // Where another node has the turn, it does this.
+            interner.begin();
             let mut is_done = true;
             if transaction.has_turn(organization).await? {
-                is_done = fold(&mut transaction, dictionary, organization).await?;
+                is_done = compact(&mut transaction, interner, organization).await?;
                 transaction.commit().await?;
-                dictionary.committed();
+                interner.committed();
             }
-            // What is left moves on after the next transaction.
+            // Blocks that are left are compacted after the next transaction.
             if is_done {
-                self.waiting.remove(&organization);
+                self.backlog.compacted(organization);
             }
         }
         Ok(())
     }
 }
 
-/// Moves the oldest new rows of an organization on; whether these were all that it looked at.
-async fn fold(
+/// Compacts the oldest new rows of an organization. True if no blocks that were looked at are left.
+async fn compact(
     transaction: &mut Transaction,
-    dictionary: &mut Dictionary,
+    interner: &mut SeriesInterner,
     organization: i64,
 ) -> Result<bool> {
-    let new = (Shape::New, Shape::New.period(0));
-    let blocks = table::oldest(transaction, organization, new, AT_ONCE).await?;
-    let (mut rows, mut days, mut ids) = (Rows::default(), HashSet::new(), Vec::new());
-    for (id, data) in &blocks {
-        let mut more = Rows::default();
-        more.push_block(data)?;
-        days.extend(more.iter().map(|((_, at), _)| UnixTime(at).floor(DAY)));
-        if !ids.is_empty() && days.len() > MAX_DAYS {
-            break;
-        }
-        rows.append(&more);
-        ids.push(*id);
-    }
-    table::delete(transaction, &ids).await?;
-    place(transaction, dictionary, organization, rows).await?;
-    Ok(ids.len() == blocks.len())
+    let new = (Rollup::New, Rollup::New.period(0));
+    let blocks = table::oldest(transaction, organization, new, MAX_COMPACTED_BLOCKS).await?;
+    let oldest = OldestRows::read(&blocks, step_aside).map_err(corrupt)?;
+    table::delete(transaction, &oldest.ids).await?;
+    add_to_all(transaction, interner, organization, oldest.rows).await?;
+    Ok(oldest.ids.len() == blocks.len())
 }
 
-/// Adds rows by the minute to the sums of all other shapes: each is made of a finer one, which has fewer rows than there
-/// were in the beginning.
-pub(crate) async fn place(
+/// Adds rows by the minute to all rollups but [`Rollup::New`].
+pub(crate) async fn add_to_all(
     transaction: &mut Transaction,
-    dictionary: &mut Dictionary,
+    interner: &mut SeriesInterner,
     organization: i64,
     rows: Rows,
 ) -> Result<()> {
-    dictionary.widen(transaction, rows.series()).await?;
+    interner.find_parents(transaction, rows.series()).await?;
+    let parents = |series| -> Option<Parents> { interner.parents(series) };
     let mut touched = BTreeSet::new();
-    let mut made = vec![(Shape::New, rows)];
-    for shape in Shape::derived() {
-        let of = made.iter().find(|(of, _)| *of == shape.made_of());
-        let (_, finer) = of.ok_or(Error::NoRow)?;
-        let width = shape.width().seconds();
-        let mut last = None;
-        let rows = finer.merged(|series, bucket| {
-            let (of, wide) = last.filter(|(of, _)| *of == series).or_else(|| {
-                let wider = dictionary.wider(series)?;
-                let counts = shape.has_costs() || !wider.is_costs;
-                Some((series, counts.then(|| series_in(shape, series, wider))))
-            })?;
-            last = Some((of, wide));
-            Some((wide?, UnixTime(bucket).floor(width).0))
-        });
-        for (period, block) in rows.blocks(width, |bucket| shape.period(bucket)) {
-            table::insert(transaction, organization, (shape, period, 1), block).await?;
-            touched.insert((shape, period));
-        }
-        made.push((shape, rows));
-        step_aside();
+    for block in derive(rows, parents) {
+        let place = (block.rollup, block.period, 1);
+        table::insert(transaction, organization, place, block.data).await?;
+        touched.insert((block.rollup, block.period));
     }
-    for (shape, period) in touched {
-        merge(transaction, organization, (shape, period)).await?;
+    for place in touched {
+        merge(transaction, organization, place).await?;
     }
     Ok(())
 }
 
-/// The series that stands for `series` in a shape.
-fn series_in(shape: Shape, series: i64, wider: Wider) -> i64 {
-    match shape.detail() {
-        Detail::Key => series,
-        Detail::Project => wider.project,
-        Detail::Model => wider.model,
-    }
-}
-
-/// Merges the blocks of a shape and period as long as there are enough of one tier.
+/// Merges the blocks of a rollup and period, tier by tier, as long as there are enough of a tier.
 async fn merge(
     transaction: &mut Transaction,
     organization: i64,
-    (shape, period): (Shape, i64),
+    (rollup, period): (Rollup, i64),
 ) -> Result<()> {
-    let width = shape.width().seconds();
+    let width = rollup.width().seconds();
     for tier in 1.. {
-        let blocks = table::tiers(transaction, organization, (shape, period)).await?;
-        let same = blocks.into_iter().filter(|(_, of)| *of == tier);
-        let same: Vec<i64> = same.map(|(id, _)| id).collect();
-        if same.len() < MERGED {
+        let blocks = table::tiers(transaction, organization, (rollup, period)).await?;
+        let Some(same) = merge_candidates(&blocks, tier) else {
             break;
-        }
-        let mut rows = Rows::default();
+        };
+        let mut rows = yielding_rows();
         for data in table::take(transaction, &same).await? {
-            rows.push_block(&data)?;
+            rows.push_block(&data).map_err(corrupt)?;
         }
-        let place = (shape, period, tier + 1);
+        let place = (rollup, period, tier + 1);
         table::insert(transaction, organization, place, rows.block(width)).await?;
     }
     Ok(())

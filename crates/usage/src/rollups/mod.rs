@@ -1,19 +1,32 @@
-//! The sums that are derived from the ledger, in blocks: docs/decisions/0010-blocks.md.
+//! The rollups of the ledger in the database; `rollup` has the engine, docs/decisions/0010-blocks.md the reasons.
 //!
-//! A transaction of the ledger adds one block of [`Shape::New`] with what its rows add to sums by the minute. When there
-//! are enough of them their rows go on to the other shapes, where blocks of a span are merged as they become many. So a
-//! row is written a few times instead of one row of a table being changed for each event, and a report reads little.
+//! A transaction of the ledger adds one block of [`Rollup::New`](rollup::Rollup::New) with the sums of its rows by the
+//! minute. [`Compaction`] moves the rows of such blocks to the other rollups once there are enough of them.
 
-mod amounts;
-mod block;
-mod fold;
-mod rows;
-mod shape;
+mod columns;
+mod compaction;
 mod table;
 
-pub(crate) use amounts::{AMOUNT, Amounts, COLUMNS, Mask, QUANTITY, columns};
-pub(crate) use block::read;
-pub(crate) use fold::{Fold, place};
-pub(crate) use rows::Rows;
-pub(crate) use shape::{Detail, Shape, minute_of};
-pub(crate) use table::{Block, blocks, clear, forget_before};
+pub(crate) use columns::{AMOUNT_ID, QUANTITY_ID, amounts_of, amounts_of_charge, column_name};
+pub(crate) use compaction::{Compaction, add_to_all};
+pub(crate) use table::{BlockRange, clear, delete_before, select_blocks};
+
+use base::UnixTime;
+use base::time::MINUTE;
+use rollup::{CorruptBlock, Rows};
+use store::Error;
+
+/// Returns no rows; long computations on them yield the core to requests.
+pub(crate) fn yielding_rows() -> Rows {
+    Rows::with_pause(store::step_aside)
+}
+
+/// Returns the start of the minute that a moment lies in.
+pub(crate) fn minute_of(time: UnixTime) -> UnixTime {
+    time.floor(MINUTE)
+}
+
+/// Converts the error of a block that was read from the column `data`.
+pub(crate) fn corrupt(error: CorruptBlock) -> Error {
+    Error::Column("data".to_owned(), error.to_string())
+}

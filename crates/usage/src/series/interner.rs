@@ -1,135 +1,107 @@
-//! The numbers of organizations and series, as the ledger's writer knows them.
+//! The interner of the ledger's writer: the numbers that the database has given to organizations and series.
 
 use std::collections::BTreeSet;
 
 use base::ids::OrganizationId;
 use hashbrown::{HashMap, HashSet};
+use rollup::{Granularity, Interner, Parents};
 use store::{Error, Result, Row, Statement, Transaction, courteous, sql};
 
-use crate::series::{About, Series, SeriesOf, select};
-use crate::sums::Detail;
+use super::{EventSeriesKey, Series, SeriesKind, select};
 use crate::{Charge, ItemName, UsageEvent};
 
-/// How many series are kept in memory; when there are more, they are looked up again.
-const MOST_KNOWN: usize = 200_000;
-/// How many ids are looked for at once.
-const AT_ONCE: usize = 500;
+/// The most series that are kept in memory. Beyond that all are forgotten, and looked up again.
+const MAX_SERIES: usize = 200_000;
+/// The most ids that one statement looks up.
+const MAX_LOOKUP_IDS: usize = 500;
 
-/// What is known from transactions that were committed, and what this one has found.
+/// The numbers that are known from committed transactions, and those that the current one has found.
 #[derive(Default)]
-pub(crate) struct Dictionary {
-    known: Numbers,
-    found: Numbers,
+pub(crate) struct SeriesInterner {
+    organizations: Interner<OrganizationId>,
+    series: Interner<Series>,
+    /// The series of the costs of a charge, by the series of the usage and the charge's name.
+    charges: Interner<(i64, ItemName)>,
+    parents: Interner<i64, Parents>,
 }
 
-#[derive(Default)]
-struct Numbers {
-    organizations: HashMap<OrganizationId, i64>,
-    series: HashMap<Series, i64>,
-    /// The series of costs, by that of usage and the line.
-    lines: HashMap<(i64, ItemName), i64>,
-    /// The series where less is told apart, by the series.
-    wider: HashMap<i64, Wider>,
-}
-
-/// The numbers of an event: its organization's, its series', and those of the costs of each line of its bill.
+/// The numbers of an event: of its organization, of its series, and of the series of the costs of each charge.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct EventSeries {
     pub(crate) organization: i64,
     pub(crate) series: i64,
-    pub(crate) lines: Vec<i64>,
+    pub(crate) charges: Vec<i64>,
 }
 
-/// The series that a series belongs to where users and keys, and where projects too, are not told apart.
-#[derive(Clone, Copy)]
-pub(crate) struct Wider {
-    pub(crate) project: i64,
-    pub(crate) model: i64,
-    pub(crate) is_costs: bool,
-}
-
-impl Dictionary {
-    /// Begins anew, for a transaction: what the one before has found is not there if it was not committed.
+impl SeriesInterner {
+    /// Must be called when a transaction begins: numbers that an earlier one found without committing are forgotten.
     pub(crate) fn begin(&mut self) {
-        self.found = Numbers::default();
-        if self.known.series.len() > MOST_KNOWN || self.known.wider.len() > MOST_KNOWN {
-            self.known = Numbers::default();
+        self.organizations.begin();
+        self.series.begin();
+        self.charges.begin();
+        self.parents.begin();
+        if self.series.len() > MAX_SERIES || self.parents.len() > MAX_SERIES {
+            *self = Self::default();
         }
     }
 
-    /// Keeps what the transaction has found, which was committed.
+    /// Must be called when the transaction has committed.
     pub(crate) fn committed(&mut self) {
-        let found = std::mem::take(&mut self.found);
-        self.known.organizations.extend(found.organizations);
-        self.known.series.extend(found.series);
-        self.known.lines.extend(found.lines);
-        self.known.wider.extend(found.wider);
+        self.organizations.committed();
+        self.series.committed();
+        self.charges.committed();
+        self.parents.committed();
     }
 
-    fn organization(&self, id: &OrganizationId) -> Option<i64> {
-        let number = |numbers: &Numbers| numbers.organizations.get(id).copied();
-        number(&self.known).or_else(|| number(&self.found))
+    /// Returns the parents of a series, which [`Self::find_parents`] must have found.
+    pub(crate) fn parents(&self, series: i64) -> Option<Parents> {
+        self.parents.get(&series)
     }
 
-    fn series(&self, of: SeriesOf<'_>) -> Option<i64> {
-        let number = |numbers: &Numbers| numbers.series.get(&of).copied();
-        number(&self.known).or_else(|| number(&self.found))
-    }
-
-    fn line(&self, series: i64, name: ItemName) -> Option<i64> {
-        let number = |numbers: &Numbers| numbers.lines.get(&(series, name)).copied();
-        number(&self.known).or_else(|| number(&self.found))
-    }
-
-    /// What a series that was looked up belongs to.
-    pub(crate) fn wider(&self, series: i64) -> Option<Wider> {
-        let wider = |numbers: &Numbers| numbers.wider.get(&series).copied();
-        wider(&self.known).or_else(|| wider(&self.found))
-    }
-
-    /// The numbers of these events, in their order; those that nobody has met before are added.
-    pub(crate) async fn look_up<'a>(
+    /// Returns the numbers of events, in the order of the events. Organizations and series that are new are inserted.
+    pub(crate) async fn resolve<'a>(
         &mut self,
         transaction: &mut Transaction,
-        bills: impl Iterator<Item = (&'a UsageEvent, &'a [Charge])> + Clone,
-    ) -> Result<Vec<Known>> {
-        let organizations = bills.clone().map(|(event, _)| &event.organization_id);
-        self.look_up_organizations(transaction, organizations)
+        events: impl Iterator<Item = (&'a UsageEvent, &'a [Charge])> + Clone,
+    ) -> Result<Vec<EventSeries>> {
+        let organizations = events.clone().map(|(event, _)| &event.organization_id);
+        self.resolve_organizations(transaction, organizations)
             .await?;
         let mut all = Vec::new();
         let mut missing = Vec::new();
-        for (index, (event, _)) in courteous(bills.clone()).enumerate() {
-            let organization = self.organization(&event.organization_id);
+        for (index, (event, _)) in courteous(events.clone()).enumerate() {
+            let organization = self.organizations.get(&event.organization_id);
             let organization = organization.ok_or(Error::NoRow)?;
-            let of = SeriesOf {
+            let key = EventSeriesKey {
                 organization,
                 event,
             };
-            let series = self.series(of);
+            let series = self.series.get(&key);
             if series.is_none() {
-                missing.push((index, of));
+                missing.push((index, key));
             }
-            all.push(Known {
+            all.push(EventSeries {
                 organization,
                 series: series.unwrap_or_default(),
-                lines: Vec::new(),
+                charges: Vec::new(),
             });
         }
-        let new = missing.iter().map(|(_, of)| of.to_series()).collect();
+        let new = missing.iter().map(|(_, key)| key.to_series()).collect();
         self.intern(transaction, new).await?;
-        for (index, of) in missing {
-            all[index].series = self.series(of).ok_or(Error::NoRow)?;
+        for (index, key) in missing {
+            all[index].series = self.series.get(&key).ok_or(Error::NoRow)?;
         }
-        self.look_up_lines(transaction, bills, &mut all).await?;
+        self.resolve_charges(transaction, events, &mut all).await?;
         Ok(all)
     }
 
-    async fn look_up_organizations<'a>(
+    async fn resolve_organizations<'a>(
         &mut self,
         transaction: &mut Transaction,
         ids: impl Iterator<Item = &'a OrganizationId>,
     ) -> Result<()> {
-        let missing: BTreeSet<_> = ids.filter(|id| self.organization(id).is_none()).collect();
+        let missing = ids.filter(|id| self.organizations.get(*id).is_none());
+        let missing: BTreeSet<_> = missing.collect();
         let rows = missing.into_iter().map(|id| vec![id.into()]).collect();
         let head = sql!("INSERT INTO usage_organizations (organization_id) VALUES ");
         let tail = sql!(
@@ -138,29 +110,31 @@ impl Dictionary {
         );
         let read = |row: &Row<'_>| Ok((row.id("organization_id")?, row.get("number")?));
         let found = transaction.write_rows(&head, rows, &tail, read).await?;
-        self.found.organizations.extend(found);
+        self.organizations.extend(found);
         Ok(())
     }
 
-    async fn look_up_lines<'a>(
+    async fn resolve_charges<'a>(
         &mut self,
         transaction: &mut Transaction,
-        bills: impl Iterator<Item = (&'a UsageEvent, &'a [Charge])> + Clone,
-        all: &mut [Known],
+        events: impl Iterator<Item = (&'a UsageEvent, &'a [Charge])> + Clone,
+        all: &mut [EventSeries],
     ) -> Result<()> {
         let mut missing: HashMap<(i64, ItemName), Series> = HashMap::new();
-        for ((event, lines), known) in courteous(bills.clone().zip(&mut *all)) {
-            let (organization, series) = (known.organization, known.series);
-            for line in lines {
-                let number = self.line(series, line.name);
-                known.lines.push(number.unwrap_or_default());
+        for ((event, charges), numbers) in courteous(events.clone().zip(&mut *all)) {
+            let (organization, series) = (numbers.organization, numbers.series);
+            for charge in charges {
+                let number = self.charges.get(&(series, charge.name));
+                numbers.charges.push(number.unwrap_or_default());
                 if number.is_none() {
-                    let of = SeriesOf {
+                    let key = EventSeriesKey {
                         organization,
                         event,
                     };
-                    let of_line = || of.to_series().of_line(line.name);
-                    missing.entry((series, line.name)).or_insert_with(of_line);
+                    let of_charge = || key.to_series().of_charge(charge.name);
+                    missing
+                        .entry((series, charge.name))
+                        .or_insert_with(of_charge);
                 }
             }
         }
@@ -170,77 +144,76 @@ impl Dictionary {
         let new = missing.values().filter(|series| !self.has(series));
         let new = new.cloned().collect();
         self.intern(transaction, new).await?;
-        for (line, series) in missing {
+        for (charge, series) in missing {
             let number = self.number(&series)?;
-            self.found.lines.insert(line, number);
+            self.charges.insert(charge, number);
         }
-        for ((_, lines), known) in bills.zip(all) {
-            for (number, line) in known.lines.iter_mut().zip(lines) {
-                *number = self.line(known.series, line.name).ok_or(Error::NoRow)?;
+        for ((_, charges), numbers) in events.zip(all) {
+            for (number, charge) in numbers.charges.iter_mut().zip(charges) {
+                let found = self.charges.get(&(numbers.series, charge.name));
+                *number = found.ok_or(Error::NoRow)?;
             }
         }
         Ok(())
     }
 
-    /// Looks up what these series belong to.
-    pub(crate) async fn widen(
+    /// Finds the parents of series. Parents that are new are inserted.
+    pub(crate) async fn find_parents(
         &mut self,
         transaction: &mut Transaction,
         series: impl Iterator<Item = i64>,
     ) -> Result<()> {
-        let missing: HashSet<i64> = series.filter(|id| self.wider(*id).is_none()).collect();
+        let missing: HashSet<i64> = series.filter(|id| self.parents(*id).is_none()).collect();
         let missing: Vec<i64> = missing.into_iter().collect();
-        for some in missing.chunks(AT_ONCE) {
+        for ids in missing.chunks(MAX_LOOKUP_IDS) {
             let mut wanted = select();
-            wanted.push("id IN ").bind_list(some.iter().copied());
+            wanted.push("id IN ").bind_list(ids.iter().copied());
             let read = |row: &Row<'_>| Ok((row.get::<i64>("id")?, Series::read(row)?));
-            let narrow = transaction.fetch_all(wanted, read).await?;
-            let details = [Detail::Project, Detail::Model];
-            let wider = |(_, series): &(i64, Series)| details.map(|detail| series.with(detail));
-            let wider: BTreeSet<Series> = narrow.iter().flat_map(wider).collect();
-            let missing = wider.into_iter().filter(|series| !self.has(series));
+            let children = transaction.fetch_all(wanted, read).await?;
+            let coarser = [Granularity::Project, Granularity::Model];
+            let parents = |(_, series): &(i64, Series)| coarser.map(|to| series.coarsened(to));
+            let parents: BTreeSet<Series> = children.iter().flat_map(parents).collect();
+            let missing = parents.into_iter().filter(|series| !self.has(series));
             self.intern(transaction, missing.collect()).await?;
-            for (id, series) in narrow {
-                let wider = Wider {
-                    project: self.number(&series.with(Detail::Project))?,
-                    model: self.number(&series.with(Detail::Model))?,
-                    is_costs: series.about == About::Costs,
+            for (id, series) in children {
+                let parents = Parents {
+                    project: self.number(&series.coarsened(Granularity::Project))?,
+                    model: self.number(&series.coarsened(Granularity::Model))?,
+                    is_costs: series.kind == SeriesKind::Costs,
                 };
-                self.found.wider.insert(id, wider);
-                self.found.wider.insert(wider.project, wider);
+                self.parents.insert(id, parents);
+                self.parents.insert(parents.project, parents);
             }
         }
         Ok(())
     }
 
     fn has(&self, series: &Series) -> bool {
-        self.number(series).is_ok()
+        self.series.get(series).is_some()
     }
 
     fn number(&self, series: &Series) -> Result<i64> {
-        let number = |numbers: &Numbers| numbers.series.get(series).copied();
-        let number = number(&self.known).or_else(|| number(&self.found));
-        number.ok_or(Error::NoRow)
+        self.series.get(series).ok_or(Error::NoRow)
     }
 
-    /// Adds those that nobody has met before, and looks up the others: each once, as a statement must not meet the same
-    /// row twice; and always in the same order, so that two programs never wait for each other's rows.
+    /// Inserts the series that are new, and finds the numbers of all. A set, since a statement must not meet a row twice;
+    /// ordered, so that two programs never wait for each other's rows.
     async fn intern(
         &mut self,
         transaction: &mut Transaction,
         series: BTreeSet<Series>,
     ) -> Result<()> {
         let rows = series.iter().map(Series::row).collect();
-        let (head, tail) = insert();
+        let (head, tail) = upsert();
         let read = |row: &Row<'_>| Ok((Series::read(row)?, row.get::<i64>("id")?));
         let found = transaction.write_rows(&head, rows, &tail, read).await?;
-        self.found.series.extend(found);
+        self.series.extend(found);
         Ok(())
     }
 }
 
-/// Inserts series, and returns also those that are there.
-fn insert() -> (Statement, Statement) {
+/// Returns the statement, around its rows, that inserts series and returns also those that are there.
+fn upsert() -> (Statement, Statement) {
     let mut head = sql!("INSERT INTO usage_series (");
     Series::push_columns(&mut head);
     head.push(") VALUES ");

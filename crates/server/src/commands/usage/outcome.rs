@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use base::time::Stopwatch;
-use files::Position;
+use files::ReadPosition;
 use serde_json::json;
 use usage::Appended;
 use usage::reported::Refused;
@@ -62,7 +62,7 @@ impl Tally {
     }
 
     /// How far it is.
-    pub(super) fn line(&self, position: Position) -> String {
+    pub(super) fn line(&self, position: ReadPosition) -> String {
         let share = position.of.map(|of| {
             let share = u128::from(position.done) * 100 / u128::from(of.max(1));
             format!(", {share} % of the file")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::ids::OrganizationId;
 use base::{Clock, UnixTime};
-use files::{FileError, Position, Row, Rows};
+use files::{FileError, ReadPosition, Row, RowReader};
 use tokio::sync::mpsc;
 use usage::reported::{Refused, no_such_project};
 use usage::{Bounds, Keep, PriceBook, UsageEvent};
@@ -35,12 +35,12 @@ pub(super) struct Batch {
     /// Those that are no events of the organization, each with its number.
     pub(super) refused: Vec<(u64, Refused)>,
     /// How far the file has been read with them.
-    pub(super) position: Position,
+    pub(super) position: ReadPosition,
 }
 
 /// Reads a file until its end, or until nobody takes what it gives.
 pub(super) fn read(
-    mut rows: Box<dyn Rows>,
+    mut rows: Box<dyn RowReader>,
     admission: Arc<Admission>,
 ) -> std::io::Result<mpsc::Receiver<Result<Batch, FileError>>> {
     let (sender, receiver) = mpsc::channel(WAITING);
@@ -66,7 +66,7 @@ pub(super) fn read(
 
 impl Admission {
     /// The next rows, also when the file cannot be read any further after them; and how many they are.
-    fn next_batch(&self, rows: &mut dyn Rows) -> (Batch, Result<usize, FileError>) {
+    fn next_batch(&self, rows: &mut dyn RowReader) -> (Batch, Result<usize, FileError>) {
         let (mut events, mut refused) = (Vec::with_capacity(BATCH), Vec::new());
         let now = self.clock.now();
         let outcome = rows.read(BATCH, &mut |row| {
