@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
-use usage::reported::{Refused, ReportedEvent};
+use usage::reported::{RefusedEvent, ReportedEvent};
 
 use crate::column::{Column, ColumnType};
 
@@ -99,7 +99,7 @@ fn unguarded(text: &str) -> &str {
 pub(crate) fn event<'a>(
     columns: &'a [Column],
     cells: impl Iterator<Item = Option<Cell<'a>>> + Clone,
-) -> Result<ReportedEvent<'a>, Refused> {
+) -> Result<ReportedEvent<'a>, RefusedEvent> {
     let row = |cells| RowDeserializer {
         columns: columns.iter(),
         cells,
@@ -114,7 +114,7 @@ pub(crate) fn event<'a>(
             Some((_, Some(Cell::Text(id)))) => Some(id.to_owned()),
             _ => None,
         };
-        Refused {
+        RefusedEvent {
             id,
             error: error.to_string(),
         }

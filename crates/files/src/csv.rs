@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
-use usage::reported::Refused;
+use usage::reported::RefusedEvent;
 
 use crate::cell::{self, Cell};
 use crate::column::{Column, columns_named};
@@ -56,7 +56,7 @@ enum NextRecord {
     /// A row, which was read into the reader's buffer.
     Row,
     /// A malformed row.
-    Refused {
+    RefusedEvent {
         line: u64,
         error: String,
     },
@@ -91,7 +91,9 @@ impl RowReader for CsvReader {
         for count in 0..limit {
             let (number, event) = match self.next()? {
                 NextRecord::End => return Ok(count),
-                NextRecord::Refused { line, error } => (line, Err(Refused { id: None, error })),
+                NextRecord::Refused { line, error } => {
+                    (line, Err(RefusedEvent { id: None, error }))
+                }
                 NextRecord::Row => {
                     let cells = self.row.iter().zip(&self.columns);
                     let cells = cells.map(|(text, column)| Cell::read(text, column.column_type));

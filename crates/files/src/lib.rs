@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use usage::reported::{Refused, ReportedEvent};
+use usage::reported::{RefusedEvent, ReportedEvent};
 
 /// The longest line of NDJSON, and row of CSV, in bytes.
 const MAX_ROW_BYTES: usize = 1 << 20;
@@ -73,7 +73,7 @@ pub struct Row<'a> {
     /// The number of the row's first line, or in Parquet of the row; from 1.
     pub number: u64,
     /// The event, or the refusal of the row.
-    pub event: Result<ReportedEvent<'a>, Refused>,
+    pub event: Result<ReportedEvent<'a>, RefusedEvent>,
 }
 
 /// The position up to which a file was read.

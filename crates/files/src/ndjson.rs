@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use base::without_mark;
-use usage::reported::{Refused, ReportedEvent};
+use usage::reported::{RefusedEvent, ReportedEvent};
 
 use crate::{FileError, MAX_ROW_BYTES, ReadPosition, Row, RowReader};
 
@@ -66,8 +66,8 @@ impl NdjsonReader {
         self.line.trim_ascii().is_empty()
     }
 
-    fn event(&self) -> Result<ReportedEvent<'_>, Refused> {
-        let refused = |error: String| Err(Refused { id: None, error });
+    fn event(&self) -> Result<ReportedEvent<'_>, RefusedEvent> {
+        let refused = |error: String| Err(RefusedEvent { id: None, error });
         if self.line.len() > MAX_ROW_BYTES {
             return refused(format!("the line is longer than {MAX_ROW_BYTES} bytes"));
         }

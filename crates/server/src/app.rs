@@ -23,8 +23,8 @@ use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
-    DurableReservations, Keep, LastUsed, LastUsedTask, ModelFacts, PriceBook, Recorder,
-    RecorderTask, Reports, RetentionTask, Spend,
+    DurableReservations, LastUsed, LastUsedTask, ModelFacts, PriceBook, Recorder, RecorderTask,
+    Reports, RetentionPeriods, RetentionTask, Spend,
 };
 
 use crate::config::Bounds;
@@ -64,7 +64,7 @@ pub struct AppOptions {
     /// For how many days bodies of the gateway's requests are kept; 0 for none.
     pub keep_bodies_days: u32,
     /// For how long the ledger and its sums are kept.
-    pub keep_usage: Keep,
+    pub keep_usage: RetentionPeriods,
     /// Bounds of the requests under way.
     pub bounds: Bounds,
     /// Where traces go; without it there are none.

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use base::time::Stopwatch;
-use usage::{Bounds, Keep, PriceBook, ReportedEvent};
+use usage::{EventBounds, PriceBook, ReportedEvent, RetentionPeriods};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 /// The number of events of a request.
@@ -22,9 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes: usize = lines.iter().map(String::len).sum();
     let organization = OrganizationId::from_text("org-measured".to_owned());
     let prices = PriceBook::built_in();
-    let bounds = Bounds {
+    let bounds = EventBounds {
         prices: &prices,
-        keep: Keep::default(),
+        keep: RetentionPeriods::default(),
         is_import: false,
     };
     let watch = Stopwatch::start();

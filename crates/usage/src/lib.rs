@@ -41,10 +41,10 @@ pub use report::{
     Bucket, Buckets, CostDimension, CostQuery, CostResult, GroupSums, ReportPart, ReportStream,
     Reports, UsageQuery, UsageResult, costs, usage,
 };
-pub use reported::{Bounds, MAX_EVENT_COST, MAX_REQUEST_DAYS, Refused, ReportedEvent};
+pub use reported::{EventBounds, MAX_EVENT_COST, MAX_REQUEST_DAYS, RefusedEvent, ReportedEvent};
 pub use reprice::{Reprice, Repriced, reprice};
 pub use retention::{
-    DEFAULT_MAX_EVENT_AGE_DAYS, Keep, MIN_LEDGER_DAYS, Retention, RetentionTask, forget,
+    DEFAULT_MAX_EVENT_AGE_DAYS, MIN_LEDGER_DAYS, Retention, RetentionPeriods, RetentionTask, forget,
 };
 pub use rollup::Width;
 pub use set_aside::{SetAside, set_aside};

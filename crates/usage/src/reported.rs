@@ -10,7 +10,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::{Dimension, Keep, Kind, Metric, Outcome, PriceBook, Quantities, UsageEvent};
+use crate::{
+    Dimension, Kind, Metric, Outcome, PriceBook, Quantities, RetentionPeriods, UsageEvent,
+};
 
 /// The most seconds that an event may lie in the future: clocks differ, but not by more than a day.
 const MAX_FUTURE_SECONDS: i64 = time::DAY;
@@ -27,11 +29,11 @@ const OWN_PREFIXES: [&str; 3] = ["req_", "batch_", "vs_"];
 
 /// The bounds on events, by the way in which they arrive.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds<'a> {
+pub struct EventBounds<'a> {
     /// The prices at which events are charged.
     pub prices: &'a PriceBook,
     /// The retention of events, and the age that they may have.
-    pub keep: Keep,
+    pub keep: RetentionPeriods,
     /// True if an operator imports the events: they may then be of any age, and have ids of exported rows of the
     /// gateway.
     pub is_import: bool,
@@ -123,7 +125,7 @@ impl From<Text<'_>> for String {
 
 /// The refusal of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedEvent {
     /// The id of the event, if it has a readable one.
     pub id: Option<String>,
     /// The reason.
@@ -135,8 +137,8 @@ impl<'a> ReportedEvent<'a> {
     ///
     /// # Errors
     /// The object is not a usage event.
-    pub fn parse(json: &'a str) -> Result<Self, Refused> {
-        serde_json::from_str(json).map_err(|error| Refused {
+    pub fn parse(json: &'a str) -> Result<Self, RefusedEvent> {
+        serde_json::from_str(json).map_err(|error| RefusedEvent {
             id: id_of(json),
             error: error.to_string(),
         })
@@ -146,7 +148,7 @@ impl<'a> ReportedEvent<'a> {
     ///
     /// # Errors
     /// The text is not an id.
-    pub fn project_id(&self) -> Result<&str, Refused> {
+    pub fn project_id(&self) -> Result<&str, RefusedEvent> {
         let checked = check_text("project_id", &self.project_id);
         checked.map_err(|error| self.refused(error))?;
         Ok(&self.project_id)
@@ -154,9 +156,9 @@ impl<'a> ReportedEvent<'a> {
 
     /// Returns a refusal of this event.
     #[must_use]
-    pub fn refused(&self, error: String) -> Refused {
+    pub fn refused(&self, error: String) -> RefusedEvent {
         let id = check_text("id", &self.id).is_ok();
-        Refused {
+        RefusedEvent {
             id: id.then(|| self.id.0.clone().into_owned()),
             error,
         }
@@ -170,8 +172,8 @@ impl<'a> ReportedEvent<'a> {
         self,
         organization_id: &OrganizationId,
         now: UnixTime,
-        bounds: Bounds<'_>,
-    ) -> Result<UsageEvent, Refused> {
+        bounds: EventBounds<'_>,
+    ) -> Result<UsageEvent, RefusedEvent> {
         let measured = self.measured(now);
         let measured = measured.and_then(|measured| self.admit(now, bounds).map(|()| measured));
         let (kind, quantities) = match measured {
@@ -198,7 +200,7 @@ impl<'a> ReportedEvent<'a> {
             outcome: Outcome::Reported,
         };
         if bounds.prices.max_event_cost(&event) > MAX_EVENT_COST {
-            return Err(Refused {
+            return Err(RefusedEvent {
                 id: Some(event.id),
                 error: format!(
                     "the event may cost more than {MAX_EVENT_COST}: report it in several events"
@@ -209,7 +211,7 @@ impl<'a> ReportedEvent<'a> {
     }
 
     /// Checks the bounds that depend on the way in which the event arrives.
-    fn admit(&self, now: UnixTime, bounds: Bounds<'_>) -> Result<(), String> {
+    fn admit(&self, now: UnixTime, bounds: EventBounds<'_>) -> Result<(), String> {
         let oldest = bounds.keep.oldest_event(now);
         if oldest.is_some_and(|oldest| self.timestamp < oldest.0) {
             return Err("timestamp is older than the ledger is kept".to_owned());

@@ -32,13 +32,13 @@ const MAX_DROPPED_DAYS: usize = 3;
 /// rebuilt.
 pub const MIN_LEDGER_DAYS: u32 = 62;
 
-/// The default of [`Keep::max_event_age_days`].
+/// The default of [`RetentionPeriods::max_event_age_days`].
 pub const DEFAULT_MAX_EVENT_AGE_DAYS: u32 = 400;
 
 /// The number of days before the current one for which data is kept; `None` to keep it for ever. Coarser rollups are
 /// kept at least as long as finer ones and the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub struct RetentionPeriods {
     /// The days of the ledger.
     pub events: Option<u32>,
     /// The days of rollups by the minute.
@@ -51,7 +51,7 @@ pub struct Keep {
     pub max_event_age_days: u32,
 }
 
-impl Default for Keep {
+impl Default for RetentionPeriods {
     fn default() -> Self {
         Self {
             events: None,
@@ -63,7 +63,7 @@ impl Default for Keep {
     }
 }
 
-impl Keep {
+impl RetentionPeriods {
     /// Returns the time from which on events are accepted; `None` for all.
     #[must_use]
     pub fn oldest_event(&self, now: UnixTime) -> Option<UnixTime> {
@@ -93,7 +93,7 @@ fn first_day(now: UnixTime, days: u32) -> UnixTime {
 ///
 /// # Errors
 /// The database failed; the next call finds the rest.
-pub async fn forget(database: &Database, keep: Keep, now: UnixTime) -> Result<()> {
+pub async fn forget(database: &Database, keep: RetentionPeriods, now: UnixTime) -> Result<()> {
     forget_some(database, keep, now, usize::MAX).await
 }
 
@@ -101,7 +101,7 @@ pub async fn forget(database: &Database, keep: Keep, now: UnixTime) -> Result<()
 /// days are left.
 async fn forget_some(
     database: &Database,
-    keep: Keep,
+    keep: RetentionPeriods,
     now: UnixTime,
     max_days: usize,
 ) -> Result<()> {
@@ -136,7 +136,7 @@ async fn forget_some(
 /// dropped data does not come back.
 pub struct Retention {
     database: Database,
-    keep: Keep,
+    keep: RetentionPeriods,
     clock: Clock,
     /// The clock at an observation at least [`CONFIRMATION_AGE`] ago by monotonic time; `None` until then.
     confirmed: Option<UnixTime>,
@@ -147,7 +147,7 @@ pub struct Retention {
 impl Retention {
     /// Returns the retention of a database. Observations of other processes or of earlier runs are not known.
     #[must_use]
-    pub fn new(database: Database, keep: Keep, clock: Clock) -> Self {
+    pub fn new(database: Database, keep: RetentionPeriods, clock: Clock) -> Self {
         let observed = (clock.now(), Instant::now());
         Self {
             database,
@@ -220,7 +220,7 @@ impl Task for Rounds {
 impl RetentionTask {
     /// Starts the task on the current runtime.
     #[must_use]
-    pub fn start(database: Database, keep: Keep, clock: Clock) -> Self {
+    pub fn start(database: Database, keep: RetentionPeriods, clock: Clock) -> Self {
         let retention = Retention::new(database, keep, clock);
         Self(tasks::start("usage retention", |stop| Rounds {
             retention,

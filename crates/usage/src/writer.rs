@@ -182,7 +182,7 @@ impl LedgerWriter {
                     None => reports_end = true,
                 },
                 () = elapsed(&mut self.stop_deadline) => {
-                    tracing::error!("stopped while requests were under way: their usage is not recorded");
+                    tracing::error!("stop timeout elapsed with requests under way; their usage is not recorded");
                     return None;
                 }
             }

@@ -8,7 +8,7 @@ use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use files::write::{TableWriter, Value};
 use files::{FileError, Format, ReadPosition, RowReader};
-use usage::{Bounds, Keep, Kind, Metric, PriceBook, UsageEvent};
+use usage::{EventBounds, Kind, Metric, PriceBook, RetentionPeriods, UsageEvent};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 
@@ -22,9 +22,9 @@ fn all(rows: &mut dyn RowReader) -> (Found, Option<FileError>) {
     let prices = PriceBook::default();
     loop {
         let outcome = rows.read(3, &mut |row| {
-            let bounds = Bounds {
+            let bounds = EventBounds {
                 prices: &prices,
-                keep: Keep::default(),
+                keep: RetentionPeriods::default(),
                 is_import: true,
             };
             let event = row

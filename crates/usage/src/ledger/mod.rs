@@ -256,7 +256,7 @@ impl Ledger {
             && self.warned.insert(event.model.clone())
         {
             let (model, kind) = (event.model.as_deref(), event.kind.as_str());
-            tracing::warn!(model, kind, "no price: counted, and charged as 0");
+            tracing::warn!(model, kind, "no price; usage charged as 0");
         }
         NewRow {
             index,
@@ -274,7 +274,7 @@ fn fitting(event: &UsageEvent) -> Cow<'_, UsageEvent> {
     let quantities = event.quantities.bounded();
     if quantities != event.quantities {
         let (organization, id) = (&event.organization_id, event.id.as_str());
-        tracing::error!(%organization, id, "usage event has absurd amounts: they are cut");
+        tracing::error!(%organization, id, "usage event amounts out of range; capped");
         event.to_mut().quantities = quantities;
     }
     let fits = |text: &String| text.len() <= MAX_DIMENSION_BYTES && !text.contains('\0');

@@ -104,7 +104,7 @@ async fn recreate(transaction: &mut Transaction, database: &Database, day: UnixT
         create.await?;
         tracing::error!(
             day = day.date_digits(),
-            "ledger day made anew: it was dropped while it was to be kept"
+            "ledger day created again: it was dropped within retention"
         );
     }
     Ok(())

@@ -52,9 +52,9 @@ impl SeriesCatalog {
         connection: &mut Connection,
         organization: &OrganizationId,
     ) -> Result<Option<Arc<OrganizationSeries>>> {
-        let names = self.lock().get(organization).cloned();
-        let names = match names {
-            Some(names) => names,
+        let known_series = self.lock().get(organization).cloned();
+        let known_series = match known_series {
+            Some(known_series) => known_series,
             None => {
                 let Some(number) = number_of(connection, organization).await? else {
                     return Ok(None);
@@ -62,27 +62,27 @@ impl SeriesCatalog {
                 self.insert(organization, number)
             }
         };
-        names.read_new(connection).await?;
-        Ok(Some(names))
+        known_series.read_new(connection).await?;
+        Ok(Some(known_series))
     }
 
     fn insert(&self, organization: &OrganizationId, number: i64) -> Arc<OrganizationSeries> {
         let mut all = self.lock();
         if all
             .values()
-            .map(|names| names.index().series.len())
+            .map(|known_series| known_series.index().series.len())
             .sum::<usize>()
             > MAX_CACHED_SERIES
         {
             all.clear();
         }
-        let names = || {
+        let known_series = || {
             Arc::new(OrganizationSeries {
                 organization: number,
                 index: RwLock::default(),
             })
         };
-        Arc::clone(all.entry(organization.clone()).or_insert_with(names))
+        Arc::clone(all.entry(organization.clone()).or_insert_with(known_series))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Arc<OrganizationSeries>>> {

@@ -159,7 +159,7 @@ impl ReportStream {
         let database = &self.reports.database;
         let mut read = database.read().await?;
         let catalog = &self.reports.catalog;
-        let Some(names) = catalog.of(&mut read, &self.query.organization).await? else {
+        let Some(known_series) = catalog.of(&mut read, &self.query.organization).await? else {
             let groups = Groups::none();
             let (segments, buckets) = self.window(0);
             let accumulator = self.accumulator(Arc::new(groups), segments, buckets);
@@ -167,27 +167,27 @@ impl ReportStream {
             return Ok(Some(self.part(accumulator)));
         };
         for _ in 0..MAX_ATTEMPTS_COUNT {
-            let groups = groups(&self.query, &names).await?;
+            let groups = groups(&self.query, &known_series).await?;
             let (segments, buckets) = self.window(groups.values.len());
             let mut accumulator = self.accumulator(groups, Arc::clone(&segments), buckets);
             (read, accumulator) = add_blocks(
                 read,
                 accumulator,
                 &self.query,
-                names.organization,
+                known_series.organization,
                 &segments,
             )
             .await?;
             for edge in segments.iter().filter(|segment| segment.source.is_none()) {
                 (read, accumulator) =
-                    add_rows(read, accumulator, &self.query, &names, *edge).await?;
+                    add_rows(read, accumulator, &self.query, &known_series, *edge).await?;
             }
             if !accumulator.has_unknown {
                 let end = segments.last().map_or(self.page.end, |last| last.end);
                 self.at = end;
                 return Ok(Some(self.part(accumulator)));
             }
-            names.reload(&mut read).await?;
+            known_series.reload(&mut read).await?;
         }
         Err(Error::Busy)
     }
@@ -250,9 +250,12 @@ impl ReportStream {
 }
 
 /// Assigns series to groups, on a blocking thread, since there may be many.
-async fn groups(query: &Arc<ReportQuery>, names: &Arc<OrganizationSeries>) -> Result<Arc<Groups>> {
-    let (query, names) = (Arc::clone(query), Arc::clone(names));
-    let groups = tokio::task::spawn_blocking(move || query.groups(&names.index()));
+async fn groups(
+    query: &Arc<ReportQuery>,
+    known_series: &Arc<OrganizationSeries>,
+) -> Result<Arc<Groups>> {
+    let (query, known_series) = (Arc::clone(query), Arc::clone(known_series));
+    let groups = tokio::task::spawn_blocking(move || query.groups(&known_series.index()));
     Ok(Arc::new(groups.await.map_err(|_| Error::Busy)?))
 }
 
@@ -302,7 +305,7 @@ async fn add_rows(
     mut read: Read,
     accumulator: Accumulator,
     query: &ReportQuery,
-    names: &Arc<OrganizationSeries>,
+    known_series: &Arc<OrganizationSeries>,
     segment: Segment,
 ) -> Result<(Read, Accumulator)> {
     if partition::days(&mut read, segment.start, segment.end)
@@ -315,9 +318,10 @@ async fn add_rows(
     rows.push_partition(USAGE_EVENTS, segment.start.floor(DAY));
     rows.push(" WHERE timestamp >= ").bind(segment.start);
     rows.push(" AND timestamp < ").bind(segment.end);
-    rows.push(" AND organization = ").bind(names.organization);
+    rows.push(" AND organization = ")
+        .bind(known_series.organization);
     let kind = query.kind;
-    let names = Arc::clone(names);
+    let known_series = Arc::clone(known_series);
     let add = move |accumulator: &mut Accumulator, row: &Row<'_>| {
         let (series, time): (i64, i64) = (row.get("series")?, row.get("timestamp")?);
         let (quantities, charges) = packed::read(row)?;
@@ -325,7 +329,7 @@ async fn add_rows(
             SeriesKind::Usage(_) => accumulator.add_amounts(series, time, &amounts_of(&quantities)),
             SeriesKind::Costs => charges.iter().for_each(|charge| {
                 let amounts = amounts_of_charge(charge);
-                match names.index().charge(series, charge.name) {
+                match known_series.index().charge(series, charge.name) {
                     Some(of_charge) => accumulator.add_amounts(of_charge, time, &amounts),
                     None => accumulator.has_unknown = true,
                 }

@@ -5,8 +5,8 @@ use base::time::DAY;
 use store::{USAGE_EVENTS, sql};
 use tokio::runtime::Handle;
 use usage::{
-    Keep, Kind, LedgerReader, Metric, Retention, RetentionTask, UsageQuery, Width, forget, rebuild,
-    set_aside, usage, verify,
+    Kind, LedgerReader, Metric, Retention, RetentionPeriods, RetentionTask, UsageQuery, Width,
+    forget, rebuild, set_aside, usage, verify,
 };
 
 use crate::fixture::{Fixture, START, event, organization};
@@ -65,11 +65,13 @@ fn since(first: i64) -> Vec<(i64, i64)> {
 async fn dropped_days_of_the_ledger_keep_their_sums() {
     let fixture = with_days().await;
     let (database, now) = (fixture.store.usage(), fixture.clock.now());
-    let keep = Keep {
+    let keep = RetentionPeriods {
         events: Some(KEPT_DAYS_COUNT),
-        ..Keep::default()
+        ..RetentionPeriods::default()
     };
-    forget(database, Keep::default(), now).await.expect("done");
+    forget(database, RetentionPeriods::default(), now)
+        .await
+        .expect("done");
     assert_eq!(fixture.ledger().await.len(), 100, "nothing is said");
     for _ in 0..2 {
         forget(database, keep, now).await.expect("done");
@@ -179,11 +181,11 @@ async fn a_day_dropped_during_verification_is_no_difference() {
 async fn finer_rollups_expire_before_coarser_ones() {
     let fixture = with_days().await;
     let (database, now) = (fixture.store.usage(), fixture.clock.now());
-    let keep = Keep {
+    let keep = RetentionPeriods {
         events: Some(KEPT_DAYS_COUNT),
         minutes: Some(70),
         hours: Some(80),
-        ..Keep::default()
+        ..RetentionPeriods::default()
     };
     forget(database, keep, now).await.expect("done");
     assert_eq!(requests(&fixture, Width::Minute).await, since(71));
@@ -198,10 +200,10 @@ async fn finer_rollups_expire_before_coarser_ones() {
 
 const YEAR_SECONDS: i64 = 365 * DAY;
 
-fn keep() -> Keep {
-    Keep {
+fn keep() -> RetentionPeriods {
+    RetentionPeriods {
         events: Some(KEPT_DAYS_COUNT),
-        ..Keep::default()
+        ..RetentionPeriods::default()
     }
 }
 
@@ -221,9 +223,9 @@ async fn a_clock_that_is_ahead_at_startup_drops_no_day() {
     let fixture = with_days().await;
     fixture.clock.advance(YEAR_SECONDS);
     let database = fixture.store.usage().clone();
-    let keep = Keep {
+    let keep = RetentionPeriods {
         events: Some(120),
-        ..Keep::default()
+        ..RetentionPeriods::default()
     };
     let mut retention = Retention::new(database.clone(), keep, fixture.clock.clone());
     for _ in 0..5 {

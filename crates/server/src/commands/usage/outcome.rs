@@ -9,7 +9,7 @@ use base::time::Stopwatch;
 use files::ReadPosition;
 use serde_json::json;
 use usage::Appended;
-use usage::reported::Refused;
+use usage::reported::RefusedEvent;
 
 use super::bookmark::Place;
 use crate::commands::plain;
@@ -119,8 +119,8 @@ impl Rejected {
         })
     }
 
-    pub(super) fn add(&mut self, number: u64, refused: &Refused) -> anyhow::Result<()> {
-        let Refused { id, error } = refused;
+    pub(super) fn add(&mut self, number: u64, refused: &RefusedEvent) -> anyhow::Result<()> {
+        let RefusedEvent { id, error } = refused;
         if let Some(all) = &mut self.all {
             let row = json!({self.unit: number, "id": id, "error": error});
             writeln!(all, "{row}").context("the file of rejected rows")?;

@@ -7,8 +7,8 @@ use base::ids::OrganizationId;
 use base::{Clock, UnixTime};
 use files::{FileError, ReadPosition, Row, RowReader};
 use tokio::sync::mpsc;
-use usage::reported::{Refused, no_such_project};
-use usage::{Bounds, Keep, PriceBook, UsageEvent};
+use usage::reported::{RefusedEvent, no_such_project};
+use usage::{EventBounds, PriceBook, RetentionPeriods, UsageEvent};
 
 /// How many rows share a transaction: many, since a commit costs more than a row, but not so many that a server on the
 /// same file waits long for its turn.
@@ -21,7 +21,7 @@ pub(super) struct Admission {
     pub(super) organization: OrganizationId,
     pub(super) projects: HashSet<String>,
     pub(super) clock: Clock,
-    pub(super) keep: Keep,
+    pub(super) keep: RetentionPeriods,
     pub(super) prices: PriceBook,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Batch {
     /// Whether there are no more.
     pub(super) is_last: bool,
     /// Those that are no events of the organization, each with its number.
-    pub(super) refused: Vec<(u64, Refused)>,
+    pub(super) refused: Vec<(u64, RefusedEvent)>,
     /// How far the file has been read with them.
     pub(super) position: ReadPosition,
 }
@@ -87,13 +87,13 @@ impl Admission {
         (batch, outcome)
     }
 
-    fn check(&self, row: Row<'_>, now: UnixTime) -> Result<UsageEvent, Refused> {
+    fn check(&self, row: Row<'_>, now: UnixTime) -> Result<UsageEvent, RefusedEvent> {
         let reported = row.event?;
         let project = reported.project_id()?;
         if !self.projects.contains(project) {
             return Err(reported.refused(no_such_project(project)));
         }
-        let bounds = Bounds {
+        let bounds = EventBounds {
             prices: &self.prices,
             keep: self.keep,
             is_import: true,
