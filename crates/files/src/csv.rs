@@ -56,7 +56,7 @@ enum NextRecord {
     /// A row, which was read into the reader's buffer.
     Row,
     /// A malformed row.
-    RefusedEvent {
+    Refused {
         line: u64,
         error: String,
     },

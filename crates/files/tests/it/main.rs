@@ -241,7 +241,7 @@ fn an_export_is_imported_unchanged() {
         "input_tokens",
         "output_tokens",
     ];
-    let columns = files::column::named(names.into_iter()).expect("columns");
+    let columns = files::column::columns_named(names.into_iter()).expect("columns");
     let mut table = TableWriter::new(Format::Csv, columns).expect("a table");
     for (number, model) in models.iter().enumerate() {
         let id = number.to_string();

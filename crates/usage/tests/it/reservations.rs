@@ -36,7 +36,7 @@ async fn reserve(
         organization: (&organization, whole),
         project: (&project, part),
         at: UnixTime(START),
-        max_cost: NanoDollars(most),
+        max_cost: NanoDollars(max_cost),
     };
     reservations.reserve(&ask, RESERVATION_SECONDS).await
 }
