@@ -27,7 +27,7 @@ pub mod users;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ::usage::{Keep, LastUsed, ModelFacts, Recorder, Reports, Spend};
+use ::usage::{LastUsed, ModelFacts, Recorder, Reports, RetentionPeriods, Spend};
 use access::Directory;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
@@ -55,7 +55,7 @@ pub struct Services {
     /// What was consumed, by its sums.
     pub reports: Reports,
     /// For how long that is kept.
-    pub keep_usage: Keep,
+    pub keep_usage: RetentionPeriods,
     /// What has been spent, as the ledger says.
     pub spend: Spend,
     /// When keys and users were last active.

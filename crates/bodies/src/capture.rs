@@ -1,4 +1,5 @@
-//! The gateway's end: what passes, up to a bound, is cloned and handed to the keeper at the end.
+//! Capturing bodies in the gateway: bytes that pass are cloned up to a bound, and handed to the body writer at the end
+//! of the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,111 +12,115 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::Content;
 
-/// How much of a body is kept, in bytes.
-pub const MOST_BYTES: usize = 1024 * 1024;
-/// How many bytes are in memory at once, of requests under way and of those that wait for the keeper.
-const ROOM: usize = 64 * 1024 * 1024;
-/// How many requests wait for the keeper.
-const WAITING: usize = 1024;
-/// What a piece takes in memory beside its bytes.
-const PIECE: usize = 64;
+/// The most bytes of a body that are kept.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The bytes of bodies in memory, of requests under way and of those that wait for the body writer.
+const MEMORY_CAPACITY: usize = 64 * 1024 * 1024;
+/// The capacity of the queue of requests that wait for the body writer.
+const QUEUE_CAPACITY: usize = 1024;
+/// The memory that a piece takes beside its bytes.
+const PIECE_OVERHEAD_BYTES: usize = 64;
 
-/// Takes bodies in. Clones are the same.
+/// Captures bodies. Clones share one queue.
 #[derive(Clone)]
 pub struct Bodies {
     jobs: mpsc::Sender<Job>,
-    room: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
     lost: Arc<AtomicU64>,
 }
 
-/// What is known of a request before its answer.
-pub struct About {
-    /// Whose it is.
+/// The facts about a request that are known before its answer.
+pub struct RequestInfo {
+    /// The organization.
     pub organization: OrganizationId,
-    /// Where it was made.
+    /// The project.
     pub project: ProjectId,
-    /// Its id, which its client knows.
+    /// The id of the request, which its client knows.
     pub id: RequestId,
-    /// When it was admitted.
+    /// The time of its admission.
     pub at: UnixTime,
-    /// What follows `/v1` in its path.
+    /// The path after `/v1`.
     pub endpoint: &'static str,
-    /// The model that it is for.
+    /// The model.
     pub model: String,
 }
 
-/// What the bodies of an endpoint can hold.
+/// The content that the bodies of an endpoint can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holds {
-    /// Of its requests.
+pub struct BodyContents {
+    /// The content of requests.
     pub request: Content,
-    /// Of its answers.
+    /// The content of answers.
     pub answer: Content,
 }
 
-/// A request and its answer, on their way to the keeper.
+/// A request and its answer, on their way to the body writer.
 pub(crate) struct Job {
-    pub(crate) about: About,
+    pub(crate) info: RequestInfo,
     pub(crate) status: Option<u16>,
-    pub(crate) request: Option<Passed>,
-    pub(crate) answer: Option<Passed>,
-    /// Given back when they are written.
-    room: OwnedSemaphorePermit,
+    pub(crate) request: Option<CapturedBody>,
+    pub(crate) answer: Option<CapturedBody>,
+    /// The memory of the bodies, released when they are written.
+    memory: OwnedSemaphorePermit,
 }
 
-/// A body as it passed.
-pub(crate) struct Passed {
+/// A body, as far as it was captured.
+pub(crate) struct CapturedBody {
     pub(crate) content: Content,
     pub(crate) pieces: Vec<Bytes>,
     pub(crate) kept: usize,
-    /// How many bytes it had, those included that are not kept.
+    /// The number of bytes of the body, including those that are not kept.
     pub(crate) length: usize,
 }
 
-/// A request under way of which something is to be kept. Dropped, it is handed over with what was seen until then, if it
-/// was admitted.
+/// A request under way whose bodies are captured. Drop hands over what was captured until then, if the request was
+/// admitted.
 pub struct Capture {
-    /// `None` once there was no room for it.
+    /// `None` once the memory was exhausted.
     job: Option<Box<Job>>,
     is_admitted: bool,
     bodies: Bodies,
 }
 
 impl Bodies {
-    /// The place for bodies, and where they come out.
+    /// Returns the capture of bodies, and the queue of captured ones.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Job>) {
-        let (jobs, receiver) = mpsc::channel(WAITING);
+        let (jobs, receiver) = mpsc::channel(QUEUE_CAPACITY);
         let bodies = Self {
             jobs,
-            room: Arc::new(Semaphore::new(ROOM)),
+            memory: Arc::new(Semaphore::new(MEMORY_CAPACITY)),
             lost: Arc::default(),
         };
         (bodies, receiver)
     }
 
-    /// Begins with a request's body; nothing where nothing may be kept, or there is no room.
+    /// Starts a capture with the body of a request; `None` if retention forbids all content, or no memory is left.
     #[must_use]
     pub fn capture(
         &self,
-        holds: Holds,
+        contents: BodyContents,
         retention: Retention,
         body: &Bytes,
-        about: impl FnOnce() -> About,
+        info: impl FnOnce() -> RequestInfo,
     ) -> Option<Capture> {
-        let passed = |content: Content| content.is_allowed(retention).then(|| Passed::of(content));
-        let (request, answer) = (passed(holds.request), passed(holds.answer));
+        let passed = |content: Content| {
+            content
+                .is_allowed(retention)
+                .then(|| CapturedBody::of(content))
+        };
+        let (request, answer) = (passed(contents.request), passed(contents.answer));
         if request.is_none() && answer.is_none() {
             return None;
         }
-        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(0) else {
+        let Ok(memory) = Arc::clone(&self.memory).try_acquire_many_owned(0) else {
             return None;
         };
         let job = Job {
-            about: about(),
+            info: info(),
             status: None,
             request,
             answer,
-            room,
+            memory,
         };
         let mut capture = Capture {
             job: Some(Box::new(job)),
@@ -126,7 +131,7 @@ impl Bodies {
         Some(capture)
     }
 
-    /// How many requests' bodies were to be kept and were not, for want of room or because the database failed.
+    /// Returns the number of requests whose bodies were lost for want of memory or because the database failed.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
@@ -138,7 +143,7 @@ impl Bodies {
     }
 }
 
-impl Passed {
+impl CapturedBody {
     fn of(content: Content) -> Self {
         Self {
             content,
@@ -148,29 +153,29 @@ impl Passed {
         }
     }
 
-    /// What of a piece is to be kept.
+    /// Returns the part of a piece that is kept.
     fn part(&mut self, piece: &Bytes) -> Bytes {
         self.length += piece.len();
-        let part = piece.len().min(MOST_BYTES - self.kept);
+        let part = piece.len().min(MAX_BODY_BYTES - self.kept);
         self.kept += part;
         if part == piece.len() {
             piece.clone()
         } else {
-            // A slice would hold the whole of what may be a very long body.
+            // A slice would keep the whole piece in memory, which may be large.
             Bytes::copy_from_slice(&piece[..part])
         }
     }
 }
 
 impl Capture {
-    /// The request is admitted: from here on it is kept.
+    /// Marks the request as admitted; bodies of other requests are not kept.
     #[must_use]
     pub fn admitted(mut self) -> Self {
         self.is_admitted = true;
         self
     }
 
-    /// The answer has begun.
+    /// Sets the status of the answer.
     #[must_use]
     pub fn answered(mut self, status: u16) -> Self {
         if let Some(job) = &mut self.job {
@@ -179,7 +184,7 @@ impl Capture {
         self
     }
 
-    /// There is no answer of a model server; the client gets this status.
+    /// Ends the capture of a request that the gateway itself answers with an error, which is not kept.
     pub fn failed(self, status: u16) {
         let mut failed = self.answered(status);
         if let Some(job) = &mut failed.job {
@@ -187,23 +192,23 @@ impl Capture {
         }
     }
 
-    /// A piece of the answer passes.
+    /// Captures a piece of the answer.
     pub fn pass(&mut self, piece: &Bytes) {
         self.push(|job| job.answer.as_mut(), piece);
     }
 
-    fn push(&mut self, side: impl Fn(&mut Job) -> Option<&mut Passed>, piece: &Bytes) {
+    fn push(&mut self, side: impl Fn(&mut Job) -> Option<&mut CapturedBody>, piece: &Bytes) {
         let Some(job) = &mut self.job else { return };
         let Some(passed) = side(job) else { return };
         let part = passed.part(piece);
         if part.is_empty() {
             return;
         }
-        let size = u32::try_from(part.len() + PIECE).unwrap_or(u32::MAX);
+        let size = u32::try_from(part.len() + PIECE_OVERHEAD_BYTES).unwrap_or(u32::MAX);
         passed.pieces.push(part);
-        let room = Arc::clone(&self.bodies.room).try_acquire_many_owned(size);
-        match room {
-            Ok(room) => job.room.merge(room),
+        let memory = Arc::clone(&self.bodies.memory).try_acquire_many_owned(size);
+        match memory {
+            Ok(memory) => job.memory.merge(memory),
             Err(_) => {
                 self.job = None;
                 self.bodies.lose(1);
@@ -232,13 +237,13 @@ mod tests {
 
     use super::*;
 
-    const TEXT: Holds = Holds {
+    const TEXT: BodyContents = BodyContents {
         request: Content::Text,
         answer: Content::Text,
     };
 
-    fn about() -> About {
-        About {
+    fn about() -> RequestInfo {
+        RequestInfo {
             organization: OrganizationId::from_text("org-1".into()),
             project: ProjectId::from_text("proj_1".into()),
             id: RequestId::from_text("req_1".into()),
@@ -254,12 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_kept() {
+    fn a_refused_request_is_not_captured() {
         let (bodies, mut jobs) = Bodies::new();
         let body = Bytes::from_static(b"text");
         drop(bodies.capture(TEXT, Retention::NoControl, &body, about));
         assert!(jobs.try_recv().is_err());
-        assert_eq!((bodies.lost(), bodies.room.available_permits()), (0, ROOM));
+        assert_eq!(
+            (bodies.lost(), bodies.memory.available_permits()),
+            (0, MEMORY_CAPACITY)
+        );
         capture(&bodies, &body).failed(502);
         let job = jobs.try_recv().expect("handed over");
         assert_eq!((job.status, job.answer.is_some()), (Some(502), false));
@@ -268,28 +276,31 @@ mod tests {
     #[test]
     fn pieces_are_cloned_up_to_the_bound() {
         let (bodies, mut jobs) = Bodies::new();
-        let whole = Bytes::from(vec![b'a'; MOST_BYTES]);
+        let whole = Bytes::from(vec![b'a'; MAX_BODY_BYTES]);
         let mut open = capture(&bodies, &whole).answered(200);
         for _ in 0..3 {
-            open.pass(&whole.slice(..MOST_BYTES - 10));
+            open.pass(&whole.slice(..MAX_BODY_BYTES - 10));
         }
         drop(open);
         let job = jobs.try_recv().expect("handed over");
         let request = job.request.expect("the request");
         assert_eq!(request.pieces[0].as_ptr(), whole.as_ptr(), "no copy");
-        assert_eq!((request.kept, request.length), (MOST_BYTES, MOST_BYTES));
+        assert_eq!(
+            (request.kept, request.length),
+            (MAX_BODY_BYTES, MAX_BODY_BYTES)
+        );
         let answer = job.answer.expect("the answer");
-        assert_eq!(answer.kept, MOST_BYTES);
-        assert_eq!(answer.length, 3 * (MOST_BYTES - 10));
+        assert_eq!(answer.kept, MAX_BODY_BYTES);
+        assert_eq!(answer.length, 3 * (MAX_BODY_BYTES - 10));
         let lengths: Vec<_> = answer.pieces.iter().map(Bytes::len).collect();
-        assert_eq!(lengths, [MOST_BYTES - 10, 10]);
+        assert_eq!(lengths, [MAX_BODY_BYTES - 10, 10]);
     }
 
     #[test]
-    fn what_finds_no_room_is_not_kept_and_counted() {
+    fn bodies_beyond_the_memory_or_queue_are_lost_and_counted() {
         let (bodies, mut jobs) = Bodies::new();
-        let body = Bytes::from(vec![b'a'; MOST_BYTES]);
-        let held: Vec<_> = (0..ROOM / MOST_BYTES)
+        let body = Bytes::from(vec![b'a'; MAX_BODY_BYTES]);
+        let held: Vec<_> = (0..MEMORY_CAPACITY / MAX_BODY_BYTES)
             .map(|_| capture(&bodies, &body))
             .collect();
         assert_eq!(bodies.lost(), 1, "each takes a little more than its bytes");
@@ -298,30 +309,34 @@ mod tests {
         while jobs.try_recv().is_ok() {
             handed_over += 1;
         }
-        assert_eq!(handed_over, ROOM / MOST_BYTES - 1);
-        assert_eq!(bodies.room.available_permits(), ROOM, "all is given back");
-        for _ in 0..WAITING + 5 {
+        assert_eq!(handed_over, MEMORY_CAPACITY / MAX_BODY_BYTES - 1);
+        assert_eq!(
+            bodies.memory.available_permits(),
+            MEMORY_CAPACITY,
+            "all is given back"
+        );
+        for _ in 0..QUEUE_CAPACITY + 5 {
             drop(capture(&bodies, &Bytes::new()));
         }
         assert_eq!(bodies.lost(), 1 + 5);
     }
 
     #[test]
-    fn what_may_not_be_kept_is_not_even_looked_at() {
+    fn content_that_retention_forbids_is_never_captured() {
         let (bodies, mut jobs) = Bodies::new();
-        let speech = Holds {
+        let speech = BodyContents {
             answer: Content::Media,
             ..TEXT
         };
         let never = || unreachable!("there is nothing to say");
         let body = Bytes::from_static(b"text");
-        for (holds, retention) in [
+        for (contents, retention) in [
             (TEXT, Retention::ZeroDataRetention),
             (TEXT, Retention::ModifiedAbuseMonitoring),
             (speech, Retention::EnhancedZeroDataRetention),
             (speech, Retention::EnhancedModifiedAbuseMonitoring),
         ] {
-            let none = bodies.capture(holds, retention, &body, never);
+            let none = bodies.capture(contents, retention, &body, never);
             assert!(none.is_none(), "{retention:?}");
         }
         let sound = bodies.capture(speech, Retention::ZeroDataRetention, &body, about);

@@ -1,32 +1,32 @@
-//! What clients send and get: kept for some days for troubleshooting, off unless configured, and only as far as data
-//! retention allows.
+//! Bodies of requests and answers, kept for some days for troubleshooting. Off unless configured, and only as far as
+//! data retention allows.
 //!
-//! The gateway clones what passes, up to a bound, and drops it into a bounded queue. One keeper per process encrypts and
-//! writes it, after it has asked the database once more what is allowed; and it deletes what has become too old, or what
-//! a setting that has changed does not allow any more. What finds no room is not kept; no request waits for any of this.
+//! The gateway clones passing bytes, up to a bound, and hands them to a bounded queue. One body writer for each process
+//! checks retention in the database once more, encrypts and writes the bodies, and deletes those that have expired or
+//! that a changed setting forbids. Bodies beyond the bounds are lost; no request waits for any of this.
 
+mod body_writer;
 mod capture;
-mod keeper;
-mod kept;
+mod stored;
 mod table;
 
-pub use capture::{About, Bodies, Capture, Holds, MOST_BYTES};
-pub use keeper::{BodiesTask, KeeperOptions, MOST_DAYS, start};
-pub use kept::{Body, Entry, find, list};
+pub use body_writer::{BodiesTask, BodyWriterOptions, MAX_KEEP_DAYS, start};
+pub use capture::{Bodies, BodyContents, Capture, MAX_BODY_BYTES, RequestInfo};
+pub use stored::{BodyEntry, StoredBody, find, list};
 
 use access::Retention;
 
-/// What a body can hold, as far as settings tell it apart.
+/// The content of a body, as far as data retention tells it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Text, or something that can have text in it or beside it, such as a prompt.
     Text,
-    /// Nothing but images or sound.
+    /// Images or sound only.
     Media,
 }
 
 impl Content {
-    /// Whether it may be kept.
+    /// True if the content may be kept.
     #[must_use]
     pub fn is_allowed(self, by: Retention) -> bool {
         match self {
@@ -36,17 +36,17 @@ impl Content {
     }
 }
 
-/// Which of a request's bodies.
+/// The side of an exchange that a body is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What the client sent.
+    /// The body of the request.
     Request,
-    /// What it got.
+    /// The body of the answer.
     Answer,
 }
 
 impl Side {
-    /// The word that the database has for it.
+    /// Returns the name in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

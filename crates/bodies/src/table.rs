@@ -1,37 +1,37 @@
-//! The table `bodies`: what the keeper does to it.
+//! The table `bodies`, as the body writer uses it.
 
 use base::UnixTime;
 use base::ids::{OrganizationId, ProjectId, RequestId};
 use store::{Connection, Database, Result, Row, Statement, Transaction, Value, sql};
 
 use crate::Side;
-use crate::capture::{Job, Passed};
+use crate::capture::{CapturedBody, Job};
 
-/// How many bodies are deleted in one transaction, so that the ledger's writer gets its turn.
-const BATCH: i64 = 100;
+/// The most bodies that are deleted in one transaction, so that the ledger writer gets its turn.
+const MAX_DELETE_BATCH: i64 = 100;
 
-/// Where bodies are.
-pub(crate) type Place = (OrganizationId, ProjectId);
+/// The organization and the project of bodies.
+pub(crate) type ProjectKey = (OrganizationId, ProjectId);
 
-/// What a body is encrypted for: it can be read in no other row.
-pub(crate) fn context(place: &Place, request: &RequestId, side: Side) -> String {
+/// Returns the context that a body is encrypted for, which ties it to its row.
+pub(crate) fn context(place: &ProjectKey, request: &RequestId, side: Side) -> String {
     let ((organization, project), side) = (place, side.as_str());
     format!("{organization}/{project}/{request}/{side}")
 }
 
-/// The row of a body.
-pub(crate) fn row(job: &Job, side: Side, passed: &Passed, sealed: Vec<u8>) -> Vec<Value> {
+/// Returns the row of a body.
+pub(crate) fn row(job: &Job, side: Side, passed: &CapturedBody, sealed: Vec<u8>) -> Vec<Value> {
     let count = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
-    let about = &job.about;
+    let info = &job.info;
     vec![
-        (&about.organization).into(),
-        (&about.project).into(),
-        (&about.id).into(),
+        (&info.organization).into(),
+        (&info.project).into(),
+        (&info.id).into(),
         side.as_str().into(),
         (passed.content == crate::Content::Media).into(),
-        about.at.into(),
-        about.endpoint.into(),
-        Value::shown(&about.model),
+        info.at.into(),
+        info.endpoint.into(),
+        Value::shown(&info.model),
         job.status.map(i64::from).into(),
         count(passed.length).into(),
         count(passed.kept).into(),
@@ -39,7 +39,7 @@ pub(crate) fn row(job: &Job, side: Side, passed: &Passed, sealed: Vec<u8>) -> Ve
     ]
 }
 
-/// Writes rows.
+/// Inserts rows.
 pub(crate) async fn insert(transaction: &mut Transaction, rows: Vec<Vec<Value>>) -> Result<()> {
     let head = sql!(
         "INSERT INTO bodies (organization_id, project_id, request_id, side, is_media, created_at, endpoint, model, \
@@ -52,11 +52,11 @@ pub(crate) async fn insert(transaction: &mut Transaction, rows: Vec<Vec<Value>>)
     Ok(())
 }
 
-/// The first place that has bodies after this one.
+/// Returns the first project that has bodies after another.
 pub(crate) async fn next_place(
     connection: &mut Connection,
-    after: Option<&Place>,
-) -> Result<Option<Place>> {
+    after: Option<&ProjectKey>,
+) -> Result<Option<ProjectKey>> {
     let mut statement = sql!("SELECT organization_id, project_id FROM bodies");
     if let Some((organization, project)) = after {
         statement
@@ -71,39 +71,39 @@ pub(crate) async fn next_place(
     connection.fetch_optional(statement, read).await
 }
 
-/// Deletes what was kept before a moment, that moment included; how many bodies that were.
+/// Deletes the bodies up to a time, inclusive. Returns their number.
 pub(crate) async fn delete_until(database: &Database, moment: UnixTime) -> Result<u64> {
-    let which = |statement: &mut Statement| {
+    let condition = |statement: &mut Statement| {
         statement.push("created_at <= ").bind(moment);
     };
-    delete(database, which).await
+    delete(database, condition).await
 }
 
-/// Deletes what is kept of a place, or only what is not images or sound; how many bodies that were.
+/// Deletes the bodies of a project, but those of images or sound if `but_media`. Returns their number.
 pub(crate) async fn delete_of(
     database: &Database,
-    (organization, project): &Place,
+    (organization, project): &ProjectKey,
     but_media: bool,
 ) -> Result<u64> {
-    let which = |statement: &mut Statement| {
+    let condition = |statement: &mut Statement| {
         statement.push("organization_id = ").bind(organization);
         statement.push(" AND project_id = ").bind(project);
         if but_media {
             statement.push(" AND is_media = FALSE");
         }
     };
-    delete(database, which).await
+    delete(database, condition).await
 }
 
-async fn delete(database: &Database, which: impl Fn(&mut Statement)) -> Result<u64> {
+async fn delete(database: &Database, condition: impl Fn(&mut Statement)) -> Result<u64> {
     let mut all = 0;
     loop {
         let mut statement = sql!(
             "DELETE FROM bodies WHERE (organization_id, project_id, request_id, side) IN \
              (SELECT organization_id, project_id, request_id, side FROM bodies WHERE "
         );
-        which(&mut statement);
-        statement.push(" LIMIT ").bind(BATCH).push(")");
+        condition(&mut statement);
+        statement.push(" LIMIT ").bind(MAX_DELETE_BATCH).push(")");
         let mut transaction = database.begin().await?;
         let deleted = transaction.execute(statement).await?;
         transaction.commit().await?;

@@ -1,55 +1,57 @@
-//! A row of a table, read as the event that it is: what is wrong with a cell is said in the words of JSON's reader.
+//! Deserializing the row of a table as a usage event. Errors about cells have the words of the JSON parser.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
-use usage::reported::{Refused, ReportedEvent};
+use usage::reported::{RefusedEvent, ReportedEvent};
 
-use crate::column::{Column, Shape};
+use crate::column::{Column, ColumnType};
 
-/// What stands in a row under a column, unless nothing does.
+/// The value of a cell that is not empty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cell<'a> {
     Text(&'a str),
-    /// What is no text although it should be.
+    /// Bytes that are not UTF-8 in a column of texts.
     Bytes(&'a [u8]),
     Integer(i64),
-    /// A number with a fraction, or one that is too large.
+    /// A number with a fraction, or one too large for an exact integer.
     Number(f64),
     Boolean(bool),
 }
 
 impl<'a> Cell<'a> {
-    /// A number as tables have it that know no missing integers: whole ones count as what they are.
+    /// Converts a floating-point number, as tables without nullable integers have it: whole numbers become integers,
+    /// NaN an empty cell.
     pub(crate) fn number(number: f64) -> Option<Self> {
-        /// From here on not every whole number is a double.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
+        /// The number above which not every integer is a double.
+        const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
         if number.is_nan() {
             return None;
         }
-        if number.fract() != 0.0 || number.abs() > EXACT {
+        if number.fract() != 0.0 || number.abs() > MAX_EXACT {
             return Some(Self::Number(number));
         }
-        // Written without its fraction, it is read as it is.
+        // Formatted without fraction and parsed, since a cast is lossy.
         let whole = format!("{number:.0}").parse();
         Some(whole.map_or(Self::Number(number), Self::Integer))
     }
 
-    /// A cell of a table that has nothing but texts. An empty one is absent.
-    pub(crate) fn read(text: &'a str, shape: Shape) -> Option<Self> {
+    /// Parses a cell of a table of texts. An empty text is an empty cell.
+    pub(crate) fn read(text: &'a str, column_type: ColumnType) -> Option<Self> {
         if text.is_empty() {
             return None;
         }
-        match shape {
-            Shape::Text => Some(Self::Text(unguarded(text))),
-            Shape::Dollars => Some(Self::Text(text)),
-            Shape::Integer | Shape::Moment => {
+        match column_type {
+            ColumnType::Text => Some(Self::Text(unguarded(text))),
+            ColumnType::Dollars => Some(Self::Text(text)),
+            ColumnType::Integer | ColumnType::Moment => {
                 let whole = text.parse().ok().map(Self::Integer);
                 let number = || text.parse().ok().filter(|number: &f64| number.is_finite());
                 let moment = || {
-                    let time = (shape == Shape::Moment).then(|| text.parse::<Timestamp>());
+                    let time =
+                        (column_type == ColumnType::Moment).then(|| text.parse::<Timestamp>());
                     Some(Self::Integer(time?.ok()?.as_second()))
                 };
                 whole
@@ -57,7 +59,7 @@ impl<'a> Cell<'a> {
                     .or_else(moment)
                     .or(Some(Self::Text(text)))
             }
-            Shape::Boolean => Some(match text {
+            ColumnType::Boolean => Some(match text {
                 "true" | "True" | "TRUE" => Self::Boolean(true),
                 "false" | "False" | "FALSE" => Self::Boolean(false),
                 _ => Self::Text(text),
@@ -66,17 +68,18 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Characters that begin a formula: in ASCII, in full width and in small form, which some programs take for the same.
+/// Characters that start a formula: in ASCII, in full width and in small form, which some spreadsheet programs take for
+/// the same.
 const FORMULA_SIGNS: [char; 12] = [
     '=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫',
 ];
-/// Characters without width, which hide what follows them.
+/// Characters without width, which hide the character after them.
 const INVISIBLE: [char; 7] = [
     '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{feff}',
 ];
 
-/// True if a program for tables could take the text for a formula, also once it has taken away the space before it. As we
-/// write CSV, an apostrophe stands before it.
+/// True if a spreadsheet program could take the text for a formula, even after trimming it. In CSV that we write, such
+/// a text is preceded by an apostrophe.
 pub(crate) fn needs_guard(text: &str) -> bool {
     let is_sign = |c: char| FORMULA_SIGNS.contains(&c);
     let is_blank = |c: char| c.is_whitespace() || c.is_control() || INVISIBLE.contains(&c);
@@ -84,7 +87,7 @@ pub(crate) fn needs_guard(text: &str) -> bool {
     text.starts_with(|c: char| is_sign(c) || is_blank(c))
 }
 
-/// The text without the apostrophe that only guards it.
+/// Returns the text without an apostrophe that only guards it.
 fn unguarded(text: &str) -> &str {
     match text.strip_prefix('\'') {
         Some(guarded) if needs_guard(guarded) => guarded,
@@ -92,12 +95,12 @@ fn unguarded(text: &str) -> &str {
     }
 }
 
-/// Reads a row.
+/// Deserializes a row.
 pub(crate) fn event<'a>(
     columns: &'a [Column],
     cells: impl Iterator<Item = Option<Cell<'a>>> + Clone,
-) -> Result<ReportedEvent<'a>, Refused> {
-    let row = |cells| Cells {
+) -> Result<ReportedEvent<'a>, RefusedEvent> {
+    let row = |cells| RowDeserializer {
         columns: columns.iter(),
         cells,
         value: None,
@@ -111,22 +114,22 @@ pub(crate) fn event<'a>(
             Some((_, Some(Cell::Text(id)))) => Some(id.to_owned()),
             _ => None,
         };
-        Refused {
+        RefusedEvent {
             id,
             error: error.to_string(),
         }
     })
 }
 
-/// The cells of a row that has some, each with the name of its column.
-struct Cells<'a, I> {
+/// A deserializer of the cells of a row that are not empty, each under the name of its column.
+struct RowDeserializer<'a, I> {
     columns: std::slice::Iter<'a, Column>,
     cells: I,
-    /// What is read after its name.
+    /// The cell whose name was read last.
     value: Option<(&'static str, Cell<'a>)>,
 }
 
-impl<'a, I: Iterator<Item = Option<Cell<'a>>>> Deserializer<'a> for Cells<'a, I> {
+impl<'a, I: Iterator<Item = Option<Cell<'a>>>> Deserializer<'a> for RowDeserializer<'a, I> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -140,7 +143,7 @@ impl<'a, I: Iterator<Item = Option<Cell<'a>>>> Deserializer<'a> for Cells<'a, I>
     }
 }
 
-impl<'a, I: Iterator<Item = Option<Cell<'a>>>> MapAccess<'a> for Cells<'a, I> {
+impl<'a, I: Iterator<Item = Option<Cell<'a>>>> MapAccess<'a> for RowDeserializer<'a, I> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'a>>(
@@ -199,15 +202,21 @@ mod tests {
     fn whole_numbers_are_integers_however_they_are_written() {
         for text in ["1200", "1200.0", "1.2e3"] {
             assert_eq!(
-                Cell::read(text, Shape::Integer),
+                Cell::read(text, ColumnType::Integer),
                 Some(Cell::Integer(1_200)),
                 "{text}"
             );
         }
-        assert_eq!(Cell::read("1.5", Shape::Integer), Some(Cell::Number(1.5)));
-        assert_eq!(Cell::read("NaN", Shape::Integer), Some(Cell::Text("NaN")));
         assert_eq!(
-            Cell::read("9223372036854775807", Shape::Moment),
+            Cell::read("1.5", ColumnType::Integer),
+            Some(Cell::Number(1.5))
+        );
+        assert_eq!(
+            Cell::read("NaN", ColumnType::Integer),
+            Some(Cell::Text("NaN"))
+        );
+        assert_eq!(
+            Cell::read("9223372036854775807", ColumnType::Moment),
             Some(Cell::Integer(i64::MAX))
         );
         assert_eq!(
@@ -220,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_seconds_or_a_time() {
-        let read = |text| Cell::read(text, Shape::Moment);
+    fn a_time_is_seconds_or_a_timestamp() {
+        let read = |text| Cell::read(text, ColumnType::Moment);
         for text in [
             "1768478400",
             "2026-01-15T12:00:00Z",
@@ -235,12 +244,12 @@ mod tests {
     #[test]
     fn a_guarded_text_is_read_as_it_was() {
         for (text, read) in [("'=1", "=1"), ("''=1", "'=1"), ("'a", "'a"), ("=1", "=1")] {
-            assert_eq!(Cell::read(text, Shape::Text), Some(Cell::Text(read)));
+            assert_eq!(Cell::read(text, ColumnType::Text), Some(Cell::Text(read)));
         }
     }
 
     #[test]
-    fn low_csv_every_text_is_read_as_it_was_written_and_no_cell_is_a_formula() {
+    fn every_csv_text_is_read_as_it_was_written_and_no_cell_is_a_formula() {
         let pieces = [
             "", "'", "''", " ", "\u{a0}", "\u{3000}", "\t", "\r", "\n", "\0", "\u{200b}",
             "\u{feff}", "=", "+", "-", "@", "＝", "＋", "－", "＠", "﹦", "a", "1", "\"", ",",
@@ -256,7 +265,7 @@ mod tests {
             } else {
                 text.clone()
             };
-            let read = Cell::read(&written, Shape::Text);
+            let read = Cell::read(&written, ColumnType::Text);
             assert_eq!(read, Some(Cell::Text(&text)), "{text:?}");
             let is_blank = |c: char| c.is_whitespace() || c.is_control() || INVISIBLE.contains(&c);
             let shown = written.trim_start_matches(is_blank);
@@ -266,13 +275,21 @@ mod tests {
 
     #[test]
     fn an_empty_text_is_absent() {
-        for shape in [Shape::Text, Shape::Integer, Shape::Boolean, Shape::Moment] {
-            assert_eq!(Cell::read("", shape), None);
+        for column_type in [
+            ColumnType::Text,
+            ColumnType::Integer,
+            ColumnType::Boolean,
+            ColumnType::Moment,
+        ] {
+            assert_eq!(Cell::read("", column_type), None);
         }
         assert_eq!(
-            Cell::read("True", Shape::Boolean),
+            Cell::read("True", ColumnType::Boolean),
             Some(Cell::Boolean(true))
         );
-        assert_eq!(Cell::read("yes", Shape::Boolean), Some(Cell::Text("yes")));
+        assert_eq!(
+            Cell::read("yes", ColumnType::Boolean),
+            Some(Cell::Text("yes"))
+        );
     }
 }

@@ -1,19 +1,19 @@
-//! The columns of a table of events: their names, which are those of an event's fields, and what stands in them.
+//! The columns of a table of events: their names, which are those of an event's fields, and their types.
 
 use usage::{Dimension, Metric};
 
 use crate::FileError;
 
-/// What stands in a column.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum ColumnType {
     /// Text.
     Text,
     /// A whole number.
     Integer,
     /// `true` or `false`.
     Boolean,
-    /// A moment: seconds since 1970 as a whole number, or as tables have it.
+    /// A time: seconds since 1970 as a whole number, or the table's own type of timestamps.
     Moment,
     /// An amount of money in US dollars, to the billionth.
     Dollars,
@@ -22,68 +22,68 @@ pub enum Shape {
 /// A column of a table of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What stands in it.
-    pub shape: Shape,
-    /// Whether no event is without it.
+    /// The type.
+    pub column_type: ColumnType,
+    /// True if every event must have a value.
     pub is_required: bool,
 }
 
-/// Every column, in the order of an event's fields.
+/// Returns the columns of an event, in the order of its fields.
 pub fn columns() -> impl Iterator<Item = Column> {
-    let column = |name, shape, is_required| Column {
+    let column = |name, column_type, is_required| Column {
         name,
-        shape,
+        column_type,
         is_required,
     };
     let own = [
-        column("id", Shape::Text, true),
-        column("timestamp", Shape::Moment, true),
-        column("type", Shape::Text, true),
+        column("id", ColumnType::Text, true),
+        column("timestamp", ColumnType::Moment, true),
+        column("type", ColumnType::Text, true),
     ];
     let dimensions = Dimension::ALL.iter().map(move |dimension| {
-        let shape = match dimension {
-            Dimension::Batch => Shape::Boolean,
-            _ => Shape::Text,
+        let column_type = match dimension {
+            Dimension::Batch => ColumnType::Boolean,
+            _ => ColumnType::Text,
         };
         column(
             dimension.as_str(),
-            shape,
+            column_type,
             *dimension == Dimension::ProjectId,
         )
     });
     let metrics = Metric::ALL
         .iter()
-        .map(move |metric| column(metric.as_str(), Shape::Integer, false));
+        .map(move |metric| column(metric.as_str(), ColumnType::Integer, false));
     own.into_iter().chain(dimensions).chain(metrics)
 }
 
-/// Every column of the ledger: an event's, and what the ledger says of it. To import an event that is of no use.
-pub fn of_ledger() -> impl Iterator<Item = Column> {
-    let column = |name, shape, is_required| Column {
+/// Returns the columns of the ledger: those of an event, and further ones that an import ignores.
+pub fn ledger_columns() -> impl Iterator<Item = Column> {
+    let column = |name, column_type, is_required| Column {
         name,
-        shape,
+        column_type,
         is_required,
     };
     columns().chain([
-        column("organization_id", Shape::Text, false),
-        column("recorded_at", Shape::Moment, false),
-        column("estimated", Shape::Boolean, false),
-        column("unpriced", Shape::Boolean, false),
-        column("outcome", Shape::Text, false),
-        column("amount", Shape::Dollars, false),
+        column("organization_id", ColumnType::Text, false),
+        column("recorded_at", ColumnType::Moment, false),
+        column("estimated", ColumnType::Boolean, false),
+        column("unpriced", ColumnType::Boolean, false),
+        column("outcome", ColumnType::Text, false),
+        column("amount", ColumnType::Dollars, false),
     ])
 }
 
-/// The columns that have these names.
+/// Returns the columns with these names.
 ///
 /// # Errors
-/// One has another name, two have the same, or one that no event is without is missing.
-pub fn named<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Column>, FileError> {
+/// A name is unknown or there twice, or a required column is missing.
+pub fn columns_named<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Column>, FileError> {
     let mut found: Vec<Column> = Vec::new();
     for name in names {
-        let column = of_ledger()
+        let column = ledger_columns()
             .find(|column| column.name == name)
             .ok_or_else(|| {
                 let all: Vec<_> = columns().map(|column| column.name).collect();
@@ -118,11 +118,11 @@ mod tests {
     #[test]
     fn every_field_of_an_event_has_its_column() {
         let mut event = Map::new();
-        for column in of_ledger() {
-            let value = match column.shape {
-                Shape::Text => json!("x"),
-                Shape::Integer | Shape::Moment | Shape::Dollars => json!(1),
-                Shape::Boolean => json!(true),
+        for column in ledger_columns() {
+            let value = match column.column_type {
+                ColumnType::Text => json!("x"),
+                ColumnType::Integer | ColumnType::Moment | ColumnType::Dollars => json!(1),
+                ColumnType::Boolean => json!(true),
             };
             event.insert(column.name.to_owned(), value);
         }
@@ -133,7 +133,7 @@ mod tests {
         let refused = ReportedEvent::parse(&json)
             .err()
             .expect("it has no such field");
-        let names: Vec<_> = of_ledger()
+        let names: Vec<_> = ledger_columns()
             .map(|column| format!("`{}`", column.name))
             .collect();
         let expected = format!("expected one of {}", names.join(", "));
@@ -141,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn names_are_looked_at_before_rows() {
+    fn column_names_are_checked_before_rows() {
         let error = |names: &[&str]| {
-            let found = named(names.iter().copied());
+            let found = columns_named(names.iter().copied());
             found
                 .err()
                 .map(|error| error.to_string())

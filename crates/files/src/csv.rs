@@ -1,34 +1,34 @@
-//! CSV: the first row has the names of the columns, an empty cell is absent.
+//! Reading CSV: the first row has the names of the columns, an empty cell is absent.
 
 use std::io::{self, Read};
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
-use usage::reported::Refused;
+use usage::reported::RefusedEvent;
 
 use crate::cell::{self, Cell};
-use crate::column::{Column, named};
-use crate::{FileError, LONGEST_ROW, Position, Row, Rows};
+use crate::column::{Column, columns_named};
+use crate::{FileError, MAX_ROW_BYTES, ReadPosition, Row, RowReader};
 
-/// Rows of comma-separated values.
-pub(crate) struct Table {
-    rows: Reader<Bounded>,
+/// A reader of the rows of a CSV file.
+pub(crate) struct CsvReader {
+    rows: Reader<RowBoundReader>,
     columns: Vec<Column>,
     row: StringRecord,
     size: Option<u64>,
 }
 
-/// What is read from, as long as rows come to an end: a quote that is never closed would be one row to the end.
-struct Bounded {
+/// A reader that fails within a row that is too long, such as the rest of the file after a quote that is never closed.
+struct RowBoundReader {
     from: Box<dyn Read + Send>,
-    /// How many bytes were read since the end of a row.
+    /// The number of bytes read since the end of a row.
     since_row: usize,
 }
 
-impl Read for Bounded {
+impl Read for RowBoundReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.since_row > LONGEST_ROW {
+        if self.since_row > MAX_ROW_BYTES {
             return Err(io::Error::other(format!(
-                "a row is longer than {LONGEST_ROW} bytes: is a quote never closed?"
+                "a row is longer than {MAX_ROW_BYTES} bytes: is a quote never closed?"
             )));
         }
         let length = self.from.read(buffer)?;
@@ -37,11 +37,11 @@ impl Read for Bounded {
     }
 }
 
-impl Table {
+impl CsvReader {
     pub(crate) fn new(from: Box<dyn Read + Send>, size: Option<u64>) -> Result<Self, FileError> {
-        let from = Bounded { from, since_row: 0 };
+        let from = RowBoundReader { from, since_row: 0 };
         let mut rows = ReaderBuilder::new().trim(Trim::All).from_reader(from);
-        let columns = named(rows.headers()?.iter())?;
+        let columns = columns_named(rows.headers()?.iter())?;
         Ok(Self {
             rows,
             columns,
@@ -51,11 +51,11 @@ impl Table {
     }
 }
 
-/// What comes next in a table.
-enum Next {
-    /// A row, which has been read.
+/// The next record of a CSV file.
+enum NextRecord {
+    /// A row, which was read into the reader's buffer.
     Row,
-    /// A row with something wrong about it.
+    /// A malformed row.
     Refused {
         line: u64,
         error: String,
@@ -63,12 +63,12 @@ enum Next {
     End,
 }
 
-impl Table {
-    fn next(&mut self) -> Result<Next, FileError> {
+impl CsvReader {
+    fn next(&mut self) -> Result<NextRecord, FileError> {
         self.rows.get_mut().since_row = 0;
         let error = match self.rows.read_record(&mut self.row) {
-            Ok(true) => return Ok(Next::Row),
-            Ok(false) => return Ok(Next::End),
+            Ok(true) => return Ok(NextRecord::Row),
+            Ok(false) => return Ok(NextRecord::End),
             Err(error) => error,
         };
         let reason = match error.kind() {
@@ -79,42 +79,44 @@ impl Table {
             _ => return Err(error.into()),
         };
         let line = error.position().map_or(0, ::csv::Position::line);
-        Ok(Next::Refused {
+        Ok(NextRecord::Refused {
             line,
             error: reason,
         })
     }
 }
 
-impl Rows for Table {
-    fn read(&mut self, most: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError> {
-        for count in 0..most {
+impl RowReader for CsvReader {
+    fn read(&mut self, limit: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError> {
+        for count in 0..limit {
             let (number, event) = match self.next()? {
-                Next::End => return Ok(count),
-                Next::Refused { line, error } => (line, Err(Refused { id: None, error })),
-                Next::Row => {
+                NextRecord::End => return Ok(count),
+                NextRecord::Refused { line, error } => {
+                    (line, Err(RefusedEvent { id: None, error }))
+                }
+                NextRecord::Row => {
                     let cells = self.row.iter().zip(&self.columns);
-                    let cells = cells.map(|(text, column)| Cell::read(text, column.shape));
+                    let cells = cells.map(|(text, column)| Cell::read(text, column.column_type));
                     let line = self.row.position().map_or(0, ::csv::Position::line);
                     (line, cell::event(&self.columns, cells))
                 }
             };
             take(Row { number, event });
         }
-        Ok(most)
+        Ok(limit)
     }
 
     fn skip(&mut self, rows: u64) -> Result<(), FileError> {
         for _ in 0..rows {
-            if matches!(self.next()?, Next::End) {
+            if matches!(self.next()?, NextRecord::End) {
                 break;
             }
         }
         Ok(())
     }
 
-    fn position(&self) -> Position {
-        Position {
+    fn position(&self) -> ReadPosition {
+        ReadPosition {
             done: self.rows.position().byte(),
             of: self.size,
         }

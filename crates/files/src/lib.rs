@@ -1,5 +1,5 @@
-//! Usage in files: NDJSON, CSV and Parquet, whose fields or columns have the names of an event's fields. Rows are read, and
-//! written, some at a time, so that a file of any size takes little memory.
+//! Usage events in files: NDJSON, CSV and Parquet, whose fields or columns have the names of an event's fields. Rows
+//! are read and written in portions, so that a file of any size takes little memory.
 
 mod cell;
 pub mod column;
@@ -12,12 +12,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use usage::reported::{Refused, ReportedEvent};
+use usage::reported::{RefusedEvent, ReportedEvent};
 
 /// The longest line of NDJSON, and row of CSV, in bytes.
-const LONGEST_ROW: usize = 1 << 20;
+const MAX_ROW_BYTES: usize = 1 << 20;
 
-/// How events are written down.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A JSON object on each line.
@@ -29,7 +29,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The one that a file's extension names.
+    /// Returns the format named by the extension of a file.
     #[must_use]
     pub fn of(file: &Path) -> Option<Self> {
         let extension = file.extension()?.to_str()?.to_ascii_lowercase();
@@ -41,7 +41,7 @@ impl Format {
         }
     }
 
-    /// What [`Row::number`] counts.
+    /// Returns the unit that [`Row::number`] counts.
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
@@ -51,84 +51,85 @@ impl Format {
     }
 }
 
-/// Why a file cannot be read, or no further.
+/// An error that ends the reading of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system's reason.
+    /// The operating system failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is not Parquet, or damaged.
+    /// The file is not Parquet, or damaged.
     #[error(transparent)]
     Parquet(#[from] ::parquet::errors::ParquetError),
-    /// It is not CSV.
+    /// The file is not CSV.
     #[error(transparent)]
     Csv(#[from] ::csv::Error),
-    /// Its columns are not those of events.
+    /// The columns are not those of events.
     #[error("{0}")]
     Columns(String),
 }
 
 /// A row of a file.
 pub struct Row<'a> {
-    /// Its first line, or in Parquet its place among all rows; from 1.
+    /// The number of the row's first line, or in Parquet of the row; from 1.
     pub number: u64,
-    /// What it reports.
-    pub event: Result<ReportedEvent<'a>, Refused>,
+    /// The event, or the refusal of the row.
+    pub event: Result<ReportedEvent<'a>, RefusedEvent>,
 }
 
-/// How far a file has been read.
+/// The position up to which a file was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// In bytes, in Parquet in rows.
+pub struct ReadPosition {
+    /// The number of bytes, in Parquet of rows, that were read.
     pub done: u64,
-    /// Of how many, where that is known.
+    /// The total number, if known.
     pub of: Option<u64>,
 }
 
-/// The rows of a file, from the first to the last.
-pub trait Rows: Send {
-    /// Hands the next rows to `take`, `most` at the most; how many there were, 0 at the end.
+/// A reader of the rows of a file, in order.
+pub trait RowReader: Send {
+    /// Hands at most `limit` rows to `take`. Returns their number, 0 at the end.
     ///
     /// # Errors
-    /// The file cannot be read any further. What was handed over is right.
-    fn read(&mut self, most: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError>;
+    /// The file cannot be read further. Rows handed over before are valid.
+    fn read(&mut self, limit: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError>;
 
-    /// Passes over the next rows, as far as there are so many.
+    /// Skips rows, as far as there are so many.
     ///
     /// # Errors
-    /// As [`Rows::read`].
+    /// As [`RowReader::read`].
     fn skip(&mut self, rows: u64) -> Result<(), FileError>;
 
-    /// How far the file has been read.
-    fn position(&self) -> Position;
+    /// Returns the position up to which the file was read.
+    fn position(&self) -> ReadPosition;
 }
 
 /// Opens a file.
 ///
 /// # Errors
-/// It cannot be read, or its columns are not those of events.
-pub fn open(path: &Path, format: Format) -> Result<Box<dyn Rows>, FileError> {
+/// The file cannot be read, or its columns are not those of events.
+pub fn open(path: &Path, format: Format) -> Result<Box<dyn RowReader>, FileError> {
     let file = File::open(path)?;
     if format == Format::Parquet {
-        return Ok(Box::new(parquet::Table::open(file)?));
+        return Ok(Box::new(parquet::ParquetReader::open(file)?));
     }
     let about = file.metadata()?;
     let size = about.is_file().then_some(about.len());
     stream(Box::new(file), format, size)
 }
 
-/// Reads NDJSON or CSV as it comes.
+/// Reads NDJSON or CSV from a stream.
 ///
 /// # Errors
-/// It cannot be read, its columns are not those of events, or it is Parquet, which begins with its end.
+/// The stream cannot be read, its columns are not those of events, or the format is Parquet, whose metadata is at the
+/// end of a file.
 pub fn stream(
     from: Box<dyn Read + Send>,
     format: Format,
     size: Option<u64>,
-) -> Result<Box<dyn Rows>, FileError> {
+) -> Result<Box<dyn RowReader>, FileError> {
     Ok(match format {
-        Format::Ndjson => Box::new(ndjson::Lines::new(from, size)),
-        Format::Csv => Box::new(csv::Table::new(from, size)?),
+        Format::Ndjson => Box::new(ndjson::NdjsonReader::new(from, size)),
+        Format::Csv => Box::new(csv::CsvReader::new(from, size)?),
         Format::Parquet => {
             let reason = "Parquet is read from its end, so it has to be in a file";
             return Err(io::Error::new(io::ErrorKind::Unsupported, reason).into());

@@ -1,4 +1,4 @@
-//! Parquet: a column for each field; row groups are read one after the other, some rows of each column at a time.
+//! Reading Parquet: a column for each field. Row groups are read one after the other, each column in portions.
 
 mod values;
 
@@ -7,55 +7,55 @@ use std::fs::File;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::cell;
-use crate::column::{Column, named};
-use crate::{FileError, Position, Row, Rows};
-use values::{Kind, Values};
+use crate::column::{Column, columns_named};
+use crate::{FileError, ReadPosition, Row, RowReader};
+use values::{ColumnValues, Conversion};
 
-/// The rows of a Parquet file.
-pub(crate) struct Table {
+/// A reader of the rows of a Parquet file.
+pub(crate) struct ParquetReader {
     file: SerializedFileReader<File>,
     columns: Vec<Column>,
-    kinds: Vec<Kind>,
+    conversions: Vec<Conversion>,
     /// The columns of the row group that is being read.
-    values: Vec<Values>,
+    values: Vec<ColumnValues>,
     /// The next row group.
     next_group: usize,
-    position: Position,
+    position: ReadPosition,
 }
 
-impl Table {
+impl ParquetReader {
     pub(crate) fn open(file: File) -> Result<Self, FileError> {
         let file = SerializedFileReader::new(file)?;
         let about = file.metadata().file_metadata();
         let schema = about.schema_descr();
         let fields = schema.root_schema().get_fields();
-        let columns = named(fields.iter().map(|field| field.name()))?;
+        let columns = columns_named(fields.iter().map(|field| field.name()))?;
         if schema.num_columns() != fields.len() {
             return Err(FileError::Columns(
                 "a column has columns or lists in it".to_owned(),
             ));
         }
-        let kinds = columns.iter().zip(schema.columns());
-        let kinds = kinds
-            .map(|(column, is)| Kind::of(*column, is))
+        let conversions = columns.iter().zip(schema.columns());
+        let conversions = conversions
+            .map(|(column, is)| Conversion::of(*column, is))
             .collect::<Result<_, _>>()?;
         let rows = u64::try_from(about.num_rows()).ok();
         Ok(Self {
             columns,
-            kinds,
+            conversions,
             values: Vec::new(),
             next_group: 0,
-            position: Position { done: 0, of: rows },
+            position: ReadPosition { done: 0, of: rows },
             file,
         })
     }
 
-    /// Reads the next rows; how many there are, 0 at the end.
-    fn load(&mut self, most: usize) -> Result<usize, FileError> {
+    /// Loads the next rows. Returns their number, 0 at the end.
+    fn load(&mut self, limit: usize) -> Result<usize, FileError> {
         loop {
             let mut counts = Vec::with_capacity(self.columns.len());
             for values in &mut self.values {
-                counts.push(values.load(most)?);
+                counts.push(values.load(limit)?);
             }
             match counts.first() {
                 Some(&count) if counts.iter().any(|other| *other != count) => {
@@ -74,17 +74,17 @@ impl Table {
         let group = self.file.get_row_group(self.next_group)?;
         self.next_group += 1;
         self.values.clear();
-        for (index, kind) in self.kinds.iter().enumerate() {
+        for (index, conversion) in self.conversions.iter().enumerate() {
             let reader = group.get_column_reader(index)?;
-            self.values.push(Values::new(reader, *kind));
+            self.values.push(ColumnValues::new(reader, *conversion));
         }
         Ok(())
     }
 }
 
-impl Rows for Table {
-    fn read(&mut self, most: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError> {
-        let count = self.load(most)?;
+impl RowReader for ParquetReader {
+    fn read(&mut self, limit: usize, take: &mut dyn FnMut(Row<'_>)) -> Result<usize, FileError> {
+        let count = self.load(limit)?;
         for index in 0..count {
             self.position.done += 1;
             let cells = self.values.iter().map(|values| values.cell(index));
@@ -97,8 +97,8 @@ impl Rows for Table {
     }
 
     fn skip(&mut self, rows: u64) -> Result<(), FileError> {
-        /// How many rows of a row group are in memory at once.
-        const AT_ONCE: u64 = 2_000;
+        /// The most rows that are decoded at once.
+        const MAX_SKIPPED_ROWS: u64 = 2_000;
         let mut left = rows;
         while left > 0 {
             let groups = self.file.metadata().row_groups();
@@ -110,8 +110,8 @@ impl Rows for Table {
                 left -= whole;
                 continue;
             }
-            let most = usize::try_from(left.min(AT_ONCE)).unwrap_or(usize::MAX);
-            let count = u64::try_from(self.load(most)?).unwrap_or(0);
+            let limit = usize::try_from(left.min(MAX_SKIPPED_ROWS)).unwrap_or(usize::MAX);
+            let count = u64::try_from(self.load(limit)?).unwrap_or(0);
             if count == 0 {
                 break;
             }
@@ -121,7 +121,7 @@ impl Rows for Table {
         Ok(())
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> ReadPosition {
         self.position
     }
 }

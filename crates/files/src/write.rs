@@ -1,4 +1,4 @@
-//! Tables that are written, row by row: their bytes are taken out while more rows come in, so that one of any length takes
+//! Writing tables row by row. Finished bytes are taken out while more rows come in, so that a table of any length takes
 //! little memory.
 
 mod csv;
@@ -10,13 +10,13 @@ use base::{NanoDollars, UnixTime};
 use crate::column::Column;
 use crate::{FileError, Format};
 
-/// From how many bytes on text is worth taking out.
-const ENOUGH: usize = 64 * 1024;
+/// The number of bytes from which on text should be taken out.
+const FLUSH_BYTES: usize = 64 * 1024;
 
-/// What stands in a row under a column.
+/// The value of a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// Nothing.
+    /// An empty cell.
     Absent,
     /// Text.
     Text(&'a str),
@@ -24,88 +24,90 @@ pub enum Value<'a> {
     Boolean(bool),
     /// A whole number.
     Integer(i64),
-    /// A moment.
+    /// A time.
     Moment(UnixTime),
     /// An amount of money.
     Dollars(NanoDollars),
 }
 
 impl<'a> Value<'a> {
-    /// Text, where there is one.
+    /// Returns a text, or an empty cell.
     #[must_use]
     pub fn text(text: Option<&'a str>) -> Self {
         text.map_or(Self::Absent, Self::Text)
     }
 
-    /// A whole number, where there is one.
+    /// Returns a whole number, or an empty cell.
     #[must_use]
     pub fn integer(number: Option<i64>) -> Self {
         number.map_or(Self::Absent, Self::Integer)
     }
 }
 
-/// A table that is being written.
-pub struct Table(Kind);
+/// A writer of a table.
+pub struct TableWriter(FormatWriter);
 
-enum Kind {
-    Ndjson(ndjson::Lines),
-    Csv(csv::Rows),
-    Parquet(Box<parquet::Groups>),
+enum FormatWriter {
+    Ndjson(ndjson::NdjsonWriter),
+    Csv(csv::CsvWriter),
+    Parquet(Box<parquet::ParquetWriter>),
 }
 
-impl Table {
-    /// One with these columns and no rows.
+impl TableWriter {
+    /// Returns the writer of a table with these columns.
     ///
     /// # Errors
     /// Parquet does not allow these columns.
     pub fn new(format: Format, columns: Vec<Column>) -> Result<Self, FileError> {
         Ok(Self(match format {
-            Format::Ndjson => Kind::Ndjson(ndjson::Lines::new(columns)),
-            Format::Csv => Kind::Csv(csv::Rows::new(&columns)),
-            Format::Parquet => Kind::Parquet(Box::new(parquet::Groups::new(&columns)?)),
+            Format::Ndjson => FormatWriter::Ndjson(ndjson::NdjsonWriter::new(columns)),
+            Format::Csv => FormatWriter::Csv(csv::CsvWriter::new(&columns)),
+            Format::Parquet => {
+                FormatWriter::Parquet(Box::new(parquet::ParquetWriter::new(&columns)?))
+            }
         }))
     }
 
-    /// Adds a row: a value for each column, of its shape.
+    /// Adds a row: a value for each column, of the column's type.
     pub fn push<'a>(&mut self, row: impl Iterator<Item = Value<'a>>) {
         match &mut self.0 {
-            Kind::Ndjson(lines) => lines.push(row),
-            Kind::Csv(rows) => rows.push(row),
-            Kind::Parquet(groups) => groups.push(row),
+            FormatWriter::Ndjson(lines) => lines.push(row),
+            FormatWriter::Csv(rows) => rows.push(row),
+            FormatWriter::Parquet(groups) => groups.push(row),
         }
     }
 
-    /// Whether it is time to take something out.
+    /// True if bytes should be taken out.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match &self.0 {
-            Kind::Ndjson(lines) => lines.text.len() >= ENOUGH,
-            Kind::Csv(rows) => rows.text.len() >= ENOUGH,
-            Kind::Parquet(groups) => groups.is_full(),
+            FormatWriter::Ndjson(lines) => lines.text.len() >= FLUSH_BYTES,
+            FormatWriter::Csv(rows) => rows.text.len() >= FLUSH_BYTES,
+            FormatWriter::Parquet(groups) => groups.is_full(),
         }
     }
 
-    /// Takes out what follows the bytes that were taken before. The rows of Parquet become a row group, which takes long.
+    /// Takes the bytes since the last call out. The rows of Parquet become a row group, which takes long.
     ///
     /// # Errors
     /// A value did not fit its column.
     pub fn take(&mut self) -> Result<Vec<u8>, FileError> {
         Ok(match &mut self.0 {
-            Kind::Ndjson(lines) => std::mem::take(&mut lines.text),
-            Kind::Csv(rows) => std::mem::take(&mut rows.text),
-            Kind::Parquet(groups) => groups.take()?,
+            FormatWriter::Ndjson(lines) => std::mem::take(&mut lines.text),
+            FormatWriter::Csv(rows) => std::mem::take(&mut rows.text),
+            FormatWriter::Parquet(groups) => groups.take()?,
         })
     }
 
-    /// The rest of the bytes.
+    /// Returns the rest of the bytes.
     ///
     /// # Errors
-    /// As [`Table::take`].
+    /// A value did not fit its column.
     pub fn finish(self) -> Result<Vec<u8>, FileError> {
         Ok(match self.0 {
-            Kind::Ndjson(lines) => lines.text,
-            Kind::Csv(rows) => rows.text,
-            Kind::Parquet(groups) => groups.finish()?,
+            FormatWriter::Ndjson(lines) => lines.text,
+            FormatWriter::Csv(rows) => rows.text,
+            FormatWriter::Parquet(groups) => groups.finish()?,
         })
     }
 }
@@ -118,25 +120,25 @@ fn push_integer(text: &mut Vec<u8>, number: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::column::Shape;
+    use crate::column::ColumnType;
 
-    fn column(name: &'static str, shape: Shape) -> Column {
+    fn column(name: &'static str, column_type: ColumnType) -> Column {
         Column {
             name,
-            shape,
+            column_type,
             is_required: false,
         }
     }
 
     fn written(format: Format, text: &str) -> String {
         let columns = vec![
-            column("at", Shape::Moment),
-            column("name", Shape::Text),
-            column("batch", Shape::Boolean),
-            column("count", Shape::Integer),
-            column("amount", Shape::Dollars),
+            column("at", ColumnType::Moment),
+            column("name", ColumnType::Text),
+            column("batch", ColumnType::Boolean),
+            column("count", ColumnType::Integer),
+            column("amount", ColumnType::Dollars),
         ];
-        let mut table = Table::new(format, columns).expect("a table");
+        let mut table = TableWriter::new(format, columns).expect("a table");
         let row = [
             Value::Moment(UnixTime(1_768_478_400)),
             Value::Text(text),
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn csv_is_as_rfc_4180_says() {
+    fn csv_conforms_to_rfc_4180() {
         assert_eq!(
             written(Format::Csv, "a"),
             "at,name,batch,count,amount\r\n2026-01-15T12:00:00Z,a,true,-7,-0.010125\r\n,,,,\r\n"
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn low_csv_no_cell_is_a_formula() {
+    fn no_csv_cell_is_a_formula() {
         for (text, cell) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_has_what_there_is() {
+    fn a_line_of_json_has_the_fields_that_are_present() {
         assert_eq!(
             written(Format::Ndjson, "a\"b"),
             "{\"at\":1768478400,\"name\":\"a\\\"b\",\"batch\":true,\"count\":-7,\"amount\":-0.010125}\n{}\n"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::ids::ProjectId;
 use base::{Clock, NanoDollars, Result, UnixTime};
 use proxy::Target;
-use usage::{Hold, ModelFacts, PriceBook, Spend};
+use usage::{ModelFacts, PriceBook, Spend, SpendReservation};
 
 use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
@@ -30,7 +30,7 @@ impl SpendBudget {
         call: &Call,
         plan: &[Target],
         at: UnixTime,
-    ) -> Result<Option<Hold>> {
+    ) -> Result<Option<SpendReservation>> {
         if !caller.has_spend_limit() {
             return Ok(None);
         }
@@ -41,7 +41,7 @@ impl SpendBudget {
             let cost = usage.max_cost(books, dialect, &target.model, at, false)?;
             max_cost = max_cost.max(cost);
         }
-        self.spend.hold(&caller.spend_request(at, max_cost))
+        self.spend.reserve(&caller.spend_request(at, max_cost))
     }
 
     /// Checks that no spend limit is reached.
@@ -58,7 +58,7 @@ impl SpendBudget {
         if is_reached(of_organization, None) || is_reached(of_project, Some(&caller.project.id)) {
             // The error names the limit.
             let ask = caller.spend_request(self.clock.now(), NanoDollars::default());
-            self.spend.hold(&ask)?;
+            self.spend.reserve(&ask)?;
         }
         Ok(())
     }

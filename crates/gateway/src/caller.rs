@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::{Key, KeyHashes, Level, Project, Settings};
 use base::ids::Id;
 use base::{Budget, BudgetPermit, Error, Exhausted, NanoDollars, Permission, Result, UnixTime};
-use usage::Ask;
+use usage::SpendRequest;
 
 const PROJECT_KEY_REQUIRED: &str = "An admin API key cannot call models. Use a project API key: of a user (sk-proj-…) or of a service account \
                                     (sk-svcacct-…).";
@@ -73,15 +73,15 @@ impl Caller {
     }
 
     /// Returns a request to reserve an amount within the spend limits of the organization and the project.
-    pub(crate) fn spend_request(&self, at: UnixTime, amount: NanoDollars) -> Ask<'_> {
-        Ask {
+    pub(crate) fn spend_request(&self, at: UnixTime, amount: NanoDollars) -> SpendRequest<'_> {
+        SpendRequest {
             organization: (
                 &self.key.organization.id,
                 self.settings.organization.spend_limit,
             ),
             project: (&self.project.id, self.level.spend_limit),
             at,
-            most: amount,
+            max_cost: amount,
         }
     }
 

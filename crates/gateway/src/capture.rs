@@ -2,7 +2,7 @@
 
 use base::Clock;
 use base::ids::RequestId;
-use bodies::{About, Bodies, Capture};
+use bodies::{Bodies, Capture, RequestInfo};
 
 use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
@@ -25,7 +25,7 @@ impl BodyCapture {
     ) -> Option<Capture> {
         let bodies = self.bodies.as_ref()?;
         let retention = caller.settings.retention(caller.level());
-        bodies.capture(dialect.holds, retention, call.sent(), || About {
+        bodies.capture(dialect.holds, retention, call.sent(), || RequestInfo {
             organization: caller.key.organization.id.clone(),
             project: caller.project.id.clone(),
             id: id.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::LimitField;
 use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
-use usage::{Dimension, Kind, Metric, Outcome, Quantities, Recorded, Slot, UsageEvent};
+use usage::{Dimension, Kind, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent};
 
 use crate::caller::Caller;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
@@ -28,7 +28,7 @@ pub(crate) struct InFlightRequest {
 /// event is larger and would be moved along with the request.
 pub(crate) struct Admission {
     /// Place in the ledger's queue.
-    pub(crate) place: Slot,
+    pub(crate) place: QueuePermit,
     /// Rate limit reservation; `None` once the reserved amounts count for good.
     pub(crate) limits: Option<RateLimitReservation>,
     pub(crate) id: RequestId,

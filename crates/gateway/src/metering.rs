@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::{BudgetPermit, Result};
 use http::request::Parts;
 use telemetry::Tracer;
-use usage::{Hold, Recorder, Slot};
+use usage::{QueuePermit, Recorder, SpendReservation};
 
 use crate::metrics::GatewayMetrics;
 use crate::request_observer::RequestObserver;
@@ -30,10 +30,10 @@ impl Metering {
     /// 503: the queue is full.
     pub(crate) async fn reserve_place(
         &self,
-        spend: Option<Hold>,
+        spend: Option<SpendReservation>,
         share: BudgetPermit,
-    ) -> Result<Slot> {
+    ) -> Result<QueuePermit> {
         let place = self.recorder.reserve().await?;
-        Ok(place.holding(spend).sharing(share))
+        Ok(place.with_spend(spend).with_share(share))
     }
 }

@@ -12,9 +12,6 @@ static PERMITS: LazyLock<Semaphore> = LazyLock::new(|| {
     Semaphore::new((processors / 2).max(1))
 });
 
-/// The niceness (0 to 19) of the threads: on a processor that is shared with short requests, the work has a third of the time.
-const NICENESS_LEVEL: i32 = 5;
-
 /// Runs `work` on a thread of its own. The work is not cancelled when the future is dropped.
 ///
 /// # Errors
@@ -27,7 +24,9 @@ pub(crate) async fn offload<T: Send + 'static>(
     let thread = std::thread::Builder::new().name("offload".to_owned());
     let thread = thread.spawn(move || {
         let _permit = permit;
-        lower_thread_priority();
+        if let Err(error) = tasks::lower_thread_priority() {
+            tracing::debug!(%error, "failed to lower thread priority");
+        }
         // The receiver is gone if the request was cancelled.
         let _ = done.send(work());
     });
@@ -36,15 +35,6 @@ pub(crate) async fn offload<T: Send + 'static>(
         return Err(Error::internal());
     }
     answer.await.map_err(|_| Error::internal())
-}
-
-fn lower_thread_priority() {
-    // On Linux, a process without an id is the calling thread; elsewhere it would be the whole process.
-    if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::setpriority_process(None, NICENESS_LEVEL)
-    {
-        tracing::debug!(%error, "failed to lower thread priority");
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use base::{Budget, Clock};
 use bodies::Bodies;
 use proxy::{UpstreamConfig, UpstreamConfigError};
 use telemetry::Tracer;
-use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
+use usage::{DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, Spend};
 
 use crate::flow::FlowLimits;
 use crate::objects::ObjectRepository;
@@ -40,7 +40,7 @@ pub struct GatewayOptions {
     /// Context windows and output limits of models.
     pub facts: ModelFacts,
     /// Durable reservations of money for what outlives a request.
-    pub reservations: SpendReservations,
+    pub reservations: DurableReservations,
     /// Recorder of the last use of keys.
     pub last_used: LastUsed,
     /// Store of request and response bodies, if bodies are kept.

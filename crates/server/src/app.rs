@@ -14,7 +14,7 @@ use axum::Router;
 use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
-use bodies::{Bodies, BodiesTask, KeeperOptions};
+use bodies::{Bodies, BodiesTask, BodyWriterOptions};
 use futures_util::future::select_all;
 use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UpstreamConfig,
@@ -24,8 +24,8 @@ use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
-    Keep, LastUsed, LastUsedTask, ModelFacts, PriceBook, Recorder, RecorderTask, Reports,
-    RetentionTask, Spend, SpendReservations,
+    DurableReservations, LastUsed, LastUsedTask, ModelFacts, PriceBook, Recorder, RecorderTask,
+    Reports, RetentionPeriods, RetentionTask, Spend,
 };
 
 use crate::config::Bounds;
@@ -65,7 +65,7 @@ pub struct AppOptions {
     /// For how many days bodies of the gateway's requests are kept; 0 for none.
     pub keep_bodies_days: u32,
     /// For how long the ledger and its sums are kept.
-    pub keep_usage: Keep,
+    pub keep_usage: RetentionPeriods,
     /// Bounds of the requests under way.
     pub bounds: Bounds,
     /// Where traces go; without it there are none.
@@ -195,9 +195,10 @@ impl App {
             self.spend_alerts_task.health(),
             self.sign_ins.health(),
         ];
-        let tracer = self.tracer_task.as_ref().map(TracerTask::health);
-        let own = own.into_iter().chain(tracer).cloned();
-        own.chain(self.gateway_task.healths()).collect()
+        own.into_iter()
+            .cloned()
+            .chain(self.gateway_task.healths())
+            .collect()
     }
 
     /// Resolves when a task has ended that cannot be started again: its name. The process is to end then.
@@ -321,7 +322,7 @@ fn of_gateway(
         spend: services.spend.clone(),
         prices: PriceBook::default(),
         facts,
-        reservations: SpendReservations::new(
+        reservations: DurableReservations::new(
             services.store.usage().clone(),
             services.spend.clone(),
             Arc::clone(&services.ids),
@@ -347,7 +348,7 @@ fn start_keeper(
     services: &Services,
     days: u32,
 ) -> anyhow::Result<(Option<Bodies>, BodiesTask)> {
-    let keeper = KeeperOptions {
+    let keeper = BodyWriterOptions {
         store: store.for_background(),
         changes: services.directory.settings_changes(),
         pepper: services.pepper.clone(),
@@ -355,7 +356,7 @@ fn start_keeper(
         clock: services.clock.clone(),
         days,
     };
-    bodies::start(keeper).context("the keeper of bodies could not be started")
+    bodies::start(keeper).context("failed to start the body writer")
 }
 
 /// What makes spans, and sends them, if they are wanted.

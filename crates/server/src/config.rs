@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use ::gateway::Durability;
 use ::telemetry::TracingOptions;
-use ::usage::{Keep, ModelFact, PriceBook, PriceEntry};
+use ::usage::{ModelFact, PriceBook, PriceEntry, RetentionPeriods};
 use anyhow::Context;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub struct Config {
     /// For how many days bodies of the gateway's requests are kept; 0 for none.
     pub keep_bodies_days: u32,
     /// For how long the ledger and its sums are kept.
-    pub keep_usage: Keep,
+    pub keep_usage: RetentionPeriods,
     /// Bounds of the requests under way.
     pub bounds: Bounds,
     /// Where metrics are served, if not with all else.

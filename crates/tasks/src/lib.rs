@@ -3,9 +3,11 @@
 //! too. Nothing that runs beside requests is spawned in another way, unless its end concerns one request or connection only.
 
 mod health;
+mod priority;
 mod supervisor;
 
 pub use health::Health;
+pub use priority::lower_thread_priority;
 pub use supervisor::{TaskHandle, ThreadHandle, start, start_thread};
 
 /// Work that goes on beside requests.

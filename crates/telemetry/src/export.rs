@@ -1,4 +1,4 @@
-//! Sending spans: OTLP over HTTP, with the client and the TLS that the rest of the program uses.
+//! The exporter of spans: OTLP over HTTP, with the HTTP client and the TLS of the rest of the program.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::StartError;
 
-/// How long the collector may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The time in which the collector must answer.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What sends spans to the collector at `endpoint`, or at the one that the environment names.
+/// Returns an exporter to the collector at `endpoint`, or at the one that the environment names.
 pub(crate) fn exporter(
     endpoint: Option<&str>,
     resource: &Resource,
 ) -> Result<SpanExporter, StartError> {
-    let client = HyperClient::new(connector()?, TIMEOUT, None);
+    let client = HyperClient::new(connector()?, EXPORT_TIMEOUT, None);
     let mut builder = SpanExporter::builder()
         .with_http()
         .with_http_client(client)
-        .with_timeout(TIMEOUT)
+        .with_timeout(EXPORT_TIMEOUT)
         .with_protocol(Protocol::HttpBinary);
     if let Some(endpoint) = endpoint {
         let base = endpoint.trim_end_matches('/');
@@ -42,14 +42,14 @@ fn connector() -> Result<HttpsConnector<HttpConnector>, StartError> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| tls(&error))?;
-    // A machine without certificates can still reach a collector beside it.
+    // Without certificates a collector can still be reached over plain HTTP.
     let config = match config.clone().with_native_roots() {
         Ok(config) => config,
         Err(_) => config.with_root_certificates(RootCertStore::empty()),
     };
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(TIMEOUT));
+    tcp.set_connect_timeout(Some(EXPORT_TIMEOUT));
     Ok(HttpsConnectorBuilder::new()
         .with_tls_config(config.with_no_client_auth())
         .https_or_http()

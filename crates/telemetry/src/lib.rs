@@ -1,8 +1,9 @@
-//! Spans of requests, sent to an OpenTelemetry collector where one is configured. Where none is, a request costs one
-//! branch.
+//! Tracing: spans of requests, exported to an OpenTelemetry collector if one is configured. Otherwise tracing costs a
+//! request one branch.
 
+mod batch;
 mod export;
-mod queue;
+mod metrics;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,58 +22,59 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracer, SdkTracerProvider};
 use prometheus::Registry;
 
-use queue::{Counts, Queue};
-pub use queue::{MOST_SPANS, TracerTask};
+use metrics::SpanCounters;
 
-/// What our spans call the program that they come from, unless `OTEL_SERVICE_NAME` says otherwise.
-const SERVICE: &str = "orgplane";
+/// The `service.name` of spans, unless `OTEL_SERVICE_NAME` is set.
+const SERVICE_NAME: &str = "orgplane";
 
-/// What an operator says of tracing; what it leaves open is in the environment's `OTEL_…` variables, or their defaults.
+/// The time for which a stop waits for the spans that are left.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The settings of tracing. Settings that are missing are read from the environment variables `OTEL_…`, or have the
+/// defaults of OpenTelemetry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TracingOptions {
-    /// Where the collector's OTLP over HTTP begins, such as `http://127.0.0.1:4318`.
+    /// The base URL of the collector's OTLP over HTTP, such as `http://127.0.0.1:4318`.
     pub endpoint: Option<String>,
-    /// The part of the requests that are traced, 0 to 1; what a client's `traceparent` decides wins over it.
+    /// The ratio of requests that are traced, from 0 to 1. The decision in a client's `traceparent` takes precedence.
     pub sample: Option<f64>,
     /// The version of the program.
     pub version: &'static str,
 }
 
-/// Why tracing could not be started, in words for the operator.
+/// An error that prevents tracing from starting, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The endpoint, or another setting of the exporter, makes no sense.
+    /// The endpoint, or another setting of the exporter, is invalid.
     #[error("the exporter of traces: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// The certificates that a collector is checked against could not be loaded.
+    /// The certificate authorities to verify the collector with could not be loaded.
     #[error("TLS to the collector of traces: {0}")]
     Tls(String),
 }
 
-/// Makes spans, or none. Clones are the same tracer.
+/// Creates spans, if tracing is configured. Clones share one tracer.
 #[derive(Clone, Default)]
-pub struct Tracer(Option<Arc<Started>>);
+pub struct Tracer(Option<Arc<ActiveTracer>>);
 
-struct Started {
+struct ActiveTracer {
     tracer: SdkTracer,
     propagator: TraceContextPropagator,
-    counts: Counts,
-    /// Ends with the last clone.
-    _provider: SdkTracerProvider,
+    counters: SpanCounters,
 }
 
 impl Tracer {
-    /// One that makes no spans.
+    /// Returns a tracer that creates no spans.
     #[must_use]
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// One that sends them to the collector that `options` or the environment name, and what sends them. Needs the
-    /// runtime that the task shall run on.
+    /// Starts exporting spans to the collector that `options` or the environment name. Must be called on the runtime
+    /// that the export shall use.
     ///
     /// # Errors
-    /// The settings make no sense.
+    /// The settings are invalid.
     pub fn start(
         options: &TracingOptions,
         entropy: Entropy,
@@ -80,31 +82,29 @@ impl Tracer {
         let mut resource =
             Resource::builder().with_attribute(KeyValue::new("service.version", options.version));
         if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
-            resource = resource.with_service_name(SERVICE);
+            resource = resource.with_service_name(SERVICE_NAME);
         }
         let resource = resource.build();
         let exporter = export::exporter(options.endpoint.as_deref(), &resource)?;
-        let counts = Counts::default();
-        let (queue, task) = Queue::start(exporter, counts.clone());
+        let counters = SpanCounters::default();
         let mut provider = SdkTracerProvider::builder()
-            .with_span_processor(queue)
-            .with_id_generator(Ids(entropy))
+            .with_span_processor(batch::processor(exporter, counters.clone()))
+            .with_id_generator(EntropyIds(entropy))
             .with_resource(resource);
         if let Some(part) = options.sample {
             let root = Sampler::TraceIdRatioBased(part);
             provider = provider.with_sampler(Sampler::ParentBased(Box::new(root)));
         }
         let provider = provider.build();
-        let started = Started {
-            tracer: provider.tracer(SERVICE),
+        let started = ActiveTracer {
+            tracer: provider.tracer(SERVICE_NAME),
             propagator: TraceContextPropagator::new(),
-            counts,
-            _provider: provider,
+            counters,
         };
-        Ok((Self(Some(Arc::new(started))), task))
+        Ok((Self(Some(Arc::new(started))), TracerTask(provider)))
     }
 
-    /// A span of a request with these headers, which ends when it is dropped. `None` when there is no collector.
+    /// Starts the span of a request with these headers. The span ends when it is dropped. `None` without a collector.
     #[must_use]
     pub fn span(&self, name: impl Into<Cow<'static, str>>, headers: &HeaderMap) -> Option<Span> {
         let started = self.0.as_ref()?;
@@ -121,46 +121,62 @@ impl Tracer {
         })
     }
 
-    /// Lets `registry` tell how many spans went to the collector, and how many were given up.
+    /// Registers the counters of exported and dropped spans.
     ///
     /// # Errors
-    /// It knows them already.
+    /// The counters are already registered.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        let counts = self.0.as_ref().map(|started| started.counts.clone());
-        counts.unwrap_or_default().register(registry)
+        let counters = self.0.as_ref().map(|started| started.counters.clone());
+        counters.unwrap_or_default().register(registry)
     }
 }
 
-/// What a collector learns of a request. It says nothing when the request is not among those that are traced.
+/// The export of spans, which runs on a thread of the SDK. Drop blocks until the waiting spans are exported, for some
+/// seconds at most.
+pub struct TracerTask(SdkTracerProvider);
+
+impl TracerTask {
+    /// Exports the spans that wait, for at most [`STOP_TIMEOUT`].
+    pub async fn stop(self) {
+        // The SDK blocks the calling thread.
+        let stopping =
+            tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(STOP_TIMEOUT));
+        if !matches!(stopping.await, Ok(Ok(()))) {
+            tracing::warn!("spans not exported at shutdown: trace collector slow or unreachable");
+        }
+    }
+}
+
+/// The span of a request. Attributes are ignored if the request is not sampled.
 pub struct Span {
     span: opentelemetry_sdk::trace::Span,
-    started: Arc<Started>,
+    started: Arc<ActiveTracer>,
 }
 
 impl Span {
-    /// Adds something that is known of the request.
+    /// Sets an attribute.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         self.span.set_attribute(KeyValue::new(key, value));
     }
 
-    /// Names it anew, once it is known what the request is about.
+    /// Renames the span, once the purpose of the request is known.
     pub fn rename(&mut self, name: String) {
         self.span.update_name(name);
     }
 
-    /// Marks it as failed; `reason` is a short stable word.
+    /// Marks the span as failed; `reason` is a short stable word.
     pub fn fail(&mut self, reason: &'static str) {
         self.set("error.type", reason);
         self.span.set_status(Status::error(reason));
     }
 
-    /// Whether the collector will have it, so that what it would say is worth to be put together.
+    /// True if the span will be exported, so that its attributes are worth computing.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
         self.span.is_recording()
     }
 
-    /// Makes whoever receives these headers work below this span.
+    /// Injects the context of the span into the headers of a request to another server.
     pub fn propagate(&self, headers: &mut HeaderMap) {
         let context = self.span.span_context().clone();
         let state = context.trace_state().header();
@@ -173,16 +189,16 @@ impl Span {
     }
 }
 
-/// Ids of traces and spans from our one source of randomness.
-struct Ids(Entropy);
+/// A generator of trace and span ids from [`Entropy`].
+struct EntropyIds(Entropy);
 
-impl std::fmt::Debug for Ids {
+impl std::fmt::Debug for EntropyIds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ids")
+        f.write_str("EntropyIds")
     }
 }
 
-impl IdGenerator for Ids {
+impl IdGenerator for EntropyIds {
     fn new_trace_id(&self) -> TraceId {
         TraceId::from_bytes(self.0.bytes())
     }
@@ -191,6 +207,3 @@ impl IdGenerator for Ids {
         SpanId::from_bytes(self.0.bytes())
     }
 }
-
-/// How long a stop waits for the spans that are left.
-pub const STOP_PATIENCE: Duration = Duration::from_secs(3);

@@ -16,7 +16,7 @@ use orgplane::config::Bounds;
 use orgplane::{App, AppOptions, Cors, Front, Stop};
 use serde_json::json;
 use store::{Store, sql};
-use usage::{Keep, ModelFact, ModelFacts, PriceBook};
+use usage::{ModelFact, ModelFacts, PriceBook, RetentionPeriods};
 
 use crate::{Client, TestDatabase};
 
@@ -36,7 +36,7 @@ pub struct ServerOptions {
     /// When the end of an answer is sent.
     pub durability: Durability,
     /// For how long the ledger and its sums are kept; for ever when not said otherwise.
-    pub keep_usage: Keep,
+    pub keep_usage: RetentionPeriods,
     /// Bounds of the requests under way.
     pub bounds: Bounds,
     /// The web pages that may call; none when not said otherwise.
@@ -51,7 +51,7 @@ impl Default for ServerOptions {
             prices: PriceBook::built_in(),
             models: Vec::new(),
             durability: Durability::Batched,
-            keep_usage: Keep::default(),
+            keep_usage: RetentionPeriods::default(),
             bounds: Bounds::default(),
             cors: Cors::default(),
         }
@@ -85,7 +85,7 @@ struct Parts {
     prices: PriceBook,
     models: Vec<ModelFact>,
     durability: Durability,
-    keep_usage: Keep,
+    keep_usage: RetentionPeriods,
     bounds: Bounds,
     cors: Cors,
 }

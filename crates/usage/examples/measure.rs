@@ -16,7 +16,7 @@ use usage::{
 };
 
 const START: i64 = 1_772_409_600;
-const DAYS: i64 = 31;
+const DAYS_COUNT: i64 = 31;
 const MODELS: &[&str] = &[
     "gpt-5",
     "gpt-5-mini",
@@ -26,7 +26,7 @@ const MODELS: &[&str] = &[
     "o3",
 ];
 
-/// The `number`th of `all` events, spread over the days; 50 projects with 4 keys each, some busier than others.
+/// Returns the `number`th of `all` events, spread over the days; 50 projects with 4 keys each, some busier than others.
 fn event(number: i64, all: i64) -> UsageEvent {
     let random = number
         .wrapping_mul(2_862_933_555_777_941_757)
@@ -39,7 +39,7 @@ fn event(number: i64, all: i64) -> UsageEvent {
     let tokens = i64::try_from(random % 4_000).unwrap_or(0);
     UsageEvent {
         id: format!("req_{number:026}"),
-        timestamp: UnixTime(START + number * (DAYS * DAY) / all),
+        timestamp: UnixTime(START + number * (DAYS_COUNT * DAY) / all),
         organization_id: organization(),
         kind: Kind::Completions,
         project_id: Id::from_text(format!("proj_{project:026}")),
@@ -76,7 +76,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let watch = Stopwatch::start();
     for number in 0..all {
         let slot = loop {
-            // Here a full queue is what is wanted; a machine under load may keep it full for longer than a second.
+            // A full queue is intended here; a machine under load may keep it full for longer than a second.
             if let Ok(slot) = recorder.reserve().await {
                 break slot;
             }
@@ -95,25 +95,31 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A report's name, its range from the start in seconds, its width and what it groups by.
+/// A case: the report's name, its range in seconds from the start, its width and the dimensions to group by.
 type Case = (&'static str, i64, i64, Width, &'static [Dimension]);
 
 const BY_PROJECT: &[Dimension] = &[Dimension::ProjectId, Dimension::Model];
 const BY_KEY: &[Dimension] = &[Dimension::ApiKeyId, Dimension::Model];
 const REPORTS: &[Case] = &[
-    ("31 days, total", 0, DAYS * DAY, Width::Day, &[]),
+    ("31 days, total", 0, DAYS_COUNT * DAY, Width::Day, &[]),
     (
         "31 days by project, model",
         0,
-        DAYS * DAY,
+        DAYS_COUNT * DAY,
         Width::Day,
         BY_PROJECT,
     ),
-    ("31 days by key, model", 0, DAYS * DAY, Width::Day, BY_KEY),
+    (
+        "31 days by key, model",
+        0,
+        DAYS_COUNT * DAY,
+        Width::Day,
+        BY_KEY,
+    ),
     (
         "31 days by project, model, clipped",
         12_345,
-        DAYS * DAY - 12_345,
+        DAYS_COUNT * DAY - 12_345,
         Width::Day,
         BY_PROJECT,
     ),
@@ -153,7 +159,7 @@ async fn reports(reports: &Reports) -> Result<(), Box<dyn Error>> {
         let query = CostQuery {
             organization_id: organization(),
             start: UnixTime(START + clip),
-            end: UnixTime(START + DAYS * DAY - clip),
+            end: UnixTime(START + DAYS_COUNT * DAY - clip),
             limit: 180,
             group_by: vec![CostDimension::LineItem, CostDimension::ProjectId],
             project_ids: Vec::new(),
@@ -169,7 +175,7 @@ fn organization() -> OrganizationId {
     OrganizationId::from_text("org-measured".to_owned())
 }
 
-/// Prints the time of several runs.
+/// Prints the duration of several runs.
 async fn measure(
     name: &str,
     run: impl AsyncFn() -> store::Result<()>,

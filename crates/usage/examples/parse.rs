@@ -8,23 +8,23 @@ use std::hint::black_box;
 use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use base::time::Stopwatch;
-use usage::{Bounds, Keep, PriceBook, ReportedEvent};
+use usage::{EventBounds, PriceBook, ReportedEvent, RetentionPeriods};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
-/// How many events one request may bring.
-const BATCH: usize = 10_000;
+/// The number of events of a request.
+const MAX_BATCH: usize = 10_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let all: usize = std::env::args()
         .nth(1)
         .map_or(Ok(1_000_000), |text| text.parse())?;
-    let lines: Vec<String> = (0..BATCH).map(line).collect();
+    let lines: Vec<String> = (0..MAX_BATCH).map(line).collect();
     let bytes: usize = lines.iter().map(String::len).sum();
     let organization = OrganizationId::from_text("org-measured".to_owned());
     let prices = PriceBook::built_in();
-    let bounds = Bounds {
+    let bounds = EventBounds {
         prices: &prices,
-        keep: Keep::default(),
+        keep: RetentionPeriods::default(),
         is_import: false,
     };
     let watch = Stopwatch::start();
@@ -39,12 +39,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rate = f64::from(u32::try_from(all)?) / seconds;
     println!(
         "{rate:.0} events/s parsed and checked, of {} bytes each",
-        bytes / BATCH
+        bytes / MAX_BATCH
     );
     Ok(())
 }
 
-/// What a gateway reports of a chat completion.
+/// Returns a chat completion as a gateway reports it.
 fn line(number: usize) -> String {
     let (project, key) = (number % 50, number % 200);
     format!(

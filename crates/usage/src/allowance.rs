@@ -1,4 +1,5 @@
-//! Bounds on what a project key reports: it never costs other projects more than its own could.
+//! Allowances: bounds on the usage that a project key reports, so that a leaked key cannot exhaust the limits of other
+//! projects.
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId};
 use base::time::DAY;
@@ -6,17 +7,17 @@ use base::{Error, NanoDollars, UnixTime};
 use store::{Result, Row, Statement, Transaction, sql};
 
 use crate::Month;
-use crate::spend::Total;
+use crate::spend::SpendTotal;
 
 /// The most events that a project key may report in a UTC day.
 pub const MAX_KEY_EVENTS_PER_DAY: i64 = 1_000_000;
-/// The most that the events which a project key reports in a UTC day may cost.
+/// The most that events reported by a project key in a UTC day may cost.
 pub const MAX_KEY_COST_PER_DAY: NanoDollars = NanoDollars(10_000_000_000_000);
-/// The part of an organization's spend limit that the keys of a project without a limit may report in a month: one in so
-/// many.
-const PART_OF_ORGANIZATION: i64 = 10;
+/// The divisor of an organization's spend limit that gives the most that keys of a project without a limit may report
+/// in a month.
+const MAX_ORGANIZATION_FRACTION: i64 = 10;
 
-/// A project key that reports, and the spend limits that its reports must respect.
+/// A project key that reports usage, and the spend limits that its reports must respect.
 #[derive(Clone, Debug)]
 pub struct Allowance {
     /// The organization of the key.
@@ -32,19 +33,19 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Counts new events, which are written in the same transaction: the refusal if they are more than the key may report.
-    /// `spent` is the spend with them.
+    /// Counts new events, which are written in the same transaction. Returns the refusal if they exceed the allowance.
+    /// `spent` is the spend including them.
     pub(crate) async fn take(
         &self,
         transaction: &mut Transaction,
         now: UnixTime,
         (events, amount): (i64, NanoDollars),
-        spent: &[Total],
+        spent: &[SpendTotal],
     ) -> Result<Option<Error>> {
         if events == 0 {
             return Ok(None);
         }
-        // More than is too much need not be counted exactly.
+        // Capped just above the bound, so that the sum cannot overflow.
         let amount = amount.min(MAX_KEY_COST_PER_DAY + NanoDollars(1));
         let count = sql!(
             "INSERT INTO usage_reports (day, organization_id, project_id, api_key_id, events, amount) \
@@ -75,19 +76,20 @@ impl Allowance {
         self.check_limits(transaction, now, spent, is_free).await
     }
 
-    /// The refusal if a spend limit is passed.
+    /// Returns the refusal if a spend limit is exceeded.
     async fn check_limits(
         &self,
         transaction: &mut Transaction,
         now: UnixTime,
-        spent: &[Total],
+        spent: &[SpendTotal],
         is_free: bool,
     ) -> Result<Option<Error>> {
         let month = Month::of(now);
         if let Some(limit) = self.project_limit {
-            let of_project =
-                |total: &&Total| total.project_id == self.project_id && total.month >= month.start;
-            let passes = |total: &Total| total.amount > limit;
+            let of_project = |total: &&SpendTotal| {
+                total.project_id == self.project_id && total.month >= month.start
+            };
+            let passes = |total: &SpendTotal| total.amount > limit;
             return Ok(spent.iter().filter(of_project).any(passes).then(|| {
                 let id = self.project_id.as_str();
                 over(&format!(
@@ -98,7 +100,7 @@ impl Allowance {
         let Some(limit) = self.organization_limit else {
             return Ok(None);
         };
-        let most = NanoDollars(limit.0 / PART_OF_ORGANIZATION);
+        let most = NanoDollars(limit.0 / MAX_ORGANIZATION_FRACTION);
         let of_month = self.reported_since(transaction, month.start).await?;
         Ok((!is_free && of_month > most).then(|| {
             over(&format!(
@@ -108,7 +110,7 @@ impl Allowance {
         }))
     }
 
-    /// The cost of what the project's keys have reported since the first second of a day.
+    /// Returns the cost of the events that keys of the project have reported since the first second of a day.
     async fn reported_since(
         &self,
         transaction: &mut Transaction,
@@ -126,8 +128,8 @@ impl Allowance {
     }
 }
 
-/// Forgets what was reported before a day.
-pub(crate) fn forget_before(oldest: UnixTime) -> Statement {
+/// Deletes the counts of days before `oldest`.
+pub(crate) fn delete_before(oldest: UnixTime) -> Statement {
     sql!("DELETE FROM usage_reports WHERE day < $1", oldest)
 }
 

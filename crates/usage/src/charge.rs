@@ -1,4 +1,4 @@
-//! What one event costs: the lines of its bill.
+//! Charges: the cost of an event, by line item.
 
 use std::fmt;
 
@@ -9,37 +9,37 @@ use crate::price::{ANY_MODEL, PriceEntry, PriceKey};
 use crate::{Kind, Metric, PriceBook, Quantities, UsageEvent};
 use base::names;
 
-/// What one event costs.
+/// The charges of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charges {
-    /// The lines of its bill. What nothing was consumed of has no line.
-    pub lines: Vec<Charge>,
-    /// Whether something was consumed that has no price: its line's amount is 0.
+    /// The charges; none for items of which nothing was used.
+    pub charges: Vec<Charge>,
+    /// True if an item has no price. Its charge has an amount of 0.
     pub unpriced: bool,
 }
 
-/// A line of the bill.
+/// A charge: the cost of one item of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// For what of the event's model.
+    /// The item.
     pub name: ItemName,
-    /// How much of it, in [`ItemName::unit`]s.
+    /// The quantity, in [`ItemName::unit`]s.
     pub quantity: i64,
-    /// What that costs.
+    /// The cost.
     pub amount: NanoDollars,
 }
 
-/// For what a line of the bill is. Displayed as on the wire: `gpt-5, input_tokens`, or without a model
-/// `file_search_calls`.
+/// A line item of the costs report: a model and an item. Displayed as on the wire: `gpt-5, input_tokens`, or without a
+/// model `file_search_calls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineItem {
-    /// The model, where there is one.
+    /// The model, if there is one.
     pub model: Option<String>,
-    /// What of it.
+    /// The item.
     pub name: ItemName,
 }
 
-/// The second part of a line item. The ledger has their order: a new one goes to the end.
+/// The item of a charge. Values are stored by their order, so new ones go to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ItemName {
@@ -82,7 +82,7 @@ names! { ItemName {
 }}
 
 impl ItemName {
-    /// What its quantity counts, in the contract's words; `None` where the contract has none.
+    /// Returns the unit of quantities in the contract's words; `None` if the contract has none.
     #[must_use]
     pub fn unit(self) -> Option<&'static str> {
         match self {
@@ -120,13 +120,13 @@ impl ItemName {
 }
 
 impl LineItem {
-    /// As [`ItemName::unit`].
+    /// Returns the unit of quantities, as [`ItemName::unit`].
     #[must_use]
     pub fn unit(&self) -> Option<&'static str> {
         self.name.unit()
     }
 
-    /// That of a line of the bill of an event.
+    /// Returns the line item of a charge of an event.
     #[must_use]
     pub fn of(event: &UsageEvent, name: ItemName) -> Self {
         Self {
@@ -135,7 +135,7 @@ impl LineItem {
         }
     }
 
-    /// The unit of a line item as it is written on the wire.
+    /// Returns the unit of a line item in its form on the wire.
     #[must_use]
     pub fn unit_of(text: &str) -> Option<&'static str> {
         let name = text.rsplit_once(", ").map_or(text, |(_, name)| name);
@@ -152,7 +152,7 @@ impl fmt::Display for LineItem {
     }
 }
 
-/// An amount of something that may or may not have a price.
+/// A quantity of an item, with its price if it has one.
 struct Quote<'a> {
     name: ItemName,
     quantity: i64,
@@ -160,21 +160,24 @@ struct Quote<'a> {
 }
 
 impl PriceBook {
-    /// What an event costs, at the prices that hold when it happened.
+    /// Returns the charges of an event, at the prices that apply at its time.
     ///
-    /// Each token is on one line: cached input not on that of the input, nor audio or images on that of the text. A kind
-    /// of token that has no price of its own stays on the line of the text. A model that is sold by the image, the
-    /// character or the second is not billed by the token as well, nor the other way round.
+    /// Each token is charged once: cached input tokens not as input, audio and image tokens not as text. Tokens of a
+    /// kind without a price are charged as text. A model sold by the image, the character or the second is not charged
+    /// by the token as well, nor the other way round.
     #[must_use]
     pub fn charges(&self, event: &UsageEvent) -> Charges {
         let quotes = self.quotes(event);
         Charges {
             unpriced: quotes.iter().any(|quote| quote.price.is_none()),
-            lines: quotes.into_iter().map(|quote| quote.line(event)).collect(),
+            charges: quotes
+                .into_iter()
+                .map(|quote| quote.charge(event))
+                .collect(),
         }
     }
 
-    /// Returns the sum of the bill of an event, as the ledger will have it.
+    /// Returns the sum of the charges of an event, as the ledger will have it.
     #[must_use]
     pub(crate) fn cost(&self, event: &UsageEvent) -> NanoDollars {
         let quantities = event.quantities.bounded();
@@ -186,16 +189,16 @@ impl PriceBook {
                 ..event.clone()
             })
         };
-        charges.lines.iter().map(|line| line.amount).sum()
+        charges.charges.iter().map(|charge| charge.amount).sum()
     }
 
-    /// The most that an event costs, whatever its service tier and whether it is part of a batch.
-    pub(crate) fn max_cost(&self, event: &UsageEvent) -> NanoDollars {
+    /// Returns the most that an event can cost, over all service tiers, within a batch or not.
+    pub(crate) fn max_event_cost(&self, event: &UsageEvent) -> NanoDollars {
         let quotes = self.quotes(event);
         quotes.iter().map(Quote::max_amount).sum()
     }
 
-    /// What was consumed in an event that has no price, and how much of it.
+    /// Returns the items of an event that have no price, with their quantities.
     pub(crate) fn unpriced(&self, event: &UsageEvent) -> Vec<(ItemName, i64)> {
         let quotes = self.quotes(event).into_iter();
         let unpriced = quotes.filter(|quote| quote.price.is_none());
@@ -236,7 +239,7 @@ impl PriceBook {
 }
 
 impl Quote<'_> {
-    fn line(self, event: &UsageEvent) -> Charge {
+    fn charge(self, event: &UsageEvent) -> Charge {
         let amount = self
             .price
             .map(|(price, entry)| self.amount(price, entry.factor(event)));
@@ -252,7 +255,7 @@ impl Quote<'_> {
         price.for_quantity_times(self.quantity, per, factor)
     }
 
-    /// Returns the amount by the dearest of the factors that its price may have.
+    /// Returns the amount at the highest factor that may apply.
     fn max_amount(&self) -> NanoDollars {
         let Some((price, entry)) = self.price else {
             return NanoDollars::default();
@@ -264,8 +267,7 @@ impl Quote<'_> {
     }
 }
 
-/// The tokens of an event, each in one place, by what they are billed as. Of a kind without a price of its own there
-/// are none: those are text.
+/// Returns the tokens of an event by item, each token once. Tokens of an item without a price count as text.
 fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(ItemName, i64)> {
     use ItemName as I;
     let all = &event.quantities;
@@ -279,7 +281,7 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
         (name, taken)
     };
     let mut input = all.or_zero(Metric::InputTokens);
-    // Audio and images are parts of the uncached input, so what is cached is set aside first.
+    // Audio and image tokens are parts of the uncached input, so cached tokens are subtracted first.
     let mut cached = all.or_zero(Metric::InputCachedTokens).min(input);
     input -= cached;
     let cache_write = part(
@@ -313,7 +315,7 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
     ]
 }
 
-/// What an event consumed that is not counted in tokens.
+/// Returns the quantities of an event that are not counted in tokens.
 fn units(event: &UsageEvent) -> Vec<(ItemName, i64)> {
     let amount = |quantities: &Quantities, (name, metric)| (name, quantities.or_zero(metric));
     let items = match tool(event.kind) {
@@ -330,7 +332,7 @@ fn units(event: &UsageEvent) -> Vec<(ItemName, i64)> {
         .collect()
 }
 
-/// For what a report of tools or of storage is billed.
+/// Returns the item and the metric by which tools or storage are charged.
 fn tool(kind: Kind) -> Option<(ItemName, Metric)> {
     match kind {
         Kind::WebSearchCalls => Some((ItemName::WebSearchCalls, Metric::NumRequests)),

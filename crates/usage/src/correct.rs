@@ -1,4 +1,4 @@
-//! Corrections: a row that reverses a reported event, since the ledger is never changed.
+//! Corrections: rows that reverse a reported event, since rows of the ledger never change.
 
 use std::sync::Arc;
 
@@ -10,26 +10,26 @@ use store::{Database, Result};
 use crate::ledger::key::correction_of;
 use crate::ledger::partition::days;
 use crate::ledger::{Ledger, read};
-use crate::{Charge, Entry, Outcome, PriceBook, UsageEvent};
+use crate::{Charge, LedgerEntry, Outcome, PriceBook, UsageEvent};
 
 /// The outcome of a correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Corrected {
-    /// The event counts no more.
-    Reversed(Box<Entry>),
-    /// The event was corrected before.
+    /// The event was reversed.
+    Reversed(Box<LedgerEntry>),
+    /// The event had been reversed before.
     Already,
     /// No event with the id was reported.
     Unknown,
-    /// Events with the id were reported on these days (UTC), each by its first second.
+    /// Events with the id were reported on these days (UTC), given by their first seconds.
     Ambiguous(Vec<UnixTime>),
 }
 
-/// Reverses a reported event: a row of the same time, dimensions and bill, with all numbers below zero. Usage, costs and
-/// spend follow. `day` tells events with the same id apart; an event is reversed once.
+/// Reverses a reported event by a row of the same time, dimensions and charges, with all numbers negated. Usage, costs
+/// and spend follow. `day` tells events with the same id apart. An event is reversed at most once.
 ///
 /// # Errors
-/// The database's; then nothing has changed.
+/// The database failed; nothing has changed then.
 pub async fn correct(
     database: &Database,
     clock: Clock,
@@ -61,10 +61,10 @@ pub async fn correct(
         id: correction_of(&key),
         ..reversal(&entry.event)
     };
-    let bills = vec![(event, reversed(&entry.charges))];
+    let events = vec![(event, reversed(&entry.charges))];
     let mut ledger = Ledger::new(database.clone(), Arc::new(PriceBook::default()), clock);
     let mut transaction = ledger.begin().await?;
-    let rows = ledger.write_bills(&mut transaction, bills).await?;
+    let rows = ledger.write_charged(&mut transaction, events).await?;
     ledger.commit(transaction).await?;
     Ok(match rows {
         0 => Corrected::Already,
@@ -81,7 +81,7 @@ pub(crate) fn reversal(event: &UsageEvent) -> UsageEvent {
     }
 }
 
-/// Returns the lines of a bill with the opposite sign.
+/// Returns charges with the opposite sign.
 pub(crate) fn reversed(lines: &[Charge]) -> Vec<Charge> {
     let reversed = |line: &Charge| Charge {
         quantity: line.quantity.saturating_neg(),

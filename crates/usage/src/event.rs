@@ -1,4 +1,4 @@
-//! Who consumed how much of what: the fact that the gateway writes and the Administration API reads.
+//! Usage events, and the kinds, metrics and dimensions of usage.
 
 use base::UnixTime;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
@@ -6,7 +6,7 @@ use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 pub use crate::quantities::Quantities;
 use base::names;
 
-/// A report of the Administration API, named by the last part of its path.
+/// The kind of usage, which is a report of the Administration API, named by the last part of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Chat completions, completions and responses.
@@ -17,9 +17,9 @@ pub enum Kind {
     Moderations,
     /// Images: generations, edits and variations.
     Images,
-    /// Text made speech.
+    /// Speech from text.
     AudioSpeeches,
-    /// Speech made text.
+    /// Text from speech.
     AudioTranscriptions,
     /// Storage of vector stores.
     VectorStores,
@@ -44,7 +44,7 @@ names! { Kind {
     WebSearchCalls = "web_search_calls",
 }}
 
-/// Something that is counted. The ledger has their order: a new one goes to the end.
+/// A metric of usage. Values are stored by their order, so new ones go to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "the names are the contract's own")]
@@ -104,7 +104,7 @@ const MAX_COUNT: i64 = 1_000_000_000;
 const MAX_BYTES: i64 = 1 << 53;
 
 impl Metric {
-    /// The largest amount that an event may have of it; more is no measurement.
+    /// Returns the largest amount that an event may have.
     #[must_use]
     pub fn max_amount(self) -> i64 {
         match self {
@@ -119,7 +119,7 @@ impl Metric {
     }
 }
 
-/// Something that usage is grouped or filtered by.
+/// A dimension by which usage is grouped or filtered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are the contract's own")]
 pub enum Dimension {
@@ -149,7 +149,7 @@ names! { Dimension {
 }}
 
 impl Kind {
-    /// The `object` of this report's results.
+    /// Returns the `object` of the results of the report.
     #[must_use]
     pub fn result_object(self) -> &'static str {
         match self {
@@ -166,7 +166,7 @@ impl Kind {
         }
     }
 
-    /// What every result of this report has a number for.
+    /// Returns the metrics that every result of the report has.
     #[must_use]
     pub fn required_metrics(self) -> &'static [Metric] {
         use Metric as M;
@@ -183,7 +183,7 @@ impl Kind {
         }
     }
 
-    /// What a result of this report has a number for where it was reported.
+    /// Returns the metrics that a result of the report has if they were reported.
     #[must_use]
     pub fn optional_metrics(self) -> &'static [Metric] {
         use Metric as M;
@@ -206,7 +206,7 @@ impl Kind {
         }
     }
 
-    /// What this report is grouped by; each is a key of its results, null unless asked for.
+    /// Returns the dimensions of the report. Each is a key of its results, null unless grouped by.
     #[must_use]
     pub fn dimensions(self) -> &'static [Dimension] {
         use Dimension as D;
@@ -244,22 +244,22 @@ impl Kind {
     }
 }
 
-/// How a metered request ended.
+/// The outcome of a metered request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The model answered, and the client has the answer.
+    /// The model answered, and the client received the answer.
     Succeeded,
     /// The model server could not be reached, answered with an error, or broke off.
     UpstreamFailed,
     /// The model server took too long.
     TimedOut,
-    /// The client hung up before the answer had ended; what the model did all the same is counted.
+    /// The client disconnected before the end of the answer; usage until then is counted.
     ClientGone,
     /// Reported by another gateway.
     Reported,
-    /// No request: corrects what others have cost, by other prices than those of their time.
+    /// Not a request: a correction of charges at other prices.
     Repriced,
-    /// No request: reverses a reported event. Its numbers are those of the event, below zero.
+    /// Not a request: a reversal of a reported event, with its numbers negated.
     Corrected,
 }
 
@@ -273,27 +273,27 @@ names! { Outcome {
     Corrected = "corrected",
 }}
 
-/// One row of the ledger: what one request consumed.
+/// A usage event: the usage of one request, a row of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageEvent {
-    /// Unique within the organization and the UTC day of `timestamp`, among what is reported and among what the gateway
-    /// metered; a second event with the same id there is the same event.
+    /// The id, unique within the organization and the UTC day of `timestamp`, separately for reported events and those
+    /// of the gateway. A second event with the same id is a duplicate.
     pub id: String,
-    /// When it happened.
+    /// The time of the usage.
     pub timestamp: UnixTime,
-    /// Whose it is.
+    /// The organization.
     pub organization_id: OrganizationId,
-    /// Which report it belongs to.
+    /// The kind of usage.
     pub kind: Kind,
-    /// The project that consumed.
+    /// The project.
     pub project_id: ProjectId,
-    /// The user whose key it was.
+    /// The user, if the key is a user's.
     pub user_id: Option<UserId>,
     /// The key.
     pub api_key_id: Option<KeyId>,
-    /// The model as the upstream or the client named it.
+    /// The model, as the upstream or the client named it.
     pub model: Option<String>,
-    /// Whether it was part of a batch.
+    /// True if the request was part of a batch.
     pub batch: bool,
     /// The service tier.
     pub service_tier: Option<String>,
@@ -305,16 +305,16 @@ pub struct UsageEvent {
     pub vector_store_id: Option<String>,
     /// `low`, `medium` or `high`.
     pub context_level: Option<String>,
-    /// How much.
+    /// The quantities.
     pub quantities: Quantities,
-    /// Whether the amounts were counted by us, because the upstream did not report any.
+    /// True if the quantities are estimated, because the upstream did not report any.
     pub estimated: bool,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
 impl UsageEvent {
-    /// Its value of a dimension; `true` or `false` for `batch`.
+    /// Returns the value of a dimension; `true` or `false` for `batch`.
     #[must_use]
     pub fn dimension(&self, dimension: Dimension) -> Option<&str> {
         match dimension {
@@ -331,7 +331,7 @@ impl UsageEvent {
         }
     }
 
-    /// The dimensions whose text came from outside.
+    /// Returns the dimensions whose texts come from outside.
     pub(crate) fn texts(&self) -> [Option<&String>; 6] {
         [
             self.model.as_ref(),
@@ -343,7 +343,7 @@ impl UsageEvent {
         ]
     }
 
-    /// As [`UsageEvent::texts`].
+    /// Returns the dimensions of [`UsageEvent::texts`], mutably.
     pub(crate) fn texts_mut(&mut self) -> [Option<&mut String>; 6] {
         [
             self.model.as_mut(),
@@ -361,7 +361,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_found_again() {
+    fn every_name_is_parsed_back() {
         for metric in Metric::ALL {
             assert_eq!(Metric::parse(metric.as_str()), Some(*metric));
             assert_eq!(Metric::ALL[*metric as usize], *metric);

@@ -1,4 +1,4 @@
-//! Facts about models beside their prices: the most that they read and write.
+//! Facts about models beside their prices: context window and maximum output.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use crate::price::undated;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFact {
-    /// The name that its upstream knows it by.
+    /// The name by which upstreams know the model.
     pub name: String,
-    /// The kind of the model, which says what limits make sense for it; `None`: each may be set.
+    /// The kind of the model, which decides what limits make sense for it; `None` if each may be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ModelKind>,
-    /// The most tokens that the model reads and writes at a time.
+    /// The most tokens of a request and its answer together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u32>,
     /// The most tokens of an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
-    /// The most tokens of an image that the model is shown.
+    /// The most tokens of an input image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_image_tokens: Option<u32>,
 }
@@ -37,10 +37,10 @@ struct File {
 }
 
 impl ModelFacts {
-    /// Returns the facts that ship with the program, with these in the place of those about the same models.
+    /// Returns the facts that ship with the program, with `facts` in place of those about the same models.
     ///
     /// # Panics
-    /// When what ships is not understood, which a test excludes.
+    /// The facts that ship cannot be parsed, which a test excludes.
     #[must_use]
     pub fn with(facts: Vec<ModelFact>) -> Self {
         let built_in: File =
@@ -49,15 +49,14 @@ impl ModelFacts {
         Self(all.map(|fact| (fact.name.clone(), fact)).collect())
     }
 
-    /// Returns the facts about a model. A name that ends in a date and that nothing is known of has those of the name
-    /// without the date.
+    /// Returns the facts about a model. A name that ends in a date falls back to the name without the date.
     #[must_use]
     pub fn of(&self, model: &str) -> Option<&ModelFact> {
         let undated = || self.0.get(undated(model)?);
         self.0.get(model).or_else(undated)
     }
 
-    /// Returns the kind of a model; `None` where nobody has said it.
+    /// Returns the kind of a model; `None` if it is unknown.
     #[must_use]
     pub fn kind_of(&self, model: &str) -> Option<ModelKind> {
         self.of(model)?.kind
@@ -73,13 +72,13 @@ mod tests {
     use crate::{Metric, PriceBook};
 
     #[test]
-    fn s11_every_model_that_is_sold_by_its_tokens_has_facts() {
+    fn every_model_that_is_charged_by_tokens_has_facts() {
         let (book, facts) = (PriceBook::built_in(), ModelFacts::with(Vec::new()));
         let mut checked = 0;
         for model in book.models() {
             let sells = |metric| book.sells(model, UnixTime(0), metric);
             let mut entries = book.entries_from(model, UnixTime(0));
-            // The tokens of images that are made are bounded by their number.
+            // The tokens of generated images are bounded by the number of images.
             let makes_images =
                 entries.any(|entry| entry.dearest(&[PriceKey::OutputImage]).is_some());
             if makes_images || !sells(Metric::InputTokens) {

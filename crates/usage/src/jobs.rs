@@ -1,4 +1,4 @@
-//! Jobs of the ledger's writer, and those that share a transaction.
+//! Jobs of the ledger writer, and how they are grouped into transactions.
 
 use std::collections::HashSet;
 
@@ -7,35 +7,35 @@ use base::time::{DAY, Stopwatch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ledger::key::Source;
-use crate::recorder::RoomPermit;
-use crate::{Allowance, Appended, Hold, Release, UsageEvent};
+use crate::recorder::EventPermit;
+use crate::{Allowance, Appended, ReservationKey, SpendReservation, UsageEvent};
 
 /// The most events that share a transaction, unless one job alone has more.
 const MAX_BATCH_EVENTS: usize = 1_000;
-/// The most days that the reported events of a transaction may lie on: each day without a table costs the making of one,
-/// and the gateway's own events wait for it.
+/// The most days on which reported events of a transaction may lie. Each day without a table needs one created, and
+/// events of the gateway wait for that.
 pub(crate) const MAX_BATCH_DAYS: usize = 16;
 
-/// Events that are written in one transaction, or not at all.
+/// Events that are written in one transaction or not at all.
 pub(crate) struct Job {
     pub(crate) events: Vec<UsageEvent>,
-    /// Told when they are durable, or refused.
+    /// Answered when the events are durable or refused.
     pub(crate) done: oneshot::Sender<base::Result<Appended>>,
     pub(crate) source: Source,
-    /// The bounds of the key that reports them.
+    /// The allowance of the key that reports the events.
     pub(crate) allowance: Option<Allowance>,
-    /// True if someone waits for the events.
-    pub(crate) urgent: bool,
-    /// The time since the events came.
+    /// True if a caller waits for the events.
+    pub(crate) is_urgent: bool,
+    /// The time since the events arrived.
     pub(crate) since: Stopwatch,
-    /// The bound on the number of events that wait.
+    /// The capacity that the events hold while they wait.
     #[expect(dead_code, reason = "given back when the job is dropped")]
-    pub(crate) room: Option<RoomPermit>,
-    /// The money that is set aside for the events until they count.
-    pub(crate) hold: Option<Hold>,
-    /// The reservations in the database that are released in the transaction in which the events count.
-    pub(crate) releases: Vec<Release>,
-    /// The tenant's share of the places in the queue.
+    pub(crate) capacity: Option<EventPermit>,
+    /// The money that is reserved for the events until they count.
+    pub(crate) spend: Option<SpendReservation>,
+    /// The durable reservations that are released in the transaction in which the events count.
+    pub(crate) releases: Vec<ReservationKey>,
+    /// The share of the queue that the tenant holds.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) share: Option<BudgetPermit>,
 }
@@ -44,14 +44,14 @@ pub(crate) struct Job {
 pub(crate) struct Submission {
     pub(crate) events: Vec<UsageEvent>,
     pub(crate) source: Source,
-    /// The bounds of the key that reports them.
+    /// The allowance of the key that reports the events.
     pub(crate) allowance: Option<Allowance>,
-    /// The reservations in the database that are released with the events.
-    pub(crate) releases: Vec<Release>,
+    /// The durable reservations that are released with the events.
+    pub(crate) releases: Vec<ReservationKey>,
 }
 
 impl Submission {
-    /// Returns a submission of no events, from this source.
+    /// Returns a submission without events.
     pub(crate) fn of(source: Source) -> Self {
         Self {
             events: Vec::new(),
@@ -62,51 +62,51 @@ impl Submission {
     }
 }
 
-/// The gateway's own jobs that share a transaction.
+/// The jobs of the gateway that share a transaction.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) jobs: Vec<Job>,
     events: usize,
-    /// True if someone waits for one of the jobs.
-    urgent: bool,
+    /// True if a caller waits for one of the jobs.
+    is_urgent: bool,
 }
 
 impl Batch {
     pub(crate) fn push(&mut self, job: Job) {
         self.events += job.events.len();
-        self.urgent |= job.urgent;
+        self.is_urgent |= job.is_urgent;
         self.jobs.push(job);
     }
 
-    /// Adds what waits in the queue, as far as there is room; whether it is to be written at once.
+    /// Adds the jobs that wait in the queue, as far as they fit. True if the batch should be written at once.
     pub(crate) fn take(&mut self, queue: &mut mpsc::Receiver<Job>) -> bool {
         while self.events < MAX_BATCH_EVENTS
             && let Ok(job) = queue.try_recv()
         {
             self.push(job);
         }
-        self.urgent || self.events >= MAX_BATCH_EVENTS
+        self.is_urgent || self.events >= MAX_BATCH_EVENTS
     }
 }
 
 /// The queue of reported events.
-pub(crate) struct Reports {
+pub(crate) struct ReportQueue {
     queue: mpsc::Receiver<Job>,
-    /// The first one, if it was received already.
+    /// The first job, if it was received already.
     first: Option<Job>,
 }
 
-impl Reports {
+impl ReportQueue {
     pub(crate) fn new(queue: mpsc::Receiver<Job>) -> Self {
         Self { queue, first: None }
     }
 
-    /// Takes no more than those that wait.
+    /// Closes the queue; jobs that wait can still be taken.
     pub(crate) fn close(&mut self) {
         self.queue.close();
     }
 
-    /// Waits until there is one: the time at which it came. None at the end.
+    /// Waits for a job. Returns the time of its arrival, `None` at the end.
     pub(crate) async fn ready(&mut self) -> Option<Stopwatch> {
         if self.first.is_none() {
             self.first = Some(self.queue.recv().await?);
@@ -114,7 +114,7 @@ impl Reports {
         self.first.as_ref().map(|job| job.since)
     }
 
-    /// The next jobs that share a transaction; none if none waits. Those with an allowance are alone.
+    /// Returns the next jobs that share a transaction, none if none wait. A job with an allowance is alone.
     pub(crate) fn take(&mut self) -> Vec<Job> {
         let first = self.first.take().or_else(|| self.queue.try_recv().ok());
         let Some(first) = first else {
@@ -146,7 +146,7 @@ fn days_of(events: &[UsageEvent]) -> HashSet<i64> {
     events.iter().map(day).collect()
 }
 
-/// Divides events into parts of at most 16 days, each of which is a transaction.
+/// Divides events into groups of at most 16 days, one for each transaction.
 #[must_use]
 pub fn by_days(events: Vec<UsageEvent>) -> Vec<Vec<UsageEvent>> {
     if days_of(&events).len() <= MAX_BATCH_DAYS {

@@ -1,4 +1,4 @@
-//! When keys and their owners were last used, kept without a write on the request's path.
+//! The times at which keys and their owners were last used, recorded without a write on the request path.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,125 +10,129 @@ use store::{Store, sql};
 use tasks::{Health, Task, TaskHandle};
 use tokio_util::sync::CancellationToken;
 
-/// How often what was noted is written.
-const EVERY: Duration = Duration::from_secs(1);
-/// How many keys are noted between two writes; the use of further ones in the same second goes unnoticed.
-const MOST_NOTED: usize = 100_000;
-/// How many keys are written in one transaction, so that others get their turn.
-const BATCH: usize = 500;
-/// The number of attempts to write the last uses when the server stops, and the pause between two of them.
-const LAST_ATTEMPTS: usize = 5;
-const LAST_PAUSE: Duration = Duration::from_millis(100);
+/// The interval between two writes.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// The most keys that are pending between two writes; uses of further keys are not recorded.
+const MAX_PENDING: usize = 100_000;
+/// The most keys that are written in one transaction, so that other writers get their turn.
+const MAX_BATCH: usize = 500;
+/// The number of attempts to write at shutdown.
+const STOP_ATTEMPTS_COUNT: usize = 5;
+const STOP_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Takes note of each use.
+/// Records uses. Clones share the pending ones.
 #[derive(Clone)]
 pub struct LastUsed {
-    noted: Arc<Mutex<Notes>>,
+    pending: Arc<Mutex<Pending>>,
     clock: Clock,
 }
 
-type Notes = HashMap<KeyId, Use>;
+type Pending = HashMap<KeyId, LastUse>;
 
-struct Use {
+struct LastUse {
     organization: OrganizationId,
     user: Option<UserId>,
     at: UnixTime,
 }
 
-/// Writes what was noted, once a second.
+/// The task that writes pending uses once a second.
 pub struct LastUsedTask(TaskHandle);
 
-/// The writer of what was noted.
-struct Writer {
-    noted: LastUsed,
+/// The loop of the task.
+struct LastUsedWriter {
+    pending: LastUsed,
     store: Store,
     stop: CancellationToken,
 }
 
 impl LastUsed {
-    /// Starts the writer, on the runtime that this is called in.
+    /// Starts the task on the current runtime.
     #[must_use]
     pub fn start(store: Store, clock: Clock) -> (Self, LastUsedTask) {
         let last_used = Self {
-            noted: Arc::default(),
+            pending: Arc::default(),
             clock,
         };
-        let noted = last_used.clone();
-        let task = tasks::start("last uses", |stop| Writer { noted, store, stop });
+        let pending = last_used.clone();
+        let task = tasks::start("last uses", |stop| LastUsedWriter {
+            pending,
+            store,
+            stop,
+        });
         (last_used, LastUsedTask(task))
     }
 
-    /// Notes that `key`, and `user` where it is a user's, was used just now.
+    /// Records that `key`, and its `user` if it has one, was used just now.
     pub fn touch(&self, organization: &OrganizationId, key: &KeyId, user: Option<&UserId>) {
         let at = self.clock.now();
-        let mut noted = self.lock();
-        if let Some(before) = noted.get_mut(key) {
+        let mut pending = self.lock();
+        if let Some(before) = pending.get_mut(key) {
             before.at = before.at.max(at);
-        } else if noted.len() < MOST_NOTED {
+        } else if pending.len() < MAX_PENDING {
             let organization = organization.clone();
             let user = user.cloned();
-            let used = Use {
+            let used = LastUse {
                 organization,
                 user,
                 at,
             };
-            noted.insert(key.clone(), used);
+            pending.insert(key.clone(), used);
         }
     }
 
-    /// Notes again what could not be written, unless it is older than what was noted since.
-    fn put_back(&self, batch: Vec<(KeyId, Use)>) {
-        let mut noted = self.lock();
+    /// Adds uses that could not be written to the pending ones again; newer uses win.
+    fn put_back(&self, batch: Vec<(KeyId, LastUse)>) {
+        let mut pending = self.lock();
         for (key, used) in batch {
-            if let Some(newer) = noted.get_mut(&key) {
+            if let Some(newer) = pending.get_mut(&key) {
                 newer.at = newer.at.max(used.at);
-            } else if noted.len() < MOST_NOTED {
-                noted.insert(key, used);
+            } else if pending.len() < MAX_PENDING {
+                pending.insert(key, used);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Notes> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Task for Writer {
+impl Task for LastUsedWriter {
     async fn run(&mut self) {
         while !self.stop.is_cancelled() {
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {
-                    self.noted.write_noted(&self.store).await;
+                () = tokio::time::sleep(WRITE_INTERVAL) => {
+                    self.pending.write_pending(&self.store).await;
                 }
                 () = self.stop.cancelled() => {}
             }
         }
-        for attempt in 0..LAST_ATTEMPTS {
+        for attempt in 0..STOP_ATTEMPTS_COUNT {
             if attempt > 0 {
-                tokio::time::sleep(LAST_PAUSE).await;
+                tokio::time::sleep(STOP_RETRY_DELAY).await;
             }
-            if self.noted.write_noted(&self.store).await {
+            if self.pending.write_pending(&self.store).await {
                 return;
             }
         }
-        let keys = self.noted.lock().len();
-        tracing::error!(keys, "stopped: not written when keys were last used");
+        let keys = self.pending.lock().len();
+        tracing::error!(keys, "stopped; failed to update last_used_at");
     }
 }
 
 impl LastUsed {
-    /// Writes what was noted; false if some of it could not be written, and is still noted.
-    async fn write_noted(&self, store: &Store) -> bool {
-        let noted = std::mem::take(&mut *self.lock());
-        let mut noted: Vec<_> = noted.into_iter().collect();
-        noted.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+    /// Writes pending uses. False if some could not be written and are pending still.
+    async fn write_pending(&self, store: &Store) -> bool {
+        let pending = std::mem::take(&mut *self.lock());
+        let mut pending: Vec<_> = pending.into_iter().collect();
+        pending.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
         let mut is_written = true;
-        while !noted.is_empty() {
-            // Sorted backwards, so that the first ones are split off at the end.
-            let mut batch = noted.split_off(noted.len().saturating_sub(BATCH));
+        while !pending.is_empty() {
+            // Sorted in reverse, so that the first keys are split off at the end.
+            let mut batch = pending.split_off(pending.len().saturating_sub(MAX_BATCH));
             batch.reverse();
             if let Err(error) = write(store, &batch).await {
-                tracing::warn!(%error, keys = batch.len(), "not written when keys were last used; trying again");
+                tracing::warn!(%error, keys = batch.len(), "failed to update last_used_at; trying again");
                 self.put_back(batch);
                 is_written = false;
             }
@@ -137,9 +141,9 @@ impl LastUsed {
     }
 }
 
-/// Writes the last uses of keys, which are sorted, and of their users. Every node locks rows in the same order: keys by their
-/// ids, then users by theirs.
-async fn write(store: &Store, batch: &[(KeyId, Use)]) -> store::Result<()> {
+/// Writes the last uses of keys, which must be sorted, and of their users. Every node locks rows in the same order,
+/// keys by id, then users by id, so that no two deadlock.
+async fn write(store: &Store, batch: &[(KeyId, LastUse)]) -> store::Result<()> {
     let mut users: BTreeMap<(&OrganizationId, &UserId), UnixTime> = BTreeMap::new();
     let mut transaction = store.begin_quietly().await?;
     for (key, used) in batch {
@@ -172,7 +176,7 @@ async fn write(store: &Store, batch: &[(KeyId, Use)]) -> store::Result<()> {
 }
 
 impl LastUsedTask {
-    /// Writes what is left and ends.
+    /// Writes pending uses and stops the task.
     pub async fn stop(self) {
         self.0.stop().await;
     }

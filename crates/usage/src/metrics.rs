@@ -1,4 +1,4 @@
-//! What the ledger's writer counts and times.
+//! The metrics of the ledger writer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,31 +7,31 @@ use base::time::Stopwatch;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
 
-/// The bounds of how many events a transaction has.
-const EVENTS: [f64; 9] = [1.0, 5.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 10_000.0];
-/// The bounds of how long a transaction takes, in seconds.
-const TIME: [f64; 11] = [
+/// The histogram buckets of the number of events in a transaction.
+const EVENTS_BUCKETS: [f64; 9] = [1.0, 5.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 10_000.0];
+/// The histogram buckets of the duration of a transaction, in seconds.
+const TIME_BUCKETS: [f64; 11] = [
     0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
-/// What the ledger's writer counts and times.
-pub(crate) struct Metrics {
+/// The metrics of the ledger writer.
+pub(crate) struct LedgerMetrics {
     events: Histogram,
     time: Histogram,
     failures: IntCounter,
     conflicts: IntCounter,
     lost: IntCounter,
     set_aside: IntGauge,
-    /// True if a row waits that the ledger refuses, and that could not be set aside either.
+    /// True if an event waits that the ledger refuses and that could not be set aside either.
     is_blocked: AtomicBool,
     /// True from the start of the writer's thread until its end.
     is_running: AtomicBool,
     watch: Stopwatch,
-    /// When the oldest event came that is not durable, in milliseconds on `watch`; 0 when there is none.
+    /// The arrival of the oldest event that is not durable, in milliseconds on `watch`; 0 if there is none.
     oldest: AtomicU64,
 }
 
-impl Metrics {
+impl LedgerMetrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let histogram = |name: &str, help: &str, bounds: &[f64]| {
             Histogram::with_opts(HistogramOpts::new(name, help).buckets(bounds.to_vec()))
@@ -40,12 +40,12 @@ impl Metrics {
             events: histogram(
                 "orgplane_ledger_batch_events",
                 "Usage events that were written in one transaction.",
-                &EVENTS,
+                &EVENTS_BUCKETS,
             )?,
             time: histogram(
                 "orgplane_ledger_write_duration_seconds",
                 "How long a transaction of the ledger took.",
-                &TIME,
+                &TIME_BUCKETS,
             )?,
             failures: IntCounter::new(
                 "orgplane_ledger_write_failures_total",
@@ -82,65 +82,65 @@ impl Metrics {
         all.into_iter().try_for_each(|one| registry.register(one))
     }
 
-    /// The writer takes up events, of which the oldest came `since`.
-    pub(crate) fn takes_up(&self, since: Stopwatch) {
+    /// Sets the arrival of the oldest event of the batch that the writer starts.
+    pub(crate) fn set_oldest(&self, since: Stopwatch) {
         let came = self.watch.milliseconds();
         let came = came.saturating_sub(since.milliseconds()).max(1);
         self.oldest.store(came, Ordering::Relaxed);
     }
 
-    /// All that was taken up is durable, or was refused.
-    pub(crate) fn is_done(&self) {
+    /// Clears the arrival of the oldest event, since all of the batch are durable or refused.
+    pub(crate) fn clear_oldest(&self) {
         self.oldest.store(0, Ordering::Relaxed);
     }
 
-    /// Events were written in a transaction.
+    /// Counts a transaction that wrote events.
     pub(crate) fn wrote(&self, events: usize, time: Duration) {
         self.events.observe(events as f64);
         self.time.observe(time.as_secs_f64());
     }
 
-    /// A transaction failed.
+    /// Counts a transaction that failed.
     pub(crate) fn failed(&self) {
         self.failures.inc();
     }
 
-    /// Events of the gateway are in no row, since other rows have their ids.
+    /// Counts events of the gateway that were not written, since their ids are taken by other rows.
     pub(crate) fn conflicted(&self, events: usize) {
         self.conflicts.inc_by(events as u64);
     }
 
-    /// Events of the gateway are in the log alone.
+    /// Counts events of the gateway that only the log has.
     pub(crate) fn lost(&self, events: usize) {
         self.lost.inc_by(events as u64);
     }
 
-    /// So many events are set aside.
+    /// Sets the number of events that are set aside.
     pub(crate) fn set_set_aside(&self, events: i64) {
         self.set_aside.set(events);
     }
 
-    /// The number of events that are set aside.
+    /// Returns the number of events that are set aside.
     pub(crate) fn set_aside(&self) -> i64 {
         self.set_aside.get()
     }
 
-    /// An event that the ledger refuses could not be set aside, or is now.
+    /// Sets whether an event waits that could be neither written nor set aside.
     pub(crate) fn set_blocked(&self, is_blocked: bool) {
         self.is_blocked.store(is_blocked, Ordering::Relaxed);
     }
 
-    /// The writer's thread has ended.
+    /// Records that the writer's thread has ended.
     pub(crate) fn ended(&self) {
         self.is_running.store(false, Ordering::Relaxed);
     }
 
-    /// True if what is recorded now will be written.
+    /// True if an event recorded now will be written.
     pub(crate) fn is_accepting(&self) -> bool {
         self.is_running.load(Ordering::Relaxed) && !self.is_blocked.load(Ordering::Relaxed)
     }
 
-    /// How long the oldest event waits that is not durable; zero when none waits.
+    /// Returns the age of the oldest event that is not durable; zero if there is none.
     pub(crate) fn oldest_age(&self) -> Duration {
         match self.oldest.load(Ordering::Relaxed) {
             0 => Duration::ZERO,

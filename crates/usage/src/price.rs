@@ -1,4 +1,4 @@
-//! What things cost: a book of prices by model and by the day from which they hold.
+//! Prices: a price book by model and by the day from which a price applies.
 
 mod changes;
 
@@ -17,10 +17,10 @@ use base::names;
 
 pub use changes::PriceChange;
 
-/// The model name under which the prices of tools and storage stand that hold for every model.
+/// The model name of prices of tools and storage that apply to every model.
 pub const ANY_MODEL: &str = "*";
 
-/// What a price is for, named by its key in a price book.
+/// A kind of price, named by its key in a price book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum PriceKey {
@@ -62,7 +62,7 @@ names! { PriceKey {
 }}
 
 impl PriceKey {
-    /// How many units the price is for.
+    /// Returns the number of units that the price is for.
     pub(crate) fn per(self) -> i64 {
         match self {
             Self::Image | Self::Second | Self::CodeInterpreter => 1,
@@ -72,7 +72,7 @@ impl PriceKey {
         }
     }
 
-    /// Whether it is the price of a tool or of storage, which may stand under [`ANY_MODEL`].
+    /// True if the price is of a tool or of storage, which may be listed under [`ANY_MODEL`].
     fn is_for_any_model(self) -> bool {
         matches!(
             self,
@@ -102,20 +102,20 @@ enum Field {
     Other(IgnoredAny),
 }
 
-/// Why a price book is not understood.
+/// An error in a price book.
 #[derive(Debug, thiserror::Error)]
 pub enum PriceError {
-    /// It is not TOML, or not a list of `[[price]]` tables.
+    /// The text is not TOML, or not a list of `[[price]]` tables.
     #[error("{0}")]
     Syntax(#[from] toml::de::Error),
-    /// A key of an entry is unknown, missing or has a value that makes no sense.
+    /// A key of an entry is unknown, missing or has an invalid value.
     #[error("the price of {model:?}: {key} {problem}")]
     Entry {
-        /// The entry's model.
+        /// The model of the entry.
         model: String,
         /// The key.
         key: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
 }
@@ -186,36 +186,36 @@ impl PriceEntry {
         Ok(())
     }
 
-    /// The price of `key`, which for images may depend on the event's size.
+    /// Returns the price of `key` for an event; the price of images may depend on the event's size.
     pub(crate) fn price(&self, key: PriceKey, event: &UsageEvent) -> Option<NanoDollars> {
         let by_size = || self.images_by_size.get(event.size.as_deref()?).copied();
         let sized = (key == PriceKey::Image).then(by_size).flatten();
         sized.or(self.prices[key as usize])
     }
 
-    /// The dearest of some prices, of images of the dearest size.
+    /// Returns the highest of the prices of `keys`, over all image sizes.
     pub(crate) fn dearest(&self, keys: &[PriceKey]) -> Option<NanoDollars> {
         keys.iter().flat_map(|key| self.each(*key)).max()
     }
 
-    /// The price of `key`; of images, that of each size.
+    /// Returns the prices of `key`: one, or for images one for each size.
     pub(crate) fn each(&self, key: PriceKey) -> impl Iterator<Item = NanoDollars> {
         let by_size = (key == PriceKey::Image).then_some(&self.images_by_size);
         let by_size = by_size.into_iter().flat_map(BTreeMap::values).copied();
         self.prices[key as usize].into_iter().chain(by_size)
     }
 
-    /// Every factor that there may be on the prices of a request that is not part of a batch.
+    /// Returns every factor that may apply to a request outside of batches.
     pub(crate) fn factors(&self) -> impl Iterator<Item = Factor> {
         self.service_tiers.values().copied().chain([Factor::ONE])
     }
 
-    /// The factor on the prices of a request that is part of a batch.
+    /// Returns the factor that applies to requests of a batch.
     pub(crate) fn batch(&self) -> Factor {
         self.batch
     }
 
-    /// The factor on all of this entry's prices.
+    /// Returns the factor that applies to an event.
     pub(crate) fn factor(&self, event: &UsageEvent) -> Factor {
         let tier = event.service_tier.as_ref();
         let tier = tier.and_then(|tier| self.service_tiers.get(tier)).copied();
@@ -224,7 +224,7 @@ impl PriceEntry {
     }
 }
 
-/// Reads each value of a table whose name is `name`.
+/// Parses each value of the table `name`.
 fn each<T>(
     name: &str,
     table: BTreeMap<String, String>,
@@ -248,7 +248,7 @@ fn wrong(model: &str, key: &str, problem: &'static str) -> PriceError {
     }
 }
 
-/// The first second of a date in UTC.
+/// Returns the first second of a date in UTC.
 fn start_of(date: &str) -> Option<UnixTime> {
     let date: Date = date.parse().ok()?;
     let start = date.to_zoned(TimeZone::UTC).ok()?;
@@ -263,20 +263,20 @@ pub struct PriceBook {
 }
 
 impl PriceBook {
-    /// The list prices of well-known models, as of the date at the head of the file that ships with the program.
+    /// Returns the list prices of well-known models, as of the date in the file that ships with the program.
     ///
     /// # Panics
-    /// When that file is not a price book, which a test excludes.
+    /// The file is not a price book, which a test excludes.
     #[must_use]
     pub fn built_in() -> Self {
         Self::parse(include_str!("prices.toml")).expect("the built-in price book is understood")
     }
 
-    /// Reads `[[price]]` tables.
+    /// Parses `[[price]]` tables.
     ///
     /// # Errors
-    /// The text is not TOML or has other tables; or a key of an entry is unknown, missing or makes no sense: then the
-    /// error names the model and the key.
+    /// The text is not TOML or has other tables; or a key of an entry is unknown, missing or invalid: the error then
+    /// names the model and the key.
     pub fn parse(text: &str) -> Result<Self, PriceError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -289,7 +289,7 @@ impl PriceBook {
         entries.map(Self::from_entries)
     }
 
-    /// A book of these entries; of two for the same model and date the later one holds.
+    /// Returns a book of entries. Of two entries for the same model and date, the later one applies.
     #[must_use]
     pub fn from_entries(entries: Vec<PriceEntry>) -> Self {
         let mut models: HashMap<String, Vec<PriceEntry>> = HashMap::new();
@@ -306,7 +306,7 @@ impl PriceBook {
         }
     }
 
-    /// This book, with the other's entries in the place of those for the same model and date.
+    /// Returns this book with entries of `other` in place of those for the same model and date.
     #[must_use]
     pub fn with_overrides(self, other: Self) -> Self {
         let all = [self.models, other.models].into_iter();
@@ -316,7 +316,7 @@ impl PriceBook {
         )
     }
 
-    /// The models that it has prices for, in no order.
+    /// Returns the models that have prices, in no particular order.
     pub fn models(&self) -> impl Iterator<Item = &str> {
         self.models
             .keys()
@@ -324,8 +324,8 @@ impl PriceBook {
             .filter(|model| *model != ANY_MODEL)
     }
 
-    /// The newest entry for `model` that holds at `time`. A name that ends in a date, such as `gpt-5-2025-08-07`, and
-    /// has no entry of its own has that of the name without it.
+    /// Returns the newest entry for `model` that applies at `time`. A name that ends in a date, such as
+    /// `gpt-5-2025-08-07`, falls back to the name without the date.
     pub(crate) fn entry(&self, model: &str, time: UnixTime) -> Option<&PriceEntry> {
         let holding = |name: &str| {
             let mut newest_first = self.models.get(name)?.iter();
@@ -334,7 +334,7 @@ impl PriceBook {
         holding(model).or_else(|| holding(undated(model)?))
     }
 
-    /// The entries for `model` that hold at `time` or begin later.
+    /// Returns the entries for `model` that apply at `time` or later.
     pub(crate) fn entries_from(
         &self,
         model: &str,
@@ -347,7 +347,7 @@ impl PriceBook {
     }
 }
 
-/// The name of a model without the date at its end, if it has one.
+/// Returns the name of a model without the date at its end; `None` if there is no date.
 pub(crate) fn undated(model: &str) -> Option<&str> {
     let (name, date) = model.split_at_checked(model.len().checked_sub(10)?)?;
     start_of(date)?;

@@ -1,19 +1,19 @@
-//! How much of each metric.
+//! The quantities of usage.
 
 use crate::Metric;
 
-/// The amount of each metric: absent is not zero, and nothing is negative but in corrections.
+/// The amount of each metric. An absent metric is not zero; only corrections have negative amounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantities([Option<i64>; Metric::ALL.len()]);
 
 impl Quantities {
-    /// How much of `metric`; `None` when it was not reported.
+    /// Returns the amount of `metric`; `None` if it was not reported.
     #[must_use]
     pub fn get(&self, metric: Metric) -> Option<i64> {
         self.0[metric as usize]
     }
 
-    /// How much of `metric`, nothing when it was not reported.
+    /// Returns the amount of `metric`; 0 if it was not reported.
     #[must_use]
     pub fn or_zero(&self, metric: Metric) -> i64 {
         self.get(metric).unwrap_or(0)
@@ -24,7 +24,7 @@ impl Quantities {
         self.0[metric as usize] = Some(amount.max(0));
     }
 
-    /// Sets `metric` to what a row of the ledger has, which is below zero in corrections.
+    /// Sets `metric` to the amount of a row of the ledger, which is negative in corrections.
     pub(crate) fn set_signed(&mut self, metric: Metric, amount: i64) {
         self.0[metric as usize] = Some(amount);
     }
@@ -35,7 +35,7 @@ impl Quantities {
         Self(self.0.map(|amount| amount.map(i64::saturating_neg)))
     }
 
-    /// Returns the amounts, each of them at most what an event may have.
+    /// Returns the amounts, each capped at the largest that an event may have.
     #[must_use]
     pub(crate) fn bounded(&self) -> Self {
         let mut bounded = *self;
@@ -45,14 +45,14 @@ impl Quantities {
         bounded
     }
 
-    /// These with `metric` set.
+    /// Returns the quantities with `metric` set.
     #[must_use]
     pub fn with(mut self, metric: Metric, amount: i64) -> Self {
         self.set(metric, amount);
         self
     }
 
-    /// Adds what another one has; absent and absent stay absent.
+    /// Adds other quantities. A metric that is absent in both stays absent; sums saturate.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine = match (*mine, theirs) {

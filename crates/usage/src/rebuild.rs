@@ -1,4 +1,4 @@
-//! Makes the sums anew from the ledger.
+//! Rebuilding all sums from the ledger.
 
 use std::collections::HashSet;
 
@@ -6,50 +6,50 @@ use base::UnixTime;
 use base::time::DAY;
 use store::{Database, Error, Transaction};
 
-use crate::dictionary::Dictionary;
-use crate::ledger::Added;
+use crate::ledger::Increments;
 use crate::ledger::partition;
-use crate::ledger::read::Entries;
-use crate::{Entry, Month};
-use crate::{spend, sums};
+use crate::ledger::read::LedgerReader;
+use crate::series::SeriesInterner;
+use crate::{LedgerEntry, Month, rollups, spend};
 
-/// How many rows of the ledger are added up in memory before they go to the sums.
-const AT_ONCE: usize = 50_000;
+/// The number of rows of the ledger that are added up in memory before the sums are written.
+const BATCH_ROWS_COUNT: usize = 50_000;
 
-/// Recomputes every sum from the ledger, but for those of days whose ledger is gone, and of their months' spend: in one transaction that keeps other writers of the ledger waiting.
-/// `progress` is told now and then how many rows of the ledger are done.
+/// Recomputes every sum from the ledger in one transaction, which keeps other writers of the ledger waiting. The sums
+/// of days whose ledger was dropped, and the spend of their months, stay as they are. `progress` is called with the
+/// number of rows that are done.
 ///
 /// # Errors
-/// What the database said; then nothing has changed.
+/// The database failed; nothing has changed then.
 pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Result<(), Error> {
     let mut transaction = database.begin().await?;
     transaction.keep_others_from("usage_sums").await?;
     let (first, last) = (UnixTime(i64::MIN), UnixTime(i64::MAX));
     let gone = partition::dropped(&mut transaction, first, last).await?;
     let kept: HashSet<UnixTime> = gone.iter().copied().collect();
-    sums::clear(&mut transaction, &kept).await?;
+    rollups::clear(&mut transaction, &kept).await?;
     let since = gone.last().map_or(first, |day| Month::of(*day).end);
     transaction.execute(spend::clear(since)).await?;
-    let mut dictionary = Dictionary::default();
-    let mut entries = Entries::of(&mut transaction, None, first, last).await?;
-    let (mut added, mut waiting, mut done) = (Added::default(), 0, 0);
+    let mut interner = SeriesInterner::default();
+    let mut entries = LedgerReader::of(&mut transaction, None, first, last).await?;
+    let (mut increments, mut waiting, mut done) = (Increments::default(), 0, 0);
     loop {
         let page = entries.next(&mut transaction).await?;
-        // The sums of a day that was dropped stay, and have what its new table has.
-        let adds = |entry: &&Entry| !kept.contains(&entry.event.timestamp.floor(DAY));
-        let bills = page.iter().filter(adds);
-        let bills = bills.map(|entry| (&entry.event, &*entry.charges));
-        let numbers = dictionary.look_up(&mut transaction, bills.clone()).await?;
-        for ((event, lines), numbers) in bills.zip(&numbers) {
-            added.add(event, lines, numbers);
+        // The sums of a day that was dropped stay, and include the rows of its new table.
+        let adds = |entry: &&LedgerEntry| !kept.contains(&entry.event.timestamp.floor(DAY));
+        let entries = page.iter().filter(adds);
+        let events = entries.map(|entry| (&entry.event, &*entry.charges));
+        let numbers = interner.resolve(&mut transaction, events.clone()).await?;
+        for ((event, charges), numbers) in events.zip(&numbers) {
+            increments.add(event, charges, numbers);
         }
         waiting += page.len();
-        if waiting >= AT_ONCE || page.is_empty() {
-            added.spend.retain(|(month, ..), _| *month >= since);
+        if waiting >= BATCH_ROWS_COUNT || page.is_empty() {
+            increments.spend.retain(|(month, ..), _| *month >= since);
             write(
                 &mut transaction,
-                &mut dictionary,
-                std::mem::take(&mut added),
+                &mut interner,
+                std::mem::take(&mut increments),
             )
             .await?;
             waiting = 0;
@@ -62,18 +62,18 @@ pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Resu
     }
 }
 
-/// Adds to the sums.
+/// Adds increments to the sums.
 async fn write(
     transaction: &mut Transaction,
-    dictionary: &mut Dictionary,
-    added: Added,
+    interner: &mut SeriesInterner,
+    increments: Increments,
 ) -> Result<(), Error> {
-    for (organization, rows) in added.sums {
-        sums::place(transaction, dictionary, organization, rows).await?;
+    for (organization, rows) in increments.rollups {
+        rollups::add_to_all(transaction, interner, organization, rows).await?;
     }
-    spend::add(transaction, added.spend.into_iter()).await?;
-    // What was found stays true within this transaction.
-    dictionary.committed();
-    dictionary.begin();
+    spend::add(transaction, increments.spend.into_iter()).await?;
+    // Numbers found so far stay valid within this transaction.
+    interner.committed();
+    interner.begin();
     Ok(())
 }

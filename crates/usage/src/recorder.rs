@@ -1,14 +1,15 @@
-//! The one writer of the ledger, on a thread of its own, so that neither the gateway nor a handler waits for the disk.
+//! The recorder: hands events to the ledger writer on its own thread, so that neither the gateway nor a handler waits
+//! for the disk.
 //!
-//! Reported events have a queue of their own: the gateway's are written before them, each transaction of reports is
-//! bounded, and none of them shares a transaction with the gateway's.
+//! Reported events have a queue of their own. Events of the gateway are written before them, each transaction of
+//! reported events is bounded, and none shares a transaction with the gateway's.
 //!
-//! What the gateway records is durable within 200 ms: it lingers at most 50 ms to share a transaction with what comes
-//! next. A database that fails is tried again until it works; meanwhile the bounded queue fills and new requests are
-//! turned away before they start, so nothing is lost.
+//! Events of the gateway are durable within 200 ms: a batch waits at most 50 ms for more. If the database fails, the
+//! write is retried until it works; meanwhile the bounded queue fills up and new requests are refused before they
+//! start, so that nothing is lost.
 
-mod room;
-mod slot;
+mod capacity;
+mod permit;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,66 +25,53 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::jobs::{Job, Submission, by_days};
 use crate::ledger::Ledger;
 use crate::ledger::key::Source;
-use crate::metrics::Metrics;
-use crate::writer::{Inbox, Writer};
-use crate::{Allowance, PriceBook, Release, Spend, UsageEvent};
-pub(crate) use room::RoomPermit;
-pub use slot::{Durable, Recorded, Slot};
+use crate::metrics::LedgerMetrics;
+use crate::writer::{LedgerWriter, WriterInbox};
+use crate::{Allowance, PriceBook, ReservationKey, Spend, UsageEvent};
+pub(crate) use capacity::EventPermit;
+pub use permit::{Durable, QueuePermit, Recorded};
 
-use room::Room;
+use capacity::EventCapacity;
 
-/// How many requests may be admitted and not yet taken up by the writer.
-const PLACES: usize = 8_192;
+/// The most requests that hold a permit and whose events the writer has not taken.
+const QUEUE_CAPACITY: usize = 8_192;
 /// The most jobs of reported events that may wait.
 const REPORTS_CAPACITY: usize = 1_024;
-/// How long a request waits for its place.
-const PLACE_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a report waits for the ledger.
-const APPEND_PATIENCE: Duration = Duration::from_secs(5);
+/// The time for which a request waits for a permit.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time for which reported events wait to be durable.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much the writer steps back, in Linux's measure, which goes from 0 to 19: on a core that it shares with requests,
-/// one that comes in does not wait until a batch is written, and the writer still has a fourth of a busy core.
-const NICENESS: i32 = 5;
-
-/// Makes this thread step back behind those that answer requests.
-fn step_back() -> std::io::Result<()> {
-    if cfg!(target_os = "linux") {
-        // To Linux, a process without an id is the calling thread; elsewhere it is the whole process.
-        rustix::process::setpriority_process(None, NICENESS)?;
-    }
-    Ok(())
-}
-
-/// Takes usage events in.
+/// Accepts usage events. Clones share one queue.
 #[derive(Clone)]
 pub struct Recorder {
     jobs: mpsc::Sender<Job>,
     reports: mpsc::Sender<Job>,
     prices: Arc<PriceBook>,
-    room: Room,
-    hurry: Arc<Notify>,
-    metrics: Arc<Metrics>,
+    capacity: EventCapacity,
+    flush_requested: Arc<Notify>,
+    metrics: Arc<LedgerMetrics>,
     /// Closed when the writer has ended.
     writer: watch::Receiver<()>,
 }
 
-/// The recorder's thread.
+/// The thread of the ledger writer.
 pub struct RecorderTask {
     stop: watch::Sender<Option<Duration>>,
     thread: ThreadHandle,
 }
 
-/// How many events were new, and how many were known.
+/// The numbers of new events and of duplicates in an append.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
-    /// Those now in the ledger for the first time.
+    /// The number of events that were new.
     pub accepted: usize,
-    /// Those whose id their organization has used before.
+    /// The number of events whose id their organization had used before.
     pub duplicates: usize,
 }
 
 impl Recorder {
-    /// Starts the recorder's thread, which keeps `spend` equal to the ledger.
+    /// Starts the thread of the ledger writer, which keeps `spend` equal to the ledger.
     ///
     /// # Errors
     /// The thread, its runtime or its connections could not be made.
@@ -97,24 +85,24 @@ impl Recorder {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (jobs, own) = mpsc::channel(PLACES);
+        let (jobs, own) = mpsc::channel(QUEUE_CAPACITY);
         let (reports, reported) = mpsc::channel(REPORTS_CAPACITY);
         let (stop, stopped) = watch::channel(None);
-        let hurry = Arc::new(Notify::new());
-        let metrics = Arc::new(Metrics::new().map_err(std::io::Error::other)?);
-        let inbox = Inbox {
+        let flush_requested = Arc::new(Notify::new());
+        let metrics = Arc::new(LedgerMetrics::new().map_err(std::io::Error::other)?);
+        let inbox = WriterInbox {
             jobs: own,
             reports: reported,
-            hurry: Arc::clone(&hurry),
+            flush_requested: Arc::clone(&flush_requested),
             stop: stopped,
         };
         let ledger = Ledger::new(database, Arc::clone(&prices), clock.clone());
         let (ended, running_writer) = watch::channel(());
-        let running = Running(Arc::clone(&metrics), ended);
-        let writer = Writer::new(ledger, clock, spend, inbox, running);
+        let running = RunningGuard(Arc::clone(&metrics), ended);
+        let writer = LedgerWriter::new(ledger, clock, spend, inbox, running);
         let begin = || {
-            if let Err(error) = step_back() {
-                tracing::warn!(%error, "the ledger's writer is as urgent as requests are");
+            if let Err(error) = tasks::lower_thread_priority() {
+                tracing::warn!(%error, "failed to lower ledger thread priority");
             }
         };
         let thread = tasks::start_thread("recorder", runtime, begin, writer)?;
@@ -122,32 +110,32 @@ impl Recorder {
             jobs,
             reports,
             prices,
-            room: Room::new(),
-            hurry,
+            capacity: EventCapacity::new(),
+            flush_requested,
             metrics,
             writer: running_writer,
         };
         Ok((recorder, RecorderTask { stop, thread }))
     }
 
-    /// A place in the bounded queue, to be taken before a request is admitted, so that its event is sure to be
-    /// recorded.
+    /// Reserves capacity in the bounded queue. Must be called before a request is admitted, so that its event can
+    /// always be recorded.
     ///
     /// # Errors
-    /// 503: no place came free within a second, the recorder has ended, or a row waits that can be neither written nor set
-    /// aside.
-    pub async fn reserve(&self) -> base::Result<Slot> {
+    /// 503: no capacity became free within a second, the writer has ended, or a row waits that can be neither written
+    /// nor set aside.
+    pub async fn reserve(&self) -> base::Result<QueuePermit> {
         if !self.is_accepting() {
             return Err(Error::overloaded(
                 "The ledger takes no rows, so no request is admitted. Try again in a few seconds.",
                 5,
             ));
         }
-        let place = timeout(PLACE_PATIENCE, self.jobs.clone().reserve_owned()).await;
-        match place {
-            Ok(Ok(place)) => Ok(Slot::new(
-                place,
-                Arc::clone(&self.hurry),
+        let permit = timeout(RESERVE_TIMEOUT, self.jobs.clone().reserve_owned()).await;
+        match permit {
+            Ok(Ok(permit)) => Ok(QueuePermit::new(
+                permit,
+                Arc::clone(&self.flush_requested),
                 self.writer.clone(),
                 Arc::clone(&self.prices),
             )),
@@ -158,22 +146,22 @@ impl Recorder {
         }
     }
 
-    /// Writes events of the gateway's own in one transaction; when it returns, they are durable: in the ledger, or set
-    /// aside where the database refuses one.
+    /// Writes events of the gateway in one transaction. When it returns they are durable: in the ledger, or set aside
+    /// if the database refuses one.
     ///
     /// # Errors
-    /// 503: the events were not written in time. Some or all of them may be later, so they are to be sent again.
+    /// 503: the events were not written in time. Some or all of them may be written later, so they should be sent
+    /// again.
     pub async fn append(&self, events: Vec<UsageEvent>) -> base::Result<Appended> {
         self.write(events, Source::Gateway, None).await
     }
 
-    /// Writes reported events, those of a project key within its `allowance`; when it returns, they are durable. Events on
-    /// many days are written in several transactions, day by day.
+    /// Writes reported events, those of a project key within its `allowance`. When it returns they are durable. Events
+    /// of many days are written in several transactions, day by day.
     ///
     /// # Errors
-    /// 503: as [`Recorder::append`]. 429: they are more than the key may report, or more events of its tenant wait than may.
-    /// 500: the database refused one of them.
-    /// Those of earlier transactions may be written then.
+    /// 503: as [`Recorder::append`]. 429: the events exceed the allowance, or too many events of the tenant wait. 500:
+    /// the database refused one of them. Events of earlier transactions may have been written then.
     pub async fn report(
         &self,
         events: Vec<UsageEvent>,
@@ -188,7 +176,8 @@ impl Recorder {
         Ok(appended)
     }
 
-    /// Writes events that an operator imports in one transaction. Rows that were exported from the same ledger are known.
+    /// Writes events that an operator imports, in one transaction. Rows that were exported from the same ledger are
+    /// duplicates.
     ///
     /// # Errors
     /// Those of [`Recorder::report`].
@@ -214,14 +203,14 @@ impl Recorder {
         .await
     }
 
-    /// Writes events of the gateway's own, and releases in the same transaction what was reserved for them.
+    /// Writes events of the gateway, and releases their reservations in the same transaction.
     ///
     /// # Errors
     /// Those of [`Recorder::append`].
     pub async fn settle(
         &self,
         events: Vec<UsageEvent>,
-        releases: Vec<Release>,
+        releases: Vec<ReservationKey>,
     ) -> base::Result<Appended> {
         self.submit(Submission {
             events,
@@ -232,37 +221,36 @@ impl Recorder {
     }
 
     async fn submit(&self, submission: Submission) -> base::Result<Appended> {
-        let deadline = Instant::now() + APPEND_PATIENCE;
-        let room = self.room.take(&submission, deadline).await?;
-        let written = async { self.send(submission, Some(room)).await?.await.ok() };
+        let deadline = Instant::now() + APPEND_TIMEOUT;
+        let permit = self.capacity.acquire(&submission, deadline).await?;
+        let written = async { self.send(submission, Some(permit)).await?.await.ok() };
         match timeout_at(deadline, written).await {
             Ok(Some(answer)) => answer,
             _ => Err(late()),
         }
     }
 
-    /// The prices that events are charged at.
+    /// Returns the prices at which events are charged.
     #[must_use]
     pub fn prices(&self) -> &PriceBook {
         &self.prices
     }
 
-    /// True if what is recorded now will be written: the writer runs, and no row waits that can be neither written nor set
-    /// aside.
+    /// True if the writer runs, and no row waits that can be neither written nor set aside.
     #[must_use]
     pub fn is_accepting(&self) -> bool {
         self.metrics.is_accepting()
     }
 
-    /// The number of events that the database refused and that are set aside.
+    /// Returns the number of events that the database refused and that are set aside.
     #[must_use]
     pub fn set_aside(&self) -> i64 {
         self.metrics.set_aside()
     }
 
-    /// Waits until everything sent so far is durable.
+    /// Waits until all events sent so far are durable.
     pub async fn flush(&self) {
-        // An answer that never comes is that of a stopped recorder, which has flushed.
+        // A writer that stopped without an answer has flushed its queues.
         for source in [Source::Gateway, Source::Report] {
             if let Some(written) = self.send(Submission::of(source), None).await {
                 let _ = written.await;
@@ -270,7 +258,7 @@ impl Recorder {
         }
     }
 
-    async fn send(&self, submission: Submission, room: Option<RoomPermit>) -> Option<Answer> {
+    async fn send(&self, submission: Submission, capacity: Option<EventPermit>) -> Option<Answer> {
         let Submission {
             events,
             source,
@@ -283,10 +271,10 @@ impl Recorder {
             done,
             source,
             allowance,
-            urgent: true,
+            is_urgent: true,
             since: Stopwatch::start(),
-            room,
-            hold: None,
+            capacity,
+            spend: None,
             releases,
             share: None,
         };
@@ -295,35 +283,35 @@ impl Recorder {
             Source::Report | Source::Import => &self.reports,
         };
         queue.send(job).await.ok()?;
-        self.hurry.notify_one();
+        self.flush_requested.notify_one();
         Some(answer)
     }
 
-    /// How many places of the queue are taken, by requests under way and by events that wait.
+    /// Returns the capacity in use, by requests under way and by events that wait.
     #[must_use]
     pub fn queue_depth(&self) -> usize {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 
-    /// The number of places in the queue of every recorder.
-    pub const QUEUE_CAPACITY: usize = PLACES;
+    /// The capacity of the queue of every recorder.
+    pub const QUEUE_CAPACITY: usize = QUEUE_CAPACITY;
 
-    /// How many places the queue has.
+    /// Returns the capacity of the queue.
     #[must_use]
     pub fn queue_capacity(&self) -> usize {
         self.jobs.max_capacity()
     }
 
-    /// How long the oldest event waits that is not durable; zero when none waits.
+    /// Returns the age of the oldest event that is not durable; zero if there is none.
     #[must_use]
     pub fn oldest_age(&self) -> Duration {
         self.metrics.oldest_age()
     }
 
-    /// Lets `registry` tell what the writer counts and times.
+    /// Registers the metrics of the writer.
     ///
     /// # Errors
-    /// It knows that already.
+    /// The metrics are already registered.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         self.metrics.register(registry)
     }
@@ -336,21 +324,21 @@ fn late() -> Error {
 
 type Answer = oneshot::Receiver<base::Result<Appended>>;
 
-/// The life of the writer. Dropped, it tells that the writer has ended, however it did: also those who wait for it.
-pub(crate) struct Running(
-    pub(crate) Arc<Metrics>,
+/// A guard that lives as long as the writer. Drop reports the end of the writer, however it came.
+pub(crate) struct RunningGuard(
+    pub(crate) Arc<LedgerMetrics>,
     #[expect(dead_code, reason = "closed when it is dropped")] watch::Sender<()>,
 );
 
-impl Drop for Running {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
         self.0.ended();
     }
 }
 
 impl RecorderTask {
-    /// Writes everything that is waiting or still being sent by whoever has a [`Slot`], and ends the thread. Waits at
-    /// most `timeout` for slots that are not used, and for a database that fails.
+    /// Writes all events that wait or are sent by holders of a [`QueuePermit`], and ends the thread. Waits at most
+    /// `timeout` for unused permits and for a failing database.
     pub async fn stop(self, timeout: Duration) {
         let Self { stop, thread } = self;
         stop.send_replace(Some(timeout));

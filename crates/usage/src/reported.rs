@@ -1,5 +1,5 @@
-//! Usage as other gateways report it: read without copying, checked, and made an event of the ledger. Whatever takes
-//! usage in does it through here, so that the same mistake has the same message everywhere.
+//! Usage events as other gateways report them: parsed without copying, checked, and converted to events of the ledger.
+//! All ways of reporting usage share this code, so that the same mistake has the same message everywhere.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -10,41 +10,43 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::{Dimension, Keep, Kind, Metric, Outcome, PriceBook, Quantities, UsageEvent};
+use crate::{
+    Dimension, Kind, Metric, Outcome, PriceBook, Quantities, RetentionPeriods, UsageEvent,
+};
 
-/// How far in the future an event may lie, in seconds: clocks differ, but not by more than a day.
-const MOST_AHEAD: i64 = time::DAY;
-/// The longest name of anything in an event, in bytes.
-const MOST_BYTES: usize = 128;
+/// The most seconds that an event may lie in the future: clocks differ, but not by more than a day.
+const MAX_FUTURE_SECONDS: i64 = time::DAY;
+/// The longest text in an event, in bytes.
+const MAX_TEXT_BYTES: usize = 128;
 /// The largest number that clients who read JSON numbers as doubles read exactly.
-const MAX_EXACT: i64 = 1 << 53;
+const MAX_EXACT_NUMBER: i64 = 1 << 53;
 /// The most that one event may cost, at the dearest of the prices that may apply to it.
 pub const MAX_EVENT_COST: NanoDollars = NanoDollars(1_000_000_000_000_000);
 /// The most days that the events of one request may lie on.
 pub const MAX_REQUEST_DAYS: usize = 400;
-/// Prefixes of ids that the gateway gives, or that upstreams give to what the gateway meters.
+/// Prefixes of ids that the gateway gives, or that upstreams give to objects that the gateway meters.
 const OWN_PREFIXES: [&str; 3] = ["req_", "batch_", "vs_"];
 
-/// The bounds of events, by the way that they come.
+/// The bounds on events, by the way in which they arrive.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds<'a> {
-    /// The prices that they are charged at.
+pub struct EventBounds<'a> {
+    /// The prices at which events are charged.
     pub prices: &'a PriceBook,
-    /// The time for which events are kept, and the age that they may have.
-    pub keep: Keep,
-    /// True if an operator imports them: then they may be of any age, and have ids of rows of the gateway's own, which were
-    /// exported.
+    /// The retention of events, and the age that they may have.
+    pub keep: RetentionPeriods,
+    /// True if an operator imports the events: they may then be of any age, and have ids of exported rows of the
+    /// gateway.
     pub is_import: bool,
 }
 
-/// One event: its numbers and dimensions are those of the report that `type` names.
+/// A usage event: its numbers and dimensions are those of the report that `type` names.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportedEvent<'a> {
     /// Unique within the organization; sent again, it counts once.
     #[serde(borrow)]
     id: Text<'a>,
-    /// When it happened, in Unix seconds.
+    /// The time of the usage, in Unix seconds.
     timestamp: i64,
     /// The last part of the path of the report it belongs to.
     r#type: Text<'a>,
@@ -80,7 +82,7 @@ pub struct ReportedEvent<'a> {
     usage_bytes: Option<i64>,
     num_sessions: Option<i64>,
     num_requests: Option<i64>,
-    // What the ledger says of an event besides: what was exported is taken in again as it is, and told anew.
+    // Further columns of the ledger. They are accepted so that an export can be imported, and ignored.
     #[serde(default, rename = "organization_id")]
     #[schemars(skip)]
     _organization_id: IgnoredAny,
@@ -121,57 +123,57 @@ impl From<Text<'_>> for String {
     }
 }
 
-/// Why an event was not taken in.
+/// The refusal of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Its id, where it has a readable one.
+pub struct RefusedEvent {
+    /// The id of the event, if it has a readable one.
     pub id: Option<String>,
-    /// What is wrong with it.
+    /// The reason.
     pub error: String,
 }
 
 impl<'a> ReportedEvent<'a> {
-    /// Reads a JSON object.
+    /// Parses a JSON object.
     ///
     /// # Errors
-    /// It is no such event.
-    pub fn parse(json: &'a str) -> Result<Self, Refused> {
-        serde_json::from_str(json).map_err(|error| Refused {
+    /// The object is not a usage event.
+    pub fn parse(json: &'a str) -> Result<Self, RefusedEvent> {
+        serde_json::from_str(json).map_err(|error| RefusedEvent {
             id: id_of(json),
             error: error.to_string(),
         })
     }
 
-    /// The project that it is for, which is to be looked up.
+    /// Returns the id of the project, whose existence is for the caller to check.
     ///
     /// # Errors
-    /// It is no id.
-    pub fn project_id(&self) -> Result<&str, Refused> {
+    /// The text is not an id.
+    pub fn project_id(&self) -> Result<&str, RefusedEvent> {
         let checked = check_text("project_id", &self.project_id);
         checked.map_err(|error| self.refused(error))?;
         Ok(&self.project_id)
     }
 
-    /// The refusal of this event.
+    /// Returns a refusal of this event.
     #[must_use]
-    pub fn refused(&self, error: String) -> Refused {
+    pub fn refused(&self, error: String) -> RefusedEvent {
         let id = check_text("id", &self.id).is_ok();
-        Refused {
+        RefusedEvent {
             id: id.then(|| self.id.0.clone().into_owned()),
             error,
         }
     }
 
-    /// The event of the ledger that it is.
+    /// Checks the event, and converts it to one of the ledger.
     ///
     /// # Errors
-    /// Something is wrong with it.
+    /// The event is invalid or out of bounds.
     pub fn check(
         self,
         organization_id: &OrganizationId,
         now: UnixTime,
-        bounds: Bounds<'_>,
-    ) -> Result<UsageEvent, Refused> {
+        bounds: EventBounds<'_>,
+    ) -> Result<UsageEvent, RefusedEvent> {
         let measured = self.measured(now);
         let measured = measured.and_then(|measured| self.admit(now, bounds).map(|()| measured));
         let (kind, quantities) = match measured {
@@ -197,8 +199,8 @@ impl<'a> ReportedEvent<'a> {
             estimated: false,
             outcome: Outcome::Reported,
         };
-        if bounds.prices.max_cost(&event) > MAX_EVENT_COST {
-            return Err(Refused {
+        if bounds.prices.max_event_cost(&event) > MAX_EVENT_COST {
+            return Err(RefusedEvent {
                 id: Some(event.id),
                 error: format!(
                     "the event may cost more than {MAX_EVENT_COST}: report it in several events"
@@ -208,8 +210,8 @@ impl<'a> ReportedEvent<'a> {
         Ok(event)
     }
 
-    /// Checks what depends on the way that it comes.
-    fn admit(&self, now: UnixTime, bounds: Bounds<'_>) -> Result<(), String> {
+    /// Checks the bounds that depend on the way in which the event arrives.
+    fn admit(&self, now: UnixTime, bounds: EventBounds<'_>) -> Result<(), String> {
         let oldest = bounds.keep.oldest_event(now);
         if oldest.is_some_and(|oldest| self.timestamp < oldest.0) {
             return Err("timestamp is older than the ledger is kept".to_owned());
@@ -230,14 +232,14 @@ impl<'a> ReportedEvent<'a> {
         Ok(())
     }
 
-    /// Its report and its numbers, when nothing is wrong with it.
+    /// Returns the kind and the quantities, if the event is valid.
     fn measured(&self, now: UnixTime) -> Result<(Kind, Quantities), String> {
         check_text("id", &self.id)?;
         let kind = Kind::parse(&self.r#type).ok_or_else(|| {
             let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
             format!("type must be one of {}", kinds.join(", "))
         })?;
-        if self.timestamp < 0 || self.timestamp > now.0 + MOST_AHEAD {
+        if self.timestamp < 0 || self.timestamp > now.0 + MAX_FUTURE_SECONDS {
             return Err("timestamp must be in seconds since 1970 and not in the future".to_owned());
         }
         self.check_dimensions(kind)?;
@@ -291,7 +293,7 @@ impl<'a> ReportedEvent<'a> {
         }
     }
 
-    /// What this report's numbers are; anything else that was given is a mistake.
+    /// Returns the quantities of this kind of event; others that were given are an error.
     fn quantities(&self, kind: Kind) -> Result<Quantities, String> {
         let (required, optional) = (kind.required_metrics(), kind.optional_metrics());
         let mut quantities = Quantities::default();
@@ -325,13 +327,13 @@ impl<'a> ReportedEvent<'a> {
     }
 }
 
-/// What is said of an event for a project that its organization does not have.
+/// Returns the error for an event of a project that its organization does not have.
 #[must_use]
 pub fn no_such_project(id: &str) -> String {
     format!("project_id: no project with id '{id}' is in the organization")
 }
 
-/// The id of a JSON object that is no event, where it has a readable one.
+/// Returns the id of a JSON object that is not a valid event, if it has a readable one.
 fn id_of(json: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct OnlyId<'a> {
@@ -347,7 +349,7 @@ fn bounded(metric: Metric, amount: i64) -> Result<i64, String> {
         return Err(format!("{} must not be negative", metric.as_str()));
     }
     let (name, max) = (metric.as_str(), metric.max_amount());
-    if amount > MAX_EXACT {
+    if amount > MAX_EXACT_NUMBER {
         return Err(format!(
             "{name} must be at most {max}, and no number of an event more than 2^53"
         ));
@@ -359,14 +361,14 @@ fn bounded(metric: Metric, amount: i64) -> Result<i64, String> {
 }
 
 fn check_text(field: &str, text: &str) -> Result<(), String> {
-    // Most texts are plain ASCII, which is seen faster by the byte.
+    // Most texts are plain ASCII, for which checking bytes is faster.
     let is_plain = || text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if text.is_empty()
-        || text.len() > MOST_BYTES
+        || text.len() > MAX_TEXT_BYTES
         || !is_plain() && text.chars().any(char::is_control)
     {
         return Err(format!(
-            "{field} must have 1 to {MOST_BYTES} bytes and no control characters"
+            "{field} must have 1 to {MAX_TEXT_BYTES} bytes and no control characters"
         ));
     }
     Ok(())

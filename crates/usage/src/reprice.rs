@@ -1,4 +1,5 @@
-//! Corrects what was charged at prices that were wrong or missing: with new rows, since the ledger is never changed.
+//! Repricing: corrects charges at prices that were wrong or missing, by new rows, since rows of the ledger never
+//! change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,52 +11,53 @@ use store::{Database, Error, Result};
 
 use crate::correct;
 use crate::ledger::partition::days;
-use crate::ledger::read::Entries;
+use crate::ledger::read::LedgerReader;
 use crate::ledger::{Ledger, total};
-use crate::{Charge, Entry, ItemName, Outcome, PriceBook, Quantities, UsageEvent};
+use crate::{Charge, ItemName, LedgerEntry, Outcome, PriceBook, Quantities, UsageEvent};
 
-/// The turn of whoever corrects: nobody else does meanwhile.
-const TURN: i64 = 7_017_220_832;
+/// The id of the advisory lock that keeps two repricings from running at once.
+const REPRICE_LOCK_ID: i64 = 7_017_220_832;
 
-/// What is to be priced again.
+/// The usage to be repriced.
 #[derive(Clone, Debug)]
 pub struct Reprice {
-    /// Only what this organization has consumed.
+    /// The organization whose usage is repriced; `None` for all.
     pub organization: Option<OrganizationId>,
-    /// The first second, and the second after the last one. Whole hours (UTC) are priced: those that these lie in too.
+    /// The first second. The whole hour (UTC) that it lies in is repriced.
     pub start: UnixTime,
-    /// As `start`.
+    /// The second after the last. The whole hour (UTC) before it is repriced.
     pub end: UnixTime,
-    /// Whether nothing is written.
+    /// True if nothing is written.
     pub is_trial: bool,
 }
 
-/// What was found.
+/// The result of a repricing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repriced {
-    /// How many rows of the ledger were looked at.
+    /// The number of rows of the ledger that were read.
     pub rows: u64,
-    /// How many rows correct them.
+    /// The number of rows that correct them.
     pub corrections: u64,
-    /// By how much each model's cost changes, where it does; of what has no model under none.
+    /// The change of the cost of each model, where there is one; usage without a model is under `None`.
     pub by_model: BTreeMap<Option<String>, NanoDollars>,
 }
 
-/// What tells the corrections of an hour apart: a row of the ledger without its id, time and numbers, by its texts.
-type Like = Vec<Option<String>>;
+/// The dimensions, organization and kind of rows that one correction of an hour covers.
+type GroupKey = Vec<Option<String>>;
 
-/// How much more than was charged the lines of some rows come to.
+/// The difference between the charges at the new prices and those in the ledger, of some rows.
 #[derive(Default)]
-struct Difference {
-    like: Option<UsageEvent>,
+struct CostDifference {
+    example: Option<UsageEvent>,
     lines: BTreeMap<ItemName, (i64, NanoDollars)>,
 }
 
-/// Prices what was consumed by `prices`, and adds rows to the ledger with the difference to what was charged before: one
-/// for each hour and combination of dimensions in which there is any, at the beginning of the hour. So a second time there is none. Each hour is a transaction of its own; `progress` is told how many rows were looked at.
+/// Prices usage by `prices`, and adds rows to the ledger with the difference to the charges so far: one at the start of
+/// each hour for each combination of dimensions that has any. So a second repricing finds no difference. Each hour is a
+/// transaction of its own. `progress` is called with the number of rows that were read.
 ///
 /// # Errors
-/// What the database said; the hours before are corrected then. [`Error::Busy`]: somebody else is doing it.
+/// The database failed; earlier hours are corrected then. [`Error::Busy`]: another repricing is running.
 pub async fn reprice(
     database: &Database,
     prices: PriceBook,
@@ -71,12 +73,12 @@ pub async fn reprice(
         let is_wanted = |hour: &UnixTime| what.start < hour.plus(HOUR) && *hour < what.end;
         for hour in hours.filter(is_wanted) {
             let mut transaction = ledger.begin().await?;
-            if !transaction.has_turn(TURN).await? {
+            if !transaction.has_turn(REPRICE_LOCK_ID).await? {
                 return Err(Error::Busy);
             }
             let organization = what.organization.clone();
             let mut entries =
-                Entries::of(&mut transaction, organization, hour, hour.plus(HOUR)).await?;
+                LedgerReader::of(&mut transaction, organization, hour, hour.plus(HOUR)).await?;
             let mut differences = BTreeMap::new();
             loop {
                 let page = entries.next(&mut transaction).await?;
@@ -88,17 +90,17 @@ pub async fn reprice(
                     .for_each(|entry| add(&mut differences, &prices, entry));
                 progress(found.rows);
             }
-            let bills = corrections(differences, hour, clock.now());
-            for (event, lines) in &bills {
+            let corrections = corrections(differences, hour, clock.now());
+            for (event, lines) in &corrections {
                 *found.by_model.entry(event.model.clone()).or_default() += total(lines);
             }
-            found.corrections += bills.len() as u64;
-            if !what.is_trial && !bills.is_empty() {
-                ledger.write_bills(&mut transaction, bills).await?;
+            found.corrections += corrections.len() as u64;
+            if !what.is_trial && !corrections.is_empty() {
+                ledger.write_charged(&mut transaction, corrections).await?;
             }
-            // Also where nothing was written: the turn is given back before the next hour asks for it.
+            // Also if nothing was written: the lock must be released before the next hour takes it.
             ledger.commit(transaction).await?;
-            ledger.fold().await?;
+            ledger.compact().await?;
         }
     }
     found
@@ -107,18 +109,25 @@ pub async fn reprice(
     Ok(found)
 }
 
-/// Adds the difference of a row: what it comes to now, less what was charged; of a correction, less what it has corrected.
-fn add(differences: &mut BTreeMap<Like, Difference>, prices: &PriceBook, entry: Entry) {
-    let Entry { event, charges, .. } = entry;
+/// Adds the difference of a row: its charges at the new prices, less those in the ledger. A correction counts less the
+/// charges of the event that it reverses.
+fn add(
+    differences: &mut BTreeMap<GroupKey, CostDifference>,
+    prices: &PriceBook,
+    entry: LedgerEntry,
+) {
+    let LedgerEntry { event, charges, .. } = entry;
     let text = |dimension: &crate::Dimension| event.dimension(*dimension).map(str::to_owned);
-    let mut like: Like = crate::Dimension::ALL.iter().map(text).collect();
-    like.push(Some(event.organization_id.to_string()));
-    like.push(Some(event.kind.as_str().to_owned()));
-    let difference = differences.entry(like).or_default();
+    let mut key: GroupKey = crate::Dimension::ALL.iter().map(text).collect();
+    key.push(Some(event.organization_id.to_string()));
+    key.push(Some(event.kind.as_str().to_owned()));
+    let difference = differences.entry(key).or_default();
     let now = match event.outcome {
         Outcome::Repriced => Vec::new(),
-        Outcome::Corrected => correct::reversed(&prices.charges(&correct::reversal(&event)).lines),
-        _ => prices.charges(&event).lines,
+        Outcome::Corrected => {
+            correct::reversed(&prices.charges(&correct::reversal(&event)).charges)
+        }
+        _ => prices.charges(&event).charges,
     };
     for line in now {
         let sum = difference.lines.entry(line.name).or_default();
@@ -128,17 +137,17 @@ fn add(differences: &mut BTreeMap<Like, Difference>, prices: &PriceBook, entry: 
         let sum = difference.lines.entry(line.name).or_default();
         *sum = (sum.0.saturating_sub(line.quantity), sum.1 - line.amount);
     }
-    difference.like.get_or_insert(event);
+    difference.example.get_or_insert(event);
 }
 
-/// The rows that make up for differences, in the ledger's order.
+/// Returns the rows that correct differences, in the order of the ledger.
 fn corrections(
-    differences: BTreeMap<Like, Difference>,
+    differences: BTreeMap<GroupKey, CostDifference>,
     at: UnixTime,
     now: UnixTime,
 ) -> Vec<(UsageEvent, Vec<Charge>)> {
-    let mut bills = Vec::new();
-    for Difference { like, lines } in differences.into_values() {
+    let mut all = Vec::new();
+    for CostDifference { example, lines } in differences.into_values() {
         let line = |(name, (quantity, amount))| Charge {
             name,
             quantity,
@@ -147,19 +156,19 @@ fn corrections(
         let lines = lines.into_iter().map(line);
         let lines = lines.filter(|line| line.quantity != 0 || line.amount.0 != 0);
         let lines: Vec<Charge> = lines.collect();
-        if let Some(like) = like.filter(|_| !lines.is_empty()) {
-            let number = bills.len();
+        if let Some(example) = example.filter(|_| !lines.is_empty()) {
+            let number = all.len();
             let event = UsageEvent {
                 id: format!("repriced-{}-{}-{number:06}", now.0, at.0),
                 timestamp: at,
                 quantities: Quantities::default(),
                 estimated: false,
                 outcome: Outcome::Repriced,
-                ..like
+                ..example
             };
-            bills.push((event, lines));
+            all.push((event, lines));
         }
     }
-    bills.sort_by(|(a, _), (b, _)| (&a.organization_id, &a.id).cmp(&(&b.organization_id, &b.id)));
-    bills
+    all.sort_by(|(a, _), (b, _)| (&a.organization_id, &a.id).cmp(&(&b.organization_id, &b.id)));
+    all
 }

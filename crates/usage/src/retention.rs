@@ -1,55 +1,57 @@
-//! For how long the ledger and its sums are kept.
+//! Retention of the ledger and its rollups.
 //!
-//! Data that is too old goes in whole days, a few in each round, and not by the clock alone: the table of a day of the
-//! ledger is dropped, which is noted, so that nothing takes its sums for wrong; and the blocks of a span of sums are
-//! deleted.
+//! Expired data is dropped by whole days, a few in each round, and not by the clock alone. Dropping the day table of
+//! the ledger is recorded, so that its sums are not taken for wrong; of the rollups, blocks are deleted.
 
 use std::time::Duration;
 
 use base::time::{DAY, HOUR};
 use base::{Clock, UnixTime};
+use rollup::Rollup;
 use store::{Database, Result};
 use tasks::{Health, Task, TaskHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger::partition;
-use crate::sums::{Shape, forget_before};
+use crate::rollups::delete_before;
 use crate::{Width, allowance};
 
-/// How often is looked for what is too old.
-const EVERY: Duration = Duration::from_secs(HOUR.unsigned_abs());
-/// For how many days longer than its events are taken a day is there: one that was taken is written by then.
-const MARGIN: i64 = 1;
+/// The interval between two rounds.
+const ROUND_INTERVAL: Duration = Duration::from_secs(HOUR.unsigned_abs());
+/// The number of days for which a day is kept after its events are no longer accepted, so that accepted ones are
+/// written by then.
+const MARGIN_DAYS_COUNT: i64 = 1;
 
-/// The time for which the clock must have said that something is too old before it is dropped.
-const CONFIRMATION: Duration = Duration::from_secs(DAY.unsigned_abs());
+/// The age of the observation of the clock by which data is dropped.
+const CONFIRMATION_AGE: Duration = Duration::from_secs(DAY.unsigned_abs());
 /// The most days that are dropped in a round.
 const MAX_DROPPED_DAYS: usize = 3;
 
-/// The fewest days that the ledger is kept for: the spend of this month and of the last one can be computed anew.
-pub const FEWEST_DAYS: u32 = 62;
+/// The least number of days for which the ledger is kept, so that the spend of this month and the last one can be
+/// rebuilt.
+pub const MIN_LEDGER_DAYS: u32 = 62;
 
-/// The age in days up to which reported events are taken, where nothing is said.
+/// The default of [`RetentionPeriods::max_event_age_days`].
 pub const DEFAULT_MAX_EVENT_AGE_DAYS: u32 = 400;
 
-/// For how many days before the current one something is kept; for ever where nothing is said. Sums are kept at least as
-/// long as finer ones and the ledger.
+/// The number of days before the current one for which data is kept; `None` to keep it for ever. Coarser rollups are
+/// kept at least as long as finer ones and the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
-    /// The ledger.
+pub struct RetentionPeriods {
+    /// The days of the ledger.
     pub events: Option<u32>,
-    /// Sums by the minute.
+    /// The days of rollups by the minute.
     pub minutes: Option<u32>,
-    /// Sums by the hour.
+    /// The days of rollups by the hour.
     pub hours: Option<u32>,
-    /// Sums by the day.
+    /// The days of rollups by the day.
     pub days: Option<u32>,
-    /// The age in days up to which reported events are taken.
+    /// The age in days up to which reported events are accepted.
     pub max_event_age_days: u32,
 }
 
-impl Default for Keep {
+impl Default for RetentionPeriods {
     fn default() -> Self {
         Self {
             events: None,
@@ -61,14 +63,14 @@ impl Default for Keep {
     }
 }
 
-impl Keep {
-    /// From when on events are taken.
+impl RetentionPeriods {
+    /// Returns the time from which on events are accepted; `None` for all.
     #[must_use]
     pub fn oldest_event(&self, now: UnixTime) -> Option<UnixTime> {
         Some(first_day(now, self.events?))
     }
 
-    /// Returns the moment from which on reported events are taken, unless the ledger is kept for less.
+    /// Returns the time from which on reported events are accepted, if the ledger is kept as long.
     #[must_use]
     pub fn oldest_reported(&self, now: UnixTime) -> UnixTime {
         first_day(now, self.max_event_age_days)
@@ -87,42 +89,42 @@ fn first_day(now: UnixTime, days: u32) -> UnixTime {
     now.floor(DAY).plus(-i64::from(days) * DAY)
 }
 
-/// Drops what is not kept any more at `now`, which must be beyond doubt.
+/// Drops data that is expired at `now`, which must be beyond doubt.
 ///
 /// # Errors
-/// What the database said; what is left to drop is found the next time.
-pub async fn forget(database: &Database, keep: Keep, now: UnixTime) -> Result<()> {
+/// The database failed; the next call finds the rest.
+pub async fn forget(database: &Database, keep: RetentionPeriods, now: UnixTime) -> Result<()> {
     forget_some(database, keep, now, usize::MAX).await
 }
 
-/// Drops what [`forget`] does, but at most so many days of the ledger, the oldest first, and sums only when no days are
-/// left.
+/// Drops expired data, but at most `max_days` days of the ledger, oldest first, and of the rollups only when no such
+/// days are left.
 async fn forget_some(
     database: &Database,
-    keep: Keep,
+    keep: RetentionPeriods,
     now: UnixTime,
     max_days: usize,
 ) -> Result<()> {
     if let Some(oldest) = keep.oldest_event(now) {
-        let end = oldest.plus(-MARGIN * DAY);
+        let end = oldest.plus(-MARGIN_DAYS_COUNT * DAY);
         let start = UnixTime(i64::MIN);
         let days = partition::days(&mut *database.read().await?, start, end).await?;
         for day in days.iter().take(max_days) {
             let mut transaction = database.begin().await?;
             if partition::drop_day(&mut transaction, *day).await? {
                 transaction.commit().await?;
-                tracing::info!(day = day.date_digits(), "a day of the ledger was dropped");
+                tracing::info!(day = day.date_digits(), "ledger day dropped");
             }
         }
         if days.len() > max_days {
             return Ok(());
         }
     }
-    for shape in Shape::derived() {
-        if let Some(days) = keep.of(shape.width()) {
+    for rollup in Rollup::derived() {
+        if let Some(days) = keep.of(rollup.width()) {
             let mut transaction = database.begin().await?;
-            let oldest = first_day(now, days).plus(-MARGIN * DAY);
-            let forget = forget_before(&mut transaction, shape, oldest, max_days);
+            let oldest = first_day(now, days).plus(-MARGIN_DAYS_COUNT * DAY);
+            let forget = delete_before(&mut transaction, rollup, oldest, max_days);
             forget.await?;
             transaction.commit().await?;
         }
@@ -130,44 +132,44 @@ async fn forget_some(
     Ok(())
 }
 
-/// Drops what is not kept any more, a few days in each round. The clock alone is not believed: it may be wrong for a
-/// moment, and what is dropped does not come back.
+/// Drops expired data, a few days in each round. The clock alone is not trusted: it may be wrong for a moment, and
+/// dropped data does not come back.
 pub struct Retention {
     database: Database,
-    keep: Keep,
+    keep: RetentionPeriods,
     clock: Clock,
-    /// The clock at a look at least [`CONFIRMATION`] ago, by the time that only runs forward; none until then.
+    /// The clock at an observation at least [`CONFIRMATION_AGE`] ago by monotonic time; `None` until then.
     confirmed: Option<UnixTime>,
-    /// The clock at the last look that is to be confirmed, and when that was.
-    looked: (UnixTime, Instant),
+    /// The clock at the last observation, which is not confirmed yet, and the monotonic time of it.
+    observed: (UnixTime, Instant),
 }
 
 impl Retention {
-    /// Returns the retention of a database, which knows nothing of what other programs saw, or of what was seen before.
+    /// Returns the retention of a database. Observations of other processes or of earlier runs are not known.
     #[must_use]
-    pub fn new(database: Database, keep: Keep, clock: Clock) -> Self {
-        let looked = (clock.now(), Instant::now());
+    pub fn new(database: Database, keep: RetentionPeriods, clock: Clock) -> Self {
+        let observed = (clock.now(), Instant::now());
         Self {
             database,
             keep,
             clock,
             confirmed: None,
-            looked,
+            observed,
         }
     }
 
-    /// Drops what is too old by the clock, as far as that is confirmed.
+    /// Drops data that is expired by the clock, as far as the clock is confirmed.
     ///
     /// # Errors
     /// Those of [`forget`].
     pub async fn round(&mut self) -> Result<()> {
         let now = self.clock.now();
-        if now < self.looked.0 {
-            // It was set back, so it was wrong.
-            (self.confirmed, self.looked) = (None, (now, Instant::now()));
-        } else if self.looked.1.elapsed() >= CONFIRMATION {
-            self.confirmed = Some(self.looked.0);
-            self.looked = (now, Instant::now());
+        if now < self.observed.0 {
+            // The clock was set back, so it was wrong.
+            (self.confirmed, self.observed) = (None, (now, Instant::now()));
+        } else if self.observed.1.elapsed() >= CONFIRMATION_AGE {
+            self.confirmed = Some(self.observed.0);
+            self.observed = (now, Instant::now());
         }
         let of_ledger = self.newest_day(now).await?;
         let Some(then) = self.confirmed.max(of_ledger) else {
@@ -175,15 +177,15 @@ impl Retention {
         };
         forget_some(&self.database, self.keep, then.min(now), MAX_DROPPED_DAYS).await?;
         let mut transaction = self.database.begin().await?;
-        let oldest = first_day(then.min(now), FEWEST_DAYS);
+        let oldest = first_day(then.min(now), MIN_LEDGER_DAYS);
         transaction
-            .execute(allowance::forget_before(oldest))
+            .execute(allowance::delete_before(oldest))
             .await?;
         transaction.commit().await
     }
 
-    /// The newest day of the ledger that ended at least [`CONFIRMATION`] ago: a row came then, or a day before at the
-    /// earliest, since reports may be a day ahead.
+    /// Returns the start of the day before the newest day of the ledger that ended at least [`CONFIRMATION_AGE`] ago: a
+    /// time that has certainly passed, since reports may be at most a day ahead.
     async fn newest_day(&self, now: UnixTime) -> Result<Option<UnixTime>> {
         let end = now.plus(-2 * DAY);
         let mut connection = self.database.read().await?;
@@ -192,10 +194,10 @@ impl Retention {
     }
 }
 
-/// Looks for what is too old, hour by hour.
+/// The task that runs a round of retention every hour.
 pub struct RetentionTask(TaskHandle);
 
-/// The rounds of retention.
+/// The loop of the task.
 struct Rounds {
     retention: Retention,
     stop: CancellationToken,
@@ -205,10 +207,10 @@ impl Task for Rounds {
     async fn run(&mut self) {
         loop {
             if let Err(error) = self.retention.round().await {
-                tracing::warn!(%error, "old usage could not be dropped; trying again in an hour");
+                tracing::warn!(%error, "failed to drop old usage; trying again in an hour");
             }
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(ROUND_INTERVAL) => {}
                 () = self.stop.cancelled() => return,
             }
         }
@@ -216,9 +218,9 @@ impl Task for Rounds {
 }
 
 impl RetentionTask {
-    /// Starts it, on the runtime that this is called in.
+    /// Starts the task on the current runtime.
     #[must_use]
-    pub fn start(database: Database, keep: Keep, clock: Clock) -> Self {
+    pub fn start(database: Database, keep: RetentionPeriods, clock: Clock) -> Self {
         let retention = Retention::new(database, keep, clock);
         Self(tasks::start("usage retention", |stop| Rounds {
             retention,
@@ -226,7 +228,7 @@ impl RetentionTask {
         }))
     }
 
-    /// Ends it after what is under way.
+    /// Stops the task after the current round.
     pub async fn stop(self) {
         self.0.stop().await;
     }

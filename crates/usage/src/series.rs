@@ -1,25 +1,28 @@
-//! Combinations of dimensions, each with a number, so that the ledger and its sums need no more than that.
+//! Series: combinations of dimensions, each with a number that stands for it in the ledger and its rollups.
+
+mod interner;
 
 use std::hash::{Hash, Hasher};
 
 use hashbrown::Equivalent;
+use rollup::Granularity;
 use store::{Result, Row, Statement, Value, sql};
 
-use crate::sums::Detail;
 use crate::{Dimension, ItemName, Kind, LineItem, UsageEvent};
+pub(crate) use interner::{EventSeries, SeriesInterner};
 
-/// What the sums of a series are about.
+/// The kind of the numbers of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum About {
-    /// What a report counts.
+pub(crate) enum SeriesKind {
+    /// The quantities of a usage report.
     Usage(Kind),
-    /// The bills; `model` is the line item.
+    /// The charges; the dimension `model` has the line item.
     Costs,
 }
 
 const COSTS: &str = "costs";
 
-impl About {
+impl SeriesKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Usage(kind) => kind.as_str(),
@@ -35,24 +38,36 @@ impl About {
     }
 }
 
-/// A combination of dimensions.
+/// A combination of dimensions, of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Series {
-    /// The organization's number.
+    /// The number of the organization.
     pub(crate) organization: i64,
-    pub(crate) about: About,
-    /// In the order of [`Dimension::ALL`]; empty where one does not apply, `true` or `false` for `batch`.
+    pub(crate) kind: SeriesKind,
+    /// The values in the order of [`Dimension::ALL`]: empty where a dimension does not apply, `true` or `false` for
+    /// `batch`.
     pub(crate) values: [String; Dimension::ALL.len()],
 }
 
-/// That of an event, to be looked for.
+/// The series of an event as a key for lookups, borrowed from the event.
 #[derive(Clone, Copy)]
-pub(crate) struct SeriesOf<'a> {
+pub(crate) struct EventSeriesKey<'a> {
     pub(crate) organization: i64,
     pub(crate) event: &'a UsageEvent,
 }
 
-impl SeriesOf<'_> {
+impl Dimension {
+    /// Returns the coarsest granularity that keeps the dimension apart.
+    pub(crate) fn granularity(self) -> Granularity {
+        match self {
+            Self::UserId | Self::ApiKeyId => Granularity::Key,
+            Self::ProjectId => Granularity::Project,
+            _ => Granularity::Model,
+        }
+    }
+}
+
+impl EventSeriesKey<'_> {
     fn value(&self, dimension: Dimension) -> &str {
         self.event.dimension(dimension).unwrap_or_default()
     }
@@ -61,7 +76,7 @@ impl SeriesOf<'_> {
         let values = std::array::from_fn(|index| self.value(Dimension::ALL[index]).to_owned());
         Series {
             organization: self.organization,
-            about: About::Usage(self.event.kind),
+            kind: SeriesKind::Usage(self.event.kind),
             values,
         }
     }
@@ -69,11 +84,11 @@ impl SeriesOf<'_> {
 
 fn hash<'a, H: Hasher>(
     organization: i64,
-    about: About,
+    kind: SeriesKind,
     values: impl Iterator<Item = &'a str>,
     state: &mut H,
 ) {
-    (organization, about).hash(state);
+    (organization, kind).hash(state);
     for value in values {
         value.hash(state);
     }
@@ -82,35 +97,35 @@ fn hash<'a, H: Hasher>(
 impl Hash for Series {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let values = self.values.iter().map(String::as_str);
-        hash(self.organization, self.about, values, state);
+        hash(self.organization, self.kind, values, state);
     }
 }
 
-impl Hash for SeriesOf<'_> {
+impl Hash for EventSeriesKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let values = Dimension::ALL
             .iter()
             .map(|dimension| self.value(*dimension));
         hash(
             self.organization,
-            About::Usage(self.event.kind),
+            SeriesKind::Usage(self.event.kind),
             values,
             state,
         );
     }
 }
 
-impl Equivalent<Series> for SeriesOf<'_> {
+impl Equivalent<Series> for EventSeriesKey<'_> {
     fn equivalent(&self, series: &Series) -> bool {
         let mut values = series.values.iter().zip(Dimension::ALL);
         self.organization == series.organization
-            && About::Usage(self.event.kind) == series.about
+            && SeriesKind::Usage(self.event.kind) == series.kind
             && values.all(|(value, dimension)| value == self.value(*dimension))
     }
 }
 
 impl Series {
-    /// The columns of `usage_series`, but for `id`.
+    /// Pushes the columns of `usage_series` other than `id`.
     pub(crate) fn push_columns(statement: &mut Statement) {
         statement.push("organization, kind");
         for dimension in Dimension::ALL {
@@ -119,7 +134,10 @@ impl Series {
     }
 
     pub(crate) fn read(row: &Row<'_>) -> Result<Self> {
-        let (organization, about) = (row.get("organization")?, row.word("kind", About::parse)?);
+        let (organization, kind) = (
+            row.get("organization")?,
+            row.word("kind", SeriesKind::parse)?,
+        );
         let mut values = [const { String::new() }; Dimension::ALL.len()];
         for (text, dimension) in values.iter_mut().zip(Dimension::ALL) {
             *text = match dimension {
@@ -129,13 +147,13 @@ impl Series {
         }
         Ok(Self {
             organization,
-            about,
+            kind,
             values,
         })
     }
 
     pub(crate) fn row(&self) -> Vec<Value> {
-        let own = [self.organization.into(), self.about.as_str().into()];
+        let own = [self.organization.into(), self.kind.as_str().into()];
         let value = |(text, dimension): (&String, &Dimension)| match dimension {
             Dimension::Batch => Value::Boolean(text == "true"),
             _ => text.as_str().into(),
@@ -144,8 +162,9 @@ impl Series {
         own.into_iter().chain(values).collect()
     }
 
-    /// That of the costs of a line of its bills: what costs are grouped by, and the line item as `model`.
-    pub(crate) fn of_line(&self, name: ItemName) -> Self {
+    /// Returns the series of the costs of a charge: with the dimensions that costs are grouped by, and the line item as
+    /// `model`.
+    pub(crate) fn of_charge(&self, name: ItemName) -> Self {
         let value = |dimension: Dimension| &self.values[dimension as usize];
         let model = value(Dimension::Model);
         let item = LineItem {
@@ -161,17 +180,17 @@ impl Series {
             _ => String::new(),
         });
         Self {
-            about: About::Costs,
+            kind: SeriesKind::Costs,
             values,
             ..*self
         }
     }
 
-    /// The series that it belongs to where no more than `detail` is told apart.
-    pub(crate) fn with(&self, detail: Detail) -> Self {
+    /// Returns the series that this one is part of at `granularity`.
+    pub(crate) fn coarsened(&self, granularity: Granularity) -> Self {
         let mut series = self.clone();
         for (text, dimension) in series.values.iter_mut().zip(Dimension::ALL) {
-            if !detail.has(*dimension) {
+            if dimension.granularity() > granularity {
                 text.clear();
             }
         }
@@ -179,7 +198,7 @@ impl Series {
     }
 }
 
-/// Selects series with their ids.
+/// Selects series with their ids; the caller adds the condition.
 pub(crate) fn select() -> Statement {
     let mut select = sql!("SELECT id, ");
     Series::push_columns(&mut select);

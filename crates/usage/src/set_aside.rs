@@ -1,5 +1,5 @@
-//! Rows that the ledger did not take: events of the gateway's own that the database refused, kept in a table of their own
-//! until it takes them.
+//! Events set aside: events of the gateway that the database refused, kept in a table of their own until the ledger
+//! accepts them.
 
 use base::UnixTime;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
@@ -24,9 +24,9 @@ pub struct SetAside {
     pub event: UsageEvent,
 }
 
-/// An event as JSON.
+/// The JSON form of an event.
 #[derive(Serialize, Deserialize)]
-struct Packed {
+struct StoredEvent {
     id: String,
     timestamp: i64,
     organization_id: String,
@@ -46,7 +46,7 @@ struct Packed {
     outcome: String,
 }
 
-impl From<&UsageEvent> for Packed {
+impl From<&UsageEvent> for StoredEvent {
     fn from(event: &UsageEvent) -> Self {
         let text = |id: &str| id.to_owned();
         let there = |metric: &Metric| {
@@ -75,7 +75,7 @@ impl From<&UsageEvent> for Packed {
     }
 }
 
-impl Packed {
+impl StoredEvent {
     fn into_event(self) -> Option<UsageEvent> {
         let mut quantities = Quantities::default();
         for (metric, amount) in self.quantities {
@@ -103,26 +103,26 @@ impl Packed {
     }
 }
 
-/// Returns the JSON of an event, from which nothing of it is missing.
+/// Returns an event as JSON, complete.
 pub(crate) fn json_of(event: &UsageEvent) -> String {
-    serde_json::to_string(&Packed::from(event)).unwrap_or_default()
+    serde_json::to_string(&StoredEvent::from(event)).unwrap_or_default()
 }
 
 impl SetAside {
     fn read(row: &Row<'_>) -> Result<Self> {
         let packed: Vec<u8> = row.get("event")?;
-        let event = serde_json::from_slice::<Packed>(&packed).ok();
+        let event = serde_json::from_slice::<StoredEvent>(&packed).ok();
         let broken = || Error::Column("event".to_owned(), "is no event".to_owned());
         Ok(Self {
             number: row.get("number")?,
             set_aside_at: row.time("set_aside_at")?,
             reason: row.get("reason")?,
-            event: event.and_then(Packed::into_event).ok_or_else(broken)?,
+            event: event.and_then(StoredEvent::into_event).ok_or_else(broken)?,
         })
     }
 }
 
-/// Sets an event aside, unless it is already.
+/// Sets an event aside, unless it is already set aside.
 pub(crate) async fn add(
     database: &Database,
     event: &UsageEvent,
@@ -150,7 +150,7 @@ pub(crate) async fn add(
     transaction.commit().await
 }
 
-/// The events that were set aside after the one with a number, oldest first.
+/// Returns at most `limit` events that were set aside after the one with this number, oldest first.
 pub(crate) async fn after(
     connection: &mut Connection,
     number: i64,
@@ -164,7 +164,7 @@ pub(crate) async fn after(
     connection.fetch_all(select, SetAside::read).await
 }
 
-/// Removes an event, which is in the ledger now.
+/// Removes an event that is in the ledger now.
 pub(crate) async fn remove(database: &Database, number: i64) -> Result<()> {
     let mut transaction = database.begin().await?;
     let delete = sql!("DELETE FROM usage_set_aside WHERE number = $1", number);
@@ -172,13 +172,13 @@ pub(crate) async fn remove(database: &Database, number: i64) -> Result<()> {
     transaction.commit().await
 }
 
-/// The number of events that are set aside.
+/// Returns the number of events that are set aside.
 pub(crate) async fn count(connection: &mut Connection) -> Result<i64> {
     let count = sql!("SELECT CAST(COUNT(*) AS BIGINT) AS events FROM usage_set_aside");
     connection.fetch_one(count, |row| row.get("events")).await
 }
 
-/// Returns the events that are set aside, oldest first, at most `limit`.
+/// Returns at most `limit` events that are set aside, oldest first.
 ///
 /// # Errors
 /// The database cannot be read.

@@ -1,14 +1,14 @@
-//! Spend: what has been consumed in a calendar month (UTC), in money, by organization and by project.
+//! Spend: the cost of usage in a calendar month (UTC), by organization and by project.
 //!
-//! The sums are in memory, and equal the ledger: they are loaded from it, the writer of the ledger adds what it has
-//! committed, and it looks for what other programs have. So a request learns without a query whether it
-//! may still be paid for. What a request may cost is set aside before it is sent on, and given back in the same moment in
-//! which its row of the ledger counts, so that requests under way cannot together spend what only one of them may.
+//! The sums are kept in memory and equal the ledger: they are loaded from it, the ledger writer adds what it commits,
+//! and refreshes what other nodes have committed. So a request is checked against its limits without a query. The most
+//! that a request may cost is reserved before the request is forwarded, and released in the same moment in which its
+//! row of the ledger counts, so that requests under way never exceed a limit together.
 
+mod durable;
 #[cfg(test)]
-mod model;
+mod model_tests;
 mod month;
-mod reservation;
 mod reserved;
 mod state;
 mod table;
@@ -19,49 +19,48 @@ use base::ids::{Id, OrganizationId, ProjectId};
 use base::{Clock, Error, NanoDollars, UnixTime};
 use store::{Database, Result};
 
+pub use durable::{DurableReservation, DurableReservations, ReservationKey};
 pub use month::Month;
-pub use reservation::Release;
-pub use reservation::{SpendReservation, SpendReservations};
-pub(crate) use reserved::{Reserved, release};
-pub(crate) use table::{Total, add, clear};
+pub(crate) use reserved::{ReservedTotal, release};
+pub(crate) use table::{SpendTotal, add, clear};
 
-use state::{Account, State};
+use state::{SpendAccount, SpendState};
 
-/// What has been spent in the current month and in the one before. Clones are the same.
+/// The spend of the current month and of the one before. Clones share it.
 #[derive(Clone)]
 pub struct Spend(Arc<Shared>);
 
 struct Shared {
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<SpendState>,
 }
 
-/// A request that may cost something.
+/// A request that may cost money.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// Who pays, and their limit, where one is set.
+pub struct SpendRequest<'a> {
+    /// The organization, and its limit if one is set.
     pub organization: (&'a OrganizationId, Option<NanoDollars>),
-    /// For which project, and its limit, where one is set.
+    /// The project, and its limit if one is set.
     pub project: (&'a ProjectId, Option<NanoDollars>),
-    /// The time of its event.
+    /// The time of the request's event.
     pub at: UnixTime,
-    /// The most that it may cost.
-    pub most: NanoDollars,
+    /// The most that the request may cost.
+    pub max_cost: NanoDollars,
 }
 
-/// An organization whose spend in a month has changed.
+/// A change of the spend of an organization in a month.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct SpendChange {
     /// The month.
     pub month: Month,
     /// The organization.
     pub organization_id: OrganizationId,
 }
 
-/// Money that is set aside for a request until what it has cost is counted. Given back when dropped.
-pub struct Hold(Box<Held>);
+/// Money reserved in memory for a request, until the cost of the request counts. Drop releases it.
+pub struct SpendReservation(Box<ReservationState>);
 
-struct Held {
+struct ReservationState {
     spend: Spend,
     month: UnixTime,
     organization_id: OrganizationId,
@@ -70,10 +69,10 @@ struct Held {
 }
 
 impl Spend {
-    /// Loads what has been spent.
+    /// Loads the spend from the database.
     ///
     /// # Errors
-    /// The database's.
+    /// The database failed.
     pub async fn load(database: &Database, clock: Clock) -> Result<Self> {
         let state = Mutex::default();
         let spend = Self(Arc::new(Shared { clock, state }));
@@ -81,7 +80,7 @@ impl Spend {
         Ok(spend)
     }
 
-    /// What an organization, or one of its projects, has spent in a month.
+    /// Returns the spend of an organization, or of one of its projects, in a month.
     #[must_use]
     pub fn in_month(
         &self,
@@ -93,7 +92,7 @@ impl Spend {
         account.spent
     }
 
-    /// As [`Self::in_month`], in the current one.
+    /// Returns the spend of an organization, or of one of its projects, in the current month.
     #[must_use]
     pub fn month_to_date(
         &self,
@@ -103,74 +102,60 @@ impl Spend {
         self.in_month(Month::of(self.0.clock.now()), organization, project)
     }
 
-    /// Whether requests are being refused for the sake of this limit: it is reached, or there is no room for the last
-    /// one that asked.
-    #[must_use]
-    pub fn is_enforcing(
-        &self,
-        organization: &OrganizationId,
-        project: Option<&ProjectId>,
-        limit: NanoDollars,
-    ) -> bool {
-        let month = Month::of(self.0.clock.now());
-        self.account(month, organization, project)
-            .is_enforcing(limit)
-    }
-
-    /// Sets aside what a request may cost, where there is a limit.
+    /// Reserves the maximum cost of a request; `None` if there is no limit.
     ///
     /// # Errors
-    /// 429: that is more than a limit leaves, or the limit is reached.
-    pub fn hold(&self, ask: &Ask<'_>) -> base::Result<Option<Hold>> {
-        let (organization, limit_of_organization) = ask.organization;
-        let (project, limit_of_project) = ask.project;
+    /// 429: the cost exceeds what a limit leaves, or the limit is reached.
+    pub fn reserve(&self, request: &SpendRequest<'_>) -> base::Result<Option<SpendReservation>> {
+        let (organization, limit_of_organization) = request.organization;
+        let (project, limit_of_project) = request.project;
         if limit_of_organization.or(limit_of_project).is_none() {
             return Ok(None);
         }
         let mut state = self.lock();
-        let month = state.month_of(ask.at);
+        let month = state.month_of(request.at);
         let reserved = state.reserved(organization, project);
         let (whole, part) = state.pair(month.start, organization, project);
         for ((account, reserved), (limit, who)) in [&mut *whole, &mut *part]
             .into_iter()
             .zip(reserved)
-            .zip(limits(ask))
+            .zip(limits(request))
         {
             let with_reserved = account.with_reserved(reserved);
-            if let Some(limit) = limit.filter(|limit| !with_reserved.admits(*limit, ask.most)) {
-                account.refused = Some(ask.most);
-                return Err(refusal(who, with_reserved, limit, ask, month));
+            if let Some(limit) =
+                limit.filter(|limit| !with_reserved.admits(*limit, request.max_cost))
+            {
+                return Err(refusal(who, with_reserved, limit, request, month));
             }
         }
         for account in [whole, part] {
-            account.refused = None;
-            account.held += ask.most;
+            account.reserved += request.max_cost;
         }
         drop(state);
-        Ok(Some(Hold(Box::new(Held {
+        Ok(Some(SpendReservation(Box::new(ReservationState {
             spend: self.clone(),
             month: month.start,
             organization_id: organization.clone(),
             project_id: project.clone(),
-            amount: ask.most,
+            amount: request.max_cost,
         }))))
     }
 
-    /// The organizations whose spend has changed since a number that this gave, 0 at first, and the next such number.
+    /// Returns the changes since a revision, 0 at first, and the revision to continue from.
     #[must_use]
-    pub fn moved_since(&self, seen: u64) -> (u64, Vec<Moved>) {
-        self.lock().moved_since(seen)
+    pub fn changed_since(&self, seen: u64) -> (u64, Vec<SpendChange>) {
+        self.lock().changed_since(seen)
     }
 
-    /// Takes in sums that were committed, and gives back what was set aside for what is in them: at once, so that
-    /// nobody sees money that is neither spent nor set aside.
+    /// Sets sums that were committed, and releases the reservations for what is in them: at once, so that no money is
+    /// seen as neither spent nor reserved.
     pub(crate) fn count(
         &self,
-        totals: &[Total],
-        reserved: &[Reserved],
-        holds: impl Iterator<Item = Hold>,
+        totals: &[SpendTotal],
+        reserved: &[ReservedTotal],
+        reservations: impl Iterator<Item = SpendReservation>,
     ) {
-        let mut holds: Vec<Hold> = holds.collect();
+        let mut reservations: Vec<SpendReservation> = reservations.collect();
         let mut state = self.lock();
         for total in totals {
             state.set(total);
@@ -178,15 +163,15 @@ impl Spend {
         for reserved in reserved {
             state.set_reserved(reserved);
         }
-        for hold in &mut holds {
-            state.release(&mut hold.0);
+        for reservation in &mut reservations {
+            state.release(&mut reservation.0);
         }
-        state.forget_before(self.oldest());
+        state.forget_before(self.oldest_month());
     }
 
-    /// Takes in what other programs have committed, if there is anything.
-    pub(crate) async fn look(&self, database: &Database) -> Result<()> {
-        let oldest = self.oldest();
+    /// Reloads the spend if other nodes have committed changes.
+    pub(crate) async fn refresh(&self, database: &Database) -> Result<()> {
+        let oldest = self.oldest_month();
         let changes = table::changes(&mut *database.read().await?, oldest).await?;
         if changes != self.lock().changes_since(oldest) {
             self.reload(database).await?;
@@ -194,11 +179,11 @@ impl Spend {
         Ok(())
     }
 
-    /// Takes in every sum as it is in the database.
+    /// Loads every sum from the database.
     pub(crate) async fn reload(&self, database: &Database) -> Result<()> {
-        let oldest = self.oldest();
+        let oldest = self.oldest_month();
         let mut read = database.read().await?;
-        // What is reserved first: what is settled meanwhile is seen twice then, and never not at all.
+        // Reservations are read first: one that is settled meanwhile is counted twice then, rather than not at all.
         let reserved = reserved::load(&mut read).await?;
         let totals = table::load(&mut read, oldest).await?;
         let mut state = self.lock();
@@ -216,32 +201,32 @@ impl Spend {
         month: Month,
         organization: &OrganizationId,
         project: Option<&ProjectId>,
-    ) -> Account {
+    ) -> SpendAccount {
         let state = self.lock();
         let account = state.account(month.start, organization, project);
         account.with_reserved(state.reserved_of(organization, project))
     }
 
-    /// The first second of the month before the current one. What was spent in it may still be added to, and told of.
-    fn oldest(&self) -> UnixTime {
+    /// Returns the first second of the month before the current one, whose spend may still change and be notified of.
+    fn oldest_month(&self) -> UnixTime {
         Month::of(self.0.clock.now()).before().start
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SpendState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Hold {
-    /// Sets aside so much instead, at once: what the request has cost, which is known before the ledger has it. That may be more
-    /// than a limit leaves.
-    pub(crate) fn becomes(&mut self, cost: NanoDollars) {
+impl SpendReservation {
+    /// Sets the reserved amount to the cost of the request, which is known before the ledger has it. The cost may
+    /// exceed what a limit leaves.
+    pub(crate) fn set_amount(&mut self, cost: NanoDollars) {
         let spend = self.0.spend.clone();
         spend.lock().change(&mut self.0, cost);
     }
 }
 
-impl Drop for Held {
+impl Drop for ReservationState {
     fn drop(&mut self) {
         if self.amount != NanoDollars::default() {
             let spend = self.spend.clone();
@@ -250,10 +235,10 @@ impl Drop for Held {
     }
 }
 
-/// The limits of those who pay for a request, with what messages call them.
-fn limits<'a>(ask: &Ask<'a>) -> [(Option<NanoDollars>, [&'a str; 2]); 2] {
-    let (organization, of_organization) = ask.organization;
-    let (project, of_project) = ask.project;
+/// Returns the limits that apply to a request, each with the noun and id that messages use.
+fn limits<'a>(request: &SpendRequest<'a>) -> [(Option<NanoDollars>, [&'a str; 2]); 2] {
+    let (organization, of_organization) = request.organization;
+    let (project, of_project) = request.project;
     [
         (
             of_organization,
@@ -263,12 +248,12 @@ fn limits<'a>(ask: &Ask<'a>) -> [(Option<NanoDollars>, [&'a str; 2]); 2] {
     ]
 }
 
-/// What a refused request is told.
+/// Returns the error of a refused request.
 fn refusal(
     who: [&str; 2],
-    account: Account,
+    account: SpendAccount,
     limit: NanoDollars,
-    ask: &Ask<'_>,
+    request: &SpendRequest<'_>,
     month: Month,
 ) -> Error {
     let ([noun, id], spent) = (who, account.spent);
@@ -278,7 +263,7 @@ fn refusal(
     if spent < limit {
         message += &format!(
             "; {} is set aside for requests under way, and this one may cost up to {}",
-            account.held, ask.most
+            account.reserved, request.max_cost
         );
     }
     message += &format!(

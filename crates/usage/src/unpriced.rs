@@ -1,4 +1,4 @@
-//! What was consumed and has no price.
+//! Usage without a price.
 
 use std::collections::BTreeMap;
 
@@ -12,34 +12,34 @@ use crate::{
     UsageQuery, UsageResult, Width, usage,
 };
 
-/// What an organization consumed of a model without a price.
+/// The usage of a model without a price by an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpriced {
-    /// How many requests, calls or sessions there were; 0 where they are not counted.
+    /// The number of requests, calls or sessions; 0 if they are not counted.
     pub requests: i64,
-    /// What of it has no price, and how much there was.
+    /// The items without a price, with their quantities.
     pub items: BTreeMap<ItemName, i64>,
-    /// The first second of the last day.
+    /// The first second of the last day with such usage.
     pub last_day: UnixTime,
 }
 
-/// The report and the model, where it has one.
-pub type Seen = (Kind, Option<String>);
+/// The kind of usage, and the model if there is one.
+pub type UnpricedKey = (Kind, Option<String>);
 
-/// What an organization consumed in the days from `start` to `end` that has no price in `prices`, by the prices of each
-/// day.
+/// Returns the usage of an organization in the days from `start` to `end` that has no price in `prices`, by the prices
+/// of each day.
 ///
 /// # Errors
-/// What the database said.
+/// The database failed.
 pub async fn unpriced(
     reports: &Reports,
     prices: &PriceBook,
     organization_id: &OrganizationId,
     (start, end): (UnixTime, UnixTime),
-) -> Result<BTreeMap<Seen, Unpriced>> {
-    let mut found: BTreeMap<Seen, Unpriced> = BTreeMap::new();
+) -> Result<BTreeMap<UnpricedKey, Unpriced>> {
+    let mut found: BTreeMap<UnpricedKey, Unpriced> = BTreeMap::new();
     for &kind in Kind::ALL {
-        // What a price depends on, beside the day.
+        // A price depends on these dimensions, beside the day.
         let groups = [Dimension::Model, Dimension::Size].into_iter();
         let groups = groups.filter(|group| kind.dimensions().contains(group));
         let query = UsageQuery {
@@ -76,7 +76,7 @@ pub async fn unpriced(
     Ok(found)
 }
 
-/// What was consumed on a day, as if it were one event.
+/// Returns the usage of a day as if it were one event.
 fn day(
     organization_id: &OrganizationId,
     kind: Kind,

@@ -1,9 +1,9 @@
-//! The recorder's other end: gathers events into batches and writes each until it is written.
+//! The ledger writer: gathers events into batches and writes each batch until it is durable.
 //!
-//! The gateway's own events come first and share no transaction with reported ones. Each of them ends in the ledger, or is
-//! set aside: a row that the database refuses takes no other with it. A panic while something is written counts as a refusal.
+//! Events of the gateway come first and share no transaction with reported ones. Each of them ends in the ledger, or is
+//! set aside: a row that the database refuses takes no other row with it. A panic during a write counts as a refusal.
 
-mod apart;
+mod gateway_events;
 mod outcome;
 
 use std::collections::VecDeque;
@@ -18,89 +18,89 @@ use tasks::Task;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Sleep, sleep};
 
-use crate::jobs::{Batch, Job, Reports};
+use crate::jobs::{Batch, Job, ReportQueue};
 use crate::ledger::key::Source;
 use crate::ledger::{Ledger, Written};
-use crate::metrics::Metrics;
-use crate::recorder::Running;
-use crate::{Allowance, Appended, Release, Spend, UsageEvent};
-use apart::Retries;
+use crate::metrics::LedgerMetrics;
+use crate::recorder::RunningGuard;
+use crate::{Allowance, Appended, ReservationKey, Spend, UsageEvent};
+use gateway_events::Retries;
 use outcome::{NotWritten, caught};
 
-/// How long the first event of a batch waits for others.
-const LINGER: Duration = Duration::from_millis(50);
-/// After what time a batch is late, which is to be durable after 200 ms.
-const LATE: Duration = Duration::from_millis(120);
-/// How long to wait after the first failure; doubled with each that follows.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often is looked for what other programs have written.
-const LOOK: Duration = Duration::from_millis(500);
+/// The time for which the first event of a batch waits for others.
+const MAX_BATCH_DELAY: Duration = Duration::from_millis(50);
+/// The age from which on a batch yields the CPU to nothing: events must be durable after 200 ms.
+const LATE_AGE: Duration = Duration::from_millis(120);
+/// The delay after the first failure; doubled with each further one.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The interval at which the spend of other nodes is read.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The queues of the writer, and what it is told.
-pub(crate) struct Inbox {
+/// The queues of the writer, and its signals.
+pub(crate) struct WriterInbox {
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) reports: mpsc::Receiver<Job>,
-    pub(crate) hurry: Arc<Notify>,
-    /// The time, once the writer is told to stop, for what is under way and for a database that fails.
+    pub(crate) flush_requested: Arc<Notify>,
+    /// The timeout for requests under way and for a failing database, once the writer is told to stop.
     pub(crate) stop: watch::Receiver<Option<Duration>>,
 }
 
 /// Writes the ledger.
-pub(crate) struct Writer {
+pub(crate) struct LedgerWriter {
     ledger: Ledger,
     clock: Clock,
-    /// What the ledger comes to.
+    /// The spend, kept equal to the ledger.
     spend: Spend,
-    /// Whether `spend` may lack something that is in the ledger.
-    may_lack: bool,
-    /// Runs from the last look.
-    looked: Stopwatch,
+    /// True if `spend` may lack rows of the ledger.
+    is_spend_stale: bool,
+    /// The time since the last refresh.
+    refreshed: Stopwatch,
     retries: Retries,
     jobs: mpsc::Receiver<Job>,
-    reports: Reports,
-    hurry: Arc<Notify>,
-    /// The time, once the writer is told to stop, for what is under way and for a database that fails.
+    reports: ReportQueue,
+    flush_requested: Arc<Notify>,
+    /// The timeout for requests under way and for a failing database, once the writer is told to stop.
     stop: watch::Receiver<Option<Duration>>,
-    /// Runs from when the writer was told to stop.
-    last_patience: Option<Pin<Box<Sleep>>>,
-    metrics: Arc<Metrics>,
-    /// The gateway's jobs that are gathered, and those that are being written, each part in a transaction of its own.
+    /// The end of the stop timeout, once the writer was told to stop.
+    stop_deadline: Option<Pin<Box<Sleep>>>,
+    metrics: Arc<LedgerMetrics>,
+    /// The jobs of the gateway that are gathered.
     batch: Batch,
     parts: VecDeque<Vec<Job>>,
-    _running: Running,
+    _running: RunningGuard,
 }
 
-/// The work that comes first.
+/// The work to be done next.
 #[expect(
     clippy::large_enum_variant,
     reason = "one for each batch, and taken apart at once"
 )]
-enum Next {
-    Own(Job),
+enum NextWork {
+    Gateway(Job),
     Report(Stopwatch),
 }
 
-impl Writer {
+impl LedgerWriter {
     pub(crate) fn new(
         ledger: Ledger,
         clock: Clock,
         spend: Spend,
-        inbox: Inbox,
-        running: Running,
+        inbox: WriterInbox,
+        running: RunningGuard,
     ) -> Self {
         Self {
             ledger,
             clock,
             spend,
-            may_lack: false,
-            looked: Stopwatch::start(),
+            is_spend_stale: false,
+            refreshed: Stopwatch::start(),
             retries: Retries::default(),
             jobs: inbox.jobs,
-            reports: Reports::new(inbox.reports),
-            hurry: inbox.hurry,
+            reports: ReportQueue::new(inbox.reports),
+            flush_requested: inbox.flush_requested,
             stop: inbox.stop,
-            last_patience: None,
+            stop_deadline: None,
             metrics: Arc::clone(&running.0),
             batch: Batch::default(),
             parts: VecDeque::new(),
@@ -108,63 +108,64 @@ impl Writer {
         }
     }
 
-    /// Gathers the gateway's next jobs; maybe none if reports wait. False at the end. While it lingers it does not look at the
-    /// queue, so that a request that is recorded does not wake this thread.
+    /// Gathers the next jobs of the gateway, possibly none if reported events wait. False at the end. Does not poll the
+    /// queue while the batch waits for more, so that recording a request does not wake this thread.
     async fn gather(&mut self) -> bool {
         let Some(first) = self.first().await else {
             return false;
         };
         let (since, reports_wait) = match first {
-            Next::Own(job) => {
+            NextWork::Gateway(job) => {
                 let since = job.since;
                 self.batch.push(job);
                 (since, false)
             }
-            Next::Report(since) => (since, true),
+            NextWork::Report(since) => (since, true),
         };
-        late_after(since, LATE);
-        self.metrics.takes_up(since);
-        let due = self.batch.take(&mut self.jobs) || reports_wait || self.last_patience.is_some();
+        late_after(since, LATE_AGE);
+        self.metrics.set_oldest(since);
+        let due = self.batch.take(&mut self.jobs) || reports_wait || self.stop_deadline.is_some();
         if !due {
             tokio::select! {
-                () = self.hurry.notified() => {}
-                () = sleep(LINGER.saturating_sub(since.elapsed())) => {}
+                () = self.flush_requested.notified() => {}
+                () = sleep(MAX_BATCH_DELAY.saturating_sub(since.elapsed())) => {}
             }
             self.batch.take(&mut self.jobs);
         }
         true
     }
 
-    /// Puts the newest sums where reports find them fast.
-    async fn fold(&mut self) {
-        // What comes from now on waits for this, too.
-        late_after(Stopwatch::start(), LATE / 2);
-        match caught(self.ledger.fold()).await {
+    /// Compacts the rollups.
+    async fn compact(&mut self) {
+        // Jobs that arrive meanwhile wait for the compaction.
+        late_after(Stopwatch::start(), LATE_AGE / 2);
+        match caught(self.ledger.compact()).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                tracing::warn!(%error, "the newest sums could not be moved on; trying again after the next batch");
+                tracing::warn!(%error, "rollup compaction failed; trying again after the next batch");
             }
             None => self.recover(),
         }
     }
 
-    /// Waits for the next job. When told to stop, takes no new ones and waits a while for those who have a place.
-    async fn first(&mut self) -> Option<Next> {
-        while self.last_patience.is_none() {
-            // By the clock and not by a timer: where jobs always wait, a timer that is made anew for each never ends.
-            let until_look = self.until_look();
-            if until_look.is_zero() {
-                self.look().await;
+    /// Waits for the next job. When told to stop, accepts no new ones and waits for holders of permits until the
+    /// timeout.
+    async fn first(&mut self) -> Option<NextWork> {
+        while self.stop_deadline.is_none() {
+            // By the clock, not by a timer: where jobs always wait, a timer that starts anew for each job never fires.
+            let until_refresh = self.until_refresh();
+            if until_refresh.is_zero() {
+                self.refresh().await;
                 continue;
             }
             tokio::select! {
                 biased;
-                () = sleep(until_look) => {}
+                () = sleep(until_refresh) => {}
                 job = self.jobs.recv() => match job {
-                    Some(job) => return Some(Next::Own(job)),
+                    Some(job) => return Some(NextWork::Gateway(job)),
                     None => self.close(),
                 },
-                Some(since) = self.reports.ready() => return Some(Next::Report(since)),
+                Some(since) = self.reports.ready() => return Some(NextWork::Report(since)),
                 () = stopped(&mut self.stop) => self.close(),
             }
         }
@@ -173,15 +174,15 @@ impl Writer {
             tokio::select! {
                 biased;
                 job = self.jobs.recv(), if !jobs_end => match job {
-                    Some(job) => return Some(Next::Own(job)),
+                    Some(job) => return Some(NextWork::Gateway(job)),
                     None => jobs_end = true,
                 },
                 since = self.reports.ready(), if !reports_end => match since {
-                    Some(since) => return Some(Next::Report(since)),
+                    Some(since) => return Some(NextWork::Report(since)),
                     None => reports_end = true,
                 },
-                () = waited(&mut self.last_patience) => {
-                    tracing::error!("stopped while requests were under way: their usage is not recorded");
+                () = elapsed(&mut self.stop_deadline) => {
+                    tracing::error!("stop timeout elapsed with requests under way; their usage is not recorded");
                     return None;
                 }
             }
@@ -192,47 +193,47 @@ impl Writer {
     fn close(&mut self) {
         self.jobs.close();
         self.reports.close();
-        let patience = self.stop.borrow().unwrap_or_default();
-        self.last_patience = Some(Box::pin(sleep(patience)));
+        let timeout = self.stop.borrow().unwrap_or_default();
+        self.stop_deadline = Some(Box::pin(sleep(timeout)));
     }
 
-    fn until_look(&self) -> Duration {
-        LOOK.saturating_sub(self.looked.elapsed())
+    fn until_refresh(&self) -> Duration {
+        REFRESH_INTERVAL.saturating_sub(self.refreshed.elapsed())
     }
 
-    /// Takes in what is in the ledger and not yet in `spend`, and what was set aside into the ledger.
-    async fn look(&mut self) {
-        self.looked = Stopwatch::start();
-        self.look_at_spend().await;
+    /// Refreshes the spend, and retries events that were set aside.
+    async fn refresh(&mut self) {
+        self.refreshed = Stopwatch::start();
+        self.refresh_spend().await;
         if self.retries.is_due() {
             self.retry_set_aside().await;
         }
     }
 
-    async fn look_at_spend(&mut self) {
+    async fn refresh_spend(&mut self) {
         let database = self.ledger.database();
-        let (spend, may_lack) = (&self.spend, self.may_lack);
-        let look = async {
-            if may_lack {
+        let (spend, is_spend_stale) = (&self.spend, self.is_spend_stale);
+        let refresh = async {
+            if is_spend_stale {
                 spend.reload(database).await
             } else {
-                spend.look(database).await
+                spend.refresh(database).await
             }
         };
-        match caught(look).await {
-            Some(Ok(())) => self.may_lack = false,
+        match caught(refresh).await {
+            Some(Ok(())) => self.is_spend_stale = false,
             Some(Err(error)) => {
-                tracing::warn!(%error, "what others have spent could not be looked for");
+                tracing::warn!(%error, "failed to refresh spend of other nodes");
             }
-            None => self.may_lack = true,
+            None => self.is_spend_stale = true,
         }
     }
 
-    /// Writes reported events: each job is written or refused as a whole.
+    /// Writes reported events. Each job is written or refused as a whole.
     async fn write_reports(&mut self, mut jobs: Vec<Job>) {
         match self.persist(&mut jobs).await {
             Ok(new) => answer(jobs, &new),
-            // One of them is at fault. Alone, the others can be written.
+            // One of the jobs is at fault; the others can be written alone.
             Err(NotWritten::Refused(_) | NotWritten::Panicked) if jobs.len() > 1 => {
                 for job in jobs {
                     let mut job = [job];
@@ -246,8 +247,8 @@ impl Writer {
         }
     }
 
-    /// Appends the events of jobs and counts what was spent; of each event, whether it was new. Where that panics, it may have
-    /// been done all the same: then the events are known the next time.
+    /// Appends the events of jobs and updates the spend. Returns for each event whether it was new. After a panic the
+    /// events may be in the ledger all the same; then they are duplicates at the next attempt.
     async fn persist(&mut self, jobs: &mut [Job]) -> Result<Vec<bool>, NotWritten> {
         let persisted = caught(self.try_persist(jobs)).await;
         persisted.unwrap_or_else(|| {
@@ -265,24 +266,25 @@ impl Writer {
         let allowance = jobs.first().and_then(|job| job.allowance.clone());
         let written = self.append(&events, source, allowance.as_ref(), &releases);
         let written = written.await?;
-        // Before anything is given back that was set aside for it.
-        if self.may_lack {
-            self.look_at_spend().await;
+        // The rows must count before the money that is reserved for them is released.
+        if self.is_spend_stale {
+            self.refresh_spend().await;
         }
-        let holds = jobs.iter_mut().filter_map(|job| job.hold.take());
-        self.spend.count(&written.spent, &written.reserved, holds);
+        let reservations = jobs.iter_mut().filter_map(|job| job.spend.take());
+        self.spend
+            .count(&written.spent, &written.reserved, reservations);
         Ok(written.new)
     }
 
-    /// Appends to the ledger until it works, unless it never will.
+    /// Appends to the ledger, retrying until it works or never will.
     async fn append(
         &mut self,
         events: &[&UsageEvent],
         source: Source,
         allowance: Option<&Allowance>,
-        releases: &[Release],
+        releases: &[ReservationKey],
     ) -> Result<Written, NotWritten> {
-        let mut pause = FIRST_PAUSE;
+        let mut delay = MIN_RETRY_DELAY;
         loop {
             let watch = Stopwatch::start();
             let appended = self.ledger.append(events, source, allowance, releases);
@@ -290,7 +292,7 @@ impl Writer {
                 Ok(Written {
                     refusal: Some(refusal),
                     ..
-                }) => return Err(NotWritten::Bounded(refusal)),
+                }) => return Err(NotWritten::OverAllowance(refusal)),
                 Ok(written) => {
                     self.metrics.wrote(events.len(), watch.elapsed());
                     self.metrics.conflicted(written.conflicts);
@@ -302,67 +304,67 @@ impl Writer {
             if error.is_final() {
                 return Err(NotWritten::Refused(error));
             }
-            // A commit that failed may have been made all the same; then its rows are known the next time.
-            self.may_lack = true;
-            tracing::error!(%error, events = events.len(), "the ledger cannot be written; trying again");
-            if self.paused(&mut pause).await.is_err() {
+            // A commit that failed may have taken effect; then its rows are duplicates at the next attempt.
+            self.is_spend_stale = true;
+            tracing::error!(%error, events = events.len(), "ledger write failed; trying again");
+            if self.back_off(&mut delay).await.is_err() {
                 return Err(NotWritten::Stopped(error));
             }
         }
     }
 
-    /// Waits before the next try; an error when the writer may wait no more.
-    async fn paused(&mut self, pause: &mut Duration) -> Result<(), ()> {
+    /// Waits before the next attempt. Fails once the stop timeout has elapsed.
+    async fn back_off(&mut self, delay: &mut Duration) -> Result<(), ()> {
         tokio::select! {
-            () = sleep(*pause) => {}
-            () = stopped(&mut self.stop), if self.last_patience.is_none() => self.close(),
-            () = waited(&mut self.last_patience) => return Err(()),
+            () = sleep(*delay) => {}
+            () = stopped(&mut self.stop), if self.stop_deadline.is_none() => self.close(),
+            () = elapsed(&mut self.stop_deadline) => return Err(()),
         }
-        *pause = LONGEST_PAUSE.min(*pause * 2);
+        *delay = MAX_RETRY_DELAY.min(*delay * 2);
         Ok(())
     }
 }
 
-impl Task for Writer {
-    /// Writes until nobody can send any more.
+impl Task for LedgerWriter {
+    /// Writes until all senders are gone or the writer is told to stop.
     async fn run(&mut self) {
         self.retry_set_aside().await;
-        // After a panic there may be jobs that were taken up before it.
+        // After a panic there may be jobs that were gathered before it.
         while !self.parts.is_empty() || !self.batch.jobs.is_empty() || self.gather().await {
             let batch = std::mem::take(&mut self.batch).jobs;
             self.parts.extend((!batch.is_empty()).then_some(batch));
-            self.write_own().await;
+            self.write_gateway_jobs().await;
             let reports = self.reports.take();
             if !reports.is_empty() {
                 self.write_reports(reports).await;
             }
-            self.fold().await;
-            self.metrics.is_done();
+            self.compact().await;
+            self.metrics.clear_oldest();
         }
     }
 
-    /// Forgets what is known of the database: a panic may have left it half changed.
+    /// Clears the caches of the database, which a panic may have left half changed.
     fn recover(&mut self) {
         self.ledger = self.ledger.anew();
-        self.may_lack = true;
+        self.is_spend_stale = true;
     }
 }
 
-/// Waits until the writer is told to stop; for ever when nobody is left who could tell.
+/// Waits until the writer is told to stop; for ever if the sender is gone.
 async fn stopped(stop: &mut watch::Receiver<Option<Duration>>) {
     if stop.wait_for(Option::is_some).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn waited(patience: &mut Option<Pin<Box<Sleep>>>) {
-    match patience {
-        Some(patience) => patience.await,
+async fn elapsed(deadline: &mut Option<Pin<Box<Sleep>>>) {
+    match deadline {
+        Some(deadline) => deadline.await,
         None => std::future::pending().await,
     }
 }
 
-/// Tells each job how many of its events were new.
+/// Answers each job with the number of its events that were new.
 fn answer(batch: impl IntoIterator<Item = Job>, new: &[bool]) {
     let mut new = new.iter();
     for job in courteous(batch) {
@@ -372,15 +374,15 @@ fn answer(batch: impl IntoIterator<Item = Job>, new: &[bool]) {
             accepted,
             duplicates: count - accepted,
         };
-        // Whoever does not want to know has dropped the other end.
+        // The receiver may have been dropped.
         let _ = job.done.send(Ok(appended));
     }
 }
 
-/// Tells jobs of reported events that they are not written.
+/// Answers jobs of reported events with an error.
 fn refuse(jobs: impl IntoIterator<Item = Job>, error: &Error) {
     for job in jobs {
-        drop(job.hold);
+        drop(job.spend);
         let _ = job.done.send(Err(error.clone()));
     }
 }

@@ -33,7 +33,7 @@ pub struct SpendAlertsTask(TaskHandle);
 /// What has been looked at.
 struct Watch {
     services: Arc<Services>,
-    /// A number of [`::usage::Spend::moved_since`].
+    /// A number of [`::usage::Spend::changed_since`].
     moves: u64,
     /// A state of the administrative database, where that is known.
     state: Option<u64>,
@@ -122,7 +122,7 @@ impl Watch {
     async fn look(&mut self) -> Result<()> {
         // Noted before the data is read: what happens meanwhile is looked at again.
         let state = self.services.store.state();
-        let (moves, moved) = self.services.spend.moved_since(self.moves);
+        let (moves, moved) = self.services.spend.changed_since(self.moves);
         let mut due: BTreeSet<_> = moved
             .into_iter()
             .map(|moved| (moved.organization_id, moved.month))

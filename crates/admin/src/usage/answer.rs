@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ::usage::{Numbers, Part, Report};
+use ::usage::{GroupSums, ReportPart, ReportStream};
 use axum::body::Body;
 use base::{Error, Result, UnixTime};
-use files::column::{Column, Shape};
-use files::write::{Table, Value};
+use files::column::{Column, ColumnType};
+use files::write::{TableWriter, Value};
 use files::{FileError, Format as FileFormat};
 use http::{HeaderValue, Response, header};
 use schemars::JsonSchema;
@@ -44,7 +44,7 @@ pub(super) trait Look: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Writes the beginning of a result's JSON, which its numbers are in.
-    fn begin(&self, numbers: Numbers<'_>, json: &mut Vec<u8>);
+    fn begin(&self, numbers: GroupSums<'_>, json: &mut Vec<u8>);
 
     /// Writes the rest of a result's JSON, which is the same for all results of its group.
     fn end(&self, group: &Group, json: &mut Vec<u8>);
@@ -56,13 +56,13 @@ pub(super) trait Look: Send + Sync + 'static {
     fn row<'a>(
         &'a self,
         group: &'a Group,
-        numbers: Numbers<'a>,
+        numbers: GroupSums<'a>,
     ) -> impl Iterator<Item = Value<'a>> + Send;
 }
 
 /// Answers with a page of a report. Whatever is wrong before the first byte is a refusal like any other.
 pub(super) async fn answer(
-    mut report: Report,
+    mut report: ReportStream,
     (start, end): (UnixTime, UnixTime),
     look: impl Look,
     format: Format,
@@ -83,7 +83,7 @@ pub(super) async fn answer(
     let name = look.name();
     let disposition = format!("attachment; filename=\"{name}-{first_day}-{last_day}.{extension}\"");
     let columns = times().into_iter().chain(look.columns()).collect();
-    let table = Table::new(file, columns).map_err(|error| unwritten(&error))?;
+    let table = TableWriter::new(file, columns).map_err(|error| unwritten(&error))?;
     let body = Streamed::new(async move |chunks| write(report, first, look, table, &chunks).await);
     let mut response = response(body, HeaderValue::from_static(kind));
     let headers = response.headers_mut();
@@ -112,17 +112,17 @@ fn unwritten(error: &FileError) -> Error {
 fn times() -> [Column; 2] {
     ["start_time", "end_time"].map(|name| Column {
         name,
-        shape: Shape::Moment,
+        column_type: ColumnType::Moment,
         is_required: true,
     })
 }
 
 /// Writes a report as a table: a row for each bucket and result.
 async fn write(
-    mut report: Report,
-    first: Option<Part>,
+    mut report: ReportStream,
+    first: Option<ReportPart>,
     look: impl Look,
-    mut table: Table,
+    mut table: TableWriter,
     chunks: &Chunks,
 ) -> Result<()> {
     let mut next = first;
@@ -147,7 +147,7 @@ async fn write(
 }
 
 /// Sends what there is of a table. To write a row group takes long.
-async fn send(mut table: Table, chunks: &Chunks) -> Result<Table> {
+async fn send(mut table: TableWriter, chunks: &Chunks) -> Result<TableWriter> {
     let (table, bytes) = aside(move || table.take().map(|bytes| (table, bytes))).await?;
     chunks.send(bytes).await;
     Ok(table)

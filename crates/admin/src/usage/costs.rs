@@ -1,9 +1,9 @@
 //! `/organization/costs`: what consumption cost, by day.
 
-use ::usage::{CostDimension, CostQuery, LineItem, Numbers};
+use ::usage::{CostDimension, CostQuery, GroupSums, LineItem};
 use axum::body::Body;
 use base::{NanoDollars, Permission, Result};
-use files::column::{Column, Shape};
+use files::column::{Column, ColumnType};
 use files::write::Value;
 use http::Response;
 use schemars::JsonSchema;
@@ -135,7 +135,7 @@ impl CostLook {
     }
 
     /// How much of the line item, when that is told apart.
-    fn quantity(&self, numbers: Numbers<'_>) -> Option<i64> {
+    fn quantity(&self, numbers: GroupSums<'_>) -> Option<i64> {
         self.line_item.map(|_| numbers.get(0).unwrap_or(0))
     }
 
@@ -159,7 +159,7 @@ fn value(group: &Group, place: Option<usize>) -> Option<&str> {
     place.and_then(|place| group[place].as_deref())
 }
 
-fn amount(numbers: Numbers<'_>) -> NanoDollars {
+fn amount(numbers: GroupSums<'_>) -> NanoDollars {
     NanoDollars(numbers.get(1).unwrap_or(0))
 }
 
@@ -168,7 +168,7 @@ impl Look for CostLook {
         "costs"
     }
 
-    fn begin(&self, numbers: Numbers<'_>, out: &mut Vec<u8>) {
+    fn begin(&self, numbers: GroupSums<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"object\":\"organization.costs.result\",\"amount\":{\"value\":");
         json::number(out, amount(numbers).dollars());
         out.extend_from_slice(b",\"currency\":\"usd\"},\"quantity\":");
@@ -190,18 +190,18 @@ impl Look for CostLook {
     }
 
     fn columns(&self) -> Vec<Column> {
-        let column = |name, shape, is_required| Column {
+        let column = |name, column_type, is_required| Column {
             name,
-            shape,
+            column_type,
             is_required,
         };
         let dimensions = ["project_id", "line_item", "api_key_id", "user_id"];
-        let dimensions = dimensions.map(|name| column(name, Shape::Text, false));
+        let dimensions = dimensions.map(|name| column(name, ColumnType::Text, false));
         let numbers = [
-            column("amount", Shape::Dollars, true),
-            column("currency", Shape::Text, true),
-            column("quantity", Shape::Integer, false),
-            column("quantity_unit", Shape::Text, false),
+            column("amount", ColumnType::Dollars, true),
+            column("currency", ColumnType::Text, true),
+            column("quantity", ColumnType::Integer, false),
+            column("quantity_unit", ColumnType::Text, false),
         ];
         dimensions.into_iter().chain(numbers).collect()
     }
@@ -209,7 +209,7 @@ impl Look for CostLook {
     fn row<'a>(
         &'a self,
         group: &'a Group,
-        numbers: Numbers<'a>,
+        numbers: GroupSums<'a>,
     ) -> impl Iterator<Item = Value<'a>> + Send {
         let dimensions = self.dimensions(group).map(|(_, value)| Value::text(value));
         let numbers = [

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ::usage::reported::{Refused, ReportedEvent, no_such_project};
-use ::usage::{Allowance, Bounds, MAX_REQUEST_DAYS, UsageEvent};
+use ::usage::reported::{RefusedEvent, ReportedEvent, no_such_project};
+use ::usage::{Allowance, EventBounds, MAX_REQUEST_DAYS, UsageEvent};
 use base::ids::Id;
 use base::time::DAY;
 use base::{Error, Permission, Result, UnixTime, text_without_mark};
@@ -75,7 +75,7 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
         let admitted = admit(&mut cx, &mut projects, item).await?;
         match admitted.and_then(|event| days.check(event)) {
             Ok(event) => events.push(event),
-            Err(Refused { id, error }) => rejected.push(Rejected { index, id, error }),
+            Err(RefusedEvent { id, error }) => rejected.push(Rejected { index, id, error }),
         }
     }
     let recorder = cx.services().recorder.clone();
@@ -96,13 +96,13 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
 struct Days(HashSet<UnixTime>);
 
 impl Days {
-    fn check(&mut self, event: UsageEvent) -> Result<UsageEvent, Refused> {
+    fn check(&mut self, event: UsageEvent) -> Result<UsageEvent, RefusedEvent> {
         let day = event.timestamp.floor(DAY);
         if self.0.contains(&day) || self.0.len() < MAX_REQUEST_DAYS {
             self.0.insert(day);
             return Ok(event);
         }
-        Err(Refused {
+        Err(RefusedEvent {
             id: Some(event.id),
             error: format!(
                 "timestamp: the events of one request may lie on at most {MAX_REQUEST_DAYS} days (UTC)"
@@ -188,7 +188,7 @@ async fn admit(
     cx: &mut Ingest,
     projects: &mut Projects,
     item: &str,
-) -> Result<Result<UsageEvent, Refused>> {
+) -> Result<Result<UsageEvent, RefusedEvent>> {
     let reported = match ReportedEvent::parse(item) {
         Ok(reported) => reported,
         Err(refused) => return Ok(Err(refused)),
@@ -200,7 +200,7 @@ async fn admit(
     Ok(match project {
         Ok(()) => {
             let services = cx.services();
-            let bounds = Bounds {
+            let bounds = EventBounds {
                 prices: services.recorder.prices(),
                 keep: services.keep_usage,
                 is_import: false,

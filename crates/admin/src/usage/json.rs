@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use ::usage::{Part, Report};
+use ::usage::{ReportPart, ReportStream};
 use base::Result;
 
 use super::answer::Look;
@@ -17,8 +17,8 @@ const SPARE: usize = 4 * 1024;
 
 /// Writes the report, whose first part has been read already.
 pub(super) async fn write(
-    mut report: Report,
-    first: Option<Part>,
+    mut report: ReportStream,
+    first: Option<ReportPart>,
     look: &impl Look,
     chunks: &Chunks,
 ) -> Result<()> {
@@ -72,7 +72,7 @@ struct Groups {
 }
 
 impl Groups {
-    fn of(part: &Part, look: &impl Look) -> Self {
+    fn of(part: &ReportPart, look: &impl Look) -> Self {
         let mut text = Vec::new();
         let mut ends = Vec::with_capacity(part.groups());
         for place in 0..part.groups() {

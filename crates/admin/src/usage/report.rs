@@ -2,11 +2,11 @@
 
 use std::marker::PhantomData;
 
-use ::usage::{Dimension, Kind, Metric, Numbers, UsageQuery};
+use ::usage::{Dimension, GroupSums, Kind, Metric, UsageQuery};
 use axum::body::Body;
 use base::ids::OrganizationId;
 use base::{Result, UnixTime};
-use files::column::{Column, Shape};
+use files::column::{Column, ColumnType};
 use files::write::Value;
 use http::Response;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -108,7 +108,7 @@ impl Look for UsageLook {
         self.kind.as_str()
     }
 
-    fn begin(&self, numbers: Numbers<'_>, out: &mut Vec<u8>) {
+    fn begin(&self, numbers: GroupSums<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"object\":\"");
         out.extend_from_slice(self.kind.result_object().as_bytes());
         out.extend_from_slice(b"\",");
@@ -145,17 +145,17 @@ impl Look for UsageLook {
     }
 
     fn columns(&self) -> Vec<Column> {
-        let column = |name, shape, is_required| Column {
+        let column = |name, column_type, is_required| Column {
             name,
-            shape,
+            column_type,
             is_required,
         };
         let number = |is_required| {
-            move |metric: &Metric| column(metric.as_str(), Shape::Integer, is_required)
+            move |metric: &Metric| column(metric.as_str(), ColumnType::Integer, is_required)
         };
         let dimension = |dimension: &Dimension| match dimension {
-            Dimension::Batch => column(dimension.as_str(), Shape::Boolean, false),
-            _ => column(dimension.as_str(), Shape::Text, false),
+            Dimension::Batch => column(dimension.as_str(), ColumnType::Boolean, false),
+            _ => column(dimension.as_str(), ColumnType::Text, false),
         };
         let dimensions = self.kind.dimensions().iter().map(dimension);
         let required = self.kind.required_metrics().iter().map(number(true));
@@ -166,7 +166,7 @@ impl Look for UsageLook {
     fn row<'a>(
         &'a self,
         group: &'a Group,
-        numbers: Numbers<'a>,
+        numbers: GroupSums<'a>,
     ) -> impl Iterator<Item = Value<'a>> + Send {
         let dimensions = self.dimensions.iter().map(move |(dimension, place)| {
             match (dimension, place.and_then(|place| group[place].as_deref())) {

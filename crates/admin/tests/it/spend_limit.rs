@@ -3,7 +3,7 @@
 use base::NanoDollars;
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
-use usage::PriceBook;
+use usage::{PriceBook, SpendRequest};
 
 const ORGANIZATION: &str = "/organization/spend_limit";
 /// A million tokens cost a dollar, so ten thousand of them a cent.
@@ -98,11 +98,16 @@ async fn it_enforces_exactly_while_it_is_reached() {
     server.admin().post(ORGANIZATION, limit(10)).await.ok();
     server.admin().post(&project, limit(10)).await.ok();
     let check = |organization: bool, of_project: bool| {
-        let spend = &server.services().spend;
-        let limit = NanoDollars::from_cents(10);
-        let own = Some(server.default_project_id());
-        let reached =
-            [None, own].map(|level| spend.is_enforcing(server.organization_id(), level, limit));
+        let limit = Some(NanoDollars::from_cents(10));
+        let reached = [(limit, None), (None, limit)].map(|(of_organization, of_project)| {
+            let reserved = server.services().spend.reserve(&SpendRequest {
+                organization: (server.organization_id(), of_organization),
+                project: (server.default_project_id(), of_project),
+                at: server.clock.now(),
+                max_cost: NanoDollars::default(),
+            });
+            reserved.is_err()
+        });
         assert_eq!(reached, [organization, of_project]);
     };
     // The last second of December does not count in January.

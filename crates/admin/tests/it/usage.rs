@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
-use usage::{Keep, PriceBook};
+use usage::{PriceBook, RetentionPeriods};
 
 const USAGE: &str = "/organization/usage/completions";
 const COSTS: &str = "/organization/costs";
@@ -349,9 +349,9 @@ async fn an_organization_sees_only_its_own() {
 #[tokio::test]
 async fn events_older_than_the_ledger_are_refused_one_by_one() {
     let server = Server::with(ServerOptions {
-        keep_usage: Keep {
+        keep_usage: RetentionPeriods {
             events: Some(62),
-            ..Keep::default()
+            ..RetentionPeriods::default()
         },
         ..ServerOptions::default()
     })

@@ -1,4 +1,4 @@
-//! A keeper on a database of its own, with an organization of two projects.
+//! A body writer on a database of its own, with an organization of two projects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,9 @@ use access::{Directory, Retention};
 use base::ids::{Id, OrganizationId, ProjectId, RequestId};
 use base::secret::Pepper;
 use base::{Clock, Entropy, UnixTime};
-use bodies::{About, Bodies, BodiesTask, Content, Entry, Holds, KeeperOptions};
+use bodies::{
+    Bodies, BodiesTask, BodyContents, BodyEntry, BodyWriterOptions, Content, RequestInfo,
+};
 use bytes::Bytes;
 use store::testing::Scratch;
 use store::{Store, sql};
@@ -15,11 +17,11 @@ use store::{Store, sql};
 pub const START: i64 = 1_760_000_000;
 pub const DAY: i64 = 24 * 60 * 60;
 
-pub const TEXT: Holds = Holds {
+pub const TEXT: BodyContents = BodyContents {
     request: Content::Text,
     answer: Content::Text,
 };
-pub const SPEECH: Holds = Holds {
+pub const SPEECH: BodyContents = BodyContents {
     request: Content::Text,
     answer: Content::Media,
 };
@@ -29,7 +31,7 @@ pub struct Fixture {
     pub clock: Clock,
     pub pepper: Pepper,
     pub scratch: Scratch,
-    /// The same database, as another process has it.
+    /// A second handle of the database, as of another process.
     elsewhere: Store,
     running: Option<Running>,
 }
@@ -49,7 +51,7 @@ fn project(id: &str) -> ProjectId {
 }
 
 impl Fixture {
-    /// One that keeps bodies for 30 days.
+    /// Starts a fixture that keeps bodies for 30 days.
     pub async fn start() -> Self {
         let scratch = Scratch::new();
         let store = Store::open(scratch.url()).await.expect("a store");
@@ -73,10 +75,10 @@ impl Fixture {
         fixture
     }
 
-    /// Starts a keeper.
+    /// Starts a body writer.
     pub async fn keep(&mut self, days: u32) {
         let (directory, following) = Directory::start(self.store.clone()).await.expect("keys");
-        let (bodies, task) = bodies::start(KeeperOptions {
+        let (bodies, task) = bodies::start(BodyWriterOptions {
             store: self.store.clone(),
             changes: directory.settings_changes(),
             pepper: self.pepper.clone(),
@@ -93,7 +95,7 @@ impl Fixture {
         });
     }
 
-    /// Ends the keeper, once it has written what waits.
+    /// Stops the body writer, which writes waiting bodies first.
     pub async fn stop(&mut self) {
         let running = self.running.take().expect("it runs");
         running.task.stop().await;
@@ -103,21 +105,21 @@ impl Fixture {
         self.running.as_ref()?.bodies.as_ref()
     }
 
-    /// A request of a project with its answer, seen by a gateway that knows of no setting.
-    pub fn pass(&self, project: &str, id: &str, holds: Holds, words: [&'static str; 2]) {
+    /// Captures a request of a project and its answer, as a gateway without settings would.
+    pub fn pass(&self, project: &str, id: &str, holds: BodyContents, words: [&'static str; 2]) {
         self.pass_to("m", project, id, holds, words);
     }
 
-    /// Passes a request and its answer as [`Self::pass`] does, for this model.
+    /// Captures a request and its answer as [`Self::pass`], for this model.
     pub fn pass_to(
         &self,
         model: &str,
         project: &str,
         id: &str,
-        holds: Holds,
+        holds: BodyContents,
         [asked, got]: [&'static str; 2],
     ) {
-        let about = || About {
+        let about = || RequestInfo {
             organization: OrganizationId::from_text("org-1".into()),
             project: self::project(project),
             id: request(id),
@@ -144,13 +146,13 @@ impl Fixture {
         transaction.commit().await.expect("a commit");
     }
 
-    pub async fn entries(&self, id: &str) -> Vec<Entry> {
+    pub async fn entries(&self, id: &str) -> Vec<BodyEntry> {
         let project = project(id);
         let list = bodies::list(self.store.usage(), &project, UnixTime(0), 100);
         list.await.expect("a list")
     }
 
-    /// What is kept of a project: request and side.
+    /// Returns the request and side of each stored body of a project.
     pub async fn kept(&self, project: &str) -> Vec<String> {
         let entries = self.entries(project).await;
         let mut kept: Vec<_> = entries
@@ -161,7 +163,7 @@ impl Fixture {
         kept
     }
 
-    /// Waits until that is what is kept of a project.
+    /// Waits until a project has these stored bodies.
     pub async fn wait_for(&self, project: &str, expected: &[&str]) {
         for _ in 0..400 {
             if self.kept(project).await == expected {
@@ -172,7 +174,7 @@ impl Fixture {
         panic!("{:?} is not {expected:?}", self.kept(project).await);
     }
 
-    /// The bytes of what is kept of a request.
+    /// Returns the bytes of the stored bodies of a request.
     pub async fn read(&self, id: &str, pepper: &Pepper) -> Vec<Option<Vec<u8>>> {
         let id = request(id);
         let found = bodies::find(self.store.usage(), pepper, &id);

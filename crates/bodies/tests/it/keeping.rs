@@ -1,4 +1,4 @@
-//! What is kept can be read by whoever has the secret, for as long as is configured.
+//! Stored bodies are readable with the secret, for as long as is configured.
 
 use base::Entropy;
 use base::secret::Pepper;
@@ -10,7 +10,7 @@ use crate::fixture::{DAY, Fixture, START, TEXT};
 const WORDS: [&str; 2] = ["the question that was asked", "the answer that was given"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passed_is_read_as_it_was() {
+async fn a_captured_body_is_read_unchanged() {
     let fixture = Fixture::start().await;
     fixture.pass("proj_1", "req_1", TEXT, WORDS);
     fixture
@@ -39,7 +39,7 @@ async fn what_passed_is_read_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_is_nothing_without_the_secret() {
+async fn a_stored_body_is_unreadable_without_the_secret() {
     let mut fixture = Fixture::start().await;
     fixture.pass("proj_1", "req_1", TEXT, WORDS);
     fixture.stop().await;
@@ -64,7 +64,7 @@ async fn what_is_kept_is_nothing_without_the_secret() {
             assert!(!found, "{words}");
         }
     }
-    // Nor can a body be read in the place of another.
+    // A body cannot be read in place of another.
     let swapped = sql!("UPDATE bodies SET request_id = 'req_2' WHERE request_id = 'req_1'");
     let mut transaction = fixture.store.usage().begin().await.expect("a transaction");
     transaction.execute(swapped).await.expect("swapped");
@@ -73,7 +73,7 @@ async fn what_is_kept_is_nothing_without_the_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_old_goes() {
+async fn expired_bodies_are_deleted() {
     let mut fixture = Fixture::start().await;
     fixture.pass("proj_1", "req_1", TEXT, WORDS);
     fixture
@@ -118,7 +118,7 @@ async fn what_is_too_old_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_at_the_end_is_written() {
+async fn waiting_bodies_are_written_at_shutdown() {
     let mut fixture = Fixture::start().await;
     let turn = fixture
         .store
@@ -138,9 +138,9 @@ async fn what_waits_at_the_end_is_written() {
     assert_eq!(count.await.ok(), Some(400));
 }
 
-/// S22: a name that PostgreSQL cannot keep costs nobody else their bodies.
+/// PostgreSQL cannot store the name; no other body of the batch may be lost for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn s22_a_model_with_nul_in_its_name_loses_no_body() {
+async fn a_body_of_a_model_with_nul_in_its_name_is_stored() {
     let fixture = Fixture::start().await;
     fixture.pass("proj_1", "req_1", TEXT, WORDS);
     fixture.pass_to("m\0", "proj_1", "req_2", TEXT, WORDS);

@@ -1,4 +1,4 @@
-//! Bodies: what is kept of them, and what goes, on the database that `ORGPLANE_TEST_DATABASE` names.
+//! Tests of storing and deleting bodies, on the database that `ORGPLANE_TEST_DATABASE` names.
 
 mod fixture;
 mod keeping;

@@ -1,4 +1,4 @@
-//! Every data retention setting, on what comes, on what is kept, and on what waits in between.
+//! Every data retention setting, applied to new, to stored, and to waiting bodies.
 
 use access::Retention;
 use store::sql;
@@ -13,7 +13,7 @@ const ALL: [&str; 4] = [
     "req_2 request",
 ];
 
-/// What may be kept of a chat (`req_1`) and of speech (`req_2`), whose answer is nothing but sound.
+/// The bodies that may be kept of a chat (`req_1`) and of speech (`req_2`), whose answer is sound only.
 const ALLOWED: [(Retention, &[&str]); 5] = [
     (Retention::NoControl, &ALL),
     (Retention::ZeroDataRetention, &["req_2 answer"]),
@@ -22,7 +22,7 @@ const ALLOWED: [(Retention, &[&str]); 5] = [
     (Retention::EnhancedModifiedAbuseMonitoring, &[]),
 ];
 
-/// Sets the project's retention.
+/// Returns the statement that sets the project's retention.
 const fn own(retention: Retention) -> &'static str {
     match retention {
         Retention::NoControl => {
@@ -49,7 +49,7 @@ const fn own(retention: Retention) -> &'static str {
 }
 
 const UNSET: &str = "DELETE FROM data_retention";
-/// What was set for the project is set for its organization instead, and the project has what that has.
+/// Moves the setting from the project to its organization, which the project then inherits.
 const INHERIT: [&str; 2] = [
     "UPDATE data_retention SET project_id = ''",
     "INSERT INTO data_retention (organization_id, project_id, retention_type)
@@ -69,7 +69,7 @@ async fn clear(fixture: &Fixture) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_is_kept_as_far_as_is_allowed() {
+async fn new_bodies_are_stored_as_far_as_retention_allows() {
     let fixture = Fixture::start().await;
     for (retention, allowed) in ALLOWED {
         for inherited in [false, true] {
@@ -78,7 +78,7 @@ async fn what_comes_is_kept_as_far_as_is_allowed() {
                 fixture.change(&INHERIT).await;
             }
             pass(&fixture, "proj_1");
-            // It comes last: once it is there, the others were written too.
+            // Written last: once it is there, the others are, too.
             pass(&fixture, "proj_2");
             fixture.wait_for("proj_2", &ALL).await;
             assert_eq!(fixture.kept("proj_1").await, allowed, "{retention:?}");
@@ -88,7 +88,7 @@ async fn what_comes_is_kept_as_far_as_is_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_goes_when_a_setting_forbids_it() {
+async fn stored_bodies_are_deleted_when_a_setting_forbids_them() {
     let mut fixture = Fixture::start().await;
     for (retention, allowed) in ALLOWED {
         for (inherited, runs) in [(false, true), (true, true), (false, false), (true, false)] {
@@ -116,7 +116,7 @@ async fn what_is_kept_goes_when_a_setting_forbids_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_goes_with_its_project() {
+async fn stored_bodies_are_deleted_with_their_project() {
     let fixture = Fixture::start().await;
     for project in ["proj_1", "proj_2"] {
         pass(&fixture, project);
@@ -134,7 +134,7 @@ async fn what_is_kept_goes_with_its_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_when_a_setting_changes_never_appears() {
+async fn waiting_bodies_that_a_new_setting_forbids_are_never_stored() {
     let fixture = Fixture::start().await;
     for change in [
         own(Retention::EnhancedZeroDataRetention),
@@ -149,7 +149,7 @@ async fn what_waits_when_a_setting_changes_never_appears() {
         turn.keep_others_from("bodies").await.expect("a lock");
         pass(&fixture, "proj_1");
         pass(&fixture, "proj_2");
-        // Time for the keeper to take them up, and to wait for its turn.
+        // Time for the body writer to take them, and to wait for its lock.
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         fixture.change(&[change]).await;
         assert_eq!(fixture.kept("proj_2").await, Vec::<String>::new());

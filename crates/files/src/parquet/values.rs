@@ -7,52 +7,61 @@ use ::parquet::schema::types::ColumnDescriptor;
 
 use crate::FileError;
 use crate::cell::Cell;
-use crate::column::{Column, Shape};
+use crate::column::{Column, ColumnType};
 
-/// How a column's values are to be taken.
+/// The conversion of the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// As they are.
+pub(super) enum Conversion {
+    /// Values are taken as they are.
     Plain,
-    /// As moments, of which so many are a second.
+    /// Values are times in units of which so many are a second.
     PerSecond(i64),
 }
 
-impl Kind {
-    /// How a column's values are to be taken that are of this type.
-    pub(super) fn of(column: Column, is: &ColumnDescriptor) -> Result<Self, FileError> {
-        let fits = match (column.shape, is.physical_type()) {
-            (Shape::Text, Type::BYTE_ARRAY) | (Shape::Boolean, Type::BOOLEAN) => Some(Self::Plain),
-            (Shape::Integer | Shape::Moment, Type::DOUBLE | Type::FLOAT) => Some(Self::Plain),
-            (Shape::Integer, Type::INT32 | Type::INT64) => counts(is),
-            (Shape::Moment, Type::INT32 | Type::INT64) => counts(is).or_else(|| moments(is)),
-            // What money there is in a row is computed anew.
-            (Shape::Dollars, _) => Some(Self::Plain),
+impl Conversion {
+    /// Returns the conversion from the type in the file to that of the column.
+    pub(super) fn of(column: Column, descriptor: &ColumnDescriptor) -> Result<Self, FileError> {
+        let fits = match (column.column_type, descriptor.physical_type()) {
+            (ColumnType::Text, Type::BYTE_ARRAY) | (ColumnType::Boolean, Type::BOOLEAN) => {
+                Some(Self::Plain)
+            }
+            (ColumnType::Integer | ColumnType::Moment, Type::DOUBLE | Type::FLOAT) => {
+                Some(Self::Plain)
+            }
+            (ColumnType::Integer, Type::INT32 | Type::INT64) => integers(descriptor),
+            (ColumnType::Moment, Type::INT32 | Type::INT64) => {
+                integers(descriptor).or_else(|| timestamps(descriptor))
+            }
+            // Amounts are computed again, so theirs are ignored.
+            (ColumnType::Dollars, _) => Some(Self::Plain),
             _ => None,
         };
-        fits.filter(|_| is.max_rep_level() == 0).ok_or_else(|| {
-            let wanted = match column.shape {
-                Shape::Text => "text",
-                Shape::Boolean => "true or false",
-                Shape::Integer => "whole numbers",
-                Shape::Moment => "seconds since 1970 as whole numbers, or of the type TIMESTAMP",
-                Shape::Dollars => "an amount",
-            };
-            let (name, found) = (column.name, is.physical_type());
-            let logical = match is.logical_type_ref() {
-                Some(logical) => format!(" ({logical:?})"),
-                None => String::new(),
-            };
-            FileError::Columns(format!(
-                "the column {name:?} is {found}{logical}, and must be {wanted}"
-            ))
-        })
+        fits.filter(|_| descriptor.max_rep_level() == 0)
+            .ok_or_else(|| {
+                let wanted = match column.column_type {
+                    ColumnType::Text => "text",
+                    ColumnType::Boolean => "true or false",
+                    ColumnType::Integer => "whole numbers",
+                    ColumnType::Moment => {
+                        "seconds since 1970 as whole numbers, or of the type TIMESTAMP"
+                    }
+                    ColumnType::Dollars => "an amount",
+                };
+                let (name, found) = (column.name, descriptor.physical_type());
+                let logical = match descriptor.logical_type_ref() {
+                    Some(logical) => format!(" ({logical:?})"),
+                    None => String::new(),
+                };
+                FileError::Columns(format!(
+                    "the column {name:?} is {found}{logical}, and must be {wanted}"
+                ))
+            })
     }
 }
 
-/// Whether they are plain whole numbers, not parts of a day or decimals.
-fn counts(is: &ColumnDescriptor) -> Option<Kind> {
-    let is_plain = match (is.logical_type_ref(), is.converted_type()) {
+/// Accepts plain integers, but no dates, times or decimals.
+fn integers(descriptor: &ColumnDescriptor) -> Option<Conversion> {
+    let is_plain = match (descriptor.logical_type_ref(), descriptor.converted_type()) {
         (Some(logical), _) => matches!(logical, LogicalType::Integer { .. }),
         (None, converted) => !matches!(
             converted,
@@ -64,11 +73,11 @@ fn counts(is: &ColumnDescriptor) -> Option<Kind> {
                 | ConvertedType::TIMESTAMP_MICROS
         ),
     };
-    is_plain.then_some(Kind::Plain)
+    is_plain.then_some(Conversion::Plain)
 }
 
-fn moments(is: &ColumnDescriptor) -> Option<Kind> {
-    let unit = match (is.logical_type_ref(), is.converted_type()) {
+fn timestamps(descriptor: &ColumnDescriptor) -> Option<Conversion> {
+    let unit = match (descriptor.logical_type_ref(), descriptor.converted_type()) {
         (Some(LogicalType::Timestamp(moment)), _) => match moment.unit {
             TimeUnit::MILLIS => 1_000,
             TimeUnit::MICROS => 1_000_000,
@@ -78,84 +87,86 @@ fn moments(is: &ColumnDescriptor) -> Option<Kind> {
         (None, ConvertedType::TIMESTAMP_MICROS) => 1_000_000,
         _ => return None,
     };
-    Some(Kind::PerSecond(unit))
+    Some(Conversion::PerSecond(unit))
 }
 
-/// A value, unless there is none.
-enum Value {
+/// A value of a column.
+enum ColumnValue {
     Text(ByteArray),
     Integer(i64),
     Number(f64),
     Boolean(bool),
-    /// Something that no event has.
+    /// A value of a type that no event has.
     Other,
 }
 
-/// Some values of a column, one for each row.
-pub(super) struct Values {
+/// The values of a column in a portion of rows.
+pub(super) struct ColumnValues {
     reader: ColumnReader,
-    kind: Kind,
-    rows: Vec<Option<Value>>,
+    conversion: Conversion,
+    rows: Vec<Option<ColumnValue>>,
 }
 
-impl Values {
-    pub(super) fn new(reader: ColumnReader, kind: Kind) -> Self {
+impl ColumnValues {
+    pub(super) fn new(reader: ColumnReader, conversion: Conversion) -> Self {
         Self {
             reader,
-            kind,
+            conversion,
             rows: Vec::new(),
         }
     }
 
-    /// Reads the values of the next rows; of how many.
-    pub(super) fn load(&mut self, most: usize) -> Result<usize, FileError> {
+    /// Loads the values of the next rows. Returns their number.
+    pub(super) fn load(&mut self, limit: usize) -> Result<usize, FileError> {
         use ColumnReader as C;
-        let per_second = match self.kind {
-            Kind::Plain => 1,
-            Kind::PerSecond(unit) => unit,
+        let per_second = match self.conversion {
+            Conversion::Plain => 1,
+            Conversion::PerSecond(unit) => unit,
         };
-        let second = |value: i64| Value::Integer(value.div_euclid(per_second));
+        let second = |value: i64| ColumnValue::Integer(value.div_euclid(per_second));
         self.rows = match &mut self.reader {
-            C::BoolColumnReader(reader) => read(reader, most, Value::Boolean)?,
-            C::Int32ColumnReader(reader) => read(reader, most, |value| second(value.into()))?,
-            C::Int64ColumnReader(reader) => read(reader, most, second)?,
+            C::BoolColumnReader(reader) => read(reader, limit, ColumnValue::Boolean)?,
+            C::Int32ColumnReader(reader) => read(reader, limit, |value| second(value.into()))?,
+            C::Int64ColumnReader(reader) => read(reader, limit, second)?,
             C::FloatColumnReader(reader) => {
-                read(reader, most, |value| Value::Number(value.into()))?
+                read(reader, limit, |value| ColumnValue::Number(value.into()))?
             }
-            C::DoubleColumnReader(reader) => read(reader, most, Value::Number)?,
-            C::ByteArrayColumnReader(reader) => read(reader, most, Value::Text)?,
-            C::FixedLenByteArrayColumnReader(reader) => read(reader, most, |_| Value::Other)?,
-            C::Int96ColumnReader(reader) => read(reader, most, |_| Value::Other)?,
+            C::DoubleColumnReader(reader) => read(reader, limit, ColumnValue::Number)?,
+            C::ByteArrayColumnReader(reader) => read(reader, limit, ColumnValue::Text)?,
+            C::FixedLenByteArrayColumnReader(reader) => {
+                read(reader, limit, |_| ColumnValue::Other)?
+            }
+            C::Int96ColumnReader(reader) => read(reader, limit, |_| ColumnValue::Other)?,
         };
         Ok(self.rows.len())
     }
 
-    /// What stands in one of the rows.
+    /// Returns the cell of a row.
     pub(super) fn cell(&self, row: usize) -> Option<Cell<'_>> {
         match self.rows.get(row)?.as_ref()? {
-            Value::Text(bytes) => Some(match std::str::from_utf8(bytes.data()) {
+            ColumnValue::Text(bytes) => Some(match std::str::from_utf8(bytes.data()) {
                 Ok(text) => Cell::Text(text),
                 Err(_) => Cell::Bytes(bytes.data()),
             }),
-            Value::Integer(number) => Some(Cell::Integer(*number)),
-            Value::Number(number) => Cell::number(*number),
-            Value::Boolean(boolean) => Some(Cell::Boolean(*boolean)),
-            Value::Other => None,
+            ColumnValue::Integer(number) => Some(Cell::Integer(*number)),
+            ColumnValue::Number(number) => Cell::number(*number),
+            ColumnValue::Boolean(boolean) => Some(Cell::Boolean(*boolean)),
+            ColumnValue::Other => None,
         }
     }
 }
 
-/// Reads the next rows of a column, with what is absent in its place.
+/// Reads the values of the next rows, `None` for those that are absent.
 fn read<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
-    most: usize,
-    value: impl Fn(T::T) -> Value,
-) -> Result<Vec<Option<Value>>, FileError> {
+    limit: usize,
+    value: impl Fn(T::T) -> ColumnValue,
+) -> Result<Vec<Option<ColumnValue>>, FileError> {
     let (mut levels, mut values) = (Vec::new(), Vec::new());
-    let (rows, ..) = reader.read_records(most, Some(&mut levels), None, &mut values)?;
+    let (rows, ..) = reader.read_records(limit, Some(&mut levels), None, &mut values)?;
     let mut values = values.into_iter().map(value);
     if levels.is_empty() {
-        // Of a required column.
+        // A required column has no levels.
         return Ok(values.map(Some).collect());
     }
     let is_there = levels.into_iter().take(rows).map(|level| level > 0);

@@ -1,4 +1,4 @@
-//! CSV as RFC 4180 has it: a row of names, then the rows; what is absent is an empty cell.
+//! Writing CSV according to RFC 4180: a row of names, then the rows. An absent value is an empty cell.
 
 use std::io::Write;
 
@@ -8,12 +8,12 @@ use super::{Value, push_integer};
 use crate::cell::needs_guard;
 use crate::column::Column;
 
-/// Rows that are being written.
-pub(super) struct Rows {
+/// A writer of CSV.
+pub(super) struct CsvWriter {
     pub(super) text: Vec<u8>,
 }
 
-impl Rows {
+impl CsvWriter {
     pub(super) fn new(columns: &[Column]) -> Self {
         let mut rows = Self { text: Vec::new() };
         rows.push(columns.iter().map(|column| Value::Text(column.name)));
@@ -26,7 +26,7 @@ impl Rows {
             if index > 0 {
                 text.push(b',');
             }
-            // Nothing here can fail: it goes into memory.
+            // Writing to memory cannot fail.
             let _ = match value {
                 Value::Absent => Ok(()),
                 Value::Text(cell) => {
@@ -49,7 +49,7 @@ impl Rows {
     }
 }
 
-/// Writes a text so that whoever opens the table reads it and does not run it.
+/// Writes a text, guarded so that a spreadsheet program does not run it as a formula.
 fn push_text(text: &mut Vec<u8>, cell: &str) {
     let special = |byte| matches!(byte, b'"' | b',' | b'\r' | b'\n');
     let is_quoted = cell.bytes().any(special);

@@ -1,17 +1,17 @@
-//! NDJSON: an object on each line, with the names of the columns that have something.
+//! Writing NDJSON: an object on each line, without the fields that are absent.
 
 use std::io::Write;
 
 use super::{Value, push_integer};
 use crate::column::Column;
 
-/// Lines that are being written.
-pub(super) struct Lines {
+/// A writer of NDJSON.
+pub(super) struct NdjsonWriter {
     columns: Vec<Column>,
     pub(super) text: Vec<u8>,
 }
 
-impl Lines {
+impl NdjsonWriter {
     pub(super) fn new(columns: Vec<Column>) -> Self {
         Self {
             columns,
@@ -27,7 +27,7 @@ impl Lines {
                 continue;
             }
             let before = if text.len() == start { '{' } else { ',' };
-            // Nothing here can fail: it goes into memory.
+            // Writing to memory cannot fail.
             let _ = write!(text, "{before}\"{}\":", column.name);
             let _ = match value {
                 Value::Absent => Ok(()),

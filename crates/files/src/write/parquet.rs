@@ -1,5 +1,5 @@
-//! Parquet: typed columns in row groups of bounded size. Moments are TIMESTAMP in milliseconds of UTC, money is an exact
-//! DECIMAL(38, 9): dollars, to the billionth.
+//! Writing Parquet: typed columns in row groups of bounded size. Times are TIMESTAMP in milliseconds of UTC, money is
+//! an exact DECIMAL(38, 9) in dollars.
 
 use std::sync::Arc;
 
@@ -16,37 +16,39 @@ use ::parquet::schema::types::{Type, TypePtr};
 
 use super::Value;
 use crate::FileError;
-use crate::column::{Column, Shape};
+use crate::column::{Column, ColumnType};
 
-/// How many rows a row group has at the most.
-const MOST_ROWS: usize = 32_768;
-/// How many bytes a decimal has, digits, and digits after the point.
-const DECIMAL: (i32, i32, i32) = (16, 38, 9);
+/// The most rows of a row group.
+const MAX_GROUP_ROWS: usize = 32_768;
+/// The size of a decimal.
+const DECIMAL_BYTES: i32 = 16;
+/// The number of digits of a decimal, and of those after the point.
+const DECIMAL_DIGITS: (i32, i32) = (38, 9);
 
-/// Row groups that are being written.
-pub(super) struct Groups {
+/// A writer of Parquet.
+pub(super) struct ParquetWriter {
     file: SerializedFileWriter<Vec<u8>>,
     /// The columns of the next row group.
-    columns: Vec<Cells>,
+    columns: Vec<ColumnBuffer>,
     rows: usize,
 }
 
-/// What stands in a column.
-struct Cells {
-    /// For each row whether there is something; empty where something must be.
+/// The values of a column in the next row group.
+struct ColumnBuffer {
+    /// The definition level of each row: 1 if there is a value.
     levels: Vec<i16>,
     is_required: bool,
-    values: Values,
+    values: ColumnData,
 }
 
-enum Values {
+enum ColumnData {
     Text(Vec<ByteArray>),
     Boolean(Vec<bool>),
     Integer(Vec<i64>),
     Decimal(Vec<FixedLenByteArray>),
 }
 
-impl Groups {
+impl ParquetWriter {
     pub(super) fn new(columns: &[Column]) -> Result<Self, FileError> {
         let fields = columns.iter().map(field);
         let schema = Type::group_type_builder("orgplane")
@@ -61,7 +63,7 @@ impl Groups {
         let file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
         Ok(Self {
             file,
-            columns: columns.iter().map(Cells::of).collect(),
+            columns: columns.iter().map(ColumnBuffer::of).collect(),
             rows: 0,
         })
     }
@@ -74,7 +76,7 @@ impl Groups {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.rows >= MOST_ROWS
+        self.rows >= MAX_GROUP_ROWS
     }
 
     pub(super) fn take(&mut self) -> Result<Vec<u8>, FileError> {
@@ -87,27 +89,27 @@ impl Groups {
         Ok(self.file.into_inner()?)
     }
 
-    /// Writes the rows as a row group.
+    /// Writes the buffered rows as a row group.
     fn write(&mut self) -> Result<(), FileError> {
         if self.rows == 0 {
             return Ok(());
         }
         let mut group = self.file.next_row_group()?;
-        for cells in &mut self.columns {
+        for column_buffer in &mut self.columns {
             let Some(mut column) = group.next_column()? else {
                 break;
             };
-            let levels = (!cells.is_required).then_some(&*cells.levels);
-            match &mut cells.values {
-                Values::Text(values) => write(column.typed::<ByteArrayType>(), values, levels),
-                Values::Boolean(values) => write(column.typed::<BoolType>(), values, levels),
-                Values::Integer(values) => write(column.typed::<Int64Type>(), values, levels),
-                Values::Decimal(values) => {
+            let levels = (!column_buffer.is_required).then_some(&*column_buffer.levels);
+            match &mut column_buffer.values {
+                ColumnData::Text(values) => write(column.typed::<ByteArrayType>(), values, levels),
+                ColumnData::Boolean(values) => write(column.typed::<BoolType>(), values, levels),
+                ColumnData::Integer(values) => write(column.typed::<Int64Type>(), values, levels),
+                ColumnData::Decimal(values) => {
                     write(column.typed::<FixedLenByteArrayType>(), values, levels)
                 }
             }?;
             column.close()?;
-            cells.levels.clear();
+            column_buffer.levels.clear();
         }
         group.close()?;
         self.rows = 0;
@@ -126,16 +128,16 @@ fn write<T: DataType>(
 }
 
 fn field(column: &Column) -> Result<TypePtr, ParquetError> {
-    let (bytes, precision, scale) = DECIMAL;
-    let (physical, logical) = match column.shape {
-        Shape::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
-        Shape::Boolean => (Physical::BOOLEAN, None),
-        Shape::Integer => (Physical::INT64, None),
-        Shape::Moment => {
+    let (precision, scale) = DECIMAL_DIGITS;
+    let (physical, logical) = match column.column_type {
+        ColumnType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        ColumnType::Boolean => (Physical::BOOLEAN, None),
+        ColumnType::Integer => (Physical::INT64, None),
+        ColumnType::Moment => {
             let moment = LogicalType::timestamp(true, TimeUnit::MILLIS);
             (Physical::INT64, Some(moment))
         }
-        Shape::Dollars => {
+        ColumnType::Dollars => {
             let decimal = LogicalType::decimal(scale, precision);
             (Physical::FIXED_LEN_BYTE_ARRAY, Some(decimal))
         }
@@ -148,54 +150,54 @@ fn field(column: &Column) -> Result<TypePtr, ParquetError> {
     let mut field = Type::primitive_type_builder(column.name, physical)
         .with_repetition(repetition)
         .with_logical_type(logical);
-    if column.shape == Shape::Dollars {
+    if column.column_type == ColumnType::Dollars {
         field = field
-            .with_length(bytes)
+            .with_length(DECIMAL_BYTES)
             .with_precision(precision)
             .with_scale(scale);
     }
     field.build().map(Arc::new)
 }
 
-impl Cells {
+impl ColumnBuffer {
     fn of(column: &Column) -> Self {
         Self {
             levels: Vec::new(),
             is_required: column.is_required,
-            values: match column.shape {
-                Shape::Text => Values::Text(Vec::new()),
-                Shape::Boolean => Values::Boolean(Vec::new()),
-                Shape::Integer | Shape::Moment => Values::Integer(Vec::new()),
-                Shape::Dollars => Values::Decimal(Vec::new()),
+            values: match column.column_type {
+                ColumnType::Text => ColumnData::Text(Vec::new()),
+                ColumnType::Boolean => ColumnData::Boolean(Vec::new()),
+                ColumnType::Integer | ColumnType::Moment => ColumnData::Integer(Vec::new()),
+                ColumnType::Dollars => ColumnData::Decimal(Vec::new()),
             },
         }
     }
 
     fn push(&mut self, value: Value<'_>) {
         let is_there = match (&mut self.values, value) {
-            (Values::Text(texts), Value::Text(text)) => {
+            (ColumnData::Text(texts), Value::Text(text)) => {
                 texts.push(text.into());
                 true
             }
-            (Values::Boolean(booleans), Value::Boolean(boolean)) => {
+            (ColumnData::Boolean(booleans), Value::Boolean(boolean)) => {
                 booleans.push(boolean);
                 true
             }
-            (Values::Integer(numbers), Value::Integer(number)) => {
+            (ColumnData::Integer(numbers), Value::Integer(number)) => {
                 numbers.push(number);
                 true
             }
-            (Values::Integer(numbers), Value::Moment(time)) => {
+            (ColumnData::Integer(numbers), Value::Moment(time)) => {
                 numbers.push(time.0.saturating_mul(1_000));
                 true
             }
-            (Values::Decimal(amounts), Value::Dollars(amount)) => {
+            (ColumnData::Decimal(amounts), Value::Dollars(amount)) => {
                 let bytes = i128::from(amount.0).to_be_bytes().to_vec();
                 amounts.push(ByteArray::from(bytes).into());
                 true
             }
             (_, value) => {
-                debug_assert_eq!(value, Value::Absent, "a value has its column's shape");
+                debug_assert_eq!(value, Value::Absent, "a value has its column's column_type");
                 false
             }
         };

@@ -1,4 +1,4 @@
-//! Files of each format, read as an import reads them.
+//! Reading files of each format, as an import does.
 
 mod parquet;
 
@@ -6,25 +6,25 @@ use std::io::{Cursor, Read};
 
 use base::UnixTime;
 use base::ids::{Id, OrganizationId};
-use files::write::{Table, Value};
-use files::{FileError, Format, Position, Rows};
-use usage::{Bounds, Keep, Kind, Metric, PriceBook, UsageEvent};
+use files::write::{TableWriter, Value};
+use files::{FileError, Format, ReadPosition, RowReader};
+use usage::{EventBounds, Kind, Metric, PriceBook, RetentionPeriods, UsageEvent};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 
-/// What was found in a file: the number of each row, and its event or what is wrong with it.
+/// The rows of a file: the number of each, and its event or refusal.
 type Found = Vec<(u64, Result<UsageEvent, String>)>;
 
 /// Reads all rows, a few at a time.
-fn all(rows: &mut dyn Rows) -> (Found, Option<FileError>) {
+fn all(rows: &mut dyn RowReader) -> (Found, Option<FileError>) {
     let mut found = Vec::new();
     let organization = OrganizationId::from_text("org-a".to_owned());
     let prices = PriceBook::default();
     loop {
         let outcome = rows.read(3, &mut |row| {
-            let bounds = Bounds {
+            let bounds = EventBounds {
                 prices: &prices,
-                keep: Keep::default(),
+                keep: RetentionPeriods::default(),
                 is_import: true,
             };
             let event = row
@@ -40,7 +40,7 @@ fn all(rows: &mut dyn Rows) -> (Found, Option<FileError>) {
     }
 }
 
-fn text(format: Format, text: impl AsRef<[u8]> + Send + 'static) -> Box<dyn Rows> {
+fn text(format: Format, text: impl AsRef<[u8]> + Send + 'static) -> Box<dyn RowReader> {
     let size = u64::try_from(text.as_ref().len()).ok();
     files::stream(Box::new(Cursor::new(text)), format, size).expect("rows")
 }
@@ -51,7 +51,7 @@ fn line(id: &str) -> String {
     )
 }
 
-/// The ids of the events, or what is wrong with the rows.
+/// Returns the ids of the events, or the errors of the rows.
 fn ids(found: &Found) -> Vec<(u64, &str)> {
     let shown = found.iter().map(|(number, event)| match event {
         Ok(event) => (*number, event.id.as_str()),
@@ -79,7 +79,7 @@ fn a_line_of_json_is_an_event() {
     assert_eq!(ids(&found), [(1, "a"), (4, "b"), (5, refused), (6, "c")]);
     assert_eq!(
         rows.position(),
-        Position {
+        ReadPosition {
             done: length,
             of: Some(length)
         }
@@ -87,7 +87,7 @@ fn a_line_of_json_is_an_event() {
 }
 
 #[test]
-fn a_line_without_end_is_refused_and_those_after_it_are_read() {
+fn an_overlong_line_is_refused_and_the_next_one_read() {
     let mut content = line("a").into_bytes();
     content.push(b'\n');
     content.extend(std::iter::repeat_n(b'x', 5 << 20));
@@ -101,7 +101,7 @@ fn a_line_without_end_is_refused_and_those_after_it_are_read() {
 }
 
 #[test]
-fn ndjson_bom_a_byte_order_mark_at_the_beginning_of_a_file_is_passed_over() {
+fn a_byte_order_mark_at_the_start_of_a_file_is_skipped() {
     let content = format!("\u{feff}{}\r\n\r\n{}\r\n", line("a"), line("b"));
     let (found, failed) = all(text(Format::Ndjson, content.clone()).as_mut());
     assert!(failed.is_none());
@@ -154,7 +154,7 @@ fn a_row_of_csv_is_an_event_and_an_empty_cell_is_absent() {
 }
 
 #[test]
-fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
+fn an_unclosed_quote_takes_bounded_memory() {
     let content = "id,type,timestamp,project_id,images\na,images,1772400000,p,1\n\"b";
     let endless = Cursor::new(content).chain(std::io::repeat(b'\n'));
     let mut rows = files::stream(Box::new(endless), Format::Csv, None).expect("rows");
@@ -165,7 +165,7 @@ fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
 }
 
 #[test]
-fn columns_that_are_not_those_of_events_are_refused_at_once() {
+fn unknown_columns_are_refused_before_any_row() {
     for (content, reason) in [
         ("", "the column \"id\" is missing"),
         (
@@ -189,7 +189,7 @@ fn columns_that_are_not_those_of_events_are_refused_at_once() {
 }
 
 #[test]
-fn rows_that_are_passed_over_are_those_that_would_come_next() {
+fn skipping_passes_over_the_next_rows() {
     let lines: Vec<String> = (0..7).map(|number| line(&number.to_string())).collect();
     let header = "id,type,timestamp,project_id,images\n";
     let cells = |number| format!("{number},images,1772400000,p,1\n");
@@ -209,9 +209,9 @@ fn rows_that_are_passed_over_are_those_that_would_come_next() {
     }
 }
 
-/// A table that was written is read by the import: the apostrophes that guard its texts are gone.
+/// A written table is read by the import, without the apostrophes that guard texts.
 #[test]
-fn low_csv_what_is_exported_is_imported_as_it_was() {
+fn an_export_is_imported_unchanged() {
     let models = [
         " =cmd()",
         "＝cmd()",
@@ -241,8 +241,8 @@ fn low_csv_what_is_exported_is_imported_as_it_was() {
         "input_tokens",
         "output_tokens",
     ];
-    let columns = files::column::named(names.into_iter()).expect("columns");
-    let mut table = Table::new(Format::Csv, columns).expect("a table");
+    let columns = files::column::columns_named(names.into_iter()).expect("columns");
+    let mut table = TableWriter::new(Format::Csv, columns).expect("a table");
     for (number, model) in models.iter().enumerate() {
         let id = number.to_string();
         let row = [

@@ -1,4 +1,4 @@
-//! Parquet, as the same library writes it; files of another one are read in the tests of the binary.
+//! Parquet files of the library that reads them. Files of other libraries are read in the tests of the server.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::parser::parse_message_type;
 use base::UnixTime;
-use files::{Format, Position};
+use files::{Format, ReadPosition};
 use tempfile::NamedTempFile;
 use usage::Metric;
 
@@ -20,7 +20,7 @@ const FOUR: &str = "required binary id (UTF8); required int64 timestamp; require
 
 type Group<'a> = SerializedRowGroupWriter<'a, std::fs::File>;
 
-/// A file with these columns and so many row groups, each written by `write`.
+/// Returns a file with these columns and this number of row groups, each written by `write`.
 fn file(columns: &str, groups: usize, write: impl Fn(usize, &mut Group<'_>)) -> NamedTempFile {
     let file = NamedTempFile::with_suffix(".parquet").expect("a file");
     let schema = parse_message_type(&format!("message events {{ {columns} }}")).expect("a schema");
@@ -49,7 +49,7 @@ fn texts(group: &mut Group<'_>, values: &[&str]) {
     column::<ByteArrayType>(group, &values, None);
 }
 
-/// The four columns that every event has, of five rows.
+/// Writes the four required columns of five rows.
 fn four(group: &mut Group<'_>, number: usize) {
     let ids: Vec<String> = (0..5).map(|row| format!("{number}-{row}")).collect();
     texts(group, &ids.iter().map(String::as_str).collect::<Vec<_>>());
@@ -94,7 +94,7 @@ fn a_row_of_parquet_is_an_event_and_null_is_absent() {
 }
 
 #[test]
-fn row_groups_follow_each_other_and_are_passed_over() {
+fn row_groups_are_read_in_order_and_skipped() {
     let columns = format!("{FOUR} required int64 input_tokens; required int64 output_tokens;");
     let file = file(&columns, 4, |number, group| {
         four(group, number);
@@ -116,7 +116,7 @@ fn row_groups_follow_each_other_and_are_passed_over() {
         assert_eq!(ids(&found), expected, "{skipped}");
         assert_eq!(
             rows.position(),
-            Position {
+            ReadPosition {
                 done: 20,
                 of: Some(20)
             }
@@ -125,7 +125,7 @@ fn row_groups_follow_each_other_and_are_passed_over() {
 }
 
 #[test]
-fn a_moment_may_be_of_the_type_timestamp() {
+fn a_time_may_be_of_the_type_timestamp() {
     for (unit, per_second) in [
         ("MILLIS", 1_000),
         ("MICROS", 1_000_000),
@@ -150,7 +150,7 @@ fn a_moment_may_be_of_the_type_timestamp() {
 }
 
 #[test]
-fn columns_of_other_types_are_refused_at_once() {
+fn columns_of_other_types_are_refused_before_any_row() {
     let without_time = FOUR.replace("required int64 timestamp; ", "");
     let cases = [
         (

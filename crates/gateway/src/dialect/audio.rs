@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::Result;
-use bodies::{Content, Holds};
+use bodies::{BodyContents, Content};
 use usage::{Kind, Metric};
 
 use super::{
@@ -17,7 +17,7 @@ use crate::sse::Verdict;
 pub(super) static SPEECH: Dialect = Dialect {
     path: "/audio/speech",
     kind: Kind::AudioSpeeches,
-    holds: Holds {
+    holds: BodyContents {
         request: Content::Text,
         answer: Content::Media,
     },

@@ -1,7 +1,7 @@
 //! `/v1/images/generations`, `/v1/images/edits` and `/v1/images/variations`.
 
 use base::Result;
-use bodies::{Content, Holds};
+use bodies::{BodyContents, Content};
 use usage::{Kind, Metric};
 
 use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, RequestFormat, UsageAccumulator};
@@ -24,7 +24,7 @@ pub(super) static EDITS: Dialect = Dialect {
 pub(super) static VARIATIONS: Dialect = Dialect {
     path: "/images/variations",
     source: Some("image.variation"),
-    holds: Holds {
+    holds: BodyContents {
         request: Content::Media,
         answer: Content::Media,
     },

@@ -182,12 +182,12 @@ impl MaxUsage {
         ] {
             quantities.set(metric, amount);
         }
-        let tools = prices.most_of_tools(model, at, &calls);
+        let tools = prices.max_tool_cost(model, at, &calls);
         Ok(tools
             + if is_batch {
-                prices.most_of_batch(model, at, &quantities)
+                prices.max_batch_cost(model, at, &quantities)
             } else {
-                prices.most(model, at, &quantities)
+                prices.max_cost(model, at, &quantities)
             })
     }
 

@@ -29,7 +29,7 @@ mod strict_json;
 mod usage_accumulator;
 
 use base::Result;
-use bodies::{Content, Holds};
+use bodies::{BodyContents, Content};
 use http::HeaderMap;
 use usage::{Kind, Metric, Quantities};
 
@@ -78,7 +78,7 @@ pub(crate) struct Dialect {
     /// The model of a request that names none.
     default_model: Option<&'static str>,
     /// The content of its bodies.
-    pub(crate) holds: Holds,
+    pub(crate) holds: BodyContents,
     /// True if a model server stores the answer of a request without `store`; `None` where there is no such field.
     stores_by_default: Option<bool>,
     /// True if a stream reports its usage only when `stream_options` asks for that.
@@ -148,7 +148,7 @@ const DEFAULT: Dialect = Dialect {
     max_token_fields: &[],
     choice_count_fields: &[],
     default_model: None,
-    holds: Holds {
+    holds: BodyContents {
         request: Content::Text,
         answer: Content::Text,
     },

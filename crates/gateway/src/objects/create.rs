@@ -8,7 +8,7 @@ use base::{Clock, Error, Result, UnixTime, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
 use proxy::Target;
-use usage::SpendReservation;
+use usage::DurableReservation;
 
 use super::batch_input::BatchInput;
 use super::ownership::{Ownership, count_files};
@@ -45,7 +45,7 @@ pub(super) struct NewObject {
     /// Rate limit reservation, refunded if the object is not created.
     pub(super) limits: Option<RateLimitReservation>,
     /// Spend reservation, released if the object is not created.
-    pub(super) spend: Option<SpendReservation>,
+    pub(super) spend: Option<DurableReservation>,
 }
 
 impl Creator {
@@ -87,7 +87,7 @@ impl Creator {
         }
         // The reservation of an object that may exist unrecorded stays until it expires.
         let spend = new.spend.filter(|_| may_exist);
-        let spend = spend.map(SpendReservation::keep);
+        let spend = spend.map(DurableReservation::keep);
         let response = sent?;
         if !response.is_success() {
             return Ok(response);

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use base::{Clock, Result};
 use http::Method;
 use proxy::{Target, Upstreams};
-use usage::{ModelFacts, PriceBook, Recorder, Spend, SpendReservations};
+use usage::{DurableReservations, ModelFacts, PriceBook, Recorder, Spend};
 
 use crate::caller::Caller;
 use crate::drain::Drains;
@@ -58,7 +58,7 @@ pub(crate) struct ObjectDependencies {
     pub(crate) rate_limits: Arc<RateLimits>,
     pub(crate) limits: ObjectLimits,
     pub(crate) recorder: Recorder,
-    pub(crate) reservations: SpendReservations,
+    pub(crate) reservations: DurableReservations,
     pub(crate) spend: Spend,
     pub(crate) prices: PriceBook,
     pub(crate) facts: Arc<ModelFacts>,

@@ -6,7 +6,8 @@ use base::ids::{Id, SpendReservationId};
 use base::time::{DAY, HOUR, MINUTE};
 use base::{Clock, Error, NanoDollars, Result, UnixTime};
 use usage::{
-    ItemName, Metric, ModelFacts, PriceBook, Release, Spend, SpendReservation, SpendReservations,
+    DurableReservation, DurableReservations, ItemName, Metric, ModelFacts, PriceBook,
+    ReservationKey, Spend,
 };
 
 use super::batch_input::BatchInput;
@@ -33,7 +34,7 @@ const PRICED_METRICS: [Metric; 5] = [
 
 /// Reserves and releases money for objects.
 pub(super) struct ObjectReservations {
-    pub(super) reservations: SpendReservations,
+    pub(super) reservations: DurableReservations,
     pub(super) spend: Spend,
     pub(super) prices: PriceBook,
     pub(super) facts: Arc<ModelFacts>,
@@ -51,7 +52,7 @@ impl ObjectReservations {
         caller: &Caller,
         input: &mut BatchInput,
         now: UnixTime,
-    ) -> Result<Option<SpendReservation>> {
+    ) -> Result<Option<DurableReservation>> {
         let has_limit = caller.has_spend_limit();
         let max_cost = match self.max_batch_cost(input, now) {
             Err(error) if has_limit => return Err(error.about("input_file_id")),
@@ -89,7 +90,7 @@ impl ObjectReservations {
         &self,
         caller: &Caller,
         files: usize,
-    ) -> Result<Option<SpendReservation>> {
+    ) -> Result<Option<DurableReservation>> {
         if !caller.has_spend_limit() {
             return Ok(None);
         }
@@ -106,11 +107,11 @@ impl ObjectReservations {
     /// 429: names the limit.
     pub(super) fn check_not_exhausted(&self, caller: &Caller) -> Result<()> {
         let ask = caller.spend_request(self.clock.now(), NanoDollars::default());
-        self.spend.hold(&ask).map(drop)
+        self.spend.reserve(&ask).map(drop)
     }
 
     /// Binds a reservation to the object that it is for. If that fails, it is repeated when the object is polled.
-    pub(super) async fn bind(&self, reservation: &Release, object: &UpstreamObject) {
+    pub(super) async fn bind(&self, reservation: &ReservationKey, object: &UpstreamObject) {
         let id = &object.id;
         match self.reservations.bind(reservation, id).await {
             Ok(_) => {}
@@ -189,23 +190,26 @@ impl ObjectReservations {
 
     fn storage_cost(&self, day: UnixTime, bytes: i64) -> NanoDollars {
         let items = [(ItemName::VectorStores, bytes)];
-        self.prices.most_of_tools(usage::ANY_MODEL, day, &items)
+        self.prices.max_tool_cost(usage::ANY_MODEL, day, &items)
     }
 }
 
 /// Returns the reservation for a day of a vector store.
-pub(super) fn day_reservation(object: &UpstreamObject, day: UnixTime) -> Release {
+pub(super) fn day_reservation(object: &UpstreamObject, day: UnixTime) -> ReservationKey {
     let id = format!("{}/{}", object.id, day.0.div_euclid(DAY));
     let organization = object.owner.organization.clone();
-    Release::new(organization, SpendReservationId::from_text(id))
+    ReservationKey::new(organization, SpendReservationId::from_text(id))
 }
 
 /// Returns the reservation for a batch, if it has one.
-pub(super) fn batch_reservation(object: &UpstreamObject) -> Option<Release> {
+pub(super) fn batch_reservation(object: &UpstreamObject) -> Option<ReservationKey> {
     if object.kind != ObjectKind::Batch {
         return None;
     }
     let input = BatchInput::of_text(object.work.as_deref())?;
     let ObjectOwner { organization, .. } = &object.owner;
-    Some(Release::new(organization.clone(), input.reservation?))
+    Some(ReservationKey::new(
+        organization.clone(),
+        input.reservation?,
+    ))
 }

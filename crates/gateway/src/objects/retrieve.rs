@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::Result;
 use http::Method;
-use usage::SpendReservation;
+use usage::DurableReservation;
 
 use super::cache::ObjectCache;
 use super::ownership::{Ownership, count_files};
@@ -77,7 +77,7 @@ impl Retriever {
             let answer = answer?;
             if answer.response.status().is_success() {
                 // Expires once the ledger has the first day of the new files.
-                let _ = spend.map(SpendReservation::keep);
+                let _ = spend.map(DurableReservation::keep);
             }
             let response = PassthroughBody::response(answer, share);
             return Ok(ObjectResponse::Passthrough(response));

@@ -9,7 +9,7 @@ use bodies::Capture;
 use bytes::Bytes;
 use http::Response;
 use proxy::Target;
-use usage::Hold;
+use usage::SpendReservation;
 
 use super::{Pipeline, RequestContext};
 use crate::caller::Caller;
@@ -115,7 +115,7 @@ impl Pipeline {
         call: &mut Call,
         plan: &[Target],
         at: UnixTime,
-    ) -> Result<(Option<Hold>, RateLimitReservation)> {
+    ) -> Result<(Option<SpendReservation>, RateLimitReservation)> {
         let known = plan.first().map_or(&*call.model, |target| &*target.model);
         let names = self.rate_limits.names(caller, &call.model, plan);
         call.estimate.input = call.input(known, names.token_limit());

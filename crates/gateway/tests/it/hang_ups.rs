@@ -170,7 +170,7 @@ async fn a_stop_waits_for_what_ends_in_time_and_estimates_the_rest() {
     } = world;
     task.stop(Duration::from_millis(500)).await;
     recorder.flush().await;
-    let all = usage::Entries::all(store.usage())
+    let all = usage::LedgerReader::all(store.usage())
         .await
         .expect("the ledger");
     let mut rows: Vec<bool> = all.iter().map(|entry| entry.event.estimated).collect();

@@ -6,7 +6,7 @@ use access::Directory;
 use base::ids::{Id, ProjectId, RequestId};
 use base::secret::Pepper;
 use base::{Clock, Entropy, UnixTime};
-use bodies::{Bodies, BodiesTask, Entry, KeeperOptions, MOST_BYTES};
+use bodies::{Bodies, BodiesTask, BodyEntry, BodyWriterOptions, MAX_BODY_BYTES};
 use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use store::Store;
@@ -26,7 +26,7 @@ pub fn keeper(
     pepper: &Pepper,
     clock: &Clock,
 ) -> (Option<Bodies>, BodiesTask) {
-    let options = KeeperOptions {
+    let options = BodyWriterOptions {
         store: store.clone(),
         changes: directory.settings_changes(),
         pepper: pepper.clone(),
@@ -38,9 +38,9 @@ pub fn keeper(
 }
 
 /// A body that is kept: its side, what is known of it, and its bytes as text.
-type Kept = (&'static str, Entry, String);
+type Kept = (&'static str, BodyEntry, String);
 
-async fn entries(world: &World) -> Vec<Entry> {
+async fn entries(world: &World) -> Vec<BodyEntry> {
     let project = ProjectId::from_text("proj_1".into());
     let list = bodies::list(world.store.usage(), &project, UnixTime(0), 1000);
     list.await.expect("a list")
@@ -117,7 +117,7 @@ async fn a_streamed_answer_is_kept_without_what_was_hidden() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_long_is_cut_and_says_so() {
-    let long = "x".repeat(MOST_BYTES);
+    let long = "x".repeat(MAX_BODY_BYTES);
     let pieces = vec![send("first "), send(&long), send(&long)];
     let mut world = World::keeping(Reply {
         steps: pieces,
@@ -126,15 +126,15 @@ async fn what_is_long_is_cut_and_says_so() {
     .await;
     let body = format!(r#"{{"model":"real","input":"{long}"}}"#);
     let answer = world.chat(&body).await;
-    assert_eq!(answer.body.len(), 6 + 2 * MOST_BYTES);
+    assert_eq!(answer.body.len(), 6 + 2 * MAX_BODY_BYTES);
     for (side, entry, text) in kept(&mut world).await {
         let whole = if side == "request" {
             &body
         } else {
             &answer.body
         };
-        assert_eq!(text, whole[..MOST_BYTES]);
-        assert_eq!(entry.kept, MOST_BYTES as i64);
+        assert_eq!(text, whole[..MAX_BODY_BYTES]);
+        assert_eq!(entry.kept, MAX_BODY_BYTES as i64);
         assert_eq!(entry.length, whole.len() as i64);
         assert!(entry.is_cut());
     }

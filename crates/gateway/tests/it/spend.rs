@@ -8,7 +8,7 @@ use gateway::{Durability, UpstreamConfig};
 use http::Method;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use usage::Month;
+use usage::{Month, SpendRequest};
 
 use crate::upstream::{COMPLETION, Reply, Step};
 use crate::world::{Answer, SERVICE, START_SECONDS, World, chat, config, read, request};
@@ -70,19 +70,19 @@ async fn spent(world: &World) -> i64 {
         .sum()
 }
 
-/// Returns whether the limits of the organization and of the project, in cents, are enforced.
-fn enforcing(world: &World, whole: i64, part: i64) -> (bool, bool) {
-    let (whole, part) = (
-        NanoDollars::from_cents(whole),
-        NanoDollars::from_cents(part),
-    );
-    let (organization, project) = (organization(), project());
-    (
-        world.spend.is_enforcing(&organization, None, whole),
-        world
-            .spend
-            .is_enforcing(&organization, Some(&project), part),
-    )
+/// Returns whether a limit of the organization alone, and one of the project alone, refuses a request: limits in cents.
+fn refusing(world: &World, whole: i64, part: i64) -> (bool, bool) {
+    let limit = |cents| Some(NanoDollars::from_cents(cents));
+    let refuses = |whole, part| {
+        let reserved = world.spend.reserve(&SpendRequest {
+            organization: (&organization(), whole),
+            project: (&project(), part),
+            at: world.clock.now(),
+            max_cost: NanoDollars(MAX_REQUEST_COST),
+        });
+        reserved.is_err()
+    };
+    (refuses(limit(whole), None), refuses(None, limit(part)))
 }
 
 /// Returns the message of a refusal.
@@ -124,7 +124,7 @@ async fn however_many_ask_at_once_no_limit_is_passed() {
         limit(&world, whole, part).await;
         let (of_organization, of_project) = (whole.unwrap_or(1 << 40), part.unwrap_or(1 << 40));
         assert_eq!(
-            enforcing(&world, of_organization, of_project),
+            refusing(&world, of_organization, of_project),
             (false, false)
         );
         let answers = crowd(&world, 3).await;
@@ -148,7 +148,7 @@ async fn however_many_ask_at_once_no_limit_is_passed() {
             "{spent} of {most}"
         );
         let is_of_organization = part.is_none();
-        let found = enforcing(&world, of_organization, of_project);
+        let found = refusing(&world, of_organization, of_project);
         assert_eq!(found, (is_of_organization, !is_of_organization));
     }
 }
@@ -162,14 +162,14 @@ async fn a_refusal_names_the_organization_first_and_leaves_no_trace() {
     let message = refused(&world.chat(REQUEST).await);
     let words = "The organization org-1 has spent $0.018 of the $0.11 that it may spend in October 2025 (UTC); $0.00 is set aside";
     assert!(message.starts_with(words), "{message}");
-    assert_eq!(enforcing(&world, 11, 11), (true, false));
+    assert_eq!(refusing(&world, 11, 11), (true, true));
     limit(&world, Some(1000), Some(11)).await;
     let message = refused(&world.chat(REQUEST).await);
     assert!(
         message.starts_with("The project proj_1 has spent $0.018 of the $0.11"),
         "{message}"
     );
-    assert_eq!(enforcing(&world, 1000, 11), (false, true));
+    assert_eq!(refusing(&world, 1000, 11), (false, true));
     limit(&world, Some(1000), None).await;
     assert_eq!(world.chat(REQUEST).await.status, 200);
     assert_eq!(spent(&world).await, 2 * MAX_ANSWER_COST);
@@ -226,11 +226,11 @@ async fn the_next_month_begins_with_nothing_spent() {
     assert_eq!(world.chat(REQUEST).await.status, 200);
     spent(&world).await;
     refused(&world.chat(REQUEST).await);
-    assert_eq!(enforcing(&world, 11, 11), (true, false));
+    assert_eq!(refusing(&world, 11, 11), (true, true));
     world
         .clock
         .advance(Month::of(UnixTime(START_SECONDS)).end.0 - START_SECONDS);
-    assert_eq!(enforcing(&world, 11, 11), (false, false));
+    assert_eq!(refusing(&world, 11, 11), (false, false));
     assert_eq!(world.chat(REQUEST).await.status, 200);
 }
 

@@ -10,7 +10,7 @@ use crate::upstream::{COMPLETION, EVENTS, Reply, nobody};
 use crate::world::{SERVICE, World, chat, config};
 
 async fn count(world: &World) -> usize {
-    let all = usage::Entries::all(world.store.usage()).await;
+    let all = usage::LedgerReader::all(world.store.usage()).await;
     all.expect("the ledger").len()
 }
 

@@ -6,7 +6,7 @@ use admin::bodies::{Reading, record};
 use anyhow::bail;
 use base::UnixTime;
 use base::ids::{Id, ProjectId, RequestId};
-use bodies::{Body, Entry, Side, find, list};
+use bodies::{BodyEntry, Side, StoredBody, find, list};
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use usage::{Outcome, outcome_of};
@@ -116,7 +116,7 @@ async fn show(
 }
 
 /// How the request ended whose body this is, once the ledger has it.
-async fn outcome(deployment: &Deployment, entry: &Entry) -> anyhow::Result<Option<Outcome>> {
+async fn outcome(deployment: &Deployment, entry: &BodyEntry) -> anyhow::Result<Option<Outcome>> {
     let mut connection = deployment.store.usage().read().await?;
     let (organization, id) = (&entry.organization, entry.request.as_str());
     Ok(outcome_of(&mut connection, organization, id, entry.created_at).await?)
@@ -141,8 +141,8 @@ impl Deployment {
 }
 
 /// What is known of a body, in a line.
-fn line(entry: &Entry, outcome: Option<Outcome>) -> String {
-    let Entry {
+fn line(entry: &BodyEntry, outcome: Option<Outcome>) -> String {
+    let BodyEntry {
         request,
         length,
         kept,
@@ -168,7 +168,7 @@ fn line(entry: &Entry, outcome: Option<Outcome>) -> String {
 }
 
 /// What of a body can be shown: what is no text is only named, and nothing in it gives a terminal orders.
-fn readable(body: &Body, is_terminal: bool) -> Vec<u8> {
+fn readable(body: &StoredBody, is_terminal: bool) -> Vec<u8> {
     let bytes = body.bytes.as_ref().map_or(&[][..], |bytes| bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) if is_terminal => plain(text).into_bytes(),

@@ -7,7 +7,7 @@ use base::time::DAY;
 use base::{Clock, UnixTime};
 use clap::Subcommand;
 use jiff::tz::TimeZone;
-use usage::{PriceBook, PriceChange, Reports, Seen, Unpriced, unpriced};
+use usage::{PriceBook, PriceChange, Reports, Unpriced, UnpricedKey, unpriced};
 
 use super::{open, plain, print};
 use crate::config::{Config, Overrides};
@@ -72,7 +72,7 @@ fn changes(prices: &PriceBook, now: UnixTime, span: i64) -> String {
     changes.iter().map(line).collect()
 }
 
-fn line(organization: &OrganizationId, (kind, model): &Seen, unpriced: &Unpriced) -> String {
+fn line(organization: &OrganizationId, (kind, model): &UnpricedKey, unpriced: &Unpriced) -> String {
     let items = unpriced.items.iter();
     let items: Vec<_> = items
         .map(|(item, quantity)| format!("{quantity} {}", item.as_str()))

@@ -113,8 +113,8 @@ async fn verify(config: &Config) -> anyhow::Result<()> {
     for difference in &verified.differences {
         print(&format!("{difference}\n"))?;
     }
-    if verified.untold > 0 {
-        print(&format!("… and {} more.\n", verified.untold))?;
+    if verified.suppressed > 0 {
+        print(&format!("… and {} more.\n", verified.suppressed))?;
     }
     bail!(
         "the sums are not those of the ledger; `orgplane usage rebuild` computes them anew from it"

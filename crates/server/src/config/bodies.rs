@@ -1,6 +1,6 @@
 //! `[bodies]`: whether bodies of the gateway's requests are kept.
 
-use bodies::MOST_DAYS;
+use bodies::MAX_KEEP_DAYS;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -14,8 +14,8 @@ pub(super) struct BodiesTable {
 
 fn days<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let days = u32::deserialize(from)?;
-    if days > MOST_DAYS {
-        let wrong = format!("keep_days must be at most {MOST_DAYS}");
+    if days > MAX_KEEP_DAYS {
+        let wrong = format!("keep_days must be at most {MAX_KEEP_DAYS}");
         return Err(D::Error::custom(wrong));
     }
     Ok(days)

@@ -1,6 +1,6 @@
 //! `[usage]`: for how long the ledger and its sums are kept, and how old reported events may be.
 
-use ::usage::{DEFAULT_MAX_EVENT_AGE_DAYS, FEWEST_DAYS, Keep};
+use ::usage::{DEFAULT_MAX_EVENT_AGE_DAYS, MIN_LEDGER_DAYS, RetentionPeriods};
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub(super) struct UsageTable {
 }
 
 impl UsageTable {
-    pub(super) fn shown(keep: Keep) -> Self {
+    pub(super) fn shown(keep: RetentionPeriods) -> Self {
         Self {
             keep_events_days: keep.events,
             keep_minutes_days: keep.minutes,
@@ -26,7 +26,7 @@ impl UsageTable {
     }
 
     /// What of it is possible: sums can be had from finer ones and from the ledger, but not the other way round.
-    pub(super) fn keep(&self) -> anyhow::Result<Keep> {
+    pub(super) fn keep(&self) -> anyhow::Result<RetentionPeriods> {
         let all = [
             ("keep_events_days", self.keep_events_days),
             ("keep_minutes_days", self.keep_minutes_days),
@@ -35,8 +35,8 @@ impl UsageTable {
         ];
         for (name, days) in all {
             ensure!(
-                days.is_none_or(|days| days >= FEWEST_DAYS),
-                "[usage] {name} must be at least {FEWEST_DAYS}"
+                days.is_none_or(|days| days >= MIN_LEDGER_DAYS),
+                "[usage] {name} must be at least {MIN_LEDGER_DAYS}"
             );
         }
         for [(fine, of_fine), (coarse, of_coarse)] in all.array_windows() {
@@ -53,7 +53,7 @@ impl UsageTable {
             max_event_age_days >= 1,
             "[usage] max_event_age_days must be at least 1"
         );
-        Ok(Keep {
+        Ok(RetentionPeriods {
             max_event_age_days,
             events: self.keep_events_days,
             minutes: self.keep_minutes_days,
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn coarser_sums_are_kept_at_least_as_long_as_finer_ones() {
         let keep = |text: &str| toml::from_str::<UsageTable>(text).expect("a table").keep();
-        assert_eq!(keep("").expect("for ever"), Keep::default());
+        assert_eq!(keep("").expect("for ever"), RetentionPeriods::default());
         let all = "keep_events_days = 62\nkeep_minutes_days = 90\nkeep_hours_days = 90\nkeep_days_days = 800";
         let kept = keep(all).expect("possible");
         assert_eq!((kept.events, kept.days), (Some(62), Some(800)));

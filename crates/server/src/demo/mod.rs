@@ -19,7 +19,7 @@ use http::{Method, Request, header};
 use serde_json::{Value, json};
 use store::Store;
 use tower::ServiceExt;
-use usage::{Keep, ModelFacts, PriceBook};
+use usage::{ModelFacts, PriceBook, RetentionPeriods};
 
 use crate::commands::{announce, run_until};
 use crate::config::Bounds;
@@ -108,7 +108,7 @@ async fn found(
         public_url: format!("http://{address}"),
         smtp: None,
         keep_bodies_days: 0,
-        keep_usage: Keep::default(),
+        keep_usage: RetentionPeriods::default(),
         tracing: None,
         bounds: Bounds::default(),
         has_metrics_apart: false,

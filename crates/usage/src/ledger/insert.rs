@@ -1,4 +1,4 @@
-//! Inserting the rows of a day: each once, and none in the place of another.
+//! Inserting the rows of a day: each event once, and no row in place of another.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -6,16 +6,16 @@ use std::collections::{HashMap, HashSet};
 use store::{Result, Row, Statement, Transaction, USAGE_EVENTS, courteous, sql};
 
 use super::key::{Source, key_of, own_key};
-use super::partition::Table;
-use super::{Entry, Ledger, packed};
-use crate::dictionary::Known;
+use super::partition::DayTable;
+use super::{Ledger, NewRow, packed};
+use crate::series::EventSeries;
 use crate::{Outcome, Quantities};
 
-/// The most keys that one statement looks for.
-const MAX_KEYS: usize = 500;
+/// The most keys that one statement looks up.
+const MAX_LOOKUP_KEYS: usize = 500;
 
-/// The content that makes a row the one that was to be inserted. The bill is no part of it: prices change between two
-/// tries.
+/// The content by which a row with the key of an event is recognized as that event's own. Charges are left out: prices
+/// may change between two attempts.
 #[derive(PartialEq, Eq)]
 struct Content {
     series: i64,
@@ -35,7 +35,7 @@ impl Content {
         Ok((row.get("id")?, content))
     }
 
-    fn of((entry, numbers): &(Entry<'_>, Known)) -> Self {
+    fn of((entry, numbers): &(NewRow<'_>, EventSeries)) -> Self {
         Self {
             series: numbers.series,
             estimated: entry.event.estimated,
@@ -46,12 +46,12 @@ impl Content {
 }
 
 impl Ledger {
-    /// Inserts the entries of a day that are not there yet; returns for each whether it is new.
+    /// Inserts the rows of a day that are not there yet. Returns for each row whether it is new.
     pub(super) async fn insert(
         &mut self,
         transaction: &mut Transaction,
-        table: Table,
-        entries: &[(Entry<'_>, Known)],
+        table: DayTable,
+        entries: &[(NewRow<'_>, EventSeries)],
         source: Source,
     ) -> Result<Vec<bool>> {
         let mut head = sql!("INSERT INTO ");
@@ -63,7 +63,7 @@ impl Ledger {
         let mut new = Vec::with_capacity(entries.len());
         for entries in entries.chunk_by(|a, b| a.1.organization == b.1.organization) {
             let known = known(transaction, table, entries, source).await?;
-            let is_known = |(entry, _): &&(Entry<'_>, Known)| {
+            let is_known = |(entry, _): &&(NewRow<'_>, EventSeries)| {
                 known.contains(&*other_key(&entry.event.id, source))
             };
             let fresh = courteous(entries).filter(|entry| !is_known(entry));
@@ -86,14 +86,14 @@ impl Ledger {
         Ok(new)
     }
 
-    /// Notes each of the entries, whose keys are taken, that differs from the row that has its key.
+    /// Adds to `conflicts` the events whose keys are taken by rows of other content.
     async fn compare(
         &mut self,
         transaction: &mut Transaction,
-        table: Table,
-        entries: &[&(Entry<'_>, Known)],
+        table: DayTable,
+        entries: &[&(NewRow<'_>, EventSeries)],
     ) -> Result<()> {
-        for some in entries.chunks(MAX_KEYS) {
+        for some in entries.chunks(MAX_LOOKUP_KEYS) {
             let mut rows = sql!("SELECT id, series, estimated, outcome, amounts FROM ");
             let keys = some.iter().map(|(entry, _)| key_of(&entry.event));
             push_where(&mut rows, table, some[0].1.organization, keys);
@@ -110,7 +110,7 @@ impl Ledger {
     }
 }
 
-/// The key that stands for the same event elsewhere than among reported ones.
+/// Returns the key under which the same event may have been written by another source.
 fn other_key(id: &str, source: Source) -> Cow<'_, str> {
     match source {
         Source::Import => own_key(id),
@@ -118,12 +118,12 @@ fn other_key(id: &str, source: Source) -> Cow<'_, str> {
     }
 }
 
-/// Finds the entries that are known under another key than that of their row: what was reported before such rows had a
-/// prefix, and what is imported and the gateway's own.
+/// Finds the events that are in the ledger under another key than that of their row: reported ones from before such
+/// keys had a prefix, and imported ones that the gateway wrote.
 async fn known(
     transaction: &mut Transaction,
-    table: Table,
-    entries: &[(Entry<'_>, Known)],
+    table: DayTable,
+    entries: &[(NewRow<'_>, EventSeries)],
     source: Source,
 ) -> Result<HashSet<String>> {
     let mut known = HashSet::new();
@@ -133,7 +133,7 @@ async fn known(
         Source::Import => true,
     };
     if can_be {
-        for some in entries.chunks(MAX_KEYS) {
+        for some in entries.chunks(MAX_LOOKUP_KEYS) {
             let mut rows = sql!("SELECT id FROM ");
             let keys = some.iter().map(|(entry, _)| &entry.event.id);
             let keys = keys.map(|id| other_key(id, source));
@@ -150,7 +150,7 @@ async fn known(
 
 fn push_where<'a>(
     select: &mut Statement,
-    table: Table,
+    table: DayTable,
     organization: i64,
     keys: impl Iterator<Item = Cow<'a, str>>,
 ) {

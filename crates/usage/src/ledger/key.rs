@@ -1,33 +1,35 @@
-//! Keys of rows: the column `id` of a day's table, unique within an organization and day.
+//! Keys of the ledger's rows: the column `id` of a day's table, unique within an organization and day.
 //!
-//! Reported events have keys of their own, so that they never take the place of what the gateway writes. Rows that were
-//! reported before keys had a prefix keep theirs.
+//! Keys of reported events have a prefix, so that a client can never take the key of a row of the gateway. Rows that
+//! were reported before the prefix was introduced keep their keys.
 
 use std::borrow::Cow;
 
 use crate::{Outcome, UsageEvent};
 
-/// Precedes the id of a reported event.
+/// The prefix of the key of a reported event.
 const REPORTED: &str = "reported/";
-/// Precedes an id of the gateway's own that would begin like a key of another space.
+/// The prefix of the key of a gateway's event whose id starts like one of these prefixes.
 const OWN: &str = "gateway/";
-/// Precedes the key of the row that a correction reverses; a correction's id is its key.
+/// The prefix of the key of a correction, followed by the key of the row that it reverses. A correction's id is its
+/// key.
 const CORRECTION: &str = "correction/";
-/// The longest id of the gateway's own in bytes. PostgreSQL indexes no more than 2,700 bytes a row.
+/// The longest id of an event of the gateway in bytes. PostgreSQL indexes no more than 2,700 bytes a row.
 const MAX_ID_BYTES: usize = 512;
 
 /// The origin of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The gateway metered it.
+    /// Metered by the gateway.
     Gateway,
-    /// A client reported it.
+    /// Reported by a client.
     Report,
-    /// An operator imports it. Its id may be that of a row of the gateway's own, which was exported: then it is known.
+    /// Imported by an operator. The id may be that of a row that the gateway wrote and that was exported: then the
+    /// event is a duplicate.
     Import,
 }
 
-/// The key of an event's row.
+/// Returns the key of an event's row.
 pub(crate) fn key_of(event: &UsageEvent) -> Cow<'_, str> {
     match event.outcome {
         Outcome::Reported => format!("{REPORTED}{}", event.id).into(),
@@ -36,7 +38,7 @@ pub(crate) fn key_of(event: &UsageEvent) -> Cow<'_, str> {
     }
 }
 
-/// The key of a row of the gateway's own. An upstream names its batches, so an id may have any form.
+/// Returns the key of a row of the gateway. Upstreams name their batches, so an id may have any form.
 pub(super) fn own_key(id: &str) -> Cow<'_, str> {
     let spaces = [REPORTED, OWN, CORRECTION];
     let is_plain = id.len() <= MAX_ID_BYTES && !id.contains('\0');
@@ -47,7 +49,7 @@ pub(super) fn own_key(id: &str) -> Cow<'_, str> {
     format!("{OWN}{}", id.replace('\0', "\u{fffd}")).into()
 }
 
-/// The id of the event whose row has a key.
+/// Returns the id of the event whose row has this key.
 pub(crate) fn id_of(key: String, outcome: Outcome) -> String {
     let prefix = match outcome {
         Outcome::Reported => REPORTED,
@@ -60,13 +62,13 @@ pub(crate) fn id_of(key: String, outcome: Outcome) -> String {
     }
 }
 
-/// The keys that the row of a reported event can have: the one that it is given, and the one that it was given before keys
-/// had a prefix.
+/// Returns the keys that the row of a reported event may have: with the prefix, and without it from before the prefix
+/// was introduced.
 pub(crate) fn keys_of_reported(id: &str) -> [String; 2] {
     [format!("{REPORTED}{id}"), id.to_owned()]
 }
 
-/// The id, and so the key, of the correction of the row with this key.
+/// Returns the id, which is also the key, of the correction of the row with this key.
 pub(crate) fn correction_of(key: &str) -> String {
     format!("{CORRECTION}{key}")
 }
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn s1_no_id_of_one_source_has_the_key_of_another() {
+    fn an_id_of_one_source_never_has_the_key_of_another() {
         let ids = [
             "req_1",
             "req_1-web_search_calls",

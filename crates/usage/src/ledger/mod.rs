@@ -1,5 +1,5 @@
-//! The ledger: one row for each metered request, never changed, and its sums in the same transaction. It has one table for
-//! each day.
+//! The ledger: one row for each metered request, never changed, in one table for each UTC day. Its sums are written in
+//! the same transaction.
 
 mod insert;
 pub(crate) mod key;
@@ -14,55 +14,56 @@ use std::sync::Arc;
 use base::ids::{OrganizationId, ProjectId};
 use base::time::DAY;
 use base::{Clock, NanoDollars, UnixTime};
+use rollup::Rows;
 use store::{Database, Result, Transaction, Value, courteous};
 
 use crate::allowance::Allowance;
-use crate::dictionary::{Dictionary, Known};
-use crate::spend::{self, Release, Reserved, Total};
-use crate::sums::{Amounts, Fold, Rows, minute_of};
+use crate::rollups::{Compaction, amounts_of, amounts_of_charge, minute_of, yielding_rows};
+use crate::series::{EventSeries, SeriesInterner};
+use crate::spend::{self, ReservationKey, ReservedTotal, SpendTotal};
 use crate::{Charge, Month, PriceBook, Quantities, UsageEvent};
 use key::{Source, key_of};
 use partition::Partitions;
 
-/// The longest dimension in bytes; longer ones are cut, since PostgreSQL indexes no more than 2,700 bytes a row.
-const LONGEST_TEXT: usize = 128;
-/// How many models without a price are remembered, so that each is logged once.
-const MOST_WARNED: usize = 1_000;
+/// The longest dimension in bytes. Longer ones are truncated, since PostgreSQL indexes no more than 2,700 bytes a row.
+const MAX_DIMENSION_BYTES: usize = 128;
+/// The most models without a price that are remembered, so that each is logged once.
+const MAX_WARNED_MODELS: usize = 1_000;
 
-/// Appends events.
+/// Appends events to the ledger.
 pub(crate) struct Ledger {
     database: Database,
     prices: Arc<PriceBook>,
     clock: Clock,
-    dictionary: Dictionary,
+    interner: SeriesInterner,
     partitions: Partitions,
-    fold: Fold,
+    compaction: Compaction,
     warned: HashSet<Option<String>>,
-    /// The gateway's own events of this transaction whose keys other rows have.
+    /// The events of the gateway in the current transaction whose keys are taken by other rows.
     conflicts: Vec<UsageEvent>,
 }
 
-/// An event with all that is derived from it.
-struct Entry<'a> {
+/// An event to be written, with everything that is derived from it.
+struct NewRow<'a> {
     event: Cow<'a, UsageEvent>,
-    /// Where it was among those to be appended.
+    /// The index of the event among those to be appended.
     index: usize,
-    lines: Vec<Charge>,
+    charges: Vec<Charge>,
     unpriced: bool,
 }
 
-/// What an append has done.
+/// The result of an append.
 #[derive(Default)]
 pub(crate) struct Written {
-    /// Of each event, whether it was new.
+    /// For each event, whether it was new.
     pub(crate) new: Vec<bool>,
-    /// What was spent then, where the new ones cost something.
-    pub(crate) spent: Vec<Total>,
-    /// The reservations after the append, where something was released.
-    pub(crate) reserved: Vec<Reserved>,
-    /// The number of the gateway's own events that are in no row, since their keys are those of other rows.
+    /// The spend after the append, for the months and projects in which new events cost something.
+    pub(crate) spent: Vec<SpendTotal>,
+    /// The reserved sums after the append, for the projects in which a reservation was released.
+    pub(crate) reserved: Vec<ReservedTotal>,
+    /// The number of events of the gateway that were not written, since their keys are taken by other rows.
     pub(crate) conflicts: usize,
-    /// The refusal of all of them.
+    /// The refusal of all events; nothing was written then.
     pub(crate) refusal: Option<base::Error>,
 }
 
@@ -73,7 +74,7 @@ struct Inserted {
     /// The cost of the new events.
     amount: NanoDollars,
     /// The spend after the transaction.
-    spent: Vec<Total>,
+    spent: Vec<SpendTotal>,
 }
 
 impl Ledger {
@@ -82,29 +83,29 @@ impl Ledger {
             database,
             prices,
             clock,
-            dictionary: Dictionary::default(),
+            interner: SeriesInterner::default(),
             partitions: Partitions::default(),
-            fold: Fold::default(),
+            compaction: Compaction::default(),
             warned: HashSet::new(),
             conflicts: Vec::new(),
         }
     }
 
-    /// Returns the same ledger with nothing known of it.
+    /// Returns the same ledger with empty caches.
     pub(crate) fn anew(&self) -> Self {
         let (prices, clock) = (Arc::clone(&self.prices), self.clock.clone());
         Self::new(self.database.clone(), prices, clock)
     }
 
-    /// Appends events of one source in one transaction, and says of each whether it was new: an event whose id its
-    /// organization has used before on that day, in the ledger or in `events`, is the same event and leaves no trace.
-    /// More than `allowance` has room for is refused as a whole. In the same transaction `releases` are released.
+    /// Appends events of one source in one transaction, and releases `releases` in it. An event whose id its
+    /// organization has used before on that day, in the ledger or in `events`, is a duplicate and leaves no trace.
+    /// Events that exceed `allowance` are refused as a whole.
     pub(crate) async fn append(
         &mut self,
         events: &[&UsageEvent],
         source: Source,
         allowance: Option<&Allowance>,
-        releases: &[Release],
+        releases: &[ReservationKey],
     ) -> Result<Written> {
         let entries = self.entries(events);
         let mut transaction = self.begin().await?;
@@ -144,69 +145,70 @@ impl Ledger {
         })
     }
 
-    /// Begins a transaction of the ledger.
+    /// Begins a transaction.
     pub(crate) async fn begin(&mut self) -> Result<Transaction> {
-        self.dictionary.begin();
+        self.interner.begin();
         self.partitions.begin();
-        self.fold.begin();
+        self.compaction.begin();
         self.conflicts.clear();
         self.database.begin().await
     }
 
-    /// Adds rows with bills that are given, in the order of days, organizations and ids, each id once; how many are new.
-    pub(crate) async fn write_bills(
+    /// Writes events with the given charges, which must be ordered by day, organization and id, each id once. Returns
+    /// how many are new.
+    pub(crate) async fn write_charged(
         &mut self,
         transaction: &mut Transaction,
-        bills: Vec<(UsageEvent, Vec<Charge>)>,
+        events: Vec<(UsageEvent, Vec<Charge>)>,
     ) -> Result<usize> {
-        let entry = |(index, (event, lines))| Entry {
+        let entry = |(index, (event, charges))| NewRow {
             event: Cow::Owned(event),
             index,
-            lines,
+            charges,
             unpriced: false,
         };
-        let entries = bills.into_iter().enumerate().map(entry).collect();
+        let entries = events.into_iter().enumerate().map(entry).collect();
         let written = self.write(transaction, entries, Source::Gateway).await;
         Ok(written?.indexes.len())
     }
 
-    /// Makes what was written last.
+    /// Commits a transaction of [`Self::begin`].
     pub(crate) async fn commit(&mut self, transaction: Transaction) -> Result<()> {
         transaction.commit().await?;
-        self.dictionary.committed();
+        self.interner.committed();
         self.partitions.committed();
-        self.fold.committed();
+        self.compaction.committed();
         Ok(())
     }
 
-    /// Writes rows and what they add to the sums.
+    /// Writes rows, and adds their numbers to the sums.
     async fn write(
         &mut self,
         transaction: &mut Transaction,
-        entries: Vec<Entry<'_>>,
+        entries: Vec<NewRow<'_>>,
         source: Source,
     ) -> Result<Inserted> {
-        let bills = entries.iter().map(|entry| (&*entry.event, &*entry.lines));
-        let numbers = self.dictionary.look_up(transaction, bills).await?;
+        let events = entries.iter().map(|entry| (&*entry.event, &*entry.charges));
+        let numbers = self.interner.resolve(transaction, events).await?;
         let entries: Vec<_> = entries.into_iter().zip(numbers).collect();
         let mut indexes = Vec::with_capacity(entries.len());
-        let (mut added, mut amount) = (Added::default(), NanoDollars::default());
+        let (mut increments, mut amount) = (Increments::default(), NanoDollars::default());
         for of_day in entries.chunk_by(|a, b| a.0.day() == b.0.day()) {
             let day = of_day[0].0.day();
-            let may_remake = (source == Source::Gateway, self.clock.now());
+            let may_recreate = (source == Source::Gateway, self.clock.now());
             let table = self
                 .partitions
-                .make(transaction, &self.database, day, may_remake);
+                .ensure(transaction, &self.database, day, may_recreate);
             let table = table.await?;
             let inserted = self.insert(transaction, table, of_day, source).await?;
             let inserted = courteous(of_day.iter().zip(inserted));
             for ((entry, numbers), _) in inserted.filter(|(_, is_new)| *is_new) {
                 indexes.push(entry.index);
-                amount += total(&entry.lines);
-                added.add(&entry.event, &entry.lines, numbers);
+                amount += total(&entry.charges);
+                increments.add(&entry.event, &entry.charges, numbers);
             }
         }
-        let spent = added.write(transaction, &mut self.fold).await?;
+        let spent = increments.write(transaction, &mut self.compaction).await?;
         Ok(Inserted {
             indexes,
             amount,
@@ -214,22 +216,24 @@ impl Ledger {
         })
     }
 
-    /// Puts the newest sums where reports find them fast, when there are enough of them.
+    /// Compacts new rows of the rollups when there are enough of them.
     ///
     /// # Errors
-    /// What the database said; then nothing has changed, and it is tried again after the next append.
-    pub(crate) async fn fold(&mut self) -> Result<()> {
-        self.fold.run(&self.database, &mut self.dictionary).await
+    /// The database failed; nothing has changed then, and it is tried again after the next append.
+    pub(crate) async fn compact(&mut self) -> Result<()> {
+        self.compaction
+            .run(&self.database, &mut self.interner)
+            .await
     }
 
-    /// Where it is written.
+    /// Returns the database of the ledger.
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    /// The first event with each id of an organization and day, in the order of days, organizations and ids: so two
-    /// programs that append the same events at the same time do not wait for each other.
-    fn entries<'a>(&mut self, events: &[&'a UsageEvent]) -> Vec<Entry<'a>> {
+    /// Returns the first event with each id of an organization and day, ordered by day, organization and id. The order
+    /// keeps two programs that append the same events at the same time from deadlocks.
+    fn entries<'a>(&mut self, events: &[&'a UsageEvent]) -> Vec<NewRow<'a>> {
         let key = |event: &&'a UsageEvent| {
             let day = event.timestamp.floor(DAY);
             (day, &event.organization_id, key_of(event))
@@ -244,51 +248,51 @@ impl Ledger {
             .collect()
     }
 
-    fn entry<'a>(&mut self, index: usize, event: &'a UsageEvent) -> Entry<'a> {
+    fn entry<'a>(&mut self, index: usize, event: &'a UsageEvent) -> NewRow<'a> {
         let event = fitting(event);
         let charges = self.prices.charges(&event);
         if charges.unpriced
-            && self.warned.len() < MOST_WARNED
+            && self.warned.len() < MAX_WARNED_MODELS
             && self.warned.insert(event.model.clone())
         {
             let (model, kind) = (event.model.as_deref(), event.kind.as_str());
-            tracing::warn!(model, kind, "no price: counted, and charged as 0");
+            tracing::warn!(model, kind, "no price; usage charged as 0");
         }
-        Entry {
+        NewRow {
             index,
-            lines: charges.lines,
+            charges: charges.charges,
             unpriced: charges.unpriced,
             event,
         }
     }
 }
 
-/// The event with amounts that an event can have, and texts that both databases can keep and index: bounded, and without
-/// NUL.
+/// Returns the event with amounts within their bounds, and with texts that both databases can store and index:
+/// truncated, and without NUL.
 fn fitting(event: &UsageEvent) -> Cow<'_, UsageEvent> {
     let mut event = Cow::Borrowed(event);
     let quantities = event.quantities.bounded();
     if quantities != event.quantities {
         let (organization, id) = (&event.organization_id, event.id.as_str());
-        tracing::error!(%organization, id, "usage event has absurd amounts: they are cut");
+        tracing::error!(%organization, id, "usage event amounts out of range; capped");
         event.to_mut().quantities = quantities;
     }
-    let fits = |text: &String| text.len() <= LONGEST_TEXT && !text.contains('\0');
+    let fits = |text: &String| text.len() <= MAX_DIMENSION_BYTES && !text.contains('\0');
     if !event.texts().into_iter().flatten().all(fits) {
         for text in event.to_mut().texts_mut().into_iter().flatten() {
-            text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+            text.truncate(text.floor_char_boundary(MAX_DIMENSION_BYTES));
             *text = text.replace('\0', "\u{fffd}");
         }
     }
     event
 }
 
-impl Entry<'_> {
+impl NewRow<'_> {
     fn day(&self) -> UnixTime {
         self.event.timestamp.floor(DAY)
     }
 
-    fn row(&self, now: UnixTime, numbers: &Known) -> Vec<Value> {
+    fn row(&self, now: UnixTime, numbers: &EventSeries) -> Vec<Value> {
         let event = &self.event;
         vec![
             numbers.organization.into(),
@@ -299,41 +303,38 @@ impl Entry<'_> {
             event.estimated.into(),
             self.unpriced.into(),
             event.outcome.as_str().into(),
-            packed::pack(&event.quantities, &self.lines).into(),
-            total(&self.lines).into(),
+            packed::pack(&event.quantities, &self.charges).into(),
+            total(&self.charges).into(),
         ]
     }
 }
 
-/// What the lines of a bill come to.
-pub(crate) fn total(lines: &[Charge]) -> NanoDollars {
-    lines.iter().map(|line| line.amount).sum()
+/// Returns the sum of charges.
+pub(crate) fn total(charges: &[Charge]) -> NanoDollars {
+    charges.iter().map(|charge| charge.amount).sum()
 }
 
-/// What some rows of the ledger add to its sums.
+/// The numbers by which rows of the ledger raise its sums.
 #[derive(Default)]
-pub(crate) struct Added {
-    /// By organization.
-    pub(crate) sums: BTreeMap<i64, Rows>,
+pub(crate) struct Increments {
+    /// The rows of the rollups, by organization.
+    pub(crate) rollups: BTreeMap<i64, Rows>,
     pub(crate) spend: BTreeMap<(UnixTime, OrganizationId, ProjectId), NanoDollars>,
 }
 
-impl Added {
-    /// Adds what a row adds.
-    pub(crate) fn add(&mut self, event: &UsageEvent, lines: &[Charge], numbers: &Known) {
-        let rows = self.sums.entry(numbers.organization).or_default();
+impl Increments {
+    /// Adds the numbers of a row of the ledger.
+    pub(crate) fn add(&mut self, event: &UsageEvent, charges: &[Charge], numbers: &EventSeries) {
+        let rows = self.rollups.entry(numbers.organization);
+        let rows = rows.or_insert_with(yielding_rows);
         let minute = minute_of(event.timestamp);
         if event.quantities != Quantities::default() {
-            rows.push(numbers.series, minute, &Amounts::from(&event.quantities));
+            rows.push(numbers.series, minute, &amounts_of(&event.quantities));
         }
-        for (line, series) in lines.iter().zip(&numbers.lines) {
-            rows.push(
-                *series,
-                minute,
-                &Amounts::of_line(line.quantity, line.amount),
-            );
+        for (charge, series) in charges.iter().zip(&numbers.charges) {
+            rows.push(*series, minute, &amounts_of_charge(charge));
         }
-        let amount = total(lines);
+        let amount = total(charges);
         if amount != NanoDollars::default() {
             let month = Month::of(event.timestamp).start;
             let key = (
@@ -345,11 +346,15 @@ impl Added {
         }
     }
 
-    /// Writes all this; what was spent then in the months that it is of.
-    async fn write(self, transaction: &mut Transaction, fold: &mut Fold) -> Result<Vec<Total>> {
-        for (organization, rows) in self.sums {
+    /// Writes the increments. Returns the spend afterwards of the months and projects that they are of.
+    async fn write(
+        self,
+        transaction: &mut Transaction,
+        compaction: &mut Compaction,
+    ) -> Result<Vec<SpendTotal>> {
+        for (organization, rows) in self.rollups {
             if !rows.is_empty() {
-                fold.add(transaction, organization, rows).await?;
+                compaction.append(transaction, organization, rows).await?;
             }
         }
         spend::add(transaction, self.spend.into_iter()).await

@@ -1,36 +1,37 @@
-//! How much, and the lines of the bill, in one value of the database.
+//! The encoding of the quantities and charges of a row in one value of the database, the column `amounts`.
 //!
 //! ```text
-//! amounts = mask of the metrics, number…, line…
-//! line    = place of its name in `ItemName::ALL`, quantity, nano-dollars
+//! amounts = mask of the metrics, number…, charge…
+//! charge  = index of its name in `ItemName::ALL`, quantity, nano-dollars
 //! ```
 
 use base::NanoDollars;
+use rollup::varint;
 use store::{Error, Result, Row};
 
-use crate::{Charge, ItemName, Metric, Quantities, varint};
+use crate::{Charge, ItemName, Metric, Quantities};
 
-pub(super) fn pack(quantities: &Quantities, lines: &[Charge]) -> Vec<u8> {
+pub(super) fn pack(quantities: &Quantities, charges: &[Charge]) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     let there = |metric: &&Metric| quantities.get(**metric).is_some();
     let mask = Metric::ALL.iter().filter(there);
-    let mask = mask.fold(0, |mask, metric| mask | 1 << (*metric as u64));
+    let mask = mask.fold(0_u64, |mask, metric| mask | 1 << (*metric as u64));
     varint::push(&mut out, mask);
     for amount in Metric::ALL
         .iter()
         .filter_map(|metric| quantities.get(*metric))
     {
-        varint::push_signed(&mut out, amount);
+        varint::push(&mut out, amount);
     }
-    for line in lines {
-        varint::push(&mut out, line.name as u64);
-        varint::push_signed(&mut out, line.quantity);
-        varint::push_signed(&mut out, line.amount.0);
+    for charge in charges {
+        varint::push(&mut out, charge.name as u64);
+        varint::push(&mut out, charge.quantity);
+        varint::push(&mut out, charge.amount.0);
     }
     out
 }
 
-/// Reads the column `amounts` of a row.
+/// Decodes the column `amounts` of a row.
 pub(crate) fn read(row: &Row<'_>) -> Result<(Quantities, Vec<Charge>)> {
     let packed: Vec<u8> = row.get("amounts")?;
     let broken = || Error::Column("amounts".to_owned(), "is not what was packed".to_owned());
@@ -39,22 +40,22 @@ pub(crate) fn read(row: &Row<'_>) -> Result<(Quantities, Vec<Charge>)> {
 
 fn unpack(mut packed: &[u8]) -> Option<(Quantities, Vec<Charge>)> {
     let mut quantities = Quantities::default();
-    let mask = varint::take(&mut packed)?;
+    let mask: u64 = varint::take(&mut packed)?;
     for metric in Metric::ALL {
         if mask & 1 << (*metric as u64) != 0 {
-            quantities.set_signed(*metric, varint::take_signed(&mut packed)?);
+            quantities.set_signed(*metric, varint::take(&mut packed)?);
         }
     }
-    let mut lines = Vec::new();
+    let mut charges = Vec::new();
     while !packed.is_empty() {
-        let name = usize::try_from(varint::take(&mut packed)?).ok()?;
-        lines.push(Charge {
+        let name = usize::try_from(varint::take::<u64>(&mut packed)?).ok()?;
+        charges.push(Charge {
             name: *ItemName::ALL.get(name)?,
-            quantity: varint::take_signed(&mut packed)?,
-            amount: NanoDollars(varint::take_signed(&mut packed)?),
+            quantity: varint::take(&mut packed)?,
+            amount: NanoDollars(varint::take(&mut packed)?),
         });
     }
-    Some((quantities, lines))
+    Some((quantities, charges))
 }
 
 #[cfg(test)]
@@ -62,26 +63,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_is_found_again() {
+    fn packed_quantities_and_charges_are_unpacked_unchanged() {
         let quantities = Quantities::default()
             .with(Metric::InputTokens, 0)
             .with(Metric::NumRequests, i64::MAX);
-        let line = |name, quantity, amount| Charge {
+        let charge = |name, quantity, amount| Charge {
             name,
             quantity,
             amount: NanoDollars(amount),
         };
-        let lines = [
-            line(ItemName::InputTokens, 1_000, 250_000),
-            line(ItemName::VectorStores, 0, -7),
+        let charges = [
+            charge(ItemName::InputTokens, 1_000, 250_000),
+            charge(ItemName::VectorStores, 0, -7),
         ];
-        let packed = pack(&quantities, &lines);
-        assert_eq!(unpack(&packed), Some((quantities, lines.to_vec())));
+        let packed = pack(&quantities, &charges);
+        assert_eq!(unpack(&packed), Some((quantities, charges.to_vec())));
         for end in 0..packed.len() {
-            // Where a line ends, less is there, but nothing else.
+            // Cut after a charge, the rest is valid: with fewer charges, but nothing else.
             let (less, fewer) = unpack(&packed[..end]).unwrap_or_default();
             assert!(less == Quantities::default() || less == quantities);
-            assert!(lines.starts_with(&fewer));
+            assert!(charges.starts_with(&fewer));
         }
         assert_eq!(
             unpack(&pack(&Quantities::default(), &[])),

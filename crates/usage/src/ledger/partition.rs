@@ -1,73 +1,71 @@
-//! The tables of the ledger: one for each UTC day that has events.
-
-use std::collections::HashMap;
+//! The day tables of the ledger: one for each UTC day that has events.
 
 use base::UnixTime;
 use base::time::DAY;
+use rollup::Interner;
 use store::{Connection, Database, Error, Result, Row, Transaction, USAGE_EVENTS, sql};
 
-use crate::FEWEST_DAYS;
+use crate::MIN_LEDGER_DAYS;
 
-/// How many days are known to have a table, at the most.
-const MOST_KNOWN: usize = 10_000;
+/// The most days that are remembered to have a table.
+const MAX_KNOWN_DAYS: usize = 10_000;
 
-/// The number of days before the current one that are always kept: one of them that was dropped was dropped by mistake.
-const MIN_KEPT_DAYS: i64 = FEWEST_DAYS as i64;
+/// The number of days before the current one that are always kept. If one of them was dropped, it was by mistake.
+const MIN_KEPT_DAYS: i64 = MIN_LEDGER_DAYS as i64;
 
 /// The table of a day.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Table {
+pub(crate) struct DayTable {
     pub(crate) day: UnixTime,
-    /// True if reported rows of it may have keys without a prefix.
+    /// True if keys of reported rows in the table may lack the prefix.
     pub(crate) has_bare_ids: bool,
 }
 
-/// The tables of days, as far as a writer has met them.
+/// The day tables that a writer knows to exist.
 #[derive(Default)]
 pub(crate) struct Partitions {
-    known: HashMap<UnixTime, Table>,
-    found: HashMap<UnixTime, Table>,
-    /// Whether a transaction has begun, and not been committed.
+    known: Interner<UnixTime, DayTable>,
+    /// True if a transaction has begun and not been committed.
     is_open: bool,
 }
 
 impl Partitions {
-    /// As [`crate::dictionary::Dictionary::begin`]. When the transaction before has failed, that may be because a table
-    /// was dropped.
+    /// Must be called when a transaction begins. If the one before has failed, the reason may be that a table was
+    /// dropped, so all are forgotten.
     pub(crate) fn begin(&mut self) {
-        self.found.clear();
-        if self.is_open || self.known.len() > MOST_KNOWN {
+        self.known.begin();
+        if self.is_open || self.known.len() > MAX_KNOWN_DAYS {
             self.known.clear();
         }
         self.is_open = true;
     }
 
-    /// As [`crate::dictionary::Dictionary::committed`].
+    /// Must be called when the transaction has committed.
     pub(crate) fn committed(&mut self) {
-        self.known.extend(self.found.drain());
+        self.known.committed();
         self.is_open = false;
     }
 
-    /// Makes the table of a day if there is none. Of two programs that do so at the same time one waits for the other.
+    /// Creates the table of a day if there is none. Of two programs that do so at the same time, one waits for the
+    /// other.
     ///
-    /// A day that was dropped and is not old at `now` was dropped by a clock that was ahead: its table is made anew for
-    /// rows that `may_remake` it. What its sums have besides cannot be proved any more.
-    pub(crate) async fn make(
+    /// A day that was dropped although it is recent at `now` was dropped by a clock that was ahead: its table is
+    /// created again if `may_recreate`. Sums of rows from before can then no longer be verified.
+    pub(crate) async fn ensure(
         &mut self,
         transaction: &mut Transaction,
         database: &Database,
         day: UnixTime,
-        (may_remake, now): (bool, UnixTime),
-    ) -> Result<Table> {
-        let known = self.known.get(&day).or_else(|| self.found.get(&day));
-        if let Some(table) = known {
-            return Ok(*table);
+        (may_recreate, now): (bool, UnixTime),
+    ) -> Result<DayTable> {
+        if let Some(table) = self.known.get(&day) {
+            return Ok(table);
         }
         let note = sql!(
             "INSERT INTO usage_partitions (day) VALUES ($1) ON CONFLICT DO NOTHING",
             day
         );
-        let mut table = Table {
+        let mut table = DayTable {
             day,
             has_bare_ids: false,
         };
@@ -76,8 +74,8 @@ impl Partitions {
             create.await?;
         } else {
             let is_old = day < now.floor(DAY).plus(-MIN_KEPT_DAYS * DAY);
-            if may_remake && !is_old {
-                remake(transaction, database, day).await?;
+            if may_recreate && !is_old {
+                recreate(transaction, database, day).await?;
             }
             let select = sql!(
                 "SELECT bare_ids, dropped AND NOT remade AS is_gone FROM usage_partitions WHERE day = $1",
@@ -90,13 +88,13 @@ impl Partitions {
             }
             table.has_bare_ids = has_bare_ids;
         }
-        self.found.insert(day, table);
+        self.known.insert(day, table);
         Ok(table)
     }
 }
 
-/// Makes the table of a day anew if it was dropped.
-async fn remake(transaction: &mut Transaction, database: &Database, day: UnixTime) -> Result<()> {
+/// Creates the table of a day again if it was dropped.
+async fn recreate(transaction: &mut Transaction, database: &Database, day: UnixTime) -> Result<()> {
     let note = sql!(
         "UPDATE usage_partitions SET remade = TRUE, bare_ids = FALSE WHERE day = $1 AND dropped AND NOT remade",
         day
@@ -106,13 +104,13 @@ async fn remake(transaction: &mut Transaction, database: &Database, day: UnixTim
         create.await?;
         tracing::error!(
             day = day.date_digits(),
-            "ledger day made anew: it was dropped while it was to be kept"
+            "ledger day created again: it was dropped within retention"
         );
     }
     Ok(())
 }
 
-/// Drops the table of a day that has one; whether it had.
+/// Drops the table of a day. True if there was one.
 pub(crate) async fn drop_day(transaction: &mut Transaction, day: UnixTime) -> Result<bool> {
     let note = sql!(
         "UPDATE usage_partitions SET dropped = TRUE, remade = FALSE WHERE day = $1 AND (remade OR NOT dropped)",
@@ -125,7 +123,7 @@ pub(crate) async fn drop_day(transaction: &mut Transaction, day: UnixTime) -> Re
     Ok(had)
 }
 
-/// The days of `start..end` whose table was dropped, in order; also those that have a new one.
+/// Returns the days of `start..end` whose table was dropped, in order, including those that have a table again.
 pub(crate) async fn dropped(
     connection: &mut Connection,
     start: UnixTime,
@@ -139,7 +137,7 @@ pub(crate) async fn dropped(
     connection.fetch_all(days, |row| row.time("day")).await
 }
 
-/// The days of `start..end` that have a table, in order.
+/// Returns the days of `start..end` that have a table, in order.
 pub(crate) async fn days(
     connection: &mut Connection,
     start: UnixTime,

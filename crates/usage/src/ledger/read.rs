@@ -8,41 +8,41 @@ use store::{Connection, Database, Result, Row, Statement, USAGE_EVENTS, sql};
 use super::{key, packed, partition};
 use crate::{Charge, Dimension, Kind, Outcome, UsageEvent};
 
-/// How many rows are in memory at once.
-const PAGE: i64 = 5_000;
+/// The number of rows that are read at once.
+const PAGE_ROWS_COUNT: i64 = 5_000;
 
 /// A row of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// What was recorded.
+pub struct LedgerEntry {
+    /// The event.
     pub event: UsageEvent,
-    /// When.
+    /// The time at which it was recorded.
     pub recorded_at: UnixTime,
-    /// The lines of its bill.
+    /// The charges of the event.
     pub charges: Vec<Charge>,
-    /// Whether something in it had no price.
+    /// True if part of the usage had no price.
     pub unpriced: bool,
-    /// What the lines come to.
+    /// The sum of the charges.
     pub amount: NanoDollars,
 }
 
-/// Reads the rows of a span, day by day, in the order in which they were recorded.
-pub struct Entries {
-    /// Only those of this organization.
+/// Reads the rows of a span of time, day by day, in the order in which they were recorded.
+pub struct LedgerReader {
+    /// The organization whose rows are read; `None` for all.
     organization: Option<OrganizationId>,
     start: UnixTime,
     end: UnixTime,
-    /// The days that are left, last one first.
+    /// The days that are left, in reverse order.
     days: Vec<UnixTime>,
-    /// The number of the last row of the day at the end of `days`.
+    /// The number of the last row read of the day at the end of `days`.
     last: i64,
 }
 
-impl Entries {
-    /// The rows of `start..end`, by the time of their events, of one organization or all.
+impl LedgerReader {
+    /// Returns a reader of the rows whose events are of `start..end`, of one organization or all.
     ///
     /// # Errors
-    /// What the database said.
+    /// The database failed.
     pub async fn of(
         connection: &mut Connection,
         organization: Option<OrganizationId>,
@@ -60,11 +60,11 @@ impl Entries {
         })
     }
 
-    /// All rows there are.
+    /// Returns all rows.
     ///
     /// # Errors
-    /// What the database said.
-    pub async fn all(database: &Database) -> Result<Vec<Entry>> {
+    /// The database failed.
+    pub async fn all(database: &Database) -> Result<Vec<LedgerEntry>> {
         let mut read = database.read().await?;
         let mut entries = Self::of(&mut read, None, UnixTime(i64::MIN), UnixTime(i64::MAX)).await?;
         let mut all = Vec::new();
@@ -77,15 +77,15 @@ impl Entries {
         }
     }
 
-    /// The next some thousand rows; none at the end. A day that is dropped meanwhile has none any more.
+    /// Returns the next few thousand rows, none at the end. Rows of a day that is dropped meanwhile are skipped.
     ///
     /// # Errors
-    /// What the database said.
-    pub async fn next(&mut self, connection: &mut Connection) -> Result<Vec<Entry>> {
+    /// The database failed.
+    pub async fn next(&mut self, connection: &mut Connection) -> Result<Vec<LedgerEntry>> {
         while let Some(&day) = self.days.last() {
-            let read = |row: &Row<'_>| Ok((row.get::<i64>("number")?, Entry::read(row)?));
+            let read = |row: &Row<'_>| Ok((row.get::<i64>("number")?, LedgerEntry::read(row)?));
             let page = match connection.fetch_all(self.select(day), read).await {
-                // It was dropped meanwhile.
+                // The table was dropped meanwhile.
                 Err(error) if error.is_missing_table() => Vec::new(),
                 page => page?,
             };
@@ -108,12 +108,14 @@ impl Entries {
         if let Some(organization) = &self.organization {
             select.push(" AND o.organization_id = ").bind(organization);
         }
-        select.push(" ORDER BY e.number LIMIT ").bind(PAGE);
+        select
+            .push(" ORDER BY e.number LIMIT ")
+            .bind(PAGE_ROWS_COUNT);
         select
     }
 }
 
-/// Selects rows of a day with all that they say.
+/// Selects the rows of a day with all columns that [`LedgerEntry`] has.
 fn select_rows(day: UnixTime) -> Statement {
     let mut select = sql!(
         "SELECT e.number, o.organization_id, e.id, e.timestamp, e.recorded_at, e.estimated, e.unpriced, e.outcome, \
@@ -128,25 +130,25 @@ fn select_rows(day: UnixTime) -> Statement {
     select
 }
 
-/// The rows of a day that were reported with an id, each with its key: one, or another one from before such rows had keys
-/// of their own.
+/// Returns the rows of a day that were reported with an id, each with its key: at most one with the prefix, and one
+/// from before the prefix was introduced.
 pub(crate) async fn reported(
     connection: &mut Connection,
     organization: &OrganizationId,
     day: UnixTime,
     id: &str,
-) -> Result<Vec<(String, Entry)>> {
+) -> Result<Vec<(String, LedgerEntry)>> {
     let mut select = select_rows(day);
     select
         .push(" WHERE o.organization_id = ")
         .bind(organization);
     select.push(" AND e.outcome = 'reported' AND e.id IN ");
     select.bind_list(key::keys_of_reported(id));
-    let read = |row: &Row<'_>| Ok((row.get::<String>("id")?, Entry::read(row)?));
+    let read = |row: &Row<'_>| Ok((row.get::<String>("id")?, LedgerEntry::read(row)?));
     connection.fetch_all(select, read).await
 }
 
-impl Entry {
+impl LedgerEntry {
     fn read(row: &Row<'_>) -> Result<Self> {
         let (quantities, charges) = packed::read(row)?;
         let text = |dimension: Dimension| -> Result<Option<String>> {
@@ -183,10 +185,10 @@ impl Entry {
     }
 }
 
-/// How a request ended, once the ledger has it: by its id and the time of its admission.
+/// Returns the outcome of a request, by its id and the time of its admission; `None` while the ledger does not have it.
 ///
 /// # Errors
-/// What the database said.
+/// The database failed.
 pub async fn outcome_of(
     connection: &mut Connection,
     organization: &OrganizationId,
@@ -211,7 +213,7 @@ pub async fn outcome_of(
         .await
 }
 
-/// The number of an organization; none when it has never used anything.
+/// Returns the number of an organization; `None` if it has never used anything.
 pub(crate) async fn number_of(
     connection: &mut Connection,
     organization: &OrganizationId,

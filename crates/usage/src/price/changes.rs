@@ -1,4 +1,4 @@
-//! What changes in a price book from one day to another.
+//! Changes between consecutive entries of a price book.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use base::UnixTime;
 
 use super::{PriceBook, PriceEntry, PriceKey};
 
-/// The prices of a model that hold from a day on, where they are not those of before.
+/// The changes of a model's prices on a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceChange {
-    /// The first second in which they hold.
+    /// The first second in which the new prices apply.
     pub effective: UnixTime,
     /// The model; `*` for tools and storage.
     pub model: String,
-    /// Whether there were no prices before.
+    /// True if the model had no prices before.
     pub is_first: bool,
-    /// Each key of the price book that is another, with what it was and what it is.
+    /// Each key of the price book that changed, with its old and its new value.
     pub keys: Vec<(String, Option<String>, Option<String>)>,
 }
 
 impl PriceBook {
-    /// The changes from one moment to another, the oldest first.
+    /// Returns the changes that take effect in `from..to`, oldest first.
     #[must_use]
     pub fn changes(&self, from: UnixTime, to: UnixTime) -> Vec<PriceChange> {
         let mut changes: Vec<PriceChange> = Vec::new();
@@ -62,7 +62,7 @@ fn difference(
 }
 
 impl PriceEntry {
-    /// Every key that it has, by the name that it has in a price book.
+    /// Returns the value of each key of the entry, by the key's name in a price book.
     fn keys(&self) -> BTreeMap<String, String> {
         let mut keys = BTreeMap::new();
         for key in PriceKey::ALL {
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_says_what_each_key_was_and_is() {
+    fn a_change_has_the_old_and_new_value_of_each_key() {
         let book = r#"
             [[price]]
             model = "m"

@@ -1,4 +1,4 @@
-//! The series of an organization, in memory, so that a report knows without a query what each number stands for.
+//! The series of organizations, cached in memory, so that a report resolves the number of a series without a query.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -7,113 +7,114 @@ use base::ids::OrganizationId;
 use store::{Connection, Result, Row};
 
 use crate::ledger::read::number_of;
-use crate::series::{About, Series, select};
+use crate::series::{Series, SeriesKind, select};
 use crate::{Dimension, ItemName};
 
-/// How many series of all organizations are in memory at the most, unless one alone has more.
-const MOST: usize = 1_000_000;
+/// The most series of all organizations that are cached, unless one organization alone has more.
+const MAX_CACHED_SERIES: usize = 1_000_000;
 
-/// What is known of organizations. Clones are the same.
+/// The series of organizations. Clones share the cache.
 #[derive(Clone, Default)]
-pub(crate) struct Catalog(Arc<Mutex<HashMap<OrganizationId, Arc<Names>>>>);
+pub(crate) struct SeriesCatalog(Arc<Mutex<HashMap<OrganizationId, Arc<OrganizationSeries>>>>);
 
-/// The series of one organization, which only grow.
-pub(crate) struct Names {
-    /// The organization's number.
+/// The series of one organization.
+pub(crate) struct OrganizationSeries {
+    /// The number of the organization.
     pub(crate) organization: i64,
-    known: RwLock<Known>,
+    index: RwLock<SeriesIndex>,
 }
 
-/// What is known of them.
+/// An index of series, and of the texts that their dimensions have.
 #[derive(Default)]
-pub(crate) struct Known {
-    pub(crate) series: Vec<Named>,
-    /// Those of costs, by their values.
+pub(crate) struct SeriesIndex {
+    pub(crate) series: Vec<IndexedSeries>,
+    /// The series of costs, by their values.
     costs: HashMap<Values, i64>,
     texts: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
 }
 
-/// The texts of a series, by their numbers.
+/// The values of the dimensions of a series, as numbers of texts.
 type Values = [u32; Dimension::ALL.len()];
 
-/// A series.
-pub(crate) struct Named {
+/// A series in the index.
+pub(crate) struct IndexedSeries {
     pub(crate) id: i64,
-    pub(crate) about: About,
+    pub(crate) kind: SeriesKind,
     pub(crate) values: Values,
 }
 
-impl Catalog {
-    /// The series of an organization, with all that were committed before; none when it has never used anything.
+impl SeriesCatalog {
+    /// Returns the series of an organization, including all that were committed before the call; `None` if it has never
+    /// used anything.
     pub(crate) async fn of(
         &self,
         connection: &mut Connection,
         organization: &OrganizationId,
-    ) -> Result<Option<Arc<Names>>> {
-        let names = self.lock().get(organization).cloned();
-        let names = match names {
-            Some(names) => names,
+    ) -> Result<Option<Arc<OrganizationSeries>>> {
+        let known_series = self.lock().get(organization).cloned();
+        let known_series = match known_series {
+            Some(known_series) => known_series,
             None => {
                 let Some(number) = number_of(connection, organization).await? else {
                     return Ok(None);
                 };
-                self.enter(organization, number)
+                self.insert(organization, number)
             }
         };
-        names.catch_up(connection).await?;
-        Ok(Some(names))
+        known_series.read_new(connection).await?;
+        Ok(Some(known_series))
     }
 
-    fn enter(&self, organization: &OrganizationId, number: i64) -> Arc<Names> {
+    fn insert(&self, organization: &OrganizationId, number: i64) -> Arc<OrganizationSeries> {
         let mut all = self.lock();
         if all
             .values()
-            .map(|names| names.known().series.len())
+            .map(|known_series| known_series.index().series.len())
             .sum::<usize>()
-            > MOST
+            > MAX_CACHED_SERIES
         {
             all.clear();
         }
-        let names = || {
-            Arc::new(Names {
+        let known_series = || {
+            Arc::new(OrganizationSeries {
                 organization: number,
-                known: RwLock::default(),
+                index: RwLock::default(),
             })
         };
-        Arc::clone(all.entry(organization.clone()).or_insert_with(names))
+        Arc::clone(all.entry(organization.clone()).or_insert_with(known_series))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Arc<Names>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Arc<OrganizationSeries>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Names {
-    pub(crate) fn known(&self) -> RwLockReadGuard<'_, Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+impl OrganizationSeries {
+    pub(crate) fn index(&self) -> RwLockReadGuard<'_, SeriesIndex> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the series that came after the last one.
-    async fn catch_up(&self, connection: &mut Connection) -> Result<()> {
-        let last = self.known().series.last().map_or(0, |last| last.id);
+    /// Reads the series that were added after the last one that is known.
+    async fn read_new(&self, connection: &mut Connection) -> Result<()> {
+        let last = self.index().series.last().map_or(0, |last| last.id);
         let more = self.after(connection, last).await?;
         if !more.is_empty() {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            // Somebody else may have caught up meanwhile.
-            let last = known.series.last().map_or(0, |last| last.id);
+            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+            // Another report may have added them meanwhile.
+            let last = index.series.last().map_or(0, |last| last.id);
             let more = more.into_iter().filter(|(id, _)| *id > last);
-            more.for_each(|(id, series)| known.push(id, &series));
+            more.for_each(|(id, series)| index.push(id, &series));
         }
         Ok(())
     }
 
-    /// Reads all series anew: one with a lower number may be committed after one with a higher one.
-    pub(crate) async fn start_over(&self, connection: &mut Connection) -> Result<()> {
+    /// Reads all series again, since one with a lower number may be committed after one with a higher number.
+    pub(crate) async fn reload(&self, connection: &mut Connection) -> Result<()> {
         let all = self.after(connection, 0).await?;
-        let mut fresh = Known::default();
+        let mut fresh = SeriesIndex::default();
         all.iter().for_each(|(id, series)| fresh.push(*id, series));
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
@@ -126,20 +127,20 @@ impl Names {
     }
 }
 
-impl Known {
+impl SeriesIndex {
     fn push(&mut self, id: i64, series: &Series) {
-        let values = std::array::from_fn(|index| self.number_or_new(&series.values[index]));
-        if series.about == About::Costs {
+        let values = std::array::from_fn(|index| self.intern(&series.values[index]));
+        if series.kind == SeriesKind::Costs {
             self.costs.insert(values, id);
         }
-        self.series.push(Named {
+        self.series.push(IndexedSeries {
             id,
-            about: series.about,
+            kind: series.kind,
             values,
         });
     }
 
-    fn number_or_new(&mut self, text: &str) -> u32 {
+    fn intern(&mut self, text: &str) -> u32 {
         if let Some(number) = self.number(text) {
             return number;
         }
@@ -150,11 +151,11 @@ impl Known {
         number
     }
 
-    /// The series of the costs of a line of a series' bills, if both are known.
-    pub(crate) fn line(&self, id: i64, name: ItemName) -> Option<i64> {
-        let of_line = self.series(id)?.of_line(name);
+    /// Returns the series of the costs of a charge for usage of a series; `None` if either is unknown.
+    pub(crate) fn charge(&self, id: i64, name: ItemName) -> Option<i64> {
+        let of_charge = self.series(id)?.of_charge(name);
         let mut values = Values::default();
-        for (number, text) in values.iter_mut().zip(&of_line.values) {
+        for (number, text) in values.iter_mut().zip(&of_charge.values) {
             *number = self.number(text)?;
         }
         self.costs.get(&values).copied()
@@ -168,17 +169,17 @@ impl Known {
         let named = &self.series[index];
         Some(Series {
             organization: 0,
-            about: named.about,
+            kind: named.kind,
             values: named.values.map(|number| self.text(number).to_string()),
         })
     }
 
-    /// The number of a text, if any series has it.
+    /// Returns the number of a text; `None` if no series has it.
     pub(crate) fn number(&self, text: &str) -> Option<u32> {
         self.numbers.get(text).copied()
     }
 
-    /// The text with a number.
+    /// Returns the text with a number.
     pub(crate) fn text(&self, number: u32) -> &Arc<str> {
         &self.texts[number as usize]
     }

@@ -1,17 +1,18 @@
-//! Costs by UTC day: groups, filters, pages.
+//! The costs report, by UTC day.
 
 use base::ids::OrganizationId;
 use base::{NanoDollars, UnixTime};
+use rollup::Width;
 use store::Result;
 
-use super::question::Question;
-use super::{Numbers, Part, Report, Reports};
-use crate::cover::Page;
-use crate::series::About;
-use crate::sums::{AMOUNT, QUANTITY};
-use crate::{Buckets, Dimension, LineItem, Width};
+use super::page::{Buckets, Page};
+use super::query::ReportQuery;
+use super::{GroupSums, ReportPart, ReportStream, Reports};
+use crate::rollups::{AMOUNT_ID, QUANTITY_ID};
+use crate::series::SeriesKind;
+use crate::{Dimension, LineItem};
 
-/// Something that costs are grouped by.
+/// A dimension by which costs are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are the contract's own")]
 pub enum CostDimension {
@@ -21,18 +22,18 @@ pub enum CostDimension {
     LineItem,
 }
 
-/// What is asked of the costs report. Its buckets are UTC days.
+/// A query of the costs report. Buckets are UTC days.
 #[derive(Clone, Debug)]
 pub struct CostQuery {
-    /// Whose costs.
+    /// The organization.
     pub organization_id: OrganizationId,
-    /// The first second that counts.
+    /// The first second.
     pub start: UnixTime,
-    /// The second after the last one that counts.
+    /// The second after the last.
     pub end: UnixTime,
-    /// How many buckets at the most; less than 1 counts as 1.
+    /// The most buckets that are returned; less than 1 counts as 1.
     pub limit: i64,
-    /// What to group by; empty gives one result per bucket.
+    /// The dimensions to group by; empty for one result for each bucket.
     pub group_by: Vec<CostDimension>,
     /// The projects that count; empty for all.
     pub project_ids: Vec<String>,
@@ -42,7 +43,7 @@ pub struct CostQuery {
     pub line_items: Vec<String>,
 }
 
-/// What one group cost in one day. Dimensions that were not grouped by are `None`.
+/// The cost of a group on one day. Dimensions that were not grouped by are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the contract's own")]
 pub struct CostResult {
@@ -50,16 +51,16 @@ pub struct CostResult {
     pub user_id: Option<String>,
     pub api_key_id: Option<String>,
     pub line_item: Option<String>,
-    /// What it cost.
+    /// The amount.
     pub amount: NanoDollars,
-    /// How much of the line item, when grouped by it.
+    /// The quantity of the line item, if grouped by it.
     pub quantity: Option<i64>,
-    /// What `quantity` counts, when grouped by line item and the contract has a word for it.
+    /// The unit of `quantity`, if grouped by line item and the contract names one.
     pub unit: Option<String>,
 }
 
 impl CostDimension {
-    /// The dimension of the series of costs that it is.
+    /// Returns the dimension that the series of costs have for it.
     fn of_series(self) -> Dimension {
         match self {
             Self::ProjectId => Dimension::ProjectId,
@@ -71,33 +72,33 @@ impl CostDimension {
 }
 
 impl Reports {
-    /// Answers the costs report. Its columns are the quantity and the nano-dollars.
+    /// Starts the costs report. Its columns are the quantity and the amount in nano-dollars.
     #[must_use]
-    pub fn costs(&self, query: &CostQuery) -> Report {
+    pub fn costs(&self, query: &CostQuery) -> ReportStream {
         let filters = [
             (Dimension::ProjectId, &query.project_ids),
             (Dimension::ApiKeyId, &query.api_key_ids),
             (Dimension::Model, &query.line_items),
         ];
         let given = filters.into_iter().filter(|(_, values)| !values.is_empty());
-        let question = Question {
+        let selection = ReportQuery {
             organization: query.organization_id.clone(),
-            about: About::Costs,
+            kind: SeriesKind::Costs,
             group_by: query.group_by.iter().map(|by| by.of_series()).collect(),
             filters: given.map(|(by, values)| (by, values.clone())).collect(),
-            columns: vec![QUANTITY, AMOUNT],
+            columns: vec![QUANTITY_ID, AMOUNT_ID],
         };
         let page = Page::new(query.start, query.end, Width::Day, query.limit);
-        self.report(question, page, Width::Day)
+        self.report(selection, page, Width::Day)
     }
 }
 
-/// Answers the costs report as a whole.
+/// Returns the whole costs report.
 ///
 /// # Errors
-/// What the database said.
+/// The database failed.
 pub async fn costs(reports: &Reports, query: &CostQuery) -> Result<Buckets<CostResult>> {
-    let result = |part: &Part, group: usize, numbers: Numbers<'_>| {
+    let result = |part: &ReportPart, group: usize, numbers: GroupSums<'_>| {
         let mut result = CostResult {
             amount: NanoDollars(numbers.get(1).unwrap_or(0)),
             ..CostResult::default()

@@ -1,61 +1,63 @@
-//! Reports: what was consumed, or what it cost, by bucket and group.
+//! Reports of usage and costs, by bucket and group.
 //!
-//! Whole buckets come from the sums of their width that tell no more apart than is asked for; what is clipped at the ends
-//! from finer ones, and at last from the ledger itself. An answer comes in parts of bounded size, whatever is asked.
+//! Full buckets are read from the coarsest rollup that has the requested dimensions; partial buckets at the edges from
+//! finer rollups, then the ledger. The answer is produced in parts of bounded size.
 
+mod accumulator;
 mod catalog;
 mod costs;
-mod question;
-mod sheet;
+mod page;
+mod query;
 mod usage;
 
 use std::sync::Arc;
 
 use base::UnixTime;
 use base::time::DAY;
+use rollup::{Mask, Rollup, Segment, Width, segments};
 use store::{Database, Error, Read, Result, Row, USAGE_EVENTS, sql};
 
 pub use costs::{CostDimension, CostQuery, CostResult, costs};
+pub use page::{Bucket, Buckets};
 pub use usage::{UsageQuery, UsageResult, columns, usage};
 
-use crate::cover::{Page, Segment, cover};
 use crate::ledger::{packed, partition};
-use crate::series::About;
-use crate::sums::{Amounts, Block, Mask, Shape, blocks};
-use crate::{Bucket, Buckets, Charge, Width};
-use catalog::{Catalog, Names};
-use question::{Groups, Question};
-use sheet::Sheet;
+use crate::rollups::{BlockRange, amounts_of, amounts_of_charge, select_blocks};
+use crate::series::SeriesKind;
+use accumulator::Accumulator;
+use catalog::{OrganizationSeries, SeriesCatalog};
+use page::Page;
+use query::{Groups, ReportQuery};
 
-/// How many numbers a part has in memory at the most, unless one bucket alone has more.
-const MOST_CELLS: usize = 2_000_000;
-/// How often is looked again for series that came meanwhile.
-const MOST_TRIES: usize = 5;
+/// The most numbers of a part, unless one bucket alone has more.
+const MAX_CELLS: usize = 2_000_000;
+/// The number of attempts when series are added meanwhile.
+const MAX_ATTEMPTS_COUNT: usize = 5;
 
-/// Answers reports. Clones share what they know.
+/// Produces reports. Clones share a cache of series.
 #[derive(Clone)]
 pub struct Reports {
     database: Database,
-    catalog: Catalog,
+    catalog: SeriesCatalog,
 }
 
-/// An answer that is being made.
-pub struct Report {
+/// A report that is produced part by part.
+pub struct ReportStream {
     reports: Reports,
-    question: Arc<Question>,
+    query: Arc<ReportQuery>,
     page: Page,
     width: Width,
-    /// The first second of the next bucket.
+    /// The start of the next bucket to be produced.
     at: UnixTime,
 }
 
-/// Some consecutive buckets of an answer.
-pub struct Part {
+/// Consecutive buckets of a report.
+pub struct ReportPart {
     start: UnixTime,
     width: i64,
     buckets: usize,
     groups: Arc<Groups>,
-    /// The groups that have anything, in the order of their values.
+    /// The groups that have any sums, ordered by their values.
     order: Vec<usize>,
     columns: usize,
     masks: Vec<Mask>,
@@ -65,13 +67,13 @@ pub struct Part {
 
 /// The sums of one group in one bucket, in the order of the report's columns.
 #[derive(Clone, Copy)]
-pub struct Numbers<'a> {
+pub struct GroupSums<'a> {
     mask: Mask,
     values: &'a [i64],
 }
 
-impl Numbers<'_> {
-    /// The number of a column; none when it was never reported.
+impl GroupSums<'_> {
+    /// Returns the sum of a column; `None` if it was never reported.
     #[must_use]
     pub fn get(&self, column: usize) -> Option<i64> {
         let is_there = self.mask & 1 << column != 0;
@@ -79,21 +81,21 @@ impl Numbers<'_> {
     }
 }
 
-impl Part {
-    /// How many groups have anything in any of the buckets.
+impl ReportPart {
+    /// Returns the number of groups that have sums in any of the buckets.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.order.len()
     }
 
-    /// The values of one of these groups, in the order of the question's dimensions. Groups are in the order of their
-    /// values.
+    /// Returns the values of a group, in the order of the query's dimensions. `place` is the group's index in the order
+    /// of values.
     #[must_use]
     pub fn group(&self, place: usize) -> &[Option<Arc<str>>] {
         &self.groups.values[self.order[place]]
     }
 
-    /// The first second of each bucket, and that after its last one.
+    /// Returns the first second of each bucket, and the second after its last.
     pub fn buckets(&self) -> impl ExactSizeIterator<Item = (UnixTime, UnixTime)> {
         let start = |bucket: usize| {
             self.start
@@ -102,16 +104,16 @@ impl Part {
         (0..self.buckets).map(move |bucket| (start(bucket), start(bucket + 1)))
     }
 
-    /// What there is in a bucket: the place of a group, and its sums.
-    pub fn results(&self, bucket: usize) -> impl Iterator<Item = (usize, Numbers<'_>)> {
+    /// Returns the groups of a bucket that have sums: the index of the group, and its sums.
+    pub fn results(&self, bucket: usize) -> impl Iterator<Item = (usize, GroupSums<'_>)> {
         let first = bucket * self.groups.values.len();
         let numbers = move |(place, group): (usize, &usize)| {
             let sum = first + group;
             let values = &self.cells[sum * self.columns..][..self.columns];
             let mask = self.masks[sum];
-            (place, Numbers { mask, values })
+            (place, GroupSums { mask, values })
         };
-        let counts = |(_, numbers): &(usize, Numbers<'_>)| {
+        let counts = |(_, numbers): &(usize, GroupSums<'_>)| {
             numbers.mask != 0 && (self.shows_zero || numbers.values.iter().any(|value| *value != 0))
         };
         self.order.iter().enumerate().map(numbers).filter(counts)
@@ -119,19 +121,19 @@ impl Part {
 }
 
 impl Reports {
-    /// Reports of the usage in this database.
+    /// Returns the reports of a database.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self {
             database,
-            catalog: Catalog::default(),
+            catalog: SeriesCatalog::default(),
         }
     }
 
-    fn report(&self, question: Question, page: Page, width: Width) -> Report {
-        Report {
+    fn report(&self, query: ReportQuery, page: Page, width: Width) -> ReportStream {
+        ReportStream {
             reports: self.clone(),
-            question: Arc::new(question),
+            query: Arc::new(query),
             at: page.start,
             page,
             width,
@@ -139,54 +141,62 @@ impl Reports {
     }
 }
 
-impl Report {
-    /// The first second of the bucket with which the next page begins; none after the last one.
+impl ReportStream {
+    /// Returns the start of the bucket that the next page begins with; `None` after the last page.
     #[must_use]
     pub fn next_page(&self) -> Option<UnixTime> {
         self.page.next
     }
 
-    /// The next buckets; none at the end.
+    /// Returns the next part; `None` at the end.
     ///
     /// # Errors
-    /// What the database said.
-    pub async fn next(&mut self) -> Result<Option<Part>> {
+    /// The database failed.
+    pub async fn next(&mut self) -> Result<Option<ReportPart>> {
         if self.at >= self.page.end {
             return Ok(None);
         }
         let database = &self.reports.database;
         let mut read = database.read().await?;
         let catalog = &self.reports.catalog;
-        let Some(names) = catalog.of(&mut read, &self.question.organization).await? else {
+        let Some(known_series) = catalog.of(&mut read, &self.query.organization).await? else {
             let groups = Groups::none();
             let (segments, buckets) = self.window(0);
-            let sheet = self.sheet(Arc::new(groups), segments, buckets);
+            let accumulator = self.accumulator(Arc::new(groups), segments, buckets);
             self.at = self.page.end;
-            return Ok(Some(self.part(sheet)));
+            return Ok(Some(self.part(accumulator)));
         };
-        for _ in 0..MOST_TRIES {
-            let groups = groups(&self.question, &names).await?;
+        for _ in 0..MAX_ATTEMPTS_COUNT {
+            let groups = groups(&self.query, &known_series).await?;
             let (segments, buckets) = self.window(groups.values.len());
-            let mut sheet = self.sheet(groups, Arc::clone(&segments), buckets);
-            (read, sheet) =
-                add_blocks(read, sheet, &self.question, names.organization, &segments).await?;
+            let mut accumulator = self.accumulator(groups, Arc::clone(&segments), buckets);
+            (read, accumulator) = add_blocks(
+                read,
+                accumulator,
+                &self.query,
+                known_series.organization,
+                &segments,
+            )
+            .await?;
             for edge in segments.iter().filter(|segment| segment.source.is_none()) {
-                (read, sheet) = add_rows(read, sheet, &self.question, &names, *edge).await?;
+                (read, accumulator) =
+                    add_rows(read, accumulator, &self.query, &known_series, *edge).await?;
             }
-            if !sheet.met_unknown {
+            if !accumulator.has_unknown {
                 let end = segments.last().map_or(self.page.end, |last| last.end);
                 self.at = end;
-                return Ok(Some(self.part(sheet)));
+                return Ok(Some(self.part(accumulator)));
             }
-            names.start_over(&mut read).await?;
+            known_series.reload(&mut read).await?;
         }
         Err(Error::Busy)
     }
 
-    /// The whole answer, of results that `make` makes of the place of a group in a part, and its sums.
+    /// Returns the whole report, with results that `make` builds from a part, the index of a group in it, and the
+    /// group's sums.
     async fn collect<T>(
         mut self,
-        make: impl Fn(&Part, usize, Numbers<'_>) -> T,
+        make: impl Fn(&ReportPart, usize, GroupSums<'_>) -> T,
     ) -> Result<Buckets<T>> {
         let mut buckets = Vec::new();
         while let Some(part) = self.next().await? {
@@ -205,13 +215,13 @@ impl Report {
         Ok(Buckets { buckets, next })
     }
 
-    /// What answers for the next buckets, as many as may be in memory at once, and their number.
+    /// Returns the segments of the next buckets, as many as fit in memory, and the number of buckets.
     fn window(&self, groups: usize) -> (Arc<[Segment]>, usize) {
         let seconds = self.width.seconds();
-        let sums = MOST_CELLS / self.question.columns.len().max(1);
-        let most = (sums / groups.max(1)).max(1);
+        let sums = MAX_CELLS / self.query.columns.len().max(1);
+        let limit = (sums / groups.max(1)).max(1);
         let first = self.at.floor(seconds);
-        let whole = seconds.saturating_mul(i64::try_from(most).unwrap_or(i64::MAX));
+        let whole = seconds.saturating_mul(i64::try_from(limit).unwrap_or(i64::MAX));
         let end = self.page.end.min(first.plus(whole));
         let widths: &[Width] = match self.width {
             Width::Day => &[Width::Day, Width::Hour, Width::Minute],
@@ -219,104 +229,113 @@ impl Report {
             Width::Minute => &[Width::Minute],
         };
         let buckets = (end.0 - first.0 + seconds - 1) / seconds;
-        let segments = cover(self.at, end, widths).into();
+        let segments = segments(self.at, end, widths).into();
         (segments, usize::try_from(buckets).unwrap_or(0))
     }
 
-    fn sheet(&self, groups: Arc<Groups>, segments: Arc<[Segment]>, buckets: usize) -> Sheet {
+    fn accumulator(
+        &self,
+        groups: Arc<Groups>,
+        segments: Arc<[Segment]>,
+        buckets: usize,
+    ) -> Accumulator {
         let seconds = self.width.seconds();
         let span = (self.at.floor(seconds), buckets, seconds);
-        Sheet::new(groups, segments, span, &self.question.columns)
+        Accumulator::new(groups, segments, span, &self.query.columns)
     }
 
-    fn part(&self, sheet: Sheet) -> Part {
-        sheet.finish(self.question.about == About::Costs)
+    fn part(&self, accumulator: Accumulator) -> ReportPart {
+        accumulator.finish(self.query.kind == SeriesKind::Costs)
     }
 }
 
-/// Sorts the series into groups, on a thread of its own: there may be many.
-async fn groups(question: &Arc<Question>, names: &Arc<Names>) -> Result<Arc<Groups>> {
-    let (question, names) = (Arc::clone(question), Arc::clone(names));
-    let groups = tokio::task::spawn_blocking(move || question.groups(&names.known()));
+/// Assigns series to groups, on a blocking thread, since there may be many.
+async fn groups(
+    query: &Arc<ReportQuery>,
+    known_series: &Arc<OrganizationSeries>,
+) -> Result<Arc<Groups>> {
+    let (query, known_series) = (Arc::clone(query), Arc::clone(known_series));
+    let groups = tokio::task::spawn_blocking(move || query.groups(&known_series.index()));
     Ok(Arc::new(groups.await.map_err(|_| Error::Busy)?))
 }
 
-/// Adds what sums say about the segments that have some.
+/// Adds the sums of the segments that rollups answer for.
 async fn add_blocks(
     read: Read,
-    sheet: Sheet,
-    question: &Question,
+    accumulator: Accumulator,
+    query: &ReportQuery,
     organization: i64,
     segments: &[Segment],
-) -> Result<(Read, Sheet)> {
-    let (detail, costs) = (question.detail(), question.about == About::Costs);
+) -> Result<(Read, Accumulator)> {
+    let (granularity, has_costs) = (query.granularity(), query.kind == SeriesKind::Costs);
     let mut parts = Vec::new();
     let mut segment_of = Vec::new();
     for (index, segment) in segments.iter().enumerate() {
         if let Some(width) = segment.source {
-            let shape = Shape::that_has(width, detail, costs);
-            parts.push(Block {
-                shape,
-                first_period: shape.period(segment.start.0),
-                last_period: shape.period(segment.end.0 - 1),
+            let rollup = Rollup::smallest(width, granularity, has_costs);
+            parts.push(BlockRange {
+                rollup,
+                first_period: rollup.period(segment.start.0),
+                last_period: rollup.period(segment.end.0 - 1),
             });
             segment_of.push(Some(index));
         }
     }
     if parts.is_empty() {
-        return Ok((read, sheet));
+        return Ok((read, accumulator));
     }
-    let new = Shape::New.period(0);
-    parts.push(Block {
-        shape: Shape::New,
+    let new = Rollup::New.period(0);
+    parts.push(BlockRange {
+        rollup: Rollup::New,
         first_period: new,
         last_period: new,
     });
     segment_of.push(None);
-    let add = move |sheet: &mut Sheet, row: &Row<'_>| {
+    let add = move |accumulator: &mut Accumulator, row: &Row<'_>| {
         let part = usize::try_from(row.get::<i64>("part")?).unwrap_or_default();
         let data: Vec<u8> = row.get("data")?;
-        sheet.add_block(&data, segment_of[part])
+        accumulator.add_block(&data, segment_of[part])
     };
-    read.fold_aside(blocks(organization, &parts), sheet, add)
+    read.fold_aside(select_blocks(organization, &parts), accumulator, add)
         .await
 }
 
-/// Adds the rows of the ledger in a segment: less than a minute.
+/// Adds the rows of the ledger in a segment, which is shorter than a minute.
 async fn add_rows(
     mut read: Read,
-    sheet: Sheet,
-    question: &Question,
-    names: &Arc<Names>,
+    accumulator: Accumulator,
+    query: &ReportQuery,
+    known_series: &Arc<OrganizationSeries>,
     segment: Segment,
-) -> Result<(Read, Sheet)> {
+) -> Result<(Read, Accumulator)> {
     if partition::days(&mut read, segment.start, segment.end)
         .await?
         .is_empty()
     {
-        return Ok((read, sheet));
+        return Ok((read, accumulator));
     }
     let mut rows = sql!("SELECT series, timestamp, amounts FROM ");
     rows.push_partition(USAGE_EVENTS, segment.start.floor(DAY));
     rows.push(" WHERE timestamp >= ").bind(segment.start);
     rows.push(" AND timestamp < ").bind(segment.end);
-    rows.push(" AND organization = ").bind(names.organization);
-    let about = question.about;
-    let names = Arc::clone(names);
-    let add = move |sheet: &mut Sheet, row: &Row<'_>| {
+    rows.push(" AND organization = ")
+        .bind(known_series.organization);
+    let kind = query.kind;
+    let known_series = Arc::clone(known_series);
+    let add = move |accumulator: &mut Accumulator, row: &Row<'_>| {
         let (series, time): (i64, i64) = (row.get("series")?, row.get("timestamp")?);
-        let (quantities, lines) = packed::read(row)?;
-        match about {
-            About::Usage(_) => sheet.add_amounts(series, time, &Amounts::from(&quantities)),
-            About::Costs => lines.iter().for_each(|line: &Charge| {
-                let amounts = Amounts::of_line(line.quantity, line.amount);
-                match names.known().line(series, line.name) {
-                    Some(of_line) => sheet.add_amounts(of_line, time, &amounts),
-                    None => sheet.met_unknown = true,
+        let (quantities, charges) = packed::read(row)?;
+        match kind {
+            SeriesKind::Usage(_) => accumulator.add_amounts(series, time, &amounts_of(&quantities)),
+            SeriesKind::Costs => charges.iter().for_each(|charge| {
+                let amounts = amounts_of_charge(charge);
+                match known_series.index().charge(series, charge.name) {
+                    Some(of_charge) => accumulator.add_amounts(of_charge, time, &amounts),
+                    None => accumulator.has_unknown = true,
                 }
             }),
         }
         Ok(())
     };
-    read.fold_aside(rows, sheet, add).await
+    read.fold_aside(rows, accumulator, add).await
 }

@@ -1,78 +1,79 @@
-//! Usage by bucket: widths, groups, filters, pages.
+//! The usage reports.
 
 use base::UnixTime;
 use base::ids::OrganizationId;
+use rollup::Width;
 use store::Result;
 
-use super::question::Question;
-use super::{Numbers, Part, Report, Reports};
-use crate::cover::Page;
-use crate::series::About;
-use crate::{Buckets, Dimension, Kind, Metric, Quantities, Width};
+use super::page::{Buckets, Page};
+use super::query::ReportQuery;
+use super::{GroupSums, ReportPart, ReportStream, Reports};
+use crate::series::SeriesKind;
+use crate::{Dimension, Kind, Metric, Quantities};
 
-/// What is asked of a usage report.
+/// A query of a usage report.
 #[derive(Clone, Debug)]
 pub struct UsageQuery {
-    /// Whose usage.
+    /// The organization.
     pub organization_id: OrganizationId,
-    /// Which report.
+    /// The kind of usage.
     pub kind: Kind,
-    /// The first second that counts.
+    /// The first second.
     pub start: UnixTime,
-    /// The second after the last one that counts.
+    /// The second after the last.
     pub end: UnixTime,
-    /// How long a bucket is.
+    /// The width of a bucket.
     pub width: Width,
-    /// How many buckets at the most; less than 1 counts as 1.
+    /// The most buckets that are returned; less than 1 counts as 1.
     pub limit: i64,
-    /// What to group by; empty gives one result per bucket.
+    /// The dimensions to group by; empty for one result for each bucket.
     pub group_by: Vec<Dimension>,
-    /// For each dimension given, the values that count.
+    /// The values that count of each dimension given.
     pub filters: Vec<(Dimension, Vec<String>)>,
-    /// Whether only batches, or only what was not in a batch, counts.
+    /// Restricts the report to usage of batches, or to other usage.
     pub batch: Option<bool>,
 }
 
-/// What one group consumed in one bucket.
+/// The usage of a group in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageResult {
-    /// The dimensions grouped by, in the query's order, and this group's values; `batch` is `true` or `false`.
+    /// The dimensions grouped by, in the query's order, with the values of the group; `batch` is `true` or `false`.
     pub dimensions: Vec<(Dimension, Option<String>)>,
-    /// How much.
+    /// The quantities.
     pub quantities: Quantities,
 }
 
 impl Reports {
-    /// Answers a usage report. Its columns are [`columns`] of its kind.
+    /// Starts a usage report. Its columns are the [`columns`] of its kind.
     #[must_use]
-    pub fn usage(&self, query: &UsageQuery) -> Report {
+    pub fn usage(&self, query: &UsageQuery) -> ReportStream {
         let batch = query
             .batch
             .map(|batch| (Dimension::Batch, vec![batch.to_string()]));
-        let question = Question {
+        let selection = ReportQuery {
             organization: query.organization_id.clone(),
-            about: About::Usage(query.kind),
+            kind: SeriesKind::Usage(query.kind),
             group_by: query.group_by.clone(),
             filters: query.filters.iter().cloned().chain(batch).collect(),
             columns: columns(query.kind).map(|metric| metric as usize).collect(),
         };
         let page = Page::new(query.start, query.end, query.width, query.limit);
-        self.report(question, page, query.width)
+        self.report(selection, page, query.width)
     }
 }
 
-/// What a report has numbers for, in the order of the columns of a [`Part`].
+/// Returns the metrics of a report, in the order of the columns of a [`ReportPart`].
 pub fn columns(kind: Kind) -> impl Iterator<Item = Metric> {
     let all = [kind.required_metrics(), kind.optional_metrics()];
     all.into_iter().flatten().copied()
 }
 
-/// Answers a usage report as a whole.
+/// Returns a whole usage report.
 ///
 /// # Errors
-/// What the database said.
+/// The database failed.
 pub async fn usage(reports: &Reports, query: &UsageQuery) -> Result<Buckets<UsageResult>> {
-    let result = |part: &Part, group: usize, numbers: Numbers<'_>| {
+    let result = |part: &ReportPart, group: usize, numbers: GroupSums<'_>| {
         let values = part.group(group).iter();
         let values = values.map(|value| value.as_deref().map(str::to_owned));
         let mut quantities = Quantities::default();

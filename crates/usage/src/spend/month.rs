@@ -10,14 +10,14 @@ use jiff::{Timestamp, ToSpan};
 /// A calendar month in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Month {
-    /// Its first second.
+    /// The first second.
     pub start: UnixTime,
-    /// The first second of the next one.
+    /// The first second of the next month.
     pub end: UnixTime,
 }
 
 impl Month {
-    /// The month that `time` lies in.
+    /// Returns the month that `time` lies in.
     #[must_use]
     pub fn of(time: UnixTime) -> Self {
         let start = |date: Date| {
@@ -38,20 +38,20 @@ impl Month {
         }
     }
 
-    /// The month before this one.
+    /// Returns the month before this one.
     #[must_use]
     pub fn before(self) -> Self {
         Self::of(self.start.plus(-1))
     }
 
-    /// Whether `time` lies in it.
+    /// True if `time` lies in the month.
     #[must_use]
     pub fn contains(self, time: UnixTime) -> bool {
         (self.start..self.end).contains(&time)
     }
 }
 
-/// For people: `January 2026`.
+/// Displays as `January 2026`.
 impl fmt::Display for Month {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_second(self.start.0) {

@@ -1,4 +1,4 @@
-//! Reservations, as the database has them: a row for each, and their sums by project.
+//! The tables of reservations: one row for each, and their sums by project.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use base::NanoDollars;
 use base::ids::{OrganizationId, ProjectId};
 use store::{Connection, Result, Row, Transaction, sql};
 
-use super::state::Account;
-use super::{Ask, Month, Release, limits, refusal};
+use super::state::SpendAccount;
+use super::{Month, ReservationKey, SpendRequest, limits, refusal};
 
 /// The sum that is reserved for a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reserved {
+pub(crate) struct ReservedTotal {
     pub(crate) organization_id: OrganizationId,
     pub(crate) project_id: ProjectId,
     pub(crate) amount: NanoDollars,
-    /// Grows with every change.
+    /// The number of changes so far.
     pub(crate) changes: i64,
 }
 
-/// The sums that are spent and reserved, of an organization and of one of its projects.
-pub(super) struct Sums([Account; 2]);
+/// The spent and the reserved sum of an organization and of one of its projects.
+pub(super) struct LimitAccounts([SpendAccount; 2]);
 
-impl Reserved {
+impl ReservedTotal {
     fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             organization_id: row.id("organization_id")?,
@@ -33,14 +33,14 @@ impl Reserved {
     }
 }
 
-impl Sums {
+impl LimitAccounts {
     pub(super) async fn read(
         connection: &mut Connection,
         month: Month,
         organization: &OrganizationId,
         project: &ProjectId,
     ) -> Result<Self> {
-        // One statement, so that what is settled meanwhile is seen either as reserved or as spent.
+        // One statement, so that an amount that is settled meanwhile is seen either as reserved or as spent.
         let select = sql!(
             "SELECT \
              (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_months \
@@ -56,11 +56,10 @@ impl Sums {
             project
         );
         let read = |row: &Row<'_>| {
-            let account = |spent, held| -> Result<Account> {
-                Ok(Account {
+            let account = |spent, reserved| -> Result<SpendAccount> {
+                Ok(SpendAccount {
                     spent: NanoDollars(row.get(spent)?),
-                    held: NanoDollars(row.get(held)?),
-                    refused: None,
+                    reserved: NanoDollars(row.get(reserved)?),
                 })
             };
             Ok(Self([
@@ -71,17 +70,17 @@ impl Sums {
         connection.fetch_one(select, read).await
     }
 
-    pub(super) fn check(self, ask: &Ask<'_>, month: Month) -> base::Result<()> {
-        for (account, (limit, who)) in self.0.into_iter().zip(limits(ask)) {
-            if let Some(limit) = limit.filter(|limit| !account.admits(*limit, ask.most)) {
-                return Err(refusal(who, account, limit, ask, month));
+    pub(super) fn check(self, request: &SpendRequest<'_>, month: Month) -> base::Result<()> {
+        for (account, (limit, who)) in self.0.into_iter().zip(limits(request)) {
+            if let Some(limit) = limit.filter(|limit| !account.admits(*limit, request.max_cost)) {
+                return Err(refusal(who, account, limit, request, month));
             }
         }
         Ok(())
     }
 }
 
-/// Keeps other reservations of the organization waiting until the transaction has ended.
+/// Locks the reservations of an organization until the transaction ends.
 pub(super) async fn lock(
     transaction: &mut Transaction,
     organization: &OrganizationId,
@@ -94,13 +93,13 @@ pub(super) async fn lock(
     transaction.execute(upsert).await.map(drop)
 }
 
-/// Adds to what is reserved for a project.
+/// Adds an amount to the reserved sum of a project.
 pub(super) async fn add(
     transaction: &mut Transaction,
     organization: &OrganizationId,
     project: &ProjectId,
     amount: NanoDollars,
-) -> Result<Reserved> {
+) -> Result<ReservedTotal> {
     let upsert = sql!(
         "INSERT INTO spend_reserved (organization_id, project_id, amount, changes) VALUES ($1, $2, $3, 1) \
          ON CONFLICT (organization_id, project_id) \
@@ -110,19 +109,19 @@ pub(super) async fn add(
         project,
         amount
     );
-    transaction.fetch_one(upsert, Reserved::read).await
+    transaction.fetch_one(upsert, ReservedTotal::read).await
 }
 
-/// Releases these reservations, those of them that are still there; what is reserved for their projects then.
+/// Deletes the reservations that are still there. Returns the reserved sums of their projects afterwards.
 pub(crate) async fn release(
     transaction: &mut Transaction,
-    reservations: &[Release],
-) -> Result<Vec<Reserved>> {
-    // In one order everywhere, so that two transactions do not wait for each other.
-    let mut sorted: Vec<&Release> = reservations.iter().collect();
+    reservations: &[ReservationKey],
+) -> Result<Vec<ReservedTotal>> {
+    // Always in the same order, so that two transactions never deadlock.
+    let mut sorted: Vec<&ReservationKey> = reservations.iter().collect();
     sorted.sort();
     let mut freed: BTreeMap<(OrganizationId, ProjectId), NanoDollars> = BTreeMap::new();
-    for Release {
+    for ReservationKey {
         organization_id,
         id,
     } in sorted
@@ -146,9 +145,9 @@ pub(crate) async fn release(
 }
 
 /// Loads the sums that are reserved for all projects.
-pub(super) async fn load(connection: &mut Connection) -> Result<Vec<Reserved>> {
+pub(super) async fn load(connection: &mut Connection) -> Result<Vec<ReservedTotal>> {
     let select = sql!(
         "SELECT organization_id, project_id, amount, changes FROM spend_reserved WHERE changes > 0"
     );
-    connection.fetch_all(select, Reserved::read).await
+    connection.fetch_all(select, ReservedTotal::read).await
 }

@@ -1,4 +1,4 @@
-//! What is in memory: for each month, what each organization and each of its projects has spent.
+//! The spend in memory: for each month, of each organization and each of its projects.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -6,32 +6,33 @@ use std::hash::Hash;
 use base::ids::{OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
 
-use super::{Held, Month, Moved, Reserved, Total};
+use super::{Month, ReservationState, ReservedTotal, SpendChange, SpendTotal};
 
-/// The months that are remembered, by their first seconds. Only those have a place who spent, or may in a moment.
+/// The spend of the months that are remembered, by their first seconds. Organizations and projects are added when they
+/// spend or reserve.
 #[derive(Default)]
-pub(super) struct State {
-    months: BTreeMap<UnixTime, HashMap<OrganizationId, Organization>>,
-    /// The money that is reserved in the database, in whichever month it will be spent.
+pub(super) struct SpendState {
+    months: BTreeMap<UnixTime, HashMap<OrganizationId, OrganizationSpend>>,
+    /// The money that is reserved in the database, regardless of the month in which it will be spent.
     reserved: HashMap<OrganizationId, ReservedByProject>,
-    /// The month of the last request, so that the calendar is not asked about each.
+    /// The month of the last request, cached since the calendar is slow.
     current: Option<Month>,
-    /// How often what an organization has spent has changed.
-    moves: u64,
+    /// The number of changes of spend so far, of all organizations.
+    revision: u64,
 }
 
 #[derive(Default)]
-struct Organization {
-    account: Account,
-    projects: HashMap<ProjectId, Project>,
-    /// What [`State::moves`] was when what it has spent changed last.
-    moved: u64,
+struct OrganizationSpend {
+    account: SpendAccount,
+    projects: HashMap<ProjectId, ProjectSpend>,
+    /// The [`SpendState::revision`] of the last change of this organization's spend.
+    revision: u64,
 }
 
 #[derive(Default)]
-struct Project {
-    account: Account,
-    /// As in the database.
+struct ProjectSpend {
+    account: SpendAccount,
+    /// The number of changes of the project's sum in the database.
     changes: i64,
 }
 
@@ -39,44 +40,37 @@ struct Project {
 #[derive(Default)]
 struct ReservedByProject {
     sum: NanoDollars,
-    /// The amount of each project, and how often it has changed.
+    /// The amount of each project, and the number of its changes in the database.
     projects: HashMap<ProjectId, (NanoDollars, i64)>,
 }
 
 /// The money of an organization or of a project in a month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Account {
-    /// What is in the ledger.
+pub(super) struct SpendAccount {
+    /// The sum in the ledger.
     pub(super) spent: NanoDollars,
-    /// What is set aside for requests under way.
-    pub(super) held: NanoDollars,
-    /// What the last request that asked may have cost, if there was no room for it.
-    pub(super) refused: Option<NanoDollars>,
+    /// The sum reserved for requests under way.
+    pub(super) reserved: NanoDollars,
 }
 
-impl Account {
-    /// Whether there is room for a request that may cost `most`. One that costs nothing needs none, but is refused as
-    /// all are once the limit is reached.
-    pub(super) fn admits(self, limit: NanoDollars, most: NanoDollars) -> bool {
-        let is_free = most == NanoDollars::default();
-        self.spent < limit && (is_free || self.spent + self.held + most <= limit)
+impl SpendAccount {
+    /// True if a request of this maximum cost fits within the limit. A request that costs nothing is refused only once
+    /// the limit is reached.
+    pub(super) fn admits(self, limit: NanoDollars, max_cost: NanoDollars) -> bool {
+        let is_free = max_cost == NanoDollars::default();
+        self.spent < limit && (is_free || self.spent + self.reserved + max_cost <= limit)
     }
 
-    /// The account as if what is reserved in the database were set aside here.
+    /// Returns the account with a sum that is reserved in the database added to the reserved one.
     pub(super) fn with_reserved(self, reserved: NanoDollars) -> Self {
         Self {
-            held: self.held + reserved,
+            reserved: self.reserved + reserved,
             ..self
         }
     }
-
-    /// Whether the last request that was refused would be refused now.
-    pub(super) fn is_enforcing(self, limit: NanoDollars) -> bool {
-        !self.admits(limit, self.refused.unwrap_or_default())
-    }
 }
 
-impl State {
+impl SpendState {
     pub(super) fn month_of(&mut self, time: UnixTime) -> Month {
         let known = self.current.filter(|month| month.contains(time));
         *self
@@ -89,14 +83,14 @@ impl State {
         month: UnixTime,
         organization: &OrganizationId,
         project: Option<&ProjectId>,
-    ) -> Account {
+    ) -> SpendAccount {
         let all = self.months.get(&month);
         let Some(organization) = all.and_then(|all| all.get(organization)) else {
-            return Account::default();
+            return SpendAccount::default();
         };
         let project = project.map(|project| organization.projects.get(project));
         project.map_or(organization.account, |project| {
-            project.map_or_else(Account::default, |project| project.account)
+            project.map_or_else(SpendAccount::default, |project| project.account)
         })
     }
 
@@ -125,10 +119,10 @@ impl State {
         })
     }
 
-    /// Takes in what the database has reserved for a project, unless a later amount is known.
-    pub(super) fn set_reserved(&mut self, reserved: &Reserved) {
-        let all = place(&mut self.reserved, &reserved.organization_id);
-        let (amount, changes) = place(&mut all.projects, &reserved.project_id);
+    /// Sets the sum that the database has reserved for a project, unless a later one is known.
+    pub(super) fn set_reserved(&mut self, reserved: &ReservedTotal) {
+        let all = entry(&mut self.reserved, &reserved.organization_id);
+        let (amount, changes) = entry(&mut all.projects, &reserved.project_id);
         if reserved.changes <= *changes {
             return;
         }
@@ -137,24 +131,24 @@ impl State {
         all.sum += reserved.amount - before;
     }
 
-    /// The accounts of an organization and of one of its projects.
+    /// Returns the accounts of an organization and of one of its projects, added if missing.
     pub(super) fn pair(
         &mut self,
         month: UnixTime,
         organization: &OrganizationId,
         project: &ProjectId,
-    ) -> (&mut Account, &mut Account) {
+    ) -> (&mut SpendAccount, &mut SpendAccount) {
         let all = self.months.entry(month).or_default();
-        let organization = place(all, organization);
-        let project = place(&mut organization.projects, project);
+        let organization = entry(all, organization);
+        let project = entry(&mut organization.projects, project);
         (&mut organization.account, &mut project.account)
     }
 
-    /// Takes in a sum of the database, unless a later one is known.
-    pub(super) fn set(&mut self, total: &Total) {
+    /// Sets a sum of the database, unless a later one is known.
+    pub(super) fn set(&mut self, total: &SpendTotal) {
         let all = self.months.entry(total.month).or_default();
-        let organization = place(all, &total.organization_id);
-        let project = place(&mut organization.projects, &total.project_id);
+        let organization = entry(all, &total.organization_id);
+        let project = entry(&mut organization.projects, &total.project_id);
         if total.changes <= project.changes {
             return;
         }
@@ -162,30 +156,30 @@ impl State {
         let before = std::mem::replace(&mut project.account.spent, total.amount);
         if before != total.amount {
             organization.account.spent += total.amount - before;
-            self.moves += 1;
-            organization.moved = self.moves;
+            self.revision += 1;
+            organization.revision = self.revision;
         }
     }
 
-    /// Gives back what was set aside.
-    pub(super) fn release(&mut self, held: &mut Held) {
-        self.change(held, NanoDollars::default());
+    /// Releases a reservation.
+    pub(super) fn release(&mut self, reserved: &mut ReservationState) {
+        self.change(reserved, NanoDollars::default());
     }
 
-    /// Sets aside `amount` instead of what was set aside.
-    pub(super) fn change(&mut self, held: &mut Held, amount: NanoDollars) {
-        let before = std::mem::replace(&mut held.amount, amount);
-        let all = self.months.get_mut(&held.month);
-        let Some(organization) = all.and_then(|all| all.get_mut(&held.organization_id)) else {
+    /// Sets the amount of a reservation.
+    pub(super) fn change(&mut self, reserved: &mut ReservationState, amount: NanoDollars) {
+        let before = std::mem::replace(&mut reserved.amount, amount);
+        let all = self.months.get_mut(&reserved.month);
+        let Some(organization) = all.and_then(|all| all.get_mut(&reserved.organization_id)) else {
             return;
         };
-        organization.account.held = organization.account.held - before + amount;
-        if let Some(project) = organization.projects.get_mut(&held.project_id) {
-            project.account.held = project.account.held - before + amount;
+        organization.account.reserved = organization.account.reserved - before + amount;
+        if let Some(project) = organization.projects.get_mut(&reserved.project_id) {
+            project.account.reserved = project.account.reserved - before + amount;
         }
     }
 
-    /// Forgets the months before this one.
+    /// Forgets the months before `oldest`.
     pub(super) fn forget_before(&mut self, oldest: UnixTime) {
         while let Some(month) = self.months.first_entry()
             && *month.key() < oldest
@@ -194,7 +188,8 @@ impl State {
         }
     }
 
-    /// The sum of `changes` of this month and later ones, and of what is reserved.
+    /// Returns the number of changes in the database of the sums of `oldest` and later months and of reservations, as
+    /// far as they are known here.
     pub(super) fn changes_since(&self, oldest: UnixTime) -> i64 {
         let reserved = self.reserved.values();
         let reserved = reserved.flat_map(|reserved| reserved.projects.values());
@@ -206,22 +201,22 @@ impl State {
         spent + reserved
     }
 
-    pub(super) fn moved_since(&self, seen: u64) -> (u64, Vec<Moved>) {
-        let mut moved = Vec::new();
+    pub(super) fn changed_since(&self, seen: u64) -> (u64, Vec<SpendChange>) {
+        let mut revision = Vec::new();
         for (start, all) in &self.months {
-            for (organization_id, _) in all.iter().filter(|(_, one)| one.moved > seen) {
-                moved.push(Moved {
+            for (organization_id, _) in all.iter().filter(|(_, one)| one.revision > seen) {
+                revision.push(SpendChange {
                     month: Month::of(*start),
                     organization_id: organization_id.clone(),
                 });
             }
         }
-        (self.moves, moved)
+        (self.revision, revision)
     }
 }
 
-/// What a map has for this key. The key is copied only when there is nothing yet.
-fn place<'a, K: Clone + Eq + Hash, V: Default>(map: &'a mut HashMap<K, V>, key: &K) -> &'a mut V {
+/// Returns the entry of a map, added if missing. The key is cloned only then.
+fn entry<'a, K: Clone + Eq + Hash, V: Default>(map: &'a mut HashMap<K, V>, key: &K) -> &'a mut V {
     if !map.contains_key(key) {
         map.insert(key.clone(), V::default());
     }

@@ -1,22 +1,22 @@
-//! The sums of bills by month and project, as the database has them.
+//! The table `spend_months`: the sums of charges by month and project.
 
 use base::ids::{OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
 use store::{Connection, Result, Row, Statement, Transaction, sql};
 
-/// What a project has spent in a month.
+/// The spend of a project in a month.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Total {
-    /// The month's first second.
+pub(crate) struct SpendTotal {
+    /// The first second of the month.
     pub(crate) month: UnixTime,
     pub(crate) organization_id: OrganizationId,
     pub(crate) project_id: ProjectId,
     pub(crate) amount: NanoDollars,
-    /// Grows with every change.
+    /// The number of changes so far.
     pub(crate) changes: i64,
 }
 
-impl Total {
+impl SpendTotal {
     fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             month: row.time("month")?,
@@ -28,11 +28,11 @@ impl Total {
     }
 }
 
-/// Adds amounts, which must be in the order of the key; what the sums are then. They stop at the ends of the range.
+/// Adds amounts, which must be ordered by their keys. Returns the sums afterwards. Sums saturate.
 pub(crate) async fn add(
     transaction: &mut Transaction,
     amounts: impl Iterator<Item = ((UnixTime, OrganizationId, ProjectId), NanoDollars)>,
-) -> Result<Vec<Total>> {
+) -> Result<Vec<SpendTotal>> {
     let rows = amounts.map(|((month, organization, project), amount)| {
         vec![
             month.into(),
@@ -57,26 +57,27 @@ pub(crate) async fn add(
          RETURNING month, organization_id, project_id, amount, changes"
     );
     transaction
-        .write_rows(&head, rows.collect(), &tail, Total::read)
+        .write_rows(&head, rows.collect(), &tail, SpendTotal::read)
         .await
 }
 
-/// Makes the sums of this month and later ones nothing, to be added up anew. Their rows stay, so that `changes` never falls back.
+/// Sets the sums of `since` and later months to 0, so that they can be added up again. The rows stay, so that `changes`
+/// never decreases.
 pub(crate) fn clear(since: UnixTime) -> Statement {
     let mut clear = sql!("UPDATE spend_months SET amount = 0, changes = changes + 1");
     push_since(&mut clear, since);
     clear
 }
 
-/// Every sum of this month and later ones.
-pub(super) async fn load(connection: &mut Connection, since: UnixTime) -> Result<Vec<Total>> {
+/// Returns the sums of `since` and later months.
+pub(super) async fn load(connection: &mut Connection, since: UnixTime) -> Result<Vec<SpendTotal>> {
     let mut select =
         sql!("SELECT month, organization_id, project_id, amount, changes FROM spend_months");
     push_since(&mut select, since);
-    connection.fetch_all(select, Total::read).await
+    connection.fetch_all(select, SpendTotal::read).await
 }
 
-/// Returns a number that grows with every change to a sum that [`load`] gives, or to what is reserved.
+/// Returns the number of changes so far of the sums that [`load`] returns, and of reservations.
 pub(super) async fn changes(connection: &mut Connection, since: UnixTime) -> Result<i64> {
     let mut select = sql!(
         "SELECT CAST(COALESCE(SUM(changes), 0) + (SELECT COALESCE(SUM(changes), 0) FROM spend_reserved) AS BIGINT) \

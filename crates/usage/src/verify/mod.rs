@@ -1,11 +1,11 @@
-//! Proves that every sum is that of the ledger.
+//! Verification that every sum equals the ledger.
 //!
-//! Organization by organization, and day by day, the ledger is added up anew in memory and compared with what the sums
-//! say. All of it happens in one snapshot of the database, so that servers may go on writing meanwhile.
+//! For each organization and day, the ledger is added up in memory and compared with the sums. All reads are of one
+//! snapshot of the database, so servers may continue to write.
 
-mod names;
 mod proof;
 mod reserved;
+mod series;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,37 +17,37 @@ use store::{Connection, Database, Result, Row, sql};
 use crate::ledger::partition;
 use proof::Proof;
 
-/// How many differences are told.
-const MOST_TOLD: usize = 20;
-/// How often it is tried while days are dropped.
-const MOST_TRIES: usize = 3;
+/// The most differences that are reported.
+const MAX_REPORTED: usize = 20;
+/// The number of attempts while day tables are dropped.
+const MAX_ATTEMPTS_COUNT: usize = 3;
 
-/// What was proved.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Verified {
-    /// How many rows the ledger has.
+    /// The number of rows of the ledger.
     pub rows: u64,
-    /// On how many days.
+    /// The number of days of the ledger.
     pub days: usize,
-    /// Of how many days the ledger was dropped. Of their sums nothing can be said, nor of the spend until the end of the
+    /// The number of days whose ledger was dropped. Their sums cannot be verified, nor the spend until the end of the
     /// month of the last one.
     pub dropped: usize,
-    /// The first places where something is not what the ledger says.
+    /// The first differences.
     pub differences: Vec<Difference>,
-    /// How many more there are.
-    pub untold: u64,
+    /// The number of further differences.
+    pub suppressed: u64,
 }
 
-/// Something is not what the ledger says.
+/// A difference between a sum and the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Whose it is.
+    /// The organization.
     pub organization_id: String,
-    /// What it is, and what it should be.
+    /// The sum, its value, and the value that the ledger gives.
     pub what: String,
 }
 
-/// For people.
+/// Displays for people.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.organization_id, self.what)
@@ -55,35 +55,37 @@ impl fmt::Display for Difference {
 }
 
 impl Verified {
-    /// Whether everything is what the ledger says.
+    /// True if there is no difference.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.differences.is_empty()
     }
 
     fn differs(&mut self, organization_id: &str, what: String) {
-        if self.differences.len() < MOST_TOLD {
+        if self.differences.len() < MAX_REPORTED {
             self.differences.push(Difference {
                 organization_id: organization_id.to_owned(),
                 what,
             });
         } else {
-            self.untold += 1;
+            self.suppressed += 1;
         }
     }
 }
 
-/// Adds up the ledger and compares each sum with it: every column, series and bucket of every shape of sums, the spend of
-/// every month, and the amount of every row with its bill; and what is reserved in sum with the reservations. `progress` is told now and then how many rows are done.
+/// Adds up the ledger and compares each sum with it: every column, series and bucket of every rollup, the spend of
+/// every month, the amount of every row with its charges, and the reserved sums with the reservations. `progress` is
+/// called with the number of rows that are done.
 ///
 /// # Errors
-/// What the database said.
+/// The database failed.
 pub async fn verify(database: &Database, mut progress: impl FnMut(u64)) -> Result<Verified> {
     let mut tries = 1;
     loop {
         match prove(database, &mut progress).await {
-            // A snapshot of PostgreSQL does not keep the table of a day from being dropped; the next one knows of it.
-            Err(error) if error.is_missing_table() && tries < MOST_TRIES => tries += 1,
+            // A snapshot of PostgreSQL does not prevent a day table from being dropped; the next snapshot does not have
+            // it.
+            Err(error) if error.is_missing_table() && tries < MAX_ATTEMPTS_COUNT => tries += 1,
             outcome => return outcome,
         }
     }
@@ -95,7 +97,7 @@ async fn prove(database: &Database, progress: &mut impl FnMut(u64)) -> Result<Ve
     let days = partition::days(&mut snapshot, first, last).await?;
     let dropped = partition::dropped(&mut snapshot, first, last).await?;
     let dropped: BTreeSet<UnixTime> = dropped.into_iter().collect();
-    // Of a day that was dropped and has a table again, the sums have more than the table.
+    // The sums of a day that was dropped and has a table again include more than its rows.
     let days: Vec<UnixTime> = days
         .into_iter()
         .filter(|day| !dropped.contains(day))
@@ -115,12 +117,12 @@ async fn prove(database: &Database, progress: &mut impl FnMut(u64)) -> Result<Ve
         .await?;
         proof.run(progress).await?;
     }
-    strangers(&mut snapshot, &mut verified).await?;
+    orphans(&mut snapshot, &mut verified).await?;
     reserved::compare(&mut snapshot, &mut verified).await?;
     Ok(verified)
 }
 
-/// The numbers and ids of all organizations that have a ledger or sums.
+/// Returns the numbers and ids of all organizations that have a ledger or sums.
 async fn organizations(connection: &mut Connection) -> Result<Vec<(i64, String)>> {
     let all = sql!(
         "SELECT n.number, COALESCE(o.organization_id, '') AS id \
@@ -135,20 +137,20 @@ async fn organizations(connection: &mut Connection) -> Result<Vec<(i64, String)>
     connection.fetch_all(all, read).await
 }
 
-/// What organizations have spent that have no ledger.
-async fn strangers(connection: &mut Connection, verified: &mut Verified) -> Result<()> {
+/// Reports spend of organizations that have no ledger.
+async fn orphans(connection: &mut Connection, verified: &mut Verified) -> Result<()> {
     let all = sql!(
         "SELECT organization_id, month, project_id, amount FROM spend_months WHERE amount <> 0 \
          AND organization_id NOT IN (SELECT organization_id FROM usage_organizations) \
          ORDER BY organization_id, month, project_id"
     );
     let read = |row: &Row<'_>| {
-        let place = spend_of(row.time("month")?, &row.get::<String>("project_id")?);
+        let subject = spend_of(row.time("month")?, &row.get::<String>("project_id")?);
         let id: String = row.get("organization_id")?;
-        Ok((id, place, row.get::<i64>("amount")?))
+        Ok((id, subject, row.get::<i64>("amount")?))
     };
-    for (id, place, amount) in connection.fetch_all(all, read).await? {
-        verified.differs(&id, compared(&place, (None, Some(amount))));
+    for (id, subject, amount) in connection.fetch_all(all, read).await? {
+        verified.differs(&id, compared(&subject, (None, Some(amount))));
     }
     Ok(())
 }
@@ -157,14 +159,14 @@ fn spend_of(month: UnixTime, project: &str) -> String {
     format!("spend of {project} in the month from {}", moment(month.0))
 }
 
-/// For people: `2026-03-02T01:00:00Z`.
+/// Formats a time for people: `2026-03-02T01:00:00Z`.
 fn moment(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or(seconds.to_string(), |moment| moment.to_string())
 }
 
-/// What is said of a place where the ledger and what is derived from it differ.
-fn compared(place: &str, (ledger, found): (Option<i64>, Option<i64>)) -> String {
+/// Describes a difference between the ledger and a number derived from it.
+fn compared(subject: &str, (ledger, found): (Option<i64>, Option<i64>)) -> String {
     let text = |number: Option<i64>| number.map_or("nothing".to_owned(), |it| it.to_string());
     let (ledger, found) = (text(ledger), text(found));
-    format!("{place}: the ledger comes to {ledger}, but this is {found}")
+    format!("{subject}: the ledger comes to {ledger}, but this is {found}")
 }

@@ -1,23 +1,26 @@
-//! The proof for one organization.
+//! The verification of one organization.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::time::DAY;
 use base::{NanoDollars, UnixTime};
+use rollup::{Amounts, MAX_COLUMNS, Rollup, Rows, Width};
 use store::{Connection, Result, Row, USAGE_EVENTS, sql};
 
-use super::names::Names;
+use super::series::SeriesNames;
 use super::{Verified, compared, moment, spend_of};
 use crate::ledger::{packed, total};
-use crate::sums::{AMOUNT, Amounts, Block, COLUMNS, QUANTITY, Rows, Shape, blocks, minute_of};
-use crate::{Charge, Dimension, Metric, Month, Quantities, Width};
+use crate::rollups::{
+    BlockRange, amounts_of, amounts_of_charge, column_name, minute_of, select_blocks,
+};
+use crate::{Charge, Dimension, Month, Quantities};
 
-/// How many rows of the ledger are read at once.
-const PAGE: i64 = 5_000;
-/// How many rows of sums are in memory before those of one series and bucket are added up.
-const ROWS: usize = 1_000_000;
+/// The number of rows of the ledger that are read at once.
+const PAGE_ROWS_COUNT: i64 = 5_000;
+/// The most rows in memory before those of one series and bucket are added up.
+const MAX_UNSUMMED_ROWS: usize = 1_000_000;
 
-/// What is at hand while an organization is proved.
+/// The state of the verification of an organization.
 pub(super) struct Proof<'a> {
     connection: &'a mut Connection,
     number: i64,
@@ -27,32 +30,32 @@ pub(super) struct Proof<'a> {
     /// The days whose ledger was dropped.
     dropped: &'a BTreeSet<UnixTime>,
     verified: &'a mut Verified,
-    names: Names,
-    /// What was added to the sums lately.
+    names: SeriesNames,
+    /// The rows of [`Rollup::New`].
     new: Rows,
-    /// What the ledger says was spent, by month and project.
+    /// The spend by the ledger, by month and project.
     spend: BTreeMap<(UnixTime, String), i128>,
 }
 
-/// A row of the ledger.
-struct Entry {
+/// A row of the ledger, without the columns that need no verification.
+struct ProofRow {
     id: String,
     at: UnixTime,
     series: i64,
     quantities: Quantities,
-    lines: Vec<Charge>,
+    charges: Vec<Charge>,
     amount: NanoDollars,
 }
 
-impl Entry {
+impl ProofRow {
     fn read(row: &Row<'_>) -> Result<Self> {
-        let (quantities, lines) = packed::read(row)?;
+        let (quantities, charges) = packed::read(row)?;
         Ok(Self {
             id: row.get("id")?,
             at: row.time("timestamp")?,
             series: row.get("series")?,
             quantities,
-            lines,
+            charges,
             amount: NanoDollars(row.get("amount")?),
         })
     }
@@ -65,7 +68,7 @@ impl<'a> Proof<'a> {
         (days, dropped): (&'a [UnixTime], &'a BTreeSet<UnixTime>),
         verified: &'a mut Verified,
     ) -> Result<Self> {
-        let names = Names::of(connection, number).await?;
+        let names = SeriesNames::of(connection, number).await?;
         let mut proof = Self {
             connection,
             number,
@@ -77,7 +80,7 @@ impl<'a> Proof<'a> {
             new: Rows::default(),
             spend: BTreeMap::new(),
         };
-        proof.new = proof.found(Shape::New, Shape::New.period(0)).await?;
+        proof.new = proof.found(Rollup::New, Rollup::New.period(0)).await?;
         Ok(proof)
     }
 
@@ -86,52 +89,52 @@ impl<'a> Proof<'a> {
             let mut whole = Rows::default();
             for day in days {
                 let mut rows = self.ledger(day, progress).await?;
-                for shape in Shape::derived().filter(|shape| shape.width() != Width::Day) {
-                    self.compare(shape, day.0, &mut rows).await?;
+                for rollup in Rollup::derived().filter(|rollup| rollup.width() != Width::Day) {
+                    self.compare(rollup, day.0, &mut rows).await?;
                 }
                 let by_day = |series, bucket| Some((series, UnixTime(bucket).floor(DAY).0));
                 whole.append(&rows.merged(by_day));
             }
-            for shape in Shape::derived().filter(|shape| shape.width() == Width::Day) {
-                self.compare(shape, span, &mut whole).await?;
+            for rollup in Rollup::derived().filter(|rollup| rollup.width() == Width::Day) {
+                self.compare(rollup, span, &mut whole).await?;
             }
         }
         self.compare_spend().await
     }
 
-    /// The spans whose days share blocks, and the days of each that have a ledger or sums.
+    /// Returns the periods whose days share blocks, with the days of each that have a ledger or sums.
     async fn spans(&mut self) -> Result<BTreeMap<i64, BTreeSet<UnixTime>>> {
         let periods = sql!(
             "SELECT DISTINCT shape, period FROM usage_sums WHERE organization = $1",
             self.number
         );
         let read =
-            |row: &Row<'_>| Ok((row.word("shape", Shape::parse)?, row.get::<i64>("period")?));
+            |row: &Row<'_>| Ok((row.word("shape", Rollup::parse)?, row.get::<i64>("period")?));
         let periods = self.connection.fetch_all(periods, read).await?;
         let mut spans: BTreeMap<i64, BTreeSet<UnixTime>> = BTreeMap::new();
         let of_new = self.new.iter().map(|((_, bucket), _)| bucket);
         let mut days: BTreeSet<UnixTime> = of_new.map(|at| UnixTime(at).floor(DAY)).collect();
         days.extend(self.days);
-        for (shape, period) in periods
+        for (rollup, period) in periods
             .into_iter()
-            .filter(|(shape, _)| *shape != Shape::New)
+            .filter(|(rollup, _)| *rollup != Rollup::New)
         {
-            if shape.width() == Width::Day {
+            if rollup.width() == Width::Day {
                 spans.entry(period).or_default();
             } else {
                 days.insert(UnixTime(period));
             }
         }
         for day in days.difference(self.dropped) {
-            let span = Shape::Days.period(day.0);
+            let span = Rollup::Days.period(day.0);
             spans.entry(span).or_default().insert(*day);
         }
         Ok(spans)
     }
 
-    /// What the sums by the minute of a day should be.
+    /// Returns the sums by the minute that a day should have.
     async fn ledger(&mut self, day: UnixTime, progress: &mut impl FnMut(u64)) -> Result<Rows> {
-        let (mut rows, mut most) = (Rows::default(), ROWS);
+        let (mut rows, mut limit) = (Rows::default(), MAX_UNSUMMED_ROWS);
         if self.days.binary_search(&day).is_err() {
             return Ok(rows);
         }
@@ -143,32 +146,32 @@ impl<'a> Proof<'a> {
                 self.add(entry, &mut rows);
             }
             progress(self.verified.rows);
-            if rows.len() > most {
-                rows = summed(&mut rows);
-                most = ROWS.max(2 * rows.len());
+            if rows.len() > limit {
+                rows = rows.summed();
+                limit = MAX_UNSUMMED_ROWS.max(2 * rows.len());
             }
             match page.into_iter().next_back() {
                 Some(entry) => last = Some(entry.id),
-                None => return Ok(summed(&mut rows)),
+                None => return Ok(rows.summed()),
             }
         }
     }
 
-    /// Some rows of a day, those whose ids come after `last`.
-    async fn page(&mut self, day: UnixTime, last: Option<String>) -> Result<Vec<Entry>> {
+    /// Returns the next rows of a day, by id, after `last`.
+    async fn page(&mut self, day: UnixTime, last: Option<String>) -> Result<Vec<ProofRow>> {
         let mut select = sql!("SELECT id, timestamp, series, amounts, amount FROM ");
         select.push_partition(USAGE_EVENTS, day);
         select.push(" WHERE organization = ").bind(self.number);
         if let Some(last) = last {
             select.push(" AND id > ").bind(last);
         }
-        select.push(" ORDER BY id LIMIT ").bind(PAGE);
-        self.connection.fetch_all(select, Entry::read).await
+        select.push(" ORDER BY id LIMIT ").bind(PAGE_ROWS_COUNT);
+        self.connection.fetch_all(select, ProofRow::read).await
     }
 
-    fn add(&mut self, entry: &Entry, rows: &mut Rows) {
+    fn add(&mut self, entry: &ProofRow, rows: &mut Rows) {
         let row = || format!("row {} of {}", entry.id, moment(entry.at.0));
-        let amount = total(&entry.lines);
+        let amount = total(&entry.charges);
         if amount != entry.amount {
             let (lines, amount) = (amount.0, entry.amount.0);
             let what = format!("{}: the lines of its bill come to {lines}", row());
@@ -185,45 +188,44 @@ impl<'a> Proof<'a> {
         }
         let minute = minute_of(entry.at);
         if entry.quantities != Quantities::default() {
-            rows.push(entry.series, minute, &Amounts::from(&entry.quantities));
+            rows.push(entry.series, minute, &amounts_of(&entry.quantities));
         }
-        for line in &entry.lines {
-            if let Some(of_line) = self.names.line(entry.series, line.name) {
-                let amounts = Amounts::of_line(line.quantity, line.amount);
-                rows.push(of_line, minute, &amounts);
+        for charge in &entry.charges {
+            if let Some(of_charge) = self.names.charge(entry.series, charge.name) {
+                rows.push(of_charge, minute, &amounts_of_charge(charge));
             }
         }
     }
 
-    /// What the blocks of a shape and period say.
-    async fn found(&mut self, shape: Shape, period: i64) -> Result<Rows> {
-        let block = Block {
-            shape,
+    /// Returns the rows in the blocks of a rollup and period.
+    async fn found(&mut self, rollup: Rollup, period: i64) -> Result<Rows> {
+        let block = BlockRange {
+            rollup,
             first_period: period,
             last_period: period,
         };
-        let select = blocks(self.number, &[block]);
+        let select = select_blocks(self.number, &[block]);
         let read = |row: &Row<'_>| row.get::<Vec<u8>>("data");
         let mut rows = Rows::default();
         for data in self.connection.fetch_all(select, read).await? {
             if let Err(error) = rows.push_block(&data) {
-                let place = format!("{} of {}", shape.as_str(), moment(period));
+                let place = format!("{} of {}", rollup.as_str(), moment(period));
                 self.differs(format!("{place}: a block cannot be read: {error}"));
             }
         }
         Ok(rows)
     }
 
-    /// Compares the sums of a shape and period with what the ledger says: rows by the minute or the day.
-    async fn compare(&mut self, shape: Shape, period: i64, ledger: &mut Rows) -> Result<()> {
-        let width = shape.width().seconds();
-        let mut found = self.found(shape, period).await?;
+    /// Compares the sums of a rollup and period with those of the ledger, given as rows by the minute or the day.
+    async fn compare(&mut self, rollup: Rollup, period: i64, ledger: &mut Rows) -> Result<()> {
+        let width = rollup.width().seconds();
+        let mut found = self.found(rollup, period).await?;
         let (names, new, dropped) = (&mut self.names, &mut self.new, self.dropped);
         let can_be_proved = |bucket| !dropped.contains(&UnixTime(bucket).floor(DAY));
         let mut place = |series, bucket| {
             let bucket = UnixTime(bucket).floor(width).0;
-            (shape.period(bucket) == period && can_be_proved(bucket)).then_some(())?;
-            Some((names.place(shape, series)?, bucket))
+            (rollup.period(bucket) == period && can_be_proved(bucket)).then_some(())?;
+            Some((names.in_rollup(rollup, series)?, bucket))
         };
         found.append(&new.merged(&mut place));
         let ledger = ledger.merged(place);
@@ -239,25 +241,25 @@ impl<'a> Proof<'a> {
             let sums = ledger.next_if(|(at, _)| *at == key);
             let sums = (sums, found.next_if(|(at, _)| *at == key));
             let sum = |sum: Option<(_, Amounts)>| sum.map(|(_, sum)| sum).unwrap_or_default();
-            self.compare_sums(shape, key, (sum(sums.0), sum(sums.1)));
+            self.compare_sums(rollup, key, (sum(sums.0), sum(sums.1)));
         }
     }
 
     fn compare_sums(
         &mut self,
-        shape: Shape,
+        rollup: Rollup,
         (series, bucket): (i64, i64),
         (ledger, found): (Amounts, Amounts),
     ) {
         if ledger == found {
             return;
         }
-        for column in 0..COLUMNS {
+        for column in 0..MAX_COLUMNS {
             let numbers = (ledger.get(column), found.get(column));
             if numbers.0 != numbers.1 {
-                let (shape, bucket) = (shape.as_str(), moment(bucket));
-                let (series, column) = (self.names.describe(series), name_of(column));
-                let place = format!("{shape} {bucket}, {series}, {column}");
+                let (rollup, bucket) = (rollup.as_str(), moment(bucket));
+                let (series, column) = (self.names.describe(series), column_name(column));
+                let place = format!("{rollup} {bucket}, {series}, {column}");
                 self.differs(compared(&place, numbers));
             }
         }
@@ -274,7 +276,7 @@ impl<'a> Proof<'a> {
         };
         let found = self.connection.fetch_all(select, read).await?;
         let found: BTreeMap<_, _> = found.into_iter().collect();
-        // The database's sums stop at the ends of the range.
+        // Sums in the database saturate.
         let (min, max) = (i128::from(i64::MIN + 1), i128::from(i64::MAX));
         let stopped = |spent: i128| i64::try_from(spent.clamp(min, max)).unwrap_or(i64::MAX);
         let ledger = std::mem::take(&mut self.spend).into_iter();
@@ -283,7 +285,7 @@ impl<'a> Proof<'a> {
         let since = self.dropped.last().map(|day| Month::of(*day).end);
         for key in keys.into_iter().filter(|(month, _)| Some(*month) >= since) {
             let numbers = (ledger.get(key).copied(), found.get(key).copied());
-            // Where nothing was ever spent there need be no counter.
+            // A month without spend need not have a row.
             if numbers.0.unwrap_or_default() != numbers.1.unwrap_or_default() {
                 self.differs(compared(&spend_of(key.0, &key.1), numbers));
             }
@@ -293,18 +295,5 @@ impl<'a> Proof<'a> {
 
     fn differs(&mut self, what: String) {
         self.verified.differs(self.id, what);
-    }
-}
-
-/// Each series and bucket once, in order.
-fn summed(rows: &mut Rows) -> Rows {
-    rows.merged(|series, bucket| Some((series, bucket)))
-}
-
-fn name_of(column: usize) -> &'static str {
-    match column {
-        QUANTITY => "quantity",
-        AMOUNT => "amount",
-        metric => Metric::ALL[metric].as_str(),
     }
 }

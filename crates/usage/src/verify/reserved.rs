@@ -1,4 +1,4 @@
-//! The proof of what is reserved: each sum is that of its reservations.
+//! The verification of reserved sums: each must equal the sum of its reservations.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use store::{Connection, Result, Row, sql};
 
 use super::Verified;
 
-/// The part of an amount that is added up apart, so that no sum leaves the range of the database.
-const PART: i128 = 1_000_000_000;
+/// The size of the parts into which amounts are split in the database, so that no sum overflows.
+const NANO_DOLLARS_PER_PART: i128 = 1_000_000_000;
 
-/// Compares what is reserved for each project in sum with the reservations themselves.
+/// Compares the reserved sum of each project with its reservations.
 pub(super) async fn compare(connection: &mut Connection, verified: &mut Verified) -> Result<()> {
     let reservations = sql!(
         "SELECT organization_id, project_id, CAST(SUM(amount / 1000000000) AS BIGINT) AS parts, \
@@ -18,7 +18,10 @@ pub(super) async fn compare(connection: &mut Connection, verified: &mut Verified
     );
     let read = |row: &Row<'_>| {
         let (parts, rest): (i64, i64) = (row.get("parts")?, row.get("rest")?);
-        Ok((key(row)?, i128::from(parts) * PART + i128::from(rest)))
+        Ok((
+            key(row)?,
+            i128::from(parts) * NANO_DOLLARS_PER_PART + i128::from(rest),
+        ))
     };
     let reservations = connection.fetch_all(reservations, read).await?.into_iter();
     let mut projects: BTreeMap<_, _> = reservations.map(|(key, sum)| (key, (sum, 0))).collect();
@@ -29,7 +32,7 @@ pub(super) async fn compare(connection: &mut Connection, verified: &mut Verified
     }
     for ((organization, project), (reservations, found)) in projects {
         if reservations != found {
-            // Under the empty name is the lock, which has no amount.
+            // The row with an empty project is the lock, which has no amount.
             let name = if project.is_empty() {
                 "no project"
             } else {
@@ -44,7 +47,7 @@ pub(super) async fn compare(connection: &mut Connection, verified: &mut Verified
     Ok(())
 }
 
-/// The organization and the project of a row.
+/// Returns the organization and the project of a row.
 fn key(row: &Row<'_>) -> Result<(String, String)> {
     Ok((row.get("organization_id")?, row.get("project_id")?))
 }

@@ -1,4 +1,4 @@
-//! The ways in which a step of the writer ends.
+//! The outcomes of a step of the writer.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -7,39 +7,37 @@ use std::pin::Pin;
 use base::Error;
 use futures_util::FutureExt;
 
-/// The output of a step of the writer; `None` if it panicked. What it was given is still there then.
+/// Runs a step of the writer and returns its output; `None` if it panicked. Its arguments are still there then.
 pub(super) fn caught<'a, T>(
     step: impl Future<Output = T> + Send + 'a,
 ) -> Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>> {
     Box::pin(async move {
         let outcome = AssertUnwindSafe(step).catch_unwind().await;
         if outcome.is_err() {
-            tracing::error!(
-                "ledger writer panicked: what it was doing is done in another way, or again"
-            );
+            tracing::error!("ledger writer panicked; the step is retried");
         }
         outcome.ok()
     })
 }
 
-/// The reason that events were not written.
+/// The reason for which events were not written.
 pub(super) enum NotWritten {
-    /// Their key may not report so much.
-    Bounded(Error),
-    /// The database will refuse them again.
+    /// The key exceeded its allowance.
+    OverAllowance(Error),
+    /// The database refuses the events, and will again.
     Refused(store::Error),
-    /// Writing them panicked.
+    /// The write panicked.
     Panicked,
-    /// The database failed until the writer had to stop.
+    /// The database failed until the stop timeout.
     Stopped(store::Error),
 }
 
 impl fmt::Display for NotWritten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bounded(refusal) => f.write_str(&refusal.message),
+            Self::OverAllowance(refusal) => f.write_str(&refusal.message),
             Self::Refused(error) | Self::Stopped(error) => error.fmt(f),
-            Self::Panicked => f.write_str("the ledger's writer panicked"),
+            Self::Panicked => f.write_str("the ledger writer panicked"),
         }
     }
 }
@@ -47,7 +45,7 @@ impl fmt::Display for NotWritten {
 impl From<NotWritten> for Error {
     fn from(reason: NotWritten) -> Self {
         match reason {
-            NotWritten::Bounded(refusal) => refusal,
+            NotWritten::OverAllowance(refusal) => refusal,
             NotWritten::Refused(store::Error::Dropped) => Self::refused(
                 "usage_day_dropped",
                 "The ledger of a day of these events was dropped, so nobody can tell whether they were counted.",

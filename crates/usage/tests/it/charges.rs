@@ -1,4 +1,4 @@
-//! What events cost.
+//! Charges of events.
 
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
@@ -17,14 +17,14 @@ fn consumed(kind: Kind, model: &str, amounts: &[(Metric, i64)]) -> UsageEvent {
     event
 }
 
-/// A bill in short: `item quantity amount` for each line, then `unpriced` if it is.
+/// Formats charges: `item quantity amount` for each, then `unpriced` if an item has no price.
 fn shown(book: &PriceBook, event: &UsageEvent) -> Vec<String> {
     let charges = book.charges(event);
     let line = |line: &Charge| {
         let item = LineItem::of(event, line.name);
         format!("{item} {} {}", line.quantity, line.amount.0)
     };
-    let mut lines: Vec<_> = charges.lines.iter().map(line).collect();
+    let mut lines: Vec<_> = charges.charges.iter().map(line).collect();
     if charges.unpriced {
         lines.push("unpriced".to_owned());
     }
@@ -72,7 +72,7 @@ const OF_ALL_KINDS: &[(Metric, i64)] = &[
 ];
 
 #[test]
-fn each_token_is_on_one_line() {
+fn each_token_is_charged_once() {
     let bill = |model| {
         shown(
             &book(SPEECH),
@@ -121,7 +121,7 @@ fn each_token_is_on_one_line() {
 }
 
 #[test]
-fn parts_are_never_more_than_the_whole() {
+fn token_details_never_exceed_the_total() {
     let amounts = [
         (Metric::InputTokens, 100),
         (Metric::InputCachedTokens, 300),
@@ -135,7 +135,7 @@ fn parts_are_never_more_than_the_whole() {
 }
 
 #[test]
-fn what_is_sold_otherwise_is_not_billed_by_the_token_as_well() {
+fn a_model_priced_by_other_units_is_not_charged_by_token() {
     let amounts = [
         (Metric::Images, 2),
         (Metric::InputTokens, 10),
@@ -209,7 +209,7 @@ fn tools_and_storage_have_prices_for_every_model() {
 }
 
 #[test]
-fn the_entry_that_held_when_it_happened_prices_an_event() {
+fn an_event_is_charged_at_the_prices_of_its_time() {
     let older = "[[price]]\nmodel = \"m\"\neffective = \"2025-06-01\"\ninput = \"7\"";
     let newer = "[[price]]\nmodel = \"m\"\neffective = \"2026-03-02\"\ninput = \"9\"";
     let book = book(older).with_overrides(PriceBook::parse(newer).expect("a price book"));
@@ -218,7 +218,7 @@ fn the_entry_that_held_when_it_happened_prices_an_event() {
         event.timestamp = UnixTime(time);
         event.model = Some(model.to_owned());
         let bill = book.charges(&event);
-        (bill.lines[0].amount.0, bill.unpriced)
+        (bill.charges[0].amount.0, bill.unpriced)
     };
     assert_eq!(at(START, "m"), (9_000, false));
     assert_eq!(at(START - 1, "m"), (2_000, false));
@@ -234,7 +234,7 @@ fn the_entry_that_held_when_it_happened_prices_an_event() {
 }
 
 #[test]
-fn nothing_consumed_costs_nothing() {
+fn an_event_without_usage_costs_nothing() {
     let nothing = consumed(
         Kind::Completions,
         "unheard of",
@@ -244,10 +244,10 @@ fn nothing_consumed_costs_nothing() {
 }
 
 #[test]
-fn units_are_the_contracts() {
+fn units_have_the_names_of_the_contract() {
     let unit = |kind, model, metric| {
         let bill = book("").charges(&consumed(kind, model, &[(metric, 1)]));
-        bill.lines[0].name.unit()
+        bill.charges[0].name.unit()
     };
     assert_eq!(
         unit(Kind::Completions, "m", Metric::InputTokens),
@@ -265,7 +265,7 @@ fn units_are_the_contracts() {
     assert_eq!(unit(Kind::FileSearchCalls, "", Metric::NumRequests), None);
 }
 
-/// Quantities of which the parts may be more than the whole, as an upstream may report them.
+/// Generates quantities whose details may exceed the total, as an upstream may report them.
 fn some_quantities() -> impl Strategy<Value = Quantities> {
     prop::collection::vec(0..3_000i64, Metric::ALL.len()).prop_map(|amounts| {
         let mut quantities = Quantities::default();
@@ -277,23 +277,23 @@ fn some_quantities() -> impl Strategy<Value = Quantities> {
 }
 
 #[test]
-fn s11_the_most_of_exact_prices_is_exact() {
+fn the_maximum_cost_of_exact_prices_is_exact() {
     let book = book(SPEECH);
     let quantities = Quantities::default()
         .with(Metric::InputTokens, 1_000)
         .with(Metric::OutputTokens, 100);
     for (model, most) in [("plain", 1_200_000), ("m", 5_600_000)] {
-        let found = book.most(model, UnixTime(START), &quantities);
+        let found = book.max_cost(model, UnixTime(START), &quantities);
         assert_eq!(found, NanoDollars(most), "{model}");
     }
-    // In a batch, by its factor, in the dearest tier.
-    let batch = book.most_of_batch("m", UnixTime(START), &quantities);
+    // In a batch the factor of batches applies, in the dearest tier.
+    let batch = book.max_batch_cost("m", UnixTime(START), &quantities);
     assert_eq!(batch, NanoDollars(2_800_000));
     let tools = [
         (ItemName::WebSearchCalls, 3),
         (ItemName::CodeInterpreterSessions, 2),
     ];
-    let tools = book.most_of_tools("plain", UnixTime(START), &tools);
+    let tools = book.max_tool_cost("plain", UnixTime(START), &tools);
     assert_eq!(tools, NanoDollars(90_000_000));
     assert!(book.sells("plain", UnixTime(START), Metric::OutputTokens));
     assert!(!book.sells("plain", UnixTime(START), Metric::Images));
@@ -302,9 +302,9 @@ fn s11_the_most_of_exact_prices_is_exact() {
 }
 
 proptest! {
-    /// What is reserved for a request is enough, whatever its answer reports, if that is no more than was asked for.
+    /// The reserved amount covers the charges of any answer that stays within the requested bounds.
     #[test]
-    fn no_bill_is_more_than_the_most_that_it_may_be(
+    fn charges_never_exceed_the_maximum_cost(
         quantities in some_quantities(),
         model in prop::sample::select(&["speech", "plain", "m", "pictures", "unheard of"][..]),
         kind in prop::sample::select(&[Kind::Completions, Kind::Images, Kind::AudioSpeeches][..]),
@@ -316,15 +316,15 @@ proptest! {
         event.quantities = quantities;
         event.service_tier = tier.map(str::to_owned);
         event.size = size.map(str::to_owned);
-        let bill: NanoDollars = book.charges(&event).lines.iter().map(|line| line.amount).sum();
-        let most = book.most(model, event.timestamp, &quantities);
+        let bill: NanoDollars = book.charges(&event).charges.iter().map(|line| line.amount).sum();
+        let most = book.max_cost(model, event.timestamp, &quantities);
         prop_assert!(bill <= most, "{bill} > {most}");
         prop_assert!(model != "unheard of" || most == NanoDollars(0));
     }
 
-    /// No bill is more than the bound with random prices either, in batches and by prices that begin later.
+    /// The bound holds at random prices too, in batches and with prices that take effect later.
     #[test]
-    fn s11_no_bill_is_more_than_the_most_by_any_prices(
+    fn charges_never_exceed_the_maximum_cost_at_random_prices(
         quantities in some_quantities(),
         prices in prop::collection::vec(prop::option::of(0i64..40_000_000_000), 12),
         factors in prop::array::uniform3(0i64..3_000),
@@ -353,16 +353,16 @@ proptest! {
         event.batch = is_batch;
         let most = if is_batch {
             event.timestamp = asked_at.plus(days * 86_400);
-            book.most_of_batch("r-2026-01-05", asked_at, &quantities)
+            book.max_batch_cost("r-2026-01-05", asked_at, &quantities)
         } else {
-            book.most("r-2026-01-05", asked_at, &quantities)
+            book.max_cost("r-2026-01-05", asked_at, &quantities)
         };
-        let bill: NanoDollars = book.charges(&event).lines.iter().map(|line| line.amount).sum();
+        let bill: NanoDollars = book.charges(&event).charges.iter().map(|line| line.amount).sum();
         prop_assert!(bill <= most, "{bill} > {most}");
     }
 
-    /// Against exact fractions: the amount is the nearest nano-dollar to price × quantity × factors / unit, and of two
-    /// that are as near the even one.
+    /// Compared with exact fractions: the amount is price × quantity × factors / unit, rounded to the nearest
+    /// nano-dollar, ties to even.
     #[test]
     fn money_is_rounded_once(
         price in 0i64..5_000_000_000_000,
@@ -380,7 +380,7 @@ proptest! {
         let mut event = consumed(Kind::Completions, "p", &[(Metric::InputTokens, quantity)]);
         event.batch = batch.is_some();
         event.service_tier = tier.map(|_| "fast".to_owned());
-        let NanoDollars(amount) = book.charges(&event).lines[0].amount;
+        let NanoDollars(amount) = book.charges(&event).charges[0].amount;
 
         let exact = i128::from(price) * i128::from(quantity)
             * i128::from(batch.unwrap_or(1_000)) * i128::from(tier.unwrap_or(1_000));

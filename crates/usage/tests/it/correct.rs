@@ -4,11 +4,11 @@ use base::time::DAY;
 use base::{NanoDollars, UnixTime};
 use usage::{Corrected, Metric, Outcome, Quantities, UsageEvent, Width, rebuild, reprice};
 
-use crate::fixture::{Fixture, PRICE, START, event, organization};
+use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
 use crate::sources::{corrected, is_clean, record};
 
 #[tokio::test]
-async fn s3_a_correction_reverses_a_reported_event_exactly_and_once() {
+async fn a_correction_reverses_a_reported_event_exactly_once() {
     let fixture = Fixture::new().await;
     let huge = UsageEvent {
         outcome: Outcome::Reported,
@@ -49,7 +49,7 @@ async fn s3_a_correction_reverses_a_reported_event_exactly_and_once() {
     let spent = fresh
         .expect("loaded")
         .month_to_date(&organization("a"), None);
-    assert_eq!(spent, NanoDollars(PRICE));
+    assert_eq!(spent, NanoDollars(EVENT_PRICE));
     assert_eq!(fixture.ledger().await.len(), 3, "no row was changed");
     let all = usage::Reprice {
         organization: None,
@@ -63,7 +63,7 @@ async fn s3_a_correction_reverses_a_reported_event_exactly_and_once() {
 }
 
 #[tokio::test]
-async fn s3_events_with_one_id_on_two_days_are_told_apart() {
+async fn a_day_selects_among_events_with_one_id() {
     let fixture = Fixture::new().await;
     let later = UsageEvent {
         timestamp: UnixTime(START + DAY),

@@ -1,4 +1,4 @@
-//! A recorder with a database of its own, and events to give it.
+//! A recorder on a database of its own, and events to record.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use base::{Clock, UnixTime};
 use store::testing::Scratch;
 use store::{Row, Statement, Store};
 use usage::{
-    Entries, Entry, Kind, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask, Reports,
-    Spend, UsageEvent, UsageQuery, Width, usage,
+    Kind, LedgerEntry, LedgerReader, Metric, Outcome, PriceBook, Quantities, Recorder,
+    RecorderTask, Reports, Spend, UsageEvent, UsageQuery, Width, usage,
 };
 
 /// 2026-03-02T00:00:00Z, a Monday.
 pub(crate) const START: i64 = 1_772_409_600;
 
-/// Prices that are easy to reckon with.
+/// Prices that are easy to compute with.
 pub(crate) const PRICES: &str = r#"
     [[price]]
     model = "m"
@@ -75,7 +75,7 @@ impl Fixture {
         }
     }
 
-    /// A recorder of another program on the same database.
+    /// Starts the recorder of another node on the same database.
     pub(crate) async fn another(&self) -> (Recorder, RecorderTask, Spend) {
         let store = Store::open(self.scratch.url());
         let store = store.await.expect("a database");
@@ -97,22 +97,24 @@ impl Fixture {
         connection.fetch_all(statement, read).await.expect("rows")
     }
 
-    /// The ledger, in the order of its ids.
-    pub(crate) async fn ledger(&self) -> Vec<Entry> {
-        let mut all = Entries::all(self.store.usage()).await.expect("the ledger");
+    /// Returns the rows of the ledger, ordered by id.
+    pub(crate) async fn ledger(&self) -> Vec<LedgerEntry> {
+        let mut all = LedgerReader::all(self.store.usage())
+            .await
+            .expect("the ledger");
         all.sort_by(|a, b| a.event.id.cmp(&b.event.id));
         all
     }
 
-    /// Records forty requests at once, each with an event and one of a tool, and waits until they are durable. The events of
-    /// the requests 7, 23 and 24 are those that `bad` makes.
+    /// Records forty requests at once, each with an event and one of a tool, and waits until they are durable. `bad`
+    /// makes the events of the requests 7, 23 and 24.
     pub(crate) async fn record_forty(&self, bad: fn(&str) -> UsageEvent) {
         let mut recorded = Vec::new();
         for number in 0..40 {
             let slot = self.recorder.reserve().await.expect("a place");
             let id = format!("{number:02}");
             let is_bad = [7, 23, 24].contains(&number);
-            // The rows of one request are no more one than those of several.
+            // The events of one request may be accepted and refused separately, like those of several requests.
             let event = if is_bad { bad(&id) } else { event(&id) };
             let tool = self::event(&format!("{id}-tool"));
             recorded.push(slot.record_all(vec![event, tool]));
@@ -122,13 +124,13 @@ impl Fixture {
         }
     }
 
-    /// The ids in the ledger.
+    /// Returns the ids in the ledger.
     pub(crate) async fn ids(&self) -> Vec<String> {
         let all = self.ledger().await.into_iter();
         all.map(|entry| entry.event.id).collect()
     }
 
-    /// What all organizations have consumed of a metric, by the sums of that width.
+    /// Returns the sum of a metric over all organizations, by the rollups of a width.
     pub(crate) async fn total(&self, width: Width, metric: Metric) -> i64 {
         let mut total = 0;
         for name in ["a", "b"] {
@@ -170,7 +172,7 @@ pub(crate) fn organization(name: &str) -> OrganizationId {
     OrganizationId::from_text(format!("org-{name}"))
 }
 
-/// A request of a chat at [`START`]: 1,000 tokens in, 400 of them cached, and 100 out.
+/// Returns the event of a chat request at [`START`]: 1,000 input tokens, 400 of them cached, and 100 output tokens.
 pub(crate) fn event(id: &str) -> UsageEvent {
     UsageEvent {
         id: id.to_owned(),
@@ -197,5 +199,5 @@ pub(crate) fn event(id: &str) -> UsageEvent {
     }
 }
 
-/// What [`event`] costs: 600 × 2, 400 × 0.5 and 100 × 8 dollars per million.
-pub(crate) const PRICE: i64 = 2_200_000;
+/// The cost of [`event`]: 600 × 2, 400 × 0.5 and 100 × 8 dollars per million.
+pub(crate) const EVENT_PRICE: i64 = 2_200_000;

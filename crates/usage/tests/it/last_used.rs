@@ -1,4 +1,4 @@
-//! When keys and users were last used.
+//! The last uses of keys and users.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ async fn filled(scratch: &Scratch) -> Store {
 }
 
 #[tokio::test]
-async fn the_last_use_is_kept_and_never_goes_back() {
+async fn the_last_use_is_stored_and_never_decreases() {
     let scratch = Scratch::new();
     let store = filled(&scratch).await;
     let mut follower = store.revision().follow();
@@ -91,9 +91,9 @@ async fn a_use_is_written_within_a_second_or_so() {
     task.stop().await;
 }
 
-/// Keys and users of a round in which two nodes write at once.
-const PAIRS: usize = 200;
-const ROUNDS: i64 = 10;
+/// The number of keys and users of a round in which two nodes write at once.
+const PAIRS_COUNT: usize = 200;
+const ROUNDS_COUNT: i64 = 10;
 
 const USERS_BEHIND: &str =
     "SELECT COUNT(*) AS count FROM users WHERE id <> 'user-a' AND COALESCE(last_used_at, 0) < $1";
@@ -104,15 +104,15 @@ fn key(number: usize) -> KeyId {
     KeyId::from_text(format!("key_{number:04}"))
 }
 
-/// The owner of a key: the other way round than the keys are, on every other node.
+/// Returns the owner of a key. Owners are ordered the other way round than keys.
 fn owner(number: usize) -> UserId {
-    UserId::from_text(format!("user-{:04}", number % PAIRS))
+    UserId::from_text(format!("user-{:04}", number % PAIRS_COUNT))
 }
 
-/// Adds keys `0..PAIRS` and `PAIRS..2 * PAIRS`; each user has one of either.
+/// Adds keys `0..PAIRS_COUNT` and `PAIRS_COUNT..2 * PAIRS_COUNT`; each user has one of either range.
 async fn add_owners(store: &Store) {
     let mut transaction = store.begin().await.expect("a transaction");
-    for number in 0..PAIRS {
+    for number in 0..PAIRS_COUNT {
         let user = owner(number);
         let insert = sql!(
             "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
@@ -121,7 +121,7 @@ async fn add_owners(store: &Store) {
         );
         transaction.execute(insert).await.expect("a user");
     }
-    for number in 0..2 * PAIRS {
+    for number in 0..2 * PAIRS_COUNT {
         let mut hash = vec![2u8; 32];
         hash[..8].copy_from_slice(&number.to_be_bytes());
         let insert = sql!(
@@ -136,7 +136,7 @@ async fn add_owners(store: &Store) {
     transaction.commit().await.expect("a commit");
 }
 
-/// The rows that say that they were last used before this.
+/// Counts the rows whose last use is before `at`.
 async fn behind(store: &Store, count: &'static str, at: i64) -> i64 {
     let mut read = store.read().await.expect("a connection");
     let count = read.fetch_one(sql!(count, at), |row| row.get("count"));
@@ -144,21 +144,21 @@ async fn behind(store: &Store, count: &'static str, at: i64) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b11_two_nodes_that_write_at_once_lose_no_use() {
+async fn two_nodes_that_write_at_once_lose_no_use() {
     let scratch = Scratch::new();
     let here = filled(&scratch).await;
     let there = Store::open(scratch.url()).await.expect("a database");
     add_owners(&here).await;
     let organization = OrganizationId::from_text("org-a".to_owned());
-    for round in 1..=ROUNDS {
+    for round in 1..=ROUNDS_COUNT {
         let clock = Clock::fake(UnixTime(round));
         let (one, one_task) = LastUsed::start(here.clone(), clock.clone());
         let (other, other_task) = LastUsed::start(there.clone(), clock);
-        for number in 0..PAIRS {
+        for number in 0..PAIRS_COUNT {
             one.touch(&organization, &key(number), Some(&owner(number)));
-            // The order of its keys is the reverse of that of their owners.
-            let user = owner(PAIRS - 1 - number);
-            other.touch(&organization, &key(PAIRS + number), Some(&user));
+            // The keys are in the reverse order of their owners.
+            let user = owner(PAIRS_COUNT - 1 - number);
+            other.touch(&organization, &key(PAIRS_COUNT + number), Some(&user));
         }
         tokio::join!(one_task.stop(), other_task.stop());
         for count in [USERS_BEHIND, KEYS_BEHIND] {
@@ -168,7 +168,7 @@ async fn b11_two_nodes_that_write_at_once_lose_no_use() {
 }
 
 #[tokio::test]
-async fn b11_a_use_that_could_not_be_written_is_written_later() {
+async fn a_use_that_could_not_be_written_is_retried() {
     let scratch = Scratch::new();
     let store = filled(&scratch).await;
     let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
@@ -182,7 +182,7 @@ async fn b11_a_use_that_could_not_be_written_is_written_later() {
     let user = UserId::from_text("user-a".to_owned());
     let key = KeyId::from_text("key_a".to_owned());
     last.touch(&organization, &key, Some(&user));
-    // Longer than the writer waits between two writes.
+    // Longer than the interval between two writes.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     rename(sql!("ALTER TABLE away RENAME TO users")).await;
     let started = Instant::now();

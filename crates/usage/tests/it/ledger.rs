@@ -1,4 +1,4 @@
-//! Appending: once, in one transaction, with sums that can be made anew.
+//! Appending to the ledger: once, in one transaction, with sums that can be rebuilt.
 
 use base::UnixTime;
 use base::ids::Id;
@@ -6,7 +6,7 @@ use base::time::DAY;
 use store::sql;
 use usage::{Appended, Metric, Outcome, Quantities, Width, rebuild};
 
-use crate::fixture::{Fixture, PRICE, START, event, organization};
+use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
 
 fn appended(accepted: usize, duplicates: usize) -> Appended {
     Appended {
@@ -36,11 +36,11 @@ async fn an_event_counts_once() {
         .await
         .into_iter()
         .map(|entry| entry.amount.0);
-    assert_eq!(amounts.sum::<i64>(), 4 * PRICE);
+    assert_eq!(amounts.sum::<i64>(), 4 * EVENT_PRICE);
 }
 
 #[tokio::test]
-async fn two_programs_append_the_same_events() {
+async fn events_that_two_nodes_append_count_once() {
     let fixture = Fixture::new().await;
     let (other, _task, _spend) = fixture.another().await;
     let events: Vec<_> = (0..300).map(|n| event(&format!("{n:03}"))).collect();
@@ -56,7 +56,7 @@ async fn two_programs_append_the_same_events() {
 }
 
 #[tokio::test]
-async fn a_row_tells_what_happened() {
+async fn a_row_has_the_event_and_its_charges() {
     let fixture = Fixture::new().await;
     let mut failed = event("f");
     failed.quantities = Quantities::default();
@@ -116,7 +116,7 @@ async fn each_row_is_what_was_recorded() {
 }
 
 #[tokio::test]
-async fn an_id_is_that_of_a_day() {
+async fn an_id_is_unique_within_its_day() {
     let fixture = Fixture::new().await;
     let mut later = event("1");
     later.timestamp = UnixTime(START + DAY - 1);
@@ -130,7 +130,7 @@ async fn an_id_is_that_of_a_day() {
 }
 
 #[tokio::test]
-async fn hostile_texts_are_made_to_fit() {
+async fn hostile_texts_are_truncated_and_cleaned() {
     let fixture = Fixture::new().await;
     let mut hostile = event("1");
     hostile.model = Some("ü\0".repeat(5_000));
@@ -199,7 +199,7 @@ async fn rebuilt_sums_are_identical() {
         .await
         .expect("rebuilt");
     assert_eq!(totals(&fixture).await, before);
-    // The recorder goes on where the rebuilt sums end.
+    // The recorder continues on the rebuilt sums.
     fixture
         .recorder
         .append(vec![event("new")])
@@ -213,7 +213,7 @@ async fn rebuilt_sums_are_identical() {
     assert_eq!(totals(&fixture).await, after);
 }
 
-/// What every kind of sums comes to.
+/// Returns totals of every width of rollup.
 async fn totals(fixture: &Fixture) -> Vec<i64> {
     let mut totals = Vec::new();
     for width in [Width::Minute, Width::Hour, Width::Day] {

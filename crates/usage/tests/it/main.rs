@@ -1,4 +1,4 @@
-//! The ledger, its sums, prices and the recorder, on the database that `ORGPLANE_TEST_DATABASE` names.
+//! Tests of the ledger, its rollups, prices and the recorder, on the database that `ORGPLANE_TEST_DATABASE` names.
 
 mod charges;
 mod correct;

@@ -1,4 +1,4 @@
-//! A panic of the ledger's writer: nothing that was recorded is lost, and the writer goes on.
+//! Panics of the ledger writer: no recorded event is lost, and the writer continues.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,12 @@ use usage::{Outcome, UsageEvent, set_aside};
 use crate::fixture::{Fixture, event};
 use crate::sources::{count_of, is_clean};
 
-/// A model without a price, of which logging panics.
+/// A model without a price, whose warning makes the log panic.
 const MODEL: &str = "the log panics";
 
 static PANICS: AtomicBool = AtomicBool::new(true);
 
-/// A log that panics when it is told of [`MODEL`], as one did whose stderr was gone.
+/// A subscriber that panics on a log line about [`MODEL`], as one did whose stderr was closed.
 struct Panicking;
 
 struct Fields(bool);
@@ -63,7 +63,7 @@ fn panicking(id: &str) -> UsageEvent {
 }
 
 #[tokio::test]
-async fn strangers_1_a_panic_of_the_writer_loses_no_event_and_does_not_end_it() {
+async fn a_panic_of_the_writer_loses_no_event_and_does_not_end_the_writer() {
     static LOGS: Once = Once::new();
     LOGS.call_once(|| tracing::subscriber::set_global_default(Panicking).expect("none is set"));
     let fixture = Fixture::new().await;
@@ -78,7 +78,7 @@ async fn strangers_1_a_panic_of_the_writer_loses_no_event_and_does_not_end_it() 
     assert!(fixture.recorder.is_accepting());
     is_clean(&fixture).await;
 
-    // A report that panics is refused, and takes no other with it.
+    // A reported event that panics is refused alone.
     let reported = |event: UsageEvent| UsageEvent {
         outcome: Outcome::Reported,
         ..event
@@ -94,7 +94,7 @@ async fn strangers_1_a_panic_of_the_writer_loses_no_event_and_does_not_end_it() 
     assert_eq!(refused.expect_err("it panics").status.as_u16(), 500);
     assert_eq!(taken.expect("recorded").accepted, 1);
 
-    // What was set aside is in the ledger once writing it does not panic any more.
+    // Events set aside are in the ledger once writing them no longer panics.
     PANICS.store(false, Ordering::SeqCst);
     let (other, _task, _spend) = fixture.another().await;
     other.flush().await;

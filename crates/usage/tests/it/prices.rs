@@ -1,16 +1,16 @@
-//! Reading price books.
+//! Parsing price books.
 
 use usage::PriceBook;
 
 #[test]
-fn the_built_in_book_is_understood_and_dated() {
+fn the_built_in_price_book_is_valid_and_dated() {
     let text = include_str!("../../src/prices.toml");
     assert!(text.contains("as of 2026-11"));
     let _ = PriceBook::built_in();
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn an_error_names_the_model_and_the_key() {
     let cases = [
         (
             "input = 1.25",

@@ -1,4 +1,4 @@
-//! Answers, compared with what a plain model in memory says, for random events and random questions.
+//! Reports compared with a plain model in memory, for random events and random queries.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,15 +17,15 @@ use usage::{
 use crate::fixture::{Fixture, START, event, organization};
 use crate::random::{moment, some_event, values};
 
-/// Whose events are.
+/// The organizations of the events.
 const NAMES: [&str; 2] = ["a", "b"];
-/// How often more is appended and asked in a case.
-const ROUNDS: usize = 8;
+/// The number of rounds of appending and querying in a case.
+const ROUNDS_COUNT: usize = 8;
 
-/// A bucket, and the values of the dimensions grouped by.
+/// The start of a bucket, and the values of the dimensions grouped by.
 type Key = (i64, Vec<Option<String>>);
 
-/// Some values of a dimension, now and then, or the empty one, which no event has.
+/// Generates a filter: some values of a dimension, or the empty one, which no event has; sometimes none.
 fn filter(dimension: Dimension) -> impl Strategy<Value = Option<(Dimension, Vec<String>)>> {
     let wanted = [values(dimension), &[""]].concat();
     let wanted = subsequence(wanted.clone(), 1..=wanted.len());
@@ -73,7 +73,7 @@ fn question() -> impl Strategy<Value = UsageQuery> {
         )
 }
 
-/// What the events of `query` sum up to.
+/// Returns the sums of the events that `query` selects.
 fn expected(events: &[UsageEvent], query: &UsageQuery) -> BTreeMap<Key, Quantities> {
     let counts = |event: &&UsageEvent| {
         let passes = |(dimension, values): &(Dimension, Vec<String>)| {
@@ -101,7 +101,7 @@ fn expected(events: &[UsageEvent], query: &UsageQuery) -> BTreeMap<Key, Quantiti
     sums
 }
 
-/// Every page of an answer, each of which must begin where the one before has ended.
+/// Returns all buckets, page by page. Each page must begin where the one before ended.
 async fn pages<T>(
     start: UnixTime,
     end: UnixTime,
@@ -210,7 +210,7 @@ fn expected_costs(
         {
             continue;
         }
-        for line in prices.charges(event).lines {
+        for line in prices.charges(event).charges {
             let item = LineItem::of(event, line.name).to_string();
             if !wanted(&query.line_items, Some(&item)) {
                 continue;
@@ -269,19 +269,19 @@ async fn answered_costs(
         .collect()
 }
 
-/// Events that two programs append at once, some before each question.
+/// Events that two nodes append at once, some before each round of queries.
 type Case = (Vec<UsageEvent>, Vec<UsageQuery>, Vec<CostQuery>, usize);
 
 #[test]
-fn answers_are_what_the_events_sum_up_to() {
+fn reports_equal_the_sums_of_the_events() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let fixture = runtime.block_on(Fixture::new());
     let (other, _task, _spend) = runtime.block_on(fixture.another());
     let made = AtomicUsize::new(0);
     let random = (
         prop::collection::vec((some_event(), select(&NAMES[..])), 0..120),
-        prop::collection::vec(question(), ROUNDS),
-        prop::collection::vec(cost_question(), ROUNDS),
+        prop::collection::vec(question(), ROUNDS_COUNT),
+        prop::collection::vec(cost_question(), ROUNDS_COUNT),
         1..8usize,
     );
     let mut runner = TestRunner::new(Config {
@@ -292,7 +292,7 @@ fn answers_are_what_the_events_sum_up_to() {
     let checked = runner.run(
         &random,
         |(events, mut questions, mut cost_questions, batch)| {
-            // Every case has organizations of its own, among the others'.
+            // Each case has organizations of its own in the shared database.
             let case = made.fetch_add(1, Ordering::Relaxed);
             let own = |name: &str| organization(&format!("{name}{case}"));
             let event = |(number, (event, name)): (usize, (UsageEvent, &str))| UsageEvent {
@@ -323,7 +323,7 @@ fn answers_are_what_the_events_sum_up_to() {
 async fn check(fixture: &Fixture, other: &Recorder, (events, questions, costs, batch): Case) {
     let mut so_far = 0;
     for (round, (query, cost_query)) in questions.iter().zip(&costs).enumerate() {
-        let until = events.len() * (round + 1) / ROUNDS;
+        let until = events.len() * (round + 1) / ROUNDS_COUNT;
         let (one, two) = events[so_far..until].split_at((until - so_far) / 2);
         tokio::join!(
             append(&fixture.recorder, one, batch),
@@ -352,7 +352,7 @@ async fn append(recorder: &Recorder, events: &[UsageEvent], batch: usize) {
 }
 
 #[tokio::test]
-async fn a_page_has_a_bound_and_says_where_to_go_on() {
+async fn a_page_is_bounded_and_has_the_start_of_the_next() {
     let fixture = Fixture::new().await;
     let query = UsageQuery {
         organization_id: organization("a"),

@@ -1,4 +1,4 @@
-//! Random events.
+//! Generators of random events.
 
 use base::UnixTime;
 use base::ids::{Id, ProjectId};
@@ -9,7 +9,7 @@ use usage::{Dimension, Kind, Quantities, UsageEvent};
 
 use crate::fixture::{START, event};
 
-/// The values that events have of a dimension.
+/// Returns the values of a dimension that events have.
 pub(crate) fn values(dimension: Dimension) -> &'static [&'static str] {
     match dimension {
         Dimension::ProjectId => &["proj_a", "proj_b", "proj_c"],
@@ -29,7 +29,7 @@ fn optional(dimension: Dimension) -> impl Strategy<Value = Option<String>> {
     prop::option::of(select(values(dimension)).prop_map(str::to_owned))
 }
 
-/// A moment within three days, often at the edge of a minute, an hour or a day.
+/// Generates a time within three days, often at the edge of a minute, an hour or a day.
 pub(crate) fn moment() -> impl Strategy<Value = i64> {
     let width = select(&[1, MINUTE, HOUR, DAY][..]);
     (0..3 * DAY, width, -1..=1i64).prop_map(|(at, width, off)| {

@@ -1,4 +1,4 @@
-//! The recorder: durable, bounded, patient.
+//! The recorder: durability, bounds and retries.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use base::ids::{Id, KeyId, ProjectId};
 use http::StatusCode;
 use store::sql;
 use tokio::task::JoinSet;
-use usage::{Allowance, Entries, Outcome, UsageEvent};
+use usage::{Allowance, LedgerReader, Outcome, UsageEvent};
 
 use crate::fixture::{Fixture, event, organization};
 
@@ -21,7 +21,7 @@ async fn a_recorded_event_is_durable_when_its_future_resolves() {
 }
 
 #[tokio::test]
-async fn an_event_that_nobody_waits_for_is_soon_durable() {
+async fn an_event_without_a_waiter_is_soon_durable() {
     let fixture = Fixture::new().await;
     drop(
         fixture
@@ -46,7 +46,7 @@ async fn an_event_that_nobody_waits_for_is_soon_durable() {
 }
 
 #[tokio::test]
-async fn a_full_queue_turns_requests_away() {
+async fn a_full_queue_refuses_requests() {
     let fixture = Fixture::new().await;
     let mut slots = Vec::new();
     while slots.len() < 8_192 {
@@ -65,7 +65,7 @@ async fn a_full_queue_turns_requests_away() {
 }
 
 #[tokio::test]
-async fn a_failing_database_is_tried_until_it_works() {
+async fn a_write_is_retried_until_the_database_works() {
     let fixture = Fixture::new().await;
     fixture
         .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
@@ -83,7 +83,7 @@ async fn a_failing_database_is_tried_until_it_works() {
 }
 
 #[tokio::test]
-async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
+async fn stopping_writes_waiting_events_and_those_of_reserved_permits() {
     let fixture = Fixture::new().await;
     for n in 0..100 {
         let slot = fixture.recorder.reserve().await.expect("a place");
@@ -98,7 +98,7 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
     };
     let store = fixture.store.clone();
     tokio::join!(fixture.task.stop(Duration::from_secs(40)), finish);
-    let all = Entries::all(store.usage()).await.expect("the ledger");
+    let all = LedgerReader::all(store.usage()).await.expect("the ledger");
     assert_eq!(all.len(), 101);
     fixture.recorder.flush().await;
     let refused = fixture.recorder.append(vec![event("x")]).await;
@@ -109,14 +109,14 @@ async fn stopping_writes_what_is_waiting_and_what_has_a_place() {
 }
 
 #[tokio::test]
-async fn s16_nothing_is_called_durable_once_the_writer_has_ended() {
+async fn no_event_is_reported_durable_after_the_writer_has_ended() {
     let fixture = Fixture::new().await;
     let early = fixture.recorder.reserve().await.expect("a place");
     let late = fixture.recorder.reserve().await.expect("a place");
     fixture
         .execute(sql!("ALTER TABLE usage_sums RENAME TO away"))
         .await;
-    // It waits for a database that fails until the writer has to end.
+    // The write is retried against a failing database until the stop timeout.
     let early = early.record(event("early")).into_future();
     let store = fixture.store.clone();
     fixture.task.stop(Duration::ZERO).await;
@@ -126,7 +126,7 @@ async fn s16_nothing_is_called_durable_once_the_writer_has_ended() {
         assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.retry_after, Some(5));
     }
-    let all = Entries::all(store.usage()).await.expect("the ledger");
+    let all = LedgerReader::all(store.usage()).await.expect("the ledger");
     assert!(all.is_empty());
 }
 
@@ -149,8 +149,8 @@ fn reported(id: &str, project: &str) -> UsageEvent {
 }
 
 #[tokio::test]
-async fn s3_one_key_cannot_take_all_the_room_for_reports() {
-    // Of many events each, and of few: then it is places in the queue that are bounded.
+async fn one_key_cannot_exhaust_the_capacity_for_reported_events() {
+    // Once with many events in each report, once with few: then the queue is the bound.
     for (reports, events, fitting) in [(11, 10_000, 2), (1_100, 1, 255)] {
         let fixture = Fixture::new().await;
         fixture
@@ -163,7 +163,7 @@ async fn s3_one_key_cannot_take_all_the_room_for_reports() {
             let events: Vec<_> = (0..events).map(event).collect();
             greedy.spawn(async move { recorder.report(events, Some(allowance("greedy"))).await });
         }
-        // Each of them is polled once, and waits: for the writer, or for room.
+        // Each future is polled once, and then waits for the writer or for capacity.
         tokio::task::yield_now().await;
         let recorder = fixture.recorder.clone();
         let modest = vec![reported("modest", "modest")];
@@ -190,7 +190,7 @@ async fn s3_one_key_cannot_take_all_the_room_for_reports() {
                 .all(|status| *status == StatusCode::TOO_MANY_REQUESTS)
         );
         assert_eq!(bounded.len(), reports - fitting);
-        // What waits all the same is written when the database works again: that of the other project is among it.
+        // Waiting events are written once the database works again, those of the other project among them.
         fixture
             .execute(sql!("ALTER TABLE away RENAME TO usage_sums"))
             .await;

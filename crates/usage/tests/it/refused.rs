@@ -1,4 +1,4 @@
-//! Rows that the database refuses: they are set aside, and take no others with them.
+//! Rows that the database refuses: they are set aside, and affect no other row.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use usage::{Metric, Outcome, Quantities, UsageEvent, Width, rebuild, set_aside};
 use crate::fixture::{Fixture, event};
 use crate::sources::{count_of, is_clean, record, reported};
 
-/// Lets the database refuse whatever `proj_bad` spends.
+/// Makes the database refuse all spend of `proj_bad`.
 fn refusing(fixture: &Fixture) -> Statement {
     match fixture.store.kind() {
         "sqlite" => sql!(
@@ -38,7 +38,7 @@ fn bad(id: &str) -> UsageEvent {
 }
 
 #[tokio::test]
-async fn s2_sums_beyond_the_range_lose_no_row() {
+async fn a_sum_that_overflows_loses_no_row() {
     let fixture = Fixture::new().await;
     record(&fixture, event("1")).await;
     for (end, ids) in [
@@ -58,7 +58,7 @@ async fn s2_sums_beyond_the_range_lose_no_row() {
 }
 
 #[tokio::test]
-async fn s2_sums_that_stop_at_the_end_of_the_range_are_proved() {
+async fn saturated_sums_pass_verification() {
     let prices = usage::PriceBook::parse(
         "[[price]]\nmodel = 'm'\neffective = '2026-01-01'\noutput = '900000000'",
     );
@@ -79,7 +79,7 @@ async fn s2_sums_that_stop_at_the_end_of_the_range_are_proved() {
 }
 
 #[tokio::test]
-async fn s2_a_row_that_the_database_refuses_is_set_aside_and_takes_no_other_with_it() {
+async fn a_row_that_the_database_refuses_is_set_aside_alone() {
     let fixture = Fixture::new().await;
     let registry = Registry::new();
     fixture.recorder.register(&registry).expect("registered");
@@ -94,7 +94,7 @@ async fn s2_a_row_that_the_database_refuses_is_set_aside_and_takes_no_other_with
     assert_eq!(count_of(&registry, "orgplane_ledger_set_aside_events"), 3.0);
     is_clean(&fixture).await;
 
-    // What is reported is refused as a whole, and stops nobody.
+    // A report is refused as a whole, and delays no other.
     let both = vec![
         reported("a"),
         UsageEvent {
@@ -107,7 +107,7 @@ async fn s2_a_row_that_the_database_refuses_is_set_aside_and_takes_no_other_with
     assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(fixture.ids().await.len(), 77);
 
-    // The next start takes in what the database takes by then.
+    // The next start writes the events that the database accepts by then.
     fixture.execute(accepting(&fixture)).await;
     let (other, _task, _spend) = fixture.another().await;
     other.flush().await;
@@ -119,7 +119,7 @@ async fn s2_a_row_that_the_database_refuses_is_set_aside_and_takes_no_other_with
 }
 
 #[tokio::test]
-async fn s2_admission_stops_while_a_row_can_be_neither_written_nor_set_aside() {
+async fn admission_stops_while_a_row_can_be_neither_written_nor_set_aside() {
     let fixture = Fixture::new().await;
     fixture.execute(refusing(&fixture)).await;
     fixture
@@ -143,7 +143,7 @@ async fn s2_admission_stops_while_a_row_can_be_neither_written_nor_set_aside() {
         panic!("a request is admitted");
     };
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
-    // Whoever was admitted is not lost.
+    // The events of admitted requests are not lost.
     let waiting = waiting.record(event("2"));
     fixture
         .execute(sql!("ALTER TABLE away RENAME TO usage_set_aside"))

@@ -1,4 +1,4 @@
-//! Corrections: new rows that make the ledger come to what other prices say.
+//! Repricing: new rows that change the ledger to other prices.
 
 use base::time::DAY;
 use base::{NanoDollars, UnixTime};
@@ -9,10 +9,10 @@ use usage::{
     CostDimension, CostQuery, Outcome, PriceBook, Reprice, Repriced, UsageEvent, costs, reprice,
 };
 
-use crate::fixture::{Fixture, PRICE, PRICES, START, event, organization};
+use crate::fixture::{EVENT_PRICE, Fixture, PRICES, START, event, organization};
 use crate::random::some_event;
 
-/// Input is dearer, output cheaper, cached input is sold as any other, and `unheard of` has a price.
+/// Prices with dearer input, cheaper output, cached input at the price of other input, and a price for `unheard of`.
 const OTHER: &str = r#"
     [[price]]
     model = "m"
@@ -46,7 +46,7 @@ async fn run(fixture: &Fixture, what: &Reprice) -> Repriced {
     done.expect("repriced")
 }
 
-/// What each line item of each day comes to, by the report.
+/// Returns the quantity and the cost of each line item on each day, by the costs report.
 async fn reported(fixture: &Fixture) -> Vec<(UnixTime, Option<String>, i64, NanoDollars)> {
     let query = CostQuery {
         organization_id: organization("a"),
@@ -81,7 +81,7 @@ async fn priced_by(
 }
 
 #[tokio::test]
-async fn what_was_consumed_costs_what_the_other_prices_say() {
+async fn repriced_usage_costs_what_the_new_prices_say() {
     let fixture = Fixture::new().await;
     let mut runner = TestRunner::deterministic();
     let events = prop::collection::vec(some_event(), 300);
@@ -129,7 +129,7 @@ async fn a_correction_is_a_row_of_its_own_and_counts_in_the_months_spend() {
         .expect("written");
     let done = run(&fixture, &all(false)).await;
     // 1,000 × 3 and 100 × 7 dollars per million, each.
-    let more = 2 * (3_700_000 - PRICE);
+    let more = 2 * (3_700_000 - EVENT_PRICE);
     let by_model = [(Some("m".to_owned()), NanoDollars(more))];
     assert_eq!(done.by_model.into_iter().collect::<Vec<_>>(), by_model);
     let ledger = fixture.ledger().await;
@@ -140,7 +140,9 @@ async fn a_correction_is_a_row_of_its_own_and_counts_in_the_months_spend() {
         .into_iter()
         .map(|entry| (entry.event, entry.amount))
         .collect();
-    let as_they_were = events.into_iter().map(|event| (event, NanoDollars(PRICE)));
+    let as_they_were = events
+        .into_iter()
+        .map(|event| (event, NanoDollars(EVENT_PRICE)));
     assert_eq!(rest, as_they_were.collect::<Vec<_>>());
     let [correction] = &corrections[..] else {
         panic!("{corrections:?}");
@@ -153,7 +155,7 @@ async fn a_correction_is_a_row_of_its_own_and_counts_in_the_months_spend() {
 }
 
 #[tokio::test]
-async fn only_the_hours_and_the_organization_that_were_named_are_priced_again() {
+async fn only_the_given_hours_and_organization_are_repriced() {
     let fixture = Fixture::new().await;
     let mut elsewhere = event("1");
     elsewhere.organization_id = organization("b");

@@ -1,4 +1,4 @@
-//! Money that is set aside in the database: by several programs, for as long as what it is for lasts.
+//! Durable reservations: of several nodes, for as long as their objects last.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,52 +7,52 @@ use base::ids::{Id, IdGenerator, ProjectId};
 use base::{Entropy, NanoDollars, UnixTime};
 use store::sql;
 use tokio::task::JoinSet;
-use usage::{Ask, Release, Spend, SpendReservation, SpendReservations, verify};
+use usage::{DurableReservation, DurableReservations, ReservationKey, Spend, SpendRequest, verify};
 
-use crate::fixture::{Fixture, PRICE, START, event, organization};
+use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
 
-/// The time for which a reservation lasts that nothing is bound to, in seconds.
+/// The time after which a reservation without an object expires.
 const RESERVATION_SECONDS: i64 = 3_600;
 
 fn project() -> ProjectId {
     ProjectId::from_text("proj_a".to_owned())
 }
 
-fn reservations(fixture: &Fixture, spend: &Spend) -> SpendReservations {
+fn reservations(fixture: &Fixture, spend: &Spend) -> DurableReservations {
     let clock = fixture.clock.clone();
     let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
     let database = fixture.store.usage().clone();
-    SpendReservations::new(database, spend.clone(), Arc::new(ids), clock)
+    DurableReservations::new(database, spend.clone(), Arc::new(ids), clock)
 }
 
 async fn reserve(
-    reservations: &SpendReservations,
+    reservations: &DurableReservations,
     limits: [Option<i64>; 2],
-    most: i64,
-) -> base::Result<SpendReservation> {
+    max_cost: i64,
+) -> base::Result<DurableReservation> {
     let [whole, part] = limits.map(|limit| limit.map(NanoDollars));
     let (organization, project) = (organization("a"), project());
-    let ask = Ask {
+    let ask = SpendRequest {
         organization: (&organization, whole),
         project: (&project, part),
         at: UnixTime(START),
-        most: NanoDollars(most),
+        max_cost: NanoDollars(max_cost),
     };
     reservations.reserve(&ask, RESERVATION_SECONDS).await
 }
 
-/// True if an ordinary request that costs a nano-dollar passes.
+/// True if a request that may cost a nano-dollar is admitted.
 fn passes(spend: &Spend, limit: i64) -> bool {
-    let ask = Ask {
+    let ask = SpendRequest {
         organization: (&organization("a"), Some(NanoDollars(limit))),
         project: (&project(), None),
         at: UnixTime(START),
-        most: NanoDollars(1),
+        max_cost: NanoDollars(1),
     };
-    spend.hold(&ask).is_ok()
+    spend.reserve(&ask).is_ok()
 }
 
-/// Asks again until it is so, for three seconds.
+/// Polls a condition, for three seconds.
 async fn until(condition: impl Fn() -> bool) {
     for _ in 0..300 {
         if condition() {
@@ -73,7 +73,7 @@ async fn reserved(fixture: &Fixture) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s6_reservations_of_two_programs_at_once_pass_no_limit() {
+async fn concurrent_reservations_of_two_nodes_exceed_no_limit() {
     for limits in [
         [Some(1_000), None],
         [None, Some(1_000)],
@@ -91,7 +91,7 @@ async fn s6_reservations_of_two_programs_at_once_pass_no_limit() {
             clients.spawn(async move {
                 reserve(&program, limits, 90)
                     .await
-                    .map(SpendReservation::keep)
+                    .map(DurableReservation::keep)
             });
         }
         let outcomes = clients.join_all().await;
@@ -102,7 +102,7 @@ async fn s6_reservations_of_two_programs_at_once_pass_no_limit() {
         );
         assert_eq!(refused.count(), 29, "11 × 90 is what 1,000 has room for");
         assert_eq!(reserved(&fixture).await, 990);
-        // Ordinary requests leave room for them on both, too.
+        // Requests are checked against the reservations on both nodes, too.
         for spend in [&fixture.spend, &other] {
             until(|| !passes(spend, 990)).await;
             assert!(passes(spend, 991));
@@ -111,18 +111,21 @@ async fn s6_reservations_of_two_programs_at_once_pass_no_limit() {
 }
 
 #[tokio::test]
-async fn s6_a_reservation_ends_with_the_row_that_it_was_made_for() {
+async fn a_reservation_is_released_with_the_row_that_it_was_made_for() {
     let fixture = Fixture::new().await;
     let (_recorder, _task, other) = fixture.another().await;
     let own = reservations(&fixture, &fixture.spend);
-    let limits = [Some(2 * PRICE), None];
-    let release = reserve(&own, limits, 2 * PRICE).await.expect("room").keep();
+    let limits = [Some(2 * EVENT_PRICE), None];
+    let release = reserve(&own, limits, 2 * EVENT_PRICE)
+        .await
+        .expect("room")
+        .keep();
     assert!(own.bind(&release, "batch_1").await.expect("bound"));
     assert!(!own.bind(&release, "batch_1").await.expect("bound"), "once");
     assert!(reserve(&own, limits, 1).await.is_err());
-    assert!(!passes(&fixture.spend, 2 * PRICE));
-    until(|| !passes(&other, 2 * PRICE)).await;
-    // Neither time nor another process ends it.
+    assert!(!passes(&fixture.spend, 2 * EVENT_PRICE));
+    until(|| !passes(&other, 2 * EVENT_PRICE)).await;
+    // Neither time nor another process releases it.
     fixture.clock.advance(40 * 86_400);
     assert_eq!(own.release_expired(10).await.expect("looked"), 0);
     let settled = fixture
@@ -130,24 +133,24 @@ async fn s6_a_reservation_ends_with_the_row_that_it_was_made_for() {
         .settle(vec![event("batch_1")], vec![release.clone()]);
     settled.await.expect("written");
     assert_eq!(reserved(&fixture).await, 0);
-    assert!(passes(&fixture.spend, 2 * PRICE) && !passes(&fixture.spend, PRICE));
-    until(|| passes(&other, 2 * PRICE)).await;
-    // Again it is neither counted nor released.
+    assert!(passes(&fixture.spend, 2 * EVENT_PRICE) && !passes(&fixture.spend, EVENT_PRICE));
+    until(|| passes(&other, 2 * EVENT_PRICE)).await;
+    // The second settlement neither counts nor releases anything.
     let again = fixture
         .recorder
         .settle(vec![event("batch_1")], vec![release]);
     assert_eq!(again.await.expect("written").duplicates, 1);
     assert_eq!(reserved(&fixture).await, 0);
-    assert!(passes(&fixture.spend, PRICE + 1));
+    assert!(passes(&fixture.spend, EVENT_PRICE + 1));
 }
 
 #[tokio::test]
-async fn s6_a_reservation_that_nothing_came_of_is_released_or_expires() {
+async fn an_unused_reservation_is_released_or_expires() {
     let fixture = Fixture::new().await;
     let own = reservations(&fixture, &fixture.spend);
     drop(reserve(&own, [Some(100), None], 100).await.expect("room"));
     until(|| passes(&fixture.spend, 100)).await;
-    // As if the process had been killed: nobody releases it.
+    // As if the process had been killed: it is not released.
     let left = reserve(&own, [Some(100), None], 100)
         .await
         .expect("room")
@@ -156,7 +159,7 @@ async fn s6_a_reservation_that_nothing_came_of_is_released_or_expires() {
     assert_eq!(own.release_expired(10).await.expect("looked"), 0);
     assert!(reserve(&own, [Some(100), None], 1).await.is_err());
     fixture.clock.advance(1);
-    // Another program does.
+    // Another node releases it.
     let (_recorder, _task, other) = fixture.another().await;
     assert!(!passes(&other, 100), "a new program knows of it at once");
     let others = reservations(&fixture, &other);
@@ -165,7 +168,7 @@ async fn s6_a_reservation_that_nothing_came_of_is_released_or_expires() {
     until(|| passes(&fixture.spend, 100)).await;
     assert!(!own.bind(&left, "batch_1").await.expect("looked"));
     assert_eq!(reserved(&fixture).await, 0);
-    let unknown = Release::new(
+    let unknown = ReservationKey::new(
         organization("a"),
         Id::from_text("spend_res_none".to_owned()),
     );
@@ -174,7 +177,7 @@ async fn s6_a_reservation_that_nothing_came_of_is_released_or_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s6_sums_that_are_not_those_of_their_reservations_are_found() {
+async fn verification_finds_reserved_sums_that_differ_from_their_reservations() {
     let fixture = Fixture::new().await;
     let reservations = reservations(&fixture, &fixture.spend);
     let differences = async || {

@@ -1,23 +1,23 @@
-//! Dropping what is too old: reports say the same as far as sums are kept, and nothing counts twice.
+//! Retention: reports stay the same as far as rollups are kept, and no event counts twice.
 
 use base::UnixTime;
 use base::time::DAY;
 use store::{USAGE_EVENTS, sql};
 use tokio::runtime::Handle;
 use usage::{
-    Entries, Keep, Kind, Metric, Retention, RetentionTask, UsageQuery, Width, forget, rebuild,
-    set_aside, usage, verify,
+    Kind, LedgerReader, Metric, Retention, RetentionPeriods, RetentionTask, UsageQuery, Width,
+    forget, rebuild, set_aside, usage, verify,
 };
 
 use crate::fixture::{Fixture, START, event, organization};
 
-const ALL: i64 = 100;
-const EVENTS: u32 = 62;
+const DAYS_COUNT: i64 = 100;
+const KEPT_DAYS_COUNT: u32 = 62;
 
-/// An event for each of the last days, whose sums have moved on but for the newest.
+/// Returns a fixture with an event on each of the last days, whose rows are compacted but for the newest.
 async fn with_days() -> Fixture {
     let fixture = Fixture::new().await;
-    for ago in (0..ALL).rev() {
+    for ago in (0..DAYS_COUNT).rev() {
         let mut one = event(&ago.to_string());
         one.timestamp = UnixTime(START - ago * DAY + 90);
         let appended = fixture.recorder.append(vec![one]).await;
@@ -27,9 +27,9 @@ async fn with_days() -> Fixture {
     fixture
 }
 
-/// The requests of each bucket that has some, by how many days ago it began.
+/// Returns the requests of each bucket that has some, by the number of days since it began.
 async fn requests(fixture: &Fixture, width: Width) -> Vec<(i64, i64)> {
-    requests_since(fixture, width, START - ALL * DAY).await
+    requests_since(fixture, width, START - DAYS_COUNT * DAY).await
 }
 
 async fn requests_since(fixture: &Fixture, width: Width, start: i64) -> Vec<(i64, i64)> {
@@ -62,14 +62,16 @@ fn since(first: i64) -> Vec<(i64, i64)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn days_of_the_ledger_go_and_their_sums_stay() {
+async fn dropped_days_of_the_ledger_keep_their_sums() {
     let fixture = with_days().await;
     let (database, now) = (fixture.store.usage(), fixture.clock.now());
-    let keep = Keep {
-        events: Some(EVENTS),
-        ..Keep::default()
+    let keep = RetentionPeriods {
+        events: Some(KEPT_DAYS_COUNT),
+        ..RetentionPeriods::default()
     };
-    forget(database, Keep::default(), now).await.expect("done");
+    forget(database, RetentionPeriods::default(), now)
+        .await
+        .expect("done");
     assert_eq!(fixture.ledger().await.len(), 100, "nothing is said");
     for _ in 0..2 {
         forget(database, keep, now).await.expect("done");
@@ -85,7 +87,7 @@ async fn days_of_the_ledger_go_and_their_sums_stay() {
             rebuild(database, |_| {}).await.expect("made anew");
         }
         for width in [Width::Day, Width::Hour, Width::Minute] {
-            assert_eq!(requests(&fixture, width).await, since(ALL - 1));
+            assert_eq!(requests(&fixture, width).await, since(DAYS_COUNT - 1));
         }
         let verified = verify(database, |_| {}).await.expect("proved");
         assert_eq!(verified.differences, []);
@@ -93,7 +95,7 @@ async fn days_of_the_ledger_go_and_their_sums_stay() {
         assert_eq!(verified.dropped, 36);
     }
 
-    // The event of a day is in its second minute, of which a part can be told from the ledger alone.
+    // The event of a day is in its second minute, a part of which can be read from the ledger only.
     for (ago, in_day, counts) in [
         (99, 60, true),
         (99, 80, false),
@@ -104,7 +106,7 @@ async fn days_of_the_ledger_go_and_their_sums_stay() {
         assert_eq!(answer, since(if counts { ago } else { ago - 1 }));
     }
 
-    // An event of a day that is gone may have been counted, so it is refused: alone.
+    // An event of a dropped day may have been counted, so it is refused, and no other.
     let mut old = event("99");
     old.timestamp = UnixTime(START - 99 * DAY + 90);
     let (other, _task, _spend) = fixture.another().await;
@@ -120,7 +122,7 @@ async fn days_of_the_ledger_go_and_their_sums_stay() {
     assert_eq!(total.last(), Some(&(0, 2)));
 }
 
-/// Drops the ledger of a day, as another program would.
+/// Drops the ledger of a day, as another node would.
 async fn drop_day(fixture: &Fixture, ago: i64) {
     let day = UnixTime(START - ago * DAY).floor(DAY);
     let note = sql!(
@@ -139,7 +141,7 @@ async fn a_day_that_is_dropped_while_the_ledger_is_read_has_no_rows() {
     let fixture = with_days().await;
     let mut read = fixture.store.usage().read().await.expect("a connection");
     let (first, last) = (UnixTime(i64::MIN), UnixTime(i64::MAX));
-    let entries = Entries::of(&mut read, None, first, last).await;
+    let entries = LedgerReader::of(&mut read, None, first, last).await;
     let mut entries = entries.expect("the days");
     let mut found = Vec::new();
     loop {
@@ -152,13 +154,13 @@ async fn a_day_that_is_dropped_while_the_ledger_is_read_has_no_rows() {
             drop_day(&fixture, 50).await;
         }
     }
-    let kept = (0..ALL).rev().filter(|ago| *ago != 50);
+    let kept = (0..DAYS_COUNT).rev().filter(|ago| *ago != 50);
     let kept: Vec<_> = kept.map(|ago| ago.to_string()).collect();
     assert_eq!(found, kept);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_dropped_while_it_is_proved_is_not_missed() {
+async fn a_day_dropped_during_verification_is_no_difference() {
     let fixture = with_days().await;
     let mut is_dropped = false;
     let progress = |rows| {
@@ -170,42 +172,42 @@ async fn what_is_dropped_while_it_is_proved_is_not_missed() {
     let verified = verify(fixture.store.usage(), progress).await;
     let verified = verified.expect("proved");
     assert_eq!(verified.differences, []);
-    // SQLite's snapshot still has it; on PostgreSQL the next one does not.
+    // SQLite's snapshot still has the day; on PostgreSQL the next one does not.
     assert_eq!(verified.days + verified.dropped, 100);
     assert!(is_dropped && verified.dropped <= 1, "{verified:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fine_sums_go_before_coarse_ones() {
+async fn finer_rollups_expire_before_coarser_ones() {
     let fixture = with_days().await;
     let (database, now) = (fixture.store.usage(), fixture.clock.now());
-    let keep = Keep {
-        events: Some(EVENTS),
+    let keep = RetentionPeriods {
+        events: Some(KEPT_DAYS_COUNT),
         minutes: Some(70),
         hours: Some(80),
-        ..Keep::default()
+        ..RetentionPeriods::default()
     };
     forget(database, keep, now).await.expect("done");
     assert_eq!(requests(&fixture, Width::Minute).await, since(71));
     assert_eq!(requests(&fixture, Width::Hour).await, since(81));
-    assert_eq!(requests(&fixture, Width::Day).await, since(ALL - 1));
+    assert_eq!(requests(&fixture, Width::Day).await, since(DAYS_COUNT - 1));
     rebuild(database, |_| {}).await.expect("made anew");
     assert_eq!(requests(&fixture, Width::Minute).await, since(71));
-    assert_eq!(requests(&fixture, Width::Day).await, since(ALL - 1));
+    assert_eq!(requests(&fixture, Width::Day).await, since(DAYS_COUNT - 1));
     let verified = verify(database, |_| {}).await.expect("proved");
     assert_eq!(verified.differences, []);
 }
 
-const YEAR: i64 = 365 * DAY;
+const YEAR_SECONDS: i64 = 365 * DAY;
 
-fn keep() -> Keep {
-    Keep {
-        events: Some(EVENTS),
-        ..Keep::default()
+fn keep() -> RetentionPeriods {
+    RetentionPeriods {
+        events: Some(KEPT_DAYS_COUNT),
+        ..RetentionPeriods::default()
     }
 }
 
-/// The days of the ledger that have rows.
+/// Returns the number of days of the ledger that have rows.
 async fn days(fixture: &Fixture) -> usize {
     let days: std::collections::BTreeSet<_> = fixture
         .ledger()
@@ -217,19 +219,19 @@ async fn days(fixture: &Fixture) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s17_a_clock_that_is_ahead_at_the_start_drops_nothing() {
+async fn a_clock_that_is_ahead_at_startup_drops_no_day() {
     let fixture = with_days().await;
-    fixture.clock.advance(YEAR);
+    fixture.clock.advance(YEAR_SECONDS);
     let database = fixture.store.usage().clone();
-    let keep = Keep {
+    let keep = RetentionPeriods {
         events: Some(120),
-        ..Keep::default()
+        ..RetentionPeriods::default()
     };
     let mut retention = Retention::new(database.clone(), keep, fixture.clock.clone());
     for _ in 0..5 {
         retention.round().await.expect("a round");
     }
-    // The gateway goes on by the same clock, so the newest row agrees with it.
+    // The gateway uses the same clock, so the newest row agrees with it.
     let mut ahead = event("ahead");
     ahead.timestamp = fixture.clock.now();
     let appended = fixture.recorder.append(vec![ahead]).await;
@@ -242,7 +244,7 @@ async fn s17_a_clock_that_is_ahead_at_the_start_drops_nothing() {
         101,
         "a row of this moment is no second opinion"
     );
-    // Nor does it when the server is started again.
+    // Nor after a restart.
     RetentionTask::start(database, keep, fixture.clock.clone())
         .stop()
         .await;
@@ -250,7 +252,7 @@ async fn s17_a_clock_that_is_ahead_at_the_start_drops_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s17_what_the_ledger_confirms_is_dropped_a_few_days_in_a_round() {
+async fn days_that_the_ledger_confirms_are_dropped_a_few_in_each_round() {
     let fixture = with_days().await;
     let database = fixture.store.usage().clone();
     let mut retention = Retention::new(database.clone(), keep(), fixture.clock.clone());
@@ -261,20 +263,20 @@ async fn s17_what_the_ledger_confirms_is_dropped_a_few_days_in_a_round() {
     }
     let few = left.windows(2).all(|pair| pair[0] - pair[1] <= 3);
     assert!(left[0] == 97 && few, "{left:?}");
-    // The newest day but two vouches for all that is too old by it.
+    // The newest day but two confirms that older days have expired.
     assert_eq!(left.last(), Some(&68), "{left:?}");
     let verified = verify(&database, |_| {}).await.expect("proved");
     assert_eq!(verified.differences, []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s17_rows_of_a_day_that_a_wrong_clock_dropped_are_stored() {
+async fn rows_of_a_day_that_a_wrong_clock_dropped_are_stored() {
     let fixture = with_days().await;
     let database = fixture.store.usage();
-    let ahead = UnixTime(START + YEAR);
+    let ahead = UnixTime(START + YEAR_SECONDS);
     forget(database, keep(), ahead).await.expect("dropped");
     assert_eq!(days(&fixture).await, 0);
-    // Back in time: today's rows, and those of another program that still knows today's table.
+    // With the clock set right: today's rows, and those of another node that still knows today's table.
     let (other, _task, _spend) = fixture.another().await;
     for (recorder, id) in [(&fixture.recorder, "a"), (&other, "b")] {
         let slot = recorder.reserve().await.expect("a place");
@@ -295,7 +297,7 @@ async fn s17_rows_of_a_day_that_a_wrong_clock_dropped_are_stored() {
     let again = self::requests(&fixture, Width::Day).await;
     assert_eq!(again, requests, "nothing counts twice");
 
-    // Nobody can tell whether a row of a day that is old was counted: it is set aside, not lost.
+    // Whether a row of an old, dropped day was counted is unknown: it is set aside, not lost.
     let mut old = event("old");
     old.timestamp = UnixTime(START - 99 * DAY + 90);
     let slot = fixture.recorder.reserve().await.expect("a place");
@@ -305,9 +307,9 @@ async fn s17_rows_of_a_day_that_a_wrong_clock_dropped_are_stored() {
     assert_eq!(aside[0].event, old);
 }
 
-/// On PostgreSQL a connection's own timeouts would run as well.
+/// SQLite only: with paused time, timeouts of PostgreSQL connections would fire.
 #[tokio::test]
-async fn s17_a_clock_that_says_so_for_a_day_is_believed_and_one_that_is_set_back_is_not() {
+async fn a_clock_is_trusted_after_a_day_unless_it_was_set_back() {
     if std::env::var("ORGPLANE_TEST_DATABASE").is_ok_and(|url| url.starts_with("postgres")) {
         return;
     }
@@ -318,15 +320,15 @@ async fn s17_a_clock_that_says_so_for_a_day_is_believed_and_one_that_is_set_back
     assert_eq!(appended.expect("written").accepted, 2);
     let database = fixture.store.usage().clone();
     tokio::time::pause();
-    fixture.clock.advance(YEAR);
+    fixture.clock.advance(YEAR_SECONDS);
     let mut retention = Retention::new(database, keep(), fixture.clock.clone());
     tokio::time::advance(std::time::Duration::from_secs(23 * 3_600)).await;
     retention.round().await.expect("a round");
     assert_eq!(days(&fixture).await, 2);
-    fixture.clock.advance(-YEAR);
+    fixture.clock.advance(-YEAR_SECONDS);
     tokio::time::advance(std::time::Duration::from_secs(2 * 3_600)).await;
     retention.round().await.expect("a round");
-    fixture.clock.advance(YEAR);
+    fixture.clock.advance(YEAR_SECONDS);
     retention.round().await.expect("a round");
     assert_eq!(days(&fixture).await, 2, "the clock was wrong");
     for _ in 0..2 {

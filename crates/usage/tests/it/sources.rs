@@ -1,4 +1,4 @@
-//! The gateway's own events and those that are reported: neither takes the other's place, or delays it.
+//! Events of the gateway and reported ones: neither takes the key of the other, or delays it.
 
 use base::UnixTime;
 use base::time::DAY;
@@ -6,9 +6,9 @@ use prometheus::Registry;
 use store::sql;
 use usage::{Corrected, Metric, Outcome, Quantities, UsageEvent, Width, correct, verify};
 
-use crate::fixture::{Fixture, PRICE, START, event, organization};
+use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
 
-/// Ids of each form that the gateway gives, or that upstreams give to batches.
+/// Ids of each form that the gateway, or upstreams for batches, give.
 const OWN_IDS: [&str; 7] = [
     "req_01K",
     "req_01K-web_search_calls",
@@ -19,7 +19,7 @@ const OWN_IDS: [&str; 7] = [
     "gateway/reported/x",
 ];
 
-/// A reported event without any tokens.
+/// Returns a reported event without tokens.
 pub(crate) fn reported(id: &str) -> UsageEvent {
     UsageEvent {
         outcome: Outcome::Reported,
@@ -55,7 +55,7 @@ pub(crate) fn count_of(registry: &Registry, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn s1_a_reported_event_never_takes_the_place_of_a_gateway_row() {
+async fn a_reported_event_never_takes_the_key_of_a_gateway_row() {
     for reported_first in [true, false] {
         let fixture = Fixture::new().await;
         let registry = Registry::new();
@@ -81,14 +81,14 @@ async fn s1_a_reported_event_never_takes_the_place_of_a_gateway_row() {
         let tokens = fixture.total(Width::Day, Metric::InputTokens).await;
         assert_eq!(tokens, 1_000 * all);
         let spent = fixture.spend.month_to_date(&organization("a"), None);
-        assert_eq!(spent.0, all * PRICE);
+        assert_eq!(spent.0, all * EVENT_PRICE);
         assert_eq!(count_of(&registry, "orgplane_ledger_conflicts_total"), 0.0);
         is_clean(&fixture).await;
     }
 }
 
 #[tokio::test]
-async fn s1_a_row_that_is_settled_twice_is_one_row_and_another_one_with_its_id_is_no_secret() {
+async fn a_row_that_is_settled_twice_is_written_once_and_a_conflicting_one_is_counted() {
     let fixture = Fixture::new().await;
     let registry = Registry::new();
     fixture.recorder.register(&registry).expect("registered");
@@ -106,7 +106,7 @@ async fn s1_a_row_that_is_settled_twice_is_one_row_and_another_one_with_its_id_i
 }
 
 #[tokio::test]
-async fn s1_an_import_knows_the_rows_that_were_exported_from_the_ledger() {
+async fn importing_exported_rows_of_the_same_ledger_adds_nothing() {
     let fixture = Fixture::new().await;
     for id in OWN_IDS {
         record(&fixture, event(id)).await;
@@ -120,24 +120,24 @@ async fn s1_an_import_knows_the_rows_that_were_exported_from_the_ledger() {
     let exported: Vec<_> = exported.collect();
     let again = fixture.recorder.import(exported.clone()).await;
     assert_eq!(again.expect("known").accepted, 0);
-    // Elsewhere they are new, once.
+    // In another ledger they are new, once.
     let elsewhere = Fixture::new().await;
     for accepted in [exported.len(), 0] {
         let imported = elsewhere.recorder.import(exported.clone()).await;
         assert_eq!(imported.expect("written").accepted, accepted);
     }
     assert_eq!(elsewhere.ids().await, fixture.ids().await);
-    // What was imported takes no place of the gateway's own either.
+    // Imported events take no keys of the gateway either.
     record(&elsewhere, event("req_01K")).await;
     assert_eq!(elsewhere.ids().await.len(), exported.len() + 1);
 }
 
 #[tokio::test]
-async fn s1_what_was_reported_before_keys_had_prefixes_counts_once() {
+async fn an_event_reported_before_keys_had_prefixes_counts_once() {
     let fixture = Fixture::new().await;
     record(&fixture, event("evt_1")).await;
     record(&fixture, event("req_1")).await;
-    // As an earlier version has left the day.
+    // The day as an earlier version left it.
     let unlock = match fixture.store.kind() {
         "sqlite" => sql!("DROP TRIGGER usage_events_20260302_keep_values"),
         _ => sql!("DROP TRIGGER usage_events_20260302_keep ON usage_events_20260302"),
@@ -162,7 +162,7 @@ async fn s1_what_was_reported_before_keys_had_prefixes_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_reports_of_many_days_do_not_delay_the_gateways_rows() {
+async fn reported_events_of_many_days_do_not_delay_gateway_rows() {
     let fixture = Fixture::new().await;
     let days = || async {
         let count = sql!("SELECT CAST(COUNT(*) AS BIGINT) AS days FROM usage_partitions");
@@ -179,7 +179,7 @@ async fn s4_reports_of_many_days_do_not_delay_the_gateways_rows() {
         let before = days().await;
         record(&fixture, event(&row.to_string())).await;
         let more = days().await - before;
-        // At most the transaction under way, and what comes until this count is read.
+        // At most the transaction under way, and those until this count is read.
         assert!(more <= 48, "{more} days were made before row {row}");
     }
     assert!(!report.is_finished(), "the rows went first");
@@ -190,7 +190,7 @@ async fn s4_reports_of_many_days_do_not_delay_the_gateways_rows() {
 }
 
 #[tokio::test]
-async fn s4_many_small_reports_of_old_days_are_written_a_few_days_at_a_time() {
+async fn small_reports_of_many_old_days_are_written_a_few_days_at_a_time() {
     let fixture = Fixture::new().await;
     let registry = Registry::new();
     fixture.recorder.register(&registry).expect("registered");

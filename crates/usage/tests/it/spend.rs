@@ -1,4 +1,4 @@
-//! What has been spent: always what the ledger says, and what is set aside for requests under way.
+//! Spend: always equal to the ledger, and reservations of requests under way.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,9 +10,12 @@ use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use store::sql;
-use usage::{Ask, Hold, Metric, Month, Moved, Quantities, Spend, UsageEvent, rebuild};
+use usage::{
+    Metric, Month, Quantities, Spend, SpendChange, SpendRequest, SpendReservation, UsageEvent,
+    rebuild,
+};
 
-use crate::fixture::{Fixture, PRICE, START, event, organization};
+use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
 
 const DAY: i64 = 86_400;
 
@@ -24,19 +27,19 @@ fn march() -> Month {
     Month::of(UnixTime(START))
 }
 
-/// Asks for `most` nano-dollars for `proj_a`, of which the organization has `limit`.
-fn hold(spend: &Spend, limit: i64, most: i64) -> base::Result<Option<Hold>> {
-    spend.hold(&Ask {
+/// Reserves `max_cost` nano-dollars for `proj_a`, whose organization has the limit `limit`.
+fn reserve(spend: &Spend, limit: i64, max_cost: i64) -> base::Result<Option<SpendReservation>> {
+    spend.reserve(&SpendRequest {
         organization: (&organization("a"), Some(NanoDollars(limit))),
         project: (&project("proj_a"), None),
         at: UnixTime(START),
-        most: NanoDollars(most),
+        max_cost: NanoDollars(max_cost),
     })
 }
 
 type Sums = BTreeMap<(Month, OrganizationId, ProjectId), NanoDollars>;
 
-/// What the ledger comes to in every month.
+/// Returns the sums of the ledger by month.
 async fn ledger(fixture: &Fixture) -> Sums {
     let mut sums = Sums::new();
     for entry in fixture.ledger().await {
@@ -51,7 +54,7 @@ async fn ledger(fixture: &Fixture) -> Sums {
     sums
 }
 
-/// Whether `spend` says what the ledger does, from the month `since` on.
+/// Asserts that `spend` equals the ledger, from the month `since` on.
 async fn agrees(fixture: &Fixture, spend: &Spend, since: Month) {
     let ledger = ledger(fixture).await;
     let mut whole: BTreeMap<_, NanoDollars> = BTreeMap::new();
@@ -71,7 +74,7 @@ async fn agrees(fixture: &Fixture, spend: &Spend, since: Month) {
 
 fn some_event() -> impl Strategy<Value = UsageEvent> {
     let who = (select(&["a", "b"][..]), select(&["proj_a", "proj_b"][..]));
-    // From January to the end of April; ids come again.
+    // From January to the end of April; ids are repeated.
     let when = START - 50 * DAY..START + 59 * DAY;
     (0..600u32, who, when, 0..5_000i64).prop_map(|(id, (who, of), at, tokens)| {
         let mut event = event(&id.to_string());
@@ -84,7 +87,7 @@ fn some_event() -> impl Strategy<Value = UsageEvent> {
 }
 
 #[tokio::test]
-async fn it_equals_the_ledger_after_every_commit_and_every_start() {
+async fn spend_equals_the_ledger_after_every_commit_and_restart() {
     let fixture = Fixture::new().await;
     let mut runner = TestRunner::deterministic();
     let february = march().before();
@@ -128,33 +131,35 @@ async fn it_equals_the_ledger_after_every_commit_and_every_start() {
 }
 
 #[tokio::test]
-async fn the_month_begins_anew_with_what_is_there_already() {
+async fn a_new_month_starts_with_the_spend_that_it_already_has() {
     let fixture = Fixture::new().await;
     let spent = || fixture.spend.month_to_date(&organization("a"), None).0;
     let mut early = event("early");
     early.timestamp = march().end;
     let events = vec![event("1"), event("2"), early];
     fixture.recorder.append(events).await.expect("written");
-    assert_eq!(spent(), 2 * PRICE);
+    assert_eq!(spent(), 2 * EVENT_PRICE);
     fixture.clock.advance(march().end.0 - START - 1);
-    assert_eq!(spent(), 2 * PRICE);
+    assert_eq!(spent(), 2 * EVENT_PRICE);
     fixture.clock.advance(1);
-    assert_eq!(spent(), PRICE);
+    assert_eq!(spent(), EVENT_PRICE);
     let late = fixture.recorder.append(vec![event("late")]).await;
     late.expect("written");
-    assert_eq!(spent(), PRICE, "what is late counts in its own month");
+    assert_eq!(spent(), EVENT_PRICE, "what is late counts in its own month");
     let march = fixture.spend.in_month(march(), &organization("a"), None);
-    assert_eq!(march.0, 3 * PRICE);
+    assert_eq!(march.0, 3 * EVENT_PRICE);
 }
 
 #[tokio::test]
-async fn what_is_set_aside_is_given_back_when_the_cost_counts() {
+async fn a_reservation_is_released_when_the_cost_counts() {
     let fixture = Fixture::new().await;
     let slot = async || fixture.recorder.reserve().await.expect("a place");
-    let limit = 3 * PRICE;
-    let held = hold(&fixture.spend, limit, 2 * PRICE).expect("room");
-    let slot_with_hold = slot().await.holding(held);
-    let refused = hold(&fixture.spend, limit, PRICE + 1).err().expect("full");
+    let limit = 3 * EVENT_PRICE;
+    let held = reserve(&fixture.spend, limit, 2 * EVENT_PRICE).expect("room");
+    let slot_with_hold = slot().await.with_spend(held);
+    let refused = reserve(&fixture.spend, limit, EVENT_PRICE + 1)
+        .err()
+        .expect("full");
     assert_eq!(
         (refused.status.as_u16(), refused.code, refused.retry_after),
         (429, Some("insufficient_quota"), None)
@@ -166,11 +171,12 @@ async fn what_is_set_aside_is_given_back_when_the_cost_counts() {
          April 2026 begins."
     );
     slot_with_hold.record(event("1")).await.expect("durable");
-    let rest = hold(&fixture.spend, limit, 2 * PRICE).expect("it has cost less than was set aside");
-    assert!(hold(&fixture.spend, limit, 1).is_err());
-    drop(slot().await.holding(rest));
-    // A row that the database refuses gives back what was set aside, too.
-    let rest = hold(&fixture.spend, limit, 2 * PRICE).expect("given back when dropped");
+    let rest = reserve(&fixture.spend, limit, 2 * EVENT_PRICE)
+        .expect("it has cost less than was set aside");
+    assert!(reserve(&fixture.spend, limit, 1).is_err());
+    drop(slot().await.with_spend(rest));
+    // A row that the database refuses releases its reservation, too.
+    let rest = reserve(&fixture.spend, limit, 2 * EVENT_PRICE).expect("given back when dropped");
     let mut huge = event("huge");
     huge.quantities = Quantities::default().with(Metric::UsageBytes, i64::MAX);
     let again = UsageEvent {
@@ -180,25 +186,25 @@ async fn what_is_set_aside_is_given_back_when_the_cost_counts() {
     fixture.recorder.append(vec![huge]).await.expect("written");
     slot()
         .await
-        .holding(rest)
+        .with_spend(rest)
         .record(again)
         .await
         .expect("durable");
-    let rest = hold(&fixture.spend, limit, 2 * PRICE).expect("given back when refused");
+    let rest = reserve(&fixture.spend, limit, 2 * EVENT_PRICE).expect("given back when refused");
     slot()
         .await
-        .holding(rest)
+        .with_spend(rest)
         .record(event("3"))
         .await
         .expect("durable");
-    let last = hold(&fixture.spend, limit, PRICE).expect("room");
+    let last = reserve(&fixture.spend, limit, EVENT_PRICE).expect("room");
     slot()
         .await
-        .holding(last)
+        .with_spend(last)
         .record(event("4"))
         .await
         .expect("durable");
-    let refused = hold(&fixture.spend, limit, 0).err().expect("reached");
+    let refused = reserve(&fixture.spend, limit, 0).err().expect("reached");
     assert_eq!(
         refused.message,
         "The organization org-a has spent $0.0066 of the $0.0066 that it may spend in March 2026 (UTC). Raise its \
@@ -207,28 +213,28 @@ async fn what_is_set_aside_is_given_back_when_the_cost_counts() {
 }
 
 #[tokio::test]
-async fn a_commit_that_failed_and_was_made_all_the_same_counts() {
+async fn a_commit_that_took_effect_although_it_failed_counts() {
     let fixture = Fixture::new().await;
     let (other, _task, _) = fixture.another().await;
     fixture
         .execute(sql!("ALTER TABLE spend_months RENAME TO away"))
         .await;
     let slot = fixture.recorder.reserve().await.expect("a place");
-    let held = hold(&fixture.spend, PRICE, PRICE).expect("room");
-    let recorded = slot.holding(held).record(event("1"));
+    let held = reserve(&fixture.spend, EVENT_PRICE, EVENT_PRICE).expect("room");
+    let recorded = slot.with_spend(held).record(event("1"));
     tokio::time::sleep(Duration::from_millis(200)).await;
     fixture
         .execute(sql!("ALTER TABLE away RENAME TO spend_months"))
         .await;
-    // As if the answer to a commit had been lost: when the writer tries again, the row is there.
+    // As if the answer to a commit had been lost: the row is there at the next attempt.
     other.append(vec![event("1")]).await.expect("written");
     recorded.await.expect("durable");
     agrees(&fixture, &fixture.spend, march()).await;
-    assert!(hold(&fixture.spend, PRICE, 1).is_err());
+    assert!(reserve(&fixture.spend, EVENT_PRICE, 1).is_err());
 }
 
 #[tokio::test]
-async fn what_other_programs_spend_is_seen_within_a_second() {
+async fn spend_of_other_nodes_is_seen_within_a_second() {
     let fixture = Fixture::new().await;
     let (other, _task, _) = fixture.another().await;
     for round in 1..=3 {
@@ -237,31 +243,31 @@ async fn what_other_programs_spend_is_seen_within_a_second() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         agrees(&fixture, &fixture.spend, march()).await;
         let spent = fixture.spend.month_to_date(&organization("a"), None);
-        assert_eq!(spent.0, round * PRICE);
+        assert_eq!(spent.0, round * EVENT_PRICE);
     }
 }
 
 #[tokio::test]
-async fn it_tells_who_has_spent_since_it_was_asked() {
+async fn changed_since_returns_the_organizations_that_have_spent() {
     let fixture = Fixture::new().await;
-    let (seen, moved) = fixture.spend.moved_since(0);
+    let (seen, moved) = fixture.spend.changed_since(0);
     assert_eq!((seen, moved), (0, Vec::new()));
     let mut other = event("2");
     other.organization_id = organization("b");
     let events = vec![event("1"), other];
     fixture.recorder.append(events).await.expect("written");
-    let (seen, moved) = fixture.spend.moved_since(seen);
+    let (seen, moved) = fixture.spend.changed_since(seen);
     assert_eq!(moved.len(), 2);
     fixture
         .recorder
         .append(vec![event("1"), event("3")])
         .await
         .expect("written");
-    let (seen, moved) = fixture.spend.moved_since(seen);
-    let expected = Moved {
+    let (seen, moved) = fixture.spend.changed_since(seen);
+    let expected = SpendChange {
         month: march(),
         organization_id: organization("a"),
     };
     assert_eq!(moved, [expected]);
-    assert_eq!(fixture.spend.moved_since(seen), (seen, Vec::new()));
+    assert_eq!(fixture.spend.changed_since(seen), (seen, Vec::new()));
 }

@@ -1,4 +1,4 @@
-//! Proving the sums: clean whatever was appended, folded and rebuilt; and whatever is not as it was is found and named.
+//! Verification: passes after appends, compaction and rebuilds, and finds and names every change.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use store::{Statement, sql};
 use usage::{UsageEvent, Verified, rebuild, verify};
 
-use crate::fixture::{Fixture, PRICE, START, event, organization};
+use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
 use crate::random::some_event;
 
 impl Fixture {
@@ -22,7 +22,7 @@ impl Fixture {
 
     #[track_caller]
     fn is_clean(verified: &Verified, rows: usize) {
-        assert_eq!(verified.differences, [], "{}", verified.untold);
+        assert_eq!(verified.differences, [], "{}", verified.suppressed);
         assert_eq!(verified.rows, rows as u64);
     }
 
@@ -31,7 +31,7 @@ impl Fixture {
         assert_eq!(appended.expect("written").accepted, events.len());
     }
 
-    /// With two organizations' events on two days, whose sums have moved on but for the newest.
+    /// Returns a fixture with events of two organizations on two days, whose rows are compacted but for the newest.
     async fn with_sums() -> Self {
         let fixture = Self::new().await;
         for number in 0..36 {
@@ -48,7 +48,7 @@ impl Fixture {
         fixture
     }
 
-    /// What is said after a change, without where.
+    /// Returns the differences that are found after a change, without their places.
     async fn said_after(&self, change: Statement) -> Vec<String> {
         self.execute(change).await;
         let differences = self.verified().await.differences.into_iter();
@@ -58,7 +58,7 @@ impl Fixture {
     }
 }
 
-/// Random events of three organizations.
+/// Returns random events of three organizations.
 fn events(count: usize) -> Vec<UsageEvent> {
     let mut runner = TestRunner::deterministic();
     let some = prop::collection::vec(some_event(), count).new_tree(&mut runner);
@@ -71,7 +71,7 @@ fn events(count: usize) -> Vec<UsageEvent> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sums_are_clean_after_a_thousand_appends_and_a_rebuild() {
+async fn verification_passes_after_a_thousand_appends_and_a_rebuild() {
     let fixture = Fixture::new().await;
     Fixture::is_clean(&fixture.verified().await, 0);
     let events = events(1_200);
@@ -93,7 +93,7 @@ async fn the_sums_are_clean_after_a_thousand_appends_and_a_rebuild() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sums_are_clean_at_every_moment_while_two_programs_write() {
+async fn verification_passes_while_two_nodes_write() {
     let fixture = Fixture::new().await;
     let (other, _task, _spend) = fixture.another().await;
     let events = events(600);
@@ -119,7 +119,7 @@ async fn the_sums_are_clean_at_every_moment_while_two_programs_write() {
     tokio::join!(write(&fixture.recorder, one), write(&other, two), watch);
 }
 
-/// The block with the least id of a shape, in the words of a statement.
+/// Selects the block with the lowest id of a rollup, in SQL.
 macro_rules! one_block {
     ($before:literal, $shape:literal) => {
         sql!(concat!(
@@ -132,7 +132,7 @@ macro_rules! one_block {
 }
 
 #[tokio::test]
-async fn a_block_that_is_gone_is_found() {
+async fn verification_finds_a_missing_block() {
     let fixture = Fixture::with_sums().await;
     let said = fixture
         .said_after(one_block!("DELETE FROM usage_sums", "days_by_project"))
@@ -153,7 +153,7 @@ async fn a_block_that_is_gone_is_found() {
 }
 
 #[tokio::test]
-async fn new_sums_that_are_gone_are_missing_from_every_shape() {
+async fn missing_new_rows_are_found_in_every_rollup() {
     let fixture = Fixture::with_sums().await;
     let said = fixture
         .said_after(one_block!("DELETE FROM usage_sums", "new"))
@@ -162,11 +162,11 @@ async fn new_sums_that_are_gone_are_missing_from_every_shape() {
     for shape in ["minutes 2026", "minutes_by_model", "hours 2026"] {
         assert!(said.iter().any(|line| line.contains(shape)), "{said:#?}");
     }
-    assert!(fixture.verified().await.untold > 0);
+    assert!(fixture.verified().await.suppressed > 0);
 }
 
 #[tokio::test]
-async fn a_block_that_is_there_twice_is_found() {
+async fn verification_finds_a_duplicate_block() {
     let fixture = Fixture::with_sums().await;
     let twice = one_block!(
         "INSERT INTO usage_sums (organization, shape, period, tier, data) \
@@ -184,7 +184,7 @@ async fn a_block_that_is_there_twice_is_found() {
 }
 
 #[tokio::test]
-async fn a_block_of_a_day_without_ledger_is_found() {
+async fn verification_finds_a_block_of_a_day_without_ledger() {
     let fixture = Fixture::with_sums().await;
     for (shape, period) in [("hours", START + 9 * DAY), ("days", START + 90 * DAY)] {
         let moved = sql!(
@@ -205,7 +205,7 @@ async fn a_block_of_a_day_without_ledger_is_found() {
 }
 
 #[tokio::test]
-async fn a_number_that_was_changed_in_a_block_is_found() {
+async fn verification_finds_a_changed_number_in_a_block() {
     let fixture = Fixture::with_sums().await;
     let block = one_block!("SELECT id, data FROM usage_sums", "hours");
     let read = |row: &store::Row<'_>| Ok((row.get::<i64>("id")?, row.get::<Vec<u8>>("data")?));
@@ -231,7 +231,7 @@ async fn a_number_that_was_changed_in_a_block_is_found() {
 }
 
 #[tokio::test]
-async fn a_row_that_was_slipped_into_the_ledger_is_found() {
+async fn verification_finds_a_row_slipped_into_the_ledger() {
     let fixture = Fixture::with_sums().await;
     let more = |amount: i64| {
         sql!(
@@ -242,7 +242,10 @@ async fn a_row_that_was_slipped_into_the_ledger_is_found() {
         )
     };
     let said = fixture.said_after(more(7)).await;
-    let bill = format!("its bill come to {PRICE}, but its amount is {}", PRICE + 7);
+    let bill = format!(
+        "its bill come to {EVENT_PRICE}, but its amount is {}",
+        EVENT_PRICE + 7
+    );
     assert!(
         said[0].starts_with("org-a: row more of 2026-03-02T00:13:20Z"),
         "{said:#?}"
@@ -254,13 +257,13 @@ async fn a_row_that_was_slipped_into_the_ledger_is_found() {
 }
 
 #[tokio::test]
-async fn spend_that_was_changed_is_found() {
+async fn verification_finds_changed_spend() {
     let fixture = Fixture::with_sums().await;
     let change = sql!(
         "UPDATE spend_months SET amount = amount + 1 WHERE organization_id = $1",
         "org-a"
     );
-    let spent = NanoDollars(24 * PRICE).0;
+    let spent = NanoDollars(24 * EVENT_PRICE).0;
     let said = fixture.said_after(change).await;
     let place = "org-a: spend of proj_a in the month from 2026-03-01T00:00:00Z";
     let numbers = format!("the ledger comes to {spent}, but this is {}", spent + 1);

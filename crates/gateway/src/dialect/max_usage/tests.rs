@@ -311,7 +311,7 @@ fn charged(prices: &PriceBook, usage: MeasuredUsage) -> NanoDollars {
         .map(|(kind, metric, count)| event(kind, Quantities::default().with(metric, count), None));
     let request = event(Kind::Completions, usage.quantities, usage.service_tier);
     let rows = tools.chain([request]);
-    let lines = rows.flat_map(|row| prices.charges(&row).lines);
+    let lines = rows.flat_map(|row| prices.charges(&row).charges);
     lines.map(|line| line.amount).sum()
 }
 

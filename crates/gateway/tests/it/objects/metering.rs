@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use usage::{FEWEST_DAYS, Keep, forget, set_aside};
+use usage::{MIN_LEDGER_DAYS, RetentionPeriods, forget, set_aside};
 
 use super::{batch_of, keeper, line, world};
 use crate::world::{OTHER, SERVICE, START_SECONDS};
@@ -51,9 +51,9 @@ async fn s2_a_batch_that_is_settled_is_not_settled_again() {
     assert_eq!(world.consumed().await, [REPORTED]);
     // Once the day of its row is dropped, a second row could not be told from the first, and would be set aside.
     world.clock.advance(100 * 86_400);
-    let keep = Keep {
-        events: Some(FEWEST_DAYS),
-        ..Keep::default()
+    let keep = RetentionPeriods {
+        events: Some(MIN_LEDGER_DAYS),
+        ..RetentionPeriods::default()
     };
     let forgotten = forget(world.store.usage(), keep, world.clock.now()).await;
     forgotten.expect("the day is dropped");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usage::{Dimension, Entries, Entry, Metric};
+use usage::{Dimension, LedgerEntry, LedgerReader, Metric};
 
 use super::World;
 
@@ -19,8 +19,8 @@ pub struct Row {
     pub who: [String; 3],
 }
 
-impl From<Entry> for Row {
-    fn from(Entry { event, .. }: Entry) -> Self {
+impl From<LedgerEntry> for Row {
+    fn from(LedgerEntry { event, .. }: LedgerEntry) -> Self {
         let text = |dimension| event.dimension(dimension).unwrap_or_default().to_owned();
         Self {
             model: text(Dimension::Model),
@@ -75,9 +75,11 @@ impl World {
     }
 
     /// The ledger in the order of its ids.
-    pub async fn entries(&self) -> Vec<Entry> {
+    pub async fn entries(&self) -> Vec<LedgerEntry> {
         self.recorder.flush().await;
-        let mut all = Entries::all(self.store.usage()).await.expect("the ledger");
+        let mut all = LedgerReader::all(self.store.usage())
+            .await
+            .expect("the ledger");
         all.sort_by(|a, b| a.event.id.cmp(&b.event.id));
         all
     }
@@ -85,7 +87,7 @@ impl World {
     /// What the ledger says was consumed of what, row by row: kind, model, outcome, `estimated` where it is, the metrics
     /// that are there, and the dimensions of images.
     pub async fn consumed(&self) -> Vec<String> {
-        let words = |Entry { event, .. }: Entry| {
+        let words = |LedgerEntry { event, .. }: LedgerEntry| {
             let model = event.model.as_deref().unwrap_or_default();
             let mut words = [event.kind.as_str(), model, event.outcome.as_str()]
                 .map(str::to_owned)

@@ -17,7 +17,7 @@ use store::Store;
 use tasks::TaskHandle;
 use telemetry::Tracer;
 use usage::{
-    LastUsed, LastUsedTask, ModelFact, ModelFacts, PriceBook, Recorder, Spend, SpendReservations,
+    DurableReservations, LastUsed, LastUsedTask, ModelFact, ModelFacts, PriceBook, Recorder, Spend,
 };
 
 use crate::retention;
@@ -57,10 +57,10 @@ fn facts() -> ModelFacts {
     }])
 }
 
-fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> SpendReservations {
+fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> DurableReservations {
     let ids = IdGenerator::new(clock.clone(), Entropy::operating_system());
     let database = store.usage().clone();
-    SpendReservations::new(database, spend.clone(), Arc::new(ids), clock.clone())
+    DurableReservations::new(database, spend.clone(), Arc::new(ids), clock.clone())
 }
 
 pub type Others = (LastUsedTask, TaskHandle);

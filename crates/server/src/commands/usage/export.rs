@@ -9,9 +9,9 @@ use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use cli::Progress;
 use files::Format;
-use files::column::of_ledger;
-use files::write::{Table, Value};
-use usage::{Dimension, Entries, Entry, Metric};
+use files::column::ledger_columns;
+use files::write::{TableWriter, Value};
+use usage::{Dimension, LedgerEntry, LedgerReader, Metric};
 
 use super::FormatName;
 use super::import::whose;
@@ -56,7 +56,7 @@ pub(super) async fn run(export: Export) -> anyhow::Result<()> {
     }
     let named = export.format.map(Format::from);
     let format = named.or_else(|| Format::of(&export.output));
-    let table = Table::new(format.unwrap_or(Format::Ndjson), of_ledger().collect())?;
+    let table = TableWriter::new(format.unwrap_or(Format::Ndjson), ledger_columns().collect())?;
     let mut output = Output::create(&export.output)?;
     let written = write(&store, organization, (start, end), table, &mut output).await;
     match written {
@@ -70,12 +70,12 @@ async fn write(
     store: &store::Store,
     organization: Option<OrganizationId>,
     (start, end): (UnixTime, UnixTime),
-    mut table: Table,
+    mut table: TableWriter,
     output: &mut Output,
 ) -> anyhow::Result<()> {
     let mut progress = Progress::of("rows");
     let mut read = store.usage().read().await?;
-    let mut entries = Entries::of(&mut read, organization, start, end).await?;
+    let mut entries = LedgerReader::of(&mut read, organization, start, end).await?;
     let mut count = 0;
     loop {
         let page = entries.next(&mut read).await?;
@@ -95,7 +95,7 @@ async fn write(
 }
 
 /// What stands in the columns of the ledger.
-fn row(entry: &Entry) -> impl Iterator<Item = Value<'_>> {
+fn row(entry: &LedgerEntry) -> impl Iterator<Item = Value<'_>> {
     let event = &entry.event;
     let own = [
         Value::Text(&event.id),

@@ -11,7 +11,7 @@ use base::Clock;
 use base::ids::{Id, OrganizationId};
 use base::time::Stopwatch;
 use cli::Progress;
-use files::{FileError, Format, Rows};
+use files::{FileError, Format, RowReader};
 use store::Store;
 use usage::{Appended, Recorder, Spend, UsageEvent, by_days};
 
@@ -119,7 +119,7 @@ impl Import {
             .with_context(unclear)
     }
 
-    fn open(&self, format: Format) -> Result<Box<dyn Rows>, FileError> {
+    fn open(&self, format: Format) -> Result<Box<dyn RowReader>, FileError> {
         if self.is_stdin() {
             files::stream(Box::new(std::io::stdin()), format, None)
         } else {
@@ -162,7 +162,7 @@ impl Taking {
         &mut self,
         import: &Import,
         format: Format,
-        mut rows: Box<dyn Rows>,
+        mut rows: Box<dyn RowReader>,
         admission: &Arc<Admission>,
     ) -> anyhow::Result<()> {
         if let Some(place) = self.bookmark.as_ref().and_then(Bookmark::read) {
@@ -182,7 +182,7 @@ impl Taking {
     /// would be known.
     async fn all(
         &mut self,
-        rows: Box<dyn Rows>,
+        rows: Box<dyn RowReader>,
         admission: &Arc<Admission>,
         from: Place,
     ) -> anyhow::Result<bool> {

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use base::time::Stopwatch;
-use files::Position;
+use files::ReadPosition;
 use serde_json::json;
 use usage::Appended;
-use usage::reported::Refused;
+use usage::reported::RefusedEvent;
 
 use super::bookmark::Place;
 use crate::commands::plain;
@@ -62,7 +62,7 @@ impl Tally {
     }
 
     /// How far it is.
-    pub(super) fn line(&self, position: Position) -> String {
+    pub(super) fn line(&self, position: ReadPosition) -> String {
         let share = position.of.map(|of| {
             let share = u128::from(position.done) * 100 / u128::from(of.max(1));
             format!(", {share} % of the file")
@@ -119,8 +119,8 @@ impl Rejected {
         })
     }
 
-    pub(super) fn add(&mut self, number: u64, refused: &Refused) -> anyhow::Result<()> {
-        let Refused { id, error } = refused;
+    pub(super) fn add(&mut self, number: u64, refused: &RefusedEvent) -> anyhow::Result<()> {
+        let RefusedEvent { id, error } = refused;
         if let Some(all) = &mut self.all {
             let row = json!({self.unit: number, "id": id, "error": error});
             writeln!(all, "{row}").context("the file of rejected rows")?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use base::ids::OrganizationId;
 use base::{Clock, UnixTime};
-use files::{FileError, Position, Row, Rows};
+use files::{FileError, ReadPosition, Row, RowReader};
 use tokio::sync::mpsc;
-use usage::reported::{Refused, no_such_project};
-use usage::{Bounds, Keep, PriceBook, UsageEvent};
+use usage::reported::{RefusedEvent, no_such_project};
+use usage::{EventBounds, PriceBook, RetentionPeriods, UsageEvent};
 
 /// How many rows share a transaction: many, since a commit costs more than a row, but not so many that a server on the
 /// same file waits long for its turn.
@@ -21,7 +21,7 @@ pub(super) struct Admission {
     pub(super) organization: OrganizationId,
     pub(super) projects: HashSet<String>,
     pub(super) clock: Clock,
-    pub(super) keep: Keep,
+    pub(super) keep: RetentionPeriods,
     pub(super) prices: PriceBook,
 }
 
@@ -33,14 +33,14 @@ pub(super) struct Batch {
     /// Whether there are no more.
     pub(super) is_last: bool,
     /// Those that are no events of the organization, each with its number.
-    pub(super) refused: Vec<(u64, Refused)>,
+    pub(super) refused: Vec<(u64, RefusedEvent)>,
     /// How far the file has been read with them.
-    pub(super) position: Position,
+    pub(super) position: ReadPosition,
 }
 
 /// Reads a file until its end, or until nobody takes what it gives.
 pub(super) fn read(
-    mut rows: Box<dyn Rows>,
+    mut rows: Box<dyn RowReader>,
     admission: Arc<Admission>,
 ) -> std::io::Result<mpsc::Receiver<Result<Batch, FileError>>> {
     let (sender, receiver) = mpsc::channel(WAITING);
@@ -66,7 +66,7 @@ pub(super) fn read(
 
 impl Admission {
     /// The next rows, also when the file cannot be read any further after them; and how many they are.
-    fn next_batch(&self, rows: &mut dyn Rows) -> (Batch, Result<usize, FileError>) {
+    fn next_batch(&self, rows: &mut dyn RowReader) -> (Batch, Result<usize, FileError>) {
         let (mut events, mut refused) = (Vec::with_capacity(BATCH), Vec::new());
         let now = self.clock.now();
         let outcome = rows.read(BATCH, &mut |row| {
@@ -87,13 +87,13 @@ impl Admission {
         (batch, outcome)
     }
 
-    fn check(&self, row: Row<'_>, now: UnixTime) -> Result<UsageEvent, Refused> {
+    fn check(&self, row: Row<'_>, now: UnixTime) -> Result<UsageEvent, RefusedEvent> {
         let reported = row.event?;
         let project = reported.project_id()?;
         if !self.projects.contains(project) {
             return Err(reported.refused(no_such_project(project)));
         }
-        let bounds = Bounds {
+        let bounds = EventBounds {
             prices: &self.prices,
             keep: self.keep,
             is_import: true,

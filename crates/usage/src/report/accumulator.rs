@@ -1,47 +1,44 @@
-//! Sums by bucket and group, as they are being added up.
+//! The accumulator of a report: sums by bucket and group.
 
 use std::sync::Arc;
 
 use base::UnixTime;
+use rollup::{Amounts, MAX_COLUMNS, Mask, Segment, columns, read_block};
 
-use super::Part;
-use super::question::{Groups, Place};
-use crate::cover::Segment;
-use crate::sums::{Amounts, COLUMNS, Mask, columns};
+use super::ReportPart;
+use super::query::{Groups, SeriesGroup};
+use crate::rollups::corrupt;
 
-/// Where a column is not wanted.
-const UNWANTED: usize = usize::MAX;
-
-/// The sums of some consecutive buckets.
-pub(crate) struct Sheet {
+/// The sums of consecutive buckets.
+pub(crate) struct Accumulator {
     groups: Arc<Groups>,
-    /// Of which each row counts in the one that it lies in.
+    /// The segments of the buckets; a row counts only in the segment that it is read for.
     segments: Arc<[Segment]>,
     /// The first second of the first bucket.
     start: i64,
-    /// How many seconds a bucket has.
+    /// The width of a bucket in seconds.
     width: i64,
-    /// Where each column of the sums is among those wanted.
-    wanted: [usize; COLUMNS],
+    /// The index of each column among the wanted ones; `None` for the others.
+    wanted: [Option<usize>; MAX_COLUMNS],
     count: usize,
     buckets: usize,
-    /// For each bucket and group which columns there are, and their numbers.
+    /// The columns that each bucket and group has; `cells` has their numbers.
     masks: Vec<Mask>,
     cells: Vec<i64>,
-    /// A series was met that is not known.
-    pub(crate) met_unknown: bool,
+    /// True if a row of an unknown series was met.
+    pub(crate) has_unknown: bool,
 }
 
-impl Sheet {
+impl Accumulator {
     pub(crate) fn new(
         groups: Arc<Groups>,
         segments: Arc<[Segment]>,
         (start, buckets, width): (UnixTime, usize, i64),
         columns: &[usize],
     ) -> Self {
-        let mut wanted = [UNWANTED; COLUMNS];
+        let mut wanted = [None; MAX_COLUMNS];
         for (place, column) in columns.iter().enumerate() {
-            wanted[*column] = place;
+            wanted[*column] = Some(place);
         }
         let sums = buckets * groups.values.len();
         Self {
@@ -54,26 +51,27 @@ impl Sheet {
             buckets,
             masks: vec![0; sums],
             cells: vec![0; sums * columns.len()],
-            met_unknown: false,
+            has_unknown: false,
         }
     }
 
-    /// Adds the rows of a block: of the sums of one segment, or of new ones, which may lie in any that sums answer for.
+    /// Adds the rows of a block. A block of a rollup is read for one segment; a block of new rows, for which `segment`
+    /// is `None`, for all segments that rollups answer for.
     pub(crate) fn add_block(&mut self, data: &[u8], segment: Option<usize>) -> store::Result<()> {
         let groups = Arc::clone(&self.groups);
         let segments = Arc::clone(&self.segments);
-        let mut met_unknown = false;
-        let wants = |series| match groups.place(series) {
-            Some(Place::Group(group)) => Some(group),
-            Some(Place::Out) => None,
+        let mut has_unknown = false;
+        let select = |series| match groups.of_series(series) {
+            Some(SeriesGroup::Group(group)) => Some(group),
+            Some(SeriesGroup::Excluded) => None,
             None => {
-                met_unknown = true;
+                has_unknown = true;
                 None
             }
         };
         let of_sums = |segment: &&Segment| segment.source.is_some();
         let has = |segment: &Segment, bucket| (segment.start.0..segment.end.0).contains(&bucket);
-        crate::sums::read(data, wants, |group, bucket, mask, values| {
+        let read = read_block(data, select, |group, bucket, mask, values| {
             let counts = match segment {
                 Some(index) => has(&segments[index], bucket),
                 None => segments
@@ -84,21 +82,22 @@ impl Sheet {
             if counts {
                 self.add(group, bucket, mask, values);
             }
-        })?;
-        self.met_unknown |= met_unknown;
+        });
+        read.map_err(corrupt)?;
+        self.has_unknown |= has_unknown;
         Ok(())
     }
 
-    /// Adds numbers to the sums of a series, at a moment that lies in one of the buckets.
+    /// Adds numbers of a series, at a time within one of the buckets.
     pub(crate) fn add_amounts(&mut self, series: i64, time: i64, amounts: &Amounts) {
-        match self.groups.place(series) {
-            Some(Place::Group(group)) => {
-                let mut values = Vec::with_capacity(COLUMNS);
+        match self.groups.of_series(series) {
+            Some(SeriesGroup::Group(group)) => {
+                let mut values = Vec::with_capacity(MAX_COLUMNS);
                 amounts.push_to(&mut values);
-                self.add(group, time, amounts.mask, &values);
+                self.add(group, time, amounts.mask(), &values);
             }
-            Some(Place::Out) => {}
-            None => self.met_unknown = true,
+            Some(SeriesGroup::Excluded) => {}
+            None => self.has_unknown = true,
         }
     }
 
@@ -107,16 +106,15 @@ impl Sheet {
         let sum = bucket * self.groups.values.len() + group as usize;
         let cells = &mut self.cells[sum * self.count..][..self.count];
         for (column, value) in columns(mask).zip(values) {
-            let place = self.wanted[column];
-            if place != UNWANTED {
+            if let Some(place) = self.wanted[column] {
                 cells[place] = cells[place].saturating_add(*value);
                 self.masks[sum] |= 1 << place;
             }
         }
     }
 
-    /// What was added up, with or without sums of which every number is 0.
-    pub(crate) fn finish(self, shows_zero: bool) -> Part {
+    /// Returns the part. Sums whose numbers are all 0 are left out unless `shows_zero`.
+    pub(crate) fn finish(self, shows_zero: bool) -> ReportPart {
         let groups = self.groups.values.len();
         let mut has_any = vec![false; groups];
         for (sum, mask) in self.masks.iter().enumerate() {
@@ -124,7 +122,7 @@ impl Sheet {
         }
         let mut order: Vec<usize> = (0..groups).filter(|group| has_any[*group]).collect();
         order.sort_by(|a, b| self.groups.values[*a].cmp(&self.groups.values[*b]));
-        Part {
+        ReportPart {
             start: UnixTime(self.start),
             width: self.width,
             buckets: self.buckets,

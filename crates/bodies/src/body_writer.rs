@@ -1,4 +1,4 @@
-//! The keeper: the one task of a process that writes and deletes bodies, on a thread of its own.
+//! The body writer: the one task of a process that writes and deletes bodies, on a thread of its own.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,59 +13,61 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::capture::{Bodies, Job, Passed};
-use crate::table::{self, Place};
+use crate::capture::{Bodies, CapturedBody, Job};
+use crate::table::{self, ProjectKey};
 use crate::{Content, Side};
 
-/// The longest that bodies are kept, in days.
-pub const MOST_DAYS: u32 = 30;
-/// How many bytes share a transaction, unless one request alone has more.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
-/// How many requests share a transaction.
-const BATCH: usize = 64;
-/// How often it is looked for what is due, and what failed is tried again.
-const TICK: Duration = Duration::from_secs(5);
-/// How long what waits may take to be written when the program ends.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+/// The most days for which bodies are kept.
+pub const MAX_KEEP_DAYS: u32 = 30;
+/// The most bytes of a transaction, unless one request alone has more.
+const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// The most requests of a transaction.
+const MAX_BATCH_REQUESTS: usize = 64;
+/// The interval at which expired bodies are looked for, and failed deletions are retried.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// The time in which waiting bodies must be written at shutdown.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a keeper works with.
-pub struct KeeperOptions {
-    /// Where settings are, and bodies.
+/// The dependencies and settings of the body writer.
+pub struct BodyWriterOptions {
+    /// The databases of settings and of bodies.
     pub store: Store,
-    /// Told when what is set has changed, or a project was archived.
+    /// Signals that settings have changed or a project was archived.
     pub changes: watch::Receiver<()>,
-    /// What bodies are encrypted with.
+    /// The secret that bodies are encrypted with.
     pub pepper: Pepper,
-    /// Randomness.
+    /// The source of randomness.
     pub entropy: Entropy,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// For how many days bodies are kept, at most [`MOST_DAYS`]; with 0 none are, and those that are there go.
+    /// The number of days for which bodies are kept, at most [`MAX_KEEP_DAYS`]. With 0 none are captured, and existing
+    /// ones are deleted.
     pub days: u32,
 }
 
-/// The keeper's thread.
+/// The thread of the body writer.
 pub struct BodiesTask {
     stop: DropGuard,
     thread: ThreadHandle,
 }
 
-/// Starts the keeper, which begins with deleting what may not be kept any more. No [`Bodies`] when none are to be kept.
+/// Starts the body writer, which first deletes bodies that may no longer be kept. Returns no [`Bodies`] if none are to
+/// be captured.
 ///
 /// # Errors
 /// The thread, its runtime or its connections could not be made.
-pub fn start(options: KeeperOptions) -> std::io::Result<(Option<Bodies>, BodiesTask)> {
+pub fn start(options: BodyWriterOptions) -> std::io::Result<(Option<Bodies>, BodiesTask)> {
     let store = options.store.apart().map_err(std::io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (bodies, jobs) = Bodies::new();
     let stop = CancellationToken::new();
-    let days = options.days.min(MOST_DAYS);
-    let keeper = Keeper {
+    let days = options.days.min(MAX_KEEP_DAYS);
+    let writer = BodyWriter {
         bodies: bodies.clone(),
         jobs,
-        options: KeeperOptions {
+        options: BodyWriterOptions {
             store,
             days,
             ..options
@@ -73,10 +75,10 @@ pub fn start(options: KeeperOptions) -> std::io::Result<(Option<Bodies>, BodiesT
         is_checked: false,
         expiry_at: UnixTime(i64::MIN),
         lost: 0,
-        in_hand: 0,
+        in_progress: 0,
         stop: stop.clone(),
     };
-    let thread = tasks::start_thread("bodies", runtime, || {}, keeper)?;
+    let thread = tasks::start_thread("bodies", runtime, || {}, writer)?;
     Ok((
         (days > 0).then_some(bodies),
         BodiesTask {
@@ -87,38 +89,38 @@ pub fn start(options: KeeperOptions) -> std::io::Result<(Option<Bodies>, BodiesT
 }
 
 impl BodiesTask {
-    /// Writes what waits and ends the thread. To be called when no more requests are under way.
+    /// Writes waiting bodies and ends the thread. Should be called when no more requests are under way.
     pub async fn stop(self) {
         let Self { stop, thread } = self;
         drop(stop);
         thread.ended().await;
     }
 
-    /// Returns the health of the keeper.
+    /// Returns the health of the body writer.
     #[must_use]
     pub fn health(&self) -> &Health {
         self.thread.health()
     }
 }
 
-struct Keeper {
+struct BodyWriter {
     bodies: Bodies,
     jobs: mpsc::Receiver<Job>,
-    options: KeeperOptions,
-    /// Whether all that is kept is allowed, as far as is known.
+    options: BodyWriterOptions,
+    /// True if all stored bodies were checked against the current settings.
     is_checked: bool,
-    /// When it is next looked for what is too old.
+    /// The time of the next deletion of expired bodies.
     expiry_at: UnixTime,
-    /// How many lost ones were told of.
+    /// The number of lost bodies that were logged.
     lost: u64,
     /// The number of requests that are being written.
-    in_hand: usize,
+    in_progress: usize,
     stop: CancellationToken,
 }
 
-impl Task for Keeper {
+impl Task for BodyWriter {
     async fn run(&mut self) {
-        let mut tick = interval(TICK);
+        let mut tick = interval(RETRY_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut changes = self.options.changes.clone();
         changes.mark_changed();
@@ -131,7 +133,7 @@ impl Task for Keeper {
                     self.is_checked = false;
                 }
                 () = self.stop.cancelled() => break,
-                _ = tick.tick() => self.tell_lost(),
+                _ = tick.tick() => self.log_lost(),
                 Some(job) = self.jobs.recv() => self.write(job).await,
             }
             self.delete().await;
@@ -145,45 +147,45 @@ impl Task for Keeper {
                 self.write(job).await;
             }
         };
-        if timeout(LAST_PATIENCE, rest).await.is_err() {
-            tracing::error!("stopped while bodies waited to be written: they are not kept");
+        if timeout(STOP_TIMEOUT, rest).await.is_err() {
+            tracing::error!("bodies lost at shutdown: not written in time");
         }
         self.delete().await;
-        self.tell_lost();
+        self.log_lost();
     }
 
-    /// What was being written is not known to be there.
+    /// Counts the batch that was being written as lost.
     fn recover(&mut self) {
-        let in_hand = std::mem::take(&mut self.in_hand);
-        self.bodies.lose(in_hand);
+        let in_progress = std::mem::take(&mut self.in_progress);
+        self.bodies.lose(in_progress);
         self.is_checked = false;
     }
 }
 
-impl Keeper {
-    /// Writes what this and others that wait have, as far as it is still allowed.
+impl BodyWriter {
+    /// Writes the bodies of a request and of others that wait, as far as retention allows.
     async fn write(&mut self, first: Job) {
         let mut size = first.size();
         let mut batch = vec![first];
-        while size < BATCH_BYTES && batch.len() < BATCH {
+        while size < MAX_BATCH_BYTES && batch.len() < MAX_BATCH_REQUESTS {
             let Ok(job) = self.jobs.try_recv() else { break };
             size += job.size();
             batch.push(job);
         }
-        self.in_hand = batch.len();
+        self.in_progress = batch.len();
         if let Err(error) = self.persist(&batch).await {
-            tracing::error!(%error, requests = batch.len(), "bodies are not kept");
+            tracing::error!(%error, requests = batch.len(), "failed to write bodies");
             self.bodies.lose(batch.len());
         }
-        self.in_hand = 0;
+        self.in_progress = 0;
     }
 
-    /// What is allowed is asked when it is this writer's turn, so nothing that happens while it waits goes unnoticed.
+    /// Retention is read while the table is locked, so no change that happens while the writer waits goes unnoticed.
     async fn persist(&self, batch: &[Job]) -> Result<()> {
         let sealed: Vec<_> = batch.iter().flat_map(|job| self.seal(job)).collect();
         let mut transaction = self.options.store.usage().begin().await?;
         transaction.keep_others_from("bodies").await?;
-        let mut allowed: HashMap<Place, Option<Retention>> = HashMap::new();
+        let mut allowed: HashMap<ProjectKey, Option<Retention>> = HashMap::new();
         let mut rows = Vec::new();
         for (job, content, row) in sealed {
             let place = job.place();
@@ -209,9 +211,9 @@ impl Keeper {
             (Side::Answer, job.answer.as_ref()),
         ];
         sides.into_iter().filter_map(move |(side, passed)| {
-            let passed: &Passed = passed?;
-            let context = table::context(&job.place(), &job.about.id, side);
-            let KeeperOptions {
+            let passed: &CapturedBody = passed?;
+            let context = table::context(&job.place(), &job.info.id, side);
+            let BodyWriterOptions {
                 pepper, entropy, ..
             } = &self.options;
             let sealed = pepper.seal_bytes(entropy, &context, &passed.pieces);
@@ -219,18 +221,18 @@ impl Keeper {
         })
     }
 
-    async fn retention(&self, (organization, project): &Place) -> Result<Option<Retention>> {
+    async fn retention(&self, (organization, project): &ProjectKey) -> Result<Option<Retention>> {
         let mut connection = self.options.store.read().await?;
         retention_now(&mut connection, organization, project).await
     }
 
-    /// Deletes what may not be kept any more. What fails is tried again with the next tick.
+    /// Deletes bodies that may no longer be kept. Failed deletions are retried at the next interval.
     async fn delete(&mut self) {
         if !self.is_checked {
             self.is_checked = true;
             if let Err(error) = self.delete_forbidden().await {
                 self.is_checked = false;
-                tracing::error!(%error, "bodies that may not be kept could not be deleted; trying again");
+                tracing::error!(%error, "failed to delete bodies that retention forbids; trying again");
             }
         }
         let now = self.options.clock.now();
@@ -241,11 +243,11 @@ impl Keeper {
         let deleted = table::delete_until(self.options.store.usage(), now.plus(-age)).await;
         self.expiry_at = match deleted {
             Ok(bodies) => {
-                tracing::debug!(bodies, "deleted: too old");
+                tracing::debug!(bodies, "expired bodies deleted");
                 now.plus(HOUR)
             }
             Err(error) => {
-                tracing::error!(%error, "bodies that are too old could not be deleted");
+                tracing::error!(%error, "failed to delete expired bodies");
                 now.plus(MINUTE)
             }
         };
@@ -253,7 +255,7 @@ impl Keeper {
 
     async fn delete_forbidden(&self) -> Result<()> {
         let database = self.options.store.usage();
-        let mut last: Option<Place> = None;
+        let mut last: Option<ProjectKey> = None;
         loop {
             let mut connection = database.read().await?;
             let place = table::next_place(&mut connection, last.as_ref()).await?;
@@ -266,20 +268,20 @@ impl Keeper {
                 let bodies = table::delete_of(database, &place, but_media).await?;
                 if bodies > 0 {
                     let project = &place.1;
-                    tracing::info!(%project, bodies, "deleted: data retention forbids them");
+                    tracing::info!(%project, bodies, "bodies that retention forbids deleted");
                 }
             }
             last = Some(place);
         }
     }
 
-    fn tell_lost(&mut self) {
+    fn log_lost(&mut self) {
         let lost = self.bodies.lost();
         let requests = lost - self.lost;
         if requests > 0 {
             tracing::warn!(
                 requests,
-                "bodies of requests are not kept: too many at once"
+                "bodies lost: memory or queue full, or write failed"
             );
         }
         self.lost = lost;
@@ -287,8 +289,8 @@ impl Keeper {
 }
 
 impl Job {
-    fn place(&self) -> Place {
-        (self.about.organization.clone(), self.about.project.clone())
+    fn place(&self) -> ProjectKey {
+        (self.info.organization.clone(), self.info.project.clone())
     }
 
     fn size(&self) -> usize {

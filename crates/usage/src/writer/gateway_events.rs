@@ -1,4 +1,4 @@
-//! The gateway's own events: each is written, or set aside when the database refuses it, until the ledger takes it.
+//! Events of the gateway: each is written to the ledger, or set aside if the database refuses it and retried later.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use base::time::Stopwatch;
 use tasks::Task;
 
 use super::outcome::{NotWritten, caught};
-use super::{FIRST_PAUSE, Writer, answer};
+use super::{LedgerWriter, MIN_RETRY_DELAY, answer};
 use crate::jobs::Job;
 use crate::ledger::Written;
 use crate::ledger::key::Source;
 use crate::set_aside::{self, SetAside, json_of};
-use crate::{Appended, Release, UsageEvent};
+use crate::{Appended, ReservationKey, UsageEvent};
 
-/// The interval after which events that were set aside are tried again.
+/// The interval at which events that were set aside are retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
-/// The most events that were set aside which are tried at once.
+/// The most events that are retried at once.
 const MAX_RETRIES: usize = 100;
 
-/// The tries to write what was set aside.
+/// The progress of retrying events that were set aside.
 pub(super) struct Retries {
-    /// Runs from the last one.
+    /// The time since the last retry.
     since: Stopwatch,
-    /// The number of the last event that was tried; 0 to begin anew.
+    /// The number of the last event that was retried; 0 to start over.
     after: i64,
 }
 
@@ -43,10 +43,10 @@ impl Retries {
     }
 }
 
-impl Writer {
-    /// Writes the parts of the gateway's own jobs. Where the database refuses some, their halves are tried, so that in the end
-    /// what is refused is alone.
-    pub(super) async fn write_own(&mut self) {
+impl LedgerWriter {
+    /// Writes the jobs of the gateway. Jobs that the database refuses are halved and tried again, until those at fault
+    /// are alone.
+    pub(super) async fn write_gateway_jobs(&mut self) {
         while let Some(mut jobs) = self.parts.pop_front() {
             match self.persist(&mut jobs).await {
                 Ok(new) => answer(jobs, &new),
@@ -54,7 +54,7 @@ impl Writer {
                     let half = jobs.split_off(jobs.len() / 2);
                     if jobs.is_empty() {
                         for job in half {
-                            self.write_apart(job, &reason).await;
+                            self.write_one_by_one(job, &reason).await;
                         }
                     } else {
                         self.parts.push_front(half);
@@ -66,8 +66,8 @@ impl Writer {
         }
     }
 
-    /// Writes each event of a job that the database refuses by itself, and sets aside those that it refuses then.
-    async fn write_apart(&mut self, mut job: Job, reason: &NotWritten) {
+    /// Writes each event of a refused job in a transaction of its own, and sets aside those that are refused again.
+    async fn write_one_by_one(&mut self, mut job: Job, reason: &NotWritten) {
         let mut appended = Appended::default();
         let events = std::mem::take(&mut job.events);
         for (index, event) in events.iter().enumerate() {
@@ -89,7 +89,7 @@ impl Writer {
                     self.spend.count(&spent, &[], std::iter::empty());
                     new[0]
                 }
-                Err(reason) => match self.set_aside(event, &reason).await {
+                Err(reason) => match self.set_event_aside(event, &reason).await {
                     Ok(()) => true,
                     Err(reason) => {
                         job.events = events[index..].to_vec();
@@ -100,7 +100,7 @@ impl Writer {
             appended.accepted += usize::from(is_new);
             appended.duplicates += usize::from(!is_new);
         }
-        drop(job.hold.take());
+        drop(job.spend.take());
         if !job.releases.is_empty() {
             match self.append_alone(&[], &job.releases).await {
                 Ok(Written { reserved, .. }) => {
@@ -109,15 +109,15 @@ impl Writer {
                 Err(reason) => return self.lose(vec![job], &reason),
             }
         }
-        // Whoever does not want to know has dropped the other end.
+        // The receiver may have been dropped.
         let _ = job.done.send(Ok(appended));
     }
 
-    /// Appends an event, or releases reservations, without any other in the transaction.
+    /// Appends an event, or releases reservations, in a transaction of its own.
     async fn append_alone(
         &mut self,
         event: &[&UsageEvent],
-        releases: &[Release],
+        releases: &[ReservationKey],
     ) -> Result<Written, NotWritten> {
         let appended = caught(self.append(event, Source::Gateway, None, releases)).await;
         appended.unwrap_or_else(|| {
@@ -126,11 +126,15 @@ impl Writer {
         })
     }
 
-    /// Sets an event aside, until that works; meanwhile the gateway admits no requests.
-    async fn set_aside(&mut self, event: &UsageEvent, reason: &str) -> Result<(), NotWritten> {
+    /// Sets an event aside, retrying until it works. Meanwhile the gateway admits no requests.
+    async fn set_event_aside(
+        &mut self,
+        event: &UsageEvent,
+        reason: &str,
+    ) -> Result<(), NotWritten> {
         let (organization, id) = (event.organization_id.clone(), event.id.as_str());
         tracing::error!(%organization, id, reason, "usage event set aside: the database refuses it");
-        let mut pause = FIRST_PAUSE;
+        let mut delay = MIN_RETRY_DELAY;
         loop {
             let (database, now) = (self.ledger.database(), self.clock.now());
             let reason = match caught(set_aside::add(database, event, reason, now)).await {
@@ -139,8 +143,8 @@ impl Writer {
                 None => NotWritten::Panicked,
             };
             self.metrics.set_blocked(true);
-            tracing::error!(error = %reason, id, "usage event not set aside: no request is admitted; trying again");
-            if self.paused(&mut pause).await.is_err() {
+            tracing::error!(error = %reason, id, "failed to set usage event aside; no request is admitted until it works");
+            if self.back_off(&mut delay).await.is_err() {
                 return Err(reason);
             }
         }
@@ -149,20 +153,20 @@ impl Writer {
         Ok(())
     }
 
-    /// Tries to write what was set aside.
+    /// Retries events that were set aside.
     pub(super) async fn retry_set_aside(&mut self) {
         self.retries.since = Stopwatch::start();
-        match caught(self.try_set_aside()).await {
+        match caught(self.try_retry_set_aside()).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                tracing::warn!(%error, "usage events that are set aside could not be tried again");
+                tracing::warn!(%error, "failed to retry usage events that are set aside");
             }
-            // The next try goes on after the event that panicked.
+            // The next retry continues after the event that panicked.
             None => self.recover(),
         }
     }
 
-    async fn try_set_aside(&mut self) -> store::Result<()> {
+    async fn try_retry_set_aside(&mut self) -> store::Result<()> {
         let database = self.ledger.database().clone();
         let limit = i64::try_from(MAX_RETRIES).unwrap_or(i64::MAX);
         let events = {
@@ -177,13 +181,13 @@ impl Writer {
                 .append(&[&event], Source::Gateway, None, &[])
                 .await
             {
-                // Another row has its key: this one is nowhere else.
+                // Another row has the key, so the event must stay where it is.
                 Ok(Written { conflicts: 1.., .. }) => {}
                 Ok(Written { spent, .. }) => {
                     self.spend.count(&spent, &[], std::iter::empty());
                     set_aside::remove(&database, number).await?;
                     let (organization, id) = (&event.organization_id, event.id.as_str());
-                    tracing::info!(%organization, id, "usage event written that was set aside");
+                    tracing::info!(%organization, id, "usage event that was set aside written");
                 }
                 Err(error) if error.is_final() => {}
                 Err(error) => return Err(error),
@@ -197,17 +201,17 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives up on events at the stop: the log is all that has them.
+    /// Gives up on events at shutdown: only the log has them.
     fn lose(&self, jobs: Vec<Job>, reason: &NotWritten) {
         let error = reason.to_string();
         for job in jobs {
             for event in &job.events {
                 let (organization, id) = (&event.organization_id, event.id.as_str());
                 let event = json_of(event);
-                tracing::error!(%organization, id, error, event, "usage event lost at the stop");
+                tracing::error!(%organization, id, error, event, "usage event lost at shutdown");
             }
             self.metrics.lost(job.events.len());
-            drop(job.hold);
+            drop(job.spend);
             let _ = job.done.send(Err(Error::internal()));
         }
     }

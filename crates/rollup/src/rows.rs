@@ -1,59 +1,85 @@
-//! Rows of sums on their way into blocks.
+//! Rows of sums on their way into and out of blocks.
 
 use std::collections::BTreeMap;
 
 use base::UnixTime;
-use store::{Result, courteous};
 
-use super::amounts::{Amounts, Mask};
-use super::block::{Writer, read};
+use crate::block::{BlockWriter, CorruptBlock, read_block};
+use crate::{Amounts, Mask};
 
-/// Rows in any order, those of one series and bucket any number of times.
-#[derive(Default)]
-pub(crate) struct Rows {
+/// The number of rows between two calls of the pause of [`Rows::with_pause`].
+const PAUSE_INTERVAL: usize = 16;
+
+/// Rows in any order, with any number of rows for one series and bucket.
+pub struct Rows {
     keys: Vec<Key>,
     values: Vec<i64>,
+    pause: fn(),
 }
 
 #[derive(Clone, Copy)]
 struct Key {
     series: i64,
-    /// Its first second.
+    /// The first second of the bucket.
     bucket: i64,
     mask: Mask,
-    /// Where its numbers begin.
+    /// The index of the first of its numbers.
     at: usize,
 }
 
+impl Default for Rows {
+    fn default() -> Self {
+        Self::with_pause(|| {})
+    }
+}
+
 impl Rows {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Returns no rows. `pause` is called every few rows of a long computation, so that a thread that shares its core with
+    /// requests can yield.
+    #[must_use]
+    pub fn with_pause(pause: fn()) -> Self {
+        Self {
+            keys: Vec::new(),
+            values: Vec::new(),
+            pause,
+        }
+    }
+
+    /// True if there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// The series that there are, some of them several times.
-    pub(crate) fn series(&self) -> impl Iterator<Item = i64> {
+    /// Returns the series of the rows, some of them several times.
+    pub fn series(&self) -> impl Iterator<Item = i64> {
         self.keys.iter().map(|key| key.series)
     }
 
     /// Adds a row.
-    pub(crate) fn push(&mut self, series: i64, bucket: UnixTime, amounts: &Amounts) {
+    pub fn push(&mut self, series: i64, bucket: UnixTime, amounts: &Amounts) {
         let at = self.values.len();
         amounts.push_to(&mut self.values);
         self.keys.push(Key {
             series,
             bucket: bucket.0,
-            mask: amounts.mask,
+            mask: amounts.mask(),
             at,
         });
     }
 
     /// Adds the rows of a block.
-    pub(crate) fn push_block(&mut self, data: &[u8]) -> Result<()> {
-        read(data, Some, |series, bucket, mask, values| {
+    ///
+    /// # Errors
+    /// `data` is not a block. Rows before the damage have been added.
+    pub fn push_block(&mut self, data: &[u8]) -> Result<(), CorruptBlock> {
+        read_block(data, Some, |series, bucket, mask, values| {
             let key = Key {
                 series,
                 bucket,
@@ -64,9 +90,10 @@ impl Rows {
         })
     }
 
-    /// Each series and bucket once, in order, with its sums: of other series and by wider buckets, as `place` says of the
-    /// series and bucket given; or left out.
-    pub(crate) fn merged(&self, mut place: impl FnMut(i64, i64) -> Option<(i64, i64)>) -> Self {
+    /// Returns the sums of the rows by series and bucket, in order, each series and bucket once. `place` returns the series
+    /// and bucket under which a row counts, or `None` to leave the row out.
+    #[must_use]
+    pub fn merged(&self, mut place: impl FnMut(i64, i64) -> Option<(i64, i64)>) -> Self {
         let place = |key: &Key| {
             let (series, bucket) = place(key.series, key.bucket)?;
             Some(Key {
@@ -77,9 +104,9 @@ impl Rows {
         };
         let mut keys: Vec<Key> = self.keys.iter().filter_map(place).collect();
         keys.sort_unstable_by_key(|key| (key.series, key.bucket));
-        let mut merged = Self::default();
+        let mut merged = Self::with_pause(self.pause);
         let same = keys.chunk_by(|a, b| (a.series, a.bucket) == (b.series, b.bucket));
-        for same in courteous(same) {
+        for same in self.pausing(same) {
             match same {
                 [one] => merged.push_values(*one, self.values(one)),
                 several => {
@@ -94,7 +121,13 @@ impl Rows {
         merged
     }
 
-    /// Adds a row whose numbers are these, wherever those of `key` were.
+    /// Returns the rows with each series and bucket once, in order.
+    #[must_use]
+    pub fn summed(&self) -> Self {
+        self.merged(|series, bucket| Some((series, bucket)))
+    }
+
+    /// Adds a row with these numbers in place of those of `key`.
     fn push_values(&mut self, key: Key, values: &[i64]) {
         let at = self.values.len();
         self.values.extend_from_slice(values);
@@ -105,21 +138,29 @@ impl Rows {
         &self.values[key.at..][..key.mask.count_ones() as usize]
     }
 
-    /// Rows that were [`merged`](Self::merged), as blocks of buckets of `width` seconds: one for each period that `period_of`
-    /// gives for a bucket.
-    pub(crate) fn blocks(
-        &self,
-        width: i64,
-        period_of: impl Fn(i64) -> i64,
-    ) -> BTreeMap<i64, Vec<u8>> {
+    /// Wraps an iterator, calling `pause` every [`PAUSE_INTERVAL`] items.
+    fn pausing<I: IntoIterator>(&self, items: I) -> impl Iterator<Item = I::Item> {
+        let pause = self.pause;
+        let items = items.into_iter().enumerate();
+        items.map(move |(index, item)| {
+            if index % PAUSE_INTERVAL == PAUSE_INTERVAL - 1 {
+                pause();
+            }
+            item
+        })
+    }
+
+    /// Encodes rows that were [`merged`](Self::merged), with buckets of `width` seconds: one block for each period that
+    /// `period_of` returns for a bucket.
+    pub fn blocks(&self, width: i64, period_of: impl Fn(i64) -> i64) -> BTreeMap<i64, Vec<u8>> {
         let mut first: BTreeMap<i64, i64> = BTreeMap::new();
         for key in &self.keys {
             let first = first.entry(period_of(key.bucket)).or_insert(key.bucket);
             *first = key.bucket.min(*first);
         }
-        let writer = |(period, first)| (period, Writer::new(width, first));
-        let mut writers: BTreeMap<i64, Writer> = first.into_iter().map(writer).collect();
-        for key in courteous(&self.keys) {
+        let writer = |(period, first)| (period, BlockWriter::new(width, first));
+        let mut writers: BTreeMap<i64, BlockWriter> = first.into_iter().map(writer).collect();
+        for key in self.pausing(&self.keys) {
             if let Some(writer) = writers.get_mut(&period_of(key.bucket)) {
                 writer.push(key.series, key.bucket, key.mask, self.values(key));
             }
@@ -130,22 +171,22 @@ impl Rows {
             .collect()
     }
 
-    /// All of them as one block of buckets of `width` seconds.
-    pub(crate) fn block(&self, width: i64) -> Vec<u8> {
-        let merged = self.merged(|series, bucket| Some((series, bucket)));
-        let block = merged.blocks(width, |_| 0).pop_first();
+    /// Encodes all rows as one block of buckets of `width` seconds; no bytes if there are no rows.
+    #[must_use]
+    pub fn block(&self, width: i64) -> Vec<u8> {
+        let block = self.summed().blocks(width, |_| 0).pop_first();
         block.map(|(_, block)| block).unwrap_or_default()
     }
 
-    /// Adds the rows of others.
-    pub(crate) fn append(&mut self, other: &Self) {
+    /// Adds the rows of another.
+    pub fn append(&mut self, other: &Self) {
         for key in &other.keys {
             self.push_values(*key, other.values(key));
         }
     }
 
-    /// The rows, each with its series and bucket.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = ((i64, i64), Amounts)> {
+    /// Returns the rows, each with its series and the first second of its bucket.
+    pub fn iter(&self) -> impl Iterator<Item = ((i64, i64), Amounts)> {
         self.keys.iter().map(|key| {
             let mut amounts = Amounts::default();
             amounts.add(key.mask, self.values(key));
@@ -162,11 +203,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sums::amounts::COLUMNS;
 
-    /// Rows as `(series, bucket, mask, numbers)`.
+    /// Generates rows as `(series, bucket, mask, numbers)`.
     fn some_rows() -> impl Strategy<Value = Vec<(i64, i64, Mask, Vec<i64>)>> {
-        let mask = prop_oneof![Just(0b111), 0..1u32 << COLUMNS];
+        let mask = prop_oneof![Just(0b111), any::<Mask>()];
         let row = (1..9i64, -3..3_000i64, mask).prop_flat_map(|(series, minute, mask)| {
             let count = mask.count_ones() as usize;
             let number = prop_oneof![0..300i64, any::<i32>().prop_map(i64::from)];
@@ -190,15 +230,15 @@ mod tests {
         rows
     }
 
-    /// Each series and bucket once, in order, with its sums.
+    /// Returns the sums of each series and bucket, in order.
     fn sums(rows: &Rows) -> Vec<(i64, i64, Amounts)> {
-        let rows = rows.merged(|series, bucket| Some((series, bucket)));
+        let rows = rows.summed();
         let sums = rows.iter();
         sums.map(|((series, bucket), sum)| (series, bucket, sum))
             .collect()
     }
 
-    /// What a plain model makes of the rows.
+    /// Returns the sums as a plain map adds them up.
     fn expected(
         all: &[(i64, i64, Mask, Vec<i64>)],
         place: impl Fn(i64, i64) -> Option<(i64, i64)>,
@@ -216,7 +256,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_come_out_of_blocks_as_they_went_in(all in some_rows(), cut in 0..60usize) {
+        fn rows_are_read_from_blocks_as_they_were_written(all in some_rows(), cut in 0..60usize) {
             let (one, two) = all.split_at(cut.min(all.len()));
             let mut merged = Rows::default();
             for part in [one, two] {
@@ -229,7 +269,7 @@ mod tests {
         }
 
         #[test]
-        fn rows_move_to_wider_buckets_and_other_series(all in some_rows()) {
+        fn rows_are_added_up_by_wider_buckets_and_other_series(all in some_rows()) {
             let place = |series: i64, bucket: i64| {
                 let bucket = UnixTime(bucket).floor(HOUR).0;
                 (series != 5).then_some((series % 3 + 1, bucket))
@@ -249,11 +289,11 @@ mod tests {
         }
 
         #[test]
-        fn a_reader_gets_only_what_it_wants(all in some_rows()) {
+        fn a_reader_gets_only_the_series_that_it_selects(all in some_rows()) {
             prop_assume!(!all.is_empty());
             let mut found = Vec::new();
-            let wants = |series| (series % 2 == 0).then_some(series);
-            read(&rows(&all).block(MINUTE), wants, |series, bucket, mask, values| {
+            let select = |series| (series % 2 == 0).then_some(series);
+            read_block(&rows(&all).block(MINUTE), select, |series, bucket, mask, values| {
                 found.push((series, bucket, amounts(mask, values)));
             }).expect("a block");
             let even = |series, bucket| (series % 2 == 0).then_some((series, bucket));
@@ -261,15 +301,51 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_more_than_an_error(mut bytes: Vec<u8>, good in some_rows(), at: usize, bit in 0..8u32) {
-            let _ = read(&bytes, Some, |_, _, _, _| {});
-            bytes = rows(&good).block(MINUTE);
+        fn damaged_bytes_are_an_error_or_rows_that_can_be_encoded_again(bytes: Vec<u8>, good in some_rows(), at: usize, bit in 0..8u32) {
+            check(&bytes);
+            let mut bytes = rows(&good).block(MINUTE);
             if !bytes.is_empty() {
                 let at = at % bytes.len();
                 bytes[at] ^= 1u8 << bit;
-                let _ = read(&bytes, Some, |_, _, _, _| {});
-                let _ = read(&bytes[..at], Some, |_, _, _, _| {});
+                check(&bytes);
+                check(&bytes[..at]);
             }
         }
+    }
+
+    /// Asserts that bytes are no block, or that its rows survive being encoded again, if their buckets are not so far apart
+    /// that the difference overflows.
+    fn check(bytes: &[u8]) {
+        let mut read = Rows::default();
+        let is_block = read.push_block(bytes).is_ok();
+        let bounds = -(1 << 61)..1 << 61;
+        let is_bounded = read.iter().all(|((_, bucket), _)| bounds.contains(&bucket));
+        if is_block && is_bounded && !read.is_empty() {
+            let mut again = Rows::default();
+            again.push_block(&read.block(1)).expect("a block");
+            assert_eq!(sums(&again), sums(&read));
+        }
+    }
+
+    /// The bytes of a block that is stored in databases: its encoding must not change.
+    const STORED: &[u8] = &[
+        1, 60, 160, 253, 141, 28, 3, 29, 1, 5, 208, 15, 13, 2, 0, 128, 128, 128, 128, 128, 64, 179,
+        1, 128, 128, 128, 2, 254, 255, 255, 255, 255, 255, 255, 255, 255, 1, 197, 1, 13, 3, 3, 2,
+        255, 255, 255, 255, 255, 255, 255, 255, 255, 1,
+    ];
+
+    #[test]
+    fn a_stored_block_is_read_and_written_byte_for_byte() {
+        let mut stored = Rows::default();
+        stored.push_block(STORED).expect("a block");
+        let minute = 29_474_640 * MINUTE;
+        let expected = [
+            (3, minute, amounts(0b101, &[1_000, -7])),
+            (3, minute + MINUTE, amounts(0b101, &[0, 1 << 40])),
+            (3, minute + 90 * MINUTE, amounts(1 << 22, &[i64::MAX])),
+            (200, minute + MINUTE, amounts(0b11, &[1, i64::MIN])),
+        ];
+        assert_eq!(sums(&stored), expected);
+        assert_eq!(stored.block(MINUTE), STORED);
     }
 }

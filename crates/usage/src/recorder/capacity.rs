@@ -1,5 +1,4 @@
-//! The room for events that wait to be written: bounded in sum, and for each tenant that reports, so that no key takes all
-//! of it.
+//! The bound on events that wait to be written: in sum, and for each tenant that reports, so that no key takes all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,47 +12,48 @@ use super::REPORTS_CAPACITY;
 use crate::jobs::Submission;
 use crate::ledger::key::Source;
 
-/// The number of events of one source that may wait; a submission with more waits until it is alone.
+/// The most events of one source that may wait. A larger submission waits until it is alone.
 const MAX_EVENTS: usize = 100_000;
-/// The number of reported events that may wait of one project, and of the admin keys of one organization.
+/// The most reported events that may wait for one project, or for the admin keys of one organization.
 pub(super) const MAX_TENANT_EVENTS: usize = MAX_EVENTS / 4;
-/// The least that a submission of reported events takes: so many of them together have places in their queue.
+/// The least capacity that a submission of reported events takes, so that its queue of jobs never fills before the
+/// capacity.
 const MIN_EVENTS: usize = MAX_EVENTS.div_ceil(REPORTS_CAPACITY);
 
-/// The room of a recorder. Clones are the same room.
+/// The capacity for events that wait. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Room {
-    own: Arc<Semaphore>,
+pub(super) struct EventCapacity {
+    gateway: Arc<Semaphore>,
     reports: Arc<Semaphore>,
-    /// By tenant; a tenant of which nothing waits may have none.
+    /// The semaphores of tenants, by tenant; there may be none for a tenant without waiting events.
     shares: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
 }
 
-/// The room of a submission, given back when dropped.
+/// The capacity that a submission holds. Drop releases it.
 #[derive(Debug)]
-pub(crate) struct RoomPermit {
+pub(crate) struct EventPermit {
     _share: Option<OwnedSemaphorePermit>,
     _all: OwnedSemaphorePermit,
 }
 
-impl Room {
+impl EventCapacity {
     pub(super) fn new() -> Self {
         Self {
-            own: Arc::new(Semaphore::new(MAX_EVENTS)),
+            gateway: Arc::new(Semaphore::new(MAX_EVENTS)),
             reports: Arc::new(Semaphore::new(MAX_EVENTS)),
             shares: Arc::default(),
         }
     }
 
-    /// Waits until there is room for a submission.
+    /// Waits for the capacity of a submission.
     ///
     /// # Errors
-    /// At the deadline, 429: its tenant has used up its own share; 503: there is no room for anybody.
-    pub(super) async fn take(
+    /// At the deadline, 429 if the tenant has used up its share, 503 if the whole capacity is used.
+    pub(super) async fn acquire(
         &self,
         submission: &Submission,
         deadline: Instant,
-    ) -> base::Result<RoomPermit> {
+    ) -> base::Result<EventPermit> {
         let events = submission.events.len();
         let share = match tenant(submission) {
             None => None,
@@ -63,22 +63,22 @@ impl Room {
                 Some(share.ok_or_else(share_exhausted)?)
             }
         };
-        let (room, size) = match submission.source {
-            Source::Gateway => (&self.own, events.min(MAX_EVENTS)),
+        let (capacity, size) = match submission.source {
+            Source::Gateway => (&self.gateway, events.min(MAX_EVENTS)),
             Source::Report | Source::Import => {
                 (&self.reports, events.clamp(MIN_EVENTS, MAX_EVENTS))
             }
         };
-        let all = acquire(Arc::clone(room), size, deadline).await;
-        Ok(RoomPermit {
+        let all = acquire(Arc::clone(capacity), size, deadline).await;
+        Ok(EventPermit {
             _share: share,
             _all: all.ok_or_else(super::late)?,
         })
     }
 
-    /// The share of a tenant. Those that nobody uses any more are removed whenever their number has doubled.
+    /// Returns the semaphore of a tenant. Unused ones are removed whenever their number has doubled.
     fn share(&self, tenant: String) -> Arc<Semaphore> {
-        // The map is whole between any two statements.
+        // The map is consistent between any two statements, so poisoning is harmless.
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = shares.get(&tenant).and_then(Weak::upgrade) {
             return share;
@@ -92,7 +92,7 @@ impl Room {
     }
 }
 
-/// The tenant that reports: a project by its keys, an organization by its admin keys.
+/// Returns the tenant that reports: a project for its keys, an organization for its admin keys.
 fn tenant(submission: &Submission) -> Option<String> {
     let event = (submission.source == Source::Report).then(|| submission.events.first())??;
     let (organization, project) = match &submission.allowance {
@@ -103,12 +103,12 @@ fn tenant(submission: &Submission) -> Option<String> {
 }
 
 async fn acquire(
-    room: Arc<Semaphore>,
+    capacity: Arc<Semaphore>,
     size: usize,
     deadline: Instant,
 ) -> Option<OwnedSemaphorePermit> {
     let size = u32::try_from(size).unwrap_or(u32::MAX);
-    let acquired = timeout_at(deadline, room.acquire_many_owned(size)).await;
+    let acquired = timeout_at(deadline, capacity.acquire_many_owned(size)).await;
     acquired.ok()?.ok()
 }
 

@@ -1,24 +1,25 @@
-//! The table of blocks.
+//! The table `usage_sums`, which holds the blocks.
 
 use std::collections::HashSet;
 
 use base::UnixTime;
 use base::time::DAY;
+use rollup::{Rollup, Rows};
 use store::{Connection, Result, Row, Statement, Transaction, sql};
 
-use super::{Rows, Shape};
+use super::corrupt;
 
-/// Some blocks that a report reads: those of a shape whose periods are in a range, by their first seconds.
+/// A range of blocks that a report reads: those of one rollup, by the first seconds of their periods.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Block {
-    pub(crate) shape: Shape,
+pub(crate) struct BlockRange {
+    pub(crate) rollup: Rollup,
     pub(crate) first_period: i64,
     pub(crate) last_period: i64,
 }
 
-/// Selects several ranges of blocks in one statement, so that no row is moved from one to another meanwhile: `part` says
-/// which range one is of.
-pub(crate) fn blocks(organization: i64, parts: &[Block]) -> Statement {
+/// Selects several ranges of blocks in one statement, so that no row is moved from one to another meanwhile. The column
+/// `part` is the index of the range.
+pub(crate) fn select_blocks(organization: i64, parts: &[BlockRange]) -> Statement {
     let mut select = sql!("");
     for (index, part) in (0_i64..).zip(parts) {
         select.push(if index == 0 {
@@ -31,25 +32,25 @@ pub(crate) fn blocks(organization: i64, parts: &[Block]) -> Statement {
         select
             .bind(organization)
             .push(" AND shape = ")
-            .bind(part.shape.as_str());
+            .bind(part.rollup.as_str());
         select.push(" AND period >= ").bind(part.first_period);
         select.push(" AND period <= ").bind(part.last_period);
     }
     select
 }
 
-/// Deletes the blocks of a shape all of whose buckets lie before `oldest`, the first second of a day; of so many periods at
-/// the most, the oldest first.
-pub(crate) async fn forget_before(
+/// Deletes the blocks of a rollup whose buckets all start before `oldest`, the first second of a day; those of at most
+/// `max_periods` periods, oldest first.
+pub(crate) async fn delete_before(
     transaction: &mut Transaction,
-    shape: Shape,
+    rollup: Rollup,
     oldest: UnixTime,
     max_periods: usize,
 ) -> Result<()> {
     let periods = sql!(
         "SELECT DISTINCT period FROM usage_sums WHERE shape = $1 AND period < $2 ORDER BY period",
-        shape.as_str(),
-        shape.period(oldest.0)
+        rollup.as_str(),
+        rollup.period(oldest.0)
     );
     let read = |row: &Row<'_>| row.get::<i64>("period");
     let periods = transaction.fetch_all(periods, read).await?;
@@ -58,13 +59,13 @@ pub(crate) async fn forget_before(
     };
     let delete = sql!(
         "DELETE FROM usage_sums WHERE shape = $1 AND period <= $2",
-        shape.as_str(),
+        rollup.as_str(),
         *last
     );
     transaction.execute(delete).await.map(|_| ())
 }
 
-/// Makes all sums nothing, to be added up anew, but for those of some days: of these nobody could.
+/// Deletes all sums, so that they can be added up again, but for those of the days in `but`, whose ledger is gone.
 pub(crate) async fn clear(transaction: &mut Transaction, but: &HashSet<UnixTime>) -> Result<()> {
     if but.is_empty() {
         let all = sql!("DELETE FROM usage_sums");
@@ -73,7 +74,7 @@ pub(crate) async fn clear(transaction: &mut Transaction, but: &HashSet<UnixTime>
     let all = sql!("SELECT id, organization, shape, period, tier FROM usage_sums ORDER BY id");
     let read = |row: &Row<'_>| {
         let place = (
-            row.word("shape", Shape::parse)?,
+            row.word("shape", Rollup::parse)?,
             row.get("period")?,
             row.get("tier")?,
         );
@@ -86,7 +87,7 @@ pub(crate) async fn clear(transaction: &mut Transaction, but: &HashSet<UnixTime>
     for (id, organization, place) in transaction.fetch_all(all, read).await? {
         let mut rows = Rows::default();
         for data in take(transaction, &[id]).await? {
-            rows.push_block(&data)?;
+            rows.push_block(&data).map_err(corrupt)?;
         }
         let stays = |bucket| but.contains(&UnixTime(bucket).floor(DAY));
         let stay = rows.merged(|series, bucket| stays(bucket).then_some((series, bucket)));
@@ -98,17 +99,17 @@ pub(crate) async fn clear(transaction: &mut Transaction, but: &HashSet<UnixTime>
     Ok(())
 }
 
-/// Adds a block.
+/// Inserts a block.
 pub(super) async fn insert(
     transaction: &mut Transaction,
     organization: i64,
-    (shape, period, tier): (Shape, i64, i64),
+    (rollup, period, tier): (Rollup, i64, i64),
     data: Vec<u8>,
 ) -> Result<()> {
     let insert = sql!(
         "INSERT INTO usage_sums (organization, shape, period, tier, data) VALUES ($1, $2, $3, $4, $5)",
         organization,
-        shape.as_str(),
+        rollup.as_str(),
         period,
         tier,
         data
@@ -116,40 +117,40 @@ pub(super) async fn insert(
     transaction.execute(insert).await.map(|_| ())
 }
 
-/// The oldest blocks of a shape and period, with their ids.
+/// Returns at most `limit` blocks of a rollup and period with their ids, oldest first.
 pub(super) async fn oldest(
     connection: &mut Connection,
     organization: i64,
-    (shape, period): (Shape, i64),
-    most: i64,
+    (rollup, period): (Rollup, i64),
+    limit: i64,
 ) -> Result<Vec<(i64, Vec<u8>)>> {
     let select = sql!(
         "SELECT id, data FROM usage_sums WHERE organization = $1 AND shape = $2 AND period = $3 ORDER BY id LIMIT $4",
         organization,
-        shape.as_str(),
+        rollup.as_str(),
         period,
-        most
+        limit
     );
     connection.fetch_all(select, id_and_data).await
 }
 
-/// The ids and tiers of the blocks of a shape and period.
+/// Returns the ids and tiers of the blocks of a rollup and period.
 pub(super) async fn tiers(
     connection: &mut Connection,
     organization: i64,
-    (shape, period): (Shape, i64),
+    (rollup, period): (Rollup, i64),
 ) -> Result<Vec<(i64, i64)>> {
     let select = sql!(
         "SELECT id, tier FROM usage_sums WHERE organization = $1 AND shape = $2 AND period = $3",
         organization,
-        shape.as_str(),
+        rollup.as_str(),
         period
     );
     let read = |row: &Row<'_>| Ok((row.get("id")?, row.get("tier")?));
     connection.fetch_all(select, read).await
 }
 
-/// Takes blocks out; what was in them.
+/// Deletes blocks and returns their content.
 pub(super) async fn take(transaction: &mut Transaction, ids: &[i64]) -> Result<Vec<Vec<u8>>> {
     let mut select = sql!("SELECT id, data FROM usage_sums WHERE id IN ");
     select.bind_list(ids.iter().copied());
@@ -158,7 +159,7 @@ pub(super) async fn take(transaction: &mut Transaction, ids: &[i64]) -> Result<V
     Ok(taken.into_iter().map(|(_, data)| data).collect())
 }
 
-/// Removes blocks.
+/// Deletes blocks.
 pub(super) async fn delete(transaction: &mut Transaction, ids: &[i64]) -> Result<()> {
     let mut delete = sql!("DELETE FROM usage_sums WHERE id IN ");
     delete.bind_list(ids.iter().copied());

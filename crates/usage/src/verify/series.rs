@@ -1,24 +1,24 @@
-//! The series of one organization, as whoever verifies it knows them. Nothing is added to the database.
+//! The series of an organization during verification. Nothing is written to the database.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use store::{Connection, Result, Row};
 
-use crate::series::{About, Series, select};
-use crate::sums::{Detail, Shape};
+use crate::series::{Series, SeriesKind, select};
 use crate::{Dimension, ItemName};
+use rollup::{Granularity, Rollup};
 
-/// The series that are in the database, and those that should be: these have numbers below 0.
+/// The series that are in the database, and those that should be, which have negative numbers.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct SeriesNames {
     series: HashMap<i64, Arc<Series>>,
     numbers: HashMap<Arc<Series>, i64>,
-    lines: HashMap<(i64, ItemName), i64>,
-    wider: HashMap<(i64, Detail), i64>,
+    charges: HashMap<(i64, ItemName), i64>,
+    parents: HashMap<(i64, Granularity), i64>,
 }
 
-impl Names {
+impl SeriesNames {
     pub(super) async fn of(connection: &mut Connection, organization: i64) -> Result<Self> {
         let mut all = select();
         all.push("organization = ").bind(organization);
@@ -49,41 +49,41 @@ impl Names {
         number
     }
 
-    /// The series of a line's costs; none where that of its usage is unknown.
-    pub(super) fn line(&mut self, series: i64, name: ItemName) -> Option<i64> {
-        if let Some(number) = self.lines.get(&(series, name)) {
+    /// Returns the series of the costs of a charge; `None` if the series of the usage is unknown.
+    pub(super) fn charge(&mut self, series: i64, name: ItemName) -> Option<i64> {
+        if let Some(number) = self.charges.get(&(series, name)) {
             return Some(*number);
         }
-        let of_line = self.get(series)?.of_line(name);
-        let number = self.number(of_line);
-        self.lines.insert((series, name), number);
+        let of_charge = self.get(series)?.of_charge(name);
+        let number = self.number(of_charge);
+        self.charges.insert((series, name), number);
         Some(number)
     }
 
-    /// The series that rows of a series belong to in a shape; none where it has no such rows.
-    pub(super) fn place(&mut self, shape: Shape, series: i64) -> Option<i64> {
+    /// Returns the series that stands for a series in a rollup; `None` if the rollup does not have it.
+    pub(super) fn in_rollup(&mut self, rollup: Rollup, series: i64) -> Option<i64> {
         let Some(of) = self.get(series) else {
             return Some(series);
         };
-        if of.about == About::Costs && !shape.has_costs() {
+        if of.kind == SeriesKind::Costs && !rollup.has_costs() {
             return None;
         }
-        let detail = shape.detail();
-        if let Some(number) = self.wider.get(&(series, detail)) {
+        let granularity = rollup.granularity();
+        if let Some(number) = self.parents.get(&(series, granularity)) {
             return Some(*number);
         }
-        let wider = of.with(detail);
-        let number = self.number(wider);
-        self.wider.insert((series, detail), number);
+        let parent = of.coarsened(granularity);
+        let number = self.number(parent);
+        self.parents.insert((series, granularity), number);
         Some(number)
     }
 
-    /// For people: `completions, project_id proj_a, model m`.
+    /// Describes a series for people: `completions, project_id proj_a, model m`.
     pub(super) fn describe(&self, number: i64) -> String {
         let Some(series) = self.get(number) else {
             return format!("series {number}, which is unknown");
         };
-        let mut text = series.about.as_str().to_owned();
+        let mut text = series.kind.as_str().to_owned();
         for (value, dimension) in series.values.iter().zip(Dimension::ALL) {
             let is_there = match dimension {
                 Dimension::Batch => value == "true",

@@ -1,4 +1,4 @@
-//! Reading what is kept: for an operator who has the deployment's secret.
+//! Reading stored bodies, for an operator who has the deployment's secret.
 
 use base::UnixTime;
 use base::ids::{OrganizationId, ProjectId, RequestId};
@@ -9,36 +9,36 @@ use zeroize::Zeroizing;
 use crate::Side;
 use crate::table::context;
 
-/// A body that is kept, without its bytes.
+/// The metadata of a stored body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Whose it is.
+pub struct BodyEntry {
+    /// The organization.
     pub organization: OrganizationId,
-    /// Where the request was made.
+    /// The project.
     pub project: ProjectId,
-    /// The request's id.
+    /// The id of the request.
     pub request: RequestId,
-    /// Which of the request's bodies it is.
+    /// The side of the exchange that the body is of.
     pub side: Side,
-    /// When the request was admitted.
+    /// The time of the request's admission.
     pub created_at: UnixTime,
-    /// What follows `/v1` in the request's path.
+    /// The path of the request after `/v1`.
     pub endpoint: String,
-    /// As the client named it.
+    /// The model, as the client named it.
     pub model: String,
-    /// Of the answer; none when there was none.
+    /// The status of the answer; `None` if there was none.
     pub status: Option<i64>,
-    /// How many bytes it had, as far as they were seen.
+    /// The number of bytes of the body, as far as they were seen.
     pub length: i64,
-    /// How many of them are kept.
+    /// The number of bytes that are kept.
     pub kept: i64,
 }
 
-/// A body that is kept.
-pub struct Body {
-    /// What it is.
-    pub entry: Entry,
-    /// Its bytes; none when they were encrypted with another secret, or changed.
+/// A stored body.
+pub struct StoredBody {
+    /// The metadata.
+    pub entry: BodyEntry,
+    /// The bytes; `None` if they were encrypted with another secret, or changed.
     pub bytes: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -47,17 +47,21 @@ const WITHOUT_BYTES: &str = "\
            b.length, b.kept \
     FROM bodies b WHERE ";
 
-/// What is kept of a request: what was sent, then what was answered.
+/// Returns the bodies of a request: the request's first, then the answer's.
 ///
 /// # Errors
-/// The database's.
-pub async fn find(database: &Database, pepper: &Pepper, request: &RequestId) -> Result<Vec<Body>> {
+/// The database failed.
+pub async fn find(
+    database: &Database,
+    pepper: &Pepper,
+    request: &RequestId,
+) -> Result<Vec<StoredBody>> {
     let mut connection = database.read().await?;
     let mut statement = sql!(WITHOUT_BYTES);
     statement.push("b.request_id = ").bind(request);
     statement.push(" ORDER BY b.side DESC");
     let mut bodies = Vec::new();
-    for entry in connection.fetch_all(statement, Entry::read).await? {
+    for entry in connection.fetch_all(statement, BodyEntry::read).await? {
         let statement = sql!(
             "SELECT content FROM bodies \
              WHERE organization_id = $1 AND project_id = $2 AND request_id = $3 AND side = $4",
@@ -67,37 +71,37 @@ pub async fn find(database: &Database, pepper: &Pepper, request: &RequestId) -> 
             entry.side.as_str()
         );
         let content = connection.fetch_optional(statement, |row| row.get::<Vec<u8>>("content"));
-        // It may have been deleted a moment ago.
+        // The body may have been deleted meanwhile.
         if let Some(content) = content.await? {
             let place = (entry.organization.clone(), entry.project.clone());
             let context = context(&place, &entry.request, entry.side);
             let bytes = pepper.unseal_bytes(&context, &content);
-            bodies.push(Body { entry, bytes });
+            bodies.push(StoredBody { entry, bytes });
         }
     }
     Ok(bodies)
 }
 
-/// What is kept of a project, the newest first, of requests since a moment.
+/// Returns at most `limit` bodies of a project, of requests since a time, newest first.
 ///
 /// # Errors
-/// The database's.
+/// The database failed.
 pub async fn list(
     database: &Database,
     project: &ProjectId,
     since: UnixTime,
     limit: i64,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<BodyEntry>> {
     let mut connection = database.read().await?;
     let mut statement = sql!(WITHOUT_BYTES);
     statement.push("b.project_id = ").bind(project);
     statement.push(" AND b.created_at >= ").bind(since);
     statement.push(" ORDER BY b.created_at DESC, b.request_id DESC, b.side DESC LIMIT ");
     statement.bind(limit);
-    connection.fetch_all(statement, Entry::read).await
+    connection.fetch_all(statement, BodyEntry::read).await
 }
 
-impl Entry {
+impl BodyEntry {
     fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             organization: row.id("organization_id")?,
@@ -113,7 +117,7 @@ impl Entry {
         })
     }
 
-    /// Whether not all of it is kept.
+    /// True if the body was truncated.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.kept < self.length

@@ -1,8 +1,8 @@
-//! Money that is set aside in the database: for what outlives the request that it came with, and the process.
+//! Durable reservations: money reserved in the database for objects that outlive their request and the process, such as
+//! batches.
 //!
-//! A reservation is made in one transaction with the check that both limits have room for it, so reservations of all nodes
-//! together pass no limit. It counts on every node until the transaction that counts what it was made for releases it, or
-//! until it expires.
+//! A reservation is made in one transaction with the check of both limits, so the reservations of all nodes together
+//! exceed none. It counts on every node until the transaction that counts the cost releases it, or until it expires.
 
 use std::sync::Arc;
 
@@ -10,37 +10,37 @@ use base::ids::{Id, IdGenerator, OrganizationId, ProjectId, SpendReservationId};
 use base::{Clock, Error, NanoDollars, UnixTime};
 use store::{Database, Result, Row, sql};
 
-use super::reserved::{Reserved, Sums, add, lock, release};
-use super::{Ask, Month, Spend};
+use super::reserved::{LimitAccounts, ReservedTotal, add, lock, release};
+use super::{Month, Spend, SpendRequest};
 
-/// The most that is reserved at once where no limit is set: the sum of many such amounts has a place in the database.
+/// The most that is reserved at once without a limit, so that the sum of many reservations fits the database.
 const MAX_UNLIMITED: NanoDollars = NanoDollars(1_000_000_000_000_000);
 
-/// Makes and releases reservations.
+/// Makes and releases durable reservations.
 #[derive(Clone)]
-pub struct SpendReservations {
+pub struct DurableReservations {
     database: Database,
     spend: Spend,
     ids: Arc<IdGenerator>,
     clock: Clock,
 }
 
-/// A reservation in the database. Dropped before [`SpendReservation::keep`], it is released in the background.
-pub struct SpendReservation {
-    reservations: SpendReservations,
-    release: Release,
+/// A reservation in the database. Drop releases it in the background, unless [`DurableReservation::keep`] was called.
+pub struct DurableReservation {
+    reservations: DurableReservations,
+    release: ReservationKey,
     is_kept: bool,
 }
 
-/// A reservation that is to be released.
+/// The key of a durable reservation, by which it is released.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Release {
+pub struct ReservationKey {
     pub(crate) organization_id: OrganizationId,
     pub(crate) id: SpendReservationId,
 }
 
-impl SpendReservations {
-    /// Reservations in this database, which holds the ledger that `spend` equals.
+impl DurableReservations {
+    /// Reservations in this database, which reservations the ledger that `spend` equals.
     #[must_use]
     pub fn new(database: Database, spend: Spend, ids: Arc<IdGenerator>, clock: Clock) -> Self {
         Self {
@@ -51,21 +51,28 @@ impl SpendReservations {
         }
     }
 
-    /// Reserves what `ask` may cost, for at most so many seconds unless [`SpendReservations::bind`] is called. Made to its
-    /// end also when the future is dropped; then it is released.
+    /// Reserves the maximum cost of a request for at most `seconds`, or until released if [`DurableReservations::bind`]
+    /// is called. Completes also when the future is dropped; the reservation is released then.
     ///
     /// # Errors
-    /// 429: that is more than a limit leaves, or the limit is reached. 503: the database cannot be written.
-    pub async fn reserve(&self, ask: &Ask<'_>, seconds: i64) -> base::Result<SpendReservation> {
-        // What this node has admitted is known here only: room is taken here first, then in the database.
-        let hold = self.spend.hold(ask)?;
-        let owned = OwnedAsk::new(ask);
+    /// 429: the cost exceeds what a limit leaves, or the limit is reached. 503: the database cannot be written.
+    pub async fn reserve(
+        &self,
+        request: &SpendRequest<'_>,
+        seconds: i64,
+    ) -> base::Result<DurableReservation> {
+        // Requests that this node has admitted are known here only, so the amount is reserved in memory first, then in
+        // the database.
+        let local = self.spend.reserve(request)?;
+        let owned = OwnedSpendRequest::new(request);
         let reservations = self.clone();
         let reserving = async move {
-            let ask = owned.ask();
-            let (reserved, release) = reservations.reserve_now(&ask, seconds).await?;
-            reservations.spend.count(&[], &[reserved], hold.into_iter());
-            Ok(SpendReservation {
+            let request = owned.borrowed();
+            let (reserved, release) = reservations.reserve_now(&request, seconds).await?;
+            reservations
+                .spend
+                .count(&[], &[reserved], local.into_iter());
+            Ok(DurableReservation {
                 reservations,
                 release,
                 is_kept: false,
@@ -75,7 +82,11 @@ impl SpendReservations {
         reserved.map_err(|_| Error::internal())?
     }
 
-    async fn reserve_now(&self, ask: &Ask<'_>, seconds: i64) -> base::Result<(Reserved, Release)> {
+    async fn reserve_now(
+        &self,
+        request: &SpendRequest<'_>,
+        seconds: i64,
+    ) -> base::Result<(ReservedTotal, ReservationKey)> {
         let failed = |error: store::Error| {
             tracing::error!(%error, "spend reservation failed");
             Error::overloaded(
@@ -83,19 +94,19 @@ impl SpendReservations {
                 1,
             )
         };
-        let (organization, project) = (ask.organization.0, ask.project.0);
-        let is_limited = ask.organization.1.or(ask.project.1).is_some();
+        let (organization, project) = (request.organization.0, request.project.0);
+        let is_limited = request.organization.1.or(request.project.1).is_some();
         let amount = if is_limited {
-            ask.most
+            request.max_cost
         } else {
-            ask.most.min(MAX_UNLIMITED)
+            request.max_cost.min(MAX_UNLIMITED)
         };
         let mut transaction = self.database.begin().await.map_err(failed)?;
         lock(&mut transaction, organization).await.map_err(failed)?;
-        let month = Month::of(ask.at);
-        let sums = Sums::read(&mut transaction, month, organization, project);
-        sums.await.map_err(failed)?.check(ask, month)?;
-        let release = Release {
+        let month = Month::of(request.at);
+        let accounts = LimitAccounts::read(&mut transaction, month, organization, project);
+        accounts.await.map_err(failed)?.check(request, month)?;
+        let release = ReservationKey {
             organization_id: organization.clone(),
             id: self.ids.next(),
         };
@@ -117,19 +128,19 @@ impl SpendReservations {
         Ok((reserved, release))
     }
 
-    /// Reserves an amount that will be spent whether a limit has room for it or not, for so many seconds. An id that is
-    /// taken is left as it is.
+    /// Reserves an amount for `seconds` without checking limits, since it will be spent in any case. A reservation with
+    /// the same key is left as it is.
     ///
     /// # Errors
-    /// The database's.
+    /// The database failed.
     pub async fn reserve_unchecked(
         &self,
-        (reservation, project): (&Release, &ProjectId),
+        (reservation, project): (&ReservationKey, &ProjectId),
         object: &str,
         amount: NanoDollars,
         seconds: i64,
     ) -> Result<()> {
-        let Release {
+        let ReservationKey {
             organization_id,
             id,
         } = reservation;
@@ -155,12 +166,11 @@ impl SpendReservations {
         Ok(())
     }
 
-    /// Says what a reservation is for: from now on it does not expire. One that is not there any more stays away. True if
-    /// it did so.
+    /// Binds a reservation to an object, so that it no longer expires. True if the reservation was there and pending.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn bind(&self, release: &Release, object: &str) -> Result<bool> {
+    /// The database failed.
+    pub async fn bind(&self, release: &ReservationKey, object: &str) -> Result<bool> {
         let mut transaction = self.database.begin().await?;
         let update = sql!(
             "UPDATE spend_reservations SET expires_at = NULL, object_id = $1 \
@@ -174,18 +184,18 @@ impl SpendReservations {
         Ok(count == 1)
     }
 
-    /// Releases a reservation, if it is still there.
+    /// Releases a reservation if it is still there.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn release(&self, reservation: &Release) -> Result<()> {
+    /// The database failed.
+    pub async fn release(&self, reservation: &ReservationKey) -> Result<()> {
         self.release_all(std::slice::from_ref(reservation)).await
     }
 
-    /// Releases the reservations that have expired, at most so many.
+    /// Releases at most `limit` reservations that have expired. Returns how many.
     ///
     /// # Errors
-    /// The database's.
+    /// The database failed.
     pub async fn release_expired(&self, limit: i64) -> Result<usize> {
         let select = sql!(
             "SELECT organization_id, id FROM spend_reservations WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT $2",
@@ -193,7 +203,7 @@ impl SpendReservations {
             limit
         );
         let mut read = self.database.read().await?;
-        let expired = read.fetch_all(select, Release::read).await?;
+        let expired = read.fetch_all(select, ReservationKey::read).await?;
         drop(read);
         if !expired.is_empty() {
             self.release_all(&expired).await?;
@@ -201,7 +211,7 @@ impl SpendReservations {
         Ok(expired.len())
     }
 
-    async fn release_all(&self, reservations: &[Release]) -> Result<()> {
+    async fn release_all(&self, reservations: &[ReservationKey]) -> Result<()> {
         let mut transaction = self.database.begin().await?;
         let reserved = release(&mut transaction, reservations).await?;
         transaction.commit().await?;
@@ -210,43 +220,43 @@ impl SpendReservations {
     }
 }
 
-impl SpendReservation {
-    /// The id to release it by.
+impl DurableReservation {
+    /// Returns the id of the reservation.
     #[must_use]
     pub fn id(&self) -> &SpendReservationId {
         &self.release.id
     }
 
-    /// Leaves the reservation in the database, for whoever releases it later.
+    /// Leaves the reservation in the database. Returns the key to release it by.
     #[must_use]
-    pub fn keep(mut self) -> Release {
+    pub fn keep(mut self) -> ReservationKey {
         self.is_kept = true;
         self.release.clone()
     }
 }
 
-impl Drop for SpendReservation {
+impl Drop for DurableReservation {
     fn drop(&mut self) {
         if self.is_kept {
             return;
         }
         let release = self.release.clone();
         let reservations = self.reservations.clone();
-        // Without a runtime, as when the process ends, it expires.
+        // Without a runtime, as at the end of the process, the reservation is left to expire.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         runtime.spawn(async move {
             if let Err(error) = reservations.release(&release).await {
                 let id = release.id.as_str();
-                tracing::warn!(id, %error, "spend reservation not released; it expires");
+                tracing::warn!(id, %error, "failed to release spend reservation; it will expire");
             }
         });
     }
 }
 
-impl Release {
-    /// The reservation of an organization with this id.
+impl ReservationKey {
+    /// Returns the key of a reservation.
     #[must_use]
     pub fn new(organization_id: OrganizationId, id: SpendReservationId) -> Self {
         Self {
@@ -263,30 +273,30 @@ impl Release {
     }
 }
 
-/// An [`Ask`] with its names.
-struct OwnedAsk {
+/// A [`SpendRequest`] that owns its ids.
+struct OwnedSpendRequest {
     organization: (OrganizationId, Option<NanoDollars>),
     project: (ProjectId, Option<NanoDollars>),
     at: UnixTime,
-    most: NanoDollars,
+    max_cost: NanoDollars,
 }
 
-impl OwnedAsk {
-    fn new(ask: &Ask<'_>) -> Self {
+impl OwnedSpendRequest {
+    fn new(request: &SpendRequest<'_>) -> Self {
         Self {
-            organization: (ask.organization.0.clone(), ask.organization.1),
-            project: (ask.project.0.clone(), ask.project.1),
-            at: ask.at,
-            most: ask.most,
+            organization: (request.organization.0.clone(), request.organization.1),
+            project: (request.project.0.clone(), request.project.1),
+            at: request.at,
+            max_cost: request.max_cost,
         }
     }
 
-    fn ask(&self) -> Ask<'_> {
-        Ask {
+    fn borrowed(&self) -> SpendRequest<'_> {
+        SpendRequest {
             organization: (&self.organization.0, self.organization.1),
             project: (&self.project.0, self.project.1),
             at: self.at,
-            most: self.most,
+            max_cost: self.max_cost,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Places of the recorder's queue: one is taken before a request is forwarded, so that its event can always be sent.
+//! Permits to enqueue: one is reserved before a request is forwarded, so that its event can always be sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,62 +11,62 @@ use super::Answer;
 use crate::jobs::Job;
 use crate::ledger::key::Source;
 use crate::set_aside::json_of;
-use crate::{Hold, PriceBook, UsageEvent};
+use crate::{PriceBook, SpendReservation, UsageEvent};
 
-/// A place in the recorder's queue. Given back when dropped.
-pub struct Slot {
-    place: mpsc::OwnedPermit<Job>,
-    hurry: Arc<Notify>,
-    hold: Option<Hold>,
+/// Reserved capacity in the recorder's queue. Drop releases it.
+pub struct QueuePermit {
+    permit: mpsc::OwnedPermit<Job>,
+    flush_requested: Arc<Notify>,
+    spend: Option<SpendReservation>,
     share: Option<BudgetPermit>,
     writer: watch::Receiver<()>,
     prices: Arc<PriceBook>,
 }
 
-impl Slot {
+impl QueuePermit {
     pub(super) fn new(
-        place: mpsc::OwnedPermit<Job>,
-        hurry: Arc<Notify>,
+        permit: mpsc::OwnedPermit<Job>,
+        flush_requested: Arc<Notify>,
         writer: watch::Receiver<()>,
         prices: Arc<PriceBook>,
     ) -> Self {
         Self {
-            place,
-            hurry,
+            permit,
+            flush_requested,
             writer,
             prices,
-            hold: None,
+            spend: None,
             share: None,
         }
     }
 
-    /// Returns the slot with the share of the queue that its tenant uses, given back together with the place: not when the
-    /// event is sent, but once it is written.
+    /// Returns the permit with the share of its tenant, which is released once the event is written.
     #[must_use]
-    pub fn sharing(self, share: BudgetPermit) -> Self {
+    pub fn with_share(self, share: BudgetPermit) -> Self {
         Self {
             share: Some(share),
             ..self
         }
     }
 
-    /// Adds the money that is set aside for the event, which is given back when the cost of the event is counted.
+    /// Returns the permit with the money that is reserved for the event, which is released when the cost of the event
+    /// counts.
     #[must_use]
-    pub fn holding(self, hold: Option<Hold>) -> Self {
-        Self { hold, ..self }
+    pub fn with_spend(self, spend: Option<SpendReservation>) -> Self {
+        Self { spend, ..self }
     }
 
-    /// Sends the event. Never waits and cannot fail, so a `Drop` can call it.
+    /// Sends the event. Never blocks and never fails, so `Drop` can call it.
     pub fn record(self, event: UsageEvent) -> Recorded {
         self.record_all(vec![event])
     }
 
-    /// Sends the events of one request, which are written together. Never waits and cannot fail. What was set aside for them
-    /// becomes what they cost.
+    /// Sends the events of one request, which are written together. Never blocks and never fails. The reservation is
+    /// set to their cost.
     pub fn record_all(mut self, events: Vec<UsageEvent>) -> Recorded {
-        if let Some(hold) = &mut self.hold {
+        if let Some(spend) = &mut self.spend {
             let costs = events.iter().map(|event| self.prices.cost(event));
-            hold.becomes(costs.sum());
+            spend.set_amount(costs.sum());
         }
         let (done, answer) = oneshot::channel();
         if self.writer.has_changed().is_err() {
@@ -75,31 +75,31 @@ impl Slot {
                 tracing::error!(id, event, "usage event lost: the ledger writer has ended");
             }
         }
-        self.place.send(Job {
+        self.permit.send(Job {
             events,
             done,
             source: Source::Gateway,
             allowance: None,
-            urgent: false,
+            is_urgent: false,
             since: Stopwatch::start(),
-            room: None,
-            hold: self.hold,
+            capacity: None,
+            spend: self.spend,
             releases: Vec::new(),
             share: self.share,
         });
         Recorded {
             answer,
-            hurry: self.hurry,
+            flush_requested: self.flush_requested,
             writer: self.writer,
         }
     }
 }
 
-/// An event that was sent to the ledger. Dropping it is fine; awaiting it makes the recorder not linger, and resolves when
-/// the event is durable, or when that will never be: 503.
+/// An event that was sent to the ledger. Awaiting it makes the writer write the batch at once, and resolves when the
+/// event is durable, or fails with 503 when it will never be. It may be dropped.
 pub struct Recorded {
     answer: Answer,
-    hurry: Arc<Notify>,
+    flush_requested: Arc<Notify>,
     /// Closed when the writer has ended.
     writer: watch::Receiver<()>,
 }
@@ -112,14 +112,14 @@ impl IntoFuture for Recorded {
     type IntoFuture = Durable;
 
     fn into_future(self) -> Durable {
-        self.hurry.notify_one();
-        Box::pin(self.written())
+        self.flush_requested.notify_one();
+        Box::pin(self.wait_durable())
     }
 }
 
 impl Recorded {
-    async fn written(mut self) -> base::Result<()> {
-        // What is sent after the writer has ended is answered by nobody.
+    async fn wait_durable(mut self) -> base::Result<()> {
+        // Events sent after the writer has ended are never answered.
         let answer = tokio::select! {
             biased;
             answer = &mut self.answer => answer.ok(),

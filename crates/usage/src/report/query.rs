@@ -1,0 +1,112 @@
+//! Queries of reports, of usage and costs alike, and the groups of their results.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base::ids::OrganizationId;
+
+use super::catalog::{IndexedSeries, SeriesIndex};
+use crate::Dimension;
+use crate::series::SeriesKind;
+use rollup::Granularity;
+
+/// A query without its span of time.
+#[derive(Clone, Debug)]
+pub(crate) struct ReportQuery {
+    pub(crate) organization: OrganizationId,
+    pub(crate) kind: SeriesKind,
+    /// The dimensions to group by. In costs, the model is the line item.
+    pub(crate) group_by: Vec<Dimension>,
+    /// The values that count of each dimension given. The empty value, which stands for a missing one, never counts.
+    pub(crate) filters: Vec<(Dimension, Vec<String>)>,
+    /// The columns that are returned.
+    pub(crate) columns: Vec<usize>,
+}
+
+/// The group that a series belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SeriesGroup {
+    /// The index of the group.
+    Group(u32),
+    /// The series is excluded by the query.
+    Excluded,
+}
+
+/// The groups of a query, and the assignment of series to them.
+pub(crate) struct Groups {
+    /// The assignment by the number of the series; `None` for numbers that were not known.
+    of_series: Vec<Option<SeriesGroup>>,
+    /// The values of each group, in the order of the query's dimensions.
+    pub(crate) values: Vec<Vec<Option<Arc<str>>>>,
+}
+
+impl ReportQuery {
+    /// Returns the coarsest granularity that keeps the query's dimensions apart.
+    pub(crate) fn granularity(&self) -> Granularity {
+        let filtered = self.filters.iter().map(|(dimension, _)| *dimension);
+        let needed = filtered
+            .chain(self.group_by.iter().copied())
+            .map(Dimension::granularity);
+        needed.max().unwrap_or(Granularity::Model)
+    }
+
+    /// Assigns the series of an index to groups.
+    pub(crate) fn groups(&self, index: &SeriesIndex) -> Groups {
+        let wanted = |(dimension, values): &(Dimension, Vec<String>)| {
+            let values = values.iter().filter(|value| !value.is_empty());
+            let numbers = values.filter_map(|value| index.number(value)).collect();
+            (*dimension, numbers)
+        };
+        let filters: Vec<(Dimension, Vec<u32>)> = self.filters.iter().map(wanted).collect();
+        let counts = |series: &IndexedSeries| {
+            let passes = |(dimension, wanted): &(Dimension, Vec<u32>)| {
+                wanted.contains(&series.values[*dimension as usize])
+            };
+            series.kind == self.kind && filters.iter().all(passes)
+        };
+        let mut places = Vec::new();
+        let mut groups: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut values = Vec::new();
+        let mut key = Vec::with_capacity(self.group_by.len());
+        for series in &index.series {
+            let place = usize::try_from(series.id).unwrap_or_default();
+            places.resize(places.len().max(place + 1), None);
+            places[place] = Some(SeriesGroup::Excluded);
+            if counts(series) {
+                key.clear();
+                key.extend(self.group_by.iter().map(|by| series.values[*by as usize]));
+                let group = groups.get(&key).copied().unwrap_or_else(|| {
+                    let group = u32::try_from(values.len()).unwrap_or(u32::MAX);
+                    values.push(key.iter().map(|text| value(index.text(*text))).collect());
+                    groups.insert(key.clone(), group);
+                    group
+                });
+                places[place] = Some(SeriesGroup::Group(group));
+            }
+        }
+        Groups {
+            of_series: places,
+            values,
+        }
+    }
+}
+
+fn value(text: &Arc<str>) -> Option<Arc<str>> {
+    (!text.is_empty()).then(|| Arc::clone(text))
+}
+
+impl Groups {
+    /// Returns the groups of an organization that has never used anything.
+    pub(crate) fn none() -> Self {
+        Self {
+            of_series: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Returns the assignment of a series; `None` if the series is unknown.
+    pub(crate) fn of_series(&self, series: i64) -> Option<SeriesGroup> {
+        let index = usize::try_from(series).ok()?;
+        *self.of_series.get(index)?
+    }
+}
