@@ -27,8 +27,8 @@ pub(crate) struct InFlightRequest {
 /// Everything that a request has acquired on its way to an upstream. The usage event is made from it at the end, because the
 /// event is larger and would be moved along with the request.
 pub(crate) struct Admission {
-    /// Place in the ledger's queue.
-    pub(crate) place: QueuePermit,
+    /// Permit for the ledger's queue.
+    pub(crate) queue_permit: QueuePermit,
     /// Rate limit reservation; `None` once the reserved amounts count for good.
     pub(crate) limits: Option<RateLimitReservation>,
     pub(crate) id: RequestId,
@@ -213,7 +213,7 @@ impl Admission {
         let tools: Vec<UsageEvent> = tools.collect();
         let mut events = vec![event];
         events.extend(tools);
-        self.place.record_all(events)
+        self.queue_permit.record_all(events)
     }
 }
 

@@ -10,7 +10,7 @@ use usage::{QueuePermit, Recorder, SpendReservation};
 use crate::metrics::GatewayMetrics;
 use crate::request_observer::RequestObserver;
 
-/// The stage that observes requests and reserves their places in the ledger's queue.
+/// The stage that observes requests and reserves their permits for the ledger's queue.
 pub(crate) struct Metering {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Arc<GatewayMetrics>,
@@ -23,17 +23,17 @@ impl Metering {
         RequestObserver::begin(&self.metrics, &self.tracer, head)
     }
 
-    /// Reserves a place in the ledger's queue before the request is forwarded, so that recording its usage can neither wait
+    /// Reserves a permit for the ledger's queue before the request is forwarded, so that recording its usage can neither wait
     /// nor fail. `spend` and `share` are released once the usage is written.
     ///
     /// # Errors
     /// 503: the queue is full.
-    pub(crate) async fn reserve_place(
+    pub(crate) async fn reserve_queue_permit(
         &self,
         spend: Option<SpendReservation>,
         share: BudgetPermit,
     ) -> Result<QueuePermit> {
-        let place = self.recorder.reserve().await?;
-        Ok(place.with_spend(spend).with_share(share))
+        let permit = self.recorder.reserve().await?;
+        Ok(permit.with_spend(spend).with_share(share))
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Ownership {
 }
 
 impl Ownership {
-    /// Returns the objects of the owner's project that have these ids, in the same order.
+    /// Returns the objects of the owner's project that have these ids, which must be distinct, in the same order.
     ///
     /// # Errors
     /// 404: an id belongs to none. 503: the database does not respond.
@@ -215,7 +215,74 @@ fn named_files(body: &[u8]) -> Result<Vec<(&'static str, BTreeSet<String>)>> {
 
 #[cfg(test)]
 mod tests {
+    use base::ids::{Id, OrganizationId, ProjectId};
+    use base::{Clock, UnixTime};
+    use store::testing::Scratch;
+    use store::{Store, sql};
+
     use super::*;
+
+    const ORGANIZATION: &str = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'O', 1, 0, $1)";
+    const PROJECTS: &str = "INSERT INTO projects (organization_id, id, name, created_at) \
+                            VALUES ('org-1', 'proj_1', 'P', 1), ('org-1', 'proj_2', 'Q', 1)";
+
+    fn object(project: &str, id: &str, upstream: &str) -> UpstreamObject {
+        UpstreamObject {
+            owner: ObjectOwner {
+                organization: OrganizationId::from_text("org-1".to_owned()),
+                project: ProjectId::from_text(project.to_owned()),
+                key: None,
+                user: None,
+            },
+            kind: ObjectKind::File,
+            id: id.to_owned(),
+            upstream: upstream.to_owned(),
+            purpose: String::new(),
+            created_at: 1,
+            work: None,
+            due_at: None,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn objects_must_be_of_the_callers_project_and_files_of_one_upstream() {
+        let scratch = Scratch::new();
+        let store = Store::open(scratch.url()).await.expect("a store");
+        let mut transaction = store.begin().await.expect("a transaction");
+        for statement in [sql!(ORGANIZATION, Vec::<u8>::new()), sql!(PROJECTS)] {
+            transaction.execute(statement).await.expect("a row");
+        }
+        transaction.commit().await.expect("a commit");
+        let clock = Clock::fake(UnixTime(1));
+        let repository = Arc::new(ObjectRepository::new(store.for_requests(), clock));
+        let own = object("proj_1", "a", "u");
+        for object in [
+            &own,
+            &object("proj_1", "b", "v"),
+            &object("proj_2", "c", "u"),
+        ] {
+            assert!(repository.add(object).await.expect("added"));
+        }
+        let ownership = Ownership {
+            repository,
+            is_enforced: true,
+        };
+        let check = |ids: &'static [&str]| ownership.check(&own.owner, ObjectKind::File, ids);
+        let found = check(&["b", "a"]).await.expect("own files");
+        let ids: Vec<&str> = found.iter().map(|object| object.id.as_str()).collect();
+        assert_eq!(ids, ["b", "a"], "in the order of the ids");
+        for ids in [&["a", "c"][..], &["a/../b"], &["a", "unknown"]] {
+            let error = check(ids).await.err().expect("not an own file");
+            assert_eq!(error.status, 404, "{ids:?}");
+        }
+        let two = br#"{"file_ids":["a","b"]}"#;
+        let error = ownership.check_files(&own.owner, two, None).await;
+        let error = error.expect_err("two upstreams");
+        assert_eq!(
+            (error.status.as_u16(), error.param.as_deref()),
+            (400, Some("file_ids"))
+        );
+    }
 
     #[test]
     fn files_are_found_wherever_they_are_named() {

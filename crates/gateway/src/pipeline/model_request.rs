@@ -73,7 +73,7 @@ impl Pipeline {
         }
     }
 
-    /// Admits a request: reserves its cost, its rate limits, and a place in the ledger's queue. From here on the request ends
+    /// Admits a request: reserves its cost, its rate limits, and a permit for the ledger's queue. From here on the request ends
     /// in exactly one record.
     async fn admit(
         &self,
@@ -90,10 +90,10 @@ impl Pipeline {
         let share = self.flow.request(&caller)?;
         let decoding_memory = self.flow.answer(&caller)?;
         let (spend, limits) = self.reserve(dialect, context, &caller, call, plan, now)?;
-        let place = self.metering.reserve_place(spend, share).await?;
+        let queue_permit = self.metering.reserve_queue_permit(spend, share).await?;
         self.auth.record_use(&caller);
         let admission = Admission {
-            place,
+            queue_permit,
             limits: Some(limits),
             id: context.id.clone(),
             caller,
