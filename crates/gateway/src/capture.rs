@@ -10,11 +10,16 @@ use crate::dialect::{Call, Dialect};
 /// The stage that captures bodies where that is configured and data retention allows it.
 pub(crate) struct BodyCapture {
     /// Store of the captured bodies; `None` if capture is not configured.
-    pub(crate) bodies: Option<Bodies>,
-    pub(crate) clock: Clock,
+    bodies: Option<Bodies>,
+    clock: Clock,
 }
 
 impl BodyCapture {
+    /// Returns a stage that captures to `bodies`, or nothing if there is no such store.
+    pub(crate) fn new(bodies: Option<Bodies>, clock: Clock) -> Self {
+        Self { bodies, clock }
+    }
+
     /// Begins to capture a request and its response; returns `None` if neither may be kept.
     pub(crate) fn begin(
         &self,

@@ -88,8 +88,8 @@ impl Forwarder {
     }
 
     /// Returns the error of a request that has no answer, once the request is in the ledger if that is required.
-    pub(crate) async fn fail(&self, failed: FailedRequest, capture: Option<Capture>) -> Error {
-        let FailedRequest { failure, recorded } = failed;
+    pub(crate) async fn fail(&self, failed: Box<FailedRequest>, capture: Option<Capture>) -> Error {
+        let FailedRequest { failure, recorded } = *failed;
         if let Some(capture) = capture {
             capture.failed(failure.error.status.as_u16());
         }
@@ -112,7 +112,7 @@ pub(crate) struct PendingAnswer {
 }
 
 impl Future for PendingAnswer {
-    type Output = Result<(Parts, MeteredAnswer), FailedRequest>;
+    type Output = Result<(Parts, MeteredAnswer), Box<FailedRequest>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (answer, _) = self.waiting.as_mut().expect("not polled after completion");

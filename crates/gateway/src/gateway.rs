@@ -46,7 +46,7 @@ impl Gateway {
     /// # Errors
     /// They are registered already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        self.0.metering.metrics.register(registry)
+        self.0.metering.metrics().register(registry)
     }
 
     /// Returns the number of answers that are drained in the background because their clients hung up.
@@ -102,65 +102,15 @@ fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError>
     let drains = Drains::new(metrics.undrained.clone());
     tokens::prepare(upstreams.target_model_names());
     let upstream_tasks = upstreams.start_tasks();
-    let (directory, clock) = (options.directory, options.clock);
-    let watchdog = Watchdog::new(Arc::clone(&directory), clock.clone(), &options.flow);
-    let facts = Arc::new(options.facts);
-    let limiter = Arc::new(RateLimiter::new());
-    let rate_limits = Arc::new(RateLimits {
-        limiter: Arc::clone(&limiter),
-        facts: Arc::clone(&facts),
-        upstreams: Arc::clone(&upstreams),
-    });
-    let objects = Objects::new(ObjectDependencies {
-        repository: options.objects,
-        upstreams: Arc::clone(&upstreams),
-        limiter,
-        rate_limits: Arc::clone(&rate_limits),
-        limits: options.flow.objects.clone(),
-        recorder: options.recorder.clone(),
-        reservations: options.reservations,
-        spend: options.spend.clone(),
-        prices: options.prices.clone(),
-        facts: Arc::clone(&facts),
+    let directory = Arc::clone(&options.directory);
+    let watchdog = Watchdog::new(directory, options.clock.clone(), &options.flow);
+    let forwarder = Forwarder {
+        upstreams,
         drains: drains.clone(),
-        clock: clock.clone(),
-    });
-    let poller = PollerTask(Arc::clone(objects.poller()));
-    let pipeline = Pipeline {
-        ids: options.ids,
-        clock: clock.clone(),
-        auth: Authenticator {
-            directory,
-            pepper: options.pepper,
-            clock: clock.clone(),
-            last_used: options.last_used,
-        },
-        watchdog: watchdog.clone(),
-        flow: FlowControl::new(&options.flow, options.body_memory),
-        capture: BodyCapture {
-            bodies: options.bodies,
-            clock: clock.clone(),
-        },
-        budget: SpendBudget {
-            spend: options.spend,
-            prices: options.prices,
-            facts,
-            clock,
-        },
-        rate_limits,
-        metering: Metering {
-            recorder: options.recorder,
-            metrics,
-            tracer: options.tracer,
-        },
-        models: ModelCatalog::new(Arc::clone(&upstreams)),
-        forwarder: Forwarder {
-            upstreams,
-            drains: drains.clone(),
-            durability: options.durability,
-        },
-        objects,
+        durability: options.durability,
     };
+    let pipeline = pipeline(options, forwarder, metrics, watchdog.clone());
+    let poller = PollerTask(Arc::clone(pipeline.objects.poller()));
     let task = GatewayTask {
         drains,
         upstream_tasks,
@@ -168,6 +118,57 @@ fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError>
         watchdog: tasks::start("flights", |_| watchdog),
     };
     Ok((pipeline, task))
+}
+
+fn pipeline(
+    options: GatewayOptions,
+    forwarder: Forwarder,
+    metrics: Arc<GatewayMetrics>,
+    watchdog: Watchdog,
+) -> Pipeline {
+    let (clock, facts) = (options.clock, Arc::new(options.facts));
+    let rate_limits = Arc::new(RateLimits {
+        limiter: Arc::new(RateLimiter::new()),
+        facts: Arc::clone(&facts),
+        upstreams: Arc::clone(&forwarder.upstreams),
+    });
+    let objects = Objects::new(ObjectDependencies {
+        repository: options.objects,
+        rate_limits: Arc::clone(&rate_limits),
+        limits: options.flow.objects.clone(),
+        recorder: options.recorder.clone(),
+        reservations: options.reservations,
+        spend: options.spend.clone(),
+        prices: options.prices.clone(),
+        drains: forwarder.drains.clone(),
+        clock: clock.clone(),
+    });
+    let auth = Authenticator {
+        directory: options.directory,
+        pepper: options.pepper,
+        clock: clock.clone(),
+        last_used: options.last_used,
+    };
+    let budget = SpendBudget {
+        spend: options.spend,
+        prices: options.prices,
+        facts,
+        clock: clock.clone(),
+    };
+    Pipeline {
+        ids: options.ids,
+        auth,
+        watchdog,
+        flow: FlowControl::new(&options.flow, options.body_memory),
+        capture: BodyCapture::new(options.bodies, clock.clone()),
+        budget,
+        rate_limits,
+        metering: Metering::new(options.recorder, metrics, options.tracer),
+        models: ModelCatalog::new(Arc::clone(&forwarder.upstreams)),
+        forwarder,
+        objects,
+        clock,
+    }
 }
 
 impl GatewayTask {

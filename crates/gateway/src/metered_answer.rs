@@ -59,13 +59,13 @@ pub(crate) fn begin(
     answered: Result<UpstreamResponse, ForwardFailure>,
     mut request: InFlightRequest,
     hides_usage: bool,
-) -> Result<(Parts, MeteredAnswer), FailedRequest> {
+) -> Result<(Parts, MeteredAnswer), Box<FailedRequest>> {
     match answered {
         Ok(answer) => Ok(MeteredAnswer::new(answer, request, hides_usage)),
         Err(failure) => {
             request.observer().fail(&failure.error);
             let recorded = request.fail(&failure);
-            Err(FailedRequest { failure, recorded })
+            Err(Box::new(FailedRequest { failure, recorded }))
         }
     }
 }

@@ -24,13 +24,12 @@ use std::sync::Arc;
 
 use base::{Clock, Result};
 use http::Method;
-use proxy::{Target, Upstreams};
-use usage::{DurableReservations, ModelFacts, PriceBook, Recorder, Spend};
+use proxy::Target;
+use usage::{DurableReservations, PriceBook, Recorder, Spend};
 
 use crate::caller::Caller;
 use crate::drain::Drains;
 use crate::flow::ObjectLimits;
-use crate::limits::RateLimiter;
 use crate::object_kind::ObjectKind;
 use crate::rate_limits::RateLimits;
 use batches::BatchCreator;
@@ -53,15 +52,12 @@ pub(crate) use upstream::PassthroughBody;
 /// Dependencies of [`Objects`].
 pub(crate) struct ObjectDependencies {
     pub(crate) repository: ObjectRepository,
-    pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) rate_limits: Arc<RateLimits>,
     pub(crate) limits: ObjectLimits,
     pub(crate) recorder: Recorder,
     pub(crate) reservations: DurableReservations,
     pub(crate) spend: Spend,
     pub(crate) prices: PriceBook,
-    pub(crate) facts: Arc<ModelFacts>,
     pub(crate) drains: Drains,
     pub(crate) clock: Clock,
 }
@@ -78,41 +74,67 @@ pub(crate) struct Objects {
     poller: Arc<Poller>,
 }
 
-impl Objects {
-    /// Wires the parts that serve requests about objects.
-    pub(crate) fn new(with: ObjectDependencies) -> Self {
-        let clock = with.clock;
+/// The parts that several others use.
+struct SharedParts {
+    repository: Arc<ObjectRepository>,
+    client: ObjectClient,
+    ownership: Arc<Ownership>,
+    reservations: Arc<ObjectReservations>,
+    reconciler: Arc<Reconciler>,
+}
+
+impl SharedParts {
+    fn new(with: ObjectDependencies) -> Self {
+        let upstreams = &with.rate_limits.upstreams;
         let repository = Arc::new(with.repository);
-        let client = ObjectClient::new(Arc::clone(&with.upstreams));
-        let ownership = Arc::new(Ownership {
-            repository: Arc::clone(&repository),
-            is_enforced: with.upstreams.has_storage(),
-        });
+        let client = ObjectClient::new(Arc::clone(upstreams));
         let reservations = Arc::new(ObjectReservations {
             reservations: with.reservations,
             spend: with.spend,
             prices: with.prices,
-            facts: with.facts,
-            clock: clock.clone(),
+            facts: Arc::clone(&with.rate_limits.facts),
+            clock: with.clock.clone(),
         });
-        let quota = Arc::new(Quota::new(
-            with.limits,
-            with.limiter,
-            Arc::clone(&repository),
-        ));
+        Self {
+            ownership: Arc::new(Ownership {
+                repository: Arc::clone(&repository),
+                is_enforced: upstreams.has_storage(),
+            }),
+            reconciler: Arc::new(Reconciler::new(
+                Arc::clone(&repository),
+                client.clone(),
+                Arc::clone(&reservations),
+                with.recorder,
+                with.clock,
+            )),
+            repository,
+            client,
+            reservations,
+        }
+    }
+}
+
+impl Objects {
+    /// Wires the parts that serve requests about objects.
+    pub(crate) fn new(with: ObjectDependencies) -> Self {
+        let (clock, drains, limits) =
+            (with.clock.clone(), with.drains.clone(), with.limits.clone());
+        let rate_limits = Arc::clone(&with.rate_limits);
+        let limiter = Arc::clone(&rate_limits.limiter);
+        let SharedParts {
+            repository,
+            client,
+            ownership,
+            reservations,
+            reconciler,
+        } = SharedParts::new(with);
+        let quota = Arc::new(Quota::new(limits, limiter, Arc::clone(&repository)));
         let cache = Arc::new(ObjectCache::default());
-        let reconciler = Arc::new(Reconciler::new(
-            Arc::clone(&repository),
-            client.clone(),
-            Arc::clone(&reservations),
-            with.recorder,
-            clock.clone(),
-        ));
         let creator = Arc::new(Creator {
             repository: Arc::clone(&repository),
             client: client.clone(),
             reservations: Arc::clone(&reservations),
-            drains: with.drains,
+            drains,
             clock: clock.clone(),
         });
         Self {
@@ -121,7 +143,7 @@ impl Objects {
                 client: client.clone(),
                 creator: Arc::clone(&creator),
                 reservations: Arc::clone(&reservations),
-                rate_limits: with.rate_limits,
+                rate_limits,
                 clock: clock.clone(),
             },
             retriever: Retriever {
