@@ -1,5 +1,5 @@
-//! The file that keeps the pepper: outside the database, readable by its owner only. A second line, if there is one, is
-//! the pepper that was used before.
+//! Secret file: holds the pepper outside the database, readable by its owner only. An optional second line holds the
+//! previous pepper.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
@@ -11,13 +11,14 @@ use base::secret::Pepper;
 use base::{Entropy, utf_8};
 use store::Store;
 
-/// The bits of a mode that let others than the owner in.
-const OTHERS: u32 = 0o077;
+/// Permission bits of group and others.
+const GROUP_AND_OTHERS_BITS: u32 = 0o077;
 
-/// Reads the pepper; creates the file with a new one when it is absent and `may_create`.
+/// Reads the secret file, or creates it if it is missing and `may_create`.
 ///
 /// # Errors
-/// The file cannot be read or created, holds something else, or is absent although keys were hashed with it.
+/// The file is unreadable or malformed, cannot be created, or is missing although the database has keys hashed with
+/// it.
 pub(crate) fn read_or_create(
     path: &Path,
     entropy: &Entropy,
@@ -45,24 +46,23 @@ pub(crate) fn read_or_create(
     }
 }
 
-/// Takes the rights of others at the file. Where that is not ours to do, it is said.
+/// Removes the permissions of group and others, and logs it.
 fn make_private(path: &Path) {
     let Ok(metadata) = std::fs::metadata(path) else {
         return;
     };
     let mode = metadata.permissions().mode();
-    if mode & OTHERS == 0 {
+    if mode & GROUP_AND_OTHERS_BITS == 0 {
         return;
     }
     let (file, before) = (path.display(), format!("{:04o}", mode & 0o7777));
-    match std::fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
+    match std::fs::set_permissions(path, Permissions::from_mode(mode & !GROUP_AND_OTHERS_BITS)) {
         Ok(()) => tracing::warn!(%file, before, "secret file was open to others; made private"),
         Err(error) => tracing::warn!(%file, before, %error, "secret file is open to others"),
     }
 }
 
-/// Creates the file, whole or not at all. Where another process, which starts at the same moment, has created it first, its
-/// secret is taken.
+/// Creates the file atomically. If another process has created it meanwhile, its secret is used.
 fn create(path: &Path, entropy: &Entropy) -> anyhow::Result<Pepper> {
     let failed = || format!("the secret file {} cannot be created", path.display());
     let pepper = Pepper::generate(entropy);
@@ -73,14 +73,14 @@ fn create(path: &Path, entropy: &Entropy) -> anyhow::Result<Pepper> {
     temporary.push(format!(".{unique}"));
     let temporary = Path::new(&temporary);
     let written = write(temporary, &pepper).and_then(|()| std::fs::hard_link(temporary, path));
-    // What is left of one that failed harms nobody: it has no key of anybody.
+    // A leftover temporary file is harmless: no key was hashed with its secret.
     let _ = std::fs::remove_file(temporary);
     match written {
         Ok(()) => Ok(pepper),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Pepper::parse(&std::fs::read_to_string(path)?).with_context(failed)
         }
-        // A file system without links.
+        // The file system has no hard links.
         Err(_) => {
             write(path, &pepper).with_context(failed)?;
             Ok(pepper)
@@ -100,10 +100,10 @@ fn write(path: &Path, pepper: &Pepper) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Compares the pepper with the one that the database was used with. A database that does not know yet is told.
+/// Checks that the database was used with this pepper; a new database records it.
 ///
 /// # Errors
-/// The pepper is another one: no key would work, and keys made now would stop working with the right one.
+/// The database was used with another pepper: no existing key would work.
 pub(crate) async fn check(path: &Path, pepper: &Pepper, store: &Store) -> anyhow::Result<()> {
     let known = store.secret_check(&pepper.check_value()).await?;
     if known == pepper.check_value() {

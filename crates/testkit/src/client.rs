@@ -3,14 +3,14 @@
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use orgplane::Front;
+use orgplane::HttpService;
 use serde_json::Value;
 use tower::ServiceExt;
 
 /// Somebody with a key, or without one.
 #[derive(Clone)]
 pub struct Client {
-    front: Front,
+    front: HttpService,
     /// The key, as it goes into the `Authorization` header.
     pub key: Option<String>,
 }
@@ -31,7 +31,7 @@ pub struct Answer {
 impl Client {
     /// Whoever has this key, or nobody.
     #[must_use]
-    pub fn new(front: Front, key: Option<String>) -> Self {
+    pub fn new(front: HttpService, key: Option<String>) -> Self {
         Self { front, key }
     }
 

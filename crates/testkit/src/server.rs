@@ -13,7 +13,7 @@ use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
 use orgplane::config::Bounds;
-use orgplane::{App, AppOptions, Cors, Front, Stop};
+use orgplane::{App, AppOptions, Cors, HttpService, Shutdown};
 use serde_json::json;
 use store::{Store, sql};
 use usage::{Keep, ModelFact, ModelFacts, PriceBook};
@@ -62,7 +62,7 @@ impl Default for ServerOptions {
 pub struct Server {
     pub(crate) app: App,
     parts: Parts,
-    front: Front,
+    front: HttpService,
     founded: Founded,
     stranger: Founded,
     reader_key: String,
@@ -165,7 +165,7 @@ impl Server {
         };
         let app = parts.start(&store).await;
         Self {
-            front: app.front(),
+            front: app.http_service(),
             app,
             parts,
             founded,
@@ -245,7 +245,7 @@ impl Server {
     }
 
     /// Everything it serves, for a test that serves them itself.
-    pub fn front(&self) -> Front {
+    pub fn http_service(&self) -> HttpService {
         self.front.clone()
     }
 
@@ -255,8 +255,8 @@ impl Server {
             .await
             .expect("a free port");
         let address = server.address();
-        let front = self.front();
-        tokio::spawn(async move { server.run(front, &Stop::within(Duration::ZERO)).await });
+        let front = self.http_service();
+        tokio::spawn(async move { server.run(front, &Shutdown::within(Duration::ZERO)).await });
         address
     }
 
@@ -323,7 +323,7 @@ impl Server {
         self.app.stop(Duration::from_secs(5)).await;
         self.store = self.database.store().await;
         self.app = self.parts.start(&self.store).await;
-        self.front = self.app.front();
+        self.front = self.app.http_service();
         self
     }
 

@@ -1,4 +1,4 @@
-//! `[bodies]`: whether bodies of the gateway's requests are kept.
+//! `[bodies]`: storage of request and response bodies.
 
 use bodies::MOST_DAYS;
 use serde::de::Error;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BodiesTable {
-    /// For how many days; 0 for not at all.
+    /// Retention in days; 0 disables storage. At most 30, and the same on every node.
     #[serde(default, deserialize_with = "days")]
     pub(super) keep_days: u32,
 }

@@ -1,4 +1,4 @@
-//! `[cors]`: which web pages may call the gateway from a browser.
+//! `[cors]`: cross-origin requests from web pages.
 
 use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ pub(super) struct CorsTable {
 }
 
 impl CorsTable {
-    /// Returns the origins that may call.
+    /// Returns the cross-origin policy.
     pub(super) fn cors(&self) -> anyhow::Result<Cors> {
         let cors = Cors::new(&self.origins, self.administration);
         cors.map_err(|reason| anyhow!("cors.origins: {reason}"))

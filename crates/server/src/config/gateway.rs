@@ -1,4 +1,5 @@
-//! `[gateway]`, `[objects]` and `[cluster]`: bounds of the requests under way, of what is kept, and of what is known.
+//! `[gateway]`, `[objects]` and `[cluster]`: limits of running requests, of stored objects, and of the age of the
+//! directory.
 
 use std::time::Duration;
 
@@ -8,19 +9,19 @@ use gateway::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, MAX_REQUEST_BYTES, ObjectLi
 use serde::{Deserialize, Serialize};
 use usage::Recorder;
 
-/// The shortest that a client may be given to take the next byte of an answer, in seconds.
+/// Minimum of `client_idle_timeout_seconds`.
 const MIN_CLIENT_IDLE_SECONDS: u64 = 1;
-/// The most seconds of any of these.
+/// Maximum of every setting in seconds.
 const MAX_SECONDS: u64 = 24 * 60 * 60;
 
-/// Bounds of the requests under way, and of what the program believes without asking the database.
+/// Limits of running requests, and the maximum age of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The bounds of requests to the gateway.
+    /// Limits of requests to the gateway.
     pub flow: FlowLimits,
-    /// The most bytes of all request bodies under way.
+    /// Memory of all request bodies being processed, in bytes.
     pub body_memory_bytes: u64,
-    /// The greatest age of the keys in memory; `None` for no bound.
+    /// Maximum age of the directory; `None` for no limit.
     pub stale_keys: Option<Duration>,
 }
 
@@ -113,15 +114,15 @@ impl ClusterTable {
 }
 
 impl Bounds {
-    /// The budget of the bytes of request bodies, of which nothing is used.
+    /// Returns an unused budget for the memory of request bodies.
     pub(crate) fn body_memory(&self) -> Budget {
         Budget::new(BudgetLimits::shared(self.body_memory_bytes))
     }
 
-    /// Returns the bounds that the tables say.
+    /// Validates the tables.
     ///
     /// # Errors
-    /// A value makes no sense; the message names it.
+    /// A value is out of range; the message names it.
     pub(super) fn new(
         gateway: &GatewayTable,
         objects: &ObjectsTable,

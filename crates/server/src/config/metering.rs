@@ -1,4 +1,4 @@
-//! `[metering]`: when the end of an answer is sent.
+//! `[metering]`: durability of ledger rows.
 
 use ::gateway::Durability;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What the file says of metrics and traces.
+//! `[metrics]` and `[telemetry]`: monitoring and tracing.
 
 use std::net::SocketAddr;
 
@@ -24,7 +24,7 @@ pub(super) struct TelemetryTable {
 }
 
 impl TelemetryTable {
-    /// Where traces go, if anywhere: what the environment says by OpenTelemetry's own names wins over the file.
+    /// Returns the trace collector, if any. OpenTelemetry environment variables override the file.
     pub(super) fn tracing(
         self,
         environment: impl Fn(&str) -> Option<String>,
@@ -52,13 +52,13 @@ impl TelemetryTable {
         }
         Ok(Some(TracingOptions {
             endpoint: self.otlp_endpoint.filter(|_| !is_named),
-            // The exporter reads a sampler that is named by itself.
+            // The exporter itself reads a sampler named in the environment.
             sample: sample.filter(|_| environment("OTEL_TRACES_SAMPLER").is_none()),
             version: env!("CARGO_PKG_VERSION"),
         }))
     }
 
-    /// What `config show` prints.
+    /// Returns the table that `config show` prints.
     pub(super) fn shown(tracing: Option<&TracingOptions>) -> Self {
         let endpoint = tracing.and_then(|tracing| tracing.endpoint.as_deref());
         Self {
@@ -72,7 +72,7 @@ impl TelemetryTable {
 mod tests {
     use super::*;
 
-    /// The endpoint, and the part that is sampled.
+    /// Returns the endpoint and the sampled fraction.
     type Chosen = (Option<String>, Option<f64>);
 
     fn tracing(

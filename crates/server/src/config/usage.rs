@@ -1,4 +1,4 @@
-//! `[usage]`: for how long the ledger and its sums are kept, and how old reported events may be.
+//! `[usage]`: retention of the ledger and its rollups, and the maximum age of reported events.
 
 use ::usage::{DEFAULT_MAX_EVENT_AGE_DAYS, FEWEST_DAYS, Keep};
 use anyhow::ensure;
@@ -25,7 +25,7 @@ impl UsageTable {
         }
     }
 
-    /// What of it is possible: sums can be had from finer ones and from the ledger, but not the other way round.
+    /// Validates the retention: coarser rollups can be computed from finer ones, not the other way round.
     pub(super) fn keep(&self) -> anyhow::Result<Keep> {
         let all = [
             ("keep_events_days", self.keep_events_days),
