@@ -254,7 +254,7 @@ impl App {
         self.gateway_task.stop_at(stop.drains_end()).await;
         let recorder = self.recorder_task.stop(stop.left_for_ledger());
         if !stop.ledger(recorder).await {
-            tracing::error!("ledger not written in time: usage that waited for it is not recorded");
+            tracing::error!("ledger not written in time; queued usage is lost");
         }
         let tracer = async {
             if let Some(tracer_task) = self.tracer_task {
@@ -275,7 +275,7 @@ impl App {
 /// Waits for the end of a task until the last deadline of the shutdown.
 async fn last(stop: &Shutdown, part: &str, ended: impl Future<Output = ()>) {
     if !stop.last(ended).await {
-        tracing::warn!(part, "not stopped in time; left as it is");
+        tracing::warn!(part, "task not stopped in time");
     }
 }
 

@@ -309,7 +309,7 @@ fn reread(overrides: &Overrides, running: &Source) {
         ),
         Err(error) => tracing::error!(
             error = format!("{error:#}"),
-            "configuration cannot be used: the next start would fail; the server goes on with the one it has"
+            "configuration invalid: the next start would fail; keeping the current one"
         ),
     }
 }
@@ -360,7 +360,7 @@ pub(crate) async fn run_until(server: Server, app: App, stop: Shutdown) -> ExitC
     let serving = AssertUnwindSafe(server.run(app.http_service(), &stop)).catch_unwind();
     let died = async {
         let task = app.died().await;
-        tracing::error!(task, "a part of the server has ended: stopping");
+        tracing::error!(task, "background task ended; shutting down");
         stop.fail();
         std::future::pending().await
     };
@@ -371,10 +371,10 @@ pub(crate) async fn run_until(server: Server, app: App, stop: Shutdown) -> ExitC
     match stopped {
         Ok(ShutdownOutcome::Cleanly) => {}
         Ok(ShutdownOutcome::AtDeadline) => {
-            tracing::warn!("requests under way were cut off at the stop's deadline");
+            tracing::warn!("requests aborted at the shutdown deadline");
         }
         Err(_) => {
-            tracing::error!("the listener panicked: stopping");
+            tracing::error!("listener panicked; shutting down");
             stop.fail();
         }
     }

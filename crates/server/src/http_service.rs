@@ -119,7 +119,7 @@ impl HttpServiceParts {
         let answered = self.authenticated(attempt.as_ref(), target, request);
         let answered = AssertUnwindSafe(answered).catch_unwind();
         answered.await.unwrap_or_else(|_| {
-            tracing::error!("a handler panicked");
+            tracing::error!("handler panicked");
             Error::internal().response()
         })
     }

@@ -224,7 +224,7 @@ impl Metrics {
         self.count_panics();
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
-            tracing::error!(%error, "metrics could not be written down");
+            tracing::error!(%error, "failed to encode metrics");
         }
         text
     }

@@ -104,7 +104,7 @@ impl<F: Fn() + Clone + Send + 'static> Task for SignalReloadTask<F> {
                 tracing::info!(signal = "SIGHUP", "reloading");
                 let reread = tokio::task::spawn_blocking(self.reread.clone());
                 if reread.await.is_err() {
-                    tracing::error!("configuration was not read again: a panic");
+                    tracing::error!("configuration reload panicked");
                 }
                 self.reload.ask();
             }

@@ -164,7 +164,7 @@ impl Server {
         phase.send_replace(Phase::Cut);
         if !stop.cut(tasks.wait()).await {
             tracing::error!(
-                "connections were not closed in time: the usage of their requests is not recorded"
+                "connections not closed in time; usage of their requests is not recorded"
             );
         }
         ShutdownOutcome::AtDeadline
@@ -214,7 +214,7 @@ impl Server {
                 Some(tls) => connection.secure(stream, &tls).await,
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, %peer, "a connection broke");
+                tracing::debug!(%error, %peer, "connection failed");
             }
         });
     }

@@ -185,7 +185,7 @@ impl Task for SignalTask {
         self.shutdown.hurry(second.code);
         tracing::warn!(
             signal = second.name,
-            "second signal: stopping at once; requests under way are cut off"
+            "second signal: aborting running requests"
         );
     }
 }

@@ -102,7 +102,7 @@ impl ClientStall {
         }
         let stalled = timer.as_mut().poll(context);
         if stalled.is_ready() {
-            tracing::debug!("stream reset: its client takes nothing of the answer");
+            tracing::debug!("stream reset: client accepts no data");
         }
         stalled
     }

@@ -154,11 +154,11 @@ impl Task for CertificateReloadTask {
             match loaded {
                 Ok(loaded) => {
                     self.resolver.0.store(Arc::new(loaded));
-                    tracing::info!("the server's certificate was read anew");
+                    tracing::info!("server certificate reloaded");
                 }
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),
-                    "the server's certificate cannot be used; the one before is kept"
+                    "server certificate unusable; keeping the previous one"
                 ),
             }
         }

@@ -126,7 +126,7 @@ async fn sighup_reads_the_certificate_again() {
     server.process.signal("HUP");
     server
         .process
-        .wait_for_log("the server's certificate was read anew");
+        .wait_for_log("server certificate reloaded");
     std::fs::write(installation.directory().join("server.key"), "no key").expect("written");
     server.process.signal("HUP");
     server

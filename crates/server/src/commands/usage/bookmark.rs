@@ -83,7 +83,7 @@ impl Bookmark {
             self.written = Stopwatch::start();
             self.content.place = place;
             if let Err(error) = self.write() {
-                tracing::debug!(%error, file = %self.file.display(), "the bookmark is not written");
+                tracing::debug!(%error, file = %self.file.display(), "failed to write bookmark");
             }
         }
     }
