@@ -29,7 +29,7 @@ use store::Store;
 use tasks::TaskHandle;
 use tokio::runtime::Handle;
 
-use crate::config::{Config, Overrides, SmtpServer, Source};
+use crate::config::{self, Config, Overrides, SmtpServer, Source};
 use crate::first_start::{FirstStart, first_start};
 use crate::reload::{Reload, ReloadSignals};
 use crate::serve::{Server, ShutdownOutcome};
@@ -99,6 +99,8 @@ enum Command {
 enum ConfigCommand {
     /// Prints the configuration in effect, without secrets.
     Show(Overrides),
+    /// Prints every key of the configuration with its type, default and meaning, as Markdown.
+    Reference,
 }
 
 /// Runs the command in `arguments`, whose first item is the name of the program; prints help without one. Returns 0
@@ -167,6 +169,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Config(ConfigCommand::Show(overrides)) => {
                 print(&Config::load(&overrides)?.show()?)
             }
+            Command::Config(ConfigCommand::Reference) => print(&config::reference()),
             Command::Usage(command) => usage::run(command).await,
             Command::Prices(command) => prices::run(command).await,
             Command::Audit(command) => audit::run(command).await,

@@ -7,6 +7,7 @@ mod gateway;
 mod metering;
 mod model;
 mod overrides;
+mod reference;
 mod server;
 mod smtp;
 mod source;
@@ -25,6 +26,7 @@ use ::telemetry::TracingOptions;
 use ::usage::{Keep, ModelFact, PriceBook, PriceEntry};
 use anyhow::Context;
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use bodies::BodiesTable;
@@ -33,6 +35,7 @@ pub use gateway::Bounds;
 use gateway::{ClusterTable, GatewayTable, ObjectsTable};
 use metering::MeteringTable;
 pub use overrides::Overrides;
+pub use reference::reference;
 use server::ServerTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
@@ -94,47 +97,48 @@ pub struct Config {
     pub source: Source,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
+/// The configuration file. The doc comments of its fields, and those of its tables, are the configuration reference.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    /// Address to listen on.
+    #[schemars(extend("x-default" = "127.0.0.1:8080"))]
     listen: Option<SocketAddr>,
+    /// URL of the database: `sqlite://FILE`, created if missing, or `postgres://…`. `?synchronous=full` makes SQLite wait for the
+    /// disk at each commit.
+    #[schemars(extend("x-default" = "sqlite://orgplane.db"))]
     database: Option<String>,
+    /// Maximum number of connections of a node to PostgreSQL; 6 to 1000.
+    #[schemars(extend("x-default" = "12"))]
     database_connections: Option<usize>,
+    /// Base URL under which clients reach this server; used in mails.
+    #[schemars(extend("x-default" = "`http://` or `https://` and `listen`"))]
     public_url: Option<String>,
+    /// File with the secret that keys are hashed with; created with mode 0600.
+    #[schemars(extend("x-default" = "`orgplane.secret` beside the database"))]
     secret_file: Option<PathBuf>,
+    /// File with the price book.
+    #[schemars(extend("x-default" = "the built-in price book"))]
     prices: Option<PathBuf>,
-    #[serde(default)]
+    /// Addresses and networks of proxies whose `X-Forwarded-For`, `Forwarded` and `traceparent` headers are trusted.
     trusted_proxies: Vec<String>,
-    #[serde(default)]
-    metering: MeteringTable,
-    #[serde(default)]
-    smtp: SmtpTable,
-    #[serde(default)]
-    bodies: BodiesTable,
-    #[serde(default)]
-    usage: UsageTable,
-    #[serde(default)]
-    gateway: GatewayTable,
-    #[serde(default)]
-    objects: ObjectsTable,
-    #[serde(default)]
-    cluster: ClusterTable,
-    #[serde(default)]
-    metrics: MetricsTable,
-    #[serde(default)]
-    telemetry: TelemetryTable,
-    #[serde(default)]
-    tls: TlsTable,
-    #[serde(default)]
     server: ServerTable,
-    #[serde(default)]
+    tls: TlsTable,
     cors: CorsTable,
-    #[serde(default)]
     upstream: Vec<Upstream>,
-    #[serde(default)]
+    gateway: GatewayTable,
+    objects: ObjectsTable,
+    cluster: ClusterTable,
+    metering: MeteringTable,
+    usage: UsageTable,
+    bodies: BodiesTable,
+    /// Prices that override those of the price book.
+    #[schemars(with = "Vec<serde_json::Value>")]
     price: Vec<PriceEntry>,
-    #[serde(default)]
     model: Vec<ModelFact>,
+    smtp: SmtpTable,
+    metrics: MetricsTable,
+    telemetry: TelemetryTable,
 }
 
 impl Config {

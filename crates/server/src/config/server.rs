@@ -4,16 +4,22 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::bail;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::serve::DEFAULT_CONNECTIONS_PER_ADDRESS;
 use crate::shutdown::{DEFAULT_STOP_TIMEOUT, MAX_STOP_TIMEOUT};
 
-#[derive(Default, Deserialize, Serialize)]
+/// Connections and graceful shutdown.
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerTable {
+    /// Time given to running requests at shutdown, in seconds; at most 20.
+    #[schemars(extend("x-default" = "20"))]
     stop_timeout_seconds: Option<u64>,
+    /// Maximum number of open connections per client address.
+    #[schemars(extend("x-default" = "1024"))]
     max_connections_per_address: Option<NonZeroUsize>,
 }
 

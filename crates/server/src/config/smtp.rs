@@ -2,14 +2,18 @@
 
 use admin::mail::Smtp;
 use anyhow::bail;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::without_password;
 
-#[derive(Default, Deserialize)]
+/// Mail server.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SmtpTable {
+    /// URL of the server: `smtp://` or `smtps://`. Without it, mails stay in the outbox.
     pub(super) url: Option<String>,
+    /// Sender: an address, or `Name <address>`; required with `url`.
     pub(super) from: Option<String>,
 }
 

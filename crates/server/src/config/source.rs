@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use toml::{Table, Value};
 
-use super::{DEFAULT_FILE, File};
+use super::{ConfigFile, DEFAULT_FILE};
 use crate::text_file;
 
 /// Contents of the configuration files at the time of reading.
@@ -17,7 +17,7 @@ pub struct Source {
 
 impl Source {
     /// Reads the named configuration file, or the default one if it exists.
-    pub(super) fn read(named: Option<&Path>) -> anyhow::Result<(Self, File)> {
+    pub(super) fn read(named: Option<&Path>) -> anyhow::Result<(Self, ConfigFile)> {
         let path = named.unwrap_or(Path::new(DEFAULT_FILE));
         if named.is_none() && !path.exists() {
             return Ok(Default::default());

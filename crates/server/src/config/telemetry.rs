@@ -3,22 +3,30 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::TracingOptions;
 
 use super::without_password;
 
-#[derive(Default, Deserialize)]
+/// Metrics in Prometheus format.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MetricsTable {
+    /// Separate address for metrics.
+    #[schemars(extend("x-default" = "served at `/metrics` of `listen`"))]
     pub(super) listen: Option<SocketAddr>,
 }
 
-#[derive(Default, Deserialize, Serialize)]
+/// Traces over OTLP. OpenTelemetry's environment variables (`OTEL_…`) override this table.
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TelemetryTable {
+    /// Base URL of the collector (OTLP over HTTP).
     #[serde(skip_serializing_if = "Option::is_none")]
     otlp_endpoint: Option<String>,
+    /// Fraction of requests that are traced; 0 to 1.
+    #[schemars(extend("x-default" = "1"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     sample: Option<f64>,
 }

@@ -5,15 +5,21 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tls::TlsFiles;
 
-#[derive(Default, Deserialize)]
+/// TLS of the listener.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TlsTable {
+    /// PEM file with the certificate chain of the server.
+    #[schemars(extend("x-default" = "plain HTTP"))]
     certificate: Option<PathBuf>,
+    /// PEM file with the private key of the server.
     key: Option<PathBuf>,
+    /// Addresses and networks of proxies that pass on client certificates in headers (RFC 9440).
     #[serde(default)]
     client_certificate_header_from: Vec<String>,
 }

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use egress::{Proxies, Proxy};
 use gateway::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, without_password};
 
 /// An upstream model server.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
     /// Name in logs and metrics, and the key of objects stored there; unique.
@@ -68,7 +69,7 @@ pub struct Upstream {
 }
 
 /// Rule for requesting usage reports of streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamUsageName {
     /// Request a usage report with every stream that would lack one.

@@ -2,15 +2,27 @@
 
 use ::usage::{DEFAULT_MAX_EVENT_AGE_DAYS, FEWEST_DAYS, Keep};
 use anyhow::ensure;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Default, Deserialize, Serialize)]
+/// Retention of the ledger and its rollups, the same on every node. Each at least 62 days and at least the one before.
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageTable {
+    /// Retention of ledger rows, in days.
+    #[schemars(extend("x-default" = "unlimited"))]
     keep_events_days: Option<u32>,
+    /// Retention of rollups by minute, in days.
+    #[schemars(extend("x-default" = "unlimited"))]
     keep_minutes_days: Option<u32>,
+    /// Retention of rollups by hour, in days.
+    #[schemars(extend("x-default" = "unlimited"))]
     keep_hours_days: Option<u32>,
+    /// Retention of rollups by day, in days.
+    #[schemars(extend("x-default" = "unlimited"))]
     keep_days_days: Option<u32>,
+    /// Maximum age of reported events, in days; at least 1.
+    #[schemars(extend("x-default" = "400"))]
     max_event_age_days: Option<u32>,
 }
 

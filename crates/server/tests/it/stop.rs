@@ -11,7 +11,7 @@ use crate::installation::{Installation, Server};
 use crate::model_server::{ModelServer, PRICES};
 use crate::reports::{self, Sums};
 
-/// What the model server reports for an answer that takes it a second and a half.
+/// Usage reported by the model server for a response that takes 1.5 seconds.
 const SLOW: Sums = Sums {
     requests: 1,
     input: 7,

@@ -80,7 +80,7 @@ impl Watched {
         self.server.default_project_id().to_string()
     }
 
-    /// Where its API begins.
+    /// Base URL of the API.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }

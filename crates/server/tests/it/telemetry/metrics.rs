@@ -38,7 +38,7 @@ async fn scrape(address: &str) -> (StatusCode, String) {
     (status, response.text().await.expect("text"))
 }
 
-/// What Prometheus' own parser makes of the text: name, type, help and samples of each metric.
+/// Metrics as parsed by Prometheus' own parser: name, type, help and samples.
 fn parsed(text: &str) -> Vec<Value> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), text).expect("written");
