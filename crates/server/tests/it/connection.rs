@@ -24,7 +24,9 @@ impl Connection {
         let stream = TcpStream::connect(address.trim_start_matches(|c: char| !c.is_ascii_digit()))
             .expect("it listens");
         stream.set_nodelay(true).expect("a socket");
-        stream.set_write_timeout(Some(RESPONSE_TIMEOUT)).expect("a socket");
+        stream
+            .set_write_timeout(Some(RESPONSE_TIMEOUT))
+            .expect("a socket");
         Self(stream)
     }
 

@@ -19,7 +19,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !holds().await {
-        assert!(started.elapsed() < RESPONSE_TIMEOUT, "waited too long for {what}");
+        assert!(
+            started.elapsed() < RESPONSE_TIMEOUT,
+            "waited too long for {what}"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
