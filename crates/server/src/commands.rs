@@ -5,6 +5,7 @@ mod bodies;
 mod org;
 mod output;
 mod prices;
+mod secret;
 mod timestamp;
 mod usage;
 
@@ -84,6 +85,9 @@ enum Command {
     /// Prices of models.
     #[command(subcommand)]
     Prices(prices::Prices),
+    /// The secret that keys are hashed with.
+    #[command(subcommand)]
+    Secret(secret::Secret),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -172,6 +176,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Config(ConfigCommand::Reference) => print(&config::reference()),
             Command::Usage(command) => usage::run(command).await,
             Command::Prices(command) => prices::run(command).await,
+            Command::Secret(command) => secret::run(command).await,
             Command::Audit(command) => audit::run(command).await,
             Command::Bodies(command) => bodies::run(command).await,
             Command::Openapi => {

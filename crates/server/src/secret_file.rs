@@ -4,12 +4,13 @@
 use std::fs::{OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use base::secret::Pepper;
 use base::{Entropy, utf_8};
 use store::Store;
+use zeroize::Zeroizing;
 
 /// Permission bits of group and others.
 const GROUP_AND_OTHERS_BITS: u32 = 0o077;
@@ -66,15 +67,11 @@ fn make_private(path: &Path) {
 fn create(path: &Path, entropy: &Entropy) -> anyhow::Result<Pepper> {
     let failed = || format!("the secret file {} cannot be created", path.display());
     let pepper = Pepper::generate(entropy);
-    let unique: String = (entropy.bytes::<8>().iter())
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{unique}"));
-    let temporary = Path::new(&temporary);
-    let written = write(temporary, &pepper).and_then(|()| std::fs::hard_link(temporary, path));
+    let temporary = beside(path, entropy);
+    let line = line(&pepper);
+    let written = write(&temporary, &line).and_then(|()| std::fs::hard_link(&temporary, path));
     // A leftover temporary file is harmless: no key was hashed with its secret.
-    let _ = std::fs::remove_file(temporary);
+    let _ = std::fs::remove_file(&temporary);
     match written {
         Ok(()) => Ok(pepper),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -82,21 +79,90 @@ fn create(path: &Path, entropy: &Entropy) -> anyhow::Result<Pepper> {
         }
         // The file system has no hard links.
         Err(_) => {
-            write(path, &pepper).with_context(failed)?;
+            write(path, &line).with_context(failed)?;
             Ok(pepper)
         }
     }
 }
 
-fn write(path: &Path, pepper: &Pepper) -> std::io::Result<()> {
+/// Puts a new secret before the one in the file, which becomes the previous secret.
+///
+/// # Errors
+/// The file has a previous secret already, or cannot be replaced.
+pub(crate) fn rotate(path: &Path, entropy: &Entropy) -> anyhow::Result<()> {
+    let text = read_lines(path)?;
+    if text.lines().count() > 1 {
+        bail!(
+            "the secret file {} has a previous secret already: end that rotation with `orgplane secret rotate --finish` first",
+            path.display()
+        );
+    }
+    let current = line(&Pepper::generate(entropy));
+    replace(
+        path,
+        entropy,
+        &Zeroizing::new(current.as_str().to_owned() + &text),
+    )
+}
+
+/// Removes the previous secret from the file.
+///
+/// # Errors
+/// The file has no previous secret, or cannot be replaced.
+pub(crate) fn finish_rotation(path: &Path, entropy: &Entropy) -> anyhow::Result<()> {
+    let text = read_lines(path)?;
+    let Some((current, _)) = text.trim_end().split_once('\n') else {
+        bail!(
+            "the secret file {} has no previous secret: there is no rotation to finish",
+            path.display()
+        );
+    };
+    replace(path, entropy, &Zeroizing::new(format!("{current}\n")))
+}
+
+/// Reads the lines of a secret file that is known to be valid, each with its end.
+fn read_lines(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text = Zeroizing::new(crate::text_file::read(path)?);
+    let lines = text
+        .trim()
+        .lines()
+        .map(|line| line.trim().to_owned() + "\n");
+    Ok(Zeroizing::new(lines.collect()))
+}
+
+/// Replaces the file atomically.
+fn replace(path: &Path, entropy: &Entropy, text: &str) -> anyhow::Result<()> {
+    let temporary = beside(path, entropy);
+    let replaced = write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
+    if replaced.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    replaced.with_context(|| format!("the secret file {} cannot be replaced", path.display()))
+}
+
+/// Returns a unique path beside a file.
+fn beside(path: &Path, entropy: &Entropy) -> PathBuf {
+    let unique: String = (entropy.bytes::<8>().iter())
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{unique}"));
+    temporary.into()
+}
+
+fn line(pepper: &Pepper) -> Zeroizing<String> {
+    Zeroizing::new(format!("{}\n", pepper.reveal().as_str()))
+}
+
+/// Creates a file that only its owner may read, and waits for the disk.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(pepper.reveal().as_bytes())?;
-    file.write_all(b"\n")?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
