@@ -70,7 +70,7 @@ const GAUGES: [GaugeDefinition; 10] = [
     ),
     (
         "orgplane_drains_running",
-        "RequestService that are read to their end in the background, since their clients hung up.",
+        "Answers that are read to their end in the background, since their clients hung up.",
         |_, gateway| Some(gateway.running_drains() as f64),
     ),
     (
