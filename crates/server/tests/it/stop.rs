@@ -228,7 +228,7 @@ async fn s16_streams_that_end_in_time_are_whole() {
     }
     let ended = long.server.process.ended();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(!ended.stderr.contains("cut off"), "{ended:?}");
+    assert!(!ended.stderr.contains("aborted"), "{ended:?}");
     let requests = Long::requests_after_restart(&long.installation, &long.admin).await;
     assert_eq!(requests, 3);
 }
