@@ -37,5 +37,6 @@ mod tls;
 mod unread;
 mod upstream;
 mod upstream_keys;
+mod wait;
 mod websockets;
 mod world;
