@@ -6,6 +6,7 @@ use gateway::{Durability, UpstreamConfig, UpstreamKey};
 use serde_json::Value;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, Upstream, nobody, send};
+use crate::wait::until;
 use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
@@ -23,13 +24,8 @@ fn is_healthy(world: &World, name: &str) -> bool {
 }
 
 async fn until_healthy(world: &World, name: &str) {
-    for _ in 0..400 {
-        if is_healthy(world, name) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("{name} does not become healthy: {:?}", healthy(world));
+    let description = format!("{name} is healthy");
+    until(&description, async || is_healthy(world, name)).await;
 }
 
 fn paths(upstream: &Upstream) -> Vec<String> {
@@ -103,9 +99,7 @@ async fn failures_in_a_row_open_the_circuit_until_a_health_check_succeeds() {
         assert_eq!(world.chat(MODEL).await.status, 200);
     }
     // Health checks fail as long as the upstream does.
-    while failing.asked().len() < 6 {
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
+    until("a health check", async || failing.asked().len() >= 6).await;
     assert!(!is_healthy(&world, "failing"));
     // 404 is a sign of life, even if the upstream does not know the path.
     failing.replies(Reply::whole(404, "{}"));

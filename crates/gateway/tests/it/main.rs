@@ -37,5 +37,6 @@ mod timeouts;
 mod tls;
 mod upstream;
 mod upstream_keys;
+mod wait;
 mod websockets;
 mod world;

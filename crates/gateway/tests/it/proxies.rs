@@ -10,6 +10,7 @@ use gateway::{CaCertificates, Durability, UpstreamConfig};
 use self::proxy::{Proxied, Socks};
 use crate::tls::{NAME, authority};
 use crate::upstream::{COMPLETION, Reply, Upstream, nobody};
+use crate::wait::until;
 use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
@@ -112,14 +113,9 @@ async fn outbound_proxy_is_used_for_health_checks() {
     for _ in 0..5 {
         world.chat(MODEL).await;
     }
-    for _ in 0..3_000 {
-        let probe = format!("GET http://{NAME}/v1/models");
-        if proxy.seen().iter().any(|seen| seen.line == probe) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("no health check went through the proxy: {:?}", proxy.seen());
+    let probe = format!("GET http://{NAME}/v1/models");
+    let is_seen = async || proxy.seen().iter().any(|seen| seen.line == probe);
+    until("a health check through the proxy", is_seen).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

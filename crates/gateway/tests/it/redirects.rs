@@ -4,6 +4,7 @@ use gateway::{Durability, UpstreamConfig};
 use http::{HeaderValue, Method};
 
 use crate::upstream::{COMPLETION, Reply, Upstream, nobody};
+use crate::wait::until;
 use crate::world::{Answer, SERVICE, World, config, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
@@ -75,22 +76,11 @@ async fn redirects_in_a_row_open_the_circuit() {
     }
     assert!(!is_healthy());
     // Health checks do not take a redirect for a sign of life.
-    for _ in 0..2_000 {
-        if world.upstream.asked().len() >= 7 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert!(world.upstream.asked().len() >= 7, "health checks go on");
+    let has_checks = async || world.upstream.asked().len() >= 7;
+    until("two health checks", has_checks).await;
     assert!(!is_healthy());
     world.upstream.replies(Reply::whole(200, COMPLETION));
-    for _ in 0..2_000 {
-        if is_healthy() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("the upstream does not become healthy");
+    until("the upstream is healthy", async || is_healthy()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

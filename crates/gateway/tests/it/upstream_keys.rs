@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use crate::tls::authority;
 use crate::upstream::{COMPLETION, Reply, Upstream, serve};
-use crate::world::{Answer, World, config};
+use crate::wait::until;
+use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
@@ -87,15 +88,13 @@ fn directory() -> TempDir {
     tempfile::tempdir().expect("a directory")
 }
 
-/// Sends requests until `is_good` holds for an answer.
-async fn until(world: &World, is_good: impl Fn(&Answer) -> bool) {
-    for _ in 0..600 {
-        if is_good(&world.chat(MODEL).await) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("no answer is as it should be");
+/// Sends requests until the server has seen `key`.
+async fn until_seen(world: &World, server: &KeyedServer, key: &str) {
+    until(&format!("a request with {key}"), async || {
+        world.chat(MODEL).await;
+        server.seen_keys().iter().any(|seen| seen == key)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,10 +126,7 @@ async fn upstream_key_rotation_is_noticed_before_a_rejection() {
     let world = world(upstream, key).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
     replace(&path, "sk-new");
-    until(&world, |_| {
-        server.seen_keys().contains(&"sk-new".to_owned())
-    })
-    .await;
+    until_seen(&world, &server, "sk-new").await;
     // The key stays in use while its file is empty or missing.
     for change in [
         |path: &Path| replace(path, "\n"),
@@ -147,10 +143,7 @@ async fn upstream_key_rotation_is_noticed_before_a_rejection() {
         );
     }
     replace(&path, "sk-newest");
-    until(&world, |_| {
-        server.seen_keys().contains(&"sk-newest".to_owned())
-    })
-    .await;
+    until_seen(&world, &server, "sk-newest").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,10 +210,7 @@ async fn upstream_key_rotation_runs_a_command_before_the_key_expires() {
     let world = world(upstream, key.expect("a key")).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
     replace(&path, "sk-new\n3600\n");
-    until(&world, |_| {
-        server.seen_keys().contains(&"sk-new".to_owned())
-    })
-    .await;
+    until_seen(&world, &server, "sk-new").await;
     assert_eq!(runs(&directory), 2);
 }
 
@@ -253,5 +243,6 @@ async fn upstream_key_rotation_reloads_ca_certificates_too() {
     );
     replace(&path, "no certificate");
     replace(&path, &roots);
-    until(&world, |answer| answer.status == 200).await;
+    let is_answered = async || world.chat(MODEL).await.status == 200;
+    until("the new authority is trusted", is_answered).await;
 }

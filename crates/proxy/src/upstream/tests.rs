@@ -73,7 +73,7 @@ fn invalid_settings_are_refused_by_their_name() {
     type Change = fn(&mut UpstreamConfig);
     let wrong: [(&str, &str, Change); 12] = [
         ("http", "timeout_seconds", |config| {
-            config.timeout_seconds = 0
+            config.timeout_seconds = 0;
         }),
         ("http", "idle_timeout_seconds", |config| {
             config.idle_timeout_seconds = Some(0);
@@ -85,10 +85,10 @@ fn invalid_settings_are_refused_by_their_name() {
             config.health_interval_seconds = 0;
         }),
         ("http", "health_path", |config| {
-            config.health_path = "models".into()
+            config.health_path = "models".into();
         }),
         ("http", "health_path", |config| {
-            config.health_path = "/a b".into()
+            config.health_path = "/a b".into();
         }),
         ("http", "alias", |config| {
             config.aliases = [("*".into(), "m".into())].into();
