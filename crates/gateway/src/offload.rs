@@ -31,7 +31,7 @@ pub(crate) async fn offload<T: Send + 'static>(
         let _ = done.send(work());
     });
     if let Err(error) = thread {
-        tracing::error!(%error, "failed to start a thread");
+        tracing::error!(%error, "failed to start offload thread");
         return Err(Error::internal());
     }
     answer.await.map_err(|_| Error::internal())
