@@ -14,7 +14,7 @@ use crate::world::{SERVICE, World, chat};
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
-/// Two events, then a gate, then the usage and the end.
+/// Returns a stream of two events, a gate, the usage and the end.
 fn gated(gate: &Arc<Semaphore>) -> Reply {
     Reply::stream(vec![
         send(EVENTS[0]),

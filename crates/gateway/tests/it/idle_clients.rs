@@ -111,7 +111,7 @@ async fn s12_a_client_that_waits_for_its_upstream_is_not_idle() {
     drop(gate);
 }
 
-/// A status, a code, and when to try again.
+/// Returns the status, the code and the `retry-after` of a response.
 fn refusal(answer: &crate::world::Answer) -> (u16, serde_json::Value, &str) {
     let [.., code] = answer.error();
     (answer.status.as_u16(), code, answer.header("retry-after"))

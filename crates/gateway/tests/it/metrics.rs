@@ -21,7 +21,7 @@ use crate::world::{OWNER, SERVICE, World, chat, request};
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
-/// The values of a metric, by its labels; the counts of histograms.
+/// Returns the values of a metric by its labels; of a histogram the counts.
 type Values = BTreeMap<String, f64>;
 
 fn values(registry: &Registry, name: &str) -> Values {
@@ -54,7 +54,7 @@ fn registry(world: &World) -> Registry {
     registry
 }
 
-/// Requests of every ending; how many of them are in the ledger.
+/// Sends requests with every kind of end, and returns the number of those that are in the ledger.
 async fn mixed_load(world: &World) -> usize {
     for body in [MODEL, r#"{"model":"nick"}"#] {
         assert_eq!(world.chat(body).await.status, 200);
@@ -91,7 +91,7 @@ async fn mixed_load(world: &World) -> usize {
     7
 }
 
-/// Requests that are not in the ledger.
+/// Sends requests that are not recorded in the ledger.
 async fn refusals(world: &World) {
     world.send(chat("sk-proj-nobody", MODEL)).await;
     world.chat(r#"{"model":"unheard-of"}"#).await;
@@ -106,7 +106,7 @@ async fn refusals(world: &World) {
     }
 }
 
-/// So many requests had an answer of the upstream, and none is under way.
+/// Checks that this many requests had an answer of the upstream, and that none is in flight.
 fn assert_timed(registry: &Registry, answered: u32) {
     assert_eq!(
         values(registry, "orgplane_added_latency_seconds"),
@@ -185,7 +185,7 @@ async fn what_is_counted_is_what_is_in_the_ledger() {
     assert_timed(&registry, 6);
 }
 
-/// A body of which nothing comes.
+/// A body of which no byte comes.
 struct Never;
 
 impl http_body::Body for Never {

@@ -12,7 +12,7 @@ const MODEL: &str = r#"{"model":"real"}"#;
 /// The number of keys that are created.
 const KEY_COUNT: usize = 100;
 
-/// Another node of the database of a world, which makes keys and deletes them.
+/// Another node on the database of a world, which creates and deletes keys.
 struct Issuer {
     store: Store,
     pepper: Pepper,
@@ -26,7 +26,7 @@ impl Issuer {
         }
     }
 
-    /// Makes a key of the service account of `proj_1`, and returns its text.
+    /// Creates a key of the service account of `proj_1`, and returns its secret.
     async fn issue(&self, number: usize) -> String {
         let (secret, id) = (
             format!("sk-svcacct-new-{number}"),

@@ -59,23 +59,23 @@ impl World {
         self.call(Method::DELETE, path, key, "").await
     }
 
-    /// Sends a file.
+    /// Uploads a file.
     async fn upload(&self, key: &str, purpose: &str, content: &str) -> Answer {
         self.send(upload(key, purpose, content)).await
     }
 
-    /// The id of a new file.
+    /// Uploads a file and returns its id.
     async fn file(&self, key: &str, purpose: &str, content: &str) -> String {
         self.upload(key, purpose, content).await.id()
     }
 
-    /// The id of a new batch, of one request.
+    /// Creates a batch of one request and returns its id.
     async fn batch(&self, key: &str) -> String {
         let file = self.file(key, "batch", &line("{}")).await;
         self.make("/v1/batches", key, &batch_of(&file)).await.id()
     }
 
-    /// The ids on a page, whether there are more, and the first and the last as the page says them.
+    /// Returns the ids on a page, and true if there are more; the page must name the first and the last.
     async fn page(&self, path: &str, key: &str) -> (Vec<String>, bool) {
         let list = self.get(path, key).await.json();
         assert_eq!(list["object"], "list", "{list}");
@@ -98,7 +98,7 @@ impl Answer {
         id_of(&self.json())
     }
 
-    /// Status, param and code.
+    /// Returns the status, the param and the code of a refusal.
     fn refusal(&self) -> (u16, Value, Value) {
         let [_, _, param, code] = self.error();
         (self.status.as_u16(), param, code)
@@ -125,7 +125,7 @@ fn upload(key: &str, purpose: &str, content: &str) -> http::Request<Full<Bytes>>
     request
 }
 
-/// A request of a batch, with these further members of its body.
+/// Returns the line of a batch, with further members of its body.
 fn line(more: &str) -> String {
     let mut body: Value = serde_json::from_str(more).expect("JSON");
     if body.get("model").is_none() {

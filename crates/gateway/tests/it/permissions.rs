@@ -10,7 +10,7 @@ async fn world() -> World {
     World::start(Reply::whole(200, COMPLETION)).await
 }
 
-/// Status, param and code.
+/// Returns the status, the param and the code of a refusal.
 fn refusal(answer: &Answer) -> (u16, Value, Value) {
     let [_, _, param, code] = answer.error();
     (answer.status.as_u16(), param, code)
@@ -21,7 +21,7 @@ async fn status(world: &World, path: &str, body: &str) -> u16 {
     answer.status.as_u16()
 }
 
-/// The models that the key is told of.
+/// Returns the models that are listed for the key.
 async fn listed(world: &World) -> Vec<String> {
     let answer = world
         .send(request(Method::GET, "/v1/models", SERVICE, ""))

@@ -12,8 +12,9 @@ use crate::world::{
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
-/// Method, path, key, a further header and its value, body; then status, code, param and words of the message, and
-/// the organization that the answer names. Each row would fail the checks of the rows below it as well.
+/// Requests and their refusals, in the order of the checks: each row would fail the checks of the rows below it as well. Columns:
+/// method, path, key, a further header and its value, body; then status, code, param, words of the message, and the
+/// organization that the response names.
 const TABLE: &str = r#"
 POST | /v1/unknown          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/unknown         |
 GET  | /v1/models/          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/models/         |

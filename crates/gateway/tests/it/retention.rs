@@ -19,7 +19,7 @@ use crate::world::{Answer, SERVICE, World, chat, request};
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 
-/// Starts to keep bodies.
+/// Starts to capture bodies.
 pub fn keeper(
     store: &Store,
     directory: &Directory,
@@ -37,7 +37,7 @@ pub fn keeper(
     bodies::start(options).expect("a keeper")
 }
 
-/// A body that is kept: its side, what is known of it, and its bytes as text.
+/// A captured body: its side, its metadata, and its bytes as text.
 type Kept = (&'static str, BodyEntry, String);
 
 async fn entries(world: &World) -> Vec<BodyEntry> {
@@ -78,7 +78,7 @@ fn form(path: &str) -> Request<Full<bytes::Bytes>> {
     request
 }
 
-/// A request that the endpoint takes.
+/// Returns a valid request to the endpoint.
 fn call(path: &str) -> Request<Full<bytes::Bytes>> {
     let forms = ["/images/edits", "/images/variations", "/audio/trans"];
     if forms.iter().any(|form| path.contains(form)) {
@@ -201,7 +201,7 @@ async fn what_is_refused_is_not_kept_and_nothing_is_where_that_is_off() {
     assert!(entries(&world).await.is_empty());
 }
 
-/// The sides that are kept of an endpoint's requests under each setting that is not `none`, with and without `enhanced_`.
+/// Captured sides of an endpoint's requests under each setting but `none`, with and without `enhanced_`.
 fn sides(path: &str, is_enhanced: bool) -> &'static [&'static str] {
     match path {
         _ if is_enhanced => &[],

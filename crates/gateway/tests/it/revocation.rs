@@ -16,10 +16,10 @@ use crate::world::{Bounds, EXPIRING, OWNER, SERVICE, World, chat, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
-/// Within a second on every node, and some more for a machine that is busy.
+/// The time within which a revocation takes effect: a second on every node, with a reserve for a busy machine.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A key, and what ends it.
+/// A key, and the change that revokes it.
 const REVOCATIONS: [(&str, &str); 6] = [
     (SERVICE, "DELETE FROM api_keys WHERE id = 'key_service'"),
     (
@@ -41,7 +41,7 @@ const REVOCATIONS: [(&str, &str); 6] = [
     (EXPIRING, ""),
 ];
 
-/// Does what ends the key.
+/// Makes the change that revokes the key.
 async fn revoke(world: &World, statement: &'static str) {
     match statement {
         "" => world.clock.advance(4000),
@@ -49,7 +49,7 @@ async fn revoke(world: &World, statement: &'static str) {
     }
 }
 
-/// Two events, then a gate, then the usage and the end.
+/// Returns a stream of two events, a gate, the usage and the end.
 fn gated(gate: &Arc<Semaphore>) -> Reply {
     Reply::stream(vec![
         send(EVENTS[0]),

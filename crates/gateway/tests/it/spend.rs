@@ -97,7 +97,7 @@ fn refused(answer: &Answer) -> String {
     message.as_str().expect("a message").to_owned()
 }
 
-/// All that many clients get, each of which asks so many times.
+/// Returns the responses to a crowd of clients, each of which sends this many requests.
 async fn crowd(world: &World, times: usize) -> Vec<Answer> {
     let mut clients = JoinSet::new();
     for _ in 0..CLIENT_COUNT {
@@ -245,7 +245,7 @@ async fn s11_a_limit_that_equals_the_cost_of_one_request_lets_it_pass() {
     assert_eq!(world.chat(&asks(8)).await.status, 200);
 }
 
-/// Requests that may cost more than 5 dollars, or nobody knows how much: the path, the body, and what is refused as such.
+/// Requests that may cost more than 5 dollars, or an unknown amount: the path, the body, and words of the refusal.
 fn dear() -> Vec<(&'static str, String, Option<&'static str>)> {
     let long = "x".repeat(6_000);
     let chat = |more: &str, param| {

@@ -10,7 +10,7 @@ use crate::world::{Answer, Bounds, World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
-/// Changes a table so that keys can be read, or cannot.
+/// Renames a table so that keys can be read, or cannot.
 async fn rename(world: &World, statement: &'static str) {
     let mut transaction = world.store.begin_quietly().await.expect("a transaction");
     transaction.execute(sql!(statement)).await.expect(statement);

@@ -14,7 +14,7 @@ async fn count(world: &World) -> usize {
     all.expect("the ledger").len()
 }
 
-/// With a model that answers, and one whose server is gone.
+/// Starts a world with a model that answers, and one whose server is unreachable.
 async fn strict() -> World {
     let nobody = nobody();
     World::with(Reply::whole(200, COMPLETION), Durability::Strict, |url| {
@@ -63,7 +63,7 @@ async fn the_event_that_says_done_waits_too() {
     assert_eq!(count(&world).await, 1);
 }
 
-/// Waits until a row waits to be written.
+/// Waits until a row is queued for the ledger.
 async fn until_waiting(world: &World) {
     for _ in 0..2_000 {
         if !world.recorder.oldest_age().is_zero() {

@@ -75,19 +75,19 @@ pub fn config(name: &str, base_url: String) -> UpstreamConfig {
 }
 
 impl World {
-    /// With one upstream that answers `reply`.
+    /// Starts a world with one upstream that answers `reply`.
     pub async fn start(reply: Reply) -> Self {
         Self::with(reply, Durability::Batched, |url| vec![config("local", url)]).await
     }
 
-    /// As [`Self::start`], and keeps bodies.
+    /// Starts a world like [`Self::start`] that captures bodies.
     pub async fn keeping(reply: Reply) -> Self {
         let upstreams = |url| vec![config("local", url)];
         let bounds = Bounds::default();
         Self::made(reply, Durability::Batched, upstreams, true, bounds).await
     }
 
-    /// Starts a gateway as [`Self::with`] does, within these bounds.
+    /// Starts a world like [`Self::with`], within these bounds.
     pub async fn bounded(
         reply: Reply,
         upstreams: impl FnOnce(String) -> Vec<UpstreamConfig>,
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// Another gateway on the same database, as after a restart.
+    /// Starts another gateway on the same database, as after a restart.
     pub async fn another_gateway(&self, upstreams: Vec<UpstreamConfig>) -> impl Sized {
         let (store, clock) = (&self.store, &self.clock);
         let books = (&self.recorder, &self.spend);
@@ -156,33 +156,33 @@ impl World {
         start(store, books, clock, upstreams, how, Bounds::default()).await
     }
 
-    /// A gateway of another node on the same database, which knows only what that says.
+    /// Starts another node on the same database, which shares no memory with this one.
     pub async fn another_node(&self, upstreams: Vec<UpstreamConfig>) -> Node {
         Node::start(self.url(), &self.clock, upstreams).await
     }
 
-    /// Sends a request and reads its answer to the end.
+    /// Sends a request and reads its response to the end.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         read(self.gateway.handle(request).await).await
     }
 
-    /// Asks for a chat completion with the service account's key.
+    /// Requests a chat completion with the service account's key.
     pub async fn chat(&self, body: &str) -> Answer {
         self.send(chat(SERVICE, body)).await
     }
 
-    /// The database's address.
+    /// Returns the URL of the database.
     pub fn url(&self) -> &str {
         self.scratch.url()
     }
 
-    /// Changes the administrative data; the gateway has taken it in when this returns.
+    /// Changes the administrative data, and waits until the gateway's directory has the change.
     pub async fn change(&self, statements: &[&'static str]) {
         change(&self.store, statements).await;
         self.store.revision().settled().await;
     }
 
-    /// Changes the database as [`Self::change`] does, but as another process would; the gateway has to find out.
+    /// Changes the database like [`Self::change`], but as another process would: the gateway is not told.
     pub async fn change_elsewhere(&self, statements: &[&'static str]) {
         let store = Store::open(self.url()).await.expect("a store");
         change(&store, statements).await;
@@ -213,7 +213,7 @@ impl Answer {
             .map_or("", |value| value.to_str().expect("text"))
     }
 
-    /// The four fields of the error envelope.
+    /// Returns the four fields of the error envelope.
     pub fn error(&self) -> [Value; 4] {
         let body: Value = serde_json::from_str(&self.body).expect(&self.body);
         let error = &body["error"];
@@ -256,7 +256,7 @@ async fn change(store: &Store, statements: &[&'static str]) {
     transaction.commit().await.expect("a commit");
 }
 
-/// Secret, id, kind, project, user, service account, scopes, expiry.
+/// Columns: secret, id, kind, project, user, service account, scopes, expiry.
 const KEYS: &str = "
 sk-admin-1        | key_admin    | admin           |          | user-owner  |                 | []                   |
 sk-proj-owner     | key_owner    | user            | proj_1   | user-owner  |                 | []                   |
@@ -270,7 +270,7 @@ sk-svcacct-other  | key_other    | service_account | proj_2   |             | sv
 sk-svcacct-gone   | key_gone     | service_account | proj_1   |             | svc_acct_gone   | []                   |
 ";
 
-/// The cells of each line of a table; an empty one is `None`.
+/// Returns the cells of each line of a table; an empty cell is `None`.
 pub fn table<const N: usize>(text: &str) -> impl Iterator<Item = [Option<&str>; N]> {
     text.lines().filter(|line| !line.is_empty()).map(|line| {
         let mut cells = line.split('|').map(str::trim);

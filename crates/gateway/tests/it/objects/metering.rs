@@ -194,7 +194,7 @@ async fn what_a_batch_does_not_say_is_read_from_its_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_says_is_estimated() {
+async fn usage_that_no_output_reports_is_estimated() {
     let (world, shelf) = world().await;
     let batch = world.batch(SERVICE).await;
     let output = shelf.finish(&batch, "a\nb\n", json!({"status": "expired"}));
@@ -210,7 +210,8 @@ async fn what_nobody_says_is_estimated() {
     world.gateway.poll_objects().await;
     // The line has twelve bytes of messages: three tokens, of which there were two.
     let expected = "completions real timed_out estimated input_tokens=6 num_model_requests=2";
-    assert_eq!(world.consumed().await, [expected]);
+    // The poller was woken by the first answer, and may still be at work.
+    assert_eq!(world.consumed_once().await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

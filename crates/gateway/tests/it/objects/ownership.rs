@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{batch_of, line, upload, world};
 use crate::world::{OTHER, SERVICE, World, request};
 
-/// The line of a batch with this body.
+/// Returns the line of a batch with this body.
 fn response(body: &str) -> String {
     format!(r#"{{"custom_id":"a","method":"POST","url":"/v1/responses","body":{body}}}"#)
 }
@@ -104,7 +104,7 @@ async fn s5_a_file_of_another_project_is_found_in_every_place() {
     assert_eq!(shelf.asked(), ["POST /v1/responses"], "its own is");
 }
 
-/// Members that name what nobody can tell the owner of, and the field that a refusal names.
+/// Members that name an object without a known owner, with the field that the refusal names.
 const OF_NOBODY: [(&str, &str); 15] = [
     (r#""previous_response_id":"resp_1""#, "previous_response_id"),
     (r#""conversation":"conv_1""#, "conversation"),
@@ -174,7 +174,7 @@ async fn s26_what_nobody_can_tell_the_owner_of_is_not_named_at_a_shared_account(
     }
 }
 
-/// The lines of files for batches, their endpoint, and the first line that a model server would store.
+/// Bodies of the lines of input files, with the endpoint and the first line whose answer a model server would store.
 fn stored() -> Vec<(String, &'static str, Option<usize>)> {
     let (responses, chat) = ("/v1/responses", "/v1/chat/completions");
     let off = response(r#"{"model":"real","store":false}"#);

@@ -12,7 +12,7 @@ use super::world as keeping_world;
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
 use crate::world::{SERVICE, World, chat};
 
-/// Reports with this id that nothing was consumed, as a member of the organization could.
+/// Reports an event without usage under this id, as a member of the organization can.
 async fn report(world: &World, id: &str, kind: Kind) {
     let mut quantities = Quantities::default();
     for metric in kind.required_metrics() {
@@ -41,7 +41,7 @@ async fn report(world: &World, id: &str, kind: Kind) {
     assert_eq!(appended.expect("written").accepted, 1, "{id}");
 }
 
-/// The rows of the gateway's own: id and what they have of a metric.
+/// Returns the id and the quantity of a metric of each row that the gateway has recorded.
 async fn own(world: &World, metric: Metric) -> Vec<(String, Option<i64>)> {
     let verified = verify(world.store.usage(), |_| {}).await.expect("proved");
     assert_eq!(verified.differences, []);

@@ -37,7 +37,7 @@ fn usage(input: i64, output: i64) -> Value {
     json!({"usage": {"input_tokens": input, "output_tokens": output, "total_tokens": input + output}})
 }
 
-/// Returns the sum of all reservations, which is also the sum that is kept.
+/// Returns the sum of all reservations, which must equal the stored sum.
 async fn reserved(world: &World) -> i64 {
     // One statement, since both change together.
     let both = store::sql!(
@@ -53,7 +53,7 @@ async fn reserved(world: &World) -> i64 {
     rows
 }
 
-/// Waits until so much is reserved.
+/// Waits until this amount is reserved.
 async fn until_reserved(world: &World, amount: i64) {
     for _ in 0..500 {
         if reserved(world).await == amount {

@@ -36,7 +36,7 @@ impl From<LedgerEntry> for Row {
 }
 
 impl Row {
-    /// Outcome, estimated, input tokens, output tokens, requests.
+    /// Returns outcome, estimated, input tokens, output tokens and requests.
     pub fn sums(&self) -> (&str, bool, Option<i64>, Option<i64>, Option<i64>) {
         let outcome = self.outcome.as_str();
         (
@@ -50,7 +50,7 @@ impl Row {
 }
 
 impl World {
-    /// The ledger, once it has `count` rows.
+    /// Returns the ledger once it has `count` rows.
     pub async fn rows(&self, count: usize) -> Vec<Row> {
         for _ in 0..200 {
             let rows = self.ledger().await;
@@ -63,7 +63,7 @@ impl World {
         panic!("not {count} rows: {:?}", self.ledger().await);
     }
 
-    /// The only row of the ledger, now.
+    /// Returns the only row of the ledger.
     pub async fn row(&self) -> Row {
         let mut rows = self.ledger().await;
         assert_eq!(rows.len(), 1, "{rows:?}");
@@ -74,7 +74,7 @@ impl World {
         self.entries().await.into_iter().map(Row::from).collect()
     }
 
-    /// The ledger in the order of its ids.
+    /// Returns the ledger in the order of its ids.
     pub async fn entries(&self) -> Vec<LedgerEntry> {
         self.recorder.flush().await;
         let mut all = LedgerReader::all(self.store.usage())
@@ -84,8 +84,8 @@ impl World {
         all
     }
 
-    /// What the ledger says was consumed of what, row by row: kind, model, outcome, `estimated` where it is, the metrics
-    /// that are there, and the dimensions of images.
+    /// Returns each row of the ledger as text: kind, model, outcome, `estimated` if it is, its metrics, and the dimensions of
+    /// images.
     pub async fn consumed(&self) -> Vec<String> {
         let words = |LedgerEntry { event, .. }: LedgerEntry| {
             let model = event.model.as_deref().unwrap_or_default();
@@ -106,7 +106,7 @@ impl World {
         self.entries().await.into_iter().map(words).collect()
     }
 
-    /// As [`Self::consumed`], once there is one row.
+    /// Returns the same as [`Self::consumed`], once there is one row.
     pub async fn consumed_once(&self) -> String {
         self.rows(1).await;
         self.consumed().await.remove(0)

@@ -1,4 +1,4 @@
-//! A gateway on a database, with what it needs beside it.
+//! Start of a gateway on a database.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub fn pepper() -> Pepper {
     Pepper::generate(&Entropy::seeded(1))
 }
 
-/// A token costs a tenth of a cent, a gibibyte 1.60 dollars a day.
+/// Prices: a tenth of a cent for a token, 1.60 dollars for a gibibyte and day.
 const PRICES: &str = "\
 [[price]]
 model = 'real'
@@ -46,7 +46,7 @@ pub fn prices() -> PriceBook {
     PriceBook::parse(PRICES).expect("prices")
 }
 
-/// Facts about models: `real` writes a thousand tokens at the most.
+/// Returns facts about models: `real` has at most a thousand output tokens.
 fn facts() -> ModelFacts {
     ModelFacts::with(vec![ModelFact {
         kind: None,
@@ -65,11 +65,11 @@ fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> DurableReservati
 
 pub type Others = (LastUsedTask, TaskHandle);
 
-/// Bounds of requests under way.
+/// Bounds of requests in flight.
 pub struct Bounds {
     pub flow: FlowLimits,
     pub body_memory: Budget,
-    /// The greatest age of the keys in memory.
+    /// Maximum age of the directory.
     pub stale_keys: Option<Duration>,
 }
 
@@ -83,7 +83,7 @@ impl Default for Bounds {
     }
 }
 
-/// A gateway that runs.
+/// A running gateway, with the tasks beside it.
 pub struct Started {
     pub gateway: Gateway,
     pub task: GatewayTask,
@@ -92,7 +92,7 @@ pub struct Started {
     pub others: Others,
 }
 
-/// A gateway on this database, and what it needs beside it.
+/// Starts a gateway on a database, with the tasks that it needs.
 pub async fn start(
     store: &Store,
     (recorder, spend): (&Recorder, &Spend),
