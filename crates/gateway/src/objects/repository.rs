@@ -47,7 +47,7 @@ pub struct ObjectOwner {
 /// An object that an upstream keeps for a project.
 #[derive(Clone)]
 pub struct UpstreamObject {
-    /// ObjectOwner of the object.
+    /// Owner of the object.
     pub owner: ObjectOwner,
     /// Kind of the object.
     pub kind: ObjectKind,
