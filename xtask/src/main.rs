@@ -56,7 +56,9 @@ enum Command {
     /// How our OpenAPI document differs from the published one.
     Contract(contract::Options),
     /// The repository rules alone.
-    Tidy,
+    Tidy(tidy::TidyOptions),
+    /// Add new migrations to the list of those that never change.
+    FreezeMigrations,
     /// Measure the gateway, the Administration API, ingest and reports.
     Load(load::Options),
 }
@@ -72,7 +74,8 @@ fn main() -> ExitCode {
         Command::FuzzStreams(options) => fuzz_streams::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Contract(options) => contract::run(&options),
-        Command::Tidy => tidy::run(),
+        Command::Tidy(options) => tidy::run(&options),
+        Command::FreezeMigrations => tidy::migrations::freeze(),
         Command::Load(options) => load::run(&options),
     };
     match outcome {

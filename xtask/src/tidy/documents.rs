@@ -1,13 +1,13 @@
 //! Rules about the documents: what they point at is there.
 
-use super::File;
+use super::{File, Finding};
 
 const DOCUMENTS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"];
 /// A name with one of these endings, and no folder, is taken for the name of a file of ours.
 const ENDINGS: [&str; 3] = [".rs", ".md", ".py"];
 
 /// Every path in backticks exists. Code blocks are left out, as are patterns and paths that start elsewhere.
-pub fn paths(files: &[File]) -> Vec<String> {
+pub fn paths(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for document in files
         .iter()
@@ -20,7 +20,7 @@ pub fn paths(files: &[File]) -> Vec<String> {
             }
             let quoted = line.split('`').skip(1).step_by(2).filter(|_| !in_block);
             for text in quoted.filter(|text| !exists(files, text)) {
-                findings.push(document.at(number, &format!("`{text}` does not exist")));
+                findings.push(document.at(number, text, &format!("`{text}` does not exist")));
             }
         }
     }

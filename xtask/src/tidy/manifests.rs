@@ -1,6 +1,6 @@
 //! Rules about the crates' manifests: who may depend on whom, and that each dependency is used.
 
-use super::File;
+use super::{File, Finding};
 
 /// Which crates of this repository a crate may name in `[dependencies]`. Tests may name more, but see [`STRANGERS`].
 const ARROWS: &[(&str, &[&str])] = &[
@@ -86,7 +86,7 @@ struct Dependency<'text> {
 /// server`, and
 /// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, gateway, server }`; all but `base`, `store`, `files`, `cli`
 /// and `egress` know `tasks`.
-pub fn arrows(files: &[File]) -> Vec<String> {
+pub fn arrows(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {
         let allowed = ARROWS
@@ -102,6 +102,7 @@ pub fn arrows(files: &[File]) -> Vec<String> {
             if forbidden || strange {
                 findings.push(file.at(
                     dependency.line,
+                    dependency.name,
                     &format!("`{name}` may not depend on `{}`", dependency.name),
                 ));
             }
@@ -111,7 +112,7 @@ pub fn arrows(files: &[File]) -> Vec<String> {
 }
 
 /// Each dependency is named in the crate's sources, or its line ends with a comment that says why it is there.
-pub fn unused(files: &[File]) -> Vec<String> {
+pub fn unused(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files
         .iter()
@@ -127,6 +128,7 @@ pub fn unused(files: &[File]) -> Vec<String> {
             if !sources.iter().any(|source| names(&source.text, &word)) {
                 findings.push(file.at(
                     dependency.line,
+                    dependency.name,
                     &format!("`{}` is not used", dependency.name),
                 ));
             }
