@@ -1,4 +1,4 @@
-//! How the table of our commands differs from that of the published command line.
+//! Differences between the table of our commands and that of the published command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,11 +12,11 @@ use super::explained;
 const OURS: &str = "docs/commands.md";
 /// The published one, when it lies beside the checkout.
 const BESIDE: &str = "../shared/contract/cli.md";
-/// What stands for the flags of every usage report in the published table.
+/// Text that stands for the flags of every usage report in the published table.
 const REPORT: &str = "--start-time* int (q), --end-time int (q), --bucket-width str (q), --limit int (q), --page str (q), \
                       --project-id str… (q:project_ids)";
 
-/// What a table says: of a command and one thing about it, how it is there.
+/// Facts of a table: by a command and an aspect of it, its value.
 type Facts = BTreeMap<String, String>;
 
 /// Fails when there is a difference without an explanation. Commands that only we have are marked in our table.

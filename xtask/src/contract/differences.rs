@@ -1,4 +1,4 @@
-//! Where two OpenAPI documents differ: one line for each difference, in a stable order.
+//! Differences between two OpenAPI documents: one line for each, in a stable order.
 //!
 //! An answer may promise more than the published one: a field that is always there, or never null, or one of a few words,
 //! is also what the published document describes. Everything else counts.
@@ -10,10 +10,10 @@ use serde_json::Value as Json;
 use super::shape::Shape;
 
 /// Values that contain themselves are compared no deeper than this.
-const DEEPEST: usize = 12;
+const MAX_DEPTH: usize = 12;
 const METHODS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
 
-/// Which way a value goes.
+/// Direction of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     In,
@@ -126,7 +126,7 @@ impl<'a> Documents<'a> {
         (there, here): (&'a Json, &'a Json),
         depth: usize,
     ) {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return;
         }
         let ours = Shape::of(self.here, here);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// Where differences are explained: in a fenced block of their kind.
+/// Document that explains differences, in a fenced block of their kind.
 const EXPLAINED: &str = "docs/deviations.md";
 
 /// Fails when one of the differences is not explained, or one that is explained is none any more.

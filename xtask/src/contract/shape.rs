@@ -1,4 +1,4 @@
-//! What a schema says of a value, however it is written: references followed, alternatives and parts put together.
+//! Shape of a value after a schema, however it is written: references followed, alternatives and parts put together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 /// A schema, as far as it is compared.
 #[derive(Clone, Debug, Default)]
 pub struct Shape<'a> {
-    /// Whether null is a value of it.
+    /// True if null is a value.
     pub nullable: bool,
     /// The only values there are; `None` when there are others.
     pub values: Option<BTreeSet<String>>,
@@ -15,7 +15,7 @@ pub struct Shape<'a> {
     pub fields: BTreeMap<String, &'a Json>,
     /// The fields that are always there.
     pub required: BTreeSet<String>,
-    /// Whether it says of further fields what they hold.
+    /// True if the schema describes further fields.
     pub open: bool,
     /// The items of an array.
     pub items: Option<&'a Json>,
@@ -24,7 +24,7 @@ pub struct Shape<'a> {
 }
 
 /// References within references go no deeper than this.
-const DEEPEST: usize = 20;
+const MAX_DEPTH: usize = 20;
 
 impl<'a> Shape<'a> {
     /// The shape of `schema`, which is a part of `document`.
@@ -33,7 +33,7 @@ impl<'a> Shape<'a> {
     }
 
     fn within(document: &'a Json, schema: &'a Json, depth: usize) -> Self {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Self::default();
         }
         let mut shape = Self::own(schema);

@@ -1,6 +1,12 @@
-//! What was set out to be reached, and whether it was.
+//! Goals, and the figures that they are compared with.
 
 use super::figures::table;
+
+/// Result of one part: its text in the document, and its goals.
+pub struct Section {
+    pub text: String,
+    pub goals: Vec<Goal>,
+}
 
 /// A figure and its bound.
 pub struct Goal {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// The longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(600);
+const IO_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A connection to a server.
 pub struct Client {
@@ -23,8 +23,8 @@ impl Client {
         let stream =
             TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(IO_TIMEOUT))?;
+        stream.set_write_timeout(Some(IO_TIMEOUT))?;
         Ok(Self {
             stream: BufReader::with_capacity(64 * 1024, stream),
             lines: format!("Host: {address}\r\nAuthorization: Bearer {key}\r\n"),
@@ -76,7 +76,7 @@ fn accept(path: &str, status: u16, body: Vec<u8>) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// How the end of a body is found.
+/// Framing of a body: the way its end is found.
 enum Framing {
     Unknown,
     Length(usize),

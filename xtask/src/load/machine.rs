@@ -109,7 +109,7 @@ fn cores(bench: &Bench) -> String {
     }
 }
 
-/// It says its version on standard error.
+/// Returns the version of nginx, which nginx prints on standard error.
 fn nginx(bench: &Bench) -> String {
     let ended = Command::new(&bench.nginx).arg("-v").output();
     let text = ended.map(|ended| String::from_utf8_lossy(&ended.stderr).into_owned());

@@ -11,7 +11,7 @@ use crate::clients;
 
 /// A running one.
 pub struct Portkey {
-    /// Where it listens: `host:port`.
+    /// Address that Portkey listens on: `host:port`.
     pub address: String,
     /// Its one process.
     pub process: Process,
@@ -45,7 +45,7 @@ impl Portkey {
         Ok(Self { address, process })
     }
 
-    /// What a request says of the model server at `base`; others do not mind these headers.
+    /// Returns the headers by which a request names the model server at `base`; other targets ignore them.
     pub fn headers(base: &str) -> [(&'static str, String); 2] {
         [
             ("x-portkey-provider", "openai".to_owned()),

@@ -21,22 +21,22 @@ pub const STREAMING_MODEL: &str = "gpt-5-nano";
 pub const SLOW_MODEL: &str = "gpt-5";
 /// The highest limit that can be set.
 const HIGHEST_LIMIT: u64 = 9_007_199_254_740_991;
-const DAY: u64 = 86_400;
-/// How long what was used may take to be in the reports.
-const METERING_PATIENCE: Duration = Duration::from_secs(10);
+const SECONDS_PER_DAY: u64 = 86_400;
+/// Time in which usage must be in the reports.
+const METERING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running `orgplane`.
 pub struct Server {
-    /// Where it listens: `host:port`.
+    /// Address that the server listens on: `host:port`.
     pub address: String,
     /// Its process.
     pub process: Process,
     folder: PathBuf,
-    /// What its database's URL ends with.
+    /// Query of the database's URL.
     parameters: &'static str,
 }
 
-/// What the usage report counts since the start of the day before.
+/// Counts of the usage report since the start of the day before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metered {
     /// Rows of the ledger, of which each counts one request.
@@ -131,10 +131,10 @@ impl Server {
         text(&made, "/api_key/value")
     }
 
-    /// What the usage report counts.
+    /// Returns the counts of the usage report.
     pub fn metered(&self, admin: &mut Client) -> Result<Metered> {
-        let today = now() / DAY * DAY;
-        let (start, end) = (today - DAY, today + 2 * DAY);
+        let today = now() / SECONDS_PER_DAY * SECONDS_PER_DAY;
+        let (start, end) = (today - SECONDS_PER_DAY, today + 2 * SECONDS_PER_DAY);
         let path = format!(
             "/v1/organization/usage/completions?start_time={start}&end_time={end}&limit=31"
         );
@@ -149,7 +149,7 @@ impl Server {
         Ok(metered)
     }
 
-    /// What the usage report counts once it has at least so many requests and no more come in.
+    /// Returns the counts of the usage report once it has at least so many requests and no more come in.
     pub fn settled(&self, admin: &mut Client, at_least: u64) -> Result<Metered> {
         let begun = Instant::now();
         let (mut last, mut since) = (self.metered(admin)?, Instant::now());
@@ -162,7 +162,7 @@ impl Server {
             if last.requests >= at_least && since.elapsed() > Duration::from_millis(500) {
                 return Ok(last);
             }
-            if begun.elapsed() > METERING_PATIENCE {
+            if begun.elapsed() > METERING_TIMEOUT {
                 bail!("{at_least} requests were answered, the ledger has {last:?}");
             }
         }

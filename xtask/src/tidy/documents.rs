@@ -1,4 +1,4 @@
-//! Rules about the documents: what they point at is there.
+//! Rules about the documents: paths that they name exist.
 
 use super::{File, Finding};
 
@@ -27,7 +27,7 @@ pub fn paths(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Whether the text is not a path of this repository, or one that is there.
+/// True if the text is not a path of this repository, or a path that is there.
 fn exists(files: &[File], text: &str) -> bool {
     let is_plain = text
         .chars()
@@ -50,7 +50,7 @@ fn exists(files: &[File], text: &str) -> bool {
     }
 }
 
-/// Whether a path with this first part is meant to be one of this repository.
+/// True if a path with this first part is meant to be one of this repository.
 fn is_ours(files: &[File], first: &str) -> bool {
     let expected = [
         "benches",

@@ -2,7 +2,7 @@
 
 use super::{File, Finding};
 
-/// Which crates of this repository a crate may name in `[dependencies]`. Tests may name more, but see [`STRANGERS`].
+/// Crates of this repository that a crate may name in `[dependencies]`. Tests may name more, but see [`STRANGERS`].
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("egress", &[]),
@@ -54,7 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
-/// These do not know one another, not even in tests.
+/// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
 const OURS: [&str; 14] = [
     "access",
@@ -78,7 +78,7 @@ struct Dependency<'text> {
     name: &'text str,
     section: &'text str,
     line: usize,
-    /// Whether a comment on the line says why it is there without being named in the sources.
+    /// True if a comment on the line says why the dependency is there without being named in the sources.
     is_explained: bool,
 }
 
@@ -170,7 +170,7 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = Dependency<'_>> {
         })
 }
 
-/// Whether the text holds the name as a whole word.
+/// True if the text holds the name as a whole word.
 fn names(text: &str, word: &str) -> bool {
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).any(|(start, _)| {

@@ -69,7 +69,7 @@ pub fn introduction(files: &[File]) -> Vec<Finding> {
         .collect()
 }
 
-/// Nothing half done is committed.
+/// Half-done work is not committed.
 pub fn unfinished(files: &[File]) -> Vec<Finding> {
     let markers = ["TODO", "FIXME", "todo!", "unimplemented!", "#[ignore"];
     mentions(files, &markers, "unfinished", |path| path.starts_with(TIDY))
