@@ -49,7 +49,7 @@ fn facts(text: &str) -> Facts {
     rows.filter_map(row).flatten().collect()
 }
 
-/// The facts of one line: command, marks, positionals, flags, request.
+/// Returns the facts of one line: command, marks, positionals, flags, request.
 fn row(line: &str) -> Option<Vec<(String, String)>> {
     let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
     let [command, marks, positionals, flags, request] = cells[..] else {
@@ -70,7 +70,7 @@ fn row(line: &str) -> Option<Vec<(String, String)>> {
     Some(facts)
 }
 
-/// The parts between commas that are not in braces.
+/// Returns the parts between commas that are not in braces.
 fn split(flags: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0;
@@ -86,7 +86,7 @@ fn split(flags: &str) -> Vec<String> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// A flag with its type and place, and its inner flags with their types. Defaults are the server's business.
+/// Returns a flag with its type and place, and its inner flags with their types. Defaults are the server's business.
 fn flag_facts(command: &str, flag: &str) -> Vec<(String, String)> {
     let (outer, inner) = flag.split_once('{').unwrap_or((flag, ""));
     let words: Vec<&str> = outer.split_whitespace().collect();

@@ -27,7 +27,7 @@ struct Documents<'a> {
     lines: BTreeSet<String>,
 }
 
-/// The differences between the published document and ours. What is marked as ours is left out.
+/// Returns the differences between the published document and ours. What is marked as ours is left out.
 pub fn differences(there: &Json, here: &Json) -> BTreeSet<String> {
     let mut documents = Documents {
         there,
@@ -47,7 +47,7 @@ pub fn differences(there: &Json, here: &Json) -> BTreeSet<String> {
     documents.lines
 }
 
-/// Every operation by its method and path.
+/// Returns every operation by its method and path.
 fn operations(document: &Json) -> BTreeMap<String, &Json> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths
@@ -205,7 +205,7 @@ impl<'a> Documents<'a> {
     }
 }
 
-/// The parameters by where they are and what they are called; `[]` after a name is a way to write an array.
+/// Returns the parameters by where they are and what they are called; `[]` after a name is a way to write an array.
 fn parameters(operation: &Json) -> BTreeMap<(String, String), &Json> {
     let all = operation["parameters"].as_array().into_iter().flatten();
     all.map(|parameter| {

@@ -31,7 +31,7 @@ pub fn check(root: &Path, kind: &str, found: &BTreeSet<String>) -> Result<String
     Ok(format!("{} differences, all explained", found.len()))
 }
 
-/// The lines of the fenced block. A line that begins with `#` is the reason for those that follow.
+/// Returns the lines of the fenced block. A line that begins with `#` is the reason for those that follow.
 fn explained(text: &str, kind: &str) -> Result<BTreeSet<String>> {
     let fence = format!("```{kind}");
     let mut lines = text.lines().skip_while(|line| *line != fence).skip(1);

@@ -27,7 +27,7 @@ pub struct Shape<'a> {
 const MAX_DEPTH: usize = 20;
 
 impl<'a> Shape<'a> {
-    /// The shape of `schema`, which is a part of `document`.
+    /// Returns the shape of `schema`, which is a part of `document`.
     pub fn of(document: &'a Json, schema: &'a Json) -> Self {
         Self::within(document, schema, 0)
     }
@@ -84,7 +84,7 @@ impl<'a> Shape<'a> {
         shape
     }
 
-    /// Both hold.
+    /// Narrows the shape to values that `other` describes, too.
     fn add(&mut self, other: Self) {
         self.nullable |= other.nullable;
         self.open |= other.open;
@@ -95,7 +95,7 @@ impl<'a> Shape<'a> {
         self.kinds.extend(other.kinds);
     }
 
-    /// And one of these holds.
+    /// Narrows the shape to values that one of `alternatives` describes, too.
     fn add_one_of(&mut self, alternatives: Vec<Self>) {
         let is_null = |shape: &Self| shape.nullable && shape.is_plain();
         self.nullable |= alternatives.iter().any(|shape| shape.nullable);
@@ -120,7 +120,7 @@ impl<'a> Shape<'a> {
             && self.kinds.is_empty()
     }
 
-    /// Of several kinds, that one whose `object` is also the other's; itself when there is only one.
+    /// Returns, of several kinds, the one whose `object` is also the other's; the shape itself if there is only one.
     pub fn kind_like(self, document: &'a Json, other: &Self, others: &Json) -> Self {
         let object = |shape: &Self, document| {
             let field = shape.fields.get("object")?;

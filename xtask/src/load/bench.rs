@@ -87,7 +87,7 @@ impl Bench {
         })
     }
 
-    /// An empty folder for one server.
+    /// Makes an empty folder for one server.
     pub fn room(&self, name: &str) -> Result<PathBuf> {
         let room = self.folder.join(name);
         if room.exists() {
@@ -121,7 +121,7 @@ impl Cores {
         Ok(Self::first_two(list.unwrap_or_default()))
     }
 
-    /// From a list such as `0-3,8`; none when there are not two.
+    /// Reads the first two cores of a list such as `0-3,8`; none if there are not two.
     fn first_two(list: &str) -> Self {
         let span = |text: &str| {
             let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -138,7 +138,7 @@ impl Cores {
     }
 }
 
-/// A program that is confined to a core, if one is given, and ends with this process.
+/// Returns a command that is confined to a core, if one is given, and ends with this process.
 pub fn confined(program: &Path, core: Option<u32>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]);
@@ -154,7 +154,7 @@ pub fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }
 
-/// The program of that name, installed from this Debian package when it is not there.
+/// Finds the program of that name, or installs it from this Debian package.
 fn found(name: &str, folders: &[&str], package: &str) -> Result<PathBuf> {
     let find = || {
         let beyond = folders.iter().map(|folder| Path::new(folder).join(name));

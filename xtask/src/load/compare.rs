@@ -169,7 +169,7 @@ impl Setting {
     }
 }
 
-/// The point of the product: the ledger has every request that was answered, besides at most those that were under way
+/// Fails unless the ledger has every request that was answered, besides at most those that were under way
 /// when the load generator hung up, and the tokens of each.
 fn agree(answered: u64, under_way: u64, rows: u64, (input, output): (u64, u64)) -> Result<()> {
     let exact = answered..=answered + under_way;

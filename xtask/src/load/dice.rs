@@ -42,7 +42,7 @@ impl Dice {
     }
 }
 
-/// The share of each of so many, of which the n-th is used an n-th as much as the first (Zipf's law).
+/// Returns the shares of `count` items, of which the n-th is used an n-th as much as the first (Zipf's law).
 pub fn shares(count: usize) -> Vec<f64> {
     let weights = (1..=count).map(|rank| 1.0 / rank as f64);
     let all: f64 = weights.clone().sum();

@@ -125,7 +125,7 @@ impl Population {
         }
     }
 
-    /// The event of this number, below the total.
+    /// Returns the event of this number, below the total.
     pub fn event(&self, number: u64) -> Event {
         let moment = number / self.alike;
         let mut dice = Dice(moment);
@@ -216,7 +216,7 @@ impl Population {
 }
 
 impl Event {
-    /// Different for each number, whatever else it is.
+    /// Returns an id that differs for each number.
     fn id(&self) -> [u8; 24] {
         let mut id = *b"evt_00000000000000000000";
         id[4..].copy_from_slice(&Dice(self.number).digits());
@@ -240,12 +240,12 @@ impl Event {
 }
 
 impl Totals {
-    /// As the reports of usage have them.
+    /// Keeps the sums that reports of usage have.
     pub fn of_usage(self) -> Self {
         Self { nanos: 0, ..self }
     }
 
-    /// As the report of costs has them.
+    /// Keeps the sums that the report of costs has.
     pub fn of_costs(self) -> Self {
         Self {
             nanos: self.nanos,
@@ -274,12 +274,12 @@ impl AddAssign for Totals {
     }
 }
 
-/// The first second of the first of so many whole days, the last of which was yesterday.
+/// Returns the first second of the first of `days` whole days, the last of which was yesterday.
 pub fn first_day(days: u64) -> u64 {
     (now() / SECONDS_PER_DAY - days) * SECONDS_PER_DAY
 }
 
-/// An id that follows from the dice.
+/// Returns an id that follows from the dice.
 fn name(prefix: &str, dice: &mut Dice) -> String {
     let digits = dice.digits().map(char::from);
     prefix.chars().chain(digits).collect()

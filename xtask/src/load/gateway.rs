@@ -63,7 +63,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     Ok(Section { text, goals })
 }
 
-/// A request of some 500 bytes.
+/// Returns a request of some 500 bytes.
 pub fn body(model: &str, stream: bool) -> String {
     let system = "You explain how usage of language models is metered and billed. Answer in three sentences, in plain \
                   words, for somebody who keeps the books of a company and has never seen a token.";

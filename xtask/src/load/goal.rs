@@ -17,7 +17,7 @@ pub struct Goal {
 }
 
 impl Goal {
-    /// A figure that should not be below its bound.
+    /// Makes a goal of a figure that should not be below its bound.
     pub fn at_least(
         what: impl Into<String>,
         bound: f64,
@@ -32,7 +32,7 @@ impl Goal {
         }
     }
 
-    /// A figure that should not be above its bound.
+    /// Makes a goal of a figure that should not be above its bound.
     pub fn at_most(
         what: impl Into<String>,
         bound: f64,
@@ -48,7 +48,7 @@ impl Goal {
     }
 }
 
-/// A table of them all.
+/// Returns a table of all goals.
 pub fn describe(goals: &[Goal]) -> String {
     let row = |goal: &Goal| {
         let verdict = if goal.is_met { "met" } else { "missed" };

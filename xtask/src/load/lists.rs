@@ -80,7 +80,7 @@ struct Middle {
 }
 
 impl Middle {
-    /// The project that was made just now, and the entry that says so.
+    /// Returns the cursors of the project that was made last, and of its entry in the audit log.
     fn at(admin: &mut Client, project: String) -> Result<Self> {
         let newest = admin.get("/v1/organization/audit_logs?limit=1")?;
         let newest: Value = serde_json::from_slice(&newest)?;

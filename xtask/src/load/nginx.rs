@@ -28,7 +28,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// The model server: `/v1` answers in one piece, `/stream/v1` in a stream, `/slow/v1` in one that takes about half a
+    /// Starts the model server: `/v1` answers in one piece, `/stream/v1` in a stream, `/slow/v1` in one that takes about half a
     /// minute.
     pub fn upstream(bench: &Bench) -> Result<Self> {
         let room = bench.room("upstream")?;
@@ -48,7 +48,7 @@ impl Nginx {
         Self::start(bench, &room, bench.cores.others, "", &locations)
     }
 
-    /// The plain proxy in front of it, with kept connections on both sides.
+    /// Starts the plain proxy in front of the model server, with kept connections on both sides.
     pub fn proxy(bench: &Bench, upstream: &str) -> Result<Self> {
         let room = bench.room("proxy")?;
         let servers = format!(

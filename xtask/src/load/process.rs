@@ -52,19 +52,19 @@ impl Process {
         bail!("it ended without saying {prefix:?}")
     }
 
-    /// The CPU time it has used, in microseconds.
+    /// Returns the CPU time that the process has used, in microseconds.
     pub fn cpu(&self) -> Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
         let ticks = ticks(&text).context("/proc/…/stat has an unknown form")?;
         Ok(ticks * MICROSECONDS_PER_TICK)
     }
 
-    /// The most memory it ever had, in MB.
+    /// Returns the peak memory of the process, in MB.
     pub fn peak_memory(&self) -> Result<f64> {
         self.memory_as("VmHWM:")
     }
 
-    /// The memory it has now, in MB.
+    /// Returns the memory of the process, in MB.
     pub fn memory(&self) -> Result<f64> {
         self.memory_as("VmRSS:")
     }
@@ -121,7 +121,7 @@ pub fn wait_for(address: &str) -> Result<()> {
     bail!("nobody listens at {address}")
 }
 
-/// The user and system time in a line of `/proc/<pid>/stat`, whose second field may hold anything in parentheses.
+/// Returns the user and system time in a line of `/proc/<pid>/stat`, whose second field may hold anything in parentheses.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);

@@ -99,12 +99,12 @@ impl Server {
         })
     }
 
-    /// A connection with the admin key.
+    /// Opens a connection with the admin key.
     pub fn admin(&self) -> Result<Client> {
         Client::connect(&self.address, ADMIN_KEY)
     }
 
-    /// A new project; its id.
+    /// Makes a project; returns its id.
     pub fn project(&self, admin: &mut Client, name: &str) -> Result<String> {
         let made = admin.call("/v1/organization/projects", &json!({ "name": name }))?;
         text(&made, "/id")
@@ -124,7 +124,7 @@ impl Server {
         Ok(())
     }
 
-    /// A new service account; its key.
+    /// Makes a service account; returns its key.
     pub fn key(&self, admin: &mut Client, project: &str, name: &str) -> Result<String> {
         let path = format!("/v1/organization/projects/{project}/service_accounts");
         let made = admin.call(&path, &json!({ "name": name }))?;
@@ -174,13 +174,13 @@ impl Server {
         Ok(fs::remove_dir_all(self.folder)?)
     }
 
-    /// The bytes of its databases, to be read after a restart.
+    /// Returns the bytes of its databases, to be read after a restart.
     pub fn bytes(&self) -> Result<u64> {
         size(&self.folder)
     }
 }
 
-/// The configuration that has this model server behind it.
+/// Returns the configuration that has this model server behind it.
 pub fn upstreams(address: &str) -> String {
     let entry = |name: &str, base: &str, model: &str| {
         format!(
@@ -192,7 +192,7 @@ pub fn upstreams(address: &str) -> String {
         + &entry("slow", "/slow/v1", SLOW_MODEL)
 }
 
-/// Of all files in a folder, and in those in it.
+/// Returns the bytes of all files in a folder and in the folders in it.
 fn size(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
@@ -207,7 +207,7 @@ fn size(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// The results of all buckets of a report.
+/// Returns the results of all buckets of a report.
 pub fn results(report: &Value) -> impl Iterator<Item = &Value> {
     let buckets = report["data"].as_array().into_iter().flatten();
     buckets.flat_map(|bucket| bucket["results"].as_array().into_iter().flatten())
@@ -223,7 +223,7 @@ pub fn now() -> u64 {
     elapsed.map_or(0, |elapsed| elapsed.as_secs())
 }
 
-/// The version that the binary says it has.
+/// Returns the version that the binary prints.
 pub fn version(binary: &Path) -> Result<String> {
     let text = crate::step::output(std::process::Command::new(binary).arg("--version"))?;
     Ok(text.trim().to_owned())

@@ -128,7 +128,7 @@ fn parse(text: &str) -> Result<Figures> {
     })
 }
 
-/// The version of `wrk`.
+/// Returns the version of `wrk`.
 pub fn version(wrk: &Path) -> String {
     // It prints its usage and fails, whatever it is asked.
     let ended = std::process::Command::new(wrk).arg("--version").output();

@@ -34,7 +34,7 @@ pub struct Peer {
     pub answers: Vec<Answers>,
 }
 
-/// The version that is pinned.
+/// Returns the version that is pinned.
 pub fn version(bench: &Bench) -> Result<String> {
     let pins = fs::read_to_string(bench.root.join("tests/peers/requirements.txt"))?;
     let pin = |name: &str| pins.lines().find_map(|line| line.strip_prefix(name));
@@ -103,7 +103,7 @@ impl Session {
         self.ask(sql, 1).map(|_| ())
     }
 
-    /// The rows of the answer, and how long each of so many took, in microseconds.
+    /// Puts a query `times` times; returns the rows of the answer and the microseconds of each.
     fn ask(&mut self, sql: &str, times: usize) -> Result<(Vec<Value>, Answers)> {
         writeln!(self.input, "{}", json!({ "sql": sql, "times": times }))?;
         let mut line = String::new();

@@ -50,7 +50,7 @@ impl Answers {
     }
 }
 
-/// The questions that finance, platform and product teams put every day.
+/// Returns the questions that finance, platform and product teams put every day.
 pub fn all(population: &Population) -> [Question; 4] {
     let end = population.end;
     let usage = |days: u64, rest: &str| {
@@ -115,7 +115,7 @@ fn query(width: &str, groups: &str, start: u64, end: u64, filter: &str) -> Strin
     )
 }
 
-/// The sums of a model's three line items are made in one pass, and then told apart.
+/// Returns a query of costs. The sums of a model's three line items are made in one pass, and then told apart.
 fn query_of_costs(start: u64, end: u64) -> String {
     format!(
         "SELECT start_time, concat(model, ', ', line.1) AS line_item, line.2 AS quantity, line.3 / 1e9 AS amount \
@@ -188,7 +188,7 @@ fn first(client: &mut Client, question: &Question) -> Result<Answers> {
     })
 }
 
-/// The answer, and how long it took to its last byte, in microseconds.
+/// Returns the answer, and the microseconds to its last byte.
 fn timed(client: &mut Client, path: &str) -> Result<(Vec<u8>, f64)> {
     let begun = Instant::now();
     let answer = client.get(path)?;
@@ -211,7 +211,7 @@ pub fn totals<'a>(results: impl Iterator<Item = &'a Value>) -> Totals {
     totals
 }
 
-/// A whole number again: an amount is the double that is nearest to one.
+/// Rounds an amount to billionths of a dollar: an amount is the double that is nearest to a whole number of them.
 fn nanos(amount: &Value) -> u64 {
     let value = amount["value"].as_f64().or(amount.as_f64());
     (value.unwrap_or(0.0) * 1e9).round() as u64

@@ -16,7 +16,7 @@ const MAX_GROWTH_RATIO: f64 = 1.2;
 const ALIKE: &str = " Where the smallest ledger has one event, a larger one has as many more of the same second, key and model, so \
                      answers are as large.";
 
-/// All tables, and what was to be reached.
+/// Returns all tables, and the goals.
 pub fn describe(ledgers: &[Ledger]) -> Section {
     let grown = match ledgers {
         [first, .., last] => growth(first, last),
