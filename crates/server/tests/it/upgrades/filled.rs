@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::answers;
 use super::fixture::Fixture;
-use super::{answers, wait_until};
 use crate::api::Api;
 use crate::authority::Authority;
 use crate::installation::Installation;
@@ -51,7 +51,7 @@ pub(super) async fn filled() -> (Installation, Fixture) {
     let (start, end) = (today - 2 * SECONDS_PER_DAY, today + SECONDS_PER_DAY);
     let span = format!("?start_time={start}&end_time={end}&bucket_width=1d&limit=7");
     let reports = format!("/organization/usage/completions{span}");
-    wait_until("the call in the report", async || {
+    poll::until("the call in the report", async || {
         let report = admin.get(&reports).await;
         report["data"]
             .to_string()
@@ -59,7 +59,7 @@ pub(super) async fn filled() -> (Installation, Fixture) {
     })
     .await;
     let url = installation.database_url();
-    wait_until("the bodies", async || {
+    poll::until("the bodies", async || {
         testkit::row_counts(&url)["bodies"] > 0
     })
     .await;
@@ -283,7 +283,7 @@ impl World {
     async fn alert_mails(&self, installation: &Installation) {
         let url = installation.database_url();
         let is_there = async || testkit::row_counts(&url)["spend_notices"] > 0;
-        wait_until("the notice of an alert", is_there).await;
+        poll::until("the notice of an alert", is_there).await;
     }
 }
 

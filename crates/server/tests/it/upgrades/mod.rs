@@ -9,7 +9,6 @@ mod filled;
 mod fixture;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
@@ -21,25 +20,10 @@ use fixture::Fixture;
 
 /// Variable with the name of the version to store; without it nothing is stored.
 const RECORD: &str = "ORGPLANE_TEST_RECORD_UPGRADE";
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
-const POLL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns the folder of the stored versions.
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/upgrades")
-}
-
-/// Polls until `is_there` holds.
-///
-/// # Panics
-/// When it does not within [`POLL_TIMEOUT`].
-async fn wait_until(what: &str, mut is_there: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(POLL_TIMEOUT, async {
-        while !is_there().await {
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "waited too long for {what}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
