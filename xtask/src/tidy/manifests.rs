@@ -56,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "access",
     "admin",
     "base",
@@ -66,6 +66,7 @@ const OURS: [&str; 14] = [
     "files",
     "gateway",
     "orgplane",
+    "poll",
     "store",
     "tasks",
     "telemetry",
