@@ -12,7 +12,7 @@ const PROJECTS: &str = "/organization/projects";
 /// Renames every project behind the server's back.
 async fn rename(server: &Server, name: &'static str) {
     let other = server.database.store().await;
-    let mut transaction = other.begin_quietly().await.expect("a transaction");
+    let mut transaction = other.begin_untracked().await.expect("a transaction");
     let update = sql!("UPDATE projects SET name = $1", name);
     transaction.execute(update).await.expect("renamed");
     transaction.commit().await.expect("a commit");

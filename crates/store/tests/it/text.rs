@@ -12,7 +12,7 @@ fn is_refused<T>(result: Result<T, Error>) {
         panic!("a text with NUL passed");
     };
     assert!(matches!(error, Error::Nul), "{error}");
-    assert!(error.is_final());
+    assert!(error.is_permanent());
     let refusal = Refusal::from(error);
     assert_eq!(refusal.status.as_u16(), 400);
 }
@@ -29,7 +29,7 @@ async fn s22_no_statement_takes_a_text_that_one_database_cannot_keep() {
     let id = |row: &store::Row<'_>| row.get::<String>("id");
     let mut read = store.read().await.expect("a connection");
     is_refused(read.fetch_optional(ask(), id).await);
-    is_refused(read.fetch_all_aside(ask(), id).await);
+    is_refused(read.fetch_all_blocking(ask(), id).await);
 
     let head = sql!("INSERT INTO t (id) VALUES ");
     let tail = sql!(" ON CONFLICT (id) DO NOTHING");

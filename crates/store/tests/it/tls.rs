@@ -87,7 +87,7 @@ impl World {
     async fn is_encrypted(&self, user: &str, host: &str, parameters: &str) -> bool {
         let store = self.open(user, host, parameters).await;
         let store = store.unwrap_or_else(|told| panic!("{user}@{host}?{parameters}: {told}"));
-        let apart = store.apart().expect("a pool");
+        let apart = store.with_own_pool().expect("a pool");
         let mut reader = store.read().await.expect("a connection");
         let ask = || sql!("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
         let first: bool = reader
