@@ -101,6 +101,9 @@ impl PageRequest {
         key: SortKey,
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<Page<T>, Refusal> {
+        if self.after.is_some() || self.before.is_some() {
+            connection.pin_snapshot()?;
+        }
         let mut cursors = [None, None];
         for (row, (param, cursor)) in cursors
             .iter_mut()

@@ -98,6 +98,15 @@ impl Connection {
         row.ok_or(Error::NoRow)
     }
 
+    /// Makes all further queries of a SQLite reader see the state at the next of them, which saves each the locks of a
+    /// transaction of its own. Has no effect on other connections.
+    pub(crate) fn pin_snapshot(&self) -> Result<()> {
+        match &self.0 {
+            DriverConnection::Reader(reader) => reader.pin_snapshot(),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the time by the database's clock, which all nodes share. On SQLite it is this machine's.
     ///
     /// # Errors

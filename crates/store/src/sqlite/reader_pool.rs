@@ -44,7 +44,7 @@ impl ReaderPool {
     /// Acquires a connection inside a read transaction: all queries see the state at the first of them.
     pub(super) async fn snapshot(self: &Arc<Self>, timeout: Duration) -> Result<Reader> {
         let reader = self.acquire(timeout).await?;
-        command(reader.connection()?, "BEGIN")?;
+        reader.pin_snapshot()?;
         Ok(reader)
     }
 
@@ -63,6 +63,15 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn connection(&self) -> Result<&Connection> {
         self.connection.as_ref().ok_or(Error::Busy)
+    }
+
+    /// Begins a read transaction, unless there is one: further queries see the state at the next of them.
+    pub(crate) fn pin_snapshot(&self) -> Result<()> {
+        let connection = self.connection()?;
+        if connection.is_autocommit() {
+            command(connection, "BEGIN")?;
+        }
+        Ok(())
     }
 }
 
