@@ -15,7 +15,7 @@ use crate::timeouts::Timeouts;
 use crate::{Error, Result};
 use connection::DriverConnection;
 
-/// One database, administration or usage, with the timeouts of its caller.
+/// A database, administration or usage, with the timeouts of its caller.
 #[derive(Clone)]
 pub struct Database {
     kind: DatabaseKind,

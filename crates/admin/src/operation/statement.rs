@@ -119,7 +119,20 @@ impl TenantStatement {
 /// Returns a statement of the context `$cx`: `$text` is a constant, whose `$1` is the caller's organization and whose `$2`,
 /// `$3`, … are `$values`. With one argument, returns the [`TenantSql`](crate::operation::TenantSql) of a text.
 ///
-/// A text that does not name its tenant or its columns does not compile.
+/// A text that does not name its tenant or its columns does not compile:
+///
+/// ```
+/// # use admin::{operation::TenantSql, tenant_sql};
+/// let sql: TenantSql = tenant_sql!("SELECT id FROM projects WHERE organization_id = $1");
+/// ```
+/// ```compile_fail
+/// # use admin::{operation::TenantSql, tenant_sql};
+/// let sql: TenantSql = tenant_sql!("SELECT id FROM projects WHERE organization_id = $2");
+/// ```
+/// ```compile_fail
+/// # use admin::{operation::TenantSql, tenant_sql};
+/// let sql: TenantSql = tenant_sql!("SELECT * FROM projects WHERE organization_id = $1");
+/// ```
 #[macro_export]
 macro_rules! tenant_sql {
     ($text:expr) => {{
@@ -140,6 +153,18 @@ macro_rules! args {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[should_panic(expected = "must name its tenant")]
+    fn statement_without_tenant_is_refused() {
+        let _ = TenantSql::new("SELECT id FROM projects");
+    }
+
+    #[test]
+    #[should_panic(expected = "must name its columns")]
+    fn statement_without_columns_is_refused() {
+        let _ = TenantSql::new("SELECT * FROM projects WHERE organization_id = $1");
+    }
 
     #[test]
     fn statement_names_its_tenant_by_condition_or_first_value() {

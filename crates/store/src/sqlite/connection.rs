@@ -12,8 +12,8 @@ use crate::Result;
 const STATEMENT_CACHE_CAPACITY: usize = 256;
 /// The pages (4 KiB each) in the write-ahead log after which a commit runs a checkpoint.
 const MAX_LOG_PAGE_COUNT: i64 = 1024;
-/// The size of a connection's page cache. SQLite takes a negative number for KiB.
-const PAGE_CACHE_KIB: i64 = 32 * 1024;
+/// The size of a connection's page cache in KiB, which SQLite takes as a negative number.
+const PAGE_CACHE_CAPACITY: i64 = 32 * 1024;
 
 /// Opens a connection in WAL mode.
 pub(super) fn open(path: &Path, flags: OpenFlags, synchronous: Synchronous) -> Result<Connection> {
@@ -28,7 +28,7 @@ pub(super) fn open(path: &Path, flags: OpenFlags, synchronous: Synchronous) -> R
     connection.pragma_update(None, "wal_autocheckpoint", MAX_LOG_PAGE_COUNT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", -PAGE_CACHE_CAPACITY)?;
     Ok(connection)
 }
 
