@@ -84,7 +84,7 @@ async fn change_is_seen_by_every_later_read_beneath_concurrent_reads() {
 async fn key_from_another_process_sees_what_that_process_committed_before() {
     let server = Server::start().await;
     first_name(&server).await;
-    let elsewhere = Client::new(server.another().await.front(), server.admin().key);
+    let elsewhere = Client::new(server.another().await.http_service(), server.admin().key);
     let project = elsewhere.post(PROJECTS, json!({"name": "New"})).await.ok();
     let key = elsewhere
         .post("/organization/admin_api_keys", json!({"name": "x"}))
