@@ -136,8 +136,8 @@ impl TenantStatement {
 #[macro_export]
 macro_rules! tenant_sql {
     ($text:expr) => {{
-        const TEXT: $crate::operation::TenantSql = $crate::operation::TenantSql::new($text);
-        TEXT
+        const CHECKED: $crate::operation::TenantSql = $crate::operation::TenantSql::new($text);
+        CHECKED
     }};
     ($cx:expr, $text:expr, $values:expr $(,)?) => {
         $cx.sql($crate::tenant_sql!($text), $values)
