@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Where to send requests, and as whom.
-pub struct Options {
+pub struct ClientOptions {
     /// What stands before every path, without a slash at its end.
     pub base_url: String,
     /// The key.
@@ -37,7 +37,7 @@ pub struct Options {
     /// The project that the key must be of.
     pub project: Option<String>,
     /// What this program calls itself.
-    pub agent: String,
+    pub user_agent: String,
     /// Whether requests and answers are shown.
     pub debug: bool,
     /// The files with the certificate and the private key to show to the server.
@@ -69,7 +69,7 @@ pub struct Reply {
 
 impl Client {
     /// A client with these options.
-    pub fn new(options: Options) -> Result<Self> {
+    pub fn new(options: ClientOptions) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -186,7 +186,7 @@ fn is_connect(error: &anyhow::Error) -> bool {
         .is_some_and(legacy::Error::is_connect)
 }
 
-fn headers(options: &Options, proxy: Option<&Proxy>) -> Result<HeaderMap> {
+fn headers(options: &ClientOptions, proxy: Option<&Proxy>) -> Result<HeaderMap> {
     let bearer = options.key.as_ref().map(|key| format!("Bearer {key}"));
     let all = [
         (
@@ -196,7 +196,7 @@ fn headers(options: &Options, proxy: Option<&Proxy>) -> Result<HeaderMap> {
         ),
         (
             USER_AGENT,
-            Some(options.agent.clone()),
+            Some(options.user_agent.clone()),
             "the program's name",
         ),
         (AUTHORIZATION, bearer, "the key"),

@@ -186,7 +186,7 @@ impl Taking {
         admission: &Arc<Admission>,
         from: Place,
     ) -> anyhow::Result<bool> {
-        let mut progress = Progress::of("rows");
+        let progress = Progress::new("rows");
         let mut batches = read(rows, Arc::clone(admission))?;
         let mut place = from;
         loop {
@@ -218,8 +218,7 @@ impl Taking {
             place.refused += batch.refused.len();
             self.tally.count(appended, batch.refused.len());
             for (number, refused) in batch.refused {
-                progress.clear();
-                self.rejected.add(number, &refused)?;
+                progress.suspend(|| self.rejected.add(number, &refused))?;
             }
             progress.show(|| self.tally.line(batch.position));
         }

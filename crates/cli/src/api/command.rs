@@ -1,0 +1,188 @@
+//! A command of the API: its name, its flags, and the request that it makes.
+
+use http::Method;
+use serde_json::Value as Json;
+
+use super::document::{Operation, parsed};
+use super::schema::{Field, Schemas, ValueKind};
+use crate::globals::GLOBAL_FLAGS;
+
+/// The prefix of every resource.
+pub const ROOT: &str = "admin:organization";
+
+/// An operation as a command.
+pub struct ApiCommand {
+    /// The resource: `admin:organization:users`.
+    pub resource: &'static str,
+    /// The verb: `list`.
+    pub verb: &'static str,
+    /// The effect in one sentence.
+    pub summary: &'static str,
+    /// The permission that the caller needs; `None` if there is no caller.
+    pub permission: Option<&'static str>,
+    /// True if only orgplane has this operation.
+    pub is_extension: bool,
+    /// The key that a request carries.
+    pub credential: Credential,
+    /// The HTTP method.
+    pub method: Method,
+    /// The path below the base URL, with its parameters in braces.
+    pub path: &'static str,
+    /// The flags: path parameters first and in order, then required flags, then all others.
+    pub flags: Vec<CommandFlag>,
+    /// True if a request has a body.
+    pub has_body: bool,
+    /// The part of a response that is shown.
+    pub response: ResponseShape,
+}
+
+/// A flag that sets one field of the request.
+pub struct CommandFlag {
+    /// The name without its dashes.
+    pub name: String,
+    /// The part of the request that its value goes to.
+    pub location: FlagLocation,
+    /// The field that it sets.
+    pub field: Field,
+}
+
+/// The part of a request that a flag's value goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagLocation {
+    /// The path.
+    Path,
+    /// The query string.
+    Query,
+    /// The body.
+    Body,
+}
+
+/// The key that a request carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// No key: the body is the credential.
+    None,
+    /// An admin key.
+    AdminKey,
+    /// An admin key, or else a project key.
+    AdminOrProjectKey,
+}
+
+/// The part of a response that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseShape {
+    /// The whole response.
+    Object,
+    /// The items of its `data`, and of the pages that follow.
+    Items,
+}
+
+impl ApiCommand {
+    /// Creates the command that runs `operation`.
+    pub fn new(operation: &'static Operation, schemas: &Schemas) -> Self {
+        let body = operation.body.map(parsed).unwrap_or_default();
+        let responses = parsed(operation.responses);
+        let mut flags = parameters(&parsed(operation.parameters), schemas);
+        let fields = schemas.fields(&body["content"]["application/json"]["schema"]);
+        let fields = fields.into_iter();
+        flags.extend(fields.map(|field| CommandFlag::new(field, FlagLocation::Body)));
+        // A stable sort: path parameters keep the order of the path, all others are alphabetical.
+        flags.sort_by_key(|flag| (flag.location != FlagLocation::Path, !flag.field.is_required));
+        Self {
+            resource: &operation.resource,
+            verb: &operation.verb,
+            summary: &operation.summary,
+            permission: operation.permission.as_deref(),
+            is_extension: operation.is_extension,
+            credential: operation.credential,
+            method: operation.method.clone(),
+            path: operation.path,
+            flags,
+            has_body: operation.body.is_some(),
+            response: response_shape(
+                &responses["200"]["content"]["application/json"]["schema"],
+                schemas,
+            ),
+        }
+    }
+
+    /// Returns the flags of path parameters, which may be given as words in this order.
+    pub fn path_flags(&self) -> impl Iterator<Item = &CommandFlag> {
+        let flags = self.flags.iter();
+        flags.filter(|flag| flag.location == FlagLocation::Path)
+    }
+
+    /// Returns the resource and the verb, as they are typed.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.resource, self.verb)
+    }
+
+    /// Returns the names of all flags of its own, those of nested fields included.
+    pub fn flag_names(&self) -> Vec<String> {
+        let names = self.flags.iter().flat_map(|flag| {
+            let nested = flag.nested().map(|(name, _)| name);
+            std::iter::once(flag.name.clone()).chain(nested)
+        });
+        names.collect()
+    }
+}
+
+impl CommandFlag {
+    fn new(field: Field, location: FlagLocation) -> Self {
+        let singular = match field.key.strip_suffix('s') {
+            Some(singular) if field.value_type.is_list => singular,
+            _ => &field.key,
+        };
+        Self {
+            name: singular.replace('_', "-"),
+            location,
+            field,
+        }
+    }
+
+    /// Returns the flags that each set one field of this flag's value, with the fields.
+    pub fn nested(&self) -> impl Iterator<Item = (String, &Field)> {
+        let name = |field: &Field| format!("{}.{}", self.name, field.key.replace('_', "-"));
+        let fields = self.field.fields.iter();
+        fields.map(move |field| (name(field), field))
+    }
+}
+
+/// Returns a flag for each parameter, except one with the name of a global flag: `--format` selects how the response is
+/// shown, and the server is asked for JSON.
+fn parameters(parameters: &Json, schemas: &Schemas) -> Vec<CommandFlag> {
+    let parameters = parameters.as_array().into_iter().flatten();
+    let is_global = |parameter: &&Json| {
+        let mut flags = GLOBAL_FLAGS.iter();
+        flags.any(|flag| parameter["name"] == flag.name)
+    };
+    parameters
+        .filter(|parameter| !is_global(parameter))
+        .map(|parameter| {
+            let name = parameter["name"].as_str().unwrap_or_default();
+            let is_required = parameter["required"] == true;
+            let field = schemas.field(name, &parameter["schema"], is_required);
+            let location = if parameter["in"] == "path" {
+                FlagLocation::Path
+            } else {
+                FlagLocation::Query
+            };
+            CommandFlag::new(field, location)
+        })
+        .collect()
+}
+
+/// Returns the shape of a response with this schema. A list is shown by its items; a page of a report is one object.
+fn response_shape(schema: &Json, schemas: &Schemas) -> ResponseShape {
+    let fields = schemas.fields(schema);
+    let is_list = |field: &Field| {
+        let value_type = field.value_type;
+        field.key == "data" && value_type.is_list && value_type.kind == ValueKind::Yaml
+    };
+    let is_report = fields.iter().any(|field| field.key == "next_page");
+    if fields.iter().any(is_list) && !is_report {
+        ResponseShape::Items
+    } else {
+        ResponseShape::Object
+    }
+}
