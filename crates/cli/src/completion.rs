@@ -107,6 +107,7 @@ fn tree(program: &Program, typed: &[String]) -> Command {
         .unwrap_or_else(|| Command::new(program.name.clone()));
     others
         .disable_help_flag(true)
+        .disable_help_subcommand(true)
         .disable_version_flag(true)
         .args(globals)
         .subcommands(resources)

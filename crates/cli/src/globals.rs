@@ -13,151 +13,97 @@ use crate::failure::Failure;
 use crate::output::{Format, Style, Terminal};
 use crate::scalar;
 
-/// A flag of every command.
-pub struct GlobalFlag {
-    /// The name without its dashes.
-    pub name: &'static str,
-    /// The letter that stands for it.
-    letter: Option<char>,
-    /// The name of its value; `None` for a switch.
-    value_name: Option<&'static str>,
-    /// The environment variable that is used if the flag is not given.
-    variable: Option<&'static str>,
-    /// The effect.
-    help: &'static str,
+/// Returns the flags of every command, in the order of help.
+fn all() -> [Arg; 19] {
+    [
+        option("admin-api-key", "KEY", "The key that commands are run with; as a flag it is in the list of processes, for everybody to see")
+            .env("OPENAI_ADMIN_KEY"),
+        file("admin-api-key-file", "The file with that key, which keeps it out of the list of processes"),
+        option("api-key", "KEY", "A project key, for the commands whose help names it").env("OPENAI_API_KEY"),
+        file("api-key-file", "The file with that key"),
+        option("organization", "ID", "Refused by the server unless the key is of this organization").env("OPENAI_ORG_ID"),
+        option("project", "ID", "Refused by the server unless the key is of this project").env("OPENAI_PROJECT_ID"),
+        option("base-url", "URL", "The address of the server's API").env("OPENAI_BASE_URL"),
+        format("format", "The format of a response: auto, explore, json, jsonl, pretty, raw or yaml"),
+        format("format-error", "The format of an error: the same words"),
+        option("transform", "PATH", "The part of the response to show, as a GJSON path"),
+        option("transform-error", "PATH", "The part of an error to show, as a GJSON path"),
+        switch("raw-output", "Shows a text without its quotes").short('r'),
+        switch("chart", "Draws usage and costs as bars"),
+        switch("debug", "Shows each request and response on stderr, without secrets and bodies"),
+        file("mtls-client-cert-file", "The certificate to show to the server, as PEM").env("OPENAI_MTLS_CLIENT_CERT_FILE"),
+        file("mtls-client-key-file", "Its private key, as PEM").env("OPENAI_MTLS_CLIENT_KEY_FILE"),
+        option("webhook-secret", "SECRET", "Accepted and not used").env("OPENAI_WEBHOOK_SECRET"),
+        flag("help", "Shows help").short('h').action(ArgAction::SetTrue),
+        flag("version", "Shows the version").short('v').action(ArgAction::SetTrue),
+    ]
 }
 
-/// All global flags, in the order of help.
-pub const GLOBAL_FLAGS: [GlobalFlag; 19] = [
-    option("admin-api-key", "KEY", "The key that commands are run with; as a flag it is in the list of processes, for everybody to see")
-        .variable("OPENAI_ADMIN_KEY"),
-    option("admin-api-key-file", "FILE", "The file with that key, which keeps it out of the list of processes"),
-    option("api-key", "KEY", "A project key, for the commands whose help names it")
-        .variable("OPENAI_API_KEY"),
-    option("api-key-file", "FILE", "The file with that key"),
-    option("organization", "ID", "Refused by the server unless the key is of this organization")
-        .variable("OPENAI_ORG_ID"),
-    option("project", "ID", "Refused by the server unless the key is of this project")
-        .variable("OPENAI_PROJECT_ID"),
-    option("base-url", "URL", "The address of the server's API").variable("OPENAI_BASE_URL"),
-    option("format", FORMAT, "The format of a response: auto, explore, json, jsonl, pretty, raw or yaml"),
-    option("format-error", FORMAT, "The format of an error: the same words"),
-    option("transform", "PATH", "The part of the response to show, as a GJSON path"),
-    option("transform-error", "PATH", "The part of an error to show, as a GJSON path"),
-    switch("raw-output", "Shows a text without its quotes").letter('r'),
-    switch("chart", "Draws usage and costs as bars"),
-    switch("debug", "Shows each request and response on stderr, without secrets and bodies"),
-    option("mtls-client-cert-file", "FILE", "The certificate to show to the server, as PEM")
-        .variable("OPENAI_MTLS_CLIENT_CERT_FILE"),
-    option("mtls-client-key-file", "FILE", "Its private key, as PEM")
-        .variable("OPENAI_MTLS_CLIENT_KEY_FILE"),
-    option("webhook-secret", "SECRET", "Accepted and not used").variable("OPENAI_WEBHOOK_SECRET"),
-    switch("help", "Shows help").letter('h'),
-    switch("version", "Shows the version").letter('v'),
-];
-
-/// The value name of a flag whose value is a [`Format`].
-const FORMAT: &str = "FORMAT";
-
-const fn option(name: &'static str, value_name: &'static str, help: &'static str) -> GlobalFlag {
-    GlobalFlag {
-        value_name: Some(value_name),
-        ..switch(name, help)
-    }
+/// Returns the flags of every command as clap arguments, without those that a command's own flags hide.
+pub fn args(own_names: &[String]) -> impl Iterator<Item = Arg> {
+    all().into_iter().filter(|arg| {
+        let name = arg.get_long();
+        !own_names.iter().any(|own| name == Some(own.as_str()))
+    })
 }
 
-const fn switch(name: &'static str, help: &'static str) -> GlobalFlag {
-    GlobalFlag {
-        name,
-        letter: None,
-        value_name: None,
-        variable: None,
-        help,
-    }
+/// Returns the clap id of a global flag. No flag of a command has it, even if both have one name.
+fn id(name: &str) -> String {
+    format!("global {name}")
 }
 
-impl GlobalFlag {
-    const fn variable(self, variable: &'static str) -> Self {
-        Self {
-            variable: Some(variable),
-            ..self
-        }
-    }
-
-    const fn letter(self, letter: char) -> Self {
-        Self {
-            letter: Some(letter),
-            ..self
-        }
-    }
-
-    /// The clap id: no flag of a command has it, even if both have one name.
-    fn id(&self) -> String {
-        format!("global {}", self.name)
-    }
-
-    fn arg(&self) -> Arg {
-        let arg = Arg::new(self.id()).long(self.name).help(self.help);
-        let arg = match self.letter {
-            Some(letter) => arg.short(letter),
-            None => arg,
-        };
-        let arg = match self.variable {
-            Some(variable) => arg.env(variable).hide_env_values(true),
-            None => arg,
-        };
-        let Some(value_name) = self.value_name else {
-            if matches!(self.name, "help" | "version") {
-                return arg.action(ArgAction::SetTrue);
-            }
-            return arg
-                .num_args(0..=1)
-                .require_equals(true)
-                .value_name("BOOL")
-                .default_missing_value("true")
-                .value_parser(scalar::boolean);
-        };
-        let arg = arg.value_name(value_name).allow_hyphen_values(true);
-        match value_name {
-            FORMAT => arg.add(ArgValueCandidates::new(|| {
-                Format::ALL
-                    .map(|(name, _)| CompletionCandidate::new(name))
-                    .into()
-            })),
-            "FILE" => arg.value_hint(ValueHint::FilePath),
-            _ => arg,
-        }
-    }
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(id(name)).long(name).help(help)
 }
 
-/// Returns the global flags as clap arguments, without those that a command's own flags hide.
-pub fn args(taken: &[String]) -> impl Iterator<Item = Arg> {
-    let flags = GLOBAL_FLAGS.iter();
-    let flags = flags.filter(|flag| !taken.iter().any(|name| name == flag.name));
-    flags.map(GlobalFlag::arg)
+fn option(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
+    let arg = flag(name, help).value_name(value_name);
+    arg.allow_hyphen_values(true).hide_env_values(true)
+}
+
+fn file(name: &'static str, help: &'static str) -> Arg {
+    option(name, "FILE", help).value_hint(ValueHint::FilePath)
+}
+
+fn format(name: &'static str, help: &'static str) -> Arg {
+    let candidates = || {
+        Format::ALL
+            .map(|(name, _)| CompletionCandidate::new(name))
+            .into()
+    };
+    option(name, "FORMAT", help).add(ArgValueCandidates::new(candidates))
+}
+
+/// Returns a flag that means true without a value; one is given with `=`.
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    flag(name, help)
+        .value_name("BOOL")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .value_parser(scalar::boolean)
 }
 
 /// The values of the global flags and of their environment variables.
 #[derive(Default)]
-pub struct Globals(HashMap<&'static str, (String, ValueSource)>);
+pub struct Globals(HashMap<String, (String, ValueSource)>);
 
 impl Globals {
     /// Adds the flags that stand at one level of a command. A later level takes precedence, an environment variable never
     /// does.
     pub fn add(&mut self, matches: &ArgMatches) {
-        for flag in &GLOBAL_FLAGS {
-            let id = flag.id();
-            // A flag that one of the command's own hides is unknown to it.
-            let is_known = matches.try_contains_id(&id).is_ok();
-            let source = is_known.then(|| matches.value_source(&id)).flatten();
-            let Some(source) = source else { continue };
-            let is_given = source == ValueSource::CommandLine;
+        for id in matches.ids().map(clap::Id::as_str) {
+            let Some(name) = id.strip_prefix(&self::id("")) else {
+                continue;
+            };
+            let source = matches.value_source(id);
+            let is_given = source == Some(ValueSource::CommandLine);
             let is_inherited =
-                source == ValueSource::EnvVariable && !self.0.contains_key(flag.name);
-            if let Some(value) = value(matches, &id)
+                source == Some(ValueSource::EnvVariable) && !self.0.contains_key(name);
+            if let (Some(source), Some(value)) = (source, value(matches, id))
                 && (is_given || is_inherited)
             {
-                self.0.insert(flag.name, (value, source));
+                self.0.insert(name.to_owned(), (value, source));
             }
         }
     }
@@ -265,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn low_key_file_has_one_key_and_nothing_else() {
+    fn key_file_holds_exactly_one_key() {
         for text in [&b"\n sk-admin-1\r\n"[..], b"\xef\xbb\xbfsk-admin-1\r\n"] {
             let (_directory, file) = written(text);
             assert_eq!(read_key(&file).ok().as_deref(), Some("sk-admin-1"));

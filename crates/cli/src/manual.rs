@@ -27,7 +27,7 @@ pub fn write(program: &Program, directory: &str) -> Result<ExitCode, Failure> {
     print(&format!("{}\n", file.display()))
 }
 
-fn page(program: &Program) -> io::Result<Vec<u8>> {
+fn page(program: &Program) -> io::Result<String> {
     let name = &program.name;
     let root = Man::new(command_tree::root(name).version(program.version))
         .title(name.to_uppercase())
@@ -44,7 +44,15 @@ fn page(program: &Program) -> io::Result<Vec<u8>> {
     for command in Api::get().commands() {
         section(&mut page, &command.name(), help::verb(name, &command))?;
     }
-    Ok(page)
+    Ok(with_one_preamble(&String::from_utf8_lossy(&page)))
+}
+
+/// Removes the preamble that `roff` writes before each section, but for one behind the title.
+fn with_one_preamble(page: &str) -> String {
+    let preamble = Roff::new().render();
+    let page = page.replace(&preamble, "");
+    let (title, sections) = page.split_once('\n').unwrap_or((&page, ""));
+    format!("{title}\n{preamble}{sections}")
 }
 
 /// Writes the section of one command. Its own sections become subsections.

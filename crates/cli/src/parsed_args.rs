@@ -17,7 +17,7 @@ pub struct ParsedArgs {
     pub max_items: Option<u64>,
 }
 
-/// One occurrence of a flag.
+/// An occurrence of a flag.
 #[derive(Debug)]
 pub struct FlagValue {
     /// The position of the flag in its command.

@@ -74,8 +74,8 @@ pub fn build(
     let piped = if texts.any(|text| file::names_stdin(text)) {
         None
     } else {
-        let is_needed = !missing(command, &values).is_empty();
-        stdin::read(is_needed).map_err(|reason| Failure::Runtime(anyhow::Error::msg(reason)))?
+        let is_required = !missing(command, &values).is_empty();
+        stdin::read(is_required).map_err(|reason| Failure::Runtime(anyhow::Error::msg(reason)))?
     };
     let body = merge(command, &mut values, piped)?;
     let mut missing = missing(command, &values);

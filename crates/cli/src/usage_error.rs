@@ -10,8 +10,14 @@ use crate::failure::Failure;
 /// Returns the failure that tells the user about `error`.
 pub fn usage_error(program: &str, error: &clap::Error) -> Failure {
     let flag = || text(error, ContextKind::InvalidArg).unwrap_or_default();
-    // clap names a flag together with its value: `--limit <int>`.
-    let flag_name = || flag().split(' ').next().unwrap_or_default().to_owned();
+    // clap names a flag together with its value: `--limit <int>`, `--batch[=<bool>]`.
+    let flag_name = || {
+        flag()
+            .split([' ', '['])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let message = match error.kind() {
         ErrorKind::InvalidSubcommand => unknown_command(program, error),
         ErrorKind::UnknownArgument => {

@@ -5,10 +5,12 @@ use serde_json::Value as Json;
 
 use super::document::{Operation, parsed};
 use super::schema::{Field, Schemas, ValueKind};
-use crate::globals::GLOBAL_FLAGS;
 
 /// The prefix of every resource.
 pub const ROOT: &str = "admin:organization";
+
+/// The query parameter without a flag: `--format` selects how a response is shown, and the server is asked for JSON.
+const FORMAT: &str = "format";
 
 /// An operation as a command.
 pub struct ApiCommand {
@@ -148,16 +150,11 @@ impl CommandFlag {
     }
 }
 
-/// Returns a flag for each parameter, except one with the name of a global flag: `--format` selects how the response is
-/// shown, and the server is asked for JSON.
+/// Returns a flag for each parameter but [`FORMAT`].
 fn parameters(parameters: &Json, schemas: &Schemas) -> Vec<CommandFlag> {
     let parameters = parameters.as_array().into_iter().flatten();
-    let is_global = |parameter: &&Json| {
-        let mut flags = GLOBAL_FLAGS.iter();
-        flags.any(|flag| parameter["name"] == flag.name)
-    };
     parameters
-        .filter(|parameter| !is_global(parameter))
+        .filter(|parameter| parameter["name"] != FORMAT)
         .map(|parameter| {
             let name = parameter["name"].as_str().unwrap_or_default();
             let is_required = parameter["required"] == true;
