@@ -150,8 +150,8 @@ fn bare(name: &str) -> Command {
 }
 
 /// Global flags are shown in the help of the program alone.
-fn hidden_globals(taken: &[String]) -> impl Iterator<Item = Arg> {
-    globals::args(taken).map(|arg| arg.hide(true))
+fn hidden_globals(own_names: &[String]) -> impl Iterator<Item = Arg> {
+    globals::args(own_names).map(|arg| arg.hide(true))
 }
 
 fn flag_args(position: usize, flag: &CommandFlag) -> Vec<Arg> {

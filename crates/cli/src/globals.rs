@@ -13,29 +13,71 @@ use crate::failure::Failure;
 use crate::output::{Format, Style, Terminal};
 use crate::scalar;
 
+const ADMIN_KEY_HELP: &str = "\
+The key that commands are run with; as a flag it is in the list of processes, for everybody to see";
+
 /// Returns the flags of every command, in the order of help.
 fn all() -> [Arg; 19] {
     [
-        option("admin-api-key", "KEY", "The key that commands are run with; as a flag it is in the list of processes, for everybody to see")
-            .env("OPENAI_ADMIN_KEY"),
-        file("admin-api-key-file", "The file with that key, which keeps it out of the list of processes"),
-        option("api-key", "KEY", "A project key, for the commands whose help names it").env("OPENAI_API_KEY"),
+        option("admin-api-key", "KEY", ADMIN_KEY_HELP).env("OPENAI_ADMIN_KEY"),
+        file(
+            "admin-api-key-file",
+            "The file with that key, which keeps it out of the list of processes",
+        ),
+        option(
+            "api-key",
+            "KEY",
+            "A project key, for the commands whose help names it",
+        )
+        .env("OPENAI_API_KEY"),
         file("api-key-file", "The file with that key"),
-        option("organization", "ID", "Refused by the server unless the key is of this organization").env("OPENAI_ORG_ID"),
-        option("project", "ID", "Refused by the server unless the key is of this project").env("OPENAI_PROJECT_ID"),
+        option(
+            "organization",
+            "ID",
+            "Refused by the server unless the key is of this organization",
+        )
+        .env("OPENAI_ORG_ID"),
+        option(
+            "project",
+            "ID",
+            "Refused by the server unless the key is of this project",
+        )
+        .env("OPENAI_PROJECT_ID"),
         option("base-url", "URL", "The address of the server's API").env("OPENAI_BASE_URL"),
-        format("format", "The format of a response: auto, explore, json, jsonl, pretty, raw or yaml"),
+        format(
+            "format",
+            "The format of a response: auto, explore, json, jsonl, pretty, raw or yaml",
+        ),
         format("format-error", "The format of an error: the same words"),
-        option("transform", "PATH", "The part of the response to show, as a GJSON path"),
-        option("transform-error", "PATH", "The part of an error to show, as a GJSON path"),
+        option(
+            "transform",
+            "PATH",
+            "The part of the response to show, as a GJSON path",
+        ),
+        option(
+            "transform-error",
+            "PATH",
+            "The part of an error to show, as a GJSON path",
+        ),
         switch("raw-output", "Shows a text without its quotes").short('r'),
         switch("chart", "Draws usage and costs as bars"),
-        switch("debug", "Shows each request and response on stderr, without secrets and bodies"),
-        file("mtls-client-cert-file", "The certificate to show to the server, as PEM").env("OPENAI_MTLS_CLIENT_CERT_FILE"),
+        switch(
+            "debug",
+            "Shows each request and response on stderr, without secrets and bodies",
+        ),
+        file(
+            "mtls-client-cert-file",
+            "The certificate to show to the server, as PEM",
+        )
+        .env("OPENAI_MTLS_CLIENT_CERT_FILE"),
         file("mtls-client-key-file", "Its private key, as PEM").env("OPENAI_MTLS_CLIENT_KEY_FILE"),
         option("webhook-secret", "SECRET", "Accepted and not used").env("OPENAI_WEBHOOK_SECRET"),
-        flag("help", "Shows help").short('h').action(ArgAction::SetTrue),
-        flag("version", "Shows the version").short('v').action(ArgAction::SetTrue),
+        flag("help", "Shows help")
+            .short('h')
+            .action(ArgAction::SetTrue),
+        flag("version", "Shows the version")
+            .short('v')
+            .action(ArgAction::SetTrue),
     ]
 }
 

@@ -225,3 +225,49 @@ fn base_url(program: &Program, globals: &Globals) -> Result<String, Failure> {
         None => Err(Failure::Runtime(anyhow::Error::msg(wrong))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::{double_dashed, takes};
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn long_flags_may_have_one_dash() {
+        for (typed, read) in [
+            ("list -limit 5 -order=desc", "list --limit 5 --order=desc"),
+            ("list -r --chart -h", "list -r --chart -h"),
+            (
+                "list --limit -5 --name -other",
+                "list --limit -5 --name -other",
+            ),
+            ("list -- -limit", "list -- -limit"),
+        ] {
+            assert_eq!(double_dashed(words(typed)).collect::<Vec<_>>(), words(read));
+        }
+    }
+
+    #[test]
+    fn first_word_behind_global_flags_decides_whose_command_it_is() {
+        for line in [
+            "admin:organization:users list",
+            "--format raw --debug admin:organization --unknown",
+            "-format raw completion bash",
+            "@manpages",
+        ] {
+            assert!(takes(&words(line)), "{line}");
+        }
+        for line in [
+            "serve --format raw",
+            "--help",
+            "usage verify admin:organization",
+            "",
+        ] {
+            assert!(!takes(&words(line)), "{line}");
+        }
+    }
+}
