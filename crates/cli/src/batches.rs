@@ -17,7 +17,9 @@ const MAX_BATCH_LEN: usize = 1_000;
 /// Divides `request` if its body is a list of events that is too long for one request.
 pub fn batches(command: &ApiCommand, request: &Request) -> Option<Vec<Request>> {
     let events = request.body.as_ref().and_then(Json::as_array)?;
-    if command.credential != Credential::AdminOrProjectKey || events.len() <= MAX_BATCH_LEN {
+    if command.operation.credential != Credential::AdminOrProjectKey
+        || events.len() <= MAX_BATCH_LEN
+    {
         return None;
     }
     let batch = |events: &[Json]| Request {

@@ -117,8 +117,8 @@ pub fn verb(command: &ApiCommand) -> Command {
         .value_parser(scalar::max_items)
         .help_heading("Flags")
         .help("The largest number of items to show; without it, all");
-    bare(command.verb)
-        .about(command.summary)
+    bare(&command.operation.verb)
+        .about(&command.operation.summary)
         .args(words)
         .arg(extra)
         .args(flags.flat_map(|(position, flag)| flag_args(position, flag)))

@@ -16,13 +16,16 @@ use crate::scalar;
 const ADMIN_KEY_HELP: &str = "\
 The key that commands are run with; as a flag it is in the list of processes, for everybody to see";
 
+const FORMAT_HELP: &str =
+    "The format of a response: auto, explore, json, jsonl, pretty, raw or yaml";
+
 /// Returns the flags of every command, in the order of help.
 fn all() -> [Arg; 19] {
     [
         option("admin-api-key", "KEY", ADMIN_KEY_HELP).env("OPENAI_ADMIN_KEY"),
         file(
             "admin-api-key-file",
-            "The file with that key, which keeps it out of the list of processes",
+            "The file with that key, hidden from the list of processes",
         ),
         option(
             "api-key",
@@ -34,20 +37,12 @@ fn all() -> [Arg; 19] {
         option(
             "organization",
             "ID",
-            "Refused by the server unless the key is of this organization",
+            "The organization that the key must belong to",
         )
         .env("OPENAI_ORG_ID"),
-        option(
-            "project",
-            "ID",
-            "Refused by the server unless the key is of this project",
-        )
-        .env("OPENAI_PROJECT_ID"),
+        option("project", "ID", "The project that the key must belong to").env("OPENAI_PROJECT_ID"),
         option("base-url", "URL", "The address of the server's API").env("OPENAI_BASE_URL"),
-        format(
-            "format",
-            "The format of a response: auto, explore, json, jsonl, pretty, raw or yaml",
-        ),
+        format("format", FORMAT_HELP),
         format("format-error", "The format of an error: the same words"),
         option(
             "transform",

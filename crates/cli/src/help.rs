@@ -69,13 +69,13 @@ pub fn verb(program: &str, command: &ApiCommand) -> Command {
 
 fn notes(program: &str, command: &ApiCommand) -> String {
     let mut notes = String::new();
-    if command.is_extension {
+    if command.operation.is_extension {
         notes += "An extension of orgplane: other servers of this API do not have it.\n";
     }
-    if command.has_body {
+    if command.operation.body.is_some() {
         notes += "The body can be piped in as YAML or JSON, by the API's names; flags win.\n";
     }
-    notes += &match (command.permission, command.credential) {
+    notes += &match (&command.operation.permission, command.operation.credential) {
         (None, _) => "Needs no key.\n".to_owned(),
         (Some(permission), Credential::AdminOrProjectKey) => {
             format!("Needs {permission}; a project key (--api-key) can have it too.\n")

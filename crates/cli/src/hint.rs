@@ -16,7 +16,7 @@ pub fn hint(
     refused: &Refused,
 ) -> Option<String> {
     match refused.status {
-        401 if command.credential == Credential::AdminOrProjectKey => Some(
+        401 if command.operation.credential == Credential::AdminOrProjectKey => Some(
             "give an admin key or a key of the project: OPENAI_ADMIN_KEY or OPENAI_API_KEY"
                 .to_owned(),
         ),
@@ -31,11 +31,12 @@ pub fn hint(
 /// Names the command that lists what a path may name: items of the resource, or of the one above if the path names none
 /// of it.
 fn list(program: &str, command: &ApiCommand) -> Option<String> {
-    let has_no_id = command.verb.starts_with("list") || command.verb == "create";
+    let has_no_id =
+        command.operation.verb.starts_with("list") || command.operation.verb == "create";
     let resource = if has_no_id {
-        command.resource.rsplit_once(':')?.0
+        command.operation.resource.rsplit_once(':')?.0
     } else {
-        command.resource
+        &command.operation.resource
     };
     let resources = Api::get().resources();
     let mut verbs = resources

@@ -31,6 +31,8 @@ fn page(program: &Program) -> io::Result<String> {
     let name = &program.name;
     let root = Man::new(command_tree::root(name).version(program.version))
         .title(name.to_uppercase())
+        // An empty date would be left out, and the version would take its place.
+        .date(" ")
         .manual("User Commands");
     let mut page = Vec::new();
     root.render_title(&mut page)?;

@@ -86,7 +86,7 @@ pub fn build(
         return Err(Failure::Usage(not_set(program, command, &missing)));
     }
     Ok(Request {
-        method: command.method.clone(),
+        method: command.operation.method.clone(),
         path: path(command, &values)?,
         query: query(command, &values),
         body,
@@ -123,7 +123,7 @@ fn merge(
     let mut fields = match piped {
         None => Map::new(),
         Some(Json::Object(fields)) => fields,
-        Some(_) if !command.has_body => Map::new(),
+        Some(_) if !command.operation.body.is_some() => Map::new(),
         Some(other) => {
             let mut flags = command.flags.iter().zip(values.iter());
             if flags.any(|(flag, value)| flag.location == FlagLocation::Body && value.is_some()) {
@@ -140,7 +140,7 @@ fn merge(
             *value = piped;
         }
     }
-    if !command.has_body {
+    if !command.operation.body.is_some() {
         return Ok(None);
     }
     // Fields without a flag are sent too: a newer server may know them.
@@ -154,7 +154,7 @@ fn merge(
 }
 
 fn path(command: &ApiCommand, values: &Values) -> Result<String, Failure> {
-    let mut path = command.path.to_owned();
+    let mut path = command.operation.path.to_owned();
     for (flag, value) in command.flags.iter().zip(values) {
         if flag.location != FlagLocation::Path {
             continue;
@@ -227,7 +227,7 @@ mod tests {
     fn every_example_makes_a_request() {
         for command in Api::get().commands() {
             let line = example("orgplane", &command).replace("@ca.pem", "PEM");
-            let rest = line.strip_prefix(&format!("orgplane {}", command.resource));
+            let rest = line.strip_prefix(&format!("orgplane {}", command.operation.resource));
             let rest = rest.expect("an example begins with the command's words");
             let parts = rest.split('\'').enumerate();
             let words = parts.flat_map(|(number, part)| match number % 2 {
@@ -240,7 +240,11 @@ mod tests {
             let arguments = arguments.unwrap_or_else(|failure| panic!("{line}: {failure:?}"));
             let request = build("orgplane", &command, &arguments);
             let request = request.unwrap_or_else(|failure| panic!("{line}: {failure:?}"));
-            assert_eq!(request.body.is_some(), command.has_body, "{line}");
+            assert_eq!(
+                request.body.is_some(),
+                command.operation.body.is_some(),
+                "{line}"
+            );
             assert!(!request.path.contains('{'), "{line}: {}", request.path);
         }
     }

@@ -193,7 +193,7 @@ fn client_options(
             ));
         }
     };
-    let key = match command.credential {
+    let key = match command.operation.credential {
         Credential::None => None,
         Credential::AdminOrProjectKey => match globals.key("admin-api-key")? {
             Some(key) => Some(key),

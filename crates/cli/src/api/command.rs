@@ -1,6 +1,5 @@
 //! A command of the API: its name, its flags, and the request that it makes.
 
-use http::Method;
 use serde_json::Value as Json;
 
 use super::document::{Operation, parsed};
@@ -14,26 +13,10 @@ const FORMAT: &str = "format";
 
 /// An operation as a command.
 pub struct ApiCommand {
-    /// The resource: `admin:organization:users`.
-    pub resource: &'static str,
-    /// The verb: `list`.
-    pub verb: &'static str,
-    /// The effect in one sentence.
-    pub summary: &'static str,
-    /// The permission that the caller needs; `None` if there is no caller.
-    pub permission: Option<&'static str>,
-    /// True if only orgplane has this operation.
-    pub is_extension: bool,
-    /// The key that a request carries.
-    pub credential: Credential,
-    /// The HTTP method.
-    pub method: Method,
-    /// The path below the base URL, with its parameters in braces.
-    pub path: &'static str,
+    /// The operation that the command runs.
+    pub operation: &'static Operation,
     /// The flags: path parameters first and in order, then required flags, then all others.
     pub flags: Vec<CommandFlag>,
-    /// True if a request has a body.
-    pub has_body: bool,
     /// The part of a response that is shown.
     pub response: ResponseShape,
 }
@@ -91,16 +74,8 @@ impl ApiCommand {
         // A stable sort: path parameters keep the order of the path, all others are alphabetical.
         flags.sort_by_key(|flag| (flag.location != FlagLocation::Path, !flag.field.is_required));
         Self {
-            resource: &operation.resource,
-            verb: &operation.verb,
-            summary: &operation.summary,
-            permission: operation.permission.as_deref(),
-            is_extension: operation.is_extension,
-            credential: operation.credential,
-            method: operation.method.clone(),
-            path: operation.path,
+            operation,
             flags,
-            has_body: operation.body.is_some(),
             response: response_shape(
                 &responses["200"]["content"]["application/json"]["schema"],
                 schemas,
@@ -116,7 +91,7 @@ impl ApiCommand {
 
     /// Returns the resource and the verb, as they are typed.
     pub fn name(&self) -> String {
-        format!("{} {}", self.resource, self.verb)
+        format!("{} {}", self.operation.resource, self.operation.verb)
     }
 
     /// Returns the names of all flags of its own, those of nested fields included.

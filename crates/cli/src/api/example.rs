@@ -10,7 +10,7 @@ pub fn example(program: &str, command: &ApiCommand) -> String {
     let is_required =
         |flag: &&CommandFlag| flag.location != FlagLocation::Path && flag.field.is_required;
     let mut shown: Vec<_> = command.flags.iter().filter(is_required).collect();
-    if shown.is_empty() && command.has_body {
+    if shown.is_empty() && command.operation.body.is_some() {
         let mut flags = command.flags.iter();
         shown.extend(flags.find(|flag| flag.location == FlagLocation::Body));
     }

@@ -15,13 +15,14 @@ pub fn table() -> String {
 
 fn row(command: &ApiCommand) -> String {
     let resource = command
+        .operation
         .resource
         .trim_start_matches(ROOT)
         .trim_start_matches(':');
     let marks = [
         ("A", command.response == ResponseShape::Items),
-        ("J", command.has_body),
-        ("X", command.is_extension),
+        ("J", command.operation.body.is_some()),
+        ("X", command.operation.is_extension),
     ];
     let marks: String = marks
         .iter()
@@ -39,10 +40,10 @@ fn row(command: &ApiCommand) -> String {
     let flags: Vec<_> = command.flags.iter().map(cell).collect();
     format!(
         "| `{resource} {}` | {marks} | {positionals} | {} | {} `{}` |\n",
-        command.verb,
+        command.operation.verb,
         flags.join(", "),
-        command.method,
-        command.path
+        command.operation.method,
+        command.operation.path
     )
 }
 
