@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use crate::api::{ApiCommand, CommandFlag};
 use crate::command_tree::{EXTRA_WORDS, MAX_ITEMS, flag_id, word_id};
 use crate::failure::Failure;
-use crate::value;
+use crate::value::{self, FlagValue};
 
 /// The arguments of a command.
 #[derive(Default)]
@@ -15,19 +15,6 @@ pub struct ParsedArgs {
     pub values: Vec<FlagValue>,
     /// The largest number of items of a list to show; `None` for all.
     pub max_items: Option<u64>,
-}
-
-/// An occurrence of a flag.
-#[derive(Debug)]
-pub struct FlagValue {
-    /// The position of the flag in its command.
-    pub flag: usize,
-    /// The position of the field that is set, if it is a field of the flag's value.
-    pub nested: Option<usize>,
-    /// The value as it was typed.
-    pub text: String,
-    /// The parsed value.
-    pub value: Json,
 }
 
 impl ParsedArgs {

@@ -1,11 +1,23 @@
-//! The value of a flag: the typed text as the JSON that is sent.
+//! The values of flags: the typed texts as the JSON that is sent.
 
 use serde_json::{Map, Value as Json};
 
 use crate::api::{CommandFlag, Field, ValueKind, ValueType};
 use crate::file;
-use crate::parsed_args::FlagValue;
 use crate::scalar::{boolean, integer};
+
+/// An occurrence of a flag.
+#[derive(Debug)]
+pub struct FlagValue {
+    /// The position of the flag in its command.
+    pub flag: usize,
+    /// The position of the field that is set, if it is a field of the flag's value.
+    pub nested: Option<usize>,
+    /// The value as it was typed.
+    pub text: String,
+    /// The parsed value.
+    pub value: Json,
+}
 
 /// Parses one occurrence of a flag. For a list that is an array of the elements to add, or null.
 pub fn parse(value_type: ValueType, text: &str) -> Result<Json, String> {
