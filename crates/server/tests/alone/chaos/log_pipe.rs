@@ -22,7 +22,7 @@ pub enum Reader {
     Reads,
     /// The pipe is open, and gets full.
     Stalls,
-    /// Nobody has the pipe open.
+    /// State without a reader of the pipe.
     IsGone,
 }
 
@@ -56,7 +56,7 @@ impl LogPipe {
                     _ => {}
                 }
                 drop(reader);
-                std::thread::sleep(LOOK_INTERVAL);
+                poll::pause_blocking(LOOK_INTERVAL);
             }
         });
         pipe

@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The most events of a report.
 const MAX_EVENTS: u64 = 4;
 
-/// What all clients share.
+/// State shared by all clients.
 #[derive(Clone)]
 pub struct Traffic(Arc<Shared>);
 
@@ -37,7 +37,7 @@ pub struct Shared {
     record: Mutex<Record>,
 }
 
-/// What the clients remember.
+/// Acknowledgements recorded by the clients.
 #[derive(Default)]
 pub struct Record {
     /// The ids of the requests to the gateway that were answered with 200, each with whether the answer came to its end.
@@ -48,7 +48,7 @@ pub struct Record {
     pub events: BTreeMap<String, bool>,
     /// The number of answers by client and status.
     pub statuses: BTreeMap<(&'static str, u16), usize>,
-    /// What no server may do.
+    /// Violations that no server may commit.
     pub wrong: Vec<String>,
 }
 
@@ -222,13 +222,13 @@ impl Traffic {
             // An answer whose first bytes are of no use breaks off before anything of it is sent.
             Ok(Err(_)) if is_gateway && (had_garbage || self.garbage.load(Ordering::SeqCst)) => {
                 *self.record().statuses.entry((client, 0)).or_default() += 1;
-                tokio::time::sleep(LONG_PAUSE).await;
+                poll::pause(LONG_PAUSE).await;
                 return None;
             }
             Ok(Err(error)) => {
                 let wrong = format!("{client}: no answer: {error:?}");
                 self.record().wrong.push(wrong);
-                tokio::time::sleep(LONG_PAUSE).await;
+                poll::pause(LONG_PAUSE).await;
                 return None;
             }
             Err(_) => {
@@ -254,6 +254,6 @@ impl Traffic {
 
     async fn pause(&self, status: u16) {
         let pause = if status == 200 { PAUSE } else { LONG_PAUSE };
-        tokio::time::sleep(pause).await;
+        poll::pause(pause).await;
     }
 }

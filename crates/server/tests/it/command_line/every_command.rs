@@ -85,7 +85,7 @@ fn document_that_commands_are_made_from_is_current() {
     );
 }
 
-/// Whether the address is below the path's pattern.
+/// True if the address matches the pattern of the path.
 fn is_at(address: &str, pattern: &str) -> bool {
     let path = address.split('?').next().unwrap_or_default();
     let (is, should) = (path.split('/'), format!("/v1{pattern}"));

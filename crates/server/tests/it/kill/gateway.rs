@@ -16,14 +16,14 @@ use crate::installation::Installation;
 use crate::model_server::{ModelServer, PRICES};
 use crate::reports::{self, Sums, now};
 
-/// How many answers are received over all rounds, at least.
+/// Minimum number of responses received over all rounds.
 const RECEIVED: usize = 300;
 const CALLERS: usize = 8;
-/// What the model server reports for each request.
+/// Usage reported by the model server for each request.
 pub(super) const INPUT: i64 = 1_201;
 pub(super) const OUTPUT: i64 = 353;
 
-/// What the callers remember.
+/// Responses recorded by the callers.
 #[derive(Clone, Default)]
 pub(super) struct Calls {
     /// The ids of the requests whose answers were received to their end.
@@ -57,9 +57,9 @@ async fn a_whole_answer_is_in_the_ledger_after_kill_9() {
             if let Some(ended) = callers.try_join_next() {
                 ended.expect("nobody is refused or cut off before the kill");
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            poll::pause(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
+        poll::pause(Duration::from_micros(dice.below(20_000))).await;
         server.process.kill();
         callers.join_all().await;
     }
@@ -133,7 +133,7 @@ impl Calls {
     }
 }
 
-/// One call, received to its end; the request's id.
+/// Sends a request, reads the response to its end and returns the id of the request.
 async fn call(application: &Api, streams: bool) -> reqwest::Result<String> {
     let body = json!({
         "model": PRICES[0].model, "stream": streams, "messages": [{"role": "user", "content": "Say hello."}],

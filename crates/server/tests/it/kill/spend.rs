@@ -1,4 +1,4 @@
-//! What was spent, and who is to be told of it.
+//! Spend and spend alerts survive a kill.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::installation::Installation;
 use crate::mail_server::{self, MailServer, free_port};
 use crate::reports::now;
 
-/// How often a cent is spent and the server killed.
+/// Number of rounds; each spends a cent and kills the server.
 const ROUNDS: i64 = 8;
 /// Nano-dollars.
 const CENT: i64 = 10_000_000;
@@ -48,7 +48,7 @@ async fn every_cent_is_counted_and_told_of_once_after_kill_9() {
         assert_eq!(report(&admin, &[event]).await, (1, 0));
         assert_eq!(spender.has_spent_all().await, round >= LIMIT);
         // A look for alerts takes place each second.
-        tokio::time::sleep(Duration::from_millis(dice.below(2_000))).await;
+        poll::pause(Duration::from_millis(dice.below(2_000))).await;
         server.process.kill();
     }
 

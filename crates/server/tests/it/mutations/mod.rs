@@ -84,7 +84,7 @@ async fn s22_no_mutation_of_a_request_breaks_the_server() {
     for connection in connections {
         while !connection.is_finished() {
             most_resident = most_resident.max(server.process.resident_bytes());
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            poll::pause(Duration::from_millis(100)).await;
         }
         connection.await.expect("it ends");
     }
@@ -230,7 +230,8 @@ impl Fuzz {
         }
     }
 
-    /// Nothing that was sent has taken away what the requests stand on: the rest of them would have shown nothing.
+    /// Checks that the mutations have not removed the objects that later requests need; otherwise these would prove
+    /// nothing.
     async fn keys_still_work(&self, server: &Server) {
         server
             .api(&self.administrator)
