@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "usage",
         ],
     ),
-    ("cli", &["admin", "base", "egress"]),
+    ("cli", &["base", "egress"]),
     (
         "server",
         &[
@@ -83,7 +83,7 @@ struct Dependency<'text> {
     is_explained: bool,
 }
 
-/// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin ← cli, gateway } ←
+/// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin, gateway } ←
 /// server`, and
 /// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, gateway, server }`; all but `base`, `store`, `files`, `cli`
 /// and `egress` know `tasks`.
@@ -201,6 +201,17 @@ mod tests {
             found,
             ["crates/store/Cargo.toml:2: `store` may not depend on `usage`"]
         );
+    }
+
+    #[test]
+    fn command_line_links_no_handlers() {
+        for handlers in ["admin", "gateway", "store"] {
+            let manifest = format!("[dependencies]\n{handlers}.workspace = true\n");
+            assert_eq!(
+                findings(arrows, &[("crates/cli/Cargo.toml", &manifest)]).len(),
+                1
+            );
+        }
     }
 
     #[test]
