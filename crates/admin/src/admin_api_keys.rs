@@ -14,6 +14,7 @@ use crate::args;
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
+use crate::lockout::{administrable_until, keep_administrable};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
     read, write,
@@ -210,9 +211,9 @@ async fn delete(
 ) -> Result<Done<Deleted<AdminApiKeyDeleted>>> {
     let key = keys::one(cx.sql(KEYS, args![]), &id);
     cx.find(&id, key, AdminApiKey::read).await?;
-    let before = keys::administrable_until(&mut cx).await?;
+    let before = administrable_until(&mut cx).await?;
     keys::delete(&mut cx, &id).await?;
-    keys::keep_administrable(&mut cx, before).await?;
+    keep_administrable(&mut cx, before).await?;
     let answer = Deleted::new(AdminApiKeyDeleted, &id);
     Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
 }

@@ -1,21 +1,19 @@
 //! `/organization/audit_logs`: what was done, by whom, to what.
 
-mod published;
 pub mod verify;
 
 use std::collections::BTreeSet;
 
+use base::event_type;
 use base::ids::AuditLogId;
-use base::{Error, Permission, Result, UnixTime};
+use base::{Error, EventType, Permission, Result, UnixTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use store::{Order, PageRequest, Row};
 
 use crate::list::{Item, List};
-use crate::operation::{
-    EventType, Limit, Operation, Organization, Read, Separated, TenantStatement, read,
-};
+use crate::operation::{Limit, Operation, Organization, Read, Separated, TenantStatement, read};
 use crate::{args, column};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -50,9 +48,9 @@ struct AuditProject {
 }
 
 /// The contract's event types, which filters may all name, and ours.
-fn event_type() -> Schema {
+fn event_type_schema() -> Schema {
     let ours = EventType::ALL.iter().map(|kind| kind.as_str().to_owned());
-    let names: BTreeSet<String> = published::published().chain(ours).collect();
+    let names: BTreeSet<String> = event_type::published().chain(ours).collect();
     json_schema!({ "type": "string", "enum": names })
 }
 
@@ -71,7 +69,7 @@ impl JsonSchema for AuditLog {
             "required": ["id", "type", "effective_at"],
             "properties": {
                 "id": text(),
-                "type": event_type(),
+                "type": event_type_schema(),
                 "effective_at": { "type": "integer" },
                 "project": { "type": "object", "properties": { "id": text(), "name": text() } },
                 "actor": { "type": ["object", "null"], "properties": {
@@ -125,7 +123,7 @@ struct ListAuditLogs {
     project_ids: Separated<String>,
     /// What happened.
     #[serde(default)]
-    #[schemars(schema_with = "event_types")]
+    #[schemars(schema_with = "event_types_schema")]
     event_types: Separated<String>,
     /// Who did it: users, service accounts or keys.
     #[serde(default)]
@@ -148,8 +146,8 @@ struct ListAuditLogs {
     before: Option<String>,
 }
 
-fn event_types(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "array", "items": event_type() })
+fn event_types_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": event_type_schema() })
 }
 
 /// Bounds of a moment, in Unix seconds.
@@ -189,14 +187,13 @@ fn check_types(query: &ListAuditLogs) -> Result<()> {
     for (index, name) in query.event_types.iter().enumerate() {
         let param = format!("event_types[{index}]");
         let shown: String = name.chars().take(80).collect();
-        let is_ours = EventType::ALL.iter().any(|kind| kind.as_str() == name);
-        if !is_ours && !published::is_published(name) {
+        if name.parse::<EventType>().is_err() && !event_type::is_published(name) {
             return Err(Error::invalid(
                 param,
                 format!("'{shown}' is no event type."),
             ));
         }
-        if query.tenant_only && !published::is_of_tenant(name) {
+        if query.tenant_only && !event_type::is_of_tenant(name) {
             let message = format!(
                 "With tenant_only every event type must be tenant-scoped; '{shown}' is not."
             );
@@ -228,7 +225,9 @@ fn filter(list: &mut TenantStatement, query: &ListAuditLogs) {
             .bind_list(strings(&query.event_types));
     }
     if query.tenant_only {
-        list.push(" AND (type LIKE 'tenant.%' OR type IN ('role.bound_to_resource', 'role.unbound_from_resource'))");
+        list.push(" AND (type LIKE 'tenant.%' OR type IN ")
+            .bind_list(event_type::UNPREFIXED_TENANT_EVENTS)
+            .push(")");
     }
     if !query.project_ids.is_empty() {
         list.push(" AND project_id IN ")

@@ -23,7 +23,9 @@ use crate::operation::{
 use crate::projects::ActiveProject;
 use activation::{activate, deactivate};
 use authority::Authority;
-use certificate::{AT_LEVEL, Certificate, CertificateDeleted, Guarded, LevelCertificate, ONE};
+use certificate::{
+    Certificate, CertificateDeleted, CertificateScope, IN_SCOPE, ONE, ScopeCertificate,
+};
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
@@ -99,7 +101,7 @@ fn of_organization() -> Vec<Operation> {
 }
 
 /// They are active in the organization, and in each project, for itself.
-fn at<L: Guarded>(
+fn at<S: CertificateScope>(
     [all, activation, deactivation]: [&'static str; 3],
     commands: [&'static str; 3],
 ) -> Vec<Operation> {
@@ -110,7 +112,7 @@ fn at<L: Guarded>(
             all,
             CertificatesRead,
             "Lists the organization's certificates, and which are active here.",
-            list::<L>,
+            list::<S>,
         ),
         write(
             commands[1],
@@ -118,7 +120,7 @@ fn at<L: Guarded>(
             activation,
             CertificatesWrite,
             "Activates certificates here, all or none.",
-            activate::<L>,
+            activate::<S>,
         ),
         write(
             commands[2],
@@ -126,7 +128,7 @@ fn at<L: Guarded>(
             deactivation,
             CertificatesWrite,
             "Deactivates certificates here, all or none.",
-            deactivate::<L>,
+            deactivate::<S>,
         ),
     ]
 }
@@ -143,12 +145,12 @@ struct ListCertificates {
     order: Option<OrderBy>,
 }
 
-async fn list<L: Guarded>(
+async fn list<S: CertificateScope>(
     mut cx: Read,
-    level: L,
+    scope: S,
     query: ListCertificates,
-) -> Result<List<LevelCertificate<L::Object>>> {
-    let list = cx.sql(AT_LEVEL, args![level.project_key()]);
+) -> Result<List<ScopeCertificate<S::Object>>> {
+    let list = cx.sql(IN_SCOPE, args![scope.project_key()]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -156,7 +158,7 @@ async fn list<L: Guarded>(
         order: query.order.map_or(Order::Descending, Order::from),
     };
     Ok(cx
-        .page(&request, list.clone(), list, "c.id", LevelCertificate::read)
+        .page(&request, list.clone(), list, "c.id", ScopeCertificate::read)
         .await?
         .into())
 }

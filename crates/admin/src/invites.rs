@@ -24,7 +24,7 @@ use crate::operation::{
     write,
 };
 use crate::projects::users::MemberRole;
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::users;
 
 /// How long an invitation can be accepted, in seconds.

@@ -3,9 +3,8 @@
 use access::Principal;
 use base::ids::{Id, KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
-use base::permission::{OrganizationRole, PermissionList};
+use base::permission::PermissionList;
 use base::secret::{KeyKind, Secret};
-use base::time::DAY;
 use base::{Error, PermissionSet, Result, UnixTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
@@ -13,7 +12,7 @@ use serde_json::json;
 
 use crate::args;
 use crate::operation::{Event, EventType, TenantStatement, Write, missing};
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 
 /// Who owns a key that is about to be issued, and so of what kind it is.
 pub enum NewOwner<'a> {
@@ -211,49 +210,6 @@ pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
         0 => Err(Error::not_found(KeyId::NOUN, id.as_str())),
         _ => Ok(()),
     }
-}
-
-/// The time for which an owner's admin key must still work so that another one may go, in seconds: 30 days.
-pub const MIN_ADMINISTRABLE: i64 = 30 * DAY;
-
-/// Returns until when the organization can be administered: the end of that admin key of an owner which ends last, the
-/// end of time where one has no end, and the beginning where no owner has a key. Whoever is an owner only through a
-/// group is none here: groups change without a look at the keys.
-///
-/// # Errors
-/// The database's.
-pub(crate) async fn administrable_until(cx: &mut Write) -> Result<UnixTime> {
-    let longest = cx.sql(
-        "SELECT COALESCE(k.expires_at, $4) AS until \
-         FROM api_keys k JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
-         WHERE k.organization_id = $1 AND k.kind = $2 AND u.role = $3 AND k.scopes = '[]' ORDER BY 1 DESC LIMIT 1",
-        args![
-            KeyKind::Admin.as_str(),
-            OrganizationRole::Owner.as_str(),
-            UnixTime(i64::MAX)
-        ],
-    );
-    let longest = cx.fetch_optional(longest, |row| row.time("until")).await?;
-    Ok(longest.unwrap_or(UnixTime(i64::MIN)))
-}
-
-/// Refuses a change that was made within this transaction and leaves the organization without an owner's admin key that
-/// has no end, or works for [`MIN_ADMINISTRABLE`] more; unless it was no better `before`.
-///
-/// # Errors
-/// 400 `last_admin_key`; the database's.
-pub(crate) async fn keep_administrable(cx: &mut Write, before: UnixTime) -> Result<()> {
-    let until = administrable_until(cx).await?;
-    if until >= before || until >= cx.now().plus(MIN_ADMINISTRABLE) {
-        return Ok(());
-    }
-    let days = MIN_ADMINISTRABLE / DAY;
-    let message = format!(
-        "No owner would have an admin key that works for {days} days more: the organization could not be administered \
-         any more. Create an admin key without an end as an owner who stays one, or have one made on the machine of the \
-         database: 'orgplane org key --email OWNER'."
-    );
-    Err(Error::refused("last_admin_key", message))
 }
 
 /// Reads a field that may be absent but not `null`.

@@ -1,7 +1,8 @@
 //! `/organization/spend_alerts` and `/organization/projects/{project_id}/spend_alerts`: who is told at what spend.
 
-mod letter;
-mod notices;
+mod alert_email;
+mod alert_notifier;
+mod reached_alert;
 
 use std::collections::BTreeSet;
 
@@ -15,18 +16,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::{Connection, Order, PageRequest, Row, sql};
 
-use crate::level::Level;
 use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
-    Write, read, write,
+    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, ProjectRef,
+    Read, Scope, Write, read, write,
 };
-use crate::projects::{ActiveProject, Project};
+use crate::projects::ActiveProject;
+use crate::role_scope::RoleScope;
 use crate::spend::{Cents, Currency, Interval};
 use crate::{args, column, mail};
 
-pub use notices::SpendAlertsTask;
+pub use alert_notifier::SpendAlertsTask;
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
@@ -62,25 +63,25 @@ pub(crate) fn operations() -> Vec<Operation> {
     .collect()
 }
 
-fn at<L: Alerted>([all, one]: [&'static str; 2], commands: [&'static str; 5]) -> [Operation; 5] {
+fn at<S: AlertScope>([all, one]: [&'static str; 2], commands: [&'static str; 5]) -> [Operation; 5] {
     use Permission::{SpendRead as CanRead, SpendWrite as CanWrite};
     let [list_them, create_one, retrieve_one, update_one, delete_one] = commands;
     [
-        read(list_them, all, CanRead, "Lists spend alerts.", list::<L>),
+        read(list_them, all, CanRead, "Lists spend alerts.", list::<S>),
         write(
             create_one,
             Method::POST,
             all,
             CanWrite,
             "Creates a spend alert.",
-            create::<L>,
+            create::<S>,
         ),
         read(
             retrieve_one,
             one,
             CanRead,
             "Retrieves a spend alert.",
-            retrieve::<L>,
+            retrieve::<S>,
         ),
         write(
             update_one,
@@ -88,7 +89,7 @@ fn at<L: Alerted>([all, one]: [&'static str; 2], commands: [&'static str; 5]) ->
             one,
             CanWrite,
             "Modifies a spend alert.",
-            update::<L>,
+            update::<S>,
         ),
         write(
             delete_one,
@@ -96,7 +97,7 @@ fn at<L: Alerted>([all, one]: [&'static str; 2], commands: [&'static str; 5]) ->
             one,
             CanWrite,
             "Deletes a spend alert.",
-            delete::<L>,
+            delete::<S>,
         ),
     ]
 }
@@ -108,18 +109,18 @@ literals! {
     ProjectSpendAlertDeleted = "project.spend_alert.deleted";
 }
 
-/// A level that has spend alerts.
-trait Alerted: Level {
+/// A scope that has spend alerts.
+trait AlertScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + Sync + 'static;
     type Deleted: Default + Serialize + JsonSchema + Send + 'static;
 }
 
-impl Alerted for Organization {
+impl AlertScope for Organization {
     type Object = OrganizationSpendAlert;
     type Deleted = OrganizationSpendAlertDeleted;
 }
 
-impl Alerted for ActiveProject {
+impl AlertScope for ActiveProject {
     type Object = ProjectSpendAlert;
     type Deleted = ProjectSpendAlertDeleted;
 }
@@ -180,29 +181,29 @@ impl<O> Item for SpendAlert<O> {
     }
 }
 
-const OF_LEVEL: &str = "\
+const IN_SCOPE: &str = "\
     SELECT id, threshold_amount, recipients, subject_prefix FROM spend_alerts \
     WHERE organization_id = $1 AND project_id = $2";
 
 /// The alert that a path names.
-struct Named<L: Alerted>(L, SpendAlert<L::Object>);
+struct Named<S: AlertScope>(S, SpendAlert<S::Object>);
 
-impl<L: Alerted> Scope for Named<L> {
+impl<S: AlertScope> Scope for Named<S> {
     async fn resolve(
         connection: &mut Connection,
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
-        let level = L::resolve(connection, organization, ids).await?;
+        let scope = S::resolve(connection, organization, ids).await?;
         let id: SpendAlertId = ids.take()?;
-        let mut one = sql!(OF_LEVEL, organization, level.project_key());
+        let mut one = sql!(IN_SCOPE, organization, scope.project_key());
         one.push(" AND id = ").bind(&id);
         let found = connection.fetch_optional(one, SpendAlert::read).await?;
         let alert = found.ok_or_else(|| Error::not_found(SpendAlertId::NOUN, id.as_str()))?;
-        Ok(Self(level, alert))
+        Ok(Self(scope, alert))
     }
 
-    fn project(&self) -> Option<&Project> {
+    fn project(&self) -> Option<ProjectRef<'_>> {
         self.0.project()
     }
 }
@@ -221,12 +222,12 @@ struct ListSpendAlerts {
     before: Option<String>,
 }
 
-async fn list<L: Alerted>(
+async fn list<S: AlertScope>(
     mut cx: Read,
-    level: L,
+    scope: S,
     query: ListSpendAlerts,
-) -> Result<List<SpendAlert<L::Object>>> {
-    let list = cx.sql(OF_LEVEL, args![level.project_key()]);
+) -> Result<List<SpendAlert<S::Object>>> {
+    let list = cx.sql(IN_SCOPE, args![scope.project_key()]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -305,22 +306,22 @@ impl<O> SpendAlert<O> {
     }
 }
 
-async fn create<L: Alerted>(
+async fn create<S: AlertScope>(
     mut cx: Write,
-    level: L,
+    scope: S,
     body: SetSpendAlert,
-) -> Result<Done<SpendAlert<L::Object>>> {
+) -> Result<Done<SpendAlert<S::Object>>> {
     body.check()?;
     let existing = cx.sql(
         "SELECT id FROM spend_alerts WHERE organization_id = $1 AND project_id = $2",
-        args![level.project_key()],
+        args![scope.project_key()],
     );
     if cx.fetch_all(existing, |_| Ok(())).await?.len() >= MOST_ALERTS {
         let message = format!("There are {MOST_ALERTS} spend alerts already. Delete one first.");
         return Err(Error::refused("too_many_spend_alerts", message));
     }
-    let alert: SpendAlert<L::Object> = body.alert(cx.new_id());
-    let mut values = args![level.project_key(), &alert.id, cx.now()];
+    let alert: SpendAlert<S::Object> = body.alert(cx.new_id());
+    let mut values = args![scope.project_key(), &alert.id, cx.now()];
     values.extend(alert.columns());
     let insert = cx.sql(
         "INSERT INTO spend_alerts (organization_id, project_id, id, threshold_set_at, threshold_amount, recipients, \
@@ -334,25 +335,25 @@ async fn create<L: Alerted>(
     Ok(cx.done(event, alert))
 }
 
-async fn retrieve<L: Alerted>(
+async fn retrieve<S: AlertScope>(
     _: Read,
-    Named(_, alert): Named<L>,
+    Named(_, alert): Named<S>,
     _: Nothing,
-) -> Result<SpendAlert<L::Object>> {
+) -> Result<SpendAlert<S::Object>> {
     Ok(alert)
 }
 
-async fn update<L: Alerted>(
+async fn update<S: AlertScope>(
     mut cx: Write,
-    Named(level, old): Named<L>,
+    Named(scope, old): Named<S>,
     body: SetSpendAlert,
-) -> Result<Done<SpendAlert<L::Object>>> {
+) -> Result<Done<SpendAlert<S::Object>>> {
     body.check()?;
-    let new: SpendAlert<L::Object> = body.alert(old.id.clone());
+    let new: SpendAlert<S::Object> = body.alert(old.id.clone());
     if old.details() == new.details() {
         return Ok(cx.unchanged(new));
     }
-    let mut values = args![level.project_key(), &new.id, cx.now()];
+    let mut values = args![scope.project_key(), &new.id, cx.now()];
     values.extend(new.columns());
     let update = cx.sql(
         "UPDATE spend_alerts SET \
@@ -367,18 +368,18 @@ async fn update<L: Alerted>(
     Ok(cx.done(event, new))
 }
 
-async fn delete<L: Alerted>(
+async fn delete<S: AlertScope>(
     mut cx: Write,
-    Named(level, SpendAlert { id, .. }): Named<L>,
+    Named(scope, SpendAlert { id, .. }): Named<S>,
     _: Nothing,
-) -> Result<Done<Deleted<L::Deleted>>> {
+) -> Result<Done<Deleted<S::Deleted>>> {
     mail::withdraw(&mut cx, id.as_str()).await?;
     let delete = cx.sql(
         "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
-        args![level.project_key(), &id],
+        args![scope.project_key(), &id],
     );
     cx.execute(delete).await?;
-    let answer = Deleted::new(L::Deleted::default(), &id);
+    let answer = Deleted::new(S::Deleted::default(), &id);
     let event = Event::new(EventType::SpendAlertDeleted, &id, json!({}));
     Ok(cx.done(event, answer))
 }

@@ -12,15 +12,15 @@ use serde_json::json;
 use store::Row;
 
 use crate::args;
-use crate::keys::{administrable_until, keep_administrable};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
+use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Patch, Read, Separated,
     Write, read, write,
 };
 use crate::roles::Role;
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{UsersRead as CanRead, UsersWrite as CanWrite};
@@ -260,24 +260,6 @@ async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
             Err(Error::invalid("role_id", message))
         }
     }
-}
-
-/// An organization without an owner could not be administered any more.
-///
-/// # Errors
-/// 400: nobody else is an owner.
-pub(crate) async fn refuse_last_owner(cx: &mut Write, user: &UserId, verb: &str) -> Result<()> {
-    let others = cx.sql(
-        "SELECT id FROM users WHERE organization_id = $1 AND role = $2 AND id <> $3 LIMIT 1",
-        args![OrganizationRole::Owner.as_str(), user],
-    );
-    if cx.fetch_optional(others, |_| Ok(())).await?.is_some() {
-        return Ok(());
-    }
-    let message = format!(
-        "'{user}' is the last owner of the organization and cannot be {verb}. Make somebody else an owner first."
-    );
-    Err(Error::refused("last_owner", message))
 }
 
 /// Deletes the user and what hangs on them.

@@ -1,4 +1,4 @@
-//! A certificate, as it is kept and as it is shown at each level.
+//! A certificate, as it is kept and as it is shown at each scope.
 
 use base::UnixTime;
 use base::ids::CertificateId;
@@ -7,11 +7,11 @@ use serde::Serialize;
 use store::Row;
 
 use super::authority::Authority;
-use crate::level::Level;
 use crate::list::Item;
 use crate::literal::literals;
 use crate::operation::Organization;
 use crate::projects::ActiveProject;
+use crate::role_scope::RoleScope;
 
 literals! {
     CertificateObject = "certificate";
@@ -24,20 +24,20 @@ literals! {
     ProjectCertificateDeactivation = "organization.project.certificate.deactivation";
 }
 
-/// A level at which certificates are active or not.
-pub(super) trait Guarded: Level {
+/// A scope at which certificates are active or not.
+pub(super) trait CertificateScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + 'static;
     type Activation: Default + Serialize + JsonSchema + Send + 'static;
     type Deactivation: Default + Serialize + JsonSchema + Send + 'static;
 }
 
-impl Guarded for Organization {
+impl CertificateScope for Organization {
     type Object = OrganizationCertificate;
     type Activation = OrganizationCertificateActivation;
     type Deactivation = OrganizationCertificateDeactivation;
 }
 
-impl Guarded for ActiveProject {
+impl CertificateScope for ActiveProject {
     type Object = ProjectCertificate;
     type Activation = ProjectCertificateActivation;
     type Deactivation = ProjectCertificateDeactivation;
@@ -68,7 +68,7 @@ pub(super) struct Details {
 /// A certificate, and whether it is active where it was asked about.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
-pub(super) struct LevelCertificate<O> {
+pub(super) struct ScopeCertificate<O> {
     object: O,
     pub(super) id: CertificateId,
     pub(super) name: Option<String>,
@@ -127,7 +127,7 @@ impl Certificate {
     }
 }
 
-impl<O: Default> LevelCertificate<O> {
+impl<O: Default> ScopeCertificate<O> {
     pub(super) fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
             object: O::default(),
@@ -143,7 +143,7 @@ impl<O: Default> LevelCertificate<O> {
     }
 }
 
-impl<O> Item for LevelCertificate<O> {
+impl<O> Item for ScopeCertificate<O> {
     fn cursor(&self) -> String {
         self.id.to_string()
     }
@@ -152,8 +152,8 @@ impl<O> Item for LevelCertificate<O> {
 pub(super) const ONE: &str = "\
     SELECT id, name, created_at, valid_at, expires_at, content FROM certificates \
     WHERE organization_id = $1 AND id = $2";
-/// `$2` is the level.
-pub(super) const AT_LEVEL: &str = "\
+/// `$2` is the scope.
+pub(super) const IN_SCOPE: &str = "\
     SELECT c.id, c.name, c.created_at, c.valid_at, c.expires_at, a.certificate_id IS NOT NULL AS active \
     FROM certificates c LEFT JOIN certificate_activations a \
         ON a.organization_id = c.organization_id AND a.project_id = $2 AND a.certificate_id = c.id \

@@ -15,7 +15,7 @@ use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
 };
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::{args, users};
 
 pub(crate) fn operations() -> Vec<Operation> {

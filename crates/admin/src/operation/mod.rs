@@ -31,16 +31,17 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use base::EventType;
 pub use caller::Caller;
 pub use context::{Done, Ingest, Read, TenantStatement, Write};
 pub use document::document;
+pub use event::Event;
 pub(crate) use event::{Actor, Entry, Head, append, chain, heading};
-pub use event::{Event, EventType};
 pub use kept::Kept;
 pub use limit::Limit;
 pub use parse::{Nothing, OrderBy, Patch, refuse};
-pub(crate) use scope::{Arrival, Requirement, inside, missing};
-pub use scope::{Credential, Of, Organization, PathIds, Permit, Scope};
+pub(crate) use scope::{Arrival, PROJECT_ARCHIVED, Requirement, inside, missing};
+pub use scope::{Credential, Of, Organization, PathIds, Permit, ProjectRef, Scope};
 pub use separated::Separated;
 pub(crate) use stream::{Chunks, Streamed};
 

@@ -12,7 +12,6 @@ use store::Connection;
 
 use super::Caller;
 use crate::Services;
-use crate::projects::{ARCHIVED, Project};
 
 /// A request as it came in.
 pub(crate) struct Arrival {
@@ -41,6 +40,18 @@ impl<'a> PathIds<'a> {
     }
 }
 
+/// The `code` of the refusal of an archived project.
+pub(crate) const PROJECT_ARCHIVED: &str = "project_archived";
+
+/// The project that a scope lies in.
+#[derive(Clone, Copy, Debug)]
+pub struct ProjectRef<'a> {
+    /// Id of the project.
+    pub id: &'a ProjectId,
+    /// Name of the project.
+    pub name: &'a str,
+}
+
 /// What the ids in a path lead to, within one organization.
 pub trait Scope: Sized + Send + Sync + 'static {
     /// Finds it.
@@ -54,7 +65,7 @@ pub trait Scope: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self>> + Send;
 
     /// The project it lies in, if it lies in one.
-    fn project(&self) -> Option<&Project> {
+    fn project(&self) -> Option<ProjectRef<'_>> {
         None
     }
 }
@@ -82,7 +93,7 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
         Ok(Self(outer, ids.take()?))
     }
 
-    fn project(&self) -> Option<&Project> {
+    fn project(&self) -> Option<ProjectRef<'_>> {
         self.0.project()
     }
 }
@@ -90,7 +101,7 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
 /// Returns 404 for what the next id names in an archived project, so that tools which keep state forget it; any other
 /// error as it is.
 pub(crate) fn inside<I: Id>(error: Error, ids: &mut PathIds<'_>) -> Error {
-    if error.code != Some(ARCHIVED) {
+    if error.code != Some(PROJECT_ARCHIVED) {
         return error;
     }
     match ids.take::<I>() {

@@ -7,7 +7,7 @@ use base::{Error, Result};
 use store::Connection;
 
 use super::Project;
-use crate::operation::{PathIds, Scope};
+use crate::operation::{PathIds, ProjectRef, Scope};
 
 /// A project in use whose settings are asked for. In an archived one they are not found.
 pub struct ConfiguredProject(Project);
@@ -32,7 +32,7 @@ impl Scope for ConfiguredProject {
         Ok(Self(project))
     }
 
-    fn project(&self) -> Option<&Project> {
-        Some(self)
+    fn project(&self) -> Option<ProjectRef<'_>> {
+        Some((&self.0).into())
     }
 }

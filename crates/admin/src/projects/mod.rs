@@ -28,8 +28,8 @@ use crate::args;
 use crate::list::{Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, Organization, Patch, PathIds, Read, Scope,
-    Write, read, write,
+    Done, Event, EventType, Limit, Nothing, Operation, Organization, PROJECT_ARCHIVED, Patch,
+    PathIds, ProjectRef, Read, Scope, Write, read, write,
 };
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -112,9 +112,6 @@ enum Status {
 /// A project in use. An archived one refuses the operation; what is inside it is not found.
 pub struct ActiveProject(Project);
 
-/// The `code` of the refusal of an archived project.
-pub(crate) const ARCHIVED: &str = "project_archived";
-
 impl Deref for ActiveProject {
     type Target = Project;
     fn deref(&self) -> &Project {
@@ -154,6 +151,15 @@ impl Item for Project {
     }
 }
 
+impl<'a> From<&'a Project> for ProjectRef<'a> {
+    fn from(project: &'a Project) -> Self {
+        Self {
+            id: &project.id,
+            name: &project.name,
+        }
+    }
+}
+
 impl Scope for Project {
     async fn resolve(
         connection: &mut Connection,
@@ -167,8 +173,8 @@ impl Scope for Project {
         found.ok_or_else(|| Error::not_found(ProjectId::NOUN, id.as_str()))
     }
 
-    fn project(&self) -> Option<&Project> {
-        Some(self)
+    fn project(&self) -> Option<ProjectRef<'_>> {
+        Some(self.into())
     }
 }
 
@@ -184,13 +190,13 @@ impl Scope for ActiveProject {
                 "The project '{}' is archived: it cannot be used or changed any more.",
                 project.id
             );
-            return Err(Error::refused(ARCHIVED, message));
+            return Err(Error::refused(PROJECT_ARCHIVED, message));
         }
         Ok(Self(project))
     }
 
-    fn project(&self) -> Option<&Project> {
-        Some(self)
+    fn project(&self) -> Option<ProjectRef<'_>> {
+        Some((&self.0).into())
     }
 }
 

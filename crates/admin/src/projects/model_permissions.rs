@@ -8,13 +8,13 @@ use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::Row;
+use settings::{ModelListMode, ModelPermissions, RowSetting, Setting};
 
 use super::ConfiguredProject;
 use crate::list::Unset;
 use crate::literal::literals;
 use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
-use crate::{args, column};
+use crate::{args, setting};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
@@ -52,8 +52,9 @@ literals! {
 }
 
 /// Which models a project may call.
-#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct ModelPermissions {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ModelPermissions")]
+pub struct ModelPermissionsAnswer {
     object: ModelPermissionsObject,
     mode: Mode,
     model_ids: Vec<String>,
@@ -70,33 +71,33 @@ enum Mode {
     DenyList,
 }
 
-impl Mode {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::AllowList => "allow_list",
-            Self::DenyList => "deny_list",
+impl From<ModelListMode> for Mode {
+    fn from(mode: ModelListMode) -> Self {
+        match mode {
+            ModelListMode::AllowList => Self::AllowList,
+            ModelListMode::DenyList => Self::DenyList,
         }
     }
+}
 
-    fn parse(name: &str) -> Option<Self> {
-        [Self::AllowList, Self::DenyList]
-            .into_iter()
-            .find(|mode| mode.as_str() == name)
+impl From<Mode> for ModelListMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::AllowList => Self::AllowList,
+            Mode::DenyList => Self::DenyList,
+        }
     }
 }
 
-impl ModelPermissions {
-    fn read(row: &Row<'_>) -> store::Result<Self> {
-        Ok(Self {
+impl From<ModelPermissions> for ModelPermissionsAnswer {
+    fn from(permissions: ModelPermissions) -> Self {
+        Self {
             object: ModelPermissionsObject,
-            mode: row.word("mode", Mode::parse)?,
-            model_ids: column::json(row, "model_ids")?,
-        })
+            mode: permissions.mode.into(),
+            model_ids: permissions.model_ids,
+        }
     }
 }
-
-const ONE: &str = "\
-    SELECT mode, model_ids FROM model_permissions WHERE organization_id = $1 AND project_id = $2";
 
 fn not_set() -> Error {
     Error::not_set("The policy for models")
@@ -106,10 +107,10 @@ async fn retrieve(
     mut cx: Read,
     project: ConfiguredProject,
     _: Nothing,
-) -> Result<ModelPermissions> {
-    let one = cx.sql(ONE, args![&project.id]);
+) -> Result<ModelPermissionsAnswer> {
+    let one = cx.sql(ModelPermissions::SELECT_ONE, args![&project.id]);
     let found = cx.fetch_optional(one, ModelPermissions::read).await?;
-    found.ok_or_else(not_set)
+    Ok(found.ok_or_else(not_set)?.into())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -163,29 +164,22 @@ async fn update(
     mut cx: Write,
     project: ConfiguredProject,
     body: SetModelPermissions,
-) -> Result<Done<ModelPermissions>> {
+) -> Result<Done<ModelPermissionsAnswer>> {
     body.check()?;
-    let one = cx.sql(ONE, args![&project.id]);
+    let one = cx.sql(ModelPermissions::SELECT_ONE, args![&project.id]);
     let old = cx.fetch_optional(one, ModelPermissions::read).await?;
+    let requested = json!({"mode": body.mode, "model_ids": body.model_ids});
     let new = ModelPermissions {
-        object: ModelPermissionsObject,
-        mode: body.mode,
+        mode: body.mode.into(),
         model_ids: body.model_ids,
     };
-    let requested = json!({"mode": new.mode, "model_ids": new.model_ids});
-    let details = json!({"changes_requested": requested});
     if old.is_some_and(|old| old == new) {
-        return Ok(cx.unchanged(new));
+        return Ok(cx.unchanged(new.into()));
     }
-    let save = cx.sql(
-        "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (organization_id, project_id) \
-         DO UPDATE SET mode = excluded.mode, model_ids = excluded.model_ids",
-        args![&project.id, new.mode.as_str(), json!(new.model_ids).to_string()],
-    );
-    cx.execute(save).await?;
+    setting::save(&mut cx, &project, &new).await?;
+    let details = json!({"changes_requested": requested});
     let event = Event::new(EventType::ModelPermissionsUpdated, &project.id, details);
-    Ok(cx.done(event, new))
+    Ok(cx.done(event, new.into()))
 }
 
 async fn delete(
@@ -193,11 +187,7 @@ async fn delete(
     project: ConfiguredProject,
     _: Nothing,
 ) -> Result<Done<Unset<ModelPermissionsDeleted>>> {
-    let delete = cx.sql(
-        "DELETE FROM model_permissions WHERE organization_id = $1 AND project_id = $2",
-        args![&project.id],
-    );
-    if cx.execute(delete).await? == 0 {
+    if !setting::delete::<ModelPermissions>(&mut cx, &project).await? {
         return Err(not_set());
     }
     let event = Event::new(EventType::ModelPermissionsDeleted, &project.id, json!({}));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use access::{LimitField, ModelLimits};
 use base::ids::{Id, ProjectId, RateLimitId};
 use base::{Error, Permission, Result};
 use http::Method;
@@ -12,6 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
+use settings::{LimitField, ModelLimits, RateLimits, Setting};
 use store::{Order, PageRequest, Value};
 
 use super::{ActiveProject, ConfiguredProject};
@@ -140,11 +140,8 @@ async fn list(
     query: ListRateLimits,
 ) -> Result<List<RateLimit>> {
     let statement = cx.sql(CHANGED, args![&project.id]);
-    let changed: BTreeMap<_, _> = cx
-        .fetch_all(statement, ModelLimits::read)
-        .await?
-        .into_iter()
-        .collect();
+    let changed = cx.fetch_all(statement, RateLimits::read).await?.into_iter();
+    let changed: BTreeMap<_, _> = changed.map(|row| (row.model, row.limits)).collect();
     let (known, facts) = (cx.services().models.iter(), &cx.services().facts);
     let items = known.map(|model| {
         let limits = ModelLimits::of(model, facts.kind_of(model), changed.get(model));
@@ -228,9 +225,9 @@ async fn update(
     let model = known.ok_or_else(|| Error::not_found(RateLimitId::NOUN, id.as_str()))?;
     let mut one = cx.sql(CHANGED, args![&project.id]);
     one.push(" AND model = ").bind(model);
-    let changed = cx.fetch_optional(one, ModelLimits::read).await?;
+    let changed = cx.fetch_optional(one, RateLimits::read).await?;
     let kind = cx.services().facts.kind_of(model);
-    let old = ModelLimits::of(model, kind, changed.as_ref().map(|(_, limits)| limits));
+    let old = ModelLimits::of(model, kind, changed.as_ref().map(|row| &row.limits));
     let mut new = old;
     for (field, limit) in &changes {
         if let Some(kind) = kind.filter(|kind| !field.is_for(Some(*kind))) {

@@ -18,7 +18,7 @@ use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ServiceAccountsRead as CanRead, ServiceAccountsWrite as CanWrite};

@@ -13,9 +13,9 @@ use serde_json::json;
 use store::{Page, Row};
 
 use super::Role;
+use super::grant::scope_details;
 use super::page::{ListRoles, by_place};
-use super::principal::{AssignedGroup, AssignedUser, Holder, Principal};
-use super::realm::{Realm, resource};
+use super::principal::{AssignedGroup, AssignedUser, RolePrincipal, ScopedPrincipal};
 use crate::args;
 use crate::list::{Item, NextList};
 use crate::operation::{
@@ -23,16 +23,17 @@ use crate::operation::{
     read, write,
 };
 use crate::projects::ActiveProject;
+use crate::role_scope::RoleScope;
 
 macro_rules! operations_of {
-    ($realm:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
+    ($scope:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
         [
             read(
                 concat!($command, " list"),
                 $path,
                 Permission::RolesRead,
                 concat!("Lists the roles of ", $whose, "."),
-                list::<$realm, $principal>,
+                list::<$scope, $principal>,
             ),
             write(
                 concat!($command, " create"),
@@ -40,14 +41,14 @@ macro_rules! operations_of {
                 $path,
                 Permission::RolesWrite,
                 concat!("Assigns a role to ", $whose, "."),
-                create::<$realm, $principal>,
+                create::<$scope, $principal>,
             ),
             read(
                 concat!($command, " retrieve"),
                 concat!($path, "/{role_id}"),
                 Permission::RolesRead,
                 concat!("Retrieves a role of ", $whose, "."),
-                retrieve::<$realm, $principal>,
+                retrieve::<$scope, $principal>,
             ),
             write(
                 concat!($command, " delete"),
@@ -55,7 +56,7 @@ macro_rules! operations_of {
                 concat!($path, "/{role_id}"),
                 Permission::RolesWrite,
                 concat!("Takes a role from ", $whose, "."),
-                delete::<$realm, $principal>,
+                delete::<$scope, $principal>,
             ),
         ]
     };
@@ -180,7 +181,7 @@ impl Item for AssignedRole {
     }
 }
 
-/// Where each role of a holder comes from: `None` for the holder itself, else a group.
+/// Where each role of a principal comes from: `None` for the principal itself, else a group.
 type Sources = HashMap<String, Vec<Option<String>>>;
 
 fn group_by_role(rows: Vec<(String, Option<String>)>) -> Sources {
@@ -195,7 +196,7 @@ fn source(row: &Row<'_>) -> store::Result<(String, Option<String>)> {
     Ok((row.get("role_id")?, row.get("group_id")?))
 }
 
-/// The groups that a role is inherited from; `None` when it is the holder's own, or not theirs at all.
+/// The groups that a role is inherited from; `None` when it is the principal's own, or not theirs at all.
 fn inherited(sources: &Sources, role: &RoleId) -> Option<Vec<Source>> {
     let groups = sources.get(role.as_str())?.iter().cloned();
     let groups: Option<Vec<String>> = groups.collect();
@@ -206,9 +207,9 @@ fn inherited(sources: &Sources, role: &RoleId) -> Option<Vec<Source>> {
     Some(groups?.into_iter().map(source).collect())
 }
 
-impl<R: Realm, P: Principal> Holder<R, P> {
+impl<S: RoleScope, P: RolePrincipal> ScopedPrincipal<S, P> {
     fn args(&self) -> Vec<store::Value> {
-        args![self.realm.key(), P::TYPE, self.principal.id()]
+        args![self.scope.project_key(), P::TYPE, self.principal.id()]
     }
 
     async fn shown(&self, cx: &mut Read, page: Page<AssignedRole>) -> Result<Page<AssignedRole>> {
@@ -221,29 +222,29 @@ impl<R: Realm, P: Principal> Holder<R, P> {
     }
 }
 
-async fn list<R: Realm, P: Principal>(
+async fn list<S: RoleScope, P: RolePrincipal>(
     mut cx: Read,
-    holder: Holder<R, P>,
+    assignee: ScopedPrincipal<S, P>,
     query: ListRoles,
 ) -> Result<NextList<AssignedRole>> {
-    let list = cx.sql(ASSIGNED, holder.args());
-    let request = query.page(&cx, &holder.realm);
+    let list = cx.sql(ASSIGNED, assignee.args());
+    let request = query.page(&cx, &assignee.scope);
     let page = cx
         .page(&request, list.clone(), list, by_place(), AssignedRole::read)
         .await?;
-    Ok(holder.shown(&mut cx, page).await?.into())
+    Ok(assignee.shown(&mut cx, page).await?.into())
 }
 
-async fn retrieve<R: Realm, P: Principal>(
+async fn retrieve<S: RoleScope, P: RolePrincipal>(
     mut cx: Read,
-    Of(holder, id): Of<Holder<R, P>, RoleId>,
+    Of(assignee, id): Of<ScopedPrincipal<S, P>, RoleId>,
     _: Nothing,
 ) -> Result<AssignedRole> {
-    let id = holder.realm.role_id(cx.organization(), &id);
-    let mut one: TenantStatement = cx.sql(ASSIGNED, holder.args());
+    let id = assignee.scope.role_id(cx.organization(), &id);
+    let mut one: TenantStatement = cx.sql(ASSIGNED, assignee.args());
     one.push(" AND r.id = ").bind(&id);
     let mut role = cx.find(&id, one, AssignedRole::read).await?;
-    let sources = cx.sql(SOURCES, holder.args());
+    let sources = cx.sql(SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     role.assignment_sources = inherited(&sources, &id);
     Ok(role)
@@ -256,42 +257,42 @@ struct AssignRole {
     role_id: RoleId,
 }
 
-async fn create<R: Realm, P: Principal>(
+async fn create<S: RoleScope, P: RolePrincipal>(
     mut cx: Write,
-    mut holder: Holder<R, P>,
+    mut assignee: ScopedPrincipal<S, P>,
     body: AssignRole,
 ) -> Result<Done<P::Assignment>> {
-    let role = Role::to_grant(&mut cx, &holder.realm, "role_id", &body.role_id).await?;
-    let sources = cx.sql(SOURCES, holder.args());
+    let role = Role::to_grant(&mut cx, &assignee.scope, "role_id", &body.role_id).await?;
+    let sources = cx.sql(SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if sources
         .get(role.id.as_str())
         .is_some_and(|from| from.contains(&None))
     {
-        return Ok(cx.unchanged(holder.principal.assigned(role)));
+        return Ok(cx.unchanged(assignee.principal.assigned(role)));
     }
-    let Holder { realm, principal } = &mut holder;
-    principal.give(&mut cx, realm, &role.id).await?;
-    let event = event(EventType::RoleAssignmentCreated, &cx, &holder, &role.id);
-    let answer = holder.principal.assigned(role);
+    let ScopedPrincipal { scope, principal } = &mut assignee;
+    principal.give(&mut cx, scope, &role.id).await?;
+    let event = event(EventType::RoleAssignmentCreated, &cx, &assignee, &role.id);
+    let answer = assignee.principal.assigned(role);
     Ok(cx.done(event, answer))
 }
 
 /// The id of an assignment is made of its role's and its principal's; the event is found by the role's alone, too.
-fn event<R: Realm, P: Principal>(
+fn event<S: RoleScope, P: RolePrincipal>(
     kind: EventType,
     cx: &Write,
-    holder: &Holder<R, P>,
+    assignee: &ScopedPrincipal<S, P>,
     role: &RoleId,
 ) -> Event {
-    let mut details = resource(cx, &holder.realm);
-    details["principal_id"] = json!(holder.principal.id().as_str());
+    let mut details = scope_details(cx, &assignee.scope);
+    details["principal_id"] = json!(assignee.principal.id().as_str());
     details["principal_type"] = json!(P::TYPE);
     let id = [
         RoleAssignmentId::PREFIX,
         role.as_str(),
         "_",
-        holder.principal.id().as_str(),
+        assignee.principal.id().as_str(),
     ]
     .concat();
     Event::new(kind, &RoleAssignmentId::from_text(id), details).filed_under(role)
@@ -304,13 +305,13 @@ struct Unassigned {
     deleted: bool,
 }
 
-async fn delete<R: Realm, P: Principal>(
+async fn delete<S: RoleScope, P: RolePrincipal>(
     mut cx: Write,
-    Of(holder, id): Of<Holder<R, P>, RoleId>,
+    Of(assignee, id): Of<ScopedPrincipal<S, P>, RoleId>,
     _: Nothing,
 ) -> Result<Done<Unassigned>> {
-    let id = holder.realm.role_id(cx.organization(), &id);
-    let sources = cx.sql(SOURCES, holder.args());
+    let id = assignee.scope.role_id(cx.organization(), &id);
+    let sources = cx.sql(SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if !sources.contains_key(id.as_str()) {
         return Err(Error::not_found(RoleId::NOUN, id.as_str()));
@@ -323,8 +324,11 @@ async fn delete<R: Realm, P: Principal>(
         );
         return Err(Error::refused("inherited_role", message));
     }
-    holder.principal.take(&mut cx, &holder.realm, &id).await?;
-    let event = event(EventType::RoleAssignmentDeleted, &cx, &holder, &id);
+    assignee
+        .principal
+        .take(&mut cx, &assignee.scope, &id)
+        .await?;
+    let event = event(EventType::RoleAssignmentDeleted, &cx, &assignee, &id);
     let answer = Unassigned {
         object: P::UNASSIGNED,
         deleted: true,

@@ -4,8 +4,8 @@
 mod page;
 
 pub mod assignments;
+pub(crate) mod grant;
 pub(crate) mod principal;
-pub(crate) mod realm;
 
 use base::ids::{Id, RoleId, UserId};
 use base::name::{Description, Name};
@@ -19,24 +19,25 @@ use store::Row;
 
 use crate::args;
 use crate::list::{Deleted, Item, NextList};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Nothing, Of, Operation, Organization, Patch, Read, TenantStatement,
     Write, read, write,
 };
 use crate::projects::ActiveProject;
+use crate::role_scope::RoleScope;
+use grant::{check_permissions, may_grant, scope_details};
 use page::{ListRoles, by_place};
-use principal::{RoleDeleted, RoleObject};
-use realm::{Realm, check_permissions, may_grant, resource};
 
 macro_rules! operations_in {
-    ($realm:ty, $command:literal, $path:literal, $whose:literal) => {
+    ($scope:ty, $command:literal, $path:literal, $whose:literal) => {
         vec![
             read(
                 concat!($command, " list"),
                 $path,
                 Permission::RolesRead,
                 concat!("Lists the roles that can be assigned in ", $whose, "."),
-                list::<$realm>,
+                list::<$scope>,
             ),
             write(
                 concat!($command, " create"),
@@ -44,14 +45,14 @@ macro_rules! operations_in {
                 $path,
                 Permission::RolesWrite,
                 concat!("Creates a custom role of ", $whose, "."),
-                create::<$realm>,
+                create::<$scope>,
             ),
             read(
                 concat!($command, " retrieve"),
                 concat!($path, "/{role_id}"),
                 Permission::RolesRead,
                 concat!("Retrieves a role of ", $whose, "."),
-                retrieve::<$realm>,
+                retrieve::<$scope>,
             ),
             write(
                 concat!($command, " update"),
@@ -59,7 +60,7 @@ macro_rules! operations_in {
                 concat!($path, "/{role_id}"),
                 Permission::RolesWrite,
                 concat!("Modifies a custom role of ", $whose, "."),
-                update::<$realm>,
+                update::<$scope>,
             ),
             write(
                 concat!($command, " delete"),
@@ -71,7 +72,7 @@ macro_rules! operations_in {
                     $whose,
                     "; nobody has it any more."
                 ),
-                delete::<$realm>,
+                delete::<$scope>,
             ),
         ]
     };
@@ -91,6 +92,11 @@ pub(crate) fn operations() -> Vec<Operation> {
         "a project"
     ));
     all
+}
+
+literals! {
+    RoleObject = "role";
+    RoleDeleted = "role.deleted";
 }
 
 /// A name for permissions.
@@ -114,7 +120,7 @@ pub struct Role {
     created_by: Option<UserId>,
 }
 
-/// The roles that can be assigned in a realm. `$2` is their type, `$3` the project or ''.
+/// The roles that can be assigned in a scope. `$2` is their type, `$3` the project or ''.
 const ROLES: &str = concat!(
     "SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
          r.created_by, r.place \
@@ -148,26 +154,26 @@ impl Role {
         })
     }
 
-    /// The role with this id among those that can be assigned in the realm.
+    /// The role with this id among those that can be assigned in the scope.
     ///
     /// # Errors
     /// 400 naming `param` when there is none; 403 when it allows what the caller may not do there.
-    pub(crate) async fn to_grant<R: Realm>(
+    pub(crate) async fn to_grant<S: RoleScope>(
         cx: &mut Write,
-        realm: &R,
+        scope: &S,
         param: &'static str,
         id: &RoleId,
     ) -> Result<Self> {
-        let id = &realm.role_id(cx.organization(), id);
-        let found = cx.fetch_optional(one(cx, realm, id), Self::read).await?;
+        let id = &scope.role_id(cx.organization(), id);
+        let found = cx.fetch_optional(one(cx, scope, id), Self::read).await?;
         let role = found.ok_or_else(|| {
             let message = format!(
                 "No role with id '{id}' can be assigned here: its type must be {}.",
-                R::RESOURCE_TYPE
+                S::RESOURCE_TYPE
             );
             Error::invalid(param, message)
         })?;
-        may_grant(cx, realm.project_id(), role.permissions.set()).await?;
+        may_grant(cx, scope.project_id(), role.permissions.set()).await?;
         Ok(role)
     }
 
@@ -189,15 +195,15 @@ impl Item for Role {
     }
 }
 
-fn one<R: Realm>(cx: &Write, realm: &R, id: &RoleId) -> TenantStatement {
-    let mut statement = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+fn one<S: RoleScope>(cx: &Write, scope: &S, id: &RoleId) -> TenantStatement {
+    let mut statement = cx.sql(ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     statement.push(" AND r.id = ").bind(id);
     statement
 }
 
-async fn list<R: Realm>(mut cx: Read, realm: R, query: ListRoles) -> Result<NextList<Role>> {
-    let list = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
-    let request = query.page(&cx, &realm);
+async fn list<S: RoleScope>(mut cx: Read, scope: S, query: ListRoles) -> Result<NextList<Role>> {
+    let list = cx.sql(ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
+    let request = query.page(&cx, &scope);
     let page = cx.page(&request, list.clone(), list, by_place(), Role::read);
     Ok(page.await?.into())
 }
@@ -213,9 +219,9 @@ struct CreateRole {
     description: Option<Description>,
 }
 
-async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<Done<Role>> {
+async fn create<S: RoleScope>(mut cx: Write, scope: S, body: CreateRole) -> Result<Done<Role>> {
     let none = PermissionList::default();
-    check_permissions(&mut cx, &realm, &body.permissions, &none).await?;
+    check_permissions(&mut cx, &scope, &body.permissions, &none).await?;
     let now = cx.now();
     let role = Role {
         object: RoleObject,
@@ -223,21 +229,21 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
         name: body.role_name.into_string(),
         description: body.description.map(Description::into_string),
         permissions: body.permissions,
-        resource_type: R::RESOURCE_TYPE.to_owned(),
+        resource_type: S::RESOURCE_TYPE.to_owned(),
         predefined_role: false,
         created_at: now,
         updated_at: now,
         created_by: Some(cx.permit().user()?.clone()),
     };
-    check_name(&mut cx, &realm, &role).await?;
+    check_name(&mut cx, &scope, &role).await?;
     let insert = cx.sql(
         "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, description, permissions, \
              predefined, created_at, updated_at, created_by) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE, $9, $9, $10)",
         args![
             &role.id,
-            R::RESOURCE_TYPE,
-            realm.key(),
+            S::RESOURCE_TYPE,
+            scope.project_key(),
             role.name.as_str(),
             role.name.to_lowercase(),
             role.description.clone(),
@@ -247,14 +253,14 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
         ],
     );
     cx.execute(insert).await?;
-    let mut details = resource(&cx, &realm);
+    let mut details = scope_details(&cx, &scope);
     details["role_name"] = json!(role.name);
     details["permissions"] = json!(role.permissions);
     Ok(cx.done(Event::new(EventType::RoleCreated, &role.id, details), role))
 }
 
-async fn check_name<R: Realm>(cx: &mut Write, realm: &R, role: &Role) -> Result<()> {
-    let mut same = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+async fn check_name<S: RoleScope>(cx: &mut Write, scope: &S, role: &Role) -> Result<()> {
+    let mut same = cx.sql(ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     same.push(" AND r.name_key = ")
         .bind(role.name.to_lowercase());
     same.push(" AND r.id <> ").bind(&role.id);
@@ -267,13 +273,13 @@ async fn check_name<R: Realm>(cx: &mut Write, realm: &R, role: &Role) -> Result<
     }
 }
 
-async fn retrieve<R: Realm>(
+async fn retrieve<S: RoleScope>(
     mut cx: Read,
-    Of(realm, id): Of<R, RoleId>,
+    Of(scope, id): Of<S, RoleId>,
     _: Nothing,
 ) -> Result<Role> {
-    let id = realm.role_id(cx.organization(), &id);
-    let mut statement = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+    let id = scope.role_id(cx.organization(), &id);
+    let mut statement = cx.sql(ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     statement.push(" AND r.id = ").bind(&id);
     cx.find(&id, statement, Role::read).await
 }
@@ -290,13 +296,13 @@ struct UpdateRole {
     role_name: Option<Name>,
 }
 
-async fn update<R: Realm>(
+async fn update<S: RoleScope>(
     mut cx: Write,
-    Of(realm, id): Of<R, RoleId>,
+    Of(scope, id): Of<S, RoleId>,
     body: UpdateRole,
 ) -> Result<Done<Role>> {
-    let id = realm.role_id(cx.organization(), &id);
-    let old = one(&cx, &realm, &id);
+    let id = scope.role_id(cx.organization(), &id);
+    let old = one(&cx, &scope, &id);
     let old = cx.find(&id, old, Role::read).await?;
     let mut role = old.clone();
     role.permissions = body.permissions.unwrap_or(role.permissions);
@@ -308,8 +314,8 @@ async fn update<R: Realm>(
         return Ok(cx.unchanged(old));
     }
     old.refuse_predefined("changed")?;
-    check_permissions(&mut cx, &realm, &role.permissions, &old.permissions).await?;
-    check_name(&mut cx, &realm, &role).await?;
+    check_permissions(&mut cx, &scope, &role.permissions, &old.permissions).await?;
+    check_name(&mut cx, &scope, &role).await?;
     role.updated_at = cx.now();
     let update = cx.sql(
         "UPDATE roles SET name = $3, name_key = $4, description = $5, permissions = $6, updated_at = $7 \
@@ -324,7 +330,7 @@ async fn update<R: Realm>(
         ],
     );
     cx.execute(update).await?;
-    let mut details = resource(&cx, &realm);
+    let mut details = scope_details(&cx, &scope);
     if let Some(details) = details.as_object_mut() {
         details.extend(requested);
     }
@@ -356,13 +362,13 @@ fn changes(old: &Role, new: &Role) -> serde_json::Map<String, Json> {
 }
 
 /// Deletes the role and whatever gives it to somebody; a group that works in a project with it leaves the project.
-async fn delete<R: Realm>(
+async fn delete<S: RoleScope>(
     mut cx: Write,
-    Of(realm, id): Of<R, RoleId>,
+    Of(scope, id): Of<S, RoleId>,
     _: Nothing,
 ) -> Result<Done<Deleted<RoleDeleted>>> {
-    let id = realm.role_id(cx.organization(), &id);
-    let role = one(&cx, &realm, &id);
+    let id = scope.role_id(cx.organization(), &id);
+    let role = one(&cx, &scope, &id);
     let role = cx.find(&id, role, Role::read).await?;
     role.refuse_predefined("deleted")?;
     let holders = cx.sql(

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use store::{Key, Order, PageRequest};
 
-use super::realm::Realm;
 use crate::list::oldest_first;
 use crate::operation::{Limit, OrderBy, Read};
+use crate::role_scope::RoleScope;
 
 /// The table of roles as `r`, with the column that [`by_place`] needs.
 macro_rules! roles_in_place {
@@ -37,9 +37,9 @@ pub(super) struct ListRoles {
 
 impl ListRoles {
     /// The page that is asked for where roles may be called by other names.
-    pub(super) fn page<R: Realm>(self, cx: &Read, realm: &R) -> PageRequest {
+    pub(super) fn page<S: RoleScope>(self, cx: &Read, scope: &S) -> PageRequest {
         let named = self.after.map(RoleId::from_text);
-        let after = named.map(|id| realm.role_id(cx.organization(), &id).to_string());
+        let after = named.map(|id| scope.role_id(cx.organization(), &id).to_string());
         PageRequest {
             order: self.order.map_or(Order::Ascending, Order::from),
             ..oldest_first(self.limit.0, after)

@@ -1,8 +1,6 @@
 //! The answer to a report, written while the report is being read: as JSON, or as a table for other programs.
 
-use std::sync::Arc;
-
-use ::usage::{Numbers, Part, Report};
+use ::usage::{Part, Report};
 use axum::body::Body;
 use base::{Error, Result, UnixTime};
 use files::column::{Column, Shape};
@@ -13,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::json;
+use super::row_writer::RowWriter;
 use super::window::next_page;
 use crate::operation::{Chunks, Streamed};
 
@@ -35,36 +34,11 @@ pub(super) enum Format {
     Parquet,
 }
 
-/// The values of a group, in the order of the question's dimensions.
-pub(super) type Group = [Option<Arc<str>>];
-
-/// How the results of a report look.
-pub(super) trait Look: Send + Sync + 'static {
-    /// What a file of them is called.
-    fn name(&self) -> &'static str;
-
-    /// Writes the beginning of a result's JSON, which its numbers are in.
-    fn begin(&self, numbers: Numbers<'_>, json: &mut Vec<u8>);
-
-    /// Writes the rest of a result's JSON, which is the same for all results of its group.
-    fn end(&self, group: &Group, json: &mut Vec<u8>);
-
-    /// What a table of results has after the times of the bucket.
-    fn columns(&self) -> Vec<Column>;
-
-    /// What stands in these columns.
-    fn row<'a>(
-        &'a self,
-        group: &'a Group,
-        numbers: Numbers<'a>,
-    ) -> impl Iterator<Item = Value<'a>> + Send;
-}
-
 /// Answers with a page of a report. Whatever is wrong before the first byte is a refusal like any other.
 pub(super) async fn answer(
     mut report: Report,
     (start, end): (UnixTime, UnixTime),
-    look: impl Look,
+    rows: impl RowWriter,
     format: Format,
 ) -> Result<Response<Body>> {
     let first = report.next().await?;
@@ -72,7 +46,7 @@ pub(super) async fn answer(
     let (file, extension, kind) = match format {
         Format::Json => {
             let body =
-                Streamed::new(async move |chunks| json::write(report, first, &look, &chunks).await);
+                Streamed::new(async move |chunks| json::write(report, first, &rows, &chunks).await);
             return Ok(response(body, HeaderValue::from_static("application/json")));
         }
         Format::Csv => (FileFormat::Csv, "csv", CSV),
@@ -80,11 +54,11 @@ pub(super) async fn answer(
     };
     let end = next.unwrap_or(end);
     let (first_day, last_day) = (start.date_digits(), end.plus(-1).date_digits());
-    let name = look.name();
+    let name = rows.name();
     let disposition = format!("attachment; filename=\"{name}-{first_day}-{last_day}.{extension}\"");
-    let columns = times().into_iter().chain(look.columns()).collect();
+    let columns = times().into_iter().chain(rows.columns()).collect();
     let table = Table::new(file, columns).map_err(|error| unwritten(&error))?;
-    let body = Streamed::new(async move |chunks| write(report, first, look, table, &chunks).await);
+    let body = Streamed::new(async move |chunks| write(report, first, rows, table, &chunks).await);
     let mut response = response(body, HeaderValue::from_static(kind));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_DISPOSITION, value(&disposition)?);
@@ -121,7 +95,7 @@ fn times() -> [Column; 2] {
 async fn write(
     mut report: Report,
     first: Option<Part>,
-    look: impl Look,
+    rows: impl RowWriter,
     mut table: Table,
     chunks: &Chunks,
 ) -> Result<()> {
@@ -130,7 +104,7 @@ async fn write(
         for (index, (start, end)) in part.buckets().enumerate() {
             let times = [Value::Moment(start), Value::Moment(end)];
             for (place, numbers) in part.results(index) {
-                let row = look.row(part.group(place), numbers);
+                let row = rows.row(part.group(place), numbers);
                 table.push(times.into_iter().chain(row));
                 if table.is_full() {
                     table = send(table, chunks).await?;

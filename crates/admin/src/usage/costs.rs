@@ -9,7 +9,8 @@ use http::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Format, Group, Look, OTHER_TYPES, answer};
+use super::answer::{Format, OTHER_TYPES, answer};
+use super::row_writer::{DimensionValues, RowWriter};
 use super::window::{LATEST, Window};
 use super::{BucketPage, distinct, json};
 use crate::literal::literals;
@@ -114,8 +115,8 @@ impl From<CostGroup> for CostDimension {
     }
 }
 
-/// How the results of the costs report look.
-struct CostLook {
+/// How the results of the costs report rows.
+struct CostRows {
     /// The place of each dimension among those grouped by.
     project_id: Option<usize>,
     line_item: Option<usize>,
@@ -123,7 +124,7 @@ struct CostLook {
     user_id: Option<usize>,
 }
 
-impl CostLook {
+impl CostRows {
     fn new(query: &CostQuery) -> Self {
         let place = |dimension| query.group_by.iter().position(|by| *by == dimension);
         Self {
@@ -140,12 +141,12 @@ impl CostLook {
     }
 
     /// What the quantity counts, when the contract has a word for it.
-    fn unit(&self, group: &Group) -> Option<&'static str> {
+    fn unit(&self, group: &DimensionValues) -> Option<&'static str> {
         value(group, self.line_item).and_then(LineItem::unit_of)
     }
 
     /// The dimensions, in the order of a result's fields.
-    fn dimensions<'a>(&self, group: &'a Group) -> [(&'static str, Option<&'a str>); 4] {
+    fn dimensions<'a>(&self, group: &'a DimensionValues) -> [(&'static str, Option<&'a str>); 4] {
         [
             ("project_id", value(group, self.project_id)),
             ("line_item", value(group, self.line_item)),
@@ -155,7 +156,7 @@ impl CostLook {
     }
 }
 
-fn value(group: &Group, place: Option<usize>) -> Option<&str> {
+fn value(group: &DimensionValues, place: Option<usize>) -> Option<&str> {
     place.and_then(|place| group[place].as_deref())
 }
 
@@ -163,7 +164,7 @@ fn amount(numbers: Numbers<'_>) -> NanoDollars {
     NanoDollars(numbers.get(1).unwrap_or(0))
 }
 
-impl Look for CostLook {
+impl RowWriter for CostRows {
     fn name(&self) -> &'static str {
         "costs"
     }
@@ -178,7 +179,7 @@ impl Look for CostLook {
         }
     }
 
-    fn end(&self, group: &Group, out: &mut Vec<u8>) {
+    fn end(&self, group: &DimensionValues, out: &mut Vec<u8>) {
         let unit = ("quantity_unit", self.unit(group));
         for (name, value) in [unit].into_iter().chain(self.dimensions(group)) {
             out.extend_from_slice(b",\"");
@@ -208,7 +209,7 @@ impl Look for CostLook {
 
     fn row<'a>(
         &'a self,
-        group: &'a Group,
+        group: &'a DimensionValues,
         numbers: Numbers<'a>,
     ) -> impl Iterator<Item = Value<'a>> + Send {
         let dimensions = self.dimensions(group).map(|(_, value)| Value::text(value));
@@ -244,11 +245,11 @@ async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<Response<Bo
     let reports = cx.services().reports.clone();
     // Its connection goes back before the report takes another one.
     drop(cx);
-    let look = CostLook::new(&query);
+    let rows = CostRows::new(&query);
     answer(
         reports.costs(&query),
         (query.start, query.end),
-        look,
+        rows,
         format,
     )
     .await

@@ -6,7 +6,7 @@ use std::io::Write;
 use ::usage::{Part, Report};
 use base::Result;
 
-use super::answer::Look;
+use super::row_writer::RowWriter;
 use super::window::next_page;
 use crate::operation::Chunks;
 
@@ -19,7 +19,7 @@ const SPARE: usize = 4 * 1024;
 pub(super) async fn write(
     mut report: Report,
     first: Option<Part>,
-    look: &impl Look,
+    rows: &impl RowWriter,
     chunks: &Chunks,
 ) -> Result<()> {
     let mut json = Vec::with_capacity(CHUNK + SPARE);
@@ -27,7 +27,7 @@ pub(super) async fn write(
     let mut next = first;
     let mut is_first = true;
     while let Some(part) = next {
-        let groups = Groups::of(&part, look);
+        let groups = Groups::of(&part, rows);
         for (index, (start, end)) in part.buckets().enumerate() {
             let comma = if is_first { "" } else { "," };
             is_first = false;
@@ -41,7 +41,7 @@ pub(super) async fn write(
                 if count > 0 {
                     json.push(b',');
                 }
-                look.begin(numbers, &mut json);
+                rows.begin(numbers, &mut json);
                 json.extend_from_slice(groups.text(place));
                 if json.len() >= CHUNK {
                     let full = std::mem::replace(&mut json, Vec::with_capacity(CHUNK + SPARE));
@@ -72,11 +72,11 @@ struct Groups {
 }
 
 impl Groups {
-    fn of(part: &Part, look: &impl Look) -> Self {
+    fn of(part: &Part, rows: &impl RowWriter) -> Self {
         let mut text = Vec::new();
         let mut ends = Vec::with_capacity(part.groups());
         for place in 0..part.groups() {
-            look.end(part.group(place), &mut text);
+            rows.end(part.group(place), &mut text);
             ends.push(text.len());
         }
         Self { text, ends }

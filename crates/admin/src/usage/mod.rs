@@ -6,6 +6,7 @@ pub mod events;
 mod json;
 mod report;
 mod reports;
+mod row_writer;
 mod window;
 
 use base::UnixTime;

@@ -13,8 +13,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, json};
 
-use super::answer::{Format, Group, Look, answer};
+use super::answer::{Format, answer};
 use super::json;
+use super::row_writer::{DimensionValues, RowWriter};
 use crate::operation::{Organization, Read};
 
 /// The query string of one of the reports.
@@ -75,8 +76,8 @@ impl<Q: ReportQuery> JsonSchema for Reported<Q> {
     }
 }
 
-/// How the results of a usage report look.
-struct UsageLook {
+/// How the results of a usage report rows.
+struct UsageRows {
     kind: Kind,
     /// Each dimension of the report, and its place among those grouped by.
     dimensions: Vec<(Dimension, Option<usize>)>,
@@ -85,7 +86,7 @@ struct UsageLook {
     optional: Vec<String>,
 }
 
-impl UsageLook {
+impl UsageRows {
     fn new(query: &UsageQuery) -> Self {
         let kind = query.kind;
         let place = |dimension: &Dimension| query.group_by.iter().position(|by| by == dimension);
@@ -103,7 +104,7 @@ impl UsageLook {
     }
 }
 
-impl Look for UsageLook {
+impl RowWriter for UsageRows {
     fn name(&self) -> &'static str {
         self.kind.as_str()
     }
@@ -127,7 +128,7 @@ impl Look for UsageLook {
         }
     }
 
-    fn end(&self, group: &Group, out: &mut Vec<u8>) {
+    fn end(&self, group: &DimensionValues, out: &mut Vec<u8>) {
         for (index, (dimension, place)) in self.dimensions.iter().enumerate() {
             let before = if index == 0 { "\"" } else { ",\"" };
             out.extend_from_slice(before.as_bytes());
@@ -165,7 +166,7 @@ impl Look for UsageLook {
 
     fn row<'a>(
         &'a self,
-        group: &'a Group,
+        group: &'a DimensionValues,
         numbers: Numbers<'a>,
     ) -> impl Iterator<Item = Value<'a>> + Send {
         let dimensions = self.dimensions.iter().map(move |(dimension, place)| {
@@ -196,11 +197,11 @@ pub(super) async fn report<Q: ReportQuery>(
     let reports = cx.services().reports.clone();
     // Its connection goes back before the report takes another one.
     drop(cx);
-    let look = UsageLook::new(&query);
+    let rows = UsageRows::new(&query);
     answer(
         reports.usage(&query),
         (query.start, query.end),
-        look,
+        rows,
         format,
     )
     .await
