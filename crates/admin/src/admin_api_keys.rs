@@ -1,4 +1,4 @@
-//! `/organization/admin_api_keys`: keys of administrators.
+//! `/organization/admin_api_keys`: admin keys.
 
 use base::ids::{KeyId, UserId};
 use base::name::Name;
@@ -66,7 +66,7 @@ literals! {
     OwnerObject = "organization.user";
 }
 
-/// A key of an administrator.
+/// An admin key.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AdminApiKey {
     object: AdminApiKeyObject,
@@ -126,11 +126,11 @@ impl Item for AdminApiKey {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListAdminKeys {
-    /// The id of the last key of the page before.
+    /// The id of the last key of the previous page.
     after: Option<String>,
-    /// Oldest first (`asc`, the default) or newest first (`desc`).
+    /// Order of creation: oldest first (`asc`, the default) or newest first (`desc`).
     order: Option<OrderBy>,
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
 }
@@ -150,12 +150,12 @@ async fn list(mut cx: Read, _: Organization, query: ListAdminKeys) -> Result<Lis
         .into())
 }
 
-/// A new key, at the one moment when its secret is shown.
+/// A new key with its secret, which is shown only once.
 #[derive(Serialize, JsonSchema)]
 struct CreatedAdminKey {
     #[serde(flatten)]
     key: AdminApiKey,
-    /// The secret; it is kept nowhere.
+    /// The secret. It is shown only here, and is not stored.
     value: String,
 }
 
@@ -163,7 +163,7 @@ struct CreatedAdminKey {
 #[serde(deny_unknown_fields)]
 struct CreateAdminKey {
     name: Name,
-    /// How long the key lives; absent: until it is deleted.
+    /// Lifetime in seconds, 1 to 31,536,000; absent for a key that does not expire.
     expires_in_seconds: Option<Lifetime>,
 }
 
@@ -203,7 +203,8 @@ async fn retrieve(
     cx.find(&id, key, AdminApiKey::read).await
 }
 
-/// Refuses to delete the last key of an owner that works for long: nobody could create another one through the API.
+/// Deletes an admin key, but not the last one of an owner that remains valid for long: without it, no further key could be
+/// created through the API.
 async fn delete(
     mut cx: Write,
     Of(_, id): Of<Organization, KeyId>,

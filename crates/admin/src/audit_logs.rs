@@ -1,4 +1,4 @@
-//! `/organization/audit_logs`: what was done, by whom, to what.
+//! `/organization/audit_logs`: the audit log.
 
 pub mod verify;
 
@@ -27,7 +27,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     )]
 }
 
-/// An entry of the audit log. The details are under a key named after its type.
+/// An entry of the audit log. The details are in a field that is named after the type.
 #[derive(Debug, Serialize)]
 pub struct AuditLog {
     id: AuditLogId,
@@ -47,7 +47,7 @@ struct AuditProject {
     name: String,
 }
 
-/// The contract's event types, which filters may all name, and ours.
+/// Returns the schema of event types: all that the contract names, and those of this program.
 fn event_type_schema() -> Schema {
     let ours = EventType::ALL.iter().map(|kind| kind.as_str().to_owned());
     let names: BTreeSet<String> = event_type::published().chain(ours).collect();
@@ -116,33 +116,33 @@ impl Item for AuditLog {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListAuditLogs {
-    /// When it happened.
+    /// Only events in this period.
     effective_at: Option<EffectiveAt>,
-    /// In which projects.
+    /// Only events in these projects.
     #[serde(default)]
     project_ids: Separated<String>,
-    /// What happened.
+    /// Only events of these types.
     #[serde(default)]
     #[schemars(schema_with = "event_types_schema")]
     event_types: Separated<String>,
-    /// Who did it: users, service accounts or keys.
+    /// Only events by these users, service accounts or keys.
     #[serde(default)]
     actor_ids: Separated<String>,
-    /// The e-mail addresses of who did it.
+    /// Only events by users with these e-mail addresses.
     #[serde(default)]
     actor_emails: Separated<String>,
-    /// To what it was done.
+    /// Only events about these resources.
     #[serde(default)]
     resource_ids: Separated<String>,
-    /// Whether only what concerns the tenant above the organization is asked for.
+    /// Only events of the tenant above the organization.
     #[serde(default)]
     tenant_only: bool,
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last entry of the page before.
+    /// Id of the last entry of the previous page.
     after: Option<String>,
-    /// The id of the first entry of the page after.
+    /// Id of the first entry of the next page.
     before: Option<String>,
 }
 
@@ -150,7 +150,7 @@ fn event_types_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": event_type_schema() })
 }
 
-/// Bounds of a moment, in Unix seconds.
+/// A period, in Unix seconds.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -182,7 +182,7 @@ async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<Lis
         .into())
 }
 
-/// Event types are the contract's, or ours; with `tenant_only` they must be a tenant's.
+/// Refuses unknown event types and, with `tenant_only`, those that are not a tenant's.
 fn check_types(query: &ListAuditLogs) -> Result<()> {
     for (index, name) in query.event_types.iter().enumerate() {
         let param = format!("event_types[{index}]");

@@ -1,5 +1,5 @@
-//! `/organization/certificates` and `/organization/projects/{project_id}/certificates`: the authorities that clients'
-//! certificates must come from, and where they are asked for.
+//! `/organization/certificates` and `/organization/projects/{project_id}/certificates`: certificate authorities for client
+//! certificates, and their activation.
 
 mod activation;
 mod authority;
@@ -22,7 +22,7 @@ use crate::operation::{
 };
 use crate::projects::ActiveProject;
 use activation::{activate, deactivate};
-use authority::Authority;
+use authority::AuthorityCertificate;
 use certificate::{
     Certificate, CertificateDeleted, CertificateScope, IN_SCOPE, ONE, ScopeCertificate,
 };
@@ -60,7 +60,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     .collect()
 }
 
-/// Certificates belong to the organization.
+/// Returns the operations on certificates, which belong to the organization.
 fn of_organization() -> Vec<Operation> {
     use Permission::{CertificatesRead, CertificatesWrite};
     const ALL: &str = "/organization/certificates";
@@ -100,7 +100,7 @@ fn of_organization() -> Vec<Operation> {
     ]
 }
 
-/// They are active in the organization, and in each project, for itself.
+/// Returns the operations on the activation of certificates in the organization or in a project.
 fn at<S: CertificateScope>(
     [all, activation, deactivation]: [&'static str; 3],
     commands: [&'static str; 3],
@@ -136,12 +136,12 @@ fn at<S: CertificateScope>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListCertificates {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last certificate of the page before.
+    /// The id of the last certificate of the previous page.
     after: Option<String>,
-    /// Oldest first (`asc`) or newest first (`desc`, the default).
+    /// Order of creation: oldest first (`asc`) or newest first (`desc`, the default).
     order: Option<OrderBy>,
 }
 
@@ -164,14 +164,14 @@ async fn list<S: CertificateScope>(
 }
 
 /// The most certificates of an organization.
-const MOST_CERTIFICATES: usize = 50;
+const MAX_CERTIFICATES: usize = 50;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateCertificate {
-    /// What it is called.
+    /// Name of the certificate.
     name: Option<Name>,
-    /// The certificate of an authority in PEM: one block, nothing else.
+    /// Certificate of an authority in PEM: a single block.
     certificate: String,
 }
 
@@ -180,7 +180,7 @@ async fn create(
     _: Organization,
     body: CreateCertificate,
 ) -> Result<Done<Certificate>> {
-    let authority = Authority::parse(&body.certificate, cx.now())?;
+    let authority = AuthorityCertificate::parse(&body.certificate, cx.now())?;
     let fingerprints = cx.sql(
         "SELECT id, fingerprint FROM certificates WHERE organization_id = $1",
         args![],
@@ -194,9 +194,9 @@ async fn create(
         let message = format!("This certificate has been uploaded already: it is '{id}'.");
         return Err(Error::refused("duplicate_certificate", message).about("certificate"));
     }
-    if existing.len() >= MOST_CERTIFICATES {
+    if existing.len() >= MAX_CERTIFICATES {
         let message = format!(
-            "An organization has at most {MOST_CERTIFICATES} certificates. Delete one first."
+            "An organization has at most {MAX_CERTIFICATES} certificates. Delete one first."
         );
         return Err(Error::refused("too_many_certificates", message));
     }
@@ -224,7 +224,7 @@ async fn create(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RetrieveCertificate {
-    /// What to add: the certificate itself.
+    /// Additional fields of the response: `content`, the certificate itself.
     #[serde(default)]
     include: Separated<Include>,
 }
@@ -252,7 +252,7 @@ async fn retrieve(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateCertificate {
-    /// The new name; null leaves it as it is.
+    /// New name; null leaves the name unchanged.
     name: Option<Name>,
 }
 
@@ -317,7 +317,7 @@ async fn delete(
     Ok(cx.done(event, answer))
 }
 
-/// What an event says of a certificate: one without a name has none there either.
+/// Returns the details of an event about a certificate; without `name` if it has none.
 fn details(name: Option<&str>) -> Json {
     name.map_or_else(|| json!({}), |name| json!({"name": name}))
 }

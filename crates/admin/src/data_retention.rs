@@ -1,5 +1,4 @@
-//! `/organization/data_retention` and `/organization/projects/{project_id}/data_retention`: how long what clients send
-//! is kept.
+//! `/organization/data_retention` and `/organization/projects/{project_id}/data_retention`: data retention.
 
 use base::{Error, Permission, Result};
 use http::Method;
@@ -85,7 +84,7 @@ trait RetentionKind:
     const UNSET: Self;
 }
 
-/// What an organization can ask for; `none` is what holds until it asks.
+/// Data retention of an organization; `none` until it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -98,7 +97,7 @@ enum OrganizationRetention {
     EnhancedModifiedAbuseMonitoring,
 }
 
-/// What a project can ask for.
+/// Data retention of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -119,7 +118,7 @@ impl RetentionKind for ProjectRetention {
     const UNSET: Self = Self::OrganizationDefault;
 }
 
-/// How long what clients send is kept.
+/// Retention of the data that clients send and receive.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
 struct RetentionAnswer<O, K> {

@@ -1,4 +1,4 @@
-//! `/organization/spend_alerts` and `/organization/projects/{project_id}/spend_alerts`: who is told at what spend.
+//! `/organization/spend_alerts` and `/organization/projects/{project_id}/spend_alerts`: spend alerts.
 
 mod alert_email;
 mod alert_notifier;
@@ -109,7 +109,7 @@ literals! {
     ProjectSpendAlertDeleted = "project.spend_alert.deleted";
 }
 
-/// A scope that has spend alerts.
+/// An organization or a project, with the names of its answers about spend alerts.
 trait AlertScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + Sync + 'static;
     type Deleted: Default + Serialize + JsonSchema + Send + 'static;
@@ -125,28 +125,28 @@ impl AlertScope for ActiveProject {
     type Deleted = ProjectSpendAlertDeleted;
 }
 
-/// Who is told when the month's spend passes an amount.
+/// A notification of recipients when the spend of a calendar month (UTC) reaches an amount.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
 struct SpendAlert<O> {
     object: O,
     id: SpendAlertId,
-    /// US cents.
+    /// Amount in US cents.
     threshold_amount: i64,
     currency: Currency,
     interval: Interval,
     notification_channel: NotificationChannel,
 }
 
-/// How somebody is told.
+/// Channel of the notification.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NotificationChannel {
     r#type: ChannelType,
-    /// E-mail addresses: 1 to 20, each once.
-    #[schemars(length(min = 1, max = MOST_RECIPIENTS), extend("uniqueItems" = true))]
+    /// E-mail addresses, 1 to 20, without duplicates.
+    #[schemars(length(min = 1, max = MAX_RECIPIENTS), extend("uniqueItems" = true))]
     recipients: Vec<Email>,
-    /// What the subjects of the mails begin with.
+    /// Prefix of the emails' subjects.
     subject_prefix: Option<Name>,
 }
 
@@ -185,7 +185,7 @@ const IN_SCOPE: &str = "\
     SELECT id, threshold_amount, recipients, subject_prefix FROM spend_alerts \
     WHERE organization_id = $1 AND project_id = $2";
 
-/// The alert that a path names.
+/// The alert that the path names.
 struct Named<S: AlertScope>(S, SpendAlert<S::Object>);
 
 impl<S: AlertScope> Scope for Named<S> {
@@ -211,14 +211,14 @@ impl<S: AlertScope> Scope for Named<S> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListSpendAlerts {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 0, 100>,
-    /// Oldest first (`asc`, the default) or newest first (`desc`).
+    /// Order of creation: oldest first (`asc`, the default) or newest first (`desc`).
     order: Option<OrderBy>,
-    /// The id of the last alert of the page before.
+    /// The id of the last alert of the previous page.
     after: Option<String>,
-    /// The id of the first alert of the page after.
+    /// The id of the first alert of the next page.
     before: Option<String>,
 }
 
@@ -244,7 +244,7 @@ async fn list<S: AlertScope>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SetSpendAlert {
-    /// US cents.
+    /// Amount in US cents.
     threshold_amount: Cents<0>,
     currency: Currency,
     interval: Interval,
@@ -252,16 +252,16 @@ struct SetSpendAlert {
 }
 
 /// The most addresses of an alert.
-const MOST_RECIPIENTS: usize = 20;
+const MAX_RECIPIENTS: usize = 20;
 /// The most alerts of an organization or of a project.
-const MOST_ALERTS: usize = 100;
+const MAX_ALERTS: usize = 100;
 
 impl SetSpendAlert {
     fn check(&self) -> Result<()> {
         const PARAM: &str = "notification_channel.recipients";
         let recipients = &self.notification_channel.recipients;
-        if !(1..=MOST_RECIPIENTS).contains(&recipients.len()) {
-            let message = format!("{PARAM} must have 1 to {MOST_RECIPIENTS} e-mail addresses.");
+        if !(1..=MAX_RECIPIENTS).contains(&recipients.len()) {
+            let message = format!("{PARAM} must have 1 to {MAX_RECIPIENTS} e-mail addresses.");
             return Err(Error::invalid(PARAM, message));
         }
         let mut seen = BTreeSet::new();
@@ -288,7 +288,7 @@ impl SetSpendAlert {
 }
 
 impl<O> SpendAlert<O> {
-    /// The fields that can be set, for the audit log.
+    /// Returns the fields that can be set, for the audit log.
     fn details(&self) -> Json {
         json!({
             "threshold_amount": self.threshold_amount, "currency": self.currency, "interval": self.interval,
@@ -316,8 +316,8 @@ async fn create<S: AlertScope>(
         "SELECT id FROM spend_alerts WHERE organization_id = $1 AND project_id = $2",
         args![scope.project_key()],
     );
-    if cx.fetch_all(existing, |_| Ok(())).await?.len() >= MOST_ALERTS {
-        let message = format!("There are {MOST_ALERTS} spend alerts already. Delete one first.");
+    if cx.fetch_all(existing, |_| Ok(())).await?.len() >= MAX_ALERTS {
+        let message = format!("There are {MAX_ALERTS} spend alerts already. Delete one first.");
         return Err(Error::refused("too_many_spend_alerts", message));
     }
     let alert: SpendAlert<S::Object> = body.alert(cx.new_id());

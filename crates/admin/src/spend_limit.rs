@@ -1,5 +1,4 @@
-//! `/organization/spend_limit` and `/organization/projects/{project_id}/spend_limit`: the month's spend at which requests
-//! are refused.
+//! `/organization/spend_limit` and `/organization/projects/{project_id}/spend_limit`: spend limits.
 
 use base::{Error, Permission, Result};
 use http::Method;
@@ -98,30 +97,30 @@ impl SpendLimited for ConfiguredProject {
     type Deleted = ProjectSpendLimitDeleted;
 }
 
-/// The month's spend at which requests are refused.
+/// Spend of a calendar month (UTC) at which requests are refused.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
 struct SpendLimitAnswer<O> {
     object: O,
-    /// US cents.
+    /// Amount in US cents.
     threshold_amount: i64,
     currency: Currency,
     interval: Interval,
     enforcement: Enforcement,
 }
 
-/// What the spend limit does.
+/// Enforcement of the spend limit.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
 struct Enforcement {
-    status: Status,
+    status: EnforcementStatus,
 }
 
-/// A limit that is set is enforced.
+/// State of the enforcement. A limit that is set is always enforced.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-enum Status {
+enum EnforcementStatus {
     Enforcing,
 }
 
@@ -133,7 +132,7 @@ impl<O: Default> SpendLimitAnswer<O> {
             currency: Currency::Usd,
             interval: Interval::Month,
             enforcement: Enforcement {
-                status: Status::Enforcing,
+                status: EnforcementStatus::Enforcing,
             },
         }
     }
@@ -156,7 +155,7 @@ async fn retrieve<S: SpendLimited>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SetSpendLimit {
-    /// US cents.
+    /// Amount in US cents.
     threshold_amount: Cents<1>,
     #[serde(rename = "currency")]
     _currency: Currency,

@@ -1,4 +1,4 @@
-//! The words of the domain: ids, permissions, errors, time, money. No I/O, no async.
+//! Vocabulary of the domain: ids, permissions, audit event types, errors, time, money, secrets. No I/O, no async.
 
 pub mod budget;
 mod coding;

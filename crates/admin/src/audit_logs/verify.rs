@@ -1,4 +1,4 @@
-//! Proves that nobody changed the audit log: every hash is computed anew from what the entries say.
+//! Verification of the audit log: every hash is recomputed from the entries.
 
 use base::Result;
 use base::ids::{AuditLogId, OrganizationId};
@@ -8,34 +8,34 @@ use store::{Read, Row, Store, sql};
 use crate::column;
 use crate::operation::{chain, heading};
 
-/// What was found of one organization's log.
+/// The result of verifying an organization's log.
 #[derive(Debug)]
 pub struct Verified {
-    /// Whose log.
+    /// Organization of the log.
     pub organization_id: OrganizationId,
-    /// How many entries are proved, from the first on.
+    /// Number of valid entries, from the first on.
     pub entries: i64,
-    /// The hash of the last one that is proved. Kept elsewhere, it shows later that nothing before it was replaced.
+    /// Hash of the last valid entry. A copy in another place proves later that no earlier entry was replaced.
     pub hash: Vec<u8>,
-    /// Where the proof ended, if not at the end.
+    /// First invalid entry, if any.
     pub broken: Option<Broken>,
 }
 
-/// The first entry that is not what was written, and how that shows.
+/// The first invalid entry.
 #[derive(Debug)]
 pub struct Broken {
-    /// Its place in the log, from 1 on.
+    /// Position in the log, from 1.
     pub sequence: i64,
-    /// Its id; none when it is gone.
+    /// Id; `None` if the entry is missing.
     pub id: Option<AuditLogId>,
-    /// What is wrong, as the end of a sentence.
+    /// The fault, as the end of a sentence.
     pub reason: &'static str,
 }
 
-/// How many entries are looked at together.
-const AT_ONCE: i64 = 1000;
+/// Number of entries that are read at a time.
+const MAX_BATCH_ENTRIES: i64 = 1000;
 
-/// Looks at every entry of every organization. `progress` is told now and then how many entries are done, and of how many.
+/// Verifies all entries of all organizations. `progress` is called with the number of verified entries and the total.
 ///
 /// # Errors
 /// The database's.
@@ -43,7 +43,7 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result
     let mut connection = store.read().await?;
     let organizations = sql!("SELECT id, revision, audit_hash FROM organizations ORDER BY id");
     let read = |row: &Row<'_>| {
-        Ok(Head {
+        Ok(StoredHead {
             organization_id: row.id("id")?,
             entries: row.get("revision")?,
             hash: row.get("audit_hash")?,
@@ -62,8 +62,8 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result
     Ok(verified)
 }
 
-/// What the organization remembers of its log.
-struct Head {
+/// The head of a log, as its organization stores it.
+struct StoredHead {
     organization_id: OrganizationId,
     entries: i64,
     hash: Vec<u8>,
@@ -76,7 +76,7 @@ const ENTRIES: &str = "\
 
 async fn verify_one(
     connection: &mut Read,
-    head: Head,
+    head: StoredHead,
     mut progress: impl FnMut(i64),
 ) -> Result<Verified> {
     let mut verified = Verified {
@@ -87,7 +87,7 @@ async fn verify_one(
     };
     loop {
         let (of, after) = (&verified.organization_id, verified.entries);
-        let entries = sql!(ENTRIES, of, after, AT_ONCE);
+        let entries = sql!(ENTRIES, of, after, MAX_BATCH_ENTRIES);
         let entries = connection.fetch_all(entries, Logged::read).await?;
         if entries.is_empty() {
             break;
@@ -117,7 +117,7 @@ async fn verify_one(
     Ok(verified)
 }
 
-/// An entry as it is in the database.
+/// An entry in the database.
 struct Logged {
     sequence: i64,
     id: AuditLogId,
@@ -125,7 +125,7 @@ struct Logged {
     actor: String,
     payload: String,
     hash: Vec<u8>,
-    /// Whether what is searched by is what is shown.
+    /// True if the columns for searching match the entry's content.
     is_found_by_what_it_says: bool,
 }
 
@@ -146,7 +146,7 @@ impl Logged {
         })
     }
 
-    /// What is wrong with it, when it is what follows.
+    /// Returns the fault of the entry that follows `before`, if any.
     fn wrong(&self, before: &Verified) -> Option<&'static str> {
         if self.sequence != before.entries + 1 {
             return Some("is gone");
@@ -159,7 +159,7 @@ impl Logged {
     }
 }
 
-/// The columns that entries are searched by are not in the hash: they repeat what is.
+/// Returns true if the columns for searching, which are not hashed, match the hashed content.
 fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
     let (Ok(actor), Ok(payload)) = (
         column::json::<Json>(row, "actor"),
@@ -177,7 +177,7 @@ fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
     Ok(payload.get("id").and_then(Json::as_str) == resource.as_deref())
 }
 
-/// Whether the text is somewhere in the value.
+/// Returns true if a string in the value equals `text`.
 fn says(value: &Json, text: &str) -> bool {
     match value {
         Json::String(said) => said.to_lowercase() == text.to_lowercase(),

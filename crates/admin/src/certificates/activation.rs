@@ -1,4 +1,4 @@
-//! Where certificates are active: all that a request names change, or none.
+//! Activation of certificates. A request changes all certificates that it names, or none.
 
 use base::ids::{CertificateId, Id, MAX_ID_LENGTH};
 use base::{Error, Result, UnixTime};
@@ -10,7 +10,7 @@ use super::certificate::{CertificateScope, IN_SCOPE, ScopeCertificate};
 use crate::args;
 use crate::operation::{Done, Event, EventType, Write};
 
-/// The certificates whose state was asked for, as they are now.
+/// The certificates that a request has activated or deactivated.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}Answer")]
 pub(super) struct Toggled<O, C> {
@@ -19,12 +19,12 @@ pub(super) struct Toggled<O, C> {
 }
 
 /// The most certificates in one request.
-const MOST_AT_ONCE: usize = 10;
+const MAX_CERTIFICATES_PER_REQUEST: usize = 10;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ToggleCertificates {
-    /// 1 to 10 ids.
+    /// Ids of certificates, 1 to 10.
     #[schemars(length(min = 1, max = 10))]
     certificate_ids: Vec<String>,
 }
@@ -50,15 +50,15 @@ pub(super) async fn deactivate<S: CertificateScope>(
     Ok(done(cx, EventType::CertificatesDeactivated, &changed, data))
 }
 
-/// The certificates that are named, in that order, each once.
+/// Finds the named certificates, in the order of the request, without duplicates.
 async fn find<S: CertificateScope>(
     cx: &mut Write,
     scope: &S,
     body: ToggleCertificates,
 ) -> Result<Vec<ScopeCertificate<S::Object>>> {
     const PARAM: &str = "certificate_ids";
-    if !(1..=MOST_AT_ONCE).contains(&body.certificate_ids.len()) {
-        let message = format!("{PARAM} must have 1 to {MOST_AT_ONCE} ids.");
+    if !(1..=MAX_CERTIFICATES_PER_REQUEST).contains(&body.certificate_ids.len()) {
+        let message = format!("{PARAM} must have 1 to {MAX_CERTIFICATES_PER_REQUEST} ids.");
         return Err(Error::invalid(PARAM, message));
     }
     let mut found: Vec<ScopeCertificate<S::Object>> = Vec::new();
@@ -82,7 +82,7 @@ async fn find<S: CertificateScope>(
     Ok(found)
 }
 
-/// Nobody's certificate can come from an authority that has expired: to ask for one would lock everybody out.
+/// Refuses to activate the certificate of an expired authority: all clients would be locked out.
 fn refuse_expired<C>(certificates: &[ScopeCertificate<C>], now: UnixTime) -> Result<()> {
     let expired = |certificate: &&ScopeCertificate<C>| {
         !certificate.active && certificate.validity.expires_at <= now
@@ -99,7 +99,7 @@ fn refuse_expired<C>(certificates: &[ScopeCertificate<C>], now: UnixTime) -> Res
     }
 }
 
-/// Changes those whose state is another one; their ids and names.
+/// Sets the state of the certificates. Returns ids and names of those that it changes.
 async fn set<S: CertificateScope>(
     cx: &mut Write,
     scope: &S,

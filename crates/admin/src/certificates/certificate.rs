@@ -1,4 +1,4 @@
-//! A certificate, as it is kept and as it is shown at each scope.
+//! Certificates, as they are stored and as answers show them.
 
 use base::UnixTime;
 use base::ids::CertificateId;
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use store::Row;
 
-use super::authority::Authority;
+use super::authority::AuthorityCertificate;
 use crate::list::Item;
 use crate::literal::literals;
 use crate::operation::Organization;
@@ -24,7 +24,7 @@ literals! {
     ProjectCertificateDeactivation = "organization.project.certificate.deactivation";
 }
 
-/// A scope at which certificates are active or not.
+/// An organization or a project, with the names of its answers about certificates.
 pub(super) trait CertificateScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + 'static;
     type Activation: Default + Serialize + JsonSchema + Send + 'static;
@@ -51,21 +51,21 @@ pub(super) struct Certificate {
     pub(super) name: Option<String>,
     pub(super) created_at: UnixTime,
     #[serde(rename = "certificate_details")]
-    pub(super) details: Details,
+    pub(super) details: CertificateDetails,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
-pub(super) struct Details {
+pub(super) struct CertificateDetails {
     valid_at: UnixTime,
     pub(super) expires_at: UnixTime,
-    /// The certificate in PEM; there when it was asked for.
+    /// Certificate in PEM; present if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub(super) content: Option<String>,
 }
 
-/// A certificate, and whether it is active where it was asked about.
+/// A certificate with its activation in an organization or a project.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
 pub(super) struct ScopeCertificate<O> {
@@ -75,30 +75,30 @@ pub(super) struct ScopeCertificate<O> {
     pub(super) active: bool,
     created_at: UnixTime,
     #[serde(rename = "certificate_details")]
-    pub(super) validity: Validity,
+    pub(super) validity: CertificateValidity,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
-pub(super) struct Validity {
+pub(super) struct CertificateValidity {
     valid_at: UnixTime,
     pub(super) expires_at: UnixTime,
 }
 
 impl Certificate {
-    /// One that has just been uploaded.
+    /// Creates the record of an uploaded certificate.
     pub(super) fn new(
         id: CertificateId,
         name: Option<String>,
         created_at: UnixTime,
-        authority: &Authority,
+        authority: &AuthorityCertificate,
     ) -> Self {
         Self {
             object: CertificateObject,
             id,
             name,
             created_at,
-            details: Details {
+            details: CertificateDetails {
                 valid_at: authority.valid_at,
                 expires_at: authority.expires_at,
                 content: None,
@@ -106,14 +106,14 @@ impl Certificate {
         }
     }
 
-    /// With its content.
+    /// Reads a row, with the certificate's content.
     pub(super) fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
             object: CertificateObject,
             id: row.id("id")?,
             name: row.get("name")?,
             created_at: row.time("created_at")?,
-            details: Details {
+            details: CertificateDetails {
                 valid_at: row.time("valid_at")?,
                 expires_at: row.time("expires_at")?,
                 content: row.get("content")?,
@@ -135,7 +135,7 @@ impl<O: Default> ScopeCertificate<O> {
             name: row.get("name")?,
             active: row.get("active")?,
             created_at: row.time("created_at")?,
-            validity: Validity {
+            validity: CertificateValidity {
                 valid_at: row.time("valid_at")?,
                 expires_at: row.time("expires_at")?,
             },
@@ -152,7 +152,7 @@ impl<O> Item for ScopeCertificate<O> {
 pub(super) const ONE: &str = "\
     SELECT id, name, created_at, valid_at, expires_at, content FROM certificates \
     WHERE organization_id = $1 AND id = $2";
-/// `$2` is the scope.
+/// Certificates of the organization `$1` with their activation in `$2`: a project, or empty for the organization.
 pub(super) const IN_SCOPE: &str = "\
     SELECT c.id, c.name, c.created_at, c.valid_at, c.expires_at, a.certificate_id IS NOT NULL AS active \
     FROM certificates c LEFT JOIN certificate_activations a \

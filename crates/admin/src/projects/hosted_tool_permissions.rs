@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/hosted_tool_permissions`: which hosted tools a project may use.
+//! `/organization/projects/{project_id}/hosted_tool_permissions`: permissions for hosted tools.
 
 use base::{Permission, Result};
 use http::Method;
@@ -33,7 +33,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// Which hosted tools a project may use.
+/// Permissions of a project for hosted tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HostedToolPermissions {
     file_search: ToolPermission,
@@ -43,7 +43,7 @@ pub struct HostedToolPermissions {
     code_interpreter: ToolPermission,
 }
 
-/// Whether a hosted tool may be used.
+/// Permission for a hosted tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "HostedTool")]
@@ -76,7 +76,7 @@ async fn retrieve(
     Ok(tools.unwrap_or_default().into())
 }
 
-/// Null or absent: as it was.
+/// Changes to permissions for hosted tools. Null or absent fields leave the permission unchanged.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateHostedToolPermissions {

@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/model_permissions`: which models a project may call.
+//! `/organization/projects/{project_id}/model_permissions`: permissions for models.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ literals! {
     ModelPermissionsDeleted = "project.model_permissions.deleted";
 }
 
-/// Which models a project may call.
+/// Models that a project may or may not call.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "ModelPermissions")]
 pub struct ModelPermissionsAnswer {
@@ -60,14 +60,14 @@ pub struct ModelPermissionsAnswer {
     model_ids: Vec<String>,
 }
 
-/// What a list of models means.
+/// Meaning of `model_ids`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum Mode {
-    /// Only these.
+    /// Only the listed models may be called.
     AllowList,
-    /// All but these.
+    /// All models but the listed ones may be called.
     DenyList,
 }
 
@@ -117,37 +117,37 @@ async fn retrieve(
 #[serde(deny_unknown_fields)]
 struct SetModelPermissions {
     mode: Mode,
-    /// Names of models, each once; they need not be known yet.
+    /// Names of models, without duplicates. They need not be configured yet.
     #[schemars(schema_with = "model_names")]
     model_ids: Vec<String>,
 }
 
-/// The most models in a policy.
-const MOST_MODELS: usize = 1000;
-/// The longest name of a model, in characters.
-const LONGEST: usize = 256;
+/// The most models in a list.
+const MAX_MODELS: usize = 1000;
+/// Maximum length of a model's name, in characters.
+const MAX_NAME_LEN: usize = 256;
 
 fn model_names(_: &mut SchemaGenerator) -> Schema {
     let name =
-        json!({ "type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": VISIBLE });
-    json_schema!({ "type": "array", "maxItems": MOST_MODELS, "uniqueItems": true, "items": name })
+        json!({ "type": "string", "minLength": 1, "maxLength": MAX_NAME_LEN, "pattern": VISIBLE });
+    json_schema!({ "type": "array", "maxItems": MAX_MODELS, "uniqueItems": true, "items": name })
 }
 
 impl SetModelPermissions {
     fn check(&self) -> Result<()> {
-        if self.model_ids.len() > MOST_MODELS {
-            let message = format!("model_ids must have at most {MOST_MODELS} names.");
+        if self.model_ids.len() > MAX_MODELS {
+            let message = format!("model_ids must have at most {MAX_MODELS} names.");
             return Err(Error::invalid("model_ids", message));
         }
         let mut seen = BTreeSet::new();
         for (index, name) in self.model_ids.iter().enumerate() {
             let param = format!("model_ids[{index}]");
             if name.trim().is_empty()
-                || name.chars().count() > LONGEST
+                || name.chars().count() > MAX_NAME_LEN
                 || name.chars().any(char::is_control)
             {
                 let message = format!(
-                    "{param} must be the name of a model: 1 to {LONGEST} characters, no control characters."
+                    "{param} must be the name of a model: 1 to {MAX_NAME_LEN} characters, no control characters."
                 );
                 return Err(Error::invalid(param, message));
             }

@@ -1,4 +1,4 @@
-//! `…/users/{user_id}/roles`, `…/groups/{group_id}/roles`: the roles that users and groups have, in the organization and
+//! `…/users/{user_id}/roles`, `…/groups/{group_id}/roles`: assignments of roles to users and groups, in the organization and
 //! in projects.
 
 use std::collections::{BTreeMap, HashMap};
@@ -97,7 +97,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .collect()
 }
 
-/// A role that somebody has, and where it comes from.
+/// A role of a user or group, with the sources of inherited roles.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AssignedRole {
     id: RoleId,
@@ -106,20 +106,20 @@ pub struct AssignedRole {
     resource_type: String,
     predefined_role: bool,
     description: Option<String>,
-    /// When the role was created.
+    /// Time of the role's creation.
     created_at: Option<UnixTime>,
-    /// When the role was last changed.
+    /// Time of the role's last change.
     updated_at: Option<UnixTime>,
-    /// Who created the role; null for a predefined one.
+    /// Id of the user who created the role; null for a predefined role.
     created_by: Option<UserId>,
     created_by_user_obj: Option<Creator>,
     /// Always empty.
     metadata: Option<BTreeMap<String, String>>,
-    /// The groups that it is inherited from; null when it is the user's or the group's own.
+    /// Groups that the role is inherited from; null for a direct assignment.
     assignment_sources: Option<Vec<Source>>,
 }
 
-/// Who created a role.
+/// The user who created a role.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Creator {
     id: UserId,
@@ -127,14 +127,14 @@ struct Creator {
     email: String,
 }
 
-/// Where an inherited role comes from.
+/// The source of an inherited role.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct Source {
     principal_id: String,
     principal_type: &'static str,
 }
 
-/// The roles that `$4` of the type `$3` has in the project `$2`, or '' for the organization.
+/// Roles of the principal `$4` of type `$3` in the project `$2`, or in the organization if `$2` is empty.
 const ASSIGNED: &str = concat!(
     "SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
          r.created_by, r.place, c.name AS creator_name, c.email AS creator_email \
@@ -146,7 +146,7 @@ const ASSIGNED: &str = concat!(
           WHERE g.organization_id = $1 AND g.project_id = $2 AND g.principal_type = $3 AND g.principal_id = $4)"
 );
 
-/// Where they come from.
+/// Sources of these roles.
 const SOURCES: &str = "\
     SELECT g.role_id, g.group_id FROM effective_grants g \
     WHERE g.organization_id = $1 AND g.project_id = $2 AND g.principal_type = $3 AND g.principal_id = $4 \
@@ -181,7 +181,7 @@ impl Item for AssignedRole {
     }
 }
 
-/// Where each role of a principal comes from: `None` for the principal itself, else a group.
+/// Sources of a principal's roles by role: `None` for a direct assignment, else a group.
 type Sources = HashMap<String, Vec<Option<String>>>;
 
 fn group_by_role(rows: Vec<(String, Option<String>)>) -> Sources {
@@ -196,7 +196,7 @@ fn source(row: &Row<'_>) -> store::Result<(String, Option<String>)> {
     Ok((row.get("role_id")?, row.get("group_id")?))
 }
 
-/// The groups that a role is inherited from; `None` when it is the principal's own, or not theirs at all.
+/// Returns the groups that a role is inherited from; `None` if it is assigned directly or not at all.
 fn inherited(sources: &Sources, role: &RoleId) -> Option<Vec<Source>> {
     let groups = sources.get(role.as_str())?.iter().cloned();
     let groups: Option<Vec<String>> = groups.collect();
@@ -253,7 +253,7 @@ async fn retrieve<S: RoleScope, P: RolePrincipal>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AssignRole {
-    /// The role.
+    /// Id of the role.
     role_id: RoleId,
 }
 
@@ -278,7 +278,8 @@ async fn create<S: RoleScope, P: RolePrincipal>(
     Ok(cx.done(event, answer))
 }
 
-/// The id of an assignment is made of its role's and its principal's; the event is found by the role's alone, too.
+/// Returns the event of an assignment, which is also filed under the role. The id of an assignment is composed of the ids of
+/// the role and the principal.
 fn event<S: RoleScope, P: RolePrincipal>(
     kind: EventType,
     cx: &Write,
@@ -298,7 +299,7 @@ fn event<S: RoleScope, P: RolePrincipal>(
     Event::new(kind, &RoleAssignmentId::from_text(id), details).filed_under(role)
 }
 
-/// The answer to an unassignment.
+/// The response to an unassignment.
 #[derive(Serialize, JsonSchema)]
 struct Unassigned {
     object: &'static str,

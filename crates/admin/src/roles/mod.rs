@@ -99,16 +99,16 @@ literals! {
     RoleDeleted = "role.deleted";
 }
 
-/// A name for permissions.
+/// A named set of permissions.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Role {
     object: RoleObject,
-    /// Its id.
+    /// Id.
     pub id: RoleId,
-    /// What it is called.
+    /// Name.
     pub name: String,
     description: Option<String>,
-    /// What it allows.
+    /// Permissions.
     pub permissions: PermissionList,
     resource_type: String,
     predefined_role: bool,
@@ -120,7 +120,7 @@ pub struct Role {
     created_by: Option<UserId>,
 }
 
-/// The roles that can be assigned in a scope. `$2` is their type, `$3` the project or ''.
+/// Roles that can be assigned in a scope. `$2` is their `resource_type`, `$3` the project, or empty.
 const ROLES: &str = concat!(
     "SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
          r.created_by, r.place \
@@ -154,10 +154,10 @@ impl Role {
         })
     }
 
-    /// The role with this id among those that can be assigned in the scope.
+    /// Finds a role that can be assigned in the scope, and checks that the caller may grant it.
     ///
     /// # Errors
-    /// 400 naming `param` when there is none; 403 when it allows what the caller may not do there.
+    /// 400 naming `param` if there is no such role; 403 if it has permissions that the caller lacks.
     pub(crate) async fn to_grant<S: RoleScope>(
         cx: &mut Write,
         scope: &S,
@@ -211,11 +211,11 @@ async fn list<S: RoleScope>(mut cx: Read, scope: S, query: ListRoles) -> Result<
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateRole {
-    /// What the role is called: unique in its organization or project, in any spelling.
+    /// Name of the role. Unique in the organization or project, regardless of case.
     role_name: Name,
-    /// What it allows: names from `docs/permissions.md`.
+    /// Names of permissions, as listed in `docs/permissions.md`.
     permissions: PermissionList,
-    /// What it is for.
+    /// Description of the role.
     description: Option<Description>,
 }
 
@@ -287,12 +287,12 @@ async fn retrieve<S: RoleScope>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateRole {
-    /// What it allows from now on, and nothing else; null leaves it as it is.
+    /// New permissions, which replace all previous ones; null leaves the permissions unchanged.
     permissions: Option<PermissionList>,
-    /// What it is for; null clears it.
+    /// New description; null clears the description.
     #[serde(default)]
     description: Patch<Description>,
-    /// The new name; null leaves it as it is.
+    /// New name; null leaves the name unchanged.
     role_name: Option<Name>,
 }
 
@@ -338,7 +338,7 @@ async fn update<S: RoleScope>(
     Ok(cx.done(Event::new(EventType::RoleUpdated, &id, details), role))
 }
 
-/// What differs, as the event says it.
+/// Returns the changed fields, as the event shows them.
 fn changes(old: &Role, new: &Role) -> serde_json::Map<String, Json> {
     let mut changes = serde_json::Map::new();
     let mut note = |name: &str, value| changes.insert(name.to_owned(), value);
@@ -361,7 +361,7 @@ fn changes(old: &Role, new: &Role) -> serde_json::Map<String, Json> {
     changes
 }
 
-/// Deletes the role and whatever gives it to somebody; a group that works in a project with it leaves the project.
+/// Deletes the role with all its assignments. Groups that are in a project with this role are removed from the project.
 async fn delete<S: RoleScope>(
     mut cx: Write,
     Of(scope, id): Of<S, RoleId>,

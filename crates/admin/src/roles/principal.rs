@@ -1,4 +1,4 @@
-//! Who can be given roles: users and groups, and what their memberships carry.
+//! Principals of roles: users and groups.
 
 use base::ids::{GroupId, Id, OrganizationId, RoleId, UserId};
 use base::permission::{OrganizationRole, PredefinedRole};
@@ -14,7 +14,7 @@ use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner}
 use crate::operation::{PathIds, ProjectRef, Scope, Write, inside};
 use crate::role_scope::RoleScope;
 
-/// Somebody in the organization, and where their roles are looked at.
+/// A user or group, and the scope of its roles.
 pub struct ScopedPrincipal<S, P> {
     pub(super) scope: S,
     pub(super) principal: P,
@@ -42,30 +42,30 @@ impl<S: RoleScope, P: RolePrincipal> Scope for ScopedPrincipal<S, P> {
 
 /// A kind of principal of roles.
 pub trait RolePrincipal: Sized + Send + Sync + 'static {
-    /// Its id.
+    /// Id.
     type Id: Id;
-    /// The answer to an assignment.
+    /// Response to an assignment.
     type Assignment: Serialize + JsonSchema + Send + 'static;
-    /// What the tables and `assignment_sources` call it.
+    /// Name in tables and in `assignment_sources`.
     const TYPE: &'static str;
-    /// The `object` of the answer to an unassignment.
+    /// `object` in the response to an unassignment.
     const UNASSIGNED: &'static str;
-    /// Selects the one with the id `$2`.
+    /// SQL that selects the principal with the id `$2`.
     const FIND: &'static str;
 
-    /// Reads it.
+    /// Reads a row.
     ///
     /// # Errors
-    /// A column is not as expected.
+    /// A column is missing, or of an unexpected type.
     fn read(row: &Row<'_>) -> store::Result<Self>;
 
-    /// Its id.
+    /// Returns the id.
     fn id(&self) -> &Self::Id;
 
-    /// The answer to an assignment.
+    /// Returns the response to an assignment.
     fn assigned(self, role: Role) -> Self::Assignment;
 
-    /// Gives `role`, which it does not have of its own.
+    /// Assigns a role that the principal does not have directly.
     fn give<S: RoleScope>(
         &mut self,
         cx: &mut Write,
@@ -73,7 +73,7 @@ pub trait RolePrincipal: Sized + Send + Sync + 'static {
         role: &RoleId,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Takes `role` away, which it has of its own.
+    /// Removes a role that the principal has directly.
     fn take<S: RoleScope>(
         &self,
         cx: &mut Write,
@@ -89,7 +89,7 @@ literals! {
     GroupRoleObject = "group.role";
 }
 
-/// A user, as answers to assignments show them.
+/// A user in the response to an assignment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AssignedUser {
     object: AssignedUserObject,
@@ -100,7 +100,7 @@ pub struct AssignedUser {
     added_at: UnixTime,
 }
 
-/// A role was given to a user.
+/// The assignment of a role to a user.
 #[derive(Serialize, JsonSchema)]
 pub struct UserRoleAssignment {
     object: UserRoleObject,
@@ -139,7 +139,7 @@ impl RolePrincipal for AssignedUser {
         }
     }
 
-    /// A predefined role is the one that the membership carries: it replaces the one before.
+    /// Returns a predefined role is the one that the membership carries: it replaces the one before.
     async fn give<S: RoleScope>(&mut self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
         match PredefinedRole::parse(role.as_str()) {
             Some(PredefinedRole::Organization(role)) => {
@@ -161,7 +161,8 @@ impl RolePrincipal for AssignedUser {
         }
     }
 
-    /// Without its role, a membership of a project ends; in the organization, everybody is at least a reader.
+    /// Removes the assignment of a custom role. Without its predefined role, a membership of a project ends; in the
+    /// organization, the role becomes `reader`.
     async fn take<S: RoleScope>(&self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
         match PredefinedRole::parse(role.as_str()) {
             Some(PredefinedRole::Organization(OrganizationRole::Owner)) => {
@@ -182,10 +183,10 @@ impl RolePrincipal for AssignedUser {
     }
 }
 
-/// Makes `role` the user's role in the organization.
+/// Sets the user's role in the organization.
 ///
 /// # Errors
-/// 400: nobody would own the organization any more, or no owner would have an admin key for long.
+/// 400 if the organization would be left without an owner, or without an owner's admin key of sufficient lifetime.
 pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRole) -> Result<()> {
     if role != OrganizationRole::Owner {
         refuse_last_owner(cx, user, "demoted").await?;
@@ -197,7 +198,7 @@ pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRo
     keep_administrable(cx, before).await
 }
 
-/// A group, as answers to assignments show it.
+/// A group in the response to an assignment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AssignedGroup {
     object: AssignedGroupObject,
@@ -207,7 +208,7 @@ pub struct AssignedGroup {
     scim_managed: bool,
 }
 
-/// A role was given to a group.
+/// The assignment of a role to a group.
 #[derive(Serialize, JsonSchema)]
 pub struct GroupRoleAssignment {
     object: GroupRoleObject,
@@ -249,7 +250,7 @@ impl RolePrincipal for AssignedGroup {
         assign(cx, self, scope, role).await
     }
 
-    /// A group that works in a project with this role leaves the project.
+    /// Returns a group that works in a project with this role leaves the project.
     async fn take<S: RoleScope>(&self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
         let leave = cx.sql(
             "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3 AND role_id = $4",

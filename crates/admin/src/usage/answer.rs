@@ -1,4 +1,4 @@
-//! The answer to a report, written while the report is being read: as JSON, or as a table for other programs.
+//! Responses to reports, streamed while the report is read: as JSON or as a table.
 
 use ::usage::{Part, Report};
 use axum::body::Body;
@@ -15,26 +15,26 @@ use super::row_writer::RowWriter;
 use super::window::next_page;
 use crate::operation::{Chunks, Streamed};
 
-/// The types of an answer besides JSON.
+/// Media types of responses other than JSON.
 pub(super) const OTHER_TYPES: &[&str] = &[CSV, PARQUET];
 const CSV: &str = "text/csv; charset=utf-8";
 const PARQUET: &str = "application/vnd.apache.parquet";
 
-/// How an answer is written.
+/// Format of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(super) enum Format {
-    /// As the contract has it.
+    /// JSON as in the contract.
     #[default]
     Json,
-    /// As a table of comma-separated values.
+    /// A table of comma-separated values.
     Csv,
-    /// As a table in Apache Parquet.
+    /// A table in Apache Parquet.
     Parquet,
 }
 
-/// Answers with a page of a report. Whatever is wrong before the first byte is a refusal like any other.
+/// Responds with a page of a report. Errors before the first byte become an error response.
 pub(super) async fn answer(
     mut report: Report,
     (start, end): (UnixTime, UnixTime),
@@ -79,7 +79,7 @@ fn value(text: &str) -> Result<HeaderValue> {
 }
 
 fn unwritten(error: &FileError) -> Error {
-    tracing::error!(%error, "a table could not be written");
+    tracing::error!(%error, "failed to write table");
     Error::internal()
 }
 
@@ -91,7 +91,7 @@ fn times() -> [Column; 2] {
     })
 }
 
-/// Writes a report as a table: a row for each bucket and result.
+/// Writes a report as a table with a row for each bucket and result.
 async fn write(
     mut report: Report,
     first: Option<Part>,
@@ -111,24 +111,25 @@ async fn write(
                 }
             }
         }
-        // Two parts are not in memory at once.
+        // Frees this part before the next one is read.
         drop(part);
         next = report.next().await?;
     }
-    let rest = aside(move || table.finish()).await?;
+    let rest = on_blocking_thread(move || table.finish()).await?;
     chunks.send(rest).await;
     Ok(())
 }
 
-/// Sends what there is of a table. To write a row group takes long.
+/// Sends the buffered rows. Runs on a blocking thread, because encoding a row group takes long.
 async fn send(mut table: Table, chunks: &Chunks) -> Result<Table> {
-    let (table, bytes) = aside(move || table.take().map(|bytes| (table, bytes))).await?;
+    let (table, bytes) =
+        on_blocking_thread(move || table.take().map(|bytes| (table, bytes))).await?;
     chunks.send(bytes).await;
     Ok(table)
 }
 
-/// Does what takes long on a thread of its own.
-async fn aside<T: Send + 'static>(
+/// Runs `work` on a blocking thread.
+async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -1,4 +1,4 @@
-//! `/organization/usage/…` and `/organization/costs`: what was consumed, in buckets of time.
+//! `/organization/usage/…` and `/organization/costs`: usage and costs in time buckets.
 
 mod answer;
 pub mod costs;
@@ -37,7 +37,7 @@ pub struct BucketPage<T> {
     next_page: Option<String>,
 }
 
-/// A span of time and what was consumed in it.
+/// A time bucket with its results.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}Bucket")]
 struct BucketOf<T> {
@@ -47,7 +47,7 @@ struct BucketOf<T> {
     results: Vec<T>,
 }
 
-/// The dimensions to group by, each once.
+/// Returns the dimensions without duplicates.
 fn distinct<D: PartialEq>(groups: impl IntoIterator<Item: Into<D>>) -> Vec<D> {
     groups
         .into_iter()

@@ -1,4 +1,4 @@
-//! What the reports have in common: how a question is answered, and how a result is shown.
+//! Parts that all usage reports share: querying the ledger and writing results.
 
 use std::marker::PhantomData;
 
@@ -18,19 +18,19 @@ use super::json;
 use super::row_writer::{DimensionValues, RowWriter};
 use crate::operation::{Organization, Read};
 
-/// The query string of one of the reports.
+/// The query string of a report.
 pub(super) trait ReportQuery: DeserializeOwned + JsonSchema + Send + 'static {
-    /// Which report.
+    /// Kind of the report.
     const KIND: Kind;
 
-    /// What is asked of the ledger.
+    /// Builds the query of the ledger.
     fn ask(self, organization: OrganizationId, now: UnixTime) -> Result<UsageQuery>;
 
-    /// How the answer is to be written.
+    /// Returns the format of the response.
     fn format(&self) -> Format;
 }
 
-/// A result of the report that `Q` asks for, as the document describes it.
+/// The schema of a result of the report that `Q` queries.
 pub(super) struct Reported<Q>(PhantomData<fn() -> Q>);
 
 impl<Q: ReportQuery> JsonSchema for Reported<Q> {
@@ -76,12 +76,12 @@ impl<Q: ReportQuery> JsonSchema for Reported<Q> {
     }
 }
 
-/// How the results of a usage report rows.
+/// Writer of the rows of a usage report.
 struct UsageRows {
     kind: Kind,
-    /// Each dimension of the report, and its place among those grouped by.
+    /// Dimensions of the report, with their positions among those grouped by.
     dimensions: Vec<(Dimension, Option<usize>)>,
-    /// What stands before each number: of the ones that are always there, then of the others.
+    /// JSON before each number: of required numbers, then of optional ones.
     required: Vec<String>,
     optional: Vec<String>,
 }
@@ -135,7 +135,7 @@ impl RowWriter for UsageRows {
             out.extend_from_slice(dimension.as_str().as_bytes());
             out.extend_from_slice(b"\":");
             match place.and_then(|place| group[place].as_deref()) {
-                // It is `true` or `false`.
+                // The ledger stores `true` or `false` as text.
                 Some(batch) if *dimension == Dimension::Batch => {
                     out.extend_from_slice(batch.as_bytes());
                 }
@@ -186,7 +186,7 @@ impl RowWriter for UsageRows {
     }
 }
 
-/// Answers a report.
+/// Responds to a request for a report.
 pub(super) async fn report<Q: ReportQuery>(
     cx: Read,
     _: Organization,
@@ -195,7 +195,7 @@ pub(super) async fn report<Q: ReportQuery>(
     let format = query.format();
     let query = query.ask(cx.organization().clone(), cx.now())?;
     let reports = cx.services().reports.clone();
-    // Its connection goes back before the report takes another one.
+    // Returns the connection to the pool before the report takes another one.
     drop(cx);
     let rows = UsageRows::new(&query);
     answer(
