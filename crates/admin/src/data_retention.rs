@@ -61,17 +61,17 @@ literals! {
 }
 
 /// An organization or a project, with the names of its answers about data retention.
-trait Retained: RoleScope {
+trait RetentionScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + 'static;
     type Kind: RetentionKind;
 }
 
-impl Retained for Organization {
+impl RetentionScope for Organization {
     type Object = OrganizationDataRetention;
     type Kind = OrganizationRetention;
 }
 
-impl Retained for ConfiguredProject {
+impl RetentionScope for ConfiguredProject {
     type Object = ProjectDataRetention;
     type Kind = ProjectRetention;
 }
@@ -126,7 +126,7 @@ struct RetentionAnswer<O, K> {
     r#type: K,
 }
 
-type RetentionOf<S> = RetentionAnswer<<S as Retained>::Object, <S as Retained>::Kind>;
+type RetentionOf<S> = RetentionAnswer<<S as RetentionScope>::Object, <S as RetentionScope>::Kind>;
 
 impl<O: Default, K> RetentionAnswer<O, K> {
     fn new(kind: K) -> Self {
@@ -148,7 +148,7 @@ fn kind<K: RetentionKind>(setting: Option<DataRetention>) -> Result<K> {
     })
 }
 
-async fn retrieve<S: Retained>(mut cx: Read, scope: S, _: Nothing) -> Result<RetentionOf<S>> {
+async fn retrieve<S: RetentionScope>(mut cx: Read, scope: S, _: Nothing) -> Result<RetentionOf<S>> {
     let one = cx.sql(DataRetention::SELECT_ONE, args![scope.project_key()]);
     let setting = cx.fetch_optional(one, DataRetention::read).await?;
     Ok(RetentionAnswer::new(kind(setting)?))
@@ -164,7 +164,7 @@ struct SetDataRetention<K> {
     retention_type: K,
 }
 
-async fn update<S: Retained>(
+async fn update<S: RetentionScope>(
     mut cx: Write,
     scope: S,
     body: SetDataRetention<S::Kind>,

@@ -186,9 +186,9 @@ const IN_SCOPE: &str = "\
     WHERE organization_id = $1 AND project_id = $2";
 
 /// The alert that the path names.
-struct Named<S: AlertScope>(S, SpendAlert<S::Object>);
+struct NamedAlert<S: AlertScope>(S, SpendAlert<S::Object>);
 
-impl<S: AlertScope> Scope for Named<S> {
+impl<S: AlertScope> Scope for NamedAlert<S> {
     async fn resolve(
         connection: &mut Connection,
         organization: &OrganizationId,
@@ -240,7 +240,7 @@ async fn list<S: AlertScope>(
         .into())
 }
 
-/// All of an alert but its id: it is created and modified as a whole.
+/// A new alert, or all fields of a modified alert.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SetSpendAlert {
@@ -337,7 +337,7 @@ async fn create<S: AlertScope>(
 
 async fn retrieve<S: AlertScope>(
     _: Read,
-    Named(_, alert): Named<S>,
+    NamedAlert(_, alert): NamedAlert<S>,
     _: Nothing,
 ) -> Result<SpendAlert<S::Object>> {
     Ok(alert)
@@ -345,7 +345,7 @@ async fn retrieve<S: AlertScope>(
 
 async fn update<S: AlertScope>(
     mut cx: Write,
-    Named(scope, old): Named<S>,
+    NamedAlert(scope, old): NamedAlert<S>,
     body: SetSpendAlert,
 ) -> Result<Done<SpendAlert<S::Object>>> {
     body.check()?;
@@ -370,7 +370,7 @@ async fn update<S: AlertScope>(
 
 async fn delete<S: AlertScope>(
     mut cx: Write,
-    Named(scope, SpendAlert { id, .. }): Named<S>,
+    NamedAlert(scope, SpendAlert { id, .. }): NamedAlert<S>,
     _: Nothing,
 ) -> Result<Done<Deleted<S::Deleted>>> {
     mail::withdraw(&mut cx, id.as_str()).await?;

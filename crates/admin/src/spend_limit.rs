@@ -44,7 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     .collect()
 }
 
-fn at<S: SpendLimited>(path: &'static str, commands: [&'static str; 3]) -> [Operation; 3] {
+fn at<S: SpendLimitScope>(path: &'static str, commands: [&'static str; 3]) -> [Operation; 3] {
     use Permission::{SpendRead, SpendWrite};
     const SET: &str = "Sets the spend of a month at which requests are refused.";
     [
@@ -82,17 +82,17 @@ literals! {
 }
 
 /// An organization or a project, with the names of its answers about spend limits.
-trait SpendLimited: RoleScope {
+trait SpendLimitScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + 'static;
     type Deleted: Default + Serialize + JsonSchema + Send + 'static;
 }
 
-impl SpendLimited for Organization {
+impl SpendLimitScope for Organization {
     type Object = OrganizationSpendLimit;
     type Deleted = OrganizationSpendLimitDeleted;
 }
 
-impl SpendLimited for ConfiguredProject {
+impl SpendLimitScope for ConfiguredProject {
     type Object = ProjectSpendLimit;
     type Deleted = ProjectSpendLimitDeleted;
 }
@@ -142,7 +142,7 @@ fn not_set() -> Error {
     Error::not_set("A spend limit")
 }
 
-async fn retrieve<S: SpendLimited>(
+async fn retrieve<S: SpendLimitScope>(
     mut cx: Read,
     scope: S,
     _: Nothing,
@@ -163,7 +163,7 @@ struct SetSpendLimit {
     _interval: Interval,
 }
 
-async fn update<S: SpendLimited>(
+async fn update<S: SpendLimitScope>(
     mut cx: Write,
     scope: S,
     body: SetSpendLimit,
@@ -186,7 +186,7 @@ async fn update<S: SpendLimited>(
     Ok(cx.done(event, answer))
 }
 
-async fn delete<S: SpendLimited>(
+async fn delete<S: SpendLimitScope>(
     mut cx: Write,
     scope: S,
     _: Nothing,

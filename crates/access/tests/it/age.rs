@@ -7,7 +7,7 @@ use store::Store;
 use store::testing::Scratch;
 
 #[tokio::test]
-async fn s8_what_is_known_is_believed_for_as_long_as_is_configured() {
+async fn a_snapshot_is_trusted_up_to_the_configured_age() {
     let scratch = Scratch::new();
     let store = Store::open(scratch.url()).await.expect("a store");
     let start = async |max_age| {

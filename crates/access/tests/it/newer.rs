@@ -118,7 +118,7 @@ fn object() -> Object {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b8_a_column_that_a_newer_node_adds_stops_no_older_one() {
+async fn columns_added_by_a_newer_node_do_not_stop_an_older_one() {
     let scratch = Scratch::new();
     let (here, there) = (Node::start(&scratch).await, Node::start(&scratch).await);
     let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'O', 1, 0, $1)";

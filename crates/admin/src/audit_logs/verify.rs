@@ -10,7 +10,7 @@ use crate::operation::{chain, heading};
 
 /// The result of verifying an organization's log.
 #[derive(Debug)]
-pub struct Verified {
+pub struct VerifiedLog {
     /// Organization of the log.
     pub organization_id: OrganizationId,
     /// Number of valid entries, from the first on.
@@ -18,12 +18,12 @@ pub struct Verified {
     /// Hash of the last valid entry. A copy in another place proves later that no earlier entry was replaced.
     pub hash: Vec<u8>,
     /// First invalid entry, if any.
-    pub broken: Option<Broken>,
+    pub broken: Option<BrokenEntry>,
 }
 
 /// The first invalid entry.
 #[derive(Debug)]
-pub struct Broken {
+pub struct BrokenEntry {
     /// Position in the log, from 1.
     pub sequence: i64,
     /// Id; `None` if the entry is missing.
@@ -39,7 +39,7 @@ const MAX_BATCH_ENTRIES: i64 = 1000;
 ///
 /// # Errors
 /// The database's.
-pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Verified>> {
+pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Vec<VerifiedLog>> {
     let mut connection = store.read().await?;
     let organizations = sql!("SELECT id, revision, audit_hash FROM organizations ORDER BY id");
     let read = |row: &Row<'_>| {
@@ -78,8 +78,8 @@ async fn verify_one(
     connection: &mut Read,
     head: StoredHead,
     mut progress: impl FnMut(i64),
-) -> Result<Verified> {
-    let mut verified = Verified {
+) -> Result<VerifiedLog> {
+    let mut verified = VerifiedLog {
         organization_id: head.organization_id,
         entries: 0,
         hash: Vec::new(),
@@ -88,14 +88,14 @@ async fn verify_one(
     loop {
         let (of, after) = (&verified.organization_id, verified.entries);
         let entries = sql!(ENTRIES, of, after, MAX_BATCH_ENTRIES);
-        let entries = connection.fetch_all(entries, Logged::read).await?;
+        let entries = connection.fetch_all(entries, LoggedEntry::read).await?;
         if entries.is_empty() {
             break;
         }
         for entry in entries {
-            if let Some(reason) = entry.wrong(&verified) {
+            if let Some(reason) = entry.fault(&verified) {
                 let is_gone = entry.sequence != verified.entries + 1;
-                verified.broken = Some(Broken {
+                verified.broken = Some(BrokenEntry {
                     sequence: verified.entries + 1,
                     id: Some(entry.id).filter(|_| !is_gone),
                     reason,
@@ -108,7 +108,7 @@ async fn verify_one(
         progress(verified.entries);
     }
     if (verified.entries, &verified.hash) != (head.entries, &head.hash) {
-        verified.broken = Some(Broken {
+        verified.broken = Some(BrokenEntry {
             sequence: verified.entries + 1,
             id: None,
             reason: "is gone: the organization remembers a later entry than the last one in the log",
@@ -118,7 +118,7 @@ async fn verify_one(
 }
 
 /// An entry in the database.
-struct Logged {
+struct LoggedEntry {
     sequence: i64,
     id: AuditLogId,
     heading: String,
@@ -126,10 +126,10 @@ struct Logged {
     payload: String,
     hash: Vec<u8>,
     /// True if the columns for searching match the entry's content.
-    is_found_by_what_it_says: bool,
+    has_matching_index: bool,
 }
 
-impl Logged {
+impl LoggedEntry {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let (sequence, id) = (row.get("sequence")?, row.id("id")?);
         let kind: String = row.get("type")?;
@@ -142,12 +142,12 @@ impl Logged {
             actor: row.get("actor")?,
             payload: row.get("payload")?,
             hash: row.get("hash")?,
-            is_found_by_what_it_says: is_found_by_what_it_says(row)?,
+            has_matching_index: has_matching_index(row)?,
         })
     }
 
     /// Returns the fault of the entry that follows `before`, if any.
-    fn wrong(&self, before: &Verified) -> Option<&'static str> {
+    fn fault(&self, before: &VerifiedLog) -> Option<&'static str> {
         if self.sequence != before.entries + 1 {
             return Some("is gone");
         }
@@ -155,12 +155,12 @@ impl Logged {
         if hash.as_slice() != self.hash {
             return Some("does not say what it said when it was written");
         }
-        (!self.is_found_by_what_it_says).then_some("is filed under what it does not say")
+        (!self.has_matching_index).then_some("is filed under what it does not say")
     }
 }
 
 /// Returns true if the columns for searching, which are not hashed, match the hashed content.
-fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
+fn has_matching_index(row: &Row<'_>) -> store::Result<bool> {
     let (Ok(actor), Ok(payload)) = (
         column::json::<Json>(row, "actor"),
         column::json::<Json>(row, "payload"),
@@ -169,7 +169,7 @@ fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
     };
     for name in ["actor_id", "actor_key_id", "actor_email"] {
         let value: Option<String> = row.get(name)?;
-        if value.is_some_and(|value| !says(&actor, &value)) {
+        if value.is_some_and(|value| !contains_text(&actor, &value)) {
             return Ok(false);
         }
     }
@@ -178,11 +178,11 @@ fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
 }
 
 /// Returns true if a string in the value equals `text`.
-fn says(value: &Json, text: &str) -> bool {
+fn contains_text(value: &Json, text: &str) -> bool {
     match value {
         Json::String(said) => said.to_lowercase() == text.to_lowercase(),
-        Json::Array(items) => items.iter().any(|item| says(item, text)),
-        Json::Object(fields) => fields.values().any(|field| says(field, text)),
+        Json::Array(items) => items.iter().any(|item| contains_text(item, text)),
+        Json::Object(fields) => fields.values().any(|field| contains_text(field, text)),
         _ => false,
     }
 }

@@ -59,8 +59,8 @@ impl Smtp {
         };
         match tokio::time::timeout(DELIVERY_TIMEOUT, self.transport.send(message)).await {
             Ok(Ok(_)) => DeliveryOutcome::Sent,
-            Ok(Err(error)) if is_final(&error) => DeliveryOutcome::Failed(full(&error)),
-            Ok(Err(error)) => DeliveryOutcome::Retry(full(&error)),
+            Ok(Err(error)) if is_final(&error) => DeliveryOutcome::Failed(error_chain(&error)),
+            Ok(Err(error)) => DeliveryOutcome::Retry(error_chain(&error)),
             Err(_) => DeliveryOutcome::Retry("the SMTP server did not answer in time".to_owned()),
         }
     }
@@ -93,7 +93,7 @@ fn is_final(error: &Error) -> bool {
 }
 
 /// Formats an error with its causes on one line of bounded length.
-fn full(error: &Error) -> String {
+fn error_chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -156,7 +156,7 @@ mod tests {
             subject: "Hello".to_owned(),
             body: Zeroizing::new("Hello!".to_owned()),
         };
-        let fate = smtp().hand_over(&mail, UnixTime(0)).await;
-        assert!(matches!(fate, DeliveryOutcome::Retry(_)), "{fate:?}");
+        let outcome = smtp().deliver(&mail, UnixTime(0)).await;
+        assert!(matches!(outcome, DeliveryOutcome::Retry(_)), "{outcome:?}");
     }
 }

@@ -119,7 +119,7 @@ impl Item for ServiceAccount {
     }
 }
 
-/// A new service account with its first key, unless it was created without one.
+/// A new service account with its first key, if it was created with one.
 #[derive(Serialize, JsonSchema)]
 struct CreatedServiceAccount {
     #[serde(flatten)]

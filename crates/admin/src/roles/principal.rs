@@ -40,9 +40,9 @@ impl<S: RoleScope, P: RolePrincipal> Scope for ScopedPrincipal<S, P> {
     }
 }
 
-/// A kind of principal of roles.
+/// A user or a group, to which roles are assigned.
 pub trait RolePrincipal: Sized + Send + Sync + 'static {
-    /// Id.
+    /// Type of the id.
     type Id: Id;
     /// Response to an assignment.
     type Assignment: Serialize + JsonSchema + Send + 'static;
@@ -139,7 +139,7 @@ impl RolePrincipal for AssignedUser {
         }
     }
 
-    /// Returns a predefined role is the one that the membership carries: it replaces the one before.
+    /// Replaces the role of the membership if `role` is predefined, else adds an assignment.
     async fn give<S: RoleScope>(&mut self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
         match PredefinedRole::parse(role.as_str()) {
             Some(PredefinedRole::Organization(role)) => {
@@ -250,7 +250,7 @@ impl RolePrincipal for AssignedGroup {
         assign(cx, self, scope, role).await
     }
 
-    /// Returns a group that works in a project with this role leaves the project.
+    /// Removes the assignment. A group that is in a project with this role is removed from the project.
     async fn take<S: RoleScope>(&self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
         let leave = cx.sql(
             "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3 AND role_id = $4",

@@ -91,7 +91,7 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
     })
 }
 
-/// The days that the events of a request lie on.
+/// Days of the events of a request.
 #[derive(Default)]
 struct Days(HashSet<UnixTime>);
 

@@ -43,7 +43,7 @@ fn assert_refused(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn s13_administrative_bodies_are_bounded_for_each_key() {
+async fn memory_of_request_bodies_is_bounded_for_each_key() {
     let server = server().await;
     let long = json!({"name": "x".repeat(OF_A_KEY)});
     for (who, path) in [
@@ -67,7 +67,7 @@ async fn s13_administrative_bodies_are_bounded_for_each_key() {
 }
 
 #[tokio::test]
-async fn s13_a_body_that_is_not_sent_is_in_nobody_elses_way() {
+async fn an_announced_body_that_is_not_sent_blocks_no_other_request() {
     let server = server().await;
     let admin = server.admin();
     let waiting = admin.clone();

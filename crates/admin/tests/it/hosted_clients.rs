@@ -18,7 +18,7 @@ async fn log(server: &Server) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn strangers_4_a_role_given_twice_is_the_assignment_that_is_there() {
+async fn assigning_a_role_twice_returns_the_existing_assignment() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let (user, group) = (server.reader_id(), add_group(&server, "Ops").await);
@@ -56,7 +56,7 @@ async fn strangers_4_a_role_given_twice_is_the_assignment_that_is_there() {
 }
 
 #[tokio::test]
-async fn strangers_5_what_is_there_already_exists() {
+async fn adding_an_existing_member_is_refused() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let (user, group) = (server.reader_id(), add_group(&server, "Ops").await);
@@ -105,7 +105,7 @@ async fn strangers_5_what_is_there_already_exists() {
 }
 
 #[tokio::test]
-async fn strangers_5_a_group_with_another_role_already_exists_in_the_project() {
+async fn adding_a_group_with_another_role_is_refused() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let group = add_group(&server, "Ops").await;
@@ -125,7 +125,7 @@ async fn strangers_5_a_group_with_another_role_already_exists_in_the_project() {
 }
 
 #[tokio::test]
-async fn strangers_6_an_organizations_data_retention_reads_as_none_until_it_is_set() {
+async fn an_organizations_data_retention_is_none_until_set() {
     let server = Server::start().await;
     let path = "/organization/data_retention";
     let unset = json!({"object": "organization.data_retention", "type": "none"});
@@ -142,7 +142,7 @@ async fn strangers_6_an_organizations_data_retention_reads_as_none_until_it_is_s
 }
 
 #[tokio::test]
-async fn strangers_7_a_spend_limit_is_enforcing_as_soon_as_it_is_set() {
+async fn a_spend_limit_is_enforcing_once_set() {
     let server = Server::start().await;
     let limit = json!({"threshold_amount": 10, "currency": "USD", "interval": "month"});
     let of_project = format!(

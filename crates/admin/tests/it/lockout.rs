@@ -70,7 +70,7 @@ async fn short_key(server: &Server, seconds: i64) -> Client {
 }
 
 #[tokio::test]
-async fn s19_the_only_owner_with_a_key_stays_however_it_is_asked_for() {
+async fn the_only_owner_with_an_admin_key_cannot_be_removed_by_any_operation() {
     for way in Way::ALL {
         let server = Server::start().await;
         // An owner, who has no key: only a key's own owner can make an admin key.
@@ -89,7 +89,7 @@ async fn s19_the_only_owner_with_a_key_stays_however_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn s19_a_key_that_ends_soon_does_not_count() {
+async fn a_key_that_expires_soon_does_not_prevent_lockout() {
     for seconds in [1, 3600, 30 * DAY - 1] {
         let server = Server::start().await;
         let short = short_key(&server, seconds).await;
@@ -103,7 +103,7 @@ async fn s19_a_key_that_ends_soon_does_not_count() {
 }
 
 #[tokio::test]
-async fn s19_a_reader_with_a_key_or_an_owner_by_a_group_does_not_count() {
+async fn readers_with_keys_and_owners_by_group_do_not_prevent_lockout() {
     let server = Server::start().await;
     let admin = server.admin();
     server.join("heidi@acme.example", "owner").await;
@@ -140,7 +140,7 @@ async fn s19_a_reader_with_a_key_or_an_owner_by_a_group_does_not_count() {
 }
 
 #[tokio::test]
-async fn s19_what_was_no_better_before_is_not_refused() {
+async fn a_change_that_does_not_shorten_administrability_is_allowed() {
     let server = Server::start().await;
     server.join("grace@acme.example", "owner").await;
     let heidi = server.join("heidi@acme.example", "owner").await;
@@ -168,7 +168,7 @@ async fn s19_what_was_no_better_before_is_not_refused() {
 
 /// The command on the machine of the database gives nobody more than they have.
 #[tokio::test]
-async fn s19_no_key_is_made_for_a_reader_or_a_stranger() {
+async fn no_recovery_key_is_issued_for_a_reader_or_an_unknown_address() {
     let server = Server::start().await;
     for (email, reason) in [
         ("rita@acme.example", "is not an owner"),

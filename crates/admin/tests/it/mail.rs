@@ -78,7 +78,7 @@ async fn sent(server: &Server) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b12_nodes_whose_clocks_differ_send_a_mail_once() {
+async fn nodes_with_different_clocks_send_an_email_once() {
     let server = Server::start().await;
     for number in 0..MAILS {
         let invite = json!({"email": format!("u{number}@acme.example"), "role": "reader"});

@@ -176,7 +176,7 @@ fn every_limit() -> Value {
 }
 
 #[tokio::test]
-async fn strangers_8_every_limit_is_taken_and_shown_where_nobody_has_said_the_kind_of_a_model() {
+async fn every_limit_applies_to_a_model_of_unknown_kind() {
     let (server, path) = start().await;
     for model in ["chat", "dall-e-3", "lab%2Fwhisper-1"] {
         let one = format!("{path}/rl-{model}");
@@ -193,7 +193,7 @@ async fn strangers_8_every_limit_is_taken_and_shown_where_nobody_has_said_the_ki
 }
 
 #[tokio::test]
-async fn strangers_8_a_model_of_a_kind_has_the_limits_of_its_kind() {
+async fn a_model_of_known_kind_has_only_the_limits_of_its_kind() {
     let facts = [
         ("chat", ModelKind::Image),
         ("dall-e-3", ModelKind::Chat),

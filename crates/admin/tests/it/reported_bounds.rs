@@ -23,7 +23,7 @@ async fn reporter(server: &Server) -> Client {
 }
 
 #[tokio::test]
-async fn s3_a_member_of_a_project_reports_nothing() {
+async fn a_member_of_a_project_may_not_report_usage() {
     let server = Server::start().await;
     let accounts = format!(
         "/organization/projects/{}/service_accounts",
@@ -47,7 +47,7 @@ async fn reason(client: &Client, event: Value) -> String {
 }
 
 #[tokio::test]
-async fn s1_ids_of_the_gateways_own_form_are_refused_by_index() {
+async fn event_ids_of_the_gateway_are_rejected_by_index() {
     let server = Server::start().await;
     for id in ["req_1", "batch_1", "vs_1/20000", "req_"] {
         let reason = reason(&server.admin(), event(&server, id)).await;
@@ -60,7 +60,7 @@ async fn s1_ids_of_the_gateways_own_form_are_refused_by_index() {
 }
 
 #[tokio::test]
-async fn s2_what_no_event_can_have_is_refused_by_index() {
+async fn impossible_events_are_rejected_by_index() {
     let prices = "[[price]]\nmodel = 'gpt-5'\neffective = '2025-01-01'\ninput = '1'\noutput = '10'\n\
                   service_tier = { priority = '4' }\nbatch = '0.5'";
     let server = Server::with(ServerOptions {
@@ -97,7 +97,7 @@ async fn s2_what_no_event_can_have_is_refused_by_index() {
 }
 
 #[tokio::test]
-async fn s4_events_are_bounded_in_age_and_in_days() {
+async fn reported_events_are_bounded_in_age_and_in_days() {
     let server = Server::start().await;
     let admin = server.admin();
     let ago = |days: i64| {
@@ -117,7 +117,7 @@ async fn s4_events_are_bounded_in_age_and_in_days() {
 }
 
 #[tokio::test]
-async fn s3_what_a_project_key_reports_stops_no_other_project() {
+async fn usage_reported_with_a_project_key_blocks_no_other_project() {
     let prices = "[[price]]\nmodel = 'gpt-5'\neffective = '2025-01-01'\noutput = '10'";
     let server = Server::with(ServerOptions {
         prices: PriceBook::parse(prices).expect("prices"),

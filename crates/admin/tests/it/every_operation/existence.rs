@@ -54,7 +54,7 @@ fn refusal(answer: &testkit::Answer) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn low_existence_is_not_told_to_whoever_lacks_the_permission() {
+async fn existence_is_not_revealed_without_the_permission() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     let readers = base::permission::OrganizationRole::Reader.permissions();
@@ -87,7 +87,7 @@ async fn low_existence_is_not_told_to_whoever_lacks_the_permission() {
 
 /// A role of a project allows its operations in that project; other projects look as if they did not exist.
 #[tokio::test]
-async fn low_existence_of_other_projects_is_not_told_to_a_projects_owner() {
+async fn existence_of_other_projects_is_not_revealed_to_a_projects_owner() {
     let server = Server::start().await;
     let (ids, admin) = (Ids::make(&server).await, server.admin());
     let grace = server.join("grace@acme.example", "owner").await;
@@ -121,7 +121,7 @@ async fn low_existence_of_other_projects_is_not_told_to_a_projects_owner() {
 }
 
 #[test]
-fn low_existence_every_operation_in_a_project_is_walked() {
+fn every_operation_in_a_project_is_checked_for_existence_leaks() {
     let in_projects = operations().into_iter();
     let in_projects = in_projects.filter(|operation| operation.path.contains("/projects/{"));
     for operation in in_projects {

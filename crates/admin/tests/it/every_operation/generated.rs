@@ -38,7 +38,7 @@ fn told(document: &Value, exchange: &Exchange) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_16_clients_of_generators_send_every_request_and_read_every_answer() {
+async fn generated_clients_send_every_request_and_parse_every_response() {
     let python = std::env::var("ORGPLANE_TEST_GENERATORS").unwrap_or_else(|_| {
         panic!("ORGPLANE_TEST_GENERATORS is not set: run these tests with `cargo xtask test`")
     });

@@ -99,7 +99,7 @@ fn changes() -> impl Iterator<Item = Operation> {
 }
 
 #[tokio::test]
-async fn s8_a_key_that_is_deleted_while_a_body_comes_in_writes_nothing() {
+async fn a_key_that_is_deleted_during_the_body_writes_nothing() {
     let server = Server::start().await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
     for operation in changes() {
@@ -117,7 +117,7 @@ async fn s8_a_key_that_is_deleted_while_a_body_comes_in_writes_nothing() {
 }
 
 #[tokio::test]
-async fn s8_an_owner_who_is_demoted_while_a_body_comes_in_writes_nothing() {
+async fn an_owner_who_is_demoted_during_the_body_writes_nothing() {
     let server = Server::start().await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
     let grace = server.join("grace@acme.example", "owner").await;
@@ -147,7 +147,7 @@ fn create_key() -> Operation {
 }
 
 #[tokio::test]
-async fn s8_what_another_node_revokes_is_revoked_here_when_the_body_ends() {
+async fn a_revocation_by_another_node_applies_when_the_body_ends() {
     let server = Server::start().await;
     let other = server.another().await;
     let name = json!({"name": "Mine"});
@@ -165,7 +165,7 @@ async fn s8_what_another_node_revokes_is_revoked_here_when_the_body_ends() {
 }
 
 #[tokio::test]
-async fn s8_a_key_or_its_owner_that_ends_while_a_body_comes_in_writes_nothing() {
+async fn a_key_that_expires_or_loses_its_owner_during_the_body_writes_nothing() {
     let server = Server::start().await;
     let (operation, name) = (create_key(), json!({"name": "Mine"}));
     let (client, _) = new_key(&server, Some(60)).await;
@@ -185,7 +185,7 @@ async fn s8_a_key_or_its_owner_that_ends_while_a_body_comes_in_writes_nothing() 
 }
 
 #[tokio::test]
-async fn s8_a_permit_is_renewed_and_not_refused_when_nothing_was_revoked() {
+async fn a_permit_is_renewed_when_nothing_was_revoked() {
     let server = Server::start().await;
     let (operation, name) = (create_key(), json!({"name": "Mine"}));
     let (client, _) = new_key(&server, None).await;
@@ -195,7 +195,7 @@ async fn s8_a_permit_is_renewed_and_not_refused_when_nothing_was_revoked() {
 
 /// A project's key of a user who may report usage.
 #[tokio::test]
-async fn s8_usage_that_a_revoked_project_key_reports_is_not_recorded() {
+async fn usage_reported_with_a_revoked_key_is_not_recorded() {
     let server = Server::start().await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
     let ingest = operations().into_iter();
@@ -229,7 +229,7 @@ async fn s8_usage_that_a_revoked_project_key_reports_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn s8_a_report_that_is_being_sent_ends_when_its_key_is_revoked() {
+async fn a_report_in_progress_ends_when_its_key_is_revoked() {
     let server = Server::start().await;
     let project = server.default_project_id();
     let events: Vec<Value> = (0..2000)
@@ -262,7 +262,7 @@ async fn s8_a_report_that_is_being_sent_ends_when_its_key_is_revoked() {
 
 /// Each byte comes in time for the next, and the whole never does.
 #[tokio::test]
-async fn s8_the_whole_body_has_a_deadline() {
+async fn a_request_body_has_a_deadline() {
     let server = Server::start().await;
     for path in ["/organization/projects", "/organization/usage/events"] {
         let trickle = stream::unfold(false, |is_paused| async move {

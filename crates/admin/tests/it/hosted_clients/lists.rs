@@ -8,7 +8,7 @@ use crate::reports::report;
 use crate::roles::{each, project};
 
 #[tokio::test]
-async fn strangers_1_lists_of_ids_and_words_are_split_at_commas() {
+async fn comma_separated_filters_of_reports_are_split() {
     let server = Server::start().await;
     report(&server, Kind::Completions).await;
     let admin = server.admin();
@@ -60,7 +60,7 @@ async fn strangers_1_lists_of_ids_and_words_are_split_at_commas() {
 }
 
 #[tokio::test]
-async fn strangers_1_lists_of_the_audit_log_and_of_users_are_split_at_commas() {
+async fn comma_separated_filters_of_the_audit_log_and_of_users_are_split() {
     let server = Server::start().await;
     let admin = server.admin();
     let one = project(&server).await;

@@ -7,7 +7,7 @@ use testkit::Server;
 use crate::roles::{ROLES, add_group, create, each, newest_event, project};
 
 #[tokio::test]
-async fn strangers_2_predefined_roles_have_the_ids_of_the_hosted_service() {
+async fn predefined_roles_have_the_ids_of_the_hosted_service() {
     let server = Server::start().await;
     let (admin, organization) = (server.admin(), server.organization_id());
     let ids = ["owner", "reader"]
@@ -30,7 +30,7 @@ async fn strangers_2_predefined_roles_have_the_ids_of_the_hosted_service() {
 }
 
 #[tokio::test]
-async fn strangers_2_every_name_of_a_predefined_role_does_in_paths_and_bodies() {
+async fn every_id_of_a_predefined_role_is_accepted_in_paths_and_bodies() {
     let server = Server::start().await;
     let project = project(&server).await;
     let in_project = format!("/projects/{project}");
@@ -87,7 +87,7 @@ async fn does(server: &Server, realm: &str, holder: &str, name: &str, shown: &st
 }
 
 #[tokio::test]
-async fn strangers_2_ids_of_roles_elsewhere_name_nothing() {
+async fn ids_of_roles_in_other_scopes_are_not_found() {
     let server = Server::start().await;
     let (admin, one, two) = (
         server.admin(),
@@ -129,7 +129,7 @@ async fn strangers_2_ids_of_roles_elsewhere_name_nothing() {
 }
 
 #[tokio::test]
-async fn strangers_3_permissions_keep_their_order_and_may_be_the_hosted_services() {
+async fn permissions_keep_their_order_and_accept_names_of_the_hosted_service() {
     let server = Server::start().await;
     let admin = server.admin();
     let asked = [
@@ -189,7 +189,7 @@ async fn strangers_3_permissions_keep_their_order_and_may_be_the_hosted_services
 }
 
 #[tokio::test]
-async fn strangers_3_scopes_keep_their_order_and_may_be_the_hosted_services() {
+async fn scopes_keep_their_order_and_accept_names_of_the_hosted_service() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let accounts = format!("/organization/projects/{project}/service_accounts");
@@ -215,7 +215,7 @@ async fn strangers_3_scopes_keep_their_order_and_may_be_the_hosted_services() {
 }
 
 #[tokio::test]
-async fn strangers_9_an_assignments_id_has_its_role_and_its_principal() {
+async fn an_assignments_id_contains_its_role_and_its_principal() {
     let server = Server::start().await;
     let (admin, user) = (server.admin(), server.reader_id());
     let held = format!("/organization/users/{user}/roles");
