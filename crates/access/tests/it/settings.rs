@@ -1,4 +1,4 @@
-//! What is set in two organizations, as the gateway sees it.
+//! Settings of two organizations in the directory.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use base::ids::{Id, OrganizationId, ProjectId};
 use store::testing::Scratch;
 use store::{Store, sql};
 
-/// A certificate of an authority; nothing looks into it here.
+/// A certificate of an authority. Its content does not matter here.
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
 
 const ROWS: &[&str] = &[
@@ -64,7 +64,7 @@ fn requests(level: &ScopeSettings, model: &str) -> Option<i64> {
 }
 
 #[tokio::test]
-async fn each_project_has_what_is_set_for_it() {
+async fn each_project_has_its_own_settings() {
     let (_scratch, store) = world().await;
     let [settings, other, nobody] = settings(&store).await;
     let (one, two) = (project(&settings, "proj_1"), project(&settings, "proj_2"));

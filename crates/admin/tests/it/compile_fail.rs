@@ -1,4 +1,4 @@
-//! What must not build: an operation without a permission, a write without an event, a commit by hand.
+//! Programs that must not compile: an operation without a permission, a write without an event, a manual commit.
 
 #[test]
 fn an_operation_cannot_forget_its_permission_nor_a_write_its_event() {

@@ -1,4 +1,4 @@
-//! Bodies as programs send them that compress what they send, or begin a text with a byte order mark.
+//! Compressed request bodies, and bodies with a byte order mark.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! What programs expect that were written for the hosted service: providers, exporters, audit rules.
+//! Compatibility with programs for the hosted service: Terraform providers, exporters, audit rules.
 
 mod lists;
 mod roles;
@@ -9,7 +9,7 @@ use testkit::Server;
 
 use crate::roles::{ROLES, add_group, create, each, project};
 
-/// The ids of the log's entries, newest first, ours included.
+/// Returns the ids of the audit log's entries, newest first, extension events included.
 async fn log(server: &Server) -> Vec<String> {
     let types = "event_types=role.assignment.created,role.assignment.deleted,user.added,x.project.group.added";
     let path = format!("/organization/audit_logs?limit=100&{types}");
@@ -157,7 +157,7 @@ async fn a_spend_limit_is_enforcing_once_set() {
 }
 
 #[tokio::test]
-async fn what_is_inside_an_archived_project_is_not_found() {
+async fn resources_of_an_archived_project_are_not_found() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let path = format!("/organization/projects/{project}");
@@ -195,7 +195,7 @@ async fn what_is_inside_an_archived_project_is_not_found() {
     ] {
         assert_eq!(answer.refused(404).0, Some("not_found"), "{}", answer.json);
     }
-    // Its lists, and what would add to them, say why.
+    // Lists of an archived project, and additions to them, are refused with the reason.
     for answer in [
         admin.get(&format!("{path}/users")).await,
         admin.post(&format!("{path}/users"), member).await,
@@ -232,7 +232,7 @@ async fn the_settings_of_an_archived_project_are_not_found() {
 }
 
 #[tokio::test]
-async fn accepting_an_invitation_is_an_acceptance_and_a_new_user() {
+async fn accepting_an_invitation_records_an_acceptance_and_a_new_user() {
     let server = Server::start().await;
     let project = project(&server).await;
     let invite = json!({"email": "grace@acme.example", "role": "reader", "projects": [{"id": project, "role": "member"}]});

@@ -1,5 +1,5 @@
-//! S19: an organization can always be administered. Whatever would leave no owner with an admin key that works for long is
-//! refused, whichever way it is asked for.
+//! Protection against lockout: changes that would leave no owner with an admin key of sufficient lifetime are refused, by
+//! all operations that could cause it.
 
 use base::ids::UserId;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ const KEYS: &str = "/organization/admin_api_keys";
 const USERS: &str = "/organization/users";
 const DAY: i64 = 86_400;
 
-/// A way to take away what the first owner administers with.
+/// An operation that can lock out the first owner.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     RoleByName,
@@ -30,7 +30,7 @@ impl Way {
         Self::KeyDeleted,
     ];
 
-    /// Goes it: `client` asks for it, about the server's first owner.
+    /// Sends the request of `client` about the server's first owner.
     async fn go(self, server: &Server, client: &Client) -> Answer {
         let user = format!("{USERS}/{}", server.owner_id());
         let reader = json!({"role_id": "role_organization_reader"});
@@ -62,7 +62,7 @@ async fn events(client: &Client) -> Value {
     client.get("/organization/audit_logs?limit=100").await.ok()
 }
 
-/// A key of the server's owner that ends after some seconds.
+/// Issues a key of the server's owner that expires after `seconds`.
 async fn short_key(server: &Server, seconds: i64) -> Client {
     let body = json!({"name": "Short", "expires_in_seconds": seconds});
     let key = server.admin().post(KEYS, body).await.ok();
@@ -73,7 +73,7 @@ async fn short_key(server: &Server, seconds: i64) -> Client {
 async fn the_only_owner_with_an_admin_key_cannot_be_removed_by_any_operation() {
     for way in Way::ALL {
         let server = Server::start().await;
-        // An owner, who has no key: only a key's own owner can make an admin key.
+        // An owner without a key: an admin key can be issued only by its own owner.
         server.join("grace@acme.example", "owner").await;
         let before = events(&server.admin()).await;
         let answer = way.go(&server, &server.admin()).await;
@@ -81,7 +81,7 @@ async fn the_only_owner_with_an_admin_key_cannot_be_removed_by_any_operation() {
         let message = answer.json["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains("orgplane org key"), "{message}");
         assert_eq!(events(&server.admin()).await, before, "{way:?}");
-        // The way out.
+        // Recovery on the machine of the database.
         let grace = server.owner_key("grace@acme.example").await;
         assert_eq!(way.go(&server, &grace).await.status, 200, "{way:?}");
         assert_eq!(grace.post(KEYS, json!({"name": "Next"})).await.status, 200);
@@ -125,12 +125,12 @@ async fn readers_with_keys_and_owners_by_group_do_not_prevent_lockout() {
         .ok();
     let reader = json!({"role": "reader"});
     admin.post(&format!("{USERS}/{grace}"), reader).await.ok();
-    // She may do everything, but only for as long as she is in the group.
+    // Grace has all permissions, but only by the group.
     for way in Way::ALL {
         let answer = way.go(&server, &client).await;
         assert_eq!(answer.refused(400).0, Some("last_admin_key"), "{way:?}");
     }
-    // So whatever happens to the group, somebody can administer.
+    // The organization stays administrable without the group.
     client.delete(&group).await.ok();
     assert_eq!(
         client.get(KEYS).await.refused(403).0,
@@ -148,7 +148,7 @@ async fn a_change_that_does_not_shorten_administrability_is_allowed() {
     let short = short_key(&server, 31 * DAY).await;
     assert_eq!(Way::KeyDeleted.go(&server, &short).await.status, 200);
     server.clock.advance(25 * DAY);
-    // The one key ends in six days. Those who have none are neither kept nor needed.
+    // The only key expires in six days. Owners without keys do not matter.
     let of = |user: &UserId| format!("{USERS}/{user}");
     short
         .post(&of(&heidi), json!({"role": "reader"}))
@@ -158,7 +158,7 @@ async fn a_change_that_does_not_shorten_administrability_is_allowed() {
     short.delete(&of(server.reader_id())).await.ok();
     let answer = Way::RoleByName.go(&server, &short).await;
     assert_eq!(answer.refused(400).0, Some("last_admin_key"));
-    // A key that lives longer may take its place, and then it may go.
+    // Once a key with a longer lifetime exists, the first one may be deleted.
     let long = short.post(KEYS, json!({"name": "Long"})).await.ok();
     let long = server.with_key(long["value"].as_str().expect("a secret"));
     let keys = long.get(KEYS).await.ok();
@@ -166,7 +166,7 @@ async fn a_change_that_does_not_shorten_administrability_is_allowed() {
     long.delete(&format!("{KEYS}/{old}")).await.ok();
 }
 
-/// The command on the machine of the database gives nobody more than they have.
+/// The recovery command grants no permissions.
 #[tokio::test]
 async fn no_recovery_key_is_issued_for_a_reader_or_an_unknown_address() {
     let server = Server::start().await;

@@ -1,5 +1,5 @@
-//! S8: a permit is as good as the moment at which it is used. Every write is sent halfway, its caller's key is revoked, and
-//! then comes the rest.
+//! Permits are checked again when they are used: every write is sent halfway, the caller's key is revoked, and the rest is
+//! sent.
 
 use std::convert::Infallible;
 
@@ -20,7 +20,7 @@ use super::ids::Ids;
 
 const KEYS: &str = "/organization/admin_api_keys";
 
-/// A request whose head and first byte were sent, and whose body the server is waiting for.
+/// A request of which the head and the first byte of the body have been sent.
 struct Halfway {
     rest: oneshot::Sender<()>,
     answer: JoinHandle<Answer>,
@@ -80,7 +80,7 @@ async fn committed(server: &Server) -> (i64, i64) {
     read.await.expect("counted")
 }
 
-/// A new admin key of the server's owner: its client, and its id.
+/// Issues an admin key of the server's owner. Returns its client and id.
 async fn new_key(server: &Server, lifetime: Option<i64>) -> (Client, KeyId) {
     let body = match lifetime {
         Some(seconds) => json!({"name": "Leaked", "expires_in_seconds": seconds}),
@@ -139,7 +139,7 @@ async fn an_owner_who_is_demoted_during_the_body_writes_nothing() {
     }
 }
 
-/// The attack that was found: a thief makes the next key with the one that is being deleted.
+/// Returns the operation by which a thief could use a key to create another one while the first is being deleted.
 fn create_key() -> Operation {
     let create = operations().into_iter();
     let mut create = create.filter(|one| one.command == "admin-api-keys create");
@@ -193,7 +193,7 @@ async fn a_permit_is_renewed_when_nothing_was_revoked() {
     assert_eq!(halfway.end().await.ok()["name"], "Mine");
 }
 
-/// A project's key of a user who may report usage.
+/// Uses the project key of a user who may report usage.
 #[tokio::test]
 async fn usage_reported_with_a_revoked_key_is_not_recorded() {
     let server = Server::start().await;
@@ -260,7 +260,7 @@ async fn a_report_in_progress_ends_when_its_key_is_revoked() {
     }
 }
 
-/// Each byte comes in time for the next, and the whole never does.
+/// Bytes arrive steadily, but the whole body never in time.
 #[tokio::test]
 async fn a_request_body_has_a_deadline() {
     let server = Server::start().await;
