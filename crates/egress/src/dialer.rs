@@ -1,4 +1,4 @@
-//! Making connections: directly, to a proxy that forwards requests, or through a tunnel.
+//! Dialer: connects directly, to a forwarding proxy, or through a tunnel.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -19,12 +19,12 @@ use crate::transport::Transport;
 type BoxError = Box<dyn Error + Send + Sync>;
 type ToProxy = HttpsConnector<HttpConnector>;
 
-/// The certificates that a proxy is checked against could not be loaded.
+/// Error: the trusted authorities for a proxy cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS to the proxy: {0}")]
 pub struct TlsError(String);
 
-/// Makes connections. TLS to the destination itself is for a layer above it. Clones share nothing but settings.
+/// Dialer. TLS to the destination is the job of a layer above. Clones share settings only.
 #[derive(Clone)]
 pub struct Dialer(Route);
 
@@ -36,7 +36,7 @@ enum Route {
 
 #[derive(Clone)]
 struct Proxied {
-    /// Used for destinations without TLS, where the proxy forwards requests.
+    /// Connector for destinations without TLS, whose requests the proxy forwards.
     forward: Option<(Uri, ToProxy)>,
     tunnel: AnyTunnel,
 }
@@ -48,10 +48,10 @@ enum AnyTunnel {
 }
 
 impl Dialer {
-    /// Makes connections with `tcp`, through `proxy` if there is one.
+    /// Creates a dialer that uses `tcp`, through `proxy` if given.
     ///
     /// # Errors
-    /// The proxy is spoken to in TLS, and the system's certificates cannot be read.
+    /// The proxy uses TLS and the system's authorities cannot be read.
     pub fn new(mut tcp: HttpConnector, proxy: Option<&Proxy>) -> Result<Self, TlsError> {
         tcp.enforce_http(false);
         let Some(proxy) = proxy else {
@@ -122,7 +122,7 @@ impl Service<Uri> for Dialer {
     }
 }
 
-/// The certificates of the system, which cost a moment to read, for a proxy that is spoken to in TLS.
+/// Loads the system's authorities for a proxy with TLS; takes some milliseconds.
 fn tls(is_secure: bool) -> Result<ClientConfig, TlsError> {
     let failed = |error: &dyn std::fmt::Display| TlsError(error.to_string());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -145,7 +145,7 @@ fn with_scheme(address: &Uri, scheme: Scheme) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| address.clone())
 }
 
-/// An address with the port that goes without saying: whoever is at its other end has to be told.
+/// Adds the default port to an address without one.
 fn with_port(address: &Uri, port: u16) -> Uri {
     let (Some(host), None) = (address.host(), address.port()) else {
         return address.clone();

@@ -1,4 +1,4 @@
-//! Connections to other machines, through a proxy where the configuration or the environment names one.
+//! Outbound connections, through a proxy if the configuration or the environment names one.
 
 mod dialer;
 mod proxies;

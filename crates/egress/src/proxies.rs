@@ -1,4 +1,4 @@
-//! The choice of a proxy for a destination: by a setting, or by the variables that other programs follow.
+//! Selection of a proxy for a destination, by a setting or by the usual environment variables.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,30 +6,30 @@ use std::net::IpAddr;
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
-/// The schemes of proxies that can be used.
+/// Supported proxy schemes.
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
-/// The address of a proxy, with what it is told about its client. It has no `Debug`: credentials may be in it.
+/// Address of a proxy with its credentials; therefore without `Debug`.
 #[derive(Clone)]
 pub struct Proxy(Intercept);
 
-/// The proxies that the environment names, for destinations without TLS and with it.
+/// Proxies of the environment, for destinations with and without TLS.
 pub struct Proxies {
     http: Result<Option<Proxy>, ProxyError>,
     https: Result<Option<Proxy>, ProxyError>,
     direct: Direct,
 }
 
-/// The destinations that are reached without a proxy.
+/// Destinations that bypass the proxy (`NO_PROXY`).
 struct Direct {
     is_all: bool,
-    /// Names a proxy for every destination but these, at any port.
+    /// Matcher that selects the proxy for every destination except these hosts, on any port.
     others: Matcher,
-    /// As above, for one port each.
+    /// The same, for a single port each.
     ported: Vec<(Matcher, u16)>,
 }
 
-/// A value that names no proxy. It does not show the value, which may hold credentials.
+/// Error: the value is not a proxy address. Does not show the value, which may contain credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{name} is not the address of a proxy: it must be like http://proxy.example:3128, with the scheme http, https, socks5 \
@@ -40,11 +40,10 @@ pub struct ProxyError {
 }
 
 impl Proxy {
-    /// Reads the address of a proxy, which is the value of `name`: `http://user:password@host:port`. Without a scheme it is
-    /// that of an HTTP proxy.
+    /// Parses the value of `name`: `http://user:password@host:port`. Without a scheme, an HTTP proxy.
     ///
     /// # Errors
-    /// It is none.
+    /// The value is not a proxy address.
     pub fn parse(name: &str, address: &str) -> Result<Self, ProxyError> {
         let matcher = Matcher::builder().all(address.trim()).build();
         let anywhere = Uri::from_static("http://destination.invalid");
@@ -61,14 +60,14 @@ impl Proxy {
         self.0.uri()
     }
 
-    /// Returns the value of `proxy-authorization`, if the proxy wants one.
+    /// Returns the value of `proxy-authorization`, if the proxy has credentials.
     #[must_use]
     pub fn authorization(&self) -> Option<&HeaderValue> {
         self.0.basic_auth()
     }
 
-    /// True if requests to `destination` go to the proxy itself, in their absolute form, with its authorization. Others pass
-    /// through a tunnel that it makes.
+    /// True if requests to `destination` are sent to the proxy in absolute form with `proxy-authorization`. Other
+    /// requests use a tunnel.
     #[must_use]
     pub fn forwards(&self, destination: &Uri) -> bool {
         !self.is_socks() && destination.scheme_str() == Some("http")
@@ -78,7 +77,7 @@ impl Proxy {
         scheme(self.address()).starts_with("socks5")
     }
 
-    /// True if the proxy is asked for an address that was looked up here, not for a name.
+    /// True if names are resolved locally, not by the proxy.
     pub(crate) fn needs_address(&self) -> bool {
         scheme(self.address()) == "socks5"
     }
@@ -88,7 +87,7 @@ impl Proxy {
     }
 }
 
-/// The address without credentials.
+/// Address without credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.address().to_string();
@@ -97,7 +96,7 @@ impl fmt::Display for Proxy {
 }
 
 impl Proxies {
-    /// Reads `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capital or small letters, with `variable`.
+    /// Reads `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or lower case, using `variable`.
     pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
         let find = |name: &str| {
             let names = [name.to_owned(), name.to_ascii_lowercase()];
@@ -120,16 +119,16 @@ impl Proxies {
         }
     }
 
-    /// Reads the variables of this process as [`Self::new`] does.
+    /// Reads the variables of this process like [`Self::new`].
     #[must_use]
     pub fn of_environment() -> Self {
         Self::new(|name| std::env::var(name).ok())
     }
 
-    /// Returns the proxy for `destination`; none where it is this machine, or among those of `NO_PROXY`.
+    /// Returns the proxy for `destination`; `None` for this machine and for destinations in `NO_PROXY`.
     ///
     /// # Errors
-    /// The variable that is for it names no proxy; the error names the variable.
+    /// The relevant variable is not a proxy address; the error names the variable.
     pub fn for_destination(&self, destination: &Uri) -> Result<Option<Proxy>, ProxyError> {
         if destination.host().is_none_or(is_this_machine) || self.direct.has(destination) {
             return Ok(None);
@@ -143,8 +142,8 @@ impl Proxies {
 }
 
 impl Direct {
-    /// Reads the value of `NO_PROXY`: names, which stand for what is below them too (`example.com`, `.example.com`,
-    /// `*.example.com`), addresses, networks (`10.0.0.0/8`), each of them with a port or without, and `*`.
+    /// Parses `NO_PROXY`: names, which include their subdomains (`example.com`, `.example.com`, `*.example.com`),
+    /// addresses and networks (`10.0.0.0/8`), each with an optional port; and `*`.
     fn new(no_proxy: &str) -> Self {
         let entries = no_proxy.split([',', ' ', '\t']);
         let entries: Vec<&str> = entries.filter(|entry| !entry.is_empty()).collect();
@@ -172,7 +171,7 @@ impl Direct {
     }
 }
 
-/// A matcher that names a proxy for every destination but these.
+/// Creates a matcher that selects the proxy for every destination except these.
 fn matcher_without(hosts: &str) -> Matcher {
     Matcher::builder()
         .all("http://any.invalid")
@@ -180,14 +179,14 @@ fn matcher_without(hosts: &str) -> Matcher {
         .build()
 }
 
-/// An entry of `NO_PROXY` as the matcher takes it: without a star in front, or brackets around.
+/// Normalizes an entry of `NO_PROXY` for the matcher: without leading star or brackets.
 fn plain(entry: &str) -> &str {
     let entry = entry.strip_prefix("*.").unwrap_or(entry);
     let inner = entry.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     inner.unwrap_or(entry)
 }
 
-/// The host and the port of an entry of `NO_PROXY` that has one.
+/// Splits an entry of `NO_PROXY` into host and port, if it has a port.
 fn port_of(entry: &str) -> Option<(&str, u16)> {
     let (host, port) = entry.rsplit_once(':')?;
     let is_host = !host.contains(':') || host.ends_with(']');
@@ -199,7 +198,7 @@ fn scheme(uri: &Uri) -> &str {
     uri.scheme_str().unwrap_or_default()
 }
 
-/// True for names and addresses of the machine that the program runs on.
+/// True for names and addresses of this machine.
 fn is_this_machine(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let name = host.trim_end_matches('.').to_ascii_lowercase();
@@ -213,7 +212,7 @@ fn is_this_machine(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The proxy for `destination` with these variables: its address, or `direct`.
+    /// Returns the address of the proxy for `destination` with these variables, or `direct`.
     fn proxy(variables: &[(&str, &str)], destination: &str) -> String {
         let find = |name: &str| {
             let mut all = variables.iter();
@@ -258,7 +257,7 @@ mod tests {
         }
     }
 
-    /// A value of `NO_PROXY`, hosts that it names, and hosts that it does not.
+    /// Test case: a value of `NO_PROXY`, hosts that match it, and hosts that do not.
     type Exceptions = (
         &'static str,
         &'static [&'static str],

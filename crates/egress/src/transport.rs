@@ -1,4 +1,4 @@
-//! A connection as it was dialed: to the destination, to a proxy, or through one.
+//! Transport of a dialed connection: to the destination, to a proxy, or through a tunnel.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -10,18 +10,18 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// The stream of a connection, which TLS protects where the proxy is spoken to in TLS.
+/// Stream of a connection, encrypted if the proxy uses TLS.
 pub(crate) type Inner = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// A connection to a destination or to a proxy.
+/// Connection to a destination or to a proxy.
 pub struct Transport {
     inner: Inner,
-    /// True if requests on it go to a proxy, in their absolute form.
+    /// True if requests on this connection go to a proxy in absolute form.
     is_forwarded: bool,
 }
 
 impl Transport {
-    /// A connection to the destination itself, or through a tunnel to it.
+    /// Wraps a connection to the destination, or a tunnel to it.
     #[must_use]
     pub fn to_destination(inner: Inner) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Transport {
         }
     }
 
-    /// A connection to a proxy that forwards requests.
+    /// Wraps a connection to a forwarding proxy.
     pub(crate) fn to_proxy(inner: Inner) -> Self {
         Self {
             inner,

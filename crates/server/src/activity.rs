@@ -1,4 +1,4 @@
-//! The activity of a connection, so that it is closed when it has done nothing for too long.
+//! Activity of a connection, for idle timeouts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,26 +7,26 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The time within which a connection over HTTP/2 has to bring its first request.
+/// Maximum time until the first request of an HTTP/2 connection.
 pub(crate) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// The time for which a connection over HTTP/2 may be open without a request under way.
+/// Maximum time that an HTTP/2 connection stays open without a running request.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The requests that are under way on a connection, and the time since the last one.
+/// Running requests of a connection, and the end of the last one.
 pub(crate) struct Activity {
     began: Instant,
-    /// True once the client has said that it speaks HTTP/2.
+    /// True once the client has sent the HTTP/2 preface.
     is_http2: AtomicBool,
     had_requests: AtomicBool,
     requests: AtomicUsize,
-    /// The moment at which the last request ended, in milliseconds since the beginning.
+    /// End of the last request, in milliseconds since `began`.
     idle_since: AtomicU64,
-    /// The notice that the connection has to make room for another one.
+    /// Signal to close the connection in favor of a new one.
     evicted: Notify,
 }
 
-/// A request that is under way until this is dropped.
-pub(crate) struct UnderWay(Arc<Activity>);
+/// RAII guard of a running request.
+pub(crate) struct ActiveRequest(Arc<Activity>);
 
 impl Activity {
     pub(crate) fn begin() -> Arc<Self> {
@@ -48,14 +48,14 @@ impl Activity {
         self.is_http2.load(Ordering::Relaxed)
     }
 
-    /// Counts a request.
-    pub(crate) fn request(self: &Arc<Self>) -> UnderWay {
+    /// Counts a running request until the guard is dropped.
+    pub(crate) fn request(self: &Arc<Self>) -> ActiveRequest {
         self.had_requests.store(true, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
+        ActiveRequest(Arc::clone(self))
     }
 
-    /// Returns the time since the last request ended; `None` while one is under way.
+    /// Returns the time since the end of the last request; `None` while a request is running.
     pub(crate) fn idle(&self) -> Option<Duration> {
         if self.requests.load(Ordering::Relaxed) > 0 {
             return None;
@@ -64,8 +64,8 @@ impl Activity {
         Some(self.began.elapsed().saturating_sub(since))
     }
 
-    /// Returns the time after which the connection is to be looked at again; `None` if it has been idle for too long. One
-    /// over HTTP/1 never is: the time for its next request's head is bounded elsewhere.
+    /// Returns the time until the next idle check; `None` if the idle timeout has expired. HTTP/1 connections never
+    /// expire here: the timeout for the next head applies to them.
     pub(crate) fn time_left(&self) -> Option<Duration> {
         let limit = if self.had_requests.load(Ordering::Relaxed) {
             IDLE_TIMEOUT
@@ -80,18 +80,18 @@ impl Activity {
         }
     }
 
-    /// Asks the connection to make room for another one.
+    /// Asks the connection to close in favor of a new one.
     pub(crate) fn evict(&self) {
         self.evicted.notify_one();
     }
 
-    /// Resolves when the connection is asked to make room.
+    /// Resolves when the connection is asked to close.
     pub(crate) async fn evicted(&self) {
         self.evicted.notified().await;
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let Self(activity) = self;
         let now = u64::try_from(activity.began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! Everything put together: the store, the ledger's writer, the Administration API and the gateway.
+//! The application: store, ledger recorder, Administration API and gateway.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,55 +27,55 @@ use usage::{
     RetentionTask, Spend, SpendReservations,
 };
 
+use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
 use crate::cors::Cors;
-use crate::front::{Front, Parts};
+use crate::http_service::{HttpService, HttpServiceParts};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
 use crate::routes::Routes;
-use crate::sign_ins::SignIns;
-use crate::stop::Stop;
+use crate::shutdown::Shutdown;
 
-/// What an application is made of.
+/// Dependencies and settings of an application.
 pub struct AppOptions {
-    /// Where everything lasts.
+    /// Both databases.
     pub store: Store,
-    /// What keys are hashed with.
+    /// Secret that keys are hashed with.
     pub pepper: Pepper,
-    /// The time.
+    /// Wall clock.
     pub clock: Clock,
-    /// Randomness.
+    /// Source of randomness.
     pub entropy: Entropy,
-    /// New ids.
+    /// Generator of ids.
     pub ids: Arc<IdGenerator>,
-    /// The model servers.
+    /// Upstream model servers.
     pub upstreams: Vec<UpstreamConfig>,
-    /// What things cost.
+    /// Price book used to charge requests.
     pub prices: PriceBook,
-    /// The facts about models.
+    /// Context windows and other facts about models.
     pub facts: ModelFacts,
-    /// When the end of an answer is sent.
+    /// Durability of the ledger row at the end of a response.
     pub durability: Durability,
-    /// The address that others reach this server at.
+    /// Base URL under which clients reach this server; used in mails.
     pub public_url: String,
-    /// Where mails are handed over; without it they are kept.
+    /// Mail server; without one, mails stay in the outbox.
     pub smtp: Option<Smtp>,
-    /// For how many days bodies of the gateway's requests are kept; 0 for none.
+    /// Retention of request and response bodies, in days; 0 disables it.
     pub keep_bodies_days: u32,
-    /// For how long the ledger and its sums are kept.
+    /// Retention of the ledger and its rollups.
     pub keep_usage: Keep,
-    /// Bounds of the requests under way.
+    /// Limits of concurrent requests and their memory.
     pub bounds: Bounds,
-    /// Where traces go; without it there are none.
+    /// Trace collector; without one, no spans are recorded.
     pub tracing: Option<TracingOptions>,
-    /// The web pages that may call.
+    /// Cross-origin policy for browsers.
     pub cors: Cors,
-    /// Whether metrics are served apart, by [`App::metrics_router`].
+    /// True if metrics have their own listener, served by [`App::metrics_router`].
     pub has_metrics_apart: bool,
 }
 
-/// The application: answers requests until it is stopped.
+/// A running application.
 pub struct App {
     services: Arc<Services>,
     gateway: Gateway,
@@ -91,19 +91,19 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     cors: Cors,
-    sign_ins: Arc<SignIns>,
+    authentication: Arc<AuthenticationGuard>,
     following: TaskHandle,
-    /// The health of everything that runs beside the requests.
+    /// Health of every background task.
     healths: Vec<Health>,
 }
 
-/// Reads the keys and certificates of upstreams anew at each reload.
-struct Rereading {
+/// Task that reloads the keys and certificates of upstreams when a reload is requested.
+struct CredentialReload {
     gateway: Gateway,
     reloads: watch::Receiver<()>,
 }
 
-impl Task for Rereading {
+impl Task for CredentialReload {
     async fn run(&mut self) {
         while self.reloads.changed().await.is_ok() {
             self.gateway.reread_credentials().await;
@@ -112,10 +112,10 @@ impl Task for Rereading {
 }
 
 impl App {
-    /// Starts what runs beside the requests, and loads the picture of the keys.
+    /// Starts the background tasks and loads the directory.
     ///
     /// # Errors
-    /// An upstream makes no sense, or the database cannot be read.
+    /// An upstream is misconfigured, or the database cannot be read.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let (patient, pepper, clock) = (options.store, options.pepper, options.clock);
         let (upstreams, prices) = (options.upstreams, options.prices);
@@ -144,19 +144,19 @@ impl App {
             public_url: options.public_url,
             body_memory: options.bounds.body_memory(),
         });
-        let (bodies, bodies_task) = start_keeper(&patient, &services, options.keep_bodies_days)?;
+        let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
             upstreams,
             durability: options.durability,
             bodies,
-            ..of_gateway(&services, &tracer, options.facts, options.bounds.flow)
+            ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         })?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
         let app = Self {
             retention_task: start_retention(&services),
             spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
-            sign_ins: SignIns::start(&services, metrics.registry())?,
+            authentication: AuthenticationGuard::start(&services, metrics.registry())?,
             metrics,
             healths: Vec::new(),
             tracer,
@@ -175,14 +175,14 @@ impl App {
         Ok(app.watched())
     }
 
-    /// Returns the same application, with its tasks known to readiness and metrics.
+    /// Registers the health of all tasks with readiness and metrics.
     fn watched(self) -> Self {
         let healths = self.healths();
         self.metrics.watch_tasks(healths.clone());
         Self { healths, ..self }
     }
 
-    /// The health of every task that runs beside the requests.
+    /// Returns the health of every background task.
     fn healths(&self) -> Vec<Health> {
         let own = [
             self.following.health(),
@@ -192,65 +192,69 @@ impl App {
             self.retention_task.health(),
             self.mailer_task.health(),
             self.spend_alerts_task.health(),
-            self.sign_ins.health(),
+            self.authentication.health(),
         ];
         let tracer = self.tracer_task.as_ref().map(TracerTask::health);
         let own = own.into_iter().chain(tracer).cloned();
         own.chain(self.gateway_task.healths()).collect()
     }
 
-    /// Resolves when a task has ended that cannot be started again: its name. The process is to end then.
+    /// Resolves with the name of a task that ended and cannot be restarted; the process must then end.
     pub(crate) async fn died(&self) -> &'static str {
         let deaths = self.healths.iter().map(|health| Box::pin(health.died()));
         let (_, index, _) = select_all(deaths).await;
         self.healths[index].name()
     }
 
-    /// Everything that is served.
-    pub fn front(&self) -> Front {
-        Front::new(Parts {
+    /// Returns the service that answers every request.
+    pub fn http_service(&self) -> HttpService {
+        HttpService::new(HttpServiceParts {
             routes: Routes::new(&self.metrics, !self.has_metrics_apart),
             services: Arc::clone(&self.services),
             gateway: self.gateway.clone(),
             metrics: Arc::clone(&self.metrics),
             tracer: self.tracer.clone(),
             readiness: Readiness::new(self.healths.clone()),
-            sign_ins: Arc::clone(&self.sign_ins),
+            authentication: Arc::clone(&self.authentication),
             cors: self.cors.clone(),
         })
     }
 
-    /// The route of the metrics alone.
+    /// Returns a router that serves only `/metrics`.
     pub fn metrics_router(&self) -> Router {
         self.metrics.router()
     }
 
-    /// Reads the keys and certificates of upstreams anew whenever a reload is asked for, until the handle is dropped.
+    /// Starts the task that reloads the keys and certificates of upstreams on every reload, until the handle is
+    /// dropped.
     pub(crate) fn follow(&self, reload: &Reload) -> TaskHandle {
         let (gateway, reloads) = (self.gateway.clone(), reload.subscribe());
-        tasks::start("upstream reloads", |_| Rereading { gateway, reloads })
+        tasks::start("upstream reloads", |_| CredentialReload {
+            gateway,
+            reloads,
+        })
     }
 
-    /// What the whole program shares.
+    /// Returns the services that handlers use.
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {
         &self.services
     }
 
-    /// Finishes what clients hung up on within `deadline`, and makes everything durable within some seconds after it. To
-    /// be called when no more requests come in.
+    /// Drains abandoned responses within `deadline`, then writes everything to the database within some seconds. Must
+    /// be called after the last request.
     pub async fn stop(self, deadline: Duration) {
-        let stop = Stop::within(deadline);
+        let stop = Shutdown::within(deadline);
         stop.ask();
         self.stop_by(&stop).await;
     }
 
-    /// Does the same within the deadlines of `stop`.
-    pub(crate) async fn stop_by(self, stop: &Stop) {
+    /// Stops like [`App::stop`], with the deadlines of `stop`.
+    pub(crate) async fn stop_by(self, stop: &Shutdown) {
         self.gateway_task.stop_at(stop.drains_end()).await;
         let recorder = self.recorder_task.stop(stop.left_for_ledger());
         if !stop.ledger(recorder).await {
-            tracing::error!("ledger not written in time: usage that waited for it is not recorded");
+            tracing::error!("ledger not written in time; queued usage is lost");
         }
         let tracer = async {
             if let Some(tracer_task) = self.tracer_task {
@@ -268,14 +272,14 @@ impl App {
     }
 }
 
-/// Waits for a part of the application that nothing else waits for.
-async fn last(stop: &Stop, part: &str, ended: impl Future<Output = ()>) {
+/// Waits for the end of a task until the last deadline of the shutdown.
+async fn last(stop: &Shutdown, part: &str, ended: impl Future<Output = ()>) {
     if !stop.last(ended).await {
-        tracing::warn!(part, "not stopped in time; left as it is");
+        tracing::warn!(part, "task not stopped in time");
     }
 }
 
-/// The ledger's writer, and what the ledger comes to.
+/// Loads the spend counters and starts the recorder.
 async fn ledger(
     store: &Store,
     prices: PriceBook,
@@ -291,13 +295,13 @@ async fn ledger(
     Ok((spend, recorder, task))
 }
 
-/// What drops usage that is not kept any more.
+/// Starts the task that deletes usage past its retention.
 fn start_retention(services: &Services) -> RetentionTask {
     let (database, clock) = (services.usage.clone(), services.clock.clone());
     RetentionTask::start(database, services.keep_usage, clock)
 }
 
-/// The picture of the keys, and what follows their changes.
+/// Loads the directory and starts the task that keeps it current.
 async fn start_directory(
     store: &Store,
     max_age: Option<Duration>,
@@ -306,8 +310,8 @@ async fn start_directory(
     started.context("the keys could not be loaded")
 }
 
-/// What a gateway has in common with the rest of the program; it has no upstreams yet.
-fn of_gateway(
+/// Returns gateway options with everything that the gateway shares with the rest of the program, and no upstreams.
+fn gateway_options(
     services: &Services,
     tracer: &Tracer,
     facts: ModelFacts,
@@ -340,8 +344,8 @@ fn of_gateway(
     }
 }
 
-/// Who keeps bodies, or deletes what was kept.
-fn start_keeper(
+/// Starts the task that stores bodies, or deletes those past their retention.
+fn start_bodies(
     store: &Store,
     services: &Services,
     days: u32,
@@ -357,7 +361,7 @@ fn start_keeper(
     bodies::start(keeper).context("the keeper of bodies could not be started")
 }
 
-/// What makes spans, and sends them, if they are wanted.
+/// Starts the tracer if a collector is configured.
 fn start_tracer(
     tracing: Option<TracingOptions>,
     entropy: &Entropy,
@@ -369,7 +373,7 @@ fn start_tracer(
     Ok((tracer, Some(task)))
 }
 
-/// The models that have an upstream or a price.
+/// Returns the models that have an upstream or a price.
 fn known_models(upstreams: &[UpstreamConfig], prices: &PriceBook) -> BTreeSet<String> {
     let served = upstreams.iter().flat_map(|upstream| &upstream.models);
     let served = served.map(String::as_str).filter(|model| *model != "*");

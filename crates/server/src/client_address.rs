@@ -1,4 +1,4 @@
-//! The address that a request comes from: the peer's, or what a trusted proxy says of its client.
+//! Address of the client of a request: the peer, or the client reported by a trusted proxy.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use ipnet::IpNet;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The most hops of a chain of proxies that are looked at, from the last one back.
+/// Maximum number of proxy hops evaluated, from the last one backwards.
 const MAX_HOPS: usize = 32;
 
-/// A client, as bounds count it: an IPv4 address, or a /64 of IPv6, which one host has for itself.
+/// Client as seen by limits: an IPv4 address, or the /64 network of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientNetwork(IpAddr);
 
@@ -28,11 +28,11 @@ impl ClientNetwork {
     }
 }
 
-/// The client that a request comes from.
+/// Address of the client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-/// The proxies whose `X-Forwarded-For` or `Forwarded` is believed. Clones are the same.
+/// Proxies whose `x-forwarded-for` or `forwarded` headers are trusted. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrustedProxies(Arc<[IpNet]>);
 
@@ -41,23 +41,25 @@ impl TrustedProxies {
         Self(networks.into())
     }
 
-    /// True if `address` is that of a trusted proxy.
+    /// True if `address` belongs to a trusted proxy.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Returns the address of the client that `peer`, a trusted proxy, speaks for: the last address in the header that is
-    /// none of a trusted proxy. Where the header ends before that, or makes no sense, the last hop that is known; where both
-    /// headers are there and differ, the proxy itself, since one of them may be the client's own.
+    /// Returns the client that the trusted proxy `peer` forwards for: the last address in the header that is not a
+    /// trusted proxy. If the header is too short or malformed, the last known hop; if both headers are present and
+    /// disagree, `peer` itself, since the client may have sent one of them.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let has = |name: &HeaderName| headers.contains_key(name);
         match (has(&X_FORWARDED_FOR), has(&FORWARDED)) {
             (false, false) => peer,
-            (true, false) => self.last_untrusted(peer, headers, &X_FORWARDED_FOR, plain),
+            (true, false) => {
+                self.last_untrusted(peer, headers, &X_FORWARDED_FOR, parse_forwarded_for)
+            }
             (false, true) => self.last_untrusted(peer, headers, &FORWARDED, forwarded),
             (true, true) => {
-                let one = self.last_untrusted(peer, headers, &X_FORWARDED_FOR, plain);
+                let one = self.last_untrusted(peer, headers, &X_FORWARDED_FOR, parse_forwarded_for);
                 let other = self.last_untrusted(peer, headers, &FORWARDED, forwarded);
                 if one == other { one } else { peer }
             }
@@ -88,8 +90,8 @@ impl TrustedProxies {
     }
 }
 
-/// An element of `X-Forwarded-For`: an address, with or without a port.
-fn plain(hop: &str) -> Option<IpAddr> {
+/// Parses an element of `x-forwarded-for`: an address with or without a port.
+fn parse_forwarded_for(hop: &str) -> Option<IpAddr> {
     if let Ok(address) = hop.parse() {
         return Some(address);
     }
@@ -100,7 +102,7 @@ fn plain(hop: &str) -> Option<IpAddr> {
     inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
 }
 
-/// An element of `Forwarded` (RFC 7239): its one `for`.
+/// Parses an element of `forwarded` (RFC 7239): its single `for` parameter.
 fn forwarded(hop: &str) -> Option<IpAddr> {
     let mut found = None;
     for pair in hop.split(';') {
@@ -114,7 +116,7 @@ fn forwarded(hop: &str) -> Option<IpAddr> {
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
     match quoted {
-        Some(inner) => plain(inner),
+        Some(inner) => parse_forwarded_for(inner),
         // Without quotes there is neither a port nor an IPv6 address.
         None => value.parse::<std::net::Ipv4Addr>().ok().map(IpAddr::V4),
     }

@@ -1,11 +1,12 @@
-//! The words that an operator types.
+//! Command line of the operator: subcommands of `orgplane` other than `admin:…`.
 
 mod audit;
 mod bodies;
-mod moment;
 mod org;
 mod output;
 mod prices;
+mod secret;
+mod timestamp;
 mod usage;
 
 use std::ffi::OsString;
@@ -29,17 +30,17 @@ use store::Store;
 use tasks::TaskHandle;
 use tokio::runtime::Handle;
 
-use crate::config::{Config, Overrides, SmtpServer, Source};
+use crate::config::{self, Config, Overrides, SmtpServer, Source};
 use crate::first_start::{FirstStart, first_start};
 use crate::reload::{Reload, ReloadSignals};
-use crate::serve::{Server, Stopped};
-use crate::stop::Stop;
+use crate::serve::{Server, ShutdownOutcome};
+use crate::shutdown::Shutdown;
 use crate::{App, AppOptions, Tls, demo, descriptors, log, metrics, secret_file};
 
-use output::plain;
+use output::escape_control;
 pub(crate) use output::{announce, print};
 
-/// The time that the runtime has to end what it cannot abort, such as a query under way, once a command is done.
+/// Time given to work that cannot be aborted, such as a running query, after a command is done.
 const RUNTIME_TIMEOUT: Duration = Duration::from_millis(200);
 
 const VERSION: &str = concat!(
@@ -49,7 +50,7 @@ const VERSION: &str = concat!(
     ")"
 );
 
-/// What help says of the words that are not clap's.
+/// Help text for the commands that clap does not know here.
 const ADMINISTRATION: &str = "\
 Administration:
   admin:organization:… VERB  Calls the Administration API of a server; see 'orgplane admin:organization --help'
@@ -69,7 +70,7 @@ enum Command {
     /// Runs the Administration API and the gateway on one address.
     Serve(Overrides),
     /// Runs everything on a throw-away database, with a built-in model server and a day of made-up traffic.
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Brings the database's tables up to date, and does nothing else.
     Migrate(Overrides),
     /// Organizations.
@@ -78,19 +79,22 @@ enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// The ledger of what was consumed.
+    /// The usage ledger.
     #[command(subcommand)]
     Usage(usage::Usage),
-    /// What things cost.
+    /// Prices of models.
     #[command(subcommand)]
     Prices(prices::Prices),
+    /// The secret that keys are hashed with.
+    #[command(subcommand)]
+    Secret(secret::Secret),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
-    /// What was kept of requests and their answers.
+    /// Stored request and response bodies.
     #[command(subcommand)]
     Bodies(bodies::Bodies),
-    /// Prints our OpenAPI 3.1 document.
+    /// Prints the OpenAPI 3.1 document of this version.
     #[command(hide = true)]
     Openapi,
 }
@@ -99,9 +103,12 @@ enum Command {
 enum ConfigCommand {
     /// Prints the configuration in effect, without secrets.
     Show(Overrides),
+    /// Prints every key of the configuration with its type, default and meaning, as Markdown.
+    Reference,
 }
 
-/// Runs the command that `arguments` spell, the program's name first; no word asks for help. 0 when done, 1 when it failed, 2 when the words were wrong.
+/// Runs the command in `arguments`, whose first item is the name of the program; prints help without one. Returns 0
+/// on success, 1 on failure and 2 for a malformed command line.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(program) = administration(&arguments) {
@@ -126,7 +133,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// The command line of the Administration API, when the words are for it: all of them are when we are called `openai`.
+/// Returns the command line of the Administration API if `arguments` ask for it, or if the program is called
+/// `openai`.
 fn administration(arguments: &[OsString]) -> Option<cli::Program> {
     let (called, words) = arguments.split_first()?;
     if Path::new(called)
@@ -149,9 +157,9 @@ fn administration(arguments: &[OsString]) -> Option<cli::Program> {
 }
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
-    // Whatever is made here is for the user that runs the program: databases, exports, the secret.
+    // Files that this process creates (databases, exports, the secret) are readable by its user only.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    // Dropped last: the lines of the end are written, too.
+    // Dropped last, so that the last log lines are written.
     let _log = log::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -165,8 +173,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Config(ConfigCommand::Show(overrides)) => {
                 print(&Config::load(&overrides)?.show()?)
             }
+            Command::Config(ConfigCommand::Reference) => print(&config::reference()),
             Command::Usage(command) => usage::run(command).await,
             Command::Prices(command) => prices::run(command).await,
+            Command::Secret(command) => secret::run(command).await,
             Command::Audit(command) => audit::run(command).await,
             Command::Bodies(command) => bodies::run(command).await,
             Command::Openapi => {
@@ -186,7 +196,7 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
         .context("the database")
 }
 
-/// What every command on an existing deployment needs.
+/// Database, secret, clock, entropy and ids of an existing deployment.
 struct Deployment {
     store: Store,
     pepper: Pepper,
@@ -238,7 +248,7 @@ async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
     let reload = Reload::default();
     let config = &Config::load(&overrides)?;
     descriptors::raise_limit();
-    // What the configuration names is looked at before anything is made: a first key is shown only once.
+    // Files named by the configuration are read before anything is created: the first key is shown only once.
     let tls = config.tls.files.clone().map(Tls::load).transpose()?;
     let tls = tls.map(|tls| tls.reloaded_by(&reload));
     let upstreams = config.resolve_upstreams().await?;
@@ -279,7 +289,7 @@ async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         has_metrics_apart: metrics.is_some(),
     })
     .await?;
-    let stop = Stop::at_signals(config.stop_timeout)?;
+    let stop = Shutdown::at_signals(config.stop_timeout)?;
     let _rereading = app.follow(&reload);
     let source = config.source.clone();
     let _following = signals.follow(reload, stop.clone(), move || reread(&overrides, &source));
@@ -289,8 +299,8 @@ async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
     Ok(run_until(server, app, stop).await)
 }
 
-/// Reads the configuration again, for what its changes mean: each needs a start, and none may prevent it. To be called where a
-/// thread may block, within a runtime.
+/// Reads the configuration again and logs the keys that changed; they take effect at the next start. Blocks; must run
+/// within a runtime.
 fn reread(overrides: &Overrides, running: &Source) {
     let checked = Config::load(overrides).and_then(|config| {
         config.tls.files.clone().map(Tls::load).transpose()?;
@@ -307,13 +317,13 @@ fn reread(overrides: &Overrides, running: &Source) {
         ),
         Err(error) => tracing::error!(
             error = format!("{error:#}"),
-            "configuration cannot be used: the next start would fail; the server goes on with the one it has"
+            "configuration invalid: the next start would fail; keeping the current one"
         ),
     }
 }
 
-/// Founds the first organization where there is none, and prints its admin key. Everything else has started by now, so
-/// whoever sees the key can use it.
+/// Creates the first organization in an empty database and prints its admin key. Called after everything else has
+/// started, so that the key works as soon as it is visible.
 async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
     let chosen = std::env::var("ORGPLANE_BOOTSTRAP_ADMIN_KEY").ok();
     let chosen = chosen.map(|key| key.trim().to_owned());
@@ -345,20 +355,20 @@ async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves metrics where they have an address of their own, for as long as the handle lives.
+/// Serves metrics on their own address until the handle is dropped.
 fn serve_metrics(server: Server, app: &App) -> TaskHandle {
     announce(&format!("Metrics on http://{}/metrics\n", server.address()));
     metrics::listener::serve(server, app.metrics_router())
 }
 
-/// Serves until `stop` is asked for, then finishes what is under way and makes it durable. Returns the exit code of the
-/// process.
-pub(crate) async fn run_until(server: Server, app: App, stop: Stop) -> ExitCode {
-    // The process ends in order, though with an exit code, when something of it has ended that nothing can start again.
-    let serving = AssertUnwindSafe(server.run(app.front(), &stop)).catch_unwind();
+/// Serves until `stop` is requested, then finishes running requests and writes everything to the database. Returns
+/// the exit code of the process.
+pub(crate) async fn run_until(server: Server, app: App, stop: Shutdown) -> ExitCode {
+    // A component that died and cannot be restarted ends the process with exit code 1 after an orderly shutdown.
+    let serving = AssertUnwindSafe(server.run(app.http_service(), &stop)).catch_unwind();
     let died = async {
         let task = app.died().await;
-        tracing::error!(task, "a part of the server has ended: stopping");
+        tracing::error!(task, "background task ended; shutting down");
         stop.fail();
         std::future::pending().await
     };
@@ -367,12 +377,12 @@ pub(crate) async fn run_until(server: Server, app: App, stop: Stop) -> ExitCode 
         stopped = died => stopped,
     };
     match stopped {
-        Ok(Stopped::Cleanly) => {}
-        Ok(Stopped::AtDeadline) => {
-            tracing::warn!("requests under way were cut off at the stop's deadline");
+        Ok(ShutdownOutcome::Cleanly) => {}
+        Ok(ShutdownOutcome::AtDeadline) => {
+            tracing::warn!("requests aborted at the shutdown deadline");
         }
         Err(_) => {
-            tracing::error!("the listener panicked: stopping");
+            tracing::error!("listener panicked; shutting down");
             stop.fail();
         }
     }

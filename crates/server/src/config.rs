@@ -1,4 +1,4 @@
-//! What an operator configures: flags, then the environment, then the file, then the defaults.
+//! Configuration of the program. Precedence: flags, environment, file, defaults.
 
 mod bodies;
 mod cors;
@@ -7,6 +7,7 @@ mod gateway;
 mod metering;
 mod model;
 mod overrides;
+mod reference;
 mod server;
 mod smtp;
 mod source;
@@ -25,6 +26,7 @@ use ::telemetry::TracingOptions;
 use ::usage::{Keep, ModelFact, PriceBook, PriceEntry};
 use anyhow::Context;
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use bodies::BodiesTable;
@@ -33,115 +35,117 @@ pub use gateway::Bounds;
 use gateway::{ClusterTable, GatewayTable, ObjectsTable};
 use metering::MeteringTable;
 pub use overrides::Overrides;
+pub use reference::reference;
 use server::ServerTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 pub use source::Source;
 use telemetry::{MetricsTable, TelemetryTable};
-pub use tls::Tls;
+pub use tls::TlsConfig;
 use tls::TlsTable;
 pub use upstream::Upstream;
 use usage::UsageTable;
 
 use crate::cors::Cors;
 
-/// The file that is read when no other is named, if it is there.
+/// Configuration file read if no other is named and this one exists.
 const DEFAULT_FILE: &str = "orgplane.toml";
 
-/// Everything that can be configured, as it is after all sources were read.
+/// Effective configuration, merged from all sources.
 pub struct Config {
-    /// Where the server listens.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// Which database it uses.
+    /// URL of the database.
     pub database: String,
-    /// The most connections to PostgreSQL.
+    /// Maximum number of connections to PostgreSQL.
     pub database_connections: usize,
-    /// What addresses it has for others.
+    /// Base URL under which clients reach the server.
     pub public_url: String,
-    /// The file with what keys are hashed with.
+    /// File with the secret that keys are hashed with.
     pub secret_file: PathBuf,
-    /// The model servers.
+    /// Upstream model servers.
     pub upstreams: Vec<Upstream>,
-    /// What things cost.
+    /// Price book used to charge requests.
     pub prices: PriceBook,
-    /// The facts about models, beside those that ship with the program.
+    /// Facts about models that override the built-in ones.
     pub models: Vec<ModelFact>,
-    /// When the end of an answer is sent.
+    /// Durability of the ledger row at the end of a response.
     pub durability: Durability,
-    /// Where mails are handed over, if anywhere.
+    /// Mail server.
     pub smtp: Option<SmtpServer>,
-    /// For how many days bodies of the gateway's requests are kept; 0 for none.
+    /// Retention of request and response bodies, in days; 0 disables it.
     pub keep_bodies_days: u32,
-    /// For how long the ledger and its sums are kept.
+    /// Retention of the ledger and its rollups.
     pub keep_usage: Keep,
-    /// Bounds of the requests under way.
+    /// Limits of concurrent requests and their memory.
     pub bounds: Bounds,
-    /// Where metrics are served, if not with all else.
+    /// Separate address for metrics.
     pub metrics_listen: Option<SocketAddr>,
-    /// Where traces go, if anywhere.
+    /// Trace collector.
     pub tracing: Option<TracingOptions>,
-    /// How connections are secured.
-    pub tls: Tls,
-    /// The time that requests under way have to end when the server stops.
+    /// TLS of the listener.
+    pub tls: TlsConfig,
+    /// Time given to running requests at shutdown.
     pub stop_timeout: Duration,
-    /// The most connections that a client may have open.
+    /// Maximum number of open connections per client.
     pub max_connections_per_address: usize,
-    /// The proxies that say in headers which address a request comes from.
+    /// Proxies that are trusted to pass on client addresses.
     pub trusted_proxies: Vec<IpNet>,
-    /// The web pages that may call.
+    /// Cross-origin policy for browsers.
     pub cors: Cors,
-    /// The files that all of this was read from.
+    /// Contents of the files, to detect changes.
     pub source: Source,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
+/// The configuration file. The doc comments of its fields, and those of its tables, are the configuration reference.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    /// Address to listen on.
+    #[schemars(extend("x-default" = "127.0.0.1:8080"))]
     listen: Option<SocketAddr>,
+    /// URL of the database: `sqlite://FILE`, created if missing, or `postgres://…`. `?synchronous=full` makes SQLite wait for the
+    /// disk at each commit.
+    #[schemars(extend("x-default" = "sqlite://orgplane.db"))]
     database: Option<String>,
+    /// Maximum number of connections of a node to PostgreSQL; 6 to 1000.
+    #[schemars(extend("x-default" = "12"))]
     database_connections: Option<usize>,
+    /// Base URL under which clients reach this server; used in mails.
+    #[schemars(extend("x-default" = "`http://` or `https://` and `listen`"))]
     public_url: Option<String>,
+    /// File with the secret that keys are hashed with; created with mode 0600.
+    #[schemars(extend("x-default" = "`orgplane.secret` beside the database"))]
     secret_file: Option<PathBuf>,
+    /// File with the price book.
+    #[schemars(extend("x-default" = "the built-in price book"))]
     prices: Option<PathBuf>,
-    #[serde(default)]
+    /// Addresses and networks of proxies whose `X-Forwarded-For`, `Forwarded` and `traceparent` headers are trusted.
     trusted_proxies: Vec<String>,
-    #[serde(default)]
-    metering: MeteringTable,
-    #[serde(default)]
-    smtp: SmtpTable,
-    #[serde(default)]
-    bodies: BodiesTable,
-    #[serde(default)]
-    usage: UsageTable,
-    #[serde(default)]
-    gateway: GatewayTable,
-    #[serde(default)]
-    objects: ObjectsTable,
-    #[serde(default)]
-    cluster: ClusterTable,
-    #[serde(default)]
-    metrics: MetricsTable,
-    #[serde(default)]
-    telemetry: TelemetryTable,
-    #[serde(default)]
-    tls: TlsTable,
-    #[serde(default)]
     server: ServerTable,
-    #[serde(default)]
+    tls: TlsTable,
     cors: CorsTable,
-    #[serde(default)]
     upstream: Vec<Upstream>,
-    #[serde(default)]
+    gateway: GatewayTable,
+    objects: ObjectsTable,
+    cluster: ClusterTable,
+    metering: MeteringTable,
+    usage: UsageTable,
+    bodies: BodiesTable,
+    /// Prices that override those of the price book.
+    #[schemars(with = "Vec<serde_json::Value>")]
     price: Vec<PriceEntry>,
-    #[serde(default)]
     model: Vec<ModelFact>,
+    smtp: SmtpTable,
+    metrics: MetricsTable,
+    telemetry: TelemetryTable,
 }
 
 impl Config {
-    /// Reads all sources.
+    /// Reads and merges all sources.
     ///
     /// # Errors
-    /// The file cannot be read, has an unknown key or a value that makes no sense; the message names it.
+    /// The file is unreadable, or has an unknown key or an invalid value; the message names it.
     pub fn load(overrides: &Overrides) -> anyhow::Result<Self> {
         let (mut source, file) = Source::read(overrides.config.as_deref())?;
         let listen = overrides
@@ -159,7 +163,7 @@ impl Config {
             prices = PriceBook::parse(source.price_book(path)?)
                 .with_context(|| format!("the price book {}", path.display()))?;
         }
-        let tls = Tls::new(file.tls)?;
+        let tls = TlsConfig::new(file.tls)?;
         let connections = overrides.database_connections.or(file.database_connections);
         Ok(Self {
             database_connections: database::connections(connections)?,
@@ -193,19 +197,19 @@ impl Config {
         })
     }
 
-    /// Which database it is, as it may be shown.
+    /// Returns the URL of the database without its password.
     #[must_use]
     pub fn database_without_password(&self) -> String {
         without_password(&self.database)
     }
 
-    /// The configuration in effect, as TOML without secrets.
+    /// Returns the effective configuration as TOML without secrets.
     ///
     /// # Errors
-    /// It cannot be written as TOML.
+    /// The configuration cannot be represented as TOML.
     pub fn show(&self) -> anyhow::Result<String> {
         #[derive(Serialize)]
-        struct Shown<'a> {
+        struct ShownConfig<'a> {
             listen: String,
             database: String,
             database_connections: usize,
@@ -221,13 +225,13 @@ impl Config {
             cluster: ClusterTable,
             metrics: BTreeMap<&'a str, String>,
             telemetry: TelemetryTable,
-            tls: &'a Tls,
+            tls: &'a TlsConfig,
             server: ServerTable,
             cors: CorsTable,
             upstream: Vec<Upstream>,
             model: &'a [ModelFact],
         }
-        Ok(toml::to_string(&Shown {
+        Ok(toml::to_string(&ShownConfig {
             listen: self.listen.to_string(),
             database: self.database_without_password(),
             database_connections: self.database_connections,
@@ -254,7 +258,7 @@ impl Config {
     }
 }
 
-/// The secret's file when none is named: beside the database's, or in the working directory for a server.
+/// Returns the default path of the secret: beside an SQLite database, else in the working directory.
 fn beside(database: &str) -> PathBuf {
     let directory = database
         .strip_prefix("sqlite://")
@@ -262,7 +266,7 @@ fn beside(database: &str) -> PathBuf {
     directory.unwrap_or(Path::new("")).join("orgplane.secret")
 }
 
-/// A URL without what may be secret in it: everything between the user's name and the host, and the parameters.
+/// Removes from a URL everything that may be secret: the password and the query parameters.
 fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
@@ -287,7 +291,7 @@ fn without_password(url: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Loads the configuration of a file with this text.
+    /// Loads a configuration file with this text.
     pub(super) fn load(text: &str) -> anyhow::Result<Config> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("orgplane.toml");

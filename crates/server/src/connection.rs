@@ -1,4 +1,4 @@
-//! A connection: its handshake, its requests, and its end.
+//! A client connection: handshake, requests, timeouts and graceful shutdown.
 
 use std::convert::Infallible;
 use std::future::{Ready, pending, ready};
@@ -24,77 +24,77 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 use tower::{Service, service_fn};
 
-use crate::activity::{Activity, FIRST_REQUEST_TIMEOUT, UnderWay};
-use crate::addresses::Counted;
+use crate::activity::{ActiveRequest, Activity, FIRST_REQUEST_TIMEOUT};
 use crate::client_address::{ClientAddress, TrustedProxies};
-use crate::opening::Opening;
-use crate::patience::Patience;
-use crate::serve::Answers;
-use crate::streams::{Delivery, Streams};
-use crate::tls::{Accepted, Tls};
+use crate::connection_limiter::ConnectionPermit;
+use crate::protocol_detect::ProtocolDetectTimeout;
+use crate::serve::RequestService;
+use crate::stream_executor::{ResponseBody, StreamExecutor};
+use crate::tls::{Handshake, Tls};
 use crate::write_timeout::WriteTimeout;
 
-/// The time that a client has to send a request's head, over HTTP/1 counted from the end of the request before.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-/// The most bytes of a request's head that are read. It may have 100 headers, as hyper has it unless told otherwise: told,
-/// it makes room for them anew for each request.
-const HEAD_BYTES: usize = 64 * 1024;
-/// The most requests that are under way at once on a connection over HTTP/2.
+/// Timeout for the head of a request; over HTTP/1 measured from the end of the previous request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of a request head, in bytes. The number of headers is limited to 100 by hyper's default; an explicit
+/// limit would make hyper allocate for each request.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Maximum number of concurrent streams of an HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
-/// The most bytes of an answer that wait for a client over HTTP/2 to open its window.
+/// Maximum number of response bytes buffered per HTTP/2 stream.
 const MAX_SEND_BUFFER_BYTES: usize = 128 * 1024;
-/// The time between two pings of a connection over HTTP/2, and the time that the client has to answer one.
+/// Interval between HTTP/2 pings, and timeout for their acknowledgement.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// The time that a connection which is closing may stay open without a request under way.
+/// Maximum time that a closing connection stays open without a running request.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The headers that make a request a part of a trace.
+/// Headers of W3C trace context.
 const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
 
 #[cfg(test)]
 mod tests;
 
-/// The phases of a server's life, as its connections see them.
+/// Phase of the server, as seen by its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Requests are answered.
+    /// Requests are accepted.
     Serving,
-    /// Connections end with the requests that are under way.
+    /// Connections close after their running requests.
     Stopping,
-    /// Connections are dropped.
+    /// Connections are aborted.
     Cut,
 }
 
-/// A connection with the service that answers its requests.
+/// A connection and the service that answers its requests.
 pub(crate) struct Connection<A> {
     pub(crate) service: A,
     pub(crate) phase: watch::Receiver<Phase>,
-    /// All tasks of connections and of their requests.
+    /// Tracks the tasks of all connections and requests.
     pub(crate) tasks: TaskTracker,
     pub(crate) activity: Arc<Activity>,
     pub(crate) peer: Peer,
-    pub(crate) place: Place,
+    pub(crate) permits: ConnectionPermits,
 }
 
-/// The other end of a connection.
+/// Remote end of a connection.
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     pub(crate) proxies: TrustedProxies,
-    /// The certificates that the peer may speak of, if it is a proxy which may.
+    /// Client certificates forwarded by the peer, if it is a trusted proxy.
     pub(crate) certificates: Option<PeerCertificates>,
 }
 
-/// The places that a connection takes while it is open.
-pub(crate) struct Place {
+/// Permits held while a connection is open.
+pub(crate) struct ConnectionPermits {
     #[expect(dead_code, reason = "given back when the connection ends")]
     pub(crate) of_server: OwnedSemaphorePermit,
-    /// None for trusted proxies, which speak for many.
+    /// `None` for trusted proxies, which connect for many clients.
     #[expect(dead_code, reason = "given back when the connection ends")]
-    pub(crate) of_address: Option<Counted>,
+    pub(crate) of_address: Option<ConnectionPermit>,
 }
 
-impl<A: Answers> Connection<A> {
-    /// Shakes hands, which a stop does not wait for, then answers. A client that speaks plain HTTP is told to use HTTPS.
+impl<A: RequestService> Connection<A> {
+    /// Performs the TLS handshake, which a shutdown does not wait for, and serves the connection. Plain HTTP requests
+    /// are answered with an error that asks for HTTPS.
     pub(crate) async fn secure(mut self, stream: TcpStream, tls: &Tls) -> Result<(), BoxError> {
         let accepted = tokio::select! {
             biased;
@@ -102,33 +102,33 @@ impl<A: Answers> Connection<A> {
             accepted = tls.accept(stream) => accepted,
         };
         match accepted {
-            Accepted::Secure(stream, certificates) => {
+            Handshake::Secure(stream, certificates) => {
                 self.peer.certificates.get_or_insert(certificates);
                 self.serve(*stream).await
             }
-            Accepted::Plain(stream) => {
+            Handshake::Plain(stream) => {
                 self.peer.certificates = None;
                 let connection = self.with(service_fn(https_required));
                 connection.serve(WriteTimeout::new(stream)).await
             }
-            Accepted::Broken(error) => Err(error.into()),
+            Handshake::Broken(error) => Err(error.into()),
         }
     }
 
-    /// Returns the connection with another service.
-    fn with<B: Answers>(self, service: B) -> Connection<B> {
+    /// Replaces the service of the connection.
+    fn with<B: RequestService>(self, service: B) -> Connection<B> {
         Connection {
             service,
             phase: self.phase,
             tasks: self.tasks,
             activity: self.activity,
             peer: self.peer,
-            place: self.place,
+            permits: self.permits,
         }
     }
 
-    /// Answers its requests until it ends, is idle for too long, or the server stops. Dropping the connection is how a stop
-    /// cuts it off: what its requests consumed is settled then.
+    /// Serves requests until the connection ends, times out or the server shuts down. Drop aborts the connection;
+    /// usage of its running requests is settled then.
     pub(crate) async fn serve<S>(self, stream: S) -> Result<(), BoxError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -139,10 +139,14 @@ impl<A: Answers> Connection<A> {
             tasks,
             activity,
             peer,
-            place: _place,
+            permits: _place,
         } = self;
-        let builder = builder(Streams::new(tasks, Arc::clone(&activity)));
-        let stream = TokioIo::new(Opening::new(stream, HEAD_TIME, Arc::clone(&activity)));
+        let builder = builder(StreamExecutor::new(tasks, Arc::clone(&activity)));
+        let stream = TokioIo::new(ProtocolDetectTimeout::new(
+            stream,
+            HEAD_TIMEOUT,
+            Arc::clone(&activity),
+        ));
         let requests = Requests {
             service,
             peer: Arc::new(peer),
@@ -169,13 +173,13 @@ impl<A: Answers> Connection<A> {
             biased;
             ended = connection => ended,
             () = reaches(&mut phase, Phase::Cut) => Ok(()),
-            // Over HTTP/1, hyper closes it as soon as the answer is out.
+            // Over HTTP/1, hyper closes the connection after the response.
             () = unused(&activity), if activity.is_http2() => Ok(()),
         }
     }
 }
 
-/// Resolves when a connection that is closing has had no request under way for a while.
+/// Resolves when a closing connection has had no running request for `CLOSE_TIMEOUT`.
 async fn unused(activity: &Activity) {
     loop {
         sleep(CLOSE_TIMEOUT).await;
@@ -185,25 +189,25 @@ async fn unused(activity: &Activity) {
     }
 }
 
-fn builder(streams: Streams) -> Builder<Streams> {
+fn builder(streams: StreamExecutor) -> Builder<StreamExecutor> {
     let mut builder = Builder::new(streams);
     builder
         .http1()
-        .timer(Patience::new(HEAD_TIME))
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(HEAD_BYTES);
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
-        .max_header_list_size(HEAD_BYTES as u32)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
         .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
         .max_concurrent_streams(MAX_STREAMS);
     builder
 }
 
-/// The service of a connection: tells requests where they come from, and counts them.
+/// Service that adds the client address to requests and counts them.
 #[derive(Clone)]
 struct Requests<A> {
     service: A,
@@ -211,8 +215,8 @@ struct Requests<A> {
     activity: Arc<Activity>,
 }
 
-impl<A: Answers> Service<Request<Incoming>> for Requests<A> {
-    type Response = http::Response<Delivery>;
+impl<A: RequestService> Service<Request<Incoming>> for Requests<A> {
+    type Response = http::Response<ResponseBody>;
     type Error = Infallible;
     type Future = Answering<A::Future>;
 
@@ -224,31 +228,31 @@ impl<A: Answers> Service<Request<Incoming>> for Requests<A> {
         self.peer.introduce(&mut request);
         let is_http2 = request.version() == Version::HTTP_2;
         Answering {
-            // Over HTTP/2, the task of the request counts.
+            // Over HTTP/2, the task of the stream is counted instead.
             under_way: (!is_http2).then(|| self.activity.request()),
             answer: self.service.call(request),
         }
     }
 }
 
-/// A request that is being answered.
+/// Future of a response.
 struct Answering<F> {
     answer: F,
-    under_way: Option<UnderWay>,
+    under_way: Option<ActiveRequest>,
 }
 
 impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Answering<F> {
-    type Output = Result<http::Response<Delivery>, Infallible>;
+    type Output = Result<http::Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Ok(response) = task::ready!(Pin::new(&mut self.answer).poll(context));
         let under_way = self.under_way.take();
-        Poll::Ready(Ok(response.map(|body| Delivery::new(body, under_way))))
+        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, under_way))))
     }
 }
 
 impl Peer {
-    /// Adds to a request where it comes from.
+    /// Adds the client address and client certificates to a request.
     fn introduce(&self, request: &mut Request<Incoming>) {
         if let Some(certificates) = &self.certificates {
             request.extensions_mut().insert(certificates.clone());
@@ -256,7 +260,7 @@ impl Peer {
         let address = if self.proxies.contains(self.address) {
             self.proxies.client(self.address, request.headers())
         } else {
-            // Whoever is no proxy of ours has no say in what is traced, here or at an upstream.
+            // Only trusted proxies may set the trace context.
             for name in TRACE_HEADERS {
                 request.headers_mut().remove(name);
             }
@@ -266,10 +270,10 @@ impl Peer {
     }
 }
 
-/// Resolves once the server is in `phase` or beyond.
+/// Resolves once the server has reached `phase`.
 async fn reaches(now: &mut watch::Receiver<Phase>, phase: Phase) {
     if now.wait_for(|now| *now >= phase).await.is_err() {
-        // The server is gone without a stop, and its runtime with it.
+        // The server was dropped without a shutdown.
         pending::<()>().await;
     }
 }

@@ -1,6 +1,6 @@
-//! Cross-origin resource sharing: which web pages may call the gateway from a browser.
+//! Cross-origin resource sharing (CORS) for web pages that call the gateway from a browser.
 //!
-//! Keys go in a header that a page sets itself, never in a cookie, so no answer allows credentials.
+//! Pages send keys in a header of their own, never in a cookie, so credentials are never allowed.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -14,11 +14,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 
 use crate::routes::is_administration;
 
-/// The methods that the API has.
+/// Methods of the API.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE");
-/// The time for which a browser need not ask again, in seconds; two hours, which is the most that Chromium takes.
+/// Lifetime of a preflight result, in seconds: two hours, the maximum of Chromium.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
-/// The headers of an answer that a page may read, beside those that it always may.
+/// Response headers readable by pages beside the safelisted ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, openai-organization, openai-processing-ms, openai-version, retry-after, retry-after-ms, \
      x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
@@ -28,13 +28,13 @@ const REQUEST_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
-/// The headers of a request that the answer to a preflight depends on.
+/// Request headers that a preflight response depends on.
 const PREFLIGHT_VARIES: HeaderValue = HeaderValue::from_static(
     "origin, access-control-request-method, access-control-request-headers, \
      access-control-request-private-network",
 );
 
-/// The origins whose pages may call the gateway.
+/// Cross-origin policy: origins that may call the gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cors {
     origins: Vec<HeaderValue>,
@@ -42,18 +42,18 @@ pub struct Cors {
     is_for_administration: bool,
 }
 
-/// The part of a request that decides what its answer tells a browser.
+/// Result of the policy for one request.
 pub(crate) struct CorsRequest {
-    /// The origin as the answer names it; `None` for a request that comes from none that is allowed.
+    /// Value of `access-control-allow-origin`; `None` if the origin is missing or not allowed.
     allowed: Option<HeaderValue>,
 }
 
 impl Cors {
-    /// Returns the origins whose pages may call the gateway, and the Administration API if `is_for_administration`. A `*`
-    /// among them is every origin.
+    /// Creates a policy for `origins`; `*` allows every origin. `is_for_administration` includes the Administration
+    /// API.
     ///
     /// # Errors
-    /// An origin that no browser would send; says what is meant, as far as that can be told.
+    /// An origin differs from what browsers send; the message suggests the right one.
     pub fn new(origins: &[String], is_for_administration: bool) -> Result<Self, String> {
         let is_any = origins.iter().any(|origin| origin == "*");
         let exact = origins.iter().filter(|origin| *origin != "*");
@@ -65,7 +65,7 @@ impl Cors {
         })
     }
 
-    /// Returns the origins, as they are configured.
+    /// Returns the origins as configured.
     pub(crate) fn origins(&self) -> impl Iterator<Item = &str> {
         let exact = self
             .origins
@@ -74,12 +74,12 @@ impl Cors {
         exact.chain(self.is_any.then_some("*"))
     }
 
-    /// True if their pages may call the Administration API, too.
+    /// True if the policy includes the Administration API.
     pub(crate) fn is_for_administration(&self) -> bool {
         self.is_for_administration
     }
 
-    /// Returns what the answer to a request needs; `None` where browsers are told nothing.
+    /// Returns the result of the policy; `None` if the policy does not apply to the request.
     pub(crate) fn request<B>(&self, request: &Request<B>) -> Option<CorsRequest> {
         let is_off = self.origins.is_empty() && !self.is_any;
         let path = request.uri().path();
@@ -106,7 +106,8 @@ impl Cors {
 }
 
 impl CorsRequest {
-    /// Returns the answer to a preflight: 204, or 403 for an origin that is not allowed; `None` for any other request.
+    /// Returns the response to a preflight: 204, or 403 for an origin that is not allowed. `None` for any other
+    /// request.
     pub(crate) fn preflight<B>(&self, request: &Request<B>) -> Option<Response> {
         let headers = request.headers();
         let is_preflight = request.method() == Method::OPTIONS
@@ -124,7 +125,7 @@ impl CorsRequest {
         let answer = response.headers_mut();
         answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
         answer.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-        // Which headers a request may have is decided when it comes.
+        // Headers are checked when the actual request arrives.
         if let Some(asked) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }
@@ -135,7 +136,7 @@ impl CorsRequest {
         Some(response)
     }
 
-    /// Adds what lets a page read an answer, and what keeps a cache from giving it to pages of another origin.
+    /// Adds the CORS headers, and `vary: origin` for caches.
     pub(crate) fn sign(self, headers: &mut HeaderMap) {
         let is_any = self.allowed.as_ref().is_some_and(|origin| origin == "*");
         let vary = headers.get(VARY);
@@ -149,7 +150,7 @@ impl CorsRequest {
     }
 }
 
-/// Returns an origin as browsers send it: scheme, host in small letters, and a port that is not the scheme's own.
+/// Validates an origin: scheme, lower-case host, and the port unless it is the default one.
 fn exact_origin(text: &str) -> Result<HeaderValue, String> {
     let wrong = |reason: &str| Err(format!("'{}' {reason}", text.escape_debug()));
     if text == "null" {

@@ -1,20 +1,20 @@
-//! File descriptors: the soft limit is raised at the start, and some are kept back from clients.
+//! File descriptors: raises the soft limit at the start and reserves some for internal use.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most connections that are open at once, however many descriptors there are.
+/// Maximum number of open connections, whatever the descriptor limit.
 const MAX_CONNECTIONS: u64 = 16_384;
-/// The fewest, however few descriptors there are.
+/// Minimum number of open connections, whatever the descriptor limit.
 const MIN_CONNECTIONS: u64 = 16;
-/// The descriptors that clients never take: for the database, files, mails, traces and the log.
-const RESERVED_DESCRIPTORS: u64 = 256;
-/// The limit that is asked for where the hard limit is none.
-const ASKED_DESCRIPTORS: u64 = 65_536;
+/// Descriptors reserved for the database, files, mail, traces and the log.
+const RESERVED_DESCRIPTOR_COUNT: u64 = 256;
+/// Descriptor limit requested if the hard limit is unlimited.
+const DEFAULT_DESCRIPTOR_LIMIT: u64 = 65_536;
 
-/// Raises the soft limit of open files to the hard one.
+/// Raises the soft limit of open files to the hard limit.
 pub(crate) fn raise_limit() {
     let before = getrlimit(Resource::Nofile);
-    let wanted = before.maximum.unwrap_or(ASKED_DESCRIPTORS);
+    let wanted = before.maximum.unwrap_or(DEFAULT_DESCRIPTOR_LIMIT);
     if before.current.is_none_or(|current| current >= wanted) {
         return;
     }
@@ -27,15 +27,15 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// Returns the most client connections that may be open at once under the limit of this process.
+/// Returns the maximum number of client connections under the descriptor limit of this process.
 pub(crate) fn max_connections() -> usize {
     connections_within(getrlimit(Resource::Nofile).current)
 }
 
-/// Returns half of what is not reserved: each request to a model may need a connection to its upstream as well.
+/// Returns half of the unreserved descriptors: each request may need an upstream connection as well.
 fn connections_within(limit: Option<u64>) -> usize {
     let half = limit.map_or(MAX_CONNECTIONS, |limit| {
-        limit.saturating_sub(RESERVED_DESCRIPTORS) / 2
+        limit.saturating_sub(RESERVED_DESCRIPTOR_COUNT) / 2
     });
     half.clamp(MIN_CONNECTIONS, MAX_CONNECTIONS) as usize
 }

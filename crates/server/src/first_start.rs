@@ -1,4 +1,4 @@
-//! The first start: an empty database gets an organization, its default project, an owner and an admin key.
+//! First start: creates an organization, its default project, an owner and an admin key in an empty database.
 
 use std::collections::BTreeSet;
 
@@ -10,33 +10,34 @@ use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy};
 use store::Store;
 
-/// The length from which a chosen key, without its prefix, is not called weak: as many hexadecimal digits as 128 bits have.
-const STRONG_LENGTH: usize = 32;
-/// The number of different characters from which such a key is not called weak.
-const STRONG_ALPHABET: usize = 10;
+/// Minimum length of an operator-chosen key, without its prefix, that is not reported as weak: 32 hexadecimal digits
+/// are 128 bits.
+const MIN_STRONG_LEN: usize = 32;
+/// Minimum number of distinct characters of a key that is not reported as weak.
+const MIN_STRONG_CHARACTERS_COUNT: usize = 10;
 
-/// What a first start works with.
+/// Dependencies of the first start.
 pub struct FirstStart<'a> {
-    /// The database.
+    /// Database to initialize.
     pub store: &'a Store,
-    /// What keys are hashed with.
+    /// Secret that keys are hashed with.
     pub pepper: &'a Pepper,
-    /// New ids.
+    /// Generator of ids.
     pub ids: &'a IdGenerator,
-    /// The time.
+    /// Wall clock.
     pub clock: &'a Clock,
-    /// Randomness.
+    /// Source of randomness.
     pub entropy: &'a Entropy,
-    /// The admin key that the operator chose, if they did.
+    /// Admin key chosen by the operator; generated if `None`.
     pub chosen_key: Option<String>,
 }
 
-/// Founds the first organization when there is none; `None` when there is one already.
+/// Creates the first organization. Returns `None` if an organization exists.
 ///
 /// # Errors
-/// The chosen key is no good, or the database's.
+/// The chosen key is malformed, or the database fails.
 pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<NewOrganization>> {
-    // Asked again in the transaction that founds it: another node may start at the same moment.
+    // Checked again within the transaction, since another node may start at the same moment.
     if organization::exists(start.store).await? {
         return Ok(None);
     }
@@ -56,27 +57,27 @@ pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<NewOrga
     Ok(organization::create_first(bootstrap).await?)
 }
 
-/// The key that the operator chose. One that looks easy to guess is taken, since it is theirs, and said so.
+/// Parses the key chosen by the operator. A weak key is accepted with a warning.
 fn chosen(text: String) -> anyhow::Result<Secret> {
     let is_weak = is_weak(text.strip_prefix(KeyKind::Admin.prefix()).unwrap_or(&text));
     let key = Secret::chosen(KeyKind::Admin, text);
     let key = key.map_err(|wrong| anyhow!("ORGPLANE_BOOTSTRAP_ADMIN_KEY {wrong}"))?;
     if is_weak {
         tracing::warn!(
-            "ORGPLANE_BOOTSTRAP_ADMIN_KEY weak: fewer than {STRONG_LENGTH} characters after its prefix, or few different \
+            "ORGPLANE_BOOTSTRAP_ADMIN_KEY weak: fewer than {MIN_STRONG_LEN} characters after its prefix, or few different \
              ones; replace it by an admin key that the server makes, and delete it"
         );
     }
     Ok(key)
 }
 
-/// True if the characters that an operator chose carry fewer than some 128 bits, as far as one can tell.
+/// True if the characters after the prefix have fewer than about 128 bits of entropy.
 fn is_weak(own: &str) -> bool {
     let different: BTreeSet<char> = own.chars().collect();
-    own.len() < STRONG_LENGTH || different.len() < STRONG_ALPHABET
+    own.len() < MIN_STRONG_LEN || different.len() < MIN_STRONG_CHARACTERS_COUNT
 }
 
-/// An e-mail address, as far as one can be told from anything else.
+/// Parses an e-mail address for the command line.
 pub(crate) fn email_address(text: &str) -> Result<String, &'static str> {
     let is_clean = !text.chars().any(|c| c.is_whitespace() || c.is_control());
     match text.split_once('@') {
@@ -87,7 +88,7 @@ pub(crate) fn email_address(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Adds another organization.
+/// Creates a further organization.
 ///
 /// # Errors
 /// The database's.

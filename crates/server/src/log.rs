@@ -1,7 +1,7 @@
-//! What the program says of itself while it runs: lines for people on a terminal, JSON for everything else.
+//! Logging to stderr: text on a terminal, else one JSON object per line.
 //!
-//! Logging is best effort: whoever logs never waits, never fails and never panics, whatever has become of stderr. Lines go
-//! through a bounded queue to a thread that writes them; those that are not written are counted.
+//! Logging is best effort: it never blocks, fails or panics, whatever the state of stderr. Lines pass through a
+//! bounded queue to a writer thread; lines that cannot be written are counted.
 
 mod sink;
 
@@ -20,7 +20,7 @@ use tracing_subscriber::filter::Directive;
 use sink::Sink;
 pub(crate) use sink::dropped_lines;
 
-/// The log of the process. Dropped, it waits a moment until what was logged is written.
+/// Handle of the log. Drop waits up to two seconds for queued lines.
 pub(crate) struct Log(Sink);
 
 impl Drop for Log {
@@ -29,13 +29,13 @@ impl Drop for Log {
     }
 }
 
-/// Logs go to stderr. `RUST_LOG` says how much, `ORGPLANE_LOG_FORMAT` in which form. Panics are logged too.
+/// Starts logging to stderr and logs panics. `RUST_LOG` sets the filter, `ORGPLANE_LOG_FORMAT` the format.
 ///
 /// # Errors
-/// The form is not one that there is, or the thread that writes could not be started.
+/// The format is unknown, or the writer thread cannot be started.
 pub(crate) fn start() -> anyhow::Result<Log> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // Whatever is asked for: the values of statements are names, addresses and hashes of keys.
+    // Always suppressed: these targets log values of statements, such as names, addresses and key hashes.
     let drivers = store::TALKATIVE.iter();
     let quiet = drivers.map(|target| format!("{target}=info").parse());
     let quiet: Vec<Directive> = quiet.collect::<Result<_, _>>()?;
@@ -48,16 +48,16 @@ pub(crate) fn start() -> anyhow::Result<Log> {
         "text" => false,
         other => bail!("ORGPLANE_LOG_FORMAT is '{other}'; it can be json or text"),
     };
-    // A descriptor of its own: a thread that waits in a write holds no lock that others need.
+    // A duplicate descriptor: a writer blocked in a write holds no lock that other threads need.
     let stderr = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
     let sink = Sink::start(stderr).context("the log's thread could not be started")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(is_terminal)
-        // Else a line that cannot be made or written is told on stderr, where a failure panics.
+        // Otherwise tracing reports a failed line on stderr, where a failure panics.
         .log_internal_errors(false)
         .with_writer(sink.clone());
-    // Whoever has begun to listen before us, as a test can, keeps listening.
+    // A subscriber installed earlier, by a test for example, stays.
     let _ = if is_json {
         log.json().flatten_event(true).try_init()
     } else {
@@ -67,7 +67,7 @@ pub(crate) fn start() -> anyhow::Result<Log> {
     Ok(Log(sink))
 }
 
-/// Logs a panic. The standard hook writes to stderr itself, and waits there while nobody reads.
+/// Logs a panic. The default hook writes to stderr itself and blocks while the pipe is full.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
     let place = panic.location().map(ToString::to_string);
@@ -82,18 +82,18 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         _ => tracing::error!(panic = message, place, thread, "panicked"),
     }
 }
-/// The time in which something that happens often is logged once.
-const SAMPLE_INTERVAL_MILLISECONDS: u64 = 10_000;
+/// Interval within which a frequent event is logged once, in milliseconds.
+const SAMPLE_INTERVAL: u64 = 10_000;
 
-/// Lets a line that may come often into the log once per interval, with the number of those that were left out.
-pub(crate) struct Sampled {
+/// Sampler that admits a frequent log line once per interval and counts the suppressed ones.
+pub(crate) struct LogSampler {
     watch: Stopwatch,
-    /// The moment of the next line, in milliseconds on `watch`.
+    /// Time of the next admitted line, in milliseconds on `watch`.
     next: AtomicU64,
     left_out: AtomicU64,
 }
 
-impl Sampled {
+impl LogSampler {
     pub(crate) fn start() -> Self {
         Self {
             watch: Stopwatch::start(),
@@ -102,10 +102,10 @@ impl Sampled {
         }
     }
 
-    /// Returns the number of lines that were left out since the last one; `None` if this one is to be left out too.
+    /// Returns the number of lines suppressed since the last admitted one; `None` if this line must be suppressed.
     pub(crate) fn admit(&self) -> Option<u64> {
         let (now, due) = (self.watch.milliseconds(), self.next.load(Ordering::Relaxed));
-        let next = now + SAMPLE_INTERVAL_MILLISECONDS;
+        let next = now + SAMPLE_INTERVAL;
         let is_due = now >= due
             && (self.next)
                 .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn s14_a_line_that_comes_often_is_logged_once_per_interval() {
-        let sampled = Sampled::start();
+        let sampled = LogSampler::start();
         assert_eq!(sampled.admit(), Some(0));
         for _ in 0..1_000 {
             assert_eq!(sampled.admit(), None);

@@ -1,4 +1,4 @@
-//! `/metrics`: what this process counts and measures, as Prometheus reads it. Nothing in it tells of a tenant.
+//! Prometheus metrics of this process. No metric names a tenant.
 
 mod administration;
 pub(crate) mod listener;
@@ -23,15 +23,15 @@ use telemetry::Tracer;
 
 use crate::log::dropped_lines;
 use administration::Administration;
-pub(crate) use administration::Known;
+pub(crate) use administration::OperationMetrics;
 
-/// Everything that is counted and measured.
+/// All metrics of the process.
 pub(crate) struct Metrics {
     registry: Registry,
     administration: Administration,
     services: Arc<Services>,
     gateway: Gateway,
-    now: Vec<Now>,
+    gauges: Vec<SampledGauge>,
     processor: Counter,
     dropped_lines: IntCounter,
     upstreams: GaugeVec,
@@ -39,20 +39,20 @@ pub(crate) struct Metrics {
     tasks: OnceLock<Vec<Health>>,
 }
 
-/// Something that is looked at when it is asked for.
-struct Now {
+/// Gauge that is sampled when metrics are read.
+struct SampledGauge {
     gauge: Gauge,
-    look: fn(&Services, &Gateway) -> Option<f64>,
+    read: fn(&Services, &Gateway) -> Option<f64>,
 }
 
-/// Name, what it is, and where it is looked at.
-type Looked = (
+/// Name, help text and source of a sampled gauge.
+type GaugeDefinition = (
     &'static str,
     &'static str,
     fn(&Services, &Gateway) -> Option<f64>,
 );
 
-const NOW: [Looked; 10] = [
+const GAUGES: [GaugeDefinition; 10] = [
     (
         "orgplane_recorder_queue_depth",
         "Places in the queue of the ledger's writer that are taken, by requests under way and by events that wait.",
@@ -106,7 +106,7 @@ const NOW: [Looked; 10] = [
 ];
 
 impl Metrics {
-    /// Begins to count.
+    /// Registers all metrics.
     pub(crate) fn start(
         services: &Arc<Services>,
         gateway: &Gateway,
@@ -152,12 +152,12 @@ impl Metrics {
         );
         let panics = IntCounterVec::new(panics, &["task"])?;
         registry.register(Box::new(panics.clone()))?;
-        let mut now = Vec::new();
-        for (name, help, look) in NOW {
+        let mut gauges = Vec::new();
+        for (name, help, read) in GAUGES {
             let gauge = Gauge::new(name, help)?;
-            if look(services, gateway).is_some() {
+            if read(services, gateway).is_some() {
                 registry.register(Box::new(gauge.clone()))?;
-                now.push(Now { gauge, look });
+                gauges.push(SampledGauge { gauge, read });
             }
         }
         Ok(Arc::new(Self {
@@ -165,7 +165,7 @@ impl Metrics {
             administration,
             services: Arc::clone(services),
             gateway: gateway.clone(),
-            now,
+            gauges,
             processor,
             dropped_lines: lines,
             upstreams,
@@ -174,28 +174,28 @@ impl Metrics {
         }))
     }
 
-    /// Tells of these tasks from now on.
+    /// Registers the health of background tasks.
     pub(crate) fn watch_tasks(&self, tasks: Vec<Health>) {
         self.tasks.get_or_init(|| tasks);
     }
 
-    /// Returns the registry, for further counts.
+    /// Returns the registry, for further metrics.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// Makes an operation, which is served at `route`, known.
-    pub(crate) fn know(&self, operation: &Operation, route: &str) -> Arc<Known> {
-        self.administration.know(operation, route)
+    /// Returns the metrics of an operation that is served at `route`.
+    pub(crate) fn operation(&self, operation: &Operation, route: &str) -> Arc<OperationMetrics> {
+        self.administration.operation(operation, route)
     }
 
-    /// The route of the metrics alone, for anybody who can reach it.
+    /// Returns a router that serves only `/metrics`.
     pub(crate) fn router(self: &Arc<Self>) -> Router {
         let metrics = Arc::clone(self);
         Router::new().route("/metrics", get(move || async move { metrics.response() }))
     }
 
-    /// All of it, as an answer.
+    /// Returns the response to `GET /metrics`.
     pub(crate) fn response(&self) -> Response {
         let mut response = Response::new(Body::from(self.text()));
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -203,10 +203,10 @@ impl Metrics {
         response
     }
 
-    /// All of it, in Prometheus' text format.
+    /// Encodes all metrics in the text format of Prometheus.
     fn text(&self) -> String {
-        for Now { gauge, look } in &self.now {
-            if let Some(value) = look(&self.services, &self.gateway) {
+        for SampledGauge { gauge, read } in &self.gauges {
+            if let Some(value) = read(&self.services, &self.gateway) {
                 gauge.set(value);
             }
         }
@@ -216,7 +216,7 @@ impl Metrics {
             gauge.set(healthy);
         }
         if let Some(seconds) = process::cpu_seconds() {
-            // It never gets less, but another reader can have been here since.
+            // Another reader may have raised the counter meanwhile.
             let more = seconds - self.processor.get();
             self.processor.inc_by(more.max(0.0));
         }
@@ -224,7 +224,7 @@ impl Metrics {
         self.count_panics();
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
-            tracing::error!(%error, "metrics could not be written down");
+            tracing::error!(%error, "failed to encode metrics");
         }
         text
     }
@@ -240,7 +240,7 @@ impl Metrics {
     }
 }
 
-/// Raises a counter to a number, unless another reader has raised it since that was read.
+/// Raises a counter to `to`; does nothing if it is higher.
 fn raise(counter: &IntCounter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }

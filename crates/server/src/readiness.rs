@@ -1,4 +1,4 @@
-//! Readiness: true only if what is asked here would be answered, and what is answered would last.
+//! Readiness: the server can answer requests and store their effects.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -16,48 +16,49 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// The time for which the database's answer is taken again: whoever asks often costs no more than one write in it.
+/// Time for which the result of a database probe is reused, so that frequent checks cost at most one write per
+/// interval.
 const CACHE_TIMEOUT: Duration = Duration::from_millis(500);
-/// The time that the database has to answer. Whoever asks is told then that it does not; the question itself goes on.
+/// Time that a check waits for the database probe; the probe itself continues.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The age of the oldest event of the ledger that is not durable.
+/// Maximum age of the oldest ledger event that is not durable.
 const MAX_LEDGER_AGE: Duration = Duration::from_secs(5);
-/// The age of the directory.
+/// Maximum age of the directory.
 const MAX_DIRECTORY_AGE: Duration = Duration::from_secs(10);
 
-/// Finds out whether the server is ready, and remembers for a moment what the database said.
+/// Readiness check with a cached database probe.
 pub(crate) struct Readiness {
-    state: Mutex<State>,
+    state: Mutex<ReadinessState>,
     tasks: Vec<Health>,
 }
 
 #[derive(Default)]
-struct State {
+struct ReadinessState {
     probe: Probe,
-    /// The last answer.
+    /// Result of the last check.
     last: Option<Checked>,
 }
 
-/// The question whether the databases can be read and written, of which one at the most is under way.
+/// Probe of both databases, of which at most one runs at a time.
 #[derive(Default)]
 struct Probe {
     running: Option<JoinHandle<Option<Reason>>>,
-    /// The last answer, and its age.
+    /// Last result and its age.
     answer: Option<(Stopwatch, Option<Reason>)>,
 }
 
 struct Checked {
     reasons: Vec<Reason>,
-    /// The number of rows of the ledger that the database refused and that are set aside.
+    /// Number of ledger rows that the database refused and that were set aside.
     set_aside: i64,
 }
 
-/// A reason not to be ready.
+/// Reason for not being ready.
 #[derive(Clone)]
 struct Reason {
-    /// The reason in words for anybody.
+    /// Text of the public response.
     message: Cow<'static, str>,
-    /// Details for the log only.
+    /// Details, logged only.
     detail: String,
 }
 
@@ -71,7 +72,7 @@ impl Reason {
 }
 
 impl Readiness {
-    /// Returns the readiness of a server with these tasks beside its requests.
+    /// Creates the check for a server with these background tasks.
     pub(crate) fn new(tasks: Vec<Health>) -> Self {
         Self {
             state: Mutex::default(),
@@ -79,7 +80,7 @@ impl Readiness {
         }
     }
 
-    /// The answer to `GET /readyz`: 200, or 503 with the reasons.
+    /// Answers `GET /readyz`: 200, or 503 with the reasons.
     pub(crate) async fn answer(&self, services: &Services) -> Response {
         let mut state = self.state.lock().await;
         let of_database = state.probe.reason(services).await;
@@ -99,15 +100,15 @@ impl Readiness {
 }
 
 impl Probe {
-    /// The reason that the databases are of no use, if there is one, as of a moment ago; after [`PROBE_TIMEOUT`] that they do
-    /// not answer.
+    /// Returns the reason why the databases are unusable, if any; the result may be up to `CACHE_TIMEOUT` old. After
+    /// [`PROBE_TIMEOUT`] the reason is that they do not answer.
     async fn reason(&mut self, services: &Services) -> Option<Reason> {
         if let Some((at, reason)) = &self.answer
             && at.elapsed() < CACHE_TIMEOUT
         {
             return reason.clone();
         }
-        // In a task of its own: one that is left alone half-way would leave its connection to others as it is.
+        // A task of its own: an abandoned probe would leave its connection in the middle of a query.
         let store = services.store.clone();
         let running = self
             .running
@@ -127,7 +128,7 @@ impl Checked {
         self.reasons.iter().map(|reason| &*reason.message).collect()
     }
 
-    /// Logs what is otherwise than it was.
+    /// Logs the reasons that differ from the last check.
     fn log_change(&self, last: Option<&Self>) {
         let before = last.map(Self::messages).unwrap_or_default();
         if before == self.messages() {
@@ -162,7 +163,7 @@ impl Checked {
     }
 }
 
-/// The reason that a task does not run, if it does not.
+/// Returns a reason if the task is down.
 fn panicked(task: &Health) -> Option<Reason> {
     let message = || {
         let name = task.name();
@@ -171,7 +172,7 @@ fn panicked(task: &Health) -> Option<Reason> {
     (!task.is_well()).then(|| Reason::new(message(), &format!("{} times", task.panics())))
 }
 
-/// The reason that a file is of no use any more, if one is.
+/// Returns a reason if a database file was deleted or replaced.
 fn files(services: &Services) -> Option<Reason> {
     let databases = [services.store.administration(), services.store.usage()];
     let lost = databases.into_iter().find_map(Database::lost_file)?;
@@ -179,7 +180,7 @@ fn files(services: &Services) -> Option<Reason> {
     Some(Reason::new(message, &lost.display()))
 }
 
-/// The reason that the databases are of no use, if there is one: they are read, and written to.
+/// Probes the databases with a read and a write.
 async fn database(store: &Store) -> Option<Reason> {
     let tried = async {
         let missing = store.missing_migration().await?;
@@ -199,7 +200,7 @@ async fn database(store: &Store) -> Option<Reason> {
     }
 }
 
-/// The reason that what is in memory cannot be relied on, or would not last, if there is one.
+/// Returns the reasons why the directory is stale or the ledger is not durable.
 fn memory(services: &Services) -> impl Iterator<Item = Reason> {
     let (directory, oldest) = (&services.directory, services.recorder.oldest_age());
     let is_old =

@@ -1,5 +1,4 @@
-//! SIGHUP: files are read again, and nothing ends. Only where the terminal has closed that the program was started from, the
-//! program stops as at SIGTERM.
+//! SIGHUP: reloads files. If the controlling terminal has closed, the process shuts down as for SIGTERM.
 
 use std::fs::File;
 use std::io;
@@ -9,32 +8,31 @@ use tasks::{Task, TaskHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::stop::Stop;
+use crate::shutdown::Shutdown;
 
-/// The number of times that the terminal is looked for after a SIGHUP. The signal may come a moment before the kernel takes
-/// the terminal away.
-const TERMINAL_ATTEMPTS: u32 = 5;
-/// The time between two of them.
+/// Number of checks for the terminal after a SIGHUP: the signal may precede its removal.
+const MAX_TERMINAL_ATTEMPTS: u32 = 5;
+/// Interval between two checks.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A request to all who hold what is in files that they read the files again. Clones are the same.
+/// Broadcast of reload requests to everything that holds file contents. Clones share the channel.
 #[derive(Clone, Debug, Default)]
 pub struct Reload(watch::Sender<()>);
 
 impl Reload {
-    /// Asks for a reload.
+    /// Requests a reload.
     pub fn ask(&self) {
         self.0.send_replace(());
     }
 
-    /// Returns a receiver that is changed at each reload that is asked for from now on.
+    /// Returns a receiver that changes with every later reload request.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.0.subscribe()
     }
 }
 
-/// The signals that must not end a server, although that is what they do by default.
+/// Handlers of the signals that would end a server by default.
 pub(crate) struct ReloadSignals {
     hangup: Signal,
     user_1: Signal,
@@ -43,14 +41,14 @@ pub(crate) struct ReloadSignals {
 }
 
 impl ReloadSignals {
-    /// Listens to the signals: from here on they do not end the process. What has come until [`Self::follow`] is seen then.
+    /// Installs the handlers; signals received before [`Self::follow`] are not lost.
     ///
     /// # Errors
-    /// No handler can be installed.
+    /// A handler cannot be installed.
     pub(crate) fn listen() -> io::Result<Self> {
-        // To be asked before the handler is there: `nohup` lets a program ignore the signal when its terminal closes.
+        // Checked before the handler is installed: `nohup` makes a program ignore the signal.
         let is_of_terminal = has_terminal() && !is_hangup_ignored();
-        // A file that may not grow is an error of its writer. The handler outlasts the stream.
+        // Exceeding a file size limit becomes an error of the write. The handler outlives the stream.
         let file_size = rustix::process::Signal::XFSZ.as_raw();
         drop(signal(SignalKind::from_raw(file_size))?);
         Ok(Self {
@@ -61,15 +59,15 @@ impl ReloadSignals {
         })
     }
 
-    /// Calls `reread` and asks for a reload at each SIGHUP, or asks for the stop if the terminal has closed; until the handle
-    /// is dropped.
+    /// Starts the task that, on each SIGHUP, calls `reread` and requests a reload, or requests the shutdown if the
+    /// terminal has closed; until the handle is dropped.
     pub(crate) fn follow(
         self,
         reload: Reload,
-        stop: Stop,
+        stop: Shutdown,
         reread: impl Fn() + Clone + Send + 'static,
     ) -> TaskHandle {
-        tasks::start("reloads", |_| Following {
+        tasks::start("reloads", |_| SignalReloadTask {
             signals: self,
             reload,
             stop,
@@ -78,15 +76,15 @@ impl ReloadSignals {
     }
 }
 
-/// The task that acts on the signals.
-struct Following<F> {
+/// Task that handles the signals.
+struct SignalReloadTask<F> {
     signals: ReloadSignals,
     reload: Reload,
-    stop: Stop,
+    stop: Shutdown,
     reread: F,
 }
 
-impl<F: Fn() + Clone + Send + 'static> Task for Following<F> {
+impl<F: Fn() + Clone + Send + 'static> Task for SignalReloadTask<F> {
     async fn run(&mut self) {
         loop {
             let ignored = tokio::select! {
@@ -106,7 +104,7 @@ impl<F: Fn() + Clone + Send + 'static> Task for Following<F> {
                 tracing::info!(signal = "SIGHUP", "reloading");
                 let reread = tokio::task::spawn_blocking(self.reread.clone());
                 if reread.await.is_err() {
-                    tracing::error!("configuration was not read again: a panic");
+                    tracing::error!("configuration reload panicked");
                 }
                 self.reload.ask();
             }
@@ -119,9 +117,9 @@ fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }
 
-/// True once the process has no controlling terminal any more; false if it still has one a moment later.
+/// True if the process has lost its controlling terminal; false if it still has one after all checks.
 async fn is_terminal_gone() -> bool {
-    for _ in 0..TERMINAL_ATTEMPTS {
+    for _ in 0..MAX_TERMINAL_ATTEMPTS {
         if !has_terminal() {
             return true;
         }
@@ -130,7 +128,7 @@ async fn is_terminal_gone() -> bool {
     false
 }
 
-/// True if the process was started with SIGHUP ignored. Where the system does not say, false.
+/// True if the process was started with SIGHUP ignored; false if unknown.
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut lines = status.lines();

@@ -1,4 +1,4 @@
-//! Which path goes where.
+//! Routing table of every path outside the gateway.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use admin::operation::{Operation, document};
 use axum::body::Bytes;
 use http::{HeaderValue, Method};
 
-use crate::metrics::{Known, Metrics};
+use crate::metrics::{Metrics, OperationMetrics};
 
 /// True if a path is one of the Administration API.
 pub(crate) fn is_administration(path: &str) -> bool {
@@ -17,42 +17,42 @@ pub(crate) fn is_administration(path: &str) -> bool {
     })
 }
 
-/// What a request is to.
+/// Result of matching a request against the routing table.
 pub(crate) enum Target<'a> {
-    /// What is served there.
+    /// An endpoint that serves the method and path.
     Endpoint(&'a Endpoint),
-    /// Something that is served by other methods: these.
+    /// A known path without the requested method; the value of the `allow` header.
     OtherMethods(&'a HeaderValue),
-    /// Nothing that has a route.
-    Elsewhere,
+    /// No known path.
+    Unrouted,
 }
 
-/// What is served at a path by a method.
+/// Endpoint outside the gateway.
 pub(crate) enum Endpoint {
     /// An operation of the Administration API.
-    Operation(Box<Operation>, Arc<Known>),
-    /// Whether the process lives.
+    Operation(Box<Operation>, Arc<OperationMetrics>),
+    /// Liveness: `/healthz`.
     Health,
-    /// Whether it can answer.
+    /// Readiness: `/readyz`.
     Readiness,
     /// The OpenAPI document.
     Document(Bytes),
-    /// What operators watch.
+    /// Metrics in Prometheus format.
     Metrics,
 }
 
-/// Every path that has a route.
-pub(crate) struct Routes(matchit::Router<Place>);
+/// Routing table.
+pub(crate) struct Routes(matchit::Router<RouteEntry>);
 
-/// What is served at a path.
-struct Place {
+/// Endpoints of one path.
+struct RouteEntry {
     endpoints: Vec<(Method, Endpoint)>,
-    /// The methods that it is served by.
+    /// Value of the `allow` header.
     allowed: HeaderValue,
 }
 
 impl Routes {
-    /// The routes of everything but the gateway, with those of the metrics or without.
+    /// Builds the routing table, with or without `/metrics`.
     pub(crate) fn new(metrics: &Metrics, with_metrics: bool) -> Self {
         let operations = admin::operations();
         let document = document(&operations).to_string().into();
@@ -69,7 +69,7 @@ impl Routes {
             .map(|(route, endpoint)| (route.to_owned(), Method::GET, endpoint));
         let operations = operations.into_iter().map(|operation| {
             let route = format!("/v1{}", operation.path);
-            let known = metrics.know(&operation, &route);
+            let known = metrics.operation(&operation, &route);
             let method = operation.method.clone();
             let endpoint = Endpoint::Operation(Box::new(operation), known);
             (route, method, endpoint)
@@ -80,16 +80,16 @@ impl Routes {
         }
         let mut router = matchit::Router::new();
         for (route, endpoints) in routes {
-            let inserted = router.insert(route, Place::new(endpoints));
+            let inserted = router.insert(route, RouteEntry::new(endpoints));
             inserted.expect("routes differ by more than the names of their parameters");
         }
         Self(router)
     }
 
-    /// What a request by this method to this path is to. Whatever can be read has a head.
+    /// Finds the endpoint of a method and path. `HEAD` is served wherever `GET` is.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Target<'_> {
         let Ok(found) = self.0.at(path) else {
-            return Target::Elsewhere;
+            return Target::Unrouted;
         };
         let place = found.value;
         let method = if method == Method::HEAD {
@@ -105,7 +105,7 @@ impl Routes {
     }
 }
 
-impl Place {
+impl RouteEntry {
     fn new(endpoints: Vec<(Method, Endpoint)>) -> Self {
         let methods = endpoints.iter().map(|(method, _)| match method.as_str() {
             "GET" => "GET,HEAD",

@@ -1,4 +1,4 @@
-//! The listener: accepts connections, bounds what each may do, and stops gracefully.
+//! TCP listener: accepts connections, limits them, and shuts them down gracefully.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -17,18 +17,18 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::activity::Activity;
-use crate::addresses::Addresses;
 use crate::client_address::TrustedProxies;
-use crate::connection::{Connection, Peer, Phase, Place};
+use crate::connection::{Connection, ConnectionPermits, Peer, Phase};
+use crate::connection_limiter::ConnectionLimiter;
 use crate::descriptors;
-use crate::log::Sampled;
-use crate::stop::Stop;
+use crate::log::LogSampler;
+use crate::shutdown::Shutdown;
 use crate::tls::Tls;
 use crate::write_timeout::WriteTimeout;
 
-/// The default of the most connections that a client may have open.
+/// Default of `[server] max_connections_per_address`.
 pub(crate) const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 1_024;
-/// The time after which it is tried again to accept a connection, when that has failed.
+/// Pause after a failed `accept`.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A bound listener.
@@ -36,28 +36,28 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
-    /// Who may say in headers which certificates its clients have shown.
+    /// Proxies that pass on the certificates of their clients in headers.
     proxies: Vec<IpNet>,
-    /// The proxies that may say in headers which address their clients have.
+    /// Proxies that pass on the addresses of their clients in headers.
     trusted_proxies: TrustedProxies,
-    /// The most connections that a client may have open.
+    /// Maximum number of open connections per client.
     per_address: usize,
 }
 
-/// How a server came to its end.
+/// Outcome of a graceful shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// Every request was answered to its end.
+pub enum ShutdownOutcome {
+    /// All requests were answered.
     Cleanly,
-    /// Some were cut off at the deadline.
+    /// Some requests were aborted at the deadline.
     AtDeadline,
 }
 
 impl Server {
-    /// Binds `address`; port 0 takes a free one.
+    /// Binds `address`; port 0 selects a free port.
     ///
     /// # Errors
-    /// The address is taken or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     pub async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address)
             .await
@@ -73,21 +73,21 @@ impl Server {
         })
     }
 
-    /// The same over TLS, if any; without it, it speaks plain HTTP.
+    /// Serves TLS with these certificates; plain HTTP if `None`.
     #[must_use]
     pub fn secured(self, tls: Option<Tls>) -> Self {
         let tls = tls.map(Arc::new);
         Self { tls, ..self }
     }
 
-    /// The same behind these proxies, which are trusted to say which certificates their clients have shown.
+    /// Sets the proxies that are trusted to pass on client certificates.
     #[must_use]
     pub fn behind(self, proxies: Vec<IpNet>) -> Self {
         Self { proxies, ..self }
     }
 
-    /// Bounds the connections of each client to `per_address`. `trusted_proxies`, which speak for many clients, have no
-    /// bound of their own, and are trusted to say which address a request comes from.
+    /// Limits the open connections of each client to `per_address`. `trusted_proxies`, which connect for many
+    /// clients, are exempt and trusted to pass on the client address.
     #[must_use]
     pub fn bounded(self, per_address: usize, trusted_proxies: Vec<IpNet>) -> Self {
         let trusted_proxies = TrustedProxies::new(trusted_proxies);
@@ -98,39 +98,39 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// Returns the bound address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens, as clients are told.
+    /// Returns the base URL of the listener.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// Lets `service` answer until `stop` is asked for, then finishes what is under way; what has not ended at the stop's
-    /// deadline is cut off.
-    pub async fn run(self, service: impl Answers, stop: &Stop) -> Stopped {
+    /// Serves requests with `service` until `stop` is requested, then waits for running requests; those still running
+    /// at the deadline are aborted.
+    pub async fn run(self, service: impl RequestService, stop: &Shutdown) -> ShutdownOutcome {
         let (phase, following) = watch::channel(Phase::Serving);
         let tasks = TaskTracker::new();
         let places = Arc::new(Semaphore::new(descriptors::max_connections()));
-        let door = Door {
-            addresses: Addresses::new(self.per_address),
-            refused: Sampled::start(),
-            failed: Sampled::start(),
+        let door = AcceptGate {
+            addresses: ConnectionLimiter::new(self.per_address),
+            refused: LogSampler::start(),
+            failed: LogSampler::start(),
         };
         let _following = self.tls.as_ref().map(|tls| tls.follow());
         loop {
-            let place = Arc::clone(&places).acquire_owned();
-            let accepted = async { (place.await, self.listener.accept().await) };
-            let (place, accepted) = tokio::select! {
+            let permits = Arc::clone(&places).acquire_owned();
+            let accepted = async { (permits.await, self.listener.accept().await) };
+            let (permits, accepted) = tokio::select! {
                 () = stop.asked() => break,
                 accepted = accepted => accepted,
             };
-            let Ok(place) = place else { break };
+            let Ok(permits) = permits else { break };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -139,7 +139,7 @@ impl Server {
                     continue;
                 }
             };
-            let Some((activity, place, peer)) = self.admit(&door, peer.ip(), place) else {
+            let Some((activity, permits, peer)) = self.admit(&door, peer.ip(), permits) else {
                 continue;
             };
             let connection = Connection {
@@ -148,7 +148,7 @@ impl Server {
                 tasks: tasks.clone(),
                 activity,
                 peer,
-                place,
+                permits,
             };
             self.take(stream, connection);
         }
@@ -158,25 +158,25 @@ impl Server {
         phase.send_replace(Phase::Stopping);
         tokio::select! {
             biased;
-            () = tasks.wait() => return Stopped::Cleanly,
+            () = tasks.wait() => return ShutdownOutcome::Cleanly,
             () = stop.requests_end() => {}
         }
         phase.send_replace(Phase::Cut);
         if !stop.cut(tasks.wait()).await {
             tracing::error!(
-                "connections were not closed in time: the usage of their requests is not recorded"
+                "connections not closed in time; usage of their requests is not recorded"
             );
         }
-        Stopped::AtDeadline
+        ShutdownOutcome::AtDeadline
     }
 
-    /// Counts a connection; `None` if its client has too many, all of them busy.
+    /// Admits a connection. Returns `None` if its client has too many open connections, all of them busy.
     fn admit(
         &self,
-        door: &Door,
+        door: &AcceptGate,
         address: IpAddr,
         of_server: OwnedSemaphorePermit,
-    ) -> Option<(Arc<Activity>, Place, Peer)> {
+    ) -> Option<(Arc<Activity>, ConnectionPermits, Peer)> {
         let address = address.to_canonical();
         let activity = Activity::begin();
         let of_address = if self.trusted_proxies.contains(address) {
@@ -194,15 +194,15 @@ impl Server {
             proxies: self.trusted_proxies.clone(),
             certificates: is_proxy.then(PeerCertificates::of_proxy),
         };
-        let place = Place {
+        let permits = ConnectionPermits {
             of_server,
             of_address,
         };
-        Some((activity, place, peer))
+        Some((activity, permits, peer))
     }
 
-    /// Serves a connection in a task of its own.
-    fn take(&self, stream: TcpStream, connection: Connection<impl Answers>) {
+    /// Spawns the task that serves a connection.
+    fn take(&self, stream: TcpStream, connection: Connection<impl RequestService>) {
         let peer = connection.peer.address;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "TCP_NODELAY");
@@ -214,21 +214,21 @@ impl Server {
                 Some(tls) => connection.secure(stream, &tls).await,
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, %peer, "a connection broke");
+                tracing::debug!(%error, %peer, "connection failed");
             }
         });
     }
 }
 
-/// The gate that decides which connections come in.
-struct Door {
-    addresses: Addresses,
-    refused: Sampled,
-    failed: Sampled,
+/// Limits and sampled logs of new connections.
+struct AcceptGate {
+    addresses: ConnectionLimiter,
+    refused: LogSampler,
+    failed: LogSampler,
 }
 
-impl Door {
-    /// Logs, once per interval, that a connection was closed for its client has too many.
+impl AcceptGate {
+    /// Logs a connection refused by the per-address limit, once per interval.
     fn refused(&self, address: IpAddr) {
         if let Some(left_out) = self.refused.admit() {
             tracing::warn!(
@@ -238,7 +238,7 @@ impl Door {
         }
     }
 
-    /// Logs, once per interval, that no connection could be accepted: out of descriptors, most likely, until some end.
+    /// Logs a failed `accept`, once per interval; usually the process is out of file descriptors.
     fn failed(&self, error: &std::io::Error) {
         if let Some(left_out) = self.failed.admit() {
             tracing::warn!(%error, left_out, "connection not accepted");
@@ -246,8 +246,8 @@ impl Door {
     }
 }
 
-/// A service that answers the requests that come in: each clone those of one connection.
-pub trait Answers:
+/// Alias for the service that answers HTTP requests; one clone per connection.
+pub trait RequestService:
     Service<
         Request<Incoming>,
         Response = Response,
@@ -259,7 +259,7 @@ pub trait Answers:
 {
 }
 
-impl<S> Answers for S where
+impl<S> RequestService for S where
     S: Service<
             Request<Incoming>,
             Response = Response,

@@ -1,13 +1,13 @@
-//! Files of text that an operator names.
+//! Text files named by an operator.
 
 use std::path::Path;
 
 use anyhow::anyhow;
 
-/// Reads a file of UTF-8; a byte order mark at its beginning is no part of the text.
+/// Reads a UTF-8 file without its byte order mark.
 ///
 /// # Errors
-/// The system's reason, or the encoding that the file must have.
+/// The file cannot be read, or has another encoding.
 pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
     base::utf_8(std::fs::read(path)?).map_err(|reason| anyhow!(reason))
 }

@@ -1,7 +1,7 @@
-//! TLS of the listener: it shows the certificate as it is in its files now, and takes any that a client shows.
+//! TLS of the listener: reloads its certificate when the files change, and accepts any client certificate.
 //!
-//! Whether a client's certificate is good depends on the key of each request, so the handshake only makes sure that the
-//! client has what it shows; the gateway checks where it comes from.
+//! Whether a client certificate is acceptable depends on the API key of each request. The handshake only proves that
+//! the client holds the private key; the gateway checks the chain.
 
 mod files;
 
@@ -32,49 +32,51 @@ pub use files::TlsFiles;
 use crate::reload::Reload;
 use crate::write_timeout::WriteTimeout;
 
-/// How long a handshake may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Maximum duration of a handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval between two checks of the files.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What handshakes are made with.
+/// TLS configuration of a listener.
 pub struct Tls {
     acceptor: TlsAcceptor,
-    shown: Arc<Shown>,
+    resolver: Arc<CertificateResolver>,
     files: TlsFiles,
     stamp: Stamp,
     provider: Arc<CryptoProvider>,
     reloads: watch::Receiver<()>,
 }
 
-/// What has become of a connection.
-pub(crate) enum Accepted {
-    /// It is secured; with what the client has shown.
+/// Result of a handshake.
+pub(crate) enum Handshake {
+    /// Established, with the certificates that the client presented.
     Secure(Box<TlsStream<WriteTimeout<TcpStream>>>, PeerCertificates),
-    /// It begins as a request in plain HTTP does, with a method.
+    /// Plain HTTP: the first byte is that of a method.
     Plain(TcpStream),
-    /// The handshake failed, or took too long.
+    /// Failed or timed out.
     Broken(io::Error),
 }
 
 impl Tls {
-    /// With the certificate and the key in these files.
+    /// Loads the certificate and key from files.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it.
+    /// A file is unreadable or malformed; the message names the file.
     pub fn load(files: TlsFiles) -> anyhow::Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let stamp = files.stamp();
-        let shown = Arc::new(Shown(ArcSwap::from_pointee(files.load(&provider)?)));
+        let resolver = Arc::new(CertificateResolver(ArcSwap::from_pointee(
+            files.load(&provider)?,
+        )));
         let any = AnyCertificate(provider.signature_verification_algorithms);
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::new(any))
-            .with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
+            .with_cert_resolver(Arc::clone(&resolver) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            shown,
+            resolver,
             files,
             stamp,
             provider,
@@ -82,60 +84,61 @@ impl Tls {
         })
     }
 
-    /// Returns the same, whose files are also read again whenever `reload` is asked for.
+    /// Also reloads the files whenever `reload` is requested.
     #[must_use]
     pub fn reloaded_by(self, reload: &Reload) -> Self {
         let reloads = reload.subscribe();
         Self { reloads, ..self }
     }
 
-    /// Shakes hands.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> Accepted {
-        let accepted = tokio::time::timeout(HANDSHAKE_TIME, self.shake_hands(stream));
+    /// Performs the handshake within `HANDSHAKE_TIMEOUT`.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> Handshake {
+        let accepted = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.shake_hands(stream));
         let accepted = accepted.await.map_err(|_| io::ErrorKind::TimedOut.into());
-        accepted.flatten().unwrap_or_else(Accepted::Broken)
+        accepted.flatten().unwrap_or_else(Handshake::Broken)
     }
 
-    async fn shake_hands(&self, stream: TcpStream) -> io::Result<Accepted> {
+    async fn shake_hands(&self, stream: TcpStream) -> io::Result<Handshake> {
         let mut first = [0];
         stream.peek(&mut first).await?;
         if first[0].is_ascii_uppercase() {
-            return Ok(Accepted::Plain(stream));
+            return Ok(Handshake::Plain(stream));
         }
         let stream = self.acceptor.accept(WriteTimeout::new(stream)).await?;
         let (_, connection) = stream.get_ref();
         let chain = connection.peer_certificates().unwrap_or_default();
         let certificates = PeerCertificates::of_handshake(chain);
-        Ok(Accepted::Secure(Box::new(stream), certificates))
+        Ok(Handshake::Secure(Box::new(stream), certificates))
     }
 
-    /// Shows what is in the files whenever they change or a reload is asked for, until the handle is dropped.
+    /// Starts the task that reloads the certificate when its files change or a reload is requested, until the handle
+    /// is dropped.
     pub(crate) fn follow(&self) -> TaskHandle {
-        tasks::start("certificate", |_| Following {
-            shown: Arc::clone(&self.shown),
+        tasks::start("certificate", |_| CertificateReloadTask {
+            resolver: Arc::clone(&self.resolver),
             files: self.files.clone(),
             provider: Arc::clone(&self.provider),
             seen: self.stamp,
-            // What was asked for since the files were loaded is not missed.
+            // A reload requested since the files were loaded is not missed.
             reloads: self.reloads.clone(),
         })
     }
 }
 
-/// The task that follows the files of the server's certificate.
-struct Following {
-    shown: Arc<Shown>,
+/// Task that reloads the certificate of the server.
+struct CertificateReloadTask {
+    resolver: Arc<CertificateResolver>,
     files: TlsFiles,
     provider: Arc<CryptoProvider>,
     seen: Stamp,
     reloads: watch::Receiver<()>,
 }
 
-impl Task for Following {
+impl Task for CertificateReloadTask {
     async fn run(&mut self) {
         loop {
             let is_asked = tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => false,
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
                 Ok(()) = self.reloads.changed() => true,
             };
             let (files, provider) = (self.files.clone(), Arc::clone(&self.provider));
@@ -150,29 +153,29 @@ impl Task for Following {
             self.seen = stamp;
             match loaded {
                 Ok(loaded) => {
-                    self.shown.0.store(Arc::new(loaded));
-                    tracing::info!("the server's certificate was read anew");
+                    self.resolver.0.store(Arc::new(loaded));
+                    tracing::info!("server certificate reloaded");
                 }
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),
-                    "the server's certificate cannot be used; the one before is kept"
+                    "server certificate unusable; keeping the previous one"
                 ),
             }
         }
     }
 }
 
-/// The server's certificate with its key.
+/// Current certificate and key of the server.
 #[derive(Debug)]
-struct Shown(ArcSwap<CertifiedKey>);
+struct CertificateResolver(ArcSwap<CertifiedKey>);
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.load_full())
     }
 }
 
-/// Asks clients for a certificate, and takes none and any whose key they have.
+/// Verifier that requests a client certificate and accepts none, or any whose private key the client holds.
 #[derive(Debug)]
 struct AnyCertificate(WebPkiSupportedAlgorithms);
 

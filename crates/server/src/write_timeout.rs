@@ -1,5 +1,4 @@
-//! A connection whose client has to take what is written to it: one that takes no byte for [`WRITE_TIMEOUT`] while bytes
-//! wait is given up.
+//! Write timeout of a connection: reset if the client accepts no byte for [`WRITE_TIMEOUT`] while data waits.
 
 use std::io;
 use std::pin::Pin;
@@ -9,15 +8,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The time for which a client may take nothing while bytes wait for it.
+/// Maximum time without progress of a write.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A stream whose writes fail when none of them has made progress in time.
+/// Stream whose writes fail with `TimedOut` after [`WRITE_TIMEOUT`] without progress.
 pub(crate) struct WriteTimeout<S> {
     stream: S,
-    /// The timer, made for the first write that has to wait.
+    /// Timer, created for the first blocked write.
     timer: Option<Pin<Box<Sleep>>>,
-    /// True if the last write could not be finished.
+    /// True if the last write is blocked.
     is_blocked: bool,
 }
 
@@ -30,7 +29,7 @@ impl<S> WriteTimeout<S> {
         }
     }
 
-    /// Passes on the outcome of a write, or an error if writes have made no progress for too long.
+    /// Returns the result of a write, or an error after too long without progress.
     fn watch<T>(
         &mut self,
         context: &mut Context<'_>,

@@ -1,11 +1,11 @@
-//! The health of a task, for those who watch it.
+//! Health of a background task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-/// The health of a background task. Clones are of the same task.
+/// Health of a background task. Clones refer to the same task.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<Watched>);
 
@@ -16,14 +16,14 @@ struct Watched {
     state: watch::Sender<State>,
 }
 
-/// The state of a task.
+/// State of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The task runs, or has ended as it should.
+    /// Running, or ended as intended.
     Well,
-    /// The task panicked a moment ago.
+    /// Panicked recently.
     Failing,
-    /// The task has ended for ever, and nobody asked it to.
+    /// Ended permanently without a request to stop.
     Died,
 }
 
@@ -42,19 +42,19 @@ impl Health {
         self.0.name
     }
 
-    /// True unless the task panicked and has not run for a while since, or has ended for ever.
+    /// True unless the task has panicked recently or ended permanently.
     #[must_use]
     pub fn is_well(&self) -> bool {
         *self.0.state.borrow() == State::Well
     }
 
-    /// Returns the number of times that the task panicked.
+    /// Returns the number of panics.
     #[must_use]
     pub fn panics(&self) -> u64 {
         self.0.panics.load(Ordering::Relaxed)
     }
 
-    /// Resolves when the task has ended for ever although nobody asked it to.
+    /// Resolves when the task has ended permanently without a request to stop.
     pub async fn died(&self) {
         let mut state = self.0.state.subscribe();
         // The sender lives as long as this value.

@@ -1,6 +1,8 @@
-//! Background tasks of a process. A task that panics is started again with the state that it has, after a pause that grows
-//! from panic to panic; a thread that ends although its task did not is known to have ended, so that the process can end
-//! too. Nothing that runs beside requests is spawned in another way, unless its end concerns one request or connection only.
+//! Supervised background tasks.
+//!
+//! A task that panics is restarted with its state after an exponential backoff. A thread that ends before its task is
+//! reported, so that the process can end. All background work runs under this supervisor, except tasks whose end
+//! affects a single request or connection.
 
 mod health;
 mod supervisor;
@@ -8,12 +10,12 @@ mod supervisor;
 pub use health::Health;
 pub use supervisor::{TaskHandle, ThreadHandle, start, start_thread};
 
-/// Work that goes on beside requests.
+/// Background work.
 pub trait Task: Send + 'static {
-    /// Works until the task is asked to stop, or has nothing left to do. Called again on the same value after a panic: what
-    /// must not get lost belongs to `self`, not to the future.
+    /// Runs until the task is asked to stop or has nothing left to do. Called again on the same value after a panic:
+    /// state that must survive belongs into `self`, not into the future.
     fn run(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Puts the state in order after a panic, which may have happened between any two statements.
+    /// Restores the invariants of the state after a panic at any point.
     fn recover(&mut self) {}
 }

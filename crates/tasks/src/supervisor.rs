@@ -1,4 +1,4 @@
-//! The supervisor: runs a task, and runs it again when it panics.
+//! Supervisor: runs a task and restarts it after a panic.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -13,13 +13,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Health, Task};
 
-/// The pause after the first panic; doubled with each that follows.
+/// Backoff after the first panic; doubled with each further one.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
-/// The time for which a task has to run before its pause begins anew.
-const CALM: Duration = Duration::from_secs(60);
+/// Running time after which the backoff is reset.
+const BACKOFF_RESET_DELAY: Duration = Duration::from_secs(60);
 
-/// A running task. Dropped, the task is aborted.
+/// Handle of a running task. Drop aborts the task.
 #[derive(Debug)]
 pub struct TaskHandle {
     task: AbortOnDropHandle<()>,
@@ -27,14 +27,14 @@ pub struct TaskHandle {
     health: Health,
 }
 
-/// A running task on a thread of its own. Dropped, the thread goes on.
+/// Handle of a task on its own thread. Drop lets the thread continue.
 #[derive(Debug)]
 pub struct ThreadHandle {
     thread: JoinHandle<()>,
     health: Health,
 }
 
-/// Starts a task on the runtime that this is called in. `make` gets the token that is cancelled when the task is to stop.
+/// Starts a task on the current runtime. `make` gets the token that is cancelled when the task must stop.
 pub fn start<T: Task>(name: &'static str, make: impl FnOnce(CancellationToken) -> T) -> TaskHandle {
     let (stop, health) = (CancellationToken::new(), Health::new(name));
     let supervised = supervise(make(stop.clone()), health.clone());
@@ -45,10 +45,10 @@ pub fn start<T: Task>(name: &'static str, make: impl FnOnce(CancellationToken) -
     }
 }
 
-/// Starts a task on a thread of its own, which drives `runtime`. `begin` is called on that thread before the task runs.
+/// Starts a task on its own thread, which drives `runtime`. `begin` runs on that thread before the task.
 ///
 /// # Errors
-/// The operating system has no thread to give.
+/// The thread cannot be started.
 pub fn start_thread(
     name: &'static str,
     runtime: Runtime,
@@ -68,7 +68,7 @@ pub fn start_thread(
     Ok(ThreadHandle { thread, health })
 }
 
-/// Tells that a thread has ended before its task.
+/// Guard that reports a thread that ends before its task.
 struct DeathGuard(Option<Health>);
 
 impl Drop for DeathGuard {
@@ -87,14 +87,14 @@ impl TaskHandle {
         &self.health
     }
 
-    /// Asks the task to stop, and waits until it has.
+    /// Asks the task to stop and waits for its end.
     pub async fn stop(self) {
         self.stop.cancel();
         // An error: the runtime ends, and the task with it.
         let _ = self.task.await;
     }
 
-    /// Lets the task run until it ends by itself, though nobody has its handle.
+    /// Lets the task run without a handle until it ends by itself.
     pub fn detach(self) {
         drop(self.task.detach());
     }
@@ -107,7 +107,7 @@ impl ThreadHandle {
         &self.health
     }
 
-    /// Waits until the thread has ended, which the caller has asked its task to.
+    /// Waits for the end of the thread, after its task was asked to stop.
     pub async fn ended(self) {
         let Self { thread, .. } = self;
         // A thread that panicked has said so by its health.
@@ -115,7 +115,7 @@ impl ThreadHandle {
     }
 }
 
-/// Runs a task to its end; after a panic, again.
+/// Runs a task to its end, restarting it after panics.
 async fn supervise(mut task: impl Task, health: Health) {
     let mut backoff = MIN_BACKOFF;
     loop {
@@ -125,7 +125,7 @@ async fn supervise(mut task: impl Task, health: Health) {
             return;
         }
         health.panicked();
-        if started.elapsed() >= CALM {
+        if started.elapsed() >= BACKOFF_RESET_DELAY {
             backoff = MIN_BACKOFF;
         }
         let seconds = backoff.as_secs_f64();
@@ -144,7 +144,8 @@ async fn supervise(mut task: impl Task, health: Health) {
     }
 }
 
-/// Runs a task; true if it has ended, false if it has panicked. Once it has run for `backoff`, it is well.
+/// Runs a task once. Returns true if the task ended, false after a panic. The task is healthy after running for
+/// `backoff`.
 async fn run(task: &mut impl Task, health: &Health, backoff: Duration) -> bool {
     let mut running = std::pin::pin!(AssertUnwindSafe(task.run()).catch_unwind());
     let outcome = tokio::select! {
@@ -169,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// Panics some times, then waits for its stop.
+    /// Task that panics some times and then waits for its stop.
     struct Stumbling {
         panics_left: usize,
         runs: Arc<AtomicUsize>,
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(health.panics(), 3);
     }
 
-    /// Panics whenever it runs.
+    /// Task that panics on every run.
     struct Falling;
 
     impl Task for Falling {

@@ -1,56 +1,56 @@
-//! An identity that sends requests, and what it gets back.
+//! Client of the API with or without a key, and its responses.
 
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use orgplane::Front;
+use orgplane::HttpService;
 use serde_json::Value;
 use tower::ServiceExt;
 
-/// Somebody with a key, or without one.
+/// A client of the API.
 #[derive(Clone)]
 pub struct Client {
-    front: Front,
-    /// The key, as it goes into the `Authorization` header.
+    front: HttpService,
+    /// API key of the `authorization` header.
     pub key: Option<String>,
 }
 
-/// What a server answered.
+/// Response of the server.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status.
+    /// Status code.
     pub status: StatusCode,
-    /// The headers.
+    /// Response headers.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// Raw body.
     pub bytes: Vec<u8>,
-    /// The body as JSON; null when it is none.
+    /// Body as JSON; `null` if the body is not JSON.
     pub json: Value,
 }
 
 impl Client {
-    /// Whoever has this key, or nobody.
+    /// Creates a client with a key, or without one.
     #[must_use]
-    pub fn new(front: Front, key: Option<String>) -> Self {
+    pub fn new(front: HttpService, key: Option<String>) -> Self {
         Self { front, key }
     }
 
-    /// `GET /v1{path}`.
+    /// Sends `GET /v1{path}`.
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
     }
 
-    /// `POST /v1{path}` with a JSON body.
+    /// Sends `POST /v1{path}` with a JSON body.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, Some(body.to_string())).await
     }
 
-    /// `DELETE /v1{path}`.
+    /// Sends `DELETE /v1{path}`.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, None).await
     }
 
-    /// Any method with any body, which is called JSON.
+    /// Sends a request with any method and a body declared as JSON.
     pub async fn call(&self, method: Method, path: &str, body: Option<String>) -> Answer {
         let request = Request::builder()
             .method(method)
@@ -61,7 +61,7 @@ impl Client {
         self.send(request).await
     }
 
-    /// Any request; the key is added when the request has none.
+    /// Sends any request; adds the key if the request has none.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let (parts, body) = self.respond(request).await.into_parts();
         let bytes = body
@@ -78,10 +78,10 @@ impl Client {
         }
     }
 
-    /// The body of a success, as it comes.
+    /// Returns the raw body of a successful response.
     ///
     /// # Panics
-    /// When it is none.
+    /// The status is not a success.
     pub async fn stream(&self, request: Request<Body>) -> Body {
         let response = self.respond(request).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -105,20 +105,20 @@ impl Client {
 }
 
 impl Answer {
-    /// The body of a success.
+    /// Returns the JSON body of a successful response.
     ///
     /// # Panics
-    /// When it was none.
+    /// The status is not a success.
     #[track_caller]
     pub fn ok(self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", self.json);
         self.json
     }
 
-    /// Asserts a refusal in the contract's envelope, and gives back its `code` and `param`.
+    /// Asserts an error in the envelope of the contract and returns its `code` and `param`.
     ///
     /// # Panics
-    /// When it has another status or shape.
+    /// The response has another status or shape.
     #[must_use]
     #[track_caller]
     pub fn refused(&self, status: u16) -> (Option<&str>, Option<&str>) {

@@ -1,20 +1,20 @@
-//! A database of its own for each test, and a directory for what else the test writes.
+//! A database per test, and a directory for other files.
 
 use store::Store;
 use store::testing::Scratch;
 use tempfile::TempDir;
 
-/// An empty database that goes with the test.
+/// Empty database, removed at the end of the test.
 pub struct TestDatabase {
-    /// Its address.
+    /// URL of the database.
     pub url: String,
-    /// For the test's files.
+    /// Directory for files of the test.
     pub directory: TempDir,
     _scratch: Scratch,
 }
 
 impl TestDatabase {
-    /// A new, empty database of the kind that this run of the tests is for.
+    /// Creates an empty database of the kind that this test run uses.
     #[must_use]
     #[expect(
         clippy::new_without_default,
@@ -29,7 +29,7 @@ impl TestDatabase {
         }
     }
 
-    /// Opens it.
+    /// Opens the database.
     pub async fn store(&self) -> Store {
         let store = Store::open(&self.url).await;
         store.expect("the test's database opens")

@@ -1,4 +1,4 @@
-//! For tests only: a server in the same process, identities as clients, a database of its own for each test.
+//! Test support: an in-process server, clients with identities, and a database per test.
 
 mod client;
 mod database;

@@ -1,4 +1,4 @@
-//! Admin keys of further owners, made as `orgplane org key` makes them: the API makes one only for its caller.
+//! Admin keys of further owners, created like `orgplane org key` does: the API creates keys for its caller only.
 
 use admin::organization::owner_key::{self, NewOwnerKey};
 use base::Result;
@@ -10,16 +10,16 @@ impl Server {
     /// Returns a client with a new admin key of the owner with this address.
     ///
     /// # Panics
-    /// If no user has the address, or the user is no owner.
+    /// No user has the address, or the user is not an owner.
     pub async fn owner_key(&self, email: &str) -> Client {
         let made = self.try_owner_key(email).await;
         made.expect("an owner with this address")
     }
 
-    /// Makes an admin key as [`Self::owner_key`] does.
+    /// Creates an admin key like [`Self::owner_key`].
     ///
     /// # Errors
-    /// No user has the address, or the user is no owner.
+    /// No user has the address, or the user is not an owner.
     pub async fn try_owner_key(&self, email: &str) -> Result<Client> {
         let services = self.app.services();
         let name = Name::new("Made on the machine").expect("a name");

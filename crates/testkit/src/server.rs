@@ -1,4 +1,4 @@
-//! The whole application in the test's own process, on a database of its own, with a clock that the test moves.
+//! The whole application in the process of the test, with its own database and a clock that the test sets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,33 +13,33 @@ use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
 use orgplane::config::Bounds;
-use orgplane::{App, AppOptions, Cors, Front, Stop};
+use orgplane::{App, AppOptions, Cors, HttpService, Shutdown};
 use serde_json::json;
 use store::{Store, sql};
 use usage::{Keep, ModelFact, ModelFacts, PriceBook};
 
 use crate::{Client, TestDatabase};
 
-/// What time it is when a test begins: 2026-01-15, 12:00 UTC.
+/// Initial time of the test clock: 2026-01-15, 12:00 UTC.
 pub const NOW: UnixTime = UnixTime(1_768_478_400);
 
-/// What a test's server is made of.
+/// Options of a test server.
 pub struct ServerOptions {
-    /// The time; a fake clock at [`NOW`] when not said otherwise.
+    /// Clock; a fake clock at [`NOW`] by default.
     pub clock: Clock,
-    /// The model servers; none when not said otherwise.
+    /// Upstreams; none by default.
     pub upstreams: Vec<UpstreamConfig>,
-    /// What things cost.
+    /// Price book.
     pub prices: PriceBook,
-    /// Facts about models, beside those that ship with the program.
+    /// Facts about models that override the built-in ones.
     pub models: Vec<ModelFact>,
-    /// When the end of an answer is sent.
+    /// Durability of ledger rows.
     pub durability: Durability,
-    /// For how long the ledger and its sums are kept; for ever when not said otherwise.
+    /// Retention of the ledger and its rollups; unlimited by default.
     pub keep_usage: Keep,
-    /// Bounds of the requests under way.
+    /// Limits of running requests.
     pub bounds: Bounds,
-    /// The web pages that may call; none when not said otherwise.
+    /// Cross-origin policy; none by default.
     pub cors: Cors,
 }
 
@@ -58,24 +58,24 @@ impl Default for ServerOptions {
     }
 }
 
-/// A server with two organizations: the one under test, and a stranger's.
+/// A server with two organizations: one under test, and a foreign one.
 pub struct Server {
     pub(crate) app: App,
     parts: Parts,
-    front: Front,
+    front: HttpService,
     founded: NewOrganization,
     stranger: NewOrganization,
     reader_key: String,
     reader_id: UserId,
-    /// The clock of the server.
+    /// Clock of the server.
     pub clock: Clock,
-    /// The server's store, for what no API shows.
+    /// Store of the server, for state that no API shows.
     pub store: Store,
-    /// The database and its directory.
+    /// Database and its directory.
     pub database: TestDatabase,
 }
 
-/// What an application is made of, besides its store; the same after a restart.
+/// Parts of the application that survive a restart, except the store.
 struct Parts {
     pepper: Pepper,
     entropy: Entropy,
@@ -116,12 +116,12 @@ impl Parts {
 }
 
 impl Server {
-    /// Starts one with everything as usual.
+    /// Starts a server with default options.
     pub async fn start() -> Self {
         Self::with(ServerOptions::default()).await
     }
 
-    /// Starts one.
+    /// Starts a server.
     pub async fn with(options: ServerOptions) -> Self {
         let database = TestDatabase::new();
         let store = database.store().await;
@@ -165,7 +165,7 @@ impl Server {
         };
         let app = parts.start(&store).await;
         Self {
-            front: app.front(),
+            front: app.http_service(),
             app,
             parts,
             founded,
@@ -178,89 +178,90 @@ impl Server {
         }
     }
 
-    /// An owner's admin key.
+    /// Returns a client with an admin key of an owner.
     #[must_use]
     pub fn admin(&self) -> Client {
         self.with_key(&self.founded.key.reveal())
     }
 
-    /// The admin key of somebody who may look at projects, and no more.
+    /// Returns a client with an admin key that may only read projects.
     #[must_use]
     pub fn reader(&self) -> Client {
         self.with_key(&self.reader_key)
     }
 
-    /// An owner's admin key of another organization.
+    /// Returns a client with an admin key of an owner of the foreign organization.
     #[must_use]
     pub fn stranger(&self) -> Client {
         self.with_key(&self.stranger.key.reveal())
     }
 
-    /// Nobody.
+    /// Returns a client without a key.
     #[must_use]
     pub fn anonymous(&self) -> Client {
         Client::new(self.front.clone(), None)
     }
 
-    /// Whoever has this key.
+    /// Returns a client with this key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Client {
         Client::new(self.front.clone(), Some(key.to_owned()))
     }
 
-    /// The organization under test.
+    /// Returns the id of the organization under test.
     #[must_use]
     pub fn organization_id(&self) -> &OrganizationId {
         &self.founded.organization_id
     }
 
-    /// Its default project.
+    /// Returns the id of its default project.
     #[must_use]
     pub fn default_project_id(&self) -> &ProjectId {
         &self.founded.project_id
     }
 
-    /// Its owner.
+    /// Returns the id of its owner.
     #[must_use]
     pub fn owner_id(&self) -> &UserId {
         &self.founded.user_id
     }
 
-    /// Its reader.
+    /// Returns the id of its reader.
     #[must_use]
     pub fn reader_id(&self) -> &UserId {
         &self.reader_id
     }
 
-    /// The default project of the stranger's organization.
+    /// Returns the id of the default project of the foreign organization.
     #[must_use]
     pub fn stranger_project_id(&self) -> &ProjectId {
         &self.stranger.project_id
     }
 
-    /// The services that the whole program shares.
+    /// Returns the services of the application.
     #[must_use]
     pub fn services(&self) -> &Services {
         self.app.services()
     }
 
-    /// Everything it serves, for a test that serves them itself.
-    pub fn front(&self) -> Front {
+    /// Returns the HTTP service, for a test that serves it itself.
+    pub fn http_service(&self) -> HttpService {
         self.front.clone()
     }
 
-    /// Serves on a free port until the test ends.
+    /// Serves on a free port until the end of the test.
     pub async fn listen(&self) -> SocketAddr {
         let server = orgplane::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
             .expect("a free port");
         let address = server.address();
-        let front = self.front();
-        tokio::spawn(async move { server.run(front, &Stop::within(Duration::ZERO)).await });
+        let front = self.http_service();
+        tokio::spawn(async move { server.run(front, &Shutdown::within(Duration::ZERO)).await });
         address
     }
 
-    /// Every key, and what is set in the organization, as the server has them in memory; and as a server would that starts now.
+    /// Returns the keys and settings of the organization as this server has them in memory, and as a newly started
+    /// server would load them.
     pub async fn pictures(&self) -> [(Vec<String>, Arc<Settings>); 2] {
         let fresh = Directory::start(self.database.store().await).await;
         let (fresh, _following) = fresh.expect("the keys");
@@ -272,14 +273,14 @@ impl Server {
         })
     }
 
-    /// The mails that wait to be sent, oldest first.
+    /// Returns the unsent mails, oldest first.
     pub async fn waiting(&self) -> Vec<QueuedMail> {
         let services = self.app.services();
         let mails = queued(&services.store, &services.pepper).await;
         mails.expect("the database is readable")
     }
 
-    /// As [`Self::waiting`]: to whom, and what they say.
+    /// Returns recipients and texts of the unsent mails, like [`Self::waiting`].
     pub async fn mails(&self) -> Vec<(String, String)> {
         let mails = self.waiting().await.into_iter();
         mails
@@ -287,7 +288,7 @@ impl Server {
             .collect()
     }
 
-    /// Somebody who was invited with `role` and no project, and has accepted: their id.
+    /// Invites a user with `role` and without a project, accepts the invitation and returns the id of the user.
     pub async fn join(&self, email: &str, role: &str) -> UserId {
         let body = json!({"email": email, "role": role, "projects": []});
         let invited = self.admin().post("/organization/invites", body).await;
@@ -302,7 +303,7 @@ impl Server {
         UserId::from_text(user["id"].as_str().expect("an id").to_owned())
     }
 
-    /// The token in the newest invitation that waits to be mailed to this address.
+    /// Returns the token of the newest unsent invitation to this address.
     pub async fn token(&self, email: &str) -> String {
         let mails = self.mails().await;
         let to = mails.iter().rfind(|(recipient, _)| recipient == email);
@@ -312,27 +313,27 @@ impl Server {
         token[..end.unwrap_or(token.len())].to_owned()
     }
 
-    /// Waits until everything recorded is in the ledger.
+    /// Waits until all recorded usage is in the ledger.
     pub async fn flush(&self) {
         self.app.services().recorder.flush().await;
     }
 
-    /// Stops it gracefully, and starts it again on the same database.
+    /// Stops the server gracefully and starts it again on the same database.
     pub async fn restart(mut self) -> Self {
         drop(self.front);
         self.app.stop(Duration::from_secs(5)).await;
         self.store = self.database.store().await;
         self.app = self.parts.start(&self.store).await;
-        self.front = self.app.front();
+        self.front = self.app.http_service();
         self
     }
 
-    /// Another server on the same database, as a second node is. Only on PostgreSQL a database may have several.
+    /// Starts a second server on the same database, as another node. PostgreSQL only.
     pub async fn another(&self) -> App {
         self.parts.start(&self.database.store().await).await
     }
 
-    /// Stops it gracefully.
+    /// Stops the server gracefully.
     pub async fn stop(self) -> TestDatabase {
         drop(self.front);
         self.app.stop(Duration::from_secs(5)).await;
@@ -340,7 +341,7 @@ impl Server {
     }
 }
 
-/// Makes an organization that `owner_email` owns, with this admin key.
+/// Creates an organization owned by `owner_email` with this admin key.
 async fn found(
     (store, pepper, ids, clock): (&Store, &Pepper, &IdGenerator, &Clock),
     key: Secret,
@@ -359,7 +360,7 @@ async fn found(
     founded.await.expect("founded")
 }
 
-/// Adds a reader with an admin key, which no published operation can: an owner made the key and was demoted since.
+/// Adds a reader with an admin key. No published operation can: an owner creates the key and is demoted afterwards.
 async fn add_reader(
     store: &Store,
     organization: &OrganizationId,

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use base::ModelKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::price::undated;
 
 /// The facts about a model: a `[[model]]` table.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFact {
     /// The name that its upstream knows it by.

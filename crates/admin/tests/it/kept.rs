@@ -118,7 +118,7 @@ async fn a_change_is_seen_by_whoever_asks_after_it_however_many_ask_meanwhile() 
 async fn a_key_that_another_process_made_finds_what_that_did_before() {
     let server = Server::start().await;
     first_name(&server).await;
-    let elsewhere = Client::new(server.another().await.front(), server.admin().key);
+    let elsewhere = Client::new(server.another().await.http_service(), server.admin().key);
     let project = elsewhere.post(PROJECTS, json!({"name": "New"})).await.ok();
     let key = elsewhere
         .post("/organization/admin_api_keys", json!({"name": "x"}))

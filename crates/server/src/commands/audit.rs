@@ -1,4 +1,4 @@
-//! `orgplane audit`: proof of the audit log.
+//! `orgplane audit`: verification of the audit log.
 
 use admin::audit_logs::verify::{VerifiedLog, verify as verify_log};
 use anyhow::bail;
@@ -10,7 +10,7 @@ use crate::config::{Config, Overrides};
 
 #[derive(Subcommand)]
 pub(super) enum Audit {
-    /// Computes every hash of the audit log anew, and names the first entry that is not what was written.
+    /// Recomputes every hash of the audit log and names the first entry that was altered.
     Verify(Overrides),
 }
 

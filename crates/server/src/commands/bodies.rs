@@ -1,4 +1,4 @@
-//! `orgplane bodies`: reads what was kept of requests. Each reading is in the audit log before anything is shown.
+//! `orgplane bodies`: reads stored bodies. Each read is written to the audit log first.
 
 use std::io::{IsTerminal, Write};
 
@@ -11,31 +11,31 @@ use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use usage::{Outcome, outcome_of};
 
-use super::moment::moment;
-use super::{Deployment, plain, print};
+use super::timestamp::timestamp;
+use super::{Deployment, escape_control, print};
 use crate::config::{Config, Overrides};
 
 #[derive(Subcommand)]
 pub(super) enum Bodies {
-    /// Prints what was kept of a request. The audit log says so.
+    /// Prints the stored bodies of a request, and records that in the audit log.
     Show {
-        /// What the answer's header x-request-id says.
+        /// Value of the response header x-request-id.
         request_id: String,
-        /// Prints only this, byte for byte.
+        /// Print only this body, byte for byte.
         #[arg(long)]
         only: Option<Only>,
         #[command(flatten)]
         overrides: Overrides,
     },
-    /// Lists of which requests of a project something was kept, the newest first. The audit log says so.
+    /// Lists the requests of a project that have stored bodies, newest first, and records that in the audit log.
     List {
-        /// The project's id.
+        /// Id of the project.
         #[arg(long)]
         project: String,
-        /// From when on: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970 [default: as long as they are kept].
-        #[arg(long, value_name = "TIME", value_parser = moment)]
+        /// Start: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970 [default: everything stored].
+        #[arg(long, value_name = "TIME", value_parser = timestamp)]
         since: Option<UnixTime>,
-        /// How many bodies at the most.
+        /// Maximum number of bodies.
         #[arg(long, default_value_t = 100)]
         limit: u16,
         #[command(flatten)]
@@ -45,9 +45,9 @@ pub(super) enum Bodies {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Only {
-    /// What the client sent.
+    /// Body of the request.
     Request,
-    /// What it got.
+    /// Body of the response.
     Answer,
 }
 
@@ -95,7 +95,7 @@ async fn show(
     let Some(first) = found.first() else {
         bail!(
             "nothing like that is kept of the request {}",
-            plain(request.as_str())
+            escape_control(request.as_str())
         );
     };
     let project = first.entry.project.clone();
@@ -115,7 +115,7 @@ async fn show(
     Ok(())
 }
 
-/// How the request ended whose body this is, once the ledger has it.
+/// Returns the outcome of the request, once the ledger has it.
 async fn outcome(deployment: &Deployment, entry: &Entry) -> anyhow::Result<Option<Outcome>> {
     let mut connection = deployment.store.usage().read().await?;
     let (organization, id) = (&entry.organization, entry.request.as_str());
@@ -140,7 +140,7 @@ impl Deployment {
     }
 }
 
-/// What is known of a body, in a line.
+/// Formats the summary line of a body.
 fn line(entry: &Entry, outcome: Option<Outcome>) -> String {
     let Entry {
         request,
@@ -164,19 +164,19 @@ fn line(entry: &Entry, outcome: Option<Outcome>) -> String {
         entry.endpoint,
         entry.model,
     );
-    plain(&text) + "\n"
+    escape_control(&text) + "\n"
 }
 
-/// What of a body can be shown: what is no text is only named, and nothing in it gives a terminal orders.
+/// Returns the printable form of a body: binary data is only described, and terminal control sequences are escaped.
 fn readable(body: &Body, is_terminal: bool) -> Vec<u8> {
     let bytes = body.bytes.as_ref().map_or(&[][..], |bytes| bytes);
     match std::str::from_utf8(bytes) {
-        Ok(text) if is_terminal => plain(text).into_bytes(),
+        Ok(text) if is_terminal => escape_control(text).into_bytes(),
         Err(error) if error.error_len().is_some() => {
             let side = body.entry.side.as_str();
             format!("(no text: write it to a file with --only {side})").into_bytes()
         }
-        // Text, whose last character may have been cut.
+        // Text may end within a character if it was truncated.
         _ => bytes.to_vec(),
     }
 }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_terminal_gets_no_orders() {
         assert_eq!(
-            plain("a\u{1b}[2J\r\n\tü\u{9b}"),
+            escape_control("a\u{1b}[2J\r\n\tü\u{9b}"),
             "a\\u{1b}[2J\\r\n\tü\\u{9b}"
         );
     }

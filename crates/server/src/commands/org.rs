@@ -1,4 +1,4 @@
-//! `orgplane org`: organizations, and the way back into one whose admin keys are lost.
+//! `orgplane org`: creates organizations and recovers lost admin keys.
 
 use access::Owner;
 use admin::organization::owner_key::{self, NewOwnerKey};
@@ -13,29 +13,29 @@ use crate::first_start as founding;
 /// Organizations.
 #[derive(Subcommand)]
 pub(super) enum Org {
-    /// Adds an organization and prints its first admin key, once.
+    /// Creates an organization and prints its first admin key, once.
     Create {
-        /// The name of the organization.
+        /// Name of the organization.
         #[arg(long, value_parser = Name::new)]
         name: Name,
-        /// The e-mail address of its first owner.
+        /// E-mail address of its first owner.
         #[arg(long, value_parser = founding::email_address)]
         owner_email: String,
         #[command(flatten)]
         overrides: Overrides,
     },
-    /// Makes an admin key for an owner and prints it, once; for when all of them are lost, or an owner has none.
+    /// Creates an admin key for an owner and prints it, once; for lost admin keys.
     ///
-    /// Works on the machine of the database, also while a server runs: the server takes the key within a second. The
-    /// key has no end, and the audit log has an event of it.
+    /// Must run on a machine that can reach the database. A running server accepts the key within a second. The key
+    /// does not expire, and its creation is in the audit log.
     Key {
-        /// The e-mail address of the owner.
+        /// E-mail address of the owner.
         #[arg(long, value_parser = founding::email_address)]
         email: String,
-        /// The id of the organization; needed only where the address is that of users in several.
+        /// Id of the organization; required if the address belongs to users of several.
         #[arg(long, value_name = "ID")]
         organization: Option<String>,
-        /// The name of the key.
+        /// Name of the key.
         #[arg(long, value_parser = Name::new, default_value = "orgplane org key")]
         name: Name,
         #[command(flatten)]
@@ -90,7 +90,7 @@ async fn key(
         email,
         name,
     });
-    // The status of an answer means nothing here.
+    // The HTTP status of the error is meaningless here.
     let made = made
         .await
         .map_err(|error| anyhow::Error::msg(error.message))?;

@@ -1,8 +1,8 @@
-//! What commands print.
+//! Output of commands.
 
 use std::io::Write;
 
-/// Writes to stdout; a reader that has gone is no error.
+/// Writes to stdout; a closed stdout is ignored.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -10,7 +10,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Writes to stdout what a server says at its start. It runs all the same where that cannot be written.
+/// Writes a startup message to stdout; the server runs even if stdout is closed.
 pub(crate) fn announce(text: &str) {
     if let Err(error) = std::io::stdout().write_all(text.as_bytes()) {
         tracing::warn!(
@@ -20,9 +20,8 @@ pub(crate) fn announce(text: &str) {
     }
 }
 
-/// The text, with every control character but the ends of lines and tabs spelled out: what comes from elsewhere gives a
-/// terminal no orders.
-pub(super) fn plain(text: &str) -> String {
+/// Escapes control characters except newlines and tabs, so that foreign text cannot control the terminal.
+pub(super) fn escape_control(text: &str) -> String {
     let spelled = |c: char| match c {
         '\n' | '\t' => c.to_string(),
         c if c.is_control() => c.escape_default().to_string(),

@@ -1,4 +1,4 @@
-//! `orgplane prices`: whether what is consumed has a price, and which prices change.
+//! `orgplane prices`: usage without a price, and price changes.
 
 use admin::organization;
 use anyhow::bail;
@@ -9,14 +9,14 @@ use clap::Subcommand;
 use jiff::tz::TimeZone;
 use usage::{PriceBook, PriceChange, Reports, Seen, Unpriced, unpriced};
 
-use super::{open, plain, print};
+use super::{escape_control, open, print};
 use crate::config::{Config, Overrides};
 
 #[derive(Subcommand)]
 pub(super) enum Prices {
-    /// Names what was consumed lately and has no price, and the prices that changed lately or will change soon.
+    /// Lists recent usage without a price, and recent and upcoming price changes.
     Check {
-        /// How many days back are looked at, and for changes also ahead.
+        /// Number of days to look back, and ahead for price changes.
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=366))]
         days: u16,
         #[command(flatten)]
@@ -34,11 +34,11 @@ pub(super) async fn run(command: Prices) -> anyhow::Result<()> {
     let mut count = 0;
     let reports = Reports::new(store.usage().clone());
     for organization in organization::all(&store).await? {
-        // An event may lie a little ahead of our clock.
+        // Timestamps of events may be slightly ahead of the local clock.
         let range = (now.plus(-span), now.plus(DAY));
         let found = unpriced(&reports, &config.prices, &organization, range).await?;
         for (seen, unpriced) in &found {
-            print(&plain(&line(&organization, seen, unpriced)))?;
+            print(&escape_control(&line(&organization, seen, unpriced)))?;
         }
         count += found.len();
     }
@@ -67,7 +67,7 @@ fn changes(prices: &PriceBook, now: UnixTime, span: i64) -> String {
         });
         let keys: Vec<_> = keys.collect();
         let (day, model) = (day(change.effective), &change.model);
-        plain(&format!("{what} on {day}: {model}: {}", keys.join(", "))) + "\n"
+        escape_control(&format!("{what} on {day}: {model}: {}", keys.join(", "))) + "\n"
     };
     changes.iter().map(line).collect()
 }
@@ -91,8 +91,8 @@ fn line(organization: &OrganizationId, (kind, model): &Seen, unpriced: &Unpriced
     )
 }
 
-/// The day of a moment, in UTC.
+/// Formats the UTC day of a time.
 fn day(time: UnixTime) -> String {
-    let moment = jiff::Timestamp::from_second(time.0).unwrap_or_default();
-    moment.to_zoned(TimeZone::UTC).date().to_string()
+    let timestamp = jiff::Timestamp::from_second(time.0).unwrap_or_default();
+    timestamp.to_zoned(TimeZone::UTC).date().to_string()
 }

@@ -1,4 +1,4 @@
-//! `orgplane usage`: the ledger, its sums, and usage from files and in files.
+//! `orgplane usage`: the ledger, its rollups, imports and exports.
 
 mod bookmark;
 mod correct;
@@ -14,33 +14,33 @@ use clap::{Subcommand, ValueEnum};
 use cli::Progress;
 use files::Format;
 
-use super::{open, plain, print};
+use super::{escape_control, open, print};
 use crate::config::{Config, Overrides};
 
-/// The most events that are set aside which are named.
+/// Maximum number of set-aside events that are listed.
 const MAX_SHOWN: i64 = 20;
 
 #[derive(Subcommand)]
 pub(super) enum Usage {
-    /// Computes the sums anew from the ledger.
+    /// Rebuilds the rollups from the ledger.
     Rebuild(Overrides),
-    /// Adds the ledger up and compares every sum with it; a server may run meanwhile.
+    /// Verifies every rollup against the ledger; a server may run meanwhile.
     Verify(Overrides),
-    /// Corrects what was charged, by the prices that the configuration has now: with new rows for the differences.
+    /// Corrects charges by the currently configured prices, with additional rows for the differences.
     Reprice(reprice::Reprice),
-    /// Reverses a reported event, with a row that has its numbers below zero: it counts no more.
+    /// Reverses a reported event with a row of negated numbers.
     Correct(correct::Correct),
-    /// Adds the usage in a file to the ledger, each event once, however often the file is imported.
+    /// Imports usage events from a file; each event counts once, however often the file is imported.
     Import(import::Import),
-    /// Writes the rows of the ledger: what was consumed, when, and what it cost. They can be imported again.
+    /// Exports the rows of the ledger; they can be imported again.
     Export(export::Export),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum FormatName {
-    /// A JSON object on each line.
+    /// A JSON object per line.
     Ndjson,
-    /// Comma-separated values, the first row being the names.
+    /// Comma-separated values with a header row.
     Csv,
     /// Apache Parquet.
     Parquet,
@@ -92,8 +92,8 @@ async fn verify(config: &Config) -> anyhow::Result<()> {
     let aside = ::usage::set_aside(store.usage(), MAX_SHOWN).await;
     let aside = aside.context("the events that are set aside")?;
     for SetAside { event, reason, .. } in &aside {
-        let (organization, id) = (&event.organization_id, plain(&event.id));
-        let reason = plain(reason);
+        let (organization, id) = (&event.organization_id, escape_control(&event.id));
+        let reason = escape_control(reason);
         print(&format!(
             "{organization}: event '{id}' is set aside: {reason}\n"
         ))?;

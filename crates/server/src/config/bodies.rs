@@ -1,13 +1,16 @@
-//! `[bodies]`: whether bodies of the gateway's requests are kept.
+//! `[bodies]`: storage of request and response bodies.
 
 use bodies::MOST_DAYS;
+use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-#[derive(Default, Deserialize)]
+/// Storage of request and response bodies for troubleshooting.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BodiesTable {
-    /// For how many days; 0 for not at all.
+    /// Retention in days; 0 disables storage. At most 30, and the same on every node.
+    #[schemars(extend("x-default" = "0"))]
     #[serde(default, deserialize_with = "days")]
     pub(super) keep_days: u32,
 }

@@ -1,19 +1,23 @@
-//! `[cors]`: which web pages may call the gateway from a browser.
+//! `[cors]`: cross-origin requests from web pages.
 
 use anyhow::anyhow;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cors::Cors;
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+/// Cross-origin requests from web pages.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CorsTable {
+    /// Origins whose pages may call the gateway, such as `["https://chat.example"]`, or `["*"]`.
     origins: Vec<String>,
+    /// True to let the same pages call the Administration API.
     administration: bool,
 }
 
 impl CorsTable {
-    /// Returns the origins that may call.
+    /// Returns the cross-origin policy.
     pub(super) fn cors(&self) -> anyhow::Result<Cors> {
         let cors = Cors::new(&self.origins, self.administration);
         cors.map_err(|reason| anyhow!("cors.origins: {reason}"))

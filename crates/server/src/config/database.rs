@@ -1,12 +1,12 @@
-//! `database_connections`: the connections to PostgreSQL.
+//! `database_connections`: size of the connection pool to PostgreSQL.
 
 use anyhow::ensure;
 use store::{DEFAULT_CONNECTIONS, MIN_CONNECTIONS};
 
-/// More connections than a server of PostgreSQL has use for.
+/// Maximum accepted number of connections.
 const MAX_CONNECTIONS: usize = 1_000;
 
-/// Returns the most connections to PostgreSQL, if their number makes sense.
+/// Validates the number of connections.
 pub(super) fn connections(configured: Option<usize>) -> anyhow::Result<usize> {
     let connections = configured.unwrap_or(DEFAULT_CONNECTIONS);
     ensure!(

@@ -1,26 +1,28 @@
-//! `[gateway]`, `[objects]` and `[cluster]`: bounds of the requests under way, of what is kept, and of what is known.
+//! `[gateway]`, `[objects]` and `[cluster]`: limits of running requests, of stored objects, and of the age of the
+//! directory.
 
 use std::time::Duration;
 
 use anyhow::ensure;
 use base::{Budget, BudgetLimits};
 use gateway::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, MAX_REQUEST_BYTES, ObjectLimits};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use usage::Recorder;
 
-/// The shortest that a client may be given to take the next byte of an answer, in seconds.
+/// Minimum of `client_idle_timeout_seconds`.
 const MIN_CLIENT_IDLE_SECONDS: u64 = 1;
-/// The most seconds of any of these.
+/// Maximum of every setting in seconds.
 const MAX_SECONDS: u64 = 24 * 60 * 60;
 
-/// Bounds of the requests under way, and of what the program believes without asking the database.
+/// Limits of running requests, and the maximum age of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The bounds of requests to the gateway.
+    /// Limits of requests to the gateway.
     pub flow: FlowLimits,
-    /// The most bytes of all request bodies under way.
+    /// Memory of all request bodies being processed, in bytes.
     pub body_memory_bytes: u64,
-    /// The greatest age of the keys in memory; `None` for no bound.
+    /// Maximum age of the directory; `None` for no limit.
     pub stale_keys: Option<Duration>,
 }
 
@@ -34,29 +36,43 @@ impl Default for Bounds {
     }
 }
 
-#[derive(Deserialize, Serialize)]
+/// Limits of requests to the gateway.
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct GatewayTable {
+    /// Memory of all request bodies being processed, in bytes; at least 512 MiB. A key may use an eighth, a project a quarter.
     body_memory_bytes: u64,
+    /// Memory for decoding compressed responses, in bytes; shared like `body_memory_bytes`.
     answer_memory_bytes: u64,
+    /// Maximum number of requests of a key that run or wait for the ledger; 1 to 8192.
     max_requests_per_key: u64,
+    /// Maximum number of requests of a project that run or wait for the ledger; 1 to 8192.
     max_requests_per_project: u64,
+    /// Timeout for a client that accepts nothing of an available response, in seconds; 1 to 86400.
     client_idle_timeout_seconds: u64,
+    /// Time for which a response continues after its key was revoked, in seconds; at most 86400.
     revoked_stream_grace_seconds: u64,
 }
 
-#[derive(Deserialize, Serialize)]
+/// Limits of files, batches and vector stores per project; 0 for no limit.
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ObjectsTable {
+    /// Maximum number of requests per minute to the storage upstream.
     requests_per_minute: u32,
+    /// Maximum number of concurrent requests to the storage upstream.
     max_concurrent_requests: u32,
+    /// Maximum number of files.
     max_files: u32,
+    /// Maximum number of vector stores.
     max_vector_stores: u32,
 }
 
-#[derive(Deserialize, Serialize)]
+/// Behaviour of a node while the database is unreachable.
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ClusterTable {
+    /// Maximum age of the keys and settings in memory, in seconds; 0 for no limit, at most 86400.
     stale_keys_seconds: u64,
 }
 
@@ -113,15 +129,15 @@ impl ClusterTable {
 }
 
 impl Bounds {
-    /// The budget of the bytes of request bodies, of which nothing is used.
+    /// Returns an unused budget for the memory of request bodies.
     pub(crate) fn body_memory(&self) -> Budget {
         Budget::new(BudgetLimits::shared(self.body_memory_bytes))
     }
 
-    /// Returns the bounds that the tables say.
+    /// Validates the tables.
     ///
     /// # Errors
-    /// A value makes no sense; the message names it.
+    /// A value is out of range; the message names it.
     pub(super) fn new(
         gateway: &GatewayTable,
         objects: &ObjectsTable,

@@ -1,16 +1,19 @@
-//! `[metering]`: when the end of an answer is sent.
+//! `[metering]`: durability of ledger rows.
 
 use ::gateway::Durability;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Default, Deserialize, Serialize)]
+/// Durability of ledger rows.
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MeteringTable {
+    /// `batched`: a row is durable within 200 ms after the response; `strict`: before its last byte.
     #[serde(default)]
     durability: DurabilityName,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum DurabilityName {
     #[default]

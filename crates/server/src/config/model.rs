@@ -1,11 +1,11 @@
-//! `[[model]]`: what is known of a model.
+//! `[[model]]`: facts about models.
 
 use std::collections::BTreeSet;
 
 use ::usage::ModelFact;
 use anyhow::ensure;
 
-/// The `[[model]]` tables, each about a model of its own, with numbers that can be.
+/// Validates the `[[model]]` tables: unique names, positive numbers.
 pub(super) fn checked(models: Vec<ModelFact>) -> anyhow::Result<Vec<ModelFact>> {
     let mut names = BTreeSet::new();
     for model in &models {

@@ -1,18 +1,18 @@
-//! Settings that win over the configuration file: flags, and the environment.
+//! Settings from flags and the environment, which override the configuration file.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The settings that were given on the command line or in the environment.
+/// Settings from flags and the environment.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Overrides {
-    /// The configuration file [default: orgplane.toml, if it is there].
+    /// Configuration file [default: orgplane.toml, if it exists].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The address to listen on [default: 127.0.0.1:8080].
+    /// Address to listen on [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR", env = "ORGPLANE_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// The database: sqlite://FILE or postgres://… [default: sqlite://orgplane.db].
+    /// Database: sqlite://FILE or postgres://… [default: sqlite://orgplane.db].
     #[arg(
         long,
         value_name = "URL",
@@ -20,7 +20,7 @@ pub struct Overrides {
         hide_env_values = true
     )]
     pub database: Option<String>,
-    /// The most connections to PostgreSQL [default: 12].
+    /// Maximum number of connections to PostgreSQL [default: 12].
     #[arg(
         long,
         value_name = "NUMBER",
@@ -28,13 +28,13 @@ pub struct Overrides {
         hide = true
     )]
     pub database_connections: Option<usize>,
-    /// The address that others reach this server at [default: http:// or https:// and the address to listen on].
+    /// Base URL under which clients reach this server [default: http:// or https:// and the address to listen on].
     #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
     pub public_url: Option<String>,
-    /// The file with the secret that keys are hashed with [default: orgplane.secret beside the database].
+    /// File with the secret that keys are hashed with [default: orgplane.secret beside the database].
     #[arg(long, value_name = "FILE", env = "ORGPLANE_SECRET_FILE", hide = true)]
     pub secret_file: Option<PathBuf>,
-    /// The SMTP server that mails are handed to: smtp://HOST:PORT or smtps://… [default: none, mails are kept].
+    /// SMTP server: smtp://HOST:PORT or smtps://… [default: none; mails are kept].
     #[arg(
         long,
         value_name = "URL",
@@ -43,10 +43,10 @@ pub struct Overrides {
         hide_env_values = true
     )]
     pub smtp_url: Option<String>,
-    /// The sender that mails name.
+    /// Sender address of mails.
     #[arg(long, value_name = "ADDRESS", env = "ORGPLANE_SMTP_FROM", hide = true)]
     pub smtp_from: Option<String>,
-    /// The address to serve metrics on instead of the one to listen on [default: none].
+    /// Separate address for metrics [default: none].
     #[arg(
         long,
         value_name = "ADDR",

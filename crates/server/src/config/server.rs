@@ -1,24 +1,30 @@
-//! `[server]`: the bounds of connections, and the stop.
+//! `[server]`: connection limits and graceful shutdown.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::bail;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::serve::DEFAULT_CONNECTIONS_PER_ADDRESS;
-use crate::stop::{DEFAULT_STOP_TIMEOUT, MAX_STOP_TIMEOUT};
+use crate::shutdown::{DEFAULT_STOP_TIMEOUT, MAX_STOP_TIMEOUT};
 
-#[derive(Default, Deserialize, Serialize)]
+/// Connections and graceful shutdown.
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerTable {
+    /// Time given to running requests at shutdown, in seconds; at most 20.
+    #[schemars(extend("x-default" = "20"))]
     stop_timeout_seconds: Option<u64>,
+    /// Maximum number of open connections per client address.
+    #[schemars(extend("x-default" = "1024"))]
     max_connections_per_address: Option<NonZeroUsize>,
 }
 
 impl ServerTable {
-    /// The time that requests under way have to end when the server stops.
+    /// Returns the validated shutdown timeout.
     pub(super) fn stop_timeout(&self) -> anyhow::Result<Duration> {
         let longest = MAX_STOP_TIMEOUT.as_secs();
         match self.stop_timeout_seconds {
@@ -30,7 +36,7 @@ impl ServerTable {
         }
     }
 
-    /// The most connections that a client may have open.
+    /// Returns the maximum number of open connections per client.
     pub(super) fn max_connections_per_address(&self) -> usize {
         let most = self.max_connections_per_address;
         most.map_or(DEFAULT_CONNECTIONS_PER_ADDRESS, NonZeroUsize::get)

@@ -1,29 +1,33 @@
-//! `[smtp]`: where mails are handed over.
+//! `[smtp]`: mail server.
 
 use admin::mail::Smtp;
 use anyhow::bail;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::without_password;
 
-#[derive(Default, Deserialize)]
+/// Mail server.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SmtpTable {
+    /// URL of the server: `smtp://` or `smtps://`. Without it, mails stay in the outbox.
     pub(super) url: Option<String>,
+    /// Sender: an address, or `Name <address>`; required with `url`.
     pub(super) from: Option<String>,
 }
 
 /// An SMTP server.
 #[derive(Clone)]
 pub struct SmtpServer {
-    /// Where it is; it may hold a password.
+    /// URL of the server; may contain a password.
     url: String,
-    /// The sender that mails name.
+    /// Sender address of mails.
     from: String,
 }
 
 impl SmtpServer {
-    /// Both or neither: an address without a server is forgotten, a server without an address is a mistake.
+    /// Combines URL and sender. A sender without a server is ignored; a server without a sender is an error.
     pub(super) fn new(url: Option<String>, from: Option<String>) -> anyhow::Result<Option<Self>> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         match (given(url), given(from)) {
@@ -33,7 +37,7 @@ impl SmtpServer {
         }
     }
 
-    /// What may be shown of it.
+    /// Returns the settings without the password.
     pub(super) fn shown(&self) -> [(&'static str, String); 2] {
         [
             ("url", without_password(&self.url)),
@@ -41,10 +45,10 @@ impl SmtpServer {
         ]
     }
 
-    /// Ready to be used.
+    /// Returns the mail client.
     ///
     /// # Errors
-    /// The URL or the sender makes no sense.
+    /// The URL or the sender is malformed.
     pub fn resolve(&self) -> anyhow::Result<Smtp> {
         Smtp::new(&self.url, &self.from).map_err(anyhow::Error::msg)
     }

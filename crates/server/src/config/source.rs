@@ -1,14 +1,14 @@
-//! The files that a configuration was read from, for telling whether they have changed since.
+//! Contents of the configuration files, to detect changes.
 
 use std::path::Path;
 
 use anyhow::Context;
 use toml::{Table, Value};
 
-use super::{DEFAULT_FILE, File};
+use super::{ConfigFile, DEFAULT_FILE};
 use crate::text_file;
 
-/// The contents of the configuration's files, as they were when they were read.
+/// Contents of the configuration files at the time of reading.
 #[derive(Clone, Default)]
 pub struct Source {
     keys: Table,
@@ -16,8 +16,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads the configuration file: the one that is named, else the default one if there is one.
-    pub(super) fn read(named: Option<&Path>) -> anyhow::Result<(Self, File)> {
+    /// Reads the named configuration file, or the default one if it exists.
+    pub(super) fn read(named: Option<&Path>) -> anyhow::Result<(Self, ConfigFile)> {
         let path = named.unwrap_or(Path::new(DEFAULT_FILE));
         if named.is_none() && !path.exists() {
             return Ok(Default::default());

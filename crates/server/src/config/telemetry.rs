@@ -1,30 +1,38 @@
-//! What the file says of metrics and traces.
+//! `[metrics]` and `[telemetry]`: monitoring and tracing.
 
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::TracingOptions;
 
 use super::without_password;
 
-#[derive(Default, Deserialize)]
+/// Metrics in Prometheus format.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MetricsTable {
+    /// Separate address for metrics.
+    #[schemars(extend("x-default" = "served at `/metrics` of `listen`"))]
     pub(super) listen: Option<SocketAddr>,
 }
 
-#[derive(Default, Deserialize, Serialize)]
+/// Traces over OTLP. OpenTelemetry's environment variables (`OTEL_…`) override this table.
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TelemetryTable {
+    /// Base URL of the collector (OTLP over HTTP).
     #[serde(skip_serializing_if = "Option::is_none")]
     otlp_endpoint: Option<String>,
+    /// Fraction of requests that are traced; 0 to 1.
+    #[schemars(extend("x-default" = "1"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     sample: Option<f64>,
 }
 
 impl TelemetryTable {
-    /// Where traces go, if anywhere: what the environment says by OpenTelemetry's own names wins over the file.
+    /// Returns the trace collector, if any. OpenTelemetry environment variables override the file.
     pub(super) fn tracing(
         self,
         environment: impl Fn(&str) -> Option<String>,
@@ -52,13 +60,13 @@ impl TelemetryTable {
         }
         Ok(Some(TracingOptions {
             endpoint: self.otlp_endpoint.filter(|_| !is_named),
-            // The exporter reads a sampler that is named by itself.
+            // The exporter itself reads a sampler named in the environment.
             sample: sample.filter(|_| environment("OTEL_TRACES_SAMPLER").is_none()),
             version: env!("CARGO_PKG_VERSION"),
         }))
     }
 
-    /// What `config show` prints.
+    /// Returns the table that `config show` prints.
     pub(super) fn shown(tracing: Option<&TracingOptions>) -> Self {
         let endpoint = tracing.and_then(|tracing| tracing.endpoint.as_deref());
         Self {
@@ -72,7 +80,7 @@ impl TelemetryTable {
 mod tests {
     use super::*;
 
-    /// The endpoint, and the part that is sampled.
+    /// Returns the endpoint and the sampled fraction.
     type Chosen = (Option<String>, Option<f64>);
 
     fn tracing(

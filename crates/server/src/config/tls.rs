@@ -1,36 +1,42 @@
-//! `[tls]`: the certificate that the server shows, and which proxies may pass on those of their clients.
+//! `[tls]`: server certificate, and proxies that pass on client certificates.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tls::TlsFiles;
 
-#[derive(Default, Deserialize)]
+/// TLS of the listener.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TlsTable {
+    /// PEM file with the certificate chain of the server.
+    #[schemars(extend("x-default" = "plain HTTP"))]
     certificate: Option<PathBuf>,
+    /// PEM file with the private key of the server.
     key: Option<PathBuf>,
+    /// Addresses and networks of proxies that pass on client certificates in headers (RFC 9440).
     #[serde(default)]
     client_certificate_header_from: Vec<String>,
 }
 
-/// How connections are secured.
+/// TLS configuration.
 #[derive(Clone, Debug, Serialize)]
-pub struct Tls {
-    /// What the server shows; without it, it speaks plain HTTP.
+pub struct TlsConfig {
+    /// Certificate and key; plain HTTP if `None`.
     #[serde(flatten)]
     pub files: Option<TlsFiles>,
-    /// Where proxies are that pass on the certificates of their clients in headers (RFC 9440).
+    /// Proxies that pass on the certificates of their clients in headers (RFC 9440).
     #[serde(rename = "client_certificate_header_from")]
     pub proxies: Vec<IpNet>,
 }
 
-impl Tls {
-    /// Both files or neither.
+impl TlsConfig {
+    /// Validates the table: certificate and key must be set together.
     pub(super) fn new(table: TlsTable) -> anyhow::Result<Self> {
         let files = match (table.certificate, table.key) {
             (None, None) => None,
@@ -45,7 +51,7 @@ impl Tls {
         })
     }
 
-    /// What an address of this server begins with.
+    /// Returns the scheme of the listener.
     pub(super) fn scheme(&self) -> &'static str {
         if self.files.is_some() {
             "https"
@@ -55,12 +61,12 @@ impl Tls {
     }
 }
 
-/// The addresses and networks that are the value of `key`.
+/// Parses the addresses and networks in the value of `key`.
 pub(super) fn networks(key: &str, texts: &[String]) -> anyhow::Result<Vec<IpNet>> {
     texts.iter().map(|text| network(key, text)).collect()
 }
 
-/// An address, or a network of them.
+/// Parses an address or a network.
 fn network(key: &str, text: &str) -> anyhow::Result<IpNet> {
     let address = text.parse().map(|address: IpAddr| IpNet::from(address));
     let network = address.or_else(|_| text.parse::<IpNet>());
@@ -77,9 +83,9 @@ fn network(key: &str, text: &str) -> anyhow::Result<IpNet> {
 mod tests {
     use super::*;
 
-    fn tls(text: &str) -> Result<Tls, String> {
+    fn tls(text: &str) -> Result<TlsConfig, String> {
         let table = toml::from_str(text).map_err(|error| error.to_string())?;
-        Tls::new(table).map_err(|error| error.to_string())
+        TlsConfig::new(table).map_err(|error| error.to_string())
     }
 
     #[test]

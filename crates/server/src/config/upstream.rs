@@ -1,4 +1,4 @@
-//! `[[upstream]]`: a model server.
+//! `[[upstream]]`: upstream model servers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,79 +6,80 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use egress::{Proxies, Proxy};
 use gateway::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, without_password};
 
-/// A model server.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// An upstream model server.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// What it is called in logs.
+    /// Name in logs and metrics, and the key of objects stored there; unique.
     pub name: String,
-    /// Where its API begins.
+    /// Base URL that endpoint paths are appended to: `https://models.example/v1`.
     pub base_url: String,
-    /// The environment variable with its key.
+    /// Environment variable that holds the API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
-    /// The file with its key.
+    /// File that holds the API key; reloaded when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
-    /// The program, with its arguments, that prints its key.
+    /// Program and arguments that print the API key; run again before the key expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_command: Option<Vec<String>>,
-    /// The proxy that leads to it; empty for none, whatever the environment says.
+    /// Proxy to the upstream; `""` for none, overriding the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
-    /// The rule for asking the upstream for the usage of streams.
+    /// Rule for requesting usage reports of streams.
     #[serde(default)]
     pub stream_usage: StreamUsageName,
-    /// The file with the certificates that its own is checked against.
+    /// PEM file of the trusted authorities; the system's if not set. Reloaded when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// The models it serves; `*` is any.
+    /// Models that the upstream serves; `*` matches every model that no upstream lists.
     pub models: Vec<String>,
-    /// Names that clients ask for, and the names that it knows.
+    /// Aliases that clients may request, mapped to the model names of the upstream.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
-    /// Whether it keeps the files, batches and vector stores that clients make.
+    /// True if files, batches and vector stores are stored at this upstream; at most one.
     #[serde(default)]
     pub stores: bool,
-    /// Its share of the requests for a model that several serve.
+    /// Weight in weighted round robin; 0 makes it a standby.
     #[serde(default = "usual::weight")]
     pub weight: u32,
-    /// How long a connection may take to be made.
+    /// Timeout for connecting, TLS included, in seconds.
     #[serde(default = "usual::connect_timeout_seconds")]
     pub connect_timeout_seconds: u64,
-    /// How long it may be silent inside an answer.
+    /// Timeout for silence within a response, in seconds; `timeout_seconds` if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_timeout_seconds: Option<u64>,
-    /// How long an answer may take.
+    /// Timeout for the whole response, retries included, in seconds.
     #[serde(default = "usual::timeout_seconds")]
     pub timeout_seconds: u64,
-    /// What is asked for to find out whether it is back.
+    /// Path of the health check below `base_url`; `""` disables it.
     #[serde(default = "usual::health_path")]
     pub health_path: String,
-    /// The longest pause before that.
+    /// Maximum interval between two health checks, in seconds.
     #[serde(default = "usual::health_interval_seconds")]
     pub health_interval_seconds: u64,
-    /// Whether it is spoken to in HTTP/2 from the beginning.
+    /// True to use HTTP/2 without negotiation on `http://`.
     #[serde(default)]
     pub http2: bool,
 }
 
-/// A rule for asking an upstream for the usage of streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+/// Rule for requesting usage reports of streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamUsageName {
-    /// With every stream that would not report it else.
+    /// Request a usage report with every stream that would lack one.
     #[default]
     Ask,
-    /// Never.
+    /// Never request usage reports.
     Never,
 }
 
-/// What is in effect where nothing is said: what the gateway says.
+/// Defaults, taken from the gateway.
 mod usual {
     use gateway::UpstreamConfig;
 
@@ -108,10 +109,10 @@ mod usual {
 }
 
 impl Config {
-    /// Reads the keys of the upstreams, and the proxies of the environment.
+    /// Loads the API keys of all upstreams, and the proxies of the environment.
     ///
     /// # Errors
-    /// A key is not where it should be, or a proxy is none; the message names the upstream, or the variable.
+    /// An API key is missing, or a proxy address is malformed; the message names the upstream or the variable.
     pub async fn resolve_upstreams(&self) -> anyhow::Result<Vec<UpstreamConfig>> {
         let proxies = Proxies::of_environment();
         let mut resolved = Vec::with_capacity(self.upstreams.len());
@@ -123,11 +124,11 @@ impl Config {
 }
 
 impl Upstream {
-    /// Reads its key, ready to be used; `proxies` are those of the environment.
+    /// Returns the gateway configuration of the upstream, with its API key; `proxies` are those of the environment.
     ///
     /// # Errors
-    /// The key is not where it should be, is empty, or is said to be in two places; the certificates cannot be read; the proxy
-    /// is none.
+    /// The API key is missing, empty or configured twice; the certificates cannot be read; the proxy address is
+    /// malformed.
     pub async fn resolve(&self, proxies: &Proxies) -> anyhow::Result<UpstreamConfig> {
         if let Some(file) = &self.ca_file {
             let (name, shown) = (&self.name, file.display());
@@ -157,9 +158,9 @@ impl Upstream {
         })
     }
 
-    /// What may be shown of it.
+    /// Returns the settings without secrets.
     pub(super) fn shown(&self) -> Self {
-        // Arguments may be secret.
+        // Arguments of the command may be secret.
         let command = self.api_key_command.as_ref().map(|words| {
             let (first, rest) = words.split_at(words.len().min(1));
             let rest = if rest.is_empty() { None } else { Some("…") };
@@ -203,7 +204,7 @@ impl Upstream {
         }
     }
 
-    /// The proxy that is said to lead to it, or else that of the environment.
+    /// Returns the configured proxy, or the one of the environment.
     fn proxy(&self, proxies: &Proxies) -> anyhow::Result<Option<Proxy>> {
         match self.proxy.as_deref().map(str::trim) {
             Some("") => Ok(None),
@@ -214,7 +215,7 @@ impl Upstream {
                 ))
             }
             None => {
-                // What is wrong with the address is said by the gateway.
+                // The gateway reports a malformed address.
                 let Ok(base) = self.base_url.parse() else {
                     return Ok(None);
                 };
@@ -235,7 +236,7 @@ mod tests {
         toml::from_str(&format!("{REST}{settings}")).expect("settings")
     }
 
-    /// What it comes to where the environment names a proxy.
+    /// Resolves the upstream with a proxy in the environment.
     async fn resolve(settings: &str) -> Result<UpstreamConfig, String> {
         let variable = |name: &str| (name == "HTTP_PROXY").then(|| "http://of.env:1".to_owned());
         let proxies = Proxies::new(variable);

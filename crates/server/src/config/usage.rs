@@ -1,16 +1,28 @@
-//! `[usage]`: for how long the ledger and its sums are kept, and how old reported events may be.
+//! `[usage]`: retention of the ledger and its rollups, and the maximum age of reported events.
 
 use ::usage::{DEFAULT_MAX_EVENT_AGE_DAYS, FEWEST_DAYS, Keep};
 use anyhow::ensure;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Default, Deserialize, Serialize)]
+/// Retention of the ledger and its rollups, the same on every node. Each at least 62 days and at least the one before.
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageTable {
+    /// Retention of ledger rows, in days.
+    #[schemars(extend("x-default" = "unlimited"))]
     keep_events_days: Option<u32>,
+    /// Retention of rollups by minute, in days.
+    #[schemars(extend("x-default" = "unlimited"))]
     keep_minutes_days: Option<u32>,
+    /// Retention of rollups by hour, in days.
+    #[schemars(extend("x-default" = "unlimited"))]
     keep_hours_days: Option<u32>,
+    /// Retention of rollups by day, in days.
+    #[schemars(extend("x-default" = "unlimited"))]
     keep_days_days: Option<u32>,
+    /// Maximum age of reported events, in days; at least 1.
+    #[schemars(extend("x-default" = "400"))]
     max_event_age_days: Option<u32>,
 }
 
@@ -25,7 +37,7 @@ impl UsageTable {
         }
     }
 
-    /// What of it is possible: sums can be had from finer ones and from the ledger, but not the other way round.
+    /// Validates the retention: coarser rollups can be computed from finer ones, not the other way round.
     pub(super) fn keep(&self) -> anyhow::Result<Keep> {
         let all = [
             ("keep_events_days", self.keep_events_days),

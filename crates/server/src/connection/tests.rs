@@ -12,7 +12,7 @@ use crate::activity::IDLE_TIMEOUT;
 use crate::write_timeout::WRITE_TIMEOUT;
 
 /// A time longer than anything here is waited for.
-const LONG: Duration = Duration::from_secs(3_600);
+const LONG_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// The first bytes of a client over HTTP/2: the preface, and empty settings.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -46,7 +46,7 @@ where
             proxies: TrustedProxies::default(),
             certificates: None,
         },
-        place: Place {
+        permits: ConnectionPermits {
             of_server: places.try_acquire_owned().expect("a place"),
             of_address: None,
         },
@@ -131,7 +131,7 @@ async fn s14_a_client_that_says_nothing_more_is_closed_all_the_same() {
     let mut served = serve(greeting);
     let began = Instant::now();
     served.client.write_all(OPENING).await.expect("taken");
-    timeout(LONG, served.ended)
+    timeout(LONG_TIMEOUT, served.ended)
         .await
         .expect("closed")
         .expect("no panic")
@@ -143,7 +143,7 @@ async fn s14_a_client_that_says_nothing_more_is_closed_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn s14_a_request_under_way_keeps_its_connection_as_long_as_the_client_answers_pings() {
     let served = serve(|| async {
-        sleep(LONG).await;
+        sleep(LONG_TIMEOUT).await;
         greeting().await
     });
     let (mut requests, connection) = h2::client::handshake(served.client).await.expect("HTTP/2");
@@ -222,7 +222,7 @@ async fn s12_an_answer_that_is_not_read_is_dropped_though_the_connection_lives()
         let living = tokio::spawn(connection);
         let answer = ask(&mut requests).await;
         let began = Instant::now();
-        timeout(LONG, dropped)
+        timeout(LONG_TIMEOUT, dropped)
             .await
             .expect("dropped")
             .expect_err("by its drop");

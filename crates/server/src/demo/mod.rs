@@ -1,5 +1,5 @@
-//! `orgplane demo`: everything on a throw-away database, with a model server that answers without a model and a day of
-//! made-up traffic. What is made goes through the same API that users call.
+//! `orgplane demo`: runs on a temporary database with a fake model server and a day of generated traffic, created
+//! through the public API.
 
 mod model_server;
 mod traffic;
@@ -26,16 +26,16 @@ use crate::config::Bounds;
 use crate::descriptors;
 use crate::reload::{Reload, ReloadSignals};
 use crate::serve::Server;
-use crate::stop::{DEFAULT_STOP_TIMEOUT, Stop};
-use crate::{App, AppOptions, Cors, Front};
+use crate::shutdown::{DEFAULT_STOP_TIMEOUT, Shutdown};
+use crate::{App, AppOptions, Cors, HttpService};
 
-/// The models that the built-in server pretends to serve.
+/// Models of the fake model server.
 const MODELS: [&str; 3] = ["gpt-5", "gpt-5-mini", "gpt-4o-mini"];
 
-/// What the demo can be told.
+/// Arguments of `orgplane demo`.
 #[derive(clap::Args)]
-pub struct Arguments {
-    /// The address to listen on; a free port is taken when this one is busy.
+pub struct DemoArguments {
+    /// Address to listen on; a free port is used if this one is taken.
     #[arg(
         long,
         value_name = "ADDR",
@@ -49,7 +49,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// No address can be listened on, or the throw-away database cannot be written.
-pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let signals = ReloadSignals::listen()?;
     descriptors::raise_limit();
     let server = match Server::bind(arguments.listen).await {
@@ -60,9 +60,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let model_server = model_server::start().await?;
     let (app, key) = found(directory.path(), server.address(), model_server).await?;
     let key = key.reveal();
-    let project_key = populate(&app.front(), &key, &app.services().clock).await?;
+    let project_key = populate(&app.http_service(), &key, &app.services().clock).await?;
     app.services().recorder.flush().await;
-    let stop = Stop::at_signals(DEFAULT_STOP_TIMEOUT)?;
+    let stop = Shutdown::at_signals(DEFAULT_STOP_TIMEOUT)?;
     let _following = signals.follow(Reload::default(), stop.clone(), || {
         tracing::info!("nothing to reload: a demo has no files");
     });
@@ -118,8 +118,8 @@ async fn found(
     Ok((app, founded.key))
 }
 
-/// Makes projects, service accounts and a day of usage; gives back the key of one service account.
-async fn populate(front: &Front, admin_key: &str, clock: &Clock) -> anyhow::Result<String> {
+/// Creates projects, service accounts and a day of usage; returns the key of one service account.
+async fn populate(service: &HttpService, admin_key: &str, clock: &Clock) -> anyhow::Result<String> {
     let mut keys = Vec::new();
     let mut applications = Vec::new();
     for (project, accounts) in [
@@ -127,7 +127,7 @@ async fn populate(front: &Front, admin_key: &str, clock: &Clock) -> anyhow::Resu
         ("Support desk", &["assistant"]),
     ] {
         let created = call(
-            front,
+            service,
             admin_key,
             "/organization/projects",
             json!({"name": project}),
@@ -136,7 +136,7 @@ async fn populate(front: &Front, admin_key: &str, clock: &Clock) -> anyhow::Resu
         let project_id = text(&created, "/id")?;
         for account in accounts {
             let path = format!("/organization/projects/{project_id}/service_accounts");
-            let created = call(front, admin_key, &path, json!({"name": account})).await?;
+            let created = call(service, admin_key, &path, json!({"name": account})).await?;
             applications.push(traffic::Application {
                 project_id: project_id.clone(),
                 api_key_id: text(&created, "/api_key/id")?,
@@ -147,7 +147,7 @@ async fn populate(front: &Front, admin_key: &str, clock: &Clock) -> anyhow::Resu
     let events = traffic::day(&applications, &MODELS, clock.now());
     for events in events.chunks(5_000) {
         call(
-            front,
+            service,
             admin_key,
             "/organization/usage/events",
             json!(events),
@@ -159,20 +159,20 @@ async fn populate(front: &Front, admin_key: &str, clock: &Clock) -> anyhow::Resu
             .zip(["What is a ledger?", "Why count twice?", "Who may do this?"])
     {
         let body = json!({"model": MODELS[0], "messages": [{"role": "user", "content": question}]});
-        call(front, key, "/chat/completions", body).await?;
+        call(service, key, "/chat/completions", body).await?;
     }
     keys.into_iter().next().context("the demo has a key")
 }
 
-/// Calls our own API as anybody would.
-async fn call(front: &Front, key: &str, path: &str, body: Value) -> anyhow::Result<Value> {
+/// Calls the API like any client.
+async fn call(service: &HttpService, key: &str, path: &str, body: Value) -> anyhow::Result<Value> {
     let request = Request::builder()
         .method(Method::POST)
         .uri(format!("/v1{path}"))
         .header(header::AUTHORIZATION, format!("Bearer {key}"))
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()))?;
-    let response = front.clone().oneshot(request).await?;
+    let response = service.clone().oneshot(request).await?;
     let status = response.status();
     let bytes = to_bytes(response.into_body(), 1024 * 1024).await?;
     if !status.is_success() {

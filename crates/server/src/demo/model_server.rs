@@ -1,4 +1,4 @@
-//! A model server without a model: it says so, and counts words as tokens. For the demo only.
+//! Fake model server of the demo: returns a fixed text and counts words as tokens.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Starts it on a free port of this machine.
+/// Starts the server on a free loopback port.
 pub(super) async fn start() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;

@@ -1,30 +1,30 @@
-//! A day of made-up traffic: busier in the afternoon, mostly small requests, the same at every start.
+//! Generator of a day of traffic: busier in the afternoon, mostly small requests, the same at every start.
 
 use base::UnixTime;
 use base::time::{DAY, HOUR};
 use serde_json::{Value, json};
 
-/// A program that calls models.
+/// An application that calls models.
 pub(super) struct Application {
     pub(super) project_id: String,
     pub(super) api_key_id: String,
 }
 
-/// Requests in an hour of average activity.
-const PER_HOUR: i64 = 120;
+/// Average number of requests per hour.
+const REQUESTS_PER_HOUR: i64 = 120;
 
-/// The usage events of the day before `now`.
+/// Returns the usage events of the day before `now`.
 pub(super) fn day(applications: &[Application], models: &[&str], now: UnixTime) -> Vec<Value> {
     let mut dice = Dice(42);
     let mut events = Vec::new();
     for hour in 0..24 {
         let start = now.0 - DAY + hour * HOUR;
         let hour_of_day = start.rem_euclid(DAY) / HOUR;
-        // Between a fifth at 4 o'clock and nearly twice the average at 16 o'clock.
+        // From a fifth of the average at 4:00 to nearly twice the average at 16:00.
         let distance = (hour_of_day - 16)
             .rem_euclid(24)
             .min((16 - hour_of_day).rem_euclid(24));
-        let requests = PER_HOUR * (20 + (12 - distance) * 14) / 100;
+        let requests = REQUESTS_PER_HOUR * (20 + (12 - distance) * 14) / 100;
         for number in 0..requests {
             let application = &applications[dice.below(applications.len())];
             let model = models[dice.below(models.len()).min(dice.below(models.len()))];
@@ -46,7 +46,7 @@ pub(super) fn day(applications: &[Application], models: &[&str], now: UnixTime) 
     events
 }
 
-/// A small generator of numbers that look random: the demo wants the same ones every time.
+/// Linear congruential generator with a fixed seed.
 struct Dice(u64);
 
 impl Dice {

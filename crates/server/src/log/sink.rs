@@ -1,4 +1,4 @@
-//! The sink of the log: a bounded queue of lines, and the thread that writes them.
+//! Bounded queue of log lines and the thread that writes them.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,33 +8,33 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::Sampled;
+use super::LogSampler;
 
-/// The most lines that wait to be written, and the most bytes that they have.
+/// Maximum number of queued lines, and their maximum size in bytes.
 const QUEUE_CAPACITY: usize = 8_192;
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
-/// The longest that the end of the process waits for the lines before it.
+/// Maximum wait for queued lines at the end of the process.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The lines of this process that were not written.
+/// Number of lines of this process that were dropped.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the number of lines that this process has logged and not written.
+/// Returns the number of lines that were logged but not written.
 pub(crate) fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Takes lines in. Never waits and never fails. Clones are the same sink.
+/// Sender of log lines. Never blocks, never fails. Clones share the queue.
 #[derive(Clone)]
 pub(super) struct Sink {
     queue: SyncSender<Message>,
     bytes: Arc<AtomicUsize>,
 }
 
-/// A message to the thread that writes.
+/// Message to the writer thread.
 enum Message {
     Line(Vec<u8>),
-    /// All lines before this one are to be written, or dropped, before it is answered.
+    /// Answered after all earlier lines are written or dropped.
     Flush(SyncSender<()>),
 }
 
@@ -42,26 +42,26 @@ impl Sink {
     /// Starts a thread that writes to `into`.
     ///
     /// # Errors
-    /// The operating system has no thread to give.
+    /// The thread cannot be started.
     pub(super) fn start(into: impl Write + Send + 'static) -> io::Result<Self> {
         let (queue, lines) = mpsc::sync_channel(QUEUE_CAPACITY);
         let bytes = Arc::<AtomicUsize>::default();
-        let writer = Writer {
+        let writer = LineWriter {
             into,
             bytes: Arc::clone(&bytes),
             is_torn: false,
             dropped: 0,
-            told: Sampled::start(),
+            sampler: LogSampler::start(),
         };
         let thread = std::thread::Builder::new().name("log".to_owned());
         thread.spawn(move || writer.run(&lines))?;
         Ok(Self { queue, bytes })
     }
 
-    /// Waits until all lines so far are written, or dropped; no longer than a while.
+    /// Waits until all earlier lines are written or dropped, at most `FLUSH_TIMEOUT`.
     pub(super) fn flush(&self) {
         let (done, flushed) = mpsc::sync_channel(1);
-        // A full queue is one that nobody takes anything out of: there is nothing to wait for.
+        // A full queue means that the writer is blocked: waiting would be pointless.
         if self.queue.try_send(Message::Flush(done)).is_ok() {
             let _ = flushed.recv_timeout(FLUSH_TIMEOUT);
         }
@@ -78,7 +78,7 @@ impl Sink {
     }
 }
 
-/// The formatter writes each line at once.
+/// `tracing` writes each line with one call.
 impl Write for Sink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.send(line);
@@ -98,18 +98,18 @@ impl<'a> MakeWriter<'a> for Sink {
     }
 }
 
-/// The queue's other end.
-struct Writer<W> {
+/// Writer thread: receiver of the queue.
+struct LineWriter<W> {
     into: W,
     bytes: Arc<AtomicUsize>,
-    /// True if a line was written in part, so that the next one has to begin a new line.
+    /// True if the last line was written partially, so that the next one must start a new line.
     is_torn: bool,
-    /// The number of dropped lines that the log says it lacks, and how often it says so.
+    /// Number of dropped lines that the log has already reported, and the sampler of these reports.
     dropped: u64,
-    told: Sampled,
+    sampler: LogSampler,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> LineWriter<W> {
     fn run(mut self, lines: &Receiver<Message>) {
         while let Ok(message) = lines.recv() {
             match message {
@@ -117,18 +117,18 @@ impl<W: Write> Writer<W> {
                     let is_written = self.write(&line);
                     self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
                     if is_written {
-                        self.tell_dropped();
+                        self.log_dropped();
                     } else {
                         DROPPED.fetch_add(1, Ordering::Relaxed);
                     }
                 }
-                // Whoever has stopped waiting has dropped the other end.
+                // The receiver is gone if the flush timed out.
                 Message::Flush(done) => drop(done.send(())),
             }
         }
     }
 
-    /// Writes a line; false if that failed.
+    /// Writes a line. Returns false on failure.
     fn write(&mut self, line: &[u8]) -> bool {
         if self.is_torn && self.put(b"\n").is_err() {
             return false;
@@ -151,11 +151,11 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Logs, now that lines can be written, how many were not.
-    fn tell_dropped(&mut self) {
+    /// Logs the number of lines dropped since the last report.
+    fn log_dropped(&mut self) {
         let dropped = dropped_lines();
         let lines = dropped - self.dropped;
-        if lines > 0 && self.told.admit().is_some() {
+        if lines > 0 && self.sampler.admit().is_some() {
             self.dropped = dropped;
             tracing::warn!(
                 lines,
@@ -171,12 +171,12 @@ mod tests {
 
     use super::*;
 
-    /// What a pipe or a file has become.
+    /// Disk with limited free space.
     #[derive(Clone, Default)]
-    struct Disk(Arc<Mutex<State>>);
+    struct Disk(Arc<Mutex<DiskState>>);
 
     #[derive(Default)]
-    struct State {
+    struct DiskState {
         written: Vec<u8>,
         room: usize,
     }
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(disk.text(), "first\nsec\nfourth\n");
     }
 
-    /// A pipe that nobody reads until it is opened.
+    /// Pipe without a reader, until the receiver is closed.
     struct Pipe(Receiver<()>, SyncSender<usize>);
 
     impl Write for Pipe {

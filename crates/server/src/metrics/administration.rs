@@ -1,4 +1,4 @@
-//! Requests to the Administration API as operators see them.
+//! Metrics, log lines and spans of requests to the Administration API.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,22 +10,22 @@ use prometheus::{
 };
 use telemetry::{Span, Tracer};
 
-/// The bounds of how long an operation takes, in seconds.
-const TIME: [f64; 11] = [
+/// Histogram buckets of request durations, in seconds.
+const DURATION_BUCKETS: [f64; 11] = [
     0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
-/// What is counted and timed of all operations.
+/// Metrics of all operations.
 pub(crate) struct Administration {
     requests: IntCounterVec,
     time: HistogramVec,
 }
 
-/// An operation as operators see it. Its counters begin when they have something to count.
-pub(crate) struct Known {
-    /// The words of the command line.
+/// Metrics of one operation. Its series are created on first use.
+pub(crate) struct OperationMetrics {
+    /// Name of the operation: its command.
     command: &'static str,
-    /// What it does to the data.
+    /// Effect of the operation on the data.
     effect: &'static str,
     route: String,
     requests: IntCounterVec,
@@ -34,7 +34,7 @@ pub(crate) struct Known {
     took: OnceLock<Histogram>,
 }
 
-/// How a request ended: the class of its status, after that of those that were given up.
+/// Status classes; `none` for requests abandoned by their client.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Administration {
@@ -48,15 +48,15 @@ impl Administration {
             "orgplane_admin_request_duration_seconds",
             "How long operations of the Administration API took, by what they do to the data.",
         );
-        let time = HistogramVec::new(time.buckets(TIME.to_vec()), &["effect"])?;
+        let time = HistogramVec::new(time.buckets(DURATION_BUCKETS.to_vec()), &["effect"])?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(time.clone()))?;
         Ok(Self { requests, time })
     }
 
-    /// Makes an operation, which is served at `route`, known.
-    pub(super) fn know(&self, operation: &Operation, route: &str) -> Arc<Known> {
-        Arc::new(Known {
+    /// Returns the metrics of an operation that is served at `route`.
+    pub(super) fn operation(&self, operation: &Operation, route: &str) -> Arc<OperationMetrics> {
+        Arc::new(OperationMetrics {
             command: operation.command,
             effect: match operation.effect {
                 Effect::Read => "read",
@@ -73,14 +73,14 @@ impl Administration {
     }
 }
 
-impl Known {
-    /// Begins to watch a request to this operation.
-    pub(crate) fn watch<B>(
+impl OperationMetrics {
+    /// Starts the observation of a request.
+    pub(crate) fn observe<B>(
         self: &Arc<Self>,
         request: &Request<B>,
         tracer: &Tracer,
         watch: Stopwatch,
-    ) -> Watched {
+    ) -> ObservedRequest {
         let span = tracer.span("administration", request.headers());
         let span = span.filter(Span::is_recorded).map(|mut span| {
             let (method, route) = (request.method().as_str(), &self.route);
@@ -89,7 +89,7 @@ impl Known {
             span.set("http.route", route.clone());
             span
         });
-        Watched {
+        ObservedRequest {
             known: Arc::clone(self),
             watch,
             status: None,
@@ -98,7 +98,7 @@ impl Known {
         }
     }
 
-    /// Counts a request that took so long.
+    /// Records a finished request.
     fn ended(&self, class: usize, seconds: f64) {
         let counted = self.by_class[class].get_or_init(|| {
             let labels = [self.command, CLASSES[class]];
@@ -113,24 +113,24 @@ impl Known {
     }
 }
 
-/// A request to an operation, written down once it is dropped: answered, or given up by its client.
-pub(crate) struct Watched {
-    known: Arc<Known>,
+/// Observer of a request; records it when dropped.
+pub(crate) struct ObservedRequest {
+    known: Arc<OperationMetrics>,
     watch: Stopwatch,
     status: Option<StatusCode>,
     id: Option<HeaderValue>,
     span: Option<Span>,
 }
 
-impl Watched {
-    /// This is its answer, to the request with this id.
+impl ObservedRequest {
+    /// Sets the status and the request id of the response.
     pub(crate) fn answered(&mut self, status: StatusCode, id: Option<&HeaderValue>) {
         self.status = Some(status);
         self.id = id.cloned();
     }
 }
 
-impl Drop for Watched {
+impl Drop for ObservedRequest {
     fn drop(&mut self) {
         let status = self.status.map(|status| status.as_u16());
         let class = status.map_or(0, |status| usize::from(status / 100).min(5));

@@ -1,4 +1,4 @@
-//! The listener of metrics, where they have an address of their own.
+//! Separate listener for metrics.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use axum::Router;
 use tasks::{Task, TaskHandle};
 
 use crate::serve::Server;
-use crate::stop::Stop;
+use crate::shutdown::Shutdown;
 
-/// The pause before the address is bound again.
+/// Pause before binding the address again.
 const BIND_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Serves metrics for as long as the process lives.
+/// Task that serves metrics.
 struct MetricsListener {
     address: SocketAddr,
     router: Router,
-    /// The bound listener, until it is used.
+    /// Bound listener, until the task takes it.
     server: Option<Server>,
 }
 
-/// Serves `router` on a listener for as long as the handle lives.
+/// Serves `router` until the handle is dropped.
 pub(crate) fn serve(server: Server, router: Router) -> TaskHandle {
     tasks::start("metrics", |_| MetricsListener {
         address: server.address(),
@@ -31,7 +31,7 @@ pub(crate) fn serve(server: Server, router: Router) -> TaskHandle {
 
 impl Task for MetricsListener {
     async fn run(&mut self) {
-        let never = Stop::within(Duration::ZERO);
+        let never = Shutdown::within(Duration::ZERO);
         loop {
             let bound = match self.server.take() {
                 Some(server) => Ok(server),

@@ -1,4 +1,4 @@
-//! The files with the server's certificate and its key.
+//! Files of the server's certificate and private key.
 
 use std::path::{Path, PathBuf};
 
@@ -12,28 +12,28 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde::Serialize;
 
-/// Where the server's certificate and its key are, in PEM.
+/// Paths of the server's certificate and private key, in PEM.
 #[derive(Clone, Debug, Serialize)]
 pub struct TlsFiles {
-    /// The certificate, and those between it and its authority.
+    /// Certificate chain, leaf first.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// Private key of the leaf certificate.
     pub key: PathBuf,
 }
 
-/// The marks by which a change of the files is noticed.
+/// Identity of both files, to detect changes.
 pub(super) type Stamp = [FileStamp; 2];
 
 impl TlsFiles {
-    /// To be taken before they are read, so that no change after that goes unnoticed.
+    /// Returns the identity of the files. Must be taken before the files are read, so that no later change is missed.
     pub(super) fn stamp(&self) -> Stamp {
         [&self.certificate, &self.key].map(|file| FileStamp::of(file))
     }
 
-    /// The certificate with its key.
+    /// Loads the certificate and its key.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it.
+    /// A file is unreadable or malformed, or the key does not match; the message names the file.
     pub(super) fn load(&self, provider: &CryptoProvider) -> anyhow::Result<CertifiedKey> {
         let Self { certificate, key } = self;
         let chain = read("tls.certificate", certificate)?;

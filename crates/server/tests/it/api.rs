@@ -7,7 +7,7 @@ use serde_json::Value;
 #[derive(Clone)]
 pub struct Api {
     http: Client,
-    /// Where the API begins: `http://127.0.0.1:…/v1`.
+    /// Base URL of the API: `http://127.0.0.1:…/v1`.
     pub base: String,
     pub key: String,
 }

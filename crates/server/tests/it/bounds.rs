@@ -7,7 +7,7 @@ use crate::dice::Dice;
 use crate::installation::{Installation, Server};
 
 const MIB: usize = 1024 * 1024;
-/// How long a client may take for the head of a request, and for its body, in seconds.
+/// Maximum time for the head of a request, and for its body, in seconds.
 const HEAD_TIME: u64 = 30;
 
 /// Sends bytes that need no more, and reads what the server says.
@@ -27,7 +27,7 @@ fn post(path: &str, key: &str, more: &str) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// It has kept its head: it answers, and nothing in it broke.
+/// Checks that the server answers and logged no error.
 fn assert_well(server: Server) {
     let answer = exchange(
         &server,
@@ -251,9 +251,9 @@ fn a_refusal_leaves_the_connection_usable_or_says_that_it_does_not() {
 /// Somebody who keeps a connection open without need.
 struct Dawdler<'bytes> {
     what: &'static str,
-    /// What they say first.
+    /// First bytes that the clients send.
     first: &'bytes [u8],
-    /// What they go on saying, each second.
+    /// Bytes that the clients send each second after that.
     then: &'static [u8],
     /// The status that they get in the end, if any.
     status: Option<u16>,

@@ -4,17 +4,17 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How long an answer that needs no waiting may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout for an immediate response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Connection(TcpStream);
 
-/// What came back until the server closed the connection.
+/// Bytes received until the server closed the connection.
 #[derive(Debug)]
 pub struct Answer {
     /// Everything; empty when the server just closed it.
     pub text: String,
-    /// How long it took.
+    /// Time until the close.
     pub after: Duration,
 }
 
@@ -24,7 +24,9 @@ impl Connection {
         let stream = TcpStream::connect(address.trim_start_matches(|c: char| !c.is_ascii_digit()))
             .expect("it listens");
         stream.set_nodelay(true).expect("a socket");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        stream
+            .set_write_timeout(Some(RESPONSE_TIMEOUT))
+            .expect("a socket");
         Self(stream)
     }
 
@@ -43,7 +45,7 @@ impl Connection {
     /// Reads until the server closes the connection, which it must do at once.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
-        self.answer_within(PATIENCE)
+        self.answer_within(RESPONSE_TIMEOUT)
     }
 
     /// As [`Connection::answer`], for bytes that may be the beginning of more: says after a moment that there is none.
@@ -57,7 +59,7 @@ impl Connection {
         self.answer()
     }
 
-    /// What came until the end; nothing when there was no end within `patience`.
+    /// Returns the bytes received until the close; `None` without a close within the timeout.
     fn read(&mut self, patience: Duration) -> Option<Answer> {
         let (started, mut bytes, mut buffer) = (Instant::now(), Vec::new(), [0; 16 * 1024]);
         loop {

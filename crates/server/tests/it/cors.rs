@@ -21,7 +21,7 @@ async fn server(origins: &[&str], administration: bool) -> Server {
     .await
 }
 
-/// What a browser sends before a request with a key and a body of JSON.
+/// Preflight headers of a browser for a request with a key and a JSON body.
 async fn preflight(who: &Client, path: &str, origin: &str) -> Answer {
     let request = Request::builder()
         .method(Method::OPTIONS)

@@ -1,4 +1,4 @@
-//! What every answer has, wherever it comes from.
+//! Headers that every response has.
 
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};

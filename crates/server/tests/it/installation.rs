@@ -16,12 +16,12 @@ pub struct Installation {
 /// A server that runs. Killed when dropped.
 pub struct Server {
     pub process: Process,
-    /// Where it listens: `http://127.0.0.1:…`.
+    /// Base URL: `http://127.0.0.1:…`.
     pub address: String,
 }
 
 impl Installation {
-    /// One with these settings beside its database and a free port.
+    /// Creates an installation with these settings, its own database and a free port.
     pub fn new(settings: &str) -> Self {
         let installation = Self {
             database: TestDatabase::new(),
@@ -38,7 +38,7 @@ impl Installation {
             .expect("a file in our directory");
     }
 
-    /// Where its database is: in its directory, unless it is on a server.
+    /// URL of the database: in the directory, or on a server.
     pub fn database_url(&self) -> String {
         if self.database.url.starts_with("sqlite:") {
             format!(
@@ -50,7 +50,7 @@ impl Installation {
         }
     }
 
-    /// Where its files are; also the working directory of its processes.
+    /// Directory of the files; also the working directory of its processes.
     pub fn directory(&self) -> &Path {
         self.database.directory.path()
     }
@@ -94,7 +94,7 @@ impl Installation {
 }
 
 impl Server {
-    /// Whoever has this key.
+    /// Returns a client with this key.
     pub fn api(&self, key: &str) -> Api {
         Api::new(&self.address, key)
     }

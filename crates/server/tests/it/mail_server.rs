@@ -23,7 +23,7 @@ impl MailServer {
         Self(process)
     }
 
-    /// What came so far.
+    /// Mails received so far.
     pub fn mails(&self) -> Vec<Value> {
         let text = self.0.stdout();
         let lines = text.lines().filter_map(|line| line.strip_prefix("mail "));

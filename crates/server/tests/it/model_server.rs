@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::process::Process;
 
-/// What a model costs, in US dollars for a million tokens, as an operator writes it and in nano-dollars for one token.
+/// Price of a model: in US dollars per million tokens, as an operator writes it, and in nano-dollars per token.
 pub struct Price {
     pub model: &'static str,
-    /// Which of the model server's two dialects serves it: only the second reports cached tokens.
+    /// Dialect of the model server that serves the model; only the second reports cached tokens.
     path: &'static str,
     texts: [&'static str; 3],
     /// Of an input token, a cached one, and an output token.

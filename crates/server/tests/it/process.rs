@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The time after which a process that has not done what a test waits for has failed: long, since other tests run beside it.
-const PATIENCE: Duration = Duration::from_secs(180);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A running process. Killed when dropped.
 pub struct Process {
@@ -16,7 +16,7 @@ pub struct Process {
     stderr: Pipe,
 }
 
-/// What a process that has ended left behind.
+/// Output and exit status of an ended process.
 #[derive(Debug)]
 pub struct Ended {
     /// The exit code; `None` when a signal ended it.
@@ -45,7 +45,7 @@ impl Process {
     /// Waits for a line of stdout that begins with `start`, and gives back what follows.
     #[track_caller]
     pub fn wait_for_line(&mut self, start: &str) -> String {
-        self.wait("that line of stdout", PATIENCE, |process| {
+        self.wait("that line of stdout", RESPONSE_TIMEOUT, |process| {
             process.line(start)
         })
     }
@@ -62,12 +62,12 @@ impl Process {
             if ended.is_some() {
                 return false;
             }
-            assert!(started.elapsed() < PATIENCE, "{}", self.stderr());
+            assert!(started.elapsed() < RESPONSE_TIMEOUT, "{}", self.stderr());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// What follows `start` in the first whole line of stdout that begins so.
+    /// Returns the rest of the first complete line of stdout that begins with `start`.
     pub fn line(&self, start: &str) -> Option<String> {
         let text = self.stdout();
         let (whole, _) = text.rsplit_once('\n')?;
@@ -145,7 +145,7 @@ impl Process {
         let started = Instant::now();
         while !self.stderr().contains(words) {
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < RESPONSE_TIMEOUT,
                 "waited too long for '{words}' in\n{}",
                 self.stderr()
             );
@@ -173,7 +173,7 @@ impl Process {
     /// Waits until it has ended by itself.
     #[track_caller]
     pub fn ended(self) -> Ended {
-        self.ended_within(PATIENCE)
+        self.ended_within(RESPONSE_TIMEOUT)
     }
 
     /// Waits as [`Process::ended`] does, for a process that may take longer.
@@ -196,7 +196,7 @@ impl Drop for Process {
     }
 }
 
-/// One of the outputs, read by a thread of its own, so that the process never waits for its reader.
+/// Output stream that a thread reads, so that the process never blocks on it.
 struct Pipe {
     text: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,

@@ -1,4 +1,4 @@
-//! What administrators set with the official Python client happens to the traffic that it sends.
+//! Settings made with the official Python client take effect on traffic sent by it.
 
 use std::net::TcpListener;
 

@@ -33,7 +33,7 @@ impl std::iter::Sum for Sums {
 }
 
 impl Sums {
-    /// What they cost, in nano-dollars, at these prices of an input, a cached and an output token.
+    /// Returns the cost in nano-dollars at these prices of an input, a cached and an output token.
     pub fn cost(self, [input, cached, output]: [i64; 3]) -> i64 {
         (self.input - self.cached) * input + self.cached * cached + self.output * output
     }
@@ -53,7 +53,7 @@ pub fn now() -> i64 {
     Clock::system().now().0
 }
 
-/// What the last day's completions consumed, by buckets of each width, which all must say the same.
+/// Returns the completions usage of the last day; buckets of each width must agree.
 pub async fn usage(admin: &Api) -> Sums {
     let mut sums = Vec::new();
     for (width, limit, span) in [
@@ -72,7 +72,7 @@ pub async fn usage(admin: &Api) -> Sums {
     sums[0]
 }
 
-/// What the last day cost, in nano-dollars.
+/// Returns the cost of the last day, in nano-dollars.
 pub async fn cost(admin: &Api) -> i64 {
     let path = format!("/organization/costs?start_time={}&limit=31", now() - 86_400);
     let rows = rows(&admin.get(&path).await);

@@ -154,7 +154,7 @@ async fn a_revocation_by_another_node_applies_when_the_body_ends() {
     let operation = create_key();
     let (client, id) = new_key(&server, None).await;
     let halfway = Halfway::begin(&client, &operation, KEYS, &name).await;
-    let there = Client::new(other.front(), server.admin().key);
+    let there = Client::new(other.http_service(), server.admin().key);
     there.delete(&format!("{KEYS}/{id}")).await.ok();
     let before = committed(&server).await;
     let answer = halfway.end().await;

@@ -1,5 +1,6 @@
-//! How far an import has come, in a file beside the one that is imported, until it is done. What it says is only believed
-//! when the ledger agrees: the rows before the place are those of an earlier run if the ones at it are known already.
+//! Bookmark of an import: a file beside the imported one that stores its progress.
+//!
+//! A bookmark is trusted only if the ledger confirms it: the events at the position must be known already.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,37 +9,37 @@ use base::ids::OrganizationId;
 use base::time::Stopwatch;
 use serde::{Deserialize, Serialize};
 
-/// How often it is written at the most.
-const EVERY: Duration = Duration::from_secs(1);
+/// Minimum interval between two writes of the bookmark.
+const MIN_WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A place in a file.
+/// Position in an imported file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Place {
-    /// How many rows are before it.
+pub(super) struct FilePosition {
+    /// Number of rows before the position.
     pub(super) rows: u64,
-    /// How many of those were refused.
+    /// Number of these rows that were rejected.
     pub(super) refused: usize,
 }
 
-/// What was imported into what: a bookmark of anything else is none.
+/// Identity of an import. A bookmark of another import is ignored.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct Import {
+struct ImportIdentity {
     database: String,
     organization: String,
     bytes: u64,
-    /// When the file was changed last, in milliseconds since 1970.
+    /// Modification time of the file, in milliseconds since 1970.
     modified: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Content {
     #[serde(flatten)]
-    import: Import,
+    import: ImportIdentity,
     #[serde(flatten)]
-    place: Place,
+    place: FilePosition,
 }
 
-/// The bookmark of a file.
+/// Bookmark of a file.
 pub(super) struct Bookmark {
     file: PathBuf,
     content: Content,
@@ -46,11 +47,11 @@ pub(super) struct Bookmark {
 }
 
 impl Bookmark {
-    /// That of a file which is imported into an organization of a database; none for what is no file.
+    /// Returns the bookmark for importing `file` into an organization; `None` if `file` is not a regular file.
     pub(super) fn of(file: &Path, database: String, organization: &OrganizationId) -> Option<Self> {
         let about = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let modified = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        let import = Import {
+        let import = ImportIdentity {
             database,
             organization: organization.to_string(),
             bytes: about.len(),
@@ -62,26 +63,27 @@ impl Bookmark {
             file: file.with_file_name(name),
             content: Content {
                 import,
-                place: Place::default(),
+                place: FilePosition::default(),
             },
             written: Stopwatch::start(),
         })
     }
 
-    /// Where an earlier run has put it.
-    pub(super) fn read(&self) -> Option<Place> {
+    /// Reads the position stored by an earlier run.
+    pub(super) fn read(&self) -> Option<FilePosition> {
         let text = std::fs::read(&self.file).ok()?;
         let found: Content = serde_json::from_slice(&text).ok()?;
         (found.import == self.content.import).then_some(found.place)
     }
 
-    /// Puts it at a place, now and then. Without it an import begins at the first row, so it may fail.
-    pub(super) fn put(&mut self, place: Place) {
-        if self.written.elapsed() >= EVERY {
+    /// Stores the position, at most once per interval. Failures are ignored: without a bookmark an import starts at
+    /// the first row.
+    pub(super) fn put(&mut self, place: FilePosition) {
+        if self.written.elapsed() >= MIN_WRITE_INTERVAL {
             self.written = Stopwatch::start();
             self.content.place = place;
             if let Err(error) = self.write() {
-                tracing::debug!(%error, file = %self.file.display(), "the bookmark is not written");
+                tracing::debug!(%error, file = %self.file.display(), "failed to write bookmark");
             }
         }
     }
@@ -92,9 +94,9 @@ impl Bookmark {
         std::fs::rename(new, &self.file)
     }
 
-    /// Takes it away: the import is done.
+    /// Removes the bookmark of a completed import.
     pub(super) fn remove(&self) {
-        // There is none when it was done within a second.
+        // Imports that take less than a second never write a bookmark.
         let _ = std::fs::remove_file(&self.file);
     }
 }

@@ -5,19 +5,19 @@ use base::{Clock, UnixTime};
 use usage::Corrected;
 
 use super::import::whose;
-use crate::commands::moment::moment;
-use crate::commands::{open, plain, print};
+use crate::commands::timestamp::timestamp;
+use crate::commands::{escape_control, open, print};
 use crate::config::{Config, Overrides};
 
 #[derive(clap::Args)]
 pub(in crate::commands) struct Correct {
-    /// The id of the reported event.
+    /// Id of the reported event.
     #[arg(long, value_name = "ID")]
     event: String,
-    /// The day (UTC) that it lies on, where several days have an event with this id.
-    #[arg(long, value_name = "DAY", value_parser = moment)]
+    /// Day of the event (UTC), if several days have an event with this id.
+    #[arg(long, value_name = "DAY", value_parser = timestamp)]
     day: Option<UnixTime>,
-    /// The organization whose usage it is [default: the only one].
+    /// Organization of the event [default: the only one].
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
     #[command(flatten)]
@@ -30,11 +30,11 @@ pub(super) async fn run(command: Correct) -> anyhow::Result<()> {
     let organization = whose(&store, command.organization.as_deref()).await?;
     let (id, day) = (&command.event, command.day);
     let corrected = usage::correct(store.usage(), Clock::system(), &organization, id, day);
-    let shown = plain(id);
+    let shown = escape_control(id);
     match corrected.await? {
         Corrected::Reversed(entry) => {
             let (project, amount) = (&entry.event.project_id, entry.amount);
-            let project = plain(&project.to_string());
+            let project = escape_control(&project.to_string());
             print(&format!(
                 "The event '{shown}' of {project} counts no more: {amount} less was spent.\n"
             ))

@@ -1,4 +1,4 @@
-//! `orgplane usage export`: writes the ledger into a file, as it is; its rows can be imported again.
+//! `orgplane usage export`: exports the ledger; the rows can be imported again.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write, stdout};
@@ -15,25 +15,25 @@ use usage::{Dimension, Entries, Entry, Metric};
 
 use super::FormatName;
 use super::import::whose;
-use crate::commands::moment::moment;
 use crate::commands::open;
+use crate::commands::timestamp::timestamp;
 use crate::config::{Config, Overrides};
 
 #[derive(clap::Args)]
 pub(in crate::commands) struct Export {
-    /// The organization whose usage it is [default: all].
+    /// Organization whose usage is exported [default: all].
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
-    /// From when on: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970 [default: the first row].
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Start: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970 [default: the first row].
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     from: Option<UnixTime>,
-    /// Until when, exclusive [default: the last row].
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// End, exclusive [default: the last row].
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     to: Option<UnixTime>,
-    /// How it is written down [default: as the file's name ends, or ndjson].
+    /// File format [default: by the extension of the file, or ndjson].
     #[arg(long)]
     format: Option<FormatName>,
-    /// The file; - for stdout.
+    /// Output file; - for stdout.
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]
@@ -94,7 +94,7 @@ async fn write(
     output.write(&table.finish()?)
 }
 
-/// What stands in the columns of the ledger.
+/// Returns the values of a ledger row in column order.
 fn row(entry: &Entry) -> impl Iterator<Item = Value<'_>> {
     let event = &entry.event;
     let own = [
@@ -108,7 +108,7 @@ fn row(entry: &Entry) -> impl Iterator<Item = Value<'_>> {
     });
     let required = event.kind.required_metrics();
     let numbers = Metric::ALL.iter().map(move |metric| {
-        // A request that failed has none of them, which counts as 0.
+        // A failed request lacks these numbers; they count as 0.
         let missing = required.contains(metric).then_some(0);
         Value::integer(event.quantities.get(*metric).or(missing))
     });
@@ -123,16 +123,16 @@ fn row(entry: &Entry) -> impl Iterator<Item = Value<'_>> {
     own.into_iter().chain(dimensions).chain(numbers).chain(told)
 }
 
-/// Where the table goes.
+/// Output of an export.
 enum Output {
     Stdout,
-    /// A file beside the one that it becomes when it is whole.
+    /// A temporary file that is renamed when complete.
     New {
         file: File,
         part: PathBuf,
         whole: PathBuf,
     },
-    /// What is there and no file: a device, a pipe.
+    /// An existing device or pipe.
     Other(File),
 }
 
@@ -175,7 +175,7 @@ impl Output {
     }
 }
 
-/// Whether whoever reads stdout has seen enough.
+/// True if the reader of stdout has closed it.
 fn is_gone(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<std::io::Error>();
     error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)

@@ -1,5 +1,5 @@
-//! `orgplane usage import`: adds a file of usage to the ledger. An event counts once, so after whatever has broken an import
-//! off the same command does the rest.
+//! `orgplane usage import`: imports usage events from a file. Each event counts once, so an interrupted import can be
+//! repeated.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,30 +16,31 @@ use store::Store;
 use usage::{Appended, Recorder, Spend, UsageEvent, by_days};
 
 use super::FormatName;
-use super::bookmark::{Bookmark, Place};
-use super::outcome::{Rejected, Tally};
+use super::bookmark::{Bookmark, FilePosition};
+use super::outcome::{Rejected, RowCounts};
 use super::rows::{Admission, read};
-use crate::commands::{open, plain};
+use crate::commands::{escape_control, open};
 use crate::config::{Config, Overrides};
 
-/// The time that the ledger's writer has to end.
+/// Time given to the recorder at the end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a database that is slow is asked for the same events.
-const TRIES: usize = 10;
-/// On SQLite two programs take turns: for each this many parts of the time that a batch took, one is left to a server.
-const SHARE: u32 = 8;
+/// Maximum number of attempts to append events to a slow database.
+const MAX_ATTEMPTS: usize = 10;
+/// Divisor of the pause after each batch on SQLite, which leaves the database to a running server: the pause is the
+/// duration of the batch divided by this number.
+const PAUSE_RATIO: u32 = 8;
 
 #[derive(clap::Args)]
 pub(in crate::commands) struct Import {
-    /// The file; - for stdin.
+    /// Input file; - for stdin.
     file: PathBuf,
-    /// How it is written down [default: as its name ends: .ndjson, .jsonl, .csv or .parquet].
+    /// File format [default: by the extension: .ndjson, .jsonl, .csv or .parquet].
     #[arg(long)]
     format: Option<FormatName>,
-    /// The organization whose usage it is [default: the only one].
+    /// Organization that the usage belongs to [default: the only one].
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
-    /// Writes every refused row into a file: a JSON object with its line, id and error on each line.
+    /// File for rejected rows: one JSON object per row with its line, id and error.
     #[arg(long, value_name = "FILE")]
     rejected: Option<PathBuf>,
     #[command(flatten)]
@@ -48,7 +49,7 @@ pub(in crate::commands) struct Import {
 
 pub(super) async fn run(import: Import) -> anyhow::Result<()> {
     let format = import.format()?;
-    // What is wrong with the file shows before anything is asked of the database.
+    // Errors of the file are reported before the database is opened.
     let rows = import.open(format).with_context(|| import.name())?;
     let config = Config::load(&import.overrides)?;
     let store = open(&config).await?;
@@ -66,12 +67,12 @@ pub(super) async fn run(import: Import) -> anyhow::Result<()> {
     let spend = Spend::load(&usage, clock.clone()).await?;
     let shares_a_file = usage.is_local();
     let (recorder, task) = Recorder::start(usage, Arc::new(config.prices), clock, spend)?;
-    let mut taking = Taking {
+    let mut taking = RunningImport {
         recorder,
         shares_a_file,
         rejected,
         bookmark,
-        tally: Tally::from(Place::default()),
+        tally: RowCounts::from(FilePosition::default()),
     };
     let outcome = taking.everything(&import, format, rows, &admission).await;
     task.stop(STOP_TIMEOUT).await;
@@ -98,7 +99,8 @@ impl Import {
         self.file == Path::new("-")
     }
 
-    /// Where an earlier run may have come to. Rejected rows are written down from the first on, so then there is none.
+    /// Returns the bookmark of the import. None with `--rejected`, which must list rejected rows from the first row
+    /// on.
     fn bookmark(&self, config: &Config, organization: &OrganizationId) -> Option<Bookmark> {
         if self.is_stdin() || self.rejected.is_some() {
             return None;
@@ -128,7 +130,7 @@ impl Import {
     }
 }
 
-/// The organization with this id, or the only one.
+/// Finds the organization by id, or the only one without an id.
 pub(super) async fn whose(store: &Store, id: Option<&str>) -> anyhow::Result<OrganizationId> {
     let mut all = organization::all(store).await?;
     let Some(id) = id else {
@@ -143,21 +145,21 @@ pub(super) async fn whose(store: &Store, id: Option<&str>) -> anyhow::Result<Org
     let named = all
         .into_iter()
         .find(|organization| organization.as_str() == id);
-    named.with_context(|| format!("no organization with id '{}'", plain(id)))
+    named.with_context(|| format!("no organization with id '{}'", escape_control(id)))
 }
 
-/// An import under way.
-struct Taking {
+/// A running import.
+struct RunningImport {
     recorder: Recorder,
-    /// Whether a server may have to wait for this program's transactions.
+    /// True if a server may wait for transactions of this process.
     shares_a_file: bool,
     rejected: Rejected,
     bookmark: Option<Bookmark>,
-    tally: Tally,
+    tally: RowCounts,
 }
 
-impl Taking {
-    /// Takes the rows from the bookmark on; from the first on if the ledger does not have what is before it.
+impl RunningImport {
+    /// Imports the rows after the bookmark, or all rows if the ledger does not confirm it.
     async fn everything(
         &mut self,
         import: &Import,
@@ -167,24 +169,24 @@ impl Taking {
     ) -> anyhow::Result<()> {
         if let Some(place) = self.bookmark.as_ref().and_then(Bookmark::read) {
             rows.skip(place.rows)?;
-            self.tally = Tally::from(place);
+            self.tally = RowCounts::from(place);
             if self.all(rows, admission, place).await? {
                 return Ok(());
             }
             rows = import.open(format)?;
         }
-        self.tally = Tally::from(Place::default());
-        self.all(rows, admission, Place::default()).await?;
+        self.tally = RowCounts::from(FilePosition::default());
+        self.all(rows, admission, FilePosition::default()).await?;
         Ok(())
     }
 
-    /// Takes the rows from a place on. False if that is not where an earlier run has come to: then the first ones there
+    /// Imports the rows after a position. Returns false if no earlier run has reached this position: its first events
     /// would be known.
     async fn all(
         &mut self,
         rows: Box<dyn Rows>,
         admission: &Arc<Admission>,
-        from: Place,
+        from: FilePosition,
     ) -> anyhow::Result<bool> {
         let mut progress = Progress::of("rows");
         let mut batches = read(rows, Arc::clone(admission))?;
@@ -196,21 +198,21 @@ impl Taking {
                 break;
             }
             let mut appended = Appended::default();
-            // A server on the same file gets its turn after the rows of a few days.
+            // A server on the same file can write after the rows of a few days.
             for part in by_days(batch.events) {
                 let watch = Stopwatch::start();
                 let part = self.append(part).await?;
                 appended.accepted += part.accepted;
                 appended.duplicates += part.duplicates;
                 if self.shares_a_file {
-                    tokio::time::sleep(watch.elapsed() / SHARE).await;
+                    tokio::time::sleep(watch.elapsed() / PAUSE_RATIO).await;
                 }
             }
             if place == from && from.rows > 0 && (appended.accepted > 0 || appended.duplicates == 0)
             {
                 return Ok(false);
             }
-            // Kept is where this batch begins: to see later that it is known.
+            // The bookmark stores the start of this batch, whose events are then known.
             if let Some(bookmark) = &mut self.bookmark {
                 bookmark.put(place);
             }
@@ -229,16 +231,16 @@ impl Taking {
         Ok(true)
     }
 
-    /// Appends events, also to a database that is slow to take them.
+    /// Appends events, with retries on a slow database.
     async fn append(&self, events: Vec<UsageEvent>) -> anyhow::Result<Appended> {
         let mut late = None;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             match self.recorder.import(events.clone()).await {
                 Ok(appended) => return Ok(appended),
                 Err(error) if error.retry_after.is_some() => late = Some(error),
                 Err(error) => bail!("{}", error.message),
             }
-            // They are written as soon as they can be. Asked for again, they are known.
+            // The events are written eventually; a retry finds them known.
             self.recorder.flush().await;
         }
         bail!(

@@ -1,4 +1,4 @@
-//! What has come of an import: how many rows of each kind, and why some were refused.
+//! Outcome of an import: counts of rows, and rejected rows with their errors.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -11,25 +11,25 @@ use serde_json::json;
 use usage::Appended;
 use usage::reported::Refused;
 
-use super::bookmark::Place;
-use crate::commands::plain;
+use super::bookmark::FilePosition;
+use crate::commands::escape_control;
 
-/// How many refused rows are named on stderr.
-const NAMED: usize = 20;
+/// Maximum number of rejected rows listed on stderr.
+const MAX_LISTED: usize = 20;
 
-/// How many rows of each kind there were.
-pub(super) struct Tally {
-    /// What an earlier run has taken.
-    before: Place,
+/// Counts of imported rows.
+pub(super) struct RowCounts {
+    /// Rows handled by an earlier run.
+    before: FilePosition,
     accepted: usize,
     duplicates: usize,
     refused: usize,
     since: Stopwatch,
 }
 
-impl From<Place> for Tally {
-    /// Begins after rows that an earlier run has taken.
-    fn from(before: Place) -> Self {
+impl From<FilePosition> for RowCounts {
+    /// Starts counting after the rows of an earlier run.
+    fn from(before: FilePosition) -> Self {
         Self {
             before,
             accepted: 0,
@@ -40,14 +40,14 @@ impl From<Place> for Tally {
     }
 }
 
-impl Tally {
+impl RowCounts {
     pub(super) fn count(&mut self, appended: Appended, refused: usize) {
         self.accepted += appended.accepted;
         self.duplicates += appended.duplicates;
         self.refused += refused;
     }
 
-    /// How many rows were refused, by an earlier run as well.
+    /// Returns the number of rejected rows, including those of an earlier run.
     pub(super) fn refused(&self) -> usize {
         self.before.refused + self.refused
     }
@@ -61,7 +61,7 @@ impl Tally {
         rows * 1_000 / self.since.elapsed().as_millis().max(1)
     }
 
-    /// How far it is.
+    /// Returns the text of the progress display.
     pub(super) fn line(&self, position: Position) -> String {
         let share = position.of.map(|of| {
             let share = u128::from(position.done) * 100 / u128::from(of.max(1));
@@ -71,14 +71,14 @@ impl Tally {
         format!("{rows} rows, {speed} rows/s{}", share.unwrap_or_default())
     }
 
-    /// Says in the end what there was.
+    /// Prints the summary to stderr.
     pub(super) fn say(&self) {
         let (rows, speed) = (self.rows(), self.rows_per_second());
         let (new, known, refused) = (self.accepted, self.duplicates, self.refused);
         let seconds = self.since.elapsed().as_secs_f64();
         let before = match self.before {
-            Place { rows: 0, .. } => String::new(),
-            Place { rows, refused } => {
+            FilePosition { rows: 0, .. } => String::new(),
+            FilePosition { rows, refused } => {
                 format!("; an earlier run took the {rows} rows before them, and refused {refused}")
             }
         };
@@ -88,16 +88,16 @@ impl Tally {
     }
 }
 
-/// Rows that were refused.
+/// Reporter of rejected rows.
 pub(super) struct Rejected {
-    /// What the numbers count: lines or rows.
+    /// Unit of row numbers: "line" or "row".
     unit: &'static str,
     named: usize,
     all: Option<BufWriter<File>>,
 }
 
 impl Rejected {
-    /// Names them on stderr, and writes all of them into `file` if there is one, which must not be `input`.
+    /// Reports rejected rows on stderr and, if given, in `file`, which must differ from `input`.
     pub(super) fn create(
         unit: &'static str,
         file: Option<&Path>,
@@ -125,10 +125,10 @@ impl Rejected {
             let row = json!({self.unit: number, "id": id, "error": error});
             writeln!(all, "{row}").context("the file of rejected rows")?;
         }
-        if self.named <= NAMED {
+        if self.named <= MAX_LISTED {
             let id = id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
-            tell(&if self.named < NAMED {
-                plain(&format!("{} {number}{id}: {error}", self.unit))
+            tell(&if self.named < MAX_LISTED {
+                escape_control(&format!("{} {number}{id}: {error}", self.unit))
             } else {
                 "more were refused; --rejected FILE writes down all of them".to_owned()
             });
@@ -137,7 +137,7 @@ impl Rejected {
         Ok(())
     }
 
-    /// Makes the file whole.
+    /// Completes the file.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         match &mut self.all {
             Some(all) => all.flush().context("the file of rejected rows"),
@@ -146,7 +146,7 @@ impl Rejected {
     }
 }
 
-/// Writes a line to stderr; a reader that has gone is no error.
+/// Writes a line to stderr; a closed stderr is ignored.
 fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

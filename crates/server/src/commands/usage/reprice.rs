@@ -1,4 +1,4 @@
-//! `orgplane usage reprice`: corrects what was charged at prices that were wrong or missing.
+//! `orgplane usage reprice`: corrects charges after a price change.
 
 use anyhow::{Context, bail};
 use base::{Clock, NanoDollars, UnixTime};
@@ -6,22 +6,22 @@ use cli::Progress;
 use usage::Repriced;
 
 use super::import::whose;
-use crate::commands::moment::moment;
-use crate::commands::{open, plain, print};
+use crate::commands::timestamp::timestamp;
+use crate::commands::{escape_control, open, print};
 use crate::config::{Config, Overrides};
 
 #[derive(clap::Args)]
 pub(in crate::commands) struct Reprice {
-    /// From when on: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970. Whole hours are priced.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Start: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970; rounded down to a whole hour.
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     from: UnixTime,
-    /// Until when, exclusive.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// End, exclusive.
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     to: UnixTime,
-    /// The organization whose usage it is [default: all].
+    /// Organization to reprice [default: all].
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
-    /// Only shows what would be corrected.
+    /// Only print the corrections.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -54,12 +54,12 @@ pub(super) async fn run(command: Reprice) -> anyhow::Result<()> {
     print(&shown(&repriced, command.dry_run))
 }
 
-/// By how much the cost of each model changes, then of all.
+/// Formats the change of cost per model and in total.
 fn shown(repriced: &Repriced, is_trial: bool) -> String {
     let mut text = String::new();
     for (model, amount) in &repriced.by_model {
         let model = model.as_deref().unwrap_or("(no model)");
-        text += &format!("{}  {}\n", signed(*amount), plain(model));
+        text += &format!("{}  {}\n", signed(*amount), escape_control(model));
     }
     let all: NanoDollars = repriced.by_model.values().copied().sum();
     let (rows, corrections) = (repriced.rows, repriced.corrections);

@@ -1,4 +1,4 @@
-//! The rows of a file that is imported, read and checked on a thread of their own while others are written.
+//! Reader thread of an import: parses and validates rows while others are written.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use usage::reported::{Refused, no_such_project};
 use usage::{Bounds, Keep, PriceBook, UsageEvent};
 
-/// How many rows share a transaction: many, since a commit costs more than a row, but not so many that a server on the
-/// same file waits long for its turn.
-const BATCH: usize = 2_000;
-/// How many batches may wait to be written.
-const WAITING: usize = 2;
+/// Number of rows per transaction: large, since a commit costs more than a row, but small enough that a server on the
+/// same file does not wait long.
+const BATCH_LEN: usize = 2_000;
+/// Capacity of the queue of batches.
+const QUEUE_CAPACITY: usize = 2;
 
-/// Whose usage a file has, and what it may name.
+/// Rules for admitting rows: organization, projects, retention and prices.
 pub(super) struct Admission {
     pub(super) organization: OrganizationId,
     pub(super) projects: HashSet<String>,
@@ -25,26 +25,26 @@ pub(super) struct Admission {
     pub(super) prices: PriceBook,
 }
 
-/// Rows that were read together.
+/// Batch of parsed rows.
 pub(super) struct Batch {
     pub(super) events: Vec<UsageEvent>,
-    /// How many rows they are.
+    /// Number of rows.
     pub(super) rows: u64,
-    /// Whether there are no more.
+    /// True for the last batch.
     pub(super) is_last: bool,
-    /// Those that are no events of the organization, each with its number.
+    /// Rejected rows with their numbers.
     pub(super) refused: Vec<(u64, Refused)>,
-    /// How far the file has been read with them.
+    /// Position in the file after the batch.
     pub(super) position: Position,
 }
 
-/// Reads a file until its end, or until nobody takes what it gives.
+/// Starts the reader thread, which ends with the file or when the receiver is dropped.
 pub(super) fn read(
     mut rows: Box<dyn Rows>,
     admission: Arc<Admission>,
 ) -> std::io::Result<mpsc::Receiver<Result<Batch, FileError>>> {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    // A thread and no task: one that waits for stdin must not keep the program from ending.
+    let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
+    // A thread, not a task: a blocked read of stdin must not keep the process alive.
     let reader = std::thread::Builder::new().name("reader".to_owned());
     reader.spawn(move || {
         loop {
@@ -54,7 +54,7 @@ pub(super) fn read(
                 Ok(1..) if is_taken => {}
                 Ok(_) => return,
                 Err(error) => {
-                    // Nobody is left to hear of it when the import was given up.
+                    // The receiver is gone if the import was cancelled.
                     let _ = sender.blocking_send(Err(error));
                     return;
                 }
@@ -65,11 +65,11 @@ pub(super) fn read(
 }
 
 impl Admission {
-    /// The next rows, also when the file cannot be read any further after them; and how many they are.
+    /// Reads the next batch. Rows before a read error are returned with the error.
     fn next_batch(&self, rows: &mut dyn Rows) -> (Batch, Result<usize, FileError>) {
-        let (mut events, mut refused) = (Vec::with_capacity(BATCH), Vec::new());
+        let (mut events, mut refused) = (Vec::with_capacity(BATCH_LEN), Vec::new());
         let now = self.clock.now();
-        let outcome = rows.read(BATCH, &mut |row| {
+        let outcome = rows.read(BATCH_LEN, &mut |row| {
             let number = row.number;
             match self.check(row, now) {
                 Ok(event) => events.push(event),

@@ -22,7 +22,7 @@ pub enum Reader {
     Reads,
     /// The pipe is open, and gets full.
     Stalls,
-    /// Nobody has the pipe open.
+    /// State without a reader of the pipe.
     IsGone,
 }
 

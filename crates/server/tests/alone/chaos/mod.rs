@@ -36,7 +36,7 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The size of the disk that the database is on.
 const DISK_MEBIBYTES: u32 = 128;
 
-/// Something that fails.
+/// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     LogReaderGone,
@@ -49,7 +49,7 @@ enum Fault {
     Hang,
 }
 
-/// What the server's data is in, and the disk that it is on, where there is the right to make one.
+/// Directory of the server's data, on a disk of its own if the test may create one.
 struct Database {
     url: String,
     /// None where the database is SQLite.
@@ -282,7 +282,7 @@ impl World {
     }
 }
 
-/// What the Administration API lacks of what was acknowledged, or has twice.
+/// Returns acknowledged changes that the Administration API lacks or has twice.
 async fn everything_is_there(traffic: &Traffic) -> Vec<String> {
     let admin = traffic.admin();
     let mut found = BTreeMap::<String, usize>::new();
@@ -296,7 +296,7 @@ async fn everything_is_there(traffic: &Traffic) -> Vec<String> {
     each_once("project", &traffic.record().projects, &found)
 }
 
-/// What the ledger lacks of what was answered or acknowledged, or has twice; and whether its sums are right.
+/// Returns acknowledged requests and events that the ledger lacks or has twice, and verifies its rollups.
 fn ledger_has_each_once(installation: &Installation, url: &str, traffic: &Traffic) -> Vec<String> {
     let since = (now() - 3_600).to_string();
     let exported = installation.run(&["usage", "export", "--from", &since, "--database", url]);
@@ -318,7 +318,7 @@ fn ledger_has_each_once(installation: &Installation, url: &str, traffic: &Traffi
     wrong
 }
 
-/// What was acknowledged is there once, and what was not at most once.
+/// Checks that acknowledged items exist once and others at most once.
 fn each_once(
     noun: &str,
     known: &BTreeMap<String, bool>,

@@ -1,4 +1,4 @@
-//! What `/readyz` said, and whether that was true.
+//! Observations of `/readyz`, compared with the actual outages.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time within which it is 200 after the database is back, as documented.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What was said, from when the answer was asked for until it came.
+/// One observation, with the times of request and response.
 #[derive(Clone, Debug)]
 struct Said {
     asked: Instant,
@@ -71,7 +71,7 @@ impl Watch {
         }
     }
 
-    /// What was said that was not true. `doubtful` are outages during which the database may have worked now and then.
+    /// Returns the wrong observations. `doubtful` are outages during which the database may have worked at times.
     pub fn verdict(self, outages: &[Outage], doubtful: &[Outage]) -> Vec<String> {
         self.task.abort();
         let said = self.said();

@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The most events of a report.
 const MAX_EVENTS: u64 = 4;
 
-/// What all clients share.
+/// State shared by all clients.
 #[derive(Clone)]
 pub struct Traffic(Arc<Shared>);
 
@@ -37,7 +37,7 @@ pub struct Shared {
     record: Mutex<Record>,
 }
 
-/// What the clients remember.
+/// Acknowledgements recorded by the clients.
 #[derive(Default)]
 pub struct Record {
     /// The ids of the requests to the gateway that were answered with 200, each with whether the answer came to its end.
@@ -48,7 +48,7 @@ pub struct Record {
     pub events: BTreeMap<String, bool>,
     /// The number of answers by client and status.
     pub statuses: BTreeMap<(&'static str, u16), usize>,
-    /// What no server may do.
+    /// Violations that no server may commit.
     pub wrong: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is sent: by flags, by pipes, by files.
+//! Request bodies from flags, pipes and files.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What the shells complete, and the manual.
+//! Shell completion and manual pages.
 
 use std::process::Command;
 

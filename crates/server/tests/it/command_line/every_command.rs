@@ -72,7 +72,7 @@ async fn every_command_sends_its_request_and_shows_the_answer() {
     );
 }
 
-/// Whether the address is below the path's pattern.
+/// True if the address matches the pattern of the path.
 fn is_at(address: &str, pattern: &str) -> bool {
     let path = address.split('?').next().unwrap_or_default();
     let (is, should) = (path.split('/'), format!("/v1{pattern}"));

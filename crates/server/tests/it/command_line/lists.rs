@@ -149,7 +149,7 @@ async fn servers_that_break_off_or_talk_nonsense_do_no_harm() {
     let router = Router::new().fallback(answer);
     tokio::spawn(async move {
         listening
-            .run(router, &orgplane::Stop::within(Duration::ZERO))
+            .run(router, &orgplane::Shutdown::within(Duration::ZERO))
             .await
     });
     let list = |flags: &[&str]| {

@@ -1,4 +1,4 @@
-//! What ends a command with 1, and what with 2.
+//! Exit codes of failed commands: 1 for a failure, 2 for a malformed command line.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;

@@ -33,7 +33,7 @@ async fn busy(refusals: usize) -> (SocketAddr, Arc<AtomicUsize>) {
     let router = Router::new().fallback(answer);
     tokio::spawn(async move {
         listening
-            .run(router, &orgplane::Stop::within(Duration::ZERO))
+            .run(router, &orgplane::Shutdown::within(Duration::ZERO))
             .await
     });
     (address, asked)

@@ -46,14 +46,14 @@ impl Watched {
                 async move { watch(&calls, request, next).await }
             }
         };
-        let front = server.front();
+        let front = server.http_service();
         let router = Router::new().fallback_service(front).layer(from_fn(watch));
         let listening = orgplane::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await;
         let listening = listening.expect("a free port");
         let address = listening.address();
         tokio::spawn(async move {
             listening
-                .run(router, &orgplane::Stop::within(Duration::ZERO))
+                .run(router, &orgplane::Shutdown::within(Duration::ZERO))
                 .await
         });
         Self {
@@ -80,7 +80,7 @@ impl Watched {
         self.server.default_project_id().to_string()
     }
 
-    /// Where its API begins.
+    /// Base URL of the API.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }

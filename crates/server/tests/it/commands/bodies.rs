@@ -37,8 +37,8 @@ fn listed(installation: &Installation, project: &str, count: usize) -> Vec<Strin
     panic!("not {count} bodies");
 }
 
-/// What was read of bodies, by the audit log, the oldest first: once contents were read so often. What another process
-/// commits, a server sees within a second.
+/// Returns the reads of bodies in the audit log, oldest first, once there are as many as expected. Entries by another
+/// process take a moment to appear.
 async fn readings(admin: &Api, contents: usize) -> Vec<Value> {
     let path = "/organization/audit_logs?event_types[]=x.bodies.read";
     for _ in 0..100 {

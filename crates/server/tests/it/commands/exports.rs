@@ -8,7 +8,7 @@ use crate::api::Api;
 use crate::client_script::python;
 use crate::installation::{Installation, Server};
 
-/// When the first event happened: 2026-01-15, 12:00 UTC.
+/// Time of the first event: 2026-01-15, 12:00 UTC.
 const FIRST: i64 = 1_768_478_400;
 const DAY: i64 = 86_400;
 /// Settings of a server that takes events of any age that these tests reach.
@@ -39,7 +39,7 @@ async fn project(admin: &Api) -> Value {
     projects["data"][0]["id"].clone()
 }
 
-/// What is exported, as the lines of NDJSON.
+/// Exports the ledger and returns the lines of NDJSON.
 fn exported(installation: &Installation, words: &[&str]) -> Vec<Value> {
     let ended = installation.run(&[&["usage", "export"], words].concat());
     assert_eq!(ended.code, Some(0), "{ended:?}");

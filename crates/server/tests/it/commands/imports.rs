@@ -31,7 +31,7 @@ pub(super) fn event(project: &str, id: &str, number: i64) -> Value {
     })
 }
 
-/// What so many events consumed whose numbers begin at 0.
+/// Returns the usage of `count` events whose numbers start at 0.
 pub(super) fn sums(count: i64) -> Sums {
     let numbers = count * (count - 1) / 2;
     Sums {

@@ -26,7 +26,7 @@ fn with_prices(prices: &[(&str, i64, &str)]) -> (Installation, Server, Api) {
     (installation, server, admin)
 }
 
-/// What of `model` was consumed some days ago: tokens, or pictures of a size.
+/// Reports usage of `model` some days ago: tokens, or images of a size.
 fn event(id: &str, days: i64, model: &str, size: Option<&str>) -> Value {
     let mut event = json!({"id": id, "timestamp": reports::now() - days * DAY, "model": model});
     let consumed = match size {

@@ -1,5 +1,6 @@
 //! The secret: a wrong one is refused, and one may take the place of another.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -113,4 +114,48 @@ async fn low_two_secrets_keys_go_over_as_they_are_used() {
     server.stop();
     set_secret(&installation, &old);
     is_refused(&installation);
+}
+
+#[tokio::test]
+async fn secret_rotation_keeps_used_keys_and_finishing_it_drops_unused_ones() {
+    let installation = Installation::new("");
+    let (server, admin) = installation.first_serve();
+    let (_, unused) = admin.application("Unused").await;
+    server.stop();
+    let old = secret(&installation);
+    let ended = installation.run(&["secret", "rotate", "--finish"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("no previous secret"), "{ended:?}");
+
+    let ended = installation.run(&["secret", "rotate"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let rotated = secret(&installation);
+    let (new, previous) = rotated.split_once('\n').expect("two lines");
+    assert_eq!(previous, old);
+    assert!(new != old && !ended.stdout.contains(new), "{ended:?}");
+    let mode = std::fs::metadata(installation.secret_file()).expect("the secret file");
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    let ended = installation.run(&["secret", "rotate"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("--finish"), "{ended:?}");
+    assert_eq!(secret(&installation), rotated);
+
+    let server = installation.serve();
+    let started = Instant::now();
+    while !server
+        .process
+        .stderr()
+        .contains("keys hashed with the current secret")
+    {
+        assert!(is_known(&server, &admin.key).await);
+        assert!(started.elapsed() < DEADLINE, "{}", server.process.stderr());
+    }
+    server.stop();
+    let ended = installation.run(&["secret", "rotate", "--finish"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(secret(&installation), new);
+    let server = installation.serve();
+    assert!(is_known(&server, &admin.key).await);
+    assert!(!is_known(&server, &unused).await);
+    server.stop();
 }

@@ -20,18 +20,18 @@ use crate::mail_server::{self, MailServer, free_port};
 use crate::model_server::ModelServer;
 use crate::reports::{self, Sums};
 
-/// How many cycles there are, unless `ORGPLANE_TEST_KILL_CYCLES` says so.
+/// Number of cycles, unless `ORGPLANE_TEST_KILL_CYCLES` is set.
 const CYCLES: usize = 6;
 const REPORTERS: usize = 3;
 const CALLERS: usize = 2;
-/// How long a server lives at the most, in milliseconds, once all are at work.
+/// Maximum lifetime of a server under load, in milliseconds.
 const LIFE: u64 = 1_500;
 /// Nano-dollars.
 const CENT: i64 = 10_000_000;
 /// The most alerts of an organization.
 const ALERTS: usize = 100;
-/// How long mails may take that wait for the next attempt.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Timeout for mails that wait for their next attempt.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(90);
 
 struct World {
     installation: Installation,
@@ -41,7 +41,7 @@ struct World {
     application: String,
     work: Work,
     calls: Calls,
-    /// How many batches and calls were looked at.
+    /// Number of batches and calls checked.
     seen: (usize, usize),
     /// The thresholds of the alerts, in US cents.
     alerts: BTreeSet<i64>,
@@ -205,7 +205,7 @@ impl World {
             told.map(|(cents, _)| cents).collect::<Vec<_>>()
         };
         let started = Instant::now();
-        while told().len() < due.len() && started.elapsed() < PATIENCE {
+        while told().len() < due.len() && started.elapsed() < RESPONSE_TIMEOUT {
             std::thread::sleep(Duration::from_millis(50));
         }
         // For those that should not come.

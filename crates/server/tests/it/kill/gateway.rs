@@ -16,14 +16,14 @@ use crate::installation::Installation;
 use crate::model_server::{ModelServer, PRICES};
 use crate::reports::{self, Sums, now};
 
-/// How many answers are received over all rounds, at least.
+/// Minimum number of responses received over all rounds.
 const RECEIVED: usize = 300;
 const CALLERS: usize = 8;
-/// What the model server reports for each request.
+/// Usage reported by the model server for each request.
 pub(super) const INPUT: i64 = 1_201;
 pub(super) const OUTPUT: i64 = 353;
 
-/// What the callers remember.
+/// Responses recorded by the callers.
 #[derive(Clone, Default)]
 pub(super) struct Calls {
     /// The ids of the requests whose answers were received to their end.
@@ -133,7 +133,7 @@ impl Calls {
     }
 }
 
-/// One call, received to its end; the request's id.
+/// Sends a request, reads the response to its end and returns the id of the request.
 async fn call(application: &Api, streams: bool) -> reqwest::Result<String> {
     let body = json!({
         "model": PRICES[0].model, "stream": streams, "messages": [{"role": "user", "content": "Say hello."}],

@@ -18,12 +18,12 @@ use crate::installation::{Installation, Server};
 use crate::reports::{self, Sums};
 use writers::{Batch, Work};
 
-/// How many operations are acknowledged over all rounds, at least.
+/// Minimum number of acknowledged operations over all rounds.
 const ACKNOWLEDGED: usize = 2_000;
-/// How many reporters of usage, and how many administrators, are at work at the same time.
+/// Number of concurrent reporters of usage, and of concurrent administrators.
 const REPORTERS: usize = 6;
 const ADMINISTRATORS: usize = 3;
-/// What the one model costs: an input, a cached and an output token, in nano-dollars.
+/// Price of the model: an input, a cached and an output token, in nano-dollars.
 const PRICES: [i64; 3] = [1_250, 125, 10_000];
 const SETTINGS: &str = r#"
 [[price]]

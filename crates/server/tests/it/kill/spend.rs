@@ -1,4 +1,4 @@
-//! What was spent, and who is to be told of it.
+//! Spend and spend alerts survive a kill.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::installation::Installation;
 use crate::mail_server::{self, MailServer, free_port};
 use crate::reports::now;
 
-/// How often a cent is spent and the server killed.
+/// Number of rounds; each spends a cent and kills the server.
 const ROUNDS: i64 = 8;
 /// Nano-dollars.
 const CENT: i64 = 10_000_000;

@@ -12,10 +12,10 @@ use crate::api::Api;
 use crate::dice::Dice;
 use crate::reports::{Sums, now};
 
-/// How many events a request brings at the most; most bring one.
+/// Maximum number of events per request; most requests have one.
 const LARGEST_BATCH: u64 = 4;
 
-/// What all of them share.
+/// State shared by all writers.
 #[derive(Clone)]
 pub struct Work(Arc<Shared>);
 
@@ -48,13 +48,14 @@ impl Batch {
         numbers.map(|number| work.event(number)).collect()
     }
 
-    /// What its events add to the reports.
+    /// Amounts that the events add to the reports.
     pub fn sums(&self) -> Sums {
         self.numbers.clone().map(sums).sum()
     }
 }
 
-/// What the event of this number consumed, so that a lost, doubled or mistaken one shows in the sums.
+/// Returns the usage of the event with this number; each is distinct, so that a lost, doubled or wrong event shows in
+/// the totals.
 fn sums(number: i64) -> Sums {
     Sums {
         requests: 1,
@@ -133,7 +134,7 @@ impl Work {
 }
 
 impl Shared {
-    /// How many operations were acknowledged so far.
+    /// Number of operations acknowledged so far.
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::SeqCst)
     }

@@ -230,7 +230,8 @@ impl Fuzz {
         }
     }
 
-    /// Nothing that was sent has taken away what the requests stand on: the rest of them would have shown nothing.
+    /// Checks that the mutations have not removed the objects that later requests need; otherwise these would prove
+    /// nothing.
     async fn keys_still_work(&self, server: &Server) {
         server
             .api(&self.administrator)

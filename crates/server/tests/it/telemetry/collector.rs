@@ -28,7 +28,7 @@ pub struct Span {
     pub status: i32,
     pub nanoseconds: u64,
     pub attributes: BTreeMap<String, String>,
-    /// What sent it.
+    /// Name of the sender.
     pub resource: BTreeMap<String, String>,
 }
 

@@ -38,7 +38,7 @@ async fn scrape(address: &str) -> (StatusCode, String) {
     (status, response.text().await.expect("text"))
 }
 
-/// What Prometheus' own parser makes of the text: name, type, help and samples of each metric.
+/// Metrics as parsed by Prometheus' own parser: name, type, help and samples.
 fn parsed(text: &str) -> Vec<Value> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), text).expect("written");
@@ -92,7 +92,7 @@ fn assert_no_tenant(text: &str, keys: &[&str]) {
 
 /// The documentation lists just these metrics.
 fn assert_documented(families: &[Value]) {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/monitoring.md");
     let page = std::fs::read_to_string(page).expect("the documentation");
     let documented = page.lines().filter(|line| {
         let name = line.strip_prefix("| `").unwrap_or_default();
@@ -105,7 +105,7 @@ fn assert_documented(families: &[Value]) {
     assert_eq!(
         documented,
         rows,
-        "docs/operating.md must say:\n{}",
+        "docs/monitoring.md must say:\n{}",
         rows.join("\n")
     );
 }

@@ -1,4 +1,4 @@
-//! What operators see of a server: metrics, traces, the log; and that no secret is in any of it.
+//! Metrics, traces and logs of a server, and the absence of secrets in them.
 
 mod collector;
 mod metrics;

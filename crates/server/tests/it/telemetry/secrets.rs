@@ -1,5 +1,5 @@
-//! Whatever a client sends in the wrong place, nobody who operates the server reads it: not in the log at its loudest, not
-//! in metrics, not in traces.
+//! Secrets sent in the wrong place are visible to no operator: not in the log at its most verbose level, not in
+//! metrics, not in traces.
 
 use http::StatusCode;
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! One connection over TLS, which carries one request after the other.
+//! TLS connection that carries one request after another.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::authority::{Authority, Identity};
 
-/// What a client speaks, trusts and shows.
+/// TLS settings of a client: protocols, trust and certificate.
 #[derive(Clone, Copy)]
 pub struct Client<'a> {
     pub trusts: &'a Authority,
@@ -28,9 +28,9 @@ pub struct Client<'a> {
 
 pub struct Connection {
     requests: Requests,
-    /// What the server has shown.
+    /// Certificate chain presented by the server.
     pub server: CertificateDer<'static>,
-    /// Whether the handshake went on from an earlier one.
+    /// True if the handshake resumed an earlier session.
     pub is_resumed: bool,
 }
 

@@ -13,13 +13,16 @@ use crate::authority::{Authority, Identity};
 use crate::connection::Connection;
 use crate::installation::Installation;
 
-/// How long a change of the files may take to be noticed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout for noticing a change of the files.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !holds().await {
-        assert!(started.elapsed() < PATIENCE, "waited too long for {what}");
+        assert!(
+            started.elapsed() < RESPONSE_TIMEOUT,
+            "waited too long for {what}"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

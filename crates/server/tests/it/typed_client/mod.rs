@@ -23,7 +23,7 @@ struct Run {
     admin: Client<OpenAIConfig>,
     /// The event and the resource of every change, in order.
     changes: Vec<(String, String)>,
-    /// What the model server reported, by the model and the key it was called with.
+    /// Usage reported by the model server, by model and API key.
     reported: BTreeMap<(String, String), Sums>,
 }
 

@@ -1,4 +1,4 @@
-//! The stop of the process: asked for by a signal, in phases that end at fixed times after it, hurried by a second one.
+//! Graceful shutdown: requested by a signal, with phases that end at fixed times, and forced by a second signal.
 
 use std::io;
 use std::process::ExitCode;
@@ -11,42 +11,42 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// The default time that requests under way have to end.
+/// Default time given to running requests.
 pub(crate) const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(20);
-/// The longest time that requests under way can be given, so that the whole stop takes at most 25 seconds.
+/// Maximum time given to running requests, so that the whole shutdown takes at most 25 seconds.
 pub(crate) const MAX_STOP_TIMEOUT: Duration = Duration::from_secs(20);
-/// The time after the requests' end by which connections that were cut off have been dropped.
+/// Deadline for dropping aborted connections, after the end of requests.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The time after the requests' end at which answers that clients hung up on are settled as they are.
+/// Deadline for draining abandoned responses, after the end of requests.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// The time after the requests' end by which the ledger is written.
+/// Deadline for writing the ledger, after the end of requests.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(4);
-/// The time after the requests' end by which everything has stopped.
+/// Deadline for everything else, after the end of requests.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The time that the ledger has after a second signal.
+/// Time given to the ledger after a second signal.
 const HURRIED_LEDGER_TIMEOUT: Duration = Duration::from_millis(700);
-/// The time that any other part has after a second signal.
+/// Time given to every other component after a second signal.
 const HURRIED_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A stop that may be asked for, and its deadlines. Clones are the same stop.
+/// Shutdown request and its deadlines. Clones share their state.
 #[derive(Clone)]
-pub struct Stop(Arc<Shared>);
+pub struct Shutdown(Arc<ShutdownState>);
 
-struct Shared {
-    /// The time that requests under way have to end.
+struct ShutdownState {
+    /// Time given to running requests.
     timeout: Duration,
     asked: CancellationToken,
     began: OnceLock<Instant>,
     hurried: CancellationToken,
-    /// The exit code of the process: not 0 if a second signal ends it, or if it failed.
+    /// Exit code of the process; not 0 after a second signal or a failure.
     code: AtomicU8,
 }
 
-impl Stop {
-    /// Returns a stop that is asked for by [`Stop::ask`] only.
+impl Shutdown {
+    /// Creates a shutdown that only [`Shutdown::ask`] requests.
     #[must_use]
     pub fn within(timeout: Duration) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(ShutdownState {
             timeout,
             asked: CancellationToken::new(),
             began: OnceLock::new(),
@@ -55,54 +55,54 @@ impl Stop {
         }))
     }
 
-    /// Returns a stop that SIGTERM asks for, or SIGINT or SIGQUIT from a terminal, and that a second one hurries. Signals count from
-    /// this call on.
+    /// Creates a shutdown that SIGTERM, SIGINT or SIGQUIT requests, and a second such signal forces. Signals count
+    /// from this call on.
     ///
     /// # Errors
-    /// No handler can be installed.
+    /// A handler cannot be installed.
     pub(crate) fn at_signals(timeout: Duration) -> io::Result<Self> {
         let signals = Signals::listen()?;
         let stop = Self::within(timeout);
-        let told = stop.clone();
-        tasks::start("signals", |_| Listening { signals, told }).detach();
+        let shutdown = stop.clone();
+        tasks::start("signals", |_| SignalTask { signals, shutdown }).detach();
         Ok(stop)
     }
 
-    /// Asks for the stop.
+    /// Requests the shutdown.
     pub fn ask(&self) {
         self.0.began.get_or_init(Instant::now);
         self.0.asked.cancel();
     }
 
-    /// Asks for the stop of a process that cannot go on; it exits with 1 unless a signal says otherwise.
+    /// Requests the shutdown after a fatal failure; the exit code is 1 unless a signal sets another.
     pub(crate) fn fail(&self) {
         let (relaxed, failed) = (Ordering::Relaxed, 1);
         let _ = (self.0.code).compare_exchange(0, failed, relaxed, relaxed);
         self.ask();
     }
 
-    /// Ends all waiting at once; the process is to exit with `code`.
+    /// Ends every wait; the process exits with `code`.
     fn hurry(&self, code: u8) {
         self.0.code.store(code, Ordering::Relaxed);
         self.0.hurried.cancel();
     }
 
-    /// Resolves once the stop is asked for.
+    /// Resolves when the shutdown is requested.
     pub(crate) async fn asked(&self) {
         self.0.asked.cancelled().await;
     }
 
-    /// Resolves when requests under way are to be cut off.
+    /// Resolves when running requests must be aborted.
     pub(crate) async fn requests_end(&self) {
         self.end(Duration::ZERO).await;
     }
 
-    /// Resolves when answers that clients hung up on are to be settled as they are.
+    /// Resolves when abandoned responses must be settled as they are.
     pub(crate) async fn drains_end(&self) {
         self.end(DRAIN_TIMEOUT).await;
     }
 
-    /// Returns the time that is left to write the ledger.
+    /// Returns the time left for writing the ledger.
     pub(crate) fn left_for_ledger(&self) -> Duration {
         if self.0.hurried.is_cancelled() {
             return HURRIED_LEDGER_TIMEOUT;
@@ -111,7 +111,7 @@ impl Stop {
             .saturating_duration_since(Instant::now())
     }
 
-    /// Waits until the tasks of connections that were cut off have ended; false if they have not in time.
+    /// Waits for the tasks of aborted connections. Returns false on timeout.
     pub(crate) async fn cut(&self, ended: impl Future<Output = ()>) -> bool {
         let limit = if self.0.hurried.is_cancelled() {
             HURRIED_TIMEOUT
@@ -121,18 +121,18 @@ impl Stop {
         timeout(limit, ended).await.is_ok()
     }
 
-    /// Waits for the ledger's writer, which has been told how long it may take; false if it has not ended in time.
+    /// Waits for the recorder, which knows its deadline. Returns false on timeout.
     pub(crate) async fn ledger(&self, written: impl Future<Output = ()>) -> bool {
         self.bound(LEDGER_TIMEOUT, HURRIED_LEDGER_TIMEOUT, written)
             .await
     }
 
-    /// Waits for the last part; false if it has not ended in time.
+    /// Waits for the last component. Returns false on timeout.
     pub(crate) async fn last(&self, ended: impl Future<Output = ()>) -> bool {
         self.bound(LAST_TIMEOUT, HURRIED_TIMEOUT, ended).await
     }
 
-    /// Returns the exit code of the process: 0, 1 if it failed, or 128 and the number of the second signal.
+    /// Returns the exit code: 0, 1 after a failure, or 128 plus the number of the second signal.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.0.code.load(Ordering::Relaxed))
     }
@@ -162,45 +162,45 @@ impl Stop {
         }
     }
 
-    /// The moment this long after the requests' end.
+    /// Returns the time `after` the end of requests.
     fn at(&self, after: Duration) -> Instant {
         *self.0.began.get_or_init(Instant::now) + self.0.timeout + after
     }
 }
 
-/// The task that waits for signals.
-struct Listening {
+/// Task that waits for signals.
+struct SignalTask {
     signals: Signals,
-    told: Stop,
+    shutdown: Shutdown,
 }
 
-impl Task for Listening {
+impl Task for SignalTask {
     async fn run(&mut self) {
-        if !self.told.0.asked.is_cancelled() {
+        if !self.shutdown.0.asked.is_cancelled() {
             let first = self.signals.next().await;
-            self.told.ask();
+            self.shutdown.ask();
             tracing::info!(signal = first.name, "stopping");
         }
         let second = self.signals.next().await;
-        self.told.hurry(second.code);
+        self.shutdown.hurry(second.code);
         tracing::warn!(
             signal = second.name,
-            "second signal: stopping at once; requests under way are cut off"
+            "second signal: aborting running requests"
         );
     }
 }
 
-/// The signals that ask for a stop.
+/// Signals that request a shutdown.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
 }
 
-/// A signal that has come.
+/// A received signal.
 struct Received {
     name: &'static str,
-    /// The exit code that a shell gives a process which this signal ended.
+    /// Exit code that a shell reports for this signal.
     code: u8,
 }
 
@@ -230,7 +230,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s16_a_stop_takes_at_most_25_seconds_however_slow_its_parts_are() {
-        let stop = Stop::within(MAX_STOP_TIMEOUT);
+        let stop = Shutdown::within(MAX_STOP_TIMEOUT);
         let began = Instant::now();
         stop.ask();
         stop.requests_end().await;
@@ -246,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_1_a_process_that_fails_stops_in_order_and_exits_with_1() {
-        let stop = Stop::within(MAX_STOP_TIMEOUT);
+        let stop = Shutdown::within(MAX_STOP_TIMEOUT);
         assert_eq!(stop.exit_code(), ExitCode::SUCCESS);
         stop.fail();
         stop.asked().await;
@@ -257,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s16_after_a_second_signal_no_part_takes_longer_than_a_second() {
-        let stop = Stop::within(MAX_STOP_TIMEOUT);
+        let stop = Shutdown::within(MAX_STOP_TIMEOUT);
         stop.ask();
         stop.hurry(130);
         let began = Instant::now();

@@ -1,4 +1,5 @@
-//! What every request passes first and every answer last.
+//! HTTP service in front of everything: common headers, CORS, authentication throttling, panics, draining of unread
+//! bodies.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -19,40 +20,40 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use telemetry::Tracer;
 use tower::Service;
 
+use crate::authentication::{Attempt, AuthenticationGuard};
 use crate::cors::Cors;
-use crate::leftover::Leftover;
+use crate::drain_body::DrainBody;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::routes::{Endpoint, Routes, Target, is_administration};
-use crate::sign_ins::{Attempt, SignIns};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static VERSION: HeaderName = HeaderName::from_static("openai-version");
 static TIME: HeaderName = HeaderName::from_static("openai-processing-ms");
 
-/// Everything that is served on one address. Clones are the same.
+/// Service that answers every request on one address. Clones share their state.
 #[derive(Clone)]
-pub struct Front(Arc<Parts>);
+pub struct HttpService(Arc<HttpServiceParts>);
 
-/// What it is made of.
-pub(crate) struct Parts {
+/// Dependencies of the service.
+pub(crate) struct HttpServiceParts {
     pub(crate) services: Arc<Services>,
     pub(crate) gateway: Gateway,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tracer: Tracer,
     pub(crate) routes: Routes,
     pub(crate) readiness: Readiness,
-    pub(crate) sign_ins: Arc<SignIns>,
+    pub(crate) authentication: Arc<AuthenticationGuard>,
     pub(crate) cors: Cors,
 }
 
-impl Front {
-    pub(crate) fn new(parts: Parts) -> Self {
+impl HttpService {
+    pub(crate) fn new(parts: HttpServiceParts) -> Self {
         Self(Arc::new(parts))
     }
 }
 
-impl<B> Service<Request<B>> for Front
+impl<B> Service<Request<B>> for HttpService
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -71,8 +72,8 @@ where
     }
 }
 
-impl Parts {
-    /// Gives every answer its request id, its time and the API's version, and tells browsers which pages may read it.
+impl HttpServiceParts {
+    /// Serves a request and adds the common headers: request id, processing time, API version, CORS.
     async fn serve<B>(&self, request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -83,19 +84,19 @@ impl Parts {
         let target = self.routes.find(request.method(), request.uri().path());
         let mut watched = match target {
             Target::Endpoint(Endpoint::Operation(_, known)) => {
-                Some(known.watch(&request, &self.tracer, watch))
+                Some(known.observe(&request, &self.tracer, watch))
             }
             _ => None,
         };
         let cors = self.cors.request(&request);
         let preflight = cors.as_ref().and_then(|cors| cors.preflight(&request));
-        let (request, leftover) = Leftover::watch(request);
+        let (request, unread_body) = DrainBody::watch(request);
         let mut response = match preflight {
             Some(response) => response,
             None => self.guarded(&target, request).await,
         };
         if is_head {
-            behead(&mut response);
+            strip_body(&mut response);
         }
         let status = response.status();
         let headers = response.headers_mut();
@@ -106,24 +107,25 @@ impl Parts {
         if let Some(watched) = &mut watched {
             watched.answered(status, headers.get(&REQUEST_ID));
         }
-        if let Some(leftover) = leftover {
-            leftover.settle(headers).await;
+        if let Some(unread_body) = unread_body {
+            unread_body.settle(headers).await;
         }
         response
     }
 
-    /// Answers; a panic becomes an answer, too.
+    /// Serves a request; a panic becomes a 500 response.
     async fn guarded(&self, target: &Target<'_>, request: Request<Body>) -> Response {
         let attempt = Attempt::of(&request);
         let answered = self.authenticated(attempt.as_ref(), target, request);
         let answered = AssertUnwindSafe(answered).catch_unwind();
         answered.await.unwrap_or_else(|_| {
-            tracing::error!("a handler panicked");
+            tracing::error!("handler panicked");
             Error::internal().response()
         })
     }
 
-    /// Answers, unless the client has shown too many keys that are not good; takes note of whether this one is.
+    /// Serves a request unless its client is throttled, and reports the outcome of the authentication to the
+    /// throttle.
     async fn authenticated(
         &self,
         attempt: Option<&Attempt>,
@@ -133,11 +135,11 @@ impl Parts {
         let Some(attempt) = attempt else {
             return self.answer(target, request).await;
         };
-        if let Err(error) = self.sign_ins.admit(attempt) {
+        if let Err(error) = self.authentication.admit(attempt) {
             return error.response();
         }
         let response = self.answer(target, request).await;
-        self.sign_ins.settle(attempt, &response);
+        self.authentication.settle(attempt, &response);
         response
     }
 
@@ -145,7 +147,7 @@ impl Parts {
         let endpoint = match target {
             Target::Endpoint(endpoint) => endpoint,
             Target::OtherMethods(allowed) => return method_not_allowed(&request, allowed),
-            Target::Elsewhere => return Box::pin(self.elsewhere(request)).await,
+            Target::Unrouted => return Box::pin(self.unrouted(request)).await,
         };
         match endpoint {
             Endpoint::Operation(operation, _) => operation.answer(&self.services, request).await,
@@ -156,8 +158,9 @@ impl Parts {
         }
     }
 
-    /// What has no route is the gateway's, as far as it lies below `/v1` and is not administration.
-    async fn elsewhere(&self, request: Request<Body>) -> Response {
+    /// Passes a path without a route to the gateway if it lies below `/v1` and outside the Administration API; else
+    /// answers 404.
+    async fn unrouted(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
         if is_administration(path) || !path.starts_with("/v1/") {
             return Error::unknown_path(path).response();
@@ -165,7 +168,7 @@ impl Parts {
         self.gateway.handle(request).await.map(Body::new)
     }
 
-    /// Adds what every answer has and this one has not yet.
+    /// Adds the common headers that the response lacks.
     fn sign(&self, headers: &mut HeaderMap, watch: Stopwatch) {
         if !headers.contains_key(&REQUEST_ID) {
             let id: RequestId = self.services.ids.next();
@@ -180,8 +183,8 @@ impl Parts {
     }
 }
 
-/// Leaves of an answer what a HEAD request is to know of it.
-fn behead(response: &mut Response) {
+/// Removes the body of a response to `HEAD`, keeping its length.
+fn strip_body(response: &mut Response) {
     let length = response.body().size_hint().exact();
     *response.body_mut() = Body::empty();
     if let Some(length) = length {

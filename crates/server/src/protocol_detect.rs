@@ -1,5 +1,4 @@
-//! The opening of a connection: whoever does not show which HTTP they speak is given up, since the detection of the
-//! version waits for ever.
+//! Timeout for the detection of the HTTP version: hyper waits for the first bytes without a limit.
 
 use std::io;
 use std::pin::Pin;
@@ -12,21 +11,21 @@ use tokio::time::{Sleep, sleep};
 
 use crate::activity::Activity;
 
-/// What a client of HTTP/2 says first. Whatever is no beginning of it is HTTP/1.
+/// Connection preface of HTTP/2 (RFC 9113, section 3.4). Any other first bytes mean HTTP/1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection whose reads fail when its version is not clear in time.
-pub(crate) struct Opening<S> {
+/// Stream whose reads fail with `TimedOut` if the HTTP version is not known in time.
+pub(crate) struct ProtocolDetectTimeout<S> {
     stream: S,
-    /// How much of the preface has come.
+    /// Number of preface bytes received so far.
     matched: usize,
-    /// `None` once the version is clear: from then on others watch over it.
+    /// Timer of the detection; `None` once the version is known.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// The activity of the connection, which is told when the version is HTTP/2.
+    /// Activity of the connection, marked as HTTP/2 once the preface has arrived.
     activity: Arc<Activity>,
 }
 
-impl<S> Opening<S> {
+impl<S> ProtocolDetectTimeout<S> {
     pub(crate) fn new(stream: S, patience: Duration, activity: Arc<Activity>) -> Self {
         Self {
             stream,
@@ -48,7 +47,7 @@ impl<S> Opening<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ProtocolDetectTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -73,7 +72,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ProtocolDetectTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

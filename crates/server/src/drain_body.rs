@@ -1,6 +1,7 @@
-//! What a refusal leaves unread of a request: it is read and thrown away, so that the connection can carry the next
-//! request. When there is too much of it, the answer says that the connection ends here; else a client would send its
-//! next request into a connection that is about to be closed.
+//! Draining of request bodies that a handler has not read.
+//!
+//! A small rest is read and discarded, so that the connection can carry the next request. For a larger rest the
+//! response says `connection: close`; otherwise the client would send its next request into a closing connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,20 +15,20 @@ use http::{HeaderMap, Request, Version};
 use http_body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 
-/// How much is read and thrown away, in bytes, and how long that may take.
-const MOST: u64 = 256 * 1024;
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum number of bytes drained per request.
+const MAX_DRAIN_BYTES: u64 = 256 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Receives what is left of a request's body when its handler is done with it.
-pub(crate) struct Leftover {
+/// Receiver of the unread part of a request body.
+pub(crate) struct DrainBody {
     body: oneshot::Receiver<Body>,
-    /// Whether the client waits for a go-ahead before it sends the body: then it is not asked for.
-    waits: bool,
+    /// True if the client sent `expect: 100-continue` and waits with its body: the body is then not read.
+    expects_continue: bool,
 }
 
-impl Leftover {
-    /// The request for its handler. `None` when nothing can be left that is in the way of another request: there is no
-    /// body, or HTTP/2 has a stream for each request.
+impl DrainBody {
+    /// Wraps the request body so that its unread part is returned here. `None` if no rest can block a later request:
+    /// the request has no body, or uses HTTP/2, where each request has its own stream.
     pub(crate) fn watch<B>(request: Request<B>) -> (Request<Body>, Option<Self>)
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -39,60 +40,71 @@ impl Leftover {
         if request.version() == Version::HTTP_2 {
             return (request.map(Body::new), None);
         }
-        let waits = request.headers().contains_key(EXPECT);
+        let expects_continue = request.headers().contains_key(EXPECT);
         let (unread, body) = oneshot::channel();
         let watched = |body| {
-            Body::new(Watched {
+            Body::new(ObservedBody {
                 body: Some(body),
                 unread: Some(unread),
             })
         };
-        (request.map(watched), Some(Self { body, waits }))
+        (
+            request.map(watched),
+            Some(Self {
+                body,
+                expects_continue,
+            }),
+        )
     }
 
-    /// Reads it to its end, within bounds; otherwise says in the answer that the connection ends.
+    /// Drains the rest within `MAX_DRAIN_BYTES` and `DRAIN_TIMEOUT`; otherwise adds `connection: close` to the
+    /// response.
     pub(crate) async fn settle(mut self, answer: &mut HeaderMap) {
         let Ok(body) = self.body.try_recv() else {
             return;
         };
-        if self.waits || !discard(body).await {
+        if self.expects_continue || !discard(body).await {
             let close = http::HeaderValue::from_static("close");
             answer.insert(http::header::CONNECTION, close);
         }
     }
 }
 
-/// Reads a body and keeps nothing of it; whether it came to its end in time.
+/// Reads a body and discards it. Returns true if the end was reached within the limits.
 async fn discard(body: Body) -> bool {
-    if body.size_hint().lower() > MOST {
+    if body.size_hint().lower() > MAX_DRAIN_BYTES {
         return false;
     }
     let all = async {
         let (mut pieces, mut length) = (body.into_data_stream(), 0);
         while let Some(piece) = pieces.next().await {
             match piece {
-                Ok(piece) if length + piece.len() as u64 <= MOST => length += piece.len() as u64,
+                Ok(piece) if length + piece.len() as u64 <= MAX_DRAIN_BYTES => {
+                    length += piece.len() as u64
+                }
                 _ => return false,
             }
         }
         true
     };
-    tokio::time::timeout(PATIENCE, all).await.unwrap_or(false)
+    tokio::time::timeout(DRAIN_TIMEOUT, all)
+        .await
+        .unwrap_or(false)
 }
 
-/// A body that goes to its [`Leftover`] when it is dropped before its end.
-struct Watched<B>
+/// Request body that is handed to its [`DrainBody`] if it is dropped before its end.
+struct ObservedBody<B>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    /// `None` once it has gone.
+    /// `None` after the body was handed over.
     body: Option<B>,
-    /// `None` once there is nothing left.
+    /// `None` after the end of the body.
     unread: Option<oneshot::Sender<Body>>,
 }
 
-impl<B> HttpBody for Watched<B>
+impl<B> HttpBody for ObservedBody<B>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -124,7 +136,7 @@ where
     }
 }
 
-impl<B> Drop for Watched<B>
+impl<B> Drop for ObservedBody<B>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -134,7 +146,7 @@ where
             && let Some(body) = self.body.take()
             && !body.is_end_stream()
         {
-            // Nobody waits for it any more when the client has hung up.
+            // Nobody expects_continue for it any more when the client has hung up.
             let _ = unread.send(Body::new(body));
         }
     }

@@ -1,12 +1,12 @@
-//! Moments, as people type them.
+//! Timestamps on the command line.
 
 use base::UnixTime;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// A moment, as people and programs write it; a day begins in UTC.
-pub(super) fn moment(text: &str) -> Result<UnixTime, &'static str> {
+/// Parses a timestamp: a UTC day, RFC 3339 or seconds since 1970.
+pub(super) fn timestamp(text: &str) -> Result<UnixTime, &'static str> {
     let wrong = "must be a day (2026-11-22), a time (2026-11-22T08:30:00Z) or seconds since 1970";
     if let Ok(seconds) = text.parse() {
         return Ok(UnixTime(seconds));
@@ -31,10 +31,10 @@ mod tests {
             "2026-11-22T00:00:00Z",
             "2026-11-22T01:00:00+01:00",
         ] {
-            assert_eq!(moment(text), Ok(UnixTime(1_795_305_600)), "{text}");
+            assert_eq!(timestamp(text), Ok(UnixTime(1_795_305_600)), "{text}");
         }
         for text in ["", "yesterday", "2026-13-01", "08:30"] {
-            assert!(moment(text).is_err(), "{text}");
+            assert!(timestamp(text).is_err(), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The connections that each client has open, which are bounded: one more takes the place of an idle one.
+//! Limit of open connections per client: a further connection replaces an idle one.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -9,42 +9,46 @@ use std::time::Duration;
 use crate::activity::Activity;
 use crate::client_address::ClientNetwork;
 
-/// The time for which a connection has to be idle before it makes room for another one.
+/// Minimum idle time of a connection that may be replaced.
 const MIN_IDLE: Duration = Duration::from_secs(1);
 
-/// The connections of each client. Clones are the same.
+/// Open connections by client. Clones share their state.
 #[derive(Clone)]
-pub(crate) struct Addresses(Arc<Shared>);
+pub(crate) struct ConnectionLimiter(Arc<LimiterState>);
 
-struct Shared {
-    /// The most connections that a client may have open.
+struct LimiterState {
+    /// Maximum number of open connections per client.
     limit: usize,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Default)]
-struct Open {
-    /// The connections of each client that has any, in the order of their coming: no more entries than connections.
+struct OpenConnections {
+    /// Open connections by client and order of arrival; clients without connections have no entry.
     clients: HashMap<ClientNetwork, BTreeMap<u64, Arc<Activity>>>,
     next: u64,
 }
 
-/// A connection that counts for its client until this is dropped.
-pub(crate) struct Counted {
-    addresses: Addresses,
+/// RAII guard of a counted connection.
+pub(crate) struct ConnectionPermit {
+    addresses: ConnectionLimiter,
     client: ClientNetwork,
     number: u64,
 }
 
-impl Addresses {
+impl ConnectionLimiter {
     pub(crate) fn new(limit: usize) -> Self {
         let open = Mutex::default();
-        Self(Arc::new(Shared { limit, open }))
+        Self(Arc::new(LimiterState { limit, open }))
     }
 
-    /// Counts a connection from `address`. When its client has as many open as it may, the one that has been idle for the
-    /// longest is asked to close, and counts no more; `None` if none of them is idle.
-    pub(crate) fn admit(&self, address: IpAddr, activity: &Arc<Activity>) -> Option<Counted> {
+    /// Counts a connection from `address`. At the limit, the connection of the same client that has been idle longest
+    /// is asked to close. Returns `None` if no connection is idle.
+    pub(crate) fn admit(
+        &self,
+        address: IpAddr,
+        activity: &Arc<Activity>,
+    ) -> Option<ConnectionPermit> {
         let client = ClientNetwork::of(address);
         let mut open = self.lock();
         let number = open.next;
@@ -59,19 +63,19 @@ impl Addresses {
             connections.remove(&longest)?.evict();
         }
         connections.insert(number, Arc::clone(activity));
-        Some(Counted {
+        Some(ConnectionPermit {
             addresses: self.clone(),
             client,
             number,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Counted {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut open = self.addresses.lock();
         if let Entry::Occupied(mut connections) = open.clients.entry(self.client) {
@@ -89,14 +93,14 @@ mod tests {
 
     use super::*;
 
-    fn admit(addresses: &Addresses, address: &str) -> Option<Counted> {
+    fn admit(addresses: &ConnectionLimiter, address: &str) -> Option<ConnectionPermit> {
         let address = address.parse().expect("an address");
         addresses.admit(address, &Activity::begin())
     }
 
     #[test]
     fn s14_an_address_has_so_many_connections_and_others_have_theirs() {
-        let addresses = Addresses::new(2);
+        let addresses = ConnectionLimiter::new(2);
         let admit = |address| admit(&addresses, address);
         let first = admit("192.0.2.1").expect("the first");
         let _second = admit("192.0.2.1").expect("the second");
@@ -115,7 +119,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s14_an_idle_connection_makes_room_and_a_busy_one_does_not() {
-        let addresses = Addresses::new(2);
+        let addresses = ConnectionLimiter::new(2);
         let address = "192.0.2.1".parse().expect("an address");
         let [busy, idle] = [Activity::begin(), Activity::begin()];
         let _request = busy.request();
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn s14_nothing_is_kept_of_clients_without_connections() {
-        let addresses = Addresses::new(2);
+        let addresses = ConnectionLimiter::new(2);
         for number in 0..1_000_u32 {
             let address = IpAddr::V4(number.into());
             drop(addresses.admit(address, &Activity::begin()));

@@ -1,4 +1,4 @@
-//! Refused keys on their way to the audit log: a bounded queue, and at most so many entries in a minute.
+//! Writer of `login.failed` audit events: a bounded queue and a rate limit per key and organization.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,33 +12,33 @@ use tasks::{Health, Task, TaskHandle};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// The refused keys that wait; further ones are left out.
+/// Maximum number of queued refusals; further ones are dropped.
 const QUEUE_CAPACITY: usize = 256;
-/// The time in which a key that is refused at an address makes one entry.
+/// Interval within which a key refused at an address creates one event.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(60);
-/// The most entries of an organization in that time.
+/// Maximum number of events per organization and interval.
 const MAX_ENTRIES: usize = 10;
-/// The most keys and addresses that are told apart in that time.
+/// Maximum number of distinct keys and addresses per interval.
 const MAX_SERIES: usize = 1_024;
 
-/// Takes refused keys in. Never waits.
-pub(super) struct Recorder {
+/// Sender of refusals. Never blocks.
+pub(super) struct FailureRecorder {
     queue: mpsc::Sender<RefusedKey>,
     task: TaskHandle,
 }
 
-/// The queue's other end.
-struct Writer {
+/// Task that writes refusals to the audit log.
+struct AuditWriter {
     services: Arc<Services>,
     refused: mpsc::Receiver<RefusedKey>,
     sampler: Sampler,
 }
 
-impl Recorder {
-    /// Starts what writes to the audit log, for as long as this lives.
+impl FailureRecorder {
+    /// Starts the task; it ends when this handle is dropped.
     pub(super) fn start(services: Arc<Services>) -> Self {
         let (queue, refused) = mpsc::channel(QUEUE_CAPACITY);
-        let task = tasks::start("sign-ins", |_| Writer {
+        let task = tasks::start("sign-ins", |_| AuditWriter {
             services,
             refused,
             sampler: Sampler::default(),
@@ -46,19 +46,19 @@ impl Recorder {
         Self { queue, task }
     }
 
-    /// Returns the health of what writes to the audit log.
+    /// Returns the health of the task.
     pub(super) fn health(&self) -> &Health {
         self.task.health()
     }
 
-    /// Passes a refused key on, unless too many wait.
+    /// Queues a refusal; drops it if the queue is full.
     pub(super) fn refused(&self, refused: RefusedKey) {
-        // The log and the metric know of it all the same.
+        // The log and the metrics have the refusal anyway.
         let _ = self.queue.try_send(refused);
     }
 }
 
-impl Task for Writer {
+impl Task for AuditWriter {
     async fn run(&mut self) {
         while let Some(refused) = self.refused.recv().await {
             let Some(refused) = self.sampler.admit(refused, Instant::now()) else {
@@ -72,22 +72,22 @@ impl Task for Writer {
     }
 }
 
-/// Chooses the refused keys that make entries.
+/// Sampler of refusals.
 #[derive(Default)]
 struct Sampler {
     series: HashMap<(KeyId, IpAddr), Series>,
     organizations: HashMap<OrganizationId, (Instant, usize)>,
 }
 
-/// A key that was refused at an address.
+/// Refusals of a key at an address.
 struct Series {
     since: Instant,
-    /// The times that it was refused after the entry.
+    /// Number of refusals since the last event.
     more: u64,
 }
 
 impl Sampler {
-    /// Returns what is to be written, with the number of those that were left out before.
+    /// Returns the refusal to write, with the number of refusals suppressed before it; `None` to suppress it.
     fn admit(&mut self, refused: RefusedKey, now: Instant) -> Option<RefusedKey> {
         let is_old = |since: Instant| now.duration_since(since) >= SAMPLE_INTERVAL;
         let organization = refused.key.organization.id.clone();

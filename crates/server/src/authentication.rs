@@ -1,7 +1,9 @@
-//! Authentication seen from outside: a client that fails too often is turned away before anything is looked up, and what
-//! fails is counted, logged and, where an organization is known, in its audit log; both in samples.
+//! Throttling and reporting of failed authentication.
+//!
+//! A client that fails too often is refused before its key is hashed. Failures are counted, logged and, if the
+//! organization is known, written to its audit log; log and audit log are sampled.
 
-mod recorder;
+mod failure_recorder;
 mod throttle;
 
 use std::net::IpAddr;
@@ -17,16 +19,16 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::client_address::ClientAddress;
-use crate::log::Sampled;
-use recorder::Recorder;
+use crate::log::LogSampler;
+use failure_recorder::FailureRecorder;
 use tasks::Health;
 use throttle::Throttle;
 
-/// The path at which the token of an invitation is all that a request needs.
+/// Path that is authenticated by the token of an invitation alone.
 const ACCEPT_INVITE: &str = "/v1/organization/invites/accept";
 
-/// The reasons for which authentication fails. With [`POLICY`] the key is good: it came without the certificate that its
-/// project demands, or names another organization or project.
+/// Reasons for failed authentication. [`POLICY`] means a valid key without the required client certificate, or for
+/// another organization or project.
 const REASONS: [&str; 7] = [
     UNKNOWN,
     DELETED,
@@ -44,54 +46,54 @@ const ARCHIVED: &str = "archived_project";
 const POLICY: &str = "policy";
 const INVITE_TOKEN: &str = "invite_token";
 
-/// The watch over authentication: it counts, logs and bounds what fails.
-pub(crate) struct SignIns {
+/// Throttle and reporter of failed authentication.
+pub(crate) struct AuthenticationGuard {
     services: Arc<Services>,
     throttle: Throttle,
-    recorder: Recorder,
-    log: Sampled,
+    recorder: FailureRecorder,
+    log: LogSampler,
     failures: IntCounterVec,
     throttled: IntCounter,
 }
 
-/// A request that shows something to be authenticated by.
+/// Credential of a request and the address of its client.
 pub(crate) struct Attempt {
     client: IpAddr,
-    shown: Shown,
+    credential: Credential,
 }
 
-enum Shown {
-    /// The header with an API key.
+enum Credential {
+    /// `authorization` header with an API key.
     Key(HeaderValue),
-    /// The token of an invitation, in the body.
+    /// Invitation token in the body.
     InviteToken,
 }
 
 impl Attempt {
-    /// Returns the credential that a request shows, and the client; `None` without a credential, or without a connection.
+    /// Returns the credential of a request; `None` if the request has no credential or no client address.
     pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
         let ClientAddress(client) = *request.extensions().get::<ClientAddress>()?;
         if request.uri().path() == ACCEPT_INVITE {
-            let shown = Shown::InviteToken;
-            return Some(Self { client, shown });
+            let credential = Credential::InviteToken;
+            return Some(Self { client, credential });
         }
         let header = request.headers().get(AUTHORIZATION)?;
         bearer(Some(header))?;
-        let shown = Shown::Key(header.clone());
-        Some(Self { client, shown })
+        let credential = Credential::Key(header.clone());
+        Some(Self { client, credential })
     }
 
-    /// The key; empty for the token of an invitation, which is good only once.
+    /// Returns the API key; empty for an invitation token, which works only once.
     fn token(&self) -> &str {
-        match &self.shown {
-            Shown::Key(header) => bearer(Some(header)).unwrap_or_default(),
-            Shown::InviteToken => "",
+        match &self.credential {
+            Credential::Key(header) => bearer(Some(header)).unwrap_or_default(),
+            Credential::InviteToken => "",
         }
     }
 }
 
-impl SignIns {
-    /// Begins to watch.
+impl AuthenticationGuard {
+    /// Starts the throttle and the writer of audit events.
     ///
     /// # Errors
     /// `registry` has these metrics already.
@@ -116,22 +118,22 @@ impl SignIns {
         Ok(Arc::new(Self {
             services: Arc::clone(services),
             throttle: Throttle::new(),
-            recorder: Recorder::start(Arc::clone(services)),
-            log: Sampled::start(),
+            recorder: FailureRecorder::start(Arc::clone(services)),
+            log: LogSampler::start(),
             failures,
             throttled,
         }))
     }
 
-    /// Returns the health of what writes refused keys to the audit log.
+    /// Returns the health of the writer of audit events.
     pub(crate) fn health(&self) -> &Health {
         self.recorder.health()
     }
 
-    /// Lets an attempt be looked at.
+    /// Admits an attempt unless its client is throttled.
     ///
     /// # Errors
-    /// 429: its client has failed too often.
+    /// 429 if the client has failed too often.
     pub(crate) fn admit(&self, attempt: &Attempt) -> Result<(), Error> {
         let checked = self.throttle.check(attempt.client, attempt.token());
         checked.map_err(|seconds| {
@@ -143,20 +145,22 @@ impl SignIns {
         })
     }
 
-    /// Takes note of how an attempt was answered.
+    /// Records the outcome of an attempt.
     pub(crate) fn settle<B>(&self, attempt: &Attempt, response: &Response<B>) {
-        match attempt.shown {
-            Shown::Key(_) if response.status() == StatusCode::UNAUTHORIZED => self.refuse(attempt),
-            // Only an answer to somebody known names an organization.
-            Shown::Key(_) if response.headers().contains_key("openai-organization") => {
+        match attempt.credential {
+            Credential::Key(_) if response.status() == StatusCode::UNAUTHORIZED => {
+                self.refuse(attempt)
+            }
+            // Only responses to an authenticated caller name an organization.
+            Credential::Key(_) if response.headers().contains_key("openai-organization") => {
                 self.throttle.succeeded(attempt.client, attempt.token());
             }
-            Shown::InviteToken if response.status() == StatusCode::BAD_REQUEST => {
+            Credential::InviteToken if response.status() == StatusCode::BAD_REQUEST => {
                 self.failures.with_label_values(&[INVITE_TOKEN]).inc();
                 self.throttle.failed(attempt.client, attempt.token());
                 self.log(attempt.client, INVITE_TOKEN, None);
             }
-            Shown::Key(_) | Shown::InviteToken => {}
+            Credential::Key(_) | Credential::InviteToken => {}
         }
     }
 
@@ -172,7 +176,7 @@ impl SignIns {
             },
         };
         self.failures.with_label_values(&[reason]).inc();
-        // Whoever has a good key guesses none.
+        // A caller with a valid key is not guessing.
         if reason != POLICY {
             self.throttle.failed(client, token);
         }

@@ -1,5 +1,7 @@
-//! The requests of HTTP/2, each in a task of its own. Flow control lets a client leave an answer unread while the
-//! connection is as lively as ever, so each task watches that its client takes something.
+//! Executor of HTTP/2 streams, one task per request.
+//!
+//! Flow control allows a client to leave a response unread on an otherwise active connection. Each task therefore
+//! measures the time for which its client accepts nothing.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -13,41 +15,41 @@ use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::TaskTracker;
 
-use crate::activity::{Activity, UnderWay};
+use crate::activity::{ActiveRequest, Activity};
 use crate::write_timeout::WRITE_TIMEOUT;
 
-/// The most bytes of an answer that go into one frame, so that taking them is a sign of life.
+/// Maximum size of a DATA frame, in bytes, so that every accepted frame shows progress.
 const MAX_FRAME_BYTES: usize = 16 * 1024;
 
-/// The side that a request waits for.
+/// Side that a stream currently waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// The handler, or what the body of the answer comes from.
+enum WaitsFor {
+    /// The handler, or the source of the response body.
     Server,
-    /// The client, which has to take what there is.
+    /// The client, which must accept available data.
     Client,
 }
 
 thread_local! {
-    /// The side that the task polled on this thread waits for, if something has been said of it since it was last polled.
-    static CURRENT_TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+    /// Side reported during the current poll of the task on this thread, if any.
+    static WAITS_FOR: Cell<Option<WaitsFor>> = const { Cell::new(None) };
 }
 
-/// Runs the requests of a connection over HTTP/2.
+/// Executor of the streams of one connection.
 #[derive(Clone)]
-pub(crate) struct Streams {
+pub(crate) struct StreamExecutor {
     tasks: TaskTracker,
     activity: Arc<Activity>,
 }
 
-impl Streams {
-    /// Runs them as tasks of `tasks`.
+impl StreamExecutor {
+    /// Creates an executor that spawns on `tasks`.
     pub(crate) fn new(tasks: TaskTracker, activity: Arc<Activity>) -> Self {
         Self { tasks, activity }
     }
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -61,66 +63,66 @@ where
     }
 }
 
-/// Runs a request to its end, unless its client takes nothing of the answer for [`WRITE_TIMEOUT`]: then it is dropped, which
-/// resets its stream.
+/// Runs a stream until its end, or resets it by dropping it if its client accepts nothing for [`WRITE_TIMEOUT`].
 async fn deliver(stream: impl Future) {
     let mut stream = pin!(stream);
-    let mut stall = Stall::default();
+    let mut stall = ClientStall::default();
     poll_fn(|context| {
-        CURRENT_TURN.set(None);
+        WAITS_FOR.set(None);
         if stream.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        stall.poll(CURRENT_TURN.take(), context)
+        stall.poll(WAITS_FOR.take(), context)
     })
     .await;
 }
 
-/// The time for which a client has taken nothing.
+/// Timer of a client that accepts nothing.
 #[derive(Default)]
-struct Stall {
+struct ClientStall {
     timer: Option<Pin<Box<Sleep>>>,
-    is_clients_turn: bool,
+    waits_for_client: bool,
 }
 
-impl Stall {
-    /// Is ready when the client has had its turn for too long. `turn` is the turn that has begun just now, if any.
-    fn poll(&mut self, turn: Option<Turn>, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(turn) = turn {
-            self.is_clients_turn = turn == Turn::Client;
+impl ClientStall {
+    /// Ready after the client has been awaited for [`WRITE_TIMEOUT`]. `waits_for` is the side reported during this
+    /// poll, if any.
+    fn poll(&mut self, waits_for: Option<WaitsFor>, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(waits_for) = waits_for {
+            self.waits_for_client = waits_for == WaitsFor::Client;
         }
-        if !self.is_clients_turn {
+        if !self.waits_for_client {
             return Poll::Pending;
         }
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
-        if turn.is_some() {
+        if waits_for.is_some() {
             timer.as_mut().reset(Instant::now() + WRITE_TIMEOUT);
         }
         let stalled = timer.as_mut().poll(context);
         if stalled.is_ready() {
-            tracing::debug!("stream reset: its client takes nothing of the answer");
+            tracing::debug!("stream reset: client accepts no data");
         }
         stalled
     }
 }
 
-/// The body of an answer on its way to a client.
-pub(crate) struct Delivery {
+/// Response body that reports its progress.
+pub(crate) struct ResponseBody {
     body: Body,
-    /// The rest of a frame that is delivered in pieces.
+    /// Remainder of a frame that is sent in pieces.
     rest: Bytes,
-    /// The most bytes of a frame.
+    /// Maximum size of a frame, in bytes.
     limit: usize,
-    /// The request, where no task of its own stands for it.
-    _under_way: Option<UnderWay>,
+    /// Running request over HTTP/1, which has no task of its own.
+    _under_way: Option<ActiveRequest>,
 }
 
-impl Delivery {
-    /// The body of an answer to a request on a connection, of which `under_way` is counted already if it is over HTTP/1.
-    pub(crate) fn new(body: Body, under_way: Option<UnderWay>) -> Self {
-        CURRENT_TURN.set(Some(Turn::Client));
+impl ResponseBody {
+    /// Wraps a response body. `under_way` is set for HTTP/1 only.
+    pub(crate) fn new(body: Body, under_way: Option<ActiveRequest>) -> Self {
+        WAITS_FOR.set(Some(WaitsFor::Client));
         let is_http2 = under_way.is_none();
         Self {
             body,
@@ -135,7 +137,7 @@ impl Delivery {
     }
 }
 
-impl HttpBody for Delivery {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -146,19 +148,19 @@ impl HttpBody for Delivery {
         if self.rest.is_empty() {
             let polled = Pin::new(&mut self.body).poll_frame(context);
             if polled.is_pending() {
-                CURRENT_TURN.set(Some(Turn::Server));
+                WAITS_FOR.set(Some(WaitsFor::Server));
             }
             match ready!(polled) {
                 Some(Ok(frame)) if frame.data_ref().is_some_and(|data| data.len() > self.limit) => {
                     self.rest = frame.into_data().unwrap_or_default();
                 }
                 other => {
-                    CURRENT_TURN.set(Some(Turn::Client));
+                    WAITS_FOR.set(Some(WaitsFor::Client));
                     return Poll::Ready(other);
                 }
             }
         }
-        CURRENT_TURN.set(Some(Turn::Client));
+        WAITS_FOR.set(Some(WaitsFor::Client));
         let length = self.limit.min(self.rest.len());
         let piece = self.rest.split_to(length);
         Poll::Ready(Some(Ok(Frame::data(piece))))

@@ -1,4 +1,4 @@
-//! A token bucket of failed authentications for each client, in memory of a fixed size.
+//! Token bucket of failed authentications per client, with a fixed memory footprint.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -9,32 +9,32 @@ use tokio::time::Instant;
 
 use crate::client_address::ClientNetwork;
 
-/// The failures that a client may have at once.
-pub(crate) const BURST: u64 = 100;
-/// The time after which a failure is forgotten, in milliseconds: ten in a second.
-const REFILL_MILLISECONDS: u64 = 100;
-/// The sets of buckets, and the buckets of a set: 8,192 clients are known at once.
-const SETS: usize = 1_024;
-const WAYS: usize = 8;
-/// The keys that are known to have been good lately.
-const GOOD_KEYS: usize = 16_384;
+/// Burst: number of failures that a client may have at once.
+pub(crate) const MAX_FAILURES: u64 = 100;
+/// Refill interval of one token, in milliseconds.
+const REFILL_INTERVAL: u64 = 100;
+/// Number of sets of the set-associative table of buckets; with `BUCKETS_PER_SET`, 8,192 clients.
+const SET_COUNT: usize = 1_024;
+const BUCKETS_PER_SET: usize = 8;
+/// Number of recently successful keys remembered.
+const GOOD_KEY_CAPACITY: usize = 16_384;
 
-/// The buckets of all clients.
+/// Token buckets of all clients.
 pub(crate) struct Throttle {
     began: Instant,
     hasher: RandomState,
-    sets: Vec<Mutex<[Bucket; WAYS]>>,
-    /// Marks of keys, each with the client that has used it; 0 where there is none.
+    sets: Vec<Mutex<[Bucket; BUCKETS_PER_SET]>>,
+    /// Fingerprints of client and key that succeeded recently; 0 for a free slot.
     good: Vec<AtomicU64>,
-    /// The moment at which the last bucket is full again, in milliseconds: until then clients are looked at.
+    /// Time at which every bucket is full again, in milliseconds; until then clients are checked.
     busy_until: AtomicU64,
 }
 
-/// The failures of a client.
+/// Token bucket of a client.
 #[derive(Clone, Copy, Default)]
 struct Bucket {
     client: Option<ClientNetwork>,
-    /// The moment at which the bucket is full again, in milliseconds.
+    /// Time at which the bucket is full again, in milliseconds.
     full_at: u64,
 }
 
@@ -43,17 +43,17 @@ impl Throttle {
         Self {
             began: Instant::now(),
             hasher: RandomState::new(),
-            sets: (0..SETS).map(|_| Mutex::default()).collect(),
-            good: (0..GOOD_KEYS).map(|_| AtomicU64::new(0)).collect(),
+            sets: (0..SET_COUNT).map(|_| Mutex::default()).collect(),
+            good: (0..GOOD_KEY_CAPACITY).map(|_| AtomicU64::new(0)).collect(),
             busy_until: AtomicU64::new(0),
         }
     }
 
-    /// Checks that a client may try `token`: its bucket is not empty, or the same client has used this key with success
-    /// lately.
+    /// Checks that a client may try `token`: its bucket has a token, or the key succeeded recently for the same
+    /// client.
     ///
     /// # Errors
-    /// The seconds after which it may try again.
+    /// The number of seconds until the next attempt.
     pub(crate) fn check(&self, address: IpAddr, token: &str) -> Result<(), u64> {
         let now = self.now();
         if self.busy_until.load(Ordering::Relaxed) <= now {
@@ -65,16 +65,16 @@ impl Throttle {
         let bucket = set.iter().find(|bucket| bucket.client == Some(client));
         let full_at = bucket.map_or(0, |bucket| bucket.full_at);
         drop(set);
-        // With one more failure, the bucket would be full only so much later.
-        let allowed = now + BURST * REFILL_MILLISECONDS;
-        let wait = (full_at + REFILL_MILLISECONDS).saturating_sub(allowed);
+        // Time at which the bucket would be full after one more failure.
+        let allowed = now + MAX_FAILURES * REFILL_INTERVAL;
+        let wait = (full_at + REFILL_INTERVAL).saturating_sub(allowed);
         if wait == 0 || self.is_good(client, token) {
             return Ok(());
         }
         Err(wait.div_ceil(1_000))
     }
 
-    /// Takes note that a key was good.
+    /// Records a success.
     pub(crate) fn succeeded(&self, address: IpAddr, token: &str) {
         let mark = self.mark(ClientNetwork::of(address), token);
         let place = self.place(mark);
@@ -83,12 +83,12 @@ impl Throttle {
         }
     }
 
-    /// Takes note that a key was not.
+    /// Records a failure.
     pub(crate) fn failed(&self, address: IpAddr, token: &str) {
         let (now, client) = (self.now(), ClientNetwork::of(address));
         let mark = self.mark(client, token);
         let order = Ordering::Relaxed;
-        // It may have been good before.
+        // The key may have succeeded before.
         let _ = self.place(mark).compare_exchange(mark, 0, order, order);
         let set = self.set(client).lock();
         let mut set = set.unwrap_or_else(PoisonError::into_inner);
@@ -105,9 +105,9 @@ impl Throttle {
                 full_at: now,
             };
         }
-        // However many fail at the same moment, nobody waits for much longer than a bucket takes to fill.
-        let latest = now + 2 * BURST * REFILL_MILLISECONDS;
-        bucket.full_at = (bucket.full_at.max(now) + REFILL_MILLISECONDS).min(latest);
+        // Concurrent failures cannot lock a client out for much longer than one full refill.
+        let latest = now + 2 * MAX_FAILURES * REFILL_INTERVAL;
+        bucket.full_at = (bucket.full_at.max(now) + REFILL_INTERVAL).min(latest);
         self.busy_until.fetch_max(bucket.full_at, order);
     }
 
@@ -121,11 +121,11 @@ impl Throttle {
     }
 
     fn place(&self, mark: u64) -> &AtomicU64 {
-        &self.good[(mark % GOOD_KEYS as u64) as usize]
+        &self.good[(mark % GOOD_KEY_CAPACITY as u64) as usize]
     }
 
-    fn set(&self, client: ClientNetwork) -> &Mutex<[Bucket; WAYS]> {
-        &self.sets[(self.hasher.hash_one(client) % SETS as u64) as usize]
+    fn set(&self, client: ClientNetwork) -> &Mutex<[Bucket; BUCKETS_PER_SET]> {
+        &self.sets[(self.hasher.hash_one(client) % SET_COUNT as u64) as usize]
     }
 
     fn now(&self) -> u64 {
@@ -145,7 +145,7 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// Tries wrong keys until one is not even looked at; how many were.
+    /// Tries wrong keys and returns the number that were checked.
     fn guess(throttle: &Throttle, from: &str, tries: usize) -> usize {
         let from = address(from);
         (0..tries)
