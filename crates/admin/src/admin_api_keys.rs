@@ -24,8 +24,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{AdminApiKeysRead as CanRead, AdminApiKeysWrite as CanWrite};
     const ALL: &str = "/organization/admin_api_keys";
     const ONE: &str = "/organization/admin_api_keys/{key_id}";
-    const CREATE: &str = "Creates an admin key that the caller's owner owns; it is shown once.";
-    const DELETE: &str = "Deletes an admin key; it stops working at once.";
+    const CREATE: &str =
+        "Creates an admin key for the owner of the calling key. The secret is shown once.";
+    const DELETE: &str = "Deletes an admin key, which is refused from then on.";
     vec![
         read(
             "admin-api-keys list",

@@ -22,7 +22,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         "audit-logs list",
         ALL,
         Permission::AuditLogsRead,
-        "Lists what was done, newest first.",
+        "Lists audit log entries, newest first.",
         list,
     )]
 }

@@ -71,7 +71,7 @@ fn of_organization() -> Vec<Operation> {
             Method::POST,
             ALL,
             CertificatesWrite,
-            "Uploads the certificate of an authority, which is active nowhere yet.",
+            "Uploads the certificate of an authority without activating it.",
             create,
         ),
         read(
@@ -94,7 +94,7 @@ fn of_organization() -> Vec<Operation> {
             Method::DELETE,
             ONE,
             CertificatesWrite,
-            "Deletes a certificate that is active nowhere.",
+            "Deletes a certificate that is not active.",
             delete,
         ),
     ]
@@ -111,7 +111,7 @@ fn at<S: CertificateScope>(
             commands[0],
             all,
             CertificatesRead,
-            "Lists the organization's certificates, and which are active here.",
+            "Lists the organization's certificates with their activation in the scope.",
             list::<S>,
         ),
         write(
@@ -119,7 +119,7 @@ fn at<S: CertificateScope>(
             Method::POST,
             activation,
             CertificatesWrite,
-            "Activates certificates here, all or none.",
+            "Activates certificates: all of them, or none.",
             activate::<S>,
         ),
         write(
@@ -127,7 +127,7 @@ fn at<S: CertificateScope>(
             Method::POST,
             deactivation,
             CertificatesWrite,
-            "Deactivates certificates here, all or none.",
+            "Deactivates certificates: all of them, or none.",
             deactivate::<S>,
         ),
     ]

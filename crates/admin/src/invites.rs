@@ -37,8 +37,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/invites";
     const ONE: &str = "/organization/invites/{invite_id}";
     const ACCEPT: &str = "/organization/invites/accept";
-    const CREATE: &str = "Invites somebody: they get a mail with a link that works once.";
-    const DELETE: &str = "Deletes an invite that was not accepted; its link stops working.";
+    const CREATE: &str = "Creates an invite and sends an email with a link that can be used once.";
+    const DELETE: &str = "Deletes an invite that has not been accepted; its link becomes invalid.";
     const ABOUT_ACCEPT: &str =
         "Accepts an invite: the token of its mail makes its bearer a user; no key is needed.";
     vec![

@@ -46,7 +46,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 fn at<S: SpendLimitScope>(path: &'static str, commands: [&'static str; 3]) -> [Operation; 3] {
     use Permission::{SpendRead, SpendWrite};
-    const SET: &str = "Sets the spend of a month at which requests are refused.";
+    const SET: &str = "Sets the monthly spend at which requests are refused.";
     [
         read(
             commands[0],

@@ -26,8 +26,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{UsersRead as CanRead, UsersWrite as CanWrite};
     const ALL: &str = "/organization/users";
     const ONE: &str = "/organization/users/{user_id}";
-    const UPDATE: &str = "Modifies a user's role in the organization, or what is noted of them.";
-    const DELETE: &str = "Deletes a user with their memberships and keys.";
+    const UPDATE: &str =
+        "Modifies a user's role in the organization, technical level or developer persona.";
+    const DELETE: &str = "Deletes a user with all memberships and keys.";
     vec![
         read(
             "users list",

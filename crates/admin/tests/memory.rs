@@ -4,12 +4,12 @@
 use std::fs;
 
 use axum::body::Body;
+use base::time::DAY;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
 
-const DAY: i64 = 86_400;
 /// Midnight 30 days before [`NOW`].
 const START_SECONDS: i64 = NOW.0 - NOW.0 % DAY - 30 * DAY;
 const DAY_COUNT: i64 = 31;

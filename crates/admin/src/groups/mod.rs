@@ -23,7 +23,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
     const ALL: &str = "/organization/groups";
     const ONE: &str = "/organization/groups/{group_id}";
-    const DELETE: &str = "Deletes a group, and with it what its users had through it.";
+    const DELETE: &str = "Deletes a group with its memberships and role assignments.";
     vec![
         read(
             "groups list",

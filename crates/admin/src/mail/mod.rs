@@ -68,7 +68,7 @@ pub async fn queue(cx: &mut Write, mail: Mail<'_>) -> Result<()> {
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn queue_quietly(
+pub(crate) async fn queue_in_transaction(
     transaction: &mut Transaction,
     services: &Services,
     organization: &OrganizationId,

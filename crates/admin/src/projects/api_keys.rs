@@ -23,9 +23,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectApiKeysRead as CanRead, ProjectApiKeysWrite as CanWrite};
     const ALL: &str = "/organization/projects/{project_id}/api_keys";
     const ONE: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}";
-    const CREATE: &str = "Creates a key that a user owns; it is shown once.";
-    const UPDATE: &str = "Changes what a key may do, or when it ends.";
-    const DELETE: &str = "Deletes a key that a user owns; it stops working at once.";
+    const CREATE: &str = "Creates a key for a user. The secret is shown once.";
+    const UPDATE: &str = "Modifies the scopes or the expiry of a key.";
+    const DELETE: &str = "Deletes a user's key, which is refused from then on.";
     vec![
         read(
             "projects:api-keys list",

@@ -35,7 +35,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::POST,
             ALL,
             CanWrite,
-            "Gives a group a role in the project.",
+            "Adds a group to the project with a role.",
             create,
         ),
         read(
@@ -50,7 +50,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::DELETE,
             ONE,
             CanWrite,
-            "Takes the group's access to the project away.",
+            "Removes a group from the project.",
             delete,
         ),
     ]

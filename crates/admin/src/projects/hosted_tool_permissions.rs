@@ -19,7 +19,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "projects:hosted-tool-permissions retrieve",
             ONE,
             ProjectSettingsRead,
-            "Retrieves which hosted tools the project may use.",
+            "Retrieves the project's hosted tool permissions.",
             retrieve,
         ),
         write(
@@ -27,7 +27,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::POST,
             ONE,
             ProjectSettingsWrite,
-            "Sets which hosted tools the project may use; what is not named stays as it is.",
+            "Modifies the project's hosted tool permissions; absent tools are unchanged.",
             update,
         ),
     ]

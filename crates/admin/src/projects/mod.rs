@@ -73,7 +73,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::POST,
             ARCHIVE,
             ProjectsWrite,
-            "Archives a project for ever.",
+            "Archives a project irreversibly.",
             archive,
         ),
     ]

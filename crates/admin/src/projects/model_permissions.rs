@@ -24,7 +24,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "projects:model-permissions retrieve",
             ONE,
             ProjectSettingsRead,
-            "Retrieves which models the project may call.",
+            "Retrieves the project's model permissions.",
             retrieve,
         ),
         write(
@@ -32,7 +32,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::POST,
             ONE,
             ProjectSettingsWrite,
-            "Sets which models the project may call, in the place of what was set.",
+            "Replaces the project's model permissions.",
             update,
         ),
         write(
@@ -40,7 +40,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::DELETE,
             ONE,
             ProjectSettingsWrite,
-            "Lets the project call every model again.",
+            "Deletes the project's model permissions, so that every model may be called.",
             delete,
         ),
     ]

@@ -55,7 +55,7 @@ macro_rules! operations_of {
                 Method::DELETE,
                 concat!($path, "/{role_id}"),
                 Permission::RolesWrite,
-                concat!("Takes a role from ", $whose, "."),
+                concat!("Removes a role from ", $whose, "."),
                 delete::<$scope, $principal>,
             ),
         ]

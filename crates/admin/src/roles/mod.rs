@@ -70,7 +70,7 @@ macro_rules! operations_in {
                 concat!(
                     "Deletes a custom role of ",
                     $whose,
-                    "; nobody has it any more."
+                    " and all its assignments."
                 ),
                 delete::<$scope>,
             ),

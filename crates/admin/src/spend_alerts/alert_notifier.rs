@@ -194,7 +194,7 @@ impl AlertNotifier {
                 body: Zeroizing::new(text.clone()),
                 expires_at: services.clock.now().plus(MAX_EMAIL_AGE_SECONDS),
             };
-            mail::queue_quietly(transaction, services, organization, mail).await?;
+            mail::queue_in_transaction(transaction, services, organization, mail).await?;
         }
         let (id, month) = (&alert.id, month.to_string());
         tracing::info!(%id, %organization, month, %spent, "spend alert emails queued");

@@ -17,7 +17,7 @@ use crate::operation::{Ingest, Operation, ingest};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const EVENTS: &str = "/organization/usage/events";
-    const ABOUT: &str = "Adds usage that other gateways metered to the ledger, each event once.";
+    const ABOUT: &str = "Ingests usage events of other gateways. Repeated events count once.";
     vec![
         ingest::<ReportedEvent, _, _, _>(
             "usage:events create",

@@ -146,17 +146,17 @@ pub(super) fn operations() -> Vec<Operation> {
         of::<ImagesQuery>(
             "usage images",
             "/organization/usage/images",
-            "Reports images and requests for them.",
+            "Reports images and requests.",
         ),
         of::<AudioSpeechesQuery>(
             "usage audio-speeches",
             "/organization/usage/audio_speeches",
-            "Reports characters that were spoken and requests for it.",
+            "Reports characters of generated speech and requests.",
         ),
         of::<AudioTranscriptionsQuery>(
             "usage audio-transcriptions",
             "/organization/usage/audio_transcriptions",
-            "Reports seconds that were transcribed and requests for it.",
+            "Reports transcribed seconds and requests.",
         ),
         of::<VectorStoresQuery>(
             "usage vector-stores",

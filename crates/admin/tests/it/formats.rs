@@ -1,5 +1,6 @@
 //! Formats of reports: exact JSON, and CSV and Parquet with the same rows.
 
+use base::time::DAY;
 use bytes::Bytes;
 use http::header;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -10,7 +11,6 @@ use usage::{Kind, PriceBook};
 
 use crate::reports::report;
 
-const DAY: i64 = 86_400;
 /// Midnight before [`NOW`], which is noon.
 const MIDNIGHT_SECONDS: i64 = NOW.0 - NOW.0 % DAY;
 const PRICES: &str = "\

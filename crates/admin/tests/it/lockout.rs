@@ -2,12 +2,12 @@
 //! all operations that could cause it.
 
 use base::ids::UserId;
+use base::time::DAY;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, Server};
 
 const KEYS: &str = "/organization/admin_api_keys";
 const USERS: &str = "/organization/users";
-const DAY: i64 = 86_400;
 
 /// An operation that can lock out the first owner.
 #[derive(Clone, Copy, Debug)]

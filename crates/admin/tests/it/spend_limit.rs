@@ -1,6 +1,7 @@
 //! Spend limits are enforced exactly while the month's spend is at least the limit.
 
 use base::NanoDollars;
+use base::time::DAY;
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::PriceBook;
@@ -14,7 +15,6 @@ effective = '2025-01-01'
 input = '1.00'
 ";
 const TOKENS_PER_CENT: i64 = 10_000;
-const DAY: i64 = 86_400;
 
 async fn start() -> (Server, String) {
     let prices = PriceBook::parse(PRICES).expect("prices");

@@ -1,5 +1,6 @@
 //! Usage of completions, and costs: buckets, groups, filters, pages.
 
+use base::time::DAY;
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::{Keep, PriceBook};
@@ -8,7 +9,6 @@ const USAGE: &str = "/organization/usage/completions";
 const COSTS: &str = "/organization/costs";
 /// Midnight before [`NOW`], which is noon.
 const MIDNIGHT_SECONDS: i64 = NOW.0 - 43_200;
-const DAY: i64 = 86_400;
 
 const PRICES: &str = "\
 [[price]]

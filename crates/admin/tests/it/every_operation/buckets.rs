@@ -1,6 +1,7 @@
 //! Rules for the pages of all reports: usage by kind, and costs.
 
 use admin::operation::Operation;
+use base::time::DAY;
 use serde_json::{Map, Value, json};
 use testkit::{NOW, Server};
 use usage::Kind;
@@ -9,7 +10,6 @@ use super::example::Examples;
 use super::lists::paged;
 use crate::reports::report;
 
-const DAY: i64 = 86_400;
 /// Midnight a week before [`NOW`], which is noon.
 const START_SECONDS: i64 = NOW.0 - NOW.0 % DAY - 6 * DAY;
 

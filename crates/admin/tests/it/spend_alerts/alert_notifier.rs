@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::time::Stopwatch;
+use base::time::{DAY, Stopwatch};
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::PriceBook;
@@ -16,7 +16,6 @@ effective = '2025-01-01'
 input = '1.00'
 ";
 const TOKENS_PER_CENT: i64 = 10_000;
-const DAY: i64 = 86_400;
 /// Maximum time between spend and notification.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than the interval between two scans for alerts.
