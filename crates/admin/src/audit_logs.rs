@@ -14,7 +14,7 @@ use store::{Order, PageRequest, Row};
 
 use crate::list::{Item, List};
 use crate::operation::{Limit, Operation, Organization, Read, Separated, TenantStatement, read};
-use crate::{args, column};
+use crate::{args, column, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/audit_logs";
@@ -167,7 +167,7 @@ const LOGS: &str = "\
 
 async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<List<AuditLog>> {
     check_types(&query)?;
-    let whole = cx.sql(LOGS, args![]);
+    let whole = tenant_sql!(cx, LOGS, args![]);
     let mut list = whole.clone();
     filter(&mut list, &query);
     let request = PageRequest {

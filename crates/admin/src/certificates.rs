@@ -14,13 +14,13 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use store::{Order, PageRequest, Row};
 
-use crate::args;
 use crate::list::{Deleted, List};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Separated,
     Write, read, write,
 };
 use crate::projects::ActiveProject;
+use crate::{args, tenant_sql};
 use activation::{activate, deactivate};
 use authority::AuthorityCertificate;
 use certificate::{
@@ -150,7 +150,7 @@ async fn list<S: CertificateScope>(
     scope: S,
     query: ListCertificates,
 ) -> Result<List<ScopeCertificate<S::Object>>> {
-    let list = cx.sql(IN_SCOPE, args![scope.project_key()]);
+    let list = tenant_sql!(cx, IN_SCOPE, args![scope.project_key()]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -181,7 +181,8 @@ async fn create(
     body: CreateCertificate,
 ) -> Result<Done<Certificate>> {
     let authority = AuthorityCertificate::parse(&body.certificate, cx.now())?;
-    let fingerprints = cx.sql(
+    let fingerprints = tenant_sql!(
+        cx,
         "SELECT id, fingerprint FROM certificates WHERE organization_id = $1",
         args![],
     );
@@ -202,7 +203,8 @@ async fn create(
     }
     let name = body.name.map(Name::into_string);
     let certificate = Certificate::new(cx.new_id(), name, cx.now(), &authority);
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO certificates (organization_id, id, name, fingerprint, content, valid_at, expires_at, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         args![
@@ -241,7 +243,7 @@ async fn retrieve(
     Of(_, id): Of<Organization, CertificateId>,
     query: RetrieveCertificate,
 ) -> Result<Certificate> {
-    let one = cx.sql(ONE, args![&id]);
+    let one = tenant_sql!(cx, ONE, args![&id]);
     let certificate = cx.find(&id, one, Certificate::read).await?;
     Ok(match &*query.include {
         [] => certificate.without_content(),
@@ -261,7 +263,7 @@ async fn update(
     Of(_, id): Of<Organization, CertificateId>,
     body: UpdateCertificate,
 ) -> Result<Done<Certificate>> {
-    let one = cx.sql(ONE, args![&id]);
+    let one = tenant_sql!(cx, ONE, args![&id]);
     let mut certificate = cx
         .find(&id, one, Certificate::read)
         .await?
@@ -271,7 +273,8 @@ async fn update(
         return Ok(cx.unchanged(certificate));
     }
     certificate.name = name;
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE certificates SET name = $3 WHERE organization_id = $1 AND id = $2",
         args![&id, certificate.name.clone()],
     );
@@ -286,9 +289,10 @@ async fn delete(
     Of(_, id): Of<Organization, CertificateId>,
     _: Nothing,
 ) -> Result<Done<Deleted<CertificateDeleted>>> {
-    let one = cx.sql(ONE, args![&id]);
+    let one = tenant_sql!(cx, ONE, args![&id]);
     let certificate = cx.find(&id, one, Certificate::read).await?;
-    let active = cx.sql(
+    let active = tenant_sql!(
+        cx,
         "SELECT project_id FROM certificate_activations WHERE organization_id = $1 AND certificate_id = $2",
         args![&id],
     );
@@ -305,7 +309,8 @@ async fn delete(
             format!("The certificate '{id}' is active in {place}. Deactivate it there first.");
         return Err(Error::refused("certificate_active", message));
     }
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM certificates WHERE organization_id = $1 AND id = $2",
         args![&id],
     );

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use settings::{DataRetention, RowSetting, Setting};
 
-use crate::args;
 use crate::literal::literals;
 use crate::operation::{
     Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
@@ -16,6 +15,7 @@ use crate::operation::{
 use crate::projects::ConfiguredProject;
 use crate::role_scope::RoleScope;
 use crate::setting;
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{DataRetentionRead, DataRetentionWrite};
@@ -149,7 +149,7 @@ fn kind<K: RetentionKind>(setting: Option<DataRetention>) -> Result<K> {
 }
 
 async fn retrieve<S: RetentionScope>(mut cx: Read, scope: S, _: Nothing) -> Result<RetentionOf<S>> {
-    let one = cx.sql(DataRetention::SELECT_ONE, args![scope.project_key()]);
+    let one = tenant_sql!(cx, DataRetention::SELECT_ONE, args![scope.project_key()]);
     let setting = cx.fetch_optional(one, DataRetention::read).await?;
     Ok(RetentionAnswer::new(kind(setting)?))
 }
@@ -169,7 +169,7 @@ async fn update<S: RetentionScope>(
     scope: S,
     body: SetDataRetention<S::Kind>,
 ) -> Result<Done<RetentionOf<S>>> {
-    let one = cx.sql(DataRetention::SELECT_ONE, args![scope.project_key()]);
+    let one = tenant_sql!(cx, DataRetention::SELECT_ONE, args![scope.project_key()]);
     let old = cx.fetch_optional(one, DataRetention::read).await?;
     let new = body.retention_type;
     if kind::<S::Kind>(old)? == new {

@@ -10,9 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use crate::args;
 use crate::operation::{Event, EventType, TenantStatement, Write, missing};
 use crate::roles::grant::may_grant;
+use crate::{args, tenant_sql};
 
 /// The owner of a key to be issued, which determines the kind of the key.
 pub enum NewOwner<'a> {
@@ -138,8 +138,8 @@ pub async fn issue(
         NewOwner::ServiceAccount(project, account) => (Some(project), None, Some(account)),
     };
     may_issue(cx, &owner, scopes).await?;
-    let value = Secret::generate(kind, &cx.services().entropy);
-    let hash = cx.services().pepper.hash_secret(&value);
+    let value = Secret::generate(kind, cx.entropy());
+    let hash = cx.pepper().hash_secret(&value);
     let created_at = cx.now();
     let expires_at = lifetime.map(|lifetime| created_at.plus(lifetime.0));
     let issued = IssuedKey {
@@ -149,7 +149,8 @@ pub async fn issue(
         created_at,
         expires_at,
     };
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name, \
              redacted_value, hash, scopes, created_at, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -203,7 +204,8 @@ pub fn one(mut keys: TenantStatement, id: &KeyId) -> TenantStatement {
 /// # Errors
 /// 404 if the key does not exist; the database's.
 pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM api_keys WHERE organization_id = $1 AND id = $2",
         args![id],
     );

@@ -36,7 +36,7 @@ use base::secret::Pepper;
 use base::{Budget, Clock, Entropy};
 use store::{Database, Store};
 
-use operation::{Kept, Operation};
+use operation::Operation;
 
 /// Shared services of the program, as far as the Administration API needs them.
 pub struct Services {
@@ -44,8 +44,6 @@ pub struct Services {
     pub store: Store,
     /// Directory of keys and settings.
     pub directory: Arc<Directory>,
-    /// Answers to reads, while nothing changes.
-    pub kept: Kept,
     /// Usage database, with a connection pool of its own, so that a transaction that waits for a connection blocks no other.
     pub usage: Database,
     /// Names of the models that have upstreams or prices.

@@ -6,8 +6,8 @@ use base::secret::KeyKind;
 use base::time::DAY;
 use base::{Error, Result, UnixTime};
 
-use crate::args;
 use crate::operation::Write;
+use crate::{args, tenant_sql};
 
 /// The time for which an owner's admin key must remain valid after a change, in seconds: 30 days.
 pub const MIN_KEY_LIFETIME_SECONDS: i64 = 30 * DAY;
@@ -19,7 +19,8 @@ pub const MIN_KEY_LIFETIME_SECONDS: i64 = 30 * DAY;
 /// # Errors
 /// The database's.
 pub(crate) async fn administrable_until(cx: &mut Write) -> Result<UnixTime> {
-    let longest = cx.sql(
+    let longest = tenant_sql!(
+        cx,
         "SELECT COALESCE(k.expires_at, $4) AS until \
          FROM api_keys k JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
          WHERE k.organization_id = $1 AND k.kind = $2 AND u.role = $3 AND k.scopes = '[]' ORDER BY 1 DESC LIMIT 1",
@@ -57,7 +58,8 @@ pub(crate) async fn keep_administrable(cx: &mut Write, before: UnixTime) -> Resu
 /// # Errors
 /// 400 `last_owner`; the database's.
 pub(crate) async fn refuse_last_owner(cx: &mut Write, user: &UserId, verb: &str) -> Result<()> {
-    let others = cx.sql(
+    let others = tenant_sql!(
+        cx,
         "SELECT id FROM users WHERE organization_id = $1 AND role = $2 AND id <> $3 LIMIT 1",
         args![OrganizationRole::Owner.as_str(), user],
     );

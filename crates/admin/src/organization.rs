@@ -11,7 +11,7 @@ use base::{Clock, Result, UnixTime};
 use serde_json::json;
 use store::{Statement, Store, Transaction, sql};
 
-use crate::operation::{Actor, Entry, Event, EventType, Head, append};
+use crate::operation::{Actor, AuditEntry, ChainHead, Event, EventType, append};
 
 /// Parameters of a new organization.
 pub struct Bootstrap<'a> {
@@ -99,7 +99,7 @@ pub async fn create(bootstrap: Bootstrap<'_>) -> Result<NewOrganization> {
 /// Those of [`create`].
 pub async fn create_first(bootstrap: Bootstrap<'_>) -> Result<Option<NewOrganization>> {
     let mut transaction = bootstrap.store.begin().await?;
-    transaction.wait_for_turn(BOOTSTRAP_LOCK_ID).await?;
+    transaction.advisory_lock(BOOTSTRAP_LOCK_ID).await?;
     let any = transaction.fetch_optional(sql!(ANY), |_| Ok(())).await?;
     if any.is_some() {
         return Ok(None);
@@ -246,9 +246,9 @@ async fn record(
     bootstrap: &Bootstrap<'_>,
     new: &NewIds,
 ) -> Result<()> {
-    let head = Head::advance(transaction, &new.organization_id).await?;
+    let head = ChainHead::advance(transaction, &new.organization_id).await?;
     let details = json!({"name": bootstrap.name});
-    let entry = Entry {
+    let entry = AuditEntry {
         id: bootstrap.ids.next(),
         organization_id: new.organization_id.clone(),
         effective_at: new.now,

@@ -3,9 +3,9 @@
 use base::Result;
 use settings::RowSetting;
 
-use crate::args;
 use crate::operation::Write;
 use crate::role_scope::RoleScope;
+use crate::{args, tenant_sql};
 
 /// Inserts or replaces a setting of an organization or a project.
 ///
@@ -18,7 +18,7 @@ pub(crate) async fn save<S: RowSetting>(
 ) -> Result<()> {
     let mut values = args![scope.project_key()];
     values.extend(setting.values());
-    let save = cx.sql(S::UPSERT, values);
+    let save = tenant_sql!(cx, S::UPSERT, values);
     cx.execute(save).await?;
     Ok(())
 }
@@ -28,6 +28,6 @@ pub(crate) async fn save<S: RowSetting>(
 /// # Errors
 /// The database's.
 pub(crate) async fn delete<S: RowSetting>(cx: &mut Write, scope: &impl RoleScope) -> Result<bool> {
-    let delete = cx.sql(S::DELETE, args![scope.project_key()]);
+    let delete = tenant_sql!(cx, S::DELETE, args![scope.project_key()]);
     Ok(cx.execute(delete).await? > 0)
 }

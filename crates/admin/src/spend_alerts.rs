@@ -25,7 +25,7 @@ use crate::operation::{
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
 use crate::spend::{Cents, Currency, Interval};
-use crate::{args, column, mail};
+use crate::{args, column, mail, tenant_sql};
 
 pub use alert_notifier::SpendAlertsTask;
 
@@ -227,7 +227,7 @@ async fn list<S: AlertScope>(
     scope: S,
     query: ListSpendAlerts,
 ) -> Result<List<SpendAlert<S::Object>>> {
-    let list = cx.sql(IN_SCOPE, args![scope.project_key()]);
+    let list = tenant_sql!(cx, IN_SCOPE, args![scope.project_key()]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -312,7 +312,8 @@ async fn create<S: AlertScope>(
     body: SetSpendAlert,
 ) -> Result<Done<SpendAlert<S::Object>>> {
     body.check()?;
-    let existing = cx.sql(
+    let existing = tenant_sql!(
+        cx,
         "SELECT id FROM spend_alerts WHERE organization_id = $1 AND project_id = $2",
         args![scope.project_key()],
     );
@@ -323,7 +324,8 @@ async fn create<S: AlertScope>(
     let alert: SpendAlert<S::Object> = body.alert(cx.new_id());
     let mut values = args![scope.project_key(), &alert.id, cx.now()];
     values.extend(alert.columns());
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO spend_alerts (organization_id, project_id, id, threshold_set_at, threshold_amount, recipients, \
              subject_prefix) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -355,7 +357,8 @@ async fn update<S: AlertScope>(
     }
     let mut values = args![scope.project_key(), &new.id, cx.now()];
     values.extend(new.columns());
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE spend_alerts SET \
              threshold_set_at = CASE WHEN threshold_amount = $5 THEN threshold_set_at ELSE $4 END, \
              threshold_amount = $5, recipients = $6, subject_prefix = $7 \
@@ -374,7 +377,8 @@ async fn delete<S: AlertScope>(
     _: Nothing,
 ) -> Result<Done<Deleted<S::Deleted>>> {
     mail::withdraw(&mut cx, id.as_str()).await?;
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
         args![scope.project_key(), &id],
     );

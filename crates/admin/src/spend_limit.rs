@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use settings::{RowSetting, Setting, SpendLimit};
 
-use crate::args;
 use crate::list::Unset;
 use crate::literal::literals;
 use crate::operation::{
@@ -17,6 +16,7 @@ use crate::projects::ConfiguredProject;
 use crate::role_scope::RoleScope;
 use crate::setting;
 use crate::spend::{Cents, Currency, Interval};
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ORGANIZATION: &str = "/organization/spend_limit";
@@ -147,7 +147,7 @@ async fn retrieve<S: SpendLimitScope>(
     scope: S,
     _: Nothing,
 ) -> Result<SpendLimitAnswer<S::Object>> {
-    let one = cx.sql(SpendLimit::SELECT_ONE, args![scope.project_key()]);
+    let one = tenant_sql!(cx, SpendLimit::SELECT_ONE, args![scope.project_key()]);
     let limit = cx.fetch_optional(one, SpendLimit::read).await?;
     Ok(SpendLimitAnswer::of(limit.ok_or_else(not_set)?))
 }
@@ -168,7 +168,7 @@ async fn update<S: SpendLimitScope>(
     scope: S,
     body: SetSpendLimit,
 ) -> Result<Done<SpendLimitAnswer<S::Object>>> {
-    let one = cx.sql(SpendLimit::SELECT_ONE, args![scope.project_key()]);
+    let one = tenant_sql!(cx, SpendLimit::SELECT_ONE, args![scope.project_key()]);
     let old = cx.fetch_optional(one, SpendLimit::read).await?;
     let new = SpendLimit {
         cents: body.threshold_amount.0,

@@ -48,7 +48,7 @@ pub(super) async fn load_keys(
     selection: &KeySelection,
 ) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
     let (mut read, rows) = read
-        .fetch_all_aside(statement(organization, selection), KeyRow::read)
+        .fetch_all_blocking(statement(organization, selection), KeyRow::read)
         .await?;
     if *selection == KeySelection::All {
         return with_all_permissions(read, organization, rows).await;

@@ -104,7 +104,7 @@ impl Directory {
         // Every node locks the rows in the same order, so that they cannot deadlock.
         let mut pending: Vec<_> = pending.into_iter().collect();
         pending.sort_unstable_by(|(_, one), (_, other)| one.key.cmp(&other.key));
-        let mut transaction = self.polled.begin_quietly().await?;
+        let mut transaction = self.polled.begin_untracked().await?;
         for (
             from,
             Rehash {

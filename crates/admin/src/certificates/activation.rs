@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::certificate::{CertificateScope, IN_SCOPE, ScopeCertificate};
-use crate::args;
 use crate::operation::{Done, Event, EventType, Write};
+use crate::{args, tenant_sql};
 
 /// The certificates that a request has activated or deactivated.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,7 +74,7 @@ async fn find<S: CertificateScope>(
             let message = format!("No certificate with id '{shown}' was found.");
             Error::invalid(format!("{PARAM}[{index}]"), message)
         };
-        let mut one = cx.sql(IN_SCOPE, args![scope.project_key()]);
+        let mut one = tenant_sql!(cx, IN_SCOPE, args![scope.project_key()]);
         one.push(" AND c.id = ").bind(id.as_str());
         let certificate = cx.fetch_optional(one, ScopeCertificate::read).await?;
         found.push(certificate.ok_or_else(unknown)?);
@@ -112,9 +112,13 @@ async fn set<S: CertificateScope>(
             continue;
         }
         let text = if active {
-            "INSERT INTO certificate_activations (organization_id, project_id, certificate_id) VALUES ($1, $2, $3)"
+            tenant_sql!(
+                "INSERT INTO certificate_activations (organization_id, project_id, certificate_id) VALUES ($1, $2, $3)"
+            )
         } else {
-            "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2 AND certificate_id = $3"
+            tenant_sql!(
+                "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2 AND certificate_id = $3"
+            )
         };
         let change = cx.sql(text, args![scope.project_key(), &certificate.id]);
         cx.execute(change).await?;

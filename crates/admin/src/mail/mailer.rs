@@ -185,7 +185,7 @@ impl Mailer {
     async fn log_unsent(&self, mail: &MailRow) -> store::Result<()> {
         let (id, recipient, subject) = (&mail.id, &mail.recipient, &mail.subject);
         tracing::warn!(%id, recipient, subject, "mail not sent: no SMTP server is configured");
-        let mut transaction = self.store.begin_quietly().await?;
+        let mut transaction = self.store.begin_untracked().await?;
         let update = sql!(
             "UPDATE mails SET reason = 'no SMTP server is configured' WHERE id = $1",
             id
@@ -208,7 +208,7 @@ impl Mailer {
 
     /// Leases an email. Returns false if another node holds or has used the lease.
     async fn claim(&self, mail: &MailRow) -> store::Result<bool> {
-        let mut transaction = self.store.begin_quietly().await?;
+        let mut transaction = self.store.begin_untracked().await?;
         let now = transaction.now().await?;
         // Another node that has leased the email since has changed the number of attempts.
         let claim = sql!(
@@ -263,7 +263,7 @@ impl Mailer {
                 )
             }
         };
-        let mut transaction = self.store.begin_quietly().await?;
+        let mut transaction = self.store.begin_untracked().await?;
         transaction.execute(update).await?;
         transaction.commit().await
     }

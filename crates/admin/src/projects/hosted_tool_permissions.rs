@@ -9,7 +9,7 @@ use settings::{HostedTool, HostedTools, RowSetting, Setting};
 
 use super::ConfiguredProject;
 use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
-use crate::{args, setting};
+use crate::{args, setting, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
@@ -71,7 +71,7 @@ async fn retrieve(
     project: ConfiguredProject,
     _: Nothing,
 ) -> Result<HostedToolPermissions> {
-    let one = cx.sql(HostedTools::SELECT_ONE, args![&project.id]);
+    let one = tenant_sql!(cx, HostedTools::SELECT_ONE, args![&project.id]);
     let tools = cx.fetch_optional(one, HostedTools::read).await?;
     Ok(tools.unwrap_or_default().into())
 }
@@ -113,7 +113,7 @@ async fn update(
     project: ConfiguredProject,
     body: UpdateHostedToolPermissions,
 ) -> Result<Done<HostedToolPermissions>> {
-    let one = cx.sql(HostedTools::SELECT_ONE, args![&project.id]);
+    let one = tenant_sql!(cx, HostedTools::SELECT_ONE, args![&project.id]);
     let found = cx.fetch_optional(one, HostedTools::read).await?;
     let old = found.unwrap_or_default();
     let mut new = old;

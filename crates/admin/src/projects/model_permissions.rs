@@ -14,7 +14,7 @@ use super::ConfiguredProject;
 use crate::list::Unset;
 use crate::literal::literals;
 use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
-use crate::{args, setting};
+use crate::{args, setting, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
@@ -108,7 +108,7 @@ async fn retrieve(
     project: ConfiguredProject,
     _: Nothing,
 ) -> Result<ModelPermissionsAnswer> {
-    let one = cx.sql(ModelPermissions::SELECT_ONE, args![&project.id]);
+    let one = tenant_sql!(cx, ModelPermissions::SELECT_ONE, args![&project.id]);
     let found = cx.fetch_optional(one, ModelPermissions::read).await?;
     Ok(found.ok_or_else(not_set)?.into())
 }
@@ -166,7 +166,7 @@ async fn update(
     body: SetModelPermissions,
 ) -> Result<Done<ModelPermissionsAnswer>> {
     body.check()?;
-    let one = cx.sql(ModelPermissions::SELECT_ONE, args![&project.id]);
+    let one = tenant_sql!(cx, ModelPermissions::SELECT_ONE, args![&project.id]);
     let old = cx.fetch_optional(one, ModelPermissions::read).await?;
     let requested = json!({"mode": body.mode, "model_ids": body.model_ids});
     let new = ModelPermissions {

@@ -16,7 +16,6 @@ use super::Role;
 use super::grant::scope_details;
 use super::page::{ListRoles, by_place};
 use super::principal::{AssignedGroup, AssignedUser, RolePrincipal, ScopedPrincipal};
-use crate::args;
 use crate::list::{Item, NextList};
 use crate::operation::{
     Done, Event, EventType, Nothing, Of, Operation, Organization, Read, TenantStatement, Write,
@@ -24,6 +23,7 @@ use crate::operation::{
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
+use crate::{args, tenant_sql};
 
 macro_rules! operations_of {
     ($scope:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
@@ -213,7 +213,7 @@ impl<S: RoleScope, P: RolePrincipal> ScopedPrincipal<S, P> {
     }
 
     async fn shown(&self, cx: &mut Read, page: Page<AssignedRole>) -> Result<Page<AssignedRole>> {
-        let sources = cx.sql(SOURCES, self.args());
+        let sources = tenant_sql!(cx, SOURCES, self.args());
         let sources = group_by_role(cx.fetch_all(sources, source).await?);
         Ok(page.map(|mut role| {
             role.assignment_sources = inherited(&sources, &role.id);
@@ -227,7 +227,7 @@ async fn list<S: RoleScope, P: RolePrincipal>(
     assignee: ScopedPrincipal<S, P>,
     query: ListRoles,
 ) -> Result<NextList<AssignedRole>> {
-    let list = cx.sql(ASSIGNED, assignee.args());
+    let list = tenant_sql!(cx, ASSIGNED, assignee.args());
     let request = query.page(&cx, &assignee.scope);
     let page = cx
         .page(&request, list.clone(), list, by_place(), AssignedRole::read)
@@ -241,10 +241,10 @@ async fn retrieve<S: RoleScope, P: RolePrincipal>(
     _: Nothing,
 ) -> Result<AssignedRole> {
     let id = assignee.scope.role_id(cx.organization(), &id);
-    let mut one: TenantStatement = cx.sql(ASSIGNED, assignee.args());
+    let mut one: TenantStatement = tenant_sql!(cx, ASSIGNED, assignee.args());
     one.push(" AND r.id = ").bind(&id);
     let mut role = cx.find(&id, one, AssignedRole::read).await?;
-    let sources = cx.sql(SOURCES, assignee.args());
+    let sources = tenant_sql!(cx, SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     role.assignment_sources = inherited(&sources, &id);
     Ok(role)
@@ -263,7 +263,7 @@ async fn create<S: RoleScope, P: RolePrincipal>(
     body: AssignRole,
 ) -> Result<Done<P::Assignment>> {
     let role = Role::to_grant(&mut cx, &assignee.scope, "role_id", &body.role_id).await?;
-    let sources = cx.sql(SOURCES, assignee.args());
+    let sources = tenant_sql!(cx, SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if sources
         .get(role.id.as_str())
@@ -312,7 +312,7 @@ async fn delete<S: RoleScope, P: RolePrincipal>(
     _: Nothing,
 ) -> Result<Done<Unassigned>> {
     let id = assignee.scope.role_id(cx.organization(), &id);
-    let sources = cx.sql(SOURCES, assignee.args());
+    let sources = tenant_sql!(cx, SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if !sources.contains_key(id.as_str()) {
         return Err(Error::not_found(RoleId::NOUN, id.as_str()));

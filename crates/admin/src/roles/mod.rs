@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::Row;
 
-use crate::args;
 use crate::list::{Deleted, Item, NextList};
 use crate::literal::literals;
 use crate::operation::{
@@ -26,6 +25,7 @@ use crate::operation::{
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
+use crate::{args, tenant_sql};
 use grant::{check_permissions, may_grant, scope_details};
 use page::{ListRoles, by_place};
 
@@ -196,13 +196,13 @@ impl Item for Role {
 }
 
 fn one<S: RoleScope>(cx: &Write, scope: &S, id: &RoleId) -> TenantStatement {
-    let mut statement = cx.sql(ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
+    let mut statement = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     statement.push(" AND r.id = ").bind(id);
     statement
 }
 
 async fn list<S: RoleScope>(mut cx: Read, scope: S, query: ListRoles) -> Result<NextList<Role>> {
-    let list = cx.sql(ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
+    let list = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     let request = query.page(&cx, &scope);
     let page = cx.page(&request, list.clone(), list, by_place(), Role::read);
     Ok(page.await?.into())
@@ -236,7 +236,8 @@ async fn create<S: RoleScope>(mut cx: Write, scope: S, body: CreateRole) -> Resu
         created_by: Some(cx.permit().user()?.clone()),
     };
     check_name(&mut cx, &scope, &role).await?;
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, description, permissions, \
              predefined, created_at, updated_at, created_by) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE, $9, $9, $10)",
@@ -260,7 +261,7 @@ async fn create<S: RoleScope>(mut cx: Write, scope: S, body: CreateRole) -> Resu
 }
 
 async fn check_name<S: RoleScope>(cx: &mut Write, scope: &S, role: &Role) -> Result<()> {
-    let mut same = cx.sql(ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
+    let mut same = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     same.push(" AND r.name_key = ")
         .bind(role.name.to_lowercase());
     same.push(" AND r.id <> ").bind(&role.id);
@@ -279,7 +280,7 @@ async fn retrieve<S: RoleScope>(
     _: Nothing,
 ) -> Result<Role> {
     let id = scope.role_id(cx.organization(), &id);
-    let mut statement = cx.sql(ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
+    let mut statement = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     statement.push(" AND r.id = ").bind(&id);
     cx.find(&id, statement, Role::read).await
 }
@@ -317,7 +318,8 @@ async fn update<S: RoleScope>(
     check_permissions(&mut cx, &scope, &role.permissions, &old.permissions).await?;
     check_name(&mut cx, &scope, &role).await?;
     role.updated_at = cx.now();
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE roles SET name = $3, name_key = $4, description = $5, permissions = $6, updated_at = $7 \
          WHERE organization_id = $1 AND id = $2",
         args![
@@ -371,7 +373,8 @@ async fn delete<S: RoleScope>(
     let role = one(&cx, &scope, &id);
     let role = cx.find(&id, role, Role::read).await?;
     role.refuse_predefined("deleted")?;
-    let holders = cx.sql(
+    let holders = tenant_sql!(
+        cx,
         "SELECT principal_type, principal_id FROM role_assignments WHERE organization_id = $1 AND role_id = $2 \
          UNION SELECT 'group', group_id FROM project_groups WHERE organization_id = $1 AND role_id = $2 \
          ORDER BY 1, 2",
@@ -383,9 +386,9 @@ async fn delete<S: RoleScope>(
     };
     let holders = cx.fetch_all(holders, holder).await?;
     for text in [
-        "DELETE FROM role_assignments WHERE organization_id = $1 AND role_id = $2",
-        "DELETE FROM project_groups WHERE organization_id = $1 AND role_id = $2",
-        "DELETE FROM roles WHERE organization_id = $1 AND id = $2",
+        tenant_sql!("DELETE FROM role_assignments WHERE organization_id = $1 AND role_id = $2"),
+        tenant_sql!("DELETE FROM project_groups WHERE organization_id = $1 AND role_id = $2"),
+        tenant_sql!("DELETE FROM roles WHERE organization_id = $1 AND id = $2"),
     ] {
         let delete = cx.sql(text, args![&id]);
         cx.execute(delete).await?;

@@ -8,11 +8,11 @@ use serde::Serialize;
 use store::{Connection, Row, sql};
 
 use super::Role;
-use crate::args;
 use crate::literal::literals;
 use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
 use crate::operation::{PathIds, ProjectRef, Scope, Write, inside};
 use crate::role_scope::RoleScope;
+use crate::{args, tenant_sql};
 
 /// A user or group, and the scope of its roles.
 pub struct ScopedPrincipal<S, P> {
@@ -148,7 +148,8 @@ impl RolePrincipal for AssignedUser {
                 Ok(())
             }
             Some(PredefinedRole::Project(role)) => {
-                let join = cx.sql(
+                let join = tenant_sql!(
+                    cx,
                     "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
                      VALUES ($1, $2, $3, $4, $5) \
                      ON CONFLICT (organization_id, project_id, user_id) DO UPDATE SET role = excluded.role",
@@ -173,7 +174,9 @@ impl RolePrincipal for AssignedUser {
                 Err(Error::refused("least_role", message))
             }
             Some(PredefinedRole::Project(_)) => {
-                let leave = "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3";
+                let leave = tenant_sql!(
+                    "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3"
+                );
                 let leave = cx.sql(leave, args![scope.project_key(), &self.id]);
                 cx.execute(leave).await?;
                 Ok(())
@@ -192,7 +195,7 @@ pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRo
         refuse_last_owner(cx, user, "demoted").await?;
     }
     let before = administrable_until(cx).await?;
-    let update = "UPDATE users SET role = $3 WHERE organization_id = $1 AND id = $2";
+    let update = tenant_sql!("UPDATE users SET role = $3 WHERE organization_id = $1 AND id = $2");
     let update = cx.sql(update, args![user, role.as_str()]);
     cx.execute(update).await?;
     keep_administrable(cx, before).await
@@ -252,7 +255,8 @@ impl RolePrincipal for AssignedGroup {
 
     /// Removes the assignment. A group that is in a project with this role is removed from the project.
     async fn take<S: RoleScope>(&self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
-        let leave = cx.sql(
+        let leave = tenant_sql!(
+            cx,
             "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3 AND role_id = $4",
             args![scope.project_key(), &self.id, role],
         );
@@ -268,10 +272,18 @@ async fn assign<S: RoleScope, P: RolePrincipal>(
     role: &RoleId,
 ) -> Result<()> {
     let caller = cx.permit().user()?.clone();
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO role_assignments (organization_id, project_id, principal_type, principal_id, role_id, \
              created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        args![scope.project_key(), P::TYPE, principal.id(), role, cx.now(), &caller],
+        args![
+            scope.project_key(),
+            P::TYPE,
+            principal.id(),
+            role,
+            cx.now(),
+            &caller
+        ],
     );
     cx.execute(insert).await?;
     Ok(())
@@ -283,7 +295,8 @@ async fn unassign<S: RoleScope, P: RolePrincipal>(
     scope: &S,
     role: &RoleId,
 ) -> Result<()> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2 AND principal_type = $3 \
          AND principal_id = $4 AND role_id = $5",
         args![scope.project_key(), P::TYPE, principal.id(), role],

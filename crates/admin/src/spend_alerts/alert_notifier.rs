@@ -35,8 +35,6 @@ struct AlertNotifier {
     services: Arc<Services>,
     /// Position in [`::usage::Spend::moved_since`].
     moves: u64,
-    /// State of the administrative database, if known.
-    state: Option<u64>,
     revisions: HashMap<OrganizationId, i64>,
     stop: CancellationToken,
 }
@@ -48,7 +46,6 @@ impl SpendAlertsTask {
         Self(tasks::start("spend alerts", |stop| AlertNotifier {
             services,
             moves: 0,
-            state: None,
             revisions: HashMap::new(),
             stop,
         }))
@@ -81,7 +78,7 @@ impl Task for AlertNotifier {
 
     /// Resets the position: alerts that an aborted scan has found may not have been notified.
     fn recover(&mut self) {
-        (self.moves, self.state) = (0, None);
+        self.moves = 0;
         self.revisions.clear();
     }
 }
@@ -90,17 +87,12 @@ impl AlertNotifier {
     /// Notifies the recipients of all reached alerts. After an error, the next scan repeats this one.
     async fn scan(&mut self) -> Result<()> {
         // Read before the data, so that concurrent changes are part of the next scan.
-        let state = self.services.store.state();
         let (moves, moved) = self.services.spend.moved_since(self.moves);
         let mut due: BTreeSet<_> = moved
             .into_iter()
             .map(|moved| (moved.organization_id, moved.month))
             .collect();
-        let changed = if state.is_some() && state == self.state {
-            Vec::new()
-        } else {
-            self.changed_organizations().await?
-        };
+        let changed = self.changed_organizations().await?;
         let now = Month::of(self.services.clock.now());
         for (organization, _) in &changed {
             due.extend([now, now.before()].map(|month| (organization.clone(), month)));
@@ -112,7 +104,7 @@ impl AlertNotifier {
             outcome = outcome.and(notified);
         }
         outcome?;
-        (self.moves, self.state) = (moves, state);
+        self.moves = moves;
         self.revisions.extend(changed);
         Ok(())
     }
@@ -139,7 +131,7 @@ impl AlertNotifier {
             return Ok(());
         }
         drop(read);
-        let mut transaction = store.begin_quietly().await?;
+        let mut transaction = store.begin_untracked().await?;
         delete_notices_before(&mut transaction, organization, month.before()).await?;
         for alert in self.reached(&mut transaction, organization, month).await? {
             if record_notice(&mut transaction, organization, month, &alert).await? {

@@ -194,7 +194,7 @@ pub(super) async fn report<Q: ReportQuery>(
 ) -> Result<Response<Body>> {
     let format = query.format();
     let query = query.ask(cx.organization().clone(), cx.now())?;
-    let reports = cx.services().reports.clone();
+    let reports = cx.reports().clone();
     // Returns the connection to the pool before the report takes another one.
     drop(cx);
     let rows = UsageRows::new(&query);
