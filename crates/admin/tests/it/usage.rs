@@ -8,7 +8,7 @@ use usage::{Keep, PriceBook};
 const USAGE: &str = "/organization/usage/completions";
 const COSTS: &str = "/organization/costs";
 /// Midnight before [`NOW`], which is noon.
-const MIDNIGHT_SECONDS: i64 = NOW.0 - 43_200;
+const START_SECONDS: i64 = NOW.0 - 43_200;
 
 const PRICES: &str = "\
 [[price]]
@@ -47,7 +47,7 @@ async fn start() -> Server {
     let events = json!([
         event(
             "1",
-            MIDNIGHT_SECONDS - 2 * DAY,
+            START_SECONDS - 2 * DAY,
             &first,
             "m1",
             1000,
@@ -55,18 +55,9 @@ async fn start() -> Server {
             10,
             false
         ),
-        event("2", MIDNIGHT_SECONDS - 1, &first, "m2", 2000, 0, 20, false),
-        event("3", MIDNIGHT_SECONDS, &second, "m1", 300, 100, 30, true),
-        event(
-            "4",
-            MIDNIGHT_SECONDS + 3600,
-            &second,
-            "m2",
-            4000,
-            0,
-            40,
-            false
-        ),
+        event("2", START_SECONDS - 1, &first, "m2", 2000, 0, 20, false),
+        event("3", START_SECONDS, &second, "m1", 300, 100, 30, true),
+        event("4", START_SECONDS + 3600, &second, "m2", 4000, 0, 40, false),
         event("5", NOW.0, &first, "m1", 50, 0, 50, false),
     ]);
     assert_eq!(
@@ -96,8 +87,8 @@ async fn a_bucket_contains_the_usage_of_its_period() {
     let server = start().await;
     let path = format!(
         "{USAGE}?start_time={}&end_time={}",
-        MIDNIGHT_SECONDS - 2 * DAY,
-        MIDNIGHT_SECONDS + DAY
+        START_SECONDS - 2 * DAY,
+        START_SECONDS + DAY
     );
     let page = server.admin().get(&path).await.ok();
     assert_eq!(
@@ -108,7 +99,7 @@ async fn a_bucket_contains_the_usage_of_its_period() {
     assert_eq!(
         page["data"][2],
         json!({
-            "object": "bucket", "start_time": MIDNIGHT_SECONDS, "end_time": MIDNIGHT_SECONDS + DAY,
+            "object": "bucket", "start_time": START_SECONDS, "end_time": START_SECONDS + DAY,
             "results": [{
                 "object": "organization.usage.completions.result", "input_tokens": 4350, "output_tokens": 120,
                 "num_model_requests": 3, "input_cached_tokens": 100, "project_id": null, "user_id": null,
@@ -122,19 +113,15 @@ async fn a_bucket_contains_the_usage_of_its_period() {
 async fn the_start_is_included_and_the_end_is_not() {
     let server = start().await;
     for (start, end, expected) in [
-        (MIDNIGHT_SECONDS, MIDNIGHT_SECONDS + 3600, vec![vec![300]]),
+        (START_SECONDS, START_SECONDS + 3600, vec![vec![300]]),
+        (START_SECONDS + 1, START_SECONDS + 3601, vec![vec![4000]]),
+        (START_SECONDS - 1, START_SECONDS, vec![vec![2000]]),
         (
-            MIDNIGHT_SECONDS + 1,
-            MIDNIGHT_SECONDS + 3601,
-            vec![vec![4000]],
-        ),
-        (MIDNIGHT_SECONDS - 1, MIDNIGHT_SECONDS, vec![vec![2000]]),
-        (
-            MIDNIGHT_SECONDS - 1,
-            MIDNIGHT_SECONDS + 1,
+            START_SECONDS - 1,
+            START_SECONDS + 1,
             vec![vec![2000], vec![300]],
         ),
-        (MIDNIGHT_SECONDS - DAY, MIDNIGHT_SECONDS - 1, vec![vec![]]),
+        (START_SECONDS - DAY, START_SECONDS - 1, vec![vec![]]),
     ] {
         let page = server
             .admin()
@@ -145,7 +132,7 @@ async fn the_start_is_included_and_the_end_is_not() {
     }
     let until_now = server
         .admin()
-        .get(&format!("{USAGE}?start_time={MIDNIGHT_SECONDS}"))
+        .get(&format!("{USAGE}?start_time={START_SECONDS}"))
         .await
         .ok();
     assert_eq!(
@@ -158,7 +145,7 @@ async fn the_start_is_included_and_the_end_is_not() {
 #[tokio::test]
 async fn results_are_grouped_and_other_dimensions_are_null() {
     let server = start().await;
-    let path = format!("{USAGE}?start_time={MIDNIGHT_SECONDS}&group_by[]=model&group_by[]=batch");
+    let path = format!("{USAGE}?start_time={START_SECONDS}&group_by[]=model&group_by[]=batch");
     let page = server.admin().get(&path).await.ok();
     let results = page["data"][0]["results"].as_array().expect("results");
     let mut rows: Vec<(Value, Value, Value, Value)> = results
@@ -186,7 +173,7 @@ async fn results_are_grouped_and_other_dimensions_are_null() {
     ] {
         let page = server
             .admin()
-            .get(&format!("{USAGE}?start_time={MIDNIGHT_SECONDS}&{encoding}"))
+            .get(&format!("{USAGE}?start_time={START_SECONDS}&{encoding}"))
             .await
             .ok();
         assert_eq!(
@@ -213,7 +200,7 @@ async fn filters_exclude_other_usage() {
     ] {
         let page = server
             .admin()
-            .get(&format!("{USAGE}?start_time={MIDNIGHT_SECONDS}&{filter}"))
+            .get(&format!("{USAGE}?start_time={START_SECONDS}&{filter}"))
             .await
             .ok();
         let sum: i64 = inputs(&page).into_iter().flatten().sum();
@@ -226,8 +213,8 @@ async fn each_page_continues_after_the_previous_one() {
     let server = start().await;
     let question = format!(
         "start_time={}&end_time={}&bucket_width=1h&limit=24",
-        MIDNIGHT_SECONDS - 2 * DAY,
-        MIDNIGHT_SECONDS + DAY
+        START_SECONDS - 2 * DAY,
+        START_SECONDS + DAY
     );
     let (mut page, mut buckets) = (String::new(), Vec::new());
     loop {
@@ -281,8 +268,8 @@ async fn costs_are_price_times_quantity() {
     let server = start().await;
     let path = format!(
         "{COSTS}?start_time={}&end_time={}",
-        MIDNIGHT_SECONDS - 2 * DAY,
-        MIDNIGHT_SECONDS + DAY
+        START_SECONDS - 2 * DAY,
+        START_SECONDS + DAY
     );
     let page = server
         .admin()
@@ -322,8 +309,8 @@ async fn costs_are_filtered_and_their_parameters_checked() {
     let server = start().await;
     let path = format!(
         "{COSTS}?start_time={}&end_time={}",
-        MIDNIGHT_SECONDS - 2 * DAY,
-        MIDNIGHT_SECONDS + DAY
+        START_SECONDS - 2 * DAY,
+        START_SECONDS + DAY
     );
     let filtered = server
         .admin()
@@ -358,15 +345,12 @@ async fn an_organization_sees_only_its_own() {
     let server = start().await;
     let page = server
         .stranger()
-        .get(&format!(
-            "{USAGE}?start_time={}",
-            MIDNIGHT_SECONDS - 2 * DAY
-        ))
+        .get(&format!("{USAGE}?start_time={}", START_SECONDS - 2 * DAY))
         .await
         .ok();
     assert_eq!(inputs(&page), [vec![], vec![], Vec::<i64>::new()]);
     let filter = format!(
-        "{USAGE}?start_time={MIDNIGHT_SECONDS}&project_ids={}",
+        "{USAGE}?start_time={START_SECONDS}&project_ids={}",
         server.default_project_id()
     );
     assert_eq!(
@@ -385,7 +369,7 @@ async fn events_older_than_the_ledger_are_refused_one_by_one() {
         ..ServerOptions::default()
     })
     .await;
-    let first = MIDNIGHT_SECONDS - 62 * DAY;
+    let first = START_SECONDS - 62 * DAY;
     let event = |at: i64| {
         json!({"id": at.to_string(), "timestamp": at, "type": "embeddings", "model": "m",
                "project_id": server.default_project_id(), "input_tokens": 1})
