@@ -40,7 +40,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     const CREATE: &str = "Creates an invite and sends an email with a link that can be used once.";
     const DELETE: &str = "Deletes an invite that has not been accepted; its link becomes invalid.";
     const ABOUT_ACCEPT: &str =
-        "Accepts an invite: the token of its mail makes its bearer a user; no key is needed.";
+        "Accepts an invite with the token of its email, and creates the user. Needs no key.";
     vec![
         read(
             "invites list",

@@ -28,7 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
     const CREATE: &str =
         "Creates a service account in the project, by default with a key that is shown once.";
-    const CREATE_KEY: &str = "Creates another key for a service account; it is shown once.";
+    const CREATE_KEY: &str = "Creates another key for a service account. The secret is shown once.";
     vec![
         read(
             "projects:service-accounts list",
