@@ -28,7 +28,7 @@ const CHECKS: &[(&str, Check)] = &[
 /// The most packages that `Cargo.lock` may hold. Each one is compiled by everybody who follows the README, and is code
 /// that we answer for: whoever raises the number says in the commit what the new packages are for. It was set at what
 /// the server, both databases, TLS, Parquet, the client libraries of the tests and the viewer of the command line come to.
-const PACKAGES: usize = 432;
+const PACKAGES: usize = 433;
 
 /// Runs all checks, also after one has failed.
 pub fn run() -> Result<()> {
