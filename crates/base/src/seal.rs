@@ -1,4 +1,4 @@
-//! What has to wait in the database and only this deployment may read.
+//! Authenticated encryption of data in the database under the pepper.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
@@ -6,30 +6,29 @@ use zeroize::Zeroizing;
 use crate::Entropy;
 use crate::secret::{KeyHash, Pepper};
 
-/// What the key of texts is made from, together with the pepper. No key of a caller can be this text: it has no prefix of
-/// theirs.
-const TEXTS: &str = "seal 1";
-/// The same for bytes, and their context follows it: there can be so many of them that nonces under one key, which are
-/// drawn, would come twice.
-const BYTES: &str = "seal 2 ";
+/// Label for deriving the encryption key of texts. It lacks the prefix of an API key, so no API key has the same hash.
+const TEXT_LABEL: &str = "seal 1";
+/// Label for deriving the encryption keys of bytes; followed by the context, because there can be so many values that
+/// random nonces under a single key would collide.
+const BYTES_LABEL: &str = "seal 2 ";
 
 impl Pepper {
-    /// Encrypts `text` so that it can be read only with this pepper and the same `context`, such as the id of its row.
+    /// Encrypts `text`. Decryption needs this pepper and the same `context`, such as the id of the row.
     #[must_use]
     pub fn seal(&self, entropy: &Entropy, context: &str, text: &str) -> Vec<u8> {
-        seal(&self.cipher(TEXTS), entropy, context, &[text])
+        seal(&self.cipher(TEXT_LABEL), entropy, context, &[text])
     }
 
-    /// Reads what [`Pepper::seal`] wrote with this pepper or the one before; `None` when it was written with another pepper
-    /// or context, or was changed.
+    /// Decrypts a text of [`Pepper::seal`] under the current or the previous pepper; `None` if the pepper or the context
+    /// differs, or if the text was altered.
     #[must_use]
     pub fn unseal(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<String>> {
-        let text = self.open(TEXTS, context, sealed)?;
+        let text = self.open(TEXT_LABEL, context, sealed)?;
         let text = std::str::from_utf8(&text).ok()?;
         Some(Zeroizing::new(text.to_owned()))
     }
 
-    /// As [`Pepper::seal`], the bytes of all `pieces` in one.
+    /// Encrypts the concatenation of `pieces` like [`Pepper::seal`].
     #[must_use]
     pub fn seal_bytes(
         &self,
@@ -37,14 +36,14 @@ impl Pepper {
         context: &str,
         pieces: &[impl AsRef<[u8]>],
     ) -> Vec<u8> {
-        let cipher = self.cipher(&format!("{BYTES}{context}"));
+        let cipher = self.cipher(&format!("{BYTES_LABEL}{context}"));
         seal(&cipher, entropy, context, pieces)
     }
 
-    /// Reads what [`Pepper::seal_bytes`] wrote; `None` as for [`Pepper::unseal`].
+    /// Decrypts bytes of [`Pepper::seal_bytes`] like [`Pepper::unseal`].
     #[must_use]
     pub fn unseal_bytes(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        self.open(&format!("{BYTES}{context}"), context, sealed)
+        self.open(&format!("{BYTES_LABEL}{context}"), context, sealed)
     }
 
     fn open(&self, label: &str, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -65,7 +64,7 @@ fn cipher(key: KeyHash) -> LessSafeKey {
     LessSafeKey::new(key.expect("a key of 256 bits"))
 }
 
-/// The nonce, what was encrypted, and its tag.
+/// Returns the nonce, the ciphertext and the tag.
 fn seal(
     cipher: &LessSafeKey,
     entropy: &Entropy,
@@ -106,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_pepper_and_context_open_it() {
+    fn only_the_same_pepper_and_context_decrypt_a_text() {
         let entropy = Entropy::operating_system();
         let (one, other) = (Pepper::generate(&entropy), Pepper::generate(&entropy));
         let sealed = one.seal(&entropy, "mail_1", "the link");
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn low_two_secrets_open_what_either_closed() {
+    fn a_rotating_pepper_decrypts_under_either_secret() {
         let entropy = Entropy::operating_system();
         let (one, other) = (Pepper::generate(&entropy), Pepper::generate(&entropy));
         let lines = format!("{}\n{}", other.reveal().as_str(), one.reveal().as_str());
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_read_as_they_were_by_whom_they_are_for() {
+    fn bytes_are_decrypted_only_unaltered_and_in_their_context() {
         let entropy = Entropy::operating_system();
         let (one, other) = (Pepper::generate(&entropy), Pepper::generate(&entropy));
         let sealed = one.seal_bytes(&entropy, "a", &[&b"\xff\0"[..], b"", b"x"]);

@@ -9,13 +9,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tasks", &[]),
     ("store", &["base"]),
     ("telemetry", &["base", "tasks"]),
-    ("access", &["base", "store", "tasks"]),
+    ("settings", &["base", "store"]),
+    ("access", &["base", "settings", "store", "tasks"]),
     ("usage", &["base", "store", "tasks"]),
     ("files", &["base", "usage"]),
     ("bodies", &["access", "base", "store", "tasks"]),
     (
         "admin",
-        &["access", "base", "files", "store", "tasks", "usage"],
+        &[
+            "access", "base", "files", "settings", "store", "tasks", "usage",
+        ],
     ),
     (
         "gateway",
@@ -56,7 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "access",
     "admin",
     "base",
@@ -67,6 +70,7 @@ const OURS: [&str; 15] = [
     "gateway",
     "orgplane",
     "poll",
+    "settings",
     "store",
     "tasks",
     "telemetry",
