@@ -1,4 +1,4 @@
-//! The order of the steps, the same for every operation.
+//! The steps that every request passes through, in their order.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,42 +6,40 @@ use std::sync::Arc;
 use axum::body::Body;
 use base::{Error, Permission, Result};
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::caller::authenticate;
-use super::kept::Made;
 use super::receive::{body_memory, read_body};
 use super::revocable::Revocable;
-use super::scope::{Arrival, Credential, PathIds, Permit, Requirement, Scope};
-use super::{Caller, Done, Effect, Ingest, Nothing, Operation, Read, Run, Write, parse};
+use super::scope::{Credential, IncomingRequest, PathIds, Permit, Requirement, Scope};
+use super::{Caller, Done, Ingest, Nothing, Operation, Read, Run, Write, parse};
 use crate::Services;
 
-/// The longest body of an administrative request, in bytes.
-pub(crate) const MAX_BODY: usize = 1024 * 1024;
-/// The longest body of an ingest, in bytes: 10,000 events and then some.
-pub(crate) const MAX_INGEST: usize = 32 * 1024 * 1024;
+/// The longest body of an administrative request.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The longest body of an ingest: more than 10,000 events take.
+pub(crate) const MAX_INGEST_BYTES: usize = 32 * 1024 * 1024;
 
-/// How many bytes of the last answer's room a thread uses for the next.
-const LARGEST_SHEET: usize = 64 * 1024;
+/// The largest capacity that a thread's serialization buffer retains.
+const MAX_SCRATCH_BYTES: usize = 64 * 1024;
 
 thread_local! {
-    static SHEET: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 
 impl Operation {
-    /// Answers one request to it; never fails, since every error is an answer.
+    /// Answers one request. Errors are answers too.
     pub async fn answer(&self, services: &Arc<Services>, request: Request<Body>) -> Response<Body> {
         let run = match &self.run {
             Run::Open(run) => {
-                return match self.arrive(services, request) {
-                    Ok(arrival) => respond(run(arrival).await),
+                return match self.incoming(services, request) {
+                    Ok(request) => respond(run(request).await),
                     Err(error) => error.response(),
                 };
             }
@@ -52,12 +50,9 @@ impl Operation {
             Err(error) => return error.response(),
         };
         let organization = caller.organization.header.clone();
-        let result = match self.kept(services, &caller, &request) {
-            Some(answer) => Ok(json_response(answer)),
-            None => match self.arrive(services, request) {
-                Ok(arrival) => run(arrival, caller).await,
-                Err(error) => Err(error),
-            },
+        let result = match self.incoming(services, request) {
+            Ok(request) => run(request, caller).await,
+            Err(error) => Err(error),
         };
         let mut response = respond(result);
         let headers = response.headers_mut();
@@ -65,26 +60,17 @@ impl Operation {
         response
     }
 
-    /// The answer, if it was kept and the caller may have it.
-    fn kept(&self, services: &Services, caller: &Caller, request: &Request<Body>) -> Option<Bytes> {
-        if self.effect != Effect::Read {
-            return None;
-        }
-        // Nothing is looked for where nothing can be kept.
-        state(services, caller, self.needs?)?;
-        let organization = &caller.organization.id;
-        let asked = asked(request.uri());
-        let is_unchanged = |tables, state| services.store.is_unchanged(tables, state);
-        services.kept.find(organization, asked, is_unchanged)
-    }
-
-    /// The request, with what the path says in the places of the parameters.
-    fn arrive(&self, services: &Arc<Services>, request: Request<Body>) -> Result<Arrival> {
+    /// Takes a request apart, with the values of the path's parameters.
+    fn incoming(
+        &self,
+        services: &Arc<Services>,
+        request: Request<Body>,
+    ) -> Result<IncomingRequest> {
         let (parts, body) = request.into_parts();
         let path = self
             .parameters_in(parts.uri.path())
             .ok_or_else(|| Error::unknown_path(parts.uri.path()))?;
-        Ok(Arrival {
+        Ok(IncomingRequest {
             services: Arc::clone(services),
             path,
             uri: parts.uri,
@@ -93,27 +79,22 @@ impl Operation {
         })
     }
 
-    /// What `path` says in the places of the parameters; nothing when it is no text, or another operation's.
+    /// Returns the values of the path's parameters; `None` if `path` is not UTF-8 or that of another operation.
     fn parameters_in(&self, path: &str) -> Option<Vec<String>> {
-        let said = path.strip_prefix("/v1")?.split('/');
+        let values = path.strip_prefix("/v1")?.split('/');
         self.path
             .split('/')
-            .zip(said)
+            .zip(values)
             .filter(|(segment, _)| segment.starts_with('{'))
-            .map(|(_, said)| decode(said))
+            .map(|(_, value)| decode(value))
             .collect()
     }
 }
 
-/// A segment of a path without its percent-encoding.
+/// Decodes the percent-encoding of a path segment.
 fn decode(segment: &str) -> Option<String> {
     let text = percent_decode_str(segment).decode_utf8().ok()?;
     Some(text.into_owned())
-}
-
-/// What is asked: the path and the query.
-fn asked(uri: &Uri) -> &str {
-    uri.path_and_query().map_or("", PathAndQuery::as_str)
 }
 
 fn respond(result: Result<Response<Body>>) -> Response<Body> {
@@ -123,7 +104,7 @@ fn respond(result: Result<Response<Body>>) -> Response<Body> {
 fn json_response(json: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(json));
     let headers = response.headers_mut();
-    // It gets more of them on its way out.
+    // Later layers add more.
     headers.reserve(8);
     headers.insert(
         header::CONTENT_TYPE,
@@ -132,8 +113,8 @@ fn json_response(json: Bytes) -> Response<Body> {
     response
 }
 
-/// authorise → path, over a connection that is handed on. Whoever may not do the operation is not told what is there.
-async fn enter<S: Scope>(
+/// Authorizes the caller, then resolves the path: a caller without the permission does not learn what exists.
+async fn authorize<S: Scope>(
     mut connection: store::Read,
     path: &[String],
     caller: Caller,
@@ -146,7 +127,8 @@ async fn enter<S: Scope>(
     Ok((connection, scope, permit))
 }
 
-/// begin → authorise and path again, now nothing can change.
+/// Begins a transaction, then authorizes the caller and resolves the path again: from here on nothing changes until the
+/// commit.
 async fn begin<S: Scope>(
     services: Arc<Services>,
     path: &[String],
@@ -161,17 +143,9 @@ async fn begin<S: Scope>(
     Ok((write, scope))
 }
 
-/// The state of the data in which an answer can be kept; nothing where it cannot, or where only the database can tell
-/// whether the caller may ask.
-fn state(services: &Services, caller: &Caller, needs: Permission) -> Option<u64> {
-    // What is allowed in the organization is allowed in each project.
-    let may_ask = caller.permissions.contains(needs);
-    may_ask.then(|| services.store.state())?
-}
-
-/// authorise → path → parse the query → run → keep the answer, where it can be kept.
+/// Runs a read: authorize → resolve the path → parse the query → run.
 pub(super) async fn run_read<S, Q, T, H, F>(
-    arrival: Arrival,
+    request: IncomingRequest,
     caller: Caller,
     required: Requirement,
     handler: H,
@@ -183,37 +157,22 @@ where
     H: Fn(Read, S, Q) -> F,
     F: Future<Output = Result<T>>,
 {
-    let Arrival {
+    let IncomingRequest {
         services,
         path,
         uri,
         ..
-    } = arrival;
-    // It is older than what is read, or as old: an answer is never kept for a state that it was not read from.
-    let state = state(&services, &caller, required.permission());
-    let organization = caller.organization.id.clone();
-    let connection = services.store.look().await?;
-    let (connection, scope, permit) = enter::<S>(connection, &path, caller, required).await?;
+    } = request;
+    let connection = services.store.read().await?;
+    let (connection, scope, permit) = authorize::<S>(connection, &path, caller, required).await?;
     let query = parse::query(uri.query())?;
-    let read = Read::new(connection, permit, Arc::clone(&services));
-    let sources = read.sources();
-    let answer = encode(&handler(read, scope, query).await?)?;
-    if let Some(state) = state
-        && let Some(tables) = sources.steady()
-    {
-        let made = Made {
-            answer: answer.clone(),
-            tables,
-            state,
-        };
-        services.kept.keep(organization, asked(&uri), made);
-    }
-    Ok(json_response(answer))
+    let read = Read::new(connection, permit, services);
+    encode(&handler(read, scope, query).await?).map(json_response)
 }
 
-/// authorise → path → parse the query → run; what it answers is made while it is sent, and never kept.
+/// Runs a read whose answer is produced while it is sent: authorize → resolve the path → parse the query → run.
 pub(super) async fn run_stream<S, Q, H, F>(
-    arrival: Arrival,
+    request: IncomingRequest,
     caller: Caller,
     required: Requirement,
     handler: H,
@@ -224,14 +183,14 @@ where
     H: Fn(Read, S, Q) -> F,
     F: Future<Output = Result<Response<Body>>>,
 {
-    let Arrival {
+    let IncomingRequest {
         services,
         path,
         uri,
         ..
-    } = arrival;
+    } = request;
     let connection = services.store.read().await?;
-    let (connection, scope, permit) = enter::<S>(connection, &path, caller, required).await?;
+    let (connection, scope, permit) = authorize::<S>(connection, &path, caller, required).await?;
     let query = parse::query(uri.query())?;
     let revocable = Revocable::new(&services, &permit);
     let answer = handler(Read::new(connection, permit, services), scope, query).await?;
@@ -241,9 +200,10 @@ where
     })
 }
 
-/// authorise → path → parse the body → begin → authorise and path again → run → audit → commit.
+/// Runs a write: authorize → resolve the path → parse the body → begin → authorize and resolve again → run → audit →
+/// commit.
 pub(super) async fn run_write<S, B, T, H, F>(
-    arrival: Arrival,
+    request: IncomingRequest,
     caller: Caller,
     required: Requirement,
     handler: H,
@@ -255,51 +215,55 @@ where
     H: Fn(Write, S, B) -> F,
     F: Future<Output = Result<Done<T>>>,
 {
-    let Arrival {
+    let IncomingRequest {
         services,
         path,
         uri,
         body,
         headers,
-    } = arrival;
+    } = request;
     let memory = body_memory(&services, Some(&caller))?;
-    // The connection goes back before the body comes in: a slow sender holds nothing but its own socket.
+    // The connection returns to the pool before the body is read, so that a slow sender occupies only its socket.
     let connection = services.store.read().await?;
-    let (_, _, permit) = enter::<S>(connection, &path, caller, required).await?;
+    let (_, _, permit) = authorize::<S>(connection, &path, caller, required).await?;
     parse::query::<Nothing>(uri.query())?;
-    let body = parse::body(&read_body(&headers, body, MAX_BODY, memory).await?.0)?;
+    let body = parse::body(&read_body(&headers, body, MAX_BODY_BYTES, memory).await?.0)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
     encode(&handler(write, scope, body).await?.commit().await?).map(json_response)
 }
 
-/// parse the body → what it is a credential for → begin → run → audit → commit.
-pub(super) async fn run_open<B, T, H, F>(arrival: Arrival, handler: H) -> Result<Response<Body>>
+/// Runs a write without a key: parse the body → check the credential in it → begin → run → audit → commit.
+pub(super) async fn run_open<B, T, H, F>(
+    request: IncomingRequest,
+    handler: H,
+) -> Result<Response<Body>>
 where
     B: Credential,
     T: Serialize,
     H: Fn(Write, B) -> F,
     F: Future<Output = Result<Done<T>>>,
 {
-    let Arrival {
+    let IncomingRequest {
         services,
         uri,
         body,
         headers,
         ..
-    } = arrival;
+    } = request;
     parse::query::<Nothing>(uri.query())?;
     let memory = body_memory(&services, None)?;
-    let body: B = parse::body(&read_body(&headers, body, MAX_BODY, memory).await?.0)?;
+    let body: B = parse::body(&read_body(&headers, body, MAX_BODY_BYTES, memory).await?.0)?;
     let mut connection = services.store.read().await?;
-    let permit = Permit::redeem(&mut connection, &services, &body).await?;
+    let permit = Permit::redeem(&mut connection, &services.pepper, &body).await?;
     drop(connection);
     let write = Write::begin(services, permit).await?;
     encode(&handler(write, body).await?.commit().await?).map(json_response)
 }
 
-/// authorise → read the body → authorise again → run. A project key may do it in its own project; the handler looks at each item.
+/// Runs an ingest: authorize → read the body → authorize again → run. A project key is authorized in its own project; the
+/// handler checks each item.
 pub(super) async fn run_ingest<T, H, F>(
-    arrival: Arrival,
+    request: IncomingRequest,
     caller: Caller,
     needs: Permission,
     handler: H,
@@ -309,13 +273,13 @@ where
     H: Fn(Ingest, Bytes) -> F,
     F: Future<Output = Result<T>>,
 {
-    let Arrival {
+    let IncomingRequest {
         services,
         uri,
         body,
         headers,
         ..
-    } = arrival;
+    } = request;
     let mut connection = services.store.read().await?;
     let project = caller.project_id().cloned();
     let memory = body_memory(&services, Some(&caller))?;
@@ -323,24 +287,24 @@ where
     drop(connection);
     parse::query::<Nothing>(uri.query())?;
     let lines = is_ndjson(&headers)?;
-    // The memory is given back once the events are written.
-    let (body, _memory) = read_body(&headers, body, MAX_INGEST, memory).await?;
+    // The memory stays reserved until the events are written.
+    let (body, _memory) = read_body(&headers, body, MAX_INGEST_BYTES, memory).await?;
     let mut connection = services.store.read().await?;
     let permit = permit.renew(&mut connection, services.clock.now()).await?;
     encode(&handler(Ingest::new(connection, permit, services, lines), body).await?)
         .map(json_response)
 }
 
-/// The answer in JSON, in as many bytes as it takes: it is made where the one before was made.
+/// Serializes an answer as JSON in a reused thread-local buffer.
 fn encode<T: Serialize>(answer: &T) -> Result<Bytes> {
-    SHEET.with_borrow_mut(|sheet| {
-        sheet.clear();
-        sheet.shrink_to(LARGEST_SHEET);
-        serde_json::to_writer(&mut *sheet, answer).map_err(|error| {
-            tracing::error!(%error, "an answer could not be encoded");
+    SCRATCH.with_borrow_mut(|buffer| {
+        buffer.clear();
+        buffer.shrink_to(MAX_SCRATCH_BYTES);
+        serde_json::to_writer(&mut *buffer, answer).map_err(|error| {
+            tracing::error!(%error, "failed to serialize answer");
             Error::internal()
         })?;
-        Ok(Bytes::copy_from_slice(sheet))
+        Ok(Bytes::copy_from_slice(buffer))
     })
 }
 

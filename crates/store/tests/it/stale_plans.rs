@@ -1,4 +1,4 @@
-//! Statements that were prepared before somebody changed the type of a column.
+//! Statements that were prepared before a column changed its type.
 
 use store::testing::Scratch;
 use store::{Store, sql};
@@ -11,9 +11,8 @@ async fn change(store: &Store, statement: &'static str) {
     transaction.commit().await.expect("a commit");
 }
 
-/// A store with an organization; `None` on SQLite, where statements are prepared anew by themselves and columns have no
-/// such types.
-async fn world() -> Option<(Scratch, Store)> {
+/// Returns a store with an organization; `None` on SQLite, which prepares stale statements anew and has no such types.
+async fn store_with_organization() -> Option<(Scratch, Store)> {
     let scratch = Scratch::new();
     let store = Store::open(scratch.url()).await.expect("a store");
     if store.kind() == "sqlite" {
@@ -28,8 +27,8 @@ async fn world() -> Option<(Scratch, Store)> {
 }
 
 #[tokio::test]
-async fn b8_a_statement_whose_result_has_another_type_is_prepared_anew() {
-    let Some((scratch, store)) = world().await else {
+async fn b8_stale_statement_is_prepared_anew() {
+    let Some((scratch, store)) = store_with_organization().await else {
         return;
     };
     let other = Store::open(scratch.url()).await.expect("a store");
@@ -48,8 +47,8 @@ async fn b8_a_statement_whose_result_has_another_type_is_prepared_anew() {
 }
 
 #[tokio::test]
-async fn b8_inside_a_transaction_the_caller_is_told_to_try_again() {
-    let Some((scratch, store)) = world().await else {
+async fn b8_stale_statement_in_a_transaction_is_an_outage() {
+    let Some((scratch, store)) = store_with_organization().await else {
         return;
     };
     let other = Store::open(scratch.url()).await.expect("a store");
@@ -63,7 +62,7 @@ async fn b8_inside_a_transaction_the_caller_is_told_to_try_again() {
     assert_eq!(ask().await.expect("rows"), ["O"]);
     let widen = "ALTER TABLE organizations ALTER COLUMN name TYPE VARCHAR(500)";
     change(&other, widen).await;
-    let refused = ask().await.expect_err("its plan is of the table as it was");
+    let refused = ask().await.expect_err("the plan is stale");
     assert_eq!(refused.outage(), Some(store::Outage::Busy), "{refused}");
     assert_eq!(ask().await.expect("rows"), ["O"]);
 }
