@@ -149,9 +149,8 @@ const fn ends_with(text: &[u8], word: &[u8]) -> bool {
 #[macro_export]
 macro_rules! sql {
     ($text:literal $(, $value:expr)* $(,)?) => {{
-        const TEXT: &str = $text;
-        const _: () = assert!($crate::names_columns(TEXT), "a statement must name its columns");
-        $crate::Statement::new(TEXT, vec![$($crate::Value::from($value)),*])
+        const _: () = assert!($crate::names_columns($text), "a statement must name its columns");
+        $crate::Statement::new($text, vec![$($crate::Value::from($value)),*])
     }};
     ($text:expr $(, $value:expr)* $(,)?) => {
         $crate::Statement::new($text, vec![$($crate::Value::from($value)),*])

@@ -1,6 +1,7 @@
 //! Test databases: an empty one for each test.
 
 mod cluster;
+mod content;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_postgres::NoTls;
 
 pub use cluster::Cluster;
+pub use content::{execute, row_counts};
 
 /// An empty database, dropped with this value: a SQLite file in the temporary directory, or a database on the server
 /// whose `postgres://` URL `ORGPLANE_TEST_DATABASE` has, of a user who may create databases.

@@ -1,4 +1,4 @@
-//! Answers in boxes: one for each, with its kind as the title, words for people instead of JSON's, and numbered lists.
+//! A response in a frame: its kind is the title, values are readable words, lists are numbered.
 
 use std::borrow::Cow;
 
@@ -6,31 +6,31 @@ use super::characters::{columns, fit, line, spaces, split};
 use super::colour::{Palette, Role};
 use super::value::Value;
 
-/// The fewest columns in which a text is still wrapped; below, the box becomes wider than the terminal.
-const NARROWEST: usize = 8;
+/// The fewest columns that a text is wrapped to; on a narrower terminal the frame is wider than the terminal.
+const MIN_TEXT_COLUMNS: usize = 8;
 
-/// A box at most as wide as the terminal, with a newline at the end.
+/// Returns a frame that is at most as wide as the terminal, with a newline at the end.
 pub fn framed(value: &Value, width: usize, palette: Palette) -> String {
     let title = value.get("object").and_then(Value::text);
     let title = title.map_or(Cow::Borrowed(""), |title| {
         Cow::Owned(line(&title).into_owned())
     });
-    let mut body = Body {
+    let mut body = FrameBody {
         rows: Vec::new(),
         width: width.saturating_sub(4),
     };
-    body.value(value, 0, Row::default());
+    body.value(value, 0, FrameRow::default());
     frame(&title, &body.rows, body.width, palette)
 }
 
-/// A line of the box: what it says, and what each piece is.
+/// A line inside the frame, in coloured pieces.
 #[derive(Clone, Default)]
-struct Row {
+struct FrameRow {
     pieces: Vec<(Role, String)>,
     width: usize,
 }
 
-impl Row {
+impl FrameRow {
     fn with(mut self, role: Role, text: impl Into<String>) -> Self {
         let text = text.into();
         self.width += columns(&text);
@@ -39,20 +39,20 @@ impl Row {
     }
 }
 
-struct Body {
-    rows: Vec<Row>,
+struct FrameBody {
+    rows: Vec<FrameRow>,
     width: usize,
 }
 
-impl Body {
-    /// Adds a value behind the start of a row: on it if there is nothing inside, else below it.
-    fn value(&mut self, value: &Value, indent: usize, start: Row) {
+impl FrameBody {
+    /// Adds a value to a row that has been started: on the row if the value is a leaf, else below it.
+    fn value(&mut self, value: &Value, indent: usize, start: FrameRow) {
         match value {
             Value::Object(fields) if !fields.is_empty() => {
                 self.start(start);
                 for (key, item) in fields {
                     let label = format!("{}: ", fit(&line(&key.plain()), self.width / 2));
-                    let row = Row::default().with(Role::Plain, spaces(indent));
+                    let row = FrameRow::default().with(Role::Plain, spaces(indent));
                     self.value(item, indent + 2, row.with(Role::Key, label));
                 }
             }
@@ -61,7 +61,7 @@ impl Body {
                 let digits = items.len().to_string().len() + 2;
                 for (index, item) in items.iter().enumerate() {
                     let label = format!("{:<digits$}", format!("{}.", index + 1));
-                    let row = Row::default().with(Role::Plain, spaces(indent));
+                    let row = FrameRow::default().with(Role::Plain, spaces(indent));
                     self.value(item, indent + digits, row.with(Role::Faint, label));
                 }
             }
@@ -69,15 +69,15 @@ impl Body {
         }
     }
 
-    fn start(&mut self, row: Row) {
+    fn start(&mut self, row: FrameRow) {
         if row.width > 0 {
             self.rows.push(row);
         }
     }
 
-    fn leaf(&mut self, value: &Value, start: Row) {
+    fn leaf(&mut self, value: &Value, start: FrameRow) {
         let (role, text) = words(value);
-        let room = self.width.saturating_sub(start.width).max(NARROWEST);
+        let room = self.width.saturating_sub(start.width).max(MIN_TEXT_COLUMNS);
         let hang = start.width;
         let mut row = start;
         for part in text.split('\n') {
@@ -86,7 +86,7 @@ impl Body {
             loop {
                 let (taken, left) = split(rest, room);
                 self.rows.push(row.with(role, taken));
-                row = Row::default().with(Role::Plain, spaces(hang));
+                row = FrameRow::default().with(Role::Plain, spaces(hang));
                 rest = left;
                 if rest.is_empty() {
                     break;
@@ -96,7 +96,7 @@ impl Body {
     }
 }
 
-/// A leaf in words for people.
+/// Returns a leaf as readable words.
 pub fn words<'text>(value: &Value<'text>) -> (Role, Cow<'text, str>) {
     match value {
         Value::Null => (Role::Faint, Cow::Borrowed("null")),
@@ -112,10 +112,13 @@ pub fn words<'text>(value: &Value<'text>) -> (Role, Cow<'text, str>) {
     }
 }
 
-fn frame(title: &str, rows: &[Row], limit: usize, palette: Palette) -> String {
+fn frame(title: &str, rows: &[FrameRow], limit: usize, palette: Palette) -> String {
     let title = match title {
         "" => String::new(),
-        title => format!(" {} ", fit(title, limit.saturating_sub(3).max(NARROWEST))),
+        title => format!(
+            " {} ",
+            fit(title, limit.saturating_sub(3).max(MIN_TEXT_COLUMNS))
+        ),
     };
     let widest = rows.iter().map(|row| row.width).max().unwrap_or(0);
     let width = widest.max(columns(&title) + 1);
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_value_has_its_words() {
+    fn every_kind_of_value_is_readable() {
         let text = r#"{"object":"role","name":"","ok":true,"no":false,"at":null,"n":1.50,"none":[],"empty":{},"list":["a",{"b":1}],"in":{"c":"d"}}"#;
         let expected = "\
 ╭─ role ─────────╮
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_is_as_wide_as_the_terminal_at_most() {
+    fn frame_is_at_most_as_wide_as_terminal() {
         let text = format!(r#"{{"object":"{0}","id":"{0}"}}"#, "x".repeat(300));
         for width in [30, 80, 200] {
             let boxed = boxed(&text, width);
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scalar_has_a_box_too() {
+    fn scalar_has_a_frame() {
         assert_eq!(boxed("7", 80), "╭───╮\n│ 7 │\n╰───╯\n");
     }
 }
