@@ -133,11 +133,12 @@ impl Secret {
 /// secret too.
 #[derive(Clone)]
 pub struct Pepper {
-    current: Bits,
-    previous: Option<Bits>,
+    current: PepperBits,
+    previous: Option<PepperBits>,
 }
 
-type Bits = Zeroizing<[u8; 32]>;
+/// The bits of one secret; wiped when dropped.
+pub(crate) type PepperBits = Zeroizing<[u8; 32]>;
 
 /// The text whose hash is the check value. It lacks the prefix of a key, so no key has this hash.
 const CHECK: &str = "check 1";
@@ -150,6 +151,16 @@ impl Pepper {
             current: Zeroizing::new(entropy.bytes()),
             previous: None,
         }
+    }
+
+    /// Returns the current secret.
+    pub(crate) fn current(&self) -> &PepperBits {
+        &self.current
+    }
+
+    /// Returns all secrets, the current one first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &PepperBits> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 
     /// Parses the 64 hexadecimal digits of [`Pepper::reveal`] and, on an optional second line, those of the previous pepper.
@@ -213,7 +224,7 @@ impl Pepper {
 }
 
 /// Parses 64 hexadecimal digits.
-fn bits(text: &str) -> Option<Bits> {
+fn bits(text: &str) -> Option<PepperBits> {
     let text = text.as_bytes();
     if text.len() != 64 {
         return None;
@@ -225,7 +236,7 @@ fn bits(text: &str) -> Option<Bits> {
     Some(bytes)
 }
 
-fn hash(pepper: &Bits, text: &str) -> KeyHash {
+fn hash(pepper: &PepperBits, text: &str) -> KeyHash {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(pepper.as_slice()).expect("HMAC takes a key of any length");
     mac.update(text.as_bytes());
