@@ -27,7 +27,7 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 
 /// The targets to run, and for how long.
 #[derive(Args)]
-pub struct Options {
+pub struct ParserOptions {
     /// A fuzz target; all of them by default.
     #[arg(long)]
     target: Option<String>,
@@ -40,7 +40,7 @@ pub struct Options {
 }
 
 /// Builds the targets and runs them. Fails at the first finding, which is then in a file `crash-…` under `target/fuzz`.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &ParserOptions) -> Result<()> {
     let chosen = |name: &&str| {
         options
             .target
@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn fuzz(root: &Path, folder: &Path, target: &str, options: &Options) -> Result<()> {
+fn fuzz(root: &Path, folder: &Path, target: &str, options: &ParserOptions) -> Result<()> {
     say(&format!("fuzzing {target}"));
     let corpus = folder.join(target);
     std::fs::create_dir_all(&corpus)?;

@@ -1,4 +1,4 @@
-//! Entries of the audit log about keys of an organization that were refused.
+//! Audit events for refused keys.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use access::Key;
 use base::Result;
 
 use crate::Services;
-use crate::operation::{Actor, Entry, Event, Head, append};
+use crate::operation::{Actor, AuditEntry, ChainHead, Event, append};
 
-/// A key that was refused, of an organization that is known.
+/// A refused key of a known organization.
 pub struct RefusedKey {
     /// The key.
     pub key: Arc<Key>,
-    /// The address that it came from.
+    /// Address of the client.
     pub address: IpAddr,
-    /// A short stable word for why it was refused.
+    /// Stable code of the reason.
     pub reason: &'static str,
-    /// The times that it was refused there since the last entry, beside this one.
+    /// Number of further refusals at this address since the last entry.
     pub more: u64,
 }
 
@@ -39,8 +39,8 @@ pub async fn record(services: &Services, refused: &RefusedKey) -> Result<()> {
         ));
     }
     let mut transaction = services.store.begin().await?;
-    let mut head = Head::advance(&mut transaction, &key.organization.id).await?;
-    let entry = Entry {
+    let mut head = ChainHead::advance(&mut transaction, &key.organization.id).await?;
+    let entry = AuditEntry {
         id: services.ids.next(),
         organization_id: key.organization.id.clone(),
         effective_at: services.clock.now(),

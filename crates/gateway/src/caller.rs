@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Key, KeyHashes, Level, Project, Settings};
+use access::{Key, KeyHashes, Project, ScopeSettings, Settings};
 use base::ids::Id;
 use base::{Budget, BudgetPermit, Error, Exhausted, NanoDollars, Permission, Result, UnixTime};
 use usage::SpendRequest;
@@ -19,7 +19,7 @@ pub(crate) struct Caller {
     /// Settings of the organization and of each of its projects.
     pub(crate) settings: Arc<Settings>,
     /// Settings of the project.
-    level: Arc<Level>,
+    level: Arc<ScopeSettings>,
 }
 
 impl Caller {
@@ -44,7 +44,7 @@ impl Caller {
     }
 
     /// Returns the settings of the project.
-    pub(crate) fn level(&self) -> &Level {
+    pub(crate) fn level(&self) -> &ScopeSettings {
         &self.level
     }
 
@@ -106,7 +106,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Returns a caller without permissions whose project has these settings.
-    pub(crate) fn caller(project: Level) -> Caller {
+    pub(crate) fn caller(project: ScopeSettings) -> Caller {
         let id = ProjectId::from_text("proj_1".to_owned());
         let key = Key {
             id: KeyId::from_text("key_1".to_owned()),
@@ -138,7 +138,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_missing_permission_is_named() {
-        let error = caller(Level::default()).require(Permission::ModelRequest);
+        let error = caller(ScopeSettings::default()).require(Permission::ModelRequest);
         let error = error.expect_err("no permission");
         assert_eq!(error.status, 403);
         assert!(error.message.contains(Permission::ModelRequest.as_str()));

@@ -1,6 +1,6 @@
 //! Policy of a project: the models and hosted tools that it may use, and data retention at model servers.
 
-use access::{HostedTool, Level, Settings};
+use access::{HostedTool, ScopeSettings, Settings};
 use base::ids::ProjectId;
 use base::{Error, Result};
 
@@ -10,7 +10,7 @@ use crate::dialect::Call;
 /// The stage that checks a request against the settings of the caller's project.
 pub(crate) struct ProjectPolicy<'a> {
     project: &'a ProjectId,
-    level: &'a Level,
+    level: &'a ScopeSettings,
     settings: &'a Settings,
 }
 
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_project_uses_the_models_and_tools_that_its_settings_allow() {
-        let mut settings = Level::default();
+        let mut settings = ScopeSettings::default();
         settings.models = Some(ModelPolicy {
             is_allow_list: true,
             names: std::iter::once("m".to_owned()).collect(),

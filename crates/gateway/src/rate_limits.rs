@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Level, LimitField, Project};
+use access::{LimitField, Project, ScopeSettings};
 use base::ids::Id;
 use base::{Error, Result};
 use proxy::{Target, Upstreams};
@@ -76,7 +76,7 @@ impl RateLimits {
     }
 
     /// True if a limit of every model is 0.
-    fn are_zero(&self, level: &Level) -> bool {
+    fn are_zero(&self, level: &ScopeSettings) -> bool {
         let is_zero = |model: &str| {
             let limits = level.limits(model, self.facts.kind_of(model));
             let fields = [
@@ -129,7 +129,7 @@ mod tests {
             facts: Arc::default(),
             upstreams: Arc::clone(&upstreams),
         };
-        let caller = caller(Level::default());
+        let caller = caller(ScopeSettings::default());
         for (model, count) in [("m", 1), ("nick", 2)] {
             let plan = upstreams.plan(model).expect(model);
             let names = stage.names(&caller, model, &plan);

@@ -7,7 +7,6 @@ use std::time::Duration;
 use access::Directory;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
-use admin::operation::Kept;
 use admin::spend_alerts::SpendAlertsTask;
 use anyhow::Context;
 use axum::Router;
@@ -132,7 +131,6 @@ impl App {
             keep_usage: options.keep_usage,
             store,
             directory,
-            kept: Kept::default(),
             models: known_models(&upstreams, &prices),
             facts: options.facts.clone(),
             recorder,

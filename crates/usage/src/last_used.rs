@@ -145,7 +145,7 @@ impl LastUsed {
 /// keys by id, then users by id, so that no two deadlock.
 async fn write(store: &Store, batch: &[(KeyId, LastUse)]) -> store::Result<()> {
     let mut users: BTreeMap<(&OrganizationId, &UserId), UnixTime> = BTreeMap::new();
-    let mut transaction = store.begin_quietly().await?;
+    let mut transaction = store.begin_untracked().await?;
     for (key, used) in batch {
         let update = sql!(
             "UPDATE api_keys SET last_used_at = $1 \

@@ -23,7 +23,7 @@ const BATCH_ROWS_COUNT: usize = 50_000;
 /// The database failed; nothing has changed then.
 pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Result<(), Error> {
     let mut transaction = database.begin().await?;
-    transaction.keep_others_from("usage_sums").await?;
+    transaction.lock_table("usage_sums").await?;
     let (first, last) = (UnixTime(i64::MIN), UnixTime(i64::MAX));
     let gone = partition::dropped(&mut transaction, first, last).await?;
     let kept: HashSet<UnixTime> = gone.iter().copied().collect();

@@ -73,7 +73,7 @@ pub async fn reprice(
         let is_wanted = |hour: &UnixTime| what.start < hour.plus(HOUR) && *hour < what.end;
         for hour in hours.filter(is_wanted) {
             let mut transaction = ledger.begin().await?;
-            if !transaction.has_turn(REPRICE_LOCK_ID).await? {
+            if !transaction.try_advisory_lock(REPRICE_LOCK_ID).await? {
                 return Err(Error::Busy);
             }
             let organization = what.organization.clone();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use base::time::Stopwatch;
 use base::{Clock, Error};
-use store::{courteous, late_after};
+use store::cooperative;
 use tasks::Task;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Sleep, sleep};
@@ -122,7 +122,7 @@ impl LedgerWriter {
             }
             NextWork::Report(since) => (since, true),
         };
-        late_after(since, LATE_AGE);
+        cooperative::set_deadline(since, LATE_AGE);
         self.metrics.set_oldest(since);
         let due = self.batch.take(&mut self.jobs) || reports_wait || self.stop_deadline.is_some();
         if !due {
@@ -138,7 +138,7 @@ impl LedgerWriter {
     /// Compacts the rollups.
     async fn compact(&mut self) {
         // Jobs that arrive meanwhile wait for the compaction.
-        late_after(Stopwatch::start(), LATE_AGE / 2);
+        cooperative::set_deadline(Stopwatch::start(), LATE_AGE / 2);
         match caught(self.ledger.compact()).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
@@ -301,7 +301,7 @@ impl LedgerWriter {
                 Err(error) => error,
             };
             self.metrics.failed();
-            if error.is_final() {
+            if error.is_permanent() {
                 return Err(NotWritten::Refused(error));
             }
             // A commit that failed may have taken effect; then its rows are duplicates at the next attempt.
@@ -367,7 +367,7 @@ async fn elapsed(deadline: &mut Option<Pin<Box<Sleep>>>) {
 /// Answers each job with the number of its events that were new.
 fn answer(batch: impl IntoIterator<Item = Job>, new: &[bool]) {
     let mut new = new.iter();
-    for job in courteous(batch) {
+    for job in cooperative::yield_every(batch) {
         let count = job.events.len();
         let accepted = new.by_ref().take(count).filter(|new| **new).count();
         let appended = Appended {

@@ -1,4 +1,4 @@
-//! `/organization/groups`: people who are given roles together.
+//! `/organization/groups`: groups of users that share roles.
 
 pub mod users;
 
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Connection, Order, PageRequest, Row, sql};
 
-use crate::args;
 use crate::list::{Deleted, Item, NextList};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
     Write, read, write,
 };
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
     const ALL: &str = "/organization/groups";
     const ONE: &str = "/organization/groups/{group_id}";
-    const DELETE: &str = "Deletes a group, and with it what its users had through it.";
+    const DELETE: &str = "Deletes a group with its memberships and role assignments.";
     vec![
         read(
             "groups list",
@@ -71,20 +71,20 @@ literals! {
     GroupDeleted = "group.deleted";
 }
 
-/// A group of people.
+/// A group of users.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Group {
     object: GroupObject,
-    /// Its id.
+    /// Id.
     pub id: GroupId,
-    /// What it is called.
+    /// Name of the group.
     pub name: String,
     created_at: UnixTime,
     is_scim_managed: bool,
     group_type: GroupType,
 }
 
-/// Where a group comes from; here it is always the organization's own.
+/// Origin of a group. Groups of this program are always managed in the organization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -138,12 +138,12 @@ impl Scope for Group {
     }
 }
 
-/// The group that a body names in `group_id`.
+/// Finds the group that `group_id` of a request body names.
 ///
 /// # Errors
-/// 400 naming `group_id` when there is none; the database's.
+/// 400 naming `group_id` if the group does not exist; the database's.
 pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
-    let mut one = cx.sql(GROUPS, args![]);
+    let mut one = tenant_sql!(cx, GROUPS, args![]);
     one.push(" AND id = ").bind(id);
     let found = cx.fetch_optional(one, Group::read).await?;
     found.ok_or_else(|| {
@@ -156,17 +156,17 @@ pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListGroups {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<100, 0, 1000>,
-    /// The id of the last group of the page before.
+    /// The id of the last group of the previous page.
     after: Option<String>,
-    /// Oldest first (`asc`, the default) or newest first (`desc`).
+    /// Order of creation: oldest first (`asc`, the default) or newest first (`desc`).
     order: Option<OrderBy>,
 }
 
 async fn list(mut cx: Read, _: Organization, query: ListGroups) -> Result<NextList<Group>> {
-    let list = cx.sql(GROUPS, args![]);
+    let list = tenant_sql!(cx, GROUPS, args![]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -182,13 +182,14 @@ async fn list(mut cx: Read, _: Organization, query: ListGroups) -> Result<NextLi
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NamedGroup {
-    /// What the group is called.
+    /// Name of the group.
     name: Name,
 }
 
 async fn create(mut cx: Write, _: Organization, body: NamedGroup) -> Result<Done<Group>> {
     let group = Group::new(cx.new_id(), body.name.into_string(), cx.now());
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO groups (organization_id, id, name, created_at) VALUES ($1, $2, $3, $4)",
         args![&group.id, group.name.as_str(), group.created_at],
     );
@@ -207,7 +208,8 @@ async fn update(mut cx: Write, mut group: Group, body: NamedGroup) -> Result<Don
         return Ok(cx.unchanged(group));
     }
     group.name = body.name.into_string();
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE groups SET name = $3 WHERE organization_id = $1 AND id = $2",
         args![&group.id, group.name.as_str()],
     );
@@ -219,19 +221,23 @@ async fn update(mut cx: Write, mut group: Group, body: NamedGroup) -> Result<Don
 
 async fn delete(mut cx: Write, group: Group, _: Nothing) -> Result<Done<Deleted<GroupDeleted>>> {
     let id = group.id;
-    let users = cx.sql(
+    let users = tenant_sql!(
+        cx,
         "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 RETURNING user_id",
         args![&id],
     );
     let users: Vec<UserId> = cx.fetch_all(users, |row| row.id("user_id")).await?;
-    let projects = cx.sql(
+    let projects = tenant_sql!(
+        cx,
         "DELETE FROM project_groups WHERE organization_id = $1 AND group_id = $2 RETURNING project_id",
         args![&id],
     );
     let projects: Vec<ProjectId> = cx.fetch_all(projects, |row| row.id("project_id")).await?;
     for text in [
-        "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'group' AND principal_id = $2",
-        "DELETE FROM groups WHERE organization_id = $1 AND id = $2",
+        tenant_sql!(
+            "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'group' AND principal_id = $2"
+        ),
+        tenant_sql!("DELETE FROM groups WHERE organization_id = $1 AND id = $2"),
     ] {
         let delete = cx.sql(text, args![&id]);
         cx.execute(delete).await?;

@@ -1,4 +1,4 @@
-//! `/organization/groups/{group_id}/users`: who is in a group.
+//! `/organization/groups/{group_id}/users`: users of a group.
 
 use base::ids::{GroupId, Id, ProjectId, UserId};
 use base::permission::role_permissions;
@@ -7,7 +7,7 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Key, Order, PageRequest, Row};
+use store::{Order, PageRequest, Row, SortKey};
 
 use super::Group;
 use crate::list::{Deleted, Item, NextList};
@@ -15,8 +15,8 @@ use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
 };
-use crate::roles::realm::may_grant;
-use crate::{args, users};
+use crate::roles::grant::may_grant;
+use crate::{args, tenant_sql, users};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
@@ -69,7 +69,7 @@ pub struct GroupUser {
     email: Option<String>,
 }
 
-/// A user of a group, looked at alone.
+/// A user of a group.
 #[derive(Debug, Serialize, JsonSchema)]
 struct GroupMemberUser {
     #[serde(flatten)]
@@ -110,24 +110,24 @@ impl Item for GroupUser {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListGroupUsers {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<100, 0, 1000>,
-    /// The id of the last user of the page before.
+    /// The id of the last user of the previous page.
     after: Option<String>,
-    /// Added first (`asc`) or added last first (`desc`, the default).
+    /// Order of addition: oldest first (`asc`) or newest first (`desc`, the default).
     order: Option<OrderBy>,
 }
 
 async fn list(mut cx: Read, group: Group, query: ListGroupUsers) -> Result<NextList<GroupUser>> {
-    let list = cx.sql(USERS, args![&group.id]);
+    let list = tenant_sql!(cx, USERS, args![&group.id]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
         before: None,
         order: query.order.map_or(Order::Descending, Order::from),
     };
-    let key = Key::by_time("m.added_at", "m.user_id");
+    let key = SortKey::by_time("m.added_at", "m.user_id");
     Ok(cx
         .page(&request, list.clone(), list, key, GroupUser::read)
         .await?
@@ -137,11 +137,11 @@ async fn list(mut cx: Read, group: Group, query: ListGroupUsers) -> Result<NextL
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AddGroupUser {
-    /// Who is added: a user of the organization.
+    /// Id of a user of the organization.
     user_id: UserId,
 }
 
-/// What was added to what.
+/// The membership that was added.
 #[derive(Serialize, JsonSchema)]
 struct AddedGroupUser {
     object: GroupUserObject,
@@ -152,7 +152,8 @@ struct AddedGroupUser {
 async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<AddedGroupUser>> {
     let user = users::named(&mut cx, &body.user_id).await?;
     may_join(&mut cx, &group).await?;
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO group_users (organization_id, group_id, user_id, added_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT DO NOTHING",
         args![&group.id, &user.id, cx.now()],
@@ -177,9 +178,10 @@ async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<
     Ok(cx.done(event, answer))
 }
 
-/// Whoever joins a group has its roles: the caller must have what they allow, wherever the group has them.
+/// Checks that the caller has all permissions of the group's roles, in every scope: a new user of the group gets them.
 async fn may_join(cx: &mut Write, group: &Group) -> Result<()> {
-    let roles = cx.sql(
+    let roles = tenant_sql!(
+        cx,
         "SELECT g.project_id, g.role_id, r.permissions \
          FROM effective_grants g LEFT JOIN roles r ON r.organization_id = g.organization_id AND r.id = g.role_id \
          WHERE g.organization_id = $1 AND g.principal_type = 'group' AND g.principal_id = $2",
@@ -203,7 +205,7 @@ async fn retrieve(
     Of(group, id): Of<Group, UserId>,
     _: Nothing,
 ) -> Result<GroupMemberUser> {
-    let mut one = cx.sql(USERS, args![&group.id]);
+    let mut one = tenant_sql!(cx, USERS, args![&group.id]);
     one.push(" AND u.id = ").bind(&id);
     Ok(GroupMemberUser {
         user: cx.find(&id, one, GroupUser::read).await?,
@@ -218,7 +220,8 @@ async fn delete(
     Of(group, id): Of<Group, UserId>,
     _: Nothing,
 ) -> Result<Done<Deleted<GroupUserDeleted>>> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 AND user_id = $3",
         args![&group.id, &id],
     );

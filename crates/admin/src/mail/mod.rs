@@ -1,33 +1,34 @@
-//! Mails that the server sends. They are written in the transaction of what they tell of, so that neither is without the
-//! other, and sent afterwards by [`MailerTask`].
+//! Outgoing email. An email is queued in the transaction of the change that causes it, and is sent by [`MailerTask`] after
+//! the commit.
 
 mod mailer;
 mod smtp;
 
 use base::email::Email;
 use base::ids::{MailId, OrganizationId};
-use base::{Result, UnixTime};
+use base::secret::Pepper;
+use base::{Entropy, Result, UnixTime};
 use store::{Statement, Transaction, Value};
 use zeroize::Zeroizing;
 
 use crate::Services;
-use crate::args;
 use crate::operation::Write;
+use crate::{args, tenant_sql};
 
-pub use mailer::{MailerTask, Waiting, waiting};
-pub use smtp::{Fate, Smtp};
+pub use mailer::{MailerTask, QueuedMail, queued};
+pub use smtp::{DeliveryOutcome, Smtp};
 
-/// A mail that is to be sent.
+/// An email to be queued.
 pub struct Mail<'a> {
-    /// The id of what it tells of.
+    /// Id of the resource that the email is about.
     pub about: &'a str,
-    /// To whom.
+    /// E-mail address of the recipient.
     pub recipient: &'a Email,
-    /// Its subject.
+    /// Subject.
     pub subject: String,
-    /// Its text. It may hold a credential: it is encrypted while it waits, and removed once it is sent.
+    /// Text. May contain a credential, so it is encrypted while queued and deleted once sent.
     pub body: Zeroizing<String>,
-    /// After this there is no use in sending it.
+    /// Time at which the email is discarded unless it has been sent.
     pub expires_at: UnixTime,
 }
 
@@ -37,55 +38,56 @@ const INSERT: &str = "\
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $7)";
 
 impl Mail<'_> {
-    /// The values of [`INSERT`] after the first.
-    fn values(self, services: &Services) -> Vec<Value> {
-        let id: MailId = services.ids.next();
-        let (pepper, entropy) = (&services.pepper, &services.entropy);
+    /// Returns the parameters of [`INSERT`] after the first.
+    fn values(self, id: &MailId, now: UnixTime, pepper: &Pepper, entropy: &Entropy) -> Vec<Value> {
         let sealed = pepper.seal(entropy, &id.to_string(), &self.body);
         args![
-            &id,
+            id,
             self.about,
             self.recipient.as_str(),
             self.subject,
             sealed,
-            services.clock.now(),
+            now,
             self.expires_at
         ]
     }
 }
 
-/// Adds a mail to those that wait. It goes out once the transaction is committed.
+/// Queues an email, which is sent after the transaction commits.
 ///
 /// # Errors
 /// The database's.
 pub async fn queue(cx: &mut Write, mail: Mail<'_>) -> Result<()> {
-    let insert = cx.sql(INSERT, mail.values(cx.services()));
+    let values = mail.values(&cx.new_id(), cx.now(), cx.pepper(), cx.entropy());
+    let insert = tenant_sql!(cx, INSERT, values);
     cx.execute(insert).await?;
     Ok(())
 }
 
-/// As [`queue`], where no request is at work.
+/// Queues an email like [`queue`], in a transaction of a background task.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn queue_quietly(
+pub(crate) async fn queue_in_transaction(
     transaction: &mut Transaction,
     services: &Services,
     organization: &OrganizationId,
     mail: Mail<'_>,
 ) -> store::Result<()> {
     let mut insert = vec![Value::from(organization)];
-    insert.extend(mail.values(services));
+    let (id, now) = (services.ids.next(), services.clock.now());
+    insert.extend(mail.values(&id, now, &services.pepper, &services.entropy));
     transaction.execute(Statement::new(INSERT, insert)).await?;
     Ok(())
 }
 
-/// Removes the mails about something that have not been sent yet.
+/// Removes queued emails about a resource.
 ///
 /// # Errors
 /// The database's.
 pub async fn withdraw(cx: &mut Write, about: &str) -> Result<()> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM mails WHERE organization_id = $1 AND about = $2 AND body IS NOT NULL",
         args![about],
     );

@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/service_accounts`: accounts of programs, and their keys.
+//! `/organization/projects/{project_id}/service_accounts`: service accounts and their keys.
 
 use base::ids::{KeyId, ServiceAccountId};
 use base::name::Name;
@@ -11,14 +11,14 @@ use serde_json::json;
 use store::Row;
 
 use super::ActiveProject;
-use crate::args;
-use crate::keys::{self, Issued, Lifetime, NewOwner, Scopes};
+use crate::keys::{self, IssuedKey, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ServiceAccountsRead as CanRead, ServiceAccountsWrite as CanWrite};
@@ -28,7 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
     const CREATE: &str =
         "Creates a service account in the project, by default with a key that is shown once.";
-    const CREATE_KEY: &str = "Creates another key for a service account; it is shown once.";
+    const CREATE_KEY: &str = "Creates another key for a service account. The secret is shown once.";
     vec![
         read(
             "projects:service-accounts list",
@@ -85,7 +85,7 @@ literals! {
     ServiceAccountKeyObject = "organization.project.service_account.api_key";
 }
 
-/// An account of a program.
+/// A service account of a project.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ServiceAccount {
     object: ServiceAccountObject,
@@ -96,7 +96,7 @@ pub struct ServiceAccount {
     created_at: UnixTime,
 }
 
-/// Accounts of programs have nothing to look at, so they are no viewers.
+/// Returns the schema of a service account's role. Service accounts are never viewers.
 fn role_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": ["owner", "member", "none"] })
 }
@@ -119,7 +119,7 @@ impl Item for ServiceAccount {
     }
 }
 
-/// A new service account and, unless it was created alone, its first key.
+/// A new service account with its first key, if it was created with one.
 #[derive(Serialize, JsonSchema)]
 struct CreatedServiceAccount {
     #[serde(flatten)]
@@ -127,20 +127,20 @@ struct CreatedServiceAccount {
     api_key: Option<CreatedServiceAccountKey>,
 }
 
-/// A key, at the one moment when its secret is shown.
+/// A new key with its secret, which is shown only once.
 #[derive(Serialize, JsonSchema)]
 struct CreatedServiceAccountKey {
     object: ServiceAccountKeyObject,
     id: KeyId,
     name: String,
-    /// The secret; it is kept nowhere.
+    /// The secret. It is shown only here, and is not stored.
     value: String,
     created_at: UnixTime,
     expires_at: Option<UnixTime>,
 }
 
 impl CreatedServiceAccountKey {
-    fn new(name: &Name, issued: &Issued) -> Self {
+    fn new(name: &Name, issued: &IssuedKey) -> Self {
         Self {
             object: ServiceAccountKeyObject,
             id: issued.id.clone(),
@@ -161,10 +161,10 @@ const ONE: &str = "\
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListServiceAccounts {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last service account of the page before.
+    /// The id of the last service account of the previous page.
     after: Option<String>,
 }
 
@@ -173,7 +173,7 @@ async fn list(
     project: ActiveProject,
     query: ListServiceAccounts,
 ) -> Result<List<ServiceAccount>> {
-    let list = cx.sql(OF_PROJECT, args![&project.id]);
+    let list = tenant_sql!(cx, OF_PROJECT, args![&project.id]);
     let request = oldest_first(query.limit.0, query.after);
     Ok(cx
         .page(&request, list.clone(), list, "id", ServiceAccount::read)
@@ -185,14 +185,14 @@ async fn list(
 #[serde(deny_unknown_fields)]
 struct CreateServiceAccount {
     name: Name,
-    /// Whether to create the account without a role and without a key.
+    /// True to create the account without a role and without a key.
     create_service_account_only: Option<bool>,
-    /// How long its key lives; null or absent: until it is deleted.
+    /// Lifetime of the first key in seconds, 1 to 31,536,000; null or absent for a key that does not expire.
     expires_in_seconds: Option<Lifetime>,
 }
 
-/// What the first key of a service account is called.
-const FIRST_KEY: &str = "Secret Key";
+/// Name of a service account's first key.
+const FIRST_KEY_NAME: &str = "Secret Key";
 
 async fn create(
     mut cx: Write,
@@ -215,7 +215,8 @@ async fn create(
         },
         created_at: cx.now(),
     };
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6)",
         args![
@@ -230,7 +231,7 @@ async fn create(
     let api_key = if alone {
         None
     } else {
-        let name = Name::new(FIRST_KEY).map_err(|_| Error::internal())?;
+        let name = Name::new(FIRST_KEY_NAME).map_err(|_| Error::internal())?;
         let owner = NewOwner::ServiceAccount(&project.id, &account.id);
         let issued = keys::issue(
             &mut cx,
@@ -252,20 +253,20 @@ async fn retrieve(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     _: Nothing,
 ) -> Result<ServiceAccount> {
-    let one = cx.sql(ONE, args![&project.id, &id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateServiceAccount {
-    /// The new name; null leaves it as it is.
+    /// New name; null leaves the name unchanged.
     name: Option<Name>,
-    /// The new role; null leaves it as it is.
+    /// New role; null leaves the role unchanged.
     role: Option<NewRole>,
 }
 
-/// A role that a service account can be given.
+/// A role that can be given to a service account.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum NewRole {
@@ -287,7 +288,7 @@ async fn update(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     body: UpdateServiceAccount,
 ) -> Result<Done<ServiceAccount>> {
-    let one = cx.sql(ONE, args![&project.id, &id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     let mut account = cx.find(&id, one, ServiceAccount::read).await?;
     let role = body.role.map(ProjectRole::from);
     let role = role.filter(|role| *role != account.role);
@@ -304,9 +305,15 @@ async fn update(
         account.name = name.into_string();
         requested["name"] = json!(account.name);
     }
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE service_accounts SET name = $4, role = $5 WHERE organization_id = $1 AND project_id = $2 AND id = $3",
-        args![&project.id, &id, account.name.as_str(), account.role.as_str()],
+        args![
+            &project.id,
+            &id,
+            account.name.as_str(),
+            account.role.as_str()
+        ],
     );
     cx.execute(update).await?;
     let details = json!({"changes_requested": requested});
@@ -321,11 +328,15 @@ async fn delete(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     _: Nothing,
 ) -> Result<Done<Deleted<ServiceAccountDeleted>>> {
-    let one = cx.sql(ONE, args![&project.id, &id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await?;
     for text in [
-        "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2 AND service_account_id = $3",
-        "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
+        tenant_sql!(
+            "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2 AND service_account_id = $3"
+        ),
+        tenant_sql!(
+            "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3"
+        ),
     ] {
         let delete = cx.sql(text, args![&project.id, &id]);
         cx.execute(delete).await?;
@@ -340,11 +351,11 @@ async fn delete(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateServiceAccountKey {
-    /// What the key is called.
+    /// Name of the key.
     name: Option<Name>,
-    /// What it may do at the most; an empty list narrows nothing.
+    /// Permissions that the key is restricted to; an empty list does not restrict it.
     scopes: Option<Scopes>,
-    /// How long it lives; null or absent: until it is deleted.
+    /// Lifetime in seconds, 1 to 31,536,000; null or absent for a key that does not expire.
     expires_in_seconds: Option<Lifetime>,
 }
 
@@ -353,11 +364,11 @@ async fn create_key(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     body: CreateServiceAccountKey,
 ) -> Result<Done<CreatedServiceAccountKey>> {
-    let one = cx.sql(ONE, args![&project.id, &id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await?;
     let name = match body.name {
         Some(name) => name,
-        None => Name::new(FIRST_KEY).map_err(|_| Error::internal())?,
+        None => Name::new(FIRST_KEY_NAME).map_err(|_| Error::internal())?,
     };
     let scopes = body.scopes.unwrap_or_default();
     let owner = NewOwner::ServiceAccount(&project.id, &id);

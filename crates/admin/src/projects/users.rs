@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/users`: who is a member of a project.
+//! `/organization/projects/{project_id}/users`: members of a project.
 
 use base::ids::{Id, ProjectId, UserId};
 use base::permission::ProjectRole;
@@ -7,7 +7,7 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Key, Row};
+use store::{Row, SortKey};
 
 use super::{ActiveProject, Project};
 use crate::list::{Deleted, Item, List, oldest_first};
@@ -15,9 +15,9 @@ use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::users::User;
-use crate::{args, users};
+use crate::{args, tenant_sql, users};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectUsersRead as CanRead, ProjectUsersWrite as CanWrite};
@@ -81,14 +81,14 @@ pub struct ProjectUser {
     added_at: UnixTime,
 }
 
-/// What a person may be in a project.
+/// Role of a user in a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum MemberRole {
-    /// May administer the project.
+    /// Administers the project.
     Owner,
-    /// May call models.
+    /// Calls models.
     Member,
 }
 
@@ -128,10 +128,10 @@ impl Item for ProjectUser {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListProjectUsers {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last user of the page before.
+    /// The id of the last user of the previous page.
     after: Option<String>,
 }
 
@@ -140,9 +140,9 @@ async fn list(
     project: ActiveProject,
     query: ListProjectUsers,
 ) -> Result<List<ProjectUser>> {
-    let list = cx.sql(USERS, args![&project.id]);
+    let list = tenant_sql!(cx, USERS, args![&project.id]);
     let request = oldest_first(query.limit.0, query.after);
-    let key = Key::by_time("m.added_at", "m.user_id");
+    let key = SortKey::by_time("m.added_at", "m.user_id");
     Ok(cx
         .page(&request, list.clone(), list, key, ProjectUser::read)
         .await?
@@ -152,11 +152,11 @@ async fn list(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AddProjectUser {
-    /// Who is added: the id of a user of the organization, or else their address.
+    /// Id of a user of the organization; either this or `email` is required.
     user_id: Option<UserId>,
-    /// The address of a user of the organization, in any spelling.
+    /// E-mail address of a user of the organization, in any case.
     email: Option<String>,
-    /// What they will be in the project.
+    /// Role in the project.
     role: MemberRole,
 }
 
@@ -201,7 +201,7 @@ async fn with_address(cx: &mut Write, email: &str) -> Result<User> {
     })
 }
 
-/// Makes a user a member; false when they are one already.
+/// Adds a member. Returns false if the user is a member already.
 ///
 /// # Errors
 /// The database's.
@@ -211,7 +211,8 @@ pub(crate) async fn add(
     user: &UserId,
     role: MemberRole,
 ) -> Result<bool> {
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         args![project, user, ProjectRole::from(role).as_str(), cx.now()],
@@ -220,7 +221,7 @@ pub(crate) async fn add(
 }
 
 async fn find(cx: &mut Write, project: &Project, id: &UserId) -> Result<ProjectUser> {
-    let mut one = cx.sql(USERS, args![&project.id]);
+    let mut one = tenant_sql!(cx, USERS, args![&project.id]);
     one.push(" AND u.id = ").bind(id);
     cx.find(id, one, ProjectUser::read).await
 }
@@ -230,7 +231,7 @@ async fn retrieve(
     Of(project, id): Of<ActiveProject, UserId>,
     _: Nothing,
 ) -> Result<ProjectUser> {
-    let mut one = cx.sql(USERS, args![&project.id]);
+    let mut one = tenant_sql!(cx, USERS, args![&project.id]);
     one.push(" AND u.id = ").bind(&id);
     cx.find(&id, one, ProjectUser::read).await
 }
@@ -238,7 +239,7 @@ async fn retrieve(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateProjectUser {
-    /// The new role; null leaves it as it is.
+    /// New role; null leaves the role unchanged.
     role: Option<MemberRole>,
 }
 
@@ -254,7 +255,8 @@ async fn update(
     }
     may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
     member.role = role;
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE project_users SET role = $4 WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
         args![&project.id, &id, role.as_str()],
     );
@@ -264,13 +266,14 @@ async fn update(
     Ok(cx.done(event, member))
 }
 
-/// The keys that the user owns in the project stay, but open nothing while their owner is no member.
+/// Removes a member. The user's keys in the project remain, but allow nothing while their owner is not a member.
 async fn delete(
     mut cx: Write,
     Of(project, id): Of<ActiveProject, UserId>,
     _: Nothing,
 ) -> Result<Done<Deleted<ProjectUserDeleted>>> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
         args![&project.id, &id],
     );

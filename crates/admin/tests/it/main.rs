@@ -1,4 +1,4 @@
-//! The Administration API, called as its users call it.
+//! The Administration API, called through HTTP.
 
 mod admin_api_keys;
 mod api_keys;
@@ -16,7 +16,6 @@ mod groups;
 mod hosted_clients;
 mod hosted_tool_permissions;
 mod invites;
-mod kept;
 mod lockout;
 mod mail;
 mod model_permissions;
@@ -24,6 +23,7 @@ mod project_groups;
 mod project_users;
 mod projects;
 mod rate_limits;
+mod reads;
 mod registry;
 mod reported_bounds;
 mod reports;

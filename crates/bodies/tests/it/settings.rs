@@ -146,7 +146,7 @@ async fn waiting_bodies_that_a_new_setting_forbids_are_never_stored() {
             .begin()
             .await
             .expect("the writer's turn");
-        turn.keep_others_from("bodies").await.expect("a lock");
+        turn.lock_table("bodies").await.expect("a lock");
         pass(&fixture, "proj_1");
         pass(&fixture, "proj_2");
         // Time for the body writer to take them, and to wait for its lock.

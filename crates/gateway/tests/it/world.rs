@@ -179,7 +179,7 @@ impl World {
     /// Changes the administrative data, and waits until the gateway's directory has the change.
     pub async fn change(&self, statements: &[&'static str]) {
         change(&self.store, statements).await;
-        self.store.revision().settled().await;
+        self.store.revision().wait_applied().await;
     }
 
     /// Changes the database like [`Self::change`], but as another process would: the gateway is not told.

@@ -296,7 +296,7 @@ async fn add_blocks(
         let data: Vec<u8> = row.get("data")?;
         accumulator.add_block(&data, segment_of[part])
     };
-    read.fold_aside(select_blocks(organization, &parts), accumulator, add)
+    read.fold_blocking(select_blocks(organization, &parts), accumulator, add)
         .await
 }
 
@@ -337,5 +337,5 @@ async fn add_rows(
         }
         Ok(())
     };
-    read.fold_aside(rows, accumulator, add).await
+    read.fold_blocking(rows, accumulator, add).await
 }

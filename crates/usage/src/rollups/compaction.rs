@@ -6,7 +6,7 @@ use base::time::MINUTE;
 use rollup::{
     Backlog, MAX_COMPACTED_BLOCKS, OldestRows, Parents, Rollup, Rows, derive, merge_candidates,
 };
-use store::{Database, Result, Transaction, step_aside};
+use store::{Database, Result, Transaction, cooperative};
 
 use super::{corrupt, table, yielding_rows};
 use crate::series::SeriesInterner;
@@ -54,7 +54,7 @@ impl Compaction {
             let mut transaction = database.begin().await?;
             interner.begin();
             let mut is_done = true;
-            if transaction.has_turn(organization).await? {
+            if transaction.try_advisory_lock(organization).await? {
                 is_done = compact(&mut transaction, interner, organization).await?;
                 transaction.commit().await?;
                 interner.committed();
@@ -76,7 +76,7 @@ async fn compact(
 ) -> Result<bool> {
     let new = (Rollup::New, Rollup::New.period(0));
     let blocks = table::oldest(transaction, organization, new, MAX_COMPACTED_BLOCKS).await?;
-    let oldest = OldestRows::read(&blocks, step_aside).map_err(corrupt)?;
+    let oldest = OldestRows::read(&blocks, cooperative::yield_now_if_due).map_err(corrupt)?;
     table::delete(transaction, &oldest.ids).await?;
     add_to_all(transaction, interner, organization, oldest.rows).await?;
     Ok(oldest.ids.len() == blocks.len())

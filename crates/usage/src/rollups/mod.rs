@@ -18,7 +18,7 @@ use store::Error;
 
 /// Returns no rows; long computations on them yield the core to requests.
 pub(crate) fn yielding_rows() -> Rows {
-    Rows::with_pause(store::step_aside)
+    Rows::with_pause(store::cooperative::yield_now_if_due)
 }
 
 /// Returns the start of the minute that a moment lies in.

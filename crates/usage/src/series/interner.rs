@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base::ids::OrganizationId;
 use hashbrown::{HashMap, HashSet};
 use rollup::{Granularity, Interner, Parents};
-use store::{Error, Result, Row, Statement, Transaction, courteous, sql};
+use store::{Error, Result, Row, Statement, Transaction, cooperative, sql};
 
 use super::{EventSeriesKey, Series, SeriesKind, select};
 use crate::{Charge, ItemName, UsageEvent};
@@ -69,7 +69,7 @@ impl SeriesInterner {
             .await?;
         let mut all = Vec::new();
         let mut missing = Vec::new();
-        for (index, (event, _)) in courteous(events.clone()).enumerate() {
+        for (index, (event, _)) in cooperative::yield_every(events.clone()).enumerate() {
             let organization = self.organizations.get(&event.organization_id);
             let organization = organization.ok_or(Error::NoRow)?;
             let key = EventSeriesKey {
@@ -121,7 +121,7 @@ impl SeriesInterner {
         all: &mut [EventSeries],
     ) -> Result<()> {
         let mut missing: HashMap<(i64, ItemName), Series> = HashMap::new();
-        for ((event, charges), numbers) in courteous(events.clone().zip(&mut *all)) {
+        for ((event, charges), numbers) in cooperative::yield_every(events.clone().zip(&mut *all)) {
             let (organization, series) = (numbers.organization, numbers.series);
             for charge in charges {
                 let number = self.charges.get(&(series, charge.name));

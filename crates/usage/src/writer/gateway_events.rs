@@ -189,7 +189,7 @@ impl LedgerWriter {
                     let (organization, id) = (&event.organization_id, event.id.as_str());
                     tracing::info!(%organization, id, "usage event that was set aside written");
                 }
-                Err(error) if error.is_final() => {}
+                Err(error) if error.is_permanent() => {}
                 Err(error) => return Err(error),
             }
         }
