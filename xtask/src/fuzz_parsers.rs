@@ -10,7 +10,7 @@ use crate::environment::root;
 use crate::step::{run as step, say};
 
 /// The fuzz targets, each a file in `fuzz`.
-const TARGETS: [&str; 6] = [
+const FUZZ_TARGETS: [&str; 6] = [
     "event_stream",
     "answer",
     "multipart",
@@ -27,7 +27,7 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 
 /// The targets to run, and for how long.
 #[derive(Args)]
-pub struct Options {
+pub struct ParserOptions {
     /// A fuzz target; all of them by default.
     #[arg(long)]
     target: Option<String>,
@@ -40,16 +40,16 @@ pub struct Options {
 }
 
 /// Builds the targets and runs them. Fails at the first finding, which is then in a file `crash-…` under `target/fuzz`.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &ParserOptions) -> Result<()> {
     let chosen = |name: &&str| {
         options
             .target
             .as_deref()
             .is_none_or(|target| target == *name)
     };
-    let targets: Vec<&str> = TARGETS.into_iter().filter(chosen).collect();
+    let targets: Vec<&str> = FUZZ_TARGETS.into_iter().filter(chosen).collect();
     if targets.is_empty() {
-        bail!("--target must be one of {}", TARGETS.join(", "));
+        bail!("--target must be one of {}", FUZZ_TARGETS.join(", "));
     }
     let root = root()?;
     let folder = root.join("target/fuzz");
@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn fuzz(root: &Path, folder: &Path, target: &str, options: &Options) -> Result<()> {
+fn fuzz(root: &Path, folder: &Path, target: &str, options: &ParserOptions) -> Result<()> {
     say(&format!("fuzzing {target}"));
     let corpus = folder.join(target);
     std::fs::create_dir_all(&corpus)?;

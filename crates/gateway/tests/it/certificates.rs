@@ -47,7 +47,7 @@ impl World {
         let advance = sql!("UPDATE organizations SET revision = revision + 1");
         transaction.execute(advance).await.expect("advanced");
         transaction.commit().await.expect("a commit");
-        self.store.revision().settled().await;
+        self.store.revision().wait_applied().await;
     }
 
     /// Sends a request with this key over this connection, and returns the status, code and message of the answer.
