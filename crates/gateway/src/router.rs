@@ -41,7 +41,7 @@ pub(crate) struct Context {
     pub(crate) organization: Option<HeaderValue>,
     /// Until it is admitted.
     pub(crate) watched: Watched,
-    /// How the limits stand that it counts under, once that is known.
+    /// Status of the rate limits that the request counts under, once it is known.
     pub(crate) rate_limits: RateLimitStatus,
     /// The share that a request about something that upstreams keep has of its project's bounds.
     pub(crate) share: Arc<ObjectShare>,
