@@ -9,7 +9,7 @@ mod path;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use access::{Authority, Level};
+use access::{Authority, ScopeSettings};
 use base::{Clock, Error, Result, UnixTime};
 use http::HeaderMap;
 use http::request::Parts;
@@ -118,8 +118,8 @@ impl Caller {
 
 /// The settings of an API key's organization and project.
 struct CertificateRequirement<'a> {
-    organization: &'a Level,
-    project: &'a Level,
+    organization: &'a ScopeSettings,
+    project: &'a ScopeSettings,
 }
 
 impl CertificateRequirement<'_> {
@@ -159,7 +159,7 @@ impl CertificateRequirement<'_> {
     }
 
     fn refusal(&self, reason: impl fmt::Display) -> Error {
-        let has_any = |level: &Level| !level.authorities.is_empty();
+        let has_any = |level: &ScopeSettings| !level.authorities.is_empty();
         let subject = match (has_any(self.organization), has_any(self.project)) {
             (true, true) => "The organization and the project of this API key require",
             (true, false) => "The organization of this API key requires",

@@ -10,13 +10,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tasks", &[]),
     ("store", &["base"]),
     ("telemetry", &["base", "tasks"]),
-    ("access", &["base", "store", "tasks"]),
+    ("settings", &["base", "store"]),
+    ("access", &["base", "settings", "store", "tasks"]),
     ("usage", &["base", "store", "tasks"]),
     ("files", &["base", "usage"]),
     ("bodies", &["access", "base", "store", "tasks"]),
     (
         "admin",
-        &["access", "base", "files", "store", "tasks", "usage"],
+        &[
+            "access", "base", "files", "settings", "store", "tasks", "usage",
+        ],
     ),
     (
         "gateway",
@@ -58,7 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 16] = [
+const OURS: [&str; 17] = [
     "access",
     "admin",
     "base",
@@ -70,6 +73,7 @@ const OURS: [&str; 16] = [
     "limiter",
     "orgplane",
     "poll",
+    "settings",
     "store",
     "tasks",
     "telemetry",
