@@ -10,7 +10,7 @@ use crate::environment::root;
 use crate::step::{run as step, say};
 
 /// The fuzz targets, each a file in `fuzz`.
-const TARGETS: [&str; 6] = [
+const FUZZ_TARGETS: [&str; 6] = [
     "event_stream",
     "answer",
     "multipart",
@@ -47,9 +47,9 @@ pub fn run(options: &ParserOptions) -> Result<()> {
             .as_deref()
             .is_none_or(|target| target == *name)
     };
-    let targets: Vec<&str> = TARGETS.into_iter().filter(chosen).collect();
+    let targets: Vec<&str> = FUZZ_TARGETS.into_iter().filter(chosen).collect();
     if targets.is_empty() {
-        bail!("--target must be one of {}", TARGETS.join(", "));
+        bail!("--target must be one of {}", FUZZ_TARGETS.join(", "));
     }
     let root = root()?;
     let folder = root.join("target/fuzz");

@@ -6,7 +6,7 @@ use base::{Error, Result};
 
 /// The meaning of a member.
 #[derive(Clone, Copy)]
-pub(super) enum Member {
+pub(super) enum MemberKind {
     /// A member without a meaning of its own; its value is read.
     Plain,
     /// Data of the client, or output of a model, in which a model server looks nothing up; its value is skipped.
@@ -74,35 +74,35 @@ pub(super) const NAMES: [&str; 23] = [
 ];
 
 /// The meaning of each of [`NAMES`].
-pub(super) const MEMBERS: [Member; NAMES.len()] = [
-    Member::Type,
-    Member::Tools,
-    Member::Tool,
-    Member::ObjectRef("file_id", ObjectKind::File),
-    Member::ObjectRef("file_ids", ObjectKind::File),
-    Member::ObjectRef("vector_store_id", ObjectKind::VectorStore),
-    Member::ObjectRef("vector_store_ids", ObjectKind::VectorStore),
-    Member::Container,
-    Member::UnownedRef("container_id"),
-    Member::UnownedRef("skill_id"),
-    Member::UnownedRef("previous_response_id"),
-    Member::UnownedRef("comparison_response_id"),
-    Member::UnownedRef("continuation_id"),
-    Member::UnownedObject("conversation"),
-    Member::UnownedObject("prompt"),
-    Member::UnownedObject("audio"),
-    Member::UnownedObject("voice"),
-    Member::Environment,
-    Member::Variables,
-    Member::Id,
-    Member::Plain,
-    Member::Plain,
-    Member::Model,
+pub(super) const MEMBERS: [MemberKind; NAMES.len()] = [
+    MemberKind::Type,
+    MemberKind::Tools,
+    MemberKind::Tool,
+    MemberKind::ObjectRef("file_id", ObjectKind::File),
+    MemberKind::ObjectRef("file_ids", ObjectKind::File),
+    MemberKind::ObjectRef("vector_store_id", ObjectKind::VectorStore),
+    MemberKind::ObjectRef("vector_store_ids", ObjectKind::VectorStore),
+    MemberKind::Container,
+    MemberKind::UnownedRef("container_id"),
+    MemberKind::UnownedRef("skill_id"),
+    MemberKind::UnownedRef("previous_response_id"),
+    MemberKind::UnownedRef("comparison_response_id"),
+    MemberKind::UnownedRef("continuation_id"),
+    MemberKind::UnownedObject("conversation"),
+    MemberKind::UnownedObject("prompt"),
+    MemberKind::UnownedObject("audio"),
+    MemberKind::UnownedObject("voice"),
+    MemberKind::Environment,
+    MemberKind::Variables,
+    MemberKind::Id,
+    MemberKind::Plain,
+    MemberKind::Plain,
+    MemberKind::Model,
 ];
 
 /// Returns the meaning of a member with another name. A name in another spelling has no meaning here, which is the stricter
 /// reading: it exempts nothing from the checks.
-pub(super) fn other(name: &str) -> Member {
+pub(super) fn other(name: &str) -> MemberKind {
     match name {
         "annotations"
         | "arguments"
@@ -118,15 +118,15 @@ pub(super) fn other(name: &str) -> Member {
         | "parameters"
         | "results"
         | "schema"
-        | "structured_outputs" => Member::Opaque,
-        "role" => Member::Role,
-        "moderation" | "svg" => Member::Tool,
-        "input_audio" => Member::Audio,
-        "image_url" | "video_url" | "audio_url" | "file_url" => Member::FileUrl,
-        "url" => Member::Url,
-        "file_data" => Member::FileContent,
-        "data" | "result" => Member::Data,
-        _ => Member::Plain,
+        | "structured_outputs" => MemberKind::Opaque,
+        "role" => MemberKind::Role,
+        "moderation" | "svg" => MemberKind::Tool,
+        "input_audio" => MemberKind::Audio,
+        "image_url" | "video_url" | "audio_url" | "file_url" => MemberKind::FileUrl,
+        "url" => MemberKind::Url,
+        "file_data" => MemberKind::FileContent,
+        "data" | "result" => MemberKind::Data,
+        _ => MemberKind::Plain,
     }
 }
 

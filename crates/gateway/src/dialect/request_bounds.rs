@@ -5,11 +5,23 @@ use std::borrow::Cow;
 use base::Result;
 use usage::Kind;
 
-use super::Dialect;
 use super::fields::json_number;
 use super::images::EDIT;
 use super::input_content::{InputContent, Members, ToolKinds};
-use super::max_usage::{MAX_TOKENS_PER_IMAGE, MaxUsage};
+use super::max_usage::MaxUsage;
+use super::requested_tools::searches_web;
+use super::{Call, Dialect};
+
+/// The tokens of the largest image that a model generates.
+const MAX_TOKENS_PER_IMAGE: i64 = 6_240;
+/// The tokens of a partial image.
+const MAX_TOKENS_PER_PARTIAL_IMAGE: i64 = 100;
+/// The most images, masks included, that the hosted service makes one from; other servers may take more.
+const MAX_EDITED_IMAGES: i64 = 17;
+/// The most tokens of a character of generated speech.
+const MAX_TOKENS_PER_CHARACTER: i64 = 8;
+/// The most tokens of a second of transcribed speech.
+const MAX_TOKENS_PER_SECOND: i64 = 20;
 
 /// The most tokens that a server adds around an input that is a single text.
 const MAX_FRAME_TOKENS: i64 = 16;
@@ -58,6 +70,53 @@ const SETTINGS: [&str; 41] = [
     "user",
     "verbosity",
 ];
+
+impl Call {
+    /// Returns the most that the request may consume.
+    ///
+    /// # Errors
+    /// 400: a field that bounds it is not a number.
+    pub(crate) fn max_usage(&self, dialect: &Dialect) -> Result<MaxUsage> {
+        let bounds = if self.is_json {
+            RequestBounds::of(dialect, self.sent())?
+        } else {
+            RequestBounds::of_text(self.max_input_tokens())
+        };
+        let units = self.estimate.units;
+        let mut most = bounds.max_usage(dialect, searches_web(&self.model));
+        match dialect.kind {
+            Kind::Images => {
+                let is_generation = dialect.source == Some("image.generation");
+                let edited = if is_generation {
+                    1
+                } else {
+                    let images = std::mem::take(&mut most.input_images);
+                    MAX_EDITED_IMAGES.max(images).max(self.file_parts)
+                };
+                let input = edited.saturating_mul(MAX_TOKENS_PER_IMAGE);
+                most.input = most.input.saturating_add(input);
+                let partial = bounds
+                    .partial_images
+                    .saturating_mul(MAX_TOKENS_PER_PARTIAL_IMAGE);
+                let image = MAX_TOKENS_PER_IMAGE.saturating_add(partial);
+                most.output = units.saturating_mul(image);
+                most.images = units;
+            }
+            Kind::AudioSpeeches => {
+                most.output = units.saturating_mul(MAX_TOKENS_PER_CHARACTER);
+                most.characters = units;
+            }
+            Kind::AudioTranscriptions => {
+                let seconds = self.estimate.max_seconds.max(units);
+                most.output = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
+                most.input = most.input.saturating_add(most.output);
+                most.seconds = seconds;
+            }
+            _ => {}
+        }
+        Ok(most)
+    }
+}
 
 /// The bounds that the members of a body set.
 pub(super) struct RequestBounds {

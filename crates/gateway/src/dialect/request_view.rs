@@ -1,7 +1,6 @@
 //! The view of a request that all checks share: the tools, names, text and files in its body, at every depth.
 //!
-//! The body is read once. A member counts by its name wherever it stands, except within opaque members ([`members`]: JSON
-//! schemas, arguments, metadata), in which no model server looks anything up.
+//! The body is read once. A member counts by its name at every depth, except within opaque members ([`MemberKind::Opaque`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,7 +10,7 @@ use base::{Error, Result};
 
 use super::Fields;
 use super::input_text::{FileMember, InlineFiles};
-use super::members::{self, Member};
+use super::members::{self, MemberKind};
 use super::object_refs::ObjectRefs;
 use super::requested_tools::{RequestedTools, hosted_tool};
 use super::strict_json::{JsonReader, JsonString};
@@ -29,8 +28,7 @@ pub(crate) struct RequestView {
     pub(super) tools: RequestedTools,
     /// The files and vector stores that are named.
     pub(crate) object_refs: ObjectRefs,
-    /// The first member that names an object at a model server whose owner cannot be known: a container, a skill, a prompt, a
-    /// conversation or a response.
+    /// The first member that names an object at a model server whose owner cannot be known, like a conversation.
     pub(crate) unowned_ref: Option<&'static str>,
     /// The models that tools name.
     pub(crate) models: Vec<String>,
@@ -129,7 +127,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     fn top_level(
         &mut self,
         name: &str,
-        member: Member,
+        member: MemberKind,
         object: &mut ObjectState<'a>,
     ) -> Result<()> {
         if let Some(tool) = members::enabled_tool(name) {
@@ -161,60 +159,62 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     /// Reads the value of a member with this meaning.
-    fn member(&mut self, member: Member, object: &mut ObjectState<'a>) -> Result<()> {
+    fn member(&mut self, member: MemberKind, object: &mut ObjectState<'a>) -> Result<()> {
         let next = self.json.peek();
         let is_string = next == Some(b'"');
         match member {
-            Member::Opaque => self.json.skip(),
-            Member::Type if is_string => {
+            MemberKind::Opaque => self.json.skip(),
+            MemberKind::Type if is_string => {
                 object.object_type = Some(self.json.string()?.decoded());
                 Ok(())
             }
-            Member::Type => {
+            MemberKind::Type => {
                 object.has_invalid_type = next != Some(b'n');
                 self.value(ObjectRole::Plain)
             }
-            Member::Tools => self.tools(next),
-            Member::Tool => self.value(ObjectRole::Tool),
-            Member::Model if object.role == ObjectRole::Tool => self.model(is_string),
-            Member::ObjectRef(name, kind) => self.object_refs(name, kind),
-            Member::UnownedRef(name) => match next {
+            MemberKind::Tools => self.tools(next),
+            MemberKind::Tool => self.value(ObjectRole::Tool),
+            MemberKind::Model if object.role == ObjectRole::Tool => self.model(is_string),
+            MemberKind::ObjectRef(name, kind) => self.object_refs(name, kind),
+            MemberKind::UnownedRef(name) => match next {
                 Some(b'"' | b'n') => self.unowned(name, is_string),
                 _ => Err(must_be(name, "a string")),
             },
-            Member::UnownedObject("conversation") if is_string => {
+            MemberKind::UnownedObject("conversation") if is_string => {
                 self.unowned("conversation", true)
             }
-            Member::UnownedObject(name) => self.value(ObjectRole::Unowned(name)),
-            Member::Container => match next {
+            MemberKind::UnownedObject(name) => self.value(ObjectRole::Unowned(name)),
+            MemberKind::Container => match next {
                 Some(b'{') => self.object(ObjectRole::Environment),
                 Some(b'"' | b'n') => self.unowned("container", is_string),
                 _ => Err(must_be("container", "a string or an object")),
             },
-            Member::Environment => self.value(ObjectRole::Environment),
-            Member::Variables => self.value(ObjectRole::Variables),
-            Member::Id => {
+            MemberKind::Environment => self.value(ObjectRole::Environment),
+            MemberKind::Variables => self.value(ObjectRole::Variables),
+            MemberKind::Id => {
                 object.has_id = next != Some(b'n');
                 self.value(ObjectRole::Plain)
             }
-            Member::Role => {
+            MemberKind::Role => {
                 object.has_role = next != Some(b'n');
                 self.value(ObjectRole::Plain)
             }
-            Member::Audio => self.value(ObjectRole::Audio),
-            Member::FileUrl if is_string => self.file(FileMember::Url),
-            Member::FileUrl => self.value(ObjectRole::FileUrl),
-            Member::Url if is_string && object.role == ObjectRole::FileUrl => {
+            MemberKind::Audio => self.value(ObjectRole::Audio),
+            MemberKind::FileUrl if is_string => self.file(FileMember::Url),
+            MemberKind::FileUrl => self.value(ObjectRole::FileUrl),
+            MemberKind::Url if is_string && object.role == ObjectRole::FileUrl => {
                 self.file(FileMember::Url)
             }
-            Member::FileContent if is_string => self.file(FileMember::Content),
-            Member::Data if is_string => {
+            MemberKind::FileContent if is_string => self.file(FileMember::Content),
+            MemberKind::Data if is_string => {
                 object.data = Some(self.json.string()?);
                 Ok(())
             }
-            Member::Plain | Member::Model | Member::Url | Member::FileContent | Member::Data => {
-                self.value(ObjectRole::Plain)
-            }
+            MemberKind::Plain
+            | MemberKind::Model
+            | MemberKind::Url
+            | MemberKind::FileContent
+            | MemberKind::Data => self.value(ObjectRole::Plain),
         }
     }
 
@@ -386,7 +386,7 @@ impl ObjectState<'_> {
     ///
     /// # Errors
     /// 400: the member is given twice, or is spelt so that only some servers know it.
-    fn member(&mut self, name: &str) -> Result<Member> {
+    fn member(&mut self, name: &str) -> Result<MemberKind> {
         let Some(index) = members::find(name, &members::NAMES)? else {
             return Ok(members::other(name));
         };
