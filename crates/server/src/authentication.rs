@@ -149,7 +149,7 @@ impl AuthenticationGuard {
     pub(crate) fn settle<B>(&self, attempt: &Attempt, response: &Response<B>) {
         match attempt.credential {
             Credential::Key(_) if response.status() == StatusCode::UNAUTHORIZED => {
-                self.refuse(attempt)
+                self.refuse(attempt);
             }
             // Only responses to an authenticated caller name an organization.
             Credential::Key(_) if response.headers().contains_key("openai-organization") => {

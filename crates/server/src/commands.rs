@@ -102,7 +102,7 @@ enum Command {
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Prints the configuration in effect, without secrets.
-    Show(Overrides),
+    Show(Box<Overrides>),
     /// Prints every key of the configuration with its type, default and meaning, as Markdown.
     Reference,
 }

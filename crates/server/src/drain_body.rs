@@ -80,7 +80,7 @@ async fn discard(body: Body) -> bool {
         while let Some(piece) = pieces.next().await {
             match piece {
                 Ok(piece) if length + piece.len() as u64 <= MAX_DRAIN_BYTES => {
-                    length += piece.len() as u64
+                    length += piece.len() as u64;
                 }
                 _ => return false,
             }

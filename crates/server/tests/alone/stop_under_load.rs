@@ -86,7 +86,7 @@ async fn stop_one(settings: String, dice: Dice, with_endless: bool, number: usiz
     for (client, response) in begun {
         clients.spawn(go_on(client, response));
     }
-    tokio::time::sleep(Duration::from_millis(dice.below(500))).await;
+    poll::pause(Duration::from_millis(dice.below(500))).await;
 
     let process = server.process;
     process.terminate();

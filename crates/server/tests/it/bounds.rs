@@ -224,9 +224,9 @@ fn a_refusal_leaves_the_connection_usable_or_says_that_it_does_not() {
         // The body comes after the server could have refused.
         let mut connection = Connection::to(&server.address);
         connection.send(head(10).as_bytes());
-        std::thread::sleep(Duration::from_millis(50));
+        poll::pause_blocking(Duration::from_millis(50));
         connection.send(b"{\"a\": 123}");
-        std::thread::sleep(Duration::from_millis(50));
+        poll::pause_blocking(Duration::from_millis(50));
         connection.send(next);
         let answer = connection.answer();
         assert_eq!(answer.status(), Some(status), "{path}: {answer:?}");
@@ -271,7 +271,7 @@ impl Dawdler<'_> {
         let mut connection = Connection::to(address);
         connection.send(first);
         for _ in 0..HEAD_TIME - 5 {
-            std::thread::sleep(Duration::from_secs(1));
+            poll::pause_blocking(Duration::from_secs(1));
             assert!(connection.send(then), "who {what} was cut off too early");
         }
         let answer = connection.answer_within(Duration::from_secs(10));

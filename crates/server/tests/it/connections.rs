@@ -37,16 +37,6 @@ fn is_served(mut stream: &TcpStream) -> bool {
     panic!("neither an answer nor an end");
 }
 
-/// Waits until `done`.
-#[track_caller]
-fn wait(mut done: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < WAIT_TIMEOUT, "waited too long");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn s14_a_client_has_so_many_connections_and_an_idle_one_makes_room() {
     let installation = Installation::new("[server]\nmax_connections_per_address = 4\n");
@@ -54,9 +44,13 @@ fn s14_a_client_has_so_many_connections_and_an_idle_one_makes_room() {
     let first: Vec<_> = (0..4).map(|_| connect(&server)).collect();
     assert!(first.iter().all(is_served), "there is room");
     // None of them has been idle for a second: a fifth is closed until then.
-    wait(|| is_served(&connect(&server)));
+    poll::until_blocking("the limit of connections takes effect", || {
+        is_served(&connect(&server))
+    });
     // The one that was idle for the longest made room; it is closed a moment later.
-    wait(|| first.iter().filter(|stream| is_served(stream)).count() <= 3);
+    poll::until_blocking("the limit of connections takes effect", || {
+        first.iter().filter(|stream| is_served(stream)).count() <= 3
+    });
     let open = first.iter().filter(|stream| is_served(stream)).count();
     assert_eq!(open, 3, "no other one was closed");
     let ended = server.stop();

@@ -1,7 +1,5 @@
 //! An invitation takes the whole path: through the API, a real mail server and the link's token to a new user.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use crate::installation::Installation;
@@ -62,15 +60,7 @@ async fn a_mail_survives_kill_9_and_is_sent_once() {
         admin.post("/organization/invites", &invite).await;
     }
     // Nobody takes mails yet: it was tried, and put off.
-    let started = Instant::now();
-    while !server.process.stderr().contains("mail not sent yet") {
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "{}",
-            server.process.stderr()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    server.process.wait_for_log("mail not sent yet");
     server.process.kill();
 
     let server = installation.serve();
@@ -93,19 +83,8 @@ async fn without_a_mail_server_mails_are_kept_and_sent_once_there_is_one() {
     let (server, admin) = installation.first_serve();
     let invite = json!({"email": "grace@example.com", "role": "reader"});
     admin.post("/organization/invites", &invite).await;
-    let started = Instant::now();
-    while !server
-        .process
-        .stderr()
-        .contains("mail not sent: no SMTP server is configured")
-    {
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "{}",
-            server.process.stderr()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let words = "mail not sent: no SMTP server is configured";
+    server.process.wait_for_log(words);
     let logged = server.stop().stderr;
 
     let port = free_port();

@@ -1,7 +1,7 @@
 //! The mail server behind an installation, and the people who are invited through it.
 
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -35,12 +35,7 @@ impl MailServer {
     /// Waits for mails.
     #[track_caller]
     pub fn first(&self, count: usize) -> Vec<Value> {
-        let started = Instant::now();
-        while self.mails().len() < count {
-            let waited = started.elapsed();
-            assert!(waited < Duration::from_secs(60), "{:?}", self.mails());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        poll::until_blocking("the mails have come", || self.mails().len() >= count);
         self.mails()
     }
 
@@ -48,7 +43,7 @@ impl MailServer {
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Value> {
         self.first(count);
-        std::thread::sleep(Duration::from_secs(3));
+        poll::pause_blocking(Duration::from_secs(3));
         let mails = self.mails();
         assert_eq!(mails.len(), count, "{mails:?}");
         mails

@@ -153,7 +153,7 @@ fn slow(number: u64, time: Duration) -> Response {
     let count = u32::try_from(time.as_millis() / EVENT_INTERVAL.as_millis()).unwrap_or(u32::MAX);
     let pieces = std::iter::repeat_n(event, count as usize).chain([rest]);
     let pieces = futures_util::stream::iter(pieces).then(|piece| async {
-        tokio::time::sleep(EVENT_INTERVAL).await;
+        poll::pause(EVENT_INTERVAL).await;
         Ok::<_, Infallible>(Bytes::from(piece))
     });
     let answer = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
@@ -166,7 +166,7 @@ fn pausing(number: u64) -> Response {
     let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let (first, rest) = (format!("{first}\n\n"), rest.to_owned());
     let rest = futures_util::stream::once(async move {
-        tokio::time::sleep(PAUSE_TIME).await;
+        poll::pause(PAUSE_TIME).await;
         Ok::<_, Infallible>(Bytes::from(rest))
     });
     let first = futures_util::stream::iter([Ok(Bytes::from(first))]);

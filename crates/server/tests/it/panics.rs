@@ -2,7 +2,6 @@
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::Request;
@@ -13,8 +12,6 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// The time for which is waited until something has happened.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// A mail to this address panics when it is logged.
 const RECIPIENT: &str = "panics@acme.example";
 /// So does this word, where data retention is set to it.
@@ -119,13 +116,9 @@ async fn get(server: &Server, path: &str) -> Answer {
 }
 
 async fn until(server: &Server, status: u16, reason: &str) {
-    let started = Instant::now();
-    loop {
+    poll::until(reason, async || {
         let ready = get(server, "/readyz").await;
-        if ready.status == status && ready.json["reasons"].to_string().contains(reason) {
-            return;
-        }
-        assert!(started.elapsed() < WAIT_TIMEOUT, "{}", ready.json);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        ready.status == status && ready.json["reasons"].to_string().contains(reason)
+    })
+    .await;
 }

@@ -53,18 +53,12 @@ impl Process {
     /// Waits until a server serves, or has ended; true if it serves.
     #[track_caller]
     pub fn serves_or_ends(&mut self) -> bool {
-        let started = Instant::now();
-        loop {
-            let ended = self.status();
-            if self.line("Listening on ").is_some() && ended.is_none() {
-                return true;
+        poll::value_blocking("the server serves or has ended", || {
+            if self.status().is_some() {
+                return Some(false);
             }
-            if ended.is_some() {
-                return false;
-            }
-            assert!(started.elapsed() < RESPONSE_TIMEOUT, "{}", self.stderr());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+            self.line("Listening on ").map(|_| true)
+        })
     }
 
     /// Returns the rest of the first complete line of stdout that begins with `start`.
@@ -102,7 +96,7 @@ impl Process {
                 started.elapsed() < patience,
                 "waited too long for {what}\n{printed}"
             );
-            std::thread::sleep(Duration::from_millis(5));
+            poll::pause_blocking(Duration::from_millis(5));
         }
     }
 
@@ -142,15 +136,7 @@ impl Process {
     /// Waits until it has logged something with these words.
     #[track_caller]
     pub fn wait_for_log(&self, words: &str) {
-        let started = Instant::now();
-        while !self.stderr().contains(words) {
-            assert!(
-                started.elapsed() < RESPONSE_TIMEOUT,
-                "waited too long for '{words}' in\n{}",
-                self.stderr()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        poll::until_blocking(words, || self.stderr().contains(words));
     }
 
     /// Asks it to stop, as a service manager does.

@@ -59,10 +59,10 @@ async fn a_stream_that_is_under_way_ends_well() {
     let (installation, server, admin, application) = serve(&model_server).await;
     let (mut response, mut text) = begin_slowly(&application).await;
     server.process.terminate();
-    tokio::time::sleep(Duration::from_millis(200)).await;
     let address = server.address.trim_start_matches("http://");
-    let refused = std::net::TcpStream::connect(address);
-    assert!(refused.is_err(), "nothing new is taken on");
+    poll::until_blocking("new connections are refused", || {
+        std::net::TcpStream::connect(address).is_err()
+    });
     while let Some(piece) = response.chunk().await.expect("the stream goes on") {
         text.push_str(&String::from_utf8_lossy(&piece));
     }

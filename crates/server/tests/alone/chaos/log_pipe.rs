@@ -56,7 +56,7 @@ impl LogPipe {
                     _ => {}
                 }
                 drop(reader);
-                std::thread::sleep(LOOK_INTERVAL);
+                poll::pause_blocking(LOOK_INTERVAL);
             }
         });
         pipe

@@ -15,7 +15,7 @@ use base::Clock;
 use serde_json::{Value, json};
 use store::Store;
 use testkit::Cluster;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::dice::Dice;
 use crate::installation::{Installation, Server};
@@ -219,14 +219,14 @@ impl World {
             }
             let is_well = watch.says(true, outage.ended, RECOVERY_TIMEOUT).await;
             assert!(is_well, "not ready after {fault:?}:\n{}", self.log.text());
-            sleep(self.between(CALM)).await;
+            poll::pause(self.between(CALM)).await;
         }
         (outages, doubtful)
     }
 
     /// Lets something fail for a while.
     async fn fail(&self, fault: Fault, watch: &Watch, traffic: &Traffic) {
-        let while_it_fails = sleep(self.between(FAULT));
+        let while_it_fails = poll::pause(self.between(FAULT));
         match fault {
             Fault::LogReaderGone => {
                 self.log.set(Reader::IsGone);

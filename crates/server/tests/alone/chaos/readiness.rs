@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::api::http;
 
@@ -67,7 +67,7 @@ impl Watch {
             if since.elapsed() > within {
                 return false;
             }
-            sleep(LOOK_INTERVAL / 4).await;
+            poll::pause(LOOK_INTERVAL / 4).await;
         }
     }
 
@@ -130,6 +130,6 @@ async fn watch(url: String, all: Arc<Mutex<Vec<Said>>>, wrong: Arc<Mutex<Vec<Str
                 wrong.push(format!("/readyz: {other:?}"));
             }
         }
-        sleep(LOOK_INTERVAL).await;
+        poll::pause(LOOK_INTERVAL).await;
     }
 }

@@ -222,13 +222,13 @@ impl Traffic {
             // An answer whose first bytes are of no use breaks off before anything of it is sent.
             Ok(Err(_)) if is_gateway && (had_garbage || self.garbage.load(Ordering::SeqCst)) => {
                 *self.record().statuses.entry((client, 0)).or_default() += 1;
-                tokio::time::sleep(LONG_PAUSE).await;
+                poll::pause(LONG_PAUSE).await;
                 return None;
             }
             Ok(Err(error)) => {
                 let wrong = format!("{client}: no answer: {error:?}");
                 self.record().wrong.push(wrong);
-                tokio::time::sleep(LONG_PAUSE).await;
+                poll::pause(LONG_PAUSE).await;
                 return None;
             }
             Err(_) => {
@@ -254,6 +254,6 @@ impl Traffic {
 
     async fn pause(&self, status: u16) {
         let pause = if status == 200 { PAUSE } else { LONG_PAUSE };
-        tokio::time::sleep(pause).await;
+        poll::pause(pause).await;
     }
 }

@@ -13,7 +13,6 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use crate::model_stub::{FLOOD, PAUSE};
 use crate::wire::{Wire, request};
@@ -115,11 +114,11 @@ impl Attacker {
                     }
                 }
                 while taken.is_ok() {
-                    sleep(4 * REPEAT_PAUSE).await;
+                    poll::pause(4 * REPEAT_PAUSE).await;
                     taken = stream.write_all(b" ").await;
                 }
             }
-            sleep(RETRY_PAUSE).await;
+            poll::pause(RETRY_PAUSE).await;
         }
     }
 
@@ -176,7 +175,7 @@ impl Attacker {
         let body = Bytes::from(body.to_string());
         let mut answers = Vec::new();
         for _ in 0..streams {
-            sleep(pause).await;
+            poll::pause(pause).await;
             let request = Request::post("http://x/v1/chat/completions")
                 .header("authorization", format!("Bearer {key}"))
                 .header("content-type", "application/json")
@@ -205,7 +204,7 @@ impl Attacker {
                 let _ = stream.readable().await;
                 let _ = stream.try_read(&mut nothing);
             }
-            sleep(RETRY_PAUSE).await;
+            poll::pause(RETRY_PAUSE).await;
         }
     }
 
@@ -214,14 +213,14 @@ impl Attacker {
         loop {
             // Refused or not, it is asked again.
             let _ = wire.exchange(&bytes, DEADLINE).await;
-            sleep(REPEAT_PAUSE).await;
+            poll::pause(REPEAT_PAUSE).await;
         }
     }
 }
 
 /// Begins an attack after those of a lower number.
 async fn later(number: usize, attack: impl Future<Output = ()>) {
-    sleep(STAGGER * u32::try_from(number).unwrap_or_default()).await;
+    poll::pause(STAGGER * u32::try_from(number).unwrap_or_default()).await;
     attack.await;
 }
 

@@ -24,32 +24,26 @@ async fn ask(application: &Api, question: &str) -> (String, String, String) {
 /// The lines of the list of a project's bodies, once there are so many and the ledger has their requests.
 #[track_caller]
 fn listed(installation: &Installation, project: &str, count: usize) -> Vec<String> {
-    for _ in 0..100 {
+    poll::value_blocking("all bodies are listed", || {
         let ended = installation.run(&["bodies", "list", "--project", project]);
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let lines: Vec<_> = ended.stdout.lines().map(str::to_owned).collect();
         let are_settled = lines.iter().all(|line| line.contains("succeeded"));
-        if lines.len() == count && are_settled {
-            return lines;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    panic!("not {count} bodies");
+        (lines.len() == count && are_settled).then_some(lines)
+    })
 }
 
 /// Returns the reads of bodies in the audit log, oldest first, once there are as many as expected. Entries by another
 /// process take a moment to appear.
 async fn readings(admin: &Api, contents: usize) -> Vec<Value> {
     let path = "/organization/audit_logs?event_types[]=x.bodies.read";
-    for _ in 0..100 {
+    poll::value("every read is in the audit log", async || {
         let mut entries = admin.all(path).await;
-        if entries.iter().filter(|entry| is_of_contents(entry)).count() == contents {
-            entries.reverse();
-            return entries;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("contents were not read {contents} times");
+        entries.reverse();
+        let reads = entries.iter().filter(|entry| is_of_contents(entry));
+        (reads.count() == contents).then_some(entries)
+    })
+    .await
 }
 
 fn is_of_contents(entry: &Value) -> bool {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -114,14 +113,11 @@ async fn what_is_imported_counts_against_limits_of_a_running_server() {
     write(&installation, "dear.ndjson", &event.to_string());
     assert_eq!(import(&installation, &["dear.ndjson"]).code, Some(0));
     let (_, key) = admin.application("Spender").await;
-    let (spender, started) = (server.api(&key), Instant::now());
-    while !spender.has_spent_all().await {
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "nothing is refused"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let spender = server.api(&key);
+    poll::until("requests are refused", async || {
+        spender.has_spent_all().await
+    })
+    .await;
     server.stop();
 }
 
@@ -302,15 +298,9 @@ fn kill_in_the_middle(installation: &Installation, file: &Path) -> PathBuf {
     let name = file.to_str().expect("a path");
     let bookmark = PathBuf::from(format!("{name}.import"));
     let importing = Process::start(installation.command(&["usage", "import", name]));
-    let started = Instant::now();
-    while !bookmark.exists() || place(&bookmark) == 0 {
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "{}",
-            importing.stderr()
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    poll::until_blocking("the bookmark is written", || {
+        bookmark.exists() && place(&bookmark) > 0
+    });
     importing.kill();
     bookmark
 }

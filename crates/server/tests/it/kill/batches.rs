@@ -38,7 +38,7 @@ async fn s6_batches_pass_no_limit_after_kill_9() {
         for _ in 0..MAKERS {
             makers.spawn(make(server.api(&key), file.clone()));
         }
-        tokio::time::sleep(Duration::from_micros(20_000 + dice.below(30_000))).await;
+        poll::pause(Duration::from_micros(20_000 + dice.below(30_000))).await;
         if kills < 3 {
             server.process.kill();
             kills += 1;

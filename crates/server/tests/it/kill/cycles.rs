@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -30,8 +30,6 @@ const LIFE: u64 = 1_500;
 const CENT: i64 = 10_000_000;
 /// The most alerts of an organization.
 const ALERTS: usize = 100;
-/// Timeout for mails that wait for their next attempt.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(90);
 
 struct World {
     installation: Installation,
@@ -118,7 +116,7 @@ impl World {
             workers.spawn(calls.call_until_cut_off(api, number % 2 == 0));
         }
         let life = Duration::from_micros(self.dice.below(LIFE * 1_000));
-        tokio::time::sleep(life).await;
+        poll::pause(life).await;
         let ended_early = workers.try_join_next();
         if let Some(ended) = ended_early {
             ended.expect("nobody is refused before the kill");
@@ -204,12 +202,9 @@ impl World {
             let told = told.filter(|(_, mails)| !mails.is_empty());
             told.map(|(cents, _)| cents).collect::<Vec<_>>()
         };
-        let started = Instant::now();
-        while told().len() < due.len() && started.elapsed() < RESPONSE_TIMEOUT {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        // For those that should not come.
-        std::thread::sleep(Duration::from_secs(3));
+        poll::until_blocking("every alert is mailed", || told().len() >= due.len());
+        // For mails that must not come.
+        poll::pause_blocking(Duration::from_secs(3));
         assert_eq!(told(), due);
         self.nobody_is_told_twice();
     }

@@ -57,9 +57,9 @@ async fn a_whole_answer_is_in_the_ledger_after_kill_9() {
             if let Some(ended) = callers.try_join_next() {
                 ended.expect("nobody is refused or cut off before the kill");
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            poll::pause(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
+        poll::pause(Duration::from_micros(dice.below(20_000))).await;
         server.process.kill();
         callers.join_all().await;
     }

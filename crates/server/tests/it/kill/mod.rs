@@ -73,9 +73,9 @@ async fn work_until_killed(server: Server, key: &str, work: &Work, until: usize,
         if let Some(ended) = workers.try_join_next() {
             ended.expect("nobody is refused or cut off before the kill");
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        poll::pause(Duration::from_millis(1)).await;
     }
-    tokio::time::sleep(Duration::from_micros(dice.below(30_000))).await;
+    poll::pause(Duration::from_micros(dice.below(30_000))).await;
     server.process.kill();
     workers.join_all().await;
 }

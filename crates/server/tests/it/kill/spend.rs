@@ -48,7 +48,7 @@ async fn every_cent_is_counted_and_told_of_once_after_kill_9() {
         assert_eq!(report(&admin, &[event]).await, (1, 0));
         assert_eq!(spender.has_spent_all().await, round >= LIMIT);
         // A look for alerts takes place each second.
-        tokio::time::sleep(Duration::from_millis(dice.below(2_000))).await;
+        poll::pause(Duration::from_millis(dice.below(2_000))).await;
         server.process.kill();
     }
 

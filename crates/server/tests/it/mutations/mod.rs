@@ -84,7 +84,7 @@ async fn s22_no_mutation_of_a_request_breaks_the_server() {
     for connection in connections {
         while !connection.is_finished() {
             most_resident = most_resident.max(server.process.resident_bytes());
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            poll::pause(Duration::from_millis(100)).await;
         }
         connection.await.expect("it ends");
     }

@@ -14,7 +14,6 @@ use crate::model_stub::ModelStub;
 
 /// The time within which a hung database must show.
 const SHOWN: Duration = Duration::from_secs(2);
-const DEADLINE: Duration = Duration::from_secs(60);
 /// A machine that does other things may delay a round.
 const ROUNDS: usize = 3;
 const MODEL: &str = "stub-model";
@@ -30,11 +29,7 @@ async fn is_ready(server: &Server) -> bool {
 }
 
 async fn until_ready(server: &Server) {
-    let started = Instant::now();
-    while !is_ready(server).await {
-        assert!(started.elapsed() < DEADLINE, "never ready");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    poll::until("the server is ready", async || is_ready(server).await).await;
 }
 
 /// The status of a request to the model that the stub serves.
@@ -55,19 +50,13 @@ async fn b7_a_hung_database_shows_within_two_seconds() {
         until_ready(&server).await;
         world.cluster.pause();
         let started = Instant::now();
-        while is_ready(&server).await {
-            assert!(started.elapsed() < DEADLINE, "ready for ever");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        poll::until("the server is not ready", async || !is_ready(&server).await).await;
         let ready = started.elapsed();
-        while !text(&server, "/metrics")
-            .await
-            .1
-            .contains("orgplane_directory_fresh 0")
-        {
-            assert!(started.elapsed() < DEADLINE, "no metric tells of it");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        poll::until("the directory is not fresh", async || {
+            let (_, metrics) = text(&server, "/metrics").await;
+            metrics.contains("orgplane_directory_fresh 0")
+        })
+        .await;
         times.push((ready, started.elapsed()));
         world.cluster.resume();
         if times
@@ -105,7 +94,7 @@ async fn b7_keys_are_not_believed_for_longer_than_is_configured_while_the_databa
             200 => last_taken = asked,
             status => assert_eq!(status, 503),
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        poll::pause(Duration::from_millis(50)).await;
     }
     assert!(
         last_taken <= Duration::from_millis(3_500),
@@ -154,10 +143,7 @@ async fn b7_connections_that_hang_are_given_up_and_a_revocation_is_seen_soon() {
     let far = Server::from(world.node(&url));
     let (project, key) = admin.application("App").await;
     let (application, there) = (far.api(&key), far.api(&admin.key));
-    let started = Instant::now();
-    while chat(&application).await != 200 {
-        assert!(started.elapsed() < DEADLINE, "the key is never known");
-    }
+    poll::until("the key is known", async || chat(&application).await == 200).await;
     assert_eq!(write(&there).await, 200);
     proxy.hang();
     let path = format!("/organization/projects/{project}/service_accounts");
@@ -169,25 +155,19 @@ async fn b7_connections_that_hang_are_given_up_and_a_revocation_is_seen_soon() {
     let deleted = admin.request(Method::DELETE, &format!("{path}/{id}"));
     assert_eq!(deleted.send().await.expect("an answer").status(), 200);
     let revoked = Instant::now();
-    while chat(&application).await == 200 {
-        assert!(
-            revoked.elapsed() < DEADLINE,
-            "a revoked key is taken for ever"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    poll::until("the revoked key is refused", async || {
+        chat(&application).await != 200
+    })
+    .await;
     let taken = revoked.elapsed();
     // The ledger's writer and the Administration API have given up their connections, too.
     let (_, key) = admin.application("Another").await;
     let application = far.api(&key);
-    while chat(&application).await != 200 || write(&there).await != 200 {
-        assert!(revoked.elapsed() < DEADLINE, "the node does not recover");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    while counted(&admin).await < 2 {
-        assert!(revoked.elapsed() < DEADLINE, "usage is not written");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    poll::until("the node recovers", async || {
+        chat(&application).await == 200 && write(&there).await == 200
+    })
+    .await;
+    poll::until("usage is written", async || counted(&admin).await >= 2).await;
     far.stop();
     near.stop();
     assert!(

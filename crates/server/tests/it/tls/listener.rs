@@ -13,20 +13,6 @@ use crate::authority::{Authority, Identity};
 use crate::connection::Connection;
 use crate::installation::Installation;
 
-/// Timeout for noticing a change of the files.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
-
-async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let started = Instant::now();
-    while !holds().await {
-        assert!(
-            started.elapsed() < RESPONSE_TIMEOUT,
-            "waited too long for {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 fn der(identity: &Identity) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect("PEM")
 }
@@ -42,7 +28,7 @@ async fn a_new_certificate_is_shown_without_a_restart() {
 
     let renewed = servers.issue("127.0.0.1");
     renewed.write(directory, "server");
-    wait_until("the new certificate", async || {
+    poll::until("the new certificate", async || {
         shown().await == der(&renewed)
     })
     .await;
@@ -55,10 +41,10 @@ async fn a_new_certificate_is_shown_without_a_restart() {
     std::fs::write(directory.join("server.pem"), &next.certificate).expect("written");
     let complaint = "tls.key: server.key is not the key of the certificate in server.pem";
     let said = async || server.process.stderr().contains(complaint);
-    wait_until("a word about it", said).await;
+    poll::until("a word about it", said).await;
     assert_eq!(shown().await, der(&renewed));
     next.write(directory, "server");
-    wait_until("the next certificate", async || shown().await == der(&next)).await;
+    poll::until("the next certificate", async || shown().await == der(&next)).await;
 
     std::fs::remove_file(directory.join("server.key")).expect("removed");
     let said = async || {
@@ -67,7 +53,7 @@ async fn a_new_certificate_is_shown_without_a_restart() {
             .stderr()
             .contains("tls.key: server.key cannot be read")
     };
-    wait_until("a word about it", said).await;
+    poll::until("a word about it", said).await;
     assert_eq!(shown().await, der(&next));
     drop(before);
     server.stop();

@@ -1,7 +1,6 @@
 //! Usage and costs, which must agree with what the model server reported.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use async_openai::traits::RequestOptionsBuilder;
 use async_openai::types::admin::usage::{UsageResponse, UsageResult};
@@ -31,16 +30,10 @@ impl Run {
                 .await;
             by_model_and_key(usage.expect("usage"))
         };
-        let mut found = read().await;
-        // What the gateway metered is due within a second.
-        for _ in 0..100 {
-            if found == self.reported {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            found = read().await;
-        }
-        assert_eq!(found, self.reported);
+        poll::until("the report has the usage of the gateway", async || {
+            read().await == self.reported
+        })
+        .await;
     }
 
     /// Costs by line item are price × tokens, exactly.
