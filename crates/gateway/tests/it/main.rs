@@ -37,6 +37,5 @@ mod tls;
 mod unread;
 mod upstream;
 mod upstream_keys;
-mod wait;
 mod websockets;
 mod world;
