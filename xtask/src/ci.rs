@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: what a change must pass beside the tests. Each check is one line, and its output only when it fails.
+//! `cargo xtask ci`: the checks beside the tests. A check that passes is one line; one that fails shows its output.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::environment::{cargo, root};
 use crate::step::{output, say};
 use crate::{contract, deny, tidy};
 
-/// A check: returns what it has to say about itself when it passes.
+/// A check; returns a note for its line if it passes.
 type Check = fn(&Path) -> Result<Option<String>>;
 
 const CHECKS: &[(&str, Check)] = &[
@@ -25,12 +25,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("dependency budget", dependency_budget),
 ];
 
-/// The most packages that `Cargo.lock` may hold. Each one is compiled by everybody who follows the README, and is code
-/// that we answer for: whoever raises the number says in the commit what the new packages are for. It was set at what
-/// the server, both databases, TLS, Parquet, the client libraries of the tests and the viewer of the command line come to.
-const PACKAGES: usize = 431;
+/// Maximum number of packages in `Cargo.lock`. A commit that raises the number says what the new packages are for: each
+/// is compiled by everybody who follows the README, and is code that this project answers for.
+const MAX_PACKAGES: usize = 445;
 
-/// Runs all checks, also after one has failed.
+/// Runs all checks, those after a failed one included.
 pub fn run() -> Result<()> {
     let root = root()?;
     let mut failed = Vec::new();
@@ -76,7 +75,7 @@ fn doc(root: &Path) -> Result<Option<String>> {
     output(cargo(root).args(words).env("RUSTDOCFLAGS", "-D warnings")).map(|_| None)
 }
 
-/// Our own OpenAPI document must be the one that the code describes.
+/// Compares `openapi.json` with the document that the code describes.
 fn openapi(root: &Path) -> Result<Option<String>> {
     let words = [
         "run",
@@ -96,10 +95,10 @@ fn openapi(root: &Path) -> Result<Option<String>> {
 
 fn dependency_budget(root: &Path) -> Result<Option<String>> {
     let count = packages(&fs::read_to_string(root.join("Cargo.lock"))?);
-    if count > PACKAGES {
-        bail!("Cargo.lock holds {count} packages, the budget in xtask/src/ci.rs is {PACKAGES}");
+    if count > MAX_PACKAGES {
+        bail!("Cargo.lock holds {count} packages, the budget in xtask/src/ci.rs is {MAX_PACKAGES}");
     }
-    Ok(Some(format!("{count} packages of {PACKAGES}")))
+    Ok(Some(format!("{count} packages of {MAX_PACKAGES}")))
 }
 
 fn packages(lock: &str) -> usize {

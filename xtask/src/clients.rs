@@ -47,14 +47,14 @@ pub fn prepare(root: &Path) -> Result<Clients> {
     })
 }
 
-/// A Python in a folder of the workshop, with the packages that a file pins.
+/// Makes a Python in a folder of the workshop, with the packages that a file pins.
 fn python_with(requirements: &str, folder: &str, root: &Path) -> Result<PathBuf> {
     let pins = read(&root.join(requirements))?;
     let venv = workshop(root).join(folder);
     environment_of(&venv, &pins, &["-r", requirements], root)
 }
 
-/// A virtual environment with these packages, made anew when the pins are not those it was made from. Returns its Python.
+/// Makes a virtual environment with these packages, anew if it was made from other pins. Returns its Python.
 pub fn environment_of(venv: &Path, pins: &str, packages: &[&str], root: &Path) -> Result<PathBuf> {
     let inside = venv.join("bin").join("python");
     let stamp = venv.join("pins");
@@ -169,7 +169,7 @@ fn readers(root: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Another gateway, pinned in `tests/peers`: the Node that runs it, and its folder.
+/// Returns another gateway, pinned in `tests/peers`: the Node that runs the gateway, and its folder.
 pub fn peer(root: &Path) -> Result<(PathBuf, PathBuf)> {
     let folder = workshop(root).join("peers");
     let stamp = folder.join("pins");
@@ -183,7 +183,7 @@ pub fn peer(root: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((node, folder))
 }
 
-/// A Python that has ClickHouse inside, pinned in `tests/peers`.
+/// Returns a Python that has ClickHouse inside, pinned in `tests/peers`.
 pub fn clickhouse(root: &Path) -> Result<PathBuf> {
     python_with("tests/peers/requirements.txt", "peers-venv", root)
 }
@@ -217,8 +217,8 @@ fn write_program(file: &Path, command: &str) -> Result<()> {
     Ok(())
 }
 
-/// Node and npm: the system's when they will do, else those of a Python package. Node itself, not a script that starts it and
-/// leaves it behind when it is killed.
+/// Returns Node and npm: the system's if they will do, else those of a Python package. Node is the program itself, since a
+/// script that starts Node would leave Node behind when the script is killed.
 fn node(root: &Path) -> Result<(PathBuf, PathBuf)> {
     if let (Some(node), Some(npm)) = (program("node"), program("npm"))
         && output(Command::new(&node).arg("--version")).is_ok_and(|version| is_recent(&version))
@@ -253,7 +253,7 @@ fn parent(file: &Path) -> Result<PathBuf> {
     }
 }
 
-/// A path as one word of a shell script.
+/// Returns a path as one word of a shell script.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask contract FILE`: how our OpenAPI document differs from the published one. Differences that are explained
-//! in the documents are counted, all others are printed.
+//! `cargo xtask contract FILE`: differences between our OpenAPI document and the published one. Differences that the
+//! documents explain are counted, all others are printed.
 
 mod commands;
 mod differences;
@@ -17,24 +17,24 @@ use crate::step::say;
 pub use commands::check as check_commands;
 use differences::differences;
 
-/// Where the published document is when it lies beside the checkout.
+/// Path of the published document if it lies beside the checkout.
 const BESIDE: &str = "../shared/contract/admin-openapi.json";
 
-/// Which document to compare with.
+/// ContractOptions of `cargo xtask contract`.
 #[derive(clap::Args)]
-pub struct Options {
+pub struct ContractOptions {
     /// The published OpenAPI document.
     file: PathBuf,
 }
 
-/// Compares, and fails when there is a difference without an explanation.
-pub fn run(options: &Options) -> Result<()> {
+/// Compares the documents; fails if a difference has no explanation.
+pub fn run(options: &ContractOptions) -> Result<()> {
     let note = compare(&root()?, &options.file)?;
     say(&format!("contract: {note}"));
     Ok(())
 }
 
-/// The same as a check, when the published document is there.
+/// Compares the documents as a check of `cargo xtask ci`, if the published one is there.
 pub fn check(root: &Path) -> Result<Option<String>> {
     let file = root.join(BESIDE);
     if !file.is_file() {

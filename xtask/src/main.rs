@@ -10,13 +10,11 @@ mod contract;
 mod deny;
 mod environment;
 mod fuzz;
-mod fuzz_answers;
-mod fuzz_mutations;
-mod fuzz_requests;
 mod fuzz_streams;
 mod kill;
 mod load;
 mod postgres;
+mod record_upgrade;
 mod step;
 mod test;
 mod tidy;
@@ -24,6 +22,8 @@ mod tidy;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use fuzz::{FuzzOptions, Target};
 
 #[derive(Parser)]
 #[command(
@@ -38,41 +38,47 @@ struct Words {
 #[derive(Subcommand)]
 enum Command {
     /// Install what the tests need, then run all of them on SQLite and again on PostgreSQL.
-    Test(test::Options),
-    /// Everything else that a change must pass: format, lints, documents, licences, repository rules.
+    Test(test::TestOptions),
+    /// Run the checks beside the tests: format, lints, documents, licences, repository rules.
     Ci,
     /// Fuzz the server with what its own OpenAPI document allows and forbids.
-    Fuzz(fuzz::Options),
+    Fuzz(FuzzOptions),
     /// Make answers of model servers in every shape, and look for usage that is read otherwise than it is.
-    FuzzAnswers(fuzz_answers::Options),
+    FuzzAnswers(FuzzOptions),
     /// Alter requests for every route in every way, and look for errors, panics, silence and growth.
-    FuzzMutations(fuzz_mutations::Options),
+    FuzzMutations(FuzzOptions),
     /// Look for a request that the gateway reads otherwise than the servers behind it.
-    FuzzRequests(fuzz_requests::Options),
+    FuzzRequests(FuzzOptions),
     /// Look for an event stream whose usage depends on how its bytes are cut.
-    FuzzStreams(fuzz_streams::Options),
+    FuzzStreams(fuzz_streams::StreamOptions),
     /// Kill the server at random moments, and look whether everything is there once.
-    Kill(kill::Options),
-    /// How our OpenAPI document differs from the published one.
-    Contract(contract::Options),
-    /// The repository rules alone.
-    Tidy,
+    Kill(kill::KillOptions),
+    /// Compare our OpenAPI document with the published one.
+    Contract(contract::ContractOptions),
+    /// Check the rules of the repository alone.
+    Tidy(tidy::TidyOptions),
+    /// Add new migrations to the list of those that never change.
+    FreezeMigrations,
+    /// Store databases of today's program for the tests of later ones.
+    RecordUpgrade(record_upgrade::RecordOptions),
     /// Measure the gateway, the Administration API, ingest and reports.
-    Load(load::Options),
+    Load(load::LoadOptions),
 }
 
 fn main() -> ExitCode {
     let outcome = match Words::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
-        Command::Fuzz(options) => fuzz::run(&options),
-        Command::FuzzAnswers(options) => fuzz_answers::run(&options),
-        Command::FuzzMutations(options) => fuzz_mutations::run(&options),
-        Command::FuzzRequests(options) => fuzz_requests::run(&options),
+        Command::Fuzz(options) => fuzz::run(&Target::DOCUMENT, &options),
+        Command::FuzzAnswers(options) => fuzz::run(&Target::ANSWERS, &options),
+        Command::FuzzMutations(options) => fuzz::run(&Target::MUTATIONS, &options),
+        Command::FuzzRequests(options) => fuzz::run(&Target::REQUESTS, &options),
         Command::FuzzStreams(options) => fuzz_streams::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Contract(options) => contract::run(&options),
-        Command::Tidy => tidy::run(),
+        Command::Tidy(options) => tidy::run(&options),
+        Command::FreezeMigrations => tidy::migrations::freeze(),
+        Command::RecordUpgrade(options) => record_upgrade::run(&options),
         Command::Load(options) => load::run(&options),
     };
     match outcome {

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of our own: made for one run of the tests, gone after it however that run ends.
+//! A PostgreSQL server for one run of the tests, removed after the run however it ends.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,7 +13,8 @@ use anyhow::{Context, Result};
 use crate::environment::{install, is_root, program, workshop};
 use crate::step::{output, say, succeeds};
 
-/// Nothing here outlives the run, so nothing waits for the disk. `localhost` only, no socket: no path is too long.
+/// Lines of `postgresql.conf`. No data outlives the run, so no write waits for the disk; TCP on the loopback address
+/// instead of a socket, whose path could be too long.
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -24,7 +25,7 @@ synchronous_commit = off
 full_page_writes = off
 ";
 
-/// Waits until its standard input is closed, which also happens when whoever holds the other end is killed; then stops
+/// Shell script that waits for the end of its standard input, which the kernel closes when xtask is killed, then stops
 /// the server and removes its files.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
@@ -64,7 +65,7 @@ impl Postgres {
         Ok(server)
     }
 
-    /// The address, of a user that may create databases.
+    /// Returns the URL of a user that may create databases.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -81,7 +82,7 @@ impl Drop for Postgres {
     }
 }
 
-/// The folder with the server's programs; installed when there is none.
+/// Returns the folder with the server's programs, which are installed if there is none.
 pub fn programs() -> Result<PathBuf> {
     if let Some(found) = find() {
         return Ok(found);
@@ -105,7 +106,7 @@ fn find() -> Option<PathBuf> {
         .or_else(|| packaged().into_iter().rev().find(complete))
 }
 
-/// Where Debian keeps the programs of each version, oldest first.
+/// Returns the folders in which Debian keeps the programs of each version, oldest first.
 fn packaged() -> Vec<PathBuf> {
     let Ok(versions) = fs::read_dir("/usr/lib/postgresql") else {
         return Vec::new();
@@ -126,7 +127,7 @@ fn packaged() -> Vec<PathBuf> {
     found
 }
 
-/// Who runs the server. PostgreSQL refuses to be run by root.
+/// User that runs the server: PostgreSQL refuses to be run by root.
 struct Owner {
     other: Option<&'static str>,
 }
@@ -143,7 +144,7 @@ impl Owner {
         }
     }
 
-    /// The words before a command that make it run as the owner.
+    /// Returns the words before a command that make it run as the owner.
     fn prefix(&self) -> Vec<&'static str> {
         self.other
             .map_or(Vec::new(), |name| vec!["runuser", "-u", name, "--"])
@@ -162,7 +163,7 @@ impl Owner {
         command
     }
 
-    /// An empty folder that the owner can reach: in the checkout if possible, else among the temporary files.
+    /// Creates an empty folder that the owner can reach: in the checkout if possible, else among the temporary files.
     fn folder(&self, root: &Path) -> Result<PathBuf> {
         let shop = workshop(root);
         fs::create_dir_all(&shop)?;

@@ -1,10 +1,10 @@
-//! Steps: saying what is done, and running other programs.
+//! Progress on the terminal, and other programs.
 
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Says what is about to be done, or what came of it.
+/// Prints a line about the progress.
 pub fn say(text: &str) {
     eprintln!("xtask: {text}");
 }
@@ -21,8 +21,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program in silence and returns what it wrote to its standard output; what it wrote anywhere is part of the
-/// error when it fails.
+/// Runs a program in silence and returns its standard output. The error of a program that fails has both of its outputs.
 pub fn output(command: &mut Command) -> Result<String> {
     let words = spelled(command);
     let ended = command
@@ -35,7 +34,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
-/// Whether a program can be started and succeeds.
+/// True if the program can be started and succeeds.
 pub fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -49,7 +48,7 @@ fn written(ended: &Output) -> String {
     text.join("\n").trim().to_owned()
 }
 
-/// The words of a command, without its environment (which may hold a password).
+/// Returns the words of a command, without its environment (which may hold a password).
 fn spelled(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words

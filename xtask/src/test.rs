@@ -1,5 +1,9 @@
 //! `cargo xtask test`: every test, on SQLite and then on a PostgreSQL server made for the run.
 
+mod parallel;
+
+use std::process::Command;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -7,9 +11,9 @@ use crate::environment::{Environment, cargo, root};
 use crate::postgres::Postgres;
 use crate::step::{run as run_command, say};
 
-/// Which tests to run, and on what.
+/// Options of `cargo xtask test`.
 #[derive(Args)]
-pub struct Options {
+pub struct TestOptions {
     /// The database to test on.
     #[arg(long, value_enum, default_value_t = Database::Both)]
     database: Database,
@@ -24,12 +28,12 @@ pub enum Database {
     Sqlite,
     /// A server made for the run.
     Postgres,
-    /// One after the other.
+    /// SQLite, then PostgreSQL.
     Both,
 }
 
-/// Prepares what the tests need and runs them. Their output comes last, so that it ends with the runner's own summary.
-pub fn run(options: &Options) -> Result<()> {
+/// Prepares the programs that the tests need and runs the tests, whose output comes last.
+pub fn run(options: &TestOptions) -> Result<()> {
     run_with(options.database, &options.words, &[])
 }
 
@@ -38,25 +42,17 @@ pub fn run_with(database: Database, words: &[String], variables: &[(&str, String
     let root = root()?;
     let environment = Environment::prepare(&root)?;
     let tests = |kinds: &[&str], url: Option<&str>| {
+        let set = |command: &mut Command| {
+            command.envs(variables.iter().map(|(name, value)| (name, value)));
+            set_environment(command, &environment, url);
+        };
+        if selects_whole_packages(words) {
+            let has_doc_tests = kinds.is_empty() && scope(words).is_some();
+            return parallel::run(&root, &arguments(words, kinds), has_doc_tests, &set);
+        }
         let mut command = cargo(&root);
-        command
-            .arg("test")
-            .args(scope(words))
-            .args(kinds)
-            .args(words)
-            .envs(variables.iter().map(|(name, value)| (name, value)));
-        command.env("ORGPLANE_TEST_FUZZER", &environment.clients.fuzzer);
-        command.env("ORGPLANE_TEST_GENERATORS", &environment.clients.generators);
-        command.env("ORGPLANE_TEST_PYTHON", &environment.clients.python);
-        command.env("ORGPLANE_TEST_NODE", &environment.clients.node);
-        command.env(
-            "ORGPLANE_TEST_MODEL_SERVER",
-            &environment.clients.model_server,
-        );
-        command.env("ORGPLANE_TEST_READERS", &environment.clients.readers);
-        command.env("PYTHONDONTWRITEBYTECODE", "1");
-        command.env_remove("ORGPLANE_TEST_DATABASE");
-        command.envs(url.map(|url| ("ORGPLANE_TEST_DATABASE", url)));
+        command.arg("test").args(arguments(words, kinds));
+        set(&mut command);
         run_command(&mut command)
     };
     if database != Database::Postgres {
@@ -71,7 +67,45 @@ pub fn run_with(database: Database, words: &[String], variables: &[(&str, String
     Ok(())
 }
 
-/// All packages, unless some are named.
+/// Names the programs and the database that tests use in the environment of a command.
+fn set_environment(command: &mut Command, environment: &Environment, url: Option<&str>) {
+    let clients = &environment.clients;
+    command
+        .env("ORGPLANE_TEST_FUZZER", &clients.fuzzer)
+        .env("ORGPLANE_TEST_GENERATORS", &clients.generators)
+        .env("ORGPLANE_TEST_PYTHON", &clients.python)
+        .env("ORGPLANE_TEST_NODE", &clients.node)
+        .env("ORGPLANE_TEST_MODEL_SERVER", &clients.model_server)
+        .env("ORGPLANE_TEST_READERS", &clients.readers)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env_remove("ORGPLANE_TEST_DATABASE")
+        .envs(url.map(|url| ("ORGPLANE_TEST_DATABASE", url)));
+}
+
+/// Returns the words of `cargo test`: the packages, the kinds of targets, and the words of the user.
+fn arguments(words: &[String], kinds: &[&str]) -> Vec<String> {
+    let own = scope(words).into_iter().chain(kinds.iter().copied());
+    own.map(str::to_owned)
+        .chain(words.iter().cloned())
+        .collect()
+}
+
+/// True if the words name nothing but packages, so that every test of them runs.
+fn selects_whole_packages(words: &[String]) -> bool {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let names_next = matches!(word.as_str(), "-p" | "--package");
+        let is_package = word.starts_with("-p") || word.starts_with("--package=");
+        if names_next {
+            words.next();
+        } else if !is_package {
+            return false;
+        }
+    }
+    true
+}
+
+/// Returns the option for all packages, unless some are named.
 fn scope(words: &[String]) -> Option<&'static str> {
     let names_a_package = |word: &String| word.starts_with("-p") || word.starts_with("--package");
     (!words
@@ -84,6 +118,16 @@ fn scope(words: &[String]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn binaries_run_in_parallel_unless_tests_are_named() {
+        let selects = |text: &str| {
+            let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+            selects_whole_packages(&words)
+        };
+        assert!(selects("") && selects("-p admin -pbase --package=store --package usage"));
+        assert!(!selects("-p admin projects") && !selects("--test it") && !selects("-- a"));
+    }
 
     #[test]
     fn all_packages_are_tested_unless_some_are_named() {

@@ -277,21 +277,17 @@ impl Directory {
         if self.revision().await? == state.sum {
             return Ok(());
         }
-        self.store.revision().moved_elsewhere();
         self.reload(state, follower).await
     }
 
     /// Takes in what has changed, once the database answers at all: that is known sooner than a load fails.
     async fn retry(&self, state: &mut State, follower: &mut Follower) -> Result<()> {
-        if self.revision().await? != state.sum {
-            self.store.revision().moved_elsewhere();
-        }
+        self.revision().await?;
         self.reload(state, follower).await
     }
 
-    /// The sum of all organizations' revisions. What other processes have committed is seen from now on.
+    /// The sum of all organizations' revisions.
     async fn revision(&self) -> Result<i64> {
-        self.store.look_anew();
         let mut read = self.polled.read().await?;
         read.fetch_one(sql!(REVISION), |row| row.get("revision"))
             .await

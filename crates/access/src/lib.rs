@@ -100,7 +100,7 @@ pub async fn permissions_of_keys(
 ) -> Result<(Read, HashMap<KeyHash, PermissionSet>)> {
     let grant = |row: &Row<'_>| Ok((row.key_hash("hash")?, granted(row)?));
     let (read, grants) = read
-        .fetch_all_aside(sql!(GRANTS_OF_KEYS, organization), grant)
+        .fetch_all_blocking(sql!(GRANTS_OF_KEYS, organization), grant)
         .await?;
     let mut keys: HashMap<KeyHash, PermissionSet> = HashMap::new();
     for (key, allowed) in grants {

@@ -3,7 +3,7 @@
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 use base::time::MINUTE;
 use base::{Clock, Error, UnixTime, names};
-use store::{Key, Page, PageRequest, Row, Statement, Store, sql};
+use store::{Page, PageRequest, Row, SortKey, Statement, Store, sql};
 
 /// What upstreams keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -178,7 +178,7 @@ impl Objects {
             list.push(" AND purpose = ").bind(purpose);
         }
         let mut read = self.store.read().await?;
-        let key = Key::by_time("created_at", "id");
+        let key = SortKey::by_time("created_at", "id");
         page.fetch(&mut read, list, whole, key, Object::read).await
     }
 
@@ -211,7 +211,7 @@ impl Objects {
     /// # Errors
     /// The database's.
     pub async fn claim(&self, object: &Object) -> Result<bool, Error> {
-        let mut transaction = self.store.begin_quietly().await?;
+        let mut transaction = self.store.begin_untracked().await?;
         let now = transaction.now().await?;
         let mut claim = sql!(
             "UPDATE stored_objects SET claimed_until = $1 WHERE due_at = $2 AND (claimed_until IS NULL OR claimed_until <= $3)",
@@ -272,7 +272,7 @@ impl Objects {
 
     /// No picture of the data shows any of this, so the revision stays.
     async fn write(&self, statement: Statement) -> Result<u64, Error> {
-        let mut transaction = self.store.begin_quietly().await?;
+        let mut transaction = self.store.begin_untracked().await?;
         let count = transaction.execute(statement).await?;
         transaction.commit().await?;
         Ok(count)

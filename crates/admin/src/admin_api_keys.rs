@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Order, PageRequest, Row};
 
-use crate::args;
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
@@ -18,6 +17,7 @@ use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
     read, write,
 };
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{AdminApiKeysRead as CanRead, AdminApiKeysWrite as CanWrite};
@@ -135,7 +135,7 @@ struct ListAdminKeys {
 }
 
 async fn list(mut cx: Read, _: Organization, query: ListAdminKeys) -> Result<List<AdminApiKey>> {
-    let list = cx.sql(KEYS, args![]);
+    let list = tenant_sql!(cx, KEYS, args![]);
     let order = query.order.map_or(Order::Ascending, Order::from);
     let request = PageRequest {
         limit: query.limit.0,
@@ -181,7 +181,7 @@ async fn create(
         body.expires_in_seconds,
     )
     .await?;
-    let key = keys::one(cx.sql(KEYS, args![]), &issued.id);
+    let key = keys::one(tenant_sql!(cx, KEYS, args![]), &issued.id);
     let key = cx.find(&issued.id, key, AdminApiKey::read).await?;
     let event = keys::created_event(&issued.id, &scopes);
     Ok(cx.done(
@@ -198,7 +198,7 @@ async fn retrieve(
     Of(_, id): Of<Organization, KeyId>,
     _: Nothing,
 ) -> Result<AdminApiKey> {
-    let key = keys::one(cx.sql(KEYS, args![]), &id);
+    let key = keys::one(tenant_sql!(cx, KEYS, args![]), &id);
     cx.find(&id, key, AdminApiKey::read).await
 }
 
@@ -208,7 +208,7 @@ async fn delete(
     Of(_, id): Of<Organization, KeyId>,
     _: Nothing,
 ) -> Result<Done<Deleted<AdminApiKeyDeleted>>> {
-    let key = keys::one(cx.sql(KEYS, args![]), &id);
+    let key = keys::one(tenant_sql!(cx, KEYS, args![]), &id);
     cx.find(&id, key, AdminApiKey::read).await?;
     let before = keys::administrable_until(&mut cx).await?;
     keys::delete(&mut cx, &id).await?;

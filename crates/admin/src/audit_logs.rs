@@ -16,7 +16,7 @@ use crate::list::{Item, List};
 use crate::operation::{
     EventType, Limit, Operation, Organization, Read, Separated, TenantStatement, read,
 };
-use crate::{args, column};
+use crate::{args, column, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/audit_logs";
@@ -169,7 +169,7 @@ const LOGS: &str = "\
 
 async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<List<AuditLog>> {
     check_types(&query)?;
-    let whole = cx.sql(LOGS, args![]);
+    let whole = tenant_sql!(cx, LOGS, args![]);
     let mut list = whole.clone();
     filter(&mut list, &query);
     let request = PageRequest {

@@ -5,7 +5,7 @@ use base::{Clock, Error, Result};
 use serde_json::json;
 use store::{Row, Store, sql};
 
-use crate::operation::{Actor, Entry, Event, EventType, Head, append};
+use crate::operation::{Actor, AuditEntry, ChainHead, Event, EventType, append};
 
 /// What an operator is about to read.
 pub struct Reading<'a> {
@@ -45,8 +45,8 @@ pub async fn record(reading: Reading<'_>) -> Result<()> {
         Some(request) => Event::new(kind, request, json!({"read": "contents", "count": count})),
         None => Event::new(kind, project, json!({"read": "list", "count": count})),
     };
-    let head = Head::advance(&mut transaction, &organization_id).await?;
-    let entry = Entry {
+    let head = ChainHead::advance(&mut transaction, &organization_id).await?;
+    let entry = AuditEntry {
         id: reading.ids.next(),
         organization_id,
         effective_at: reading.clock.now(),

@@ -14,13 +14,13 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use store::{Order, PageRequest, Row};
 
-use crate::args;
 use crate::list::{Deleted, List};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Separated,
     Write, read, write,
 };
 use crate::projects::ActiveProject;
+use crate::{args, tenant_sql};
 use activation::{activate, deactivate};
 use authority::Authority;
 use certificate::{AT_LEVEL, Certificate, CertificateDeleted, Guarded, LevelCertificate, ONE};
@@ -148,7 +148,7 @@ async fn list<L: Guarded>(
     level: L,
     query: ListCertificates,
 ) -> Result<List<LevelCertificate<L::Object>>> {
-    let list = cx.sql(AT_LEVEL, args![level.project_key()]);
+    let list = tenant_sql!(cx, AT_LEVEL, args![level.project_key()]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -179,7 +179,8 @@ async fn create(
     body: CreateCertificate,
 ) -> Result<Done<Certificate>> {
     let authority = Authority::parse(&body.certificate, cx.now())?;
-    let fingerprints = cx.sql(
+    let fingerprints = tenant_sql!(
+        cx,
         "SELECT id, fingerprint FROM certificates WHERE organization_id = $1",
         args![],
     );
@@ -200,7 +201,8 @@ async fn create(
     }
     let name = body.name.map(Name::into_string);
     let certificate = Certificate::new(cx.new_id(), name, cx.now(), &authority);
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO certificates (organization_id, id, name, fingerprint, content, valid_at, expires_at, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         args![
@@ -239,7 +241,7 @@ async fn retrieve(
     Of(_, id): Of<Organization, CertificateId>,
     query: RetrieveCertificate,
 ) -> Result<Certificate> {
-    let one = cx.sql(ONE, args![&id]);
+    let one = tenant_sql!(cx, ONE, args![&id]);
     let certificate = cx.find(&id, one, Certificate::read).await?;
     Ok(match &*query.include {
         [] => certificate.without_content(),
@@ -259,7 +261,7 @@ async fn update(
     Of(_, id): Of<Organization, CertificateId>,
     body: UpdateCertificate,
 ) -> Result<Done<Certificate>> {
-    let one = cx.sql(ONE, args![&id]);
+    let one = tenant_sql!(cx, ONE, args![&id]);
     let mut certificate = cx
         .find(&id, one, Certificate::read)
         .await?
@@ -269,7 +271,8 @@ async fn update(
         return Ok(cx.unchanged(certificate));
     }
     certificate.name = name;
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE certificates SET name = $3 WHERE organization_id = $1 AND id = $2",
         args![&id, certificate.name.clone()],
     );
@@ -284,9 +287,10 @@ async fn delete(
     Of(_, id): Of<Organization, CertificateId>,
     _: Nothing,
 ) -> Result<Done<Deleted<CertificateDeleted>>> {
-    let one = cx.sql(ONE, args![&id]);
+    let one = tenant_sql!(cx, ONE, args![&id]);
     let certificate = cx.find(&id, one, Certificate::read).await?;
-    let active = cx.sql(
+    let active = tenant_sql!(
+        cx,
         "SELECT project_id FROM certificate_activations WHERE organization_id = $1 AND certificate_id = $2",
         args![&id],
     );
@@ -303,7 +307,8 @@ async fn delete(
             format!("The certificate '{id}' is active in {place}. Deactivate it there first.");
         return Err(Error::refused("certificate_active", message));
     }
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM certificates WHERE organization_id = $1 AND id = $2",
         args![&id],
     );

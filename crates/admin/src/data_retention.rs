@@ -8,13 +8,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::args;
 use crate::level::Level;
 use crate::literal::literals;
 use crate::operation::{
     Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
 };
 use crate::projects::ConfiguredProject;
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{DataRetentionRead, DataRetentionWrite};
@@ -151,7 +151,7 @@ fn kind<K: Retention>(word: Option<String>) -> Result<K> {
 }
 
 async fn retrieve<L: Retained>(mut cx: Read, level: L, _: Nothing) -> Result<RetentionOf<L>> {
-    let one = cx.sql(ONE, args![level.project_key()]);
+    let one = tenant_sql!(cx, ONE, args![level.project_key()]);
     let word = cx
         .fetch_optional(one, |row| row.get("retention_type"))
         .await?;
@@ -173,7 +173,7 @@ async fn update<L: Retained>(
     level: L,
     body: SetDataRetention<L::Kind>,
 ) -> Result<Done<RetentionOf<L>>> {
-    let one = cx.sql(ONE, args![level.project_key()]);
+    let one = tenant_sql!(cx, ONE, args![level.project_key()]);
     let word = cx
         .fetch_optional(one, |row| row.get("retention_type"))
         .await?;
@@ -182,7 +182,8 @@ async fn update<L: Retained>(
         return Ok(cx.unchanged(DataRetention::new(new)));
     }
     let name = json!(new);
-    let save = cx.sql(
+    let save = tenant_sql!(
+        cx,
         "INSERT INTO data_retention (organization_id, project_id, retention_type) VALUES ($1, $2, $3) \
          ON CONFLICT (organization_id, project_id) DO UPDATE SET retention_type = excluded.retention_type",
         args![level.project_key(), name.as_str().unwrap_or_default()],

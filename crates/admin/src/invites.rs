@@ -15,7 +15,6 @@ use serde_json::json;
 use store::Row;
 use zeroize::Zeroizing;
 
-use crate::args;
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::mail::{self, Mail};
@@ -26,6 +25,7 @@ use crate::operation::{
 use crate::projects::users::MemberRole;
 use crate::roles::realm::may_grant;
 use crate::users;
+use crate::{args, tenant_sql};
 
 /// How long an invitation can be accepted, in seconds.
 const LIFETIME: i64 = 7 * DAY;
@@ -169,7 +169,7 @@ struct ListInvites {
 }
 
 async fn list(mut cx: Read, _: Organization, query: ListInvites) -> Result<List<Invite>> {
-    let (list, now) = (cx.sql(INVITES, args![]), cx.now());
+    let (list, now) = (tenant_sql!(cx, INVITES, args![]), cx.now());
     let request = oldest_first(query.limit.0, query.after);
     let page = cx
         .page(&request, list.clone(), list, "id", Invite::read)
@@ -182,7 +182,7 @@ async fn retrieve(
     Of(_, id): Of<Organization, InviteId>,
     _: Nothing,
 ) -> Result<Invite> {
-    let mut one = cx.sql(INVITES, args![]);
+    let mut one = tenant_sql!(cx, INVITES, args![]);
     one.push(" AND id = ").bind(&id);
     let invite = cx.find(&id, one, Invite::read).await?;
     Ok(invite.at(cx.now()))
@@ -211,7 +211,7 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
         let role = ProjectRole::from(project.role);
         may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
     }
-    let token = Secret::token(&cx.services().entropy);
+    let token = Secret::token(cx.entropy());
     let expires_at = cx.now().plus(LIFETIME);
     let invite = Invite {
         object: InviteObject,
@@ -224,7 +224,8 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
         accepted_at: None,
         projects,
     };
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO invites (organization_id, id, email, email_key, role, projects, token_hash, created_at, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         args![
@@ -233,7 +234,7 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
             body.email.key(),
             invite.role.as_str(),
             json!(invite.projects).to_string(),
-            cx.services().pepper.hash_secret(&token),
+            cx.pepper().hash_secret(&token),
             invite.created_at,
             expires_at
         ],
@@ -262,7 +263,7 @@ async fn refuse_known(cx: &mut Write, email: &Email) -> Result<()> {
     if users::find_by_email(cx, email.as_str()).await?.is_some() {
         return refuse("A user with the address");
     }
-    let mut pending = cx.sql(INVITES, args![]);
+    let mut pending = tenant_sql!(cx, INVITES, args![]);
     pending.push(" AND email_key = ").bind(email.key());
     pending.push(" AND accepted_at IS NULL AND expires_at > ");
     pending.bind(cx.now());
@@ -287,7 +288,8 @@ async fn checked(cx: &mut Write, projects: Vec<InvitedProject>) -> Result<Vec<In
         if projects[..index].iter().any(|other| other.id == project.id) {
             return refuse("is given twice");
         }
-        let statement = cx.sql(
+        let statement = tenant_sql!(
+            cx,
             "SELECT archived_at FROM projects WHERE organization_id = $1 AND id = $2",
             args![&project.id],
         );
@@ -318,13 +320,10 @@ async fn letter(
     role: OrganizationRole,
     token: &Secret,
 ) -> Result<(String, Zeroizing<String>)> {
-    let statement = cx.sql(
-        "SELECT o.name, o.id AS organization_id FROM organizations o WHERE o.id = $1",
-        args![],
-    );
+    let statement = tenant_sql!(cx, "SELECT name FROM organizations WHERE id = $1", args![],);
     let name: Option<String> = cx.fetch_optional(statement, |row| row.get("name")).await?;
     let name = name.ok_or_else(Error::internal)?;
-    let public_url = cx.services().public_url.trim_end_matches('/');
+    let public_url = cx.public_url().trim_end_matches('/');
     let (token, role, days) = (
         Zeroizing::new(token.reveal()),
         role.as_str(),
@@ -347,7 +346,7 @@ async fn delete(
     Of(_, id): Of<Organization, InviteId>,
     _: Nothing,
 ) -> Result<Done<Deleted<InviteDeleted>>> {
-    let mut one = cx.sql(INVITES, args![]);
+    let mut one = tenant_sql!(cx, INVITES, args![]);
     one.push(" AND id = ").bind(&id);
     let invite = cx.find(&id, one, Invite::read).await?;
     if invite.status == Status::Accepted {
@@ -355,7 +354,8 @@ async fn delete(
         return Err(Error::refused("invite_accepted", message));
     }
     mail::withdraw(&mut cx, id.as_str()).await?;
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM invites WHERE organization_id = $1 AND id = $2",
         args![&id],
     );

@@ -11,9 +11,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use crate::args;
 use crate::operation::{Event, EventType, TenantStatement, Write, missing};
 use crate::roles::realm::may_grant;
+use crate::{args, tenant_sql};
 
 /// Who owns a key that is about to be issued, and so of what kind it is.
 pub enum NewOwner<'a> {
@@ -138,8 +138,8 @@ pub async fn issue(
         NewOwner::ServiceAccount(project, account) => (Some(project), None, Some(account)),
     };
     may_issue(cx, &owner, scopes).await?;
-    let value = Secret::generate(kind, &cx.services().entropy);
-    let hash = cx.services().pepper.hash_secret(&value);
+    let value = Secret::generate(kind, cx.entropy());
+    let hash = cx.pepper().hash_secret(&value);
     let created_at = cx.now();
     let expires_at = lifetime.map(|lifetime| created_at.plus(lifetime.0));
     let issued = Issued {
@@ -149,7 +149,8 @@ pub async fn issue(
         created_at,
         expires_at,
     };
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name, \
              redacted_value, hash, scopes, created_at, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -203,7 +204,8 @@ pub fn one(mut keys: TenantStatement, id: &KeyId) -> TenantStatement {
 /// # Errors
 /// 404 when there is none; the database's.
 pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM api_keys WHERE organization_id = $1 AND id = $2",
         args![id],
     );
@@ -223,7 +225,8 @@ pub const MIN_ADMINISTRABLE: i64 = 30 * DAY;
 /// # Errors
 /// The database's.
 pub(crate) async fn administrable_until(cx: &mut Write) -> Result<UnixTime> {
-    let longest = cx.sql(
+    let longest = tenant_sql!(
+        cx,
         "SELECT COALESCE(k.expires_at, $4) AS until \
          FROM api_keys k JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
          WHERE k.organization_id = $1 AND k.kind = $2 AND u.role = $3 AND k.scopes = '[]' ORDER BY 1 DESC LIMIT 1",

@@ -34,7 +34,7 @@ use base::secret::Pepper;
 use base::{Budget, Clock, Entropy};
 use store::{Database, Store};
 
-use operation::{Kept, Operation};
+use operation::Operation;
 
 /// What the whole program shares, as far as administration needs it.
 pub struct Services {
@@ -42,8 +42,6 @@ pub struct Services {
     pub store: Store,
     /// The keys, and what they may do.
     pub directory: Arc<Directory>,
-    /// Answers to reads, while nothing changes.
-    pub kept: Kept,
     /// The usage data through connections of their own: a transaction may wait for one and hold nobody up.
     pub usage: Database,
     /// The models that this deployment knows: those it has upstreams or prices for.

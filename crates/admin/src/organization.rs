@@ -11,7 +11,7 @@ use base::{Clock, Result, UnixTime};
 use serde_json::json;
 use store::{Statement, Store, Transaction, sql};
 
-use crate::operation::{Actor, Entry, Event, EventType, Head, append};
+use crate::operation::{Actor, AuditEntry, ChainHead, Event, EventType, append};
 
 /// What founding an organization needs.
 pub struct Founding<'a> {
@@ -99,7 +99,7 @@ pub async fn found(founding: Founding<'_>) -> Result<Founded> {
 /// Those of [`found`].
 pub async fn found_first(founding: Founding<'_>) -> Result<Option<Founded>> {
     let mut transaction = founding.store.begin().await?;
-    transaction.wait_for_turn(FIRST_START).await?;
+    transaction.advisory_lock(FIRST_START).await?;
     let any = transaction.fetch_optional(sql!(ANY), |_| Ok(())).await?;
     if any.is_some() {
         return Ok(None);
@@ -239,9 +239,9 @@ fn owner_name(email: &str) -> &str {
 }
 
 async fn record(transaction: &mut Transaction, founding: &Founding<'_>, new: &New) -> Result<()> {
-    let head = Head::advance(transaction, &new.organization_id).await?;
+    let head = ChainHead::advance(transaction, &new.organization_id).await?;
     let details = json!({"name": founding.name});
-    let entry = Entry {
+    let entry = AuditEntry {
         id: founding.ids.next(),
         organization_id: new.organization_id.clone(),
         effective_at: new.now,

@@ -7,7 +7,7 @@ use access::Key;
 use base::Result;
 
 use crate::Services;
-use crate::operation::{Actor, Entry, Event, Head, append};
+use crate::operation::{Actor, AuditEntry, ChainHead, Event, append};
 
 /// A key that was refused, of an organization that is known.
 pub struct RefusedKey {
@@ -39,8 +39,8 @@ pub async fn record(services: &Services, refused: &RefusedKey) -> Result<()> {
         ));
     }
     let mut transaction = services.store.begin().await?;
-    let mut head = Head::advance(&mut transaction, &key.organization.id).await?;
-    let entry = Entry {
+    let mut head = ChainHead::advance(&mut transaction, &key.organization.id).await?;
+    let entry = AuditEntry {
         id: services.ids.next(),
         organization_id: key.organization.id.clone(),
         effective_at: services.clock.now(),

@@ -24,7 +24,7 @@ use crate::operation::{
 };
 use crate::projects::{ActiveProject, Project};
 use crate::spend::{Cents, Currency, Interval};
-use crate::{args, column, mail};
+use crate::{args, column, mail, tenant_sql};
 
 pub use notices::SpendAlertsTask;
 
@@ -226,7 +226,7 @@ async fn list<L: Alerted>(
     level: L,
     query: ListSpendAlerts,
 ) -> Result<List<SpendAlert<L::Object>>> {
-    let list = cx.sql(OF_LEVEL, args![level.project_key()]);
+    let list = tenant_sql!(cx, OF_LEVEL, args![level.project_key()]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -311,7 +311,8 @@ async fn create<L: Alerted>(
     body: SetSpendAlert,
 ) -> Result<Done<SpendAlert<L::Object>>> {
     body.check()?;
-    let existing = cx.sql(
+    let existing = tenant_sql!(
+        cx,
         "SELECT id FROM spend_alerts WHERE organization_id = $1 AND project_id = $2",
         args![level.project_key()],
     );
@@ -322,7 +323,8 @@ async fn create<L: Alerted>(
     let alert: SpendAlert<L::Object> = body.alert(cx.new_id());
     let mut values = args![level.project_key(), &alert.id, cx.now()];
     values.extend(alert.columns());
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO spend_alerts (organization_id, project_id, id, threshold_set_at, threshold_amount, recipients, \
              subject_prefix) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -354,7 +356,8 @@ async fn update<L: Alerted>(
     }
     let mut values = args![level.project_key(), &new.id, cx.now()];
     values.extend(new.columns());
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE spend_alerts SET \
              threshold_set_at = CASE WHEN threshold_amount = $5 THEN threshold_set_at ELSE $4 END, \
              threshold_amount = $5, recipients = $6, subject_prefix = $7 \
@@ -373,7 +376,8 @@ async fn delete<L: Alerted>(
     _: Nothing,
 ) -> Result<Done<Deleted<L::Deleted>>> {
     mail::withdraw(&mut cx, id.as_str()).await?;
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
         args![level.project_key(), &id],
     );

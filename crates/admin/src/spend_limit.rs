@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::args;
 use crate::level::Level;
 use crate::list::Unset;
 use crate::literal::literals;
@@ -16,6 +15,7 @@ use crate::operation::{
 };
 use crate::projects::ConfiguredProject;
 use crate::spend::{Cents, Currency, Interval};
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ORGANIZATION: &str = "/organization/spend_limit";
@@ -146,7 +146,7 @@ fn not_set() -> Error {
 }
 
 async fn retrieve<L: Limited>(mut cx: Read, level: L, _: Nothing) -> Result<SpendLimit<L::Object>> {
-    let one = cx.sql(ONE, args![level.project_key()]);
+    let one = tenant_sql!(cx, ONE, args![level.project_key()]);
     let cents = cx
         .fetch_optional(one, |row| row.get("threshold_amount"))
         .await?;
@@ -169,7 +169,7 @@ async fn update<L: Limited>(
     level: L,
     body: SetSpendLimit,
 ) -> Result<Done<SpendLimit<L::Object>>> {
-    let one = cx.sql(ONE, args![level.project_key()]);
+    let one = tenant_sql!(cx, ONE, args![level.project_key()]);
     let old: Option<i64> = cx
         .fetch_optional(one, |row| row.get("threshold_amount"))
         .await?;
@@ -178,7 +178,8 @@ async fn update<L: Limited>(
     if old == Some(new) {
         return Ok(cx.unchanged(answer));
     }
-    let save = cx.sql(
+    let save = tenant_sql!(
+        cx,
         "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ($1, $2, $3) \
          ON CONFLICT (organization_id, project_id) DO UPDATE SET threshold_amount = excluded.threshold_amount",
         args![level.project_key(), new],
@@ -196,7 +197,8 @@ async fn delete<L: Limited>(
     level: L,
     _: Nothing,
 ) -> Result<Done<Unset<L::Deleted>>> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM spend_limits WHERE organization_id = $1 AND project_id = $2",
         args![level.project_key()],
     );

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
 
-use crate::args;
 use crate::keys::{administrable_until, keep_administrable};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
@@ -21,6 +20,7 @@ use crate::operation::{
 };
 use crate::roles::Role;
 use crate::roles::realm::may_grant;
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{UsersRead as CanRead, UsersWrite as CanWrite};
@@ -126,7 +126,7 @@ struct ListUsers {
 }
 
 async fn list(mut cx: Read, _: Organization, query: ListUsers) -> Result<List<User>> {
-    let whole = cx.sql(USERS, args![]);
+    let whole = tenant_sql!(cx, USERS, args![]);
     let mut list = whole.clone();
     if !query.emails.is_empty() {
         let keys = query.emails.iter().map(|email| email_key(email));
@@ -140,7 +140,7 @@ async fn list(mut cx: Read, _: Organization, query: ListUsers) -> Result<List<Us
 }
 
 async fn retrieve(mut cx: Read, Of(_, id): Of<Organization, UserId>, _: Nothing) -> Result<User> {
-    let mut one = cx.sql(USERS, args![]);
+    let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.id = ").bind(&id);
     cx.find(&id, one, User::read).await
 }
@@ -150,7 +150,7 @@ async fn retrieve(mut cx: Read, Of(_, id): Of<Organization, UserId>, _: Nothing)
 /// # Errors
 /// 404 when there is none; the database's.
 pub(crate) async fn find(cx: &mut Write, id: &UserId) -> Result<User> {
-    let mut one = cx.sql(USERS, args![]);
+    let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.id = ").bind(id);
     cx.find(id, one, User::read).await
 }
@@ -160,7 +160,7 @@ pub(crate) async fn find(cx: &mut Write, id: &UserId) -> Result<User> {
 /// # Errors
 /// The database's.
 pub(crate) async fn find_by_email(cx: &mut Write, email: &str) -> Result<Option<User>> {
-    let mut one = cx.sql(USERS, args![]);
+    let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.email_key = ").bind(email_key(email));
     cx.fetch_optional(one, User::read).await
 }
@@ -170,7 +170,7 @@ pub(crate) async fn find_by_email(cx: &mut Write, email: &str) -> Result<Option<
 /// # Errors
 /// 400 naming `user_id` when there is none; the database's.
 pub(crate) async fn named(cx: &mut Write, id: &UserId) -> Result<User> {
-    let mut one = cx.sql(USERS, args![]);
+    let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.id = ").bind(id);
     let found = cx.fetch_optional(one, User::read).await?;
     found.ok_or_else(|| {
@@ -230,7 +230,8 @@ async fn update(
     if requested == json!({}) {
         return Ok(cx.unchanged(old));
     }
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE users SET role = $3, technical_level = $4, developer_persona = $5 \
          WHERE organization_id = $1 AND id = $2",
         args![&id, role.as_str(), level, persona],
@@ -267,7 +268,8 @@ async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
 /// # Errors
 /// 400: nobody else is an owner.
 pub(crate) async fn refuse_last_owner(cx: &mut Write, user: &UserId, verb: &str) -> Result<()> {
-    let others = cx.sql(
+    let others = tenant_sql!(
+        cx,
         "SELECT id FROM users WHERE organization_id = $1 AND role = $2 AND id <> $3 LIMIT 1",
         args![OrganizationRole::Owner.as_str(), user],
     );
@@ -289,24 +291,29 @@ async fn delete(
     find(&mut cx, &id).await?;
     refuse_last_owner(&mut cx, &id, "deleted").await?;
     let before = administrable_until(&mut cx).await?;
-    let keys = cx.sql(
+    let keys = tenant_sql!(
+        cx,
         "DELETE FROM api_keys WHERE organization_id = $1 AND user_id = $2 RETURNING id",
         args![&id],
     );
     let keys: Vec<KeyId> = cx.fetch_all(keys, |row| row.id("id")).await?;
-    let projects = cx.sql(
+    let projects = tenant_sql!(
+        cx,
         "DELETE FROM project_users WHERE organization_id = $1 AND user_id = $2 RETURNING project_id",
         args![&id],
     );
     let projects: Vec<ProjectId> = cx.fetch_all(projects, |row| row.id("project_id")).await?;
-    let groups = cx.sql(
+    let groups = tenant_sql!(
+        cx,
         "DELETE FROM group_users WHERE organization_id = $1 AND user_id = $2 RETURNING group_id",
         args![&id],
     );
     let groups: Vec<GroupId> = cx.fetch_all(groups, |row| row.id("group_id")).await?;
     for text in [
-        "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'user' AND principal_id = $2",
-        "DELETE FROM users WHERE organization_id = $1 AND id = $2",
+        tenant_sql!(
+            "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'user' AND principal_id = $2"
+        ),
+        tenant_sql!("DELETE FROM users WHERE organization_id = $1 AND id = $2"),
     ] {
         let delete = cx.sql(text, args![&id]);
         cx.execute(delete).await?;

@@ -55,7 +55,10 @@ pub struct BodiesTask {
 /// # Errors
 /// The thread, its runtime or its connections could not be made.
 pub fn start(options: KeeperOptions) -> std::io::Result<(Option<Bodies>, BodiesTask)> {
-    let store = options.store.apart().map_err(std::io::Error::other)?;
+    let store = options
+        .store
+        .with_own_pool()
+        .map_err(std::io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -182,7 +185,7 @@ impl Keeper {
     async fn persist(&self, batch: &[Job]) -> Result<()> {
         let sealed: Vec<_> = batch.iter().flat_map(|job| self.seal(job)).collect();
         let mut transaction = self.options.store.usage().begin().await?;
-        transaction.keep_others_from("bodies").await?;
+        transaction.lock_table("bodies").await?;
         let mut allowed: HashMap<Place, Option<Retention>> = HashMap::new();
         let mut rows = Vec::new();
         for (job, content, row) in sealed {

@@ -21,44 +21,44 @@ use crate::request::Request;
 use crate::retry::Retries;
 use crate::tls;
 
-/// How long a connection may take to be made.
+/// The longest time in which a connection is established.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(600);
+/// The longest time from the request to the end of the response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Where to send requests, and as whom.
-pub struct Options {
-    /// What stands before every path, without a slash at its end.
+/// The server that requests are sent to, and the identity that they carry.
+pub struct ClientOptions {
+    /// The address that every path is appended to, without a slash at its end.
     pub base_url: String,
-    /// The key.
+    /// The key, sent as bearer token.
     pub key: Option<String>,
-    /// The organization that the key must be of.
+    /// The organization that the key must belong to.
     pub organization: Option<String>,
-    /// The project that the key must be of.
+    /// The project that the key must belong to.
     pub project: Option<String>,
-    /// What this program calls itself.
-    pub agent: String,
-    /// Whether requests and answers are shown.
+    /// The `User-Agent` of requests.
+    pub user_agent: String,
+    /// True if the heads of requests and responses are shown.
     pub debug: bool,
-    /// The files with the certificate and the private key to show to the server.
+    /// The files of the client certificate and of its private key.
     pub identity: Option<(String, String)>,
 }
 
-/// Sends requests, one after another.
+/// A blocking HTTP client.
 pub struct Client {
     runtime: Runtime,
     http: legacy::Client<HttpsConnector<Dialer>, Full<Bytes>>,
     headers: HeaderMap,
     base_url: String,
-    /// The proxy that the environment names for the server, if it does.
+    /// The proxy that the environment names for the server.
     proxy: Option<Proxy>,
     debug: bool,
 }
 
-/// What was answered.
+/// A response, with the request that it belongs to.
 pub struct Reply {
-    /// What was asked: the method and the whole address.
-    pub asked: (Method, String),
+    /// The method and the whole address of the request.
+    pub requested: (Method, String),
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -68,8 +68,8 @@ pub struct Reply {
 }
 
 impl Client {
-    /// A client with these options.
-    pub fn new(options: Options) -> Result<Self> {
+    /// Creates a client with these options.
+    pub fn new(options: ClientOptions) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -93,8 +93,8 @@ impl Client {
         })
     }
 
-    /// Sends `request`, again when the answer may be another one then, and gives back the last answer. A request without
-    /// an answer is not sent again: it may have been done.
+    /// Sends `request`, again after a response that may be temporary, and returns the last response. A request without a
+    /// response is not repeated: the server may have executed it.
     pub fn send(&self, request: &Request) -> Result<Reply> {
         let mut retries = Retries::default();
         loop {
@@ -137,19 +137,19 @@ impl Client {
             anyhow::Ok((parts, body.collect().await?.to_bytes()))
         };
         let failed = || format!("{} \"{url}\"", request.method);
-        let Ok(answer) = tokio::time::timeout(TIMEOUT, answer).await else {
-            bail!("{}: there was no answer for {TIMEOUT:?}", failed());
+        let Ok(answer) = tokio::time::timeout(RESPONSE_TIMEOUT, answer).await else {
+            bail!("{}: there was no answer for {RESPONSE_TIMEOUT:?}", failed());
         };
         let (parts, body) = answer.map_err(|error| {
             let hint = if is_connect(&error) {
-                self.hint()
+                self.connection_hint()
             } else {
                 String::new()
             };
             anyhow!("{}: {error:#}{hint}", failed())
         })?;
         Ok(Reply {
-            asked: (request.method.clone(), url),
+            requested: (request.method.clone(), url),
             status: parts.status,
             headers: parts.headers,
             body,
@@ -158,20 +158,20 @@ impl Client {
 }
 
 impl Client {
-    /// What may help where there was no connection.
-    fn hint(&self) -> String {
-        let where_to = "--base-url or OPENAI_BASE_URL says where to look";
+    /// Returns the hint that follows a failed connection.
+    fn connection_hint(&self) -> String {
+        let base_url = "--base-url or OPENAI_BASE_URL says where to look";
         match &self.proxy {
-            None => format!("\nHint: is a server running there? {where_to}"),
+            None => format!("\nHint: is a server running there? {base_url}"),
             Some(proxy) => format!(
                 "\nHint: does the proxy {proxy} lead there? The environment names it; NO_PROXY names hosts that are reached \
-                 without it, and {where_to}"
+                 without it, and {base_url}"
             ),
         }
     }
 }
 
-/// The proxy that the environment names for the server.
+/// Returns the proxy that the environment names for the server.
 fn proxy(base_url: &str) -> Result<Option<Proxy>> {
     let base = base_url
         .parse()
@@ -179,14 +179,14 @@ fn proxy(base_url: &str) -> Result<Option<Proxy>> {
     Ok(Proxies::of_environment().for_destination(&base)?)
 }
 
-/// Whether there was no connection to send anything over.
+/// Returns true if no connection was established, so that nothing was sent.
 fn is_connect(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<legacy::Error>()
         .is_some_and(legacy::Error::is_connect)
 }
 
-fn headers(options: &Options, proxy: Option<&Proxy>) -> Result<HeaderMap> {
+fn headers(options: &ClientOptions, proxy: Option<&Proxy>) -> Result<HeaderMap> {
     let bearer = options.key.as_ref().map(|key| format!("Bearer {key}"));
     let all = [
         (
@@ -196,7 +196,7 @@ fn headers(options: &Options, proxy: Option<&Proxy>) -> Result<HeaderMap> {
         ),
         (
             USER_AGENT,
-            Some(options.agent.clone()),
+            Some(options.user_agent.clone()),
             "the program's name",
         ),
         (AUTHORIZATION, bearer, "the key"),

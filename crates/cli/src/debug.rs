@@ -1,11 +1,11 @@
-//! What `--debug` shows: the heads of requests and answers, without secrets.
+//! `--debug`: the heads of requests and responses on stderr, without secrets.
 
 use std::io::Write;
 
 use http::header::{AUTHORIZATION, COOKIE, LOCATION, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Request, Response};
 
-/// Headers whose values are nobody's business.
+/// The headers whose values are not shown.
 const SECRET: [HeaderName; 5] = [
     AUTHORIZATION,
     COOKIE,
@@ -14,33 +14,33 @@ const SECRET: [HeaderName; 5] = [
     SET_COOKIE,
 ];
 
-/// Shows a request on stderr.
+/// Writes the head of a request to stderr.
 pub fn request<B>(request: &Request<B>) {
     let uri = request.uri();
     let address = uri.path_and_query().map_or("/", |path| path.as_str());
     let head = format!("{} {address} {:?}", request.method(), request.version());
     let host = uri.authority().map_or("", |authority| authority.as_str());
-    say(
+    write(
         "Request",
-        &format!("{head}\nhost: {host}\n{}", shown(request.headers())),
+        &format!("{head}\nhost: {host}\n{}", redacted(request.headers())),
     );
 }
 
-/// Shows an answer on stderr.
+/// Writes the head of a response to stderr.
 pub fn response<B>(response: &Response<B>) {
     let head = format!("{:?} {}", response.version(), response.status());
-    say(
+    write(
         "Response",
-        &format!("{head}\n{}", shown(response.headers())),
+        &format!("{head}\n{}", redacted(response.headers())),
     );
 }
 
-/// Nobody is left to tell when stderr is closed.
-fn say(what: &str, text: &str) {
-    let _ = writeln!(std::io::stderr(), "{what} Content:\n{text}");
+/// A closed stderr is no error.
+fn write(title: &str, text: &str) {
+    let _ = writeln!(std::io::stderr(), "{title} Content:\n{text}");
 }
 
-fn shown(headers: &HeaderMap) -> String {
+fn redacted(headers: &HeaderMap) -> String {
     let line = |(name, value): (&HeaderName, &http::HeaderValue)| {
         let value = String::from_utf8_lossy(value.as_bytes());
         let is_secret = SECRET.contains(name) || name.as_str().contains("api-key");
@@ -57,7 +57,7 @@ fn shown(headers: &HeaderMap) -> String {
 mod tests {
     use http::HeaderMap;
 
-    use super::shown;
+    use super::redacted;
 
     #[test]
     fn secrets_are_not_shown() {
@@ -71,7 +71,7 @@ mod tests {
         ] {
             headers.insert(name, value.parse().expect("a value"));
         }
-        let shown = shown(&headers);
+        let shown = redacted(&headers);
         assert!(!shown.contains("hidden"), "{shown}");
         assert!(
             shown.contains("authorization: Bearer <REDACTED>\n"),

@@ -1,34 +1,34 @@
-//! How a command can end other than well.
+//! The failures that end a command.
 
 use std::process::ExitCode;
 
-/// Why a command did not do what it was asked for.
+/// The reason that a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The words were wrong: what is wrong with them.
-    Words(String),
-    /// The words were right, and it failed.
-    Failed(anyhow::Error),
+    /// Wrong arguments, with a message about them.
+    Usage(String),
+    /// An error while the command ran.
+    Runtime(anyhow::Error),
 }
 
 impl Failure {
-    /// What the process ends with.
+    /// Returns the exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Words(_) => ExitCode::from(2),
-            Self::Failed(_) => ExitCode::FAILURE,
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Runtime(_) => ExitCode::FAILURE,
         }
     }
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
+        Self::Runtime(error)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Failed(error.into())
+        Self::Runtime(error.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Values that are in files: `@file`, `@file://path`, `@data://path`, `@-`; `\@` is an `@` that means nothing.
+//! Values from files: `@file`, `@file://path`, `@data://path`, `@-`. `\@` begins a value with a plain `@`.
 
 use std::fs;
 use std::io::Read;
@@ -9,17 +9,17 @@ use std::sync::OnceLock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// What came by stdin, which can be read only once.
+/// The bytes of stdin, which can be read only once.
 static STDIN: OnceLock<Vec<u8>> = OnceLock::new();
 
-/// Whether a value names stdin, so that it is not the request's body.
+/// Returns true if a value names stdin, which then cannot be the request's body.
 pub fn names_stdin(text: &str) -> bool {
     ["@-", "@/dev/stdin", "://-", ":///dev/stdin"]
         .iter()
         .any(|name| text.contains(name))
 }
 
-/// The text itself, or what is in the file that it names: as text when it is text, in base64 otherwise.
+/// Returns the text itself, or the content of the file that it names: UTF-8 as text, anything else in base64.
 pub fn embedded(text: &str) -> Result<String, String> {
     if text.starts_with("\\@") {
         return Ok(text[1..].to_owned());
@@ -41,7 +41,7 @@ pub fn embedded(text: &str) -> Result<String, String> {
     Ok(decoded(bytes).unwrap_or_else(|binary| STANDARD.encode(binary)))
 }
 
-/// The text that the bytes are, without a byte order mark at its beginning; or the bytes, if they are no text.
+/// Decodes UTF-8 without a byte order mark at its beginning; returns the bytes if they are no text.
 fn decoded(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
     let text = String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)?;
     Ok(base::text_without_mark(&text).to_owned())
@@ -70,7 +70,7 @@ mod tests {
     use super::embedded;
 
     #[test]
-    fn a_file_stands_for_what_is_in_it() {
+    fn file_name_stands_for_content_of_file() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name).display().to_string();
         std::fs::write(path("text"), "two\nlines\n").expect("written");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_file_stands_for_itself() {
+    fn text_that_names_no_file_stands_for_itself() {
         for text in ["plain", "a@b.example", "@nobody-has-this", "@", ""] {
             assert_eq!(embedded(text).as_deref(), Ok(text));
         }

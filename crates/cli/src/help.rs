@@ -1,208 +1,90 @@
-//! What `--help` shows, at every level.
+//! The help of the program, of a resource and of a command.
 
-use crate::command::{Answer, Command, Flag, Place, ROOT};
-use crate::example::example;
-use crate::globals::{GLOBALS, Global};
-use crate::registry::Registry;
-use admin::operation::Effect;
+use clap::Command;
 
-/// How wide help is at most.
-const WIDTH: usize = 100;
-/// Where the second column begins.
-const COLUMN: usize = 32;
+use crate::api::{Api, ApiCommand, Credential, ROOT, example};
+use crate::command_tree;
 
-/// The help of everything: each resource, and the flags of every command.
-pub fn root(program: &str) -> String {
-    let mut text = format!(
-        "The Administration API from the command line.\n\nUsage: {program} {ROOT}:RESOURCE VERB [FLAGS]\n\nResources:\n"
+/// Returns the help of the program: every resource, and the flags of every command.
+pub fn program(name: &str) -> String {
+    let more = format!(
+        "'{name} RESOURCE --help' shows the verbs of a resource, \
+         '{name} RESOURCE VERB --help' the flags of a command, with an example."
     );
-    for (resource, verbs) in Registry::new().resources() {
-        let verbs: Vec<_> = verbs.iter().map(|(verb, _)| *verb).collect();
-        text += &entry(&resource, &verbs.join(", "), 56);
-    }
-    text += "\nFlags of every command, before its words or after them:\n";
-    text += &globals();
-    text += &format!(
-        "\nMore:\n{}{}{}",
-        entry(
-            &format!("{program} RESOURCE --help"),
-            "The verbs of a resource",
-            48
-        ),
-        entry(
-            &format!("{program} RESOURCE VERB --help"),
-            "What a command takes, with an example",
-            48
-        ),
-        entry(
-            &format!("{program} completion SHELL"),
-            "Completion for bash, zsh, fish or powershell",
-            48
-        ),
-    );
-    text + &entry(
-        &format!("{program} manpages --out DIR"),
-        "Writes the manual",
-        48,
-    )
+    rendered(command_tree::root(name).after_help(more))
 }
 
-/// All help that there is, one after another.
-#[must_use]
-pub fn everything(program: &str) -> String {
-    let registry = Registry::new();
-    let resources = registry.resources().into_keys();
-    let resources = resources.map(|name| (name.clone(), resource(program, &name)));
-    let commands = registry.commands().into_iter();
-    let commands = commands.map(|one| (one.words(), command(program, &one)));
-    let parts = resources.chain(commands);
-    let parts = parts.map(|(words, help)| format!("\n=== {program} {words} --help ===\n{help}"));
-    root(program) + &parts.collect::<String>()
-}
-
-/// The help of a resource: its verbs.
+/// Returns the help of a resource: its verbs, and the resources below it.
 pub fn resource(program: &str, resource: &str) -> String {
-    let mut text = format!("Usage: {program} {resource} VERB [FLAGS]\n\nVerbs:\n");
-    let resources = Registry::new().resources();
-    for (verb, about) in resources.get(resource).into_iter().flatten() {
-        text += &entry(verb, about, COLUMN);
-    }
-    let below: Vec<_> = resources
-        .keys()
+    let resources = Api::get().resources();
+    let below = resources.keys();
+    let below: Vec<_> = below
         .filter(|other| other.starts_with(&format!("{resource}:")))
+        .map(|other| format!("  {other}\n"))
         .collect();
-    if !below.is_empty() {
-        text += "\nBelow it:\n";
-    }
-    for other in below {
-        text += &format!("  {other}\n");
-    }
-    text + &format!("\n'{program} {resource} VERB --help' tells what a command takes.\n")
+    let below = if below.is_empty() {
+        String::new()
+    } else {
+        format!("Resources below:\n{}\n", below.concat())
+    };
+    let operations = resources.get(resource).map_or(&[][..], Vec::as_slice);
+    let command = command_tree::resource(resource, operations)
+        .about(None::<&str>)
+        .bin_name(format!("{program} {resource}"))
+        .after_help(format!(
+            "{below}'{program} {resource} VERB --help' shows the flags of a command."
+        ));
+    rendered(command_tree::with_verbs(command))
 }
 
-/// The help of a command.
-pub fn command(program: &str, command: &Command) -> String {
-    let positionals: String = command
-        .positionals()
-        .map(|flag| format!(" <{}>", flag.name))
-        .collect();
-    let mut text = format!("{}\n", wrapped(command.about, 0));
-    if command.is_extension {
-        text += "An extension of orgplane: other servers of this API do not have it.\n";
-    }
-    text += &format!(
-        "\nUsage: {program} {}{positionals} [FLAGS]\n",
-        command.words()
-    );
-    let paging = command.answer == Answer::Items;
-    if paging || !command.flags.is_empty() {
-        text += "\nFlags (* required):\n";
-    }
-    for one in &command.flags {
-        text += &flag(one);
-    }
-    if paging {
-        text += &entry(
-            "--max-items int",
-            "How many items to show at most; all, when not given",
-            COLUMN,
-        );
-    }
-    text += &format!("\n{}", notes(program, command));
-    text + &format!("\nExample:\n  {}\n", example(program, command))
+/// Returns the help of a command: its flags, notes and an example.
+pub fn command(program: &str, command: &ApiCommand) -> String {
+    rendered(verb(program, command))
 }
 
-fn notes(program: &str, command: &Command) -> String {
-    let mut text = String::new();
-    if command.has_body {
-        text += "The body can be piped in as YAML or JSON, by the API's names; flags win.\n";
+/// Returns all help that there is, one after another.
+#[must_use]
+pub fn everything(name: &str) -> String {
+    let api = Api::get();
+    let resources = api.resources().into_keys();
+    let resources = resources.map(|words| (words.to_owned(), resource(name, words)));
+    let commands = api.commands().into_iter();
+    let commands = commands.map(|one| (one.name(), command(name, &one)));
+    let sections = resources
+        .chain(commands)
+        .map(|(words, help)| format!("\n=== {name} {words} --help ===\n{help}"));
+    program(name) + &sections.collect::<String>()
+}
+
+/// Returns the clap command of a verb with its notes.
+pub fn verb(program: &str, command: &ApiCommand) -> Command {
+    command_tree::verb(command)
+        .bin_name(format!("{program} {}", command.name()))
+        .after_help(format!(
+            "{}\nExample:\n  {}",
+            notes(program, command),
+            example(program, command)
+        ))
+}
+
+fn notes(program: &str, command: &ApiCommand) -> String {
+    let mut notes = String::new();
+    if command.operation.is_extension {
+        notes += "An extension of orgplane: other servers of this API do not have it.\n";
     }
-    text += &match (command.effect, command.needs) {
-        (Effect::Ingest, Some(needs)) => {
-            format!("Needs {needs}; a project key (--api-key) can have it too.\n")
+    if command.operation.body.is_some() {
+        notes += "The body can be piped in as YAML or JSON, by the API's names; flags win.\n";
+    }
+    notes += &match (&command.operation.permission, command.operation.credential) {
+        (None, _) => "Needs no key.\n".to_owned(),
+        (Some(permission), Credential::AdminOrProjectKey) => {
+            format!("Needs {permission}; a project key (--api-key) can have it too.\n")
         }
-        (_, Some(needs)) => format!("Needs {needs}.\n"),
-        (_, None) => "Needs no key.\n".to_owned(),
+        (Some(permission), _) => format!("Needs {permission}.\n"),
     };
-    text + &format!("Flags of every command: {program} {ROOT} --help\n")
+    notes + &format!("Flags of every command: {program} {ROOT} --help\n")
 }
 
-fn flag(flag: &Flag) -> String {
-    let field = &flag.field;
-    let star = if field.is_required { "*" } else { "" };
-    let name = format!("--{}{star} {}", flag.name, field.type_name());
-    let mut text = entry(&name, &about(flag), COLUMN);
-    for (name, field) in flag.inner() {
-        let name = format!("  --{name} {}", field.type_name());
-        text += &entry(&name, &described(&field.about, &field.values, None), COLUMN);
-    }
-    text
-}
-
-/// What a flag is for, with its values and its default.
-pub fn about(flag: &Flag) -> String {
-    let field = &flag.field;
-    let about = match flag.place {
-        Place::Path => "Its place is in the words too",
-        _ => &field.about,
-    };
-    described(about, &field.values, field.default.as_deref())
-}
-
-fn described(about: &str, values: &[String], default: Option<&str>) -> String {
-    let about = about.trim_end_matches('.');
-    let values = match values {
-        [] => String::new(),
-        values => format!("one of {}", values.join(", ")),
-    };
-    let default = default.map_or_else(String::new, |default| format!("[{default}]"));
-    let parts = [about, &values, &default];
-    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    parts.join("; ").replace("; [", " [")
-}
-
-/// The global flags, one entry each.
-pub fn globals() -> String {
-    let one = |global: &Global| {
-        let letter = global
-            .letter
-            .map_or_else(String::new, |letter| format!("-{letter}, "));
-        let value = global
-            .value
-            .map_or_else(String::new, |value| format!(" {value}"));
-        let about = match global.variable {
-            Some(variable) => format!("{} [{variable}]", global.about),
-            None => global.about.to_owned(),
-        };
-        entry(&format!("{letter}--{}{value}", global.name), &about, COLUMN)
-    };
-    GLOBALS.iter().map(one).collect()
-}
-
-fn entry(name: &str, about: &str, column: usize) -> String {
-    let name = format!("  {name}");
-    let about = wrapped(about, column);
-    if about.is_empty() {
-        return format!("{name}\n");
-    }
-    if name.chars().count() + 2 > column {
-        return format!("{name}\n{:column$}{about}\n", "");
-    }
-    format!("{name:column$}{about}\n")
-}
-
-/// The text in lines that fit, each but the first indented.
-fn wrapped(text: &str, indent: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is always a line");
-        if !line.is_empty() && indent + line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word.to_owned());
-        } else {
-            let space = if line.is_empty() { "" } else { " " };
-            *line += space;
-            *line += word;
-        }
-    }
-    lines.join(&format!("\n{:indent$}", ""))
+fn rendered(mut command: Command) -> String {
+    command.render_help().to_string()
 }

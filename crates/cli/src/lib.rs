@@ -1,34 +1,35 @@
-//! The command line of the Administration API. Every command is made from the registry: a resource, a verb, and a flag
-//! for each field of its request.
+//! The command line of the Administration API. Every command is made from the OpenAPI document: a resource, a verb, and a
+//! flag for each field of the request.
 
-mod arguments;
+mod api;
+mod batches;
 mod client;
-mod command;
+mod command_tree;
 mod completion;
 mod debug;
-mod example;
 mod failure;
 mod file;
 mod globals;
 mod help;
 mod hint;
 mod manual;
-mod nearest;
 pub mod output;
 mod pages;
-mod parts;
+mod parsed_args;
+mod program;
 mod progress;
 mod refused;
-mod registry;
 mod request;
 mod retry;
 mod run;
-mod schema;
+mod scalar;
 mod stdin;
 mod tls;
+mod usage_error;
 mod value;
 
+pub use api::table;
 pub use help::everything as help;
+pub use program::Program;
 pub use progress::Progress;
-pub use registry::table;
-pub use run::{Program, run, takes};
+pub use run::{run, takes};

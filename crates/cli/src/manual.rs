@@ -1,97 +1,81 @@
-//! The manual: one page that has every command.
+//! The manual: one page with every command.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::Command;
+use clap_mangen::Man;
+use clap_mangen::roff::Roff;
 
-use crate::arguments::{Token, Words};
+use crate::api::Api;
+use crate::command_tree;
 use crate::failure::Failure;
 use crate::help;
-use crate::registry::Registry;
-use crate::run::{Program, print};
+use crate::program::{Program, print};
 
-/// Writes the manual below the directory that `words` name with `--out` or `-o`.
-pub fn write(program: &Program, mut words: Words) -> Result<ExitCode, Failure> {
-    let usage = || Failure::Words(format!("Usage: {} manpages --out DIR", program.name));
-    let mut flags_ended = false;
-    let directory = match words.next(&mut flags_ended) {
-        Some(Token::Flag(name, value)) if name == "out" || name == "o" => match value {
-            Some(directory) => directory,
-            None => match words.next(&mut flags_ended) {
-                Some(Token::Word(directory)) => directory,
-                _ => return Err(usage()),
-            },
-        },
-        _ => return Err(usage()),
-    };
-    if words.next(&mut flags_ended).is_some() {
-        return Err(usage());
-    }
-    let folder = Path::new(&directory).join("man1");
+/// Writes the page below `directory`, and prints its path.
+pub fn write(program: &Program, directory: &str) -> Result<ExitCode, Failure> {
+    let folder = Path::new(directory).join("man1");
     let file = folder.join(format!("{}.1", program.name));
+    let page = page(program)?;
     fs::create_dir_all(&folder)
-        .and_then(|()| fs::write(&file, page(program)))
+        .and_then(|()| fs::write(&file, page))
         .with_context(|| format!("'{}' cannot be written", file.display()))?;
     print(&format!("{}\n", file.display()))
 }
 
-fn page(program: &Program) -> String {
+fn page(program: &Program) -> io::Result<String> {
     let name = &program.name;
-    let mut page = format!(
-        ".TH {} 1 \"\" \"{name} {}\" \"User Commands\"\n.SH NAME\n{name} \\- the Administration API from the command line\n",
-        name.to_uppercase(),
-        program.version
-    );
-    page += &section("GENERAL", &help::root(name));
-    if let Some(others) = &program.others {
-        for other in others
-            .get_subcommands()
-            .filter(|other| !other.is_hide_set())
-        {
-            let mut other = other
-                .clone()
-                .bin_name(format!("{name} {}", other.get_name()));
-            let title = format!("{name} {}", other.get_name());
-            page += &section(&title, &other.render_long_help().to_string());
-        }
+    let root = Man::new(command_tree::root(name).version(program.version))
+        .title(name.to_uppercase())
+        // An empty date would be left out, and the version would take its place.
+        .date(" ")
+        .manual("User Commands");
+    let mut page = Vec::new();
+    root.render_title(&mut page)?;
+    root.render_name_section(&mut page)?;
+    root.render_options_section(&mut page)?;
+    let others = program.others.iter().flat_map(Command::get_subcommands);
+    for other in others.filter(|other| !other.is_hide_set()) {
+        let title = format!("{name} {}", other.get_name());
+        section(&mut page, &title, other.clone().bin_name(&title))?;
     }
-    for command in Registry::new().commands() {
-        page += &section(&command.words(), &help::command(name, &command));
+    for command in Api::get().commands() {
+        section(&mut page, &command.name(), help::verb(name, &command))?;
     }
-    page
+    Ok(with_one_preamble(&String::from_utf8_lossy(&page)))
 }
 
-/// A part of the page whose lines stay as they are.
-fn section(title: &str, text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(escaped).collect();
-    format!(".SH \"{title}\"\n.nf\n{}\n.fi\n", lines.join("\n"))
+/// Removes the preamble that `roff` writes before each section, but for one behind the title.
+fn with_one_preamble(page: &str) -> String {
+    let preamble = Roff::new().render();
+    let page = page.replace(&preamble, "");
+    let (title, sections) = page.split_once('\n').unwrap_or((&page, ""));
+    format!("{title}\n{preamble}{sections}")
 }
 
-/// A line as roff reads it: plain ASCII, in which nothing is a request.
-fn escaped(line: &str) -> String {
-    let mut escaped = String::with_capacity(line.len());
-    if line.starts_with(['.', '\'']) {
-        escaped.push_str("\\&");
+/// Writes the section of one command. Its own sections become subsections.
+fn section(page: &mut Vec<u8>, title: &str, command: Command) -> io::Result<()> {
+    Roff::new().control("SH", [title]).to_writer(page)?;
+    let has_options = command.get_arguments().any(|arg| !arg.is_hide_set());
+    let has_subcommands = command.get_subcommands().any(|other| !other.is_hide_set());
+    let has_notes = command.get_after_help().is_some();
+    let manual = Man::new(command);
+    let mut sections = Vec::new();
+    manual.render_synopsis_section(&mut sections)?;
+    manual.render_description_section(&mut sections)?;
+    if has_options {
+        manual.render_options_section(&mut sections)?;
     }
-    for letter in line.chars() {
-        match letter {
-            '\\' => escaped.push_str("\\e"),
-            '-' => escaped.push_str("\\-"),
-            _ if letter.is_ascii() => escaped.push(letter),
-            _ => escaped.push_str(&format!("\\[u{:04X}]", u32::from(letter))),
-        }
+    if has_subcommands {
+        manual.render_subcommands_section(&mut sections)?;
     }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn lines_are_plain_ascii_without_requests() {
-        assert_eq!(escaped(".SH --a… \\@"), "\\&.SH \\-\\-a\\[u2026] \\e@");
+    if has_notes {
+        manual.render_extra_section(&mut sections)?;
     }
+    let sections = String::from_utf8_lossy(&sections).replace("\n.SH ", "\n.SS ");
+    page.write_all(sections.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! The items of a list, whose pages are fetched as they are needed.
+//! The items of a list, whose pages are fetched on demand.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::client::{Client, Reply};
 use crate::refused::accepted;
 use crate::request::Request;
 
-/// A page, as far as it has to be understood.
+/// The fields of a page that paging uses.
 #[derive(Deserialize)]
 struct Page {
     data: Vec<Box<RawValue>>,
@@ -21,47 +21,47 @@ struct Page {
     next: Option<String>,
 }
 
-/// The items of all pages, in the order in which they come.
+/// An iterator over the items of all pages.
 pub struct Items<'client> {
     client: &'client Client,
     request: Request,
     ready: VecDeque<Box<RawValue>>,
     has_more: bool,
-    left: Option<u64>,
+    remaining: Option<u64>,
 }
 
 impl<'client> Items<'client> {
-    /// Begins with the first page, which `reply` has. At most `most` items are given.
+    /// Creates the iterator from the first page, which is `reply`. `None` for `max_items` means all.
     pub fn new(
         client: &'client Client,
         request: Request,
         reply: &Reply,
-        most: Option<u64>,
+        max_items: Option<u64>,
     ) -> Result<Self> {
         let mut items = Self {
             client,
             request,
             ready: VecDeque::new(),
             has_more: false,
-            left: most,
+            remaining: max_items,
         };
         items.receive(reply)?;
         Ok(items)
     }
 
-    /// Takes the items of a page, and notes how to ask for the page after it.
+    /// Adds the items of a page, and moves the request on to the page after it.
     fn receive(&mut self, reply: &Reply) -> Result<()> {
         let page: Page =
             serde_json::from_slice(&reply.body).context("the server's answer is no list")?;
         self.ready.extend(page.data);
-        // Before an item, and after none: what is left is before the page.
+        // With `before` alone, the remaining items precede this page.
         let is_backwards = self.request.has("before") && !self.request.has("after");
         let (key, cursor) = if is_backwards {
             ("before", page.first_id)
         } else {
             ("after", page.next.or(page.last_id))
         };
-        // A page without items has nothing to go on from, whatever it says.
+        // A page without items has no cursor, whatever its `has_more` says.
         let cursor = cursor.filter(|_| page.has_more && !self.ready.is_empty());
         self.has_more = cursor.is_some();
         if let Some(cursor) = cursor {
@@ -80,7 +80,7 @@ impl Iterator for Items<'_> {
     type Item = Result<String>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == Some(0) {
+        if self.remaining == Some(0) {
             return None;
         }
         if self.ready.is_empty() {
@@ -92,7 +92,7 @@ impl Iterator for Items<'_> {
             }
         }
         let item = self.ready.pop_front()?;
-        self.left = self.left.map(|left| left - 1);
+        self.remaining = self.remaining.map(|remaining| remaining - 1);
         Some(Ok(item.get().to_owned()))
     }
 }

@@ -1,29 +1,40 @@
-//! The request that a command makes of its arguments and of what is piped in.
+//! The request of a command, made from its arguments and from the document on stdin.
 
 use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value as Json};
 
-use crate::arguments::{Arguments, Given};
-use crate::command::{Command, Flag, Place};
+use crate::api::{ApiCommand, CommandFlag, FlagLocation};
 use crate::failure::Failure;
-use crate::value::value;
+use crate::parsed_args::ParsedArgs;
+use crate::value::combine;
 use crate::{file, stdin};
 
-/// A request, before it has an address.
+/// The characters that are percent-encoded: all but the unreserved ones of RFC 3986.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The query parameters that name an item or a page where a list continues.
+const CURSORS: [&str; 3] = ["after", "before", "page"];
+
+/// A request without the server's address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// The method.
     pub method: Method,
     /// The path below the base URL.
     pub path: String,
-    /// The parts of the query, not yet encoded.
+    /// The parameters of the query, not yet encoded.
     pub query: Vec<(String, String)>,
     /// The body.
     pub body: Option<Json>,
 }
 
 impl Request {
-    /// The path and the query, encoded.
+    /// Returns the path and the query, percent-encoded.
     pub fn address(&self) -> String {
         let mut pairs: Vec<String> = self
             .query
@@ -35,13 +46,13 @@ impl Request {
         format!("{}{mark}{}", self.path, pairs.join("&"))
     }
 
-    /// Sets one part of the query, instead of any that was there.
+    /// Replaces one parameter of the query.
     pub fn set(&mut self, key: &str, value: String) {
         self.query.retain(|(other, _)| other != key);
         self.query.push((key.to_owned(), value));
     }
 
-    /// Whether the query has this part.
+    /// Returns true if the query has this parameter, and it is not empty.
     pub fn has(&self, key: &str) -> bool {
         self.query
             .iter()
@@ -49,29 +60,33 @@ impl Request {
     }
 }
 
-/// Builds the request. `program` is what the help is asked of.
-pub fn build(program: &str, command: &Command, arguments: &Arguments) -> Result<Request, Failure> {
-    let mut values = given(command, &arguments.given)?;
-    let piped = if arguments
-        .given
-        .iter()
-        .any(|given| file::names_stdin(&given.text))
-    {
+/// Builds the request. `program` is named by the message about flags that are not set.
+pub fn build(
+    program: &str,
+    command: &ApiCommand,
+    arguments: &ParsedArgs,
+) -> Result<Request, Failure> {
+    let flags = command.flags.iter().enumerate();
+    let mut values: Values = flags
+        .map(|(position, flag)| combine(flag, arguments.of_flag(position)))
+        .collect();
+    let mut texts = arguments.values.iter().map(|value| &value.text);
+    let piped = if texts.any(|text| file::names_stdin(text)) {
         None
     } else {
-        let is_needed = !missing(command, &values).is_empty();
-        stdin::read(is_needed).map_err(|reason| Failure::Failed(anyhow::Error::msg(reason)))?
+        let is_required = !missing(command, &values).is_empty();
+        stdin::read(is_required).map_err(|reason| Failure::Runtime(anyhow::Error::msg(reason)))?
     };
     let body = merge(command, &mut values, piped)?;
     let mut missing = missing(command, &values);
     if body.as_ref().is_some_and(|body| !body.is_object()) {
-        missing.retain(|flag| flag.place != Place::Body);
+        missing.retain(|flag| flag.location != FlagLocation::Body);
     }
     if !missing.is_empty() {
-        return Err(Failure::Words(not_set(program, command, &missing)));
+        return Err(Failure::Usage(not_set(program, command, &missing)));
     }
     Ok(Request {
-        method: command.method.clone(),
+        method: command.operation.method.clone(),
         path: path(command, &values)?,
         query: query(command, &values),
         body,
@@ -81,23 +96,7 @@ pub fn build(program: &str, command: &Command, arguments: &Arguments) -> Result<
 /// The value of each flag, at its position.
 type Values = Vec<Option<Json>>;
 
-fn given(command: &Command, given: &[Given]) -> Result<Values, Failure> {
-    let flags = command.flags.iter().enumerate();
-    flags
-        .map(|(position, flag)| {
-            let given: Vec<&Given> = given
-                .iter()
-                .filter(|given| given.flag == position)
-                .collect();
-            if given.is_empty() {
-                return Ok(None);
-            }
-            value(flag, &given).map(Some).map_err(Failure::Words)
-        })
-        .collect()
-}
-
-fn missing<'command>(command: &'command Command, values: &Values) -> Vec<&'command Flag> {
+fn missing<'command>(command: &'command ApiCommand, values: &Values) -> Vec<&'command CommandFlag> {
     let flags = command.flags.iter().zip(values);
     flags
         .filter(|(flag, value)| flag.field.is_required && value.is_none())
@@ -105,30 +104,30 @@ fn missing<'command>(command: &'command Command, values: &Values) -> Vec<&'comma
         .collect()
 }
 
-fn not_set(program: &str, command: &Command, missing: &[&Flag]) -> String {
+fn not_set(program: &str, command: &ApiCommand, missing: &[&CommandFlag]) -> String {
     let names: Vec<&str> = missing.iter().map(|flag| flag.name.as_str()).collect();
     let s = if names.len() == 1 { "" } else { "s" };
     format!(
         "Required flag{s} \"{}\" not set\nRun '{program} {} --help' for usage information",
         names.join(", "),
-        command.words()
+        command.name()
     )
 }
 
-/// Completes the values by what is piped in, where flags say nothing else, and gives back the body.
+/// Adds the piped fields to the values that no flag has set, and returns the body.
 fn merge(
-    command: &Command,
+    command: &ApiCommand,
     values: &mut Values,
     piped: Option<Json>,
 ) -> Result<Option<Json>, Failure> {
     let mut fields = match piped {
         None => Map::new(),
         Some(Json::Object(fields)) => fields,
-        Some(_) if !command.has_body => Map::new(),
+        Some(_) if !command.operation.body.is_some() => Map::new(),
         Some(other) => {
             let mut flags = command.flags.iter().zip(values.iter());
-            if flags.any(|(flag, value)| flag.place == Place::Body && value.is_some()) {
-                return Err(Failure::Words(format!(
+            if flags.any(|(flag, value)| flag.location == FlagLocation::Body && value.is_some()) {
+                return Err(Failure::Usage(format!(
                     "Cannot merge flags with a body that is not a map: {other}"
                 )));
             }
@@ -141,28 +140,28 @@ fn merge(
             *value = piped;
         }
     }
-    if !command.has_body {
+    if !command.operation.body.is_some() {
         return Ok(None);
     }
-    // What no flag is for is sent too: the server knows more than its older clients.
+    // Fields without a flag are sent too: a newer server may know them.
     let flags = command.flags.iter().zip(values.iter());
     fields.extend(
         flags
-            .filter(|(flag, _)| flag.place == Place::Body)
+            .filter(|(flag, _)| flag.location == FlagLocation::Body)
             .filter_map(|(flag, value)| Some((flag.field.key.clone(), value.clone()?))),
     );
     Ok(Some(Json::Object(fields)))
 }
 
-fn path(command: &Command, values: &Values) -> Result<String, Failure> {
-    let mut path = command.path.to_owned();
+fn path(command: &ApiCommand, values: &Values) -> Result<String, Failure> {
+    let mut path = command.operation.path.to_owned();
     for (flag, value) in command.flags.iter().zip(values) {
-        if flag.place != Place::Path {
+        if flag.location != FlagLocation::Path {
             continue;
         }
         let text = value.as_ref().map(plain).unwrap_or_default();
         if text.is_empty() || text == "." || text == ".." {
-            return Err(Failure::Words(format!(
+            return Err(Failure::Usage(format!(
                 "--{} must be an id, not '{text}'",
                 flag.name
             )));
@@ -172,25 +171,22 @@ fn path(command: &Command, values: &Values) -> Result<String, Failure> {
     Ok(path)
 }
 
-/// The parameters that name an item, or a page, where a list goes on.
-const CURSORS: [&str; 3] = ["after", "before", "page"];
-
-fn query(command: &Command, values: &Values) -> Vec<(String, String)> {
+fn query(command: &ApiCommand, values: &Values) -> Vec<(String, String)> {
     let mut query = Vec::new();
     for (flag, value) in command.flags.iter().zip(values) {
-        // A script passes on what a page without a next one says.
+        // Scripts pass on the cursor of the last page, which is null.
         let is_null = value.as_ref().is_some_and(|value| value == "null");
         if is_null && CURSORS.contains(&flag.field.key.as_str()) {
             continue;
         }
-        if let (Place::Query, Some(value)) = (flag.place, value) {
+        if let (FlagLocation::Query, Some(value)) = (flag.location, value) {
             spread(flag.field.key.clone(), value, &mut query);
         }
     }
     query
 }
 
-/// Lists as `key[]=…`, maps as `key[field]=…`, null as `key=`.
+/// Adds a value to the query: lists as `key[]=…`, maps as `key[field]=…`, null as `key=`.
 fn spread(key: String, value: &Json, query: &mut Vec<(String, String)>) {
     match value {
         Json::Array(elements) => {
@@ -207,7 +203,7 @@ fn spread(key: String, value: &Json, query: &mut Vec<(String, String)>) {
     }
 }
 
-/// A value as text without quotes; null is empty.
+/// Returns a value as text without quotes; null is empty.
 fn plain(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
@@ -216,15 +212,40 @@ fn plain(value: &Json) -> String {
     }
 }
 
-/// Percent-encodes everything that has a meaning in an address.
 fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+    utf8_percent_encode(text, &RESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::build;
+    use crate::api::{Api, example};
+    use crate::command_tree;
+    use crate::parsed_args::ParsedArgs;
+
+    #[test]
+    fn every_example_makes_a_request() {
+        for command in Api::get().commands() {
+            let line = example("orgplane", &command).replace("@ca.pem", "PEM");
+            let rest = line.strip_prefix(&format!("orgplane {}", command.operation.resource));
+            let rest = rest.expect("an example begins with the command's words");
+            let parts = rest.split('\'').enumerate();
+            let words = parts.flat_map(|(number, part)| match number % 2 {
+                0 => part.split_whitespace().map(str::to_owned).collect(),
+                _ => vec![part.to_owned()],
+            });
+            let matches = command_tree::verb(&command).try_get_matches_from(words);
+            let matches = matches.unwrap_or_else(|error| panic!("{line}: {error}"));
+            let arguments = ParsedArgs::new(&command, &matches);
+            let arguments = arguments.unwrap_or_else(|failure| panic!("{line}: {failure:?}"));
+            let request = build("orgplane", &command, &arguments);
+            let request = request.unwrap_or_else(|failure| panic!("{line}: {failure:?}"));
+            assert_eq!(
+                request.body.is_some(),
+                command.operation.body.is_some(),
+                "{line}"
+            );
+            assert!(!request.path.contains('{'), "{line}: {}", request.path);
         }
     }
-    encoded
 }

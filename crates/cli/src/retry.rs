@@ -1,37 +1,37 @@
-//! When a request is sent again, and after how long.
+//! Retries of a request, with exponential backoff.
 
 use std::time::Duration;
 
 use base::Entropy;
 use http::{HeaderMap, StatusCode};
 
-/// How often a request is sent again.
-const RETRIES: u32 = 2;
-/// The wait before the first retry; each further one waits twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest wait that a server may ask for and get.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The largest number of retries of one request.
+const MAX_RETRIES: u32 = 2;
+/// The delay before the first retry; each further delay is twice as long.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+/// The longest delay that a server may ask for; a longer one is ignored.
+const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// The retries of one request.
 #[derive(Default)]
 pub struct Retries(u32);
 
 impl Retries {
-    /// How many there were.
+    /// Returns the number of retries so far.
     pub fn count(&self) -> u32 {
         self.0
     }
 
-    /// How long to wait before the request is sent again, after this answer; `None` when it counts.
+    /// Returns the delay before the request is sent again, after this response; `None` if the response is final.
     pub fn after(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
         let header = |name: &str| headers.get(name)?.to_str().ok();
-        let is_passing = matches!(status.as_u16(), 408 | 409 | 429 | 500..);
-        let is_wanted = match header("x-should-retry") {
+        let is_temporary = matches!(status.as_u16(), 408 | 409 | 429 | 500..);
+        let should_retry = match header("x-should-retry") {
             Some("true") => true,
             Some("false") => false,
-            _ => is_passing,
+            _ => is_temporary,
         };
-        if !is_wanted || status.is_success() {
+        if !should_retry || status.is_success() {
             return None;
         }
         let milliseconds = header("retry-after-ms").and_then(|text| text.parse().ok());
@@ -39,23 +39,23 @@ impl Retries {
         let asked = milliseconds
             .map(Duration::from_millis)
             .or(seconds.map(Duration::from_secs));
-        self.next(asked.filter(|wait| *wait <= LONGEST_WAIT))
+        self.next(asked.filter(|wait| *wait <= MAX_DELAY))
     }
 
     fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
-        if self.0 == RETRIES {
+        if self.0 == MAX_RETRIES {
             return None;
         }
-        let wait = FIRST_WAIT * 2u32.pow(self.0);
+        let delay = FIRST_DELAY * 2u32.pow(self.0);
         self.0 += 1;
-        Some(asked.unwrap_or_else(|| wait - jitter(wait / 4)))
+        Some(asked.unwrap_or_else(|| delay - jitter(delay / 4)))
     }
 }
 
-/// Some part of `most`, so that those who were refused together do not come back together.
-fn jitter(most: Duration) -> Duration {
+/// Returns a random part of `max`: clients that were refused together must not come back together.
+fn jitter(max: Duration) -> Duration {
     let [random] = Entropy::operating_system().bytes();
-    most * u32::from(random) / 256
+    max * u32::from(random) / 256
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_twice_more_and_later_each_time() {
+    fn temporary_failure_is_retried_twice_with_growing_delay() {
         let mut retries = Retries::default();
         let none = HeaderMap::new();
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
@@ -85,11 +85,11 @@ mod tests {
             panic!("{waits:?}")
         };
         assert!(
-            (FIRST_WAIT * 3 / 4..=FIRST_WAIT).contains(&first),
+            (FIRST_DELAY * 3 / 4..=FIRST_DELAY).contains(&first),
             "{first:?}"
         );
         assert!(
-            (FIRST_WAIT * 3 / 2..=FIRST_WAIT * 2).contains(&second),
+            (FIRST_DELAY * 3 / 2..=FIRST_DELAY * 2).contains(&second),
             "{second:?}"
         );
         assert_eq!(retries.after(unavailable, &none), None);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_final_is_not_tried_again() {
+    fn final_response_is_not_retried() {
         for status in [200, 400, 401, 403, 404] {
             let status = StatusCode::from_u16(status).expect("a status");
             assert_eq!(
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_says_how_long_to_wait() {
+    fn delay_that_server_asks_for_is_used() {
         let after =
             |pairs| Retries::default().after(StatusCode::TOO_MANY_REQUESTS, &headers(pairs));
         assert_eq!(after(&[("retry-after", "3")]), Some(Duration::from_secs(3)));
@@ -122,6 +122,6 @@ mod tests {
             after(&[("retry-after", "3"), ("retry-after-ms", "20")]),
             Some(Duration::from_millis(20))
         );
-        assert!(after(&[("retry-after", "3600")]).is_some_and(|wait| wait <= FIRST_WAIT));
+        assert!(after(&[("retry-after", "3600")]).is_some_and(|wait| wait <= FIRST_DELAY));
     }
 }

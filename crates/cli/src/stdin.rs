@@ -1,4 +1,4 @@
-//! A document that is piped in: fields of the request by the names that the API gives them.
+//! The document on stdin: fields of the request by their names in the API.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,20 +11,24 @@ use serde_json::Value as Json;
 
 use crate::value::parse_yaml;
 
-/// How long a pipe may stay silent and still be taken for one that something comes through.
-const PATIENCE: Duration = Duration::from_millis(10);
-/// The same, when the command cannot be run without it.
-const LONG_PATIENCE: Duration = Duration::from_secs(10);
+/// The time in which a pipe must send its first bytes, or it counts as idle.
+const IDLE_TIMEOUT: Duration = Duration::from_millis(10);
+/// The time in which the first bytes must come if the command cannot run without the document.
+const REQUIRED_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the document, if there is one. `is_needed`: the words alone are not enough.
-pub fn read(is_needed: bool) -> Result<Option<Json>, String> {
+/// Reads the document, if there is one. `is_required`: the arguments alone do not make a request.
+pub fn read(is_required: bool) -> Result<Option<Json>, String> {
     let Some(file) = open() else {
         return Ok(None);
     };
-    let pieces = pieces(file);
-    let patience = if is_needed { LONG_PATIENCE } else { PATIENCE };
-    let first = match pieces.recv_timeout(patience) {
-        Ok(piece) => piece,
+    let chunks = chunks(file);
+    let timeout = if is_required {
+        REQUIRED_TIMEOUT
+    } else {
+        IDLE_TIMEOUT
+    };
+    let first = match chunks.recv_timeout(timeout) {
+        Ok(chunk) => chunk,
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
     };
     let wrong = |error: &dyn std::fmt::Display| {
@@ -32,7 +36,7 @@ pub fn read(is_needed: bool) -> Result<Option<Json>, String> {
     };
     let bytes: Vec<u8> = first
         .into_iter()
-        .chain(pieces.into_iter().flatten())
+        .chain(chunks.into_iter().flatten())
         .collect();
     let text = base::utf_8(bytes).map_err(|reason| wrong(&reason))?;
     if text.trim().is_empty() {
@@ -41,7 +45,7 @@ pub fn read(is_needed: bool) -> Result<Option<Json>, String> {
     parse(&text).map(Some).map_err(|error| wrong(&error))
 }
 
-/// One value; several JSON values after one another, such as lines, are a list.
+/// Parses one YAML or JSON value, or several JSON values after one another, such as lines, as a list.
 fn parse(text: &str) -> Result<Json, String> {
     let values: Result<Vec<Json>, _> = serde_json::Deserializer::from_str(text)
         .into_iter()
@@ -53,7 +57,7 @@ fn parse(text: &str) -> Result<Json, String> {
     }
 }
 
-/// Stdin, when it is a pipe or a file: something that ends.
+/// Returns stdin if it is a pipe, a socket or a file with content; a terminal would never end.
 fn open() -> Option<File> {
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
     let file = File::from(stdin);
@@ -63,8 +67,8 @@ fn open() -> Option<File> {
     (is_pipe || (kind.is_file() && metadata.len() > 0)).then_some(file)
 }
 
-/// What comes, read by a thread of its own, which a silent pipe may keep.
-fn pieces(mut file: File) -> Receiver<Vec<u8>> {
+/// Returns the chunks of a file, read by a thread of their own: an idle pipe blocks it until the process ends.
+fn chunks(mut file: File) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
@@ -84,7 +88,7 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn yaml_json_and_lines_of_json_are_read() {
+    fn yaml_json_and_lines_of_json_are_parsed() {
         assert_eq!(
             parse("name: Production\nrole: member\n"),
             Ok(json!({"name": "Production", "role": "member"}))

@@ -1,4 +1,4 @@
-//! TLS: the authorities that this machine trusts, and the certificate that the user shows.
+//! TLS: the certificate authorities that are trusted, and the client certificate.
 
 use anyhow::{Context, Result};
 use base::without_mark;
@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-/// The configuration; for plain HTTP it trusts nobody, and costs nothing.
+/// Returns the configuration. For plain HTTP it has no authorities, which saves reading them.
 pub fn config(is_secure: bool, identity: Option<&(String, String)>) -> Result<ClientConfig> {
     let builder = ClientConfig::builder();
     let builder = if is_secure {

@@ -1,85 +1,93 @@
-//! The value of a flag: what was typed, as the JSON that is sent.
+//! The values of flags: the typed texts as the JSON that is sent.
 
 use serde_json::{Map, Value as Json};
 
-use crate::arguments::Given;
-use crate::command::Flag;
+use crate::api::{CommandFlag, Field, ValueKind, ValueType};
 use crate::file;
-use crate::schema::{Field, Kind};
+use crate::scalar::{boolean, integer};
 
-/// The value that `given` spells for `flag`. None of them may be of another flag, and there must be one.
-pub fn value(flag: &Flag, given: &[&Given]) -> Result<Json, String> {
-    let mut spelled = Spelled::default();
+/// An occurrence of a flag.
+#[derive(Debug)]
+pub struct FlagValue {
+    /// The position of the flag in its command.
+    pub flag: usize,
+    /// The position of the field that is set, if it is a field of the flag's value.
+    pub nested: Option<usize>,
+    /// The value as it was typed.
+    pub text: String,
+    /// The parsed value.
+    pub value: Json,
+}
+
+/// Parses one occurrence of a flag. For a list that is an array of the elements to add, or null.
+pub fn parse(value_type: ValueType, text: &str) -> Result<Json, String> {
+    if value_type.is_nullable && text == "null" {
+        return Ok(Json::Null);
+    }
+    let kind = value_type.kind;
+    if !value_type.is_list {
+        return parse_single(kind, text);
+    }
+    if kind == ValueKind::Text && !text.starts_with('[') {
+        return Ok(Json::Array(vec![parse_single(kind, text)?]));
+    }
+    Ok(match embedded_yaml(text)? {
+        Json::Array(elements) => Json::Array(elements),
+        element => Json::Array(vec![element]),
+    })
+}
+
+fn parse_single(kind: ValueKind, text: &str) -> Result<Json, String> {
+    match kind {
+        ValueKind::Text => file::embedded(text).map(Json::String),
+        ValueKind::Integer => integer(text).map(Json::from),
+        ValueKind::Boolean => boolean(text).map(Json::Bool),
+        ValueKind::Yaml => embedded_yaml(text),
+    }
+}
+
+/// Combines all occurrences of a flag, and of the flags of its value's fields, in the order in which they were given.
+pub fn combine<'given>(
+    flag: &CommandFlag,
+    given: impl IntoIterator<Item = &'given FlagValue>,
+) -> Option<Json> {
+    let mut combined = None;
+    let mut is_element_open = false;
     for given in given {
-        let (name, field) = match given.inner {
-            None => (flag.name.clone(), &flag.field),
-            Some(position) => flag
-                .inner()
-                .nth(position)
-                .expect("it was found by this position"),
+        let whole = combined.get_or_insert(Json::Null);
+        let nested = given.nested.and_then(|place| flag.field.fields.get(place));
+        let Some(nested) = nested else {
+            is_element_open = false;
+            match given.value.clone() {
+                Json::Array(elements) if flag.field.value_type.is_list => {
+                    array(whole).extend(elements);
+                }
+                value => *whole = value,
+            }
+            continue;
         };
-        let at = |reason: String| format!("--{name} {reason}");
-        if given.inner.is_some() {
-            spelled.set(&flag.field, field, &given.text).map_err(at)?;
-        } else {
-            spelled.add(&flag.field, &given.text).map_err(at)?;
+        if !flag.field.value_type.is_list {
+            put(object(whole), nested, given.value.clone());
+            continue;
         }
-    }
-    Ok(spelled.value)
-}
-
-/// A value while its flags are read.
-#[derive(Default)]
-struct Spelled {
-    value: Json,
-    /// Whether the last element of a list is being put together, field by field.
-    is_open: bool,
-}
-
-impl Spelled {
-    /// One more value of the flag itself: a further element of a list, or instead of what was there.
-    fn add(&mut self, field: &Field, text: &str) -> Result<(), String> {
-        self.is_open = false;
-        if !field.repeats {
-            self.value = single(field, text)?;
-            return Ok(());
+        let elements = array(whole);
+        // A field that the last element already has begins the next one.
+        let is_complete = |element: &Json| element.get(&nested.key).is_some();
+        if !is_element_open || elements.last().is_none_or(is_complete) {
+            elements.push(Json::Null);
         }
-        let Some(elements) = elements(field, text)? else {
-            self.value = Json::Null;
-            return Ok(());
-        };
-        array(&mut self.value).extend(elements);
-        Ok(())
-    }
-
-    /// One field of the value, or of the last element of a list; one that has it already is complete.
-    fn set(&mut self, whole: &Field, field: &Field, text: &str) -> Result<(), String> {
-        let value = if field.repeats {
-            elements(field, text)?.map_or(Json::Null, Json::Array)
-        } else {
-            single(field, text)?
-        };
-        if !whole.repeats {
-            put(object(&mut self.value), field, value);
-            return Ok(());
-        }
-        let elements = array(&mut self.value);
-        let is_complete = |element: &Json| element.get(&field.key).is_some();
-        if !self.is_open || elements.last().is_none_or(is_complete) {
-            elements.push(Json::Object(Map::new()));
-        }
-        self.is_open = true;
+        is_element_open = true;
         if let Some(element) = elements.last_mut() {
-            put(object(element), field, value);
+            put(object(element), nested, given.value.clone());
         }
-        Ok(())
     }
+    combined
 }
 
-/// A list within an object grows; anything else is set anew.
+/// Sets a field of an object; a list in it grows.
 fn put(object: &mut Map<String, Json>, field: &Field, value: Json) {
     match (object.get_mut(&field.key), value) {
-        (Some(Json::Array(there)), Json::Array(more)) => there.extend(more),
+        (Some(Json::Array(present)), Json::Array(more)) => present.extend(more),
         (_, value) => {
             object.insert(field.key.clone(), value);
         }
@@ -90,48 +98,18 @@ fn array(value: &mut Json) -> &mut Vec<Json> {
     if !value.is_array() {
         *value = Json::Array(Vec::new());
     }
-    value.as_array_mut().expect("it is one now")
+    value.as_array_mut().expect("just made an array")
 }
 
 fn object(value: &mut Json) -> &mut Map<String, Json> {
     if !value.is_object() {
         *value = Json::Object(Map::new());
     }
-    value.as_object_mut().expect("it is one now")
+    value.as_object_mut().expect("just made an object")
 }
 
-/// What one value of a list adds to it: itself, or all of a list in brackets; `None` for a list that is to be null.
-fn elements(field: &Field, text: &str) -> Result<Option<Vec<Json>>, String> {
-    if field.is_nullable && text == "null" {
-        return Ok(None);
-    }
-    if field.kind != Kind::Text || text.starts_with('[') {
-        return match yaml(text)? {
-            Json::Array(elements) => Ok(Some(elements)),
-            element => Ok(Some(vec![element])),
-        };
-    }
-    Ok(Some(vec![single_of(field.kind, text)?]))
-}
-
-fn single(field: &Field, text: &str) -> Result<Json, String> {
-    if field.is_nullable && text == "null" {
-        return Ok(Json::Null);
-    }
-    single_of(field.kind, text)
-}
-
-fn single_of(kind: Kind, text: &str) -> Result<Json, String> {
-    match kind {
-        Kind::Text => file::embedded(text).map(Json::String),
-        Kind::Integer => integer(text).map(Json::from),
-        Kind::Boolean => boolean(text).map(Json::Bool),
-        Kind::Yaml => yaml(text),
-    }
-}
-
-/// YAML, of which JSON is a part; its texts may name files, and so may all of it.
-fn yaml(text: &str) -> Result<Json, String> {
+/// Parses YAML, of which JSON is a part. The whole text, and each text in it, may name a file.
+fn embedded_yaml(text: &str) -> Result<Json, String> {
     let text = file::embedded(text)?;
     let mut value =
         parse_yaml(&text).map_err(|reason| format!("is neither YAML nor JSON: {reason}"))?;
@@ -155,80 +133,11 @@ fn embed(value: &mut Json) -> Result<(), String> {
     Ok(())
 }
 
-/// A whole number in any of the usual bases: `42`, `0x2a`, `0b101010`, `0o52`, `052`, `1_000`.
-pub fn integer(text: &str) -> Result<i64, String> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    };
-    let lower = digits.to_ascii_lowercase();
-    let (base, digits) = [("0x", 16), ("0b", 2), ("0o", 8), ("0", 8)]
-        .into_iter()
-        .find_map(|(prefix, base)| Some((base, lower.strip_prefix(prefix)?)))
-        .filter(|(_, digits)| !digits.is_empty())
-        .unwrap_or((10, &lower));
-    let is_grouped_well = !digits.ends_with('_')
-        && !digits.contains("__")
-        && lower.starts_with(|first: char| first.is_ascii_digit());
-    let number = i64::from_str_radix(&format!("{sign}{}", digits.replace('_', "")), base);
-    number
-        .ok()
-        .filter(|_| is_grouped_well)
-        .ok_or_else(|| format!("must be a whole number, not '{text}'"))
-}
-
-/// True or false.
-pub fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("must be true or false, not '{text}'")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{boolean, integer, parse_yaml};
-
-    #[test]
-    fn numbers_have_any_of_the_usual_bases() {
-        for (text, number) in [
-            ("42", 42),
-            ("-1", -1),
-            ("+7", 7),
-            ("0", 0),
-            ("0x2A", 42),
-            ("0b101010", 42),
-            ("0o52", 42),
-            ("052", 42),
-            ("1_000", 1000),
-            ("-9223372036854775808", i64::MIN),
-        ] {
-            assert_eq!(integer(text), Ok(number), "{text}");
-        }
-        for text in [
-            "",
-            "-",
-            "x",
-            "1.5",
-            "08",
-            "0x",
-            "_1",
-            "1_",
-            "1__0",
-            "9223372036854775808",
-        ] {
-            assert!(integer(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_true_and_false_are_booleans() {
-        assert_eq!((boolean("T"), boolean("0")), (Ok(true), Ok(false)));
-        assert!(boolean("yes").is_err());
-    }
+    use super::parse_yaml;
 
     #[test]
     fn yaml_is_that_of_version_1_2() {

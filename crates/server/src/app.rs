@@ -8,7 +8,6 @@ use access::Directory;
 use access::stored::Objects;
 use admin::Services;
 use admin::mail::{MailerTask, Smtp};
-use admin::operation::Kept;
 use admin::spend_alerts::SpendAlertsTask;
 use anyhow::Context;
 use axum::Router;
@@ -131,7 +130,6 @@ impl App {
             keep_usage: options.keep_usage,
             store,
             directory,
-            kept: Kept::default(),
             models: known_models(&upstreams, &prices),
             facts: options.facts.clone(),
             recorder,

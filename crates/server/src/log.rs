@@ -36,7 +36,7 @@ impl Drop for Log {
 pub(crate) fn start() -> anyhow::Result<Log> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Always suppressed: these targets log values of statements, such as names, addresses and key hashes.
-    let drivers = store::TALKATIVE.iter();
+    let drivers = store::VERBOSE_TARGETS.iter();
     let quiet = drivers.map(|target| format!("{target}=info").parse());
     let quiet: Vec<Directive> = quiet.collect::<Result<_, _>>()?;
     let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);

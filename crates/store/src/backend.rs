@@ -1,4 +1,4 @@
-//! The only module that matches on the kind of database.
+//! Dispatch over the kinds of database. No other module matches on the kind.
 
 mod connection;
 mod transaction;
@@ -10,36 +10,37 @@ pub use connection::{Connection, Read};
 pub use transaction::Transaction;
 
 use crate::postgres::Postgres;
-use crate::sqlite::{Files, Sqlite};
+use crate::sqlite::{DatabaseFiles, Sqlite};
 use crate::timeouts::Timeouts;
 use crate::{Error, Result};
-use connection::Link;
+use connection::DriverConnection;
 
-/// One database: administration or usage.
+/// A database, administration or usage, with the timeouts of its caller.
 #[derive(Clone)]
 pub struct Database {
-    kind: Kind,
+    kind: DatabaseKind,
     timeouts: Timeouts,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum DatabaseKind {
     Sqlite(Arc<Sqlite>),
     Postgres(Arc<Postgres>),
 }
 
-/// Opens what `url` names: the administrative and the usage database.
+/// Opens the administrative and the usage database at `url`.
 pub(crate) async fn open(url: &str, connections: usize) -> Result<(Database, Database)> {
     if url.starts_with("sqlite://") {
-        let files = Files::parse(url)?;
+        let files = DatabaseFiles::parse(url)?;
         let open = |path: &Path| -> Result<Database> {
             let file = Sqlite::open(path, files.synchronous)?;
-            Ok(Database::new(Kind::Sqlite(Arc::new(file))))
+            Ok(Database::new(DatabaseKind::Sqlite(Arc::new(file))))
         };
         return Ok((open(&files.administration)?, open(&files.usage)?));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        let database = Database::new(Kind::Postgres(Arc::new(Postgres::open(url, connections)?)));
+        let pool = Arc::new(Postgres::open(url, connections)?);
+        let database = Database::new(DatabaseKind::Postgres(pool));
         database.read().await?;
         return Ok((database.clone(), database));
     }
@@ -48,25 +49,28 @@ pub(crate) async fn open(url: &str, connections: usize) -> Result<(Database, Dat
     ))
 }
 
-/// The administrative and the usage database for a thread that has a runtime of its own. On PostgreSQL, where they are one,
-/// they share its connections.
-pub(crate) fn apart(administration: Database, usage: Database) -> Result<(Database, Database)> {
-    let shared = match (&administration.kind, &usage.kind) {
-        (Kind::Postgres(one), Kind::Postgres(other)) => Arc::ptr_eq(one, other),
+/// Returns both databases for a thread with its own runtime. On PostgreSQL, where they are one database, they share the
+/// thread's connections.
+pub(crate) fn with_own_pool(
+    administration: Database,
+    usage: Database,
+) -> Result<(Database, Database)> {
+    let is_shared = match (&administration.kind, &usage.kind) {
+        (DatabaseKind::Postgres(one), DatabaseKind::Postgres(other)) => Arc::ptr_eq(one, other),
         _ => false,
     };
-    let administration = administration.apart()?;
-    let usage = if shared {
+    let administration = administration.with_own_pool()?;
+    let usage = if is_shared {
         let kind = administration.kind.clone();
         Database { kind, ..usage }
     } else {
-        usage.apart()?
+        usage.with_own_pool()?
     };
     Ok((administration, usage))
 }
 
 impl Database {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: DatabaseKind) -> Self {
         Self {
             kind,
             timeouts: Timeouts::JOB,
@@ -80,129 +84,120 @@ impl Database {
         }
     }
 
-    /// Returns the same database for reports that somebody waits for: a connection comes within 5 seconds, and on
-    /// PostgreSQL a statement takes no longer than a minute.
+    /// Returns a handle for reports: a connection comes within 5 seconds, and on PostgreSQL a statement takes at most a
+    /// minute.
     #[must_use]
     pub fn for_reports(&self) -> Self {
         self.with_timeouts(Timeouts::REPORT)
     }
 
-    /// Returns the same database for work beside requests; see [`Store::for_background`](crate::Store::for_background).
+    /// Returns a handle for background work; see [`Store::for_background`](crate::Store::for_background).
     #[must_use]
     pub fn for_background(&self) -> Self {
         self.with_timeouts(Timeouts::BACKGROUND)
     }
 
-    /// Refuses a number of connections that PostgreSQL does not take, and warns where those of others leave less.
+    /// Checks that PostgreSQL accepts the configured number of connections, and logs a warning if the connections of other
+    /// clients leave fewer.
     ///
     /// # Errors
-    /// [`TooManyConnections`](Error::TooManyConnections), or the database cannot be asked.
+    /// [`TooManyConnections`](Error::TooManyConnections), or the database cannot be read.
     pub async fn check_connections(&self) -> Result<()> {
         match &self.kind {
-            Kind::Sqlite(_) => Ok(()),
-            Kind::Postgres(pool) => pool.check_connections(self.read().await?).await,
+            DatabaseKind::Sqlite(_) => Ok(()),
+            DatabaseKind::Postgres(pool) => pool.check_connections(self.read().await?).await,
         }
     }
 
-    /// A connection that reads. One whose first statement may take long is asked for an answer before.
-    async fn reading(&self, pool: &Postgres) -> Result<Link> {
+    /// Takes a connection from the pool. If the caller's first statement may take longer than a connection may be waited
+    /// for, an empty statement is sent first, so that a dead connection is noticed in time.
+    async fn reading(&self, pool: &Postgres) -> Result<DriverConnection> {
         let mut client = pool.connection(self.timeouts).await?;
         let acquire = self.timeouts.acquire;
         if self.timeouts.statement.is_none_or(|limit| limit > acquire) {
             client.batch("").await?;
         }
-        Ok(Link::Client(client))
+        Ok(DriverConnection::Client(client))
     }
 
-    /// A connection that can only read.
+    /// Acquires a read-only connection, whose queries each see everything committed before them.
     ///
     /// # Errors
-    /// The database cannot be reached, or none of its connections came free in time.
+    /// The database cannot be reached, or no connection became free in time.
     pub async fn read(&self) -> Result<Read> {
         Ok(Read(Connection(match &self.kind {
-            Kind::Sqlite(file) => Link::Reader(file.read(self.timeouts).await?),
-            Kind::Postgres(pool) => self.reading(pool).await?,
+            DatabaseKind::Sqlite(file) => DriverConnection::Reader(file.read(self.timeouts).await?),
+            DatabaseKind::Postgres(pool) => self.reading(pool).await?,
         })))
     }
 
-    /// A connection for a few short queries, which on SQLite see the same and find the data as it was looked at before,
-    /// unless this process has committed since. What other processes commit is seen after [`Database::look_anew`].
-    ///
-    /// # Errors
-    /// As [`Database::read`].
-    pub async fn look(&self) -> Result<Read> {
-        Ok(Read(Connection(match &self.kind {
-            Kind::Sqlite(file) => Link::Reader(file.look(self.timeouts).await?),
-            Kind::Postgres(pool) => self.reading(pool).await?,
-        })))
-    }
-
-    /// Whoever looks from now on sees what other processes have committed.
-    pub fn look_anew(&self) {
-        if let Kind::Sqlite(file) = &self.kind {
-            file.look_anew();
-        }
-    }
-
-    /// A connection that can only read, and sees nothing of what is committed from its first query on.
+    /// Acquires a read-only connection whose queries all see the state at the first of them.
     ///
     /// # Errors
     /// As [`Database::read`].
     pub async fn snapshot(&self) -> Result<Read> {
         Ok(Read(Connection(match &self.kind {
-            Kind::Sqlite(file) => Link::Reader(file.snapshot(self.timeouts).await?),
-            Kind::Postgres(pool) => Link::Session(pool.snapshot(self.timeouts).await?),
+            DatabaseKind::Sqlite(file) => {
+                DriverConnection::Reader(file.snapshot(self.timeouts).await?)
+            }
+            DatabaseKind::Postgres(pool) => {
+                DriverConnection::Session(pool.snapshot(self.timeouts).await?)
+            }
         })))
     }
 
-    /// A transaction: on SQLite the writer's turn (`BEGIN IMMEDIATE`), so that it never fails half-way for another's
-    /// sake.
+    /// Begins a transaction. On SQLite it holds the file's write lock from the start (`BEGIN IMMEDIATE`), so that no later
+    /// statement fails because of another writer.
     ///
     /// # Errors
-    /// The database cannot be reached, or no turn came in time.
+    /// The database cannot be reached, or the write lock did not become free in time.
     pub async fn begin(&self) -> Result<Transaction> {
-        let link = match &self.kind {
-            Kind::Sqlite(file) => Link::Writer(file.begin(self.timeouts).await?),
-            Kind::Postgres(pool) => Link::Session(pool.begin(self.timeouts).await?),
+        let connection = match &self.kind {
+            DatabaseKind::Sqlite(file) => {
+                DriverConnection::Writer(file.begin(self.timeouts).await?)
+            }
+            DatabaseKind::Postgres(pool) => {
+                DriverConnection::Session(pool.begin(self.timeouts).await?)
+            }
         };
-        Ok(Transaction::new(Connection(link)))
+        Ok(Transaction::new(Connection(connection)))
     }
 
-    /// The same database for a thread that has a runtime of its own: on PostgreSQL through connections of its own,
-    /// which live and end with that runtime.
+    /// Returns a handle for a thread with its own runtime: on PostgreSQL it has its own connections, which live and end
+    /// with that runtime.
     ///
     /// # Errors
-    /// The connections' pool cannot be made.
-    pub fn apart(self) -> Result<Self> {
+    /// The connection pool cannot be created.
+    pub fn with_own_pool(self) -> Result<Self> {
         let kind = match self.kind {
-            Kind::Sqlite(file) => Kind::Sqlite(file),
-            Kind::Postgres(pool) => Kind::Postgres(Arc::new(pool.apart()?)),
+            DatabaseKind::Sqlite(file) => DatabaseKind::Sqlite(file),
+            DatabaseKind::Postgres(pool) => DatabaseKind::Postgres(Arc::new(pool.with_own_pool()?)),
         };
         Ok(Self { kind, ..self })
     }
 
-    /// The file of a SQLite database that was deleted or replaced since it was opened, if one was: what is written to it
-    /// goes nowhere.
+    /// Returns the file of a SQLite database that was deleted or replaced since it was opened, if one was: everything
+    /// written to it is lost.
     #[must_use]
     pub fn lost_file(&self) -> Option<&Path> {
         match &self.kind {
-            Kind::Sqlite(file) => file.lost_file(),
-            Kind::Postgres(_) => None,
+            DatabaseKind::Sqlite(file) => file.lost_file(),
+            DatabaseKind::Postgres(_) => None,
         }
     }
 
-    /// Whether only this machine's processes write to it.
+    /// True if only processes of this machine write to the database.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        matches!(self.kind, Kind::Sqlite(_))
+        matches!(self.kind, DatabaseKind::Sqlite(_))
     }
 
-    /// Which database this is, for people and for migrations.
+    /// Returns the name of the database system: `sqlite` or `postgres`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.kind {
-            Kind::Sqlite(_) => "sqlite",
-            Kind::Postgres(_) => "postgres",
+            DatabaseKind::Sqlite(_) => "sqlite",
+            DatabaseKind::Postgres(_) => "postgres",
         }
     }
 }

@@ -1,67 +1,69 @@
-//! What can go wrong between the program and its database.
+//! Errors of database operations, and the HTTP errors that they become.
 
-use base::Error as Refusal;
+use base::Error as HttpError;
 use tokio_postgres::error::SqlState;
 
 use crate::outage::{self, Outage};
 
-/// The `retry-after` of a request that a database was away for.
-const UNAVAILABLE_RETRY_SECONDS: u64 = 5;
+/// The `retry-after` of a request that failed because the database is busy.
+const BUSY_RETRY_SECONDS: u64 = 1;
+/// The `retry-after` of a request that failed because of any other outage.
+const OUTAGE_RETRY_SECONDS: u64 = 5;
 
-/// Why a query, a connection or a migration failed.
+/// The reason that a query, a connection or a migration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database's address makes no sense.
+    /// The database URL is invalid.
     #[error("the database URL {0}")]
     Url(String),
     /// A row with the same unique value exists.
     #[error("a row with this {0} exists")]
     Duplicate(String),
-    /// No connection or no writer's turn came free in time.
+    /// No connection, or no write lock, became free in time.
     #[error("the database is busy")]
     Busy,
     /// The database did not answer in time.
     #[error("the database does not answer")]
     Timeout,
-    /// A column was missing or had another type than was asked for.
+    /// A column is missing or has another type than was requested.
     #[error("column {0}: {1}")]
     Column(String, String),
-    /// A statement has a parameter that is no number, or has no value.
+    /// A statement has a parameter that is not a number or has no value.
     #[error("a parameter without a value in: {0}")]
     Parameter(String),
-    /// A value has a character that PostgreSQL cannot keep, so neither database does, and no row has it.
+    /// A text has a NUL character. PostgreSQL cannot store one, so neither database does.
     #[error("a text has a NUL character, which no row can have")]
     Nul,
     /// A row that must exist does not.
     #[error("a query gave no row where one must exist")]
     NoRow,
-    /// The table of a day was dropped, and is not made again.
+    /// The partition of a day was dropped, and is not created again.
     #[error("the rows of this day are not kept any more")]
     Dropped,
-    /// The tables are not the ones that this program knows.
+    /// A migration failed, or is unknown to this version.
     #[error("migration {0}: {1}")]
     Migration(String, String),
-    /// SQLite said so.
+    /// An error of SQLite.
     #[error("SQLite: {0}")]
     Sqlite(#[source] rusqlite::Error),
-    /// PostgreSQL said so.
+    /// An error of PostgreSQL.
     #[error("PostgreSQL: {}", crate::postgres::describe(.0))]
     Postgres(#[source] tokio_postgres::Error),
-    /// The files or the settings of TLS are of no use.
+    /// The files or settings of TLS are invalid.
     #[error("TLS to PostgreSQL: {0}")]
     Tls(String),
-    /// This process is to keep more connections than PostgreSQL takes.
+    /// The configured number of connections is more than PostgreSQL accepts.
     #[error(
         "database_connections is {wanted}, but PostgreSQL takes only {most} of this user (its max_connections, without those that \
          are reserved, or the limit of the user or the database): lower database_connections, or raise that"
     )]
     TooManyConnections {
-        /// The connections that this process may keep.
+        /// The configured number of connections.
         wanted: i64,
-        /// The connections that the server takes.
+        /// The number of connections that the server accepts.
         most: i64,
     },
-    /// PostgreSQL takes no further connection now.
+    /// PostgreSQL accepts no further connection now.
     #[error(
         "PostgreSQL takes no more connections ({0}): raise its max_connections, or lower database_connections of the nodes"
     )]
@@ -72,10 +74,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the database will say the same whenever it is asked again: a value does not fit, or a row must not be.
-    /// Otherwise it failed, and may not the next time.
+    /// True if every retry fails in the same way, since a value does not fit or a row conflicts.
     #[must_use]
-    pub fn is_final(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
         match self {
             Self::Duplicate(_)
@@ -96,7 +97,7 @@ impl Error {
         }
     }
 
-    /// Whether a table that a statement names is not there.
+    /// True if a table that the statement names does not exist.
     #[must_use]
     pub fn is_missing_table(&self) -> bool {
         match self {
@@ -143,7 +144,7 @@ impl From<deadpool_postgres::PoolError> for Error {
     fn from(error: deadpool_postgres::PoolError) -> Self {
         match error {
             deadpool_postgres::PoolError::Timeout(_) => Self::Busy,
-            // Whatever went wrong with a connection that is not there yet, the server was not reached.
+            // Without an answer of the server, the connection was not established.
             deadpool_postgres::PoolError::Backend(error) if error.as_db_error().is_none() => {
                 Self::Pool(crate::postgres::describe(&error))
             }
@@ -158,9 +159,10 @@ impl From<deadpool_postgres::PoolError> for Error {
     }
 }
 
-/// The only conversion of a failing database into an answer. A database that is away is 503, and logged once in a while; a
-/// text that no row can have came from the caller; everything else is a fault of ours.
-impl From<Error> for Refusal {
+/// Converts a database error into an HTTP error; no other code does. An outage becomes 503 with `retry-after`, and is
+/// logged at intervals; a NUL character in the request becomes 400; every other error is a fault of this program and
+/// becomes 500.
+impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
         if matches!(error, Error::Nul) {
             return Self::refused(
@@ -169,14 +171,66 @@ impl From<Error> for Refusal {
             );
         }
         let Some(outage) = error.outage() else {
-            tracing::error!(%error, "a query failed");
+            tracing::error!(%error, "query failed");
             return Self::internal();
         };
         outage::log(outage, &error);
         if outage == Outage::Busy {
-            return Self::overloaded("The database is busy. Try again in a second.", 1);
+            let message = "The database is busy. Try again in a second.";
+            return Self::overloaded(message, BUSY_RETRY_SECONDS);
         }
         let message = "The database is not available. Try again in a few seconds.";
-        Self::overloaded(message, UNAVAILABLE_RETRY_SECONDS)
+        Self::overloaded(message, OUTAGE_RETRY_SECONDS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sqlite(code: std::ffi::c_int) -> Error {
+        let failure = rusqlite::ffi::Error::new(code);
+        rusqlite::Error::SqliteFailure(failure, None).into()
+    }
+
+    #[test]
+    fn outage_becomes_503_with_retry_after() {
+        use rusqlite::ffi::{
+            SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR, SQLITE_LOCKED,
+            SQLITE_PROTOCOL, SQLITE_READONLY,
+        };
+        let outages = [
+            (Error::Busy, "1"),
+            (Error::Timeout, "5"),
+            (Error::Pool("connection refused".to_owned()), "5"),
+            (Error::NoConnections("53300".to_owned()), "5"),
+            (sqlite(SQLITE_BUSY), "1"),
+            (sqlite(SQLITE_LOCKED), "1"),
+            (sqlite(SQLITE_PROTOCOL), "1"),
+            (sqlite(SQLITE_FULL), "5"),
+            (sqlite(SQLITE_IOERR), "5"),
+            (sqlite(SQLITE_READONLY), "5"),
+            (sqlite(SQLITE_CANTOPEN), "5"),
+        ];
+        for (error, retry_after) in outages {
+            let name = error.to_string();
+            let response = HttpError::from(error).response::<Vec<u8>>();
+            assert_eq!(response.status(), 503, "{name}");
+            assert_eq!(response.headers()["retry-after"], retry_after, "{name}");
+        }
+    }
+
+    #[test]
+    fn fault_becomes_500() {
+        let faults = [
+            Error::NoRow,
+            Error::Column("a".to_owned(), "does not exist".to_owned()),
+            sqlite(rusqlite::ffi::SQLITE_ERROR),
+            sqlite(rusqlite::ffi::SQLITE_CORRUPT),
+        ];
+        for error in faults {
+            let name = error.to_string();
+            assert_eq!(HttpError::from(error).status.as_u16(), 500, "{name}");
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! The only crate that knows there are two databases.
+//! Access to the databases: the only crate that knows that there are two of them.
 //!
 //! One SQL text serves SQLite and PostgreSQL: `$n` parameters, `BIGINT`, `TEXT`, `BOOLEAN` and `BYTEA` columns,
-//! `ON CONFLICT` and `RETURNING`. What must differ is in migrations, as a pair of files.
+//! `ON CONFLICT` and `RETURNING`. Differences are confined to migrations, which may be a pair of files.
 
 mod backend;
-mod courtesy;
+pub mod cooperative;
 mod error;
 mod migrate;
 mod outage;
@@ -15,39 +15,36 @@ mod revision;
 mod secret_check;
 mod sqlite;
 mod statement;
-mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod timeouts;
 mod value;
 
 pub use backend::{Connection, Database, Read, Transaction};
-pub use courtesy::{courteous, late_after, step_aside};
 pub use error::Error;
 pub use outage::Outage;
-pub use page::{Key, Order, Page, PageRequest, unknown_cursor};
+pub use page::{Order, Page, PageRequest, SortKey, unknown_cursor};
 pub use partition::{Partitioned, USAGE_EVENTS};
 pub use revision::{Follower, Revision};
-pub use statement::Statement;
-pub use tables::Tables;
+pub use statement::{Statement, names_columns};
 pub use value::{Column, Row, Value};
 
 use timeouts::Timeouts;
 
-/// The connections that a process keeps to PostgreSQL at the most where nothing else is configured: two for the ledger's
-/// writer, two for the writer of bodies, and the others for requests.
+/// Default size of a process's connection pool to PostgreSQL: two connections for the ledger's writer, two for the
+/// writer of bodies, and the others for requests.
 pub const DEFAULT_CONNECTIONS: usize = 12;
-/// The fewest connections to PostgreSQL that a process can do with.
+/// Smallest size of a process's connection pool to PostgreSQL.
 pub const MIN_CONNECTIONS: usize = 6;
 
-/// The result of a query.
+/// The result of a database operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Who logs the values of statements below the level `info`, by the targets of the log.
-pub const TALKATIVE: [&str; 2] = ["tokio_postgres", "tokio_postgres::query"];
+/// Log targets of the drivers that print the values of statements at levels below `info`.
+pub const VERBOSE_TARGETS: [&str; 2] = ["tokio_postgres", "tokio_postgres::query"];
 
-/// Everything that lasts: the administrative data and, so that neither waits for the other's writer, the usage data.
-/// On SQLite these are two files; on PostgreSQL one database.
+/// The persistent data: administration and usage. On SQLite these are two files, so that their writers do not wait for
+/// each other; on PostgreSQL they are one database.
 #[derive(Clone)]
 pub struct Store {
     administration: Database,
@@ -56,20 +53,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite://FILE`, `sqlite://FILE?synchronous=full` or `postgres://…`) and brings its
-    /// tables up to date.
+    /// Opens the database at `url` (`sqlite://FILE`, `sqlite://FILE?synchronous=full` or `postgres://…`) and runs the
+    /// migrations that are missing.
     ///
     /// # Errors
-    /// The URL is not one of the two kinds, or the database cannot be reached, created or migrated.
+    /// The URL is of neither kind, or the database cannot be reached, created or migrated.
     pub async fn open(url: &str) -> Result<Self> {
         Self::open_with(url, DEFAULT_CONNECTIONS).await
     }
 
-    /// Opens the database as [`Store::open`] does, and keeps at most so many connections to PostgreSQL, those of
-    /// [`Store::apart`] included. SQLite has no use for the number.
+    /// Opens the database as [`Store::open`] does, with at most `connections` connections to PostgreSQL, those of
+    /// [`Store::with_own_pool`] included. SQLite ignores the number.
     ///
     /// # Errors
-    /// Those of [`Store::open`].
+    /// As [`Store::open`].
     pub async fn open_with(url: &str, connections: usize) -> Result<Self> {
         let (administration, usage) = backend::open(url, connections).await?;
         migrate::run(&administration, &usage).await?;
@@ -80,13 +77,13 @@ impl Store {
         })
     }
 
-    /// The same data for a thread that has a runtime of its own; see [`Database::apart`].
+    /// Returns a handle for a thread with its own runtime; see [`Database::with_own_pool`].
     ///
     /// # Errors
-    /// The connections' pool cannot be made.
-    pub fn apart(&self) -> Result<Self> {
+    /// The connection pool cannot be created.
+    pub fn with_own_pool(&self) -> Result<Self> {
         let (administration, usage) =
-            backend::apart(self.administration.clone(), self.usage.clone())?;
+            backend::with_own_pool(self.administration.clone(), self.usage.clone())?;
         Ok(Self {
             administration,
             usage,
@@ -94,116 +91,80 @@ impl Store {
         })
     }
 
-    /// Returns the same data for requests that somebody waits for: whatever is asked is answered or refused within about 5
-    /// seconds. Without this, a connection is waited for twice as long, and a statement on PostgreSQL for ever.
+    /// Returns a handle for requests: each operation succeeds or fails within about 5 seconds. Without this, a connection
+    /// is waited for twice as long, and a statement on PostgreSQL without limit.
     #[must_use]
     pub fn for_requests(&self) -> Self {
-        Self {
-            administration: self.administration.with_timeouts(Timeouts::REQUEST),
-            usage: self.usage.with_timeouts(Timeouts::REQUEST),
-            revision: self.revision.clone(),
-        }
+        self.with_timeouts(Timeouts::REQUEST)
     }
 
-    /// Returns the same data for looks that are repeated several times a second: each is answered, or refused, within about
+    /// Returns a handle for polls that are repeated several times a second: each operation succeeds or fails within about
     /// 2 seconds.
     #[must_use]
     pub fn for_polls(&self) -> Self {
-        Self {
-            administration: self.administration.with_timeouts(Timeouts::POLL),
-            usage: self.usage.with_timeouts(Timeouts::POLL),
-            revision: self.revision.clone(),
-        }
+        self.with_timeouts(Timeouts::POLL)
     }
 
-    /// Returns the same data for work beside requests that is tried again when it fails: on PostgreSQL a statement takes no
-    /// longer than half a minute, so that a connection that hangs is given up.
+    /// Returns a handle for background work that is retried on failure: on PostgreSQL a statement is cancelled after half
+    /// a minute, so that a hanging connection is given up.
     #[must_use]
     pub fn for_background(&self) -> Self {
+        self.with_timeouts(Timeouts::BACKGROUND)
+    }
+
+    fn with_timeouts(&self, timeouts: Timeouts) -> Self {
         Self {
-            administration: self.administration.with_timeouts(Timeouts::BACKGROUND),
-            usage: self.usage.with_timeouts(Timeouts::BACKGROUND),
+            administration: self.administration.with_timeouts(timeouts),
+            usage: self.usage.with_timeouts(timeouts),
             revision: self.revision.clone(),
         }
     }
 
-    /// A connection that can only read the administrative data.
+    /// Acquires a read-only connection to the administrative data.
     ///
     /// # Errors
-    /// The database cannot be reached, or none of its connections came free in time.
+    /// The database cannot be reached, or no connection became free in time.
     pub async fn read(&self) -> Result<Read> {
         self.administration.read().await
     }
 
-    /// A connection for a few short queries on the administrative data; see [`Database::look`].
+    /// Begins a transaction on the administrative data. Its commit advances the revision.
     ///
     /// # Errors
-    /// As [`Store::read`].
-    pub async fn look(&self) -> Result<Read> {
-        self.administration.look().await
-    }
-
-    /// Whoever looks from now on sees what other processes have committed.
-    pub fn look_anew(&self) {
-        self.administration.look_anew();
-    }
-
-    /// A transaction on the administrative data. Its commit moves the revision.
-    ///
-    /// # Errors
-    /// The database cannot be reached, or no writer's turn came in time.
+    /// The database cannot be reached, or the write lock did not become free in time.
     pub async fn begin(&self) -> Result<Transaction> {
-        Ok(self
-            .administration
-            .begin()
-            .await?
-            .announcing(self.revision.clone(), Revision::committed))
+        let transaction = self.administration.begin().await?;
+        Ok(transaction.advancing(self.revision.clone()))
     }
 
-    /// A transaction on the administrative data whose commit does not move the revision: for what no picture of the
-    /// data shows, such as when a key was last used.
+    /// Begins a transaction on the administrative data whose commit does not advance the revision: for data that is in no
+    /// snapshot, such as the time at which a key was last used.
     ///
     /// # Errors
     /// As [`Store::begin`].
-    pub async fn begin_quietly(&self) -> Result<Transaction> {
-        let transaction = self.administration.begin().await?;
-        Ok(transaction.announcing(self.revision.clone(), Revision::committed_quietly))
+    pub async fn begin_untracked(&self) -> Result<Transaction> {
+        self.administration.begin().await
     }
 
-    /// What moves with every commit to the administrative data: while it stays, so does every row. `None` on
-    /// PostgreSQL, where other nodes commit too.
-    #[must_use]
-    pub fn state(&self) -> Option<u64> {
-        self.administration
-            .is_local()
-            .then(|| self.revision.state())
-    }
-
-    /// Whether none of `tables` was written to since the moment at which [`Store::state`] was `state`.
-    #[must_use]
-    pub fn is_unchanged(&self, tables: Tables, state: u64) -> bool {
-        self.revision.is_unchanged(tables, state)
-    }
-
-    /// The administrative data.
+    /// Returns the administrative database.
     #[must_use]
     pub fn administration(&self) -> &Database {
         &self.administration
     }
 
-    /// The usage data: ledger, rollups, spend.
+    /// Returns the usage database: ledger, rollups, spend.
     #[must_use]
     pub fn usage(&self) -> &Database {
         &self.usage
     }
 
-    /// What moves with every administrative commit.
+    /// Returns the counter of this process's administrative commits.
     #[must_use]
     pub fn revision(&self) -> &Revision {
         &self.revision
     }
 
-    /// Which database this is, for people: `sqlite` or `postgres`.
+    /// Returns the name of the database system: `sqlite` or `postgres`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.administration.kind()

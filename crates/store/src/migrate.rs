@@ -1,24 +1,25 @@
-//! Runs migrations in order, once, under a lock.
+//! Migrations, each run once, in order, under a lock.
 
 #[cfg(test)]
 mod tests;
 
 use crate::{Connection, Database, Error, Result, Store, Transaction, sql};
 
-/// A step from one state of the tables to the next. Once released, its text never changes.
+/// A step from one version of the schema to the next. Once released, its text never changes.
 struct Migration {
     name: &'static str,
-    part: Part,
-    /// For both databases.
+    target: Target,
+    /// The SQL for both database systems.
     both: &'static str,
-    /// For one of them, after `both`.
+    /// The SQL for SQLite, run after `both`.
     sqlite: &'static str,
+    /// The SQL for PostgreSQL, run after `both`.
     postgres: &'static str,
 }
 
-/// Which database a migration is for; on PostgreSQL they are one.
+/// The database that a migration changes; on PostgreSQL both are one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum Target {
     Administration,
     Usage,
 }
@@ -26,103 +27,107 @@ enum Part {
 const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0001_administration",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0001_administration.sql"),
         sqlite: include_str!("../../../migrations/0001_administration.sqlite.sql"),
         postgres: include_str!("../../../migrations/0001_administration.postgres.sql"),
     },
     Migration {
         name: "0002_ledger",
-        part: Part::Usage,
+        target: Target::Usage,
         both: "",
         sqlite: include_str!("../../../migrations/0002_ledger.sqlite.sql"),
         postgres: include_str!("../../../migrations/0002_ledger.postgres.sql"),
     },
     Migration {
         name: "0003_people",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0003_people.sql"),
         sqlite: "",
         postgres: "",
     },
     Migration {
         name: "0004_roles",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0004_roles.sql"),
         sqlite: "",
         postgres: "",
     },
     Migration {
         name: "0005_settings",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0005_settings.sql"),
         sqlite: include_str!("../../../migrations/0005_settings.sqlite.sql"),
         postgres: include_str!("../../../migrations/0005_settings.postgres.sql"),
     },
     Migration {
         name: "0006_spend_alerts",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0006_spend_alerts.sql"),
         sqlite: "",
         postgres: "",
     },
     Migration {
         name: "0007_stored_objects",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0007_stored_objects.sql"),
         sqlite: "",
         postgres: "",
     },
     Migration {
         name: "0008_bodies",
-        part: Part::Usage,
+        target: Target::Usage,
         both: include_str!("../../../migrations/0008_bodies.sql"),
         sqlite: "",
         postgres: include_str!("../../../migrations/0008_bodies.postgres.sql"),
     },
     Migration {
         name: "0009_ledger_sources",
-        part: Part::Usage,
+        target: Target::Usage,
         both: "",
         sqlite: include_str!("../../../migrations/0009_ledger_sources.sqlite.sql"),
         postgres: include_str!("../../../migrations/0009_ledger_sources.postgres.sql"),
     },
     Migration {
         name: "0010_spend_reservations",
-        part: Part::Usage,
+        target: Target::Usage,
         both: include_str!("../../../migrations/0010_spend_reservations.sql"),
         sqlite: "",
         postgres: "",
     },
     Migration {
         name: "0011_secret_check",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0011_secret_check.sql"),
         sqlite: "",
         postgres: "",
     },
     Migration {
         name: "0012_claims",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0012_claims.sql"),
         sqlite: "",
         postgres: "",
     },
     Migration {
         name: "0013_role_ids",
-        part: Part::Administration,
+        target: Target::Administration,
         both: include_str!("../../../migrations/0013_role_ids.sql"),
         sqlite: "",
         postgres: "",
     },
 ];
 
-/// The lock that two processes starting at once share; any number will do, as long as it stays the same.
+/// Takes the advisory lock by which processes that start at once migrate one after the other. Its number is arbitrary
+/// but must never change.
 const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7017220831)";
 
 /// Brings both databases up to date.
 pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<()> {
-    for (database, part) in [(administration, Part::Administration), (usage, Part::Usage)] {
+    for (database, target) in [
+        (administration, Target::Administration),
+        (usage, Target::Usage),
+    ] {
         let mut transaction = database.begin().await?;
         if database.kind() == "postgres" {
             transaction.batch(POSTGRES_LOCK).await?;
@@ -131,7 +136,10 @@ pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<(
         transaction.batch(create).await?;
         let done = names(&mut transaction).await?;
         refuse_unknown(&done)?;
-        for migration in MIGRATIONS.iter().filter(|migration| migration.part == part) {
+        for migration in MIGRATIONS
+            .iter()
+            .filter(|migration| migration.target == target)
+        {
             if !done.iter().any(|name| name == migration.name) {
                 apply(&mut transaction, database.kind(), migration).await?;
             }
@@ -161,7 +169,7 @@ async fn apply(transaction: &mut Transaction, kind: &str, migration: &Migration)
     Ok(())
 }
 
-/// An older program must not write to tables that a newer one has changed.
+/// Refuses a database that a newer version has migrated: this version must not write to tables that it does not know.
 fn refuse_unknown(done: &[String]) -> Result<()> {
     match done.iter().find(|name| {
         !MIGRATIONS
@@ -178,20 +186,20 @@ fn refuse_unknown(done: &[String]) -> Result<()> {
 }
 
 impl Store {
-    /// The first migration that has not run, if one has not; for readiness.
+    /// Returns the first migration that has not run, if there is one; for readiness.
     ///
     /// # Errors
     /// A database cannot be read.
     pub async fn missing_migration(&self) -> Result<Option<&'static str>> {
-        for (database, part) in [
-            (&self.administration, Part::Administration),
-            (&self.usage, Part::Usage),
+        for (database, target) in [
+            (&self.administration, Target::Administration),
+            (&self.usage, Target::Usage),
         ] {
             let mut read = database.read().await?;
             let done = names(&mut read).await?;
             let missing = MIGRATIONS
                 .iter()
-                .filter(|migration| migration.part == part)
+                .filter(|migration| migration.target == target)
                 .find(|migration| !done.iter().any(|name| name == migration.name));
             if let Some(migration) = missing {
                 return Ok(Some(migration.name));
@@ -200,7 +208,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Commits a change that changes nothing to each database, to see that it can be written.
+    /// Checks that each database can be written to, by committing a change without effect.
     ///
     /// # Errors
     /// The database cannot be read or written to.
@@ -208,7 +216,7 @@ impl Store {
         for database in [&self.administration, &self.usage] {
             let mut transaction = database.begin().await?;
             if database.is_local() {
-                // A number that nobody reads. An update of a row to what it is writes nothing.
+                // This number is not used elsewhere. An update of a row to its own value would write nothing.
                 transaction.batch("PRAGMA user_version = 1").await?;
                 transaction.commit().await?;
                 continue;
@@ -224,7 +232,7 @@ impl Store {
     }
 }
 
-/// The migrations that have run.
+/// Returns the names of the migrations that have run.
 async fn names(connection: &mut Connection) -> Result<Vec<String>> {
     let ask = sql!("SELECT name FROM migrations");
     connection.fetch_all(ask, |row| row.get("name")).await

@@ -1,4 +1,4 @@
-//! The ways in which a database is away, and the log lines that say so: one for each in a while, not one for each request.
+//! Outages of the database, and their log lines, whose number is bounded in time and not by the number of requests.
 
 use std::error::Error as _;
 use std::sync::LazyLock;
@@ -11,33 +11,32 @@ use tokio_postgres::error::SqlState;
 
 use crate::Error;
 
-/// The time between two log lines about the same kind of outage.
+/// The shortest time between two log lines about the same kind of outage.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A reason for which a database serves nobody, or nobody who writes, until it changes: nothing is wrong with what it
-/// was asked.
+/// A state of the database in which valid operations fail: all of them, or those that write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
-    /// Others keep it busy for longer than a caller waits.
+    /// The database, or the write lock, is in use for longer than a caller waits.
     Busy,
-    /// No further connection is taken.
+    /// The database accepts no further connection.
     NoConnections,
-    /// The database cannot be reached, or is going down or coming up.
+    /// The database cannot be reached, is shutting down or is starting.
     Unreachable,
-    /// The database does not answer in time.
+    /// The database did not answer in time.
     Timeout,
     /// The disk of the database is full.
     DiskFull,
     /// The disk of the database fails.
     DiskFailure,
-    /// The database can be read only.
+    /// The database is read-only.
     ReadOnly,
 }
 
 impl Outage {
-    const COUNT: usize = 7;
+    const VARIANT_COUNT: usize = 7;
 
-    /// The outage in words.
+    /// Returns a description for log lines and readiness reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,7 +52,9 @@ impl Outage {
 
     fn of_sqlite(error: &rusqlite::Error) -> Option<Self> {
         match error.sqlite_error_code()? {
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Self::Busy),
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed => Some(Self::Busy),
             ErrorCode::DiskFull => Some(Self::DiskFull),
             ErrorCode::ReadOnly => Some(Self::ReadOnly),
             ErrorCode::CannotOpen => Some(Self::Unreachable),
@@ -72,27 +73,28 @@ impl Outage {
         };
         let code = state.code();
         Some(match code {
-            // The statement is prepared anew the next time.
+            // The next attempt prepares the statement anew.
             "0A000" if is_stale_plan(error) => Self::Busy,
             "53100" => Self::DiskFull,
             "53300" => Self::NoConnections,
             "25006" => Self::ReadOnly,
-            "57014" => Self::Timeout,
-            "55P03" | "40001" | "40P01" => Self::Busy,
-            "58030" => Self::DiskFailure,
-            "3D000" | "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => Self::Unreachable,
-            // Classes: connection exception, invalid authorization, insufficient resources.
+            "57014" | "25P03" | "25P04" => Self::Timeout,
+            "55P03" => Self::Busy,
+            "3D000" => Self::Unreachable,
+            // Classes: connection exception, invalid authorization, operator intervention; transaction rollback,
+            // insufficient resources; system error.
             _ => match code.get(..2)? {
-                "08" | "28" => Self::Unreachable,
-                "53" => Self::Busy,
+                "08" | "28" | "57" => Self::Unreachable,
+                "40" | "53" => Self::Busy,
+                "58" => Self::DiskFailure,
                 _ => return None,
             },
         })
     }
 }
 
-/// True if a statement was prepared before somebody changed the types of what it gives. The message is in the server's
-/// language, so the place in the server's code has to tell.
+/// True if the statement was prepared before the types of its result changed. The error is recognized by the function in
+/// the server's code that raised it, since the message is in the server's language.
 pub(crate) fn is_stale_plan(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(|error| {
         *error.code() == SqlState::FEATURE_NOT_SUPPORTED
@@ -101,7 +103,7 @@ pub(crate) fn is_stale_plan(error: &tokio_postgres::Error) -> bool {
 }
 
 impl Error {
-    /// The outage that this error is due to; `None` if it says something of the statement or of the data.
+    /// Returns the outage that caused this error; `None` if the statement or the data is at fault.
     #[must_use]
     pub fn outage(&self) -> Option<Outage> {
         match self {
@@ -116,10 +118,11 @@ impl Error {
     }
 }
 
-/// Logs an outage, unless one of its kind was logged a moment ago.
+/// Logs an outage, unless one of its kind was logged less than [`LOG_INTERVAL`] ago.
 pub(crate) fn log(outage: Outage, error: &Error) {
     static STARTED: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
-    static THROTTLES: [Throttle; Outage::COUNT] = [const { Throttle::new() }; Outage::COUNT];
+    static THROTTLES: [Throttle; Outage::VARIANT_COUNT] =
+        [const { Throttle::new() }; Outage::VARIANT_COUNT];
     let throttle = &THROTTLES[outage as usize];
     if let Some(suppressed) = throttle.admit(STARTED.elapsed()) {
         let outage = outage.as_str();
@@ -127,9 +130,9 @@ pub(crate) fn log(outage: Outage, error: &Error) {
     }
 }
 
-/// Lets one line through in each [`LOG_INTERVAL`], and counts the others.
+/// A filter that admits one log line per [`LOG_INTERVAL`] and counts the others.
 struct Throttle {
-    /// The time of the next line, in milliseconds.
+    /// The earliest time of the next line, in milliseconds.
     next: AtomicU64,
     suppressed: AtomicU64,
 }
@@ -142,7 +145,7 @@ impl Throttle {
         }
     }
 
-    /// The number of lines suppressed before this one; `None` if this one is, too.
+    /// Returns the number of lines suppressed before this one; `None` if this one is suppressed.
     fn admit(&self, now: Duration) -> Option<u64> {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (now, interval) = (milliseconds(now), milliseconds(LOG_INTERVAL));
@@ -161,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s25_an_outage_is_logged_once_in_a_while() {
+    fn s25_outage_is_logged_once_per_interval() {
         let throttle = Throttle::new();
         let admitted: Vec<_> = (0..25)
             .map(|second| throttle.admit(Duration::from_secs(second)))

@@ -1,10 +1,10 @@
-//! Keyset pagination: a page costs the same wherever it lies, and never repeats or skips a row that was there all along.
+//! Keyset pagination: every page costs the same, and paging neither repeats nor skips a row that existed throughout.
 
 use base::Error as Refusal;
 
 use crate::{Connection, Result, Row, Statement};
 
-/// Which way a list runs.
+/// The direction of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Oldest first.
@@ -22,17 +22,17 @@ impl Order {
     }
 }
 
-/// What a list is ordered by.
+/// The columns that a list is sorted by.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
-    /// The column that is compared first, an integer, where the cursor's own does not grow with creation.
+pub struct SortKey {
+    /// The integer column that is compared first, if `id` does not increase with creation.
     time: Option<&'static str>,
-    /// The column that a cursor names, unique in the list.
+    /// The column that cursors hold values of, unique in the list.
     id: &'static str,
 }
 
-impl Key {
-    /// In the order of `time`, and of `id` within the same one: for what has no id of its own, such as memberships.
+impl SortKey {
+    /// Sorts by `time`, then by `id`: for rows without an id of their own, such as memberships.
     #[must_use]
     pub fn by_time(time: &'static str, id: &'static str) -> Self {
         let time = Some(time);
@@ -40,43 +40,43 @@ impl Key {
     }
 }
 
-/// A column whose values grow with creation, such as an id.
-impl From<&'static str> for Key {
+/// Sorts by a column whose values increase with creation, such as an id.
+impl From<&'static str> for SortKey {
     fn from(id: &'static str) -> Self {
         Self { time: None, id }
     }
 }
 
-/// The row that a cursor names, as far as the order goes.
-struct Place<'a> {
+/// The values of the sort key in the row that a cursor names.
+struct CursorRow<'a> {
     time: Option<i64>,
     id: &'a str,
 }
 
-/// What part of a list is asked for.
+/// A request for a page of a list.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// How many rows at the most; 0 gives an empty page that says whether there is more.
+    /// The most rows of the page; 0 returns an empty page with `has_more`.
     pub limit: i64,
-    /// The id after which the page begins.
+    /// The cursor after which the page begins.
     pub after: Option<String>,
-    /// The id before which the page ends.
+    /// The cursor before which the page ends.
     pub before: Option<String>,
-    /// Which way the list runs.
+    /// The direction of the list.
     pub order: Order,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The rows, in the list's order.
     pub rows: Vec<T>,
-    /// Whether there are more in the direction of paging: after the last, or with only `before` given before the first.
+    /// True if there are more rows in the direction of paging: after the last, or before the first if only `before` is given.
     pub has_more: bool,
 }
 
 impl<T> Page<T> {
-    /// The same page of other things.
+    /// Converts the rows.
     pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<U> {
         Page {
             rows: self.rows.into_iter().map(make).collect(),
@@ -86,32 +86,35 @@ impl<T> Page<T> {
 }
 
 impl PageRequest {
-    /// The page of the rows that `list` selects.
+    /// Returns a page of the rows that `list` selects.
     ///
-    /// `list` ends in a `WHERE` clause that is open for more. `whole` is asked for each cursor: it selects the row that
-    /// it names within the same list (same text as `list`, but unfiltered), so that a foreign or invented one is refused.
+    /// Both statements end in a `WHERE` clause to which conditions can be added. `whole` is the same list without filters:
+    /// each cursor must be one of its rows, so that unknown cursors and those of other tenants are refused.
     ///
     /// # Errors
-    /// 400 naming `after` or `before` when that is no row of the list.
+    /// 400 naming `after` or `before` if it is not a row of the list; the database's.
     pub async fn fetch<T>(
         &self,
         connection: &mut Connection,
         list: Statement,
         whole: Statement,
-        key: Key,
+        key: SortKey,
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<Page<T>, Refusal> {
-        let mut places = [None, None];
-        for (place, (param, cursor)) in places
+        if self.after.is_some() || self.before.is_some() {
+            connection.pin_snapshot()?;
+        }
+        let mut cursors = [None, None];
+        for (row, (param, cursor)) in cursors
             .iter_mut()
             .zip([("after", &self.after), ("before", &self.before)])
         {
             if let Some(cursor) = cursor {
-                *place = Some(find(connection, &whole, key, param, cursor).await?);
+                *row = Some(find(connection, &whole, key, param, cursor).await?);
             }
         }
-        let [after, before] = places;
-        // With `before` alone, the page is the one that ends there: read backwards, then turned round.
+        let [after, before] = cursors;
+        // With `before` alone, the page ends there: it is read backwards, then reversed.
         let backwards = before.is_some() && after.is_none();
         let statement = self.statement(list, key, [after, before], backwards);
         let mut rows = connection.fetch_all(statement, read).await?;
@@ -127,17 +130,17 @@ impl PageRequest {
     fn statement(
         &self,
         mut list: Statement,
-        key: Key,
-        places: [Option<Place<'_>>; 2],
+        key: SortKey,
+        cursors: [Option<CursorRow<'_>>; 2],
         backwards: bool,
     ) -> Statement {
         let sides = match self.order {
             Order::Ascending => [" > ", " < "],
             Order::Descending => [" < ", " > "],
         };
-        for (place, side) in places.into_iter().zip(sides) {
-            if let Some(place) = place {
-                key.compare(&mut list, side, &place);
+        for (cursor, side) in cursors.into_iter().zip(sides) {
+            if let Some(cursor) = cursor {
+                key.compare(&mut list, side, &cursor);
             }
         }
         let direction = if backwards {
@@ -159,23 +162,23 @@ impl PageRequest {
     }
 }
 
-impl Key {
-    /// Adds that a row lies on one side of a place.
-    fn compare(self, list: &mut Statement, side: &'static str, place: &Place<'_>) {
+impl SortKey {
+    /// Appends the condition that a row is on one side of a cursor.
+    fn compare(self, list: &mut Statement, side: &'static str, cursor: &CursorRow<'_>) {
         list.push(" AND ");
-        match (self.time, place.time) {
+        match (self.time, cursor.time) {
             (Some(time), Some(value)) => {
                 list.push("(").push(time).push(", ").push(self.id);
                 list.push(")").push(side).push("(").bind(value);
-                list.push(", ").bind(place.id).push(")");
+                list.push(", ").bind(cursor.id).push(")");
             }
             _ => {
-                list.push(self.id).push(side).bind(place.id);
+                list.push(self.id).push(side).bind(cursor.id);
             }
         }
     }
 
-    /// The name of the first column in a row, without that of its table.
+    /// Returns the name of the time column without its table.
     fn time_in_row(self) -> Option<&'static str> {
         let time = self.time?;
         Some(time.rsplit_once('.').map_or(time, |(_, name)| name))
@@ -185,10 +188,10 @@ impl Key {
 async fn find<'a>(
     connection: &mut Connection,
     whole: &Statement,
-    key: Key,
+    key: SortKey,
     param: &'static str,
     cursor: &'a str,
-) -> Result<Place<'a>, Refusal> {
+) -> Result<CursorRow<'a>, Refusal> {
     let mut statement = whole.clone();
     statement
         .push(" AND ")
@@ -198,12 +201,12 @@ async fn find<'a>(
     let read = |row: &Row<'_>| key.time_in_row().map(|time| row.get(time)).transpose();
     let found = connection.fetch(&statement, read).await?;
     match found.into_iter().next() {
-        Some(time) => Ok(Place { time, id: cursor }),
+        Some(time) => Ok(CursorRow { time, id: cursor }),
         None => Err(unknown_cursor(param, cursor)),
     }
 }
 
-/// 400: the cursor that `param` holds is no item of the list.
+/// Returns 400: the cursor in `param` is not an item of the list.
 #[must_use]
 pub fn unknown_cursor(param: &str, cursor: &str) -> Refusal {
     let shown: String = cursor.chars().take(80).collect();

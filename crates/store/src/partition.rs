@@ -1,11 +1,11 @@
-//! Tables of which there is one for each day: made when the day's first row comes, dropped when nobody needs it.
+//! Tables partitioned by day: each partition is created with the day's first row and dropped when its retention ends.
 
 use base::UnixTime;
 
 use crate::backend::Database;
 use crate::{Result, Statement, Transaction};
 
-/// A table that is divided by day (UTC). The days that have one are the caller's to know.
+/// A table partitioned by day (UTC). The caller keeps track of the days that have a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Partitioned {
     name: &'static str,
@@ -13,7 +13,7 @@ pub struct Partitioned {
     postgres: &'static str,
 }
 
-/// The ledger.
+/// The partitions of the ledger.
 pub const USAGE_EVENTS: Partitioned = Partitioned {
     name: "usage_events_",
     sqlite: include_str!("../../../migrations/usage_events.sqlite.sql"),
@@ -32,7 +32,7 @@ impl Partitioned {
 }
 
 impl Statement {
-    /// Adds the name of the table of the day that `time` lies in.
+    /// Appends the name of the partition for the day of `time`.
     pub fn push_partition(&mut self, table: Partitioned, time: UnixTime) -> &mut Self {
         self.push(table.name);
         self.text.to_mut().push_str(&time.date_digits());
@@ -41,10 +41,10 @@ impl Statement {
 }
 
 impl Transaction {
-    /// Makes the table of a day, which must not be there.
+    /// Creates the partition of a day, which must not exist.
     ///
     /// # Errors
-    /// What the database said.
+    /// The database's.
     pub async fn create_partition(
         &mut self,
         database: &Database,
@@ -54,10 +54,10 @@ impl Transaction {
         self.batch(&table.create(database.kind(), day)).await
     }
 
-    /// Drops the table of a day, with all that is in it.
+    /// Drops the partition of a day with its rows.
     ///
     /// # Errors
-    /// What the database said.
+    /// The database's.
     pub async fn drop_partition(&mut self, table: Partitioned, day: UnixTime) -> Result<()> {
         self.batch(&format!("DROP TABLE {}{}", table.name, day.date_digits()))
             .await
@@ -70,7 +70,7 @@ mod tests {
     use crate::sql;
 
     #[test]
-    fn a_partition_has_the_date_of_its_day() {
+    fn partition_is_named_after_its_day() {
         let day = UnixTime(1_772_409_600 + 5);
         let mut select = sql!("SELECT 1 FROM ");
         select.push_partition(USAGE_EVENTS, day);

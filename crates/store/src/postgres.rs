@@ -1,8 +1,8 @@
-//! PostgreSQL: a pool of connections, statements prepared once on each.
+//! PostgreSQL: a pool of connections, on each of which a statement is prepared once.
 
 mod address;
 mod client;
-mod room;
+mod connection_limit;
 mod tls;
 mod verifier;
 
@@ -19,15 +19,15 @@ use tls::Tls;
 use crate::timeouts::Timeouts;
 use crate::{Error, MIN_CONNECTIONS, Result};
 
-/// The connections of a thread with a runtime of its own: one for its transaction, and one to look beside it.
-const CONNECTIONS_APART: usize = 2;
-/// The threads that have connections of their own: the ledger's writer, and the writer of bodies.
-const THREADS_APART: usize = 2;
-/// The time that a server may leave what was sent to it unacknowledged.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time without a byte after which the kernel asks whether the server is still there, and between such questions.
+/// The size of the pool of a thread with its own runtime: one connection for its transaction, and one for reads beside it.
+const MAX_CONNECTIONS_PER_THREAD: usize = 2;
+/// The number of threads with their own pool: the ledger's writer, and the writer of bodies.
+const POOLED_THREAD_COUNT: usize = 2;
+/// The time after which unacknowledged data ends a connection (`TCP_USER_TIMEOUT`).
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(10);
+/// The idle time before the first TCP keepalive probe, and the time between probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// The unanswered questions after which a connection is gone.
+/// The number of unanswered keepalive probes that ends a connection.
 const MAX_KEEPALIVES: u32 = 3;
 
 /// The connections to one database.
@@ -35,14 +35,13 @@ pub(crate) struct Postgres {
     config: Config,
     tls: Tls,
     pool: Pool,
-    /// The most connections of the process.
+    /// The largest number of connections of the process.
     connections: usize,
 }
 
 impl Postgres {
-    /// Reads the URL and the files that it names; connections are made when they are needed.
-    ///
-    /// At most so many are open at once, those of [`Postgres::apart`] included.
+    /// Parses the URL and reads the files that it names. Connections are opened on demand, at most `connections` of them,
+    /// those of [`Postgres::with_own_pool`] included.
     pub(crate) fn open(url: &str, connections: usize) -> Result<Self> {
         let connections = connections.max(MIN_CONNECTIONS);
         let Address { mut config, tls } = Address::parse(url)?;
@@ -51,7 +50,7 @@ impl Postgres {
             config.connect_timeout(Timeouts::REQUEST.acquire);
         }
         if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(SILENCE_TIMEOUT);
+            config.tcp_user_timeout(UNACKNOWLEDGED_TIMEOUT);
         }
         config.keepalives_idle(KEEPALIVE_INTERVAL);
         config.keepalives_interval(KEEPALIVE_INTERVAL);
@@ -60,7 +59,7 @@ impl Postgres {
         let pool = pool(
             &config,
             &tls,
-            connections - THREADS_APART * CONNECTIONS_APART,
+            connections - POOLED_THREAD_COUNT * MAX_CONNECTIONS_PER_THREAD,
         )?;
         Ok(Self {
             config,
@@ -70,21 +69,21 @@ impl Postgres {
         })
     }
 
-    /// The same database through connections of its own.
-    pub(crate) fn apart(&self) -> Result<Self> {
+    /// Returns a handle to the same database with its own pool.
+    pub(crate) fn with_own_pool(&self) -> Result<Self> {
         Ok(Self {
             config: self.config.clone(),
             tls: self.tls.clone(),
-            pool: pool(&self.config, &self.tls, CONNECTIONS_APART)?,
+            pool: pool(&self.config, &self.tls, MAX_CONNECTIONS_PER_THREAD)?,
             connections: self.connections,
         })
     }
 
-    /// A connection for statements that take no longer than a session allows them.
+    /// Takes a connection from the pool.
     pub(crate) async fn connection(&self, timeouts: Timeouts) -> Result<Client> {
-        let asked = Instant::now();
+        let requested = Instant::now();
         match tokio::time::timeout(timeouts.acquire, self.pool.get()).await {
-            Ok(object) => Ok(Client::new(object?, timeouts, asked)),
+            Ok(object) => Ok(Client::new(object?, timeouts, requested)),
             Err(_) => Err(Error::Timeout),
         }
     }
@@ -93,7 +92,7 @@ impl Postgres {
         self.session("BEGIN", timeouts).await
     }
 
-    /// A session to which nothing changes.
+    /// Begins a read-only transaction that sees the state at its first query.
     pub(crate) async fn snapshot(&self, timeouts: Timeouts) -> Result<Session> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         self.session(begin, timeouts).await
@@ -101,7 +100,7 @@ impl Postgres {
 
     async fn session(&self, begin: &str, timeouts: Timeouts) -> Result<Session> {
         let client = self.connection(timeouts).await?;
-        // From here on its end is a rollback: the first answer may be late.
+        // Open from here on, so that drop rolls back: the answer to `BEGIN` may be late.
         let mut session = Session {
             client,
             is_open: true,
@@ -116,27 +115,27 @@ impl Postgres {
                 session.client.batch(&limits).await?;
             }
         }
-        session.client.enters_transaction();
+        session.client.enter_transaction();
         Ok(session)
     }
 }
 
-/// A pool of at most so many connections.
+/// Creates a pool of at most `connections` connections.
 fn pool(config: &Config, tls: &Tls, connections: usize) -> Result<Pool> {
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
-    let longest = Some(Timeouts::JOB.acquire);
+    let timeout = Some(Timeouts::JOB.acquire);
     Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
         .max_size(connections)
-        .wait_timeout(longest)
-        .create_timeout(longest)
+        .wait_timeout(timeout)
+        .create_timeout(timeout)
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| Error::Pool(error.to_string()))
 }
 
-/// A connection inside a transaction; rolled back when dropped before its commit.
+/// A transaction; rolled back when dropped before its commit.
 pub(crate) struct Session {
     client: Client,
     is_open: bool,
@@ -159,8 +158,8 @@ impl Drop for Session {
         if !self.is_open {
             return;
         }
-        // A connection whose transaction is not known to have ended never goes back to the pool.
-        let mut client = self.client.hand_over();
+        // A connection returns to the pool only after its transaction has ended.
+        let mut client = self.client.take();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             client.close();
             return;
@@ -173,7 +172,7 @@ impl Drop for Session {
     }
 }
 
-/// The whole of an error: the server's own words, or the driver's with their causes. The driver's `Display` alone says
+/// Returns the server's message and code, or the driver's message with its causes. The driver's `Display` alone is
 /// "db error" or "error connecting to server".
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {

@@ -1,9 +1,9 @@
-//! The value in the database that only the right secret gives.
+//! The stored value by which a wrong secret is recognized at the start.
 
 use crate::{Result, Store, sql};
 
 impl Store {
-    /// The check value that the database was used with; `own`, which is kept from now on, where there was none.
+    /// Returns the stored check value; stores `own` if there was none.
     ///
     /// # Errors
     /// The database's.
@@ -17,7 +17,7 @@ impl Store {
         if let Some(known) = known {
             return Ok(known.0);
         }
-        let mut transaction = self.begin_quietly().await?;
+        let mut transaction = self.begin_untracked().await?;
         let keep =
             "INSERT INTO secret_checks (id, value) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
         transaction.execute(sql!(keep, *own)).await?;
@@ -28,12 +28,12 @@ impl Store {
         Ok(known.0)
     }
 
-    /// Keeps another check value.
+    /// Replaces the stored check value.
     ///
     /// # Errors
     /// The database's.
     pub async fn set_secret_check(&self, value: &[u8; 32]) -> Result<()> {
-        let mut transaction = self.begin_quietly().await?;
+        let mut transaction = self.begin_untracked().await?;
         let set = "UPDATE secret_checks SET value = $1 WHERE id = 1";
         transaction.execute(sql!(set, *value)).await?;
         transaction.commit().await

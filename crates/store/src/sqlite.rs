@@ -1,220 +1,107 @@
 //! SQLite: one writer, several readers, write-ahead log.
 //!
-//! Queries run where they are awaited: a point query takes a few microseconds, less than handing it to another
-//! thread and back. What can take long goes through [`super::Connection::fetch_all_aside`].
+//! Queries run on the task that awaits them: a point query takes a few microseconds, less than handing it to another
+//! thread and back. Queries that take longer go through [`super::Read::fetch_all_blocking`], commits and waits for locks
+//! through [`writer`].
 
 mod connection;
 mod files;
-mod readers;
+mod reader_pool;
+mod url;
+mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{CachedStatement, OpenFlags};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use rusqlite::{CachedStatement, Connection, OpenFlags};
+use tokio::sync::Mutex;
 
-use connection::Connection;
 use files::OpenFiles;
-pub(crate) use readers::Reader;
-use readers::{Readers, Turn};
+pub(crate) use reader_pool::Reader;
+use reader_pool::ReaderPool;
+pub(crate) use url::{DatabaseFiles, Synchronous};
+pub(crate) use writer::Writer;
 
-use base::time::Stopwatch;
-
-use crate::courtesy::courteous;
+use crate::cooperative;
 use crate::timeouts::Timeouts;
-use crate::value::{Driver, Layout};
-use crate::{Error, Result, Row, Statement, Tables, Value};
+use crate::value::{ColumnIndexes, DriverRow};
+use crate::{Error, Result, Row, Statement, Value};
 
-/// The time that another process may keep a lock of the file, where no caller says how long it waits.
+/// The time that opening a file, and a reader, wait for a lock that another process holds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-const READERS: usize = 8;
+/// The number of connections that read one file.
+const READER_COUNT: usize = 8;
 
 /// The connections to one file.
 pub(crate) struct Sqlite {
     writer: Arc<Mutex<Connection>>,
-    readers: Arc<Readers>,
+    readers: Arc<ReaderPool>,
     files: OpenFiles,
 }
 
 impl Sqlite {
-    /// Opens the file, and creates it if it is not there. Others than its owner lose their rights at it.
+    /// Opens the file, creating it if it does not exist, and removes the access rights of other users.
     pub(crate) fn open(path: &Path, synchronous: Synchronous) -> Result<Self> {
         files::make_private(path);
-        let catalog = Arc::default();
-        let open = |flags| Connection::open(path, flags, synchronous, &catalog);
-        let writer = open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        let readers: Result<Vec<_>> = (0..READERS)
-            .map(|_| {
-                let reader = open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-                reader.only_reads()?;
-                Ok(reader)
-            })
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let writer = connection::open(path, flags, synchronous)?;
+        // The writer retries by itself, since SQLite would sleep on the async worker.
+        writer.busy_timeout(Duration::ZERO)?;
+        let readers: Result<Vec<_>> = (0..READER_COUNT)
+            .map(|_| connection::open_reader(path, synchronous))
             .collect();
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
-            readers: Arc::new(Readers::new(readers?)),
+            readers: Arc::new(ReaderPool::new(readers?)),
             files: OpenFiles::of(path),
         })
     }
 
-    /// The file that was deleted or replaced since it was opened, if one was.
+    /// Returns the file that was deleted or replaced since it was opened, if one was.
     pub(crate) fn lost_file(&self) -> Option<&Path> {
         self.files.lost()
     }
 
-    /// A reader that sees each commit.
+    /// Acquires a reader whose queries each see everything committed before them.
     pub(crate) async fn read(&self, timeouts: Timeouts) -> Result<Reader> {
-        self.readers.read(timeouts.acquire).await
+        self.readers.acquire(timeouts.acquire).await
     }
 
-    /// A reader to which nothing changes.
+    /// Acquires a reader whose queries all see the same state.
     pub(crate) async fn snapshot(&self, timeouts: Timeouts) -> Result<Reader> {
         self.readers.snapshot(timeouts.acquire).await
     }
 
-    /// A reader to which nothing changes, and that may know what was committed by the last commit of this process.
-    pub(crate) async fn look(&self, timeouts: Timeouts) -> Result<Reader> {
-        self.readers.look(timeouts.acquire).await
-    }
-
-    /// Whoever looks from now on sees what other processes have committed.
-    pub(crate) fn look_anew(&self) {
-        self.readers.look_anew();
-    }
-
-    /// The writer's turn. Another process may hold the file's lock for what is left of the caller's time.
+    /// Begins a write transaction.
     pub(crate) async fn begin(&self, timeouts: Timeouts) -> Result<Writer> {
-        let watch = Stopwatch::start();
-        let turn = Arc::clone(&self.writer).lock_owned();
-        let turn = tokio::time::timeout(timeouts.acquire, turn).await;
-        let connection = turn.map_err(|_| Error::Busy)?;
-        connection.wait_for_lock(timeouts.acquire.saturating_sub(watch.elapsed()))?;
-        let turn = self.readers.make_way();
-        connection.command("BEGIN IMMEDIATE")?;
-        connection.forget_uses();
-        Ok(Writer {
-            _turn: turn,
-            connection,
-            open: true,
-        })
+        Writer::begin(Arc::clone(&self.writer), timeouts.acquire).await
     }
 }
 
-/// When a commit waits for the disk, by SQLite's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Synchronous {
-    /// Not at each commit: what is committed survives the end of the process at any moment, but not that of the machine.
-    #[default]
-    Normal,
-    /// At each commit.
-    Full,
-}
-
-impl Synchronous {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "NORMAL",
-            Self::Full => "FULL",
-        }
+/// Runs `work` on a thread for blocking calls. A panic of it continues in the caller.
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime shuts down.
+            Err(_) => Err(Error::Busy),
+        },
     }
 }
 
-/// What a `sqlite://` URL names.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Files {
-    /// The file itself.
-    pub(crate) administration: PathBuf,
-    /// The usage data, beside it: `orgplane-usage.db`.
-    pub(crate) usage: PathBuf,
-    /// From the query: `?synchronous=normal` or `full`.
-    pub(crate) synchronous: Synchronous,
-}
-
-impl Files {
-    pub(crate) fn parse(url: &str) -> Result<Self> {
-        let text = url.strip_prefix("sqlite://").unwrap_or_default();
-        let (path, query) = text.split_once('?').unwrap_or((text, ""));
-        let synchronous = match query {
-            "" | "synchronous=normal" => Synchronous::Normal,
-            "synchronous=full" => Synchronous::Full,
-            _ => {
-                return Err(Error::Url(format!(
-                    "{url:?} has a parameter that is not known; write ?synchronous=full, or =normal, or none"
-                )));
-            }
-        };
-        let file = Path::new(path);
-        let Some(stem) = file.file_stem().filter(|_| !path.contains('\0')) else {
-            return Err(Error::Url(format!(
-                "{url:?} names no file; write sqlite://orgplane.db or sqlite:///var/lib/x.db"
-            )));
-        };
-        let mut name = stem.to_owned();
-        name.push("-usage");
-        if let Some(extension) = file.extension() {
-            name.push(".");
-            name.push(extension);
-        }
-        Ok(Self {
-            administration: file.to_owned(),
-            usage: file.with_file_name(name),
-            synchronous,
-        })
-    }
-}
-
-/// The writer's turn, inside a transaction; rolled back when dropped before its commit.
-pub(crate) struct Writer {
-    /// Ends before the next writer's can begin.
-    _turn: Turn,
-    connection: OwnedMutexGuard<Connection>,
-    open: bool,
-}
-
-impl Writer {
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// Commits, and says to which tables it has written. The log may reach the disk here, so a worker of the runtime is
-    /// not held up by it.
-    pub(crate) fn commit(mut self) -> Result<Tables> {
-        aside(|| self.connection.command("COMMIT"))?;
-        self.open = false;
-        Ok(self.connection.uses().written)
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // A full disk ends a transaction by itself.
-        if self.open
-            && !self.connection.is_autocommit()
-            && let Err(error) = self.connection.command("ROLLBACK")
-        {
-            tracing::error!(%error, "a transaction could not be rolled back");
-        }
-    }
-}
-
-/// Runs what may wait for the disk without holding up the tasks that share this worker.
-fn aside<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
-/// Prepares a statement and binds its values by their numbers. To SQLite `$2` is a name, numbered by where it first
-/// stands and found by going through all names before it, which takes longer than the rows of an `INSERT` when there
-/// are many; `?2` is the number 2.
-pub(crate) fn prepare<'connection>(
+/// Prepares a statement and binds its values by their numbers. SQLite treats `$2` as a name, numbered by its first
+/// occurrence and found by a search through all names before it, which takes longer than inserting the rows of a long
+/// `INSERT`; `?2` is the number 2.
+fn prepare<'connection>(
     connection: &'connection Connection,
     statement: &Statement,
 ) -> Result<CachedStatement<'connection>> {
     let text = statement.text.replace('$', "?");
-    let mut prepared = connection.prepare(&text)?;
+    let mut prepared = connection.prepare_cached(&text)?;
     let count = prepared.parameter_count();
     let values = statement.values.get(..count);
     let values = values.ok_or_else(|| Error::Parameter(statement.text.to_string()))?;
@@ -224,29 +111,29 @@ pub(crate) fn prepare<'connection>(
     Ok(prepared)
 }
 
-/// Runs a statement that gives no rows; how many rows it changed.
+/// Runs a statement that returns no rows; returns the number of rows that it changed.
 pub(crate) fn execute(connection: &Connection, statement: &Statement) -> Result<u64> {
     let mut prepared = prepare(connection, statement)?;
     let changed = prepared.raw_execute()?;
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
-/// Runs a statement and shows each of its rows to `step`.
-pub(crate) fn each(
+/// Runs a statement and calls `step` with each row of its result.
+pub(crate) fn for_each_row(
     connection: &Connection,
     statement: &Statement,
     mut step: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut prepared = prepare(connection, statement)?;
     let mut rows = prepared.raw_query();
-    let layout = Layout::default();
+    let indexes = ColumnIndexes::default();
     while let Some(row) = rows.next()? {
-        step(&layout.row(Driver::Sqlite(row)))?;
+        step(&indexes.row(DriverRow::Sqlite(row)))?;
     }
     Ok(())
 }
 
-/// Inserts rows one by one, of which some may be there; of each, whether it was not.
+/// Inserts rows one by one, some of which may exist; returns for each of them whether it was inserted.
 pub(crate) fn insert_each(
     connection: &Connection,
     head: &Statement,
@@ -254,15 +141,15 @@ pub(crate) fn insert_each(
     tail: &Statement,
 ) -> Result<Vec<bool>> {
     let text = head.text_of_rows(1, rows.first().map_or(0, Vec::len), tail);
-    let mut prepared = connection.prepare(&text.replace('$', "?"))?;
-    let mut new = Vec::with_capacity(rows.len());
-    for row in courteous(rows) {
+    let mut prepared = connection.prepare_cached(&text.replace('$', "?"))?;
+    let mut is_new = Vec::with_capacity(rows.len());
+    for row in cooperative::yield_every(rows) {
         for (index, value) in row.iter().enumerate() {
             prepared.raw_bind_parameter(index + 1, value.storable()?)?;
         }
-        new.push(prepared.raw_execute()? == 1);
+        is_new.push(prepared.raw_execute()? == 1);
     }
-    Ok(new)
+    Ok(is_new)
 }
 
 #[cfg(test)]
@@ -272,51 +159,20 @@ mod tests {
     use crate::sql;
 
     #[test]
-    fn the_usage_file_stands_beside_the_other() {
-        let files = Files::parse("sqlite:///var/lib/orgplane.db").expect("files");
-        assert_eq!(files.administration, Path::new("/var/lib/orgplane.db"));
-        assert_eq!(files.usage, Path::new("/var/lib/orgplane-usage.db"));
-        assert!(Files::parse("sqlite://").is_err() && Files::parse("sqlite://?").is_err());
-    }
-
-    #[test]
-    fn a_url_says_when_commits_wait_for_the_disk() {
-        let synchronous = |url| Files::parse(url).map(|files| files.synchronous);
-        for (url, pragma) in [
-            ("sqlite://a.db", 1),
-            ("sqlite://a.db?synchronous=normal", 1),
-            ("sqlite://a.db?synchronous=full", 2),
-        ] {
-            let synchronous = synchronous(url).expect(url);
-            let connection = in_memory(synchronous, &Arc::default());
-            let mut found = 0;
-            let keep = |row: &Row<'_>| {
-                found = row.get("synchronous")?;
-                Ok(())
-            };
-            each(&connection, &sql!("PRAGMA synchronous"), keep).expect("a row");
-            assert_eq!(found, pragma, "{url}");
-        }
-        for url in ["sqlite://a.db?mode=ro", "sqlite://a.db?synchronous=off"] {
-            assert!(synchronous(url).is_err(), "{url}");
-        }
-    }
-
-    #[test]
     fn values_are_bound_by_their_numbers() {
-        let connection = in_memory(Synchronous::Normal, &Arc::default());
+        let connection = in_memory(Synchronous::Normal);
         let read = |statement: Statement| {
             let mut found = Vec::new();
             let keep = |row: &Row<'_>| {
                 found.push(row.get::<String>("text")?);
                 Ok(())
             };
-            each(&connection, &statement, keep).expect("rows");
+            for_each_row(&connection, &statement, keep).expect("rows");
             found
         };
         let text = "SELECT $2 || $1 || $2 AS text";
         assert_eq!(read(sql!(text, "a", "b", "unused")), ["bab"]);
-        let missing = each(&connection, &sql!(text, "a"), |_| Ok(()));
+        let missing = for_each_row(&connection, &sql!(text, "a"), |_| Ok(()));
         assert!(matches!(missing, Err(Error::Parameter(_))));
     }
 }

@@ -1,6 +1,7 @@
-//! For tests only: a database of its own for each test.
+//! Test databases: an empty one for each test.
 
 mod cluster;
+mod content;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,24 +9,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_postgres::NoTls;
 
 pub use cluster::Cluster;
+pub use content::{execute, row_counts};
 
 /// An empty database, dropped with this value: a SQLite file in the temporary directory, or a database on the server
 /// whose `postgres://` URL `ORGPLANE_TEST_DATABASE` has, of a user who may create databases.
 pub struct Scratch {
     url: String,
-    place: Place,
+    location: Location,
 }
 
-enum Place {
+enum Location {
     Directory(PathBuf),
     Server { url: String, name: String },
 }
 
 impl Scratch {
-    /// Makes one.
+    /// Creates an empty database.
     ///
     /// # Panics
-    /// When that does not work.
+    /// The database cannot be created.
     #[must_use]
     #[expect(
         clippy::new_without_default,
@@ -42,12 +44,12 @@ impl Scratch {
     }
 
     fn in_directory(directory: PathBuf) -> Self {
-        // A run that was killed may have left one behind, and processes' numbers come again.
+        // A killed run may have left a directory behind, and process ids repeat.
         drop(std::fs::remove_dir_all(&directory));
         std::fs::create_dir_all(&directory).expect("the temporary directory can be written");
         Self {
             url: format!("sqlite://{}", directory.join("orgplane.db").display()),
-            place: Place::Directory(directory),
+            location: Location::Directory(directory),
         }
     }
 
@@ -65,11 +67,11 @@ impl Scratch {
         administer(&server, &format!("CREATE DATABASE {name}"));
         Self {
             url,
-            place: Place::Server { url: server, name },
+            location: Location::Server { url: server, name },
         }
     }
 
-    /// What [`crate::Store::open`] takes.
+    /// Returns the URL for [`crate::Store::open`].
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -78,17 +80,17 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        match &self.place {
-            // What is left in the temporary directory harms nobody.
-            Place::Directory(directory) => drop(std::fs::remove_dir_all(directory)),
-            Place::Server { url, name } => {
+        match &self.location {
+            // A directory that cannot be removed stays in the temporary directory.
+            Location::Directory(directory) => drop(std::fs::remove_dir_all(directory)),
+            Location::Server { url, name } => {
                 administer(url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
             }
         }
     }
 }
 
-/// Runs one statement outside of transactions, on a thread of its own, since tests run inside a runtime.
+/// Runs one statement outside of transactions, on another thread, since tests run inside a runtime.
 fn administer(server: &str, statement: &str) {
     let work = || {
         let runtime = tokio::runtime::Builder::new_current_thread()

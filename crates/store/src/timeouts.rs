@@ -1,38 +1,38 @@
-//! The time that a database has for a piece of work.
+//! Timeouts of database operations, by the kind of work.
 
 use std::time::Duration;
 
-/// The time that a database has before its caller is told that it does not answer.
+/// The longest waits for the database before an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
-    /// The time for a connection or the writer's turn, and the first answer on it.
+    /// The time for acquiring a connection or the write lock, the first answer on it included.
     pub(crate) acquire: Duration,
-    /// The time for each further statement on PostgreSQL; `None` for no bound.
+    /// The time for each further statement on PostgreSQL; `None` for no limit.
     pub(crate) statement: Option<Duration>,
 }
 
 impl Timeouts {
-    /// Somebody waits for the answer to a request.
+    /// A request, whose client waits.
     pub(crate) const REQUEST: Self = Self {
         acquire: Duration::from_secs(5),
         statement: Some(Duration::from_secs(5)),
     };
-    /// Somebody waits for a report, which may read much.
+    /// A report, which may read many rows while its client waits.
     pub(crate) const REPORT: Self = Self {
         acquire: Duration::from_secs(5),
         statement: Some(Duration::from_secs(60)),
     };
-    /// A look at the database that is repeated several times a second: if one fails, the next one tells.
+    /// A poll that is repeated several times a second.
     pub(crate) const POLL: Self = Self {
         acquire: Duration::from_secs(1),
         statement: Some(Duration::from_secs(1)),
     };
-    /// Work beside the requests of a server, which is tried again when it fails: a connection that hangs is given up.
+    /// Background work that is retried on failure: a hanging connection is given up.
     pub(crate) const BACKGROUND: Self = Self {
         acquire: Duration::from_secs(10),
         statement: Some(Duration::from_secs(30)),
     };
-    /// A migration, or a command.
+    /// A migration or a command.
     pub(crate) const JOB: Self = Self {
         acquire: Duration::from_secs(10),
         statement: None,

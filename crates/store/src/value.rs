@@ -1,4 +1,4 @@
-//! What goes into a statement and what comes out of a row.
+//! Parameters of statements, and rows of results.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
@@ -28,16 +28,16 @@ pub enum Value {
 }
 
 impl Value {
-    /// A text for people, in which what no database can keep is replaced.
+    /// Returns a text for display: NUL characters, which PostgreSQL cannot store, are replaced by U+FFFD.
     #[must_use]
     pub fn shown(text: &str) -> Self {
         Self::Text(text.replace('\0', "\u{fffd}"))
     }
 
-    /// The value as it is bound to a statement.
+    /// Returns the value for binding to a statement.
     ///
     /// # Errors
-    /// [`Error::Nul`]: no row can have it. SQLite could keep it, but what one database refuses, the other does too.
+    /// [`Error::Nul`]: PostgreSQL cannot store the text. SQLite could, but both databases refuse the same values.
     pub(crate) fn storable(&self) -> Result<&Self> {
         match self {
             Self::Text(text) if text.contains('\0') => Err(Error::Nul),
@@ -112,84 +112,86 @@ impl ToSql for Value {
     tokio_postgres::types::to_sql_checked!();
 }
 
-/// A row of an answer, read by column name.
+/// A row of a result, read by column name.
 pub struct Row<'a> {
-    pub(crate) row: Driver<'a>,
-    layout: &'a Layout,
-    /// How many columns were read.
+    row: DriverRow<'a>,
+    indexes: &'a ColumnIndexes,
+    /// The number of columns read so far.
     reads: Cell<usize>,
 }
 
-/// The row as the database's driver has it.
-pub(crate) enum Driver<'a> {
+/// The row in the type of the database's driver.
+pub(crate) enum DriverRow<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
     Postgres(&'a tokio_postgres::Row),
 }
 
-/// Where the rows of an answer have their columns: the names that the first row was asked for, one after the other, and
-/// what was found. Each further row is most likely asked the same.
+/// The columns of a result in the order in which the first row was read, with their indexes. Further rows are most likely
+/// read in the same order.
 #[derive(Default)]
-pub(crate) struct Layout(RefCell<Vec<(&'static str, usize)>>);
+pub(crate) struct ColumnIndexes(RefCell<Vec<(&'static str, usize)>>);
 
-impl Layout {
-    pub(crate) fn row<'a>(&'a self, row: Driver<'a>) -> Row<'a> {
+impl ColumnIndexes {
+    pub(crate) fn row<'a>(&'a self, row: DriverRow<'a>) -> Row<'a> {
         Row {
             row,
-            layout: self,
+            indexes: self,
             reads: Cell::new(0),
         }
     }
 }
 
 impl Row<'_> {
-    /// The value of a column.
+    /// Returns the value of a column.
     ///
     /// # Errors
-    /// There is no such column, or it is of another type.
+    /// [`Error::Column`]: the column does not exist, or has another type.
     pub fn get<T: Column>(&self, column: &'static str) -> Result<T> {
         let wrong = |error: String| Error::Column(column.to_owned(), error);
         let index = self.index_of(column);
         let index = index.ok_or_else(|| wrong("is not there".to_owned()))?;
         match self.row {
-            Driver::Sqlite(row) => row.get(index).map_err(|error| wrong(error.to_string())),
-            Driver::Postgres(row) => row.try_get(index).map_err(|error| wrong(error.to_string())),
+            DriverRow::Sqlite(row) => row.get(index).map_err(|error| wrong(error.to_string())),
+            DriverRow::Postgres(row) => {
+                row.try_get(index).map_err(|error| wrong(error.to_string()))
+            }
         }
     }
 
-    /// Looks into the layout first: to compare with each name costs more than to read the value.
+    /// Returns the index of a column. The known indexes come first: comparing all names costs more than reading the value.
     fn index_of(&self, column: &'static str) -> Option<usize> {
         let reads = self.reads.get();
         self.reads.set(reads + 1);
-        let mut layout = self.layout.0.borrow_mut();
-        if let Some((known, index)) = layout.get(reads)
+        let mut indexes = self.indexes.0.borrow_mut();
+        if let Some((known, index)) = indexes.get(reads)
             && std::ptr::eq(*known, column)
         {
             return Some(*index);
         }
-        let is_it = |index: &usize| self.name(*index) == Some(column);
+        let has_name = |index: &usize| self.name(*index) == Some(column);
         // Most columns are read in the order in which they stand.
-        let index = (reads..self.width()).chain(0..reads).find(is_it)?;
-        if reads == layout.len() {
-            layout.push((column, index));
+        let index = (reads..self.width()).chain(0..reads).find(has_name)?;
+        if reads == indexes.len() {
+            indexes.push((column, index));
         }
         Some(index)
     }
 
     fn name(&self, index: usize) -> Option<&str> {
         match self.row {
-            Driver::Sqlite(row) => row.as_ref().column_name(index).ok(),
-            Driver::Postgres(row) => row.columns().get(index).map(tokio_postgres::Column::name),
+            DriverRow::Sqlite(row) => row.as_ref().column_name(index).ok(),
+            DriverRow::Postgres(row) => row.columns().get(index).map(tokio_postgres::Column::name),
         }
     }
 
     fn width(&self) -> usize {
         match self.row {
-            Driver::Sqlite(row) => row.as_ref().column_count(),
-            Driver::Postgres(row) => row.len(),
+            DriverRow::Sqlite(row) => row.as_ref().column_count(),
+            DriverRow::Postgres(row) => row.len(),
         }
     }
 
-    /// An id that is always there.
+    /// Returns an id.
     ///
     /// # Errors
     /// As [`Row::get`].
@@ -197,7 +199,7 @@ impl Row<'_> {
         self.get(column).map(I::from_text)
     }
 
-    /// An id that may be absent.
+    /// Returns an id that may be NULL.
     ///
     /// # Errors
     /// As [`Row::get`].
@@ -205,10 +207,10 @@ impl Row<'_> {
         Ok(self.get::<Option<String>>(column)?.map(I::from_text))
     }
 
-    /// The hash of a key.
+    /// Returns the hash of a key.
     ///
     /// # Errors
-    /// As [`Row::get`], or it is not 32 bytes long.
+    /// As [`Row::get`], or the value is not 32 bytes long.
     pub fn key_hash(&self, column: &'static str) -> Result<KeyHash> {
         let bytes = <[u8; 32]>::try_from(self.get::<Vec<u8>>(column)?);
         bytes
@@ -216,7 +218,7 @@ impl Row<'_> {
             .map_err(|_| Error::Column(column.to_owned(), "is not 32 bytes".to_owned()))
     }
 
-    /// A moment.
+    /// Returns a time.
     ///
     /// # Errors
     /// As [`Row::get`].
@@ -224,7 +226,7 @@ impl Row<'_> {
         self.get(column).map(UnixTime)
     }
 
-    /// A moment that may be absent.
+    /// Returns a time that may be NULL.
     ///
     /// # Errors
     /// As [`Row::get`].
@@ -232,10 +234,10 @@ impl Row<'_> {
         Ok(self.get::<Option<i64>>(column)?.map(UnixTime))
     }
 
-    /// A word that stands for a variant of an enum.
+    /// Returns the enum variant that a word stands for, as read by `parse`.
     ///
     /// # Errors
-    /// As [`Row::get`], or the word stands for nothing.
+    /// As [`Row::get`], or `parse` returned `None`.
     pub fn word<T>(&self, column: &'static str, parse: fn(&str) -> Option<T>) -> Result<T> {
         let word: String = self.get(column)?;
         parse(&word)
@@ -243,7 +245,7 @@ impl Row<'_> {
     }
 }
 
-/// What a column can be read as: `i64`, `bool`, `String`, `Vec<u8>`, `[u8; 32]`, and options of these.
+/// A type that a column can be read as: `i64`, `bool`, `String`, `Vec<u8>`, `[u8; 32]`, and options of these.
 pub trait Column: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a> {}
 
 impl<T: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a>> Column for T {}

@@ -10,4 +10,4 @@ pub use database::TestDatabase;
 pub use orgplane::Cors;
 pub use orgplane::config::Bounds;
 pub use server::{NOW, Server, ServerOptions};
-pub use store::testing::Cluster;
+pub use store::testing::{Cluster, execute, row_counts};

@@ -34,7 +34,7 @@ impl Server {
             name: &name,
         });
         let made = made.await?;
-        services.store.revision().settled().await;
+        services.store.revision().wait_applied().await;
         Ok(self.with_key(&made.key.reveal()))
     }
 }

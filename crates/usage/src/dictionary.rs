@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base::ids::OrganizationId;
 use hashbrown::{HashMap, HashSet};
-use store::{Error, Result, Row, Statement, Transaction, courteous, sql};
+use store::{Error, Result, Row, Statement, Transaction, cooperative, sql};
 
 use crate::series::{About, Series, SeriesOf, select};
 use crate::sums::Detail;
@@ -98,7 +98,7 @@ impl Dictionary {
             .await?;
         let mut all = Vec::new();
         let mut missing = Vec::new();
-        for (index, (event, _)) in courteous(bills.clone()).enumerate() {
+        for (index, (event, _)) in cooperative::yield_every(bills.clone()).enumerate() {
             let organization = self.organization(&event.organization_id);
             let organization = organization.ok_or(Error::NoRow)?;
             let of = SeriesOf {
@@ -149,7 +149,7 @@ impl Dictionary {
         all: &mut [Known],
     ) -> Result<()> {
         let mut missing: HashMap<(i64, ItemName), Series> = HashMap::new();
-        for ((event, lines), known) in courteous(bills.clone().zip(&mut *all)) {
+        for ((event, lines), known) in cooperative::yield_every(bills.clone().zip(&mut *all)) {
             let (organization, series) = (known.organization, known.series);
             for line in lines {
                 let number = self.line(series, line.name);

@@ -141,7 +141,7 @@ impl LastUsed {
 /// ids, then users by theirs.
 async fn write(store: &Store, batch: &[(KeyId, Use)]) -> store::Result<()> {
     let mut users: BTreeMap<(&OrganizationId, &UserId), UnixTime> = BTreeMap::new();
-    let mut transaction = store.begin_quietly().await?;
+    let mut transaction = store.begin_untracked().await?;
     for (key, used) in batch {
         let update = sql!(
             "UPDATE api_keys SET last_used_at = $1 \

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 50_000;
 /// What the database said; then nothing has changed.
 pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Result<(), Error> {
     let mut transaction = database.begin().await?;
-    transaction.keep_others_from("usage_sums").await?;
+    transaction.lock_table("usage_sums").await?;
     let (first, last) = (UnixTime(i64::MIN), UnixTime(i64::MAX));
     let gone = partition::dropped(&mut transaction, first, last).await?;
     let kept: HashSet<UnixTime> = gone.iter().copied().collect();

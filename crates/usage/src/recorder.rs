@@ -93,7 +93,7 @@ impl Recorder {
         clock: Clock,
         spend: Spend,
     ) -> std::io::Result<(Self, RecorderTask)> {
-        let database = database.apart().map_err(std::io::Error::other)?;
+        let database = database.with_own_pool().map_err(std::io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

@@ -71,7 +71,7 @@ pub async fn reprice(
         let is_wanted = |hour: &UnixTime| what.start < hour.plus(HOUR) && *hour < what.end;
         for hour in hours.filter(is_wanted) {
             let mut transaction = ledger.begin().await?;
-            if !transaction.has_turn(TURN).await? {
+            if !transaction.try_advisory_lock(TURN).await? {
                 return Err(Error::Busy);
             }
             let organization = what.organization.clone();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use base::time::Stopwatch;
 use base::{Clock, Error};
-use store::{courteous, late_after};
+use store::cooperative;
 use tasks::Task;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Sleep, sleep};
@@ -122,7 +122,7 @@ impl Writer {
             }
             Next::Report(since) => (since, true),
         };
-        late_after(since, LATE);
+        cooperative::set_deadline(since, LATE);
         self.metrics.takes_up(since);
         let due = self.batch.take(&mut self.jobs) || reports_wait || self.last_patience.is_some();
         if !due {
@@ -138,7 +138,7 @@ impl Writer {
     /// Puts the newest sums where reports find them fast.
     async fn fold(&mut self) {
         // What comes from now on waits for this, too.
-        late_after(Stopwatch::start(), LATE / 2);
+        cooperative::set_deadline(Stopwatch::start(), LATE / 2);
         match caught(self.ledger.fold()).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
@@ -299,7 +299,7 @@ impl Writer {
                 Err(error) => error,
             };
             self.metrics.failed();
-            if error.is_final() {
+            if error.is_permanent() {
                 return Err(NotWritten::Refused(error));
             }
             // A commit that failed may have been made all the same; then its rows are known the next time.
@@ -365,7 +365,7 @@ async fn waited(patience: &mut Option<Pin<Box<Sleep>>>) {
 /// Tells each job how many of its events were new.
 fn answer(batch: impl IntoIterator<Item = Job>, new: &[bool]) {
     let mut new = new.iter();
-    for job in courteous(batch) {
+    for job in cooperative::yield_every(batch) {
         let count = job.events.len();
         let accepted = new.by_ref().take(count).filter(|new| **new).count();
         let appended = Appended {

@@ -1,4 +1,4 @@
-//! How the table of our commands differs from that of the published command line.
+//! Differences between the table of our commands and that of the published command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,11 +12,11 @@ use super::explained;
 const OURS: &str = "docs/commands.md";
 /// The published one, when it lies beside the checkout.
 const BESIDE: &str = "../shared/contract/cli.md";
-/// What stands for the flags of every usage report in the published table.
+/// Text that stands for the flags of every usage report in the published table.
 const REPORT: &str = "--start-time* int (q), --end-time int (q), --bucket-width str (q), --limit int (q), --page str (q), \
                       --project-id str… (q:project_ids)";
 
-/// What a table says: of a command and one thing about it, how it is there.
+/// Facts of a table: by a command and an aspect of it, its value.
 type Facts = BTreeMap<String, String>;
 
 /// Fails when there is a difference without an explanation. Commands that only we have are marked in our table.
@@ -49,7 +49,7 @@ fn facts(text: &str) -> Facts {
     rows.filter_map(row).flatten().collect()
 }
 
-/// The facts of one line: command, marks, positionals, flags, request.
+/// Returns the facts of one line: command, marks, positionals, flags, request.
 fn row(line: &str) -> Option<Vec<(String, String)>> {
     let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
     let [command, marks, positionals, flags, request] = cells[..] else {
@@ -70,7 +70,7 @@ fn row(line: &str) -> Option<Vec<(String, String)>> {
     Some(facts)
 }
 
-/// The parts between commas that are not in braces.
+/// Returns the parts between commas that are not in braces.
 fn split(flags: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0;
@@ -86,7 +86,7 @@ fn split(flags: &str) -> Vec<String> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// A flag with its type and place, and its inner flags with their types. Defaults are the server's business.
+/// Returns a flag with its type and place, and its inner flags with their types. Defaults are the server's business.
 fn flag_facts(command: &str, flag: &str) -> Vec<(String, String)> {
     let (outer, inner) = flag.split_once('{').unwrap_or((flag, ""));
     let words: Vec<&str> = outer.split_whitespace().collect();

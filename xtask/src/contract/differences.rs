@@ -1,4 +1,4 @@
-//! Where two OpenAPI documents differ: one line for each difference, in a stable order.
+//! Differences between two OpenAPI documents: one line for each, in a stable order.
 //!
 //! An answer may promise more than the published one: a field that is always there, or never null, or one of a few words,
 //! is also what the published document describes. Everything else counts.
@@ -10,10 +10,10 @@ use serde_json::Value as Json;
 use super::shape::Shape;
 
 /// Values that contain themselves are compared no deeper than this.
-const DEEPEST: usize = 12;
+const MAX_DEPTH: usize = 12;
 const METHODS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
 
-/// Which way a value goes.
+/// Direction of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     In,
@@ -27,7 +27,7 @@ struct Documents<'a> {
     lines: BTreeSet<String>,
 }
 
-/// The differences between the published document and ours. What is marked as ours is left out.
+/// Returns the differences between the published document and ours. What is marked as ours is left out.
 pub fn differences(there: &Json, here: &Json) -> BTreeSet<String> {
     let mut documents = Documents {
         there,
@@ -47,7 +47,7 @@ pub fn differences(there: &Json, here: &Json) -> BTreeSet<String> {
     documents.lines
 }
 
-/// Every operation by its method and path.
+/// Returns every operation by its method and path.
 fn operations(document: &Json) -> BTreeMap<String, &Json> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths
@@ -126,7 +126,7 @@ impl<'a> Documents<'a> {
         (there, here): (&'a Json, &'a Json),
         depth: usize,
     ) {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return;
         }
         let ours = Shape::of(self.here, here);
@@ -205,7 +205,7 @@ impl<'a> Documents<'a> {
     }
 }
 
-/// The parameters by where they are and what they are called; `[]` after a name is a way to write an array.
+/// Returns the parameters by where they are and what they are called; `[]` after a name is a way to write an array.
 fn parameters(operation: &Json) -> BTreeMap<(String, String), &Json> {
     let all = operation["parameters"].as_array().into_iter().flatten();
     all.map(|parameter| {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// Where differences are explained: in a fenced block of their kind.
+/// Document that explains differences, in a fenced block of their kind.
 const EXPLAINED: &str = "docs/deviations.md";
 
 /// Fails when one of the differences is not explained, or one that is explained is none any more.
@@ -31,7 +31,7 @@ pub fn check(root: &Path, kind: &str, found: &BTreeSet<String>) -> Result<String
     Ok(format!("{} differences, all explained", found.len()))
 }
 
-/// The lines of the fenced block. A line that begins with `#` is the reason for those that follow.
+/// Returns the lines of the fenced block. A line that begins with `#` is the reason for those that follow.
 fn explained(text: &str, kind: &str) -> Result<BTreeSet<String>> {
     let fence = format!("```{kind}");
     let mut lines = text.lines().skip_while(|line| *line != fence).skip(1);

@@ -1,4 +1,4 @@
-//! What a schema says of a value, however it is written: references followed, alternatives and parts put together.
+//! Shape of a value after a schema, however it is written: references followed, alternatives and parts put together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 /// A schema, as far as it is compared.
 #[derive(Clone, Debug, Default)]
 pub struct Shape<'a> {
-    /// Whether null is a value of it.
+    /// True if null is a value.
     pub nullable: bool,
     /// The only values there are; `None` when there are others.
     pub values: Option<BTreeSet<String>>,
@@ -15,7 +15,7 @@ pub struct Shape<'a> {
     pub fields: BTreeMap<String, &'a Json>,
     /// The fields that are always there.
     pub required: BTreeSet<String>,
-    /// Whether it says of further fields what they hold.
+    /// True if the schema describes further fields.
     pub open: bool,
     /// The items of an array.
     pub items: Option<&'a Json>,
@@ -24,16 +24,16 @@ pub struct Shape<'a> {
 }
 
 /// References within references go no deeper than this.
-const DEEPEST: usize = 20;
+const MAX_DEPTH: usize = 20;
 
 impl<'a> Shape<'a> {
-    /// The shape of `schema`, which is a part of `document`.
+    /// Returns the shape of `schema`, which is a part of `document`.
     pub fn of(document: &'a Json, schema: &'a Json) -> Self {
         Self::within(document, schema, 0)
     }
 
     fn within(document: &'a Json, schema: &'a Json, depth: usize) -> Self {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Self::default();
         }
         let mut shape = Self::own(schema);
@@ -84,7 +84,7 @@ impl<'a> Shape<'a> {
         shape
     }
 
-    /// Both hold.
+    /// Narrows the shape to values that `other` describes, too.
     fn add(&mut self, other: Self) {
         self.nullable |= other.nullable;
         self.open |= other.open;
@@ -95,7 +95,7 @@ impl<'a> Shape<'a> {
         self.kinds.extend(other.kinds);
     }
 
-    /// And one of these holds.
+    /// Narrows the shape to values that one of `alternatives` describes, too.
     fn add_one_of(&mut self, alternatives: Vec<Self>) {
         let is_null = |shape: &Self| shape.nullable && shape.is_plain();
         self.nullable |= alternatives.iter().any(|shape| shape.nullable);
@@ -120,7 +120,7 @@ impl<'a> Shape<'a> {
             && self.kinds.is_empty()
     }
 
-    /// Of several kinds, that one whose `object` is also the other's; itself when there is only one.
+    /// Returns, of several kinds, the one whose `object` is also the other's; the shape itself if there is only one.
     pub fn kind_like(self, document: &'a Json, other: &Self, others: &Json) -> Self {
         let object = |shape: &Self, document| {
             let field = shape.fields.get("object")?;

@@ -3,19 +3,18 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::Section;
 use super::bench::Bench;
 use super::figures::{hundredths, median, milliseconds, table, whole};
-use super::goal::Goal;
+use super::goal::{Goal, Section};
 use super::server::{ADMIN_KEY, Server};
 use super::wrk::{Figures, Request};
 use crate::step::say;
 
-const CONNECTIONS: u64 = 32;
-/// How many projects a page of the list has.
-const PAGE: usize = 20;
-/// How many projects the organization has before any are created here.
-const ORGANIZATION: usize = 100_000;
+const CONNECTION_COUNT: u64 = 32;
+/// Number of projects of a page of the list.
+const PAGE_LEN: usize = 20;
+/// Number of projects of the organization before the measured creations.
+const PROJECT_COUNT: usize = 100_000;
 const PROJECTS: &str = "/v1/organization/projects";
 
 /// An operation and what was measured of it, round by round.
@@ -23,15 +22,15 @@ struct Operation {
     name: &'static str,
     method: &'static str,
     path: String,
-    /// What the path ends with, in turn.
+    /// Ends of the path, in turn.
     endings: Vec<String>,
-    /// Whether it is asked before it is measured.
+    /// True if the operation is called before it is measured.
     is_warmed: bool,
     body: String,
-    samples: Vec<Sample>,
+    samples: Vec<OperationSample>,
 }
 
-struct Sample {
+struct OperationSample {
     figures: Figures,
     /// CPU time for each request in microseconds.
     cpu: f64,
@@ -41,8 +40,8 @@ struct Sample {
 pub fn measure(bench: &Bench) -> Result<Section> {
     let server = Server::start(bench, "admin", bench.cores.measured, "")?;
     let mut admin = server.admin()?;
-    let mut projects = Vec::with_capacity(ORGANIZATION);
-    for number in 0..ORGANIZATION {
+    let mut projects = Vec::with_capacity(PROJECT_COUNT);
+    for number in 0..PROJECT_COUNT {
         projects.push(server.project(&mut admin, &format!("Project {number}"))?);
     }
     let mut operations = operations(&projects);
@@ -64,7 +63,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     let [.., create] = &operations;
     let written = create.samples.iter().map(|sample| sample.figures.requests);
     let text = format!(
-        "### Administration API\n\n{CONNECTIONS} connections, SQLite with `synchronous=NORMAL` where not said otherwise; {} projects were \
+        "### Administration API\n\n{CONNECTION_COUNT} connections, SQLite with `synchronous=NORMAL` where not said otherwise; {} projects were \
          created while that was measured.\n\n{}",
         whole(written.sum::<u64>() as f64),
         described(operations.iter().chain([&durable]), &operations[0])
@@ -97,7 +96,7 @@ fn described<'a>(operations: impl Iterator<Item = &'a Operation>, idle: &Operati
     table(&head, &rows)
 }
 
-/// What is measured: what does nothing, then reads, then a write.
+/// Returns the measured operations: one that does nothing, then reads, then a write.
 fn operations(projects: &[String]) -> [Operation; 8] {
     let get = |name, path: &str, endings: &[String]| Operation {
         name,
@@ -112,9 +111,12 @@ fn operations(projects: &[String]) -> [Operation; 8] {
         is_warmed: false,
         ..get(name, path, endings)
     };
-    let (one, list) = (format!("{PROJECTS}/"), format!("{PROJECTS}?limit={PAGE}"));
+    let (one, list) = (
+        format!("{PROJECTS}/"),
+        format!("{PROJECTS}?limit={PAGE_LEN}"),
+    );
     let page = format!("{list}&after=");
-    let pages: Vec<_> = projects.iter().step_by(PAGE).cloned().collect();
+    let pages: Vec<_> = projects.iter().step_by(PAGE_LEN).cloned().collect();
     // More than twice as many questions as can be kept, none of them asked before: what follows the ids says nothing.
     let new = ["?a", "?b", "?c"].map(|end| projects.iter().map(move |id| format!("{id}{end}")));
     let new: Vec<_> = new.into_iter().flatten().collect();
@@ -153,7 +155,7 @@ impl Operation {
         Ok(())
     }
 
-    fn drive(&self, bench: &Bench, server: &Server, seconds: u64) -> Result<Sample> {
+    fn drive(&self, bench: &Bench, server: &Server, seconds: u64) -> Result<OperationSample> {
         let request = Request {
             method: self.method,
             path: &self.path,
@@ -163,9 +165,9 @@ impl Operation {
             body: &self.body,
         };
         let cpu = server.process.cpu()?;
-        let figures = request.drive(bench, &server.address, CONNECTIONS, seconds)?;
+        let figures = request.drive(bench, &server.address, CONNECTION_COUNT, seconds)?;
         let cpu = (server.process.cpu()? - cpu) as f64 / figures.requests as f64;
-        Ok(Sample { figures, cpu })
+        Ok(OperationSample { figures, cpu })
     }
 
     fn rate(&self) -> f64 {
@@ -178,7 +180,7 @@ impl Operation {
     }
 
     fn row(&self, idle: &Self) -> Vec<String> {
-        let of = |figure: fn(&Sample) -> f64| median(self.samples.iter().map(figure));
+        let of = |figure: fn(&OperationSample) -> f64| median(self.samples.iter().map(figure));
         vec![
             self.name.to_owned(),
             whole(self.rate()),

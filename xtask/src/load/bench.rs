@@ -1,4 +1,4 @@
-//! What every measurement uses: the binary under test, the programs of others, a folder, and which core is whose.
+//! Equipment of every measurement: the binary under test, other programs, a folder, and the assignment of cores.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::Options;
+use super::options::BenchOptions;
 use crate::environment::{cargo, install, program, workshop};
 use crate::step::{run, say};
 
-/// Everything is in place.
+/// Equipment that is in place.
 pub struct Bench {
     /// The root of the repository.
     pub root: PathBuf,
@@ -23,25 +23,26 @@ pub struct Bench {
     pub wrk: PathBuf,
     /// `nginx`, the upstream and the proxy to compare with.
     pub nginx: PathBuf,
-    /// Where databases and configurations go; removed at the end.
+    /// Folder of databases and configurations; removed at the end.
     pub folder: PathBuf,
-    /// Who runs where.
+    /// Assignment of cores.
     pub cores: Cores,
-    /// How long each single measurement takes.
+    /// Seconds of each single measurement.
     pub seconds: u64,
-    /// How often each is repeated.
+    /// Number of repetitions of each measurement.
     pub rounds: u64,
-    /// How long the gateway's memory is watched.
+    /// Minutes for which the gateway's memory is watched.
     pub minutes: u64,
-    /// How many usage events each of the ledgers has that reports are read from, the smallest first.
+    /// Numbers of usage events of the ledgers that reports are read from, the smallest first.
     pub events: Vec<u64>,
-    /// Whether the larger of them have the groups of the smallest.
+    /// True if the larger ledgers have the groups of the smallest.
     pub alike: bool,
-    /// How many rows the longest list has.
+    /// Number of rows of the longest list.
     pub rows: u64,
 }
 
-/// One core for what is measured, another for what drives it, so that neither takes time from the other.
+/// Cores: one for the process that is measured, another for the one that drives it, so that neither takes time from the
+/// other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cores {
     /// For the program that is measured.
@@ -52,7 +53,7 @@ pub struct Cores {
 
 impl Bench {
     /// Builds the binary, finds or installs the programs.
-    pub fn prepare(root: &Path, options: &Options) -> Result<Self> {
+    pub fn prepare(root: &Path, options: &BenchOptions) -> Result<Self> {
         let profile = options.profile.clone();
         say(&format!("building the binary in the profile {profile}"));
         run(cargo(root)
@@ -86,7 +87,7 @@ impl Bench {
         })
     }
 
-    /// An empty folder for one server.
+    /// Makes an empty folder for one server.
     pub fn room(&self, name: &str) -> Result<PathBuf> {
         let room = self.folder.join(name);
         if room.exists() {
@@ -96,7 +97,7 @@ impl Bench {
         Ok(room)
     }
 
-    /// How long a measurement is driven before what it says counts.
+    /// Returns the seconds for which a measurement is driven before its figures count.
     pub fn warm_up(&self) -> u64 {
         self.seconds.min(2)
     }
@@ -120,7 +121,7 @@ impl Cores {
         Ok(Self::first_two(list.unwrap_or_default()))
     }
 
-    /// From a list such as `0-3,8`; none when there are not two.
+    /// Reads the first two cores of a list such as `0-3,8`; none if there are not two.
     fn first_two(list: &str) -> Self {
         let span = |text: &str| {
             let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -137,7 +138,7 @@ impl Cores {
     }
 }
 
-/// A program that is confined to a core, if one is given, and ends with this process.
+/// Returns a command that is confined to a core, if one is given, and ends with this process.
 pub fn confined(program: &Path, core: Option<u32>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]);
@@ -153,7 +154,7 @@ pub fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }
 
-/// The program of that name, installed from this Debian package when it is not there.
+/// Finds the program of that name, or installs it from this Debian package.
 fn found(name: &str, folders: &[&str], package: &str) -> Result<PathBuf> {
     let find = || {
         let beyond = folders.iter().map(|folder| Path::new(folder).join(name));

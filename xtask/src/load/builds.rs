@@ -1,4 +1,4 @@
-//! How long a clean build takes, and how large the binary is.
+//! Time of a clean build, and size of the binary.
 
 use std::fs;
 use std::path::Path;

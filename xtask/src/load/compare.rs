@@ -1,17 +1,17 @@
-//! One request to four targets in turn: the model server itself, nginx in front of it, another gateway, and `orgplane`.
+//! A request to four targets in turn: the model server itself, nginx in front of it, another gateway, and `orgplane`.
 
 use anyhow::{Result, bail};
 
 use super::bench::Bench;
 use super::figures::{hundredths, median, milliseconds, table, whole};
 use super::http::Client;
-use super::nginx::{INPUT_TOKENS, Nginx, OUTPUT_TOKENS};
+use super::nginx::{INPUT_TOKEN_COUNT, Nginx, OUTPUT_TOKEN_COUNT};
 use super::portkey::Portkey;
 use super::server::{ADMIN_KEY, Server, upstreams};
 use super::wrk::{Figures, Request};
 use crate::step::say;
 
-/// What stands in front of the model server.
+/// Servers in front of the model server.
 pub struct Setting {
     /// The model server.
     pub upstream: Nginx,
@@ -25,44 +25,44 @@ pub struct Setting {
     pub key: String,
 }
 
-/// The same request, as it is sent to the model server and to the gateway.
-pub struct Question<'a> {
-    /// What it is called in what is said meanwhile.
+/// A request as the model server and the gateway are sent it.
+pub struct ModelRequest<'a> {
+    /// Name on the terminal.
     pub name: &'a str,
-    /// Where the model server, and nginx in front of it, have it.
+    /// Path at the model server, and at nginx in front of it.
     pub direct: &'a str,
     /// The request's body.
     pub body: &'a str,
-    /// Whether the answer is a stream.
+    /// True if the answer is a stream.
     pub is_stream: bool,
 }
 
 /// The path of chat completions at the gateway.
 const GATEWAY_PATH: &str = "/v1/chat/completions";
 const TARGETS: [&str; 4] = ["bare upstream", "nginx as a proxy", "Portkey", "orgplane"];
-/// Where Portkey is among them; it is not asked for streams, which it did not pass on from this model server.
-const PORTKEY: usize = 2;
-/// Where `orgplane` is among them.
-const OURS: usize = 3;
+/// Index of Portkey; it is not asked for streams, which it did not pass on from this model server.
+const PORTKEY_ID: usize = 2;
+/// Index of `orgplane`.
+const OWN_ID: usize = 3;
 
-/// What one target did in one round.
+/// Figures of one target in one round.
 #[derive(Clone, Copy, Default)]
-struct Sample {
+struct TargetSample {
     figures: Figures,
     /// CPU time of the proxy for each request, in microseconds.
     cpu: f64,
 }
 
-type Round = [Sample; TARGETS.len()];
+type Round = [TargetSample; TARGETS.len()];
 
 /// The rounds of one number of connections, each with its targets.
 pub struct Compared {
     rounds: Vec<Round>,
 }
 
-impl Question<'_> {
+impl ModelRequest<'_> {
     fn is_for(&self, target: usize) -> bool {
-        target != PORTKEY || !self.is_stream
+        target != PORTKEY_ID || !self.is_stream
     }
 }
 
@@ -91,7 +91,7 @@ impl Setting {
     pub fn compare<const N: usize>(
         &self,
         bench: &Bench,
-        question: &Question<'_>,
+        question: &ModelRequest<'_>,
         connections: [u64; N],
     ) -> Result<[Compared; N]> {
         let mut admin = Client::connect(&self.gateway.address, ADMIN_KEY)?;
@@ -121,12 +121,12 @@ impl Setting {
     fn ask(
         &self,
         bench: &Bench,
-        question: &Question<'_>,
+        question: &ModelRequest<'_>,
         target: usize,
         connections: u64,
         seconds: u64,
         admin: &mut Client,
-    ) -> Result<Sample> {
+    ) -> Result<TargetSample> {
         let (address, process, path) = match target {
             0 => (
                 &self.upstream.address,
@@ -150,27 +150,32 @@ impl Setting {
         let cpu = process.cpu()?;
         let figures = request.drive(bench, address, connections, seconds)?;
         let cpu = process.cpu()? - cpu;
-        let asked = if target == OURS { figures.requests } else { 0 };
-        let most = if target == OURS { connections } else { 0 };
+        let asked = if target == OWN_ID {
+            figures.requests
+        } else {
+            0
+        };
+        let most = if target == OWN_ID { connections } else { 0 };
         let after = self.gateway.settled(admin, metered.requests + asked)?;
         let count = |after: u64, before: u64| after - before;
         let rows = count(after.requests, metered.requests);
         let input = count(after.input, metered.input);
         let output = count(after.output, metered.output);
         agree(asked, most, rows, (input, output))?;
-        Ok(Sample {
+        Ok(TargetSample {
             figures,
             cpu: cpu as f64 / figures.requests as f64,
         })
     }
 }
 
-/// The point of the product: the ledger has every request that was answered, besides at most those that were under way
+/// Fails unless the ledger has every request that was answered, besides at most those that were under way
 /// when the load generator hung up, and the tokens of each.
 fn agree(answered: u64, under_way: u64, rows: u64, (input, output): (u64, u64)) -> Result<()> {
     let exact = answered..=answered + under_way;
-    let tokens = input >= answered * INPUT_TOKENS && output >= answered * OUTPUT_TOKENS;
-    let whole = rows > answered || (input, output) == (rows * INPUT_TOKENS, rows * OUTPUT_TOKENS);
+    let tokens = input >= answered * INPUT_TOKEN_COUNT && output >= answered * OUTPUT_TOKEN_COUNT;
+    let whole =
+        rows > answered || (input, output) == (rows * INPUT_TOKEN_COUNT, rows * OUTPUT_TOKEN_COUNT);
     if exact.contains(&rows) && tokens && whole {
         return Ok(());
     }
@@ -181,7 +186,7 @@ fn agree(answered: u64, under_way: u64, rows: u64, (input, output): (u64, u64)) 
 }
 
 impl Compared {
-    /// The targets that were asked, and their names.
+    /// Returns the targets that were asked, and their names.
     fn targets(&self) -> impl Iterator<Item = (usize, &'static &'static str)> {
         let asked = |target: usize| self.median(|round| round[target].figures.rate) > 0.0;
         let targets = TARGETS.iter().enumerate();
@@ -192,27 +197,27 @@ impl Compared {
         median(self.rounds.iter().map(of))
     }
 
-    /// How much of nginx's requests/s the gateway reaches.
+    /// Returns the ratio of the gateway's requests/s to nginx's.
     pub fn ratio(&self) -> f64 {
         self.median(|[_, nginx, .., ours]| ours.figures.rate / nginx.figures.rate)
     }
 
-    /// The gateway's CPU time for each request, in microseconds.
+    /// Returns the gateway's CPU time for each request, in microseconds.
     pub fn cpu(&self) -> f64 {
         self.median(|[.., ours]| ours.cpu)
     }
 
-    /// What the gateway adds to the bare model server's median, in microseconds.
+    /// Returns the microseconds that the gateway adds to the bare model server's median.
     pub fn added(&self) -> f64 {
         self.median(|[bare, .., ours]| ours.figures.p50 - bare.figures.p50)
     }
 
-    /// The gateway's p99 without nginx's, in microseconds.
+    /// Returns the microseconds by which the gateway's p99 exceeds nginx's.
     pub fn tail(&self) -> f64 {
         self.median(|[_, nginx, .., ours]| ours.figures.p99 - nginx.figures.p99)
     }
 
-    /// Requests in a second, and what they cost.
+    /// Returns a table of requests in a second and their CPU time.
     pub fn rates(&self) -> String {
         let row = |(target, name): (usize, &&str)| {
             let rate = |target: usize| move |round: &Round| round[target].figures.rate;
@@ -245,7 +250,7 @@ impl Compared {
         table(&head, &rows)
     }
 
-    /// What each adds to the latency of the bare model server.
+    /// Returns a table of the latency that each target adds to the bare model server's.
     pub fn latencies(&self) -> String {
         let row = |(target, name): (usize, &&str)| {
             let of = |figure: fn(&Figures) -> f64| {
@@ -268,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_ledger_has_what_was_answered_and_what_was_under_way() {
-        let tokens = |rows: u64| (rows * INPUT_TOKENS, rows * OUTPUT_TOKENS);
+        let tokens = |rows: u64| (rows * INPUT_TOKEN_COUNT, rows * OUTPUT_TOKEN_COUNT);
         assert!(agree(100, 32, 100, tokens(100)).is_ok());
         assert!(agree(100, 32, 132, tokens(132)).is_ok());
         assert!(agree(0, 0, 0, (0, 0)).is_ok());

@@ -7,7 +7,7 @@ const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 pub struct Dice(pub u64);
 
 impl Dice {
-    /// Any number.
+    /// Draws any number.
     pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -16,7 +16,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// 20 digits of 5 bits each: all of one roll, and some of another.
+    /// Draws 20 digits of 5 bits each: all bits of one roll, and some of another.
     pub fn digits(&mut self) -> [u8; 20] {
         let bits = u128::from(self.roll()) << 64 | u128::from(self.roll());
         let mut place = 128;
@@ -26,12 +26,12 @@ impl Dice {
         })
     }
 
-    /// Any number below this one.
+    /// Draws a number below `count`.
     pub fn below(&mut self, count: u64) -> u64 {
         ((self.roll() >> 32) * count) >> 32
     }
 
-    /// One of those that have these shares.
+    /// Draws the index of one of these shares.
     pub fn of(&mut self, shares: &[f64]) -> usize {
         let mut rest = self.below(1 << 30) as f64 / f64::from(1 << 30);
         let is_it = |share: &f64| {
@@ -42,7 +42,7 @@ impl Dice {
     }
 }
 
-/// The share of each of so many, of which the n-th is used an n-th as much as the first (Zipf's law).
+/// Returns the shares of `count` items, of which the n-th is used an n-th as much as the first (Zipf's law).
 pub fn shares(count: usize) -> Vec<f64> {
     let weights = (1..=count).map(|rank| 1.0 / rank as f64);
     let all: f64 = weights.clone().sum();

@@ -9,23 +9,24 @@ use super::dice::{Dice, shares};
 use super::models::{MODELS, Model};
 use super::server::{Server, now};
 
-/// How many projects there are.
-pub const PROJECTS: usize = 50;
-/// How many users: as many in each project, who belong to no other.
-pub const USERS: usize = 500;
-/// How many keys: as many for each of them.
-pub const KEYS: usize = 2_000;
+/// Number of projects.
+pub const PROJECT_COUNT: usize = 50;
+/// Number of users: as many in each project as in any other, each in one project.
+pub const USER_COUNT: usize = 500;
+/// Number of keys: as many for each user.
+pub const KEY_COUNT: usize = 2_000;
 /// Seconds in a day.
-pub const DAY: u64 = 86_400;
-/// How many models a key calls, and how many of 16 calls go to each.
+pub const SECONDS_PER_DAY: u64 = 86_400;
+/// Calls of a key to each of its models, of 16 calls.
 const CALLED: [usize; 3] = [11, 3, 2];
-/// One of so many events is told of later than it happened.
-const LATE: u64 = 1_000;
-/// How much later at the most, in seconds.
-const LATEST: u64 = 3 * DAY;
-/// How finely the popularity of keys is told apart.
-const GRAIN: f64 = 65_536.0;
-/// Where usage comes from, and when.
+/// Number of events of which one is reported late.
+const EVENTS_PER_LATE: u64 = 1_000;
+/// Maximum delay of an event that is reported late.
+const MAX_DELAY: u64 = 3 * SECONDS_PER_DAY;
+/// Number of steps in which the popularity of keys is told apart.
+const POPULARITY_STEP_COUNT: f64 = 65_536.0;
+
+/// Sources of usage, and the time that it lies in.
 pub struct Population {
     /// The ids of the projects, those used most first.
     pub projects: Vec<String>,
@@ -36,9 +37,9 @@ pub struct Population {
     pub start: u64,
     /// The first after all of them.
     pub end: u64,
-    /// How many events there are in the whole time.
+    /// Number of events in the whole time.
     pub total: u64,
-    /// How many of them in a row are of one second, key and model.
+    /// Number of events in a row that are of one second, key and model.
     alike: u64,
 }
 
@@ -50,7 +51,7 @@ struct Key {
     models: [usize; 3],
 }
 
-/// One event.
+/// A usage event.
 pub struct Event {
     number: u64,
     time: u64,
@@ -61,10 +62,10 @@ pub struct Event {
     output: u64,
 }
 
-/// What events come to together.
+/// Sums over events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// How many there are.
+    /// Number of events.
     pub events: u64,
     /// Tokens that went in.
     pub input: u64,
@@ -72,7 +73,7 @@ pub struct Totals {
     pub cached: u64,
     /// Tokens that came out.
     pub output: u64,
-    /// What they cost, in billionths of a dollar.
+    /// Cost in billionths of a dollar.
     pub nanos: u64,
 }
 
@@ -81,11 +82,11 @@ impl Population {
     pub fn settle(server: &Server, days: u64, total: u64) -> Result<Self> {
         let mut admin = server.admin()?;
         let project = |number| server.project(&mut admin, &format!("Project {number}"));
-        let projects = (0..PROJECTS).map(project).collect::<Result<_>>()?;
+        let projects = (0..PROJECT_COUNT).map(project).collect::<Result<_>>()?;
         Ok(Self::new(projects, first_day(days), days, total))
     }
 
-    /// The same, but so many events in a row are of one second, key and model.
+    /// Sets the number of events in a row that are of one second, key and model.
     pub fn alike(self, alike: u64) -> Self {
         Self { alike, ..self }
     }
@@ -93,17 +94,17 @@ impl Population {
     fn new(projects: Vec<String>, start: u64, days: u64, total: u64) -> Self {
         let (models, mut keys, mut popular) = (shares(MODELS.len()), Vec::new(), Vec::new());
         let (projects_used, users_used, keys_used) = (
-            shares(PROJECTS),
-            shares(USERS / PROJECTS),
-            shares(KEYS / USERS),
+            shares(PROJECT_COUNT),
+            shares(USER_COUNT / PROJECT_COUNT),
+            shares(KEY_COUNT / USER_COUNT),
         );
-        for number in 0..KEYS {
-            let user = number / (KEYS / USERS);
-            let project = user / (USERS / PROJECTS);
+        for number in 0..KEY_COUNT {
+            let user = number / (KEY_COUNT / USER_COUNT);
+            let project = user / (USER_COUNT / PROJECT_COUNT);
             let share = projects_used[project]
                 * users_used[user % users_used.len()]
                 * keys_used[number % keys_used.len()];
-            let times = (share * GRAIN).round().max(1.0) as usize;
+            let times = (share * POPULARITY_STEP_COUNT).round().max(1.0) as usize;
             popular.resize(popular.len() + times, number as u16);
             let mut dice = Dice((number as u64) << 32);
             keys.push(Key {
@@ -118,13 +119,13 @@ impl Population {
             keys,
             popular,
             start,
-            end: start + days * DAY,
+            end: start + days * SECONDS_PER_DAY,
             total,
             alike: 1,
         }
     }
 
-    /// The event of this number, below the total.
+    /// Returns the event of this number, below the total.
     pub fn event(&self, number: u64) -> Event {
         let moment = number / self.alike;
         let mut dice = Dice(moment);
@@ -133,8 +134,8 @@ impl Population {
         let called = [CALLED[0], CALLED[0] + CALLED[1]].map(|least| usize::from(choice >= least));
         let model = self.keys[key].models[called[0] + called[1]];
         let mut time = self.start + moment * self.alike * (self.end - self.start) / self.total;
-        if dice.below(LATE) == 0 {
-            time = self.start.max(time.saturating_sub(dice.below(LATEST)));
+        if dice.below(EVENTS_PER_LATE) == 0 {
+            time = self.start.max(time.saturating_sub(dice.below(MAX_DELAY)));
         }
         // Other rolls than those above.
         let mut dice = Dice(!number);
@@ -158,7 +159,7 @@ impl Population {
         }
     }
 
-    /// One more event after all others: in the last second, of the project used most.
+    /// Returns an event after all others: in the last second, of the project used most.
     pub fn addition(&self, nth: u64) -> Event {
         let number = self.total + nth;
         Event {
@@ -215,14 +216,14 @@ impl Population {
 }
 
 impl Event {
-    /// Different for each number, whatever else it is.
+    /// Returns an id that differs for each number.
     fn id(&self) -> [u8; 24] {
         let mut id = *b"evt_00000000000000000000";
         id[4..].copy_from_slice(&Dice(self.number).digits());
         id
     }
 
-    /// What the input, its cached part and the output cost, in billionths of a dollar.
+    /// Returns the costs of the input, its cached part and the output, in billionths of a dollar.
     fn costs(&self) -> [u64; 3] {
         let Model {
             input,
@@ -239,12 +240,12 @@ impl Event {
 }
 
 impl Totals {
-    /// As the reports of usage have them.
+    /// Keeps the sums that reports of usage have.
     pub fn of_usage(self) -> Self {
         Self { nanos: 0, ..self }
     }
 
-    /// As the report of costs has them.
+    /// Keeps the sums that the report of costs has.
     pub fn of_costs(self) -> Self {
         Self {
             nanos: self.nanos,
@@ -273,12 +274,12 @@ impl AddAssign for Totals {
     }
 }
 
-/// The first second of the first of so many whole days, the last of which was yesterday.
+/// Returns the first second of the first of `days` whole days, the last of which was yesterday.
 pub fn first_day(days: u64) -> u64 {
-    (now() / DAY - days) * DAY
+    (now() / SECONDS_PER_DAY - days) * SECONDS_PER_DAY
 }
 
-/// An id that follows from the dice.
+/// Returns an id that follows from the dice.
 fn name(prefix: &str, dice: &mut Dice) -> String {
     let digits = dice.digits().map(char::from);
     prefix.chars().chain(digits).collect()
@@ -307,8 +308,8 @@ mod tests {
     use super::*;
 
     fn population(total: u64) -> Population {
-        let projects = (0..PROJECTS).map(|number| format!("proj_{number}"));
-        Population::new(projects.collect(), 20_000 * DAY, 365, total)
+        let projects = (0..PROJECT_COUNT).map(|number| format!("proj_{number}"));
+        Population::new(projects.collect(), 20_000 * SECONDS_PER_DAY, 365, total)
     }
 
     fn line(population: &Population, event: &Event) -> Value {
@@ -331,9 +332,9 @@ mod tests {
         }
         let count = |name| seen.iter().filter(|(what, _)| *what == name).count();
         assert_eq!(count("id"), 200_000);
-        assert_eq!(count("project_id"), PROJECTS);
-        assert_eq!(count("user_id"), USERS);
-        assert!(count("api_key_id") > KEYS * 9 / 10);
+        assert_eq!(count("project_id"), PROJECT_COUNT);
+        assert_eq!(count("user_id"), USER_COUNT);
+        assert!(count("api_key_id") > KEY_COUNT * 9 / 10);
         assert_eq!(count("model"), MODELS.len());
         assert!(busiest > 40_000 && busiest < 50_000, "{busiest}");
     }

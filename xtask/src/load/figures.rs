@@ -1,12 +1,12 @@
 //! Numbers: what stands for many of them, and how they are shown.
 
-/// The value in the middle.
+/// Returns the value in the middle.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     percentile(values, 50.0)
 }
 
-/// The smallest value that `percent` of all values do not exceed; of an even number, the median is the mean of the two
-/// in the middle.
+/// Returns the smallest value that `percent` of all values do not exceed. The median of an even number of values is the
+/// mean of the two in the middle.
 pub fn percentile(values: impl IntoIterator<Item = f64>, percent: f64) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -21,7 +21,7 @@ pub fn percentile(values: impl IntoIterator<Item = f64>, percent: f64) -> f64 {
     values[rank.clamp(1, count) - 1]
 }
 
-/// `12,345`
+/// Formats a whole number: `12,345`.
 pub fn whole(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
@@ -35,17 +35,17 @@ pub fn whole(value: f64) -> String {
     if negative { format!("-{text}") } else { text }
 }
 
-/// Microseconds as milliseconds: `0.123`
+/// Formats microseconds as milliseconds: `0.123`.
 pub fn milliseconds(microseconds: f64) -> String {
     format!("{:.3}", microseconds / 1_000.0)
 }
 
-/// `0.12`
+/// Formats a number with two decimals: `0.12`.
 pub fn hundredths(value: f64) -> String {
     format!("{value:.2}")
 }
 
-/// A Markdown table; all columns but the first are numbers.
+/// Formats a Markdown table; all columns but the first are numbers.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<&str> = cells.collect();

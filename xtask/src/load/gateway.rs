@@ -1,26 +1,25 @@
-//! What the gateway costs: requests in a second, added latency, CPU time and memory, with everything on.
+//! Cost of the gateway: requests in a second, added latency, CPU time and memory, with everything on.
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::Section;
 use super::bench::Bench;
-use super::compare::{Question, Setting};
+use super::compare::{ModelRequest, Setting};
 use super::figures::{hundredths, milliseconds, whole};
-use super::goal::Goal;
+use super::goal::{Goal, Section};
 use super::server::{MODEL, STREAMING_MODEL};
 
 /// Measures answers in one piece, then streams, each over 32 connections and over one.
 pub fn measure(bench: &Bench) -> Result<Section> {
     let setting = Setting::start(bench)?;
-    let question = Question {
+    let question = ModelRequest {
         name: "completions",
         direct: "/v1/chat/completions",
         body: &body(MODEL, false),
         is_stream: false,
     };
     let [many, one] = setting.compare(bench, &question, [32, 1])?;
-    let question = Question {
+    let question = ModelRequest {
         name: "streamed completions",
         direct: "/stream/v1/chat/completions",
         body: &body(STREAMING_MODEL, true),
@@ -64,7 +63,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     Ok(Section { text, goals })
 }
 
-/// A request of some 500 bytes.
+/// Returns a request of some 500 bytes.
 pub fn body(model: &str, stream: bool) -> String {
     let system = "You explain how usage of language models is metered and billed. Answer in three sentences, in plain \
                   words, for somebody who keeps the books of a company and has never seen a token.";

@@ -1,6 +1,12 @@
-//! What was set out to be reached, and whether it was.
+//! Goals, and the figures that they are compared with.
 
 use super::figures::table;
+
+/// Result of one part: its text in the document, and its goals.
+pub struct Section {
+    pub text: String,
+    pub goals: Vec<Goal>,
+}
 
 /// A figure and its bound.
 pub struct Goal {
@@ -11,7 +17,7 @@ pub struct Goal {
 }
 
 impl Goal {
-    /// A figure that should not be below its bound.
+    /// Makes a goal of a figure that should not be below its bound.
     pub fn at_least(
         what: impl Into<String>,
         bound: f64,
@@ -26,7 +32,7 @@ impl Goal {
         }
     }
 
-    /// A figure that should not be above its bound.
+    /// Makes a goal of a figure that should not be above its bound.
     pub fn at_most(
         what: impl Into<String>,
         bound: f64,
@@ -42,7 +48,7 @@ impl Goal {
     }
 }
 
-/// A table of them all.
+/// Returns a table of all goals.
 pub fn describe(goals: &[Goal]) -> String {
     let row = |goal: &Goal| {
         let verdict = if goal.is_met { "met" } else { "missed" };

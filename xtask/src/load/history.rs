@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::Section;
 use super::bench::Bench;
 use super::events::{Population, first_day};
 use super::figures::whole;
+use super::goal::Section;
 use super::models::price_book;
 use super::sending::{Sent, send};
 use super::server::Server;
@@ -23,23 +23,23 @@ use crate::step::{output, say};
 use clickhouse::Peer;
 use questions::{Answers, Question};
 
-/// How many days the events lie in.
-const DAYS: u64 = 365;
-/// How many events one request brings.
-const BATCH: u64 = 10_000;
+/// Number of days that the events lie in.
+const DAY_COUNT: u64 = 365;
+/// Number of events of one request.
+const BATCH_LEN: u64 = 10_000;
 
-/// What came of one ledger.
+/// Figures of one ledger.
 struct Ledger {
-    /// How many events it has.
+    /// Number of events of the ledger.
     total: u64,
-    /// How many of them in a row are of one second, key and model.
+    /// Number of events in a row that are of one second, key and model.
     alike: u64,
     sent: Sent,
     /// The server's CPU time for each event, in microseconds.
     cpu: f64,
-    /// What it has on the disk, for each event.
+    /// Bytes on the disk for each event.
     bytes: f64,
-    /// How many seconds a stop and a start take when all is written.
+    /// Seconds of a stop and a start after all events are written.
     restart: f64,
     memory: Memory,
     questions: [Question; 4],
@@ -53,7 +53,7 @@ struct Memory {
     writing: f64,
     /// After a start.
     idle: f64,
-    /// When all questions have been answered.
+    /// Memory after all questions were answered.
     asked: f64,
 }
 
@@ -67,7 +67,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
 
 fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
     say(&format!("history: {} events", whole(total as f64)));
-    let start = format!("@{}", first_day(DAYS));
+    let start = format!("@{}", first_day(DAY_COUNT));
     let effective = output(Command::new("date").args(["-u", "+%F", "-d", &start]))?;
     let server = Server::start(bench, "history", None, &price_book(effective.trim()))?;
     let alike = if bench.alike {
@@ -75,9 +75,9 @@ fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
     } else {
         1
     };
-    let population = Population::settle(&server, DAYS, total)?.alike(alike);
+    let population = Population::settle(&server, DAY_COUNT, total)?.alike(alike);
     let before = server.process.cpu()?;
-    let sent = send(&server.address, &population, 0..total, BATCH)?;
+    let sent = send(&server.address, &population, 0..total, BATCH_LEN)?;
     let cpu = (server.process.cpu()? - before) as f64 / total as f64;
     let writing = server.process.peak_memory()?;
     let begun = Instant::now();

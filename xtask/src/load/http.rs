@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// The longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(600);
+const IO_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A connection to a server.
 pub struct Client {
@@ -23,15 +23,15 @@ impl Client {
         let stream =
             TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(IO_TIMEOUT))?;
+        stream.set_write_timeout(Some(IO_TIMEOUT))?;
         Ok(Self {
             stream: BufReader::with_capacity(64 * 1024, stream),
             lines: format!("Host: {address}\r\nAuthorization: Bearer {key}\r\n"),
         })
     }
 
-    /// The body of the answer to a `GET`; any status but 2xx is an error.
+    /// Sends a `GET` and returns the body of the answer; any status but 2xx is an error.
     pub fn get(&mut self, path: &str) -> Result<Vec<u8>> {
         let head = format!("GET {path} HTTP/1.1\r\n{}\r\n", self.lines);
         self.stream.get_mut().write_all(head.as_bytes())?;
@@ -39,13 +39,13 @@ impl Client {
         accept(path, status, body)
     }
 
-    /// The body of the answer to a `POST`; any status but 2xx is an error.
+    /// Sends a `POST` and returns the body of the answer; any status but 2xx is an error.
     pub fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<Vec<u8>> {
         let (status, answer) = self.send(path, kind, body)?;
         accept(path, status, answer)
     }
 
-    /// The status and the body of the answer to a `POST`.
+    /// Sends a `POST` and returns the status and the body of the answer.
     pub fn send(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
         let (lines, length) = (&self.lines, body.len());
         let head = format!(
@@ -57,7 +57,7 @@ impl Client {
         self.answer(path)
     }
 
-    /// The JSON that answers a `POST` of JSON.
+    /// Sends a `POST` of JSON and returns the JSON of the answer.
     pub fn call(&mut self, path: &str, body: &Value) -> Result<Value> {
         let answer = self.post(path, "application/json", body.to_string().as_bytes())?;
         Ok(serde_json::from_slice(&answer)?)
@@ -76,7 +76,7 @@ fn accept(path: &str, status: u16, body: Vec<u8>) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// How the end of a body is found.
+/// Framing of a body: the way its end is found.
 enum Framing {
     Unknown,
     Length(usize),
@@ -116,7 +116,7 @@ fn read(stream: &mut impl BufRead) -> Result<(u16, Vec<u8>)> {
     Ok((status, body))
 }
 
-/// Each chunk says its length in hexadecimal digits; the last one is empty.
+/// Reads chunks, each after its length in hexadecimal digits; the last chunk is empty.
 fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
     let mut line = String::new();
     loop {

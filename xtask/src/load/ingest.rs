@@ -4,24 +4,23 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::Section;
 use super::bench::Bench;
 use super::events::Population;
 use super::figures::{median, milliseconds, percentile, table, whole};
-use super::goal::Goal;
-use super::sending::{CONNECTIONS, Sent, send};
+use super::goal::{Goal, Section};
+use super::sending::{CONNECTION_COUNT, Sent, send};
 use super::server::Server;
 use crate::step::say;
 
-/// How many events one request brings.
+/// Numbers of events of one request.
 const BATCHES: [u64; 2] = [1_000, 10_000];
-/// How many events each round writes with each of them.
-const SHARE: u64 = 100_000;
-/// How many days they lie in.
-const DAYS: u64 = 31;
+/// Number of events that each round writes with each size of request.
+const SHARE_COUNT: u64 = 100_000;
+/// Number of days that the events lie in.
+const DAY_COUNT: u64 = 31;
 
-/// What came of one round.
-struct Sample {
+/// Figures of one round.
+struct IngestSample {
     /// The server's CPU time for each event, in microseconds.
     cpu: f64,
     sent: Sent,
@@ -30,15 +29,20 @@ struct Sample {
 /// Measures each size of batch in turn, round after round, into one growing ledger.
 pub fn measure(bench: &Bench) -> Result<Section> {
     let server = Server::start(bench, "ingest", None, "")?;
-    let total = SHARE * BATCHES.len() as u64 * bench.rounds;
-    let population = Population::settle(&server, DAYS, total)?;
-    let mut samples: [Vec<Sample>; BATCHES.len()] = Default::default();
+    let total = SHARE_COUNT * BATCHES.len() as u64 * bench.rounds;
+    let population = Population::settle(&server, DAY_COUNT, total)?;
+    let mut samples: [Vec<IngestSample>; BATCHES.len()] = Default::default();
     let mut next = 0;
     for round in 1..=bench.rounds {
         say(&format!("ingest: round {round} of {}", bench.rounds));
         for (samples, batch) in samples.iter_mut().zip(BATCHES) {
-            samples.push(round_of(&server, &population, next..next + SHARE, batch)?);
-            next += SHARE;
+            samples.push(round_of(
+                &server,
+                &population,
+                next..next + SHARE_COUNT,
+                batch,
+            )?);
+            next += SHARE_COUNT;
         }
     }
     let rate = median(samples[1].iter().map(|sample| sample.sent.rate()));
@@ -58,16 +62,16 @@ pub fn measure(bench: &Bench) -> Result<Section> {
         "answers 503",
     ];
     let text = format!(
-        "### Ingest\n\n{CONNECTIONS} connections, NDJSON, {} events a round, every answer durable; both share the \
+        "### Ingest\n\n{CONNECTION_COUNT} connections, NDJSON, {} events a round, every answer durable; both share the \
          machine's cores.\n\n{}",
-        whole(SHARE as f64),
+        whole(SHARE_COUNT as f64),
         table(&head, &rows)
     );
     Ok(Section { text, goals })
 }
 
-fn row((samples, batch): (&Vec<Sample>, u64)) -> Vec<String> {
-    let of = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure));
+fn row((samples, batch): (&Vec<IngestSample>, u64)) -> Vec<String> {
+    let of = |figure: fn(&IngestSample) -> f64| median(samples.iter().map(figure));
     let latencies = samples.iter().flat_map(|sample| &sample.sent.latencies);
     let latency = |percent| milliseconds(percentile(latencies.clone().copied(), percent));
     let refused: u64 = samples.iter().map(|sample| sample.sent.refused).sum();
@@ -86,9 +90,9 @@ fn round_of(
     population: &Population,
     numbers: Range<u64>,
     batch: u64,
-) -> Result<Sample> {
+) -> Result<IngestSample> {
     let before = server.process.cpu()?;
     let sent = send(&server.address, population, numbers, batch)?;
     let cpu = (server.process.cpu()? - before) as f64 / sent.totals.events as f64;
-    Ok(Sample { cpu, sent })
+    Ok(IngestSample { cpu, sent })
 }

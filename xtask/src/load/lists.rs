@@ -6,25 +6,24 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::Section;
 use super::bench::Bench;
 use super::figures::{hundredths, median, milliseconds, percentile, table, whole};
-use super::goal::Goal;
+use super::goal::{Goal, Section};
 use super::http::Client;
 use super::server::{Server, text};
 use crate::step::say;
 
-/// How many rows the shortest list has; each further one has ten times as many.
-const FEWEST: u64 = 1_000;
-/// How many items a page has.
-const PAGE: u64 = 20;
-/// How often each page is read, one after the other.
-const READS: usize = 500;
-/// How often it is read before that, so that the growth just before is over: the database folds its log in meanwhile.
-const UNCOUNTED: usize = 100;
-/// How much longer than the shortest list's the median of the longest may take: what a B-tree that is a few levels
-/// higher costs, and no more.
-const FLAT: f64 = 1.5;
+/// Number of rows of the shortest list; each further list has ten times as many.
+const MIN_ROWS: u64 = 1_000;
+/// Number of items of a page.
+const PAGE_LEN: u64 = 20;
+/// Number of times that each page is read, one after the other.
+const READ_COUNT: usize = 500;
+/// Number of times that a page is read before that: the database folds the log of the growth in meanwhile.
+const WARM_UP_COUNT: usize = 100;
+/// Ratio that the median of the longest list may have to that of the shortest: the price of a B-tree that is a few
+/// levels higher.
+const MAX_GROWTH_RATIO: f64 = 1.5;
 
 /// A list, and which of its pages.
 const PAGES: [(&str, &str, bool); 4] = [
@@ -52,7 +51,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     let mut admin = server.admin()?;
     let mut sizes = Vec::new();
     let mut times: [Vec<Vec<f64>>; PAGES.len()] = Default::default();
-    let (mut rows, mut size) = (0, FEWEST);
+    let (mut rows, mut size) = (0, MIN_ROWS);
     let mut middle = Middle::default();
     while size <= bench.rows {
         say(&format!("lists: {} rows", whole(size as f64)));
@@ -65,7 +64,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
         }
         for (times, page) in times.iter_mut().zip(PAGES) {
             times.push(read(&server, &mut admin, &middle.path(page))?);
-            rows += (UNCOUNTED + READS) as u64;
+            rows += (WARM_UP_COUNT + READ_COUNT) as u64;
         }
         sizes.push(size);
         size *= 10;
@@ -73,7 +72,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     Ok(described(&sizes, &times))
 }
 
-/// Where the middle of the lists is.
+/// Cursors in the middle of the lists.
 #[derive(Default)]
 struct Middle {
     project: String,
@@ -81,7 +80,7 @@ struct Middle {
 }
 
 impl Middle {
-    /// The project that was made just now, and the entry that says so.
+    /// Returns the cursors of the project that was made last, and of its entry in the audit log.
     fn at(admin: &mut Client, project: String) -> Result<Self> {
         let newest = admin.get("/v1/organization/audit_logs?limit=1")?;
         let newest: Value = serde_json::from_slice(&newest)?;
@@ -97,19 +96,18 @@ impl Middle {
             (true, true) => format!("&after={}", self.project),
             (true, false) => format!("&after={}", self.entry),
         };
-        format!("{path}?limit={PAGE}{after}")
+        format!("{path}?limit={PAGE_LEN}{after}")
     }
 }
 
-/// How long each reading took, in microseconds. Before each of them something is written, so that no answer is one that
-/// was kept.
+/// Returns the time of each reading in microseconds. A write precedes each, so that no answer comes from a cache.
 fn read(server: &Server, admin: &mut Client, path: &str) -> Result<Vec<f64>> {
-    let mut times = Vec::with_capacity(READS);
-    for reading in 0..UNCOUNTED + READS {
+    let mut times = Vec::with_capacity(READ_COUNT);
+    for reading in 0..WARM_UP_COUNT + READ_COUNT {
         server.project(admin, "Another one")?;
         let started = Instant::now();
         admin.get(path)?;
-        if reading >= UNCOUNTED {
+        if reading >= WARM_UP_COUNT {
             times.push(started.elapsed().as_secs_f64() * 1e6);
         }
     }
@@ -139,14 +137,14 @@ fn described(sizes: &[u64], times: &[Vec<Vec<f64>>; PAGES.len()]) -> Section {
         let what = format!("{name}: p50 of the longest ÷ shortest list");
         goals.push(Goal::at_most(
             what,
-            FLAT,
+            MAX_GROWTH_RATIO,
             growth.unwrap_or(f64::NAN),
             hundredths,
         ));
     }
     let table = table(&["page of 20", "rows", "p50 ms", "p99 ms"], &rows);
     let text = format!(
-        "### Lists that grow\n\nOne connection, {READS} readings of each page at each size. Before each a project \
+        "### Lists that grow\n\nOne connection, {READ_COUNT} readings of each page at each size. Before each a project \
          is created, so that none is answered from memory; at 1,000 rows there are 3,400 in the end.\n\n{table}"
     );
     Section { text, goals }

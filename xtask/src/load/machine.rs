@@ -10,7 +10,7 @@ use super::history::clickhouse;
 use super::{portkey, server, wrk};
 use crate::step::output;
 
-/// A table of it all.
+/// Returns a table of the machine and the programs.
 pub fn describe(bench: &Bench) -> Result<String> {
     let root = &bench.root;
     let date = said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]));
@@ -61,7 +61,7 @@ fn said(command: &mut Command) -> String {
     text.trim().to_owned()
 }
 
-/// A machine that does other things as well gives figures that are worth little, and the table says so.
+/// Returns the load of the machine: figures of a machine with other work are worth little, and the table says so.
 fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let averages: Vec<&str> = text.split(' ').take(3).collect();
@@ -109,7 +109,7 @@ fn cores(bench: &Bench) -> String {
     }
 }
 
-/// It says its version on standard error.
+/// Returns the version of nginx, which nginx prints on standard error.
 fn nginx(bench: &Bench) -> String {
     let ended = Command::new(&bench.nginx).arg("-v").output();
     let text = ended.map(|ended| String::from_utf8_lossy(&ended.stderr).into_owned());

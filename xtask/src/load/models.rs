@@ -56,7 +56,7 @@ const fn plain(name: &'static str, input: u64, output: u64) -> Model {
     }
 }
 
-/// The prices as a server's configuration has them, from this date on.
+/// Returns the prices as a server's configuration has them, from this date on.
 pub fn price_book(effective: &str) -> String {
     let mut text = String::new();
     for model in &MODELS {

@@ -10,25 +10,25 @@ use super::bench::{Bench, confined};
 use super::process::{Process, wait_for};
 
 /// The tokens that every answer reports.
-pub const INPUT_TOKENS: u64 = 57;
+pub const INPUT_TOKEN_COUNT: u64 = 57;
 /// As above.
-pub const OUTPUT_TOKENS: u64 = 92;
+pub const OUTPUT_TOKEN_COUNT: u64 = 92;
 
-/// What the model server says in one piece.
+/// Answer of the model server in one piece.
 const COMPLETION: &str = include_str!("completion.json");
-/// What it says in a stream.
+/// Answer of the model server as a stream.
 const STREAM: &str = include_str!("completion.sse");
 
 /// A running nginx.
 pub struct Nginx {
-    /// Where it listens: `host:port`.
+    /// Address that nginx listens on: `host:port`.
     pub address: String,
     /// Its one process.
     pub process: Process,
 }
 
 impl Nginx {
-    /// The model server: `/v1` answers in one piece, `/stream/v1` in a stream, `/slow/v1` in one that takes about half a
+    /// Starts the model server: `/v1` answers in one piece, `/stream/v1` in a stream, `/slow/v1` in one that takes about half a
     /// minute.
     pub fn upstream(bench: &Bench) -> Result<Self> {
         let room = bench.room("upstream")?;
@@ -48,7 +48,7 @@ impl Nginx {
         Self::start(bench, &room, bench.cores.others, "", &locations)
     }
 
-    /// The plain proxy in front of it, with kept connections on both sides.
+    /// Starts the plain proxy in front of the model server, with kept connections on both sides.
     pub fn proxy(bench: &Bench, upstream: &str) -> Result<Self> {
         let room = bench.room("proxy")?;
         let servers = format!(
@@ -81,7 +81,7 @@ impl Nginx {
     }
 }
 
-/// One process that stays in the foreground and keeps to its own folder.
+/// Returns the configuration of one process that stays in the foreground and keeps to its own folder.
 fn configuration(room: &Path, address: &str, servers: &str, locations: &str) -> String {
     let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let folders = kinds.map(|kind| format!("{kind}_temp_path {kind};\n"));
@@ -121,8 +121,8 @@ mod tests {
             .find(|data| *data != "[DONE]");
         let streamed: serde_json::Value = serde_json::from_str(last.unwrap()).unwrap();
         for usage in [&json["usage"], &streamed["usage"]] {
-            assert_eq!(usage["prompt_tokens"], INPUT_TOKENS);
-            assert_eq!(usage["completion_tokens"], OUTPUT_TOKENS);
+            assert_eq!(usage["prompt_tokens"], INPUT_TOKEN_COUNT);
+            assert_eq!(usage["completion_tokens"], OUTPUT_TOKEN_COUNT);
         }
     }
 

@@ -11,13 +11,13 @@ use crate::clients;
 
 /// A running one.
 pub struct Portkey {
-    /// Where it listens: `host:port`.
+    /// Address that Portkey listens on: `host:port`.
     pub address: String,
     /// Its one process.
     pub process: Process,
 }
 
-/// The version that is pinned.
+/// Returns the version that is pinned.
 pub fn version(bench: &Bench) -> Result<String> {
     let pins = std::fs::read_to_string(bench.root.join("tests/peers/package.json"))?;
     let pins: Value = serde_json::from_str(&pins)?;
@@ -28,7 +28,7 @@ pub fn version(bench: &Bench) -> Result<String> {
 }
 
 impl Portkey {
-    /// On the core of what is measured. Clients tell it where their model server is.
+    /// Starts Portkey on the core of the measured program. Requests name their model server.
     pub fn start(bench: &Bench) -> Result<Self> {
         let (node, folder) = clients::peer(&bench.root)?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
@@ -45,7 +45,7 @@ impl Portkey {
         Ok(Self { address, process })
     }
 
-    /// What a request says of the model server at `base`; others do not mind these headers.
+    /// Returns the headers by which a request names the model server at `base`; other targets ignore them.
     pub fn headers(base: &str) -> [(&'static str, String); 2] {
         [
             ("x-portkey-provider", "openai".to_owned()),

@@ -12,11 +12,11 @@ use super::bench::pause;
 use crate::step::output;
 
 /// Linux counts CPU time in hundredths of a second, whatever the kernel's own tick.
-const TICK_MICROSECONDS: u64 = 10_000;
-/// How long a server may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long it may take to stop: it may have a long log to fold into a large database.
-const PATIENCE_WITH_STOP: Duration = Duration::from_secs(600);
+const MICROSECONDS_PER_TICK: u64 = 10_000;
+/// Time in which a server must start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time in which a server must stop: it may have a long log to fold into a large database.
+const STOP_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A running program. Dropping it ends it.
 pub struct Process {
@@ -41,7 +41,7 @@ impl Process {
         self.child.id()
     }
 
-    /// What follows `prefix` on the first line of its standard output that has it.
+    /// Returns the text after `prefix` on the first line of standard output that has the prefix.
     pub fn says(&mut self, prefix: &str) -> Result<String> {
         let stdout = self.child.stdout.take().context("it was listened to")?;
         for line in BufReader::new(stdout).lines() {
@@ -52,24 +52,24 @@ impl Process {
         bail!("it ended without saying {prefix:?}")
     }
 
-    /// The CPU time it has used, in microseconds.
+    /// Returns the CPU time that the process has used, in microseconds.
     pub fn cpu(&self) -> Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
         let ticks = ticks(&text).context("/proc/…/stat has an unknown form")?;
-        Ok(ticks * TICK_MICROSECONDS)
+        Ok(ticks * MICROSECONDS_PER_TICK)
     }
 
-    /// The most memory it ever had, in MB.
+    /// Returns the peak memory of the process, in MB.
     pub fn peak_memory(&self) -> Result<f64> {
         self.memory_as("VmHWM:")
     }
 
-    /// The memory it has now, in MB.
+    /// Returns the memory of the process, in MB.
     pub fn memory(&self) -> Result<f64> {
         self.memory_as("VmRSS:")
     }
 
-    /// How many files and sockets it has open now.
+    /// Returns the number of files and sockets that the process has open.
     pub fn open_files(&self) -> Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
     }
@@ -88,7 +88,7 @@ impl Process {
     pub fn stop(mut self) -> Result<()> {
         output(Command::new("kill").args(["-TERM", &self.id().to_string()]))?;
         let asked = Instant::now();
-        while asked.elapsed() < PATIENCE_WITH_STOP {
+        while asked.elapsed() < STOP_TIMEOUT {
             if let Some(status) = self.child.try_wait()? {
                 if !status.success() {
                     bail!("it ended with {status}");
@@ -97,7 +97,7 @@ impl Process {
             }
             pause();
         }
-        bail!("it did not stop within {PATIENCE_WITH_STOP:?}")
+        bail!("it did not stop within {STOP_TIMEOUT:?}")
     }
 }
 
@@ -112,7 +112,7 @@ impl Drop for Process {
 /// Waits until somebody listens at `address`.
 pub fn wait_for(address: &str) -> Result<()> {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < START_TIMEOUT {
         if std::net::TcpStream::connect(address).is_ok() {
             return Ok(());
         }
@@ -121,7 +121,7 @@ pub fn wait_for(address: &str) -> Result<()> {
     bail!("nobody listens at {address}")
 }
 
-/// The user and system time in a line of `/proc/<pid>/stat`, whose second field may hold anything in parentheses.
+/// Returns the user and system time in a line of `/proc/<pid>/stat`, whose second field may hold anything in parentheses.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);

@@ -15,31 +15,31 @@ use super::http::Client;
 use super::server::ADMIN_KEY;
 use crate::step::say;
 
-/// How many send at the same time.
-pub const CONNECTIONS: usize = 4;
-/// One of so many requests is sent again later, when twice as many events are in.
-pub const REPEATED: u64 = 100;
-/// Where to.
+/// Number of connections that send at the same time.
+pub const CONNECTION_COUNT: usize = 4;
+/// Number of requests of which one is sent again later, when twice as many events are in.
+pub const REQUESTS_PER_REPEAT: u64 = 100;
+/// Path that events are sent to.
 pub const PATH: &str = "/v1/organization/usage/events";
-/// How often the same is sent to a server that is too busy.
-const MOST_REFUSED: u64 = 20;
-/// How many requests a part of the way has at the least.
-const LEAST_OF_PART: usize = 10;
+/// Maximum number of times that a request is sent to a server that is too busy.
+const MAX_REFUSALS: u64 = 20;
+/// Minimum number of requests of a part of the run.
+const MIN_PART_LEN: usize = 10;
 
-/// What sending came to.
+/// Figures of sending.
 #[derive(Default)]
 pub struct Sent {
-    /// How long it took.
+    /// Duration of sending.
     pub seconds: f64,
-    /// What each request took until its events were durable, in microseconds.
+    /// Microseconds of each request until its events were durable.
     pub latencies: Vec<f64>,
-    /// How often the server said 429 or 503, and was sent the same again.
+    /// Number of answers 429 or 503, after which the request was sent again.
     pub refused: u64,
-    /// How many events were sent once more, and known.
+    /// Number of events that were sent once more, and known.
     pub known: u64,
-    /// What the events that were new come to.
+    /// Sums over the events that were new.
     pub totals: Totals,
-    /// When requests of new events were answered, in seconds since the start, and how many events they brought.
+    /// Answers to requests of new events: seconds since the start, and number of events.
     answered: Vec<(f64, u64)>,
 }
 
@@ -51,7 +51,7 @@ impl Sent {
 
     /// Events in a second, for each hundredth of the way; of larger parts where there are too few requests for that.
     pub fn rates(&self) -> Vec<f64> {
-        let parts = (self.answered.len() / LEAST_OF_PART).clamp(1, 100);
+        let parts = (self.answered.len() / MIN_PART_LEN).clamp(1, 100);
         let size = self.answered.len().div_ceil(parts).max(1);
         let mut since = 0.0;
         let rate = |part: &[(f64, u64)]| {
@@ -63,7 +63,7 @@ impl Sent {
         self.answered.chunks(size).map(rate).collect()
     }
 
-    /// What `percent` of all requests did not exceed, in microseconds.
+    /// Returns the microseconds that `percent` of all requests did not exceed.
     pub fn latency(&self, percent: f64) -> f64 {
         percentile(self.latencies.iter().copied(), percent)
     }
@@ -77,7 +77,7 @@ impl Sent {
     }
 }
 
-/// What is sent, and how far that has come.
+/// Events to send, and the progress.
 struct Sending<'a> {
     address: &'a str,
     population: &'a Population,
@@ -106,7 +106,7 @@ pub fn send(
     let mut all = Sent::default();
     thread::scope(|scope| {
         let start = |_| scope.spawn(|| sending.deliver());
-        let senders: Vec<_> = (0..CONNECTIONS).map(start).collect();
+        let senders: Vec<_> = (0..CONNECTION_COUNT).map(start).collect();
         for sender in senders {
             all.add(sender.join().map_err(|_| anyhow!("a sender panicked"))??);
         }
@@ -164,7 +164,7 @@ impl Sending<'_> {
         sent.answered.push((after, totals.events));
         sent.refused += refused;
         sent.totals += totals;
-        if request % REPEATED == REPEATED - 1 {
+        if request % REQUESTS_PER_REPEAT == REQUESTS_PER_REPEAT - 1 {
             let again = self.make(request / 2, body).events;
             let (known, refused) = post(client, body, again)?;
             if known != again {
@@ -198,7 +198,7 @@ pub fn post(client: &mut Client, body: &[u8], count: u64) -> Result<(u64, u64)> 
         let (status, answer) = client.send(PATH, "application/x-ndjson", body)?;
         match status {
             200 => break answer,
-            429 | 503 if refused < MOST_REFUSED => refused += 1,
+            429 | 503 if refused < MAX_REFUSALS => refused += 1,
             _ => bail!("{status}: {}", String::from_utf8_lossy(&answer)),
         }
     };

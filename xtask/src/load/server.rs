@@ -21,22 +21,22 @@ pub const STREAMING_MODEL: &str = "gpt-5-nano";
 pub const SLOW_MODEL: &str = "gpt-5";
 /// The highest limit that can be set.
 const HIGHEST_LIMIT: u64 = 9_007_199_254_740_991;
-const DAY: u64 = 86_400;
-/// How long what was used may take to be in the reports.
-const METERING_PATIENCE: Duration = Duration::from_secs(10);
+const SECONDS_PER_DAY: u64 = 86_400;
+/// Time in which usage must be in the reports.
+const METERING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running `orgplane`.
 pub struct Server {
-    /// Where it listens: `host:port`.
+    /// Address that the server listens on: `host:port`.
     pub address: String,
     /// Its process.
     pub process: Process,
     folder: PathBuf,
-    /// What its database's URL ends with.
+    /// Query of the database's URL.
     parameters: &'static str,
 }
 
-/// What the usage report counts since the start of the day before.
+/// Counts of the usage report since the start of the day before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metered {
     /// Rows of the ledger, of which each counts one request.
@@ -99,12 +99,12 @@ impl Server {
         })
     }
 
-    /// A connection with the admin key.
+    /// Opens a connection with the admin key.
     pub fn admin(&self) -> Result<Client> {
         Client::connect(&self.address, ADMIN_KEY)
     }
 
-    /// A new project; its id.
+    /// Makes a project; returns its id.
     pub fn project(&self, admin: &mut Client, name: &str) -> Result<String> {
         let made = admin.call("/v1/organization/projects", &json!({ "name": name }))?;
         text(&made, "/id")
@@ -124,17 +124,17 @@ impl Server {
         Ok(())
     }
 
-    /// A new service account; its key.
+    /// Makes a service account; returns its key.
     pub fn key(&self, admin: &mut Client, project: &str, name: &str) -> Result<String> {
         let path = format!("/v1/organization/projects/{project}/service_accounts");
         let made = admin.call(&path, &json!({ "name": name }))?;
         text(&made, "/api_key/value")
     }
 
-    /// What the usage report counts.
+    /// Returns the counts of the usage report.
     pub fn metered(&self, admin: &mut Client) -> Result<Metered> {
-        let today = now() / DAY * DAY;
-        let (start, end) = (today - DAY, today + 2 * DAY);
+        let today = now() / SECONDS_PER_DAY * SECONDS_PER_DAY;
+        let (start, end) = (today - SECONDS_PER_DAY, today + 2 * SECONDS_PER_DAY);
         let path = format!(
             "/v1/organization/usage/completions?start_time={start}&end_time={end}&limit=31"
         );
@@ -149,7 +149,7 @@ impl Server {
         Ok(metered)
     }
 
-    /// What the usage report counts once it has at least so many requests and no more come in.
+    /// Returns the counts of the usage report once it has at least so many requests and no more come in.
     pub fn settled(&self, admin: &mut Client, at_least: u64) -> Result<Metered> {
         let begun = Instant::now();
         let (mut last, mut since) = (self.metered(admin)?, Instant::now());
@@ -162,7 +162,7 @@ impl Server {
             if last.requests >= at_least && since.elapsed() > Duration::from_millis(500) {
                 return Ok(last);
             }
-            if begun.elapsed() > METERING_PATIENCE {
+            if begun.elapsed() > METERING_TIMEOUT {
                 bail!("{at_least} requests were answered, the ledger has {last:?}");
             }
         }
@@ -174,13 +174,13 @@ impl Server {
         Ok(fs::remove_dir_all(self.folder)?)
     }
 
-    /// The bytes of its databases, to be read after a restart.
+    /// Returns the bytes of its databases, to be read after a restart.
     pub fn bytes(&self) -> Result<u64> {
         size(&self.folder)
     }
 }
 
-/// The configuration that has this model server behind it.
+/// Returns the configuration that has this model server behind it.
 pub fn upstreams(address: &str) -> String {
     let entry = |name: &str, base: &str, model: &str| {
         format!(
@@ -192,7 +192,7 @@ pub fn upstreams(address: &str) -> String {
         + &entry("slow", "/slow/v1", SLOW_MODEL)
 }
 
-/// Of all files in a folder, and in those in it.
+/// Returns the bytes of all files in a folder and in the folders in it.
 fn size(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
@@ -207,7 +207,7 @@ fn size(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// The results of all buckets of a report.
+/// Returns the results of all buckets of a report.
 pub fn results(report: &Value) -> impl Iterator<Item = &Value> {
     let buckets = report["data"].as_array().into_iter().flatten();
     buckets.flat_map(|bucket| bucket["results"].as_array().into_iter().flatten())
@@ -223,7 +223,7 @@ pub fn now() -> u64 {
     elapsed.map_or(0, |elapsed| elapsed.as_secs())
 }
 
-/// The version that the binary says it has.
+/// Returns the version that the binary prints.
 pub fn version(binary: &Path) -> Result<String> {
     let text = crate::step::output(std::process::Command::new(binary).arg("--version"))?;
     Ok(text.trim().to_owned())

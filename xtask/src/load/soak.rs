@@ -5,25 +5,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::Section;
 use super::bench::Bench;
 use super::compare::Setting;
 use super::figures::{hundredths, median, whole};
 use super::gateway::body;
-use super::goal::Goal;
+use super::goal::{Goal, Section};
 use super::server::{MODEL, SLOW_MODEL};
 use super::wrk::{Figures, Request};
 use crate::step::say;
 
-/// How many streams are open at once.
-const STREAMS: u64 = 500;
-/// How long they are held open: less than one of them takes.
-const HELD: u64 = 20;
-/// How often memory is looked at.
-const EVERY: Duration = Duration::from_secs(1);
+/// Number of streams that are open at once.
+const STREAM_COUNT: u64 = 500;
+/// Seconds for which the streams are held open: less than one of them takes.
+const HOLD_SECONDS: u64 = 20;
+/// Interval between two looks at the memory.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the gateway had at one moment.
-struct Sample {
+/// Resources of the gateway at one moment.
+struct MemorySample {
     /// In MB.
     memory: f64,
     /// Files and sockets.
@@ -34,12 +33,12 @@ struct Sample {
 pub fn measure(bench: &Bench) -> Result<Section> {
     let setting = Setting::start(bench)?;
     let idle = setting.gateway.process.memory()?;
-    say(&format!("{STREAMS} open streams"));
-    let (open, _) = watch(bench, &setting, SLOW_MODEL, STREAMS, HELD)?;
+    say(&format!("{STREAM_COUNT} open streams"));
+    let (open, _) = watch(bench, &setting, SLOW_MODEL, STREAM_COUNT, HOLD_SECONDS)?;
     let most = open.iter().map(|one| one.memory).fold(0.0, f64::max);
     let sockets = open.iter().map(|one| one.files).max().unwrap_or(0);
-    if sockets < 2 * STREAMS {
-        bail!("{sockets} sockets were open at once: these are not {STREAMS} streams");
+    if sockets < 2 * STREAM_COUNT {
+        bail!("{sockets} sockets were open at once: these are not {STREAM_COUNT} streams");
     }
     say(&format!("{} minutes of completions", bench.minutes));
     let (memory, figures) = watch(bench, &setting, MODEL, 32, bench.minutes * 60)?;
@@ -49,10 +48,10 @@ pub fn measure(bench: &Bench) -> Result<Section> {
         bail!("memory was looked at {} times only", memory.len());
     }
     // The first third is when caches fill up.
-    let of = |part: &[Sample]| median(part.iter().map(|one| one.memory));
+    let of = |part: &[MemorySample]| median(part.iter().map(|one| one.memory));
     let (middle, last) = (of(&memory[third..2 * third]), of(&memory[2 * third..]));
     let text = format!(
-        "### The gateway's memory\n\nResident, in MB: {} after the start, {} with {STREAMS} streams open. Over {} minutes of \
+        "### The gateway's memory\n\nResident, in MB: {} after the start, {} with {STREAM_COUNT} streams open. Over {} minutes of \
          completions, {} requests/s over 32 connections, {} requests in all: {} in the second third of the time, {} in the \
          last.\n",
         whole(idle),
@@ -83,7 +82,7 @@ fn watch(
     model: &str,
     connections: u64,
     seconds: u64,
-) -> Result<(Vec<Sample>, Result<Figures>)> {
+) -> Result<(Vec<MemorySample>, Result<Figures>)> {
     let body = body(model, model != MODEL);
     let request = Request {
         endings: &[],
@@ -99,9 +98,9 @@ fn watch(
         let until = Instant::now() + Duration::from_secs(seconds);
         let mut memory = Vec::new();
         while Instant::now() < until {
-            thread::sleep(EVERY);
+            thread::sleep(SAMPLE_INTERVAL);
             let process = &setting.gateway.process;
-            memory.push(Sample {
+            memory.push(MemorySample {
                 memory: process.memory()?,
                 files: process.open_files()? as u64,
             });

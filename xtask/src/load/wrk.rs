@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use super::bench::{Bench, confined};
 use crate::step::output;
 
-/// What is sent.
+/// A request that wrk sends.
 pub struct Request<'a> {
     /// `GET` or `POST`.
     pub method: &'a str,
     /// The path and the query.
     pub path: &'a str,
-    /// What the path ends with, in turn; the path alone when there is nothing.
+    /// Ends of the path, in turn; the path alone if there are none.
     pub endings: &'a [String],
     /// The key that is sent along.
     pub key: &'a str,
@@ -24,12 +24,12 @@ pub struct Request<'a> {
     pub body: &'a str,
 }
 
-/// What came of it.
+/// Figures of one run of wrk.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// How many requests were answered; every one of them with a status of 2xx or 3xx.
+    /// Number of requests that were answered, each with a status of 2xx or 3xx.
     pub requests: u64,
-    /// How many requests were answered in a second.
+    /// Number of requests that were answered in a second.
     pub rate: f64,
     /// The median latency in microseconds.
     pub p50: f64,
@@ -128,7 +128,7 @@ fn parse(text: &str) -> Result<Figures> {
     })
 }
 
-/// The version of `wrk`.
+/// Returns the version of `wrk`.
 pub fn version(wrk: &Path) -> String {
     // It prints its usage and fails, whatever it is asked.
     let ended = std::process::Command::new(wrk).arg("--version").output();

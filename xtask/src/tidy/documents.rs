@@ -1,13 +1,13 @@
-//! Rules about the documents: what they point at is there.
+//! Rules about the documents: paths that they name exist.
 
-use super::File;
+use super::{File, Finding};
 
 const DOCUMENTS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"];
 /// A name with one of these endings, and no folder, is taken for the name of a file of ours.
 const ENDINGS: [&str; 3] = [".rs", ".md", ".py"];
 
 /// Every path in backticks exists. Code blocks are left out, as are patterns and paths that start elsewhere.
-pub fn paths(files: &[File]) -> Vec<String> {
+pub fn paths(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for document in files
         .iter()
@@ -20,14 +20,14 @@ pub fn paths(files: &[File]) -> Vec<String> {
             }
             let quoted = line.split('`').skip(1).step_by(2).filter(|_| !in_block);
             for text in quoted.filter(|text| !exists(files, text)) {
-                findings.push(document.at(number, &format!("`{text}` does not exist")));
+                findings.push(document.at(number, text, &format!("`{text}` does not exist")));
             }
         }
     }
     findings
 }
 
-/// Whether the text is not a path of this repository, or one that is there.
+/// True if the text is not a path of this repository, or a path that is there.
 fn exists(files: &[File], text: &str) -> bool {
     let is_plain = text
         .chars()
@@ -50,7 +50,7 @@ fn exists(files: &[File], text: &str) -> bool {
     }
 }
 
-/// Whether a path with this first part is meant to be one of this repository.
+/// True if a path with this first part is meant to be one of this repository.
 fn is_ours(files: &[File], first: &str) -> bool {
     let expected = [
         "benches",

@@ -1,20 +1,20 @@
 //! Rules about which files there are.
 
-use super::File;
+use super::{File, Finding};
 
 /// A file is named after what it serves; these names fit everything.
 const VAGUE: [&str; 4] = ["util.rs", "types.rs", "common.rs", "helpers.rs"];
 
 /// No file is named after nothing in particular.
-pub fn vague_names(files: &[File]) -> Vec<String> {
+pub fn vague_names(files: &[File]) -> Vec<Finding> {
     let vague = files.iter().filter(|file| VAGUE.contains(&file.name()));
     vague
-        .map(|file| file.at(0, "a file is named after what it serves"))
+        .map(|file| file.at(0, "name", "a file is named after what it serves"))
         .collect()
 }
 
 /// Every file of a test binary is part of it: one that is not declared passes by not being compiled.
-pub fn forgotten_tests(files: &[File]) -> Vec<String> {
+pub fn forgotten_tests(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for main in files
         .iter()
@@ -28,7 +28,8 @@ pub fn forgotten_tests(files: &[File]) -> Vec<String> {
             let declared =
                 |line: &str| line.trim().trim_start_matches("pub ") == format!("mod {name};");
             if !main.text.lines().any(declared) {
-                findings.push(file.at(0, &format!("{} does not declare `mod {name};`", main.path)));
+                let message = format!("{} does not declare `mod {name};`", main.path);
+                findings.push(file.at(0, name, &message));
             }
         }
     }
@@ -45,7 +46,7 @@ pub fn forgotten_tests(files: &[File]) -> Vec<String> {
         files
             .iter()
             .filter(homeless)
-            .map(|file| file.at(0, "there is no main.rs beside it")),
+            .map(|file| file.at(0, "main", "there is no main.rs beside it")),
     );
     findings
 }

@@ -1,8 +1,8 @@
 //! Rules about the crates' manifests: who may depend on whom, and that each dependency is used.
 
-use super::File;
+use super::{File, Finding};
 
-/// Which crates of this repository a crate may name in `[dependencies]`. Tests may name more, but see [`STRANGERS`].
+/// Crates of this repository that a crate may name in `[dependencies]`. Tests may name more, but see [`STRANGERS`].
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("egress", &[]),
@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "usage",
         ],
     ),
-    ("cli", &["admin", "base", "egress"]),
+    ("cli", &["base", "egress"]),
     (
         "server",
         &[
@@ -55,9 +55,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
-/// These do not know one another, not even in tests.
+/// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "access",
     "admin",
     "base",
@@ -67,6 +67,7 @@ const OURS: [&str; 15] = [
     "files",
     "gateway",
     "orgplane",
+    "poll",
     "proxy",
     "store",
     "tasks",
@@ -80,15 +81,15 @@ struct Dependency<'text> {
     name: &'text str,
     section: &'text str,
     line: usize,
-    /// Whether a comment on the line says why it is there without being named in the sources.
+    /// True if a comment on the line says why the dependency is there without being named in the sources.
     is_explained: bool,
 }
 
-/// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin ← cli, gateway } ←
+/// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin, gateway } ←
 /// server`, and
 /// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, proxy ← gateway, server }`; all but `base`, `store`, `files`,
 /// `cli` and `egress` know `tasks`.
-pub fn arrows(files: &[File]) -> Vec<String> {
+pub fn arrows(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {
         let allowed = ARROWS
@@ -104,6 +105,7 @@ pub fn arrows(files: &[File]) -> Vec<String> {
             if forbidden || strange {
                 findings.push(file.at(
                     dependency.line,
+                    dependency.name,
                     &format!("`{name}` may not depend on `{}`", dependency.name),
                 ));
             }
@@ -113,7 +115,7 @@ pub fn arrows(files: &[File]) -> Vec<String> {
 }
 
 /// Each dependency is named in the crate's sources, or its line ends with a comment that says why it is there.
-pub fn unused(files: &[File]) -> Vec<String> {
+pub fn unused(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files
         .iter()
@@ -129,6 +131,7 @@ pub fn unused(files: &[File]) -> Vec<String> {
             if !sources.iter().any(|source| names(&source.text, &word)) {
                 findings.push(file.at(
                     dependency.line,
+                    dependency.name,
                     &format!("`{}` is not used", dependency.name),
                 ));
             }
@@ -170,7 +173,7 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = Dependency<'_>> {
         })
 }
 
-/// Whether the text holds the name as a whole word.
+/// True if the text holds the name as a whole word.
 fn names(text: &str, word: &str) -> bool {
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).any(|(start, _)| {
@@ -200,6 +203,17 @@ mod tests {
             found,
             ["crates/store/Cargo.toml:2: `store` may not depend on `usage`"]
         );
+    }
+
+    #[test]
+    fn command_line_links_no_handlers() {
+        for handlers in ["admin", "gateway", "store"] {
+            let manifest = format!("[dependencies]\n{handlers}.workspace = true\n");
+            assert_eq!(
+                findings(arrows, &[("crates/cli/Cargo.toml", &manifest)]).len(),
+                1
+            );
+        }
     }
 
     #[test]

@@ -1,49 +1,91 @@
 //! Rules about the text of Rust files.
 
-use super::File;
+use std::ops::RangeInclusive;
 
-const LINES: usize = 400;
-/// The only home of the clock; everything else is given one, so that tests can set it.
+use syn::Item;
+
+use super::modules::is_test_item;
+use super::{File, Finding, tokens};
+
+/// Maximum number of lines of code in a file, without unit tests, comments and blank lines.
+const MAX_CODE_LINES: usize = 400;
+/// Maximum number of lines of code of the gateway's façade.
+const MAX_FACADE_LINES: usize = 99;
+const FACADE: &str = "crates/gateway/src/lib.rs";
+/// The only file that reads the clock; everything else is given one, so that tests can set it.
 const CLOCK: &str = "crates/base/src/time.rs";
+/// The rules and their examples.
+const TIDY: &str = "xtask/src/tidy/";
 
 /// A file fits into a reader's head.
-pub fn length(files: &[File]) -> Vec<String> {
-    let long = files
-        .iter()
-        .filter(|file| file.is_rust() && file.text.lines().count() > LINES);
-    long.map(|file| file.at(LINES, &format!("more than {LINES} lines")))
+pub fn code_lines(files: &[File]) -> Vec<Finding> {
+    let rust = files.iter().filter(|file| file.is_rust());
+    rust.filter_map(|file| too_long(file, MAX_CODE_LINES))
+        .collect()
+}
+
+/// The gateway's `lib.rs` declares and composes, no more.
+pub fn gateway_facade(files: &[File]) -> Vec<Finding> {
+    let facade = files.iter().filter(|file| file.path == FACADE);
+    facade
+        .filter_map(|file| too_long(file, MAX_FACADE_LINES))
+        .collect()
+}
+
+fn too_long(file: &File, limit: usize) -> Option<Finding> {
+    let tests = unit_tests(file);
+    let is_code = |(number, line): &(usize, &str)| {
+        let line = line.trim_start();
+        let is_test = tests.iter().any(|span| span.contains(number));
+        !line.is_empty() && !line.starts_with("//") && !is_test
+    };
+    let count = file.text.lines().enumerate().filter(is_code).count();
+    let message = format!("{count} lines of code, {limit} are allowed");
+    (count > limit).then(|| file.at(0, "length", &message))
+}
+
+/// Returns the lines, counted from 0, of the blocks `#[cfg(test)] mod … { … }` of a file.
+pub fn unit_tests(file: &File) -> Vec<RangeInclusive<usize>> {
+    let items = file.syntax().map(|syntax| syntax.items.as_slice());
+    let items = items.unwrap_or_default().iter();
+    items
+        .filter_map(|item| match item {
+            Item::Mod(item) if is_test_item(&item.attrs) => {
+                let (brace, _) = item.content.as_ref()?;
+                let first = tokens::line(item.attrs.first()?.pound_token.span);
+                Some(first..=tokens::line(brace.span.close()))
+            }
+            _ => None,
+        })
         .collect()
 }
 
 /// Each file says what it serves.
-pub fn introduction(files: &[File]) -> Vec<String> {
+pub fn introduction(files: &[File]) -> Vec<Finding> {
     let mute = files
         .iter()
         .filter(|file| file.is_rust() && !file.text.starts_with("//! "));
-    mute.map(|file| file.at(0, "starts without `//!`"))
+    mute.map(|file| file.at(0, "introduction", "starts without `//!`"))
         .collect()
 }
 
-/// Nothing half done is committed.
-pub fn unfinished(files: &[File]) -> Vec<String> {
+/// Half-done work is not committed.
+pub fn unfinished(files: &[File]) -> Vec<Finding> {
     let markers = ["TODO", "FIXME", "todo!", "unimplemented!", "#[ignore"];
-    mentions(files, &markers, "unfinished", |path| {
-        path.starts_with("xtask/src/tidy/")
-    })
+    mentions(files, &markers, "unfinished", |path| path.starts_with(TIDY))
 }
 
 /// A lint is switched off with `#[expect(…, reason = "…")]`, which says why and complains once it is not needed.
-pub fn bare_allow(files: &[File]) -> Vec<String> {
+pub fn bare_allow(files: &[File]) -> Vec<Finding> {
     let markers = ["#[allow(", "#![allow("];
     mentions(files, &markers, "use `expect` with a reason", |path| {
-        path.starts_with("xtask/src/tidy/")
+        path.starts_with(TIDY)
     })
 }
 
 /// Only `store` knows that there are databases.
-pub fn database_drivers(files: &[File]) -> Vec<String> {
-    let home =
-        |path: &str| path.starts_with("crates/store/") || path.starts_with("xtask/src/tidy/");
+pub fn database_drivers(files: &[File]) -> Vec<Finding> {
+    let home = |path: &str| path.starts_with("crates/store/") || path.starts_with(TIDY);
     mentions(
         files,
         &["rusqlite", "tokio_postgres"],
@@ -54,9 +96,15 @@ pub fn database_drivers(files: &[File]) -> Vec<String> {
 
 /// Only one file reads the wall clock, and the operating system's monotonic one. Tokio's, which tests pause and advance,
 /// may be read wherever a time is waited for.
-pub fn clocks(files: &[File]) -> Vec<String> {
+pub fn clocks(files: &[File]) -> Vec<Finding> {
     let exempt = |path: &str| {
-        let folders = ["xtask/", "benches/", "tests/", "crates/testkit/"];
+        let folders = [
+            "xtask/",
+            "benches/",
+            "tests/",
+            "crates/poll/",
+            "crates/testkit/",
+        ];
         path == CLOCK
             || folders.iter().any(|folder| path.starts_with(folder))
             || path.contains("/tests/")
@@ -74,7 +122,7 @@ pub fn clocks(files: &[File]) -> Vec<String> {
         for (number, line) in file.text.lines().enumerate() {
             let is_tokios = has_tokios || line.contains("tokio::time::Instant::now");
             if line.contains("SystemTime::now") || line.contains("Instant::now") && !is_tokios {
-                findings.push(file.at(number, &format!("only {CLOCK} reads the clock")));
+                findings.push(file.at(number, "clock", &format!("only {CLOCK} reads the clock")));
             }
         }
     }
@@ -82,31 +130,31 @@ pub fn clocks(files: &[File]) -> Vec<String> {
 }
 
 /// Every queue has a bound.
-pub fn unbounded(files: &[File]) -> Vec<String> {
+pub fn unbounded(files: &[File]) -> Vec<Finding> {
     mentions(
         files,
         &["unbounded_channel"],
         "every queue is bounded",
-        |path| path.starts_with("xtask/src/tidy/"),
+        |path| path.starts_with(TIDY),
     )
 }
 
 /// A statement names the columns that it gives: one that a newer version adds would change what it gives, and PostgreSQL
 /// refuses a prepared statement that does.
-pub fn named_columns(files: &[File]) -> Vec<String> {
+pub fn named_columns(files: &[File]) -> Vec<Finding> {
     let is_star = |word: &str| {
         let word = word.trim_end_matches([',', '"', ';', ')']);
         word == "*" || word.ends_with(".*")
     };
     let mut findings = Vec::new();
     let sources = files.iter().filter(|file| file.is_rust());
-    for file in sources.filter(|file| !file.path.starts_with("xtask/src/tidy/")) {
+    for file in sources.filter(|file| !file.path.starts_with(TIDY)) {
         for (number, line) in file.text.lines().enumerate() {
             let mut words = line.split_whitespace().peekable();
             while let Some(word) = words.next() {
                 let gives = word.ends_with("SELECT") || word.ends_with("RETURNING");
                 if gives && words.peek().is_some_and(|next| is_star(next)) {
-                    findings.push(file.at(number, "`*`: a statement names its columns"));
+                    findings.push(file.at(number, "*", "`*`: a statement names its columns"));
                 }
             }
         }
@@ -119,7 +167,7 @@ fn mentions(
     words: &[&str],
     what: &str,
     exempt: impl Fn(&str) -> bool,
-) -> Vec<String> {
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files
         .iter()
@@ -127,7 +175,7 @@ fn mentions(
     {
         for (number, line) in file.text.lines().enumerate() {
             for word in words.iter().filter(|word| line.contains(**word)) {
-                findings.push(file.at(number, &format!("`{word}`: {what}")));
+                findings.push(file.at(number, word, &format!("`{word}`: {what}")));
             }
         }
     }
@@ -140,18 +188,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn length_is_bounded() {
-        assert!(
-            findings(
-                length,
-                &[("a.rs", &"x\n".repeat(400)), ("a.json", &"x\n".repeat(401))]
-            )
-            .is_empty()
-        );
+    fn length_of_code_is_bounded() {
+        let lines = |count| "fn f() {}\n".repeat(count);
+        let fine = [("a.rs", lines(400)), ("a.json", lines(401))];
+        for (path, text) in &fine {
+            assert!(findings(code_lines, &[(path, text)]).is_empty());
+        }
         assert_eq!(
-            findings(length, &[("a.rs", &"x\n".repeat(401))]),
-            ["a.rs:401: more than 400 lines"]
+            findings(code_lines, &[("a.rs", &lines(401))]),
+            ["a.rs:1: 401 lines of code, 400 are allowed"]
         );
+        assert_eq!(findings(gateway_facade, &[(FACADE, &lines(100))]).len(), 1);
+        assert!(findings(gateway_facade, &[(FACADE, &lines(99))]).is_empty());
+    }
+
+    #[test]
+    fn unit_tests_comments_and_blank_lines_are_no_code() {
+        let code = "fn f() {}\n".repeat(400);
+        let text = format!(
+            "//! A.\n\n/// B.\n{code}// C.\n#[cfg(test)]\nmod tests {{\n    use super::*;\n}}\n"
+        );
+        assert!(findings(code_lines, &[("a.rs", &text)]).is_empty());
     }
 
     #[test]

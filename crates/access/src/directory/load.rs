@@ -48,7 +48,7 @@ pub(super) async fn part(
     part: &Part,
 ) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
     let (mut read, rows) = read
-        .fetch_all_aside(statement(organization, part), KeyRow::read)
+        .fetch_all_blocking(statement(organization, part), KeyRow::read)
         .await?;
     if *part == Part::Whole {
         return whole(read, organization, rows).await;

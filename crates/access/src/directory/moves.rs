@@ -106,7 +106,7 @@ impl Directory {
         // In the order of keys, as every node locks their rows.
         let mut moves: Vec<_> = moves.into_iter().collect();
         moves.sort_unstable_by(|(_, one), (_, other)| one.key.cmp(&other.key));
-        let mut transaction = self.polled.begin_quietly().await?;
+        let mut transaction = self.polled.begin_untracked().await?;
         for (
             from,
             Move {

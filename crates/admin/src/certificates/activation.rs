@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::certificate::{AT_LEVEL, Guarded, LevelCertificate};
-use crate::args;
 use crate::operation::{Done, Event, EventType, Write};
+use crate::{args, tenant_sql};
 
 /// The certificates whose state was asked for, as they are now.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,7 +74,7 @@ async fn find<L: Guarded>(
             let message = format!("No certificate with id '{shown}' was found.");
             Error::invalid(format!("{PARAM}[{index}]"), message)
         };
-        let mut one = cx.sql(AT_LEVEL, args![level.project_key()]);
+        let mut one = tenant_sql!(cx, AT_LEVEL, args![level.project_key()]);
         one.push(" AND c.id = ").bind(id.as_str());
         let certificate = cx.fetch_optional(one, LevelCertificate::read).await?;
         found.push(certificate.ok_or_else(unknown)?);
@@ -112,9 +112,13 @@ async fn set<L: Guarded>(
             continue;
         }
         let text = if active {
-            "INSERT INTO certificate_activations (organization_id, project_id, certificate_id) VALUES ($1, $2, $3)"
+            tenant_sql!(
+                "INSERT INTO certificate_activations (organization_id, project_id, certificate_id) VALUES ($1, $2, $3)"
+            )
         } else {
-            "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2 AND certificate_id = $3"
+            tenant_sql!(
+                "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2 AND certificate_id = $3"
+            )
         };
         let change = cx.sql(text, args![level.project_key(), &certificate.id]);
         cx.execute(change).await?;

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Connection, Order, PageRequest, Row, sql};
 
-use crate::args;
 use crate::list::{Deleted, Item, NextList};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
     Write, read, write,
 };
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
@@ -143,7 +143,7 @@ impl Scope for Group {
 /// # Errors
 /// 400 naming `group_id` when there is none; the database's.
 pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
-    let mut one = cx.sql(GROUPS, args![]);
+    let mut one = tenant_sql!(cx, GROUPS, args![]);
     one.push(" AND id = ").bind(id);
     let found = cx.fetch_optional(one, Group::read).await?;
     found.ok_or_else(|| {
@@ -166,7 +166,7 @@ struct ListGroups {
 }
 
 async fn list(mut cx: Read, _: Organization, query: ListGroups) -> Result<NextList<Group>> {
-    let list = cx.sql(GROUPS, args![]);
+    let list = tenant_sql!(cx, GROUPS, args![]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -188,7 +188,8 @@ struct NamedGroup {
 
 async fn create(mut cx: Write, _: Organization, body: NamedGroup) -> Result<Done<Group>> {
     let group = Group::new(cx.new_id(), body.name.into_string(), cx.now());
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO groups (organization_id, id, name, created_at) VALUES ($1, $2, $3, $4)",
         args![&group.id, group.name.as_str(), group.created_at],
     );
@@ -207,7 +208,8 @@ async fn update(mut cx: Write, mut group: Group, body: NamedGroup) -> Result<Don
         return Ok(cx.unchanged(group));
     }
     group.name = body.name.into_string();
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE groups SET name = $3 WHERE organization_id = $1 AND id = $2",
         args![&group.id, group.name.as_str()],
     );
@@ -219,19 +221,23 @@ async fn update(mut cx: Write, mut group: Group, body: NamedGroup) -> Result<Don
 
 async fn delete(mut cx: Write, group: Group, _: Nothing) -> Result<Done<Deleted<GroupDeleted>>> {
     let id = group.id;
-    let users = cx.sql(
+    let users = tenant_sql!(
+        cx,
         "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 RETURNING user_id",
         args![&id],
     );
     let users: Vec<UserId> = cx.fetch_all(users, |row| row.id("user_id")).await?;
-    let projects = cx.sql(
+    let projects = tenant_sql!(
+        cx,
         "DELETE FROM project_groups WHERE organization_id = $1 AND group_id = $2 RETURNING project_id",
         args![&id],
     );
     let projects: Vec<ProjectId> = cx.fetch_all(projects, |row| row.id("project_id")).await?;
     for text in [
-        "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'group' AND principal_id = $2",
-        "DELETE FROM groups WHERE organization_id = $1 AND id = $2",
+        tenant_sql!(
+            "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'group' AND principal_id = $2"
+        ),
+        tenant_sql!("DELETE FROM groups WHERE organization_id = $1 AND id = $2"),
     ] {
         let delete = cx.sql(text, args![&id]);
         cx.execute(delete).await?;

@@ -7,7 +7,7 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Key, Order, PageRequest, Row};
+use store::{Order, PageRequest, Row, SortKey};
 
 use super::Group;
 use crate::list::{Deleted, Item, NextList};
@@ -16,7 +16,7 @@ use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
 };
 use crate::roles::realm::may_grant;
-use crate::{args, users};
+use crate::{args, tenant_sql, users};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
@@ -120,14 +120,14 @@ struct ListGroupUsers {
 }
 
 async fn list(mut cx: Read, group: Group, query: ListGroupUsers) -> Result<NextList<GroupUser>> {
-    let list = cx.sql(USERS, args![&group.id]);
+    let list = tenant_sql!(cx, USERS, args![&group.id]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
         before: None,
         order: query.order.map_or(Order::Descending, Order::from),
     };
-    let key = Key::by_time("m.added_at", "m.user_id");
+    let key = SortKey::by_time("m.added_at", "m.user_id");
     Ok(cx
         .page(&request, list.clone(), list, key, GroupUser::read)
         .await?
@@ -152,7 +152,8 @@ struct AddedGroupUser {
 async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<AddedGroupUser>> {
     let user = users::named(&mut cx, &body.user_id).await?;
     may_join(&mut cx, &group).await?;
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO group_users (organization_id, group_id, user_id, added_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT DO NOTHING",
         args![&group.id, &user.id, cx.now()],
@@ -179,7 +180,8 @@ async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<
 
 /// Whoever joins a group has its roles: the caller must have what they allow, wherever the group has them.
 async fn may_join(cx: &mut Write, group: &Group) -> Result<()> {
-    let roles = cx.sql(
+    let roles = tenant_sql!(
+        cx,
         "SELECT g.project_id, g.role_id, r.permissions \
          FROM effective_grants g LEFT JOIN roles r ON r.organization_id = g.organization_id AND r.id = g.role_id \
          WHERE g.organization_id = $1 AND g.principal_type = 'group' AND g.principal_id = $2",
@@ -203,7 +205,7 @@ async fn retrieve(
     Of(group, id): Of<Group, UserId>,
     _: Nothing,
 ) -> Result<GroupMemberUser> {
-    let mut one = cx.sql(USERS, args![&group.id]);
+    let mut one = tenant_sql!(cx, USERS, args![&group.id]);
     one.push(" AND u.id = ").bind(&id);
     Ok(GroupMemberUser {
         user: cx.find(&id, one, GroupUser::read).await?,
@@ -218,7 +220,8 @@ async fn delete(
     Of(group, id): Of<Group, UserId>,
     _: Nothing,
 ) -> Result<Done<Deleted<GroupUserDeleted>>> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 AND user_id = $3",
         args![&group.id, &id],
     );

@@ -3,7 +3,7 @@
 use base::email::email_key;
 use base::ids::{Id, OrganizationId, UserId};
 use base::name::Name;
-use base::secret::MAX_LENGTH;
+use base::secret::{MAX_LENGTH, Pepper};
 use base::{Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use super::{INVITES, Invite, Status};
 use crate::operation::{Credential, Done, Event, EventType, Write};
 use crate::projects::users::add;
 use crate::users::{self, User};
-use crate::{Services, args};
+use crate::{args, tenant_sql};
 
 /// What somebody sends who got an invitation.
 #[derive(Deserialize, JsonSchema)]
@@ -30,13 +30,13 @@ impl Credential for AcceptInvite {
     async fn organization(
         &self,
         connection: &mut Connection,
-        services: &Services,
+        pepper: &Pepper,
     ) -> Result<OrganizationId> {
         if self.token.len() > MAX_LENGTH {
             return Err(no_good());
         }
         let mut statement = sql!("SELECT organization_id FROM invites WHERE token_hash IN ");
-        statement.bind_list(services.pepper.hashes(&self.token));
+        statement.bind_list(pepper.hashes(&self.token));
         let found = connection
             .fetch_optional(statement, |row| row.id("organization_id"))
             .await?;
@@ -51,9 +51,9 @@ fn no_good() -> Error {
 }
 
 pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<User>> {
-    let mut one = cx.sql(INVITES, args![]);
+    let mut one = tenant_sql!(cx, INVITES, args![]);
     one.push(" AND token_hash IN ")
-        .bind_list(cx.services().pepper.hashes(&body.token));
+        .bind_list(cx.pepper().hashes(&body.token));
     let invite = cx.fetch_optional(one, Invite::read).await?;
     let invite = invite.ok_or_else(no_good)?.at(cx.now());
     if invite.status != Status::Pending {
@@ -70,7 +70,8 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
         return Err(Error::refused("already_exists", message));
     }
     let id: UserId = cx.new_id();
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         args![
@@ -84,7 +85,8 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
     );
     cx.execute(insert).await?;
     let projects = join(&mut cx, &invite, &id).await?;
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE invites SET accepted_at = $3 WHERE organization_id = $1 AND id = $2",
         args![&invite.id, cx.now()],
     );
@@ -102,7 +104,8 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
 async fn join(cx: &mut Write, invite: &Invite, user: &UserId) -> Result<Vec<String>> {
     let mut joined = Vec::new();
     for project in &invite.projects {
-        let active = cx.sql(
+        let active = tenant_sql!(
+            cx,
             "SELECT id FROM projects WHERE organization_id = $1 AND id = $2 AND archived_at IS NULL",
             args![&project.id],
         );

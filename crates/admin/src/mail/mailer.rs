@@ -185,7 +185,7 @@ impl Mailer {
     async fn keep(&self, mail: &Found) -> store::Result<()> {
         let (id, recipient, subject) = (&mail.id, &mail.recipient, &mail.subject);
         tracing::warn!(%id, recipient, subject, "mail not sent: no SMTP server is configured");
-        let mut transaction = self.store.begin_quietly().await?;
+        let mut transaction = self.store.begin_untracked().await?;
         let update = sql!(
             "UPDATE mails SET reason = 'no SMTP server is configured' WHERE id = $1",
             id
@@ -208,7 +208,7 @@ impl Mailer {
 
     /// Makes the mail this node's for a while; false when another node was faster.
     async fn claim(&self, mail: &Found) -> store::Result<bool> {
-        let mut transaction = self.store.begin_quietly().await?;
+        let mut transaction = self.store.begin_untracked().await?;
         let now = transaction.now().await?;
         // As many attempts as were seen: whoever was faster has added one.
         let claim = sql!(
@@ -258,7 +258,7 @@ impl Mailer {
                 )
             }
         };
-        let mut transaction = self.store.begin_quietly().await?;
+        let mut transaction = self.store.begin_untracked().await?;
         transaction.execute(update).await?;
         transaction.commit().await
     }

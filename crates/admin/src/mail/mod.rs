@@ -6,13 +6,14 @@ mod smtp;
 
 use base::email::Email;
 use base::ids::{MailId, OrganizationId};
-use base::{Result, UnixTime};
+use base::secret::Pepper;
+use base::{Entropy, Result, UnixTime};
 use store::{Statement, Transaction, Value};
 use zeroize::Zeroizing;
 
 use crate::Services;
-use crate::args;
 use crate::operation::Write;
+use crate::{args, tenant_sql};
 
 pub use mailer::{MailerTask, Waiting, waiting};
 pub use smtp::{Fate, Smtp};
@@ -38,17 +39,15 @@ const INSERT: &str = "\
 
 impl Mail<'_> {
     /// The values of [`INSERT`] after the first.
-    fn values(self, services: &Services) -> Vec<Value> {
-        let id: MailId = services.ids.next();
-        let (pepper, entropy) = (&services.pepper, &services.entropy);
+    fn values(self, id: &MailId, now: UnixTime, pepper: &Pepper, entropy: &Entropy) -> Vec<Value> {
         let sealed = pepper.seal(entropy, &id.to_string(), &self.body);
         args![
-            &id,
+            id,
             self.about,
             self.recipient.as_str(),
             self.subject,
             sealed,
-            services.clock.now(),
+            now,
             self.expires_at
         ]
     }
@@ -59,7 +58,8 @@ impl Mail<'_> {
 /// # Errors
 /// The database's.
 pub async fn queue(cx: &mut Write, mail: Mail<'_>) -> Result<()> {
-    let insert = cx.sql(INSERT, mail.values(cx.services()));
+    let values = mail.values(&cx.new_id(), cx.now(), cx.pepper(), cx.entropy());
+    let insert = tenant_sql!(cx, INSERT, values);
     cx.execute(insert).await?;
     Ok(())
 }
@@ -75,7 +75,8 @@ pub(crate) async fn queue_quietly(
     mail: Mail<'_>,
 ) -> store::Result<()> {
     let mut insert = vec![Value::from(organization)];
-    insert.extend(mail.values(services));
+    let (id, now) = (services.ids.next(), services.clock.now());
+    insert.extend(mail.values(&id, now, &services.pepper, &services.entropy));
     transaction.execute(Statement::new(INSERT, insert)).await?;
     Ok(())
 }
@@ -85,7 +86,8 @@ pub(crate) async fn queue_quietly(
 /// # Errors
 /// The database's.
 pub async fn withdraw(cx: &mut Write, about: &str) -> Result<()> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM mails WHERE organization_id = $1 AND about = $2 AND body IS NOT NULL",
         args![about],
     );

@@ -1,4 +1,4 @@
-//! Authentication: who sends this request.
+//! Authentication of callers.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use store::{Connection, sql};
 use super::Effect;
 use crate::Services;
 
-/// Who sends a request: a key that is good, and whoever owns it.
+/// The sender of a request: a valid key with its owner.
 #[derive(Clone, Debug)]
 pub struct Caller {
     key: Arc<Key>,
@@ -29,15 +29,15 @@ impl Deref for Caller {
 }
 
 impl Caller {
-    /// The hashes that the directory may know the key by.
+    /// Returns the hashes under which the directory may have the key.
     pub(super) fn hashes(&self) -> KeyHashes {
         self.hashes
     }
 
-    /// Reads the same caller from the database: the key and its owner as they are committed now.
+    /// Returns the caller as read from the database now.
     ///
     /// # Errors
-    /// 401: the key was deleted, or cannot be used any more. The database cannot be read.
+    /// 401: the key was deleted or is no longer valid. The database's.
     pub(super) async fn renew(&self, connection: &mut Connection, now: UnixTime) -> Result<Self> {
         let key = committed_key(connection, &self.organization.id, &self.id).await?;
         let key = key.ok_or_else(unknown_key)?;
@@ -48,17 +48,17 @@ impl Caller {
         })
     }
 
-    /// The project that the key belongs to; none for an admin key.
+    /// Returns the project of the key; `None` for an admin key.
     #[must_use]
     pub fn project_id(&self) -> Option<&ProjectId> {
         self.project.as_ref().map(|project| &project.id)
     }
 
-    /// What the caller may do in the organization, or in one of its projects: what the owner may do now, narrowed by the
-    /// key's scopes.
+    /// Returns the caller's permissions in the organization, or in one of its projects: the owner's current ones, limited
+    /// by the key's scopes.
     ///
     /// # Errors
-    /// The database cannot be read.
+    /// The database's.
     pub(super) async fn permissions(
         &self,
         connection: &mut Connection,
@@ -73,11 +73,11 @@ impl Caller {
         self.permissions_in(connection, project).await
     }
 
-    /// The same, asked of the database: within a transaction that holds the organization's lock, what the answer says
-    /// stays true until its end.
+    /// Returns the caller's permissions as [`Caller::permissions`], always read from the database. In a transaction that
+    /// holds the organization's lock, they stay the same until its end.
     ///
     /// # Errors
-    /// The database cannot be read.
+    /// The database's.
     pub(super) async fn permissions_in(
         &self,
         connection: &mut Connection,
@@ -88,10 +88,10 @@ impl Caller {
         Ok(of_owner.intersection(self.scopes))
     }
 
-    /// The person who owns the key.
+    /// Returns the user who owns the key.
     ///
     /// # Errors
-    /// 403: the owner is a service account, and the operation needs a person.
+    /// 403: a service account owns the key.
     pub fn person(&self) -> Result<&UserId> {
         self.user().ok_or_else(|| {
             Error::forbidden(
@@ -102,7 +102,7 @@ impl Caller {
     }
 }
 
-/// The `actor` of an audit event.
+/// Returns the `actor` of an audit event.
 pub(super) fn actor_of(key: &Key) -> Value {
     let owner = match &key.owner {
         Owner::User { id, email } => json!({"id": id, "email": email}),
@@ -115,10 +115,11 @@ pub(super) fn actor_of(key: &Key) -> Value {
     json!({"type": "api_key", "api_key": {"id": key.id, "type": kind, kind: owner}})
 }
 
-/// Finds the caller by the key in the `Authorization` header.
+/// Authenticates the caller by the key in the `Authorization` header.
 ///
 /// # Errors
-/// 401: no key, or none that is good; or a header names another organization or project. 403: the wrong kind of key.
+/// 401: the key is missing or not valid, or a header names another organization or project. 403: the key is of the wrong
+/// kind.
 pub(crate) async fn authenticate(
     services: &Services,
     effect: Effect,
@@ -147,12 +148,12 @@ pub(crate) async fn authenticate(
     Ok(caller)
 }
 
-/// 401: there is no such key, or not any more.
+/// Returns 401: the key is unknown or was deleted.
 fn unknown_key() -> Error {
     Error::unauthenticated("Incorrect API key provided: it is unknown or was deleted.")
 }
 
-/// The headers `OpenAI-Organization` and `OpenAI-Project` may only repeat what the key already says.
+/// Checks that the headers `OpenAI-Organization` and `OpenAI-Project` name the organization and the project of the key.
 async fn check_named(services: &Services, caller: &Caller, headers: &HeaderMap) -> Result<()> {
     let named = |name: &str| headers.get(name).filter(|value| !value.is_empty());
     if let Some(organization) = named("openai-organization")

@@ -1,74 +1,50 @@
-//! What a handler works with: an authorised connection or transaction that belongs to one organization.
+//! Contexts of handlers: an authorized connection or transaction of one organization, with the capabilities that a
+//! handler may use. None of them reaches the store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use access::Principal;
+use ::usage::{Keep, ModelFacts, Recorder, Reports};
+use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
-use base::{PermissionSet, Result, UnixTime};
-use store::{Key, Page, PageRequest, Row, Statement, Transaction, Value};
+use base::secret::Pepper;
+use base::{Entropy, PermissionSet, Result, UnixTime};
+use store::{Page, PageRequest, Row, SortKey, Transaction, Value};
 
-use super::event::{self, Actor, Head};
-use super::sources::Sources;
+use super::event::{self, Actor, ChainHead};
+use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
-
-/// A statement whose `$1` is the caller's organization: the only kind that a handler can run.
-#[derive(Clone)]
-pub struct TenantStatement(Statement);
-
-impl TenantStatement {
-    fn new(organization: &OrganizationId, text: &'static str, values: Vec<Value>) -> Self {
-        debug_assert!(
-            text.contains("organization_id"),
-            "every query carries its organization: {text}"
-        );
-        let mut all = Vec::with_capacity(values.len() + 1);
-        all.push(Value::from(organization));
-        all.extend(values);
-        Self(Statement::new(text, all))
-    }
-
-    /// Adds a literal piece of text.
-    pub fn push(&mut self, text: &'static str) -> &mut Self {
-        self.0.push(text);
-        self
-    }
-
-    /// Adds the next `$n` and its value.
-    pub fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.0.bind(value);
-        self
-    }
-
-    /// Adds `(…)` with a `$n` for each value.
-    pub fn bind_list<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Self {
-        self.0.bind_list(values);
-        self
-    }
-}
-
-/// The values of a statement's `$2`, `$3`, …; `$1` is the organization.
-#[macro_export]
-macro_rules! args {
-    ($($value:expr),* $(,)?) => { vec![$(store::Value::from($value)),*] };
-}
 
 macro_rules! queries {
     ($context:ident) => {
         impl $context {
-            /// The organization that the caller belongs to.
+            /// Returns the caller's organization.
             #[must_use]
             pub fn organization(&self) -> &OrganizationId {
                 self.permit.organization()
             }
 
-            /// A statement of this organization: its `$1` is the organization's id, `values` are `$2`, `$3`, ….
+            /// Returns the permit of the request.
             #[must_use]
-            pub fn sql(&self, text: &'static str, values: Vec<Value>) -> TenantStatement {
-                TenantStatement::new(self.organization(), text, values)
+            pub fn permit(&self) -> &Permit {
+                &self.permit
             }
 
-            /// Every row of the answer.
+            /// Returns the current time.
+            #[must_use]
+            pub fn now(&self) -> UnixTime {
+                self.services.clock.now()
+            }
+
+            /// Returns a statement whose `$1` is the organization's id and whose `$2`, `$3`, … are `values`; see
+            /// [`tenant_sql!`](crate::tenant_sql).
+            #[must_use]
+            pub fn sql(&self, sql: TenantSql, values: Vec<Value>) -> TenantStatement {
+                TenantStatement::new(self.organization(), sql, values)
+            }
+
+            /// Returns every row of the result.
             ///
             /// # Errors
             /// The database's.
@@ -77,10 +53,11 @@ macro_rules! queries {
                 statement: TenantStatement,
                 read: fn(&Row<'_>) -> store::Result<T>,
             ) -> Result<Vec<T>> {
-                Ok(self.connection.fetch_all(statement.0, read).await?)
+                let statement = statement.into_inner();
+                Ok(self.connection.fetch_all(statement, read).await?)
             }
 
-            /// The first row of the answer, if there is one.
+            /// Returns the first row of the result; `None` if it is empty.
             ///
             /// # Errors
             /// The database's.
@@ -89,13 +66,14 @@ macro_rules! queries {
                 statement: TenantStatement,
                 read: fn(&Row<'_>) -> store::Result<T>,
             ) -> Result<Option<T>> {
-                Ok(self.connection.fetch_optional(statement.0, read).await?)
+                let statement = statement.into_inner();
+                Ok(self.connection.fetch_optional(statement, read).await?)
             }
 
-            /// The row that `id` names.
+            /// Returns the first row of the result, which is the one that `id` names.
             ///
             /// # Errors
-            /// 404 when there is none; the database's.
+            /// 404 if the result is empty; the database's.
             pub async fn find<T, I: Id>(
                 &mut self,
                 id: &I,
@@ -109,45 +87,33 @@ macro_rules! queries {
     };
 }
 
-macro_rules! surroundings {
+macro_rules! models {
     ($context:ident) => {
         impl $context {
-            /// Who may do this.
+            /// Returns the models of this deployment: those with an upstream or a price.
             #[must_use]
-            pub fn permit(&self) -> &Permit {
-                &self.permit
+            pub fn models(&self) -> &BTreeSet<String> {
+                &self.services.models
             }
 
-            /// What the whole program shares.
+            /// Returns the facts about models.
             #[must_use]
-            pub fn services(&self) -> &Services {
-                &self.services
-            }
-
-            /// The time of this request.
-            #[must_use]
-            pub fn now(&self) -> UnixTime {
-                self.services.clock.now()
+            pub fn model_facts(&self) -> &ModelFacts {
+                &self.services.facts
             }
         }
     };
 }
 
-/// A connection that can only read, for one authorised request.
+/// The context of a read: a read-only connection.
 pub struct Read {
     connection: store::Read,
     permit: Permit,
     services: Arc<Services>,
-    sources: Sources,
 }
 
 queries!(Read);
-
-impl Drop for Read {
-    fn drop(&mut self) {
-        self.sources.read_from(self.connection.tables());
-    }
-}
+models!(Read);
 
 impl Read {
     pub(super) fn new(connection: store::Read, permit: Permit, services: Arc<Services>) -> Self {
@@ -155,71 +121,60 @@ impl Read {
             connection,
             permit,
             services,
-            sources: Sources::default(),
         }
     }
 
-    pub(super) fn sources(&self) -> Sources {
-        self.sources.clone()
-    }
-
-    /// What the whole program shares. An answer that uses it is made anew each time.
+    /// Returns the usage reports.
     #[must_use]
-    pub fn services(&self) -> &Services {
-        self.sources.add();
-        &self.services
+    pub fn reports(&self) -> &Reports {
+        &self.services.reports
     }
 
-    /// The time of this request. An answer that uses it is made anew each time.
-    #[must_use]
-    pub fn now(&self) -> UnixTime {
-        self.services().clock.now()
-    }
-
-    /// A page of the rows that `list` selects; `whole` is the same list without the caller's filters, in which a cursor
-    /// must lie.
+    /// Returns a page of the rows that `list` selects; `whole` is the same list without the caller's filters, in which the
+    /// cursors must be.
     ///
     /// # Errors
-    /// 400 naming a cursor that is no item of the list; the database's.
+    /// 400 naming a cursor that is not an item of the list; the database's.
     pub async fn page<T>(
         &mut self,
         request: &PageRequest,
         list: TenantStatement,
         whole: TenantStatement,
-        key: impl Into<Key>,
+        key: impl Into<SortKey>,
         read: fn(&Row<'_>) -> store::Result<T>,
     ) -> Result<Page<T>> {
+        let (list, whole) = (list.into_inner(), whole.into_inner());
         request
-            .fetch(&mut self.connection, list.0, whole.0, key.into(), read)
+            .fetch(&mut self.connection, list, whole, key.into(), read)
             .await
     }
 }
 
-/// A transaction of one authorised request. Dropped, it leaves no trace; only [`Done`] commits it.
+/// The context of a write: a transaction, rolled back when dropped. Only [`Done`] commits it.
 pub struct Write {
     connection: Transaction,
     permit: Permit,
     services: Arc<Services>,
-    head: Head,
+    head: ChainHead,
     actor: Actor,
     project: Option<(ProjectId, String)>,
-    /// The events besides the one that the change ends with.
-    further: Vec<Event>,
+    /// The events after the first.
+    more_events: Vec<Event>,
 }
 
 queries!(Write);
-surroundings!(Write);
+models!(Write);
 
 impl Write {
-    /// Begins, and takes the organization's turn: its changes happen one after the other on every database, so what a
-    /// handler has checked stays true until its commit. The permit is checked again: since it was given, the request's
-    /// body has come in, which may have taken as long as the sender liked.
+    /// Begins a transaction and locks the organization's row, so that writes of one organization are serial and a
+    /// condition that the handler checks stays true until its commit. Checks the permit again, since reading the request's
+    /// body may have taken long.
     ///
     /// # Errors
-    /// 401: the caller's key cannot be used any more. 403: the permission was taken away. The database's.
+    /// 401: the caller's key is no longer valid. 403: the permission was taken away. The database's.
     pub(super) async fn begin(services: Arc<Services>, permit: Permit) -> Result<Self> {
         let mut connection = services.store.begin().await?;
-        let head = Head::advance(&mut connection, permit.organization()).await?;
+        let head = ChainHead::advance(&mut connection, permit.organization()).await?;
         let permit = permit.renew(&mut connection, services.clock.now()).await?;
         let actor = permit
             .caller()
@@ -231,7 +186,7 @@ impl Write {
             services,
             head,
             project: None,
-            further: Vec::new(),
+            more_events: Vec::new(),
         })
     }
 
@@ -239,17 +194,17 @@ impl Write {
         &mut self.connection
     }
 
-    /// The organization's default project.
+    /// Returns the organization's default project.
     pub(crate) fn default_project(&self) -> Option<&ProjectId> {
         self.head.default_project.as_ref().map(|(id, _)| id)
     }
 
-    /// What lies in a project is recorded with it; what lies in none, with the default project, as the contract says.
+    /// Sets the project that the audit events name. Without one they name the default project, as the contract requires.
     pub(crate) fn in_project(&mut self, project: Option<(ProjectId, String)>) {
         self.project = project;
     }
 
-    /// What the caller may do in the organization, or in one of its projects.
+    /// Returns the caller's permissions in the organization, or in one of its projects.
     ///
     /// # Errors
     /// The database's.
@@ -260,7 +215,7 @@ impl Write {
         }
     }
 
-    /// What somebody else may do in the organization, or in one of its projects.
+    /// Returns another principal's permissions in the organization, or in one of its projects.
     ///
     /// # Errors
     /// The database's.
@@ -273,37 +228,55 @@ impl Write {
         Ok(access::permissions(&mut self.connection, organization, principal, project).await?)
     }
 
-    /// Without a key, the operation itself finds out who does it.
+    /// Sets the actor of a request without a key.
     pub(crate) fn acted_by(&mut self, user: &UserId, email: &str) {
         self.actor = Actor::in_session(user, email);
     }
 
-    /// Records one more event of the same change, after the one that [`Write::done`] is given.
+    /// Records a further event of the same change, after the one that [`Write::done`] takes.
     pub(crate) fn also(&mut self, event: Event) {
-        self.further.push(event);
+        self.more_events.push(event);
     }
 
-    /// A new id.
+    /// Returns a new id.
     #[must_use]
     pub fn new_id<I: Id>(&self) -> I {
         self.services.ids.next()
     }
 
-    /// Runs a statement that gives no rows; how many rows it changed.
+    /// Returns the source of randomness.
+    #[must_use]
+    pub fn entropy(&self) -> &Entropy {
+        &self.services.entropy
+    }
+
+    /// Returns the secret that keys and tokens are hashed with.
+    #[must_use]
+    pub fn pepper(&self) -> &Pepper {
+        &self.services.pepper
+    }
+
+    /// Returns the base URL of links in mails.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.services.public_url
+    }
+
+    /// Runs a statement that returns no rows; returns the number of rows that it changed.
     ///
     /// # Errors
     /// The database's.
     pub async fn execute(&mut self, statement: TenantStatement) -> Result<u64> {
-        Ok(self.connection.execute(statement.0).await?)
+        Ok(self.connection.execute(statement.into_inner()).await?)
     }
 
-    /// Appends the events, commits, and waits until this node acts on the change.
+    /// Appends the events, commits, and waits until this node enforces the change.
     async fn commit(mut self, event: Event) -> Result<()> {
         let own = self.project.take();
         let project = own.or_else(|| self.head.default_project.take());
         let organization = self.permit.organization().clone();
         let effective_at = self.services.clock.now();
-        let entry = |event| event::Entry {
+        let entry = |event| event::AuditEntry {
             id: self.services.ids.next(),
             organization_id: organization.clone(),
             effective_at,
@@ -312,16 +285,16 @@ impl Write {
             event,
         };
         event::append(&mut self.connection, &self.head, entry(event)).await?;
-        for event in self.further {
-            let head = Head::advance(&mut self.connection, &organization).await?;
+        for event in self.more_events {
+            let head = ChainHead::advance(&mut self.connection, &organization).await?;
             event::append(&mut self.connection, &head, entry(event)).await?;
         }
         self.connection.commit().await?;
-        self.services.store.revision().settled().await;
+        self.services.store.revision().wait_applied().await;
         Ok(())
     }
 
-    /// The change is made: `event` says what it was, `answer` is what the caller gets.
+    /// Ends a write that made a change: `event` describes it, `answer` goes to the caller.
     #[must_use]
     pub fn done<T>(self, event: Event, answer: T) -> Done<T> {
         Done {
@@ -330,7 +303,7 @@ impl Write {
         }
     }
 
-    /// There was nothing to change: nothing is committed and nothing recorded.
+    /// Ends a write that had nothing to change: nothing is committed or recorded.
     #[must_use]
     pub fn unchanged<T>(self, answer: T) -> Done<T> {
         Done {
@@ -347,7 +320,7 @@ pub struct Done<T> {
 }
 
 impl<T> Done<T> {
-    /// Makes the change last, if there is one.
+    /// Commits the change, if there is one, and returns the answer.
     pub(super) async fn commit(self) -> Result<T> {
         if let Some((write, event)) = self.change {
             write.commit(event).await?;
@@ -356,17 +329,16 @@ impl<T> Done<T> {
     }
 }
 
-/// The context of an ingest: no transaction, since the ledger has a writer of its own.
+/// The context of an ingest: a read-only connection, and the ledger's recorder.
 pub struct Ingest {
     connection: store::Read,
     permit: Permit,
     services: Arc<Services>,
-    /// Whether the body is one JSON value per line.
+    /// True if the body is NDJSON.
     pub lines: bool,
 }
 
 queries!(Ingest);
-surroundings!(Ingest);
 
 impl Ingest {
     pub(super) fn new(
@@ -381,5 +353,23 @@ impl Ingest {
             services,
             lines,
         }
+    }
+
+    /// Returns the only writer of the ledger.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.services.recorder
+    }
+
+    /// Returns the retention of the ledger.
+    #[must_use]
+    pub fn keep_usage(&self) -> Keep {
+        self.services.keep_usage
+    }
+
+    /// Returns the enforced settings of the organization and its projects.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.services.directory.settings(self.organization())
     }
 }

@@ -1,4 +1,4 @@
-//! Our own OpenAPI 3.1 document, made from the registry.
+//! The OpenAPI 3.1 document, generated from the registry.
 
 mod schemas;
 mod tags;
@@ -16,7 +16,7 @@ marked `x-orgplane`. Requests carry an admin key as bearer token; `x-permission`
 `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`. Lists are read page by page with `limit` and `after`. In query strings, \
 lists of ids and words may be repeated parameters or one value with commas.";
 
-/// The document that describes `operations`.
+/// Returns the document that describes `operations`.
 #[must_use]
 pub fn document(operations: &[Operation]) -> Json {
     let settings = || {
@@ -87,13 +87,13 @@ struct ErrorResponse {
 #[derive(serde::Serialize, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct ErrorBody {
-    /// What was wrong, and what would be right.
+    /// The description of the error.
     message: String,
-    /// What kind of mistake it was.
+    /// The category of the error.
     r#type: String,
-    /// The parameter or field that was wrong.
+    /// The parameter or field at fault.
     param: Option<String>,
-    /// A stable word for programs.
+    /// The stable identifier of the error.
     code: Option<String>,
 }
 
@@ -117,7 +117,7 @@ fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut Schema
     if let Some(body) = operation.body {
         let schema = body(input);
         if !is_empty(&schema, input) {
-            let required = needs_something(&schema, input);
+            let required = has_required(&schema, input);
             entry["requestBody"] =
                 json!({ "required": required, "content": content(schema.as_value()) });
         }
@@ -132,7 +132,7 @@ fn content(schema: &Json) -> Json {
     json!({ "application/json": { "schema": schema } })
 }
 
-/// What a success is, in each of its types.
+/// Returns the content of a success, by media type.
 fn answers(operation: &Operation, reply: &Json) -> Json {
     let mut answers = content(reply);
     for other in operation.other_types {
@@ -141,7 +141,7 @@ fn answers(operation: &Operation, reply: &Json) -> Json {
     answers
 }
 
-/// The headers of an answer: every one has the first three, and a success with a key has the key's organization too.
+/// Returns the headers of an answer: all have the first three, a success with a key also has the key's organization.
 fn headers(succeeded: Option<&Operation>) -> Json {
     let header = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
     let mut headers = json!({
@@ -163,17 +163,17 @@ fn security(effect: Effect) -> Json {
     }
 }
 
-/// Whether a schema is that of an object without properties.
+/// Returns true if the schema is that of an object without properties.
 fn is_empty(schema: &Schema, generator: &SchemaGenerator) -> bool {
     resolved(schema, generator).get("properties").is_none()
 }
 
-/// Whether a schema is that of an object that cannot be empty.
-fn needs_something(schema: &Schema, generator: &SchemaGenerator) -> bool {
+/// Returns true if the schema is that of an object with required properties.
+fn has_required(schema: &Schema, generator: &SchemaGenerator) -> bool {
     resolved(schema, generator).get("required").is_some()
 }
 
-/// What a schema refers to, or itself.
+/// Returns the schema that a reference names; any other schema itself.
 fn resolved<'a>(schema: &'a Schema, generator: &'a SchemaGenerator) -> &'a Json {
     let name = schema
         .get("$ref")
@@ -219,7 +219,7 @@ fn parameters(operation: &Operation, input: &mut SchemaGenerator) -> Json {
     json!(parameters)
 }
 
-/// The schema of what a query string can hold: a parameter is absent rather than null.
+/// Removes `null` from a schema: parameters of a query string are absent instead.
 fn without_null(schema: &Json) -> Json {
     let is_null = |schema: &Json| schema == "null" || schema["type"] == "null";
     let mut schema = schema.clone();

@@ -1,4 +1,4 @@
-//! Audit events: what a change was, written in the transaction that made it, chained by hashes.
+//! Audit events, written in the transaction of the change that they describe, and chained by hashes.
 
 use base::email::email_key;
 use base::ids::{AuditLogId, Id, OrganizationId, ProjectId, UserId};
@@ -79,21 +79,21 @@ event_types! {
     SpendLimitDeleted = "x.spend_limit.deleted",
 }
 
-/// What a change was.
+/// The description of a change.
 pub struct Event {
     kind: EventType,
     targets: Targets,
     payload: Map<String, Json>,
 }
 
-/// What a change was made to: nearly always one thing.
+/// The ids of the changed resources: nearly always one.
 struct Targets {
     one: Option<String>,
     others: Vec<String>,
 }
 
 impl Event {
-    /// Something happened to the resource `id`; `details` are the payload's fields beside `id`.
+    /// Returns the event of a change to the resource `id`; `details` are the payload's fields besides `id`.
     #[must_use]
     pub fn new<I: Id>(kind: EventType, id: &I, details: Json) -> Self {
         let mut payload = Map::from_iter([("id".to_owned(), json!(id.as_str()))]);
@@ -110,14 +110,14 @@ impl Event {
         }
     }
 
-    /// The same event, which is found by `id` too.
+    /// Adds a resource id by which the event is found.
     #[must_use]
     pub(crate) fn filed_under<I: Id>(mut self, id: &I) -> Self {
         self.targets.others.push(id.as_str().to_owned());
         self
     }
 
-    /// A key was refused. The contract's payload names nothing, so the entry is found by its actor only.
+    /// Returns the event of a refused key. The contract's payload names no resource, so the event is found by its actor only.
     pub(crate) fn sign_in_failed(code: &str, message: &str) -> Self {
         let payload = [("error_code", code), ("error_message", message)];
         Self {
@@ -133,7 +133,7 @@ impl Event {
         }
     }
 
-    /// Something happened to several resources at once; `payload` says to which.
+    /// Returns the event of a change to several resources, which `payload` describes.
     #[must_use]
     pub fn of_several<'a, I: Id>(
         kind: EventType,
@@ -154,7 +154,7 @@ impl Event {
     }
 }
 
-/// Who did it.
+/// The actor of a change.
 #[derive(Clone)]
 pub(crate) struct Actor {
     id: Option<String>,
@@ -164,7 +164,7 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// The key, and whoever owns it.
+    /// Returns the actor of a request with a key.
     pub(crate) fn of(key: &Key) -> Self {
         let (id, email) = match &key.owner {
             Owner::User { id, email } => (id.to_string(), Some(email.to_lowercase())),
@@ -178,7 +178,7 @@ impl Actor {
         }
     }
 
-    /// A person who has no key: the contract calls that a session.
+    /// Returns the actor of a request by a user without a key, which the contract calls a session.
     pub(crate) fn in_session(user: &UserId, email: &str) -> Self {
         Self {
             id: Some(user.to_string()),
@@ -188,7 +188,7 @@ impl Actor {
         }
     }
 
-    /// Whoever types commands on the server itself, or nobody known.
+    /// Returns an unknown actor, such as the user of a command on the server.
     pub(crate) fn unknown() -> Self {
         Self {
             id: None,
@@ -200,7 +200,7 @@ impl Actor {
 }
 
 /// An entry of the audit log, before it is written.
-pub(crate) struct Entry {
+pub(crate) struct AuditEntry {
     pub(crate) id: AuditLogId,
     pub(crate) organization_id: OrganizationId,
     pub(crate) effective_at: UnixTime,
@@ -209,15 +209,15 @@ pub(crate) struct Entry {
     pub(crate) event: Event,
 }
 
-/// The newest entry's place in the chain.
-pub(crate) struct Head {
+/// The sequence number of the next entry, and the hash that it is chained to.
+pub(crate) struct ChainHead {
     pub(crate) sequence: i64,
     pub(crate) hash: Vec<u8>,
     pub(crate) default_project: Option<(ProjectId, String)>,
 }
 
-impl Head {
-    /// Takes the next place, and with it the organization's lock.
+impl ChainHead {
+    /// Takes the next sequence number, and with it the lock of the organization's row.
     pub(crate) async fn advance(
         transaction: &mut Transaction,
         organization: &OrganizationId,
@@ -243,7 +243,7 @@ impl Head {
     }
 }
 
-/// The hash of an entry: SHA-256 over the hash before it and everything that the entry says, a line for each part.
+/// Returns the hash of an entry: SHA-256 over the previous hash and the entry's parts, a line each.
 pub(crate) fn chain(before: &[u8], parts: [&str; 3]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(before);
@@ -254,7 +254,7 @@ pub(crate) fn chain(before: &[u8], parts: [&str; 3]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The part of an entry that is neither its actor nor its payload.
+/// Returns the first part of an entry: all fields except its actor and its payload.
 pub(crate) fn heading(
     sequence: i64,
     id: &AuditLogId,
@@ -265,9 +265,13 @@ pub(crate) fn heading(
     json!([sequence, id, kind, effective_at, project.0, project.1]).to_string()
 }
 
-/// Writes the entry as the newest of its organization's log.
-pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: Entry) -> Result<()> {
-    let Entry {
+/// Appends an entry to its organization's log.
+pub(crate) async fn append(
+    transaction: &mut Transaction,
+    head: &ChainHead,
+    entry: AuditEntry,
+) -> Result<()> {
+    let AuditEntry {
         id,
         organization_id,
         effective_at,
@@ -285,8 +289,8 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
     });
     let kind = event.kind.as_str();
     let project = (project_id.as_deref(), project_name.as_deref());
-    let said = heading(head.sequence, &id, kind, effective_at, project);
-    let hash = chain(&head.hash, [&said, &actor_shown, &payload]);
+    let heading = heading(head.sequence, &id, kind, effective_at, project);
+    let hash = chain(&head.hash, [&heading, &actor_shown, &payload]);
     let insert = sql!(
         "INSERT INTO audit_logs (organization_id, sequence, id, type, effective_at, project_id, project_name, \
              actor_id, actor_key_id, actor_email, actor, resource_id, payload, hash) \
@@ -307,18 +311,18 @@ pub(crate) async fn append(transaction: &mut Transaction, head: &Head, entry: En
         hash,
     );
     transaction.execute(insert).await?;
-    file(transaction, &organization_id, &id, others).await?;
-    let remember = sql!(
+    insert_targets(transaction, &organization_id, &id, others).await?;
+    let update = sql!(
         "UPDATE organizations SET audit_hash = $2 WHERE id = $1",
         &organization_id,
         hash
     );
-    transaction.execute(remember).await?;
+    transaction.execute(update).await?;
     Ok(())
 }
 
-/// Files an entry under further targets.
-async fn file(
+/// Records the further resource ids of an entry.
+async fn insert_targets(
     transaction: &mut Transaction,
     organization: &OrganizationId,
     id: &AuditLogId,

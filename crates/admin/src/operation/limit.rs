@@ -1,4 +1,4 @@
-//! How long a page is.
+//! The `limit` parameter of lists.
 
 use std::borrow::Cow;
 use std::num::IntErrorKind;
@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-/// How many items a page has at the most: `DEFAULT` when not given, at least `MIN`, never more than `MAX`.
+/// The largest number of items of a page: `DEFAULT` if absent, at least `MIN`; values above `MAX` count as `MAX`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit<const DEFAULT: i64, const MIN: i64, const MAX: i64>(pub i64);
 
@@ -24,7 +24,7 @@ impl<'de, const DEFAULT: i64, const MIN: i64, const MAX: i64> Deserialize<'de>
         let text = Cow::<str>::deserialize(deserializer)?;
         let limit = match text.parse::<i64>() {
             Ok(limit) => limit.min(MAX),
-            // More than any number can say is above the range like any other.
+            // A number too large to parse is above the range like any other.
             Err(error) if *error.kind() == IntErrorKind::PosOverflow => MAX,
             Err(_) => return Err(serde::de::Error::custom("must be a whole number")),
         };
@@ -57,13 +57,13 @@ mod tests {
     use crate::operation::parse::query;
 
     #[test]
-    fn a_limit_above_its_range_is_the_maximum() {
+    fn limit_above_its_range_is_the_maximum() {
         #[derive(Debug, Deserialize)]
-        struct Page {
+        struct LimitQuery {
             #[serde(default)]
             limit: Limit<20, 1, 100>,
         }
-        let limit = |text: &str| query::<Page>(Some(text)).map(|page| page.limit.0);
+        let limit = |text: &str| query::<LimitQuery>(Some(text)).map(|page| page.limit.0);
         for (text, expected) in [
             ("", 20),
             ("limit=1", 1),

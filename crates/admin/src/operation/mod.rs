@@ -1,23 +1,23 @@
-//! The machinery that every operation passes through, and the registry entry that describes one.
+//! Operations: the registry's entries, and the steps that every request passes through.
 //!
-//! authenticate → authorise → resolve the path → parse → begin → run → audit → commit. Each step's type can be made
-//! only by the step before it: a handler cannot run without a [`Permit`], and cannot commit but by giving back a
-//! [`Done`], which is made of an answer and an audit [`Event`].
+//! authenticate → authorize → resolve the path → parse → begin → run → audit → commit. The type of each step can be
+//! constructed only by the step before: a handler cannot run without a [`Permit`], and cannot commit except by returning a
+//! [`Done`], which consists of an answer and an audit [`Event`]. Its context has the capabilities that handlers need, and
+//! never the store.
 
-mod answer;
 mod caller;
 mod context;
 mod document;
 mod event;
-mod kept;
 mod limit;
 mod nul;
 mod parse;
+mod pipeline;
 mod receive;
 mod revocable;
 mod scope;
 mod separated;
-mod sources;
+mod statement;
 mod stream;
 
 use std::future::Future;
@@ -32,35 +32,35 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use caller::Caller;
-pub use context::{Done, Ingest, Read, TenantStatement, Write};
+pub use context::{Done, Ingest, Read, Write};
 pub use document::document;
-pub(crate) use event::{Actor, Entry, Head, append, chain, heading};
+pub(crate) use event::{Actor, AuditEntry, ChainHead, append, chain, heading};
 pub use event::{Event, EventType};
-pub use kept::Kept;
 pub use limit::Limit;
 pub use parse::{Nothing, OrderBy, Patch, refuse};
-pub(crate) use scope::{Arrival, Requirement, inside, missing};
 pub use scope::{Credential, Of, Organization, PathIds, Permit, Scope};
+pub(crate) use scope::{IncomingRequest, Requirement, inside, missing};
 pub use separated::Separated;
+pub use statement::{TenantSql, TenantStatement};
 pub(crate) use stream::{Chunks, Streamed};
 
-/// One entry of the registry: everything there is to know of an operation, and how to run it.
+/// An entry of the registry: the description of an operation, and its handler.
 pub struct Operation {
-    /// The words of the command line below `admin:organization:`, such as `projects:service-accounts create`.
+    /// The command of the command line below `admin:organization:`, such as `projects:service-accounts create`.
     pub command: &'static str,
     /// The HTTP method.
     pub method: Method,
     /// The path below `/v1`, with its parameters in braces.
     pub path: &'static str,
-    /// What the caller must be allowed to do; none where there is no caller, since the body is the credential.
+    /// The permission that the caller needs; `None` if the body is the credential.
     pub needs: Option<Permission>,
-    /// What it does, in a sentence.
+    /// The description, in a sentence.
     pub about: &'static str,
-    /// Whether it is ours, not the contract's.
+    /// True if the operation is an extension of the contract.
     pub extension: bool,
-    /// What it does to the data, and so who may call it and how much it may send.
+    /// The effect on the data, which decides the kinds of keys and the size of the body.
     pub effect: Effect,
-    /// The types of its answer besides JSON.
+    /// The media types of the answer besides JSON.
     pub other_types: &'static [&'static str],
     query: SchemaOf,
     body: Option<SchemaOf>,
@@ -68,30 +68,30 @@ pub struct Operation {
     run: Run,
 }
 
-/// What an operation does to the data.
+/// The effect of an operation on the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
+    /// No change.
     Read,
-    /// An administrative change: it has an audit event.
+    /// An administrative change, recorded by an audit event.
     Write,
-    /// More rows in the ledger, which is its own record: a project key may do it too.
+    /// New rows in the ledger, which is its own record. Project keys are accepted too.
     Ingest,
-    /// An administrative change by whoever has the credential that is in its body: no key is asked for.
+    /// An administrative change authorized by the credential in the body, without a key.
     Open,
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 type Running = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
-type RunKeyed = Box<dyn Fn(Arrival, Caller) -> Running + Send + Sync>;
+type RunKeyed = Box<dyn Fn(IncomingRequest, Caller) -> Running + Send + Sync>;
 
-/// How an operation is run: by somebody with a key, or by whoever sends the right body.
+/// The handler of an operation, with its steps: for callers with a key, or for anyone with a credential in the body.
 enum Run {
     Keyed(RunKeyed),
-    Open(Box<dyn Fn(Arrival) -> Running + Send + Sync>),
+    Open(Box<dyn Fn(IncomingRequest) -> Running + Send + Sync>),
 }
 
-/// An operation that changes nothing: `GET path?query`.
+/// Returns an operation without effect: `GET path?query`.
 pub fn read<S, Q, T, H, F>(
     command: &'static str,
     path: &'static str,
@@ -107,13 +107,13 @@ where
     F: Future<Output = Result<T>> + Send + 'static,
 {
     let required = Requirement::new(path, needs);
-    let run = move |arrival, caller| -> Running {
-        Box::pin(answer::run_read(arrival, caller, required, handler))
+    let run = move |request, caller| -> Running {
+        Box::pin(pipeline::run_read(request, caller, required, handler))
     };
     get::<Q, T>(command, path, needs, about, &[], Box::new(run))
 }
 
-/// An operation that changes nothing, whose answer is sent while it is being made: as a `T`, or as one of `other_types`.
+/// Returns an operation without effect whose answer is sent while it is produced: as a `T`, or as one of `other_types`.
 pub fn stream<T, S, Q, H, F>(
     command: &'static str,
     path: &'static str,
@@ -130,8 +130,8 @@ where
     F: Future<Output = Result<Response<Body>>> + Send + 'static,
 {
     let required = Requirement::new(path, needs);
-    let run = move |arrival, caller| -> Running {
-        Box::pin(answer::run_stream(arrival, caller, required, handler))
+    let run = move |request, caller| -> Running {
+        Box::pin(pipeline::run_stream(request, caller, required, handler))
     };
     get::<Q, T>(command, path, needs, about, other_types, Box::new(run))
 }
@@ -160,7 +160,7 @@ fn get<Q: JsonSchema, T: JsonSchema>(
     }
 }
 
-/// An operation that changes something: its handler gives back its answer together with its audit event.
+/// Returns an operation that changes something: its handler returns its answer together with its audit event.
 pub fn write<S, B, T, H, F>(
     command: &'static str,
     method: Method,
@@ -177,8 +177,8 @@ where
     F: Future<Output = Result<Done<T>>> + Send + 'static,
 {
     let required = Requirement::new(path, needs);
-    let run = move |arrival, caller| -> Running {
-        Box::pin(answer::run_write(arrival, caller, required, handler))
+    let run = move |request, caller| -> Running {
+        Box::pin(pipeline::run_write(request, caller, required, handler))
     };
     Operation {
         command,
@@ -196,7 +196,7 @@ where
     }
 }
 
-/// An operation that adds to the ledger: `POST path`, JSON or NDJSON whose items are of type `B`.
+/// Returns an operation that adds to the ledger: `POST path`, JSON or NDJSON whose items are of type `B`.
 pub fn ingest<B, T, H, F>(
     command: &'static str,
     path: &'static str,
@@ -210,8 +210,8 @@ where
     H: Fn(Ingest, Bytes) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let run = move |arrival, caller| -> Running {
-        Box::pin(answer::run_ingest(arrival, caller, needs, handler))
+    let run = move |request, caller| -> Running {
+        Box::pin(pipeline::run_ingest(request, caller, needs, handler))
     };
     Operation {
         command,
@@ -229,7 +229,7 @@ where
     }
 }
 
-/// An operation that nobody needs a key for: `POST path`, whose body is a credential that names its organization.
+/// Returns an operation that needs no key: `POST path`, whose body is a credential of an organization.
 pub fn open<B, T, H, F>(
     command: &'static str,
     path: &'static str,
@@ -242,7 +242,7 @@ where
     H: Fn(Write, B) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Done<T>>> + Send + 'static,
 {
-    let run = move |arrival| -> Running { Box::pin(answer::run_open(arrival, handler)) };
+    let run = move |request| -> Running { Box::pin(pipeline::run_open(request, handler)) };
     Operation {
         command,
         method: Method::POST,
@@ -260,7 +260,7 @@ where
 }
 
 impl Operation {
-    /// The same operation, marked as ours.
+    /// Marks the operation as an extension of the contract.
     #[must_use]
     pub fn extension(self) -> Self {
         Self {
@@ -269,7 +269,7 @@ impl Operation {
         }
     }
 
-    /// The names of the path's parameters, in order.
+    /// Returns the names of the path's parameters, in order.
     pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
         self.path
             .split('/')

@@ -1,14 +1,14 @@
-//! U+0000, the one character that PostgreSQL cannot keep: nothing is called that, so it is refused where it comes in.
+//! Refusal of U+0000 in requests, since PostgreSQL cannot store it.
 
 use base::{Error, Result};
 use serde_json::Value as Json;
 
-/// Whether a value of a query string, as it came, has it.
+/// Returns true if a percent-encoded value of a query string contains U+0000.
 pub(super) fn is_in(value: &str) -> bool {
     value.contains("%00")
 }
 
-/// Refuses a body that has it in a text.
+/// Refuses a body with U+0000 in a string.
 ///
 /// # Errors
 /// 400 naming the field.
@@ -18,10 +18,10 @@ pub(super) fn refuse_in_body(bytes: &[u8]) -> Result<()> {
     if !may_be {
         return Ok(());
     }
-    // What is no JSON is refused for that.
+    // A body that is not JSON is refused by its parser.
     let body: Json = serde_json::from_slice(bytes).unwrap_or_default();
-    place(&body).map_or(Ok(()), |place| {
-        Err(refusal("field", place.trim_start_matches('.')))
+    path_in(&body).map_or(Ok(()), |path| {
+        Err(refusal("field", path.trim_start_matches('.')))
     })
 }
 
@@ -30,17 +30,17 @@ pub(super) fn refusal(noun: &str, param: &str) -> Error {
     Error::invalid(param, message)
 }
 
-/// Where the first text with it is.
-fn place(value: &Json) -> Option<String> {
+/// Returns the path of the first string with U+0000.
+fn path_in(value: &Json) -> Option<String> {
     match value {
         Json::String(text) => text.contains('\0').then(String::new),
         Json::Array(items) => items
             .iter()
             .enumerate()
-            .find_map(|(index, item)| Some(format!("[{index}]{}", place(item)?))),
+            .find_map(|(index, item)| Some(format!("[{index}]{}", path_in(item)?))),
         Json::Object(map) => map
             .iter()
-            .find_map(|(name, field)| Some(format!(".{name}{}", place(field)?))),
+            .find_map(|(name, field)| Some(format!(".{name}{}", path_in(field)?))),
         _ => None,
     }
 }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_with_it_names_the_field() {
+    fn refusal_names_the_field_with_the_nul_character() {
         for (body, param) in [
             (r#"{"name":"\u0000"}"#, Some("name")),
             (r#"{"a":[{"b":"x"},{"b":"x\u0000"}]}"#, Some("a[1].b")),

@@ -1,4 +1,4 @@
-//! Reads query strings and bodies, and says of a bad one what is wrong, where, and what would be right.
+//! Parsing of query strings and bodies, with errors that name the parameter or field and the accepted values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +16,7 @@ use super::{nul, separated};
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-/// Which way a list runs.
+/// The direction of a list.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -49,7 +49,7 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
-    /// The same update with another form of its value.
+    /// Converts the new value.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Patch<U> {
         match self {
             Self::Keep => Patch::Keep,
@@ -58,7 +58,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// The value after the update of one that was `old`.
+    /// Returns the value after the update of `old`.
     pub fn apply(self, old: Option<T>) -> Option<T> {
         match self {
             Self::Keep => old,
@@ -88,8 +88,8 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
     }
 }
 
-/// Reads a query string in every encoding that clients send: `a=1&a=2`, `a[]=1`, `a%5B%5D=1`, `a[0]=1`, `a[gt]=1`. An
-/// empty value is an absent one.
+/// Parses a query string in every encoding that clients send: `a=1&a=2`, `a[]=1`, `a%5B%5D=1`, `a[0]=1`, `a[gt]=1`. An
+/// empty value counts as absent.
 ///
 /// # Errors
 /// 400 naming the parameter.
@@ -115,14 +115,14 @@ pub(crate) fn query<Q: DeserializeOwned>(text: Option<&str>) -> Result<Q> {
         })?;
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let (path, message) = (error.path().to_string(), error.inner().to_string());
-        match separated::place_in(&message) {
-            Some((place, message)) => refuse("parameter", &format!("{path}{place}"), message),
+        match separated::split_index(&message) {
+            Some((index, message)) => refuse("parameter", &format!("{path}{index}"), message),
             None => refuse("parameter", &path, &message),
         }
     })
 }
 
-/// A key with its brackets as they are, however they were encoded.
+/// Decodes the brackets of a key.
 fn brackets(key: &str) -> Cow<'_, str> {
     if !key.contains('%') {
         return Cow::Borrowed(key);
@@ -135,11 +135,11 @@ fn brackets(key: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Reads a JSON body; an empty one counts as `{}`, and so does `null`, which typed clients send where there is nothing
-/// to say.
+/// Parses a JSON body. An empty body counts as `{}`, and so does `null`, which typed clients send for a body without
+/// fields.
 ///
 /// # Errors
-/// 400 naming the field, or saying where the JSON ends to make sense.
+/// 400 naming the field, or the position of the syntax error.
 pub(crate) fn body<B: DeserializeOwned>(bytes: &[u8]) -> Result<B> {
     let bytes = without_mark(bytes);
     let bytes = match bytes.trim_ascii() {
@@ -173,14 +173,14 @@ fn malformed(error: &impl fmt::Display) -> Error {
     )
 }
 
-/// serde_json ends its messages with a position, which the path already says better.
+/// Returns a message of serde_json without its position, since the path is more useful.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ")
         .map_or(text.clone(), |(message, _)| message.to_owned())
 }
 
-/// What a message of serde about `path` means for the sender.
+/// Converts a message of serde about `path` into an error for the sender.
 #[must_use]
 pub fn refuse(noun: &str, path: &str, message: &str) -> Error {
     let message = message.lines().next().unwrap_or_default();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn every_encoding_of_an_array_is_read() {
+    fn every_encoding_of_an_array_is_parsed() {
         for text in [
             "ids=a&ids=b",
             "ids[]=a&ids[]=b",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_values_are_read() {
+    fn nested_values_are_parsed() {
         for text in ["effective_at[gt]=5", "effective_at%5Bgt%5D=5"] {
             let query: Query = query(Some(text)).expect(text);
             assert_eq!(query.effective_at, Some(Range { gt: Some(5) }), "{text}");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_character_is_refused() {
+    fn nul_character_is_refused() {
         for (text, param) in [("ids=a&ids[]=b%00", "ids"), ("ids%5B0%5D=%00", "ids")] {
             let error = query::<Query>(Some(text)).expect_err(text);
             assert_eq!(error.param.as_deref(), Some(param), "{text}");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_query_names_its_parameter() {
+    fn invalid_query_names_its_parameter() {
         let cases = [
             ("limit=x", "limit"),
             ("nope=1", "nope"),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_body_names_its_field() {
+    fn invalid_body_names_its_field() {
         let cases = [
             ("{}", Some("name")),
             ("", Some("name")),
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_tells_absent_from_null() {
+    fn patch_distinguishes_absent_from_null() {
         #[derive(Deserialize)]
         struct Update {
             #[serde(default)]

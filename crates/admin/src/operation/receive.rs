@@ -1,4 +1,4 @@
-//! Bodies of administrative requests: read within a deadline, and charged to the memory that all requests share.
+//! Reading of request bodies, within a timeout and a memory budget that all requests share.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use tokio::sync::Semaphore;
 use super::Caller;
 use crate::Services;
 
-/// The time in which a whole body must arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
+/// The time within which a whole body must arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A permit for the bytes of the caller's request body, which holds none yet. All who have no key share one tenant's bound.
+/// Returns an empty budget permit for the body of the caller's request. Callers without a key share the bound of one
+/// tenant.
 pub(super) fn body_memory(services: &Services, caller: Option<&Caller>) -> Result<BudgetPermit> {
     let key = caller.map_or("", |caller| caller.id.as_str());
     let project = caller.and_then(|caller| caller.project_id());
@@ -29,12 +30,12 @@ fn no_memory(exhausted: Exhausted) -> Error {
     exhausted.refusal("The bytes of request bodies under way")
 }
 
-/// The permits for the decoders that run at a time: one takes a processor, and up to 8 MiB beside what it writes.
+/// The permits of concurrent decoders. A decoder occupies a processor, and up to 8 MiB besides its output.
 static DECODERS: Semaphore = Semaphore::const_new(2);
 
-/// Reads a body of at most `limit` bytes, within [`BODY_TIME`], and decodes one that has a content coding. What is announced
-/// is charged to `memory` before the first byte is read, the rest as it comes, and what a coded body stands for beside it until
-/// it is decoded.
+/// Reads a body of at most `limit` bytes, within [`BODY_TIMEOUT`], and decodes its content coding. The announced length is
+/// charged to `memory` before the first byte is read, further bytes as they arrive, and decoded bytes besides the encoded
+/// ones until decoding ends.
 pub(super) async fn read_body(
     headers: &HeaderMap,
     body: Body,
@@ -51,7 +52,7 @@ pub(super) async fn read_body(
     let announced = announced.unwrap_or(0);
     memory.grow(announced as u64).map_err(no_memory)?;
     let collecting = collect(body, limit, announced, &mut memory);
-    let collected = tokio::time::timeout(BODY_TIME, collecting).await;
+    let collected = tokio::time::timeout(BODY_TIMEOUT, collecting).await;
     let bytes = collected.map_err(|_| Error::too_slow())??;
     match coding {
         Some(coding) if !bytes.is_empty() => decode(coding, bytes, limit, memory).await,
@@ -59,7 +60,7 @@ pub(super) async fn read_body(
     }
 }
 
-/// Decodes a body on a thread of its own: a short body may stand for a long one.
+/// Decodes a body on a thread for blocking calls, since a short body may decode to a long one.
 async fn decode(
     coding: Coding,
     encoded: Bytes,

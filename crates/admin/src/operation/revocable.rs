@@ -1,4 +1,4 @@
-//! Answers that end when their caller's key is revoked while they are being sent.
+//! Revocation of answers that are being sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use http_body::Frame;
 use super::{Caller, Permit};
 use crate::Services;
 
-/// The time within which the directory knows a key that another node has made.
+/// The time within which the directory learns of a key that another node has created.
 const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A permit that is looked at again with every piece of an answer, in memory.
+/// A permit that is checked against the directory with every chunk of an answer.
 pub(super) struct Revocable {
     services: Arc<Services>,
     key: KeyHashes,
-    /// The permission that the owner has in the whole organization; `None` where only a project's role gives it.
+    /// The required permission, if the owner has it in the organization; `None` if a project's role gives it.
     needs: Option<Permission>,
     began: Stopwatch,
     is_known: bool,
 }
 
 impl Revocable {
-    /// The permit of a caller; `None` without one.
+    /// Returns a revocable permit; `None` without a caller.
     pub(super) fn new(services: &Arc<Services>, permit: &Permit) -> Option<Self> {
         let caller: &Caller = permit.caller()?;
         Some(Self {
@@ -43,8 +43,8 @@ impl Revocable {
         })
     }
 
-    /// True if the key can still be used for what was permitted.
-    fn is_good(&mut self) -> bool {
+    /// True if the key is valid and its owner has the permission.
+    fn is_valid(&mut self) -> bool {
         let Some(key) = self.services.directory.find_by(&self.key) else {
             return !self.is_known && self.began.elapsed() < DIRECTORY_TIMEOUT;
         };
@@ -54,7 +54,7 @@ impl Revocable {
         key.alive(now).is_ok() && needs.is_none_or(|needs| key.permissions.contains(needs))
     }
 
-    /// Ends `body` where the key is revoked.
+    /// Wraps a body so that it fails when the key is revoked.
     pub(super) fn guard(self, body: Body) -> Guarded {
         Guarded {
             revocable: self,
@@ -63,7 +63,7 @@ impl Revocable {
     }
 }
 
-/// A body that breaks off when its caller's key is revoked: no part of an answer looks like the whole.
+/// A body that fails when its caller's key is revoked, so that a part is not taken for the whole answer.
 pub(super) struct Guarded {
     revocable: Revocable,
     body: Body,
@@ -78,8 +78,8 @@ impl http_body::Body for Guarded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        if !this.revocable.is_good() {
-            tracing::info!("answer broken off: its key was revoked");
+        if !this.revocable.is_valid() {
+            tracing::info!("answer aborted: key revoked");
             let error = Error::unauthenticated("The API key was revoked.");
             return Poll::Ready(Some(Err(error.into())));
         }

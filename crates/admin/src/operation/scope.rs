@@ -1,9 +1,11 @@
-//! What a path names. Resolving it gives 404 for whatever is not the caller's; authorising it gives a [`Permit`].
+//! Scopes: the resources that the ids in a path name, and the [`Permit`] to use them. Resolving an id of another
+//! organization fails as one that does not exist: 404.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use base::ids::{Id, OrganizationId, ProjectId, UserId, parse_path_id};
+use base::secret::Pepper;
 use base::{Error, Permission, Result, UnixTime};
 use http::{HeaderMap, Uri};
 use schemars::JsonSchema;
@@ -14,8 +16,8 @@ use super::Caller;
 use crate::Services;
 use crate::projects::{ARCHIVED, Project};
 
-/// A request as it came in.
-pub(crate) struct Arrival {
+/// A request before authorization, taken apart.
+pub(crate) struct IncomingRequest {
     pub(crate) services: Arc<Services>,
     pub(crate) path: Vec<String>,
     pub(crate) uri: Uri,
@@ -31,35 +33,35 @@ impl<'a> PathIds<'a> {
         Self(values.iter())
     }
 
-    /// The next id.
+    /// Returns the next id.
     ///
     /// # Errors
-    /// 404 when no id can have this text.
+    /// 404: the text is not an id.
     pub fn take<I: Id>(&mut self) -> Result<I> {
         let text = self.0.next().ok_or_else(Error::internal)?;
         parse_path_id(text)
     }
 }
 
-/// What the ids in a path lead to, within one organization.
+/// A resource that the ids in a path name, within one organization.
 pub trait Scope: Sized + Send + Sync + 'static {
-    /// Finds it.
+    /// Finds the resource.
     ///
     /// # Errors
-    /// 404 when it is not there or another organization's; 400 when its state does not allow the operation.
+    /// 404: it does not exist, or belongs to another organization. 400: its state does not allow the operation.
     fn resolve(
         connection: &mut Connection,
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> impl Future<Output = Result<Self>> + Send;
 
-    /// The project it lies in, if it lies in one.
+    /// Returns the project that the resource belongs to, if it belongs to one.
     fn project(&self) -> Option<&Project> {
         None
     }
 }
 
-/// The organization that the key belongs to: the path has no ids before this.
+/// The organization of the key, which the path does not name.
 pub struct Organization;
 
 impl Scope for Organization {
@@ -68,7 +70,7 @@ impl Scope for Organization {
     }
 }
 
-/// Something with an id within a scope. Only its handler knows the table, so only it can say that it is not there.
+/// An id within a scope. The handler checks that it exists, since only the handler knows its table.
 pub struct Of<S, I>(pub S, pub I);
 
 impl<S: Scope, I: Id> Scope for Of<S, I> {
@@ -87,8 +89,8 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
     }
 }
 
-/// Returns 404 for what the next id names in an archived project, so that tools which keep state forget it; any other
-/// error as it is.
+/// Converts the refusal of an archived project into 404 for the next id, so that tools which keep state forget the resource;
+/// returns any other error unchanged.
 pub(crate) fn inside<I: Id>(error: Error, ids: &mut PathIds<'_>) -> Error {
     if error.code != Some(ARCHIVED) {
         return error;
@@ -99,29 +101,29 @@ pub(crate) fn inside<I: Id>(error: Error, ids: &mut PathIds<'_>) -> Error {
     }
 }
 
-/// A body that is its sender's credential, such as one with a token from a mail: whoever has it needs no key.
+/// A body that contains a credential, such as a token from a mail, and so needs no key.
 pub trait Credential: DeserializeOwned + JsonSchema + Send + Sync + 'static {
-    /// The organization in which it was issued. The handler looks the credential up again, once nothing can change.
+    /// Returns the organization that issued the credential. The handler checks it again, inside the transaction.
     ///
     /// # Errors
-    /// 400 when nothing was issued with it, or that is no longer good.
+    /// 400: the credential is unknown or no longer valid.
     fn organization(
         &self,
         connection: &mut Connection,
-        services: &Services,
+        pepper: &Pepper,
     ) -> impl Future<Output = Result<OrganizationId>> + Send;
 }
 
-/// The permission that an operation requires of its caller, and the place of the project in the path.
+/// The permission that an operation requires, and the position of the project in its path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requirement {
     permission: Permission,
-    /// The place of `{project_id}` among the path's parameters.
+    /// The index of `{project_id}` among the path's parameters.
     project_at: Option<usize>,
 }
 
 impl Requirement {
-    /// The permission that an operation at this path needs.
+    /// Returns the requirement of an operation at `path`.
     pub(crate) fn new(path: &str, permission: Permission) -> Self {
         let mut parameters = path.split('/').filter(|segment| segment.starts_with('{'));
         Self {
@@ -130,29 +132,28 @@ impl Requirement {
         }
     }
 
-    /// The permission.
+    /// Returns the permission.
     pub(crate) fn permission(self) -> Permission {
         self.permission
     }
 
-    /// The project that the path names; whether there is such a project is not looked at.
+    /// Returns the project id in the path; the project need not exist.
     pub(crate) fn project_in(self, path: &[String]) -> Option<ProjectId> {
         parse_path_id(path.get(self.project_at?)?).ok()
     }
 }
 
-/// Proof that the caller may do what the operation needs, where the path leads; or that there was a good credential in
-/// place of a caller.
+/// Proof that the caller has the permission that the operation requires, or that the body has a valid credential.
 pub struct Permit {
     organization_id: OrganizationId,
     caller: Option<Caller>,
-    /// The permission and the project that were checked, so that the check can be repeated.
+    /// The permission and the project that were checked; `None` if a credential was.
     checked: Option<(Permission, Option<ProjectId>)>,
 }
 
 impl Permit {
-    /// Checks the caller's permissions in the organization, or in one of its projects. The project need not exist: nobody
-    /// has a role in one that does not.
+    /// Checks the caller's permissions in the organization, or in one of its projects. In a project that does not exist
+    /// nobody has a role.
     ///
     /// # Errors
     /// 403 naming the permission that is missing.
@@ -173,12 +174,12 @@ impl Permit {
         })
     }
 
-    /// Checks again, by what is committed now: the caller's key is there and can be used, its owner is there, and may do
-    /// what was permitted. Within a transaction that holds the organization's lock, that stays true until its end. A
-    /// credential is its handler's to check.
+    /// Checks again, against the database: the caller's key and its owner exist, the key is valid, and the owner has the
+    /// permission. In a transaction that holds the organization's lock, this stays true until its end. A credential is
+    /// checked by its handler instead.
     ///
     /// # Errors
-    /// 401: the key cannot be used any more. 403: the permission was taken away.
+    /// 401: the key is no longer valid. 403: the permission was taken away. The database's.
     pub(crate) async fn renew(self, connection: &mut Connection, now: UnixTime) -> Result<Self> {
         let (Some(caller), Some((needs, project))) = (&self.caller, &self.checked) else {
             return Ok(self);
@@ -187,49 +188,49 @@ impl Permit {
         Self::check(connection, caller, project.clone(), *needs).await
     }
 
-    /// Checks the credential that a body is.
+    /// Checks the credential in a body.
     ///
     /// # Errors
-    /// 400 when it is not good.
+    /// 400: the credential is not valid.
     pub(crate) async fn redeem(
         connection: &mut Connection,
-        services: &Services,
+        pepper: &Pepper,
         credential: &impl Credential,
     ) -> Result<Self> {
         Ok(Self {
-            organization_id: credential.organization(connection, services).await?,
+            organization_id: credential.organization(connection, pepper).await?,
             caller: None,
             checked: None,
         })
     }
 
-    /// The organization in which it is permitted.
+    /// Returns the organization.
     #[must_use]
     pub fn organization(&self) -> &OrganizationId {
         &self.organization_id
     }
 
-    /// Who is permitted; nobody known where a credential was enough.
+    /// Returns the caller; `None` if a credential was checked.
     #[must_use]
     pub fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
     }
 
-    /// The permission that was checked; none where a credential was enough.
+    /// Returns the permission that was checked; `None` if a credential was.
     pub(crate) fn permission(&self) -> Option<Permission> {
         self.checked.as_ref().map(|(permission, _)| *permission)
     }
 
-    /// The person who is permitted.
+    /// Returns the user who owns the caller's key.
     ///
     /// # Errors
-    /// 403: there is none, and the operation needs one.
+    /// 403: a service account owns the key.
     pub fn user(&self) -> Result<&UserId> {
         self.caller().ok_or_else(Error::internal)?.person()
     }
 }
 
-/// 403: the key is good, but its owner lacks `needs`.
+/// Returns 403: the key is valid, but its owner lacks `needs`.
 pub(crate) fn missing(needs: Permission) -> Error {
     Error::forbidden(
         "insufficient_permissions",

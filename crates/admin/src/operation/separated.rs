@@ -1,4 +1,4 @@
-//! Lists in query strings whose items may come in one value, separated by commas.
+//! List parameters of query strings whose values may be comma-separated.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error};
 
-/// A list of ids or words: each value of the parameter may hold several, separated by commas. An empty item counts as
-/// absent. Not for names that can have a comma themselves, such as those of models and line items.
+/// A list of ids or words: each value of the parameter may hold several, separated by commas. Empty items are ignored. Not
+/// for names that may contain a comma, such as those of models and line items.
 #[derive(Clone, Debug)]
 pub struct Separated<T>(Vec<T>);
 
@@ -38,20 +38,20 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Separated<T> {
         let values = Vec::<String>::deserialize(deserializer)?;
         let items = values.iter().flat_map(|value| value.split(','));
         let items = items.filter(|item| !item.is_empty()).enumerate();
-        let read = |(place, item)| {
+        let read = |(index, item)| {
             T::deserialize(StrDeserializer::<D::Error>::new(item))
-                .map_err(|error| D::Error::custom(format_args!("[{place}]: {error}")))
+                .map_err(|error| D::Error::custom(format_args!("[{index}]: {error}")))
         };
         items.map(read).collect::<Result<_, _>>().map(Self)
     }
 }
 
-/// Splits the error of a [`Separated`] into the place of its item, `[1]`, and what is wrong with it.
-pub(super) fn place_in(error: &str) -> Option<(&str, &str)> {
-    let (place, error) = error.split_once(": ")?;
-    let digits = place.strip_prefix('[')?.strip_suffix(']')?;
-    let is_place = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_place.then_some((place, error))
+/// Splits the error of a [`Separated`] into the index of its item, as `[1]`, and the message.
+pub(super) fn split_index(error: &str) -> Option<(&str, &str)> {
+    let (index, error) = error.split_once(": ")?;
+    let digits = index.strip_prefix('[')?.strip_suffix(']')?;
+    let is_index = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_index.then_some((index, error))
 }
 
 impl<T: JsonSchema> JsonSchema for Separated<T> {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
-    struct Query {
+    struct SeparatedQuery {
         #[serde(default)]
         ids: Separated<String>,
         #[serde(default)]
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_1_items_come_one_by_one_or_separated_by_commas() {
+    fn strangers_1_items_may_be_separate_values_or_comma_separated() {
         for text in [
             "ids=a&ids=b",
             "ids=a,b",
@@ -101,24 +101,29 @@ mod tests {
             "ids=,a,,b,",
             "ids=a&ids=,&ids=b",
         ] {
-            let query: Query = query(Some(text)).expect(text);
+            let query: SeparatedQuery = query(Some(text)).expect(text);
             assert_eq!(*query.ids, ["a", "b"], "{text}");
         }
-        let both: Query = query(Some("words=project_id,model")).expect("words");
+        let both: SeparatedQuery = query(Some("words=project_id,model")).expect("words");
         assert_eq!(*both.words, [Word::ProjectId, Word::Model]);
         for none in ["", "ids=", "ids=,"] {
-            assert!(query::<Query>(Some(none)).expect(none).ids.is_empty());
+            assert!(
+                query::<SeparatedQuery>(Some(none))
+                    .expect(none)
+                    .ids
+                    .is_empty()
+            );
         }
     }
 
     #[test]
-    fn strangers_1_the_item_that_is_wrong_is_named() {
+    fn strangers_1_error_names_the_item() {
         for (text, param) in [
             ("words=model,colour", "words[1]"),
             ("words=model&words=project_id,colour", "words[2]"),
             ("words=colour", "words[0]"),
         ] {
-            let error = query::<Query>(Some(text)).expect_err(text);
+            let error = query::<SeparatedQuery>(Some(text)).expect_err(text);
             assert_eq!(error.param.as_deref(), Some(param), "{text}");
             assert!(error.message.contains("`colour`"), "{}", error.message);
         }

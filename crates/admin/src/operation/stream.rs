@@ -1,4 +1,4 @@
-//! Answers that are sent while they are being made.
+//! Answers that are sent while they are produced.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,33 +8,33 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::sync::mpsc;
 
-/// Takes the pieces of an answer, one at a time: the next one is only made when the last one is on its way.
+/// The sender of an answer's chunks. A chunk is accepted once the previous one was taken.
 pub(crate) struct Chunks(mpsc::Sender<Bytes>);
 
 impl Chunks {
-    /// Sends a piece.
+    /// Sends a chunk.
     pub(crate) async fn send(&self, chunk: Vec<u8>) {
-        // Without a receiver nothing is polled any more, this included.
+        // Without a receiver the producer is not polled any more either.
         let _ = self.0.send(chunk.into()).await;
     }
 }
 
-/// A body that is made while it is sent. Nothing is done unless it is read, and nothing more when it is dropped; when the
-/// making fails, it breaks off, so that no part of an answer looks like the whole.
+/// A body that is produced while it is sent. The producer runs only while the body is read. If the producer fails, so does
+/// the body, so that a part is not taken for the whole answer.
 pub(crate) struct Streamed {
-    making: Option<Pin<Box<dyn Future<Output = Result<()>> + Send>>>,
+    producer: Option<Pin<Box<dyn Future<Output = Result<()>> + Send>>>,
     chunks: mpsc::Receiver<Bytes>,
 }
 
 impl Streamed {
-    /// The body whose pieces `make` sends.
-    pub(crate) fn new<F>(make: impl FnOnce(Chunks) -> F) -> Self
+    /// Returns a body whose chunks `produce` sends.
+    pub(crate) fn new<F>(produce: impl FnOnce(Chunks) -> F) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let (sender, chunks) = mpsc::channel(1);
         Self {
-            making: Some(Box::pin(make(Chunks(sender)))),
+            producer: Some(Box::pin(produce(Chunks(sender)))),
             chunks,
         }
     }
@@ -49,12 +49,12 @@ impl Body for Streamed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        if let Some(making) = &mut this.making
-            && let Poll::Ready(made) = making.as_mut().poll(context)
+        if let Some(producer) = &mut this.producer
+            && let Poll::Ready(outcome) = producer.as_mut().poll(context)
         {
-            this.making = None;
-            if let Err(error) = made {
-                tracing::warn!(%error, "an answer broke off");
+            this.producer = None;
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "answer aborted");
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn pieces_arrive_in_order_and_only_on_demand() {
+    async fn chunks_arrive_in_order_and_on_demand() {
         let made = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&made);
         let mut body = Streamed::new(async move |chunks| {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_breaks_off() {
+    async fn failure_of_the_producer_fails_the_body() {
         let mut body = Streamed::new(async |chunks| {
             chunks.send(b"[1,".to_vec()).await;
             Err(Error::internal())

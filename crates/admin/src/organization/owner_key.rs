@@ -10,7 +10,7 @@ use base::{Clock, Entropy, Error, Result};
 use serde_json::json;
 use store::{Connection, Row, Store, sql};
 
-use crate::operation::{Actor, Entry, Event, EventType, Head, append};
+use crate::operation::{Actor, AuditEntry, ChainHead, Event, EventType, append};
 
 /// The parts of an owner's new admin key.
 pub struct NewOwnerKey<'a> {
@@ -72,7 +72,7 @@ pub async fn issue(new: NewOwnerKey<'_>) -> Result<OwnerKey> {
     let organization = find(&mut connection, &new).await?.organization;
     drop(connection);
     let mut transaction = new.store.begin().await?;
-    let head = Head::advance(&mut transaction, &organization).await?;
+    let head = ChainHead::advance(&mut transaction, &organization).await?;
     // Nothing of the organization can change from here on.
     let organization_only = NewOwnerKey {
         organization: Some(&organization),
@@ -98,7 +98,7 @@ pub async fn issue(new: NewOwnerKey<'_>) -> Result<OwnerKey> {
     );
     transaction.execute(insert).await?;
     let details = json!({"user_id": owner.id, "data": {"scopes": []}});
-    let entry = Entry {
+    let entry = AuditEntry {
         id: new.ids.next(),
         organization_id: organization.clone(),
         effective_at: now,

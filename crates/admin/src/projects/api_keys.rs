@@ -11,13 +11,13 @@ use serde_json::json;
 use store::Row;
 
 use super::{ActiveProject, Project};
-use crate::args;
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectApiKeysRead as CanRead, ProjectApiKeysWrite as CanWrite};
@@ -232,7 +232,7 @@ const HAS_ACCESS: &str = concat!(" AND ", has_access!());
 const HAS_NO_ACCESS: &str = concat!(" AND NOT ", has_access!());
 
 async fn list(mut cx: Read, project: Project, query: ListKeys) -> Result<List<ProjectApiKey>> {
-    let whole = cx.sql(KEYS, args![&project.id]);
+    let whole = tenant_sql!(cx, KEYS, args![&project.id]);
     let mut list = whole.clone();
     list.push(match query.owner_project_access {
         Some(AccessFilter::Active) => HAS_ACCESS,
@@ -289,7 +289,8 @@ async fn create(
 }
 
 async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Result<()> {
-    let statement = cx.sql(
+    let statement = tenant_sql!(
+        cx,
         "SELECT EXISTS (SELECT 1 FROM effective_grants g WHERE g.organization_id = u.organization_id \
              AND g.principal_type = 'user' AND g.principal_id = u.id \
              AND (g.project_id = $3 OR g.project_id = '' \
@@ -307,7 +308,7 @@ async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Resul
 }
 
 async fn one(cx: &mut Write, project: &Project, id: &KeyId) -> Result<ProjectApiKey> {
-    let key = keys::one(cx.sql(KEYS, args![&project.id]), id);
+    let key = keys::one(tenant_sql!(cx, KEYS, args![&project.id]), id);
     cx.find(id, key, ProjectApiKey::read).await
 }
 
@@ -316,7 +317,7 @@ async fn retrieve(
     Of(project, id): Of<Project, KeyId>,
     _: Nothing,
 ) -> Result<ProjectApiKey> {
-    let key = keys::one(cx.sql(KEYS, args![&project.id]), &id);
+    let key = keys::one(tenant_sql!(cx, KEYS, args![&project.id]), &id);
     cx.find(&id, key, ProjectApiKey::read).await
 }
 
@@ -359,7 +360,8 @@ async fn update(
         keys::may_issue(&mut cx, &owner, scopes).await?;
     }
     let expires_at = body.expires_in_seconds.map(|lifetime| now.plus(lifetime.0));
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE api_keys SET scopes = COALESCE($3, scopes), expires_at = COALESCE($4, expires_at) \
          WHERE organization_id = $1 AND id = $2",
         args![&id, body.scopes.as_ref().map(Scopes::to_json), expires_at],

@@ -6,10 +6,9 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Key, Order, PageRequest, Row};
+use store::{Order, PageRequest, Row, SortKey};
 
 use super::{ActiveProject, Project};
-use crate::args;
 use crate::groups::{self, GroupType};
 use crate::list::{Deleted, Item, NextList};
 use crate::literal::literals;
@@ -17,6 +16,7 @@ use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
 };
 use crate::roles::Role;
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectUsersRead as CanRead, ProjectUsersWrite as CanWrite};
@@ -113,14 +113,14 @@ async fn list(
     project: ActiveProject,
     query: ListProjectGroups,
 ) -> Result<NextList<ProjectGroup>> {
-    let list = cx.sql(GROUPS, args![&project.id]);
+    let list = tenant_sql!(cx, GROUPS, args![&project.id]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
         before: None,
         order: query.order.map_or(Order::Ascending, Order::from),
     };
-    let key = Key::by_time("m.added_at", "m.group_id");
+    let key = SortKey::by_time("m.added_at", "m.group_id");
     Ok(cx
         .page(&request, list.clone(), list, key, ProjectGroup::read)
         .await?
@@ -153,7 +153,8 @@ async fn create(
         group_type: GroupType::Group,
         created_at: cx.now(),
     };
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         args![&project.id, &answer.group_id, &role, answer.created_at],
@@ -176,7 +177,7 @@ async fn already_there(
     group: &GroupId,
     role: &RoleId,
 ) -> Result<Done<ProjectGroup>> {
-    let mut same = cx.sql(GROUPS, args![&project.id]);
+    let mut same = tenant_sql!(cx, GROUPS, args![&project.id]);
     same.push(" AND m.group_id = ").bind(group);
     same.push(" AND m.role_id = ").bind(role);
     match cx.fetch_optional(same, ProjectGroup::read).await? {
@@ -207,7 +208,7 @@ async fn retrieve(
     if query.group_type != GroupType::Group {
         return Err(Error::not_found(GroupId::NOUN, id.as_str()));
     }
-    let mut one = cx.sql(GROUPS, args![&project.id]);
+    let mut one = tenant_sql!(cx, GROUPS, args![&project.id]);
     one.push(" AND m.group_id = ").bind(&id);
     cx.find(&id, one, ProjectGroup::read).await
 }
@@ -217,7 +218,8 @@ async fn delete(
     Of(project, id): Of<ActiveProject, GroupId>,
     _: Nothing,
 ) -> Result<Done<Deleted<ProjectGroupDeleted>>> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3",
         args![&project.id, &id],
     );

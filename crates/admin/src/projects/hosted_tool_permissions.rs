@@ -8,8 +8,8 @@ use serde_json::json;
 use store::Row;
 
 use super::ConfiguredProject;
-use crate::args;
 use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
@@ -88,7 +88,7 @@ async fn retrieve(
     project: ConfiguredProject,
     _: Nothing,
 ) -> Result<HostedToolPermissions> {
-    let one = cx.sql(ONE, args![&project.id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id]);
     let found = cx.fetch_optional(one, HostedToolPermissions::read).await?;
     Ok(found.unwrap_or_default())
 }
@@ -114,7 +114,7 @@ async fn update(
     project: ConfiguredProject,
     body: UpdateHostedToolPermissions,
 ) -> Result<Done<HostedToolPermissions>> {
-    let one = cx.sql(ONE, args![&project.id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id]);
     let found = cx.fetch_optional(one, HostedToolPermissions::read).await?;
     let old = found.unwrap_or_default();
     let new = HostedToolPermissions {
@@ -127,7 +127,8 @@ async fn update(
     if new == old {
         return Ok(cx.unchanged(new));
     }
-    let save = cx.sql(
+    let save = tenant_sql!(
+        cx,
         "INSERT INTO hosted_tool_permissions \
              (organization_id, project_id, file_search, web_search, image_generation, mcp, code_interpreter) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) \

@@ -24,13 +24,13 @@ use store::{Connection, Row, sql};
 pub use configured::ConfiguredProject;
 pub use residency::Residency;
 
-use crate::args;
 use crate::list::{Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, Organization, Patch, PathIds, Read, Scope,
     Write, read, write,
 };
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectsRead, ProjectsWrite};
@@ -208,7 +208,7 @@ struct ListProjects {
 }
 
 async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List<Project>> {
-    let whole = cx.sql(COLUMNS_FROM, args![]);
+    let whole = tenant_sql!(cx, COLUMNS_FROM, args![]);
     let mut list = whole.clone();
     if !query.include_archived {
         list.push(" AND archived_at IS NULL");
@@ -250,7 +250,8 @@ async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<D
         external_key_id: bounded("external_key_id", body.external_key_id)?,
         residency: body.residency.and_then(Residency::name),
     };
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO projects (organization_id, id, name, external_key_id, residency, geography, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         args![
@@ -318,7 +319,8 @@ async fn update(
     project.name = renamed.clone().unwrap_or(project.name);
     let external = body.external_key_id.apply(project.external_key_id.take());
     project.external_key_id = bounded("external_key_id", external)?;
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE projects SET name = $3, external_key_id = $4, geography = COALESCE($5, geography) \
          WHERE organization_id = $1 AND id = $2",
         args![
@@ -357,20 +359,23 @@ async fn archive(
 ) -> Result<Done<Project>> {
     refuse_default(&cx, &project, "archived")?;
     for text in [
-        "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2",
-        "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2",
-        "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2",
-        "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2",
-        "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2",
-        "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2",
-        "DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2",
-        "DELETE FROM roles WHERE organization_id = $1 AND project_id = $2",
+        tenant_sql!(
+            "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2"
+        ),
+        tenant_sql!("DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2"),
+        tenant_sql!("DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2"),
+        tenant_sql!("DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2"),
+        tenant_sql!("DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2"),
+        tenant_sql!("DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2"),
+        tenant_sql!("DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2"),
+        tenant_sql!("DELETE FROM roles WHERE organization_id = $1 AND project_id = $2"),
     ] {
         let delete = cx.sql(text, args![&project.id]);
         cx.execute(delete).await?;
     }
     let now = cx.now();
-    let update = "UPDATE projects SET archived_at = $3 WHERE organization_id = $1 AND id = $2";
+    let update =
+        tenant_sql!("UPDATE projects SET archived_at = $3 WHERE organization_id = $1 AND id = $2");
     let update = cx.sql(update, args![&project.id, now]);
     cx.execute(update).await?;
     project.archived_at = Some(now);

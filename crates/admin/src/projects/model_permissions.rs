@@ -14,7 +14,7 @@ use super::ConfiguredProject;
 use crate::list::Unset;
 use crate::literal::literals;
 use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
-use crate::{args, column};
+use crate::{args, column, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
@@ -107,7 +107,7 @@ async fn retrieve(
     project: ConfiguredProject,
     _: Nothing,
 ) -> Result<ModelPermissions> {
-    let one = cx.sql(ONE, args![&project.id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id]);
     let found = cx.fetch_optional(one, ModelPermissions::read).await?;
     found.ok_or_else(not_set)
 }
@@ -165,7 +165,7 @@ async fn update(
     body: SetModelPermissions,
 ) -> Result<Done<ModelPermissions>> {
     body.check()?;
-    let one = cx.sql(ONE, args![&project.id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id]);
     let old = cx.fetch_optional(one, ModelPermissions::read).await?;
     let new = ModelPermissions {
         object: ModelPermissionsObject,
@@ -177,11 +177,16 @@ async fn update(
     if old.is_some_and(|old| old == new) {
         return Ok(cx.unchanged(new));
     }
-    let save = cx.sql(
+    let save = tenant_sql!(
+        cx,
         "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (organization_id, project_id) \
          DO UPDATE SET mode = excluded.mode, model_ids = excluded.model_ids",
-        args![&project.id, new.mode.as_str(), json!(new.model_ids).to_string()],
+        args![
+            &project.id,
+            new.mode.as_str(),
+            json!(new.model_ids).to_string()
+        ],
     );
     cx.execute(save).await?;
     let event = Event::new(EventType::ModelPermissionsUpdated, &project.id, details);
@@ -193,7 +198,8 @@ async fn delete(
     project: ConfiguredProject,
     _: Nothing,
 ) -> Result<Done<Unset<ModelPermissionsDeleted>>> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM model_permissions WHERE organization_id = $1 AND project_id = $2",
         args![&project.id],
     );

@@ -15,11 +15,11 @@ use serde_json::{Map, Value as Json, json};
 use store::{Order, PageRequest, Value};
 
 use super::{ActiveProject, ConfiguredProject};
-use crate::args;
 use crate::list::{Item, List, page_of};
 use crate::operation::{
     Done, Event, EventType, Limit, Of, Operation, Read, TenantStatement, Write, read, write,
 };
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
@@ -139,13 +139,13 @@ async fn list(
     project: ConfiguredProject,
     query: ListRateLimits,
 ) -> Result<List<RateLimit>> {
-    let statement = cx.sql(CHANGED, args![&project.id]);
+    let statement = tenant_sql!(cx, CHANGED, args![&project.id]);
     let changed: BTreeMap<_, _> = cx
         .fetch_all(statement, ModelLimits::read)
         .await?
         .into_iter()
         .collect();
-    let (known, facts) = (cx.services().models.iter(), &cx.services().facts);
+    let (known, facts) = (cx.models().iter(), cx.model_facts());
     let items = known.map(|model| {
         let limits = ModelLimits::of(model, facts.kind_of(model), changed.get(model));
         RateLimit::new(model, limits)
@@ -224,12 +224,12 @@ async fn update(
     Changes(changes): Changes,
 ) -> Result<Done<RateLimit>> {
     let model = id.as_str().strip_prefix(RateLimitId::PREFIX);
-    let known = model.filter(|model| cx.services().models.iter().any(|known| known == model));
+    let known = model.filter(|model| cx.models().iter().any(|known| known == model));
     let model = known.ok_or_else(|| Error::not_found(RateLimitId::NOUN, id.as_str()))?;
-    let mut one = cx.sql(CHANGED, args![&project.id]);
+    let mut one = tenant_sql!(cx, CHANGED, args![&project.id]);
     one.push(" AND model = ").bind(model);
     let changed = cx.fetch_optional(one, ModelLimits::read).await?;
-    let kind = cx.services().facts.kind_of(model);
+    let kind = cx.model_facts().kind_of(model);
     let old = ModelLimits::of(model, kind, changed.as_ref().map(|(_, limits)| limits));
     let mut new = old;
     for (field, limit) in &changes {
@@ -270,7 +270,8 @@ fn save(
         let given = changes.iter().find(|(given, _)| given == field);
         Value::from(given.map(|(_, limit)| *limit))
     }));
-    let mut save = cx.sql(
+    let mut save = tenant_sql!(
+        cx,
         "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute, \
              max_tokens_per_1_minute, max_images_per_1_minute, max_audio_megabytes_per_1_minute, \
              max_requests_per_1_day, batch_1_day_max_input_tokens) \

@@ -11,7 +11,6 @@ use serde_json::json;
 use store::Row;
 
 use super::ActiveProject;
-use crate::args;
 use crate::keys::{self, Issued, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
@@ -19,6 +18,7 @@ use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
 use crate::roles::realm::may_grant;
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ServiceAccountsRead as CanRead, ServiceAccountsWrite as CanWrite};
@@ -173,7 +173,7 @@ async fn list(
     project: ActiveProject,
     query: ListServiceAccounts,
 ) -> Result<List<ServiceAccount>> {
-    let list = cx.sql(OF_PROJECT, args![&project.id]);
+    let list = tenant_sql!(cx, OF_PROJECT, args![&project.id]);
     let request = oldest_first(query.limit.0, query.after);
     Ok(cx
         .page(&request, list.clone(), list, "id", ServiceAccount::read)
@@ -215,7 +215,8 @@ async fn create(
         },
         created_at: cx.now(),
     };
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6)",
         args![
@@ -252,7 +253,7 @@ async fn retrieve(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     _: Nothing,
 ) -> Result<ServiceAccount> {
-    let one = cx.sql(ONE, args![&project.id, &id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await
 }
 
@@ -287,7 +288,7 @@ async fn update(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     body: UpdateServiceAccount,
 ) -> Result<Done<ServiceAccount>> {
-    let one = cx.sql(ONE, args![&project.id, &id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     let mut account = cx.find(&id, one, ServiceAccount::read).await?;
     let role = body.role.map(ProjectRole::from);
     let role = role.filter(|role| *role != account.role);
@@ -304,9 +305,15 @@ async fn update(
         account.name = name.into_string();
         requested["name"] = json!(account.name);
     }
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE service_accounts SET name = $4, role = $5 WHERE organization_id = $1 AND project_id = $2 AND id = $3",
-        args![&project.id, &id, account.name.as_str(), account.role.as_str()],
+        args![
+            &project.id,
+            &id,
+            account.name.as_str(),
+            account.role.as_str()
+        ],
     );
     cx.execute(update).await?;
     let details = json!({"changes_requested": requested});
@@ -321,11 +328,15 @@ async fn delete(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     _: Nothing,
 ) -> Result<Done<Deleted<ServiceAccountDeleted>>> {
-    let one = cx.sql(ONE, args![&project.id, &id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await?;
     for text in [
-        "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2 AND service_account_id = $3",
-        "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
+        tenant_sql!(
+            "DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2 AND service_account_id = $3"
+        ),
+        tenant_sql!(
+            "DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2 AND id = $3"
+        ),
     ] {
         let delete = cx.sql(text, args![&project.id, &id]);
         cx.execute(delete).await?;
@@ -353,7 +364,7 @@ async fn create_key(
     Of(project, id): Of<ActiveProject, ServiceAccountId>,
     body: CreateServiceAccountKey,
 ) -> Result<Done<CreatedServiceAccountKey>> {
-    let one = cx.sql(ONE, args![&project.id, &id]);
+    let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await?;
     let name = match body.name {
         Some(name) => name,

@@ -7,7 +7,7 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Key, Row};
+use store::{Row, SortKey};
 
 use super::{ActiveProject, Project};
 use crate::list::{Deleted, Item, List, oldest_first};
@@ -17,7 +17,7 @@ use crate::operation::{
 };
 use crate::roles::realm::may_grant;
 use crate::users::User;
-use crate::{args, users};
+use crate::{args, tenant_sql, users};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectUsersRead as CanRead, ProjectUsersWrite as CanWrite};
@@ -140,9 +140,9 @@ async fn list(
     project: ActiveProject,
     query: ListProjectUsers,
 ) -> Result<List<ProjectUser>> {
-    let list = cx.sql(USERS, args![&project.id]);
+    let list = tenant_sql!(cx, USERS, args![&project.id]);
     let request = oldest_first(query.limit.0, query.after);
-    let key = Key::by_time("m.added_at", "m.user_id");
+    let key = SortKey::by_time("m.added_at", "m.user_id");
     Ok(cx
         .page(&request, list.clone(), list, key, ProjectUser::read)
         .await?
@@ -211,7 +211,8 @@ pub(crate) async fn add(
     user: &UserId,
     role: MemberRole,
 ) -> Result<bool> {
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         args![project, user, ProjectRole::from(role).as_str(), cx.now()],
@@ -220,7 +221,7 @@ pub(crate) async fn add(
 }
 
 async fn find(cx: &mut Write, project: &Project, id: &UserId) -> Result<ProjectUser> {
-    let mut one = cx.sql(USERS, args![&project.id]);
+    let mut one = tenant_sql!(cx, USERS, args![&project.id]);
     one.push(" AND u.id = ").bind(id);
     cx.find(id, one, ProjectUser::read).await
 }
@@ -230,7 +231,7 @@ async fn retrieve(
     Of(project, id): Of<ActiveProject, UserId>,
     _: Nothing,
 ) -> Result<ProjectUser> {
-    let mut one = cx.sql(USERS, args![&project.id]);
+    let mut one = tenant_sql!(cx, USERS, args![&project.id]);
     one.push(" AND u.id = ").bind(&id);
     cx.find(&id, one, ProjectUser::read).await
 }
@@ -254,7 +255,8 @@ async fn update(
     }
     may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
     member.role = role;
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE project_users SET role = $4 WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
         args![&project.id, &id, role.as_str()],
     );
@@ -270,7 +272,8 @@ async fn delete(
     Of(project, id): Of<ActiveProject, UserId>,
     _: Nothing,
 ) -> Result<Done<Deleted<ProjectUserDeleted>>> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
         args![&project.id, &id],
     );

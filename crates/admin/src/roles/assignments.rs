@@ -16,13 +16,13 @@ use super::Role;
 use super::page::{ListRoles, by_place};
 use super::principal::{AssignedGroup, AssignedUser, Holder, Principal};
 use super::realm::{Realm, resource};
-use crate::args;
 use crate::list::{Item, NextList};
 use crate::operation::{
     Done, Event, EventType, Nothing, Of, Operation, Organization, Read, TenantStatement, Write,
     read, write,
 };
 use crate::projects::ActiveProject;
+use crate::{args, tenant_sql};
 
 macro_rules! operations_of {
     ($realm:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
@@ -212,7 +212,7 @@ impl<R: Realm, P: Principal> Holder<R, P> {
     }
 
     async fn shown(&self, cx: &mut Read, page: Page<AssignedRole>) -> Result<Page<AssignedRole>> {
-        let sources = cx.sql(SOURCES, self.args());
+        let sources = tenant_sql!(cx, SOURCES, self.args());
         let sources = group_by_role(cx.fetch_all(sources, source).await?);
         Ok(page.map(|mut role| {
             role.assignment_sources = inherited(&sources, &role.id);
@@ -226,7 +226,7 @@ async fn list<R: Realm, P: Principal>(
     holder: Holder<R, P>,
     query: ListRoles,
 ) -> Result<NextList<AssignedRole>> {
-    let list = cx.sql(ASSIGNED, holder.args());
+    let list = tenant_sql!(cx, ASSIGNED, holder.args());
     let request = query.page(&cx, &holder.realm);
     let page = cx
         .page(&request, list.clone(), list, by_place(), AssignedRole::read)
@@ -240,10 +240,10 @@ async fn retrieve<R: Realm, P: Principal>(
     _: Nothing,
 ) -> Result<AssignedRole> {
     let id = holder.realm.role_id(cx.organization(), &id);
-    let mut one: TenantStatement = cx.sql(ASSIGNED, holder.args());
+    let mut one: TenantStatement = tenant_sql!(cx, ASSIGNED, holder.args());
     one.push(" AND r.id = ").bind(&id);
     let mut role = cx.find(&id, one, AssignedRole::read).await?;
-    let sources = cx.sql(SOURCES, holder.args());
+    let sources = tenant_sql!(cx, SOURCES, holder.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     role.assignment_sources = inherited(&sources, &id);
     Ok(role)
@@ -262,7 +262,7 @@ async fn create<R: Realm, P: Principal>(
     body: AssignRole,
 ) -> Result<Done<P::Assignment>> {
     let role = Role::to_grant(&mut cx, &holder.realm, "role_id", &body.role_id).await?;
-    let sources = cx.sql(SOURCES, holder.args());
+    let sources = tenant_sql!(cx, SOURCES, holder.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if sources
         .get(role.id.as_str())
@@ -310,7 +310,7 @@ async fn delete<R: Realm, P: Principal>(
     _: Nothing,
 ) -> Result<Done<Unassigned>> {
     let id = holder.realm.role_id(cx.organization(), &id);
-    let sources = cx.sql(SOURCES, holder.args());
+    let sources = tenant_sql!(cx, SOURCES, holder.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if !sources.contains_key(id.as_str()) {
         return Err(Error::not_found(RoleId::NOUN, id.as_str()));

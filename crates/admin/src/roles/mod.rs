@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::Row;
 
-use crate::args;
 use crate::list::{Deleted, Item, NextList};
 use crate::operation::{
     Done, Event, EventType, Nothing, Of, Operation, Organization, Patch, Read, TenantStatement,
     Write, read, write,
 };
 use crate::projects::ActiveProject;
+use crate::{args, tenant_sql};
 use page::{ListRoles, by_place};
 use principal::{RoleDeleted, RoleObject};
 use realm::{Realm, check_permissions, may_grant, resource};
@@ -190,13 +190,13 @@ impl Item for Role {
 }
 
 fn one<R: Realm>(cx: &Write, realm: &R, id: &RoleId) -> TenantStatement {
-    let mut statement = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+    let mut statement = tenant_sql!(cx, ROLES, args![R::RESOURCE_TYPE, realm.key()]);
     statement.push(" AND r.id = ").bind(id);
     statement
 }
 
 async fn list<R: Realm>(mut cx: Read, realm: R, query: ListRoles) -> Result<NextList<Role>> {
-    let list = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+    let list = tenant_sql!(cx, ROLES, args![R::RESOURCE_TYPE, realm.key()]);
     let request = query.page(&cx, &realm);
     let page = cx.page(&request, list.clone(), list, by_place(), Role::read);
     Ok(page.await?.into())
@@ -230,7 +230,8 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
         created_by: Some(cx.permit().user()?.clone()),
     };
     check_name(&mut cx, &realm, &role).await?;
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, description, permissions, \
              predefined, created_at, updated_at, created_by) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE, $9, $9, $10)",
@@ -254,7 +255,7 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
 }
 
 async fn check_name<R: Realm>(cx: &mut Write, realm: &R, role: &Role) -> Result<()> {
-    let mut same = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+    let mut same = tenant_sql!(cx, ROLES, args![R::RESOURCE_TYPE, realm.key()]);
     same.push(" AND r.name_key = ")
         .bind(role.name.to_lowercase());
     same.push(" AND r.id <> ").bind(&role.id);
@@ -273,7 +274,7 @@ async fn retrieve<R: Realm>(
     _: Nothing,
 ) -> Result<Role> {
     let id = realm.role_id(cx.organization(), &id);
-    let mut statement = cx.sql(ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+    let mut statement = tenant_sql!(cx, ROLES, args![R::RESOURCE_TYPE, realm.key()]);
     statement.push(" AND r.id = ").bind(&id);
     cx.find(&id, statement, Role::read).await
 }
@@ -311,7 +312,8 @@ async fn update<R: Realm>(
     check_permissions(&mut cx, &realm, &role.permissions, &old.permissions).await?;
     check_name(&mut cx, &realm, &role).await?;
     role.updated_at = cx.now();
-    let update = cx.sql(
+    let update = tenant_sql!(
+        cx,
         "UPDATE roles SET name = $3, name_key = $4, description = $5, permissions = $6, updated_at = $7 \
          WHERE organization_id = $1 AND id = $2",
         args![
@@ -365,7 +367,8 @@ async fn delete<R: Realm>(
     let role = one(&cx, &realm, &id);
     let role = cx.find(&id, role, Role::read).await?;
     role.refuse_predefined("deleted")?;
-    let holders = cx.sql(
+    let holders = tenant_sql!(
+        cx,
         "SELECT principal_type, principal_id FROM role_assignments WHERE organization_id = $1 AND role_id = $2 \
          UNION SELECT 'group', group_id FROM project_groups WHERE organization_id = $1 AND role_id = $2 \
          ORDER BY 1, 2",
@@ -377,9 +380,9 @@ async fn delete<R: Realm>(
     };
     let holders = cx.fetch_all(holders, holder).await?;
     for text in [
-        "DELETE FROM role_assignments WHERE organization_id = $1 AND role_id = $2",
-        "DELETE FROM project_groups WHERE organization_id = $1 AND role_id = $2",
-        "DELETE FROM roles WHERE organization_id = $1 AND id = $2",
+        tenant_sql!("DELETE FROM role_assignments WHERE organization_id = $1 AND role_id = $2"),
+        tenant_sql!("DELETE FROM project_groups WHERE organization_id = $1 AND role_id = $2"),
+        tenant_sql!("DELETE FROM roles WHERE organization_id = $1 AND id = $2"),
     ] {
         let delete = cx.sql(text, args![&id]);
         cx.execute(delete).await?;

@@ -3,7 +3,7 @@
 use base::ids::{Id, RoleId};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use store::{Key, Order, PageRequest};
+use store::{Order, PageRequest, SortKey};
 
 use super::realm::Realm;
 use crate::list::oldest_first;
@@ -19,8 +19,8 @@ macro_rules! roles_in_place {
 }
 
 /// The order of roles: custom ones as they were created, then the predefined ones.
-pub(super) fn by_place() -> Key {
-    Key::by_time("r.place", "r.id")
+pub(super) fn by_place() -> SortKey {
+    SortKey::by_time("r.place", "r.id")
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -9,12 +9,12 @@ use store::{Connection, Row, sql};
 
 use super::Role;
 use super::realm::Realm;
-use crate::args;
 use crate::keys::{administrable_until, keep_administrable};
 use crate::literal::literals;
 use crate::operation::{PathIds, Scope, Write, inside};
 use crate::projects::Project;
 use crate::users;
+use crate::{args, tenant_sql};
 
 /// Somebody in the organization, and where their roles are looked at.
 pub struct Holder<R, P> {
@@ -152,7 +152,8 @@ impl Principal for AssignedUser {
                 Ok(())
             }
             Some(PredefinedRole::Project(role)) => {
-                let join = cx.sql(
+                let join = tenant_sql!(
+                    cx,
                     "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
                      VALUES ($1, $2, $3, $4, $5) \
                      ON CONFLICT (organization_id, project_id, user_id) DO UPDATE SET role = excluded.role",
@@ -176,7 +177,9 @@ impl Principal for AssignedUser {
                 Err(Error::refused("least_role", message))
             }
             Some(PredefinedRole::Project(_)) => {
-                let leave = "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3";
+                let leave = tenant_sql!(
+                    "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3"
+                );
                 let leave = cx.sql(leave, args![realm.key(), &self.id]);
                 cx.execute(leave).await?;
                 Ok(())
@@ -195,7 +198,7 @@ pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRo
         users::refuse_last_owner(cx, user, "demoted").await?;
     }
     let before = administrable_until(cx).await?;
-    let update = "UPDATE users SET role = $3 WHERE organization_id = $1 AND id = $2";
+    let update = tenant_sql!("UPDATE users SET role = $3 WHERE organization_id = $1 AND id = $2");
     let update = cx.sql(update, args![user, role.as_str()]);
     cx.execute(update).await?;
     keep_administrable(cx, before).await
@@ -255,7 +258,8 @@ impl Principal for AssignedGroup {
 
     /// A group that works in a project with this role leaves the project.
     async fn take<R: Realm>(&self, cx: &mut Write, realm: &R, role: &RoleId) -> Result<()> {
-        let leave = cx.sql(
+        let leave = tenant_sql!(
+            cx,
             "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3 AND role_id = $4",
             args![realm.key(), &self.id, role],
         );
@@ -271,10 +275,18 @@ async fn assign<R: Realm, P: Principal>(
     role: &RoleId,
 ) -> Result<()> {
     let caller = cx.permit().user()?.clone();
-    let insert = cx.sql(
+    let insert = tenant_sql!(
+        cx,
         "INSERT INTO role_assignments (organization_id, project_id, principal_type, principal_id, role_id, \
              created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        args![realm.key(), P::TYPE, principal.id(), role, cx.now(), &caller],
+        args![
+            realm.key(),
+            P::TYPE,
+            principal.id(),
+            role,
+            cx.now(),
+            &caller
+        ],
     );
     cx.execute(insert).await?;
     Ok(())
@@ -286,7 +298,8 @@ async fn unassign<R: Realm, P: Principal>(
     realm: &R,
     role: &RoleId,
 ) -> Result<()> {
-    let delete = cx.sql(
+    let delete = tenant_sql!(
+        cx,
         "DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2 AND principal_type = $3 \
          AND principal_id = $4 AND role_id = $5",
         args![realm.key(), P::TYPE, principal.id(), role],

@@ -35,8 +35,6 @@ struct Watch {
     services: Arc<Services>,
     /// A number of [`::usage::Spend::moved_since`].
     moves: u64,
-    /// A state of the administrative database, where that is known.
-    state: Option<u64>,
     revisions: HashMap<OrganizationId, i64>,
     stop: CancellationToken,
 }
@@ -79,7 +77,6 @@ impl SpendAlertsTask {
         Self(tasks::start("spend alerts", |stop| Watch {
             services,
             moves: 0,
-            state: None,
             revisions: HashMap::new(),
             stop,
         }))
@@ -112,7 +109,7 @@ impl Task for Watch {
 
     /// Looks at everything again: what a look has taken note of may not have been told.
     fn recover(&mut self) {
-        (self.moves, self.state) = (0, None);
+        self.moves = 0;
         self.revisions.clear();
     }
 }
@@ -121,17 +118,12 @@ impl Watch {
     /// Tells what is to be told. What fails is looked at again the next time.
     async fn look(&mut self) -> Result<()> {
         // Noted before the data is read: what happens meanwhile is looked at again.
-        let state = self.services.store.state();
         let (moves, moved) = self.services.spend.moved_since(self.moves);
         let mut due: BTreeSet<_> = moved
             .into_iter()
             .map(|moved| (moved.organization_id, moved.month))
             .collect();
-        let changed = if state.is_some() && state == self.state {
-            Vec::new()
-        } else {
-            self.changed().await?
-        };
+        let changed = self.changed().await?;
         let now = Month::of(self.services.clock.now());
         for (organization, _) in &changed {
             due.extend([now, now.before()].map(|month| (organization.clone(), month)));
@@ -143,7 +135,7 @@ impl Watch {
             outcome = outcome.and(told);
         }
         outcome?;
-        (self.moves, self.state) = (moves, state);
+        self.moves = moves;
         self.revisions.extend(changed);
         Ok(())
     }
@@ -170,7 +162,7 @@ impl Watch {
             return Ok(());
         }
         drop(read);
-        let mut transaction = store.begin_quietly().await?;
+        let mut transaction = store.begin_untracked().await?;
         forget_before(&mut transaction, organization, month.before()).await?;
         for alert in self.reached(&mut transaction, organization, month).await? {
             if take(&mut transaction, organization, month, &alert).await? {

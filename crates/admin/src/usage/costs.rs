@@ -241,7 +241,7 @@ async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<Response<Bo
         api_key_ids: query.api_key_ids.into_iter().collect(),
         line_items: query.line_items,
     };
-    let reports = cx.services().reports.clone();
+    let reports = cx.reports().clone();
     // Its connection goes back before the report takes another one.
     drop(cx);
     let look = CostLook::new(&query);

@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::args;
 use crate::operation::{Ingest, Operation, ingest};
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const EVENTS: &str = "/organization/usage/events";
@@ -78,7 +78,7 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
             Err(Refused { id, error }) => rejected.push(Rejected { index, id, error }),
         }
     }
-    let recorder = cx.services().recorder.clone();
+    let recorder = cx.recorder().clone();
     let allowance = allowance(&cx);
     // Others may read while the ledger is written.
     drop(cx);
@@ -115,7 +115,7 @@ impl Days {
 fn allowance(cx: &Ingest) -> Option<Allowance> {
     let caller = cx.permit().caller()?;
     let project_id = caller.project_id()?;
-    let settings = cx.services().directory.settings(cx.organization());
+    let settings = cx.settings();
     let level = settings.project(project_id);
     Some(Allowance {
         organization_id: cx.organization().clone(),
@@ -174,7 +174,8 @@ impl Projects {
     }
 
     async fn look_up(&mut self, cx: &mut Ingest, id: &str) -> Result<bool> {
-        let statement = cx.sql(
+        let statement = tenant_sql!(
+            cx,
             "SELECT id FROM projects WHERE organization_id = $1 AND id = $2",
             args![id],
         );
@@ -199,10 +200,9 @@ async fn admit(
     };
     Ok(match project {
         Ok(()) => {
-            let services = cx.services();
             let bounds = Bounds {
-                prices: services.recorder.prices(),
-                keep: services.keep_usage,
+                prices: cx.recorder().prices(),
+                keep: cx.keep_usage(),
                 is_import: false,
             };
             reported.check(cx.organization(), cx.now(), bounds)

@@ -193,7 +193,7 @@ pub(super) async fn report<Q: ReportQuery>(
 ) -> Result<Response<Body>> {
     let format = query.format();
     let query = query.ask(cx.organization().clone(), cx.now())?;
-    let reports = cx.services().reports.clone();
+    let reports = cx.reports().clone();
     // Its connection goes back before the report takes another one.
     drop(cx);
     let look = UsageLook::new(&query);

@@ -1,11 +1,11 @@
 //! A read whose handler runs a statement that changes something.
 
-use admin::args;
 use admin::operation::{Nothing, Operation, Organization, Read, read};
+use admin::{args, tenant_sql};
 use base::{Permission, Result};
 
 async fn list(mut cx: Read, _: Organization, _: Nothing) -> Result<Nothing> {
-    let delete = cx.sql("DELETE FROM projects WHERE organization_id = $1", args![]);
+    let delete = tenant_sql!(cx, "DELETE FROM projects WHERE organization_id = $1", args![]);
     cx.execute(delete).await?;
     Ok(Nothing {})
 }

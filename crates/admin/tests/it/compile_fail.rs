@@ -1,11 +1,12 @@
-//! What must not build: an operation without a permission, a write without an event, a commit by hand.
+//! Programs that must not compile, each of which breaks one promise of the types.
 
 #[test]
-fn an_operation_cannot_forget_its_permission_nor_a_write_its_event() {
+fn handler_cannot_skip_its_permission_its_event_or_its_transaction() {
     let cases = trybuild::TestCases::new();
     cases.pass("tests/compile_fail/complete.rs");
     cases.compile_fail("tests/compile_fail/no_permission.rs");
     cases.compile_fail("tests/compile_fail/no_event.rs");
     cases.compile_fail("tests/compile_fail/read_that_writes.rs");
     cases.compile_fail("tests/compile_fail/forged_permit.rs");
+    cases.compile_fail("tests/compile_fail/handler_with_store.rs");
 }

@@ -7,7 +7,6 @@ mod example;
 mod existence;
 mod generated;
 mod ids;
-mod kept;
 mod lists;
 mod log;
 mod pages;

@@ -146,7 +146,7 @@ async fn what_waits_when_a_setting_changes_never_appears() {
             .begin()
             .await
             .expect("the writer's turn");
-        turn.keep_others_from("bodies").await.expect("a lock");
+        turn.lock_table("bodies").await.expect("a lock");
         pass(&fixture, "proj_1");
         pass(&fixture, "proj_2");
         // Time for the keeper to take them up, and to wait for its turn.

@@ -1,14 +1,14 @@
-//! The cells of a table: a value in a few words on one line. Lists of leaves are named one after the other.
+//! The cells of a table: each value on one line.
 
 use super::characters::line;
 use super::colour::{Palette, Role};
 use super::json;
 use super::value::{Value, minute, time};
 
-/// What stands for nothing.
-const NOTHING: &str = "–";
+/// The text of a cell without a value.
+const EMPTY: &str = "–";
 
-/// A value on one line, and what it is.
+/// A value on one line, and the role that it is coloured by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
     pub role: Role,
@@ -16,10 +16,10 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// The cell of a field of an object.
+    /// Creates the cell of an object's field.
     pub fn of(key: &str, value: &Value) -> Self {
         let (role, text) = match value {
-            Value::Null => (Role::Faint, NOTHING.to_owned()),
+            Value::Null => (Role::Faint, EMPTY.to_owned()),
             Value::Bool(true) => (Role::Bool, "yes".to_owned()),
             Value::Bool(false) => (Role::Bool, "no".to_owned()),
             Value::Number(digits) => match time(key, value) {
@@ -27,7 +27,7 @@ impl Cell {
                 None => (Role::Number, (*digits).to_owned()),
             },
             Value::Text(text) => (Role::Plain, line(&text.plain()).into_owned()),
-            Value::List(items) if items.is_empty() => (Role::Faint, NOTHING.to_owned()),
+            Value::List(items) if items.is_empty() => (Role::Faint, EMPTY.to_owned()),
             Value::List(items) if items.iter().all(Value::is_leaf) => {
                 let texts = items.iter().map(|item| Cell::of("", item).text);
                 (Role::Plain, texts.collect::<Vec<_>>().join(", "))
@@ -37,12 +37,12 @@ impl Cell {
         Cell { role, text }
     }
 
-    pub fn is_nothing(&self) -> bool {
-        self.text == NOTHING
+    pub fn is_empty(&self) -> bool {
+        self.text == EMPTY
     }
 }
 
-/// Money as an amount and its currency, everything else as JSON.
+/// Returns money as an amount with its currency, and any other nested value as JSON.
 fn nested(value: &Value) -> (Role, String) {
     let currency = value.get("currency").and_then(Value::text);
     if let (Some(Value::Number(amount)), Some(currency)) = (value.get("value"), currency) {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_become_few_words() {
+    fn values_become_one_line() {
         for (key, json, text) in [
             ("a", "null", "–"),
             ("a", "[]", "–"),

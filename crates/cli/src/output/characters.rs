@@ -1,25 +1,25 @@
-//! Characters on a terminal: which ones would drive it, and how many columns a text takes.
+//! Characters on a terminal: the escaping of those that control it, and the columns that a text takes.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// Whether a terminal only draws the character: it is no control character, and does not turn the direction of others.
+/// Returns true if a terminal only draws the character: it neither controls the terminal nor changes the direction of text.
 fn is_harmless(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text with characters that are not wanted written like in JSON: `\n`, `\u001b`.
-fn escape(text: &str, is_wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if text.chars().all(&is_wanted) {
+/// Returns the text with all characters but the allowed ones escaped as in JSON: `\n`, `\u001b`.
+fn escape(text: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if text.chars().all(&is_allowed) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         match c {
-            c if is_wanted(c) => escaped.push(c),
+            c if is_allowed(c) => escaped.push(c),
             '\n' => escaped.push_str("\\n"),
             '\r' => escaped.push_str("\\r"),
             '\t' => escaped.push_str("\\t"),
@@ -36,22 +36,22 @@ fn push_escape(text: &mut String, c: char) {
     }
 }
 
-/// One line of text for a terminal. A JSON string in its quotes still says the same.
+/// Returns one line of text for a terminal. A JSON string in its quotes keeps its value.
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, is_harmless)
 }
 
-/// Lines of text for a terminal.
+/// Returns lines of text for a terminal.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| matches!(c, '\n' | '\t') || is_harmless(c))
 }
 
-/// The columns that a text takes.
+/// Returns the number of columns that a text takes.
 pub fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// The longest start of a text that takes at most so many columns, but never nothing; and the rest.
+/// Splits a text at the largest prefix of at most `width` columns; the prefix has at least one character.
 pub fn split(text: &str, width: usize) -> (&str, &str) {
     let mut taken = 0;
     let end = text.char_indices().find(|(start, c)| {
@@ -61,7 +61,7 @@ pub fn split(text: &str, width: usize) -> (&str, &str) {
     text.split_at(end.map_or(text.len(), |(end, _)| end))
 }
 
-/// The text if it fits, else its start and `…`.
+/// Returns the text if it fits into `width` columns, else its start and `…`.
 pub fn fit(text: &str, width: usize) -> Cow<'_, str> {
     if columns(text) <= width {
         return Cow::Borrowed(text);
@@ -74,7 +74,7 @@ pub fn fit(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{start}…"))
 }
 
-/// So many spaces.
+/// Returns `count` spaces.
 pub fn spaces(count: usize) -> String {
     " ".repeat(count)
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_drives_a_terminal_is_escaped() {
+    fn control_characters_are_escaped() {
         assert_eq!(
             line("\u{1b}[2J\u{9b}1m\u{7f}\r\n\t"),
             r"\u001b[2J\u009b1m\u007f\r\n\t"
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_fit_by_columns() {
+    fn texts_are_cut_by_columns() {
         assert_eq!(fit("漢字漢字", 8), "漢字漢字");
         assert_eq!(fit("漢字漢字", 7), "漢字漢…");
         assert_eq!(fit("漢字漢字", 6), "漢字…");

@@ -1,4 +1,4 @@
-//! `--chart`: a report of usage or costs, drawn with blocks: a bar for each bucket of time, and a line for each group.
+//! `--chart`: a report of usage or costs as bars, one for each bucket of time, and as a line for each group.
 
 mod report;
 
@@ -9,12 +9,12 @@ use super::colour::{Palette, Role};
 use super::value::Value;
 use report::Report;
 
-/// The least that is left for bars on a narrow terminal.
-const NARROWEST: usize = 4;
+/// The fewest columns of bars and names on a narrow terminal.
+const MIN_BAR_COLUMNS: usize = 4;
 
-/// Draws a report, with a newline at the end.
+/// Returns the drawing of a report, with a newline at the end.
 pub fn draw(answer: &Value, width: usize, palette: Palette) -> Result<String> {
-    let report = Report::of(answer)?;
+    let report = Report::read(answer)?;
     let mut chart = Chart {
         out: String::new(),
         width,
@@ -64,21 +64,24 @@ impl Chart {
             .iter()
             .map(|(name, parts)| (name.clone(), parts.iter().sum()));
         self.rows(&sums.collect::<Vec<_>>(), |place, _, room| {
-            line_of(&report.groups[place].1, largest, room)
+            sparkline(&report.groups[place].1, largest, room)
         });
     }
 
-    /// Rows of a name, something drawn and a number.
+    /// Writes rows of a name, a drawing and a number.
     fn rows(&mut self, rows: &[(String, f64)], draw: impl Fn(usize, f64, usize) -> String) {
         let numbers: Vec<_> = rows
             .iter()
             .map(|(_, sum)| grouped(*sum, self.decimals))
             .collect();
         let number = numbers.iter().map(String::len).max().unwrap_or(0);
-        let most = (self.width / 3).max(NARROWEST);
+        let most = (self.width / 3).max(MIN_BAR_COLUMNS);
         let name = rows.iter().map(|(name, _)| columns(name)).max();
         let name = name.unwrap_or(0).min(most.max("2026-01-15".len()));
-        let room = self.width.saturating_sub(name + number + 4).max(NARROWEST);
+        let room = self
+            .width
+            .saturating_sub(name + number + 4)
+            .max(MIN_BAR_COLUMNS);
         for (place, (label, sum)) in rows.iter().enumerate() {
             let label = fit(label, name);
             self.palette.push(&mut self.out, Role::Key, &label);
@@ -94,7 +97,7 @@ impl Chart {
     }
 }
 
-/// How many of so many steps a part of the largest takes: none only for nothing.
+/// Scales `part` of `largest` to a number of at most `all` steps; only zero has no step.
 fn steps(part: f64, largest: f64, all: usize) -> usize {
     if part <= 0.0 || largest <= 0.0 {
         return 0;
@@ -113,8 +116,8 @@ fn bar(part: f64, largest: f64, room: usize) -> String {
     "█".repeat(eighths / 8) + PARTS[eighths % 8]
 }
 
-/// A column for each bucket, or for several where there is no room for all.
-fn line_of(parts: &[f64], largest: f64, room: usize) -> String {
+/// Draws a column for each bucket; where there is no room for all, for several buckets together.
+fn sparkline(parts: &[f64], largest: f64, room: usize) -> String {
     const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let together = parts.len().div_ceil(room).max(1);
     let columns = parts.chunks(together).map(|chunk| {
@@ -124,7 +127,7 @@ fn line_of(parts: &[f64], largest: f64, room: usize) -> String {
     columns.collect()
 }
 
-/// A number with its thousands apart.
+/// Formats a number with commas between its thousands.
 fn grouped(number: f64, decimals: usize) -> String {
     let text = format!("{number:.decimals$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
@@ -144,14 +147,14 @@ mod tests {
     use super::*;
 
     const PLAIN: Palette = Palette { is_on: false };
-    const DAY: u64 = 86_400;
-    const START: u64 = 1_768_435_200;
+    const DAY_SECONDS: u64 = 86_400;
+    const START_SECONDS: u64 = 1_768_435_200;
 
     fn page(buckets: &[&str]) -> String {
         let bucket = |(place, results): (u64, &&str)| {
             format!(
                 r#"{{"object":"bucket","start_time":{},"results":[{results}]}}"#,
-                START + place * DAY
+                START_SECONDS + place * DAY_SECONDS
             )
         };
         let buckets: Vec<_> = (0..).zip(buckets).map(bucket).collect();
@@ -224,7 +227,7 @@ small  ▂ ▁               3
     }
 
     #[test]
-    fn a_chart_is_as_wide_as_the_terminal_at_most() {
+    fn chart_is_at_most_as_wide_as_terminal() {
         let results = format!(
             r#"{{"images":9007199254740991,"model":"{}"}},{{"images":1,"model":"漢"}}"#,
             "漢".repeat(100)
@@ -252,7 +255,7 @@ small  ▂ ▁               3
     }
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         assert_eq!(grouped(1_234_567.891, 2), "1,234,567.89");
         assert_eq!(grouped(-1234.0, 0), "-1,234");
         assert_eq!(grouped(999.0, 0), "999");

@@ -1,27 +1,27 @@
-//! The colours of an answer.
+//! The colours of a response.
 
-/// What a piece of an answer is.
+/// The role of a piece of output, which has a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Key,
     Text,
     Number,
     Bool,
-    /// `null`, emptiness and remarks.
+    /// `null`, empty values and remarks.
     Faint,
     Heading,
-    /// Brackets, commas, borders, and texts where everything is one.
+    /// Brackets, commas, borders, and text that needs no emphasis.
     Plain,
 }
 
-/// Paints pieces, or leaves them as they are.
+/// The switch between coloured and plain output.
 #[derive(Clone, Copy, Debug)]
 pub struct Palette {
     pub is_on: bool,
 }
 
 impl Palette {
-    /// Appends a piece in its colour.
+    /// Appends a piece, coloured by its role if colours are on.
     pub fn push(self, out: &mut String, role: Role, text: &str) {
         let code = match role {
             Role::Key => "1;34",
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_painted_only_when_asked() {
+    fn pieces_are_coloured_only_if_colours_are_on() {
         let mut out = String::new();
         Palette { is_on: true }.push(&mut out, Role::Number, "1");
         Palette { is_on: false }.push(&mut out, Role::Number, "2");

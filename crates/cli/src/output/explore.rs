@@ -1,4 +1,4 @@
-//! `--format explore`: a viewer to move around in. It takes the whole terminal and gives it back whatever happens.
+//! `--format explore`: an interactive viewer. It takes the whole terminal and restores it on every exit.
 
 mod draw;
 mod tree;
@@ -18,16 +18,16 @@ use ratatui_crossterm::crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 
-use viewer::{Next, Viewer};
+use viewer::{KeyOutcome, Viewer};
 
-/// Shows items until the user has seen enough. They are fetched as far as the user looks.
+/// Shows items until the user quits. They are fetched as far as the user scrolls.
 pub fn run(
     out: &mut dyn Write,
     items: &mut dyn Iterator<Item = Result<String>>,
     is_coloured: bool,
 ) -> Result<()> {
     let mut viewer = Viewer::new(items)?;
-    let mut screen = Screen::open(out)?;
+    let mut screen = AlternateScreen::open(out)?;
     loop {
         screen.terminal.draw(|frame| {
             let area = frame.area();
@@ -35,7 +35,7 @@ pub fn run(
         })?;
         if let Event::Key(key) = event::read()?
             && key.kind != KeyEventKind::Release
-            && viewer.press(key) == Next::Quit
+            && viewer.press(key) == KeyOutcome::Quit
         {
             break;
         }
@@ -44,41 +44,41 @@ pub fn run(
     viewer.end()
 }
 
-/// The terminal while the viewer has it.
-struct Screen<'a> {
+/// The terminal in raw mode, on its alternate screen; restored on drop.
+struct AlternateScreen<'a> {
     terminal: Terminal<CrosstermBackend<&'a mut dyn Write>>,
 }
 
-impl<'a> Screen<'a> {
+impl<'a> AlternateScreen<'a> {
     fn open(out: &'a mut dyn Write) -> Result<Self> {
-        restore_before_a_panic_is_told();
+        restore_terminal_on_panic();
         let terminal = Terminal::new(CrosstermBackend::new(out))?;
-        let mut screen = Screen { terminal };
+        let mut screen = AlternateScreen { terminal };
         enable_raw_mode()?;
-        // Not the terminal's own `clear`: it asks where the cursor is and fails when nothing answers.
+        // `Terminal::clear` asks for the cursor's position, and fails if the terminal does not answer.
         let backend = screen.terminal.backend_mut();
         execute!(backend, EnterAlternateScreen, Clear(ClearType::All))?;
         Ok(screen)
     }
 }
 
-impl Drop for Screen<'_> {
+impl Drop for AlternateScreen<'_> {
     fn drop(&mut self) {
-        // A terminal that cannot be written to any more needs nothing given back.
+        // If the terminal is gone, there is nothing to restore.
         let _ = disable_raw_mode();
         let _ = execute!(self.terminal.backend_mut(), LeaveAlternateScreen, Show);
     }
 }
 
-/// The message of a panic is written before anything is dropped, and would go with the viewer's screen.
-fn restore_before_a_panic_is_told() {
+/// Restores the terminal before a panic's message is written: on the alternate screen the message would be lost.
+fn restore_terminal_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let tell = panic::take_hook();
+        let previous_hook = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             let _ = disable_raw_mode();
             let _ = execute!(stdout(), LeaveAlternateScreen, Show);
-            tell(panic);
+            previous_hook(panic);
         }));
     });
 }

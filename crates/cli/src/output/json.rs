@@ -1,15 +1,15 @@
-//! JSON as people read it, and on one line.
+//! JSON, indented or on one line.
 
 use super::colour::{Palette, Role};
 use super::value::Value;
 
-/// An array without objects stays on one line if the line does not become longer than this.
-const WIDTH: usize = 80;
+/// The longest line, in bytes, on which an array without objects stays.
+const MAX_LINE_BYTES: usize = 80;
 const INDENT: &str = "  ";
 
-/// JSON with one line for each key, without a newline at the end.
+/// Returns JSON with a line for each key, without a newline at the end.
 pub fn pretty(value: &Value, palette: Palette) -> String {
-    let mut writer = Writer {
+    let mut writer = JsonWriter {
         out: String::new(),
         column: 0,
         palette,
@@ -18,9 +18,9 @@ pub fn pretty(value: &Value, palette: Palette) -> String {
     writer.out
 }
 
-/// JSON on one line.
+/// Returns JSON on one line.
 pub fn compact(value: &Value, palette: Palette) -> String {
-    let mut writer = Writer {
+    let mut writer = JsonWriter {
         out: String::new(),
         column: 0,
         palette,
@@ -29,17 +29,17 @@ pub fn compact(value: &Value, palette: Palette) -> String {
     writer.out
 }
 
-struct Writer {
+struct JsonWriter {
     out: String,
-    /// Bytes since the last newline, and with it; without colours.
+    /// The bytes since the last newline, the newline included and colours excluded.
     column: usize,
     palette: Palette,
 }
 
-impl Writer {
+impl JsonWriter {
     fn value(&mut self, value: &Value, depth: usize, is_last: bool) {
         match value {
-            Value::List(items) if !fits(value, WIDTH.saturating_sub(self.column)) => {
+            Value::List(items) if !fits(value, MAX_LINE_BYTES.saturating_sub(self.column)) => {
                 self.push(Role::Plain, "[");
                 for (index, item) in items.iter().enumerate() {
                     self.newline(depth + 1);
@@ -106,8 +106,8 @@ impl Writer {
     }
 }
 
-/// Whether a list is empty, or holds no object and takes at most so many bytes on one line. Stops once it does not, so
-/// that trying it at each level of nested lists costs little.
+/// Returns true if a list is empty, or has no object inside and takes at most `room` bytes on one line. It stops at the
+/// first byte too many, so that trying it at each level of nested lists costs little.
 fn fits(list: &Value, room: usize) -> bool {
     list.is_leaf() || (room > 3 && room_after(list, room).is_some())
 }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_escaped_and_say_the_same() {
+    fn control_characters_are_escaped_without_changing_the_value() {
         let text = "\"a\u{9b}31m\u{7f}\"";
         let safe = shown(text);
         assert_eq!(safe, r#""a\u009b31m\u007f""#);

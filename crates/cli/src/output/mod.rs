@@ -1,6 +1,5 @@
-//! How answers are shown: one object, or the items of a list while they are fetched.
+//! The output of responses: one object, or the items of a list while they are fetched.
 
-mod boxes;
 mod cell;
 mod characters;
 mod chart;
@@ -11,6 +10,7 @@ mod pager;
 mod table;
 mod terminal;
 mod transform;
+mod unicode_table;
 mod value;
 mod view;
 mod yaml;
@@ -27,21 +27,21 @@ use colour::Palette;
 use table::Table;
 use value::Value;
 
-/// How an answer is shown.
+/// The format of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// Tables on a terminal, JSON elsewhere.
     #[default]
     Auto,
-    /// A viewer to move around in.
+    /// An interactive viewer.
     Explore,
-    /// JSON with one line for each key.
+    /// JSON with a line for each key.
     Json,
     /// JSON on one line.
     Jsonl,
-    /// A box with words for people.
+    /// A frame around readable values.
     Pretty,
-    /// The bytes that the server sent.
+    /// The bytes as the server sent them.
     Raw,
     /// YAML.
     Yaml,
@@ -75,43 +75,44 @@ impl FromStr for Format {
     }
 }
 
-/// What the user asked for.
+/// The options of output.
 #[derive(Clone, Debug)]
 pub struct Style {
-    /// How answers are shown.
+    /// The format, as the user chose it.
     pub format: Format,
-    /// Whether the user named the format.
+    /// True if the user named the format.
     pub is_explicit: bool,
-    /// A GJSON path; what it leads to is shown instead of the whole.
+    /// The GJSON path to the part that is shown instead of the whole.
     pub transform: Option<String>,
-    /// Whether a string is shown without its quotes.
+    /// True if a string is shown without its quotes.
     pub raw_output: bool,
-    /// Whether a report is drawn.
+    /// True if a report is drawn as a chart.
     pub chart: bool,
-    /// Where answers are shown.
+    /// The terminal, or its absence.
     pub terminal: Terminal,
 }
 
-/// What is said when the viewer was asked for and there is no terminal to show it on.
-const NO_VIEWER: &str = "Warning: Output format 'explore' not supported for non-terminal output; falling back to 'json'";
+/// The warning that the viewer needs a terminal.
+const NO_TERMINAL_WARNING: &str = "Warning: Output format 'explore' not supported for non-terminal output; falling back to 'json'";
 
 impl Style {
-    /// The format that is possible here, and what to warn of.
-    fn possible(&self) -> (Format, Option<&'static str>) {
+    /// Returns the format that the terminal allows, and a warning if that is not the chosen one.
+    fn supported(&self) -> (Format, Option<&'static str>) {
         match self.format {
-            Format::Explore if !self.terminal.is_terminal => {
-                (Format::Json, self.is_explicit.then_some(NO_VIEWER))
-            }
+            Format::Explore if !self.terminal.is_terminal => (
+                Format::Json,
+                self.is_explicit.then_some(NO_TERMINAL_WARNING),
+            ),
             Format::Auto if !self.terminal.is_terminal => (Format::Json, None),
             format => (format, None),
         }
     }
 
-    /// The same with the format that is possible here; says so on standard error if it is another one.
-    fn settled(&self) -> Self {
-        let (format, warning) = self.possible();
+    /// Returns the style with the supported format, after a warning on stderr.
+    fn with_supported_format(&self) -> Self {
+        let (format, warning) = self.supported();
         if let Some(warning) = warning {
-            // Nothing is lost when standard error is closed.
+            // A closed stderr is no error.
             let _ = writeln!(std::io::stderr(), "{warning}");
         }
         Style {
@@ -131,9 +132,9 @@ impl Style {
     }
 }
 
-/// Shows one answer: the JSON text as the server sent it.
+/// Shows one response, given as JSON text.
 pub fn show_one(out: &mut dyn Write, text: &str, style: &Style) -> Result<()> {
-    let style = style.settled();
+    let style = style.with_supported_format();
     if style.format == Format::Explore && !style.chart {
         let text = transform::apply(text, style.transform.as_deref()).into_owned();
         return explore::run(out, &mut std::iter::once(Ok(text)), style.terminal.colour);
@@ -144,7 +145,7 @@ pub fn show_one(out: &mut dyn Write, text: &str, style: &Style) -> Result<()> {
     })
 }
 
-/// Shows the items of a list, which are fetched while they are shown; each is JSON text as the server sent it.
+/// Shows the items of a list, each given as JSON text. They are taken one by one, as the output is read.
 pub fn show_items(
     out: &mut dyn Write,
     items: &mut dyn Iterator<Item = Result<String>>,
@@ -153,7 +154,7 @@ pub fn show_items(
     if style.chart {
         bail!("--chart draws reports of usage and costs; this answer is a list of items");
     }
-    let style = style.settled();
+    let style = style.with_supported_format();
     if style.format == Format::Explore {
         let path = style.transform.as_deref();
         let mut items = items.map(|item| Ok(transform::apply(&item?, path).into_owned()));
@@ -169,7 +170,7 @@ fn write_items(
 ) -> Result<()> {
     let mut table = Table::new(style.width(), style.palette());
     for item in items {
-        // What was fetched before an error is shown before it.
+        // Items that came before an error are shown before it.
         let item = match item {
             Ok(item) => transform::apply(&item, style.transform.as_deref()).into_owned(),
             Err(error) => {
@@ -191,7 +192,7 @@ fn render(text: &str, style: &Style) -> Result<String> {
     render_transformed(&transform::apply(text, style.transform.as_deref()), style)
 }
 
-/// An answer as text that ends with a newline, or is empty.
+/// Returns a response as text that ends with a newline, or is empty.
 fn render_transformed(text: &str, style: &Style) -> Result<String> {
     let parsed = Value::parse(text);
     if style.chart {
@@ -207,15 +208,15 @@ fn render_transformed(text: &str, style: &Style) -> Result<String> {
     };
     let palette = style.palette();
     Ok(match style.format {
-        Format::Auto => view::answer(&value, style.width(), palette),
+        Format::Auto => view::response(&value, style.width(), palette),
         Format::Jsonl => json::compact(&value, palette) + "\n",
-        Format::Pretty => boxes::framed(&value, style.width(), palette),
+        Format::Pretty => unicode_table::framed(&value, style.width(), palette),
         Format::Yaml => yaml::document(&value, palette),
         Format::Explore | Format::Json | Format::Raw => json::pretty(&value, palette) + "\n",
     })
 }
 
-/// Text as the server sent it; on a terminal without what would drive it.
+/// Returns a text unchanged; for a terminal, with its control characters escaped.
 fn verbatim(text: &str, style: &Style) -> String {
     let safe = if style.terminal.is_terminal {
         characters::lines(text)

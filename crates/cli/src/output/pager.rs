@@ -1,4 +1,4 @@
-//! Output that is longer than the screen goes through the user's pager; a reader that has seen enough is no error.
+//! Paging: output that is longer than the screen goes through the user's pager.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::characters::columns;
 use super::terminal::Terminal;
 
-/// Runs the work with somewhere to write to.
+/// Runs `work` with a writer whose output is paged. A reader that closes its end is no error.
 pub fn through(
     out: &mut dyn Write,
     terminal: &Terminal,
@@ -22,7 +22,7 @@ pub fn through(
     paged(out, terminal, &words, work)
 }
 
-/// The pager's program and its arguments; nothing if none is wanted.
+/// Returns the pager's program and arguments; empty if no pager is wanted.
 fn words(pager: Option<&str>) -> Vec<String> {
     match pager.map(str::trim) {
         None => vec!["less".to_owned()],
@@ -37,102 +37,107 @@ fn paged(
     words: &[String],
     work: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let mut screen = Screen {
+    let mut output = PagedOutput {
         out,
-        held: Vec::new(),
+        buffered: Vec::new(),
         rows: 0,
         terminal,
         words,
-        way: if words.is_empty() {
-            Way::Direct
+        destination: if words.is_empty() {
+            Destination::Direct
         } else {
-            Way::Held
+            Destination::Buffer
         },
         is_closed: false,
     };
-    let worked = work(&mut screen);
-    let ended = screen.end();
-    if screen.is_closed {
+    let worked = work(&mut output);
+    let ended = output.end();
+    if output.is_closed {
         return Ok(());
     }
     worked.and(ended.map_err(Into::into))
 }
 
-/// Where what is written goes.
-enum Way {
-    /// Nowhere yet: it fits on the screen so far.
-    Held,
-    /// To the output itself.
+/// The destination of the output.
+enum Destination {
+    /// A buffer, as long as it fits on the screen.
+    Buffer,
+    /// The output itself.
     Direct,
-    /// To a pager.
+    /// A pager.
     Pager(Child),
 }
 
-struct Screen<'a> {
+struct PagedOutput<'a> {
     out: &'a mut dyn Write,
-    held: Vec<u8>,
+    buffered: Vec<u8>,
     rows: usize,
     terminal: &'a Terminal,
     words: &'a [String],
-    way: Way,
-    /// Whether the reader went away.
+    destination: Destination,
+    /// True once the reader has closed its end.
     is_closed: bool,
 }
 
-impl Screen<'_> {
-    /// Writes to where it goes and notes whether the reader is still there.
-    fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = match &mut self.way {
-            Way::Held => {
-                self.held.extend_from_slice(bytes);
+impl PagedOutput<'_> {
+    /// Writes to the destination, and records if the reader has closed its end.
+    fn forward(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = match &mut self.destination {
+            Destination::Buffer => {
+                self.buffered.extend_from_slice(bytes);
                 Ok(())
             }
-            Way::Direct => self.out.write_all(bytes),
-            Way::Pager(child) => match &mut child.stdin {
+            Destination::Direct => self.out.write_all(bytes),
+            Destination::Pager(child) => match &mut child.stdin {
                 Some(stdin) => stdin.write_all(bytes),
                 None => Err(ErrorKind::BrokenPipe.into()),
             },
         };
-        self.noted(written)
+        self.check_closed(written)
     }
 
-    fn noted(&mut self, written: io::Result<()>) -> io::Result<()> {
+    fn check_closed(&mut self, written: io::Result<()>) -> io::Result<()> {
         if let Err(error) = &written {
             self.is_closed |= error.kind() == ErrorKind::BrokenPipe;
         }
         written
     }
 
-    /// Starts the pager once there is more than the screen holds. Without one, everything is simply written.
-    fn turn(&mut self) -> io::Result<()> {
-        self.way = start(self.words).map_or(Way::Direct, Way::Pager);
-        let held = std::mem::take(&mut self.held);
-        self.pass(&held)
+    /// Starts the pager with the buffered output; if that fails, the output is written directly.
+    fn start_pager(&mut self) -> io::Result<()> {
+        self.destination = spawn(self.words).map_or(Destination::Direct, Destination::Pager);
+        let buffered = std::mem::take(&mut self.buffered);
+        self.forward(&buffered)
     }
 
     fn end(&mut self) -> io::Result<()> {
-        match &mut self.way {
-            Way::Pager(child) => {
+        match &mut self.destination {
+            Destination::Pager(child) => {
                 drop(child.stdin.take());
                 child.wait().map(|_| ())
             }
-            Way::Direct | Way::Held => {
-                let held = std::mem::take(&mut self.held);
-                let written = self.out.write_all(&held).and_then(|()| self.out.flush());
-                self.noted(written)
+            Destination::Direct | Destination::Buffer => {
+                let buffered = std::mem::take(&mut self.buffered);
+                let written = self
+                    .out
+                    .write_all(&buffered)
+                    .and_then(|()| self.out.flush());
+                self.check_closed(written)
             }
         }
     }
 }
 
-impl Write for Screen<'_> {
+impl Write for PagedOutput<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if matches!(self.way, Way::Held) {
+        if matches!(self.destination, Destination::Buffer) {
             self.rows += rows(bytes, usize::from(self.terminal.width));
         }
-        self.pass(bytes)?;
-        if matches!(self.way, Way::Held) && self.rows >= usize::from(self.terminal.height) {
-            self.turn()?;
+        self.forward(bytes)?;
+        if matches!(self.destination, Destination::Buffer)
+            && self.rows >= usize::from(self.terminal.height)
+        {
+            self.start_pager()?;
         }
         Ok(bytes.len())
     }
@@ -142,8 +147,9 @@ impl Write for Screen<'_> {
     }
 }
 
-/// `less` ends by itself when everything fits, keeps colours, leaves the text on the screen and ends on Ctrl-C as we do.
-fn start(words: &[String]) -> Option<Child> {
+/// Starts a pager. The options make `less` end if everything fits, keep colours and the text on the screen, and end on
+/// Ctrl-C.
+fn spawn(words: &[String]) -> Option<Child> {
     let (program, arguments) = words.split_first()?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped());
@@ -155,7 +161,7 @@ fn start(words: &[String]) -> Option<Child> {
     command.spawn().ok()
 }
 
-/// The rows that whole lines take on a screen.
+/// Returns the number of rows that whole lines take on the screen.
 fn rows(bytes: &[u8], width: usize) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.split_inclusive('\n');
@@ -164,7 +170,7 @@ fn rows(bytes: &[u8], width: usize) -> usize {
         .sum()
 }
 
-/// The columns of a line without its colours.
+/// Returns the number of columns of a line without its colours.
 fn shown_columns(line: &str) -> usize {
     let mut parts = line.split('\u{1b}');
     let first = parts.next().map_or(0, columns);
@@ -198,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_longer_than_the_screen_is_paged() {
+    fn only_output_longer_than_screen_is_paged() {
         let file = file("long");
         let mut out = Vec::new();
         paged(&mut out, &SCREEN, &tee(&file), |out| {
@@ -227,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pager_that_is_not_there_or_not_wanted_is_done_without() {
+    fn missing_or_unwanted_pager_is_skipped() {
         let missing = ["orgplane-no-such-pager".to_owned()];
         for words in [&missing[..], &[]] {
             let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! Lists as a table: the first rows decide which columns fit, the others are shown as they come.
+//! Lists as a table. The first rows decide which columns fit; all others are written as they come.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,21 @@ use super::characters::{columns, fit, line, spaces};
 use super::colour::{Palette, Role};
 use super::value::Value;
 
-/// So many rows are looked at before the first is shown: a page of the API.
-const SAMPLE: usize = 20;
-/// A column becomes wider than this only when there is room left.
-const WIDE: usize = 40;
-const GAP: usize = 2;
+/// The number of rows that decide the columns: a page of the API.
+const SAMPLE_COUNT: usize = 20;
+/// The width that a column exceeds only if the terminal has room left.
+const DEFAULT_MAX_COLUMN_WIDTH: usize = 40;
+/// The largest number of hidden columns that are remembered.
+const MAX_HIDDEN_COUNT: usize = 40;
+/// The width of their names in the remark below the table.
+const MAX_REMARK_COLUMNS: usize = 40;
+/// The spaces between two columns.
+const COLUMN_GAP_LEN: usize = 2;
 
 /// The cells of a row, by their keys.
 pub type Row = Vec<(String, Cell)>;
 
-/// The row of an object. Its kind is not told again and again.
+/// Returns the row of an object, without its kind, which all rows share.
 pub fn row(object: &Value) -> Row {
     let Value::Object(fields) = object else {
         return Row::new();
@@ -28,12 +33,12 @@ pub fn row(object: &Value) -> Row {
         .collect()
 }
 
-/// A table that grows downwards.
+/// A table that is written while rows are added.
 pub struct Table {
     width: usize,
     palette: Palette,
     waiting: Vec<Row>,
-    layout: Option<Layout>,
+    layout: Option<TableLayout>,
 }
 
 impl Table {
@@ -46,24 +51,24 @@ impl Table {
         }
     }
 
-    /// Adds a row; gives back the lines that can be shown now.
+    /// Adds a row, and returns the lines that can be written now.
     pub fn add(&mut self, row: Row) -> String {
         if let Some(layout) = &mut self.layout {
             return layout.line(row, self.palette);
         }
         self.waiting.push(row);
-        if self.waiting.len() < SAMPLE {
+        if self.waiting.len() < SAMPLE_COUNT {
             return String::new();
         }
         self.start()
     }
 
-    /// The lines that are still to be shown, and which columns were left out.
+    /// Returns the lines that are still to be written, and a remark about columns that were left out.
     pub fn end(&mut self) -> String {
         let mut lines = self.start();
         let hidden = self.layout.take().map(|layout| layout.hidden);
         if let Some(hidden) = hidden.filter(|hidden| !hidden.is_empty()) {
-            let names = fit(&hidden.join(", "), WIDE).into_owned();
+            let names = fit(&hidden.join(", "), MAX_REMARK_COLUMNS).into_owned();
             let remark = format!("Not shown: {names}; --format json shows everything.");
             self.palette.push(&mut lines, Role::Faint, &remark);
             lines.push('\n');
@@ -76,7 +81,7 @@ impl Table {
             return String::new();
         }
         let rows = std::mem::take(&mut self.waiting);
-        let mut layout = Layout::of(&rows, self.width);
+        let mut layout = TableLayout::new(&rows, self.width);
         let mut lines = layout.heading(self.palette);
         for row in rows {
             lines.push_str(&layout.line(row, self.palette));
@@ -86,8 +91,8 @@ impl Table {
     }
 }
 
-/// Which columns there are, and how wide.
-struct Layout {
+/// The chosen columns, with their widths.
+struct TableLayout {
     columns: Vec<Column>,
     hidden: Vec<String>,
 }
@@ -103,7 +108,7 @@ struct Column {
 }
 
 impl Column {
-    /// What comes first: who it is, then what is said about it, and last what is not said of anyone.
+    /// Returns the sort key: id and name first, columns without values last.
     fn rank(&self) -> usize {
         match self.key.as_str() {
             "id" => 0,
@@ -114,16 +119,16 @@ impl Column {
     }
 }
 
-impl Layout {
-    fn of(rows: &[Row], width: usize) -> Self {
+impl TableLayout {
+    fn new(rows: &[Row], width: usize) -> Self {
         let mut all = measured(rows);
         all.sort_by_key(Column::rank);
         let mut room = width;
         let mut chosen: Vec<Column> = Vec::new();
         let mut hidden = Vec::new();
         for mut column in all {
-            let gap = if chosen.is_empty() { 0 } else { GAP };
-            column.width = column.natural.min(WIDE);
+            let gap = if chosen.is_empty() { 0 } else { COLUMN_GAP_LEN };
+            column.width = column.natural.min(DEFAULT_MAX_COLUMN_WIDTH);
             if column.rank() == 0 {
                 column.width = column.natural.min(width);
             }
@@ -162,7 +167,7 @@ impl Layout {
     fn line(&mut self, row: Row, palette: Palette) -> String {
         for (key, _) in &row {
             let is_shown = self.columns.iter().any(|column| column.key == *key);
-            if !is_shown && self.hidden.len() < WIDE && !self.hidden.contains(key) {
+            if !is_shown && self.hidden.len() < MAX_HIDDEN_COUNT && !self.hidden.contains(key) {
                 self.hidden.push(key.clone());
             }
         }
@@ -188,14 +193,14 @@ impl Layout {
             };
             out.push_str(&spaces(gap + before));
             palette.push(&mut out, cell.role, &text);
-            gap = GAP + after;
+            gap = COLUMN_GAP_LEN + after;
         }
         out.push('\n');
         out
     }
 }
 
-/// The columns in the order in which they come, with what they need.
+/// Returns the columns in the order of their first appearance, with their natural widths.
 fn measured(rows: &[Row]) -> Vec<Column> {
     let mut all: Vec<Column> = Vec::new();
     let mut places = HashMap::new();
@@ -212,8 +217,8 @@ fn measured(rows: &[Row]) -> Vec<Column> {
         }
         let column = &mut all[place];
         column.natural = column.natural.max(columns(&cell.text));
-        column.is_number &= cell.role == Role::Number || cell.is_nothing();
-        column.is_empty &= cell.is_nothing();
+        column.is_number &= cell.role == Role::Number || cell.is_empty();
+        column.is_empty &= cell.is_empty();
     }
     for column in &mut all {
         column.is_number &= !column.is_empty;
@@ -288,13 +293,13 @@ Not shown: email, added_at; --format json shows everything.
     }
 
     #[test]
-    fn rows_are_shown_as_soon_as_the_columns_are_known() {
+    fn rows_are_written_once_columns_are_known() {
         let mut table = Table::new(80, PLAIN);
-        for _ in 1..SAMPLE {
+        for _ in 1..SAMPLE_COUNT {
             assert_eq!(table.add(row(&Value::parse(USERS[0]).unwrap())), "");
         }
         let first = table.add(row(&Value::parse(USERS[0]).unwrap()));
-        assert_eq!(first.lines().count(), SAMPLE + 1);
+        assert_eq!(first.lines().count(), SAMPLE_COUNT + 1);
         let next = table.add(row(&Value::parse(
             r#"{"id":"user_with_a_longer_id","new":1}"#,
         )

@@ -1,27 +1,27 @@
-//! Where answers are shown.
+//! The terminal that responses are shown on.
 
 use std::io::{IsTerminal as _, stdout};
 
 use ratatui_crossterm::crossterm::terminal::size;
 
-/// The size taken where there is none to ask for.
-const SIZE: (u16, u16) = (80, 24);
+/// The size that is assumed if the terminal tells none.
+const DEFAULT_SIZE: (u16, u16) = (80, 24);
 
-/// Where answers are shown.
+/// The properties of standard output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terminal {
-    /// Whether a person looks at it.
+    /// True if standard output is a terminal.
     pub is_terminal: bool,
-    /// In columns.
+    /// The width in columns.
     pub width: u16,
-    /// In rows.
+    /// The height in rows.
     pub height: u16,
-    /// Whether answers are coloured.
+    /// True if output is coloured.
     pub colour: bool,
 }
 
 impl Terminal {
-    /// Standard output and the variables of the environment that say how it is to be used: `FORCE_COLOR` (`1` or `0`),
+    /// Returns the properties of standard output, as changed by the environment variables `FORCE_COLOR` (`1` or `0`),
     /// `NO_COLOR`, `TERM` and `COLUMNS`.
     pub fn of_stdout() -> Self {
         let is_terminal = stdout().is_terminal();
@@ -36,7 +36,7 @@ impl Terminal {
     ) -> Self {
         let (width, height) = size
             .filter(|(width, height)| *width > 0 && *height > 0)
-            .unwrap_or(SIZE);
+            .unwrap_or(DEFAULT_SIZE);
         let columns = variable("COLUMNS").and_then(|columns| columns.parse().ok());
         let is_plain = variable("NO_COLOR").is_some_and(|value| !value.is_empty())
             || variable("TERM").as_deref() == Some("dumb");
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_coloured_unless_told_otherwise() {
+    fn terminal_is_coloured_unless_environment_forbids_it() {
         assert!(colour(true, &[]));
         assert!(!colour(false, &[]));
         assert!(colour(false, &[("FORCE_COLOR", "1"), ("NO_COLOR", "1")]));
@@ -81,10 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn the_width_is_asked_for_and_can_be_set() {
+    fn width_comes_from_terminal_or_environment() {
         let size = |terminal: Terminal| (terminal.width, terminal.height);
         assert_eq!(size(of(true, Some((120, 50)), &[])), (120, 50));
-        assert_eq!(size(of(true, Some((0, 0)), &[])), SIZE);
+        assert_eq!(size(of(true, Some((0, 0)), &[])), DEFAULT_SIZE);
         assert_eq!(size(of(false, None, &[("COLUMNS", "132")])), (132, 24));
         assert_eq!(
             size(of(true, Some((120, 50)), &[("COLUMNS", "0")])),

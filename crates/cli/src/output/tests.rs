@@ -1,5 +1,5 @@
-//! Tests of how answers are shown, through the two functions that the rest of the command line knows. What each format
-//! looks like is in `snapshots`; `ORGPLANE_WRITE_SNAPSHOTS=1` writes those files anew.
+//! Tests of the output through its two public functions. The formats are compared with the files in `snapshots`, which
+//! `ORGPLANE_WRITE_SNAPSHOTS=1` rewrites.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -129,7 +129,7 @@ fn without_colours(text: &str) -> String {
 }
 
 #[test]
-fn what_the_server_sends_does_not_drive_the_terminal() {
+fn control_characters_of_server_never_reach_terminal() {
     let hostile = "{\"object\":\"\u{9b}2J\",\"a\u{9b}b\":[\"\u{7f}\u{202e}\\u001b[2J\\u0007\",{\"\\u001b\":1}],\"id\":\"\\u001b]0;x\"}";
     let page = hostile.replace("\u{9b}2J", "page");
     let html = "<html>\u{1b}[2J\r\n\u{9b}</html>";
@@ -217,17 +217,20 @@ fn formats_are_named_in_any_case() {
 #[test]
 fn the_viewer_needs_a_terminal() {
     let mut explore = style(Format::Explore, false);
-    assert_eq!(explore.possible(), (Format::Json, Some(NO_VIEWER)));
-    explore.is_explicit = false;
-    assert_eq!(explore.possible(), (Format::Json, None));
     assert_eq!(
-        style(Format::Explore, true).possible(),
+        explore.supported(),
+        (Format::Json, Some(NO_TERMINAL_WARNING))
+    );
+    explore.is_explicit = false;
+    assert_eq!(explore.supported(), (Format::Json, None));
+    assert_eq!(
+        style(Format::Explore, true).supported(),
         (Format::Explore, None)
     );
 }
 
 #[test]
-fn what_came_before_an_error_is_shown() {
+fn items_before_an_error_are_shown() {
     for (is_terminal, expected) in [(false, "{\n  \"id\": \"a\"\n}\n"), (true, "id\na\n")] {
         let mut out = Vec::new();
         let items = [

@@ -1,8 +1,8 @@
-//! `--transform`: a GJSON path into an answer.
+//! `--transform`: a GJSON path into a response.
 
 use std::borrow::Cow;
 
-/// What the path leads to; the text itself if it leads nowhere.
+/// Returns the part that the path leads to; the whole text if it leads nowhere.
 pub fn apply<'text>(text: &'text str, path: Option<&str>) -> Cow<'text, str> {
     let Some(path) = path.filter(|path| !path.is_empty()) else {
         return Cow::Borrowed(text);

@@ -1,14 +1,17 @@
-//! An answer as a tree that borrows its text: keys keep their order, and numbers the digits that the server sent.
+//! A response as a tree that borrows its text: keys keep their order, and numbers the digits that the server sent.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use anyhow::{Result, bail};
-use serde::de::IgnoredAny;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::characters::line;
 
-/// How deep an answer may be nested; the bound of `serde_json`.
-const DEPTH: usize = 128;
+/// The deepest nesting, which is that of `serde_json`.
+const MAX_DEPTH: usize = 128;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,27 +19,27 @@ pub enum Value<'text> {
     Null,
     Bool(bool),
     Number(&'text str),
-    Text(Text<'text>),
+    Text(JsonText<'text>),
     List(Vec<Value<'text>>),
-    Object(Vec<(Text<'text>, Value<'text>)>),
+    Object(Vec<(JsonText<'text>, Value<'text>)>),
 }
 
-/// A string as it was written, with its quotes.
+/// A JSON string with its quotes and escapes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Text<'text>(&'text str);
+pub struct JsonText<'text>(&'text str);
 
-impl<'text> Text<'text> {
-    /// The string in quotes: as it was written, but with what would drive a terminal escaped.
+impl<'text> JsonText<'text> {
+    /// Returns the string in its quotes, with characters that control a terminal escaped.
     pub fn quoted(self) -> Cow<'text, str> {
         line(self.0)
     }
 
-    /// How long it was written, in bytes.
+    /// Returns the number of bytes with quotes and escapes.
     pub fn length(self) -> usize {
         self.0.len()
     }
 
-    /// What the string says. Half of a surrogate pair has no character and stays written as it was.
+    /// Returns the decoded string. One with half of a surrogate pair, which is no character, stays escaped.
     pub fn plain(self) -> Cow<'text, str> {
         let inner = &self.0[1..self.0.len() - 1];
         if !inner.contains('\\') {
@@ -50,14 +53,39 @@ impl<'text> Text<'text> {
 }
 
 impl<'text> Value<'text> {
-    /// Reads a JSON text.
+    /// Parses a JSON text.
     pub fn parse(text: &'text str) -> Result<Self> {
-        // The grammar is checked first, without recursion, so that the reader below can go by first characters.
-        serde_json::from_str::<IgnoredAny>(text)?;
-        Reader { rest: text }.value(0)
+        Self::of_raw(serde_json::from_str(text)?, 0)
     }
 
-    /// The value of a key of an object.
+    /// Parses one level; the values inside are parsed from their texts, which keeps their digits.
+    fn of_raw(raw: &'text RawValue, depth: usize) -> Result<Self> {
+        if depth > MAX_DEPTH {
+            bail!("nested deeper than {MAX_DEPTH}");
+        }
+        let text = raw.get();
+        Ok(match text.as_bytes()[0] {
+            b'{' => {
+                let members: RawMembers = serde_json::from_str(text)?;
+                let members = members
+                    .0
+                    .into_iter()
+                    .map(|(key, value)| Ok((JsonText(key.get()), Self::of_raw(value, depth + 1)?)));
+                Value::Object(members.collect::<Result<_>>()?)
+            }
+            b'[' => {
+                let items: Vec<&RawValue> = serde_json::from_str(text)?;
+                let items = items.into_iter().map(|item| Self::of_raw(item, depth + 1));
+                Value::List(items.collect::<Result<_>>()?)
+            }
+            b'"' => Value::Text(JsonText(text)),
+            b'n' => Value::Null,
+            b't' | b'f' => Value::Bool(text == "true"),
+            _ => Value::Number(text),
+        })
+    }
+
+    /// Returns the value of a key of an object.
     pub fn get(&self, key: &str) -> Option<&Value<'text>> {
         let Value::Object(fields) = self else {
             return None;
@@ -66,7 +94,7 @@ impl<'text> Value<'text> {
         field.map(|(_, value)| value)
     }
 
-    /// What a string says, if it is one.
+    /// Returns the decoded string, if the value is one.
     pub fn text(&self) -> Option<Cow<'text, str>> {
         match self {
             Value::Text(text) => Some(text.plain()),
@@ -74,7 +102,7 @@ impl<'text> Value<'text> {
         }
     }
 
-    /// The number as a float, if it is one: for adding up and drawing.
+    /// Returns the number as a float, for sums and drawings.
     pub fn float(&self) -> Option<f64> {
         match self {
             Value::Number(digits) => digits.parse().ok(),
@@ -82,7 +110,7 @@ impl<'text> Value<'text> {
         }
     }
 
-    /// The number as a whole one, if it is one.
+    /// Returns the whole number, if the value is one.
     pub fn whole(&self) -> Option<i64> {
         match self {
             Value::Number(digits) => digits.parse().ok(),
@@ -90,7 +118,7 @@ impl<'text> Value<'text> {
         }
     }
 
-    /// The elements, if this is a list of objects and not empty.
+    /// Returns the items of a list, if there are some and all are objects.
     pub fn objects(&self) -> Option<&[Value<'text>]> {
         match self {
             Value::List(items) if !items.is_empty() => items
@@ -101,7 +129,7 @@ impl<'text> Value<'text> {
         }
     }
 
-    /// Whether nothing is inside.
+    /// Returns true if nothing is inside.
     pub fn is_leaf(&self) -> bool {
         match self {
             Value::List(items) => items.is_empty(),
@@ -111,102 +139,39 @@ impl<'text> Value<'text> {
     }
 }
 
-/// Walks over a text whose grammar has been checked.
-struct Reader<'text> {
-    rest: &'text str,
-}
+/// The members of an object in their order.
+struct RawMembers<'text>(Vec<(&'text RawValue, &'text RawValue)>);
 
-impl<'text> Reader<'text> {
-    fn value(&mut self, depth: usize) -> Result<Value<'text>> {
-        if depth > DEPTH {
-            bail!("nested deeper than {DEPTH}");
+impl<'text> Deserialize<'text> for RawMembers<'text> {
+    fn deserialize<D: Deserializer<'text>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'text> Visitor<'text> for Members {
+            type Value = RawMembers<'text>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'text>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(RawMembers(members))
+            }
         }
-        self.skip_space();
-        Ok(match self.rest.as_bytes().first() {
-            Some(b'{') => self.object(depth)?,
-            Some(b'[') => self.list(depth)?,
-            Some(b'"') => Value::Text(self.string()),
-            _ => match self.word() {
-                "null" => Value::Null,
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                digits => Value::Number(digits),
-            },
-        })
-    }
-
-    fn object(&mut self, depth: usize) -> Result<Value<'text>> {
-        let mut fields = Vec::new();
-        self.take(1);
-        while !self.at_end(b'}') {
-            let key = self.string();
-            self.skip_space();
-            self.take(1);
-            fields.push((key, self.value(depth + 1)?));
-        }
-        Ok(Value::Object(fields))
-    }
-
-    fn list(&mut self, depth: usize) -> Result<Value<'text>> {
-        let mut items = Vec::new();
-        self.take(1);
-        while !self.at_end(b']') {
-            items.push(self.value(depth + 1)?);
-        }
-        Ok(Value::List(items))
-    }
-
-    /// Steps over a comma, or over the end and says so.
-    fn at_end(&mut self, end: u8) -> bool {
-        self.skip_space();
-        let next = self.rest.as_bytes().first();
-        let ended = next.is_none_or(|byte| *byte == end);
-        if ended || next == Some(&b',') {
-            self.take(1);
-        }
-        self.skip_space();
-        ended
-    }
-
-    fn string(&mut self) -> Text<'text> {
-        let mut escaped = false;
-        let end = self.rest.bytes().skip(1).position(|byte| {
-            let ended = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            ended
-        });
-        Text(self.take(end.map_or(self.rest.len(), |end| end + 2)))
-    }
-
-    fn word(&mut self) -> &'text str {
-        let end = self
-            .rest
-            .bytes()
-            .position(|byte| byte.is_ascii_whitespace() || b",]}".contains(&byte));
-        self.take(end.unwrap_or(self.rest.len()))
-    }
-
-    fn skip_space(&mut self) {
-        self.rest = self
-            .rest
-            .trim_start_matches(|c: char| c.is_ascii_whitespace());
-    }
-
-    fn take(&mut self, length: usize) -> &'text str {
-        let (taken, rest) = self.rest.split_at(length.min(self.rest.len()));
-        self.rest = rest;
-        taken
+        deserializer.deserialize_map(Members)
     }
 }
 
-/// The seconds of a point in time, if that is what the key and the value say.
+/// Returns the point in time that a field holds, judged by its key and value.
 pub fn time(key: &str, value: &Value) -> Option<jiff::Timestamp> {
     let of_time = key.ends_with("_at") || key.ends_with("_time") || key == "created";
     let seconds = value.whole().filter(|seconds| of_time && *seconds > 0)?;
     jiff::Timestamp::from_second(seconds).ok()
 }
 
-/// A point in time to the minute, in UTC.
+/// Formats a point in time to the minute, in UTC.
 pub fn minute(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M").to_string()
 }
@@ -228,7 +193,7 @@ mod tests {
             Value::Null,
             Value::Bool(true),
             Value::Bool(false),
-            Value::Text(Text(r#""\"\\""#)),
+            Value::Text(JsonText(r#""\"\\""#)),
         ];
         assert_eq!(fields[1].1, Value::List(list));
         assert_eq!(fields[2].1, Value::Object(vec![]));
@@ -244,17 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_or_too_deep_is_refused() {
+    fn invalid_or_too_deep_json_is_refused() {
         for text in ["", "<html>", "{\"a\":1", "[1,]", "1 2"] {
             assert!(Value::parse(text).is_err(), "{text}");
         }
         let deep = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(Value::parse(&deep(DEPTH)).is_ok());
+        assert!(Value::parse(&deep(MAX_DEPTH)).is_ok());
         assert!(Value::parse(&deep(100_000)).is_err());
     }
 
     #[test]
-    fn times_are_told_by_their_keys() {
+    fn times_are_recognized_by_their_keys() {
         let seconds = Value::Number("1768478400");
         assert_eq!(
             minute(time("created_at", &seconds).unwrap()),

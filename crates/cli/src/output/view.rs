@@ -1,4 +1,4 @@
-//! What a person sees on a terminal who did not ask for a format: lists and reports as a table, an object as its fields.
+//! The default format on a terminal: lists and reports as a table, an object as its fields.
 
 use super::cell::Cell;
 use super::characters::{columns, fit, line, lines, spaces};
@@ -7,11 +7,11 @@ use super::json;
 use super::table::{Row, Table, row};
 use super::value::Value;
 
-/// The widest column of paths.
-const WIDE: usize = 40;
+/// The largest width of the column of paths.
+const MAX_PATH_COLUMNS: usize = 40;
 
-/// One answer, with a newline at the end.
-pub fn answer(value: &Value, width: usize, palette: Palette) -> String {
+/// Returns a response with a newline at the end.
+pub fn response(value: &Value, width: usize, palette: Palette) -> String {
     let data = value.get("data").and_then(Value::objects);
     match (value, data) {
         (Value::Object(_), Some(buckets)) if is_page(value) => {
@@ -28,7 +28,7 @@ pub fn answer(value: &Value, width: usize, palette: Palette) -> String {
     }
 }
 
-/// Whether this is a report of usage or costs.
+/// Returns true for a page of a report of usage or costs.
 pub fn is_page(value: &Value) -> bool {
     value.get("object").and_then(Value::text).as_deref() == Some("page")
 }
@@ -40,16 +40,14 @@ fn table(rows: impl Iterator<Item = Row>, width: usize, palette: Palette) -> Str
     out
 }
 
-/// A row for each result of a bucket of time. Fields that the report was not grouped by are null and left out; a bucket
-/// without results has a row that says so.
+/// Returns a row for each result of a bucket of time. Fields that the report was not grouped by are null and left out; a
+/// bucket without results has a row with its start alone.
 fn results(bucket: &Value) -> Vec<Row> {
     let start = bucket.get("start_time").unwrap_or(&Value::Null);
     let start = ("start_time".to_owned(), Cell::of("start_time", start));
     let results = bucket.get("results").and_then(Value::objects);
     let with_start = |result: &Value| {
-        let cells = row(result)
-            .into_iter()
-            .filter(|(_, cell)| !cell.is_nothing());
+        let cells = row(result).into_iter().filter(|(_, cell)| !cell.is_empty());
         std::iter::once(start.clone()).chain(cells).collect()
     };
     match results {
@@ -58,7 +56,7 @@ fn results(bucket: &Value) -> Vec<Row> {
     }
 }
 
-/// How to ask for what comes after a page.
+/// Returns the flag that asks for the next page.
 fn more(page: &Value, palette: Palette) -> String {
     let cursor = |key, flag| {
         let cursor = page.get(key).and_then(Value::text)?;
@@ -74,13 +72,13 @@ fn more(page: &Value, palette: Palette) -> String {
     out
 }
 
-/// The fields of an object in two columns. A field inside another has the path that `--transform` takes; values are
-/// neither cut nor broken, since a new key is shown only once.
+/// Returns the fields of an object in two columns. The name of a nested field is the path that `--transform` takes. Values
+/// are neither cut nor wrapped: a new key is shown only once.
 fn fields(object: &Value, palette: Palette) -> String {
     let mut leaves = Vec::new();
     collect(object, "", &mut leaves);
     let width = leaves.iter().map(|(path, _)| columns(path)).max();
-    let width = width.unwrap_or(0).min(WIDE) + 2;
+    let width = width.unwrap_or(0).min(MAX_PATH_COLUMNS) + 2;
     let mut out = String::new();
     for (path, cell) in leaves {
         palette.push(&mut out, Role::Key, &path);
@@ -97,8 +95,8 @@ fn fields(object: &Value, palette: Palette) -> String {
 
 fn collect(value: &Value, path: &str, leaves: &mut Vec<(String, Cell)>) {
     let below = |name: &str| match path {
-        "" => fit(&line(name), WIDE).into_owned(),
-        path => format!("{path}.{}", fit(&line(name), WIDE)),
+        "" => fit(&line(name), MAX_PATH_COLUMNS).into_owned(),
+        path => format!("{path}.{}", fit(&line(name), MAX_PATH_COLUMNS)),
     };
     match value {
         Value::Object(fields) if !fields.is_empty() => {
@@ -129,7 +127,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        let shown = answer(&Value::parse(text).unwrap(), 100, Palette { is_on: false });
+        let shown = response(&Value::parse(text).unwrap(), 100, Palette { is_on: false });
         shown
             .lines()
             .map(|line| format!("{}\n", line.trim_end()))

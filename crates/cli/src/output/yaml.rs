@@ -1,19 +1,20 @@
-//! YAML. It is written here and not by a serializer, which would turn numbers into floats and back.
+//! YAML. No serializer of a crate is used: it would change the digits of numbers, and would neither colour the output nor
+//! escape characters that control a terminal.
 
 use std::borrow::Cow;
 
 use super::characters;
 use super::colour::{Palette, Role};
-use super::value::{Text, Value};
+use super::value::{JsonText, Value};
 
-/// Words that a reader of YAML 1.1 or 1.2 takes for something else than text.
+/// Words that a reader of YAML 1.1 or 1.2 does not take for text.
 const RESERVED: [&str; 10] = [
     "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan",
 ];
 
-/// YAML in block style, with a newline at the end.
+/// Returns YAML in block style, with a newline at the end.
 pub fn document(value: &Value, palette: Palette) -> String {
-    let mut writer = Writer {
+    let mut writer = YamlWriter {
         out: String::new(),
         palette,
     };
@@ -21,13 +22,13 @@ pub fn document(value: &Value, palette: Palette) -> String {
     writer.out
 }
 
-struct Writer {
+struct YamlWriter {
     out: String,
     palette: Palette,
 }
 
-impl Writer {
-    /// Writes a value whose first line starts where the last one was left, and whose others are indented.
+impl YamlWriter {
+    /// Writes a value: its first line at the current position, all others indented.
     fn block(&mut self, value: &Value, indent: usize) {
         match value {
             Value::List(items) if !items.is_empty() => {
@@ -49,7 +50,7 @@ impl Writer {
         }
     }
 
-    /// Writes the value of a key: leaves behind the colon, everything else below.
+    /// Writes the value of a key: a leaf behind the colon, anything else below.
     fn entry(&mut self, value: &Value, indent: usize) {
         if value.is_leaf() {
             self.out.push(' ');
@@ -81,7 +82,7 @@ impl Writer {
         self.out.push('\n');
     }
 
-    /// Writes a text of several lines, such as a certificate, as it is.
+    /// Writes a text of several lines, such as a certificate, as a literal block.
     fn literal(&mut self, text: &str, indent: usize) {
         self.out
             .push_str(if text.ends_with('\n') { "|\n" } else { "|-\n" });
@@ -99,27 +100,27 @@ impl Writer {
     }
 }
 
-/// A string on one line: bare if every reader takes it for text, else as in JSON, which is YAML.
-fn scalar(text: Text<'_>) -> Cow<'_, str> {
+/// Returns a string on one line: plain if every reader takes it for text, else quoted as in JSON, which is YAML.
+fn scalar(text: JsonText<'_>) -> Cow<'_, str> {
     let plain = text.plain();
-    if is_bare(&plain) {
+    if is_plain(&plain) {
         plain
     } else {
         text.quoted()
     }
 }
 
-fn is_bare(text: &str) -> bool {
-    let starts_well = text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '/');
-    let is_calm = |c: char| c.is_alphanumeric() || " _-./@+(),;=:'".contains(c);
-    starts_well
-        && text.chars().all(is_calm)
+fn is_plain(text: &str) -> bool {
+    let starts_plain = text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '/');
+    let is_safe = |c: char| c.is_alphanumeric() || " _-./@+(),;=:'".contains(c);
+    starts_plain
+        && text.chars().all(is_safe)
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && !RESERVED.contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// Whether a text can be written below `|` without loss.
+/// Returns true if a text can be written as a literal block without loss.
 fn is_literal(text: &str) -> bool {
     let body = text.strip_suffix('\n').unwrap_or(text);
     body.contains('\n')
@@ -207,7 +208,7 @@ in:
     }
 
     #[test]
-    fn several_lines_are_written_as_they_are() {
+    fn several_lines_are_a_literal_block() {
         assert_eq!(
             yaml(r#"{"certificate":"-----BEGIN\nabc\n\n  -----END\n","note":"a\nb"}"#),
             "certificate: |\n  -----BEGIN\n  abc\n\n    -----END\nnote: |-\n  a\n  b\n"
@@ -216,9 +217,9 @@ in:
     }
 
     proptest! {
-        /// What another program reads is what was meant.
+        /// Another YAML reader finds the values of the JSON text.
         #[test]
-        fn yaml_says_what_json_said(texts in proptest::collection::vec("[\\PC\n]{0,12}|[a-z0-9:#. \n\t-]{0,8}", 1..6)) {
+        fn yaml_has_the_values_of_json(texts in proptest::collection::vec("[\\PC\n]{0,12}|[a-z0-9:#. \n\t-]{0,8}", 1..6)) {
             let json = serde_json::to_string(&[BTreeMap::from([("a: b", &texts), ("c", &texts)])]).unwrap();
             let read: Vec<BTreeMap<String, Vec<String>>> = serde_saphyr::from_str(&yaml(&json)).unwrap();
             prop_assert_eq!(&read[0]["a: b"], &texts);

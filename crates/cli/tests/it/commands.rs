@@ -1,19 +1,19 @@
-//! What people read of the commands, made from the registry: `ORGPLANE_ACCEPT=1` writes it anew, to be reviewed.
+//! The help and the reference table of all commands. `ORGPLANE_ACCEPT=1` rewrites the reviewed files.
 
 use std::path::Path;
 
 #[test]
-fn the_table_of_commands_is_the_reviewed_one() {
-    reviewed("../../docs/commands.md", &format!("{HEAD}{}", cli::table()));
+fn reference_table_equals_reviewed_file() {
+    assert_reviewed("../../docs/commands.md", &format!("{HEAD}{}", cli::table()));
 }
 
 #[test]
-fn the_help_is_the_reviewed_one() {
-    reviewed("tests/it/help.txt", &cli::help("orgplane"));
+fn help_equals_reviewed_file() {
+    assert_reviewed("tests/it/help.txt", &cli::help("orgplane"));
 }
 
 #[track_caller]
-fn reviewed(file: &str, text: &str) {
+fn assert_reviewed(file: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("ORGPLANE_ACCEPT").is_some() {
         std::fs::write(&file, text).expect("it is writable");
@@ -25,7 +25,7 @@ fn reviewed(file: &str, text: &str) {
         .find(|(is, was)| is != was);
     assert!(
         text == reviewed,
-        "{} is not what the registry says, first at {different:?}; ORGPLANE_ACCEPT=1 writes it anew, to be reviewed",
+        "{} differs, first at {different:?}; ORGPLANE_ACCEPT=1 rewrites it, to be reviewed",
         file.display()
     );
 }
@@ -33,9 +33,9 @@ fn reviewed(file: &str, text: &str) {
 const HEAD: &str = "\
 # Commands
 
-What every command takes, made from the registry: `ORGPLANE_ACCEPT=1 cargo test -p cli` writes it anew. The words stand
-behind `orgplane admin:organization:`. A: the items of all pages are shown, and `--max-items` is taken. J: it has a body,
-which can be piped in. X: an extension of ours. Of flags: `*` required, `?` takes `null`, `…` may be repeated; (p) sets a
-part of the path, (q) of the query, (b) of the body, under the name behind the colon if there is one.
+All commands with their flags, generated from `openapi.json` by `ORGPLANE_ACCEPT=1 cargo test -p cli`. A command is typed
+behind `orgplane admin:organization:`. A: it shows the items of all pages, and takes `--max-items`. J: it sends a body,
+which can be piped in. X: only orgplane has it. Of flags: `*` is required, `?` takes `null`, `…` may be repeated; (p) sets
+a parameter of the path, (q) of the query, (b) a field of the body, whose name follows a colon if it is another one.
 
 ";

@@ -1,3 +1,3 @@
-//! The commands as a whole: what they take, and what their help says.
+//! Tests of all commands together.
 
 mod commands;

@@ -47,7 +47,7 @@ impl World {
         let advance = sql!("UPDATE organizations SET revision = revision + 1");
         transaction.execute(advance).await.expect("advanced");
         transaction.commit().await.expect("a commit");
-        self.store.revision().settled().await;
+        self.store.revision().wait_applied().await;
     }
 
     /// Status, code and message of an answer to a request with this key over this connection.

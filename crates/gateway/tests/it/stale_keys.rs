@@ -12,7 +12,7 @@ const MODEL: &str = r#"{"model":"real"}"#;
 
 /// Changes a table so that keys can be read, or cannot.
 async fn rename(world: &World, statement: &'static str) {
-    let mut transaction = world.store.begin_quietly().await.expect("a transaction");
+    let mut transaction = world.store.begin_untracked().await.expect("a transaction");
     transaction.execute(sql!(statement)).await.expect(statement);
     transaction.commit().await.expect("a commit");
 }

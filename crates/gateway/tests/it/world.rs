@@ -179,7 +179,7 @@ impl World {
     /// Changes the administrative data; the gateway has taken it in when this returns.
     pub async fn change(&self, statements: &[&'static str]) {
         change(&self.store, statements).await;
-        self.store.revision().settled().await;
+        self.store.revision().wait_applied().await;
     }
 
     /// Changes the database as [`Self::change`] does, but as another process would; the gateway has to find out.

@@ -21,8 +21,8 @@ pub(super) async fn run(command: Audit) -> anyhow::Result<()> {
 
 async fn verify(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
-    let mut progress = Progress::of("entries");
-    let logs = verify_log(&store, |done, of| progress.at(done, Some(of))).await;
+    let progress = Progress::new("entries");
+    let logs = verify_log(&store, |done, of| progress.update(done, Some(of))).await;
     drop(progress);
     let logs = logs?;
     let mut broken = Vec::new();

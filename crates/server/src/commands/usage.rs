@@ -69,8 +69,8 @@ pub(super) async fn run(command: Usage) -> anyhow::Result<()> {
 
 async fn rebuild(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
-    let mut progress = Progress::of("rows of the ledger");
-    let rebuilt = ::usage::rebuild(store.usage(), |done| progress.at(done, None)).await;
+    let progress = Progress::new("rows of the ledger");
+    let rebuilt = ::usage::rebuild(store.usage(), |done| progress.update(done, None)).await;
     drop(progress);
     rebuilt.context("the sums")?;
     print("The sums are those of the ledger.\n")
@@ -78,8 +78,8 @@ async fn rebuild(config: &Config) -> anyhow::Result<()> {
 
 async fn verify(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
-    let mut progress = Progress::of("rows of the ledger");
-    let verified = ::usage::verify(store.usage(), |done| progress.at(done, None)).await;
+    let progress = Progress::new("rows of the ledger");
+    let verified = ::usage::verify(store.usage(), |done| progress.update(done, None)).await;
     drop(progress);
     let verified = verified.context("the sums")?;
     let (rows, days) = (verified.rows, verified.days);

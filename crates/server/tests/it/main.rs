@@ -43,6 +43,7 @@ mod telemetry;
 mod threat_model;
 mod tls;
 mod typed_client;
+mod upgrades;
 mod usage_verify;
 mod whole_path;
 #[expect(dead_code, reason = "shared with `alone`, which uses more of it")]

@@ -1,17 +1,17 @@
-//! Connections in use, and those that can only read.
+//! Connections, and read-only connections.
 
 use std::ops::{Deref, DerefMut};
 
 use base::UnixTime;
 
 use crate::postgres::{Client, Session};
-use crate::sqlite::{self, Reader, Writer};
-use crate::{Error, Result, Row, Statement, Tables, sql};
+use crate::sqlite::{self, Reader, Writer, run_blocking};
+use crate::{Error, Result, Row, Statement, sql};
 
-/// A connection in use.
-pub struct Connection(pub(super) Link);
+/// A connection that runs queries.
+pub struct Connection(pub(super) DriverConnection);
 
-pub(super) enum Link {
+pub(super) enum DriverConnection {
     Reader(Reader),
     Writer(Writer),
     Client(Client),
@@ -21,10 +21,10 @@ pub(super) enum Link {
 impl Connection {
     pub(super) async fn execute(&mut self, statement: &Statement) -> Result<u64> {
         match &mut self.0 {
-            Link::Reader(reader) => sqlite::execute(reader.connection()?, statement),
-            Link::Writer(writer) => sqlite::execute(writer.connection(), statement),
-            Link::Client(client) => client.execute(statement).await,
-            Link::Session(session) => session.client().execute(statement).await,
+            DriverConnection::Reader(reader) => sqlite::execute(reader.connection()?, statement),
+            DriverConnection::Writer(writer) => sqlite::execute(writer.connection(), statement),
+            DriverConnection::Client(client) => client.execute(statement).await,
+            DriverConnection::Session(session) => session.client().execute(statement).await,
         }
     }
 
@@ -38,27 +38,33 @@ impl Connection {
             found.push(read(row)?);
             Ok(())
         };
-        self.each(statement, keep).await?;
+        self.for_each_row(statement, keep).await?;
         Ok(found)
     }
 
-    async fn each(
+    async fn for_each_row(
         &mut self,
         statement: &Statement,
         step: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
         match &mut self.0 {
-            Link::Reader(reader) => sqlite::each(reader.connection()?, statement, step),
-            Link::Writer(writer) => sqlite::each(writer.connection(), statement, step),
-            Link::Client(client) => client.each(statement, step).await,
-            Link::Session(session) => session.client().each(statement, step).await,
+            DriverConnection::Reader(reader) => {
+                sqlite::for_each_row(reader.connection()?, statement, step)
+            }
+            DriverConnection::Writer(writer) => {
+                sqlite::for_each_row(writer.connection(), statement, step)
+            }
+            DriverConnection::Client(client) => client.for_each_row(statement, step).await,
+            DriverConnection::Session(session) => {
+                session.client().for_each_row(statement, step).await
+            }
         }
     }
 
-    /// Every row of the answer.
+    /// Returns every row of the result.
     ///
     /// # Errors
-    /// What the database said, or what `read` made of a row.
+    /// The database's, or those of `read`.
     pub async fn fetch_all<T>(
         &mut self,
         statement: Statement,
@@ -67,7 +73,7 @@ impl Connection {
         self.fetch(&statement, read).await
     }
 
-    /// The first row of the answer, if there is one.
+    /// Returns the first row of the result; `None` if it is empty.
     ///
     /// # Errors
     /// As [`Connection::fetch_all`].
@@ -79,10 +85,10 @@ impl Connection {
         Ok(self.fetch_all(statement, read).await?.into_iter().next())
     }
 
-    /// The one row of the answer.
+    /// Returns the first row of the result.
     ///
     /// # Errors
-    /// As [`Connection::fetch_all`], or there is none.
+    /// As [`Connection::fetch_all`]; [`Error::NoRow`] if the result is empty.
     pub async fn fetch_one<T>(
         &mut self,
         statement: Statement,
@@ -92,51 +98,52 @@ impl Connection {
         row.ok_or(Error::NoRow)
     }
 
-    /// The time by the clock of the database, which all of its nodes share. On SQLite it is this machine's.
+    /// Makes all further queries of a SQLite reader see the state at the next of them, which saves each the locks of a
+    /// transaction of its own. Has no effect on other connections.
+    pub(crate) fn pin_snapshot(&self) -> Result<()> {
+        match &self.0 {
+            DriverConnection::Reader(reader) => reader.pin_snapshot(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the time by the database's clock, which all nodes share. On SQLite it is this machine's.
     ///
     /// # Errors
-    /// What the database said.
+    /// The database's.
     pub async fn now(&mut self) -> Result<UnixTime> {
-        let ask = match &self.0 {
-            Link::Reader(_) | Link::Writer(_) => {
+        let select = match &self.0 {
+            DriverConnection::Reader(_) | DriverConnection::Writer(_) => {
                 "SELECT CAST(strftime('%s', 'now') AS INTEGER) AS now"
             }
-            Link::Client(_) | Link::Session(_) => {
+            DriverConnection::Client(_) | DriverConnection::Session(_) => {
                 "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT) AS now"
             }
         };
-        self.fetch_one(sql!(ask), |row| row.time("now")).await
+        self.fetch_one(sql!(select), |row| row.time("now")).await
     }
 
     /// Runs statements without parameters, such as a migration.
     pub(crate) async fn batch(&mut self, text: &str) -> Result<()> {
         match &mut self.0 {
-            Link::Reader(reader) => reader.connection()?.batch(text),
-            Link::Writer(writer) => writer.connection().batch(text),
-            Link::Client(client) => client.batch(text).await,
-            Link::Session(session) => session.client().batch(text).await,
+            DriverConnection::Reader(reader) => Ok(reader.connection()?.execute_batch(text)?),
+            DriverConnection::Writer(writer) => Ok(writer.connection().execute_batch(text)?),
+            DriverConnection::Client(client) => client.batch(text).await,
+            DriverConnection::Session(session) => session.client().batch(text).await,
         }
     }
 }
 
-/// A connection that can only read.
+/// A read-only connection.
 pub struct Read(pub(super) Connection);
 
 impl Read {
-    /// The tables from which its queries have read since it was taken; on PostgreSQL that is not known, so it is all.
-    #[must_use]
-    pub fn tables(&self) -> Tables {
-        match &self.0.0 {
-            Link::Reader(reader) => reader.tables(),
-            _ => Tables::ALL,
-        }
-    }
-
-    /// As [`Connection::fetch_all`], for a query that may take milliseconds: on SQLite it runs on a thread of its own.
+    /// Returns every row of the result, as [`Connection::fetch_all`], for a query that may take milliseconds: on SQLite it
+    /// runs on a thread for blocking calls.
     ///
     /// # Errors
     /// As [`Connection::fetch_all`].
-    pub async fn fetch_all_aside<T: Send + 'static>(
+    pub async fn fetch_all_blocking<T: Send + 'static>(
         self,
         statement: Statement,
         read: impl Fn(&Row<'_>) -> Result<T> + Send + 'static,
@@ -145,35 +152,33 @@ impl Read {
             found.push(read(row)?);
             Ok(())
         };
-        self.fold_aside(statement, Vec::new(), keep).await
+        self.fold_blocking(statement, Vec::new(), keep).await
     }
 
-    /// Shows each row of the answer to `step`, together with what it makes of them: on SQLite on a thread of its own.
+    /// Folds the rows of the result into `state` by `step`: on SQLite on a thread for blocking calls.
     ///
     /// # Errors
-    /// What the database said, or what `step` made of a row.
-    pub async fn fold_aside<S: Send + 'static>(
+    /// The database's, or those of `step`.
+    pub async fn fold_blocking<S: Send + 'static>(
         self,
         statement: Statement,
         mut state: S,
         step: impl Fn(&mut S, &Row<'_>) -> Result<()> + Send + 'static,
     ) -> Result<(Self, S)> {
         match self.0.0 {
-            Link::Reader(reader) => {
-                let work = move || {
-                    sqlite::each(reader.connection()?, &statement, |row| {
+            DriverConnection::Reader(reader) => {
+                run_blocking(move || {
+                    sqlite::for_each_row(reader.connection()?, &statement, |row| {
                         step(&mut state, row)
                     })?;
-                    Ok((Self(Connection(Link::Reader(reader))), state))
-                };
-                tokio::task::spawn_blocking(work)
-                    .await
-                    .map_err(|_| Error::Busy)?
+                    Ok((Self(Connection(DriverConnection::Reader(reader))), state))
+                })
+                .await
             }
-            link => {
-                let mut connection = Connection(link);
+            connection => {
+                let mut connection = Connection(connection);
                 connection
-                    .each(&statement, |row| step(&mut state, row))
+                    .for_each_row(&statement, |row| step(&mut state, row))
                     .await?;
                 Ok((Self(connection), state))
             }

@@ -3,45 +3,45 @@
 use std::collections::HashSet;
 use std::ops::{Deref, DerefMut};
 
-use super::connection::{Connection, Link};
-use crate::{Result, Revision, Row, Statement, Tables, Value, sql, sqlite, step_aside};
+use super::connection::{Connection, DriverConnection};
+use crate::cooperative::yield_now_if_due;
+use crate::{Result, Revision, Row, Statement, Value, sql, sqlite};
 
-/// A transaction; dropped before [`Transaction::commit`], it leaves no trace.
+/// A transaction; rolled back when dropped before [`Transaction::commit`].
 pub struct Transaction {
     connection: Connection,
-    announce: Option<(Revision, Announce)>,
+    revision: Option<Revision>,
 }
-
-/// How a revision is told of a commit.
-type Announce = fn(&Revision, Tables);
 
 impl Transaction {
     pub(super) fn new(connection: Connection) -> Self {
         Self {
             connection,
-            announce: None,
+            revision: None,
         }
     }
 
-    /// What is told of the commit, and how.
-    pub(crate) fn announcing(mut self, revision: Revision, how: Announce) -> Self {
-        self.announce = Some((revision, how));
-        self
+    /// Sets the revision that the commit advances.
+    pub(crate) fn advancing(self, revision: Revision) -> Self {
+        Self {
+            revision: Some(revision),
+            ..self
+        }
     }
 
-    /// Runs a statement that gives no rows; how many rows it changed.
+    /// Runs a statement that returns no rows; returns the number of rows that it changed.
     ///
     /// # Errors
-    /// What the database said; [`Duplicate`](crate::Error::Duplicate) when a unique value is taken.
+    /// The database's; [`Duplicate`](crate::Error::Duplicate) if a unique value is taken.
     pub async fn execute(&mut self, statement: Statement) -> Result<u64> {
         self.connection.execute(&statement).await
     }
 
-    /// Writes many rows: runs `head`, then `($1, …), …` for the rows, then `tail`, which binds nothing, in as many
-    /// statements as that takes. What they return, in no order that could be relied on.
+    /// Writes many rows in as few statements as possible: each is `head`, then `($1, …), …` for its rows, then `tail`,
+    /// which has no parameters. Returns the rows that the statements return, in no defined order.
     ///
     /// # Errors
-    /// As [`Transaction::execute`], or what `read` made of a row.
+    /// As [`Transaction::execute`], or those of `read`.
     pub async fn write_rows<T>(
         &mut self,
         head: &Statement,
@@ -52,13 +52,14 @@ impl Transaction {
         let mut returned = Vec::new();
         for statement in head.with_rows(rows, tail) {
             returned.extend(self.connection.fetch(&statement, read).await?);
-            step_aside();
+            yield_now_if_due();
         }
         Ok(returned)
     }
 
-    /// Inserts rows that are not there yet: runs `head`, then `($1, …)`, then `tail`, which ends in `DO NOTHING`. Of each
-    /// row, whether it was new. Its value in column `key`, which `key_name` names, must be no other row's.
+    /// Inserts the rows that do not exist: runs `head`, then `($1, …)`, then `tail`, which ends in `DO NOTHING`. Returns
+    /// for each row whether it was inserted. The value at index `key`, whose column is `key_name`, must be unique among
+    /// the rows.
     ///
     /// # Errors
     /// As [`Transaction::execute`].
@@ -69,74 +70,77 @@ impl Transaction {
         tail: &Statement,
         (key, key_name): (usize, &'static str),
     ) -> Result<Vec<bool>> {
-        if let Link::Writer(writer) = &self.connection.0 {
+        if let DriverConnection::Writer(writer) = &self.connection.0 {
             return sqlite::insert_each(writer.connection(), head, &rows, tail);
         }
         let keys: Vec<Value> = rows.iter().map(|row| row[key].clone()).collect();
         let mut tail = tail.clone();
         tail.push(" RETURNING ").push(key_name);
-        let mut new = HashSet::new();
+        let mut inserted = HashSet::new();
         for statement in head.with_rows(rows, &tail) {
             let read = |row: &Row<'_>| row.get::<String>(key_name);
-            new.extend(self.connection.fetch(&statement, read).await?);
+            inserted.extend(self.connection.fetch(&statement, read).await?);
         }
-        let is_new = |key: &Value| matches!(key, Value::Text(text) if new.contains(text));
+        let is_new = |key: &Value| matches!(key, Value::Text(text) if inserted.contains(text));
         Ok(keys.iter().map(is_new).collect())
     }
 
-    /// Whether this transaction has the turn that `name` stands for, which others that ask for it do not have until it
-    /// has ended. On SQLite every transaction is alone.
+    /// Takes the advisory lock `id` until the end of the transaction, if no other transaction holds it; returns whether
+    /// it was taken. On SQLite it always is, since write transactions exclude each other.
     ///
     /// # Errors
-    /// What the database said.
-    pub async fn has_turn(&mut self, name: i64) -> Result<bool> {
+    /// The database's.
+    pub async fn try_advisory_lock(&mut self, id: i64) -> Result<bool> {
         match &self.connection.0 {
-            Link::Session(_) => {
-                let ask = sql!("SELECT pg_try_advisory_xact_lock($1) AS mine", name);
-                self.connection.fetch_one(ask, |row| row.get("mine")).await
+            DriverConnection::Session(_) => {
+                let lock = sql!("SELECT pg_try_advisory_xact_lock($1) AS is_taken", id);
+                let is_taken = |row: &Row<'_>| row.get("is_taken");
+                self.connection.fetch_one(lock, is_taken).await
             }
             _ => Ok(true),
         }
     }
 
-    /// Waits for the turn that `name` stands for, which is this transaction's until it has ended. On SQLite every transaction
-    /// is alone.
+    /// Waits for the advisory lock `id`, which the transaction holds until its end. On SQLite write transactions exclude
+    /// each other anyway.
     ///
     /// # Errors
-    /// What the database said.
-    pub async fn wait_for_turn(&mut self, name: i64) -> Result<()> {
-        if let Link::Session(_) = &self.connection.0 {
-            let wait = sql!("SELECT pg_advisory_xact_lock($1)", name);
+    /// The database's.
+    pub async fn advisory_lock(&mut self, id: i64) -> Result<()> {
+        if let DriverConnection::Session(_) = &self.connection.0 {
+            let wait = sql!("SELECT pg_advisory_xact_lock($1)", id);
             self.connection.execute(&wait).await?;
         }
         Ok(())
     }
 
-    /// Keeps every other writer of `table` out until this transaction ends. On SQLite each transaction does so anyway.
+    /// Excludes all other writers of `table` until the end of the transaction. On SQLite write transactions exclude each
+    /// other anyway.
     ///
     /// # Errors
-    /// What the database said.
-    pub async fn keep_others_from(&mut self, table: &'static str) -> Result<()> {
-        if let Link::Session(session) = &mut self.connection.0 {
+    /// The database's.
+    pub async fn lock_table(&mut self, table: &'static str) -> Result<()> {
+        if let DriverConnection::Session(session) = &mut self.connection.0 {
             let lock = format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
             session.client().batch(&lock).await?;
         }
         Ok(())
     }
 
-    /// Makes everything done last, and moves the revision.
+    /// Commits, and advances the revision if the transaction has one.
     ///
     /// # Errors
-    /// What the database said; then nothing has been done.
+    /// The database's; then nothing was changed.
     pub async fn commit(self) -> Result<()> {
-        let mut changed = Tables::ALL;
+        let revision = self.revision;
+        let committed = move || revision.iter().for_each(Revision::advance);
         match self.connection.0 {
-            Link::Writer(writer) => changed = writer.commit()?,
-            Link::Session(session) => session.commit().await?,
-            Link::Reader(_) | Link::Client(_) => {}
-        }
-        if let Some((revision, announce)) = self.announce {
-            announce(&revision, changed);
+            DriverConnection::Writer(writer) => writer.commit(committed).await?,
+            DriverConnection::Session(session) => {
+                session.commit().await?;
+                committed();
+            }
+            DriverConnection::Reader(_) | DriverConnection::Client(_) => {}
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
-//! Migrations from the tables before, with data in them.
+//! Migrations of tables that hold data.
 
 use store::testing::Scratch;
 
 use super::*;
 use crate::{Row, backend};
 
-/// The data of an organization before its predefined roles had the ids of the hosted service.
+/// Organizations whose predefined roles have the ids that were used before migration 0013.
 const BEFORE: &str = "
 INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'One', 1, 0, ''), ('org-2', 'Two', 2, 0, '');
 INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, permissions, predefined, created_at, updated_at)
@@ -36,13 +36,13 @@ VALUES ('org-1', '', 'group', 'group_1', 'role_organization_owner', 1, 'user-1')
        ('org-1', '', 'user', 'user-2', 'role_01', 1, 'user-1');
 ";
 
-/// Brings the administrative database to what it was before the migration of this name.
+/// Runs the migrations of the administrative database before `name`.
 async fn migrate_until(database: &Database, name: &str) {
     let mut transaction = database.begin().await.expect("a transaction");
     let create = "CREATE TABLE migrations (name TEXT PRIMARY KEY)";
     transaction.batch(create).await.expect("a table");
     let earlier = MIGRATIONS.iter().filter(|migration| migration.name < name);
-    for migration in earlier.filter(|migration| migration.part == Part::Administration) {
+    for migration in earlier.filter(|migration| migration.target == Target::Administration) {
         let applied = apply(&mut transaction, database.kind(), migration).await;
         applied.expect(migration.name);
     }

@@ -1,4 +1,4 @@
-//! The address of a PostgreSQL server: what the driver reads of a URL, and the parameters of TLS, which it does not.
+//! `postgres://` URLs: the part that the driver parses, and the parameters of TLS, which it does not know.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(super) struct Address {
     pub(super) tls: TlsSettings,
 }
 
-/// TLS as the URL asks for it.
+/// The TLS settings of a URL.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TlsSettings {
     pub(super) mode: SslMode,
@@ -24,32 +24,32 @@ pub(super) struct TlsSettings {
     pub(super) identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// The values of `sslmode`, as libpq has them.
+/// The values of `sslmode`, as in libpq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SslMode {
     /// Plain text.
     Disable,
-    /// TLS if the server has it, without proof of who it is.
+    /// TLS if the server supports it, without verification of its identity.
     Prefer,
-    /// TLS, without proof of who the server is unless there are root certificates.
+    /// TLS; the server's certificate is verified only if root certificates are given.
     Require,
-    /// TLS with a certificate that one of the root certificates vouches for.
+    /// TLS with a certificate that chains to one of the root certificates.
     VerifyCa,
-    /// TLS with a certificate that is vouched for, and that names the host.
+    /// TLS with a certificate that chains to a root certificate and names the host.
     VerifyFull,
 }
 
 /// The values of `sslrootcert`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Roots {
-    /// `system`: the authorities that the operating system trusts.
+    /// `system`: the authorities trusted by the operating system.
     System,
     File(PathBuf),
 }
 
-/// The parameters that are taken out of the URL before the driver reads it.
+/// The TLS parameters, which are removed from the URL before the driver parses it.
 #[derive(Default)]
-struct Parameters {
+struct TlsParameters {
     sslmode: Option<String>,
     sslrootcert: Option<String>,
     sslcert: Option<String>,
@@ -57,20 +57,20 @@ struct Parameters {
 }
 
 impl Address {
-    /// Reads a URL.
+    /// Parses a URL.
     pub(super) fn parse(url: &str) -> Result<Self> {
-        let (url, parameters) = Parameters::take_from(url)?;
+        let (url, parameters) = TlsParameters::take_from(url)?;
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
             Error::Url(format!("is not understood: {}", super::describe(&error)))
         })?;
-        let tls = parameters.settings(place_of(&config))?;
+        let tls = parameters.settings(network_of(&config))?;
         config.ssl_mode(match tls.mode {
             SslMode::Disable => DriverMode::Disable,
             SslMode::Prefer => DriverMode::Prefer,
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => DriverMode::Require,
         });
         if config.get_hosts().is_empty() {
-            // The driver does TLS only with a host that has a name; an address is a name too.
+            // The driver uses TLS only with a host name. An address serves as one.
             for address in config.get_hostaddrs().to_vec() {
                 config.host(address.to_string());
             }
@@ -79,16 +79,16 @@ impl Address {
     }
 }
 
-/// The part of the network that lies between here and the server.
+/// The network between this process and the server.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// A socket of this machine's file system, on which there is no TLS.
+enum Network {
+    /// A Unix socket, which has no TLS.
     Socket,
     Loopback,
-    Beyond,
+    Remote,
 }
 
-fn place_of(config: &Config) -> Place {
+fn network_of(config: &Config) -> Network {
     let is_socket = |host: &Host| matches!(host, Host::Unix(_));
     let is_loopback = |host: &Host| match host {
         Host::Unix(_) => true,
@@ -101,7 +101,7 @@ fn place_of(config: &Config) -> Place {
     };
     let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
     if addresses.is_empty() && !hosts.is_empty() && hosts.iter().all(is_socket) {
-        return Place::Socket;
+        return Network::Socket;
     }
     let is_near = if addresses.is_empty() {
         hosts.iter().all(is_loopback)
@@ -109,17 +109,17 @@ fn place_of(config: &Config) -> Place {
         addresses.iter().all(IpAddr::is_loopback)
     };
     if is_near {
-        Place::Loopback
+        Network::Loopback
     } else {
-        Place::Beyond
+        Network::Remote
     }
 }
 
-impl Parameters {
-    /// Splits a URL into what the driver reads and the parameters of TLS.
+impl TlsParameters {
+    /// Splits a URL into the URL for the driver and the parameters of TLS.
     fn take_from(url: &str) -> Result<(String, Self)> {
         let mut taken = Self::default();
-        // As the driver reads it: a password may have a question mark.
+        // A password may contain a question mark, as for the driver.
         let authority = url.find('@').unwrap_or(0);
         let Some(mark) = url[authority..].find('?').map(|mark| authority + mark) else {
             return Ok((url.to_owned(), taken));
@@ -152,15 +152,15 @@ impl Parameters {
         Ok((url, taken))
     }
 
-    fn settings(self, place: Place) -> Result<TlsSettings> {
+    fn settings(self, network: Network) -> Result<TlsSettings> {
         let refuse = |why: &str| Err(Error::Url(why.to_owned()));
         let roots = self.sslrootcert.map(|value| match value.as_str() {
             "system" => Roots::System,
             _ => Roots::File(value.into()),
         });
         let mode = match self.sslmode.as_deref() {
-            _ if place == Place::Socket => SslMode::Disable,
-            None if place == Place::Beyond || roots.is_some() => SslMode::VerifyFull,
+            _ if network == Network::Socket => SslMode::Disable,
+            None if network == Network::Remote || roots.is_some() => SslMode::VerifyFull,
             None => SslMode::Prefer,
             Some("disable") => SslMode::Disable,
             Some("prefer") => SslMode::Prefer,
@@ -173,7 +173,7 @@ impl Parameters {
                 );
             }
         };
-        if mode == SslMode::Prefer && place == Place::Beyond {
+        if mode == SslMode::Prefer && network == Network::Remote {
             return refuse(
                 "has sslmode=prefer, which sends everything in plain text to a server without TLS; beyond this machine write sslmode=verify-full (or verify-ca, or require), or accept plain text with sslmode=disable",
             );
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn s18_plain_text_beyond_loopback_must_be_asked_for() {
+    fn s18_plain_text_to_a_remote_server_must_be_requested() {
         use SslMode::{Disable, Prefer, Require, VerifyCa, VerifyFull};
         for (rest, mode) in [
             ("db.example/d", Ok(VerifyFull)),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_tls_may_have_any_name() {
+    fn tls_files_may_have_any_name() {
         let url =
             "postgres://h/d?application_name=x&sslrootcert=%2Fa%20b%26c.pem&sslcert=c&sslkey=k";
         let tls = tls(url).expect("settings");

@@ -1,4 +1,5 @@
-//! A connection in use. One that does not answer in time is closed, since its answer may still come.
+//! Connections on loan from the pool. A connection that does not answer in time is closed, since a late answer would be
+//! taken for that of the next statement.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,52 +10,52 @@ use tokio_postgres::types::ToSql;
 
 use crate::outage::is_stale_plan;
 use crate::timeouts::Timeouts;
-use crate::value::{Driver, Layout};
+use crate::value::{ColumnIndexes, DriverRow};
 use crate::{Error, Result, Row, Statement, Value};
 
-/// The time that is left for a first answer, however long the connection was waited for.
+/// The least time for the first answer, however long the connection was waited for.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
-/// The time in which a server that lives tells that a statement has taken too long.
-const GRACE: Duration = Duration::from_secs(1);
+/// The time beyond the statement timeout in which a live server reports that it cancelled the statement.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection from the pool.
+/// A connection on loan from the pool.
 pub(crate) struct Client {
-    /// The connection; `None` once an answer did not come in time.
+    /// The connection; `None` after an answer did not come in time.
     object: Option<Object>,
     timeouts: Timeouts,
-    /// The end of the time for the first answer; none after it.
-    first: Option<Instant>,
+    /// The deadline of the first answer; `None` after it.
+    first_deadline: Option<Instant>,
     is_in_transaction: bool,
 }
 
 impl Client {
-    /// A connection that was waited for since `asked`.
-    pub(super) fn new(object: Object, timeouts: Timeouts, asked: Instant) -> Self {
-        let first = (asked + timeouts.acquire).max(Instant::now() + MIN_TIMEOUT);
+    /// Returns a connection that was requested from the pool at `requested`.
+    pub(super) fn new(object: Object, timeouts: Timeouts, requested: Instant) -> Self {
+        let first_deadline = (requested + timeouts.acquire).max(Instant::now() + MIN_TIMEOUT);
         Self {
             object: Some(object),
             timeouts,
-            first: Some(first),
+            first_deadline: Some(first_deadline),
             is_in_transaction: false,
         }
     }
 
-    /// To be told that a transaction has begun: a statement that fails takes it down, so none is tried again in it.
-    pub(super) fn enters_transaction(&mut self) {
+    /// Marks that a transaction has begun. A failed statement aborts it, so statements are not retried from here on.
+    pub(super) fn enter_transaction(&mut self) {
         self.is_in_transaction = true;
     }
 
-    /// Runs a statement that gives no rows; how many rows it changed.
+    /// Runs a statement that returns no rows; returns the number of rows that it changed.
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64> {
         let parameters = parameters(statement)?;
         let mut outcome = self.execute_once(&statement.text, &parameters).await;
-        if self.may_try_again(&outcome) {
+        if self.should_retry(&outcome) {
             outcome = self.execute_once(&statement.text, &parameters).await;
         }
         outcome
     }
 
-    async fn execute_once(&mut self, text: &str, parameters: &Parameters<'_>) -> Result<u64> {
+    async fn execute_once(&mut self, text: &str, parameters: &BoundParameters<'_>) -> Result<u64> {
         self.run(async |object| {
             let prepared = object.prepare_cached(text).await?;
             object.execute(&prepared, parameters).await
@@ -65,7 +66,7 @@ impl Client {
     async fn query_once(
         &mut self,
         text: &str,
-        parameters: &Parameters<'_>,
+        parameters: &BoundParameters<'_>,
     ) -> Result<Vec<tokio_postgres::Row>> {
         self.run(async |object| {
             let prepared = object.prepare_cached(text).await?;
@@ -74,9 +75,9 @@ impl Client {
         .await
     }
 
-    /// True if a statement failed only since it was prepared before a column changed its type. Every connection then prepares
-    /// all of its statements anew.
-    fn may_try_again<T>(&self, outcome: &Result<T>) -> bool {
+    /// True if a statement failed because it was prepared before a column changed its type, and can be retried. All
+    /// connections then prepare their statements anew.
+    fn should_retry<T>(&self, outcome: &Result<T>) -> bool {
         let Err(Error::Postgres(error)) = outcome else {
             return false;
         };
@@ -92,21 +93,21 @@ impl Client {
         !self.is_in_transaction
     }
 
-    /// Runs a statement and shows each of its rows to `step`.
-    pub(crate) async fn each(
+    /// Runs a statement and calls `step` with each row of its result.
+    pub(crate) async fn for_each_row(
         &mut self,
         statement: &Statement,
         mut step: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
         let parameters = parameters(statement)?;
         let mut rows = self.query_once(&statement.text, &parameters).await;
-        if self.may_try_again(&rows) {
+        if self.should_retry(&rows) {
             rows = self.query_once(&statement.text, &parameters).await;
         }
-        let layout = Layout::default();
+        let indexes = ColumnIndexes::default();
         rows?
             .iter()
-            .try_for_each(|row| step(&layout.row(Driver::Postgres(row))))
+            .try_for_each(|row| step(&indexes.row(DriverRow::Postgres(row))))
     }
 
     /// Runs statements without parameters.
@@ -120,40 +121,40 @@ impl Client {
         work: impl AsyncFnOnce(&Object) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T> {
         let statement = self.timeouts.statement;
-        let limit = statement.map(|limit| Instant::now() + limit + GRACE);
-        let deadline = self.first.or(limit);
+        let limit = statement.map(|limit| Instant::now() + limit + CANCEL_TIMEOUT);
+        let deadline = self.first_deadline.or(limit);
         let object = self.object.as_ref().ok_or_else(closed)?;
-        match within(deadline, work(object)).await {
+        match before_deadline(deadline, work(object)).await {
             Some(outcome) => {
-                self.first = None;
+                self.first_deadline = None;
                 Ok(outcome?)
             }
             None => {
-                self.give_up();
+                self.discard();
                 Err(Error::Timeout)
             }
         }
     }
 
-    /// The connection, taken out of a value that ends.
-    pub(super) fn hand_over(&mut self) -> Self {
+    /// Moves the connection out of a value that is being dropped.
+    pub(super) fn take(&mut self) -> Self {
         Self {
             object: self.object.take(),
             timeouts: self.timeouts,
-            first: Some(Instant::now() + self.timeouts.acquire),
+            first_deadline: Some(Instant::now() + self.timeouts.acquire),
             is_in_transaction: self.is_in_transaction,
         }
     }
 
-    /// Closes the connection, and those that nobody uses now: they go the same way, and each would have to be waited for.
-    fn give_up(&mut self) {
+    /// Closes the connection and the idle ones of its pool, which use the same route and would time out one by one.
+    fn discard(&mut self) {
         if let Some(pool) = self.object.as_ref().and_then(Object::pool) {
             pool.retain(|_, _| false);
         }
         self.close();
     }
 
-    /// Closes the connection instead of giving it back.
+    /// Closes the connection instead of returning it to the pool.
     pub(super) fn close(&mut self) {
         drop(self.object.take().map(Object::take));
     }
@@ -163,15 +164,15 @@ fn closed() -> Error {
     Error::Pool("the connection was closed after it did not answer".to_owned())
 }
 
-/// The outcome of `work`, unless it takes longer.
-async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+/// Returns the outcome of `work`; `None` if the deadline passes first.
+async fn before_deadline<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
         None => Some(work.await),
     }
 }
 
-type Parameters<'a> = [&'a (dyn ToSql + Sync)];
+type BoundParameters<'a> = [&'a (dyn ToSql + Sync)];
 
 fn parameters(statement: &Statement) -> Result<Vec<&(dyn ToSql + Sync)>> {
     let values = statement.values.iter().map(Value::storable);

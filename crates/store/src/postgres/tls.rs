@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, by rustls.
+//! TLS connections to PostgreSQL, by rustls.
 
 use std::future::Future;
 use std::io;
@@ -23,15 +23,15 @@ use super::address::{SslMode, TlsSettings};
 use super::verifier::Verifier;
 use crate::{Error, Result};
 
-/// The application protocol that PostgreSQL 17 wants to be named when TLS comes first.
+/// The ALPN protocol that PostgreSQL 17 requires for direct TLS.
 const PROTOCOL: &[u8] = b"postgresql";
 
-/// Secures connections as a URL asked for it.
+/// A factory of TLS connections; of none where the URL disables TLS.
 #[derive(Clone)]
 pub(super) struct Tls(Option<TlsConnector>);
 
 impl Tls {
-    /// Reads the files that `settings` name.
+    /// Reads the files in `settings`.
     pub(super) fn new(settings: &TlsSettings) -> Result<Self> {
         if settings.mode == SslMode::Disable {
             return Ok(Self(None));
@@ -61,7 +61,7 @@ impl Tls {
     }
 }
 
-/// Reads all certificates of a PEM file, of which there must be one.
+/// Reads all certificates of a PEM file, which must have at least one.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let unreadable = |error: &dyn std::fmt::Display| {
         let file = path.display();
@@ -79,8 +79,7 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> 
     Ok(read)
 }
 
-/// Reads the private key of a PEM file, which others than its owner must not be able to read; where it is root's, its
-/// group may.
+/// Reads the private key of a PEM file, which must be readable by its owner only; by its group too if root owns it.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
     use std::os::unix::fs::MetadataExt;
     let file = path.display();
@@ -110,7 +109,7 @@ impl MakeTlsConnect<Socket> for Tls {
     }
 }
 
-/// A handshake to come. Also made where there is none, so the host's name is not looked at before it begins.
+/// A TLS handshake. The driver creates one for plain connections too, so the host name is parsed only when it starts.
 pub(super) struct Handshake {
     connector: Option<TlsConnector>,
     domain: String,
@@ -144,11 +143,11 @@ impl TlsStream for Stream {
     }
 }
 
-/// The hash that RFC 5929 binds a channel with; `None` where it defines none for the certificate's signature.
+/// Returns the `tls-server-end-point` channel binding of RFC 5929; `None` if it is undefined for the signature algorithm.
 fn end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let algorithm = match parsed.signature_algorithm.algorithm.to_id_string().as_str() {
-        // RSA with MD5, SHA-1 and SHA-256, ECDSA with SHA-1 and SHA-256: the first two are not to be used as they are.
+        // RSA with MD5, SHA-1 and SHA-256, ECDSA with SHA-1 and SHA-256. RFC 5929 replaces MD5 and SHA-1 by SHA-256.
         "1.2.840.113549.1.1.4"
         | "1.2.840.113549.1.1.5"
         | "1.2.840.113549.1.1.11"

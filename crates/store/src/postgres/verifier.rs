@@ -1,4 +1,4 @@
-//! The proof that a PostgreSQL server is the one that is meant, as far as `sslmode` asks for one.
+//! Verification of a PostgreSQL server's certificate, as far as `sslmode` requires it.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -12,26 +12,25 @@ use super::address::{Roots, SslMode, TlsSettings};
 use super::tls::certificates;
 use crate::{Error, Result};
 
-/// Checks the certificate of a server.
+/// A verifier of server certificates.
 #[derive(Debug)]
 pub(super) struct Verifier {
     trust: Option<Trust>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// The certificates that are trusted, and for what.
+/// The trusted certificates, and the scope of the verification.
 #[derive(Debug)]
 struct Trust {
     roots: RootCertStore,
-    /// The roots as they stand in the file: a server may show one of them itself, as one with a certificate that it
-    /// has signed for itself does.
+    /// The certificates in the file. A server with a self-signed certificate presents one of them itself.
     listed: Vec<CertificateDer<'static>>,
     /// True if the certificate must name the host.
     names_host: bool,
 }
 
 impl Verifier {
-    /// Reads the root certificates that `settings` name. Without a mode that verifies, these are checked if there are any.
+    /// Reads the root certificates in `settings`. Modes that do not require verification use them if they are given.
     pub(super) fn new(
         settings: &TlsSettings,
         algorithms: WebPkiSupportedAlgorithms,
@@ -80,7 +79,7 @@ impl Trust {
     ) -> Result<(), rustls::Error> {
         let parsed = ParsedCertificate::try_from(certificate)?;
         if self.listed.contains(certificate) {
-            in_time(certificate, now)?;
+            check_validity(certificate, now)?;
         } else {
             verify_server_cert_signed_by_trust_anchor(
                 &parsed,
@@ -97,8 +96,8 @@ impl Trust {
     }
 }
 
-/// Refuses a certificate whose time has not come yet, or is over.
-fn in_time(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+/// Refuses a certificate outside its validity period.
+fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
     let (_, parsed) =
         X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
     let now = i64::try_from(now.as_secs()).ok();
@@ -160,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// A certificate that has signed itself and calls itself an authority, as PostgreSQL's manual makes one.
+    /// Returns a self-signed certificate that is an authority, as in PostgreSQL's manual.
     fn self_signed() -> CertificateDer<'static> {
         let mut params = CertificateParams::new(["db.example".to_owned()]).expect("a name");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn s18_a_certificate_that_is_its_own_root_is_trusted_in_its_time() {
+    fn s18_self_signed_certificate_is_trusted_in_its_validity_period() {
         let certificate = self_signed();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).expect("a root");

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, which it may configure, stop and pause.
+//! PostgreSQL servers for tests that configure, stop or pause the server.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// No test needs what it wrote after a power failure.
+/// Settings of every server. Tests do not survive a power failure, so nothing waits for the disk.
 const SETTINGS: &str = "
 listen_addresses = 'localhost'
 unix_socket_directories = ''
@@ -18,8 +18,8 @@ synchronous_commit = on
 full_page_writes = off
 ";
 
-/// Waits until its standard input is closed, which also happens when the test's process dies; then stops the server and
-/// removes its files.
+/// A shell script that waits until its standard input is closed, also by the death of the test's process, then stops the
+/// server and removes its files.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
 read -r line
@@ -30,7 +30,7 @@ kill -CONT "$(head -n 1 "$folder/data/postmaster.pid")"
 rm -rf "${folder:?}"
 "#;
 
-/// A running server. Its end is this value's, or that of the process.
+/// A running server, stopped when dropped or when the process ends.
 pub struct Cluster {
     folder: PathBuf,
     programs: PathBuf,
@@ -41,12 +41,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a server with these lines at the end of its `postgresql.conf` and these as its `pg_hba.conf`; `files` go
-    /// into its data directory, readable by the server only. `None` if PostgreSQL is not installed and
-    /// `ORGPLANE_TEST_DATABASE` asks for no tests with it.
+    /// Starts a server with `settings` at the end of its `postgresql.conf` and `hba` as its `pg_hba.conf`; `files` go into
+    /// its data directory, readable by the server only. `None` if PostgreSQL is not installed and
+    /// `ORGPLANE_TEST_DATABASE` is unset.
     ///
     /// # Panics
-    /// When that does not work.
+    /// The server cannot be started.
     #[must_use]
     pub fn start(settings: &str, hba: &str, files: &[(&str, &str)]) -> Option<Self> {
         static MADE: AtomicUsize = AtomicUsize::new(0);
@@ -76,19 +76,19 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// The directory with the server's data.
+    /// Returns the server's data directory.
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
-    /// The port of the loopback addresses that it listens on.
+    /// Returns the port on the loopback addresses.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of its first database for this user, with the superuser's password.
+    /// Returns the URL of the database `postgres` for `user`, with the superuser's password.
     #[must_use]
     pub fn url(&self, user: &str, host: &str) -> String {
         let (password, port) = (&self.password, self.port);
@@ -98,7 +98,7 @@ impl Cluster {
     /// Runs one of PostgreSQL's programs as the server's user.
     ///
     /// # Panics
-    /// When it fails.
+    /// The program fails.
     pub fn run(&self, program: &str, words: &[&str]) {
         let mut command = as_owner(self.owner, &self.programs.join(program));
         command
@@ -112,10 +112,10 @@ impl Cluster {
         assert!(output.status.success(), "{program} {words:?}: {told}");
     }
 
-    /// Executes statements in a database as the superuser, in their order. Those in one text are one transaction.
+    /// Executes statements in a database as the superuser, in order. Those in one text are one transaction.
     ///
     /// # Panics
-    /// When one fails.
+    /// A statement fails.
     pub fn execute(&self, database: &str, statements: &[&str]) {
         let port = self.port.to_string();
         let mut words = vec![
@@ -145,7 +145,7 @@ impl Cluster {
         self.control(&["-l", &log.display().to_string(), "-w", "start"]);
     }
 
-    /// Pauses every process of the server: connections stay open, and nothing is answered.
+    /// Pauses every process of the server: connections stay open without answers.
     pub fn pause(&self) {
         self.signal("STOP");
     }
@@ -205,7 +205,7 @@ impl Cluster {
         self.give(&self.folder);
     }
 
-    /// Another process may take the free port first, so it is tried more than once.
+    /// Starts the server on a free port, in several attempts, since another process may take the port first.
     fn listen(&mut self) {
         let log = self.folder.join("log").display().to_string();
         let data = self.data().display().to_string();
@@ -251,14 +251,14 @@ fn append(file: &Path, text: &str) {
     written.expect("our folder");
 }
 
-/// The processes whose parent this one is.
+/// Returns the child processes of `parent`.
 fn children(parent: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").expect("/proc");
     let names = entries
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok());
     let is_child = |id: &String| {
-        // After the name, which may hold anything, in parentheses: the state, and the parent.
+        // The state and the parent follow the name, which is in parentheses and may contain any character.
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
         fields.split(' ').nth(1) == Some(parent)
@@ -267,7 +267,7 @@ fn children(parent: &str) -> Vec<String> {
     names.filter(is_process).filter(is_child).collect()
 }
 
-/// The user that runs the server, where this process must not: PostgreSQL refuses to be run by root.
+/// Returns the user that runs the server if this process is root's, since PostgreSQL refuses to be run by root.
 fn owner() -> Option<&'static str> {
     let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let exists = |name: &&str| {
@@ -307,7 +307,7 @@ fn keeper(owner: Option<&str>, programs: &Path, folder: &Path) -> Child {
     command.spawn().expect("a shell")
 }
 
-/// The folder with the server's programs: on the search path, or where Debian keeps those of the newest version.
+/// Returns the folder with the server's programs: Debian's for the newest version, or one on the search path.
 fn programs() -> Option<PathBuf> {
     let is_complete = |folder: &PathBuf| {
         let is_program = |name: &&str| {

@@ -1,5 +1,5 @@
-//! The store as the program uses it, on real databases.
+//! The store's public API on real databases.
 
-mod changed;
-mod text;
+mod nul;
+mod stale_plans;
 mod tls;

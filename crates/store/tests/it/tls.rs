@@ -1,4 +1,4 @@
-//! S18: TLS to a real PostgreSQL server, by each `sslmode`.
+//! S18: TLS to a PostgreSQL server, for each `sslmode`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-/// TLS for everybody but `plain`; `certified` signs in with a certificate only.
+/// Access rules: TLS for every user except `plain`; `certified` authenticates by a client certificate.
 const HBA: &str = "
 hostnossl all plain localhost trust
 hostssl all certified localhost cert
@@ -26,7 +26,7 @@ ssl_key_file = 'server.key'
 ssl_ca_file = 'clients.pem'
 ";
 
-/// A server whose certificate names `localhost`, and files of a client.
+/// A server whose certificate names `localhost`, and the files of a client.
 struct World {
     cluster: Cluster,
     folder: TempDir,
@@ -68,7 +68,7 @@ impl World {
         std::fs::set_permissions(self.file(name), mode).expect("our folder");
     }
 
-    /// Opens the store with these parameters of the URL; `DIR` is the folder of the client's files.
+    /// Opens the store with `parameters` in the URL, where `DIR` is the folder of the client's files.
     async fn open(&self, user: &str, host: &str, parameters: &str) -> Result<Store, String> {
         let parameters = parameters.replace("DIR", &self.folder.path().display().to_string());
         let url = format!("{}?{parameters}", self.cluster.url(user, host));
@@ -82,19 +82,18 @@ impl World {
         }
     }
 
-    /// True if the connections of the administration, the usage and a thread of its own are all encrypted, false if
-    /// none of them is.
+    /// True if all connections are encrypted, false if none is: administration, usage, and a thread's own pool.
     async fn is_encrypted(&self, user: &str, host: &str, parameters: &str) -> bool {
         let store = self.open(user, host, parameters).await;
         let store = store.unwrap_or_else(|told| panic!("{user}@{host}?{parameters}: {told}"));
-        let apart = store.apart().expect("a pool");
+        let other_thread = store.with_own_pool().expect("a pool");
         let mut reader = store.read().await.expect("a connection");
         let ask = || sql!("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
         let first: bool = reader
             .fetch_one(ask(), |row| row.get("ssl"))
             .await
             .expect("a row");
-        for database in [store.usage(), apart.usage()] {
+        for database in [store.usage(), other_thread.usage()] {
             assert_eq!(is_encrypted(database).await, first, "{parameters}");
         }
         first
@@ -116,7 +115,7 @@ fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, key).expect("a certificate")
 }
 
-/// A certificate and its key in PEM, for a host or a client of this name.
+/// Issues a certificate for a host or a client; returns it and its key in PEM.
 fn issue(authority: &Authority, name: &str) -> (String, String) {
     let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
     params.distinguished_name.push(DnType::CommonName, name);
@@ -130,7 +129,7 @@ fn issue(authority: &Authority, name: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn s18_each_sslmode_reaches_a_server_that_insists_on_tls() {
+async fn s18_each_sslmode_with_tls_reaches_a_server_that_requires_it() {
     let Some(world) = World::start() else { return };
     for parameters in [
         "application_name=x",
@@ -155,7 +154,7 @@ async fn s18_each_sslmode_reaches_a_server_that_insists_on_tls() {
 }
 
 #[tokio::test]
-async fn s18_a_server_that_is_not_the_one_meant_is_refused() {
+async fn s18_server_with_a_wrong_certificate_is_refused() {
     let Some(world) = World::start() else { return };
     for (parameters, word) in [
         (
@@ -198,7 +197,7 @@ async fn s18_a_server_that_is_not_the_one_meant_is_refused() {
 }
 
 #[tokio::test]
-async fn s18_a_client_certificate_signs_in() {
+async fn s18_client_certificate_authenticates() {
     let Some(world) = World::start() else { return };
     let make = "CREATE ROLE certified LOGIN SUPERUSER; CREATE ROLE plain LOGIN SUPERUSER";
     world.cluster.execute("postgres", &[make]);
@@ -222,7 +221,7 @@ async fn s18_a_client_certificate_signs_in() {
 }
 
 #[tokio::test]
-async fn s18_a_server_without_tls_is_used_only_where_that_is_allowed() {
+async fn s18_server_without_tls_is_used_only_if_allowed() {
     let Some(cluster) = Cluster::start("", "", &[]) else {
         return;
     };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use store::{Result, Row, Statement, Transaction, USAGE_EVENTS, courteous, sql};
+use store::{Result, Row, Statement, Transaction, USAGE_EVENTS, cooperative, sql};
 
 use super::key::{Source, key_of, own_key};
 use super::partition::Table;
@@ -66,7 +66,7 @@ impl Ledger {
             let is_known = |(entry, _): &&(Entry<'_>, Known)| {
                 known.contains(&*other_key(&entry.event.id, source))
             };
-            let fresh = courteous(entries).filter(|entry| !is_known(entry));
+            let fresh = cooperative::yield_every(entries).filter(|entry| !is_known(entry));
             let rows: Vec<_> = fresh.map(|(entry, of)| entry.row(now, of)).collect();
             let mut inserted = Vec::new().into_iter();
             if !rows.is_empty() {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use base::ids::{OrganizationId, ProjectId};
 use base::time::DAY;
 use base::{Clock, NanoDollars, UnixTime};
-use store::{Database, Result, Transaction, Value, courteous};
+use store::{Database, Result, Transaction, Value, cooperative};
 
 use crate::allowance::Allowance;
 use crate::dictionary::{Dictionary, Known};
@@ -199,7 +199,7 @@ impl Ledger {
                 .make(transaction, &self.database, day, may_remake);
             let table = table.await?;
             let inserted = self.insert(transaction, table, of_day, source).await?;
-            let inserted = courteous(of_day.iter().zip(inserted));
+            let inserted = cooperative::yield_every(of_day.iter().zip(inserted));
             for ((entry, numbers), _) in inserted.filter(|(_, is_new)| *is_new) {
                 indexes.push(entry.index);
                 amount += total(&entry.lines);
@@ -238,7 +238,7 @@ impl Ledger {
         let mut first: Vec<usize> = (0..events.len()).collect();
         first.sort_by(|a, b| keys[*a].cmp(&keys[*b]));
         first.dedup_by(|later, first| keys[*later] == keys[*first]);
-        let first = courteous(first);
+        let first = cooperative::yield_every(first);
         first
             .map(|index| self.entry(index, events[index]))
             .collect()

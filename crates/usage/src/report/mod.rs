@@ -278,7 +278,7 @@ async fn add_blocks(
         let data: Vec<u8> = row.get("data")?;
         sheet.add_block(&data, segment_of[part])
     };
-    read.fold_aside(blocks(organization, &parts), sheet, add)
+    read.fold_blocking(blocks(organization, &parts), sheet, add)
         .await
 }
 
@@ -318,5 +318,5 @@ async fn add_rows(
         }
         Ok(())
     };
-    read.fold_aside(rows, sheet, add).await
+    read.fold_blocking(rows, sheet, add).await
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use base::UnixTime;
 use base::time::{DAY, MINUTE};
-use store::{Database, Error, Result, Transaction, step_aside};
+use store::{Database, Error, Result, Transaction, cooperative};
 
 use super::{Rows, Shape, table};
 use crate::dictionary::{Dictionary, Wider};
@@ -81,7 +81,7 @@ impl Fold {
             dictionary.begin();
             // Where another node has the turn, it does this.
             let mut is_done = true;
-            if transaction.has_turn(organization).await? {
+            if transaction.try_advisory_lock(organization).await? {
                 is_done = fold(&mut transaction, dictionary, organization).await?;
                 transaction.commit().await?;
                 dictionary.committed();
@@ -149,7 +149,7 @@ pub(crate) async fn place(
             touched.insert((shape, period));
         }
         made.push((shape, rows));
-        step_aside();
+        cooperative::yield_now_if_due();
     }
     for (shape, period) in touched {
         merge(transaction, organization, (shape, period)).await?;

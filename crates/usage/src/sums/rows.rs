@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base::UnixTime;
-use store::{Result, courteous};
+use store::{Result, cooperative};
 
 use super::amounts::{Amounts, Mask};
 use super::block::{Writer, read};
@@ -79,7 +79,7 @@ impl Rows {
         keys.sort_unstable_by_key(|key| (key.series, key.bucket));
         let mut merged = Self::default();
         let same = keys.chunk_by(|a, b| (a.series, a.bucket) == (b.series, b.bucket));
-        for same in courteous(same) {
+        for same in cooperative::yield_every(same) {
             match same {
                 [one] => merged.push_values(*one, self.values(one)),
                 several => {
@@ -119,7 +119,7 @@ impl Rows {
         }
         let writer = |(period, first)| (period, Writer::new(width, first));
         let mut writers: BTreeMap<i64, Writer> = first.into_iter().map(writer).collect();
-        for key in courteous(&self.keys) {
+        for key in cooperative::yield_every(&self.keys) {
             if let Some(writer) = writers.get_mut(&period_of(key.bucket)) {
                 writer.push(key.series, key.bucket, key.mask, self.values(key));
             }

@@ -185,7 +185,7 @@ impl Writer {
                     let (organization, id) = (&event.organization_id, event.id.as_str());
                     tracing::info!(%organization, id, "usage event written that was set aside");
                 }
-                Err(error) if error.is_final() => {}
+                Err(error) if error.is_permanent() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -174,7 +174,7 @@ async fn b11_a_use_that_could_not_be_written_is_written_later() {
     let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
     let organization = OrganizationId::from_text("org-a".to_owned());
     let rename = async |statement| {
-        let mut transaction = store.begin_quietly().await.expect("a transaction");
+        let mut transaction = store.begin_untracked().await.expect("a transaction");
         transaction.execute(statement).await.expect("renamed");
         transaction.commit().await.expect("a commit");
     };

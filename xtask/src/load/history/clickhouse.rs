@@ -1,4 +1,4 @@
-//! The same events in ClickHouse, inside a Python process (`chdb`), and the same questions about them.
+//! ClickHouse, inside a Python process (`chdb`), with the events of the ledger and the questions about them.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::bench::{Bench, confined};
 use super::super::events::Population;
-use super::questions::{Answers, Question, REPETITIONS, WARM_UP, totals};
+use super::questions::{Answers, Question, REPETITION_COUNT, WARM_UP_COUNT, totals};
 use crate::step::say;
 
 /// As somebody would make it who asks such questions: in the order of days, and within a day of projects. What was merged
@@ -21,20 +21,20 @@ const TABLE: &str = "CREATE TABLE events (id String, project_id LowCardinality(S
     input_cached_tokens UInt32, output_tokens UInt32, input_cost UInt64, cached_cost UInt64, output_cost UInt64) \
     ENGINE = MergeTree PARTITION BY toYYYYMM(timestamp) ORDER BY (toDate(timestamp), project_id, timestamp) \
     SETTINGS old_parts_lifetime = 5";
-/// How many events are written to a file, read from it, and removed, at once.
-const PIECE: u64 = 500_000;
+/// Number of events that are written to a file, read from it, and removed, at once.
+const PIECE_LEN: u64 = 500_000;
 
-/// What came of it.
+/// Figures of ClickHouse.
 pub struct Peer {
     /// Events loaded in a second.
     pub rate: f64,
-    /// What the table has on the disk, for each event.
+    /// Bytes of the table on the disk for each event.
     pub bytes: f64,
     /// To each question.
     pub answers: Vec<Answers>,
 }
 
-/// The version that is pinned.
+/// Returns the version that is pinned.
 pub fn version(bench: &Bench) -> Result<String> {
     let pins = fs::read_to_string(bench.root.join("tests/peers/requirements.txt"))?;
     let pin = |name: &str| pins.lines().find_map(|line| line.strip_prefix(name));
@@ -55,8 +55,8 @@ pub fn measure(
     let mut session = Session::start(bench, python, &room)?;
     session.run(TABLE)?;
     let mut seconds = 0.0;
-    for first in (0..population.total).step_by(PIECE as usize) {
-        let numbers = first..population.total.min(first + PIECE);
+    for first in (0..population.total).step_by(PIECE_LEN as usize) {
+        let numbers = first..population.total.min(first + PIECE_LEN);
         seconds += session.load(population, numbers, &room.join("piece"))?;
     }
     session.run("OPTIMIZE TABLE events FINAL")?;
@@ -103,7 +103,7 @@ impl Session {
         self.ask(sql, 1).map(|_| ())
     }
 
-    /// The rows of the answer, and how long each of so many took, in microseconds.
+    /// Puts a query `times` times; returns the rows of the answer and the microseconds of each.
     fn ask(&mut self, sql: &str, times: usize) -> Result<(Vec<Value>, Answers)> {
         writeln!(self.input, "{}", json!({ "sql": sql, "times": times }))?;
         let mut line = String::new();
@@ -128,8 +128,8 @@ impl Session {
 
     fn answers(&mut self, question: &Question) -> Result<Answers> {
         say(&format!("ClickHouse: {}", question.name));
-        let (_, mut answers) = self.ask(&question.sql, WARM_UP + REPETITIONS)?;
-        answers.times.drain(..WARM_UP);
+        let (_, mut answers) = self.ask(&question.sql, WARM_UP_COUNT + REPETITION_COUNT)?;
+        answers.times.drain(..WARM_UP_COUNT);
         Ok(answers)
     }
 

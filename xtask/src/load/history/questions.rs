@@ -1,23 +1,23 @@
-//! What is asked: the same of the server as a report, and of ClickHouse as a query.
+//! Questions, put to the server as reports and to ClickHouse as queries.
 
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::super::events::{DAY, Population, Totals};
+use super::super::events::{Population, SECONDS_PER_DAY, Totals};
 use super::super::figures::percentile;
 use super::super::http::Client;
 use super::super::sending::post;
 use super::super::server::{Server, results};
 use crate::step::say;
 
-/// How often each question is put before it counts.
-pub const WARM_UP: usize = 3;
-/// How often each question is put.
-pub const REPETITIONS: usize = 60;
+/// Number of times that each question is put before it counts.
+pub const WARM_UP_COUNT: usize = 3;
+/// Number of times that each question is put.
+pub const REPETITION_COUNT: usize = 60;
 
-/// One question.
+/// A question about usage or costs.
 pub struct Question {
     /// In words.
     pub name: &'static str,
@@ -25,39 +25,39 @@ pub struct Question {
     pub path: String,
     /// As ClickHouse has it; its columns have the names of the report's fields.
     pub sql: String,
-    /// What the 95th percentile should not exceed, in microseconds.
+    /// Goal of the 95th percentile, in microseconds.
     pub bound: f64,
 }
 
-/// What came of putting a question many times.
+/// Answers to a question that was put many times.
 pub struct Answers {
-    /// How long each took, in microseconds.
+    /// Microseconds of each answer.
     pub times: Vec<f64>,
-    /// How long the very first took, in microseconds.
+    /// Microseconds of the very first answer.
     pub first: f64,
-    /// How many results the first had.
+    /// Number of results of the first answer.
     pub results: usize,
-    /// How many bytes the first had.
+    /// Number of bytes of the first answer.
     pub bytes: usize,
-    /// What the first came to.
+    /// Sums of the first answer.
     pub totals: Totals,
 }
 
 impl Answers {
-    /// What `percent` of all did not exceed, in microseconds.
+    /// Returns the microseconds that `percent` of all answers did not exceed.
     pub fn at(&self, percent: f64) -> f64 {
         percentile(self.times.iter().copied(), percent)
     }
 }
 
-/// The questions that finance, platform and product teams put every day.
+/// Returns the questions that finance, platform and product teams put every day.
 pub fn all(population: &Population) -> [Question; 4] {
     let end = population.end;
     let usage = |days: u64, rest: &str| {
-        let start = end - days * DAY;
+        let start = end - days * SECONDS_PER_DAY;
         format!("/v1/organization/usage/completions?start_time={start}&end_time={end}&{rest}")
     };
-    let (half_year, project) = (end - 180 * DAY, &population.projects[0]);
+    let (half_year, project) = (end - 180 * SECONDS_PER_DAY, &population.projects[0]);
     let hours =
         format!("bucket_width=1h&limit=168&project_ids={project}&group_by=user_id&group_by=model");
     let of_project = format!("project_id = '{project}'");
@@ -67,19 +67,31 @@ pub fn all(population: &Population) -> [Question; 4] {
         Question {
             name: "31 days by project and model",
             path: daily,
-            sql: query("Day", "project_id, model", end - 31 * DAY, end, "true"),
+            sql: query(
+                "Day",
+                "project_id, model",
+                end - 31 * SECONDS_PER_DAY,
+                end,
+                "true",
+            ),
             bound: 20e3,
         },
         Question {
             name: "168 hours of one project by user and model",
             path: usage(7, &hours),
-            sql: query("Hour", "user_id, model", end - 7 * DAY, end, &of_project),
+            sql: query(
+                "Hour",
+                "user_id, model",
+                end - 7 * SECONDS_PER_DAY,
+                end,
+                &of_project,
+            ),
             bound: 20e3,
         },
         Question {
             name: "1,440 minutes by model",
             path: minutes,
-            sql: query("Minute", "model", end - DAY, end, "true"),
+            sql: query("Minute", "model", end - SECONDS_PER_DAY, end, "true"),
             bound: 50e3,
         },
         Question {
@@ -103,7 +115,7 @@ fn query(width: &str, groups: &str, start: u64, end: u64, filter: &str) -> Strin
     )
 }
 
-/// The sums of a model's three line items are made in one pass, and then told apart.
+/// Returns a query of costs. The sums of a model's three line items are made in one pass, and then told apart.
 fn query_of_costs(start: u64, end: u64) -> String {
     format!(
         "SELECT start_time, concat(model, ', ', line.1) AS line_item, line.2 AS quantity, line.3 / 1e9 AS amount \
@@ -137,7 +149,7 @@ pub fn ask(
     let mut added = Totals::default();
     for (question, answers) in questions.iter().zip(&mut all) {
         say(&format!("history: {}", question.name));
-        for repetition in 0..WARM_UP + REPETITIONS {
+        for repetition in 0..WARM_UP_COUNT + REPETITION_COUNT {
             let (mut body, event) = (Vec::new(), population.addition(added.events));
             population.write_json(&event, &mut body);
             post(&mut client, &body, 1)?;
@@ -156,7 +168,7 @@ pub fn ask(
                     question.name
                 );
             }
-            if repetition >= WARM_UP {
+            if repetition >= WARM_UP_COUNT {
                 answers.times.push(time);
             }
         }
@@ -176,14 +188,14 @@ fn first(client: &mut Client, question: &Question) -> Result<Answers> {
     })
 }
 
-/// The answer, and how long it took to its last byte, in microseconds.
+/// Returns the answer, and the microseconds to its last byte.
 fn timed(client: &mut Client, path: &str) -> Result<(Vec<u8>, f64)> {
     let begun = Instant::now();
     let answer = client.get(path)?;
     Ok((answer, begun.elapsed().as_secs_f64() * 1e6))
 }
 
-/// What the results of a report, or the rows of an answer of ClickHouse's, come to.
+/// Sums the results of a report, or the rows of an answer of ClickHouse's.
 pub fn totals<'a>(results: impl Iterator<Item = &'a Value>) -> Totals {
     let mut totals = Totals::default();
     for result in results {
@@ -199,7 +211,7 @@ pub fn totals<'a>(results: impl Iterator<Item = &'a Value>) -> Totals {
     totals
 }
 
-/// A whole number again: an amount is the double that is nearest to one.
+/// Rounds an amount to billionths of a dollar: an amount is the double that is nearest to a whole number of them.
 fn nanos(amount: &Value) -> u64 {
     let value = amount["value"].as_f64().or(amount.as_f64());
     (value.unwrap_or(0.0) * 1e9).round() as u64

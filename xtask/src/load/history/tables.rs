@@ -1,23 +1,22 @@
-//! How the figures of a year of usage are shown.
+//! Tables of the figures of a year of usage.
 
-use super::super::Section;
-use super::super::events::{KEYS, PROJECTS, USERS};
+use super::super::events::{KEY_COUNT, PROJECT_COUNT, USER_COUNT};
 use super::super::figures::{hundredths, median, milliseconds, percentile, table, whole};
-use super::super::goal::Goal;
+use super::super::goal::{Goal, Section};
 use super::super::models::MODELS;
-use super::super::sending::{CONNECTIONS, REPEATED};
-use super::questions::{Answers, REPETITIONS, WARM_UP};
-use super::{BATCH, DAYS, Ledger};
+use super::super::sending::{CONNECTION_COUNT, REQUESTS_PER_REPEAT};
+use super::questions::{Answers, REPETITION_COUNT, WARM_UP_COUNT};
+use super::{BATCH_LEN, DAY_COUNT, Ledger};
 
-/// How many events should be taken in within a second.
-const RATE: f64 = 50_000.0;
-/// How much longer a question about the largest ledger may take than about the smallest.
-const FLAT: f64 = 1.2;
-/// What is said of ledgers whose answers are as large.
+/// Goal of the number of events that are taken in within a second.
+const MIN_RATE: f64 = 50_000.0;
+/// Ratio that a question about the largest ledger may take to one about the smallest.
+const MAX_GROWTH_RATIO: f64 = 1.2;
+/// Note about ledgers whose answers are as large.
 const ALIKE: &str = " Where the smallest ledger has one event, a larger one has as many more of the same second, key and model, so \
                      answers are as large.";
 
-/// All tables, and what was to be reached.
+/// Returns all tables, and the goals.
 pub fn describe(ledgers: &[Ledger]) -> Section {
     let grown = match ledgers {
         [first, .., last] => growth(first, last),
@@ -28,14 +27,14 @@ pub fn describe(ledgers: &[Ledger]) -> Section {
         _ => "",
     };
     let text = format!(
-        "### A year of usage\n\n{PROJECTS} projects, {USERS} users, {} keys, {} models, {DAYS} days up to the last \
-         midnight, evenly spread.{alike} Taken in over {CONNECTIONS} connections in requests of {}, every answer durable, one \
-         request of {REPEATED} sent again later; the generator shares the machine's cores.\n\n{}\n{}\nEach question \
-         {REPETITIONS} times after {WARM_UP} that do not count, before each of them one more event; `first` is the very \
+        "### A year of usage\n\n{PROJECT_COUNT} projects, {USER_COUNT} users, {} keys, {} models, {DAY_COUNT} days up to the last \
+         midnight, evenly spread.{alike} Taken in over {CONNECTION_COUNT} connections in requests of {}, every answer durable, one \
+         request of {REQUESTS_PER_REPEAT} sent again later; the generator shares the machine's cores.\n\n{}\n{}\nEach question \
+         {REPETITION_COUNT} times after {WARM_UP_COUNT} that do not count, before each of them one more event; `first` is the very \
          first after a start.\n\n{}\n{}",
-        whole(KEYS as f64),
+        whole(KEY_COUNT as f64),
         MODELS.len(),
-        whole(BATCH as f64),
+        whole(BATCH_LEN as f64),
         taken_in(ledgers),
         kept(ledgers),
         asked(ledgers),
@@ -151,7 +150,7 @@ fn row_of(ledger: &Ledger, place: usize) -> Vec<String> {
     ]
 }
 
-/// What the largest ledger costs more than the smallest, and the goals about it.
+/// Returns the costs of the largest ledger beyond those of the smallest, and the goals about them.
 fn growth(first: &Ledger, last: &Ledger) -> (String, Vec<Goal>) {
     let (mut rows, mut goals) = (Vec::new(), Vec::new());
     let answers = first.answers.iter().zip(&last.answers);
@@ -171,7 +170,7 @@ fn growth(first: &Ledger, last: &Ledger) -> (String, Vec<Goal>) {
             question.name,
             hundredths(results)
         );
-        goals.push(Goal::at_most(what, FLAT, time, hundredths));
+        goals.push(Goal::at_most(what, MAX_GROWTH_RATIO, time, hundredths));
     }
     let head = [
         "largest ÷ smallest ledger",
@@ -186,7 +185,7 @@ fn growth(first: &Ledger, last: &Ledger) -> (String, Vec<Goal>) {
 fn goals(ledger: &Ledger) -> Vec<Goal> {
     let events = count(ledger);
     let what = format!("{events} events: taken in, events/s");
-    let mut goals = vec![Goal::at_least(what, RATE, ledger.sent.rate(), whole)];
+    let mut goals = vec![Goal::at_least(what, MIN_RATE, ledger.sent.rate(), whole)];
     for (question, answers) in ledger.questions.iter().zip(&ledger.answers) {
         let what = format!("{events} events: {}: p95 ms", question.name);
         goals.push(Goal::at_most(

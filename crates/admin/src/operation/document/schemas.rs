@@ -1,10 +1,10 @@
-//! Schemas in the forms that generators of clients understand, and no more of them than are used.
+//! Simplification of schemas to forms that client generators support, and removal of unused ones.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
-/// Rewrites every schema in `part`: a choice of words becomes an `enum`, and a choice of one schema that schema.
+/// Rewrites every schema in `part`: a choice of constants becomes an `enum`, and a choice of one schema that schema.
 pub(super) fn simplify(part: &mut Json) {
     match part {
         Json::Array(items) => items.iter_mut().for_each(simplify),
@@ -17,7 +17,7 @@ pub(super) fn simplify(part: &mut Json) {
     }
 }
 
-/// Makes an `enum` of words that are a schema each; what each means goes to `x-enum-descriptions`.
+/// Converts a `oneOf` of string constants into an `enum`; their descriptions go to `x-enum-descriptions`.
 fn enumerate(schema: &mut Map<String, Json>) {
     let Some(choices) = schema.get("oneOf").and_then(Json::as_array) else {
         return;
@@ -36,7 +36,7 @@ fn enumerate(schema: &mut Map<String, Json>) {
     }
 }
 
-/// The words that a schema allows, each with its meaning, if it allows words only.
+/// Returns the string constants that a schema allows, each with its description; `None` if it allows other values.
 fn words(schema: &Json) -> Option<Vec<(String, String)>> {
     let meaning = schema["description"].as_str().unwrap_or_default();
     let listed = schema["enum"].as_array().map(Vec::as_slice);
@@ -45,7 +45,7 @@ fn words(schema: &Json) -> Option<Vec<(String, String)>> {
     names.iter().map(word).collect()
 }
 
-/// Puts the only schema of an `anyOf` in its place; what is said beside it counts more.
+/// Replaces an `anyOf` of one schema by that schema; the outer schema's keywords take precedence.
 fn unwrap_single(schema: &mut Map<String, Json>) {
     let only = match schema
         .get("anyOf")
@@ -61,7 +61,7 @@ fn unwrap_single(schema: &mut Map<String, Json>) {
     }
 }
 
-/// Removes the schemas of the document that nothing refers to.
+/// Removes the schemas of the document that no reference names.
 pub(super) fn remove_unused(document: &mut Json) {
     let schemas = document["components"]["schemas"].take();
     let Json::Object(mut schemas) = schemas else {
@@ -81,7 +81,7 @@ pub(super) fn remove_unused(document: &mut Json) {
     document["components"]["schemas"] = Json::Object(schemas);
 }
 
-/// The names of the schemas that `part` refers to.
+/// Collects the names of the schemas that `part` refers to.
 fn collect(part: &Json, names: &mut Vec<String>) {
     match part {
         Json::Array(items) => items.iter().for_each(|item| collect(item, names)),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_16_a_choice_of_words_is_an_enum() {
+    fn strangers_16_choice_of_constants_becomes_an_enum() {
         let word = |name: &str, meaning: &str| json!({"const": name, "type": "string", "description": meaning});
         let schema = json!({"description": "d", "oneOf": [
             {"type": "string", "enum": ["a", "b"]}, word("c", "C."),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_15_a_choice_of_one_schema_is_that_schema() {
+    fn strangers_15_choice_of_one_schema_becomes_that_schema() {
         let schema = json!({"description": "outer", "anyOf": [
             {"description": "inner", "oneOf": [{"const": "a"}]},
         ]});
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_15_schemas_that_nothing_refers_to_are_left_out() {
+    fn strangers_15_unused_schemas_are_removed() {
         let to = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
         let schemas = json!({"A": {"items": to("B")}, "B": {"x": to("A")}, "C": to("C")});
         let mut document = json!({"paths": {"/": to("A")}, "components": {"schemas": schemas}});

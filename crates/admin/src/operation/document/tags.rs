@@ -1,10 +1,10 @@
-//! Tags: one for each resource, which generators of clients make a module of.
+//! Tags: one for each resource. Client generators make a module of each.
 
 use serde_json::{Value as Json, json};
 
 use crate::operation::Operation;
 
-/// Returns the name of the operation's resource: the words of its command but the last, as `Projects: service accounts`.
+/// Returns the name of the operation's resource, derived from its command: `Projects: service accounts`.
 pub(super) fn tag(operation: &Operation) -> String {
     let (nouns, _) = operation
         .command

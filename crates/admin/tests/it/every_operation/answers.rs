@@ -12,7 +12,6 @@ use usage::Kind;
 
 use super::example::{Examples, Fill};
 use super::ids::Ids;
-use super::kept;
 use super::log::{Change, log};
 use super::schemas::Contract;
 use crate::reports::report;
@@ -162,18 +161,12 @@ async fn change(operation: &Operation) -> Outcome {
     for fill in examples.fills(operation) {
         let body = examples.body(operation, &ids, fill).await;
         let before = log(&server, "").await.len();
-        let questions = kept::questions(&examples, &ids);
-        kept::ask(&server.admin(), &questions).await;
         let answer = examples.send(operation, &ids, &body).await;
         if answer.status != 200 {
             let complaint = format!("{command}: {body} gives {}", answer.json);
             outcome.complaints.push(complaint);
             continue;
         }
-        let anew = format!("{fill:?}");
-        let older = kept::older(&server.admin(), &questions, &anew).await;
-        let told = older.iter().map(|older| format!("{command}: {older}"));
-        outcome.complaints.extend(told);
         let log = log(&server, "").await;
         if log.len() != before + events {
             let complaint = format!("{command}: {body} has {} events", log.len() - before);

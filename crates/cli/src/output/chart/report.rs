@@ -1,17 +1,17 @@
-//! A report of usage or costs as numbers: a sum for each bucket of time, and its parts by group.
+//! A report of usage or costs in numbers: a sum for each bucket of time, and its parts by group.
 
 use std::collections::HashMap;
 
 use anyhow::{Result, bail};
 
-use super::super::characters::line;
-use super::super::value::{Value, minute, time};
-use super::super::view::is_page;
+use crate::output::characters::line;
+use crate::output::value::{Value, minute, time};
+use crate::output::view::is_page;
 
-/// So many groups are told apart; the smallest are added up.
-const GROUPS: usize = 12;
+/// The largest number of groups; the smallest are added up in the last.
+const MAX_GROUPS: usize = 12;
 
-/// What is measured, by the fields of the results in which it is found. The first that a report has is drawn.
+/// The metrics, each with the fields of a result that are added up. The first that a report has is drawn.
 const METRICS: [(&str, &[&str]); 9] = [
     ("costs", &["amount"]),
     (
@@ -33,13 +33,16 @@ pub struct Report {
     is_money: bool,
     /// The start of each bucket and its sum.
     pub buckets: Vec<(String, f64)>,
-    /// What makes a group one, and its part of each bucket; the largest first.
+    /// The name of each group and its part of each bucket, the largest group first.
     pub groups: Vec<(String, Vec<f64>)>,
 }
 
 impl Report {
-    /// Reads a report; fails if the answer is something else.
-    pub fn of(answer: &Value) -> Result<Self> {
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// The response is something else.
+    pub fn read(answer: &Value) -> Result<Self> {
         let Some(Value::List(buckets)) = answer.get("data").filter(|_| is_page(answer)) else {
             let kind = answer.get("object").and_then(Value::text);
             let kind = kind.map_or_else(String::new, |kind| format!(" of kind '{}'", line(&kind)));
@@ -72,7 +75,7 @@ impl Report {
         })
     }
 
-    /// Money has cents, and more digits where everything is small; what is counted has none.
+    /// Returns the number of decimals: two for money, four for small amounts of it, none for whole counts.
     pub fn decimals(&self) -> usize {
         let largest = self.buckets.iter().map(|(_, sum)| sum.abs());
         let largest = largest.fold(0.0, f64::max);
@@ -105,7 +108,7 @@ fn measure(result: &Value, fields: &[&str]) -> f64 {
     fields.iter().filter_map(field).sum()
 }
 
-/// What a report was grouped by: words, that is, such as a model and a project.
+/// Returns the name of a result's group: the fields that the report was grouped by, such as a model and a project.
 fn group(result: &Value) -> String {
     let Value::Object(fields) = result else {
         return String::new();
@@ -123,7 +126,7 @@ fn group(result: &Value) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// Days are named without the time at which they begin.
+/// Names days without the time at which they begin.
 fn shortened(mut sums: Vec<(String, f64)>) -> Vec<(String, f64)> {
     if sums.iter().all(|(start, _)| start.ends_with(" 00:00")) {
         for (start, _) in &mut sums {
@@ -133,7 +136,7 @@ fn shortened(mut sums: Vec<(String, f64)>) -> Vec<(String, f64)> {
     sums
 }
 
-/// The parts of each group in each bucket. Only so many groups are kept apart that a long report stays small.
+/// Returns the parts of each group in each bucket, the smallest groups added up, so that a long report stays small.
 fn largest_first(
     groups: HashMap<String, Vec<(usize, f64)>>,
     buckets: usize,
@@ -141,8 +144,8 @@ fn largest_first(
     let total = |parts: &[(usize, f64)]| parts.iter().map(|(_, part)| part).sum::<f64>();
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by(|a, b| total(&b.1).total_cmp(&total(&a.1)).then(a.0.cmp(&b.0)));
-    if groups.len() > GROUPS {
-        let others = groups.split_off(GROUPS - 1);
+    if groups.len() > MAX_GROUPS {
+        let others = groups.split_off(MAX_GROUPS - 1);
         let name = format!("{} others", others.len());
         groups.push((
             name,

@@ -1,16 +1,17 @@
-//! The viewer's picture: a window of rows, and a line that says where one is and which keys there are.
+//! The drawing of the viewer: a window of rows, and a status line with the position and the keys.
 
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 use ratatui_core::style::{Color, Modifier, Style};
 
-use super::super::colour::Role;
 use super::tree::Node;
 use super::viewer::Viewer;
+use crate::output::colour::Role;
 
+/// The keys, as the status line names them.
 const KEYS: &str = "↑↓ move  Enter open/close  / search  n next  q quit";
 
-/// Draws the viewer onto the whole area.
+/// Draws the viewer onto `area`.
 pub fn draw(viewer: &mut Viewer, buffer: &mut Buffer, area: Rect, is_coloured: bool) {
     if area.height == 0 || area.width == 0 {
         return;
@@ -38,7 +39,7 @@ pub fn draw(viewer: &mut Viewer, buffer: &mut Buffer, area: Rect, is_coloured: b
 
 fn status(viewer: &Viewer) -> String {
     if viewer.is_typing {
-        return format!("/{}", viewer.wanted);
+        return format!("/{}", viewer.searched);
     }
     if !viewer.remark.is_empty() {
         return viewer.remark.clone();

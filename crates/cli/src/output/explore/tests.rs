@@ -1,36 +1,37 @@
-//! Tests of the viewer: keys as data, and what is on the screen after them.
+//! Tests of the viewer: keys, and the screen after them.
 
 use anyhow::anyhow;
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
 use ratatui_crossterm::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::super::characters::columns;
-use super::super::tests::assert_snapshot;
 use super::*;
+use crate::output::characters::columns;
+use crate::output::tests::assert_snapshot;
 
-const WIDTH: u16 = 60;
-const HEIGHT: u16 = 8;
+const SCREEN_COLUMN_COUNT: u16 = 60;
+const SCREEN_ROW_COUNT: u16 = 8;
 
 /// A viewer on a small screen.
-struct Stage<'a> {
+struct TestScreen<'a> {
     viewer: Viewer<'a>,
     terminal: Terminal<TestBackend>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> TestScreen<'a> {
     fn of(items: &'a mut dyn Iterator<Item = Result<String>>) -> Self {
-        let terminal = Terminal::new(TestBackend::new(WIDTH, HEIGHT)).unwrap();
+        let terminal =
+            Terminal::new(TestBackend::new(SCREEN_COLUMN_COUNT, SCREEN_ROW_COUNT)).unwrap();
         let viewer = Viewer::new(items).unwrap();
-        Stage { viewer, terminal }
+        TestScreen { viewer, terminal }
     }
 
-    /// Presses keys, with a picture after each, as on a terminal.
+    /// Presses keys, drawing before each, as on a terminal.
     fn press(&mut self, keys: &[KeyCode]) -> &mut Self {
         for key in keys {
             self.picture();
             let key = KeyEvent::new(*key, KeyModifiers::NONE);
-            assert_eq!(self.viewer.press(key), Next::Stay);
+            assert_eq!(self.viewer.press(key), KeyOutcome::Stay);
         }
         self
     }
@@ -40,23 +41,23 @@ impl<'a> Stage<'a> {
         self.press(&keys)
     }
 
-    /// What is on the screen, with `>` before the row of the cursor.
+    /// Returns the text of the screen, with `>` before the row of the cursor.
     fn picture(&mut self) -> String {
         let viewer = &mut self.viewer;
         let drawn = self.terminal.draw(|frame| {
             let area = frame.area();
             draw::draw(viewer, frame.buffer_mut(), area, true);
         });
-        // What was drawn, and not what the backend kept of it: unlike a terminal, it keeps the other half of a wide
-        // character that was drawn over.
+        // The drawn buffer, not that of the backend: unlike a terminal, the backend keeps the second half of a wide
+        // character that was overwritten.
         let buffer = drawn.unwrap().buffer;
         let mut picture = String::new();
-        for y in 0..HEIGHT {
+        for y in 0..SCREEN_ROW_COUNT {
             let reversed = ratatui_core::style::Modifier::REVERSED;
             let is_here = buffer[(0, y)].modifier.contains(reversed);
             let mut line = String::from(if is_here { "> " } else { "  " });
             let mut x = 0;
-            while x < WIDTH {
+            while x < SCREEN_COLUMN_COUNT {
                 let symbol = buffer[(x, y)].symbol();
                 line.push_str(symbol);
                 x += u16::try_from(columns(symbol)).unwrap().max(1);
@@ -80,7 +81,7 @@ fn user(number: usize) -> String {
     )
 }
 
-/// So many users, and how many of them were fetched.
+/// Returns `count` users, and counts those that are fetched.
 fn users(count: usize, fetched: &mut usize) -> impl Iterator<Item = Result<String>> {
     (1..=count).map(|number| {
         *fetched = number;
@@ -93,7 +94,7 @@ fn the_viewer_looks_like_its_snapshot() {
     use KeyCode::{Down, End, Enter, Left, Right};
     let mut fetched = 0;
     let mut source = users(30, &mut fetched);
-    let mut stage = Stage::of(&mut source);
+    let mut stage = TestScreen::of(&mut source);
     let mut pictures = vec![("start", stage.picture())];
     pictures.push(("second opened", stage.press(&[Down, Enter]).picture()));
     let roles = [Down; 6];
@@ -116,15 +117,15 @@ fn the_viewer_looks_like_its_snapshot() {
 }
 
 #[test]
-fn items_are_fetched_as_far_as_the_user_looks() {
+fn items_are_fetched_as_far_as_the_user_scrolls() {
     let mut fetched = 0;
     let mut source = users(100_000, &mut fetched);
-    let mut stage = Stage::of(&mut source);
+    let mut stage = TestScreen::of(&mut source);
     stage.picture();
-    assert_eq!(stage.viewer.position(), (1, usize::from(HEIGHT)));
+    assert_eq!(stage.viewer.position(), (1, usize::from(SCREEN_ROW_COUNT)));
     stage.press(&[KeyCode::PageDown]);
     assert_eq!(stage.viewer.position(), (7, 14));
-    // The end is far away: a key goes so many items towards it.
+    // One key fetches a limited number of items.
     stage.press(&[KeyCode::End]);
     assert_eq!(
         stage.cursor_line(),
@@ -137,11 +138,11 @@ fn items_are_fetched_as_far_as_the_user_looks() {
 }
 
 #[test]
-fn every_way_to_move() {
+fn every_movement_key_moves_the_cursor() {
     use KeyCode::{Char, Down, End, Home, PageDown, PageUp, Up};
     let mut fetched = 0;
     let mut source = users(40, &mut fetched);
-    let mut stage = Stage::of(&mut source);
+    let mut stage = TestScreen::of(&mut source);
     for (keys, item) in [
         (&[Down, Down, Up][..], 2),
         (&[Char('j'), Char('j'), Char('k')], 3),
@@ -166,16 +167,16 @@ fn every_way_to_move() {
 }
 
 #[test]
-fn a_search_goes_around_in_both_directions() {
+fn search_wraps_around_in_both_directions() {
     let mut fetched = 0;
     let mut source = users(900, &mut fetched);
-    let mut stage = Stage::of(&mut source);
+    let mut stage = TestScreen::of(&mut source);
     stage
         .write("/x")
         .press(&[KeyCode::Backspace])
         .write("SECRET 30")
         .press(&[KeyCode::Enter]);
-    // After the last that is known comes the first again, and before the first the last.
+    // The search wraps from the last fetched item to the first, and back.
     for (key, number) in [
         ("", 30),
         ("n", 300),
@@ -195,31 +196,31 @@ fn a_search_goes_around_in_both_directions() {
 #[test]
 fn one_answer_is_open_from_the_start() {
     let mut source = std::iter::once(Ok(user(1)));
-    let mut stage = Stage::of(&mut source);
+    let mut stage = TestScreen::of(&mut source);
     let picture = stage.picture();
     assert!(picture.starts_with("> ▾ user_0001"), "{picture}");
     assert!(picture.contains("added_at: 2026-01-15 12:00"), "{picture}");
 }
 
 #[test]
-fn keys_that_end_it() {
+fn quit_keys_end_the_viewer() {
     let mut fetched = 0;
     let mut source = users(3, &mut fetched);
     let mut viewer = Viewer::new(&mut source).unwrap();
     for code in [KeyCode::Char('q'), KeyCode::Esc] {
         assert_eq!(
             viewer.press(KeyEvent::new(code, KeyModifiers::NONE)),
-            Next::Quit
+            KeyOutcome::Quit
         );
     }
     let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     viewer.press(KeyEvent::new(KeyCode::Char('/'), KeyModifiers::NONE));
-    assert_eq!(viewer.press(interrupt), Next::Quit);
+    assert_eq!(viewer.press(interrupt), KeyOutcome::Quit);
     viewer.end().unwrap();
 }
 
 #[test]
-fn an_error_is_told_and_returned() {
+fn error_is_shown_and_returned() {
     let mut nothing = std::iter::once(Err(anyhow!("401 Unauthorized")));
     let failed = Viewer::new(&mut nothing).err().unwrap();
     assert_eq!(failed.to_string(), "401 Unauthorized");
@@ -230,7 +231,7 @@ fn an_error_is_told_and_returned() {
         Err(anyhow!("the line\u{1b} broke")),
     ]
     .into_iter();
-    let mut stage = Stage::of(&mut some);
+    let mut stage = TestScreen::of(&mut some);
     stage.picture();
     assert!(stage.picture().contains(r"the line\u001b broke"));
     stage.press(&[KeyCode::Down]);
@@ -239,9 +240,9 @@ fn an_error_is_told_and_returned() {
 }
 
 #[test]
-fn nothing_to_show_and_no_room_are_survived() {
+fn empty_list_and_tiny_screen_do_not_panic() {
     let mut nothing = std::iter::empty();
-    let mut stage = Stage::of(&mut nothing);
+    let mut stage = TestScreen::of(&mut nothing);
     use KeyCode::{Char, Down, End, Enter, Left, PageUp, Right};
     stage.press(&[Down, End, Enter, Left, Right, PageUp, Char('n')]);
     assert!(stage.picture().contains("0 of 0"));

@@ -1,26 +1,26 @@
-//! An item as the rows of a tree, in the order in which they are shown.
+//! An item as the nodes of a tree, in the order of their rows.
 
-use super::super::boxes::words;
-use super::super::cell::Cell;
-use super::super::characters::line;
-use super::super::colour::Role;
-use super::super::value::Value;
+use crate::output::cell::Cell;
+use crate::output::characters::line;
+use crate::output::colour::Role;
+use crate::output::unicode_table::words;
+use crate::output::value::Value;
 
-/// A row: a leaf, or something that can be opened.
+/// A node: a leaf, or an object or list that can be opened.
 #[derive(Debug, PartialEq)]
 pub struct Node {
     pub depth: usize,
-    /// The key or the number in a list; nothing for an item itself.
+    /// The key, or the number in a list; empty for an item itself.
     pub label: String,
     pub text: String,
     pub role: Role,
     pub is_open: bool,
-    /// The place after everything that is inside.
+    /// The position after the last node inside.
     pub end: usize,
     pub has_inside: bool,
 }
 
-/// The rows of an item, closed.
+/// Returns the nodes of an item, all closed.
 pub fn nodes(text: &str) -> Vec<Node> {
     let mut nodes = Vec::new();
     match Value::parse(text) {
@@ -44,7 +44,7 @@ pub fn nodes(text: &str) -> Vec<Node> {
     nodes
 }
 
-/// What tells an item from others.
+/// Returns the fields that identify an item.
 fn summary(value: &Value) -> String {
     let named = ["id", "name", "email", "type", "object"];
     let words = named.iter().filter_map(|key| value.get(key)?.text());

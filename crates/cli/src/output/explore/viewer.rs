@@ -1,4 +1,4 @@
-//! What the viewer knows, and what keys do to it.
+//! The state of the viewer, and the effects of keys.
 
 use std::mem;
 
@@ -6,35 +6,39 @@ use anyhow::{Error, Result};
 use ratatui_crossterm::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::tree::{Node, nodes};
+use crate::output::characters::line;
 
-/// The most items that one key fetches: going to the end of a long list, or looking for what is not there.
-const REACH: usize = 500;
+/// The largest number of items that one key fetches, by going to the end of a long list or by a search.
+const MAX_FETCH_COUNT: usize = 500;
 
-/// Whether the viewer goes on.
+/// The outcome of a key.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum KeyOutcome {
     Stay,
     Quit,
 }
 
-/// The items seen so far, and where the user is.
+/// The items fetched so far, and the position in them.
 pub struct Viewer<'a> {
     source: &'a mut dyn Iterator<Item = Result<String>>,
     pub is_complete: bool,
     error: Option<Error>,
     items: Vec<Vec<Node>>,
-    /// What can be scrolled to: item and node.
+    /// The visible rows: positions of an item and of a node in it.
     rows: Vec<(usize, usize)>,
     pub cursor: usize,
     pub top: usize,
     height: usize,
     pub is_typing: bool,
-    pub wanted: String,
+    pub searched: String,
     pub remark: String,
 }
 
 impl<'a> Viewer<'a> {
-    /// Looks at the first items; fails if there is already none of them because of an error.
+    /// Fetches the first items.
+    ///
+    /// # Errors
+    /// The first item could not be fetched.
     pub fn new(source: &'a mut dyn Iterator<Item = Result<String>>) -> Result<Self> {
         let mut viewer = Viewer {
             source,
@@ -46,7 +50,7 @@ impl<'a> Viewer<'a> {
             top: 0,
             height: 1,
             is_typing: false,
-            wanted: String::new(),
+            searched: String::new(),
             remark: String::new(),
         };
         viewer.fill(2);
@@ -55,17 +59,17 @@ impl<'a> Viewer<'a> {
         }
         if viewer.is_complete && viewer.items.len() == 1 {
             viewer.items[0][0].is_open = true;
-            viewer.list();
+            viewer.update_rows();
         }
         Ok(viewer)
     }
 
-    /// The error that ended the list, if one did.
+    /// Returns the error that ended the list early.
     pub fn end(self) -> Result<()> {
         self.error.map_or(Ok(()), Err)
     }
 
-    /// Fits the window to so many rows, with the cursor in it and full if there is enough.
+    /// Resizes the window to `height` rows, keeps the cursor in it, and fetches items to fill it.
     pub fn resize(&mut self, height: usize) {
         self.height = height.max(1);
         self.top = self.top.min(self.cursor);
@@ -73,7 +77,7 @@ impl<'a> Viewer<'a> {
         self.fill(self.top + self.height + 1);
     }
 
-    /// The rows in the window.
+    /// Returns the rows in the window.
     pub fn window(&self) -> impl Iterator<Item = (usize, &Node)> {
         let rows = self
             .rows
@@ -84,32 +88,32 @@ impl<'a> Viewer<'a> {
         rows.map(|(row, (item, node))| (row, &self.items[*item][*node]))
     }
 
-    /// Which item the cursor is in, counted from 1, and how many there are so far.
+    /// Returns the number of the item under the cursor, counted from 1, and the number of items so far.
     pub fn position(&self) -> (usize, usize) {
         let item = self.rows.get(self.cursor).map_or(0, |(item, _)| item + 1);
         (item, self.items.len())
     }
 
-    /// Does what a key asks for.
-    pub fn press(&mut self, key: KeyEvent) -> Next {
+    /// Handles a key.
+    pub fn press(&mut self, key: KeyEvent) -> KeyOutcome {
         self.remark.clear();
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-            return Next::Quit;
+            return KeyOutcome::Quit;
         }
         if self.is_typing {
             self.type_key(key.code);
-            return Next::Stay;
+            return KeyOutcome::Stay;
         }
         let page = self.height.saturating_sub(1).max(1);
         match key.code {
-            KeyCode::Char('q') | KeyCode::Esc => return Next::Quit,
+            KeyCode::Char('q') | KeyCode::Esc => return KeyOutcome::Quit,
             KeyCode::Down | KeyCode::Char('j') => self.go(self.cursor + 1),
             KeyCode::Up | KeyCode::Char('k') => self.go(self.cursor.saturating_sub(1)),
             KeyCode::PageDown | KeyCode::Char(' ') => self.go(self.cursor + page),
             KeyCode::PageUp => self.go(self.cursor.saturating_sub(page)),
             KeyCode::Home | KeyCode::Char('g') => self.go(0),
             KeyCode::End | KeyCode::Char('G') => {
-                self.fetch(REACH);
+                self.fetch(MAX_FETCH_COUNT);
                 self.go(self.rows.len().saturating_sub(1));
             }
             KeyCode::Enter => self.toggle(),
@@ -117,20 +121,20 @@ impl<'a> Viewer<'a> {
             KeyCode::Left | KeyCode::Char('h') => self.close(),
             KeyCode::Char('/') => {
                 self.is_typing = true;
-                self.wanted.clear();
+                self.searched.clear();
             }
             KeyCode::Char('n') => self.find(true),
             KeyCode::Char('N') => self.find(false),
             _ => {}
         }
-        Next::Stay
+        KeyOutcome::Stay
     }
 
     fn type_key(&mut self, code: KeyCode) {
         match code {
-            KeyCode::Char(c) => self.wanted.push(c),
+            KeyCode::Char(c) => self.searched.push(c),
             KeyCode::Backspace => {
-                self.wanted.pop();
+                self.searched.pop();
             }
             KeyCode::Esc => self.is_typing = false,
             KeyCode::Enter => {
@@ -160,12 +164,12 @@ impl<'a> Viewer<'a> {
     fn set_open(&mut self, is_open: bool) {
         if let Some(node) = self.node().filter(|node| node.has_inside) {
             node.is_open = is_open;
-            self.list();
+            self.update_rows();
             self.resize(self.height);
         }
     }
 
-    /// Closes what the cursor is on, or else what it is inside of.
+    /// Closes the node under the cursor; if it is closed, the node around it.
     fn close(&mut self) {
         let Some(&(item, place)) = self.rows.get(self.cursor) else {
             return;
@@ -179,42 +183,42 @@ impl<'a> Viewer<'a> {
         self.set_open(false);
     }
 
-    /// Moves to a node, opening what it is inside of.
+    /// Moves to a node, opening all nodes around it.
     fn show(&mut self, item: usize, place: usize) {
         for outer in &mut self.items[item][..place] {
             outer.is_open |= outer.end > place;
         }
-        self.list();
+        self.update_rows();
         let row = self.rows.binary_search(&(item, place));
         self.go(row.unwrap_or(self.cursor));
     }
 
-    /// Moves to the next row that holds what is wanted, closed or not, and goes on from the other end.
+    /// Moves to the next node that contains the searched text, inside closed nodes too, and wraps around at the end.
     fn find(&mut self, is_forward: bool) {
-        let wanted = self.wanted.to_lowercase();
-        let Some(&here) = self.rows.get(self.cursor).filter(|_| !wanted.is_empty()) else {
+        let searched = self.searched.to_lowercase();
+        let Some(&here) = self.rows.get(self.cursor).filter(|_| !searched.is_empty()) else {
             return;
         };
-        let mut found = self.matching(&wanted, is_forward, |place| match is_forward {
+        let mut found = self.matching(&searched, is_forward, |place| match is_forward {
             true => place > here,
             false => place < here,
         });
         if found.is_none() && is_forward {
             let known = self.items.len();
-            self.fetch(REACH);
-            found = self.matching(&wanted, true, |place| place.0 >= known);
+            self.fetch(MAX_FETCH_COUNT);
+            found = self.matching(&searched, true, |place| place.0 >= known);
         }
-        match found.or_else(|| self.matching(&wanted, is_forward, |_| true)) {
+        match found.or_else(|| self.matching(&searched, is_forward, |_| true)) {
             Some((item, place)) => self.show(item, place),
-            None => self.remark = format!("'{}' is not here", self.wanted),
+            None => self.remark = format!("'{}' is not here", self.searched),
         }
     }
 
     fn matching(
         &self,
-        wanted: &str,
+        searched: &str,
         is_forward: bool,
-        is_in_reach: impl Fn((usize, usize)) -> bool,
+        is_in_range: impl Fn((usize, usize)) -> bool,
     ) -> Option<(usize, usize)> {
         let places = |(item, nodes): (usize, &'_ Vec<Node>)| {
             (0..nodes.len())
@@ -223,10 +227,10 @@ impl<'a> Viewer<'a> {
         };
         let holds = |place: &(usize, usize)| {
             let node = &self.items[place.0][place.1];
-            is_in_reach(*place)
+            is_in_range(*place)
                 && [&node.label, &node.text]
                     .iter()
-                    .any(|text| text.to_lowercase().contains(wanted))
+                    .any(|text| text.to_lowercase().contains(searched))
         };
         let mut all = self.items.iter().enumerate().flat_map(places);
         if is_forward {
@@ -236,12 +240,12 @@ impl<'a> Viewer<'a> {
         }
     }
 
-    /// Fetches items until there are so many rows.
+    /// Fetches items until there are `rows` rows.
     fn fill(&mut self, rows: usize) {
         while self.rows.len() < rows && self.fetch(1) {}
     }
 
-    /// Fetches up to so many items; says whether there were any.
+    /// Fetches up to `count` items. Returns true if there were any.
     fn fetch(&mut self, count: usize) -> bool {
         let known = self.items.len();
         while !self.is_complete && self.items.len() < known + count {
@@ -251,8 +255,7 @@ impl<'a> Viewer<'a> {
                     self.items.push(nodes(&text));
                 }
                 Some(Err(error)) => {
-                    self.remark =
-                        super::super::characters::line(&format!("{error:#}")).into_owned();
+                    self.remark = line(&format!("{error:#}")).into_owned();
                     self.error = Some(error);
                     self.is_complete = true;
                 }
@@ -262,8 +265,8 @@ impl<'a> Viewer<'a> {
         self.items.len() > known
     }
 
-    /// Lists the rows anew after something was opened or closed.
-    fn list(&mut self) {
+    /// Updates the rows after a node was opened or closed.
+    fn update_rows(&mut self) {
         let mut rows = mem::take(&mut self.rows);
         rows.clear();
         for (item, nodes) in self.items.iter().enumerate() {

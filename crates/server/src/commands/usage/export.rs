@@ -73,7 +73,7 @@ async fn write(
     mut table: Table,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    let mut progress = Progress::of("rows");
+    let progress = Progress::new("rows");
     let mut read = store.usage().read().await?;
     let mut entries = Entries::of(&mut read, organization, start, end).await?;
     let mut count = 0;
@@ -89,7 +89,7 @@ async fn write(
             }
         }
         count += u64::try_from(page.len()).unwrap_or(0);
-        progress.at(count, None);
+        progress.update(count, None);
     }
     output.write(&table.finish()?)
 }

@@ -188,7 +188,7 @@ impl RunningImport {
         admission: &Arc<Admission>,
         from: FilePosition,
     ) -> anyhow::Result<bool> {
-        let mut progress = Progress::of("rows");
+        let progress = Progress::new("rows");
         let mut batches = read(rows, Arc::clone(admission))?;
         let mut place = from;
         loop {
@@ -220,8 +220,7 @@ impl RunningImport {
             place.refused += batch.refused.len();
             self.tally.count(appended, batch.refused.len());
             for (number, refused) in batch.refused {
-                progress.clear();
-                self.rejected.add(number, &refused)?;
+                progress.suspend(|| self.rejected.add(number, &refused))?;
             }
             progress.show(|| self.tally.line(batch.position));
         }

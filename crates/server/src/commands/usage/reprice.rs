@@ -45,8 +45,8 @@ pub(super) async fn run(command: Reprice) -> anyhow::Result<()> {
         is_trial: command.dry_run,
     };
     let (prices, clock) = (config.prices.clone(), Clock::system());
-    let mut progress = Progress::of("rows of the ledger");
-    let done = |rows| progress.at(rows, None);
+    let progress = Progress::new("rows of the ledger");
+    let done = |rows| progress.update(rows, None);
     let repriced = usage::reprice(store.usage(), prices, clock, &what, done).await;
     drop(progress);
     let repriced =

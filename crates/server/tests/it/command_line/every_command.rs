@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use crate::authority::Authority;
 
 use super::watched::{Watched, id, words};
@@ -69,6 +71,17 @@ async fn every_command_sends_its_request_and_shows_the_answer() {
     assert!(
         left.is_empty(),
         "give the script a line for each of these: {left:?}"
+    );
+}
+
+#[test]
+fn document_that_commands_are_made_from_is_current() {
+    let registry = admin::operation::document(&admin::operations());
+    let committed: Value = serde_json::from_str(include_str!("../../../../../openapi.json"))
+        .expect("the document is JSON");
+    assert!(
+        registry == committed,
+        "openapi.json is out of date: cargo run -- openapi > openapi.json"
     );
 }
 

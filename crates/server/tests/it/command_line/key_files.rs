@@ -89,7 +89,7 @@ async fn low_key_file_is_what_help_recommends() {
     let server = Watched::start().await;
     let ended = Process::start(server.command(&["admin:organization", "--help"])).ended();
     assert!(
-        ended.stdout.contains("--admin-api-key-file FILE"),
+        ended.stdout.contains("--admin-api-key-file <FILE>"),
         "{ended:?}"
     );
     assert!(ended.stdout.contains("list of processes"), "{ended:?}");

@@ -38,7 +38,7 @@ async fn s25_a_full_disk_is_503_and_not_ready() {
     is_unavailable(&answer);
     world.not_ready("usage waits in memory").await;
     assert!((1..10).contains(&world.lines("database unavailable")));
-    assert_eq!(world.lines("a query failed"), 0);
+    assert_eq!(world.lines("query failed"), 0);
 
     disk.free();
     world.is_well().await;
