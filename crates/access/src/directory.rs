@@ -1,15 +1,16 @@
-//! The keys, what they may do and what is set where they belong: a picture in memory, which follows the database.
+//! The directory: a snapshot of keys, their permissions and the settings, which follows the database.
 //!
-//! Both the Administration API and the gateway know their callers by it, so a request needs no query for that. A commit
-//! of this process settles once it is in the picture; those of other processes are looked for every [`POLL`].
+//! The Administration API and the gateway identify callers by the snapshot, so a request needs no query for that. A
+//! commit of this process settles once the snapshot includes it; commits of other processes are found by polling every
+//! [`POLL_INTERVAL`].
 
-mod change;
-mod checks;
+mod invalidation;
 mod key;
-mod load;
-mod moves;
+mod load_keys;
+mod load_settings;
+mod refresh;
+mod rehash;
 mod revoked;
-mod settings;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,33 +22,33 @@ use base::Error;
 use base::ids::OrganizationId;
 use base::secret::KeyHash;
 use base::time::Stopwatch;
+use settings::Settings;
 use store::{Connection, Follower, Read, Result, Store, sql};
 use tasks::{Task, TaskHandle};
 use tokio::sync::watch;
 
-use crate::Settings;
-
-use change::{Part, Touched};
-use checks::Checks;
+use invalidation::{Invalidation, KeySelection, SettingsSelection};
 pub use key::{Key, Organization, Owner, Project};
-pub use load::committed_key;
-pub use moves::KeyHashes;
-use moves::Moves;
-use revoked::Revoked;
-use settings::Place;
+pub use load_keys::committed_key;
+use load_keys::load_keys;
+use load_settings::load_settings;
+use refresh::RefreshQueue;
+pub use rehash::KeyHashes;
+use rehash::PendingRehashes;
+use revoked::RevokedKeys;
 
-/// How often other processes' commits are looked for.
-const POLL: Duration = Duration::from_millis(250);
-/// How long after a failed load the next one is tried.
-const RETRY: Duration = Duration::from_millis(500);
-/// The oldest that the picture may be where nothing else is configured.
+/// Interval of the polls for other processes' commits.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Delay between a failed load and the next attempt.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// The age up to which a snapshot is trusted unless configured otherwise.
 pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(30);
-/// The time after which a request that is refused for stale keys may be sent again, in seconds.
+/// `retry-after` of a request that is refused because the snapshot is too old.
 const STALE_RETRY_SECONDS: u64 = 5;
-/// Into how many parts the picture is divided: a change copies one of them.
-const SHARDS: usize = 64;
+/// Number of shards of the key map. A change copies one shard.
+const SHARD_COUNT: usize = 64;
 
-/// Every organization's entry counts, so that a new organization moves the sum as well.
+/// The `+ 1` makes a new organization, whose revision is 0, change the sum.
 const REVISION: &str =
     "SELECT CAST(COALESCE(SUM(revision + 1), 0) AS BIGINT) AS revision FROM organizations";
 const REVISIONS: &str = "SELECT id, revision FROM organizations";
@@ -55,57 +56,57 @@ const REVISIONS: &str = "SELECT id, revision FROM organizations";
 type Shard = HashMap<KeyHash, Arc<Key>>;
 type SettingsMap = HashMap<OrganizationId, Arc<Settings>>;
 
-/// All keys, by their hashes, and what is set in each organization.
+/// A snapshot of all keys by their hashes, and of the settings of all organizations.
 pub struct Directory {
     store: Store,
-    /// The store with short deadlines that polls use.
+    /// The store with short deadlines, for polls.
     polled: Store,
-    checks: Checks,
+    refreshes: RefreshQueue,
     shards: Vec<ArcSwap<Shard>>,
-    revoked: Revoked,
+    revoked: RevokedKeys,
     settings: ArcSwap<SettingsMap>,
-    settings_moved: watch::Sender<()>,
-    moves: Moves,
+    settings_changed: watch::Sender<()>,
+    rehashes: PendingRehashes,
     is_fresh: AtomicBool,
-    watch: Stopwatch,
-    /// When the picture was last known to be that of the database, in milliseconds on `watch`.
-    checked: AtomicU64,
-    /// The oldest that the picture may be to be believed; `None` for any age.
+    clock: Stopwatch,
+    /// The last time at which the snapshot was known to match the database, in milliseconds on `clock`.
+    verified_at: AtomicU64,
+    /// The age up to which the snapshot is trusted; `None` for any age.
     max_age: Option<Duration>,
 }
 
-/// In which shard a key is.
-fn place(hash: &KeyHash) -> usize {
-    usize::from(hash.0[0]) % SHARDS
+fn shard_index(hash: &KeyHash) -> usize {
+    usize::from(hash.0[0]) % SHARD_COUNT
 }
 
-/// Of which state the picture is: the revision of each organization, and the sum of all.
+/// Revisions of the organizations in the snapshot.
 #[derive(Default)]
-struct State {
+struct Revisions {
     organizations: HashMap<OrganizationId, i64>,
+    /// The sum that [`REVISION`] selects.
     sum: i64,
 }
 
 /// The task that keeps a directory up to date.
-struct Following {
+struct DirectoryFollower {
     directory: Arc<Directory>,
-    state: State,
+    revisions: Revisions,
     follower: Follower,
 }
 
-impl Task for Following {
+impl Task for DirectoryFollower {
     async fn run(&mut self) {
         let Self {
             directory,
-            state,
+            revisions,
             follower,
         } = self;
-        directory.follow(state, follower).await;
+        directory.follow(revisions, follower).await;
     }
 
-    /// Loads everything anew: a change may have been taken in by half.
+    /// Forgets all revisions so that everything is reloaded: a change may have been applied by half.
     fn recover(&mut self) {
-        self.state = State {
+        self.revisions = Revisions {
             organizations: HashMap::new(),
             sum: i64::MIN,
         };
@@ -113,8 +114,8 @@ impl Task for Following {
 }
 
 impl Directory {
-    /// Loads the keys and follows their changes for as long as the handle lives. They are believed for
-    /// [`DEFAULT_MAX_AGE`] while the database is away.
+    /// Loads the snapshot and follows the database until the handle is dropped. While the database is unavailable, the
+    /// snapshot is trusted for [`DEFAULT_MAX_AGE`].
     ///
     /// # Errors
     /// The database's.
@@ -122,8 +123,8 @@ impl Directory {
         Self::start_bounded(store, Some(DEFAULT_MAX_AGE)).await
     }
 
-    /// Loads the keys and follows their changes like [`Self::start`]; they are believed for `max_age` while the database is
-    /// away, or for as long as the outage lasts where `max_age` is `None`.
+    /// Loads the snapshot like [`Self::start`], and trusts it for `max_age`, or during the whole outage if `max_age` is
+    /// `None`.
     ///
     /// # Errors
     /// The database's.
@@ -135,76 +136,77 @@ impl Directory {
         let directory = Arc::new(Self {
             polled: store.for_polls(),
             store,
-            checks: Checks::default(),
-            shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
-            revoked: Revoked::default(),
+            refreshes: RefreshQueue::default(),
+            shards: (0..SHARD_COUNT).map(|_| ArcSwap::default()).collect(),
+            revoked: RevokedKeys::default(),
             settings: ArcSwap::default(),
-            settings_moved: watch::Sender::new(()),
-            moves: Moves::default(),
+            settings_changed: watch::Sender::new(()),
+            rehashes: PendingRehashes::default(),
             is_fresh: AtomicBool::new(true),
-            watch: Stopwatch::start(),
-            checked: AtomicU64::new(0),
+            clock: Stopwatch::start(),
+            verified_at: AtomicU64::new(0),
             max_age,
         });
-        let mut state = State::default();
-        directory.reload(&mut state, &mut follower).await?;
-        directory.is_checked();
-        let following = tasks::start("directory", |_| Following {
+        let mut revisions = Revisions::default();
+        directory.reload(&mut revisions, &mut follower).await?;
+        directory.set_verified();
+        let task = tasks::start("directory", |_| DirectoryFollower {
             directory: Arc::clone(&directory),
-            state,
+            revisions,
             follower,
         });
-        Ok((directory, following))
+        Ok((directory, task))
     }
 
-    /// The key with this hash.
+    /// Returns the key with this hash.
     #[must_use]
     pub fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
         self.shard(hash).load().get(hash).cloned()
     }
 
-    /// The key with these hashes that was taken out of the picture lately: it was deleted, or its owner was.
+    /// Returns the key with these hashes if it was removed from the snapshot recently, because the key or its owner was
+    /// deleted.
     #[must_use]
     pub fn find_revoked(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
         hashes.iter().find_map(|hash| self.revoked.find(&hash))
     }
 
-    /// What is set for an organization and its projects.
+    /// Returns the settings of an organization and its projects.
     #[must_use]
     pub fn settings(&self, organization: &OrganizationId) -> Arc<Settings> {
         let all = self.settings.load();
         all.get(organization).cloned().unwrap_or_default()
     }
 
-    /// Told when what is set has changed somewhere, or a project was archived; also by another process.
+    /// Subscribes to changes of settings and archivals of projects, in any organization and by any process.
     #[must_use]
     pub fn settings_changes(&self) -> watch::Receiver<()> {
-        self.settings_moved.subscribe()
+        self.settings_changed.subscribe()
     }
 
-    /// Whether the last attempt to load what had changed succeeded.
+    /// Returns true if the last attempt to load changes succeeded.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.is_fresh.load(Ordering::Relaxed)
     }
 
-    /// How long ago the picture was last known to be that of the database.
+    /// Returns the age of the snapshot: the time since it was last known to match the database.
     #[must_use]
     pub fn age(&self) -> Duration {
-        let checked = Duration::from_millis(self.checked.load(Ordering::Relaxed));
-        self.watch.elapsed().saturating_sub(checked)
+        let verified_at = Duration::from_millis(self.verified_at.load(Ordering::Relaxed));
+        self.clock.elapsed().saturating_sub(verified_at)
     }
 
-    /// True if the picture is not older than it may be to be believed.
+    /// Returns true if the snapshot is not too old to be trusted.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.max_age.is_none_or(|max_age| self.age() <= max_age)
     }
 
-    /// Refuses to tell who may do what when what is known of it is too old: a key may have been revoked since.
+    /// Refuses requests while the snapshot is too old: a key may have been revoked since.
     ///
     /// # Errors
-    /// 503.
+    /// 503 with `retry-after`.
     pub fn check_age(&self) -> Result<(), Error> {
         if self.is_current() {
             return Ok(());
@@ -216,12 +218,12 @@ impl Directory {
         ))
     }
 
-    fn is_checked(&self) {
-        let now = self.watch.milliseconds();
-        self.checked.store(now, Ordering::Relaxed);
+    fn set_verified(&self) {
+        let now = self.clock.milliseconds();
+        self.verified_at.store(now, Ordering::Relaxed);
     }
 
-    /// Every key in the picture, in no order.
+    /// Returns every key in the snapshot, in no order.
     #[must_use]
     pub fn keys(&self) -> Vec<Arc<Key>> {
         let shards = self.shards.iter().map(ArcSwap::load);
@@ -231,72 +233,72 @@ impl Directory {
     }
 
     fn shard(&self, hash: &KeyHash) -> &ArcSwap<Shard> {
-        &self.shards[place(hash)]
+        &self.shards[shard_index(hash)]
     }
 
-    async fn follow(&self, state: &mut State, follower: &mut Follower) {
-        let mut poll = tokio::time::interval(POLL);
+    async fn follow(&self, revisions: &mut Revisions, follower: &mut Follower) {
+        let mut poll = tokio::time::interval(POLL_INTERVAL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut asked = self.checks.asked();
+        let mut requests = self.refreshes.requests();
         loop {
-            // What fails is noted again when the key is used again.
-            if let Err(error) = self.move_hashes().await {
+            // A rehash that fails is queued again by the next use of the key.
+            if let Err(error) = self.store_rehashes().await {
                 tracing::warn!(%error, "failed to store the hashes of keys under the current secret");
             }
             let has_committed = tokio::select! {
                 () = follower.changed() => true,
                 _ = poll.tick() => false,
-                () = asked.next() => false,
+                () = requests.next() => false,
             };
-            // What was asked for until now is answered by what is read from now on.
-            let mut answers = asked.begin();
+            // Requests up to here are answered by reads from here on.
+            let mut answered = requests.begin();
             let outcome = if has_committed {
-                self.reload(state, follower).await
+                self.reload(revisions, follower).await
             } else {
-                self.poll(state, follower).await
+                self.poll(revisions, follower).await
             };
             let mut failed = outcome.err();
             while let Some(error) = failed {
                 if self.is_fresh.swap(false, Ordering::Relaxed) {
-                    tracing::error!(%error, "the keys could not be loaded; those in memory stay in use");
+                    tracing::error!(%error, "directory load failed; the snapshot in memory stays in use");
                 }
-                tokio::time::sleep(RETRY).await;
-                answers = asked.begin();
-                failed = self.retry(state, follower).await.err();
+                tokio::time::sleep(RETRY_DELAY).await;
+                answered = requests.begin();
+                failed = self.retry(revisions, follower).await.err();
             }
-            self.is_checked();
+            self.set_verified();
             if !self.is_fresh.swap(true, Ordering::Relaxed) {
-                tracing::info!("the keys could be loaded again");
+                tracing::info!("directory load succeeded again");
             }
-            self.checks.answer(answers);
+            self.refreshes.complete(answered);
         }
     }
 
-    /// Takes in what other processes have committed, if they have.
-    async fn poll(&self, state: &mut State, follower: &mut Follower) -> Result<()> {
-        if self.revision().await? == state.sum {
+    /// Applies commits of other processes, if there are any.
+    async fn poll(&self, revisions: &mut Revisions, follower: &mut Follower) -> Result<()> {
+        if self.revision().await? == revisions.sum {
             return Ok(());
         }
-        self.reload(state, follower).await
+        self.reload(revisions, follower).await
     }
 
-    /// Takes in what has changed, once the database answers at all: that is known sooner than a load fails.
-    async fn retry(&self, state: &mut State, follower: &mut Follower) -> Result<()> {
+    /// Applies all changes. The revision is read first because its query fails sooner than a load.
+    async fn retry(&self, revisions: &mut Revisions, follower: &mut Follower) -> Result<()> {
         self.revision().await?;
-        self.reload(state, follower).await
+        self.reload(revisions, follower).await
     }
 
-    /// The sum of all organizations' revisions.
+    /// Returns the sum of all organizations' revisions.
     async fn revision(&self) -> Result<i64> {
         let mut read = self.polled.read().await?;
         read.fetch_one(sql!(REVISION), |row| row.get("revision"))
             .await
     }
 
-    /// Takes in what has changed. Commits that happen meanwhile are taken in together by the next reload.
+    /// Applies all changes since the known revisions. Concurrent commits are applied together by the next reload.
     ///
-    /// Revisions are read first: a commit in between makes the keys newer than they say, never older.
-    async fn reload(&self, state: &mut State, follower: &mut Follower) -> Result<()> {
+    /// Revisions are read before keys: a commit in between makes the keys newer than the revision says, never older.
+    async fn reload(&self, known: &mut Revisions, follower: &mut Follower) -> Result<()> {
         let seen = follower.seen();
         let mut read = self.store.read().await?;
         let revision = |row: &store::Row<'_>| Ok((row.id("id")?, row.get("revision")?));
@@ -304,63 +306,69 @@ impl Directory {
             read.fetch_all(sql!(REVISIONS), revision).await?;
         let sum = revisions.iter().map(|(_, revision)| revision + 1).sum();
         for (organization, revision) in revisions {
-            let known = state.organizations.get(&organization).copied();
-            if known != Some(revision) {
-                read = self.take_in(read, &organization, known).await?;
-                state.organizations.insert(organization, revision);
+            let since = known.organizations.get(&organization).copied();
+            if since != Some(revision) {
+                read = self.apply_changes(read, &organization, since).await?;
+                known.organizations.insert(organization, revision);
             }
         }
-        state.sum = sum;
+        known.sum = sum;
         follower.applied(seen);
         Ok(())
     }
 
-    /// Replaces what the changes since a revision may have touched; everything where none is known.
-    async fn take_in(
+    /// Reloads everything that may have changed since a revision; everything if `since` is `None`.
+    async fn apply_changes(
         &self,
         mut read: Read,
         organization: &OrganizationId,
         since: Option<i64>,
     ) -> Result<Read> {
-        let touched = match since {
-            Some(since) => change::touched_since(&mut read, organization, since).await?,
-            None => Touched::all(),
+        let invalidation = match since {
+            Some(since) => Invalidation::since(&mut read, organization, since).await?,
+            None => Invalidation::all(),
         };
-        for place in touched.settings {
-            self.set(&mut read, organization, &place).await?;
+        for selection in invalidation.settings {
+            self.reload_settings(&mut read, organization, &selection)
+                .await?;
         }
-        for part in touched.keys {
-            let (returned, keys) = load::part(read, organization, &part).await?;
+        for selection in invalidation.keys {
+            let (returned, keys) = load_keys(read, organization, &selection).await?;
             read = returned;
-            self.replace(organization, &part, keys);
+            self.replace_keys(organization, &selection, keys);
         }
         Ok(read)
     }
 
-    /// Takes in what is set now, where it may have changed.
-    async fn set(
+    async fn reload_settings(
         &self,
         connection: &mut Connection,
         organization: &OrganizationId,
-        place: &Place,
+        selection: &SettingsSelection,
     ) -> Result<()> {
         let mut all = SettingsMap::clone(&self.settings.load());
         let before = all.get(organization).map(Arc::as_ref);
-        let now = settings::load(connection, organization, before, place).await?;
+        let now = load_settings(connection, organization, before, selection).await?;
         all.insert(organization.clone(), Arc::new(now));
         self.settings.store(Arc::new(all));
-        self.settings_moved.send_replace(());
+        self.settings_changed.send_replace(());
         Ok(())
     }
 
-    /// Puts the keys that a part has now in the place of those that it had.
-    fn replace(&self, organization: &OrganizationId, part: &Part, keys: Vec<(KeyHash, Arc<Key>)>) {
+    /// Replaces the selected keys in the snapshot by `keys`, and remembers those that are gone as revoked.
+    fn replace_keys(
+        &self,
+        organization: &OrganizationId,
+        selection: &KeySelection,
+        keys: Vec<(KeyHash, Arc<Key>)>,
+    ) {
         let mut by_shard: Vec<Vec<_>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (hash, key) in keys {
-            by_shard[place(&hash)].push((hash, key));
+            by_shard[shard_index(&hash)].push((hash, key));
         }
         for (shard, new) in self.shards.iter().zip(by_shard) {
-            let is_old = |key: &Key| key.organization.id == *organization && part.has(key);
+            let is_old =
+                |key: &Key| key.organization.id == *organization && selection.contains(key);
             let old = shard.load();
             if new.is_empty() && !old.values().any(|key| is_old(key)) {
                 continue;

@@ -1,16 +1,12 @@
-//! Who may do what: the roles that people and accounts have, made into permissions.
+//! Access control: permissions that result from roles, and a directory of keys.
 //!
-//! A request is known by its key, which the [`Directory`] has in memory together with what its owner may do. What one
-//! person may do somewhere else is asked of the database. Both read the view `effective_grants` and make the same of
-//! its rows, so they cannot disagree.
+//! Requests are identified by their key, which the [`Directory`] has in memory together with the permissions of its owner.
+//! Permissions elsewhere are read from the database. Both read the view `effective_grants` and decode its rows in the same
+//! way, so they cannot disagree.
 //!
-//! What model servers keep for clients, and for which project, is in [`stored`].
+//! Owners of the objects that upstreams store for clients are in [`stored`].
 
-mod authority;
 mod directory;
-mod limits;
-mod retentions;
-mod settings;
 pub mod stored;
 
 use std::collections::HashMap;
@@ -21,21 +17,21 @@ use base::permission::role_permissions;
 use base::secret::KeyHash;
 use store::{Connection, Read, Result, Row, sql};
 
-pub use authority::{Authority, Validity};
 pub use directory::{
     DEFAULT_MAX_AGE, Directory, Key, KeyHashes, Organization, Owner, Project, committed_key,
 };
-pub use limits::{LimitField, ModelLimits};
-pub use retentions::retention_now;
-pub use settings::{HostedTool, HostedTools, Level, ModelPolicy, Retention, Settings};
+pub use settings::{
+    Authority, HostedTool, HostedTools, LimitField, ModelLimits, ModelPolicy, Retention,
+    ScopeSettings, Settings, Validity, retention_now,
+};
 pub use store::{Order, PageRequest};
 
-/// Whose permissions are asked for.
+/// The holder of permissions.
 #[derive(Clone, Copy, Debug)]
 pub enum Principal<'a> {
-    /// A person.
+    /// A user.
     User(&'a UserId),
-    /// An account of a program.
+    /// A service account.
     ServiceAccount(&'a ServiceAccountId),
 }
 
@@ -54,7 +50,7 @@ const GRANTS: &str = "\
     WHERE g.organization_id = $1 AND g.principal_type = $2 AND g.principal_id = $3 \
       AND (g.project_id = '' OR g.project_id = $4)";
 
-/// Two joins, each on one column, so that SQLite finds the keys of a grant by an index.
+/// Two joins on one column each let SQLite find the keys of a grant by an index; one join on either column would not.
 const GRANTS_OF_KEYS: &str = "\
     SELECT k.hash, g.role_id, r.permissions \
     FROM effective_grants g \
@@ -67,8 +63,8 @@ const GRANTS_OF_KEYS: &str = "\
     JOIN api_keys k ON k.organization_id = g.organization_id AND k.service_account_id = g.principal_id \
     WHERE g.organization_id = $1 AND g.principal_type = 'service_account' AND g.project_id = k.project_id";
 
-/// What `principal` may do now in the organization or, with a project, there: what the roles allow that they have of
-/// their own, and those of their groups, in both places.
+/// Reads the permissions of `principal` in the organization or in one of its projects. They result from the roles in the
+/// organization and in the project, the principal's own and those of its groups.
 ///
 /// # Errors
 /// The database's.
@@ -84,13 +80,14 @@ pub async fn permissions(
             sql!(GRANTS, organization, "service_account", id, project)
         }
     };
-    let grants = connection.fetch_all(statement, granted).await?;
+    let grants = connection.fetch_all(statement, granted_permissions).await?;
     Ok(grants
         .into_iter()
         .fold(PermissionSet::default(), PermissionSet::union))
 }
 
-/// The same for the owner of every key of the organization, where the key belongs. A key that is missing here has an owner without roles.
+/// Reads the permissions of the owners of all keys of the organization, in each key's project. A key that is missing in the
+/// result has an owner without roles.
 ///
 /// # Errors
 /// The database's.
@@ -98,7 +95,7 @@ pub async fn permissions_of_keys(
     read: Read,
     organization: &OrganizationId,
 ) -> Result<(Read, HashMap<KeyHash, PermissionSet>)> {
-    let grant = |row: &Row<'_>| Ok((row.key_hash("hash")?, granted(row)?));
+    let grant = |row: &Row<'_>| Ok((row.key_hash("hash")?, granted_permissions(row)?));
     let (read, grants) = read
         .fetch_all_blocking(sql!(GRANTS_OF_KEYS, organization), grant)
         .await?;
@@ -110,7 +107,7 @@ pub async fn permissions_of_keys(
     Ok((read, keys))
 }
 
-fn granted(row: &Row<'_>) -> Result<PermissionSet> {
+fn granted_permissions(row: &Row<'_>) -> Result<PermissionSet> {
     let (role, custom): (String, Option<String>) = (row.get("role_id")?, row.get("permissions")?);
     Ok(role_permissions(&role, custom.as_deref()))
 }

@@ -1,4 +1,4 @@
-//! `/organization/admin_api_keys`: keys of administrators.
+//! `/organization/admin_api_keys`: admin keys.
 
 use base::ids::{KeyId, UserId};
 use base::name::Name;
@@ -13,6 +13,7 @@ use store::{Order, PageRequest, Row};
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
+use crate::lockout::{administrable_until, keep_administrable};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
     read, write,
@@ -23,8 +24,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{AdminApiKeysRead as CanRead, AdminApiKeysWrite as CanWrite};
     const ALL: &str = "/organization/admin_api_keys";
     const ONE: &str = "/organization/admin_api_keys/{key_id}";
-    const CREATE: &str = "Creates an admin key that the caller's owner owns; it is shown once.";
-    const DELETE: &str = "Deletes an admin key; it stops working at once.";
+    const CREATE: &str =
+        "Creates an admin key for the owner of the calling key. The secret is shown once.";
+    const DELETE: &str = "Deletes an admin key, which is refused from then on.";
     vec![
         read(
             "admin-api-keys list",
@@ -65,7 +67,7 @@ literals! {
     OwnerObject = "organization.user";
 }
 
-/// A key of an administrator.
+/// An admin key.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AdminApiKey {
     object: AdminApiKeyObject,
@@ -125,11 +127,11 @@ impl Item for AdminApiKey {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListAdminKeys {
-    /// The id of the last key of the page before.
+    /// The id of the last key of the previous page.
     after: Option<String>,
-    /// Oldest first (`asc`, the default) or newest first (`desc`).
+    /// Order of creation: oldest first (`asc`, the default) or newest first (`desc`).
     order: Option<OrderBy>,
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
 }
@@ -149,12 +151,12 @@ async fn list(mut cx: Read, _: Organization, query: ListAdminKeys) -> Result<Lis
         .into())
 }
 
-/// A new key, at the one moment when its secret is shown.
+/// A new key with its secret, which is shown only once.
 #[derive(Serialize, JsonSchema)]
 struct CreatedAdminKey {
     #[serde(flatten)]
     key: AdminApiKey,
-    /// The secret; it is kept nowhere.
+    /// The secret. It is shown only here, and is not stored.
     value: String,
 }
 
@@ -162,7 +164,7 @@ struct CreatedAdminKey {
 #[serde(deny_unknown_fields)]
 struct CreateAdminKey {
     name: Name,
-    /// How long the key lives; absent: until it is deleted.
+    /// Lifetime in seconds, 1 to 31,536,000; absent for a key that does not expire.
     expires_in_seconds: Option<Lifetime>,
 }
 
@@ -202,7 +204,8 @@ async fn retrieve(
     cx.find(&id, key, AdminApiKey::read).await
 }
 
-/// Refuses to delete the last key of an owner that works for long: nobody could create another one through the API.
+/// Deletes an admin key, but not the last one of an owner that remains valid for long: without it, no further key could be
+/// created through the API.
 async fn delete(
     mut cx: Write,
     Of(_, id): Of<Organization, KeyId>,
@@ -210,9 +213,9 @@ async fn delete(
 ) -> Result<Done<Deleted<AdminApiKeyDeleted>>> {
     let key = keys::one(tenant_sql!(cx, KEYS, args![]), &id);
     cx.find(&id, key, AdminApiKey::read).await?;
-    let before = keys::administrable_until(&mut cx).await?;
+    let before = administrable_until(&mut cx).await?;
     keys::delete(&mut cx, &id).await?;
-    keys::keep_administrable(&mut cx, before).await?;
+    keep_administrable(&mut cx, before).await?;
     let answer = Deleted::new(AdminApiKeyDeleted, &id);
     Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
 }

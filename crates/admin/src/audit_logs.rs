@@ -1,21 +1,19 @@
-//! `/organization/audit_logs`: what was done, by whom, to what.
+//! `/organization/audit_logs`: the audit log.
 
-mod published;
 pub mod verify;
 
 use std::collections::BTreeSet;
 
+use base::event_type;
 use base::ids::AuditLogId;
-use base::{Error, Permission, Result, UnixTime};
+use base::{Error, EventType, Permission, Result, UnixTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use store::{Order, PageRequest, Row};
 
 use crate::list::{Item, List};
-use crate::operation::{
-    EventType, Limit, Operation, Organization, Read, Separated, TenantStatement, read,
-};
+use crate::operation::{Limit, Operation, Organization, Read, Separated, TenantStatement, read};
 use crate::{args, column, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -24,12 +22,12 @@ pub(crate) fn operations() -> Vec<Operation> {
         "audit-logs list",
         ALL,
         Permission::AuditLogsRead,
-        "Lists what was done, newest first.",
+        "Lists audit log entries, newest first.",
         list,
     )]
 }
 
-/// An entry of the audit log. The details are under a key named after its type.
+/// An entry of the audit log. The details are in a field that is named after the type.
 #[derive(Debug, Serialize)]
 pub struct AuditLog {
     id: AuditLogId,
@@ -49,10 +47,10 @@ struct AuditProject {
     name: String,
 }
 
-/// The contract's event types, which filters may all name, and ours.
-fn event_type() -> Schema {
+/// Returns the schema of event types: all that the contract names, and those of this program.
+fn event_type_schema() -> Schema {
     let ours = EventType::ALL.iter().map(|kind| kind.as_str().to_owned());
-    let names: BTreeSet<String> = published::published().chain(ours).collect();
+    let names: BTreeSet<String> = event_type::published().chain(ours).collect();
     json_schema!({ "type": "string", "enum": names })
 }
 
@@ -71,7 +69,7 @@ impl JsonSchema for AuditLog {
             "required": ["id", "type", "effective_at"],
             "properties": {
                 "id": text(),
-                "type": event_type(),
+                "type": event_type_schema(),
                 "effective_at": { "type": "integer" },
                 "project": { "type": "object", "properties": { "id": text(), "name": text() } },
                 "actor": { "type": ["object", "null"], "properties": {
@@ -118,41 +116,41 @@ impl Item for AuditLog {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListAuditLogs {
-    /// When it happened.
+    /// Only events in this period.
     effective_at: Option<EffectiveAt>,
-    /// In which projects.
+    /// Only events in these projects.
     #[serde(default)]
     project_ids: Separated<String>,
-    /// What happened.
+    /// Only events of these types.
     #[serde(default)]
-    #[schemars(schema_with = "event_types")]
+    #[schemars(schema_with = "event_types_schema")]
     event_types: Separated<String>,
-    /// Who did it: users, service accounts or keys.
+    /// Only events by these users, service accounts or keys.
     #[serde(default)]
     actor_ids: Separated<String>,
-    /// The e-mail addresses of who did it.
+    /// Only events by users with these e-mail addresses.
     #[serde(default)]
     actor_emails: Separated<String>,
-    /// To what it was done.
+    /// Only events about these resources.
     #[serde(default)]
     resource_ids: Separated<String>,
-    /// Whether only what concerns the tenant above the organization is asked for.
+    /// Only events of the tenant above the organization.
     #[serde(default)]
     tenant_only: bool,
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last entry of the page before.
+    /// Id of the last entry of the previous page.
     after: Option<String>,
-    /// The id of the first entry of the page after.
+    /// Id of the first entry of the next page.
     before: Option<String>,
 }
 
-fn event_types(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "array", "items": event_type() })
+fn event_types_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": event_type_schema() })
 }
 
-/// Bounds of a moment, in Unix seconds.
+/// A period, in Unix seconds.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -184,19 +182,18 @@ async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<Lis
         .into())
 }
 
-/// Event types are the contract's, or ours; with `tenant_only` they must be a tenant's.
+/// Refuses unknown event types and, with `tenant_only`, those that are not a tenant's.
 fn check_types(query: &ListAuditLogs) -> Result<()> {
     for (index, name) in query.event_types.iter().enumerate() {
         let param = format!("event_types[{index}]");
         let shown: String = name.chars().take(80).collect();
-        let is_ours = EventType::ALL.iter().any(|kind| kind.as_str() == name);
-        if !is_ours && !published::is_published(name) {
+        if name.parse::<EventType>().is_err() && !event_type::is_published(name) {
             return Err(Error::invalid(
                 param,
                 format!("'{shown}' is no event type."),
             ));
         }
-        if query.tenant_only && !published::is_of_tenant(name) {
+        if query.tenant_only && !event_type::is_of_tenant(name) {
             let message = format!(
                 "With tenant_only every event type must be tenant-scoped; '{shown}' is not."
             );
@@ -228,7 +225,9 @@ fn filter(list: &mut TenantStatement, query: &ListAuditLogs) {
             .bind_list(strings(&query.event_types));
     }
     if query.tenant_only {
-        list.push(" AND (type LIKE 'tenant.%' OR type IN ('role.bound_to_resource', 'role.unbound_from_resource'))");
+        list.push(" AND (type LIKE 'tenant.%' OR type IN ")
+            .bind_list(event_type::UNPREFIXED_TENANT_EVENTS)
+            .push(")");
     }
     if !query.project_ids.is_empty() {
         list.push(" AND project_id IN ")

@@ -1,4 +1,4 @@
-//! What reading kept bodies leaves in the audit log: what `orgplane bodies` does. It has no URL.
+//! Audit events for reading stored bodies with `orgplane bodies`. Has no URL.
 
 use base::ids::{IdGenerator, OrganizationId, ProjectId, RequestId};
 use base::{Clock, Error, Result};
@@ -7,29 +7,29 @@ use store::{Row, Store, sql};
 
 use crate::operation::{Actor, AuditEntry, ChainHead, Event, EventType, append};
 
-/// What an operator is about to read.
-pub struct Reading<'a> {
-    /// Where the audit log is.
+/// An operator's access to stored bodies.
+pub struct BodiesAccess<'a> {
+    /// Store of the audit log.
     pub store: &'a Store,
-    /// The entry's id.
+    /// Generator of the entry's id.
     pub ids: &'a IdGenerator,
-    /// The time.
+    /// Wall clock.
     pub clock: &'a Clock,
-    /// Whose bodies they are.
+    /// Project of the bodies.
     pub project: &'a ProjectId,
-    /// The request whose bodies are read; none when it is only read of which there are some.
+    /// Request whose bodies are read; `None` if only the list of stored requests is read.
     pub request: Option<&'a RequestId>,
-    /// Of how many bodies.
+    /// Number of bodies.
     pub count: usize,
 }
 
-/// Writes down that bodies are read; to be called before they are shown.
+/// Records the access in the audit log. Must be called before the bodies are shown.
 ///
 /// # Errors
-/// There is no such project, or the database's.
-pub async fn record(reading: Reading<'_>) -> Result<()> {
-    let project = reading.project;
-    let mut transaction = reading.store.begin().await?;
+/// 404 if the project does not exist; the database's.
+pub async fn record(access: BodiesAccess<'_>) -> Result<()> {
+    let project = access.project;
+    let mut transaction = access.store.begin().await?;
     let statement = sql!(
         "SELECT organization_id, name FROM projects WHERE id = $1",
         project
@@ -40,16 +40,16 @@ pub async fn record(reading: Reading<'_>) -> Result<()> {
     let (organization_id, name) =
         found.ok_or_else(|| Error::not_found("project", &project.to_string()))?;
     let kind = EventType::BodiesRead;
-    let count = reading.count;
-    let event = match reading.request {
+    let count = access.count;
+    let event = match access.request {
         Some(request) => Event::new(kind, request, json!({"read": "contents", "count": count})),
         None => Event::new(kind, project, json!({"read": "list", "count": count})),
     };
     let head = ChainHead::advance(&mut transaction, &organization_id).await?;
     let entry = AuditEntry {
-        id: reading.ids.next(),
+        id: access.ids.next(),
         organization_id,
-        effective_at: reading.clock.now(),
+        effective_at: access.clock.now(),
         project: Some((project.clone(), name)),
         actor: Actor::unknown(),
         event,

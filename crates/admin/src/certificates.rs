@@ -1,5 +1,5 @@
-//! `/organization/certificates` and `/organization/projects/{project_id}/certificates`: the authorities that clients'
-//! certificates must come from, and where they are asked for.
+//! `/organization/certificates` and `/organization/projects/{project_id}/certificates`: certificate authorities for client
+//! certificates, and their activation.
 
 mod activation;
 mod authority;
@@ -22,8 +22,10 @@ use crate::operation::{
 use crate::projects::ActiveProject;
 use crate::{args, tenant_sql};
 use activation::{activate, deactivate};
-use authority::Authority;
-use certificate::{AT_LEVEL, Certificate, CertificateDeleted, Guarded, LevelCertificate, ONE};
+use authority::AuthorityCertificate;
+use certificate::{
+    Certificate, CertificateDeleted, CertificateScope, IN_SCOPE, ONE, ScopeCertificate,
+};
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
@@ -58,7 +60,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     .collect()
 }
 
-/// Certificates belong to the organization.
+/// Returns the operations on certificates, which belong to the organization.
 fn of_organization() -> Vec<Operation> {
     use Permission::{CertificatesRead, CertificatesWrite};
     const ALL: &str = "/organization/certificates";
@@ -69,7 +71,7 @@ fn of_organization() -> Vec<Operation> {
             Method::POST,
             ALL,
             CertificatesWrite,
-            "Uploads the certificate of an authority, which is active nowhere yet.",
+            "Uploads the certificate of an authority without activating it.",
             create,
         ),
         read(
@@ -92,14 +94,14 @@ fn of_organization() -> Vec<Operation> {
             Method::DELETE,
             ONE,
             CertificatesWrite,
-            "Deletes a certificate that is active nowhere.",
+            "Deletes a certificate that is not active.",
             delete,
         ),
     ]
 }
 
-/// They are active in the organization, and in each project, for itself.
-fn at<L: Guarded>(
+/// Returns the operations on the activation of certificates in the organization or in a project.
+fn at<S: CertificateScope>(
     [all, activation, deactivation]: [&'static str; 3],
     commands: [&'static str; 3],
 ) -> Vec<Operation> {
@@ -109,24 +111,24 @@ fn at<L: Guarded>(
             commands[0],
             all,
             CertificatesRead,
-            "Lists the organization's certificates, and which are active here.",
-            list::<L>,
+            "Lists the organization's certificates with their activation in the scope.",
+            list::<S>,
         ),
         write(
             commands[1],
             Method::POST,
             activation,
             CertificatesWrite,
-            "Activates certificates here, all or none.",
-            activate::<L>,
+            "Activates certificates: all of them, or none.",
+            activate::<S>,
         ),
         write(
             commands[2],
             Method::POST,
             deactivation,
             CertificatesWrite,
-            "Deactivates certificates here, all or none.",
-            deactivate::<L>,
+            "Deactivates certificates: all of them, or none.",
+            deactivate::<S>,
         ),
     ]
 }
@@ -134,21 +136,21 @@ fn at<L: Guarded>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListCertificates {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last certificate of the page before.
+    /// The id of the last certificate of the previous page.
     after: Option<String>,
-    /// Oldest first (`asc`) or newest first (`desc`, the default).
+    /// Order of creation: oldest first (`asc`) or newest first (`desc`, the default).
     order: Option<OrderBy>,
 }
 
-async fn list<L: Guarded>(
+async fn list<S: CertificateScope>(
     mut cx: Read,
-    level: L,
+    scope: S,
     query: ListCertificates,
-) -> Result<List<LevelCertificate<L::Object>>> {
-    let list = tenant_sql!(cx, AT_LEVEL, args![level.project_key()]);
+) -> Result<List<ScopeCertificate<S::Object>>> {
+    let list = tenant_sql!(cx, IN_SCOPE, args![scope.project_key()]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -156,20 +158,20 @@ async fn list<L: Guarded>(
         order: query.order.map_or(Order::Descending, Order::from),
     };
     Ok(cx
-        .page(&request, list.clone(), list, "c.id", LevelCertificate::read)
+        .page(&request, list.clone(), list, "c.id", ScopeCertificate::read)
         .await?
         .into())
 }
 
 /// The most certificates of an organization.
-const MOST_CERTIFICATES: usize = 50;
+const MAX_CERTIFICATES: usize = 50;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateCertificate {
-    /// What it is called.
+    /// Name of the certificate.
     name: Option<Name>,
-    /// The certificate of an authority in PEM: one block, nothing else.
+    /// Certificate of an authority in PEM: a single block.
     certificate: String,
 }
 
@@ -178,7 +180,7 @@ async fn create(
     _: Organization,
     body: CreateCertificate,
 ) -> Result<Done<Certificate>> {
-    let authority = Authority::parse(&body.certificate, cx.now())?;
+    let authority = AuthorityCertificate::parse(&body.certificate, cx.now())?;
     let fingerprints = tenant_sql!(
         cx,
         "SELECT id, fingerprint FROM certificates WHERE organization_id = $1",
@@ -193,9 +195,9 @@ async fn create(
         let message = format!("This certificate has been uploaded already: it is '{id}'.");
         return Err(Error::refused("duplicate_certificate", message).about("certificate"));
     }
-    if existing.len() >= MOST_CERTIFICATES {
+    if existing.len() >= MAX_CERTIFICATES {
         let message = format!(
-            "An organization has at most {MOST_CERTIFICATES} certificates. Delete one first."
+            "An organization has at most {MAX_CERTIFICATES} certificates. Delete one first."
         );
         return Err(Error::refused("too_many_certificates", message));
     }
@@ -224,7 +226,7 @@ async fn create(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RetrieveCertificate {
-    /// What to add: the certificate itself.
+    /// Additional fields of the response: `content`, the certificate itself.
     #[serde(default)]
     include: Separated<Include>,
 }
@@ -252,7 +254,7 @@ async fn retrieve(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateCertificate {
-    /// The new name; null leaves it as it is.
+    /// New name; null leaves the name unchanged.
     name: Option<Name>,
 }
 
@@ -320,7 +322,7 @@ async fn delete(
     Ok(cx.done(event, answer))
 }
 
-/// What an event says of a certificate: one without a name has none there either.
+/// Returns the details of an event about a certificate; without `name` if it has none.
 fn details(name: Option<&str>) -> Json {
     name.map_or_else(|| json!({}), |name| json!({"name": name}))
 }

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use store::Row;
 
-/// What the JSON in a column says.
+/// Decodes the JSON text in a column.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> store::Result<T> {
     let text: String = row.get(column)?;
     serde_json::from_str(&text)

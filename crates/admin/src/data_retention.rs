@@ -1,5 +1,4 @@
-//! `/organization/data_retention` and `/organization/projects/{project_id}/data_retention`: how long what clients send
-//! is kept.
+//! `/organization/data_retention` and `/organization/projects/{project_id}/data_retention`: data retention.
 
 use base::{Error, Permission, Result};
 use http::Method;
@@ -7,13 +6,15 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use settings::{DataRetention, RowSetting, Setting};
 
-use crate::level::Level;
 use crate::literal::literals;
 use crate::operation::{
     Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
 };
 use crate::projects::ConfiguredProject;
+use crate::role_scope::RoleScope;
+use crate::setting;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -59,31 +60,31 @@ literals! {
     ProjectDataRetention = "project.data_retention";
 }
 
-/// A level that data retention is set at.
-trait Retained: Level {
+/// An organization or a project, with the names of its answers about data retention.
+trait RetentionScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + 'static;
-    type Kind: Retention;
+    type Kind: RetentionKind;
 }
 
-impl Retained for Organization {
+impl RetentionScope for Organization {
     type Object = OrganizationDataRetention;
     type Kind = OrganizationRetention;
 }
 
-impl Retained for ConfiguredProject {
+impl RetentionScope for ConfiguredProject {
     type Object = ProjectDataRetention;
     type Kind = ProjectRetention;
 }
 
-/// A kind of retention.
-trait Retention:
+/// The values that data retention has in answers and requests.
+trait RetentionKind:
     Copy + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
 {
-    /// What holds until something is set.
+    /// The value in an answer while nothing is set.
     const UNSET: Self;
 }
 
-/// What an organization can ask for; `none` is what holds until it asks.
+/// Data retention of an organization; `none` until it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -96,7 +97,7 @@ enum OrganizationRetention {
     EnhancedModifiedAbuseMonitoring,
 }
 
-/// What a project can ask for.
+/// Data retention of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -109,25 +110,25 @@ enum ProjectRetention {
     EnhancedModifiedAbuseMonitoring,
 }
 
-impl Retention for OrganizationRetention {
+impl RetentionKind for OrganizationRetention {
     const UNSET: Self = Self::None;
 }
 
-impl Retention for ProjectRetention {
+impl RetentionKind for ProjectRetention {
     const UNSET: Self = Self::OrganizationDefault;
 }
 
-/// How long what clients send is kept.
+/// Retention of the data that clients send and receive.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
-struct DataRetention<O, K> {
+struct RetentionAnswer<O, K> {
     object: O,
     r#type: K,
 }
 
-type RetentionOf<L> = DataRetention<<L as Retained>::Object, <L as Retained>::Kind>;
+type RetentionOf<S> = RetentionAnswer<<S as RetentionScope>::Object, <S as RetentionScope>::Kind>;
 
-impl<O: Default, K> DataRetention<O, K> {
+impl<O: Default, K> RetentionAnswer<O, K> {
     fn new(kind: K) -> Self {
         Self {
             object: O::default(),
@@ -136,26 +137,21 @@ impl<O: Default, K> DataRetention<O, K> {
     }
 }
 
-const ONE: &str = "\
-    SELECT retention_type FROM data_retention WHERE organization_id = $1 AND project_id = $2";
-
-/// The kind that a word in the table stands for.
-fn kind<K: Retention>(word: Option<String>) -> Result<K> {
-    match word {
-        None => Ok(K::UNSET),
-        Some(word) => serde_json::from_value(json!(word)).map_err(|error| {
-            tracing::error!(%error, "data retention is set to an unknown word");
-            Error::internal()
-        }),
-    }
+/// Returns the value that answers show for a setting.
+fn kind<K: RetentionKind>(setting: Option<DataRetention>) -> Result<K> {
+    let Some(setting) = setting else {
+        return Ok(K::UNSET);
+    };
+    serde_json::from_value(json!(setting.as_str())).map_err(|error| {
+        tracing::error!(%error, "stored data retention is not valid here");
+        Error::internal()
+    })
 }
 
-async fn retrieve<L: Retained>(mut cx: Read, level: L, _: Nothing) -> Result<RetentionOf<L>> {
-    let one = tenant_sql!(cx, ONE, args![level.project_key()]);
-    let word = cx
-        .fetch_optional(one, |row| row.get("retention_type"))
-        .await?;
-    Ok(DataRetention::new(kind(word)?))
+async fn retrieve<S: RetentionScope>(mut cx: Read, scope: S, _: Nothing) -> Result<RetentionOf<S>> {
+    let one = tenant_sql!(cx, DataRetention::SELECT_ONE, args![scope.project_key()]);
+    let setting = cx.fetch_optional(one, DataRetention::read).await?;
+    Ok(RetentionAnswer::new(kind(setting)?))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -168,28 +164,22 @@ struct SetDataRetention<K> {
     retention_type: K,
 }
 
-async fn update<L: Retained>(
+async fn update<S: RetentionScope>(
     mut cx: Write,
-    level: L,
-    body: SetDataRetention<L::Kind>,
-) -> Result<Done<RetentionOf<L>>> {
-    let one = tenant_sql!(cx, ONE, args![level.project_key()]);
-    let word = cx
-        .fetch_optional(one, |row| row.get("retention_type"))
-        .await?;
+    scope: S,
+    body: SetDataRetention<S::Kind>,
+) -> Result<Done<RetentionOf<S>>> {
+    let one = tenant_sql!(cx, DataRetention::SELECT_ONE, args![scope.project_key()]);
+    let old = cx.fetch_optional(one, DataRetention::read).await?;
     let new = body.retention_type;
-    if kind::<L::Kind>(word)? == new {
-        return Ok(cx.unchanged(DataRetention::new(new)));
+    if kind::<S::Kind>(old)? == new {
+        return Ok(cx.unchanged(RetentionAnswer::new(new)));
     }
     let name = json!(new);
-    let save = tenant_sql!(
-        cx,
-        "INSERT INTO data_retention (organization_id, project_id, retention_type) VALUES ($1, $2, $3) \
-         ON CONFLICT (organization_id, project_id) DO UPDATE SET retention_type = excluded.retention_type",
-        args![level.project_key(), name.as_str().unwrap_or_default()],
-    );
-    cx.execute(save).await?;
+    let setting = name.as_str().and_then(DataRetention::parse);
+    let setting = setting.ok_or_else(Error::internal)?;
+    setting::save(&mut cx, &scope, &setting).await?;
     let details = json!({"changes_requested": {"retention_type": name}});
-    let event = level.event(cx.organization(), EventType::DataRetentionUpdated, details);
-    Ok(cx.done(event, DataRetention::new(new)))
+    let event = scope.event(cx.organization(), EventType::DataRetentionUpdated, details);
+    Ok(cx.done(event, RetentionAnswer::new(new)))
 }

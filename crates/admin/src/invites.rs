@@ -1,4 +1,4 @@
-//! `/organization/invites`: people who were asked to join the organization, and their acceptance.
+//! `/organization/invites`: invitations into the organization, and their acceptance.
 
 mod accept;
 
@@ -23,24 +23,24 @@ use crate::operation::{
     write,
 };
 use crate::projects::users::MemberRole;
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::users;
 use crate::{args, tenant_sql};
 
-/// How long an invitation can be accepted, in seconds.
-const LIFETIME: i64 = 7 * DAY;
-/// How many projects one invitation is for at the most.
-const MOST_PROJECTS: usize = 100;
+/// Validity of an invitation, in seconds.
+const INVITE_LIFETIME_SECONDS: i64 = 7 * DAY;
+/// The most projects of an invitation.
+const MAX_PROJECTS: usize = 100;
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{InvitesRead as CanRead, InvitesWrite as CanWrite};
     const ALL: &str = "/organization/invites";
     const ONE: &str = "/organization/invites/{invite_id}";
     const ACCEPT: &str = "/organization/invites/accept";
-    const CREATE: &str = "Invites somebody: they get a mail with a link that works once.";
-    const DELETE: &str = "Deletes an invite that was not accepted; its link stops working.";
+    const CREATE: &str = "Creates an invite and sends an email with a link that can be used once.";
+    const DELETE: &str = "Deletes an invite that has not been accepted; its link becomes invalid.";
     const ABOUT_ACCEPT: &str =
-        "Accepts an invite: the token of its mail makes its bearer a user; no key is needed.";
+        "Accepts an invite with the token of its email, and creates the user. Needs no key.";
     vec![
         read(
             "invites list",
@@ -88,7 +88,7 @@ pub struct Invite {
     id: InviteId,
     email: String,
     role: OrganizationRole,
-    status: Status,
+    status: InviteStatus,
     created_at: UnixTime,
     expires_at: Option<UnixTime>,
     accepted_at: Option<UnixTime>,
@@ -98,19 +98,19 @@ pub struct Invite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-enum Status {
+enum InviteStatus {
     Pending,
     Accepted,
     Expired,
 }
 
-/// A project that acceptance makes somebody a member of.
+/// A project that the invited user will be a member of.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct InvitedProject {
-    /// The project's id.
+    /// Id of the project.
     id: ProjectId,
-    /// What they will be in it.
+    /// Role in the project.
     role: MemberRole,
 }
 
@@ -119,7 +119,7 @@ const INVITES: &str = "\
     FROM invites WHERE organization_id = $1";
 
 impl Invite {
-    /// As it was when it was sent or accepted; [`Invite::at`] says whether it has expired.
+    /// Reads a row. [`Invite::at`] must be applied afterwards to detect expiry.
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let accepted_at = row.optional_time("accepted_at")?;
         let projects: String = row.get("projects")?;
@@ -131,9 +131,9 @@ impl Invite {
             email: row.get("email")?,
             role: row.word("role", OrganizationRole::parse)?,
             status: if accepted_at.is_some() {
-                Status::Accepted
+                InviteStatus::Accepted
             } else {
-                Status::Pending
+                InviteStatus::Pending
             },
             created_at: row.time("created_at")?,
             expires_at: row.optional_time("expires_at")?,
@@ -142,11 +142,11 @@ impl Invite {
         })
     }
 
-    /// As it is at this moment.
+    /// Returns the invitation with its status at `now`.
     fn at(mut self, now: UnixTime) -> Self {
         let is_over = self.expires_at.is_some_and(|end| end <= now);
-        if self.status == Status::Pending && is_over {
-            self.status = Status::Expired;
+        if self.status == InviteStatus::Pending && is_over {
+            self.status = InviteStatus::Expired;
         }
         self
     }
@@ -161,10 +161,10 @@ impl Item for Invite {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListInvites {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last invite of the page before.
+    /// The id of the last invite of the previous page.
     after: Option<String>,
 }
 
@@ -191,12 +191,12 @@ async fn retrieve(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateInvite {
-    /// The address that the invitation is mailed to.
+    /// E-mail address that the invitation is sent to.
     email: Email,
-    /// What they will be in the organization.
+    /// Role in the organization.
     role: OrganizationRole,
-    /// The projects that they will be a member of. Absent: the default project, as a member; an empty list: none.
-    #[schemars(length(max = MOST_PROJECTS))]
+    /// Projects that the user will be a member of. If absent, the default project with the role `member`; no project if empty.
+    #[schemars(length(max = MAX_PROJECTS))]
     projects: Option<Vec<InvitedProject>>,
 }
 
@@ -212,13 +212,13 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
         may_grant(&mut cx, Some(&project.id), role.permissions()).await?;
     }
     let token = Secret::token(cx.entropy());
-    let expires_at = cx.now().plus(LIFETIME);
+    let expires_at = cx.now().plus(INVITE_LIFETIME_SECONDS);
     let invite = Invite {
         object: InviteObject,
         id: cx.new_id(),
         email: body.email.as_str().to_owned(),
         role: body.role,
-        status: Status::Pending,
+        status: InviteStatus::Pending,
         created_at: cx.now(),
         expires_at: Some(expires_at),
         accepted_at: None,
@@ -240,7 +240,7 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
         ],
     );
     cx.execute(insert).await?;
-    let (subject, text) = letter(&mut cx, invite.role, &token).await?;
+    let (subject, text) = invite_email(&mut cx, invite.role, &token).await?;
     let mail = Mail {
         about: invite.id.as_str(),
         recipient: &body.email,
@@ -254,7 +254,7 @@ async fn create(mut cx: Write, _: Organization, body: CreateInvite) -> Result<Do
     Ok(cx.done(event, invite))
 }
 
-/// Whoever is a user, or has an invitation that they can still accept, is not invited again.
+/// Refuses to invite a user, or the recipient of a pending invitation.
 async fn refuse_known(cx: &mut Write, email: &Email) -> Result<()> {
     let refuse = |what: &str| {
         let message = format!("{what} '{}' already exists.", email.as_str());
@@ -273,10 +273,10 @@ async fn refuse_known(cx: &mut Write, email: &Email) -> Result<()> {
     Ok(())
 }
 
-/// The projects of an invitation are different, there, and in use.
+/// Checks that the projects of an invitation are distinct, exist and are not archived.
 async fn checked(cx: &mut Write, projects: Vec<InvitedProject>) -> Result<Vec<InvitedProject>> {
-    if projects.len() > MOST_PROJECTS {
-        let message = format!("An invite is for at most {MOST_PROJECTS} projects.");
+    if projects.len() > MAX_PROJECTS {
+        let message = format!("An invite is for at most {MAX_PROJECTS} projects.");
         return Err(Error::invalid("projects", message));
     }
     for (index, project) in projects.iter().enumerate() {
@@ -314,8 +314,8 @@ fn default_project(cx: &Write) -> Vec<InvitedProject> {
     cx.default_project().map(invited).into_iter().collect()
 }
 
-/// The subject and the text of an invitation's mail.
-async fn letter(
+/// Returns the subject and the text of an invitation's email.
+async fn invite_email(
     cx: &mut Write,
     role: OrganizationRole,
     token: &Secret,
@@ -327,7 +327,7 @@ async fn letter(
     let (token, role, days) = (
         Zeroizing::new(token.reveal()),
         role.as_str(),
-        LIFETIME / DAY,
+        INVITE_LIFETIME_SECONDS / DAY,
     );
     let text = format!(
         "You are invited to join {name} as {role}. Accept within {days} days:\n\n\
@@ -349,7 +349,7 @@ async fn delete(
     let mut one = tenant_sql!(cx, INVITES, args![]);
     one.push(" AND id = ").bind(&id);
     let invite = cx.find(&id, one, Invite::read).await?;
-    if invite.status == Status::Accepted {
+    if invite.status == InviteStatus::Accepted {
         let message = format!("The invite '{id}' was accepted and cannot be deleted.");
         return Err(Error::refused("invite_accepted", message));
     }

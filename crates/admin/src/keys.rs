@@ -1,58 +1,58 @@
-//! What keys of every kind have in common: they are issued, narrowed, found and deleted alike.
+//! Operations that are common to keys of all kinds.
 
 use access::Principal;
 use base::ids::{Id, KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
-use base::permission::{OrganizationRole, PermissionList};
+use base::permission::PermissionList;
 use base::secret::{KeyKind, Secret};
-use base::time::DAY;
 use base::{Error, PermissionSet, Result, UnixTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use crate::operation::{Event, EventType, TenantStatement, Write, missing};
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::{args, tenant_sql};
 
-/// Who owns a key that is about to be issued, and so of what kind it is.
+/// The owner of a key to be issued, which determines the kind of the key.
 pub enum NewOwner<'a> {
-    /// An administrator.
+    /// A user, for an admin key.
     Admin(&'a UserId),
-    /// A user in a project.
+    /// A user of a project.
     User(&'a ProjectId, &'a UserId),
-    /// A service account.
+    /// A service account of a project.
     ServiceAccount(&'a ProjectId, &'a ServiceAccountId),
 }
 
-/// A key that has just been issued: the only time that its secret is at hand.
-pub struct Issued {
-    /// The key's id.
+/// A newly issued key with its secret.
+pub struct IssuedKey {
+    /// Id.
     pub id: KeyId,
-    /// What may be shown later.
+    /// Redacted form, for later answers.
     pub redacted: String,
-    /// The secret.
+    /// Secret.
     pub value: Secret,
-    /// When it was issued.
+    /// Time of creation.
     pub created_at: UnixTime,
-    /// When it ends, if it does.
+    /// Time of expiry, if any.
     pub expires_at: Option<UnixTime>,
 }
 
-/// How long a key lives, in seconds: 1 to 31,536,000 (a year).
+/// The lifetime of a key in seconds: 1 to 31,536,000 (a year).
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetime(pub i64);
 
-const LONGEST: i64 = 31_536_000;
+/// Maximum lifetime: a year.
+const MAX_LIFETIME_SECONDS: i64 = 31_536_000;
 
 impl<'de> Deserialize<'de> for Lifetime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seconds = i64::deserialize(deserializer)?;
-        if (1..=LONGEST).contains(&seconds) {
+        if (1..=MAX_LIFETIME_SECONDS).contains(&seconds) {
             return Ok(Self(seconds));
         }
         Err(serde::de::Error::custom(format_args!(
-            "must be 1 to {LONGEST} seconds"
+            "must be 1 to {MAX_LIFETIME_SECONDS} seconds"
         )))
     }
 }
@@ -67,43 +67,43 @@ impl JsonSchema for Lifetime {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": 1, "maximum": LONGEST })
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIFETIME_SECONDS })
     }
 }
 
-/// What a key may do at the most: permission names in the order in which they were given; an empty list narrows nothing.
+/// Permissions that a key is restricted to, in the order in which they were given. An empty list does not restrict the key.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub struct Scopes(PermissionList);
 
 impl Scopes {
-    /// The names, as a JSON array for the table.
+    /// Returns the names as a JSON array, for the table.
     #[must_use]
     pub fn to_json(&self) -> String {
         self.0.to_json()
     }
 
-    /// What they leave of everything.
+    /// Returns the allowed permissions.
     #[must_use]
     pub fn permissions(&self) -> PermissionSet {
         PermissionSet::from_scopes(&self.to_json())
     }
 
-    /// The names.
+    /// Iterates over the names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.names()
     }
 }
 
-/// Refuses a key, or wider scopes of a key, that can do what the caller cannot.
+/// Refuses to issue a key, or to widen a key's scopes, beyond the caller's own permissions.
 ///
 /// # Errors
-/// 403 naming what the caller lacks; the database's.
+/// 403 naming the permission that the caller lacks; the database's.
 pub async fn may_issue(cx: &mut Write, owner: &NewOwner<'_>, scopes: &Scopes) -> Result<()> {
     let scopes = scopes.permissions();
     let (project, principal) = match owner {
-        // Whatever the issuer may do, the key may: but no more than the issuer's own key.
+        // An admin key has its owner's permissions, but must not exceed the scopes of the key that issues it.
         NewOwner::Admin(_) => {
             let narrowed = cx.permit().caller().map(|caller| caller.scopes);
             let lacked = scopes.without(narrowed.unwrap_or_default()).iter().next();
@@ -116,17 +116,17 @@ pub async fn may_issue(cx: &mut Write, owner: &NewOwner<'_>, scopes: &Scopes) ->
     may_grant(cx, Some(project), of_owner.intersection(scopes)).await
 }
 
-/// Issues a key: its hash is kept, its secret given back once.
+/// Issues a key. Only its hash is stored.
 ///
 /// # Errors
-/// 403: the key could do what the caller cannot; the database's.
+/// 403 if the key would have permissions that the caller lacks; the database's.
 pub async fn issue(
     cx: &mut Write,
     owner: NewOwner<'_>,
     name: &Name,
     scopes: &Scopes,
     lifetime: Option<Lifetime>,
-) -> Result<Issued> {
+) -> Result<IssuedKey> {
     let kind = match owner {
         NewOwner::Admin(_) => KeyKind::Admin,
         NewOwner::User(..) => KeyKind::User,
@@ -142,7 +142,7 @@ pub async fn issue(
     let hash = cx.pepper().hash_secret(&value);
     let created_at = cx.now();
     let expires_at = lifetime.map(|lifetime| created_at.plus(lifetime.0));
-    let issued = Issued {
+    let issued = IssuedKey {
         id: cx.new_id(),
         redacted: value.redacted(),
         value,
@@ -172,7 +172,7 @@ pub async fn issue(
     Ok(issued)
 }
 
-/// 400: a key that has ended cannot be changed.
+/// Returns 400: an expired key cannot be changed.
 #[must_use]
 pub fn expired(id: &KeyId) -> Error {
     Error::refused(
@@ -181,7 +181,7 @@ pub fn expired(id: &KeyId) -> Error {
     )
 }
 
-/// The event of a key's creation.
+/// Returns the audit event of a key's creation.
 #[must_use]
 pub fn created_event(id: &KeyId, scopes: &Scopes) -> Event {
     let names: serde_json::Value = scopes.names().collect();
@@ -192,7 +192,7 @@ pub fn created_event(id: &KeyId, scopes: &Scopes) -> Event {
     )
 }
 
-/// The one of some keys, which the statement calls `k`, that has this id.
+/// Restricts a statement that selects keys `k` to the key with this id.
 #[must_use]
 pub fn one(mut keys: TenantStatement, id: &KeyId) -> TenantStatement {
     keys.push(" AND k.id = ").bind(id);
@@ -202,7 +202,7 @@ pub fn one(mut keys: TenantStatement, id: &KeyId) -> TenantStatement {
 /// Deletes a key.
 ///
 /// # Errors
-/// 404 when there is none; the database's.
+/// 404 if the key does not exist; the database's.
 pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
     let delete = tenant_sql!(
         cx,
@@ -215,54 +215,10 @@ pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
     }
 }
 
-/// The time for which an owner's admin key must still work so that another one may go, in seconds: 30 days.
-pub const MIN_ADMINISTRABLE: i64 = 30 * DAY;
-
-/// Returns until when the organization can be administered: the end of that admin key of an owner which ends last, the
-/// end of time where one has no end, and the beginning where no owner has a key. Whoever is an owner only through a
-/// group is none here: groups change without a look at the keys.
+/// Deserializes a field that may be absent, but not `null`.
 ///
 /// # Errors
-/// The database's.
-pub(crate) async fn administrable_until(cx: &mut Write) -> Result<UnixTime> {
-    let longest = tenant_sql!(
-        cx,
-        "SELECT COALESCE(k.expires_at, $4) AS until \
-         FROM api_keys k JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
-         WHERE k.organization_id = $1 AND k.kind = $2 AND u.role = $3 AND k.scopes = '[]' ORDER BY 1 DESC LIMIT 1",
-        args![
-            KeyKind::Admin.as_str(),
-            OrganizationRole::Owner.as_str(),
-            UnixTime(i64::MAX)
-        ],
-    );
-    let longest = cx.fetch_optional(longest, |row| row.time("until")).await?;
-    Ok(longest.unwrap_or(UnixTime(i64::MIN)))
-}
-
-/// Refuses a change that was made within this transaction and leaves the organization without an owner's admin key that
-/// has no end, or works for [`MIN_ADMINISTRABLE`] more; unless it was no better `before`.
-///
-/// # Errors
-/// 400 `last_admin_key`; the database's.
-pub(crate) async fn keep_administrable(cx: &mut Write, before: UnixTime) -> Result<()> {
-    let until = administrable_until(cx).await?;
-    if until >= before || until >= cx.now().plus(MIN_ADMINISTRABLE) {
-        return Ok(());
-    }
-    let days = MIN_ADMINISTRABLE / DAY;
-    let message = format!(
-        "No owner would have an admin key that works for {days} days more: the organization could not be administered \
-         any more. Create an admin key without an end as an owner who stays one, or have one made on the machine of the \
-         database: 'orgplane org key --email OWNER'."
-    );
-    Err(Error::refused("last_admin_key", message))
-}
-
-/// Reads a field that may be absent but not `null`.
-///
-/// # Errors
-/// It is `null`, or not a `T`.
+/// The value is `null` or not a `T`.
 pub fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

@@ -1,4 +1,4 @@
-//! The Administration API: every resource's operations.
+//! The Administration API: the operations of all resources.
 
 pub mod admin_api_keys;
 pub mod audit_logs;
@@ -9,14 +9,16 @@ pub mod data_retention;
 pub mod groups;
 pub mod invites;
 pub mod keys;
-pub mod level;
 pub mod list;
 mod literal;
+pub mod lockout;
 pub mod mail;
 pub mod operation;
 pub mod organization;
 pub mod projects;
+mod role_scope;
 pub mod roles;
+mod setting;
 pub mod sign_ins;
 pub mod spend;
 pub mod spend_alerts;
@@ -36,43 +38,43 @@ use store::{Database, Store};
 
 use operation::Operation;
 
-/// What the whole program shares, as far as administration needs it.
+/// Shared services of the program, as far as the Administration API needs them.
 pub struct Services {
-    /// Where everything lasts.
+    /// Administrative database.
     pub store: Store,
-    /// The keys, and what they may do.
+    /// Directory of keys and settings.
     pub directory: Arc<Directory>,
-    /// The usage data through connections of their own: a transaction may wait for one and hold nobody up.
+    /// Usage database, with a connection pool of its own, so that a transaction that waits for a connection blocks no other.
     pub usage: Database,
-    /// The models that this deployment knows: those it has upstreams or prices for.
+    /// Names of the models that have upstreams or prices.
     pub models: BTreeSet<String>,
-    /// The facts about models.
+    /// Facts about models.
     pub facts: ModelFacts,
-    /// The one writer of the ledger.
+    /// Recorder of the ledger.
     pub recorder: Recorder,
-    /// What was consumed, by its sums.
+    /// Usage reports.
     pub reports: Reports,
-    /// For how long that is kept.
+    /// Retention of usage data.
     pub keep_usage: Keep,
-    /// What has been spent, as the ledger says.
+    /// Spend by month, from the ledger.
     pub spend: Spend,
-    /// When keys and users were last active.
+    /// Times of the last activity of keys and users.
     pub last_used: LastUsed,
-    /// What keys are hashed with.
+    /// Pepper for hashing keys.
     pub pepper: Pepper,
-    /// The time.
+    /// Wall clock.
     pub clock: Clock,
-    /// Randomness.
+    /// Source of randomness.
     pub entropy: Entropy,
-    /// New ids.
+    /// Generator of ids.
     pub ids: Arc<IdGenerator>,
-    /// The address that others reach this server at, for links in mails.
+    /// Public base URL of the server, for links in emails.
     pub public_url: String,
-    /// The bytes of request bodies under way, of all parts of the program.
+    /// Memory budget for request bodies, of the whole program.
     pub body_memory: Budget,
 }
 
-/// Every operation there is.
+/// Returns all operations.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     [

@@ -1,4 +1,4 @@
-//! The envelopes of lists: one for cursors that are ids, one for cursors that are called `next`.
+//! Envelopes of list responses, with cursors that are ids or with a cursor `next`.
 
 use base::Result;
 use base::ids::Id;
@@ -8,25 +8,25 @@ use store::{Order, Page, PageRequest};
 
 use crate::literal::literals;
 
-/// A page whose cursors are the ids of its first and last item.
+/// A page whose cursors are the ids of its first and last items.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}List")]
 pub struct List<T> {
     /// Always `list`.
     pub object: ListObject,
-    /// The items.
+    /// Items of the page.
     pub data: Vec<T>,
-    /// The id of the first item.
+    /// Id of the first item.
     pub first_id: Option<String>,
-    /// The id of the last item: the next page is `after` it.
+    /// Id of the last item, the `after` of the next page.
     pub last_id: Option<String>,
-    /// Whether there are more.
+    /// True if there are more items.
     pub has_more: bool,
 }
 
-/// Something in a list.
+/// An item of a list.
 pub trait Item {
-    /// What a cursor calls it.
+    /// Returns the cursor of the item.
     fn cursor(&self) -> String;
 }
 
@@ -42,17 +42,17 @@ impl<T: Item> From<Page<T>> for List<T> {
     }
 }
 
-/// A page whose cursor is called `next`: the id of its last item, when there are more.
+/// A page whose cursor is `next`: the id of its last item if there are more.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}NextList")]
 pub struct NextList<T> {
     /// Always `list`.
     pub object: ListObject,
-    /// The items.
+    /// Items of the page.
     pub data: Vec<T>,
-    /// Whether there are more.
+    /// True if there are more items.
     pub has_more: bool,
-    /// What the next page is `after`; null at the end.
+    /// The `after` of the next page; null on the last page.
     pub next: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl<T: Item> From<Page<T>> for NextList<T> {
     }
 }
 
-/// A request for a page in the order of creation.
+/// Returns a request for a page in the order of creation, oldest first.
 #[must_use]
 pub fn oldest_first(limit: i64, after: Option<String>) -> PageRequest {
     PageRequest {
@@ -79,10 +79,10 @@ pub fn oldest_first(limit: i64, after: Option<String>) -> PageRequest {
     }
 }
 
-/// A part of a list that is not in the database. Its order is that of the cursors.
+/// Returns a page of a list in memory, ordered by cursor.
 ///
 /// # Errors
-/// 400 naming a cursor that is no item of the list.
+/// 400 naming a cursor that is not an item of the list.
 pub fn page_of<T: Item>(mut items: Vec<T>, request: &PageRequest) -> Result<Page<T>> {
     items.sort_by_key(Item::cursor);
     if request.order == Order::Descending {
@@ -116,20 +116,20 @@ literals! {
     ListObject = "list";
 }
 
-/// The answer to a deletion.
+/// The response to a deletion.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}Answer")]
 pub struct Deleted<O = &'static str> {
-    /// What it was, with `.deleted`.
+    /// Type of the deleted object, with the suffix `.deleted`.
     pub object: O,
-    /// What its id was.
+    /// Id of the deleted object.
     pub id: String,
     /// Always true.
     pub deleted: bool,
 }
 
 impl<O> Deleted<O> {
-    /// `object` was `id`, and is no more.
+    /// Creates the response for the object `id`.
     #[must_use]
     pub fn new<I: Id>(object: O, id: &I) -> Self {
         Self {
@@ -140,18 +140,18 @@ impl<O> Deleted<O> {
     }
 }
 
-/// The answer to the deletion of something that has no id of its own.
+/// The response to the deletion of a setting, which has no id.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}Answer")]
 pub struct Unset<O> {
-    /// What it was, with `.deleted`.
+    /// Type of the deleted object, with the suffix `.deleted`.
     pub object: O,
     /// Always true.
     pub deleted: bool,
 }
 
 impl<O: Default> Unset<O> {
-    /// `O` was set, and is no more.
+    /// Creates the response.
     #[must_use]
     pub fn done() -> Self {
         Self {

@@ -1,6 +1,6 @@
-//! Words that a field always holds, as types: what is sent and what our document says of it cannot differ.
+//! Types of constant string fields, such as `object`. Serialization and schema of such a field cannot differ.
 
-/// Makes a type for each word.
+/// Declares a type for each string.
 macro_rules! literals {
     ($($(#[$doc:meta])* $name:ident = $word:literal;)*) => {$(
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! Founding an organization: what the first start and `orgplane org create` do. It has no URL.
+//! Creation of organizations, by the first start and by `orgplane org create`. Has no URL.
 
 pub mod owner_key;
 
@@ -13,41 +13,41 @@ use store::{Statement, Store, Transaction, sql};
 
 use crate::operation::{Actor, AuditEntry, ChainHead, Event, EventType, append};
 
-/// What founding an organization needs.
-pub struct Founding<'a> {
-    /// Where it will last.
+/// Parameters of a new organization.
+pub struct Bootstrap<'a> {
+    /// Store of the organization.
     pub store: &'a Store,
-    /// What its first key is hashed with.
+    /// Pepper for hashing the first key.
     pub pepper: &'a Pepper,
-    /// Its ids.
+    /// Generator of ids.
     pub ids: &'a IdGenerator,
-    /// The time.
+    /// Wall clock.
     pub clock: &'a Clock,
-    /// What it is called.
+    /// Name of the organization.
     pub name: &'a str,
-    /// The address of its first owner.
+    /// E-mail address of the first owner.
     pub owner_email: &'a str,
-    /// Its first admin key.
+    /// First admin key.
     pub key: Secret,
 }
 
-/// What has been founded.
-pub struct Founded {
-    /// The organization.
+/// A new organization.
+pub struct NewOrganization {
+    /// Id of the organization.
     pub organization_id: OrganizationId,
-    /// Its default project.
+    /// Id of the default project.
     pub project_id: ProjectId,
-    /// Its owner.
+    /// Id of the owner.
     pub user_id: UserId,
-    /// The first admin key, given back so that it can be shown once.
+    /// First admin key, to be shown once.
     pub key: Secret,
 }
 
-/// The turn of whoever founds the first organization; any number will do, as long as it stays the same.
-const FIRST_START: i64 = 7_017_220_832;
+/// Id of the advisory lock for creating the first organization. The number is arbitrary but must not change.
+const BOOTSTRAP_LOCK_ID: i64 = 7_017_220_832;
 const ANY: &str = "SELECT id FROM organizations LIMIT 1";
 
-/// Whether there is an organization at all.
+/// Returns true if an organization exists.
 ///
 /// # Errors
 /// The database's.
@@ -59,7 +59,7 @@ pub async fn exists(store: &Store) -> Result<bool> {
         .is_some())
 }
 
-/// All organizations.
+/// Returns the ids of all organizations.
 ///
 /// # Errors
 /// The database's.
@@ -69,7 +69,7 @@ pub async fn all(store: &Store) -> Result<Vec<OrganizationId>> {
     Ok(connection.fetch_all(all, |row| row.id("id")).await?)
 }
 
-/// The ids of an organization's projects, archived ones included.
+/// Returns the ids of an organization's projects, archived ones included.
 ///
 /// # Errors
 /// The database's.
@@ -86,68 +86,71 @@ pub async fn projects(store: &Store, organization: &OrganizationId) -> Result<Ha
 /// Creates an organization with its default project, an owner and an admin key, in one transaction.
 ///
 /// # Errors
-/// The database's, such as a key that exists already.
-pub async fn found(founding: Founding<'_>) -> Result<Founded> {
-    let transaction = founding.store.begin().await?;
-    found_in(transaction, founding).await
+/// The database's, for example if the key exists already.
+pub async fn create(bootstrap: Bootstrap<'_>) -> Result<NewOrganization> {
+    let transaction = bootstrap.store.begin().await?;
+    create_in(transaction, bootstrap).await
 }
 
-/// Creates an organization as [`found`] does, where there is none: of nodes that start at once on an empty database, one
-/// does, and the others get `None`.
+/// Creates an organization like [`create`] if there is none, else returns `None`. Of nodes that start simultaneously on an
+/// empty database, exactly one creates the organization.
 ///
 /// # Errors
-/// Those of [`found`].
-pub async fn found_first(founding: Founding<'_>) -> Result<Option<Founded>> {
-    let mut transaction = founding.store.begin().await?;
-    transaction.advisory_lock(FIRST_START).await?;
+/// Those of [`create`].
+pub async fn create_first(bootstrap: Bootstrap<'_>) -> Result<Option<NewOrganization>> {
+    let mut transaction = bootstrap.store.begin().await?;
+    transaction.advisory_lock(BOOTSTRAP_LOCK_ID).await?;
     let any = transaction.fetch_optional(sql!(ANY), |_| Ok(())).await?;
     if any.is_some() {
         return Ok(None);
     }
-    found_in(transaction, founding).await.map(Some)
+    create_in(transaction, bootstrap).await.map(Some)
 }
 
-async fn found_in(mut transaction: Transaction, founding: Founding<'_>) -> Result<Founded> {
-    let new = New {
-        organization_id: founding.ids.next(),
-        project_id: founding.ids.next(),
-        user_id: founding.ids.next(),
-        now: founding.clock.now(),
+async fn create_in(
+    mut transaction: Transaction,
+    bootstrap: Bootstrap<'_>,
+) -> Result<NewOrganization> {
+    let new = NewIds {
+        organization_id: bootstrap.ids.next(),
+        project_id: bootstrap.ids.next(),
+        user_id: bootstrap.ids.next(),
+        now: bootstrap.clock.now(),
     };
-    for statement in people(&founding, &new)
+    for statement in people(&bootstrap, &new)
         .into_iter()
-        .chain(first_project(&founding, &new))
+        .chain(first_project(&bootstrap, &new))
         .chain(roles(&new))
     {
         transaction.execute(statement).await?;
     }
-    record(&mut transaction, &founding, &new).await?;
+    record(&mut transaction, &bootstrap, &new).await?;
     transaction.commit().await?;
-    let New {
+    let NewIds {
         organization_id,
         project_id,
         user_id,
         ..
     } = new;
-    Ok(Founded {
+    Ok(NewOrganization {
         organization_id,
         project_id,
         user_id,
-        key: founding.key,
+        key: bootstrap.key,
     })
 }
 
-/// What is about to be there.
-struct New {
+/// Ids of an organization that is being created.
+struct NewIds {
     organization_id: OrganizationId,
     project_id: ProjectId,
     user_id: UserId,
     now: UnixTime,
 }
 
-/// The organization and its owner.
-fn people(founding: &Founding<'_>, new: &New) -> [Statement; 2] {
-    let New {
+/// Returns the statements that insert the organization and its owner.
+fn people(bootstrap: &Bootstrap<'_>, new: &NewIds) -> [Statement; 2] {
+    let NewIds {
         organization_id: organization,
         project_id: project,
         user_id: user,
@@ -158,7 +161,7 @@ fn people(founding: &Founding<'_>, new: &New) -> [Statement; 2] {
             "INSERT INTO organizations (id, name, created_at, default_project_id, revision, audit_hash) \
              VALUES ($1, $2, $3, $4, 0, $5)",
             organization,
-            founding.name,
+            bootstrap.name,
             *now,
             project,
             Vec::<u8>::new()
@@ -168,18 +171,18 @@ fn people(founding: &Founding<'_>, new: &New) -> [Statement; 2] {
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
             organization,
             user,
-            owner_name(founding.owner_email),
-            founding.owner_email,
-            founding.owner_email.to_lowercase(),
+            owner_name(bootstrap.owner_email),
+            bootstrap.owner_email,
+            bootstrap.owner_email.to_lowercase(),
             OrganizationRole::Owner.as_str(),
             *now
         ),
     ]
 }
 
-/// The default project, and the key that opens everything.
-fn first_project(founding: &Founding<'_>, new: &New) -> [Statement; 3] {
-    let New {
+/// Returns the statements that insert the default project and the first admin key.
+fn first_project(bootstrap: &Bootstrap<'_>, new: &NewIds) -> [Statement; 3] {
+    let NewIds {
         organization_id: organization,
         project_id: project,
         user_id: user,
@@ -206,19 +209,19 @@ fn first_project(founding: &Founding<'_>, new: &New) -> [Statement; 3] {
             "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, '[]', $8)",
             organization,
-            &founding.ids.next::<KeyId>(),
+            &bootstrap.ids.next::<KeyId>(),
             KeyKind::Admin.as_str(),
             user,
             "First admin key",
-            founding.key.redacted(),
-            founding.pepper.hash_secret(&founding.key),
+            bootstrap.key.redacted(),
+            bootstrap.pepper.hash_secret(&bootstrap.key),
             *now
         ),
     ]
 }
 
-/// The predefined roles, which every organization has.
-fn roles(new: &New) -> [Statement; 5] {
+/// Returns the statements that insert the predefined roles.
+fn roles(new: &NewIds) -> [Statement; 5] {
     PredefinedRole::ALL.map(|role| {
         sql!(
             "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, permissions, \
@@ -233,16 +236,20 @@ fn roles(new: &New) -> [Statement; 5] {
     })
 }
 
-/// What the owner is called until somebody says better: the part of the address before the `@`.
+/// Returns the provisional name of the owner: the part of the address before the `@`.
 fn owner_name(email: &str) -> &str {
     email.split_once('@').map_or(email, |(name, _)| name)
 }
 
-async fn record(transaction: &mut Transaction, founding: &Founding<'_>, new: &New) -> Result<()> {
+async fn record(
+    transaction: &mut Transaction,
+    bootstrap: &Bootstrap<'_>,
+    new: &NewIds,
+) -> Result<()> {
     let head = ChainHead::advance(transaction, &new.organization_id).await?;
-    let details = json!({"name": founding.name});
+    let details = json!({"name": bootstrap.name});
     let entry = AuditEntry {
-        id: founding.ids.next(),
+        id: bootstrap.ids.next(),
         organization_id: new.organization_id.clone(),
         effective_at: new.now,
         project: None,

@@ -1,4 +1,4 @@
-//! Entries of the audit log about keys of an organization that were refused.
+//! Audit events for refused keys.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use base::Result;
 use crate::Services;
 use crate::operation::{Actor, AuditEntry, ChainHead, Event, append};
 
-/// A key that was refused, of an organization that is known.
+/// A refused key of a known organization.
 pub struct RefusedKey {
     /// The key.
     pub key: Arc<Key>,
-    /// The address that it came from.
+    /// Address of the client.
     pub address: IpAddr,
-    /// A short stable word for why it was refused.
+    /// Stable code of the reason.
     pub reason: &'static str,
-    /// The times that it was refused there since the last entry, beside this one.
+    /// Number of further refusals at this address since the last entry.
     pub more: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What spend alerts and spend limits have in common: amounts of US cents in a month.
+//! Fields that are common to spend alerts and spend limits.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cents<const MIN: i64>(pub i64);
 
-/// A hundred billion dollars: what is above is a mistake, and below it nothing overflows.
-const MOST_CENTS: i64 = 10_000_000_000_000;
+/// A hundred billion dollars. Smaller amounts cannot overflow.
+const MAX_CENTS: i64 = 10_000_000_000_000;
 
 impl<'de, const MIN: i64> Deserialize<'de> for Cents<MIN> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let cents = i64::deserialize(deserializer)?;
-        if (MIN..=MOST_CENTS).contains(&cents) {
+        if (MIN..=MAX_CENTS).contains(&cents) {
             return Ok(Self(cents));
         }
         Err(serde::de::Error::custom(format_args!(
-            "must be {MIN} to {MOST_CENTS} cents"
+            "must be {MIN} to {MAX_CENTS} cents"
         )))
     }
 }
@@ -34,11 +34,11 @@ impl<const MIN: i64> JsonSchema for Cents<MIN> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MOST_CENTS })
+        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX_CENTS })
     }
 }
 
-/// What amounts are in.
+/// Currency of an amount.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub enum Currency {
@@ -47,7 +47,7 @@ pub enum Currency {
     Usd,
 }
 
-/// How long spend adds up before it begins anew.
+/// Period over which spend is summed.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]

@@ -1,7 +1,8 @@
-//! `/organization/spend_alerts` and `/organization/projects/{project_id}/spend_alerts`: who is told at what spend.
+//! `/organization/spend_alerts` and `/organization/projects/{project_id}/spend_alerts`: spend alerts.
 
-mod letter;
-mod notices;
+mod alert_email;
+mod alert_notifier;
+mod reached_alert;
 
 use std::collections::BTreeSet;
 
@@ -15,18 +16,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::{Connection, Order, PageRequest, Row, sql};
 
-use crate::level::Level;
 use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
-    Write, read, write,
+    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, ProjectRef,
+    Read, Scope, Write, read, write,
 };
-use crate::projects::{ActiveProject, Project};
+use crate::projects::ActiveProject;
+use crate::role_scope::RoleScope;
 use crate::spend::{Cents, Currency, Interval};
 use crate::{args, column, mail, tenant_sql};
 
-pub use notices::SpendAlertsTask;
+pub use alert_notifier::SpendAlertsTask;
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
@@ -62,25 +63,25 @@ pub(crate) fn operations() -> Vec<Operation> {
     .collect()
 }
 
-fn at<L: Alerted>([all, one]: [&'static str; 2], commands: [&'static str; 5]) -> [Operation; 5] {
+fn at<S: AlertScope>([all, one]: [&'static str; 2], commands: [&'static str; 5]) -> [Operation; 5] {
     use Permission::{SpendRead as CanRead, SpendWrite as CanWrite};
     let [list_them, create_one, retrieve_one, update_one, delete_one] = commands;
     [
-        read(list_them, all, CanRead, "Lists spend alerts.", list::<L>),
+        read(list_them, all, CanRead, "Lists spend alerts.", list::<S>),
         write(
             create_one,
             Method::POST,
             all,
             CanWrite,
             "Creates a spend alert.",
-            create::<L>,
+            create::<S>,
         ),
         read(
             retrieve_one,
             one,
             CanRead,
             "Retrieves a spend alert.",
-            retrieve::<L>,
+            retrieve::<S>,
         ),
         write(
             update_one,
@@ -88,7 +89,7 @@ fn at<L: Alerted>([all, one]: [&'static str; 2], commands: [&'static str; 5]) ->
             one,
             CanWrite,
             "Modifies a spend alert.",
-            update::<L>,
+            update::<S>,
         ),
         write(
             delete_one,
@@ -96,7 +97,7 @@ fn at<L: Alerted>([all, one]: [&'static str; 2], commands: [&'static str; 5]) ->
             one,
             CanWrite,
             "Deletes a spend alert.",
-            delete::<L>,
+            delete::<S>,
         ),
     ]
 }
@@ -108,44 +109,44 @@ literals! {
     ProjectSpendAlertDeleted = "project.spend_alert.deleted";
 }
 
-/// A level that has spend alerts.
-trait Alerted: Level {
+/// An organization or a project, with the names of its answers about spend alerts.
+trait AlertScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + Sync + 'static;
     type Deleted: Default + Serialize + JsonSchema + Send + 'static;
 }
 
-impl Alerted for Organization {
+impl AlertScope for Organization {
     type Object = OrganizationSpendAlert;
     type Deleted = OrganizationSpendAlertDeleted;
 }
 
-impl Alerted for ActiveProject {
+impl AlertScope for ActiveProject {
     type Object = ProjectSpendAlert;
     type Deleted = ProjectSpendAlertDeleted;
 }
 
-/// Who is told when the month's spend passes an amount.
+/// A notification of recipients when the spend of a calendar month (UTC) reaches an amount.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
 struct SpendAlert<O> {
     object: O,
     id: SpendAlertId,
-    /// US cents.
+    /// Amount in US cents.
     threshold_amount: i64,
     currency: Currency,
     interval: Interval,
     notification_channel: NotificationChannel,
 }
 
-/// How somebody is told.
+/// Channel of the notification.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NotificationChannel {
     r#type: ChannelType,
-    /// E-mail addresses: 1 to 20, each once.
-    #[schemars(length(min = 1, max = MOST_RECIPIENTS), extend("uniqueItems" = true))]
+    /// E-mail addresses, 1 to 20, without duplicates.
+    #[schemars(length(min = 1, max = MAX_RECIPIENTS), extend("uniqueItems" = true))]
     recipients: Vec<Email>,
-    /// What the subjects of the mails begin with.
+    /// Prefix of the emails' subjects.
     subject_prefix: Option<Name>,
 }
 
@@ -180,29 +181,29 @@ impl<O> Item for SpendAlert<O> {
     }
 }
 
-const OF_LEVEL: &str = "\
+const IN_SCOPE: &str = "\
     SELECT id, threshold_amount, recipients, subject_prefix FROM spend_alerts \
     WHERE organization_id = $1 AND project_id = $2";
 
-/// The alert that a path names.
-struct Named<L: Alerted>(L, SpendAlert<L::Object>);
+/// The alert that the path names.
+struct NamedAlert<S: AlertScope>(S, SpendAlert<S::Object>);
 
-impl<L: Alerted> Scope for Named<L> {
+impl<S: AlertScope> Scope for NamedAlert<S> {
     async fn resolve(
         connection: &mut Connection,
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
-        let level = L::resolve(connection, organization, ids).await?;
+        let scope = S::resolve(connection, organization, ids).await?;
         let id: SpendAlertId = ids.take()?;
-        let mut one = sql!(OF_LEVEL, organization, level.project_key());
+        let mut one = sql!(IN_SCOPE, organization, scope.project_key());
         one.push(" AND id = ").bind(&id);
         let found = connection.fetch_optional(one, SpendAlert::read).await?;
         let alert = found.ok_or_else(|| Error::not_found(SpendAlertId::NOUN, id.as_str()))?;
-        Ok(Self(level, alert))
+        Ok(Self(scope, alert))
     }
 
-    fn project(&self) -> Option<&Project> {
+    fn project(&self) -> Option<ProjectRef<'_>> {
         self.0.project()
     }
 }
@@ -210,23 +211,23 @@ impl<L: Alerted> Scope for Named<L> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListSpendAlerts {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 0, 100>,
-    /// Oldest first (`asc`, the default) or newest first (`desc`).
+    /// Order of creation: oldest first (`asc`, the default) or newest first (`desc`).
     order: Option<OrderBy>,
-    /// The id of the last alert of the page before.
+    /// The id of the last alert of the previous page.
     after: Option<String>,
-    /// The id of the first alert of the page after.
+    /// The id of the first alert of the next page.
     before: Option<String>,
 }
 
-async fn list<L: Alerted>(
+async fn list<S: AlertScope>(
     mut cx: Read,
-    level: L,
+    scope: S,
     query: ListSpendAlerts,
-) -> Result<List<SpendAlert<L::Object>>> {
-    let list = tenant_sql!(cx, OF_LEVEL, args![level.project_key()]);
+) -> Result<List<SpendAlert<S::Object>>> {
+    let list = tenant_sql!(cx, IN_SCOPE, args![scope.project_key()]);
     let request = PageRequest {
         limit: query.limit.0,
         after: query.after,
@@ -239,11 +240,11 @@ async fn list<L: Alerted>(
         .into())
 }
 
-/// All of an alert but its id: it is created and modified as a whole.
+/// A new alert, or all fields of a modified alert.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SetSpendAlert {
-    /// US cents.
+    /// Amount in US cents.
     threshold_amount: Cents<0>,
     currency: Currency,
     interval: Interval,
@@ -251,16 +252,16 @@ struct SetSpendAlert {
 }
 
 /// The most addresses of an alert.
-const MOST_RECIPIENTS: usize = 20;
+const MAX_RECIPIENTS: usize = 20;
 /// The most alerts of an organization or of a project.
-const MOST_ALERTS: usize = 100;
+const MAX_ALERTS: usize = 100;
 
 impl SetSpendAlert {
     fn check(&self) -> Result<()> {
         const PARAM: &str = "notification_channel.recipients";
         let recipients = &self.notification_channel.recipients;
-        if !(1..=MOST_RECIPIENTS).contains(&recipients.len()) {
-            let message = format!("{PARAM} must have 1 to {MOST_RECIPIENTS} e-mail addresses.");
+        if !(1..=MAX_RECIPIENTS).contains(&recipients.len()) {
+            let message = format!("{PARAM} must have 1 to {MAX_RECIPIENTS} e-mail addresses.");
             return Err(Error::invalid(PARAM, message));
         }
         let mut seen = BTreeSet::new();
@@ -287,7 +288,7 @@ impl SetSpendAlert {
 }
 
 impl<O> SpendAlert<O> {
-    /// The fields that can be set, for the audit log.
+    /// Returns the fields that can be set, for the audit log.
     fn details(&self) -> Json {
         json!({
             "threshold_amount": self.threshold_amount, "currency": self.currency, "interval": self.interval,
@@ -305,23 +306,23 @@ impl<O> SpendAlert<O> {
     }
 }
 
-async fn create<L: Alerted>(
+async fn create<S: AlertScope>(
     mut cx: Write,
-    level: L,
+    scope: S,
     body: SetSpendAlert,
-) -> Result<Done<SpendAlert<L::Object>>> {
+) -> Result<Done<SpendAlert<S::Object>>> {
     body.check()?;
     let existing = tenant_sql!(
         cx,
         "SELECT id FROM spend_alerts WHERE organization_id = $1 AND project_id = $2",
-        args![level.project_key()],
+        args![scope.project_key()],
     );
-    if cx.fetch_all(existing, |_| Ok(())).await?.len() >= MOST_ALERTS {
-        let message = format!("There are {MOST_ALERTS} spend alerts already. Delete one first.");
+    if cx.fetch_all(existing, |_| Ok(())).await?.len() >= MAX_ALERTS {
+        let message = format!("There are {MAX_ALERTS} spend alerts already. Delete one first.");
         return Err(Error::refused("too_many_spend_alerts", message));
     }
-    let alert: SpendAlert<L::Object> = body.alert(cx.new_id());
-    let mut values = args![level.project_key(), &alert.id, cx.now()];
+    let alert: SpendAlert<S::Object> = body.alert(cx.new_id());
+    let mut values = args![scope.project_key(), &alert.id, cx.now()];
     values.extend(alert.columns());
     let insert = tenant_sql!(
         cx,
@@ -336,25 +337,25 @@ async fn create<L: Alerted>(
     Ok(cx.done(event, alert))
 }
 
-async fn retrieve<L: Alerted>(
+async fn retrieve<S: AlertScope>(
     _: Read,
-    Named(_, alert): Named<L>,
+    NamedAlert(_, alert): NamedAlert<S>,
     _: Nothing,
-) -> Result<SpendAlert<L::Object>> {
+) -> Result<SpendAlert<S::Object>> {
     Ok(alert)
 }
 
-async fn update<L: Alerted>(
+async fn update<S: AlertScope>(
     mut cx: Write,
-    Named(level, old): Named<L>,
+    NamedAlert(scope, old): NamedAlert<S>,
     body: SetSpendAlert,
-) -> Result<Done<SpendAlert<L::Object>>> {
+) -> Result<Done<SpendAlert<S::Object>>> {
     body.check()?;
-    let new: SpendAlert<L::Object> = body.alert(old.id.clone());
+    let new: SpendAlert<S::Object> = body.alert(old.id.clone());
     if old.details() == new.details() {
         return Ok(cx.unchanged(new));
     }
-    let mut values = args![level.project_key(), &new.id, cx.now()];
+    let mut values = args![scope.project_key(), &new.id, cx.now()];
     values.extend(new.columns());
     let update = tenant_sql!(
         cx,
@@ -370,19 +371,19 @@ async fn update<L: Alerted>(
     Ok(cx.done(event, new))
 }
 
-async fn delete<L: Alerted>(
+async fn delete<S: AlertScope>(
     mut cx: Write,
-    Named(level, SpendAlert { id, .. }): Named<L>,
+    NamedAlert(scope, SpendAlert { id, .. }): NamedAlert<S>,
     _: Nothing,
-) -> Result<Done<Deleted<L::Deleted>>> {
+) -> Result<Done<Deleted<S::Deleted>>> {
     mail::withdraw(&mut cx, id.as_str()).await?;
     let delete = tenant_sql!(
         cx,
         "DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2 AND id = $3",
-        args![level.project_key(), &id],
+        args![scope.project_key(), &id],
     );
     cx.execute(delete).await?;
-    let answer = Deleted::new(L::Deleted::default(), &id);
+    let answer = Deleted::new(S::Deleted::default(), &id);
     let event = Event::new(EventType::SpendAlertDeleted, &id, json!({}));
     Ok(cx.done(event, answer))
 }

@@ -1,19 +1,20 @@
-//! `/organization/spend_limit` and `/organization/projects/{project_id}/spend_limit`: the month's spend at which requests
-//! are refused.
+//! `/organization/spend_limit` and `/organization/projects/{project_id}/spend_limit`: spend limits.
 
 use base::{Error, Permission, Result};
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use settings::{RowSetting, Setting, SpendLimit};
 
-use crate::level::Level;
 use crate::list::Unset;
 use crate::literal::literals;
 use crate::operation::{
     Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
 };
 use crate::projects::ConfiguredProject;
+use crate::role_scope::RoleScope;
+use crate::setting;
 use crate::spend::{Cents, Currency, Interval};
 use crate::{args, tenant_sql};
 
@@ -43,16 +44,16 @@ pub(crate) fn operations() -> Vec<Operation> {
     .collect()
 }
 
-fn at<L: Limited>(path: &'static str, commands: [&'static str; 3]) -> [Operation; 3] {
+fn at<S: SpendLimitScope>(path: &'static str, commands: [&'static str; 3]) -> [Operation; 3] {
     use Permission::{SpendRead, SpendWrite};
-    const SET: &str = "Sets the spend of a month at which requests are refused.";
+    const SET: &str = "Sets the monthly spend at which requests are refused.";
     [
         read(
             commands[0],
             path,
             SpendRead,
             "Retrieves the spend limit.",
-            retrieve::<L>,
+            retrieve::<S>,
         ),
         write(
             commands[1],
@@ -60,7 +61,7 @@ fn at<L: Limited>(path: &'static str, commands: [&'static str; 3]) -> [Operation
             path,
             SpendWrite,
             SET,
-            update::<L>,
+            update::<S>,
         ),
         write(
             commands[2],
@@ -68,7 +69,7 @@ fn at<L: Limited>(path: &'static str, commands: [&'static str; 3]) -> [Operation
             path,
             SpendWrite,
             "Removes the spend limit.",
-            delete::<L>,
+            delete::<S>,
         ),
     ]
 }
@@ -80,83 +81,81 @@ literals! {
     ProjectSpendLimitDeleted = "project.spend_limit.deleted";
 }
 
-/// A level that spend is limited at.
-trait Limited: Level {
+/// An organization or a project, with the names of its answers about spend limits.
+trait SpendLimitScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + 'static;
     type Deleted: Default + Serialize + JsonSchema + Send + 'static;
 }
 
-impl Limited for Organization {
+impl SpendLimitScope for Organization {
     type Object = OrganizationSpendLimit;
     type Deleted = OrganizationSpendLimitDeleted;
 }
 
-impl Limited for ConfiguredProject {
+impl SpendLimitScope for ConfiguredProject {
     type Object = ProjectSpendLimit;
     type Deleted = ProjectSpendLimitDeleted;
 }
 
-/// The month's spend at which requests are refused.
+/// Spend of a calendar month (UTC) at which requests are refused.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
-struct SpendLimit<O> {
+struct SpendLimitAnswer<O> {
     object: O,
-    /// US cents.
+    /// Amount in US cents.
     threshold_amount: i64,
     currency: Currency,
     interval: Interval,
     enforcement: Enforcement,
 }
 
-/// What the spend limit does.
+/// Enforcement of the spend limit.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
 struct Enforcement {
-    status: Status,
+    status: EnforcementStatus,
 }
 
-/// A limit that is set is enforced.
+/// State of the enforcement. A limit that is set is always enforced.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-enum Status {
+enum EnforcementStatus {
     Enforcing,
 }
 
-impl<O: Default> SpendLimit<O> {
-    /// The limit of so many cents.
-    fn of(cents: i64) -> Self {
+impl<O: Default> SpendLimitAnswer<O> {
+    fn of(limit: SpendLimit) -> Self {
         Self {
             object: O::default(),
-            threshold_amount: cents,
+            threshold_amount: limit.cents,
             currency: Currency::Usd,
             interval: Interval::Month,
             enforcement: Enforcement {
-                status: Status::Enforcing,
+                status: EnforcementStatus::Enforcing,
             },
         }
     }
 }
 
-const ONE: &str = "\
-    SELECT threshold_amount FROM spend_limits WHERE organization_id = $1 AND project_id = $2";
-
 fn not_set() -> Error {
     Error::not_set("A spend limit")
 }
 
-async fn retrieve<L: Limited>(mut cx: Read, level: L, _: Nothing) -> Result<SpendLimit<L::Object>> {
-    let one = tenant_sql!(cx, ONE, args![level.project_key()]);
-    let cents = cx
-        .fetch_optional(one, |row| row.get("threshold_amount"))
-        .await?;
-    Ok(SpendLimit::of(cents.ok_or_else(not_set)?))
+async fn retrieve<S: SpendLimitScope>(
+    mut cx: Read,
+    scope: S,
+    _: Nothing,
+) -> Result<SpendLimitAnswer<S::Object>> {
+    let one = tenant_sql!(cx, SpendLimit::SELECT_ONE, args![scope.project_key()]);
+    let limit = cx.fetch_optional(one, SpendLimit::read).await?;
+    Ok(SpendLimitAnswer::of(limit.ok_or_else(not_set)?))
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SetSpendLimit {
-    /// US cents.
+    /// Amount in US cents.
     threshold_amount: Cents<1>,
     #[serde(rename = "currency")]
     _currency: Currency,
@@ -164,47 +163,37 @@ struct SetSpendLimit {
     _interval: Interval,
 }
 
-async fn update<L: Limited>(
+async fn update<S: SpendLimitScope>(
     mut cx: Write,
-    level: L,
+    scope: S,
     body: SetSpendLimit,
-) -> Result<Done<SpendLimit<L::Object>>> {
-    let one = tenant_sql!(cx, ONE, args![level.project_key()]);
-    let old: Option<i64> = cx
-        .fetch_optional(one, |row| row.get("threshold_amount"))
-        .await?;
-    let Cents(new) = body.threshold_amount;
-    let answer = SpendLimit::of(new);
+) -> Result<Done<SpendLimitAnswer<S::Object>>> {
+    let one = tenant_sql!(cx, SpendLimit::SELECT_ONE, args![scope.project_key()]);
+    let old = cx.fetch_optional(one, SpendLimit::read).await?;
+    let new = SpendLimit {
+        cents: body.threshold_amount.0,
+    };
+    let answer = SpendLimitAnswer::of(new);
     if old == Some(new) {
         return Ok(cx.unchanged(answer));
     }
-    let save = tenant_sql!(
-        cx,
-        "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ($1, $2, $3) \
-         ON CONFLICT (organization_id, project_id) DO UPDATE SET threshold_amount = excluded.threshold_amount",
-        args![level.project_key(), new],
-    );
-    cx.execute(save).await?;
-    let requested =
-        json!({"threshold_amount": new, "currency": Currency::Usd, "interval": Interval::Month});
+    setting::save(&mut cx, &scope, &new).await?;
+    let requested = json!({
+        "threshold_amount": new.cents, "currency": Currency::Usd, "interval": Interval::Month,
+    });
     let details = json!({"changes_requested": requested});
-    let event = level.event(cx.organization(), EventType::SpendLimitUpdated, details);
+    let event = scope.event(cx.organization(), EventType::SpendLimitUpdated, details);
     Ok(cx.done(event, answer))
 }
 
-async fn delete<L: Limited>(
+async fn delete<S: SpendLimitScope>(
     mut cx: Write,
-    level: L,
+    scope: S,
     _: Nothing,
-) -> Result<Done<Unset<L::Deleted>>> {
-    let delete = tenant_sql!(
-        cx,
-        "DELETE FROM spend_limits WHERE organization_id = $1 AND project_id = $2",
-        args![level.project_key()],
-    );
-    if cx.execute(delete).await? == 0 {
+) -> Result<Done<Unset<S::Deleted>>> {
+    if !setting::delete::<SpendLimit>(&mut cx, &scope).await? {
         return Err(not_set());
     }
-    let event = level.event(cx.organization(), EventType::SpendLimitDeleted, json!({}));
+    let event = scope.event(cx.organization(), EventType::SpendLimitDeleted, json!({}));
     Ok(cx.done(event, Unset::done()))
 }

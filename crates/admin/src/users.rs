@@ -1,4 +1,4 @@
-//! `/organization/users`: the people of the organization.
+//! `/organization/users`: users of the organization.
 
 use base::email::email_key;
 use base::ids::{GroupId, Id, KeyId, ProjectId, RoleId, UserId};
@@ -11,23 +11,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
 
-use crate::keys::{administrable_until, keep_administrable};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
+use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Patch, Read, Separated,
     Write, read, write,
 };
 use crate::roles::Role;
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{UsersRead as CanRead, UsersWrite as CanWrite};
     const ALL: &str = "/organization/users";
     const ONE: &str = "/organization/users/{user_id}";
-    const UPDATE: &str = "Modifies a user's role in the organization, or what is noted of them.";
-    const DELETE: &str = "Deletes a user with their memberships and keys.";
+    const UPDATE: &str =
+        "Modifies a user's role in the organization, technical level or developer persona.";
+    const DELETE: &str = "Deletes a user with all memberships and keys.";
     vec![
         read(
             "users list",
@@ -60,18 +61,18 @@ literals! {
     UserDeleted = "organization.user.deleted";
 }
 
-/// A person in the organization.
+/// A user of the organization.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "OrganizationUser")]
 pub struct User {
     object: UserObject,
-    /// Their id.
+    /// Id.
     pub id: UserId,
-    /// What they are called.
+    /// Name.
     pub name: String,
-    /// Their address, as it was written.
+    /// E-mail address, as it was written.
     pub email: String,
-    /// What they are in the organization.
+    /// Role in the organization.
     pub role: OrganizationRole,
     added_at: UnixTime,
     created: UnixTime,
@@ -115,13 +116,13 @@ impl Item for User {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListUsers {
-    /// Only users with one of these addresses, in any spelling.
+    /// Only users with one of these e-mail addresses, in any case.
     #[serde(default)]
     emails: Separated<String>,
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last user of the page before.
+    /// The id of the last user of the previous page.
     after: Option<String>,
 }
 
@@ -145,17 +146,17 @@ async fn retrieve(mut cx: Read, Of(_, id): Of<Organization, UserId>, _: Nothing)
     cx.find(&id, one, User::read).await
 }
 
-/// The user with this id.
+/// Finds the user with this id.
 ///
 /// # Errors
-/// 404 when there is none; the database's.
+/// 404 if the user does not exist; the database's.
 pub(crate) async fn find(cx: &mut Write, id: &UserId) -> Result<User> {
     let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.id = ").bind(id);
     cx.find(id, one, User::read).await
 }
 
-/// The user with this address, in any spelling, if there is one.
+/// Finds the user with this e-mail address, in any case.
 ///
 /// # Errors
 /// The database's.
@@ -165,10 +166,10 @@ pub(crate) async fn find_by_email(cx: &mut Write, email: &str) -> Result<Option<
     cx.fetch_optional(one, User::read).await
 }
 
-/// The user that a body names in `user_id`.
+/// Finds the user that `user_id` of a request body names.
 ///
 /// # Errors
-/// 400 naming `user_id` when there is none; the database's.
+/// 400 naming `user_id` if the user does not exist; the database's.
 pub(crate) async fn named(cx: &mut Write, id: &UserId) -> Result<User> {
     let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.id = ").bind(id);
@@ -183,14 +184,14 @@ pub(crate) async fn named(cx: &mut Write, id: &UserId) -> Result<User> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateUser {
-    /// The new role; null leaves it as it is.
+    /// New role; null leaves the role unchanged.
     role: Option<OrganizationRole>,
-    /// The id of the new role, in place of `role`; null leaves it as it is.
+    /// Id of the new role, as an alternative to `role`; null leaves the role unchanged.
     role_id: Option<RoleId>,
-    /// How much the user knows of technology, in the organization's own words; null clears it.
+    /// Technical level of the user, in the organization's own words; null clears it.
     #[serde(default)]
     technical_level: Patch<Name>,
-    /// What kind of developer the user is, in the organization's own words; null clears it.
+    /// Developer persona of the user, in the organization's own words; null clears it.
     #[serde(default)]
     developer_persona: Patch<Name>,
 }
@@ -210,8 +211,8 @@ async fn update(
         (None, Some(id)) => base_role(&mut cx, &id).await?,
         (None, None) => old.role,
     };
-    let level = noted(body.technical_level, old.technical_level.as_ref());
-    let persona = noted(body.developer_persona, old.developer_persona.as_ref());
+    let level = patched(body.technical_level, old.technical_level.as_ref());
+    let persona = patched(body.developer_persona, old.developer_persona.as_ref());
     let before = administrable_until(&mut cx).await?;
     let mut requested = json!({});
     if role != old.role {
@@ -243,7 +244,7 @@ async fn update(
     Ok(cx.done(Event::new(EventType::UserUpdated, &id, details), user))
 }
 
-fn noted(patch: Patch<Name>, old: Option<&String>) -> Option<String> {
+fn patched(patch: Patch<Name>, old: Option<&String>) -> Option<String> {
     match patch {
         Patch::Keep => old.cloned(),
         Patch::Clear => None,
@@ -251,7 +252,7 @@ fn noted(patch: Patch<Name>, old: Option<&String>) -> Option<String> {
     }
 }
 
-/// The predefined role of the organization that this id names; custom roles are assigned beside it.
+/// Returns the predefined organization role with this id. Custom roles are assigned in addition to it.
 async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
     let role = Role::to_grant(cx, &Organization, "role_id", id).await?;
     match PredefinedRole::parse(role.id.as_str()) {
@@ -263,26 +264,7 @@ async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
     }
 }
 
-/// An organization without an owner could not be administered any more.
-///
-/// # Errors
-/// 400: nobody else is an owner.
-pub(crate) async fn refuse_last_owner(cx: &mut Write, user: &UserId, verb: &str) -> Result<()> {
-    let others = tenant_sql!(
-        cx,
-        "SELECT id FROM users WHERE organization_id = $1 AND role = $2 AND id <> $3 LIMIT 1",
-        args![OrganizationRole::Owner.as_str(), user],
-    );
-    if cx.fetch_optional(others, |_| Ok(())).await?.is_some() {
-        return Ok(());
-    }
-    let message = format!(
-        "'{user}' is the last owner of the organization and cannot be {verb}. Make somebody else an owner first."
-    );
-    Err(Error::refused("last_owner", message))
-}
-
-/// Deletes the user and what hangs on them.
+/// Deletes the user with all keys, memberships and role assignments.
 async fn delete(
     mut cx: Write,
     Of(_, id): Of<Organization, UserId>,

@@ -1,24 +1,24 @@
-//! The largest page of a report is streamed: how much memory it takes does not depend on how long it is. A test of its own,
-//! since it looks at the memory of its whole process.
+//! The largest page of a report is streamed, so memory does not depend on its length. A test binary of its own, because the
+//! test measures the memory of the whole process.
 
 use std::fs;
 
 use axum::body::Body;
+use base::time::DAY;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
 
-const DAY: i64 = 86_400;
 /// Midnight 30 days before [`NOW`].
-const START: i64 = NOW.0 - NOW.0 % DAY - 30 * DAY;
-const DAYS: i64 = 31;
-/// How many keys used something on each day.
-const KEYS: usize = 10_000;
-/// How much more memory the answer may take than the process has before, in kilobytes.
-const MOST: u64 = 32 * 1024;
+const START_SECONDS: i64 = NOW.0 - NOW.0 % DAY - 30 * DAY;
+const DAY_COUNT: i64 = 31;
+/// Number of keys with usage on each day.
+const KEY_COUNT: usize = 10_000;
+/// Maximum growth of memory during the response, in kilobytes.
+const MAX_GROWTH: u64 = 32 * 1024;
 
-/// A line of what the system says of this process, in kilobytes.
+/// Returns a line of `/proc/self/status`, in kilobytes.
 fn memory(line: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("the process's status");
     let value = status.lines().find_map(|text| text.strip_prefix(line));
@@ -26,23 +26,23 @@ fn memory(line: &str) -> u64 {
     value.and_then(|text| text.parse().ok()).expect("kilobytes")
 }
 
-/// Each key uses something on each day.
+/// Reports usage of each key on each day.
 async fn consume(server: &Server) {
     let project = server.default_project_id();
-    for day in 0..DAYS {
+    for day in 0..DAY_COUNT {
         let event = |key: usize| {
-            json!({"id": format!("{day}-{key}"), "timestamp": START + day * DAY + 60, "type": "completions",
+            json!({"id": format!("{day}-{key}"), "timestamp": START_SECONDS + day * DAY + 60, "type": "completions",
                    "project_id": project, "model": "m", "api_key_id": format!("key_{key:020}"),
                    "input_tokens": key + 1, "output_tokens": day + 1})
         };
-        let all: Vec<Value> = (0..KEYS).map(event).collect();
+        let all: Vec<Value> = (0..KEY_COUNT).map(event).collect();
         for some in all.chunks(1_000) {
             while !report(server, some).await {}
         }
     }
 }
 
-/// Reports events; false if the database was too slow and has to be asked again.
+/// Reports events. Returns false if the database was too slow, so that the request must be repeated.
 async fn report(server: &Server, events: &[Value]) -> bool {
     let path = "/organization/usage/events";
     let answer = server.admin().post(path, json!(events)).await;
@@ -58,9 +58,9 @@ async fn the_largest_page_is_not_held_in_memory() {
     let server = Server::start().await;
     consume(&server).await;
     let path = format!(
-        "/organization/usage/completions?start_time={START}&limit={DAYS}&group_by[]=api_key_id&group_by[]=model"
+        "/organization/usage/completions?start_time={START_SECONDS}&limit={DAY_COUNT}&group_by[]=api_key_id&group_by[]=model"
     );
-    // What the reports know for good is learned.
+    // Fills caches that are never emptied.
     server
         .admin()
         .get(&path.replace("limit=31", "limit=1"))
@@ -80,19 +80,19 @@ async fn the_largest_page_is_not_held_in_memory() {
             .count();
     }
     let grown = memory("VmHWM").saturating_sub(before);
-    let most = KEYS * usize::try_from(DAYS).expect("days");
-    // One that is cut by a piece's end is not seen.
+    let most = KEY_COUNT * usize::try_from(DAY_COUNT).expect("days");
+    // Matches across the ends of chunks are missed.
     assert!(
         results <= most && results > most - 2_000,
         "{results} results"
     );
     let length = u64::try_from(bytes / 1024).expect("kilobytes");
     assert!(
-        length > 2 * MOST,
+        length > 2 * MAX_GROWTH,
         "an answer of {length} kB proves something"
     );
     assert!(
-        grown < MOST,
+        grown < MAX_GROWTH,
         "an answer of {length} kB took {grown} kB of memory"
     );
 }

@@ -1,5 +1,5 @@
-//! A budget that many requests share: bounded in sum, and bounded for each key and each project, so that no tenant can use
-//! all of it.
+//! Budgets of a resource that concurrent requests share, such as memory. A budget is bounded in total, for each key and for
+//! each project, so that no tenant can exhaust it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
 
-/// The bounds of a [`Budget`], in its own unit.
+/// Limits of a [`Budget`], in the budget's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
-    /// The bound of all permits together.
+    /// Limit of all permits together.
     pub total: u64,
-    /// The bound of the permits of one key.
+    /// Limit of the permits of one key.
     pub per_key: u64,
-    /// The bound of the permits of one project.
+    /// Limit of the permits of one project.
     pub per_project: u64,
 }
 
@@ -30,20 +30,20 @@ impl BudgetLimits {
     }
 }
 
-/// The bound of a [`Budget`] that a request would exceed.
+/// The limit of a [`Budget`] that a request would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exhausted {
-    /// The bound of all requests together.
+    /// Limit of all requests together.
     Total,
-    /// The bound of the request's key, which is this much.
+    /// Limit of the request's key, with its value.
     Key(u64),
-    /// The bound of the request's project, which is this much.
+    /// Limit of the request's project, with its value.
     Project(u64),
 }
 
 impl Exhausted {
-    /// Returns the refusal of a request: 429 for a bound of its own tenant, 503 for that of all. `what` begins a sentence,
-    /// such as "The bytes of request bodies under way".
+    /// Returns the refusal of a request: 429 for the limit of a key or project, 503 for the total limit. `what` is the
+    /// subject of a sentence, such as "The bytes of request bodies under way".
     #[must_use]
     pub fn refusal(self, what: &str) -> Error {
         let of_tenant = |tenant: &str, limit: u64| {
@@ -66,21 +66,21 @@ impl Exhausted {
     }
 }
 
-/// A budget that many requests share. Clones are the same budget.
+/// A budget that concurrent requests share. Clones share the same budget.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Shared>);
+pub struct Budget(Arc<BudgetState>);
 
 #[derive(Debug)]
-struct Shared {
+struct BudgetState {
     limits: BudgetLimits,
     hasher: RandomState,
-    used: Mutex<Used>,
+    used: Mutex<BudgetUse>,
 }
 
 #[derive(Debug, Default)]
-struct Used {
+struct BudgetUse {
     total: u64,
-    /// The use of each tenant, by the tenant's hash; a tenant that uses nothing has no entry.
+    /// Use by the hash of the key or project. Entries of 0 are removed.
     tenants: HashMap<u64, u64>,
 }
 
@@ -92,20 +92,20 @@ struct Charged {
 }
 
 impl Budget {
-    /// Returns a budget with these limits, of which nothing is used.
+    /// Creates a budget with these limits.
     #[must_use]
     pub fn new(limits: BudgetLimits) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(BudgetState {
             limits,
             hasher: RandomState::new(),
             used: Mutex::default(),
         }))
     }
 
-    /// Takes `amount` for a request of `key`, in `project` if the key belongs to one. The permit gives it back when dropped.
+    /// Takes `amount` for a request of `key`, in `project` if the key belongs to one. Dropping the permit returns the amount.
     ///
     /// # Errors
-    /// The bound that would be exceeded; nothing is taken then.
+    /// The limit that would be exceeded; nothing is taken then.
     pub fn take(
         &self,
         key: &str,
@@ -126,25 +126,25 @@ impl Budget {
         Ok(permit)
     }
 
-    /// The limits that hold.
+    /// Returns the limits.
     #[must_use]
     pub fn limits(&self) -> BudgetLimits {
         self.0.limits
     }
 
-    /// The sum of all permits.
+    /// Returns the sum of all permits.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.lock().total
     }
 
-    fn lock(&self) -> MutexGuard<'_, Used> {
-        // The sums are whole between any two statements.
+    fn lock(&self) -> MutexGuard<'_, BudgetUse> {
+        // No code panics between changes that belong together, so a poisoned lock guards consistent sums.
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Used {
+impl BudgetUse {
     fn of(&self, tenant: u64) -> u64 {
         self.tenants.get(&tenant).copied().unwrap_or(0)
     }
@@ -186,7 +186,7 @@ impl Used {
     }
 }
 
-/// A part of a [`Budget`], given back when dropped.
+/// An amount taken from a [`Budget`], returned on drop.
 #[derive(Debug)]
 #[must_use]
 pub struct BudgetPermit {
@@ -196,10 +196,10 @@ pub struct BudgetPermit {
 }
 
 impl BudgetPermit {
-    /// Takes more for the same request.
+    /// Takes `by` more for the same request.
     ///
     /// # Errors
-    /// The bound that would be exceeded; the permit stays as it is then.
+    /// The limit that would be exceeded; the permit is unchanged then.
     pub fn grow(&mut self, by: u64) -> Result<(), Exhausted> {
         if by == 0 {
             return Ok(());
@@ -211,7 +211,7 @@ impl BudgetPermit {
         Ok(())
     }
 
-    /// Gives back what is more than `amount`.
+    /// Returns the excess over `amount` to the budget.
     pub fn shrink_to(&mut self, amount: u64) {
         let by = self.amount.saturating_sub(amount);
         if by > 0 {
@@ -220,14 +220,14 @@ impl BudgetPermit {
         }
     }
 
-    /// The sum of the permits of the project that this one is charged to; 0 where there is none.
+    /// Returns the sum of all permits of the same project; 0 without a project.
     #[must_use]
     pub fn used_by_project(&self) -> u64 {
         let used = self.budget.lock();
         self.charged.project.map_or(0, |project| used.of(project))
     }
 
-    /// The amount that the permit holds.
+    /// Returns the amount that the permit holds.
     #[must_use]
     pub fn amount(&self) -> u64 {
         self.amount
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_and_no_project_can_use_all_of_it() {
+    fn no_key_and_no_project_can_exhaust_a_budget() {
         let budget = budget();
         let first = budget.take("a", Some("p"), 30).expect("within all bounds");
         let refused = |key, project, amount| budget.take(key, project, amount).err();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_whose_bound_was_reached() {
+    fn a_refusal_names_the_limit_that_was_reached() {
         let of_key = Exhausted::Key(7).refusal("The requests under way");
         assert_eq!((of_key.status.as_u16(), of_key.retry_after), (429, Some(1)));
         assert!(of_key.message.contains("at most 7 for one API key"));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_and_a_project_of_the_same_name_are_two() {
+    fn a_key_and_a_project_of_the_same_name_are_charged_separately() {
         let budget = budget();
         let _key = budget.take("x", None, 30).expect("within all bounds");
         let other = budget.take("y", Some("x"), 30);

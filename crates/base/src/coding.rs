@@ -1,5 +1,4 @@
-//! Content codings of request bodies: which are taken, and their decoders, which are bounded in what they write and in what
-//! they keep.
+//! Content codings of request bodies. The decoders bound both their output and their memory.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -10,18 +9,17 @@ use http::header::CONTENT_ENCODING;
 
 use crate::{Error, Result, names};
 
-/// The binary logarithm of the most bytes that a zstd decoder keeps of what it has written: 8 MiB, which RFC 9659 lets a
-/// sender use and forbids to exceed.
+/// Binary logarithm of the largest zstd window: 8 MiB, the maximum of RFC 9659.
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;
-/// The number of bytes that are decoded at a time.
-const PIECE_BYTES: usize = 32 * 1024;
+/// Size of the decoder's output buffer.
+const CHUNK_BYTES: usize = 32 * 1024;
 
-/// A content coding that a request body may have.
+/// A content coding that is accepted in request bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     /// RFC 1952.
     Gzip,
-    /// RFC 1950, or RFC 1951 without its frame, which some clients send by this name.
+    /// RFC 1950 (zlib), or bare RFC 1951, which some clients send under this name.
     Deflate,
     /// RFC 8878.
     Zstd,
@@ -34,10 +32,10 @@ names! { Coding {
 }}
 
 impl Coding {
-    /// Returns the coding of a request body with these headers; `None` if it has none.
+    /// Returns the coding that the request headers name; `None` for an uncoded body.
     ///
     /// # Errors
-    /// 415: a coding that is not taken, or several.
+    /// 415 for an unsupported coding, or for several.
     pub fn of(headers: &HeaderMap) -> Result<Option<Self>> {
         let mut coding = None;
         for value in headers.get_all(CONTENT_ENCODING) {
@@ -59,11 +57,11 @@ impl Coding {
         Ok(coding)
     }
 
-    /// Returns what `encoded` stands for. `grow` is told of the bytes of memory that the result needs before they are
-    /// taken; the decoder keeps at most some 8 MiB beside them.
+    /// Decodes `encoded`. Before each allocation, `grow` is called with the new capacity of the result in bytes; the decoder
+    /// itself needs at most about 8 MiB.
     ///
     /// # Errors
-    /// 413: there are more than `limit` bytes. 400: `encoded` is damaged, or of another coding. Those of `grow`.
+    /// 413 if the result exceeds `limit` bytes, 400 if `encoded` is damaged or of another coding, and the errors of `grow`.
     pub fn decode(
         self,
         encoded: &[u8],
@@ -73,10 +71,10 @@ impl Coding {
         let mut decoder = self
             .decoder(encoded)
             .map_err(|error| self.damaged(&error))?;
-        let mut piece = vec![0; PIECE_BYTES];
+        let mut chunk = vec![0; CHUNK_BYTES];
         let mut decoded = Vec::new();
         loop {
-            let length = match decoder.read(&mut piece) {
+            let length = match decoder.read(&mut chunk) {
                 Ok(0) => return Ok(decoded),
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -91,7 +89,7 @@ impl Coding {
                 grow(room)?;
                 decoded.reserve_exact(room - decoded.len());
             }
-            decoded.extend_from_slice(&piece[..length]);
+            decoded.extend_from_slice(&chunk[..length]);
         }
     }
 
@@ -117,7 +115,7 @@ impl Coding {
     }
 }
 
-/// The decoder of [`Coding::Deflate`], which takes nothing after the end and nothing without one.
+/// A decoder of [`Coding::Deflate`] that rejects bytes after the end and input without an end.
 struct Inflate<'a> {
     state: Decompress,
     rest: &'a [u8],
@@ -134,7 +132,7 @@ impl<'a> Inflate<'a> {
     }
 }
 
-/// True if the bytes begin as RFC 1950 says: with the method, and a checksum of the first two bytes.
+/// Returns true if the bytes begin with a header of RFC 1950: the compression method, then a checksum of two bytes.
 fn has_zlib_header(encoded: &[u8]) -> bool {
     let [first, second, ..] = *encoded else {
         return true;
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_body_is_decoded_and_bounded() {
+    fn a_compressed_body_is_decoded_and_bounded() {
         for length in [0, 1, 1_000, 300_000] {
             let text = text(length);
             for (coding, encoded) in encodings(&text) {
@@ -230,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_body_that_has_no_room_is_refused_by_whoever_gives_room() {
+    fn an_error_of_grow_ends_decoding() {
         for (coding, encoded) in encodings(&text(10)) {
             let refused = coding.decode(&encoded, 10, |_| Err(Error::overloaded("Full.", 1)));
             assert_eq!(refused.expect_err("no room").status, 503);
@@ -238,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_body_that_is_damaged_is_refused() {
+    fn a_damaged_body_is_refused() {
         for (coding, encoded) in encodings(&text(1_000)) {
             let cut = &encoded[..encoded.len() - 1];
             let longer = [&encoded[..], b"x"].concat();
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_body_of_several_members_is_one_body() {
+    fn members_of_a_compressed_body_are_concatenated() {
         for (coding, encoded) in encodings(b"ab") {
             if coding != Coding::Deflate {
                 let twice = [&encoded[..], &encoded].concat();
@@ -265,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_body_with_a_window_beyond_8_mebibytes_is_refused() {
+    fn a_zstd_window_beyond_8_mebibytes_is_refused() {
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("an encoder");
         encoder.window_log(27).expect("a window");
         encoder.write_all(b"text").expect("written");
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn codings_are_named_by_headers() {
+    fn the_coding_is_read_from_the_headers() {
         let of = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {

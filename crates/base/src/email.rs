@@ -1,67 +1,58 @@
-//! E-mail addresses: checked, kept as they were written, compared without case.
+//! E-mail addresses: validated, stored as they were written, and compared without case. The syntax is that of the crate
+//! `email_address`, which the mailer uses too, without the forms that mail servers rarely accept.
 
+use email_address::{EmailAddress, Options};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
 
-/// The most characters that an address has, and its part before the `@`.
+/// Maximum length of an address, in characters.
 const MAX_LENGTH: usize = 254;
-const MAX_LOCAL_LENGTH: usize = 64;
 
-/// An e-mail address that mail can be sent to: ASCII, without comments and quotes.
+/// An e-mail address: ASCII, without display name, quotes and domain literals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// Checks `text` and trims the space at its ends.
+    /// Validates `text` and trims white space at its ends.
     ///
     /// # Errors
-    /// What was wrong, as a sentence without its subject.
+    /// The fault, as a sentence without its subject.
     pub fn new(text: &str) -> Result<Self, &'static str> {
         const WRONG: &str = "must be an e-mail address such as ada@example.com";
         let text = text.trim();
-        let (local, domain) = text.rsplit_once('@').ok_or(WRONG)?;
-        let is_local = local.len() <= MAX_LOCAL_LENGTH
-            && local
-                .split('.')
-                .all(|atom| !atom.is_empty() && atom.bytes().all(is_in_atom));
-        let is_domain = domain.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        });
-        if is_local && is_domain && text.len() <= MAX_LENGTH {
+        let options = Options::default()
+            .without_display_text()
+            .without_domain_literal();
+        let address = EmailAddress::parse_with_options(text, options).map_err(|_| WRONG)?;
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let is_plain = text.is_ascii()
+            && !address.local_part().starts_with('"')
+            && address.domain().bytes().all(is_host);
+        if is_plain && text.len() <= MAX_LENGTH {
             Ok(Self(text.to_owned()))
         } else {
             Err(WRONG)
         }
     }
 
-    /// The address as it was written.
+    /// Returns the address as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address as it is compared.
+    /// Returns the normalized address for comparisons.
     #[must_use]
     pub fn key(&self) -> String {
         email_key(&self.0)
     }
 }
 
-/// An address as it is compared: also of a text that nobody has checked.
+/// Normalizes an address for comparisons. `text` need not be valid.
 #[must_use]
 pub fn email_key(text: &str) -> String {
     text.trim().to_lowercase()
-}
-
-/// What RFC 5322 lets into an address without quotes.
-fn is_in_atom(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }
 
 impl<'de> Deserialize<'de> for Email {

@@ -1,44 +1,43 @@
-//! The one source of randomness: the operating system's, or a seeded one in tests.
+//! Randomness: from the operating system, or seeded in tests. All other code draws random bytes here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-/// Where ids and secrets draw their random bytes from.
+/// A source of random bytes for ids and secrets.
 #[derive(Clone)]
-pub struct Entropy(Source);
+pub struct Entropy(EntropySource);
 
 #[derive(Clone)]
-enum Source {
+enum EntropySource {
     OperatingSystem,
-    Seeded(Arc<Mutex<Seeded>>),
+    Seeded(Arc<Mutex<SeededSequence>>),
 }
 
-struct Seeded {
+struct SeededSequence {
     seed: u64,
     drawn: u64,
 }
 
 impl Entropy {
-    /// Random bytes of the operating system.
+    /// Returns the operating system's source.
     #[must_use]
     pub fn operating_system() -> Self {
-        Self(Source::OperatingSystem)
+        Self(EntropySource::OperatingSystem)
     }
 
-    /// A reproducible sequence, for tests only: whoever knows the seed knows every secret drawn from it.
+    /// Returns a source with a reproducible sequence, for tests only: the seed reveals every secret that is drawn.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Source::Seeded(Arc::new(Mutex::new(Seeded {
-            seed,
-            drawn: 0,
-        }))))
+        Self(EntropySource::Seeded(Arc::new(Mutex::new(
+            SeededSequence { seed, drawn: 0 },
+        ))))
     }
 
-    /// `N` random bytes, at most 32 of them.
+    /// Draws `N` random bytes, at most 32.
     ///
     /// # Panics
-    /// When the operating system has no random bytes to give: nothing safe can be done without them.
+    /// If the operating system has no random bytes: nothing safe can be done without them.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
@@ -48,10 +47,10 @@ impl Entropy {
         const { assert!(N <= 32, "one draw gives at most 32 bytes") };
         let mut bytes = [0; N];
         match &self.0 {
-            Source::OperatingSystem => {
+            EntropySource::OperatingSystem => {
                 getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
             }
-            Source::Seeded(state) => {
+            EntropySource::Seeded(state) => {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.drawn += 1;
                 let digest = Sha256::new()

@@ -1,4 +1,4 @@
-//! The one Error, and the one place where it becomes `{"error": {…}}`.
+//! Errors that are sent to clients, and their JSON envelope `{"error": {…}}`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::fmt;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-/// The content codings that a request body may have, as `Accept-Encoding` lists them.
+/// Accepted content codings of request bodies, in the form of `Accept-Encoding`.
 const ACCEPTED_CODINGS: &str = "gzip, deflate, zstd, identity";
 
-/// The result of everything that a caller can get wrong.
+/// The result of an operation that can fail with an error for the client.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request was refused, in the words that its sender will read.
+/// An error that is sent to the client.
 #[derive(Clone, Debug)]
 pub struct Error {
-    /// The HTTP status of the answer.
+    /// HTTP status.
     pub status: StatusCode,
-    /// What was wrong and what would be right.
+    /// Message for people: the fault, and its remedy.
     pub message: Cow<'static, str>,
-    /// The parameter or body field that was wrong, as a path: `name`, `group_by[0]`, `projects[1].role`.
+    /// Path of the faulty parameter or body field: `name`, `group_by[0]`, `projects[1].role`.
     pub param: Option<String>,
-    /// A short stable word for programs, such as `invalid_api_key`.
+    /// Stable identifier for programs, such as `invalid_api_key`.
     pub code: Option<&'static str>,
-    /// The `type` of the envelope, where the status does not say it.
+    /// `type` in the envelope; derived from the status if absent.
     pub kind: Option<&'static str>,
-    /// How many seconds to wait before another try, at least 1.
+    /// `retry-after` in seconds, at least 1.
     pub retry_after: Option<u64>,
 }
 
@@ -45,7 +45,7 @@ impl Error {
         }
     }
 
-    /// 400: the value of `param` is not one that is accepted.
+    /// Returns 400: the value of `param` is not accepted.
     #[must_use]
     pub fn invalid(param: impl Into<String>, message: impl Into<Cow<'static, str>>) -> Self {
         let error = Self::new(StatusCode::BAD_REQUEST, Some("invalid_value"), message);
@@ -55,32 +55,32 @@ impl Error {
         }
     }
 
-    /// 400: the request is well formed, but what it asks for is not allowed in the present state.
+    /// Returns 400: the request is well formed, but the current state does not allow it.
     #[must_use]
     pub fn refused(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Some(code), message)
     }
 
-    /// 401: the credentials are missing or not (or no longer) good.
+    /// Returns 401: the credentials are missing or invalid.
     #[must_use]
     pub fn unauthenticated(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), message)
     }
 
-    /// 401: the key is good, but must come with a client certificate that vouches for its sender, and did not.
+    /// Returns 401: the key is valid, but a client certificate is required and was not presented.
     #[must_use]
     pub fn no_client_certificate(message: impl Into<Cow<'static, str>>) -> Self {
         let code = Some("client_certificate_required");
         Self::new(StatusCode::UNAUTHORIZED, code, message)
     }
 
-    /// 403: the credentials are good, but do not allow this.
+    /// Returns 403: the credentials are valid, but lack permission.
     #[must_use]
     pub fn forbidden(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, Some(code), message)
     }
 
-    /// 404: there is no such `noun` here, or it is somebody else's, which is the same to the caller.
+    /// Returns 404: no `noun` with this id exists in the caller's organization.
     #[must_use]
     pub fn not_found(noun: &str, id: &str) -> Self {
         let shown: String = id.chars().take(80).collect();
@@ -91,7 +91,7 @@ impl Error {
         )
     }
 
-    /// 404: this has never been set, or not since it was deleted; `what` begins the sentence.
+    /// Returns 404: a setting is not set. `what` is the subject of the message.
     #[must_use]
     pub fn not_set(what: &str) -> Self {
         Self::new(
@@ -101,7 +101,7 @@ impl Error {
         )
     }
 
-    /// 404: nothing is served at this path.
+    /// Returns 404: nothing is served at this path.
     #[must_use]
     pub fn unknown_path(path: &str) -> Self {
         let shown: String = path.chars().take(200).collect();
@@ -112,7 +112,7 @@ impl Error {
         )
     }
 
-    /// 404: this deployment serves no such model.
+    /// Returns 404: the deployment does not serve this model.
     #[must_use]
     pub fn model_not_found(model: &str) -> Self {
         let shown: String = model.chars().take(80).collect();
@@ -125,7 +125,7 @@ impl Error {
         }
     }
 
-    /// 405: the path exists, but not with this method.
+    /// Returns 405: the path does not support this method.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {
         let shown: String = path.chars().take(200).collect();
@@ -138,7 +138,7 @@ impl Error {
         )
     }
 
-    /// 408: the request was not sent in time.
+    /// Returns 408: the request was not sent in time.
     #[must_use]
     pub fn too_slow() -> Self {
         let message = "The request body did not arrive in time. Send it again, faster.";
@@ -149,7 +149,7 @@ impl Error {
         )
     }
 
-    /// 413: the body is longer than `limit` bytes.
+    /// Returns 413: the body is longer than `limit` bytes.
     #[must_use]
     pub fn too_large(limit: usize) -> Self {
         let message = format!("The request body is too large: at most {limit} bytes are accepted.");
@@ -160,7 +160,7 @@ impl Error {
         )
     }
 
-    /// 415: the body has a content coding that is not taken; `name` says which.
+    /// Returns 415: the body has an unsupported content coding.
     #[must_use]
     pub fn unsupported_coding(name: &str) -> Self {
         let shown: String = name.chars().take(80).collect();
@@ -174,7 +174,7 @@ impl Error {
         )
     }
 
-    /// 429: the money that may be spent is spent. Waiting does not help, so nothing says how long to wait.
+    /// Returns 429: a spend limit is reached. Without `retry-after`, because waiting does not help.
     #[must_use]
     pub fn insufficient_quota(message: impl Into<Cow<'static, str>>) -> Self {
         const WORD: Option<&str> = Some("insufficient_quota");
@@ -185,8 +185,7 @@ impl Error {
         }
     }
 
-    /// 429: a rate limit was reached. `kind` is what it limits, `requests` or `tokens`; without `seconds`, waiting does
-    /// not help.
+    /// Returns 429: a rate limit is reached. `kind` is `requests` or `tokens`; without `seconds`, waiting does not help.
     #[must_use]
     pub fn rate_limited(
         kind: &'static str,
@@ -205,20 +204,20 @@ impl Error {
         }
     }
 
-    /// 500: our fault. The message says nothing of what happened inside; the log does.
+    /// Returns 500: an internal error. The message reveals no details; they belong in the log.
     #[must_use]
     pub fn internal() -> Self {
         let message = "The server had an error while processing the request. Quote the x-request-id when you report it.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, None, message)
     }
 
-    /// 502: the model server could not be reached, or broke off before its first byte.
+    /// Returns 502: the upstream could not be reached, or disconnected before its first byte.
     #[must_use]
     pub fn upstream(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, Some("upstream_error"), message)
     }
 
-    /// 503: no model server could be reached lately, nor now; `seconds` is when the next look is taken.
+    /// Returns 503: no upstream is available; `seconds` is the time until the next health check.
     #[must_use]
     pub fn upstream_unavailable(message: impl Into<Cow<'static, str>>, seconds: u64) -> Self {
         let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable");
@@ -228,7 +227,7 @@ impl Error {
         }
     }
 
-    /// 504: the model server did not answer in time.
+    /// Returns 504: the upstream did not answer in time.
     #[must_use]
     pub fn upstream_timeout(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(
@@ -238,7 +237,7 @@ impl Error {
         )
     }
 
-    /// 503: more work than this server takes on at once; `seconds` is how long to wait.
+    /// Returns 503: the server is overloaded; `seconds` is the value of `retry-after`.
     #[must_use]
     pub fn overloaded(message: impl Into<Cow<'static, str>>, seconds: u64) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, Some("overloaded"), message);
@@ -248,7 +247,7 @@ impl Error {
         }
     }
 
-    /// The same error about another parameter.
+    /// Returns the error with another `param`.
     #[must_use]
     pub fn about(self, param: impl Into<String>) -> Self {
         Self {
@@ -257,7 +256,7 @@ impl Error {
         }
     }
 
-    /// The `type` of the envelope.
+    /// Returns the `type` in the envelope.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         let of_status = if self.status.is_server_error() {
@@ -268,7 +267,7 @@ impl Error {
         self.kind.unwrap_or(of_status)
     }
 
-    /// The body of the answer: `{"error": {"message", "type", "param", "code"}}`.
+    /// Returns the JSON body: `{"error": {"message", "type", "param", "code"}}`.
     #[must_use]
     pub fn envelope(&self) -> Value {
         json!({ "error": {
@@ -279,7 +278,7 @@ impl Error {
         }})
     }
 
-    /// The whole answer: status, `content-type`, `retry-after` and `accept-encoding` where there are any, and the envelope.
+    /// Returns the response: status, envelope, and headers including `retry-after` and `accept-encoding` where they apply.
     #[must_use]
     pub fn response<B: From<Vec<u8>>>(&self) -> http::Response<B> {
         let mut response = http::Response::new(B::from(self.envelope().to_string().into_bytes()));

@@ -1,7 +1,7 @@
-//! Every typed id and its prefix.
+//! Typed ids and their prefixes.
 //!
 //! An id is its prefix and a ULID: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32, upper
-//! case. Ids of one kind therefore sort by creation, in every collation, which is what lists page on.
+//! case. Ids of one kind therefore sort by creation in every collation, and lists are paged by them.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +12,10 @@ use ulid::Ulid;
 
 use crate::{Clock, Entropy, Error};
 
-/// The longest id that is looked up; anything longer names nothing.
+/// Maximum length of an id in a request, in bytes; no longer id exists.
 pub const MAX_ID_LENGTH: usize = 128;
 
-/// Makes ids that grow with time, also within one millisecond.
+/// A generator of ids that increase with time, also within one millisecond.
 pub struct IdGenerator {
     clock: Clock,
     entropy: Entropy,
@@ -23,7 +23,7 @@ pub struct IdGenerator {
 }
 
 impl IdGenerator {
-    /// A generator that reads `clock` and draws from `entropy`.
+    /// Creates a generator.
     #[must_use]
     pub fn new(clock: Clock, entropy: Entropy) -> Self {
         Self {
@@ -33,8 +33,8 @@ impl IdGenerator {
         }
     }
 
-    /// A new id: greater than every id this generator made before. One that follows within the same millisecond is the
-    /// next number, as ULIDs may be: ids are names, not secrets, and each drawing of randomness is a system call.
+    /// Generates an id that is greater than all previous ones. Ids of the same millisecond are consecutive numbers, which
+    /// saves a system call for random bytes; ids are not secrets.
     #[must_use]
     pub fn next<I: Id>(&self) -> I {
         let milliseconds = u64::try_from(self.clock.now_milliseconds()).unwrap_or(0);
@@ -55,15 +55,15 @@ impl IdGenerator {
     }
 }
 
-/// What every typed id has in common.
+/// A typed id.
 pub trait Id: Clone + fmt::Display + Send + Sync + 'static {
-    /// What the text of such an id begins with.
+    /// Prefix of such ids.
     const PREFIX: &'static str;
-    /// What it names, for messages: `project`.
+    /// Name of the resource in messages, such as `project`.
     const NOUN: &'static str;
-    /// The id with this text, which came from a path, a body or the database; it may name nothing.
+    /// Wraps a text from a path, a body or the database, without checking it.
     fn from_text(text: String) -> Self;
-    /// The id's text.
+    /// Returns the id's text.
     fn as_str(&self) -> &str;
 }
 
@@ -97,7 +97,7 @@ macro_rules! ids {
 ids! {
     /// An organization.
     OrganizationId = "org-", "organization";
-    /// A person in an organization.
+    /// A user of an organization.
     UserId = "user-", "user";
     /// A project of an organization.
     ProjectId = "proj_", "project";
@@ -105,34 +105,34 @@ ids! {
     ServiceAccountId = "svc_acct_", "service account";
     /// An invitation into an organization.
     InviteId = "invite-", "invite";
-    /// A group of people.
+    /// A group of users.
     GroupId = "group_", "group";
-    /// A role: a name for permissions.
+    /// A role.
     RoleId = "role_", "role";
-    /// That somebody has a role: the id is made of the role's and theirs.
+    /// An assignment of a role; composed of the ids of the role and its principal.
     RoleAssignmentId = "role_assignment_", "role assignment";
-    /// A certificate of an authority that clients' certificates are checked against.
+    /// A certificate of an authority that issues client certificates.
     CertificateId = "cert_", "certificate";
     /// A spend alert.
     SpendAlertId = "alert_", "spend alert";
     /// The rate limit of a project for a model.
     RateLimitId = "rl-", "rate limit";
-    /// A key: of an administrator, a user or a service account.
+    /// An API key of any kind.
     KeyId = "key_", "API key";
     /// An entry of the audit log.
     AuditLogId = "audit_log-", "audit log entry";
-    /// A mail that waits to be sent, or was.
+    /// A queued or sent email.
     MailId = "mail_", "mail";
     /// A request, to the gateway or to the Administration API.
     RequestId = "req_", "request";
-    /// Money that is set aside for what outlives a request.
+    /// A spend reservation that outlives its request.
     SpendReservationId = "spend_res_", "spend reservation";
 }
 
-/// The id in a segment of a path: visible ASCII of a bounded length, or it can name nothing.
+/// Parses an id in a path segment: visible ASCII of at most [`MAX_ID_LENGTH`].
 ///
 /// # Errors
-/// 404, as for any other id that names nothing.
+/// 404, as for an id that does not exist.
 pub fn parse_path_id<I: Id>(text: &str) -> Result<I, Error> {
     let plausible = !text.is_empty()
         && text.len() <= MAX_ID_LENGTH
@@ -150,7 +150,7 @@ mod tests {
     use crate::UnixTime;
 
     #[test]
-    fn ids_grow_within_one_millisecond() {
+    fn ids_increase_within_one_millisecond() {
         let ids = IdGenerator::new(Clock::fake(UnixTime(1_700_000_000)), Entropy::seeded(1));
         let made: Vec<ProjectId> = (0..1000).map(|_| ids.next()).collect();
         assert!(made.windows(2).all(|pair| pair[0] < pair[1]));

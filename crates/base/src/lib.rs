@@ -1,10 +1,11 @@
-//! The words of the domain: ids, permissions, errors, time, money. No I/O, no async.
+//! Vocabulary of the domain: ids, permissions, audit event types, errors, time, money, secrets. No I/O, no async.
 
 pub mod budget;
 mod coding;
 pub mod email;
 mod entropy;
 pub mod error;
+pub mod event_type;
 pub mod ids;
 mod model_kind;
 pub mod money;
@@ -20,6 +21,7 @@ pub use budget::{Budget, BudgetLimits, BudgetPermit, Exhausted};
 pub use coding::Coding;
 pub use entropy::Entropy;
 pub use error::{Error, Result};
+pub use event_type::{EventSubject, EventType};
 pub use model_kind::ModelKind;
 pub use money::NanoDollars;
 pub use permission::{Permission, PermissionSet};

@@ -1,21 +1,21 @@
-//! What a model is for.
+//! Kinds of models.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The kind of a model: the sort of requests that it answers.
+/// The kind of a model: the endpoints that it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelKind {
-    /// Answers in text.
+    /// Generates text.
     Chat,
-    /// Turns text into vectors.
+    /// Converts text to vectors.
     Embedding,
-    /// Makes images.
+    /// Generates images.
     Image,
-    /// Hears or speaks.
+    /// Transcribes or generates speech.
     Audio,
-    /// Judges whether content is harmful.
+    /// Classifies harmful content.
     Moderation,
 }
 

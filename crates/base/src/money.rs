@@ -1,4 +1,4 @@
-//! Money: exact integers of a billionth of a US dollar, made floating once, at the edge.
+//! Money: exact integers of billionths of a US dollar, converted to floating point only for JSON.
 
 use std::fmt;
 use std::iter::Sum;
@@ -6,7 +6,7 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 
 use serde::{Deserialize, Serialize};
 
-/// A billionth of a US dollar. Reaches to 9.2 billion dollars.
+/// An amount in billionths of a US dollar, up to 9.2 billion dollars. Arithmetic saturates.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -14,24 +14,24 @@ use serde::{Deserialize, Serialize};
 pub struct NanoDollars(pub i64);
 
 /// Nano-dollars in a dollar.
-const PER_DOLLAR: i64 = 1_000_000_000;
+const NANOS_PER_DOLLAR: i64 = 1_000_000_000;
 /// Nano-dollars in a cent.
-const PER_CENT: i64 = PER_DOLLAR / 100;
+const NANOS_PER_CENT: i64 = NANOS_PER_DOLLAR / 100;
 
 impl NanoDollars {
-    /// So many US cents.
+    /// Converts an amount of US cents.
     #[must_use]
     pub fn from_cents(cents: i64) -> Self {
-        Self(cents.saturating_mul(PER_CENT))
+        Self(cents.saturating_mul(NANOS_PER_CENT))
     }
 
-    /// How many US cents are in it.
+    /// Returns the amount in US cents, rounded down.
     #[must_use]
     pub fn whole_cents(self) -> i64 {
-        self.0.div_euclid(PER_CENT)
+        self.0.div_euclid(NANOS_PER_CENT)
     }
 
-    /// Reads a decimal string of US dollars, such as `1.25`: no sign, no exponent, at most 9 decimals, less than a
+    /// Parses a decimal number of US dollars, such as `1.25`: no sign, no exponent, at most 9 decimals, less than a
     /// billion dollars.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -44,16 +44,16 @@ impl NanoDollars {
         }
         let dollars: i64 = whole.parse().ok()?;
         let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
-        Some(Self(dollars * PER_DOLLAR + nanos))
+        Some(Self(dollars * NANOS_PER_DOLLAR + nanos))
     }
 
-    /// The price of `quantity` units when `self` is the price of `per` units, rounded once, half to even.
+    /// Returns the price of `quantity` units when `self` is the price of `per` units, rounded once, half to even.
     #[must_use]
     pub fn for_quantity(self, quantity: i64, per: i64) -> Self {
         self.for_quantity_times(quantity, per, Factor::ONE)
     }
 
-    /// As [`NanoDollars::for_quantity`], times `factor`, still rounded once. Stops at the end of the range.
+    /// Returns [`NanoDollars::for_quantity`] times `factor`, still rounded once. Saturates.
     #[must_use]
     pub fn for_quantity_times(self, quantity: i64, per: i64, factor: Factor) -> Self {
         let exact = i128::from(self.0) * i128::from(quantity);
@@ -66,37 +66,37 @@ impl NanoDollars {
         Self(i64::try_from(quotient + i128::from(up)).unwrap_or(i64::MAX))
     }
 
-    /// True if [`NanoDollars::for_quantity_times`] rounds for no quantity.
+    /// Returns true if [`NanoDollars::for_quantity_times`] is exact for every quantity.
     #[must_use]
     pub fn is_whole_for_each(self, per: i64, factor: Factor) -> bool {
         let each = i128::from(self.0).checked_mul(factor.numerator);
         each.is_some_and(|each| each % (i128::from(per) * factor.denominator) == 0)
     }
 
-    /// US dollars as a decimal, exact: `1.25`, without needless zeros.
+    /// Formats the exact amount of US dollars for programs: `1.25`, without trailing zeros.
     #[must_use]
     pub fn decimal(self) -> impl fmt::Display {
         Decimal(self)
     }
 
-    /// US dollars as the JSON number of the wire: the nearest double.
+    /// Converts to the nearest double of US dollars, for JSON.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
         reason = "the wire has a JSON number here; this is the one conversion"
     )]
     pub fn dollars(self) -> f64 {
-        self.0 as f64 / PER_DOLLAR as f64
+        self.0 as f64 / NANOS_PER_DOLLAR as f64
     }
 }
 
-/// For programs: `1.25`, exact, without needless zeros.
+/// Formats as [`NanoDollars::decimal`] says.
 struct Decimal(NanoDollars);
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let NanoDollars(nanos) = self.0;
-        let per_dollar = PER_DOLLAR.unsigned_abs();
+        let per_dollar = NANOS_PER_DOLLAR.unsigned_abs();
         let sign = if nanos < 0 { "-" } else { "" };
         let (whole, rest) = (
             nanos.unsigned_abs() / per_dollar,
@@ -118,16 +118,17 @@ pub struct Factor {
 }
 
 impl Factor {
-    /// No change.
+    /// The factor 1.
     pub const ONE: Self = Self {
         numerator: 1,
         denominator: 1,
     };
 
-    /// Reads a decimal string, such as `0.5`: no sign, no exponent, at most 9 decimals.
+    /// Parses a decimal number, such as `0.5`: no sign, no exponent, at most 9 decimals.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        NanoDollars::parse(text).map(|scaled| Self::reduced(scaled.0.into(), PER_DOLLAR.into()))
+        NanoDollars::parse(text)
+            .map(|scaled| Self::reduced(scaled.0.into(), NANOS_PER_DOLLAR.into()))
     }
 
     fn reduced(numerator: i128, denominator: i128) -> Self {
@@ -142,11 +143,11 @@ impl Factor {
     }
 }
 
-/// As [`Factor::parse`] reads it, where it has no more than 9 decimals.
+/// Formats the form that [`Factor::parse`] reads, if the factor has at most 9 decimals.
 impl fmt::Display for Factor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scaled = self.numerator * i128::from(PER_DOLLAR) / self.denominator;
-        let per_one = i128::from(PER_DOLLAR);
+        let scaled = self.numerator * i128::from(NANOS_PER_DOLLAR) / self.denominator;
+        let per_one = i128::from(NANOS_PER_DOLLAR);
         let decimals = format!("{:09}", scaled % per_one);
         write!(f, "{}", scaled / per_one)?;
         match decimals.trim_end_matches('0') {
@@ -180,11 +181,11 @@ impl Sub for NanoDollars {
     }
 }
 
-/// For people: `$1.25`, exact, with at least two decimals.
+/// Formats the exact amount for people: `$1.25`, with at least two decimals.
 impl fmt::Display for NanoDollars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let per_dollar = PER_DOLLAR.unsigned_abs();
+        let per_dollar = NANOS_PER_DOLLAR.unsigned_abs();
         let nanos = self.0.unsigned_abs();
         let decimals = format!("{:09}", nanos % per_dollar);
         let (cents, rest) = decimals.split_at(2);
@@ -210,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_factor_is_shown_as_it_is_read() {
+    fn a_factor_survives_its_text() {
         for text in ["1", "0.5", "2", "0.000000001", "1.75", "0"] {
             let factor = Factor::parse(text).expect(text);
             assert_eq!(factor.to_string(), text);
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn decimal_strings_are_read_exactly() {
+    fn decimal_numbers_are_parsed_exactly() {
         assert_eq!(NanoDollars::parse("1.25"), Some(NanoDollars(1_250_000_000)));
         assert_eq!(NanoDollars::parse("0.000000001"), Some(NanoDollars(1)));
         assert_eq!(NanoDollars::parse("10"), Some(NanoDollars(10_000_000_000)));
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_takes_part_in_the_one_rounding() {
+    fn a_price_is_rounded_once_with_its_factor() {
         let (price, half) = (NanoDollars(1), Factor::parse("0.5").expect("a factor"));
         assert_eq!(half * Factor::parse("2.0").expect("a factor"), Factor::ONE);
         assert_eq!(
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_every_decimal_that_is_there() {
+    fn display_shows_every_decimal() {
         for (nanos, text) in [
             (0, "$0.00"),
             (1, "$0.000000001"),
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_read_an_exact_decimal() {
+    fn decimal_is_exact() {
         for (nanos, text) in [
             (0, "0"),
             (1, "0.000000001"),
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn dollars_print_as_the_decimal_they_are() {
+    fn dollars_print_without_binary_rounding() {
         assert_eq!(NanoDollars(10_125_000).dollars().to_string(), "0.010125");
     }
 }

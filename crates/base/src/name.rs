@@ -1,23 +1,23 @@
-//! Checked strings.
+//! Validated strings.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
 
-/// A name that people give things: 1 to 255 characters, no control characters, no space at the ends.
+/// A name: 1 to 255 characters, without control characters and without white space at either end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
-/// The most characters a name has.
+/// Maximum length of a name, in characters.
 pub const MAX_NAME_LENGTH: usize = 255;
-/// What a name looks like, for schemas: something visible, and no control characters.
+/// JSON Schema pattern of names: at least one visible character, and no control characters.
 pub const VISIBLE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
 impl Name {
-    /// Checks `text` and trims the space at its ends.
+    /// Validates `text` and trims white space at its ends.
     ///
     /// # Errors
-    /// What was wrong, as a sentence without its subject: `must not be empty`.
+    /// The fault, as a sentence without its subject: `must not be empty`.
     pub fn new(text: &str) -> Result<Self, &'static str> {
         if text.chars().any(char::is_control) {
             return Err("must not contain control characters");
@@ -32,13 +32,13 @@ impl Name {
         Ok(Self(trimmed.to_owned()))
     }
 
-    /// The name's text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name's text, given away.
+    /// Unwraps the text.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -72,15 +72,15 @@ impl JsonSchema for Name {
     }
 }
 
-/// What something is for: at most 1,000 characters, lines included.
+/// A description: at most 1,000 characters, line breaks included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description(String);
 
-/// The most characters a description has.
+/// Maximum length of a description, in characters.
 pub const MAX_DESCRIPTION_LENGTH: usize = 1000;
 
 impl Description {
-    /// The description's text, given away.
+    /// Unwraps the text.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -93,7 +93,7 @@ impl<'de> Deserialize<'de> for Description {
         if text.chars().count() > MAX_DESCRIPTION_LENGTH {
             return Err(D::Error::custom("must have at most 1000 characters"));
         }
-        // PostgreSQL keeps every character but this one.
+        // PostgreSQL can store every character but NUL.
         if text.contains('\0') {
             return Err(D::Error::custom("must not contain a NUL character"));
         }

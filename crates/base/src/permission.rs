@@ -1,4 +1,4 @@
-//! Every permission and its wire name; sets of them; the predefined roles.
+//! Permissions with their wire names, sets of permissions, and the predefined roles.
 
 mod hosted;
 mod list;
@@ -10,7 +10,7 @@ pub use role::{OrganizationRole, PredefinedRole, ProjectRole, role_permissions};
 
 macro_rules! permissions {
     ($($(#[doc = $doc:literal])* $name:ident = $wire:literal,)*) => {
-        /// One thing that a caller may be allowed to do.
+        /// A permission that an operation requires of its caller.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Permission {
@@ -21,13 +21,13 @@ macro_rules! permissions {
             /// Every permission, in the order of the published catalogue.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The name in role definitions, scopes and error messages.
+            /// Returns the name in role definitions, scopes and error messages.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $wire,)* }
             }
 
-            /// What it allows, in a sentence.
+            /// Returns a sentence that describes the permitted actions.
             #[must_use]
             pub fn describe(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc),*).trim_ascii(),)* }
@@ -102,7 +102,7 @@ permissions! {
 }
 
 impl Permission {
-    /// The permission with this wire name.
+    /// Returns the permission with this wire name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL
@@ -111,7 +111,7 @@ impl Permission {
             .find(|permission| permission.as_str() == name)
     }
 
-    /// Whether a project has something for it to allow, so that a role of a project can hold it.
+    /// Returns true if the permission has a meaning in a project, so that a project role can include it.
     #[must_use]
     pub fn is_for_projects(self) -> bool {
         !matches!(
@@ -134,46 +134,46 @@ impl Permission {
 pub struct PermissionSet(u64);
 
 impl PermissionSet {
-    /// Every permission there is.
+    /// All permissions.
     pub const ALL: Self = Self((1 << Permission::ALL.len()) - 1);
 
-    /// Whether `permission` is among these.
+    /// Returns true if the set contains `permission`.
     #[must_use]
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & (1 << permission as u8) != 0
     }
 
-    /// These and `permission`.
+    /// Returns the set with `permission` added.
     #[must_use]
     pub fn with(self, permission: Permission) -> Self {
         Self(self.0 | (1 << permission as u8))
     }
 
-    /// Those that are in both sets.
+    /// Returns the permissions that are in both sets.
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Those that are in either set.
+    /// Returns the permissions that are in either set.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Those that are not in the other set.
+    /// Returns the permissions that are not in the other set.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Each of them, in the order of the catalogue.
+    /// Iterates over the permissions, in the order of the catalogue.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         let all = Permission::ALL.iter().copied();
         all.filter(move |permission| self.contains(*permission))
     }
 
-    /// What a JSON array of names allows. A name that is no permission any more allows nothing.
+    /// Parses a JSON array of names. Unknown names are skipped: they may be permissions of another version.
     #[must_use]
     pub fn from_json(json: &str) -> Self {
         let names: Vec<String> = serde_json::from_str(json).unwrap_or_default();
@@ -183,8 +183,8 @@ impl PermissionSet {
             .collect()
     }
 
-    /// What the scopes of a key leave of everything: a JSON array of names; an empty one narrows nothing, an unreadable
-    /// one leaves nothing.
+    /// Parses the scopes of a key, a JSON array of names, into the permissions that they allow. An empty array allows all of
+    /// them, malformed JSON none.
     #[must_use]
     pub fn from_scopes(json: &str) -> Self {
         match serde_json::from_str::<Vec<String>>(json) {
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_catalogue_is_this_one() {
+    fn the_published_catalogue_matches() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md");
         let document = std::fs::read_to_string(path).expect("the catalogue is published");
         let mark =
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_its_names() {
+    fn a_set_survives_its_json() {
         let set: PermissionSet = [Permission::ModelRead, Permission::GroupsRead]
             .into_iter()
             .collect();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_narrow_unless_there_are_none() {
+    fn scopes_restrict_unless_they_are_empty() {
         let model_read = PermissionSet::default().with(Permission::ModelRead);
         for (json, left) in [
             ("[]", PermissionSet::ALL),

@@ -1,4 +1,4 @@
-//! Keys: generated, shown once, stored only as a keyed hash, redacted everywhere else.
+//! API keys: generated, shown once, stored only as a keyed hash, and redacted everywhere else.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::Entropy;
 
-/// What a key is for; its text begins accordingly.
+/// The kind of a key, which determines its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// `sk-admin-…`: the Administration API, never the gateway.
@@ -18,7 +18,7 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    /// What the text of such a key begins with.
+    /// Returns the prefix of such keys.
     #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl KeyKind {
         }
     }
 
-    /// The word that the database has for it.
+    /// Returns the name in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl KeyKind {
         }
     }
 
-    /// The kind that the database's word stands for.
+    /// Returns the kind with this name in the database.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Admin, Self::User, Self::ServiceAccount]
@@ -47,36 +47,37 @@ impl KeyKind {
     }
 }
 
-/// The text of a key. It has no `Debug`, no `Display` and no `Serialize`; it is wiped when dropped.
+/// The text of a key. Has no `Debug`, `Display` or `Serialize`, and is wiped on drop.
 pub struct Secret(Zeroizing<String>);
 
-/// Base 62: 48 of these carry 285 bits.
+/// Digits of base 62.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const RANDOM_LENGTH: usize = 48;
-/// The fewest characters a key has that an operator chooses.
+/// Number of random characters: 48 of base 62 carry 285 bits.
+const RANDOM_LEN: usize = 48;
+/// Minimum length of a key that an operator chooses, in characters.
 pub const MIN_CHOSEN_LENGTH: usize = 24;
-/// The most characters of an Authorization header that are looked at.
+/// Maximum length of a key, in characters; longer tokens are refused unread.
 pub const MAX_LENGTH: usize = 256;
 
 impl Secret {
-    /// A new key with 285 random bits.
+    /// Generates a key with 285 random bits.
     #[must_use]
     pub fn generate(kind: KeyKind, entropy: &Entropy) -> Self {
         Self::random(kind.prefix(), entropy)
     }
 
-    /// A new token with 285 random bits, for a link: letters and digits only.
+    /// Generates a token with 285 random bits, of letters and digits only, so that links need no escaping.
     #[must_use]
     pub fn token(entropy: &Entropy) -> Self {
         Self::random("", entropy)
     }
 
     fn random(prefix: &str, entropy: &Entropy) -> Self {
-        let full = prefix.len() + RANDOM_LENGTH;
+        let full = prefix.len() + RANDOM_LEN;
         let mut text = Zeroizing::new(String::with_capacity(full));
         text.push_str(prefix);
         while text.len() < full {
-            // 248 is the largest multiple of 62 in a byte: above it, the first letters would be likelier.
+            // 248 is the largest multiple of 62 in a byte: larger values would make the first digits more likely.
             let draw = Zeroizing::new(entropy.bytes::<32>());
             for byte in draw
                 .iter()
@@ -89,10 +90,10 @@ impl Secret {
         Self(text)
     }
 
-    /// A key that an operator chose, such as the first admin key.
+    /// Checks a key that an operator chose, such as the first admin key.
     ///
     /// # Errors
-    /// What is wrong with it, as a sentence without its subject.
+    /// The fault, as a sentence without its subject.
     pub fn chosen(kind: KeyKind, text: String) -> Result<Self, String> {
         let text = Zeroizing::new(text);
         if !text.starts_with(kind.prefix()) {
@@ -109,13 +110,13 @@ impl Secret {
         Ok(Self(text))
     }
 
-    /// The text, given away: for the one answer that shows it.
+    /// Returns a copy of the text, for the single response that shows it.
     #[must_use]
     pub fn reveal(&self) -> String {
         self.0.as_str().to_owned()
     }
 
-    /// What may be shown later: the kind and the last three characters, `sk-proj...x7Q`.
+    /// Returns the form that may be shown later: the prefix and the last three characters, `sk-proj...x7Q`.
     #[must_use]
     pub fn redacted(&self) -> String {
         let kind = self
@@ -128,21 +129,22 @@ impl Secret {
     }
 }
 
-/// The secret that keys are hashed with: 256 bits that are kept outside the database. While it is replaced, also those
-/// before.
+/// The secret that keys are hashed with: 256 bits that are stored outside the database. During a rotation, the previous
+/// secret too.
 #[derive(Clone)]
 pub struct Pepper {
-    current: Bits,
-    previous: Option<Bits>,
+    current: PepperBits,
+    previous: Option<PepperBits>,
 }
 
-type Bits = Zeroizing<[u8; 32]>;
+/// The bits of one secret; wiped when dropped.
+pub(crate) type PepperBits = Zeroizing<[u8; 32]>;
 
-/// The text whose hash is the check value. No key of a caller can be this text: it has no prefix of theirs.
+/// The text whose hash is the check value. It lacks the prefix of a key, so no key has this hash.
 const CHECK: &str = "check 1";
 
 impl Pepper {
-    /// A new pepper.
+    /// Generates a pepper.
     #[must_use]
     pub fn generate(entropy: &Entropy) -> Self {
         Self {
@@ -151,8 +153,18 @@ impl Pepper {
         }
     }
 
-    /// Reads the 64 hexadecimal digits that [`Pepper::reveal`] wrote and, on a line below, those of the pepper that was
-    /// used before, if there are any; space around them is ignored.
+    /// Returns the current secret.
+    pub(crate) fn current(&self) -> &PepperBits {
+        &self.current
+    }
+
+    /// Returns all secrets, the current one first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &PepperBits> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+
+    /// Parses the 64 hexadecimal digits of [`Pepper::reveal`] and, on an optional second line, those of the previous pepper.
+    /// Surrounding white space is ignored.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.trim().lines().map(str::trim);
@@ -166,53 +178,53 @@ impl Pepper {
         lines.next().is_none().then_some(pepper)
     }
 
-    /// 64 hexadecimal digits, for the file that keeps it.
+    /// Returns the 64 hexadecimal digits of the current pepper, for the file that stores it.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
         let digits = self.current.iter().map(|byte| format!("{byte:02x}"));
         Zeroizing::new(digits.collect())
     }
 
-    /// The hash that a key is stored and looked up by: HMAC-SHA-256 under the pepper.
+    /// Hashes a key for storage and look-up: HMAC-SHA-256 under the pepper.
     #[must_use]
     pub fn hash(&self, text: &str) -> KeyHash {
         hash(&self.current, text)
     }
 
-    /// The hash that a key was stored by before the pepper was replaced; `None` if it was not.
+    /// Hashes a key under the previous pepper; `None` outside a rotation.
     #[must_use]
     pub fn previous_hash(&self, text: &str) -> Option<KeyHash> {
         let previous = self.previous.as_ref()?;
         Some(hash(previous, text))
     }
 
-    /// The hashes that a text may have been stored by, that under the current pepper first.
+    /// Hashes a key under all peppers, the current one first.
     pub fn hashes(&self, text: &str) -> impl Iterator<Item = KeyHash> + use<> {
         let hashes = [Some(self.hash(text)), self.previous_hash(text)];
         hashes.into_iter().flatten()
     }
 
-    /// The value by which a database knows the pepper.
+    /// Returns a value that identifies the pepper in the database without revealing it.
     #[must_use]
     pub fn check_value(&self) -> [u8; 32] {
         self.hash(CHECK).0
     }
 
-    /// The value by which a database knows the pepper that was used before; `None` if there is no such pepper.
+    /// Returns [`Pepper::check_value`] of the previous pepper; `None` outside a rotation.
     #[must_use]
     pub fn previous_check_value(&self) -> Option<[u8; 32]> {
         self.previous_hash(CHECK).map(|hash| hash.0)
     }
 
-    /// The hash of a key.
+    /// Hashes a key like [`Pepper::hash`].
     #[must_use]
     pub fn hash_secret(&self, secret: &Secret) -> KeyHash {
         self.hash(&secret.0)
     }
 }
 
-/// Reads 64 hexadecimal digits.
-fn bits(text: &str) -> Option<Bits> {
+/// Parses 64 hexadecimal digits.
+fn bits(text: &str) -> Option<PepperBits> {
     let text = text.as_bytes();
     if text.len() != 64 {
         return None;
@@ -224,18 +236,18 @@ fn bits(text: &str) -> Option<Bits> {
     Some(bytes)
 }
 
-fn hash(pepper: &Bits, text: &str) -> KeyHash {
+fn hash(pepper: &PepperBits, text: &str) -> KeyHash {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(pepper.as_slice()).expect("HMAC takes a key of any length");
     mac.update(text.as_bytes());
     KeyHash(mac.finalize().into_bytes().into())
 }
 
-/// The keyed hash of a key: says nothing of the key without the pepper.
+/// The keyed hash of a key. Reveals nothing about the key without the pepper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
 
-/// The token of an `Authorization: Bearer …` header: hostile input, bounded, never copied.
+/// Returns the token of an `Authorization: Bearer …` header; `None` if it is malformed or longer than [`MAX_LENGTH`].
 #[must_use]
 pub fn bearer(header: Option<&http::HeaderValue>) -> Option<&str> {
     let text = header?.to_str().ok()?;
@@ -251,17 +263,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_its_prefix_and_enough_randomness() {
+    fn a_key_has_its_prefix_and_48_random_characters() {
         let one = Secret::generate(KeyKind::User, &Entropy::operating_system());
         let other = Secret::generate(KeyKind::User, &Entropy::operating_system());
-        assert!(one.reveal().starts_with("sk-proj-") && one.reveal().len() == 8 + RANDOM_LENGTH);
+        assert!(one.reveal().starts_with("sk-proj-") && one.reveal().len() == 8 + RANDOM_LEN);
         assert_ne!(one.reveal(), other.reveal());
     }
 
     #[test]
     fn a_token_needs_no_escaping_in_a_link() {
         let token = Secret::token(&Entropy::operating_system()).reveal();
-        assert_eq!(token.len(), RANDOM_LENGTH);
+        assert_eq!(token.len(), RANDOM_LEN);
         assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     }
 
@@ -273,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pepper_survives_its_file_and_separates_hashes() {
+    fn a_pepper_survives_its_file_and_determines_hashes() {
         let (one, other) = (
             Pepper::generate(&Entropy::seeded(1)),
             Pepper::generate(&Entropy::seeded(2)),
@@ -285,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn low_two_secrets_are_read_and_hash_apart() {
+    fn a_previous_pepper_has_hashes_of_its_own() {
         let (one, other) = (
             Pepper::generate(&Entropy::seeded(1)),
             Pepper::generate(&Entropy::seeded(2)),
@@ -309,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plausible_bearer_token_is_looked_up() {
+    fn malformed_bearer_tokens_are_refused() {
         let header = |text: &str| http::HeaderValue::from_bytes(text.as_bytes()).expect("a header");
         assert_eq!(bearer(Some(&header("Bearer abc"))), Some("abc"));
         assert_eq!(bearer(Some(&header("bearer  abc "))), Some("abc"));

@@ -1,27 +1,27 @@
-//! The byte order mark (U+FEFF) that programs on Windows write at the beginning of a text. RFC 8259 lets a reader of JSON pass
-//! over the mark; readers here do, and pass on what follows it.
+//! The byte order mark (U+FEFF) that programs on Windows write at the beginning of a text. RFC 8259 allows parsers of JSON
+//! to ignore the mark, and all parsers here do.
 
 /// The byte order mark in UTF-8.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The byte order marks of UTF-16, little-endian and big-endian.
+/// Byte order marks of UTF-16, little-endian and big-endian.
 const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
-/// Returns the bytes of a text after its byte order mark, if there is one.
+/// Strips a leading byte order mark.
 #[must_use]
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
-/// Returns a text after its byte order mark, if there is one.
+/// Strips a leading byte order mark.
 #[must_use]
 pub fn text_without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Returns the text in a file of UTF-8, after its byte order mark.
+/// Decodes the content of a UTF-8 file and strips a leading byte order mark.
 ///
 /// # Errors
-/// The encoding that the file must have; and the one that it seems to have, if it begins with the mark of UTF-16.
+/// A message that names the required encoding, and UTF-16 if the file begins with its mark.
 pub fn utf_8(bytes: Vec<u8>) -> Result<String, &'static str> {
     if UTF_16_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
         return Err("it is in UTF-16: it must be saved as UTF-8");
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ndjson_bom_one_mark_at_the_beginning_is_passed_over() {
+    fn one_mark_at_the_beginning_is_stripped() {
         for (text, expected) in [
             ("\u{feff}a", "a"),
             ("a\u{feff}", "a\u{feff}"),
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn ndjson_bom_utf_16_is_named() {
+    fn utf_16_is_named_in_the_error() {
         for bytes in [&b"\xff\xfea\0"[..], b"\xfe\xff\0a"] {
             let reason = utf_8(bytes.to_vec()).expect_err("UTF-16");
             assert!(reason.contains("UTF-16"), "{reason}");

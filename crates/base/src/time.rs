@@ -1,4 +1,4 @@
-//! Time: the one place that reads the clock.
+//! Wall-clock and monotonic time. All other code reads clocks through this module.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Seconds since 1970-01-01T00:00:00Z, as every timestamp on the wire.
+/// Seconds since 1970-01-01T00:00:00Z, the form of all timestamps on the wire.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -16,66 +16,66 @@ use serde::{Deserialize, Serialize};
 #[schemars(transparent, inline)]
 pub struct UnixTime(pub i64);
 
-/// Seconds in a minute, an hour and a day, for bucket arithmetic.
+/// Seconds in a minute.
 pub const MINUTE: i64 = 60;
 /// Seconds in an hour.
 pub const HOUR: i64 = 60 * MINUTE;
-/// Seconds in a day; UTC days have no leap seconds on the wire.
+/// Seconds in a day. Unix time has no leap seconds.
 pub const DAY: i64 = 24 * HOUR;
 
 impl UnixTime {
-    /// The start of the span of `width` seconds, counted from 1970 in UTC, that this moment lies in.
+    /// Rounds down to a multiple of `width` seconds since 1970.
     #[must_use]
     pub fn floor(self, width: i64) -> Self {
         Self(self.0.saturating_sub(self.0.rem_euclid(width)))
     }
 
-    /// The date that it lies in, in UTC, as eight digits: `20260302`; that of 1970 where a year has more than four.
+    /// Formats the UTC date as eight digits, `20260302`. Years beyond 9999 give `19700101`.
     #[must_use]
     pub fn date_digits(self) -> String {
         let moment = Timestamp::from_second(self.0).unwrap_or_default();
         moment.strftime("%Y%m%d").to_string()
     }
 
-    /// This moment `seconds` later; stops at the ends of the range.
+    /// Adds `seconds`. Saturates.
     #[must_use]
     pub fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
 }
 
-/// Reads the time: the system's, or one that a test sets.
+/// A wall clock: the system's, or one that a test sets.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(ClockSource);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum ClockSource {
     System,
     Fake(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// The system's clock.
+    /// Returns the system's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System)
+        Self(ClockSource::System)
     }
 
-    /// A clock that stands still at `start` until [`Clock::advance`] moves it.
+    /// Returns a clock that stands still at `start` until [`Clock::advance`] moves it.
     #[must_use]
     pub fn fake(start: UnixTime) -> Self {
-        Self(Source::Fake(Arc::new(AtomicI64::new(
+        Self(ClockSource::Fake(Arc::new(AtomicI64::new(
             start.0.saturating_mul(1000),
         ))))
     }
 
-    /// Seconds since 1970.
+    /// Returns the time in seconds.
     #[must_use]
     pub fn now(&self) -> UnixTime {
         UnixTime(self.now_milliseconds().div_euclid(1000))
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
@@ -83,41 +83,41 @@ impl Clock {
     )]
     pub fn now_milliseconds(&self) -> i64 {
         match &self.0 {
-            Source::System => SystemTime::now()
+            ClockSource::System => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| {
                     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
                 }),
-            Source::Fake(milliseconds) => milliseconds.load(Ordering::SeqCst),
+            ClockSource::Fake(milliseconds) => milliseconds.load(Ordering::SeqCst),
         }
     }
 
-    /// Moves a fake clock `seconds` ahead; the system's clock cannot be moved and ignores it.
+    /// Advances a fake clock by `seconds`. Has no effect on the system's clock.
     pub fn advance(&self, seconds: i64) {
-        if let Source::Fake(milliseconds) = &self.0 {
+        if let ClockSource::Fake(milliseconds) = &self.0 {
             milliseconds.fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
         }
     }
 }
 
-/// Measures how long something takes; unlike [`Clock`] it never runs backwards.
+/// A stopwatch on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts measuring.
+    /// Starts a stopwatch.
     #[must_use]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// The time since the start.
+    /// Returns the time since the start.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 
-    /// Milliseconds since the start.
+    /// Returns the time since the start in milliseconds.
     #[must_use]
     pub fn milliseconds(self) -> u64 {
         u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_lies_in_the_span_that_starts_at_its_floor() {
+    fn floor_rounds_down_to_a_multiple() {
         assert_eq!(
             UnixTime(1_730_419_200 + 86_399).floor(DAY),
             UnixTime(1_730_419_200)
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_has_a_date() {
+    fn a_time_has_a_date() {
         for (seconds, date) in [
             (0, "19700101"),
             (951_782_400, "20000229"),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fake_clock_moves_only_when_told() {
+    fn a_fake_clock_moves_only_by_advance() {
         let clock = Clock::fake(UnixTime(100));
         clock.advance(5);
         assert_eq!(clock.now(), UnixTime(105));

@@ -123,7 +123,7 @@ fn merge(
     let mut fields = match piped {
         None => Map::new(),
         Some(Json::Object(fields)) => fields,
-        Some(_) if !command.operation.body.is_some() => Map::new(),
+        Some(_) if command.operation.body.is_none() => Map::new(),
         Some(other) => {
             let mut flags = command.flags.iter().zip(values.iter());
             if flags.any(|(flag, value)| flag.location == FlagLocation::Body && value.is_some()) {
@@ -140,7 +140,7 @@ fn merge(
             *value = piped;
         }
     }
-    if !command.operation.body.is_some() {
+    if command.operation.body.is_none() {
         return Ok(None);
     }
     // Fields without a flag are sent too: a newer server may know them.

@@ -9,7 +9,7 @@ mod path;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use access::{Authority, Level};
+use access::{Authority, ScopeSettings};
 use base::{Clock, Error, Result, UnixTime};
 use http::HeaderMap;
 use http::request::Parts;
@@ -105,8 +105,8 @@ impl Caller {
 
 /// What is set where a key belongs.
 struct Required<'a> {
-    organization: &'a Level,
-    project: &'a Level,
+    organization: &'a ScopeSettings,
+    project: &'a ScopeSettings,
 }
 
 impl Required<'_> {
@@ -146,7 +146,7 @@ impl Required<'_> {
     }
 
     fn refusal(&self, reason: impl fmt::Display) -> Error {
-        let asks = |level: &Level| !level.authorities.is_empty();
+        let asks = |level: &ScopeSettings| !level.authorities.is_empty();
         let who = match (asks(self.organization), asks(self.project)) {
             (true, true) => "The organization and the project of this API key require",
             (true, false) => "The organization of this API key requires",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access::{Level, LimitField};
+use access::{LimitField, ScopeSettings};
 use base::ids::{Id, ProjectId};
 use base::{Budget, BudgetLimits, BudgetPermit, Error, NanoDollars, Result};
 use usage::Recorder;
@@ -143,7 +143,7 @@ impl Shared {
     }
 
     /// True if a limit of every model is 0.
-    fn is_closed(&self, level: &Level) -> bool {
+    fn is_closed(&self, level: &ScopeSettings) -> bool {
         let is_closed = |model: &str| {
             let limits = level.limits(model, self.facts.kind_of(model));
             let fields = [

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Key, KeyHashes, Level, Project, Settings};
+use access::{Key, KeyHashes, Project, ScopeSettings, Settings};
 use base::ids::Id;
 use base::secret::bearer;
 use base::{Error, Permission, Result};
@@ -23,7 +23,7 @@ pub(crate) struct Caller {
     /// What is set where the key belongs.
     pub(crate) settings: Arc<Settings>,
     /// What is set for the project.
-    level: Arc<Level>,
+    level: Arc<ScopeSettings>,
 }
 
 impl Shared {
@@ -96,7 +96,7 @@ impl Shared {
 
 impl Caller {
     /// What is set for the project.
-    pub(crate) fn level(&self) -> &Level {
+    pub(crate) fn level(&self) -> &ScopeSettings {
         &self.level
     }
 

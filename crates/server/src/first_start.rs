@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use admin::organization::{self, Founded, Founding};
+use admin::organization::{self, Bootstrap, NewOrganization};
 use anyhow::anyhow;
 use base::ids::IdGenerator;
 use base::name::Name;
@@ -36,7 +36,7 @@ pub struct FirstStart<'a> {
 ///
 /// # Errors
 /// The chosen key is malformed, or the database fails.
-pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded>> {
+pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<NewOrganization>> {
     // Checked again within the transaction, since another node may start at the same moment.
     if organization::exists(start.store).await? {
         return Ok(None);
@@ -45,7 +45,7 @@ pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded
         Some(text) => chosen(text)?,
         None => Secret::generate(KeyKind::Admin, start.entropy),
     };
-    let founding = Founding {
+    let bootstrap = Bootstrap {
         store: start.store,
         pepper: start.pepper,
         ids: start.ids,
@@ -54,7 +54,7 @@ pub async fn first_start(start: FirstStart<'_>) -> anyhow::Result<Option<Founded
         owner_email: "owner@localhost",
         key,
     };
-    Ok(organization::found_first(founding).await?)
+    Ok(organization::create_first(bootstrap).await?)
 }
 
 /// Parses the key chosen by the operator. A weak key is accepted with a warning.
@@ -96,8 +96,8 @@ pub(crate) async fn create(
     start: FirstStart<'_>,
     name: &Name,
     owner_email: &str,
-) -> anyhow::Result<Founded> {
-    let founding = Founding {
+) -> anyhow::Result<NewOrganization> {
+    let bootstrap = Bootstrap {
         store: start.store,
         pepper: start.pepper,
         ids: start.ids,
@@ -106,5 +106,5 @@ pub(crate) async fn create(
         owner_email,
         key: Secret::generate(KeyKind::Admin, start.entropy),
     };
-    Ok(organization::found(founding).await?)
+    Ok(organization::create(bootstrap).await?)
 }

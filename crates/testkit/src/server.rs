@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use access::{Directory, Settings};
 use admin::Services;
-use admin::mail::{Waiting, waiting};
-use admin::organization::{self, Founded, Founding};
+use admin::mail::{QueuedMail, queued};
+use admin::organization::{self, Bootstrap, NewOrganization};
 use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
@@ -63,8 +63,8 @@ pub struct Server {
     pub(crate) app: App,
     parts: Parts,
     front: HttpService,
-    founded: Founded,
-    stranger: Founded,
+    founded: NewOrganization,
+    stranger: NewOrganization,
     reader_key: String,
     reader_id: UserId,
     /// Clock of the server.
@@ -274,9 +274,9 @@ impl Server {
     }
 
     /// Returns the unsent mails, oldest first.
-    pub async fn waiting(&self) -> Vec<Waiting> {
+    pub async fn waiting(&self) -> Vec<QueuedMail> {
         let services = self.app.services();
-        let mails = waiting(&services.store, &services.pepper).await;
+        let mails = queued(&services.store, &services.pepper).await;
         mails.expect("the database is readable")
     }
 
@@ -347,8 +347,8 @@ async fn found(
     key: Secret,
     name: &str,
     owner_email: &str,
-) -> Founded {
-    let founded = organization::found(Founding {
+) -> NewOrganization {
+    let founded = organization::create(Bootstrap {
         store,
         pepper,
         ids,

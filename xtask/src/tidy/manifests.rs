@@ -10,13 +10,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy", &["base", "egress", "tasks"]),
     ("store", &["base"]),
     ("telemetry", &["base", "tasks"]),
-    ("access", &["base", "store", "tasks"]),
+    ("settings", &["base", "store"]),
+    ("access", &["base", "settings", "store", "tasks"]),
     ("usage", &["base", "store", "tasks"]),
     ("files", &["base", "usage"]),
     ("bodies", &["access", "base", "store", "tasks"]),
     (
         "admin",
-        &["access", "base", "files", "store", "tasks", "usage"],
+        &[
+            "access", "base", "files", "settings", "store", "tasks", "usage",
+        ],
     ),
     (
         "gateway",
@@ -57,7 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 16] = [
+const OURS: [&str; 17] = [
     "access",
     "admin",
     "base",
@@ -69,6 +72,7 @@ const OURS: [&str; 16] = [
     "orgplane",
     "poll",
     "proxy",
+    "settings",
     "store",
     "tasks",
     "telemetry",

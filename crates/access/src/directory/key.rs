@@ -1,4 +1,4 @@
-//! A key as it is now.
+//! A key with its owner and its permissions.
 
 use std::sync::Arc;
 
@@ -7,68 +7,68 @@ use base::secret::KeyKind;
 use base::{Error, PermissionSet, UnixTime};
 use http::HeaderValue;
 
-/// A key, and whoever owns it.
+/// An API key with its owner and its permissions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its id.
+    /// Id of the key.
     pub id: KeyId,
-    /// Whether it is for administration or for a project.
+    /// Kind of the key: for administration, or for a project.
     pub kind: KeyKind,
-    /// The organization that it belongs to.
+    /// Organization of the key.
     pub organization: Arc<Organization>,
-    /// The project that it belongs to; none for an admin key.
+    /// Project of the key; `None` for an admin key.
     pub project: Option<Arc<Project>>,
-    /// Whose it is.
+    /// Owner of the key.
     pub owner: Owner,
-    /// Whether the owner is still there.
+    /// True if the owner still exists.
     pub owner_exists: bool,
-    /// Whether the owner is one of the organization's owners, who may do everything everywhere.
+    /// True if the owner has the role of an organization owner, which includes all permissions.
     pub is_owners: bool,
-    /// What the key is narrowed to.
+    /// Permissions that the key is restricted to.
     pub scopes: PermissionSet,
-    /// What its owner may do where it belongs, narrowed by its scopes.
+    /// Permissions of the owner in the key's organization or project, restricted by `scopes`.
     pub permissions: PermissionSet,
-    /// When it ends; never when not set.
+    /// Time of expiry; `None` if the key does not expire.
     pub expires_at: Option<UnixTime>,
 }
 
-/// Whose a key is in the end.
+/// The organization of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Organization {
-    /// Its id.
+    /// Id of the organization.
     pub id: OrganizationId,
-    /// Its id, ready for answers.
+    /// `id` as the value of a response header.
     pub header: HeaderValue,
 }
 
-/// Where a key belongs.
+/// The project of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Project {
-    /// Its id.
+    /// Id of the project.
     pub id: ProjectId,
-    /// Whether nothing in it may be used any more.
+    /// True if the project is archived, so that its keys are refused.
     pub is_archived: bool,
 }
 
-/// Who owns a key.
+/// The owner of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// A person.
     User {
-        /// Their id.
+        /// Id of the user.
         id: UserId,
-        /// Their e-mail address.
+        /// E-mail address of the user.
         email: String,
     },
     /// A service account.
     ServiceAccount {
-        /// Its id.
+        /// Id of the service account.
         id: ServiceAccountId,
     },
 }
 
 impl Key {
-    /// Whose it is, when it is a person's.
+    /// Returns the owner if it is a user.
     #[must_use]
     pub fn user(&self) -> Option<&UserId> {
         match &self.owner {
@@ -77,10 +77,10 @@ impl Key {
         }
     }
 
-    /// Whether it can be used at this time.
+    /// Checks that the key can be used at `now`.
     ///
     /// # Errors
-    /// 401, saying why not.
+    /// 401 with the reason if the key has expired, or its owner or project is gone.
     pub fn alive(&self, now: UnixTime) -> Result<(), Error> {
         let reason = if self.expires_at.is_some_and(|end| end <= now) {
             "The API key has expired."

@@ -1,4 +1,4 @@
-//! The keys that were taken out of the picture lately, so that whoever still uses one can be named.
+//! Recently revoked keys, so that the audit log can name the owner of a revoked key that is still in use.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,20 +7,20 @@ use base::secret::KeyHash;
 
 use super::Key;
 
-/// The most keys that are remembered; the oldest are forgotten first.
+/// The most keys that are remembered; the oldest are evicted first.
 const MAX_KEYS: usize = 4_096;
 
-/// The keys that were good while this process ran, and are no more.
+/// Keys that were revoked since this process started.
 #[derive(Default)]
-pub(super) struct Revoked(Mutex<Remembered>);
+pub(super) struct RevokedKeys(Mutex<KeyFifo>);
 
 #[derive(Default)]
-struct Remembered {
+struct KeyFifo {
     keys: HashMap<KeyHash, Arc<Key>>,
     order: VecDeque<KeyHash>,
 }
 
-impl Revoked {
+impl RevokedKeys {
     pub(super) fn add(&self, hash: KeyHash, key: Arc<Key>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.keys.insert(hash, key).is_none() {

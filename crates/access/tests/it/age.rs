@@ -1,4 +1,4 @@
-//! The age up to which keys in memory are believed while the database is away.
+//! The age up to which the snapshot is trusted while the database is unavailable.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use store::Store;
 use store::testing::Scratch;
 
 #[tokio::test]
-async fn s8_what_is_known_is_believed_for_as_long_as_is_configured() {
+async fn a_snapshot_is_trusted_up_to_the_configured_age() {
     let scratch = Scratch::new();
     let store = Store::open(scratch.url()).await.expect("a store");
     let start = async |max_age| {
         let started = Directory::start_bounded(store.clone(), max_age).await;
         let (directory, following) = started.expect("a directory");
-        // Nobody follows the database any more, as when it is away.
+        // Without the follower, the snapshot ages as during an outage.
         drop(following);
         directory
     };

@@ -1,4 +1,4 @@
-//! What the tables come to: roles, and what is set.
+//! Permissions and settings as they result from the tables.
 
 mod age;
 mod newer;

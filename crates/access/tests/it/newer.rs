@@ -21,7 +21,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '', 500)",
 ];
 
-/// Each table that a node reads while it runs.
+/// Tables that a running node reads.
 const TABLES: [&str; 7] = [
     "rate_limits",
     "model_permissions",
@@ -32,7 +32,7 @@ const TABLES: [&str; 7] = [
     "api_keys",
 ];
 
-/// A node: a store of its own, and a picture that follows the database.
+/// A node with its own store and directory.
 struct Node {
     store: Store,
     directory: std::sync::Arc<Directory>,
@@ -59,7 +59,7 @@ impl Node {
         transaction.commit().await.expect("a commit");
     }
 
-    /// Sets the limit, as the administration of this node does.
+    /// Sets the limit and raises the revision, like the Administration API.
     async fn limit(&self, requests: i64) {
         self.commit(vec![
             sql!(
@@ -71,7 +71,7 @@ impl Node {
         .await;
     }
 
-    /// Waits until the node's picture has this limit.
+    /// Waits until the node's snapshot has this limit.
     async fn until(&self, requests: i64) {
         let started = Instant::now();
         let (organization, project) = (organization(), project());
@@ -84,7 +84,7 @@ impl Node {
             let waited = started.elapsed();
             assert!(
                 waited < Duration::from_secs(30),
-                "the picture is stuck: {limits:?}"
+                "the snapshot is stale: {limits:?}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -118,7 +118,7 @@ fn object() -> Object {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b8_a_column_that_a_newer_node_adds_stops_no_older_one() {
+async fn columns_added_by_a_newer_node_do_not_stop_an_older_one() {
     let scratch = Scratch::new();
     let (here, there) = (Node::start(&scratch).await, Node::start(&scratch).await);
     let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'O', 1, 0, $1)";
@@ -128,7 +128,7 @@ async fn b8_a_column_that_a_newer_node_adds_stops_no_older_one() {
     let objects = Objects::new(there.store.clone(), Clock::fake(UnixTime(1_000)));
     let object = object();
     assert!(objects.add(&object).await.expect("added"));
-    // Every statement is prepared by now.
+    // All statements have been prepared by now.
     for limit in 2..5 {
         here.limit(limit).await;
         here.until(limit).await;

@@ -1,4 +1,4 @@
-//! One organization whose people have roles in every way, asked about one by one and all at once.
+//! Permissions of all kinds of roles, resolved for one key at a time and for all keys at once.
 
 use std::collections::HashMap;
 
@@ -59,7 +59,7 @@ fn hash(number: usize) -> KeyHash {
     KeyHash([u8::try_from(number).expect("few keys"); 32])
 }
 
-/// Fills the tables; the scratch database goes with the test.
+/// Fills the tables of a scratch database.
 async fn world() -> (Scratch, Store) {
     let scratch = Scratch::new();
     let store = Store::open(scratch.url()).await.expect("a store");
@@ -86,7 +86,7 @@ async fn world() -> (Scratch, Store) {
     (scratch, store)
 }
 
-/// What each key's owner may do, asked in both ways.
+/// Returns the permissions of each key's owner, and checks that both ways of resolving them agree.
 async fn all(store: &Store) -> Vec<PermissionSet> {
     let mut read = store.read().await.expect("a connection");
     let mut at_once = HashMap::new();
@@ -122,7 +122,7 @@ async fn all(store: &Store) -> Vec<PermissionSet> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_membership_carries_a_role() {
+async fn a_membership_grants_the_permissions_of_its_role() {
     let (_scratch, store) = world().await;
     let (reader, none) = (
         OrganizationRole::Reader.permissions(),
@@ -154,7 +154,7 @@ async fn a_membership_carries_a_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_assigned_and_what_groups_have_is_added() {
+async fn permissions_of_assignments_and_groups_add_up() {
     let (_scratch, store) = world().await;
     let reader = OrganizationRole::Reader.permissions();
     let with = |permission| reader.with(permission);

@@ -1,14 +1,14 @@
-//! What is set in two organizations, as the gateway sees it.
+//! Settings of two organizations in the directory.
 
 use std::sync::Arc;
 
-use access::{Directory, HostedTool, Level, LimitField, ModelLimits, Retention, Settings};
+use access::{Directory, HostedTool, LimitField, ModelLimits, Retention, ScopeSettings, Settings};
 use base::NanoDollars;
 use base::ids::{Id, OrganizationId, ProjectId};
 use store::testing::Scratch;
 use store::{Store, sql};
 
-/// A certificate of an authority; nothing looks into it here.
+/// A certificate of an authority. Its content does not matter here.
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
 
 const ROWS: &[&str] = &[
@@ -55,16 +55,16 @@ async fn settings(store: &Store) -> [Arc<Settings>; 3] {
     ["org-1", "org-2", "org-3"].map(|id| directory.settings(&OrganizationId::from_text(id.into())))
 }
 
-fn project<'a>(settings: &'a Settings, id: &str) -> &'a Level {
+fn project<'a>(settings: &'a Settings, id: &str) -> &'a ScopeSettings {
     settings.project(&ProjectId::from_text(id.into()))
 }
 
-fn requests(level: &Level, model: &str) -> Option<i64> {
+fn requests(level: &ScopeSettings, model: &str) -> Option<i64> {
     level.limits(model, None).get(LimitField::RequestsPerMinute)
 }
 
 #[tokio::test]
-async fn each_project_has_what_is_set_for_it() {
+async fn each_project_has_its_own_settings() {
     let (_scratch, store) = world().await;
     let [settings, other, nobody] = settings(&store).await;
     let (one, two) = (project(&settings, "proj_1"), project(&settings, "proj_2"));
@@ -77,7 +77,7 @@ async fn each_project_has_what_is_set_for_it() {
     ];
     let limits = limits.map(|(level, model)| requests(level, model));
     assert_eq!(limits, [Some(0), Some(7), default, Some(9)]);
-    let allows = |level: &Level| {
+    let allows = |level: &ScopeSettings| {
         let policy = level.models.as_ref();
         policy.map(|policy| (policy.allows("m"), policy.allows("n")))
     };

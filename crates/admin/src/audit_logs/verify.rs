@@ -1,4 +1,4 @@
-//! Proves that nobody changed the audit log: every hash is computed anew from what the entries say.
+//! Verification of the audit log: every hash is recomputed from the entries.
 
 use base::Result;
 use base::ids::{AuditLogId, OrganizationId};
@@ -8,42 +8,42 @@ use store::{Read, Row, Store, sql};
 use crate::column;
 use crate::operation::{chain, heading};
 
-/// What was found of one organization's log.
+/// The result of verifying an organization's log.
 #[derive(Debug)]
-pub struct Verified {
-    /// Whose log.
+pub struct VerifiedLog {
+    /// Organization of the log.
     pub organization_id: OrganizationId,
-    /// How many entries are proved, from the first on.
+    /// Number of valid entries, from the first on.
     pub entries: i64,
-    /// The hash of the last one that is proved. Kept elsewhere, it shows later that nothing before it was replaced.
+    /// Hash of the last valid entry. A copy in another place proves later that no earlier entry was replaced.
     pub hash: Vec<u8>,
-    /// Where the proof ended, if not at the end.
-    pub broken: Option<Broken>,
+    /// First invalid entry, if any.
+    pub broken: Option<BrokenEntry>,
 }
 
-/// The first entry that is not what was written, and how that shows.
+/// The first invalid entry.
 #[derive(Debug)]
-pub struct Broken {
-    /// Its place in the log, from 1 on.
+pub struct BrokenEntry {
+    /// Position in the log, from 1.
     pub sequence: i64,
-    /// Its id; none when it is gone.
+    /// Id; `None` if the entry is missing.
     pub id: Option<AuditLogId>,
-    /// What is wrong, as the end of a sentence.
+    /// The fault, as the end of a sentence.
     pub reason: &'static str,
 }
 
-/// How many entries are looked at together.
-const AT_ONCE: i64 = 1000;
+/// Number of entries that are read at a time.
+const MAX_BATCH_ENTRIES: i64 = 1000;
 
-/// Looks at every entry of every organization. `progress` is told now and then how many entries are done, and of how many.
+/// Verifies all entries of all organizations. `progress` is called with the number of verified entries and the total.
 ///
 /// # Errors
 /// The database's.
-pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Verified>> {
+pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Vec<VerifiedLog>> {
     let mut connection = store.read().await?;
     let organizations = sql!("SELECT id, revision, audit_hash FROM organizations ORDER BY id");
     let read = |row: &Row<'_>| {
-        Ok(Head {
+        Ok(StoredHead {
             organization_id: row.id("id")?,
             entries: row.get("revision")?,
             hash: row.get("audit_hash")?,
@@ -62,8 +62,8 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result
     Ok(verified)
 }
 
-/// What the organization remembers of its log.
-struct Head {
+/// The head of a log, as its organization stores it.
+struct StoredHead {
     organization_id: OrganizationId,
     entries: i64,
     hash: Vec<u8>,
@@ -76,10 +76,10 @@ const ENTRIES: &str = "\
 
 async fn verify_one(
     connection: &mut Read,
-    head: Head,
+    head: StoredHead,
     mut progress: impl FnMut(i64),
-) -> Result<Verified> {
-    let mut verified = Verified {
+) -> Result<VerifiedLog> {
+    let mut verified = VerifiedLog {
         organization_id: head.organization_id,
         entries: 0,
         hash: Vec::new(),
@@ -87,15 +87,15 @@ async fn verify_one(
     };
     loop {
         let (of, after) = (&verified.organization_id, verified.entries);
-        let entries = sql!(ENTRIES, of, after, AT_ONCE);
-        let entries = connection.fetch_all(entries, Logged::read).await?;
+        let entries = sql!(ENTRIES, of, after, MAX_BATCH_ENTRIES);
+        let entries = connection.fetch_all(entries, LoggedEntry::read).await?;
         if entries.is_empty() {
             break;
         }
         for entry in entries {
-            if let Some(reason) = entry.wrong(&verified) {
+            if let Some(reason) = entry.fault(&verified) {
                 let is_gone = entry.sequence != verified.entries + 1;
-                verified.broken = Some(Broken {
+                verified.broken = Some(BrokenEntry {
                     sequence: verified.entries + 1,
                     id: Some(entry.id).filter(|_| !is_gone),
                     reason,
@@ -108,7 +108,7 @@ async fn verify_one(
         progress(verified.entries);
     }
     if (verified.entries, &verified.hash) != (head.entries, &head.hash) {
-        verified.broken = Some(Broken {
+        verified.broken = Some(BrokenEntry {
             sequence: verified.entries + 1,
             id: None,
             reason: "is gone: the organization remembers a later entry than the last one in the log",
@@ -117,19 +117,19 @@ async fn verify_one(
     Ok(verified)
 }
 
-/// An entry as it is in the database.
-struct Logged {
+/// An entry in the database.
+struct LoggedEntry {
     sequence: i64,
     id: AuditLogId,
     heading: String,
     actor: String,
     payload: String,
     hash: Vec<u8>,
-    /// Whether what is searched by is what is shown.
-    is_found_by_what_it_says: bool,
+    /// True if the columns for searching match the entry's content.
+    has_matching_index: bool,
 }
 
-impl Logged {
+impl LoggedEntry {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let (sequence, id) = (row.get("sequence")?, row.id("id")?);
         let kind: String = row.get("type")?;
@@ -142,12 +142,12 @@ impl Logged {
             actor: row.get("actor")?,
             payload: row.get("payload")?,
             hash: row.get("hash")?,
-            is_found_by_what_it_says: is_found_by_what_it_says(row)?,
+            has_matching_index: has_matching_index(row)?,
         })
     }
 
-    /// What is wrong with it, when it is what follows.
-    fn wrong(&self, before: &Verified) -> Option<&'static str> {
+    /// Returns the fault of the entry that follows `before`, if any.
+    fn fault(&self, before: &VerifiedLog) -> Option<&'static str> {
         if self.sequence != before.entries + 1 {
             return Some("is gone");
         }
@@ -155,12 +155,12 @@ impl Logged {
         if hash.as_slice() != self.hash {
             return Some("does not say what it said when it was written");
         }
-        (!self.is_found_by_what_it_says).then_some("is filed under what it does not say")
+        (!self.has_matching_index).then_some("is filed under what it does not say")
     }
 }
 
-/// The columns that entries are searched by are not in the hash: they repeat what is.
-fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
+/// Returns true if the columns for searching, which are not hashed, match the hashed content.
+fn has_matching_index(row: &Row<'_>) -> store::Result<bool> {
     let (Ok(actor), Ok(payload)) = (
         column::json::<Json>(row, "actor"),
         column::json::<Json>(row, "payload"),
@@ -169,7 +169,7 @@ fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
     };
     for name in ["actor_id", "actor_key_id", "actor_email"] {
         let value: Option<String> = row.get(name)?;
-        if value.is_some_and(|value| !says(&actor, &value)) {
+        if value.is_some_and(|value| !contains_text(&actor, &value)) {
             return Ok(false);
         }
     }
@@ -177,12 +177,12 @@ fn is_found_by_what_it_says(row: &Row<'_>) -> store::Result<bool> {
     Ok(payload.get("id").and_then(Json::as_str) == resource.as_deref())
 }
 
-/// Whether the text is somewhere in the value.
-fn says(value: &Json, text: &str) -> bool {
+/// Returns true if a string in the value equals `text`.
+fn contains_text(value: &Json, text: &str) -> bool {
     match value {
         Json::String(said) => said.to_lowercase() == text.to_lowercase(),
-        Json::Array(items) => items.iter().any(|item| says(item, text)),
-        Json::Object(fields) => fields.values().any(|field| says(field, text)),
+        Json::Array(items) => items.iter().any(|item| contains_text(item, text)),
+        Json::Object(fields) => fields.values().any(|field| contains_text(field, text)),
         _ => false,
     }
 }

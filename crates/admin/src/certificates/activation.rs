@@ -1,4 +1,4 @@
-//! Where certificates are active: all that a request names change, or none.
+//! Activation of certificates. A request changes all certificates that it names, or none.
 
 use base::ids::{CertificateId, Id, MAX_ID_LENGTH};
 use base::{Error, Result, UnixTime};
@@ -6,62 +6,62 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::certificate::{AT_LEVEL, Guarded, LevelCertificate};
+use super::certificate::{CertificateScope, IN_SCOPE, ScopeCertificate};
 use crate::operation::{Done, Event, EventType, Write};
 use crate::{args, tenant_sql};
 
-/// The certificates whose state was asked for, as they are now.
+/// The certificates that a request has activated or deactivated.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}Answer")]
 pub(super) struct Toggled<O, C> {
     object: O,
-    data: Vec<LevelCertificate<C>>,
+    data: Vec<ScopeCertificate<C>>,
 }
 
 /// The most certificates in one request.
-const MOST_AT_ONCE: usize = 10;
+const MAX_CERTIFICATES_PER_REQUEST: usize = 10;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ToggleCertificates {
-    /// 1 to 10 ids.
+    /// Ids of certificates, 1 to 10.
     #[schemars(length(min = 1, max = 10))]
     certificate_ids: Vec<String>,
 }
 
-pub(super) async fn activate<L: Guarded>(
+pub(super) async fn activate<S: CertificateScope>(
     mut cx: Write,
-    level: L,
+    scope: S,
     body: ToggleCertificates,
-) -> Result<Done<Toggled<L::Activation, L::Object>>> {
-    let mut data = find(&mut cx, &level, body).await?;
+) -> Result<Done<Toggled<S::Activation, S::Object>>> {
+    let mut data = find(&mut cx, &scope, body).await?;
     refuse_expired(&data, cx.now())?;
-    let changed = set(&mut cx, &level, &mut data, true).await?;
+    let changed = set(&mut cx, &scope, &mut data, true).await?;
     Ok(done(cx, EventType::CertificatesActivated, &changed, data))
 }
 
-pub(super) async fn deactivate<L: Guarded>(
+pub(super) async fn deactivate<S: CertificateScope>(
     mut cx: Write,
-    level: L,
+    scope: S,
     body: ToggleCertificates,
-) -> Result<Done<Toggled<L::Deactivation, L::Object>>> {
-    let mut data = find(&mut cx, &level, body).await?;
-    let changed = set(&mut cx, &level, &mut data, false).await?;
+) -> Result<Done<Toggled<S::Deactivation, S::Object>>> {
+    let mut data = find(&mut cx, &scope, body).await?;
+    let changed = set(&mut cx, &scope, &mut data, false).await?;
     Ok(done(cx, EventType::CertificatesDeactivated, &changed, data))
 }
 
-/// The certificates that are named, in that order, each once.
-async fn find<L: Guarded>(
+/// Finds the named certificates, in the order of the request, without duplicates.
+async fn find<S: CertificateScope>(
     cx: &mut Write,
-    level: &L,
+    scope: &S,
     body: ToggleCertificates,
-) -> Result<Vec<LevelCertificate<L::Object>>> {
+) -> Result<Vec<ScopeCertificate<S::Object>>> {
     const PARAM: &str = "certificate_ids";
-    if !(1..=MOST_AT_ONCE).contains(&body.certificate_ids.len()) {
-        let message = format!("{PARAM} must have 1 to {MOST_AT_ONCE} ids.");
+    if !(1..=MAX_CERTIFICATES_PER_REQUEST).contains(&body.certificate_ids.len()) {
+        let message = format!("{PARAM} must have 1 to {MAX_CERTIFICATES_PER_REQUEST} ids.");
         return Err(Error::invalid(PARAM, message));
     }
-    let mut found: Vec<LevelCertificate<L::Object>> = Vec::new();
+    let mut found: Vec<ScopeCertificate<S::Object>> = Vec::new();
     for (index, id) in body.certificate_ids.into_iter().enumerate() {
         if found
             .iter()
@@ -74,17 +74,17 @@ async fn find<L: Guarded>(
             let message = format!("No certificate with id '{shown}' was found.");
             Error::invalid(format!("{PARAM}[{index}]"), message)
         };
-        let mut one = tenant_sql!(cx, AT_LEVEL, args![level.project_key()]);
+        let mut one = tenant_sql!(cx, IN_SCOPE, args![scope.project_key()]);
         one.push(" AND c.id = ").bind(id.as_str());
-        let certificate = cx.fetch_optional(one, LevelCertificate::read).await?;
+        let certificate = cx.fetch_optional(one, ScopeCertificate::read).await?;
         found.push(certificate.ok_or_else(unknown)?);
     }
     Ok(found)
 }
 
-/// Nobody's certificate can come from an authority that has expired: to ask for one would lock everybody out.
-fn refuse_expired<C>(certificates: &[LevelCertificate<C>], now: UnixTime) -> Result<()> {
-    let expired = |certificate: &&LevelCertificate<C>| {
+/// Refuses to activate the certificate of an expired authority: all clients would be locked out.
+fn refuse_expired<C>(certificates: &[ScopeCertificate<C>], now: UnixTime) -> Result<()> {
+    let expired = |certificate: &&ScopeCertificate<C>| {
         !certificate.active && certificate.validity.expires_at <= now
     };
     match certificates.iter().find(expired) {
@@ -99,11 +99,11 @@ fn refuse_expired<C>(certificates: &[LevelCertificate<C>], now: UnixTime) -> Res
     }
 }
 
-/// Changes those whose state is another one; their ids and names.
-async fn set<L: Guarded>(
+/// Sets the state of the certificates. Returns ids and names of those that it changes.
+async fn set<S: CertificateScope>(
     cx: &mut Write,
-    level: &L,
-    certificates: &mut [LevelCertificate<L::Object>],
+    scope: &S,
+    certificates: &mut [ScopeCertificate<S::Object>],
     active: bool,
 ) -> Result<Vec<(CertificateId, Option<String>)>> {
     let mut changed = Vec::new();
@@ -120,7 +120,7 @@ async fn set<L: Guarded>(
                 "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2 AND certificate_id = $3"
             )
         };
-        let change = cx.sql(text, args![level.project_key(), &certificate.id]);
+        let change = cx.sql(text, args![scope.project_key(), &certificate.id]);
         cx.execute(change).await?;
         certificate.active = active;
         changed.push((certificate.id.clone(), certificate.name.clone()));
@@ -132,7 +132,7 @@ fn done<O: Default, C>(
     cx: Write,
     kind: EventType,
     changed: &[(CertificateId, Option<String>)],
-    data: Vec<LevelCertificate<C>>,
+    data: Vec<ScopeCertificate<C>>,
 ) -> Done<Toggled<O, C>> {
     let answer = Toggled {
         object: O::default(),

@@ -1,4 +1,4 @@
-//! Whether a text is the certificate of an authority, and if not, what it is instead.
+//! Parsing of authorities' certificates, with errors that name the fault.
 
 use base::{Error, Result, UnixTime, text_without_mark};
 use base64::Engine;
@@ -8,13 +8,13 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
-/// The longest text that is looked at, in bytes; certificates have a few thousand.
-const MOST_BYTES: usize = 32 * 1024;
+/// Maximum length of a certificate in PEM. Certificates usually have a few thousand bytes.
+const MAX_PEM_BYTES: usize = 32 * 1024;
 
 /// The certificate of an authority (RFC 5280).
 #[derive(Debug)]
-pub(super) struct Authority {
-    /// The certificate in PEM, as every tool writes it.
+pub(super) struct AuthorityCertificate {
+    /// Certificate in PEM, in canonical form.
     pub(super) pem: String,
     /// SHA-256 of the certificate in DER.
     pub(super) fingerprint: [u8; 32],
@@ -22,11 +22,11 @@ pub(super) struct Authority {
     pub(super) expires_at: UnixTime,
 }
 
-impl Authority {
-    /// Reads a PEM text.
+impl AuthorityCertificate {
+    /// Parses PEM.
     ///
     /// # Errors
-    /// 400 that says what it is instead.
+    /// 400 if the text is not the valid certificate of an authority.
     pub(super) fn parse(text: &str, now: UnixTime) -> Result<Self> {
         let der = only_block(text)?;
         let (rest, certificate) = X509Certificate::from_der(&der).map_err(|_| {
@@ -66,11 +66,11 @@ fn refused(code: &'static str, message: &'static str) -> Error {
     Error::refused(code, message).about("certificate")
 }
 
-/// The one block of a PEM text, decoded.
+/// Decodes the single block of a PEM text.
 fn only_block(text: &str) -> Result<Vec<u8>> {
     const GARBAGE: &str =
         "certificate must be a certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE.";
-    if text.len() > MOST_BYTES {
+    if text.len() > MAX_PEM_BYTES {
         return Err(refused(
             "invalid_certificate",
             "certificate is too long to be one certificate.",
@@ -121,7 +121,7 @@ fn unreadable() -> Error {
     )
 }
 
-/// PEM with lines of 64 characters.
+/// Encodes as PEM with lines of 64 characters.
 fn encode(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();

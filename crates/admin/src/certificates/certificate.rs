@@ -1,4 +1,4 @@
-//! A certificate, as it is kept and as it is shown at each level.
+//! Certificates, as they are stored and as answers show them.
 
 use base::UnixTime;
 use base::ids::CertificateId;
@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use store::Row;
 
-use super::authority::Authority;
-use crate::level::Level;
+use super::authority::AuthorityCertificate;
 use crate::list::Item;
 use crate::literal::literals;
 use crate::operation::Organization;
 use crate::projects::ActiveProject;
+use crate::role_scope::RoleScope;
 
 literals! {
     CertificateObject = "certificate";
@@ -24,20 +24,20 @@ literals! {
     ProjectCertificateDeactivation = "organization.project.certificate.deactivation";
 }
 
-/// A level at which certificates are active or not.
-pub(super) trait Guarded: Level {
+/// An organization or a project, with the names of its answers about certificates.
+pub(super) trait CertificateScope: RoleScope {
     type Object: Default + Serialize + JsonSchema + Send + 'static;
     type Activation: Default + Serialize + JsonSchema + Send + 'static;
     type Deactivation: Default + Serialize + JsonSchema + Send + 'static;
 }
 
-impl Guarded for Organization {
+impl CertificateScope for Organization {
     type Object = OrganizationCertificate;
     type Activation = OrganizationCertificateActivation;
     type Deactivation = OrganizationCertificateDeactivation;
 }
 
-impl Guarded for ActiveProject {
+impl CertificateScope for ActiveProject {
     type Object = ProjectCertificate;
     type Activation = ProjectCertificateActivation;
     type Deactivation = ProjectCertificateDeactivation;
@@ -51,54 +51,54 @@ pub(super) struct Certificate {
     pub(super) name: Option<String>,
     pub(super) created_at: UnixTime,
     #[serde(rename = "certificate_details")]
-    pub(super) details: Details,
+    pub(super) details: CertificateDetails,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
-pub(super) struct Details {
+pub(super) struct CertificateDetails {
     valid_at: UnixTime,
     pub(super) expires_at: UnixTime,
-    /// The certificate in PEM; there when it was asked for.
+    /// Certificate in PEM; present if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub(super) content: Option<String>,
 }
 
-/// A certificate, and whether it is active where it was asked about.
+/// A certificate with its activation in an organization or a project.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
-pub(super) struct LevelCertificate<O> {
+pub(super) struct ScopeCertificate<O> {
     object: O,
     pub(super) id: CertificateId,
     pub(super) name: Option<String>,
     pub(super) active: bool,
     created_at: UnixTime,
     #[serde(rename = "certificate_details")]
-    pub(super) validity: Validity,
+    pub(super) validity: CertificateValidity,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
-pub(super) struct Validity {
+pub(super) struct CertificateValidity {
     valid_at: UnixTime,
     pub(super) expires_at: UnixTime,
 }
 
 impl Certificate {
-    /// One that has just been uploaded.
+    /// Creates the record of an uploaded certificate.
     pub(super) fn new(
         id: CertificateId,
         name: Option<String>,
         created_at: UnixTime,
-        authority: &Authority,
+        authority: &AuthorityCertificate,
     ) -> Self {
         Self {
             object: CertificateObject,
             id,
             name,
             created_at,
-            details: Details {
+            details: CertificateDetails {
                 valid_at: authority.valid_at,
                 expires_at: authority.expires_at,
                 content: None,
@@ -106,14 +106,14 @@ impl Certificate {
         }
     }
 
-    /// With its content.
+    /// Reads a row, with the certificate's content.
     pub(super) fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
             object: CertificateObject,
             id: row.id("id")?,
             name: row.get("name")?,
             created_at: row.time("created_at")?,
-            details: Details {
+            details: CertificateDetails {
                 valid_at: row.time("valid_at")?,
                 expires_at: row.time("expires_at")?,
                 content: row.get("content")?,
@@ -127,7 +127,7 @@ impl Certificate {
     }
 }
 
-impl<O: Default> LevelCertificate<O> {
+impl<O: Default> ScopeCertificate<O> {
     pub(super) fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
             object: O::default(),
@@ -135,7 +135,7 @@ impl<O: Default> LevelCertificate<O> {
             name: row.get("name")?,
             active: row.get("active")?,
             created_at: row.time("created_at")?,
-            validity: Validity {
+            validity: CertificateValidity {
                 valid_at: row.time("valid_at")?,
                 expires_at: row.time("expires_at")?,
             },
@@ -143,7 +143,7 @@ impl<O: Default> LevelCertificate<O> {
     }
 }
 
-impl<O> Item for LevelCertificate<O> {
+impl<O> Item for ScopeCertificate<O> {
     fn cursor(&self) -> String {
         self.id.to_string()
     }
@@ -152,8 +152,8 @@ impl<O> Item for LevelCertificate<O> {
 pub(super) const ONE: &str = "\
     SELECT id, name, created_at, valid_at, expires_at, content FROM certificates \
     WHERE organization_id = $1 AND id = $2";
-/// `$2` is the level.
-pub(super) const AT_LEVEL: &str = "\
+/// Certificates of the organization `$1` with their activation in `$2`: a project, or empty for the organization.
+pub(super) const IN_SCOPE: &str = "\
     SELECT c.id, c.name, c.created_at, c.valid_at, c.expires_at, a.certificate_id IS NOT NULL AS active \
     FROM certificates c LEFT JOIN certificate_activations a \
         ON a.organization_id = c.organization_id AND a.project_id = $2 AND a.certificate_id = c.id \

@@ -1,4 +1,4 @@
-//! `/organization/groups`: people who are given roles together.
+//! `/organization/groups`: groups of users that share roles.
 
 pub mod users;
 
@@ -23,7 +23,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
     const ALL: &str = "/organization/groups";
     const ONE: &str = "/organization/groups/{group_id}";
-    const DELETE: &str = "Deletes a group, and with it what its users had through it.";
+    const DELETE: &str = "Deletes a group with its memberships and role assignments.";
     vec![
         read(
             "groups list",
@@ -71,20 +71,20 @@ literals! {
     GroupDeleted = "group.deleted";
 }
 
-/// A group of people.
+/// A group of users.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Group {
     object: GroupObject,
-    /// Its id.
+    /// Id.
     pub id: GroupId,
-    /// What it is called.
+    /// Name of the group.
     pub name: String,
     created_at: UnixTime,
     is_scim_managed: bool,
     group_type: GroupType,
 }
 
-/// Where a group comes from; here it is always the organization's own.
+/// Origin of a group. Groups of this program are always managed in the organization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -138,10 +138,10 @@ impl Scope for Group {
     }
 }
 
-/// The group that a body names in `group_id`.
+/// Finds the group that `group_id` of a request body names.
 ///
 /// # Errors
-/// 400 naming `group_id` when there is none; the database's.
+/// 400 naming `group_id` if the group does not exist; the database's.
 pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
     let mut one = tenant_sql!(cx, GROUPS, args![]);
     one.push(" AND id = ").bind(id);
@@ -156,12 +156,12 @@ pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListGroups {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<100, 0, 1000>,
-    /// The id of the last group of the page before.
+    /// The id of the last group of the previous page.
     after: Option<String>,
-    /// Oldest first (`asc`, the default) or newest first (`desc`).
+    /// Order of creation: oldest first (`asc`, the default) or newest first (`desc`).
     order: Option<OrderBy>,
 }
 
@@ -182,7 +182,7 @@ async fn list(mut cx: Read, _: Organization, query: ListGroups) -> Result<NextLi
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NamedGroup {
-    /// What the group is called.
+    /// Name of the group.
     name: Name,
 }
 

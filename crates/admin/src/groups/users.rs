@@ -1,4 +1,4 @@
-//! `/organization/groups/{group_id}/users`: who is in a group.
+//! `/organization/groups/{group_id}/users`: users of a group.
 
 use base::ids::{GroupId, Id, ProjectId, UserId};
 use base::permission::role_permissions;
@@ -15,7 +15,7 @@ use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
 };
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::{args, tenant_sql, users};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -69,7 +69,7 @@ pub struct GroupUser {
     email: Option<String>,
 }
 
-/// A user of a group, looked at alone.
+/// A user of a group.
 #[derive(Debug, Serialize, JsonSchema)]
 struct GroupMemberUser {
     #[serde(flatten)]
@@ -110,12 +110,12 @@ impl Item for GroupUser {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListGroupUsers {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<100, 0, 1000>,
-    /// The id of the last user of the page before.
+    /// The id of the last user of the previous page.
     after: Option<String>,
-    /// Added first (`asc`) or added last first (`desc`, the default).
+    /// Order of addition: oldest first (`asc`) or newest first (`desc`, the default).
     order: Option<OrderBy>,
 }
 
@@ -137,11 +137,11 @@ async fn list(mut cx: Read, group: Group, query: ListGroupUsers) -> Result<NextL
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AddGroupUser {
-    /// Who is added: a user of the organization.
+    /// Id of a user of the organization.
     user_id: UserId,
 }
 
-/// What was added to what.
+/// The membership that was added.
 #[derive(Serialize, JsonSchema)]
 struct AddedGroupUser {
     object: GroupUserObject,
@@ -178,7 +178,7 @@ async fn create(mut cx: Write, group: Group, body: AddGroupUser) -> Result<Done<
     Ok(cx.done(event, answer))
 }
 
-/// Whoever joins a group has its roles: the caller must have what they allow, wherever the group has them.
+/// Checks that the caller has all permissions of the group's roles, in every scope: a new user of the group gets them.
 async fn may_join(cx: &mut Write, group: &Group) -> Result<()> {
     let roles = tenant_sql!(
         cx,

@@ -1,4 +1,4 @@
-//! `/organization/invites/accept`: the token of a mail makes its bearer a user.
+//! `/organization/invites/accept`: acceptance of an invitation with the token of its email.
 
 use base::email::email_key;
 use base::ids::{Id, OrganizationId, UserId};
@@ -10,19 +10,19 @@ use serde::Deserialize;
 use serde_json::json;
 use store::{Connection, sql};
 
-use super::{INVITES, Invite, Status};
+use super::{INVITES, Invite, InviteStatus};
 use crate::operation::{Credential, Done, Event, EventType, Write};
 use crate::projects::users::add;
 use crate::users::{self, User};
 use crate::{args, tenant_sql};
 
-/// What somebody sends who got an invitation.
+/// The acceptance of an invitation.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AcceptInvite {
-    /// The token in the mail's link.
+    /// Token in the link of the email.
     token: String,
-    /// What the new user is called.
+    /// Name of the new user.
     name: Name,
 }
 
@@ -33,19 +33,19 @@ impl Credential for AcceptInvite {
         pepper: &Pepper,
     ) -> Result<OrganizationId> {
         if self.token.len() > MAX_LENGTH {
-            return Err(no_good());
+            return Err(invalid_token());
         }
         let mut statement = sql!("SELECT organization_id FROM invites WHERE token_hash IN ");
         statement.bind_list(pepper.hashes(&self.token));
         let found = connection
             .fetch_optional(statement, |row| row.id("organization_id"))
             .await?;
-        found.ok_or_else(no_good)
+        found.ok_or_else(invalid_token)
     }
 }
 
-/// 400, the same whether there never was such an invitation, or it is used, deleted or over.
-fn no_good() -> Error {
+/// Returns 400, identical for unknown, accepted, deleted and expired invitations.
+fn invalid_token() -> Error {
     let message = "The token is unknown, has expired or was used already. Ask for a new invite.";
     Error::refused("invalid_token", message).about("token")
 }
@@ -55,9 +55,9 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
     one.push(" AND token_hash IN ")
         .bind_list(cx.pepper().hashes(&body.token));
     let invite = cx.fetch_optional(one, Invite::read).await?;
-    let invite = invite.ok_or_else(no_good)?.at(cx.now());
-    if invite.status != Status::Pending {
-        return Err(no_good());
+    let invite = invite.ok_or_else(invalid_token)?.at(cx.now());
+    if invite.status != InviteStatus::Pending {
+        return Err(invalid_token());
     }
     if users::find_by_email(&mut cx, &invite.email)
         .await?
@@ -100,7 +100,7 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
     Ok(cx.done(event, user))
 }
 
-/// Makes the new user a member of the projects that were promised, as far as they are still in use.
+/// Adds the new user to the projects of the invitation, except archived ones.
 async fn join(cx: &mut Write, invite: &Invite, user: &UserId) -> Result<Vec<String>> {
     let mut joined = Vec::new();
     for project in &invite.projects {

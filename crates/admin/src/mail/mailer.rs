@@ -1,4 +1,4 @@
-//! Sends the mails that wait: retried with growing pauses, by one node at a time, until they are sent or of no use.
+//! Delivery of queued emails, with retries and exponential backoff. A lease ensures that one node at a time sends an email.
 
 use std::time::Duration;
 
@@ -10,31 +10,31 @@ use tasks::{Health, Task, TaskHandle};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::smtp::{Fate, PATIENCE, Smtp};
+use super::smtp::{DELIVERY_TIMEOUT, DeliveryOutcome, Smtp};
 
-/// How often is looked for mails.
-const EVERY: Duration = Duration::from_secs(1);
-/// How many are sent between two looks.
-const BATCH: i64 = 20;
-/// For how long a mail is this node's, by the database's clock: longer than handing it over takes. If the node dies
-/// meanwhile, another look finds the mail again after that.
-const LEASE: i64 = PATIENCE.as_secs() as i64 + 10;
-/// The longest pause between two attempts, in seconds.
-const LONGEST_PAUSE: i64 = 3600;
+/// Interval of the polls for queued emails.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The most emails that are sent between two polls.
+const MAX_BATCH_EMAILS: i64 = 20;
+/// Duration of a node's lease on an email, by the database's clock. Exceeds [`DELIVERY_TIMEOUT`]; after a crash, the email
+/// is sent once the lease has expired.
+const LEASE_SECONDS: i64 = DELIVERY_TIMEOUT.as_secs() as i64 + 10;
+/// The longest backoff between two attempts.
+const MAX_BACKOFF_SECONDS: i64 = 3600;
 
-/// A mail that waits to be sent, opened.
-pub struct Waiting {
-    /// Its id.
+/// A queued email, decrypted.
+pub struct QueuedMail {
+    /// Id.
     pub id: MailId,
-    /// To whom.
+    /// E-mail address of the recipient.
     pub recipient: String,
-    /// Its subject.
+    /// Subject.
     pub subject: String,
-    /// Its text.
+    /// Text.
     pub body: Zeroizing<String>,
 }
 
-/// Sends mails until it is stopped.
+/// A handle to the task that sends queued emails.
 pub struct MailerTask(TaskHandle);
 
 struct Mailer {
@@ -48,8 +48,8 @@ struct Mailer {
 const MAILS: &str =
     "SELECT id, recipient, subject, body, attempts FROM mails WHERE body IS NOT NULL";
 
-/// A mail as the table has it.
-struct Found {
+/// A row of the table.
+struct MailRow {
     id: MailId,
     recipient: String,
     subject: String,
@@ -57,7 +57,7 @@ struct Found {
     attempts: i64,
 }
 
-impl Found {
+impl MailRow {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
             id: row.id("id")?,
@@ -68,9 +68,9 @@ impl Found {
         })
     }
 
-    fn open(self, pepper: &Pepper) -> Option<Waiting> {
+    fn open(self, pepper: &Pepper) -> Option<QueuedMail> {
         let body = pepper.unseal(&self.id.to_string(), &self.sealed)?;
-        Some(Waiting {
+        Some(QueuedMail {
             id: self.id,
             recipient: self.recipient,
             subject: self.subject,
@@ -79,15 +79,15 @@ impl Found {
     }
 }
 
-/// Every mail that waits, oldest first.
+/// Returns all queued emails, oldest first.
 ///
 /// # Errors
 /// The database's.
-pub async fn waiting(store: &Store, pepper: &Pepper) -> store::Result<Vec<Waiting>> {
+pub async fn queued(store: &Store, pepper: &Pepper) -> store::Result<Vec<QueuedMail>> {
     let mut connection = store.read().await?;
     let mut statement = sql!(MAILS);
     statement.push(" ORDER BY id");
-    let found = connection.fetch_all(statement, Found::read).await?;
+    let found = connection.fetch_all(statement, MailRow::read).await?;
     Ok(found
         .into_iter()
         .filter_map(|mail| mail.open(pepper))
@@ -95,8 +95,7 @@ pub async fn waiting(store: &Store, pepper: &Pepper) -> store::Result<Vec<Waitin
 }
 
 impl MailerTask {
-    /// Starts it, on the runtime that this is called in. Without an SMTP server it says of each mail that it is not
-    /// sent, and keeps it.
+    /// Starts the task on the current runtime. Without an SMTP server, emails remain queued, and each is logged once.
     #[must_use]
     pub fn start(store: Store, pepper: Pepper, clock: Clock, smtp: Option<Smtp>) -> Self {
         Self(tasks::start("mailer", |stop| Mailer {
@@ -108,12 +107,12 @@ impl MailerTask {
         }))
     }
 
-    /// Ends it after the mail that is under way.
+    /// Stops the task after the current email.
     pub async fn stop(self) {
         self.0.stop().await;
     }
 
-    /// Returns the health of the mailer.
+    /// Returns the health of the task.
     #[must_use]
     pub fn health(&self) -> &Health {
         self.0.health()
@@ -124,33 +123,33 @@ impl Task for Mailer {
     async fn run(&mut self) {
         while !self.stop.is_cancelled() {
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = self.stop.cancelled() => return,
             }
-            if let Err(error) = self.round().await {
-                tracing::warn!(%error, "mails could not be looked for");
+            if let Err(error) = self.send_due().await {
+                tracing::warn!(%error, "mail queue poll failed");
             }
         }
     }
 }
 
 impl Mailer {
-    /// Sends what is due; breaks off when it is asked to stop.
-    async fn round(&self) -> store::Result<()> {
+    /// Sends the emails that are due. Returns early if the task is stopped.
+    async fn send_due(&self) -> store::Result<()> {
         for mail in self.due().await? {
             if self.stop.is_cancelled() {
                 return Ok(());
             }
             match &self.smtp {
                 Some(smtp) => self.attempt(smtp, mail).await?,
-                None => self.keep(&mail).await?,
+                None => self.log_unsent(&mail).await?,
             }
         }
         Ok(())
     }
 
-    /// The mails whose time has come and that no node has claimed; those whose time is over are given up.
-    async fn due(&self) -> store::Result<Vec<Found>> {
+    /// Returns the emails that are due and not leased, and gives up expired ones.
+    async fn due(&self) -> store::Result<Vec<MailRow>> {
         let now = self.clock.now();
         let mut connection = self.store.read().await?;
         let database_now = connection.now().await?;
@@ -158,31 +157,32 @@ impl Mailer {
         due.push(" AND next_attempt_at <= ").bind(now);
         due.push(" AND (claimed_until IS NULL OR claimed_until <= ");
         due.bind(database_now).push(")");
-        let mut over = due.clone();
-        over.push(" AND expires_at <= ").bind(now);
+        let mut expired = due.clone();
+        expired.push(" AND expires_at <= ").bind(now);
         due.push(" AND expires_at > ").bind(now);
-        // Without a server, each mail is looked at once: then it has a reason.
+        // Without an SMTP server, an email is logged once and has a reason from then on.
         if self.smtp.is_none() {
             due.push(" AND reason IS NULL");
         }
-        for statement in [&mut over, &mut due] {
+        for statement in [&mut expired, &mut due] {
             statement
                 .push(" ORDER BY next_attempt_at LIMIT ")
-                .bind(BATCH);
+                .bind(MAX_BATCH_EMAILS);
         }
-        let over = connection.fetch_all(over, Found::read).await?;
-        let due = connection.fetch_all(due, Found::read).await?;
+        let expired = connection.fetch_all(expired, MailRow::read).await?;
+        let due = connection.fetch_all(due, MailRow::read).await?;
         drop(connection);
-        for mail in over {
+        for mail in expired {
             if self.claim(&mail).await? {
-                let fate = Fate::Never("there is no use in sending it any more".to_owned());
-                self.record(&mail.id, mail.attempts + 1, &fate).await?;
+                let outcome =
+                    DeliveryOutcome::Failed("there is no use in sending it any more".to_owned());
+                self.record(&mail.id, mail.attempts + 1, &outcome).await?;
             }
         }
         Ok(due)
     }
 
-    async fn keep(&self, mail: &Found) -> store::Result<()> {
+    async fn log_unsent(&self, mail: &MailRow) -> store::Result<()> {
         let (id, recipient, subject) = (&mail.id, &mail.recipient, &mail.subject);
         tracing::warn!(%id, recipient, subject, "mail not sent: no SMTP server is configured");
         let mut transaction = self.store.begin_untracked().await?;
@@ -194,29 +194,29 @@ impl Mailer {
         transaction.commit().await
     }
 
-    async fn attempt(&self, smtp: &Smtp, mail: Found) -> store::Result<()> {
+    async fn attempt(&self, smtp: &Smtp, mail: MailRow) -> store::Result<()> {
         if !self.claim(&mail).await? {
             return Ok(());
         }
         let (id, attempts) = (mail.id.clone(), mail.attempts + 1);
-        let fate = match mail.open(&self.pepper) {
-            Some(mail) => smtp.hand_over(&mail, self.clock.now()).await,
-            None => Fate::Never("it was written with another secret file".to_owned()),
+        let outcome = match mail.open(&self.pepper) {
+            Some(mail) => smtp.deliver(&mail, self.clock.now()).await,
+            None => DeliveryOutcome::Failed("it was written with another secret file".to_owned()),
         };
-        self.record(&id, attempts, &fate).await
+        self.record(&id, attempts, &outcome).await
     }
 
-    /// Makes the mail this node's for a while; false when another node was faster.
-    async fn claim(&self, mail: &Found) -> store::Result<bool> {
+    /// Leases an email. Returns false if another node holds or has used the lease.
+    async fn claim(&self, mail: &MailRow) -> store::Result<bool> {
         let mut transaction = self.store.begin_untracked().await?;
         let now = transaction.now().await?;
-        // As many attempts as were seen: whoever was faster has added one.
+        // Another node that has leased the email since has changed the number of attempts.
         let claim = sql!(
             "UPDATE mails SET attempts = attempts + 1, claimed_until = $3 \
              WHERE id = $1 AND attempts = $2 AND body IS NOT NULL AND (claimed_until IS NULL OR claimed_until <= $4)",
             &mail.id,
             mail.attempts,
-            now.plus(LEASE),
+            now.plus(LEASE_SECONDS),
             now
         );
         let claimed = transaction.execute(claim).await? == 1;
@@ -224,11 +224,16 @@ impl Mailer {
         Ok(claimed)
     }
 
-    /// Writes down what became of a mail. What failed is left alone if another node has claimed the mail since.
-    async fn record(&self, id: &MailId, attempts: i64, fate: &Fate) -> store::Result<()> {
+    /// Records the outcome of an attempt. A failure is not recorded if another node has leased the email since.
+    async fn record(
+        &self,
+        id: &MailId,
+        attempts: i64,
+        outcome: &DeliveryOutcome,
+    ) -> store::Result<()> {
         let now = self.clock.now();
-        let update = match fate {
-            Fate::Sent => {
+        let update = match outcome {
+            DeliveryOutcome::Sent => {
                 tracing::info!(%id, attempts, "mail sent");
                 sql!(
                     "UPDATE mails SET body = NULL, reason = NULL, claimed_until = NULL, sent_at = $2 WHERE id = $1",
@@ -236,8 +241,8 @@ impl Mailer {
                     now
                 )
             }
-            Fate::Later(reason) => {
-                let pause = pause(attempts);
+            DeliveryOutcome::Retry(reason) => {
+                let pause = backoff(attempts);
                 tracing::warn!(%id, attempts, reason, pause, "mail not sent yet");
                 sql!(
                     "UPDATE mails SET reason = $3, next_attempt_at = $4, claimed_until = NULL \
@@ -248,7 +253,7 @@ impl Mailer {
                     now.plus(pause)
                 )
             }
-            Fate::Never(reason) => {
+            DeliveryOutcome::Failed(reason) => {
                 tracing::error!(%id, attempts, reason, "mail not sent, and given up");
                 sql!(
                     "UPDATE mails SET body = NULL, reason = $3, claimed_until = NULL WHERE id = $1 AND attempts = $2",
@@ -264,10 +269,10 @@ impl Mailer {
     }
 }
 
-/// Seconds until the next attempt: doubled with each that failed.
-fn pause(attempts: i64) -> i64 {
+/// Returns the seconds until the next attempt, doubled with each failed one.
+fn backoff(attempts: i64) -> i64 {
     let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(12);
-    (1 << doublings).min(LONGEST_PAUSE)
+    (1 << doublings).min(MAX_BACKOFF_SECONDS)
 }
 
 #[cfg(test)]
@@ -275,8 +280,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_an_hour() {
-        let pauses = [1, 2, 3, 12, 13, 1000].map(pause);
+    fn backoff_grows_to_an_hour() {
+        let pauses = [1, 2, 3, 12, 13, 1000].map(backoff);
         assert_eq!(pauses, [1, 2, 4, 2048, 3600, 3600]);
     }
 }

@@ -1,5 +1,5 @@
-//! Mails that the server sends. They are written in the transaction of what they tell of, so that neither is without the
-//! other, and sent afterwards by [`MailerTask`].
+//! Outgoing email. An email is queued in the transaction of the change that causes it, and is sent by [`MailerTask`] after
+//! the commit.
 
 mod mailer;
 mod smtp;
@@ -15,20 +15,20 @@ use crate::Services;
 use crate::operation::Write;
 use crate::{args, tenant_sql};
 
-pub use mailer::{MailerTask, Waiting, waiting};
-pub use smtp::{Fate, Smtp};
+pub use mailer::{MailerTask, QueuedMail, queued};
+pub use smtp::{DeliveryOutcome, Smtp};
 
-/// A mail that is to be sent.
+/// An email to be queued.
 pub struct Mail<'a> {
-    /// The id of what it tells of.
+    /// Id of the resource that the email is about.
     pub about: &'a str,
-    /// To whom.
+    /// E-mail address of the recipient.
     pub recipient: &'a Email,
-    /// Its subject.
+    /// Subject.
     pub subject: String,
-    /// Its text. It may hold a credential: it is encrypted while it waits, and removed once it is sent.
+    /// Text. May contain a credential, so it is encrypted while queued and deleted once sent.
     pub body: Zeroizing<String>,
-    /// After this there is no use in sending it.
+    /// Time at which the email is discarded unless it has been sent.
     pub expires_at: UnixTime,
 }
 
@@ -38,7 +38,7 @@ const INSERT: &str = "\
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $7)";
 
 impl Mail<'_> {
-    /// The values of [`INSERT`] after the first.
+    /// Returns the parameters of [`INSERT`] after the first.
     fn values(self, id: &MailId, now: UnixTime, pepper: &Pepper, entropy: &Entropy) -> Vec<Value> {
         let sealed = pepper.seal(entropy, &id.to_string(), &self.body);
         args![
@@ -53,7 +53,7 @@ impl Mail<'_> {
     }
 }
 
-/// Adds a mail to those that wait. It goes out once the transaction is committed.
+/// Queues an email, which is sent after the transaction commits.
 ///
 /// # Errors
 /// The database's.
@@ -64,11 +64,11 @@ pub async fn queue(cx: &mut Write, mail: Mail<'_>) -> Result<()> {
     Ok(())
 }
 
-/// As [`queue`], where no request is at work.
+/// Queues an email like [`queue`], in a transaction of a background task.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn queue_quietly(
+pub(crate) async fn queue_in_transaction(
     transaction: &mut Transaction,
     services: &Services,
     organization: &OrganizationId,
@@ -81,7 +81,7 @@ pub(crate) async fn queue_quietly(
     Ok(())
 }
 
-/// Removes the mails about something that have not been sent yet.
+/// Removes queued emails about a resource.
 ///
 /// # Errors
 /// The database's.

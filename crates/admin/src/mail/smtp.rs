@@ -1,4 +1,4 @@
-//! Hands mails to an SMTP server.
+//! Delivery to an SMTP server.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,63 +9,63 @@ use lettre::transport::smtp::Error;
 use lettre::transport::smtp::response::{Category, Severity};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
-use super::Waiting;
+use super::QueuedMail;
 
-/// How long handing over one mail may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of delivering one email.
+pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// An SMTP server, and in whose name mails go out.
+/// An SMTP server and the sender of emails.
 #[derive(Clone)]
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
 }
 
-/// What became of a mail that was handed over.
+/// The outcome of an attempt to deliver an email.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The server took it.
+pub enum DeliveryOutcome {
+    /// The server accepted the email.
     Sent,
-    /// It may be taken later.
-    Later(String),
-    /// It will never be taken.
-    Never(String),
+    /// The attempt failed and may be repeated; with the reason.
+    Retry(String),
+    /// The email can never be delivered; with the reason.
+    Failed(String),
 }
 
 impl Smtp {
-    /// The server at `url` (`smtp://HOST:PORT`, `smtps://…`, or `smtp://…?tls=required` for STARTTLS; a user and a
-    /// password before the host), and the sender that mails name.
+    /// Parses the URL of a server and the sender. The URL is `smtp://HOST:PORT`, `smtps://…`, or `smtp://…?tls=required` for
+    /// STARTTLS, with an optional user and password before the host.
     ///
     /// # Errors
-    /// Which of the two is wrong.
+    /// A message that names the invalid one.
     pub fn new(url: &str, from: &str) -> Result<Self, String> {
-        // The URL may hold a password, so the message does not repeat it.
+        // The message must not repeat the URL, which may contain a password.
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| "smtp.url must be smtp://HOST:PORT or smtps://HOST:PORT".to_owned())?;
         let from = from.parse().map_err(|_| {
             format!("smtp.from must be an address, with or without a name, not '{from}'")
         })?;
         Ok(Self {
-            transport: builder.timeout(Some(PATIENCE)).build(),
+            transport: builder.timeout(Some(DELIVERY_TIMEOUT)).build(),
             from,
         })
     }
 
-    /// Hands one mail over. Its Message-ID is made from its id, so that a receiver knows it again should it come twice.
-    pub async fn hand_over(&self, mail: &Waiting, now: UnixTime) -> Fate {
+    /// Delivers an email. The Message-ID is derived from the email's id, so that receivers recognize a repeated delivery.
+    pub async fn deliver(&self, mail: &QueuedMail, now: UnixTime) -> DeliveryOutcome {
         let message = match self.message(mail, now) {
             Ok(message) => message,
-            Err(wrong) => return Fate::Never(wrong),
+            Err(wrong) => return DeliveryOutcome::Failed(wrong),
         };
-        match tokio::time::timeout(PATIENCE, self.transport.send(message)).await {
-            Ok(Ok(_)) => Fate::Sent,
-            Ok(Err(error)) if is_final(&error) => Fate::Never(full(&error)),
-            Ok(Err(error)) => Fate::Later(full(&error)),
-            Err(_) => Fate::Later("the SMTP server did not answer in time".to_owned()),
+        match tokio::time::timeout(DELIVERY_TIMEOUT, self.transport.send(message)).await {
+            Ok(Ok(_)) => DeliveryOutcome::Sent,
+            Ok(Err(error)) if is_final(&error) => DeliveryOutcome::Failed(error_chain(&error)),
+            Ok(Err(error)) => DeliveryOutcome::Retry(error_chain(&error)),
+            Err(_) => DeliveryOutcome::Retry("the SMTP server did not answer in time".to_owned()),
         }
     }
 
-    fn message(&self, mail: &Waiting, now: UnixTime) -> Result<Message, String> {
+    fn message(&self, mail: &QueuedMail, now: UnixTime) -> Result<Message, String> {
         let to = mail
             .recipient
             .parse()
@@ -84,7 +84,7 @@ impl Smtp {
     }
 }
 
-/// Whether the server refused this mail, and not us: what it says of credentials (53x) the operator can put right.
+/// Returns true if retrying is pointless. Errors about credentials (53x) are not final, because the operator can fix them.
 fn is_final(error: &Error) -> bool {
     error.status().is_some_and(|code| {
         code.severity == Severity::PermanentNegativeCompletion
@@ -92,8 +92,8 @@ fn is_final(error: &Error) -> bool {
     })
 }
 
-/// An error with its causes, in a bounded line.
-fn full(error: &Error) -> String {
+/// Formats an error with its causes on one line of bounded length.
+fn error_chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_mail_is_written_as_mail_servers_want_it() {
         for recipient in ["ada@acme.example", "o'hara+x@localhost"] {
-            let mail = Waiting {
+            let mail = QueuedMail {
                 id: Id::from_text("mail_1".to_owned()),
                 recipient: recipient.to_owned(),
                 subject: "Invitation to Größe\r\nBcc: eve@other.example".to_owned(),
@@ -150,13 +150,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_down_may_take_it_later() {
-        let mail = Waiting {
+        let mail = QueuedMail {
             id: Id::from_text("mail_1".to_owned()),
             recipient: "ada@acme.example".to_owned(),
             subject: "Hello".to_owned(),
             body: Zeroizing::new("Hello!".to_owned()),
         };
-        let fate = smtp().hand_over(&mail, UnixTime(0)).await;
-        assert!(matches!(fate, Fate::Later(_)), "{fate:?}");
+        let outcome = smtp().deliver(&mail, UnixTime(0)).await;
+        assert!(matches!(outcome, DeliveryOutcome::Retry(_)), "{outcome:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use base::email::email_key;
 use base::ids::{AuditLogId, Id, OrganizationId, ProjectId, UserId};
-use base::{Result, UnixTime};
+use base::{EventType, Result, UnixTime};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use store::{Row, Transaction, sql};
@@ -10,74 +10,6 @@ use store::{Row, Transaction, sql};
 use access::{Key, Owner};
 
 use super::caller::actor_of;
-
-macro_rules! event_types {
-    ($($variant:ident = $name:literal,)*) => {
-        /// What can happen, by the contract's names; `x.` marks ours, which the contract has no name for.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "the names are the contract's own")]
-        pub enum EventType { $($variant,)* }
-
-        impl EventType {
-            /// Every one that this product causes.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The name on the wire.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-event_types! {
-    ApiKeyCreated = "api_key.created",
-    ApiKeyUpdated = "api_key.updated",
-    ApiKeyDeleted = "api_key.deleted",
-    ProjectCreated = "project.created",
-    ProjectUpdated = "project.updated",
-    ProjectArchived = "project.archived",
-    ServiceAccountCreated = "service_account.created",
-    ServiceAccountUpdated = "service_account.updated",
-    ServiceAccountDeleted = "service_account.deleted",
-    UserAdded = "user.added",
-    UserUpdated = "user.updated",
-    UserDeleted = "user.deleted",
-    InviteSent = "invite.sent",
-    InviteAccepted = "invite.accepted",
-    InviteDeleted = "invite.deleted",
-    GroupCreated = "group.created",
-    GroupUpdated = "group.updated",
-    GroupDeleted = "group.deleted",
-    RoleCreated = "role.created",
-    RoleUpdated = "role.updated",
-    RoleDeleted = "role.deleted",
-    RoleAssignmentCreated = "role.assignment.created",
-    RoleAssignmentDeleted = "role.assignment.deleted",
-    RateLimitUpdated = "rate_limit.updated",
-    CertificateCreated = "certificate.created",
-    CertificateUpdated = "certificate.updated",
-    CertificateDeleted = "certificate.deleted",
-    CertificatesActivated = "certificates.activated",
-    CertificatesDeactivated = "certificates.deactivated",
-    LoginFailed = "login.failed",
-    OrganizationCreated = "x.organization.created",
-    BodiesRead = "x.bodies.read",
-    GroupUserAdded = "x.group.user.added",
-    GroupUserRemoved = "x.group.user.removed",
-    ProjectGroupAdded = "x.project.group.added",
-    ProjectGroupRemoved = "x.project.group.removed",
-    ModelPermissionsUpdated = "x.model_permissions.updated",
-    ModelPermissionsDeleted = "x.model_permissions.deleted",
-    HostedToolPermissionsUpdated = "x.hosted_tool_permissions.updated",
-    DataRetentionUpdated = "x.data_retention.updated",
-    SpendAlertCreated = "x.spend_alert.created",
-    SpendAlertUpdated = "x.spend_alert.updated",
-    SpendAlertDeleted = "x.spend_alert.deleted",
-    SpendLimitUpdated = "x.spend_limit.updated",
-    SpendLimitDeleted = "x.spend_limit.deleted",
-}
 
 /// The description of a change.
 pub struct Event {

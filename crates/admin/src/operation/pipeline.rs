@@ -139,7 +139,7 @@ async fn begin<S: Scope>(
     let ids = &mut PathIds::new(path);
     let scope = S::resolve(write.connection(), &organization, ids).await?;
     let project = scope.project();
-    write.in_project(project.map(|project| (project.id.clone(), project.name.clone())));
+    write.in_project(project.map(|project| (project.id.clone(), project.name.to_owned())));
     Ok((write, scope))
 }
 

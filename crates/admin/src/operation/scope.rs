@@ -14,7 +14,6 @@ use store::Connection;
 
 use super::Caller;
 use crate::Services;
-use crate::projects::{ARCHIVED, Project};
 
 /// A request before authorization, taken apart.
 pub(crate) struct IncomingRequest {
@@ -43,6 +42,18 @@ impl<'a> PathIds<'a> {
     }
 }
 
+/// The `code` of the refusal of an archived project.
+pub(crate) const PROJECT_ARCHIVED: &str = "project_archived";
+
+/// The project that a scope lies in.
+#[derive(Clone, Copy, Debug)]
+pub struct ProjectRef<'a> {
+    /// Id of the project.
+    pub id: &'a ProjectId,
+    /// Name of the project.
+    pub name: &'a str,
+}
+
 /// A resource that the ids in a path name, within one organization.
 pub trait Scope: Sized + Send + Sync + 'static {
     /// Finds the resource.
@@ -56,7 +67,7 @@ pub trait Scope: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self>> + Send;
 
     /// Returns the project that the resource belongs to, if it belongs to one.
-    fn project(&self) -> Option<&Project> {
+    fn project(&self) -> Option<ProjectRef<'_>> {
         None
     }
 }
@@ -84,7 +95,7 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
         Ok(Self(outer, ids.take()?))
     }
 
-    fn project(&self) -> Option<&Project> {
+    fn project(&self) -> Option<ProjectRef<'_>> {
         self.0.project()
     }
 }
@@ -92,7 +103,7 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
 /// Converts the refusal of an archived project into 404 for the next id, so that tools which keep state forget the resource;
 /// returns any other error unchanged.
 pub(crate) fn inside<I: Id>(error: Error, ids: &mut PathIds<'_>) -> Error {
-    if error.code != Some(ARCHIVED) {
+    if error.code != Some(PROJECT_ARCHIVED) {
         return error;
     }
     match ids.take::<I>() {

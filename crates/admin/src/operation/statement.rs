@@ -135,10 +135,9 @@ impl TenantStatement {
 /// ```
 #[macro_export]
 macro_rules! tenant_sql {
-    ($text:expr) => {{
-        const CHECKED: $crate::operation::TenantSql = $crate::operation::TenantSql::new($text);
-        CHECKED
-    }};
+    ($text:expr) => {
+        const { $crate::operation::TenantSql::new($text) }
+    };
     ($cx:expr, $text:expr, $values:expr $(,)?) => {
         $cx.sql($crate::tenant_sql!($text), $values)
     };

@@ -1,4 +1,4 @@
-//! An admin key for an owner, made on the machine of the database: the way back in when every admin key is lost.
+//! Recovery: an admin key for an owner, issued directly in the database after all admin keys are lost.
 
 use access::Owner;
 use base::email::email_key;
@@ -12,7 +12,7 @@ use store::{Connection, Row, Store, sql};
 
 use crate::operation::{Actor, AuditEntry, ChainHead, Event, EventType, append};
 
-/// The parts of an owner's new admin key.
+/// Parameters of an owner's new admin key.
 pub struct NewOwnerKey<'a> {
     /// The store that keeps the key.
     pub store: &'a Store,
@@ -24,7 +24,7 @@ pub struct NewOwnerKey<'a> {
     pub clock: &'a Clock,
     /// The source of the key's randomness.
     pub entropy: &'a Entropy,
-    /// The organization; needed only where the address is that of users in several.
+    /// Id of the organization; required if users of several organizations have the address.
     pub organization: Option<&'a OrganizationId>,
     /// The owner's address, in any spelling.
     pub email: &'a str,
@@ -32,7 +32,7 @@ pub struct NewOwnerKey<'a> {
     pub name: &'a Name,
 }
 
-/// A key that was made, at the one moment when its secret is at hand.
+/// A new admin key with its secret.
 pub struct OwnerKey {
     /// The organization that it administers.
     pub organization_id: OrganizationId,
@@ -44,14 +44,14 @@ pub struct OwnerKey {
     pub key: Secret,
 }
 
-struct Found {
+struct FoundOwner {
     organization: OrganizationId,
     id: UserId,
     email: String,
     role: OrganizationRole,
 }
 
-impl Found {
+impl FoundOwner {
     fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self {
             organization: row.id("organization_id")?,
@@ -62,18 +62,18 @@ impl Found {
     }
 }
 
-/// Makes an admin key without an end for an owner, with its event in the audit log, in one transaction. A server that runs
-/// on the database takes the key from then on.
+/// Issues an admin key without expiry for an owner, and records it in the audit log. Running servers accept the key from
+/// then on.
 ///
 /// # Errors
-/// No user has the address, or users of several organizations have it; the user is no owner; the database's.
+/// 400 if no user or several users have the address, or if the user is not an owner; the database's.
 pub async fn issue(new: NewOwnerKey<'_>) -> Result<OwnerKey> {
     let mut connection = new.store.read().await?;
     let organization = find(&mut connection, &new).await?.organization;
     drop(connection);
     let mut transaction = new.store.begin().await?;
     let head = ChainHead::advance(&mut transaction, &organization).await?;
-    // Nothing of the organization can change from here on.
+    // This transaction holds the organization's lock: the user found here stays unchanged.
     let organization_only = NewOwnerKey {
         organization: Some(&organization),
         ..new
@@ -120,7 +120,7 @@ pub async fn issue(new: NewOwnerKey<'_>) -> Result<OwnerKey> {
 }
 
 /// Finds the only user with the address.
-async fn find(connection: &mut Connection, new: &NewOwnerKey<'_>) -> Result<Found> {
+async fn find(connection: &mut Connection, new: &NewOwnerKey<'_>) -> Result<FoundOwner> {
     let mut users = sql!(
         "SELECT organization_id, id, email, role FROM users WHERE email_key = $1",
         email_key(new.email)
@@ -129,7 +129,7 @@ async fn find(connection: &mut Connection, new: &NewOwnerKey<'_>) -> Result<Foun
         users.push(" AND organization_id = ").bind(organization);
     }
     users.push(" ORDER BY organization_id");
-    let mut found = connection.fetch_all(users, Found::read).await?;
+    let mut found = connection.fetch_all(users, FoundOwner::read).await?;
     if found.len() > 1 {
         let organizations: Vec<_> = found.iter().map(|one| one.organization.as_str()).collect();
         let message = format!(
@@ -149,7 +149,7 @@ fn unknown(new: &NewOwnerKey<'_>) -> Error {
     Error::invalid("email", message)
 }
 
-fn not_an_owner(user: &Found) -> Error {
+fn not_an_owner(user: &FoundOwner) -> Error {
     let message = format!(
         "'{}' is not an owner of the organization '{}' but a {}: admin keys are made for owners.",
         user.email,

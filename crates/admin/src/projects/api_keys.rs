@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/api_keys`: the keys of a project, whoever owns them.
+//! `/organization/projects/{project_id}/api_keys`: keys of a project, of users and service accounts.
 
 use base::ids::{KeyId, ServiceAccountId, UserId};
 use base::name::Name;
@@ -23,9 +23,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectApiKeysRead as CanRead, ProjectApiKeysWrite as CanWrite};
     const ALL: &str = "/organization/projects/{project_id}/api_keys";
     const ONE: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}";
-    const CREATE: &str = "Creates a key that a user owns; it is shown once.";
-    const UPDATE: &str = "Changes what a key may do, or when it ends.";
-    const DELETE: &str = "Deletes a key that a user owns; it stops working at once.";
+    const CREATE: &str = "Creates a key for a user. The secret is shown once.";
+    const UPDATE: &str = "Modifies the scopes or the expiry of a key.";
+    const DELETE: &str = "Deletes a user's key, which is refused from then on.";
     vec![
         read(
             "projects:api-keys list",
@@ -88,7 +88,7 @@ pub struct ProjectApiKey {
     owner: ProjectApiKeyOwner,
 }
 
-/// Whether the owner of a key may still use the project.
+/// Access of a key's owner to the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -125,8 +125,8 @@ struct OwningServiceAccount {
     created_at: UnixTime,
 }
 
-/// Whether the owner of the key `k` has a role in its project, or one in the organization that is more than a reader's.
-/// No subquery depends on `k`, so each runs once.
+/// SQL condition: the owner of the key `k` has a role in its project, or one in the organization beyond `reader`. No
+/// subquery depends on `k`, so each runs once.
 macro_rules! has_access {
     () => {
         "(COALESCE(u.role, '') = 'owner' \
@@ -141,8 +141,8 @@ macro_rules! has_access {
     };
 }
 
-/// The keys of a project with their owners. A user's role is the one in the project or, for the organization's owners,
-/// who need no membership, `owner`.
+/// Keys of a project with their owners. A user's role is that in the project, or `owner` for organization owners, who need
+/// no membership.
 const KEYS: &str = concat!(
     "SELECT k.id, k.name, k.redacted_value, k.created_at, k.last_used_at, k.expires_at, k.user_id, \
            k.service_account_id, u.name AS user_name, u.email, u.added_at, \
@@ -210,12 +210,12 @@ impl Item for ProjectApiKey {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListKeys {
-    /// Whose keys: of owners who may use the project, of those who may not, or of any. Any when not given.
+    /// Only keys whose owner has access to the project, or whose owner has none; all keys if absent.
     owner_project_access: Option<AccessFilter>,
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last key of the page before.
+    /// The id of the last key of the previous page.
     after: Option<String>,
 }
 
@@ -246,25 +246,25 @@ async fn list(mut cx: Read, project: Project, query: ListKeys) -> Result<List<Pr
         .into())
 }
 
-/// A new key, at the one moment when its secret is shown.
+/// A new key with its secret, which is shown only once.
 #[derive(Serialize, JsonSchema)]
 struct CreatedProjectApiKey {
     #[serde(flatten)]
     key: ProjectApiKey,
-    /// The secret; it is kept nowhere.
+    /// The secret. It is shown only here, and is not stored.
     value: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateProjectApiKey {
-    /// What the key is called.
+    /// Name of the key.
     name: Name,
-    /// Who owns it: somebody with a role in the project, or one in the organization that is more than a reader's.
+    /// Id of the owner: a user with a role in the project, or with one in the organization beyond `reader`.
     user_id: UserId,
-    /// What it may do at the most; an empty list narrows nothing.
+    /// Permissions that the key is restricted to; an empty list does not restrict it.
     scopes: Option<Scopes>,
-    /// How long it lives; null or absent: until it is deleted.
+    /// Lifetime in seconds, 1 to 31,536,000; null or absent for a key that does not expire.
     expires_in_seconds: Option<Lifetime>,
 }
 
@@ -324,11 +324,11 @@ async fn retrieve(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateProjectApiKey {
-    /// What the key may do at the most; an empty list narrows nothing.
+    /// Permissions that the key is restricted to; an empty list does not restrict it.
     #[serde(default, deserialize_with = "keys::not_null")]
     #[schemars(with = "Scopes")]
     scopes: Option<Scopes>,
-    /// How long the key lives from now on.
+    /// New lifetime in seconds, from now on.
     #[serde(default, deserialize_with = "keys::not_null")]
     #[schemars(with = "Lifetime")]
     expires_in_seconds: Option<Lifetime>,

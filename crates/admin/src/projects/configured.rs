@@ -1,4 +1,4 @@
-//! A project as its settings see it.
+//! Projects as the scope of settings.
 
 use std::ops::Deref;
 
@@ -7,9 +7,9 @@ use base::{Error, Result};
 use store::Connection;
 
 use super::Project;
-use crate::operation::{PathIds, Scope};
+use crate::operation::{PathIds, ProjectRef, Scope};
 
-/// A project in use whose settings are asked for. In an archived one they are not found.
+/// A project that is not archived, as the scope of settings. Settings of an archived project are not found.
 pub struct ConfiguredProject(Project);
 
 impl Deref for ConfiguredProject {
@@ -32,7 +32,7 @@ impl Scope for ConfiguredProject {
         Ok(Self(project))
     }
 
-    fn project(&self) -> Option<&Project> {
-        Some(self)
+    fn project(&self) -> Option<ProjectRef<'_>> {
+        Some((&self.0).into())
     }
 }

@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/groups`: which groups have a role in a project.
+//! `/organization/projects/{project_id}/groups`: groups with a role in a project.
 
 use base::ids::{GroupId, Id, ProjectId, RoleId};
 use base::{Error, Permission, Result, UnixTime};
@@ -35,7 +35,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::POST,
             ALL,
             CanWrite,
-            "Gives a group a role in the project.",
+            "Adds a group to the project with a role.",
             create,
         ),
         read(
@@ -50,7 +50,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::DELETE,
             ONE,
             CanWrite,
-            "Takes the group's access to the project away.",
+            "Removes a group from the project.",
             delete,
         ),
     ]
@@ -99,12 +99,12 @@ impl Item for ProjectGroup {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListProjectGroups {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 0, 100>,
-    /// The id of the last group of the page before.
+    /// The id of the last group of the previous page.
     after: Option<String>,
-    /// Added first (`asc`, the default) or added last first (`desc`).
+    /// Order of addition: oldest first (`asc`, the default) or newest first (`desc`).
     order: Option<OrderBy>,
 }
 
@@ -130,9 +130,9 @@ async fn list(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AddProjectGroup {
-    /// Which group.
+    /// Id of the group.
     group_id: GroupId,
-    /// The id of the project role that its users will have.
+    /// Id of the project role that users of the group get.
     role: RoleId,
 }
 
@@ -167,10 +167,10 @@ async fn create(
     Ok(cx.done(event, answer))
 }
 
-/// The group has a role in the project: with the same one nothing is to be done.
+/// Handles the addition of a group that is in the project already: without effect if the role is the same.
 ///
 /// # Errors
-/// 400: it has another role there.
+/// 400 if the group has another role in the project.
 async fn already_there(
     mut cx: Write,
     project: &Project,
@@ -195,7 +195,7 @@ async fn already_there(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RetrieveProjectGroup {
-    /// Where the group comes from; here every group is a `group`.
+    /// Origin of the group; always `group`.
     #[serde(default)]
     group_type: GroupType,
 }

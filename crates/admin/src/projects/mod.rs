@@ -27,8 +27,8 @@ pub use residency::Residency;
 use crate::list::{Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, Organization, Patch, PathIds, Read, Scope,
-    Write, read, write,
+    Done, Event, EventType, Limit, Nothing, Operation, Organization, PROJECT_ARCHIVED, Patch,
+    PathIds, ProjectRef, Read, Scope, Write, read, write,
 };
 use crate::{args, tenant_sql};
 
@@ -73,7 +73,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::POST,
             ARCHIVE,
             ProjectsWrite,
-            "Archives a project for ever.",
+            "Archives a project irreversibly.",
             archive,
         ),
     ]
@@ -83,19 +83,19 @@ literals! {
     ProjectObject = "organization.project";
 }
 
-/// A project: what keys, limits and usage belong to.
+/// A project, which groups keys, limits and usage.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Project {
     object: ProjectObject,
-    /// Its id.
+    /// Id.
     pub id: ProjectId,
-    /// What it is called.
+    /// Name of the project.
     pub name: String,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: UnixTime,
-    /// When it was archived; null while it is in use.
+    /// Time of archival; null while the project is active.
     pub archived_at: Option<UnixTime>,
-    status: Status,
+    status: ProjectStatus,
     external_key_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Residency")]
@@ -104,16 +104,13 @@ pub struct Project {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+enum ProjectStatus {
     Active,
     Archived,
 }
 
-/// A project in use. An archived one refuses the operation; what is inside it is not found.
+/// A project that is not archived. In an archived one, the operation is refused, and resources of the project are not found.
 pub struct ActiveProject(Project);
-
-/// The `code` of the refusal of an archived project.
-pub(crate) const ARCHIVED: &str = "project_archived";
 
 impl Deref for ActiveProject {
     type Target = Project;
@@ -138,9 +135,9 @@ impl Project {
             created_at,
             archived_at,
             status: if archived_at.is_none() {
-                Status::Active
+                ProjectStatus::Active
             } else {
-                Status::Archived
+                ProjectStatus::Archived
             },
             external_key_id: row.get("external_key_id")?,
             residency: row.get("residency")?,
@@ -151,6 +148,15 @@ impl Project {
 impl Item for Project {
     fn cursor(&self) -> String {
         self.id.to_string()
+    }
+}
+
+impl<'a> From<&'a Project> for ProjectRef<'a> {
+    fn from(project: &'a Project) -> Self {
+        Self {
+            id: &project.id,
+            name: &project.name,
+        }
     }
 }
 
@@ -167,8 +173,8 @@ impl Scope for Project {
         found.ok_or_else(|| Error::not_found(ProjectId::NOUN, id.as_str()))
     }
 
-    fn project(&self) -> Option<&Project> {
-        Some(self)
+    fn project(&self) -> Option<ProjectRef<'_>> {
+        Some(self.into())
     }
 }
 
@@ -184,26 +190,26 @@ impl Scope for ActiveProject {
                 "The project '{}' is archived: it cannot be used or changed any more.",
                 project.id
             );
-            return Err(Error::refused(ARCHIVED, message));
+            return Err(Error::refused(PROJECT_ARCHIVED, message));
         }
         Ok(Self(project))
     }
 
-    fn project(&self) -> Option<&Project> {
-        Some(self)
+    fn project(&self) -> Option<ProjectRef<'_>> {
+        Some((&self.0).into())
     }
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListProjects {
-    /// Whether archived projects are listed too.
+    /// True to include archived projects.
     #[serde(default)]
     include_archived: bool,
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last project of the page before.
+    /// The id of the last project of the previous page.
     after: Option<String>,
 }
 
@@ -224,12 +230,12 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
 #[serde(deny_unknown_fields)]
 struct CreateProject {
     name: Name,
-    /// The id of a customer-managed key.
+    /// Id of a customer-managed key.
     #[schemars(length(min = 1, max = MAX_ID_LENGTH), regex(pattern = VISIBLE))]
     external_key_id: Option<String>,
-    /// Where data is kept; not to be given together with `geography`.
+    /// Region of the data. Excludes `geography`.
     residency: Option<Residency>,
-    /// An older form of `residency`.
+    /// Older form of `residency`.
     geography: Option<Name>,
 }
 
@@ -246,7 +252,7 @@ async fn create(mut cx: Write, _: Organization, body: CreateProject) -> Result<D
         name: body.name.into_string(),
         created_at: cx.now(),
         archived_at: None,
-        status: Status::Active,
+        status: ProjectStatus::Active,
         external_key_id: bounded("external_key_id", body.external_key_id)?,
         residency: body.residency.and_then(Residency::name),
     };
@@ -294,13 +300,13 @@ async fn retrieve(_: Read, project: Project, _: Nothing) -> Result<Project> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateProject {
-    /// The new name; null leaves it as it is.
+    /// New name; null leaves the name unchanged.
     name: Option<Name>,
-    /// The id of a customer-managed key; null clears it.
+    /// Id of a customer-managed key; null clears it.
     #[serde(default)]
     #[schemars(length(min = 1, max = MAX_ID_LENGTH), regex(pattern = VISIBLE))]
     external_key_id: Patch<String>,
-    /// An older form of residency; null leaves it as it is.
+    /// Older form of residency; null leaves it unchanged.
     geography: Option<Name>,
 }
 
@@ -350,8 +356,7 @@ fn refuse_default(cx: &Write, project: &Project, verb: &str) -> Result<()> {
     Ok(())
 }
 
-/// Archives the project, and removes what can no longer be used: its keys, service accounts, memberships, roles, spend
-/// alerts and active certificates.
+/// Archives the project and deletes its keys, service accounts, memberships, roles, spend alerts and certificate activations.
 async fn archive(
     mut cx: Write,
     ActiveProject(mut project): ActiveProject,
@@ -379,7 +384,7 @@ async fn archive(
     let update = cx.sql(update, args![&project.id, now]);
     cx.execute(update).await?;
     project.archived_at = Some(now);
-    project.status = Status::Archived;
+    project.status = ProjectStatus::Archived;
     Ok(cx.done(
         Event::new(EventType::ProjectArchived, &project.id, json!({})),
         project,

@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/model_permissions`: which models a project may call.
+//! `/organization/projects/{project_id}/model_permissions`: permissions for models.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::Row;
+use settings::{ModelListMode, ModelPermissions, RowSetting, Setting};
 
 use super::ConfiguredProject;
 use crate::list::Unset;
 use crate::literal::literals;
 use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
-use crate::{args, column, tenant_sql};
+use crate::{args, setting, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
@@ -24,7 +24,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "projects:model-permissions retrieve",
             ONE,
             ProjectSettingsRead,
-            "Retrieves which models the project may call.",
+            "Retrieves the project's model permissions.",
             retrieve,
         ),
         write(
@@ -32,7 +32,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::POST,
             ONE,
             ProjectSettingsWrite,
-            "Sets which models the project may call, in the place of what was set.",
+            "Replaces the project's model permissions.",
             update,
         ),
         write(
@@ -40,7 +40,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             Method::DELETE,
             ONE,
             ProjectSettingsWrite,
-            "Lets the project call every model again.",
+            "Deletes the project's model permissions, so that every model may be called.",
             delete,
         ),
     ]
@@ -51,52 +51,53 @@ literals! {
     ModelPermissionsDeleted = "project.model_permissions.deleted";
 }
 
-/// Which models a project may call.
-#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct ModelPermissions {
+/// Models that a project may or may not call.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ModelPermissions")]
+pub struct ModelPermissionsAnswer {
     object: ModelPermissionsObject,
     mode: Mode,
     model_ids: Vec<String>,
 }
 
-/// What a list of models means.
+/// Meaning of `model_ids`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum Mode {
-    /// Only these.
+    /// Only the listed models may be called.
     AllowList,
-    /// All but these.
+    /// All models but the listed ones may be called.
     DenyList,
 }
 
-impl Mode {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::AllowList => "allow_list",
-            Self::DenyList => "deny_list",
+impl From<ModelListMode> for Mode {
+    fn from(mode: ModelListMode) -> Self {
+        match mode {
+            ModelListMode::AllowList => Self::AllowList,
+            ModelListMode::DenyList => Self::DenyList,
         }
     }
+}
 
-    fn parse(name: &str) -> Option<Self> {
-        [Self::AllowList, Self::DenyList]
-            .into_iter()
-            .find(|mode| mode.as_str() == name)
+impl From<Mode> for ModelListMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::AllowList => Self::AllowList,
+            Mode::DenyList => Self::DenyList,
+        }
     }
 }
 
-impl ModelPermissions {
-    fn read(row: &Row<'_>) -> store::Result<Self> {
-        Ok(Self {
+impl From<ModelPermissions> for ModelPermissionsAnswer {
+    fn from(permissions: ModelPermissions) -> Self {
+        Self {
             object: ModelPermissionsObject,
-            mode: row.word("mode", Mode::parse)?,
-            model_ids: column::json(row, "model_ids")?,
-        })
+            mode: permissions.mode.into(),
+            model_ids: permissions.model_ids,
+        }
     }
 }
-
-const ONE: &str = "\
-    SELECT mode, model_ids FROM model_permissions WHERE organization_id = $1 AND project_id = $2";
 
 fn not_set() -> Error {
     Error::not_set("The policy for models")
@@ -106,47 +107,47 @@ async fn retrieve(
     mut cx: Read,
     project: ConfiguredProject,
     _: Nothing,
-) -> Result<ModelPermissions> {
-    let one = tenant_sql!(cx, ONE, args![&project.id]);
+) -> Result<ModelPermissionsAnswer> {
+    let one = tenant_sql!(cx, ModelPermissions::SELECT_ONE, args![&project.id]);
     let found = cx.fetch_optional(one, ModelPermissions::read).await?;
-    found.ok_or_else(not_set)
+    Ok(found.ok_or_else(not_set)?.into())
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SetModelPermissions {
     mode: Mode,
-    /// Names of models, each once; they need not be known yet.
+    /// Names of models, without duplicates. They need not be configured yet.
     #[schemars(schema_with = "model_names")]
     model_ids: Vec<String>,
 }
 
-/// The most models in a policy.
-const MOST_MODELS: usize = 1000;
-/// The longest name of a model, in characters.
-const LONGEST: usize = 256;
+/// The most models in a list.
+const MAX_MODELS: usize = 1000;
+/// Maximum length of a model's name, in characters.
+const MAX_NAME_LEN: usize = 256;
 
 fn model_names(_: &mut SchemaGenerator) -> Schema {
     let name =
-        json!({ "type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": VISIBLE });
-    json_schema!({ "type": "array", "maxItems": MOST_MODELS, "uniqueItems": true, "items": name })
+        json!({ "type": "string", "minLength": 1, "maxLength": MAX_NAME_LEN, "pattern": VISIBLE });
+    json_schema!({ "type": "array", "maxItems": MAX_MODELS, "uniqueItems": true, "items": name })
 }
 
 impl SetModelPermissions {
     fn check(&self) -> Result<()> {
-        if self.model_ids.len() > MOST_MODELS {
-            let message = format!("model_ids must have at most {MOST_MODELS} names.");
+        if self.model_ids.len() > MAX_MODELS {
+            let message = format!("model_ids must have at most {MAX_MODELS} names.");
             return Err(Error::invalid("model_ids", message));
         }
         let mut seen = BTreeSet::new();
         for (index, name) in self.model_ids.iter().enumerate() {
             let param = format!("model_ids[{index}]");
             if name.trim().is_empty()
-                || name.chars().count() > LONGEST
+                || name.chars().count() > MAX_NAME_LEN
                 || name.chars().any(char::is_control)
             {
                 let message = format!(
-                    "{param} must be the name of a model: 1 to {LONGEST} characters, no control characters."
+                    "{param} must be the name of a model: 1 to {MAX_NAME_LEN} characters, no control characters."
                 );
                 return Err(Error::invalid(param, message));
             }
@@ -163,34 +164,22 @@ async fn update(
     mut cx: Write,
     project: ConfiguredProject,
     body: SetModelPermissions,
-) -> Result<Done<ModelPermissions>> {
+) -> Result<Done<ModelPermissionsAnswer>> {
     body.check()?;
-    let one = tenant_sql!(cx, ONE, args![&project.id]);
+    let one = tenant_sql!(cx, ModelPermissions::SELECT_ONE, args![&project.id]);
     let old = cx.fetch_optional(one, ModelPermissions::read).await?;
+    let requested = json!({"mode": body.mode, "model_ids": body.model_ids});
     let new = ModelPermissions {
-        object: ModelPermissionsObject,
-        mode: body.mode,
+        mode: body.mode.into(),
         model_ids: body.model_ids,
     };
-    let requested = json!({"mode": new.mode, "model_ids": new.model_ids});
-    let details = json!({"changes_requested": requested});
     if old.is_some_and(|old| old == new) {
-        return Ok(cx.unchanged(new));
+        return Ok(cx.unchanged(new.into()));
     }
-    let save = tenant_sql!(
-        cx,
-        "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (organization_id, project_id) \
-         DO UPDATE SET mode = excluded.mode, model_ids = excluded.model_ids",
-        args![
-            &project.id,
-            new.mode.as_str(),
-            json!(new.model_ids).to_string()
-        ],
-    );
-    cx.execute(save).await?;
+    setting::save(&mut cx, &project, &new).await?;
+    let details = json!({"changes_requested": requested});
     let event = Event::new(EventType::ModelPermissionsUpdated, &project.id, details);
-    Ok(cx.done(event, new))
+    Ok(cx.done(event, new.into()))
 }
 
 async fn delete(
@@ -198,12 +187,7 @@ async fn delete(
     project: ConfiguredProject,
     _: Nothing,
 ) -> Result<Done<Unset<ModelPermissionsDeleted>>> {
-    let delete = tenant_sql!(
-        cx,
-        "DELETE FROM model_permissions WHERE organization_id = $1 AND project_id = $2",
-        args![&project.id],
-    );
-    if cx.execute(delete).await? == 0 {
+    if !setting::delete::<ModelPermissions>(&mut cx, &project).await? {
         return Err(not_set());
     }
     let event = Event::new(EventType::ModelPermissionsDeleted, &project.id, json!({}));

@@ -1,9 +1,8 @@
-//! `/organization/projects/{project_id}/rate_limits`: how much of each model a project may use.
+//! `/organization/projects/{project_id}/rate_limits`: rate limits of a project, by model.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use access::{LimitField, ModelLimits};
 use base::ids::{Id, ProjectId, RateLimitId};
 use base::{Error, Permission, Result};
 use http::Method;
@@ -12,6 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
+use settings::{LimitField, ModelLimits, RateLimits, Setting};
 use store::{Order, PageRequest, Value};
 
 use super::{ActiveProject, ConfiguredProject};
@@ -44,7 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// The limits of a project for a model. Only fields that make sense for the model, or were set, are there.
+/// Rate limits of a project for a model. Fields that do not apply to the model and were not set are absent.
 #[derive(Debug)]
 pub struct RateLimit {
     id: RateLimitId,
@@ -53,8 +53,9 @@ pub struct RateLimit {
 }
 
 const OBJECT: &str = "project.rate_limit";
-/// What every rate limit has; other fields depend on the model.
-const ALWAYS: [LimitField; 2] = [LimitField::RequestsPerMinute, LimitField::TokensPerMinute];
+/// Fields of every rate limit; other fields depend on the model.
+const REQUIRED_FIELDS: [LimitField; 2] =
+    [LimitField::RequestsPerMinute, LimitField::TokensPerMinute];
 
 impl RateLimit {
     fn new(model: &str, limits: ModelLimits) -> Self {
@@ -97,7 +98,7 @@ impl JsonSchema for RateLimit {
         properties.insert("object".to_owned(), json!({ "const": OBJECT }));
         properties.insert("id".to_owned(), json!({ "type": "string" }));
         properties.insert("model".to_owned(), json!({ "type": "string" }));
-        let always = ALWAYS.map(LimitField::as_str);
+        let always = REQUIRED_FIELDS.map(LimitField::as_str);
         let required: Vec<&str> = ["object", "id", "model"]
             .into_iter()
             .chain(always)
@@ -106,11 +107,11 @@ impl JsonSchema for RateLimit {
     }
 }
 
-/// The largest limit: JSON numbers are exact up to here in every client.
-const MOST: i64 = 9_007_199_254_740_991;
+/// Largest limit: JSON numbers are exact up to 2^53 - 1 in every client.
+const MAX_LIMIT: i64 = 9_007_199_254_740_991;
 
 fn fields() -> Map<String, Json> {
-    let schema = json!({ "type": "integer", "minimum": 0, "maximum": MOST });
+    let schema = json!({ "type": "integer", "minimum": 0, "maximum": MAX_LIMIT });
     let names = LimitField::NAMES.iter();
     names
         .map(|name| ((*name).to_owned(), schema.clone()))
@@ -120,12 +121,12 @@ fn fields() -> Map<String, Json> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListRateLimits {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<100, 1, 1000>,
-    /// The id of the last rate limit of the page before.
+    /// Id of the last rate limit of the previous page.
     after: Option<String>,
-    /// The id of the first rate limit of the page after.
+    /// Id of the first rate limit of the next page.
     before: Option<String>,
 }
 
@@ -140,11 +141,8 @@ async fn list(
     query: ListRateLimits,
 ) -> Result<List<RateLimit>> {
     let statement = tenant_sql!(cx, CHANGED, args![&project.id]);
-    let changed: BTreeMap<_, _> = cx
-        .fetch_all(statement, ModelLimits::read)
-        .await?
-        .into_iter()
-        .collect();
+    let changed = cx.fetch_all(statement, RateLimits::read).await?.into_iter();
+    let changed: BTreeMap<_, _> = changed.map(|row| (row.model, row.limits)).collect();
     let (known, facts) = (cx.models().iter(), cx.model_facts());
     let items = known.map(|model| {
         let limits = ModelLimits::of(model, facts.kind_of(model), changed.get(model));
@@ -159,7 +157,7 @@ async fn list(
     Ok(page_of(items.collect(), &request)?.into())
 }
 
-/// The fields that an update names, in its order.
+/// Fields of an update, in the order of the request.
 struct Changes(Vec<(LimitField, i64)>);
 
 impl<'de> Deserialize<'de> for Changes {
@@ -183,7 +181,7 @@ impl<'de> Deserialize<'de> for Changes {
                     if changes.iter().any(|(given, _)| *given == field) {
                         return Err(A::Error::duplicate_field(field.as_str()));
                     }
-                    changes.push((field, map.next_value::<Amount>()?.0));
+                    changes.push((field, map.next_value::<LimitValue>()?.0));
                 }
                 Ok(Changes(changes))
             }
@@ -193,17 +191,17 @@ impl<'de> Deserialize<'de> for Changes {
     }
 }
 
-/// A limit; 0 lets nothing through.
-struct Amount(i64);
+/// A limit. At 0, every request is refused.
+struct LimitValue(i64);
 
-impl<'de> Deserialize<'de> for Amount {
+impl<'de> Deserialize<'de> for LimitValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let amount = i64::deserialize(deserializer)?;
-        if (0..=MOST).contains(&amount) {
+        if (0..=MAX_LIMIT).contains(&amount) {
             return Ok(Self(amount));
         }
         Err(serde::de::Error::custom(format_args!(
-            "must be 0 to {MOST}"
+            "must be 0 to {MAX_LIMIT}"
         )))
     }
 }
@@ -228,9 +226,9 @@ async fn update(
     let model = known.ok_or_else(|| Error::not_found(RateLimitId::NOUN, id.as_str()))?;
     let mut one = tenant_sql!(cx, CHANGED, args![&project.id]);
     one.push(" AND model = ").bind(model);
-    let changed = cx.fetch_optional(one, ModelLimits::read).await?;
+    let changed = cx.fetch_optional(one, RateLimits::read).await?;
     let kind = cx.model_facts().kind_of(model);
-    let old = ModelLimits::of(model, kind, changed.as_ref().map(|(_, limits)| limits));
+    let old = ModelLimits::of(model, kind, changed.as_ref().map(|row| &row.limits));
     let mut new = old;
     for (field, limit) in &changes {
         if let Some(kind) = kind.filter(|kind| !field.is_for(Some(*kind))) {
@@ -258,7 +256,8 @@ async fn update(
     ))
 }
 
-/// Sets the fields that are given; what is not set stays a default, also when that changes with a later version.
+/// Returns the statement that stores the given fields. Fields that were never set stay null, so that they follow the
+/// defaults of later versions.
 fn save(
     cx: &Write,
     project: &ProjectId,

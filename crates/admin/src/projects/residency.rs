@@ -1,9 +1,9 @@
-//! Where a project asks its data to be kept.
+//! Data residency of projects.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where data is kept and processed. It is stored and shown; a deployment is where its operator put it.
+/// Region in which data is stored and processed. The value is stored and shown, but has no effect.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the names are the contract's own")]
@@ -26,7 +26,7 @@ pub enum Residency {
 }
 
 impl Residency {
-    /// Its name on the wire.
+    /// Returns the name on the wire.
     pub(super) fn name(self) -> Option<String> {
         serde_json::to_value(self).ok()?.as_str().map(str::to_owned)
     }

@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/service_accounts`: accounts of programs, and their keys.
+//! `/organization/projects/{project_id}/service_accounts`: service accounts and their keys.
 
 use base::ids::{KeyId, ServiceAccountId};
 use base::name::Name;
@@ -11,13 +11,13 @@ use serde_json::json;
 use store::Row;
 
 use super::ActiveProject;
-use crate::keys::{self, Issued, Lifetime, NewOwner, Scopes};
+use crate::keys::{self, IssuedKey, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -28,7 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
     const CREATE: &str =
         "Creates a service account in the project, by default with a key that is shown once.";
-    const CREATE_KEY: &str = "Creates another key for a service account; it is shown once.";
+    const CREATE_KEY: &str = "Creates another key for a service account. The secret is shown once.";
     vec![
         read(
             "projects:service-accounts list",
@@ -85,7 +85,7 @@ literals! {
     ServiceAccountKeyObject = "organization.project.service_account.api_key";
 }
 
-/// An account of a program.
+/// A service account of a project.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ServiceAccount {
     object: ServiceAccountObject,
@@ -96,7 +96,7 @@ pub struct ServiceAccount {
     created_at: UnixTime,
 }
 
-/// Accounts of programs have nothing to look at, so they are no viewers.
+/// Returns the schema of a service account's role. Service accounts are never viewers.
 fn role_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": ["owner", "member", "none"] })
 }
@@ -119,7 +119,7 @@ impl Item for ServiceAccount {
     }
 }
 
-/// A new service account and, unless it was created alone, its first key.
+/// A new service account with its first key, if it was created with one.
 #[derive(Serialize, JsonSchema)]
 struct CreatedServiceAccount {
     #[serde(flatten)]
@@ -127,20 +127,20 @@ struct CreatedServiceAccount {
     api_key: Option<CreatedServiceAccountKey>,
 }
 
-/// A key, at the one moment when its secret is shown.
+/// A new key with its secret, which is shown only once.
 #[derive(Serialize, JsonSchema)]
 struct CreatedServiceAccountKey {
     object: ServiceAccountKeyObject,
     id: KeyId,
     name: String,
-    /// The secret; it is kept nowhere.
+    /// The secret. It is shown only here, and is not stored.
     value: String,
     created_at: UnixTime,
     expires_at: Option<UnixTime>,
 }
 
 impl CreatedServiceAccountKey {
-    fn new(name: &Name, issued: &Issued) -> Self {
+    fn new(name: &Name, issued: &IssuedKey) -> Self {
         Self {
             object: ServiceAccountKeyObject,
             id: issued.id.clone(),
@@ -161,10 +161,10 @@ const ONE: &str = "\
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListServiceAccounts {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last service account of the page before.
+    /// The id of the last service account of the previous page.
     after: Option<String>,
 }
 
@@ -185,14 +185,14 @@ async fn list(
 #[serde(deny_unknown_fields)]
 struct CreateServiceAccount {
     name: Name,
-    /// Whether to create the account without a role and without a key.
+    /// True to create the account without a role and without a key.
     create_service_account_only: Option<bool>,
-    /// How long its key lives; null or absent: until it is deleted.
+    /// Lifetime of the first key in seconds, 1 to 31,536,000; null or absent for a key that does not expire.
     expires_in_seconds: Option<Lifetime>,
 }
 
-/// What the first key of a service account is called.
-const FIRST_KEY: &str = "Secret Key";
+/// Name of a service account's first key.
+const FIRST_KEY_NAME: &str = "Secret Key";
 
 async fn create(
     mut cx: Write,
@@ -231,7 +231,7 @@ async fn create(
     let api_key = if alone {
         None
     } else {
-        let name = Name::new(FIRST_KEY).map_err(|_| Error::internal())?;
+        let name = Name::new(FIRST_KEY_NAME).map_err(|_| Error::internal())?;
         let owner = NewOwner::ServiceAccount(&project.id, &account.id);
         let issued = keys::issue(
             &mut cx,
@@ -260,13 +260,13 @@ async fn retrieve(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateServiceAccount {
-    /// The new name; null leaves it as it is.
+    /// New name; null leaves the name unchanged.
     name: Option<Name>,
-    /// The new role; null leaves it as it is.
+    /// New role; null leaves the role unchanged.
     role: Option<NewRole>,
 }
 
-/// A role that a service account can be given.
+/// A role that can be given to a service account.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum NewRole {
@@ -351,11 +351,11 @@ async fn delete(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateServiceAccountKey {
-    /// What the key is called.
+    /// Name of the key.
     name: Option<Name>,
-    /// What it may do at the most; an empty list narrows nothing.
+    /// Permissions that the key is restricted to; an empty list does not restrict it.
     scopes: Option<Scopes>,
-    /// How long it lives; null or absent: until it is deleted.
+    /// Lifetime in seconds, 1 to 31,536,000; null or absent for a key that does not expire.
     expires_in_seconds: Option<Lifetime>,
 }
 
@@ -368,7 +368,7 @@ async fn create_key(
     cx.find(&id, one, ServiceAccount::read).await?;
     let name = match body.name {
         Some(name) => name,
-        None => Name::new(FIRST_KEY).map_err(|_| Error::internal())?,
+        None => Name::new(FIRST_KEY_NAME).map_err(|_| Error::internal())?,
     };
     let scopes = body.scopes.unwrap_or_default();
     let owner = NewOwner::ServiceAccount(&project.id, &id);

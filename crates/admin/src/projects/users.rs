@@ -1,4 +1,4 @@
-//! `/organization/projects/{project_id}/users`: who is a member of a project.
+//! `/organization/projects/{project_id}/users`: members of a project.
 
 use base::ids::{Id, ProjectId, UserId};
 use base::permission::ProjectRole;
@@ -15,7 +15,7 @@ use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
 };
-use crate::roles::realm::may_grant;
+use crate::roles::grant::may_grant;
 use crate::users::User;
 use crate::{args, tenant_sql, users};
 
@@ -81,14 +81,14 @@ pub struct ProjectUser {
     added_at: UnixTime,
 }
 
-/// What a person may be in a project.
+/// Role of a user in a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum MemberRole {
-    /// May administer the project.
+    /// Administers the project.
     Owner,
-    /// May call models.
+    /// Calls models.
     Member,
 }
 
@@ -128,10 +128,10 @@ impl Item for ProjectUser {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListProjectUsers {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
-    /// The id of the last user of the page before.
+    /// The id of the last user of the previous page.
     after: Option<String>,
 }
 
@@ -152,11 +152,11 @@ async fn list(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AddProjectUser {
-    /// Who is added: the id of a user of the organization, or else their address.
+    /// Id of a user of the organization; either this or `email` is required.
     user_id: Option<UserId>,
-    /// The address of a user of the organization, in any spelling.
+    /// E-mail address of a user of the organization, in any case.
     email: Option<String>,
-    /// What they will be in the project.
+    /// Role in the project.
     role: MemberRole,
 }
 
@@ -201,7 +201,7 @@ async fn with_address(cx: &mut Write, email: &str) -> Result<User> {
     })
 }
 
-/// Makes a user a member; false when they are one already.
+/// Adds a member. Returns false if the user is a member already.
 ///
 /// # Errors
 /// The database's.
@@ -239,7 +239,7 @@ async fn retrieve(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateProjectUser {
-    /// The new role; null leaves it as it is.
+    /// New role; null leaves the role unchanged.
     role: Option<MemberRole>,
 }
 
@@ -266,7 +266,7 @@ async fn update(
     Ok(cx.done(event, member))
 }
 
-/// The keys that the user owns in the project stay, but open nothing while their owner is no member.
+/// Removes a member. The user's keys in the project remain, but allow nothing while their owner is not a member.
 async fn delete(
     mut cx: Write,
     Of(project, id): Of<ActiveProject, UserId>,

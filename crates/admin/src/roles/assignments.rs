@@ -1,4 +1,4 @@
-//! `…/users/{user_id}/roles`, `…/groups/{group_id}/roles`: the roles that users and groups have, in the organization and
+//! `…/users/{user_id}/roles`, `…/groups/{group_id}/roles`: assignments of roles to users and groups, in the organization and
 //! in projects.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,26 +13,27 @@ use serde_json::json;
 use store::{Page, Row};
 
 use super::Role;
+use super::grant::scope_details;
 use super::page::{ListRoles, by_place};
-use super::principal::{AssignedGroup, AssignedUser, Holder, Principal};
-use super::realm::{Realm, resource};
+use super::principal::{AssignedGroup, AssignedUser, RolePrincipal, ScopedPrincipal};
 use crate::list::{Item, NextList};
 use crate::operation::{
     Done, Event, EventType, Nothing, Of, Operation, Organization, Read, TenantStatement, Write,
     read, write,
 };
 use crate::projects::ActiveProject;
+use crate::role_scope::RoleScope;
 use crate::{args, tenant_sql};
 
 macro_rules! operations_of {
-    ($realm:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
+    ($scope:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
         [
             read(
                 concat!($command, " list"),
                 $path,
                 Permission::RolesRead,
                 concat!("Lists the roles of ", $whose, "."),
-                list::<$realm, $principal>,
+                list::<$scope, $principal>,
             ),
             write(
                 concat!($command, " create"),
@@ -40,22 +41,22 @@ macro_rules! operations_of {
                 $path,
                 Permission::RolesWrite,
                 concat!("Assigns a role to ", $whose, "."),
-                create::<$realm, $principal>,
+                create::<$scope, $principal>,
             ),
             read(
                 concat!($command, " retrieve"),
                 concat!($path, "/{role_id}"),
                 Permission::RolesRead,
                 concat!("Retrieves a role of ", $whose, "."),
-                retrieve::<$realm, $principal>,
+                retrieve::<$scope, $principal>,
             ),
             write(
                 concat!($command, " delete"),
                 Method::DELETE,
                 concat!($path, "/{role_id}"),
                 Permission::RolesWrite,
-                concat!("Takes a role from ", $whose, "."),
-                delete::<$realm, $principal>,
+                concat!("Removes a role from ", $whose, "."),
+                delete::<$scope, $principal>,
             ),
         ]
     };
@@ -96,7 +97,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .collect()
 }
 
-/// A role that somebody has, and where it comes from.
+/// A role of a user or group, with the sources of inherited roles.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AssignedRole {
     id: RoleId,
@@ -105,20 +106,20 @@ pub struct AssignedRole {
     resource_type: String,
     predefined_role: bool,
     description: Option<String>,
-    /// When the role was created.
+    /// Time of the role's creation.
     created_at: Option<UnixTime>,
-    /// When the role was last changed.
+    /// Time of the role's last change.
     updated_at: Option<UnixTime>,
-    /// Who created the role; null for a predefined one.
+    /// Id of the user who created the role; null for a predefined role.
     created_by: Option<UserId>,
     created_by_user_obj: Option<Creator>,
     /// Always empty.
     metadata: Option<BTreeMap<String, String>>,
-    /// The groups that it is inherited from; null when it is the user's or the group's own.
+    /// Groups that the role is inherited from; null for a direct assignment.
     assignment_sources: Option<Vec<Source>>,
 }
 
-/// Who created a role.
+/// The user who created a role.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Creator {
     id: UserId,
@@ -126,14 +127,14 @@ struct Creator {
     email: String,
 }
 
-/// Where an inherited role comes from.
+/// The source of an inherited role.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct Source {
     principal_id: String,
     principal_type: &'static str,
 }
 
-/// The roles that `$4` of the type `$3` has in the project `$2`, or '' for the organization.
+/// Roles of the principal `$4` of type `$3` in the project `$2`, or in the organization if `$2` is empty.
 const ASSIGNED: &str = concat!(
     "SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
          r.created_by, r.place, c.name AS creator_name, c.email AS creator_email \
@@ -145,7 +146,7 @@ const ASSIGNED: &str = concat!(
           WHERE g.organization_id = $1 AND g.project_id = $2 AND g.principal_type = $3 AND g.principal_id = $4)"
 );
 
-/// Where they come from.
+/// Sources of these roles.
 const SOURCES: &str = "\
     SELECT g.role_id, g.group_id FROM effective_grants g \
     WHERE g.organization_id = $1 AND g.project_id = $2 AND g.principal_type = $3 AND g.principal_id = $4 \
@@ -180,7 +181,7 @@ impl Item for AssignedRole {
     }
 }
 
-/// Where each role of a holder comes from: `None` for the holder itself, else a group.
+/// Sources of a principal's roles by role: `None` for a direct assignment, else a group.
 type Sources = HashMap<String, Vec<Option<String>>>;
 
 fn group_by_role(rows: Vec<(String, Option<String>)>) -> Sources {
@@ -195,7 +196,7 @@ fn source(row: &Row<'_>) -> store::Result<(String, Option<String>)> {
     Ok((row.get("role_id")?, row.get("group_id")?))
 }
 
-/// The groups that a role is inherited from; `None` when it is the holder's own, or not theirs at all.
+/// Returns the groups that a role is inherited from; `None` if it is assigned directly or not at all.
 fn inherited(sources: &Sources, role: &RoleId) -> Option<Vec<Source>> {
     let groups = sources.get(role.as_str())?.iter().cloned();
     let groups: Option<Vec<String>> = groups.collect();
@@ -206,9 +207,9 @@ fn inherited(sources: &Sources, role: &RoleId) -> Option<Vec<Source>> {
     Some(groups?.into_iter().map(source).collect())
 }
 
-impl<R: Realm, P: Principal> Holder<R, P> {
+impl<S: RoleScope, P: RolePrincipal> ScopedPrincipal<S, P> {
     fn args(&self) -> Vec<store::Value> {
-        args![self.realm.key(), P::TYPE, self.principal.id()]
+        args![self.scope.project_key(), P::TYPE, self.principal.id()]
     }
 
     async fn shown(&self, cx: &mut Read, page: Page<AssignedRole>) -> Result<Page<AssignedRole>> {
@@ -221,29 +222,29 @@ impl<R: Realm, P: Principal> Holder<R, P> {
     }
 }
 
-async fn list<R: Realm, P: Principal>(
+async fn list<S: RoleScope, P: RolePrincipal>(
     mut cx: Read,
-    holder: Holder<R, P>,
+    assignee: ScopedPrincipal<S, P>,
     query: ListRoles,
 ) -> Result<NextList<AssignedRole>> {
-    let list = tenant_sql!(cx, ASSIGNED, holder.args());
-    let request = query.page(&cx, &holder.realm);
+    let list = tenant_sql!(cx, ASSIGNED, assignee.args());
+    let request = query.page(&cx, &assignee.scope);
     let page = cx
         .page(&request, list.clone(), list, by_place(), AssignedRole::read)
         .await?;
-    Ok(holder.shown(&mut cx, page).await?.into())
+    Ok(assignee.shown(&mut cx, page).await?.into())
 }
 
-async fn retrieve<R: Realm, P: Principal>(
+async fn retrieve<S: RoleScope, P: RolePrincipal>(
     mut cx: Read,
-    Of(holder, id): Of<Holder<R, P>, RoleId>,
+    Of(assignee, id): Of<ScopedPrincipal<S, P>, RoleId>,
     _: Nothing,
 ) -> Result<AssignedRole> {
-    let id = holder.realm.role_id(cx.organization(), &id);
-    let mut one: TenantStatement = tenant_sql!(cx, ASSIGNED, holder.args());
+    let id = assignee.scope.role_id(cx.organization(), &id);
+    let mut one: TenantStatement = tenant_sql!(cx, ASSIGNED, assignee.args());
     one.push(" AND r.id = ").bind(&id);
     let mut role = cx.find(&id, one, AssignedRole::read).await?;
-    let sources = tenant_sql!(cx, SOURCES, holder.args());
+    let sources = tenant_sql!(cx, SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     role.assignment_sources = inherited(&sources, &id);
     Ok(role)
@@ -252,65 +253,66 @@ async fn retrieve<R: Realm, P: Principal>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AssignRole {
-    /// The role.
+    /// Id of the role.
     role_id: RoleId,
 }
 
-async fn create<R: Realm, P: Principal>(
+async fn create<S: RoleScope, P: RolePrincipal>(
     mut cx: Write,
-    mut holder: Holder<R, P>,
+    mut assignee: ScopedPrincipal<S, P>,
     body: AssignRole,
 ) -> Result<Done<P::Assignment>> {
-    let role = Role::to_grant(&mut cx, &holder.realm, "role_id", &body.role_id).await?;
-    let sources = tenant_sql!(cx, SOURCES, holder.args());
+    let role = Role::to_grant(&mut cx, &assignee.scope, "role_id", &body.role_id).await?;
+    let sources = tenant_sql!(cx, SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if sources
         .get(role.id.as_str())
         .is_some_and(|from| from.contains(&None))
     {
-        return Ok(cx.unchanged(holder.principal.assigned(role)));
+        return Ok(cx.unchanged(assignee.principal.assigned(role)));
     }
-    let Holder { realm, principal } = &mut holder;
-    principal.give(&mut cx, realm, &role.id).await?;
-    let event = event(EventType::RoleAssignmentCreated, &cx, &holder, &role.id);
-    let answer = holder.principal.assigned(role);
+    let ScopedPrincipal { scope, principal } = &mut assignee;
+    principal.give(&mut cx, scope, &role.id).await?;
+    let event = event(EventType::RoleAssignmentCreated, &cx, &assignee, &role.id);
+    let answer = assignee.principal.assigned(role);
     Ok(cx.done(event, answer))
 }
 
-/// The id of an assignment is made of its role's and its principal's; the event is found by the role's alone, too.
-fn event<R: Realm, P: Principal>(
+/// Returns the event of an assignment, which is also filed under the role. The id of an assignment is composed of the ids of
+/// the role and the principal.
+fn event<S: RoleScope, P: RolePrincipal>(
     kind: EventType,
     cx: &Write,
-    holder: &Holder<R, P>,
+    assignee: &ScopedPrincipal<S, P>,
     role: &RoleId,
 ) -> Event {
-    let mut details = resource(cx, &holder.realm);
-    details["principal_id"] = json!(holder.principal.id().as_str());
+    let mut details = scope_details(cx, &assignee.scope);
+    details["principal_id"] = json!(assignee.principal.id().as_str());
     details["principal_type"] = json!(P::TYPE);
     let id = [
         RoleAssignmentId::PREFIX,
         role.as_str(),
         "_",
-        holder.principal.id().as_str(),
+        assignee.principal.id().as_str(),
     ]
     .concat();
     Event::new(kind, &RoleAssignmentId::from_text(id), details).filed_under(role)
 }
 
-/// The answer to an unassignment.
+/// The response to an unassignment.
 #[derive(Serialize, JsonSchema)]
 struct Unassigned {
     object: &'static str,
     deleted: bool,
 }
 
-async fn delete<R: Realm, P: Principal>(
+async fn delete<S: RoleScope, P: RolePrincipal>(
     mut cx: Write,
-    Of(holder, id): Of<Holder<R, P>, RoleId>,
+    Of(assignee, id): Of<ScopedPrincipal<S, P>, RoleId>,
     _: Nothing,
 ) -> Result<Done<Unassigned>> {
-    let id = holder.realm.role_id(cx.organization(), &id);
-    let sources = tenant_sql!(cx, SOURCES, holder.args());
+    let id = assignee.scope.role_id(cx.organization(), &id);
+    let sources = tenant_sql!(cx, SOURCES, assignee.args());
     let sources = group_by_role(cx.fetch_all(sources, source).await?);
     if !sources.contains_key(id.as_str()) {
         return Err(Error::not_found(RoleId::NOUN, id.as_str()));
@@ -323,8 +325,11 @@ async fn delete<R: Realm, P: Principal>(
         );
         return Err(Error::refused("inherited_role", message));
     }
-    holder.principal.take(&mut cx, &holder.realm, &id).await?;
-    let event = event(EventType::RoleAssignmentDeleted, &cx, &holder, &id);
+    assignee
+        .principal
+        .take(&mut cx, &assignee.scope, &id)
+        .await?;
+    let event = event(EventType::RoleAssignmentDeleted, &cx, &assignee, &id);
     let answer = Unassigned {
         object: P::UNASSIGNED,
         deleted: true,

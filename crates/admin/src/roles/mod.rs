@@ -4,8 +4,8 @@
 mod page;
 
 pub mod assignments;
+pub(crate) mod grant;
 pub(crate) mod principal;
-pub(crate) mod realm;
 
 use base::ids::{Id, RoleId, UserId};
 use base::name::{Description, Name};
@@ -18,25 +18,26 @@ use serde_json::{Value as Json, json};
 use store::Row;
 
 use crate::list::{Deleted, Item, NextList};
+use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Nothing, Of, Operation, Organization, Patch, Read, TenantStatement,
     Write, read, write,
 };
 use crate::projects::ActiveProject;
+use crate::role_scope::RoleScope;
 use crate::{args, tenant_sql};
+use grant::{check_permissions, may_grant, scope_details};
 use page::{ListRoles, by_place};
-use principal::{RoleDeleted, RoleObject};
-use realm::{Realm, check_permissions, may_grant, resource};
 
 macro_rules! operations_in {
-    ($realm:ty, $command:literal, $path:literal, $whose:literal) => {
+    ($scope:ty, $command:literal, $path:literal, $whose:literal) => {
         vec![
             read(
                 concat!($command, " list"),
                 $path,
                 Permission::RolesRead,
                 concat!("Lists the roles that can be assigned in ", $whose, "."),
-                list::<$realm>,
+                list::<$scope>,
             ),
             write(
                 concat!($command, " create"),
@@ -44,14 +45,14 @@ macro_rules! operations_in {
                 $path,
                 Permission::RolesWrite,
                 concat!("Creates a custom role of ", $whose, "."),
-                create::<$realm>,
+                create::<$scope>,
             ),
             read(
                 concat!($command, " retrieve"),
                 concat!($path, "/{role_id}"),
                 Permission::RolesRead,
                 concat!("Retrieves a role of ", $whose, "."),
-                retrieve::<$realm>,
+                retrieve::<$scope>,
             ),
             write(
                 concat!($command, " update"),
@@ -59,7 +60,7 @@ macro_rules! operations_in {
                 concat!($path, "/{role_id}"),
                 Permission::RolesWrite,
                 concat!("Modifies a custom role of ", $whose, "."),
-                update::<$realm>,
+                update::<$scope>,
             ),
             write(
                 concat!($command, " delete"),
@@ -69,9 +70,9 @@ macro_rules! operations_in {
                 concat!(
                     "Deletes a custom role of ",
                     $whose,
-                    "; nobody has it any more."
+                    " and all its assignments."
                 ),
-                delete::<$realm>,
+                delete::<$scope>,
             ),
         ]
     };
@@ -93,16 +94,21 @@ pub(crate) fn operations() -> Vec<Operation> {
     all
 }
 
-/// A name for permissions.
+literals! {
+    RoleObject = "role";
+    RoleDeleted = "role.deleted";
+}
+
+/// A named set of permissions.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Role {
     object: RoleObject,
-    /// Its id.
+    /// Id.
     pub id: RoleId,
-    /// What it is called.
+    /// Name.
     pub name: String,
     description: Option<String>,
-    /// What it allows.
+    /// Permissions.
     pub permissions: PermissionList,
     resource_type: String,
     predefined_role: bool,
@@ -114,7 +120,7 @@ pub struct Role {
     created_by: Option<UserId>,
 }
 
-/// The roles that can be assigned in a realm. `$2` is their type, `$3` the project or ''.
+/// Roles that can be assigned in a scope. `$2` is their `resource_type`, `$3` the project, or empty.
 const ROLES: &str = concat!(
     "SELECT r.id, r.name, r.description, r.permissions, r.resource_type, r.predefined, r.created_at, r.updated_at, \
          r.created_by, r.place \
@@ -148,26 +154,26 @@ impl Role {
         })
     }
 
-    /// The role with this id among those that can be assigned in the realm.
+    /// Finds a role that can be assigned in the scope, and checks that the caller may grant it.
     ///
     /// # Errors
-    /// 400 naming `param` when there is none; 403 when it allows what the caller may not do there.
-    pub(crate) async fn to_grant<R: Realm>(
+    /// 400 naming `param` if there is no such role; 403 if it has permissions that the caller lacks.
+    pub(crate) async fn to_grant<S: RoleScope>(
         cx: &mut Write,
-        realm: &R,
+        scope: &S,
         param: &'static str,
         id: &RoleId,
     ) -> Result<Self> {
-        let id = &realm.role_id(cx.organization(), id);
-        let found = cx.fetch_optional(one(cx, realm, id), Self::read).await?;
+        let id = &scope.role_id(cx.organization(), id);
+        let found = cx.fetch_optional(one(cx, scope, id), Self::read).await?;
         let role = found.ok_or_else(|| {
             let message = format!(
                 "No role with id '{id}' can be assigned here: its type must be {}.",
-                R::RESOURCE_TYPE
+                S::RESOURCE_TYPE
             );
             Error::invalid(param, message)
         })?;
-        may_grant(cx, realm.project_id(), role.permissions.set()).await?;
+        may_grant(cx, scope.project_id(), role.permissions.set()).await?;
         Ok(role)
     }
 
@@ -189,15 +195,15 @@ impl Item for Role {
     }
 }
 
-fn one<R: Realm>(cx: &Write, realm: &R, id: &RoleId) -> TenantStatement {
-    let mut statement = tenant_sql!(cx, ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+fn one<S: RoleScope>(cx: &Write, scope: &S, id: &RoleId) -> TenantStatement {
+    let mut statement = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     statement.push(" AND r.id = ").bind(id);
     statement
 }
 
-async fn list<R: Realm>(mut cx: Read, realm: R, query: ListRoles) -> Result<NextList<Role>> {
-    let list = tenant_sql!(cx, ROLES, args![R::RESOURCE_TYPE, realm.key()]);
-    let request = query.page(&cx, &realm);
+async fn list<S: RoleScope>(mut cx: Read, scope: S, query: ListRoles) -> Result<NextList<Role>> {
+    let list = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
+    let request = query.page(&cx, &scope);
     let page = cx.page(&request, list.clone(), list, by_place(), Role::read);
     Ok(page.await?.into())
 }
@@ -205,17 +211,17 @@ async fn list<R: Realm>(mut cx: Read, realm: R, query: ListRoles) -> Result<Next
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateRole {
-    /// What the role is called: unique in its organization or project, in any spelling.
+    /// Name of the role. Unique in the organization or project, regardless of case.
     role_name: Name,
-    /// What it allows: names from `docs/permissions.md`.
+    /// Names of permissions, as listed in `docs/permissions.md`.
     permissions: PermissionList,
-    /// What it is for.
+    /// Description of the role.
     description: Option<Description>,
 }
 
-async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<Done<Role>> {
+async fn create<S: RoleScope>(mut cx: Write, scope: S, body: CreateRole) -> Result<Done<Role>> {
     let none = PermissionList::default();
-    check_permissions(&mut cx, &realm, &body.permissions, &none).await?;
+    check_permissions(&mut cx, &scope, &body.permissions, &none).await?;
     let now = cx.now();
     let role = Role {
         object: RoleObject,
@@ -223,13 +229,13 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
         name: body.role_name.into_string(),
         description: body.description.map(Description::into_string),
         permissions: body.permissions,
-        resource_type: R::RESOURCE_TYPE.to_owned(),
+        resource_type: S::RESOURCE_TYPE.to_owned(),
         predefined_role: false,
         created_at: now,
         updated_at: now,
         created_by: Some(cx.permit().user()?.clone()),
     };
-    check_name(&mut cx, &realm, &role).await?;
+    check_name(&mut cx, &scope, &role).await?;
     let insert = tenant_sql!(
         cx,
         "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, description, permissions, \
@@ -237,8 +243,8 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE, $9, $9, $10)",
         args![
             &role.id,
-            R::RESOURCE_TYPE,
-            realm.key(),
+            S::RESOURCE_TYPE,
+            scope.project_key(),
             role.name.as_str(),
             role.name.to_lowercase(),
             role.description.clone(),
@@ -248,14 +254,14 @@ async fn create<R: Realm>(mut cx: Write, realm: R, body: CreateRole) -> Result<D
         ],
     );
     cx.execute(insert).await?;
-    let mut details = resource(&cx, &realm);
+    let mut details = scope_details(&cx, &scope);
     details["role_name"] = json!(role.name);
     details["permissions"] = json!(role.permissions);
     Ok(cx.done(Event::new(EventType::RoleCreated, &role.id, details), role))
 }
 
-async fn check_name<R: Realm>(cx: &mut Write, realm: &R, role: &Role) -> Result<()> {
-    let mut same = tenant_sql!(cx, ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+async fn check_name<S: RoleScope>(cx: &mut Write, scope: &S, role: &Role) -> Result<()> {
+    let mut same = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     same.push(" AND r.name_key = ")
         .bind(role.name.to_lowercase());
     same.push(" AND r.id <> ").bind(&role.id);
@@ -268,13 +274,13 @@ async fn check_name<R: Realm>(cx: &mut Write, realm: &R, role: &Role) -> Result<
     }
 }
 
-async fn retrieve<R: Realm>(
+async fn retrieve<S: RoleScope>(
     mut cx: Read,
-    Of(realm, id): Of<R, RoleId>,
+    Of(scope, id): Of<S, RoleId>,
     _: Nothing,
 ) -> Result<Role> {
-    let id = realm.role_id(cx.organization(), &id);
-    let mut statement = tenant_sql!(cx, ROLES, args![R::RESOURCE_TYPE, realm.key()]);
+    let id = scope.role_id(cx.organization(), &id);
+    let mut statement = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     statement.push(" AND r.id = ").bind(&id);
     cx.find(&id, statement, Role::read).await
 }
@@ -282,22 +288,22 @@ async fn retrieve<R: Realm>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateRole {
-    /// What it allows from now on, and nothing else; null leaves it as it is.
+    /// New permissions, which replace all previous ones; null leaves the permissions unchanged.
     permissions: Option<PermissionList>,
-    /// What it is for; null clears it.
+    /// New description; null clears the description.
     #[serde(default)]
     description: Patch<Description>,
-    /// The new name; null leaves it as it is.
+    /// New name; null leaves the name unchanged.
     role_name: Option<Name>,
 }
 
-async fn update<R: Realm>(
+async fn update<S: RoleScope>(
     mut cx: Write,
-    Of(realm, id): Of<R, RoleId>,
+    Of(scope, id): Of<S, RoleId>,
     body: UpdateRole,
 ) -> Result<Done<Role>> {
-    let id = realm.role_id(cx.organization(), &id);
-    let old = one(&cx, &realm, &id);
+    let id = scope.role_id(cx.organization(), &id);
+    let old = one(&cx, &scope, &id);
     let old = cx.find(&id, old, Role::read).await?;
     let mut role = old.clone();
     role.permissions = body.permissions.unwrap_or(role.permissions);
@@ -309,8 +315,8 @@ async fn update<R: Realm>(
         return Ok(cx.unchanged(old));
     }
     old.refuse_predefined("changed")?;
-    check_permissions(&mut cx, &realm, &role.permissions, &old.permissions).await?;
-    check_name(&mut cx, &realm, &role).await?;
+    check_permissions(&mut cx, &scope, &role.permissions, &old.permissions).await?;
+    check_name(&mut cx, &scope, &role).await?;
     role.updated_at = cx.now();
     let update = tenant_sql!(
         cx,
@@ -326,7 +332,7 @@ async fn update<R: Realm>(
         ],
     );
     cx.execute(update).await?;
-    let mut details = resource(&cx, &realm);
+    let mut details = scope_details(&cx, &scope);
     if let Some(details) = details.as_object_mut() {
         details.extend(requested);
     }
@@ -334,7 +340,7 @@ async fn update<R: Realm>(
     Ok(cx.done(Event::new(EventType::RoleUpdated, &id, details), role))
 }
 
-/// What differs, as the event says it.
+/// Returns the changed fields, as the event shows them.
 fn changes(old: &Role, new: &Role) -> serde_json::Map<String, Json> {
     let mut changes = serde_json::Map::new();
     let mut note = |name: &str, value| changes.insert(name.to_owned(), value);
@@ -357,14 +363,14 @@ fn changes(old: &Role, new: &Role) -> serde_json::Map<String, Json> {
     changes
 }
 
-/// Deletes the role and whatever gives it to somebody; a group that works in a project with it leaves the project.
-async fn delete<R: Realm>(
+/// Deletes the role with all its assignments. Groups that are in a project with this role are removed from the project.
+async fn delete<S: RoleScope>(
     mut cx: Write,
-    Of(realm, id): Of<R, RoleId>,
+    Of(scope, id): Of<S, RoleId>,
     _: Nothing,
 ) -> Result<Done<Deleted<RoleDeleted>>> {
-    let id = realm.role_id(cx.organization(), &id);
-    let role = one(&cx, &realm, &id);
+    let id = scope.role_id(cx.organization(), &id);
+    let role = one(&cx, &scope, &id);
     let role = cx.find(&id, role, Role::read).await?;
     role.refuse_predefined("deleted")?;
     let holders = tenant_sql!(

@@ -1,15 +1,15 @@
-//! Pages of roles and of assignments, which have the same order and the same cursors.
+//! Paging of roles and assignments, which have the same order and cursors.
 
 use base::ids::{Id, RoleId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use store::{Order, PageRequest, SortKey};
 
-use super::realm::Realm;
 use crate::list::oldest_first;
 use crate::operation::{Limit, OrderBy, Read};
+use crate::role_scope::RoleScope;
 
-/// The table of roles as `r`, with the column that [`by_place`] needs.
+/// The table of roles as `r`, with the sort column of [`by_place`].
 macro_rules! roles_in_place {
     () => {
         "(SELECT q.organization_id, q.id, q.resource_type, q.project_id, q.name, q.name_key, q.description, q.permissions, \
@@ -18,7 +18,7 @@ macro_rules! roles_in_place {
     };
 }
 
-/// The order of roles: custom ones as they were created, then the predefined ones.
+/// Returns the sort key of roles: custom roles by creation, then the predefined ones.
 pub(super) fn by_place() -> SortKey {
     SortKey::by_time("r.place", "r.id")
 }
@@ -26,20 +26,20 @@ pub(super) fn by_place() -> SortKey {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListRoles {
-    /// How many at the most.
+    /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<1000, 0, 1000>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
-    /// Oldest first (`asc`, the default) or newest first (`desc`); the predefined roles are at the newer end.
+    /// Order of creation: oldest first (`asc`, the default) or newest first (`desc`). Predefined roles count as newest.
     order: Option<OrderBy>,
 }
 
 impl ListRoles {
-    /// The page that is asked for where roles may be called by other names.
-    pub(super) fn page<R: Realm>(self, cx: &Read, realm: &R) -> PageRequest {
+    /// Returns the requested page. `after` may be any id by which clients call the role.
+    pub(super) fn page<S: RoleScope>(self, cx: &Read, scope: &S) -> PageRequest {
         let named = self.after.map(RoleId::from_text);
-        let after = named.map(|id| realm.role_id(cx.organization(), &id).to_string());
+        let after = named.map(|id| scope.role_id(cx.organization(), &id).to_string());
         PageRequest {
             order: self.order.map_or(Order::Ascending, Order::from),
             ..oldest_first(self.limit.0, after)

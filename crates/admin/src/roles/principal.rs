@@ -1,4 +1,4 @@
-//! Who can be given roles: users and groups, and what their memberships carry.
+//! Principals of roles: users and groups.
 
 use base::ids::{GroupId, Id, OrganizationId, RoleId, UserId};
 use base::permission::{OrganizationRole, PredefinedRole};
@@ -8,78 +8,76 @@ use serde::Serialize;
 use store::{Connection, Row, sql};
 
 use super::Role;
-use super::realm::Realm;
-use crate::keys::{administrable_until, keep_administrable};
 use crate::literal::literals;
-use crate::operation::{PathIds, Scope, Write, inside};
-use crate::projects::Project;
-use crate::users;
+use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
+use crate::operation::{PathIds, ProjectRef, Scope, Write, inside};
+use crate::role_scope::RoleScope;
 use crate::{args, tenant_sql};
 
-/// Somebody in the organization, and where their roles are looked at.
-pub struct Holder<R, P> {
-    pub(super) realm: R,
+/// A user or group, and the scope of its roles.
+pub struct ScopedPrincipal<S, P> {
+    pub(super) scope: S,
     pub(super) principal: P,
 }
 
-impl<R: Realm, P: Principal> Scope for Holder<R, P> {
+impl<S: RoleScope, P: RolePrincipal> Scope for ScopedPrincipal<S, P> {
     async fn resolve(
         connection: &mut Connection,
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
-        let realm = R::resolve(connection, organization, ids).await;
-        let realm = realm.map_err(|error| inside::<P::Id>(error, ids))?;
+        let scope = S::resolve(connection, organization, ids).await;
+        let scope = scope.map_err(|error| inside::<P::Id>(error, ids))?;
         let id: P::Id = ids.take()?;
         let find = sql!(P::FIND, organization, &id);
         let found = connection.fetch_optional(find, P::read).await?;
         let principal = found.ok_or_else(|| Error::not_found(P::Id::NOUN, id.as_str()))?;
-        Ok(Self { realm, principal })
+        Ok(Self { scope, principal })
     }
 
-    fn project(&self) -> Option<&Project> {
-        self.realm.project()
+    fn project(&self) -> Option<ProjectRef<'_>> {
+        self.scope.project()
     }
 }
 
-/// A kind of holder of roles.
-pub trait Principal: Sized + Send + Sync + 'static {
-    /// Its id.
+/// A user or a group, to which roles are assigned.
+pub trait RolePrincipal: Sized + Send + Sync + 'static {
+    /// Type of the id.
     type Id: Id;
-    /// The answer to an assignment.
+    /// Response to an assignment.
     type Assignment: Serialize + JsonSchema + Send + 'static;
-    /// What the tables and `assignment_sources` call it.
+    /// Name in tables and in `assignment_sources`.
     const TYPE: &'static str;
-    /// The `object` of the answer to an unassignment.
+    /// `object` in the response to an unassignment.
     const UNASSIGNED: &'static str;
-    /// Selects the one with the id `$2`.
+    /// SQL that selects the principal with the id `$2`.
     const FIND: &'static str;
 
-    /// Reads it.
+    /// Reads a row.
     ///
     /// # Errors
-    /// A column is not as expected.
+    /// A column is missing, or of an unexpected type.
     fn read(row: &Row<'_>) -> store::Result<Self>;
 
-    /// Its id.
+    /// Returns the id.
     fn id(&self) -> &Self::Id;
 
-    /// The answer to an assignment.
+    /// Returns the response to an assignment.
     fn assigned(self, role: Role) -> Self::Assignment;
 
-    /// Gives `role`, which it does not have of its own.
-    fn give<R: Realm>(
+    /// Assigns a role that the principal does not have directly.
+    fn give<S: RoleScope>(
         &mut self,
         cx: &mut Write,
-        realm: &R,
+        scope: &S,
         role: &RoleId,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Takes `role` away, which it has of its own.
-    fn take<R: Realm>(
+    /// Removes a role that the principal has directly.
+    fn take<S: RoleScope>(
         &self,
         cx: &mut Write,
-        realm: &R,
+        scope: &S,
         role: &RoleId,
     ) -> impl Future<Output = Result<()>> + Send;
 }
@@ -89,11 +87,9 @@ literals! {
     UserRoleObject = "user.role";
     AssignedGroupObject = "group";
     GroupRoleObject = "group.role";
-    RoleObject = "role";
-    RoleDeleted = "role.deleted";
 }
 
-/// A user, as answers to assignments show them.
+/// A user in the response to an assignment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AssignedUser {
     object: AssignedUserObject,
@@ -104,7 +100,7 @@ pub struct AssignedUser {
     added_at: UnixTime,
 }
 
-/// A role was given to a user.
+/// The assignment of a role to a user.
 #[derive(Serialize, JsonSchema)]
 pub struct UserRoleAssignment {
     object: UserRoleObject,
@@ -112,7 +108,7 @@ pub struct UserRoleAssignment {
     role: Role,
 }
 
-impl Principal for AssignedUser {
+impl RolePrincipal for AssignedUser {
     type Id = UserId;
     type Assignment = UserRoleAssignment;
     const TYPE: &'static str = "user";
@@ -143,8 +139,8 @@ impl Principal for AssignedUser {
         }
     }
 
-    /// A predefined role is the one that the membership carries: it replaces the one before.
-    async fn give<R: Realm>(&mut self, cx: &mut Write, realm: &R, role: &RoleId) -> Result<()> {
+    /// Replaces the role of the membership if `role` is predefined, else adds an assignment.
+    async fn give<S: RoleScope>(&mut self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
         match PredefinedRole::parse(role.as_str()) {
             Some(PredefinedRole::Organization(role)) => {
                 set_role(cx, &self.id, role).await?;
@@ -157,17 +153,18 @@ impl Principal for AssignedUser {
                     "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
                      VALUES ($1, $2, $3, $4, $5) \
                      ON CONFLICT (organization_id, project_id, user_id) DO UPDATE SET role = excluded.role",
-                    args![realm.key(), &self.id, role.as_str(), cx.now()],
+                    args![scope.project_key(), &self.id, role.as_str(), cx.now()],
                 );
                 cx.execute(join).await?;
                 Ok(())
             }
-            None => assign(cx, self, realm, role).await,
+            None => assign(cx, self, scope, role).await,
         }
     }
 
-    /// Without its role, a membership of a project ends; in the organization, everybody is at least a reader.
-    async fn take<R: Realm>(&self, cx: &mut Write, realm: &R, role: &RoleId) -> Result<()> {
+    /// Removes the assignment of a custom role. Without its predefined role, a membership of a project ends; in the
+    /// organization, the role becomes `reader`.
+    async fn take<S: RoleScope>(&self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
         match PredefinedRole::parse(role.as_str()) {
             Some(PredefinedRole::Organization(OrganizationRole::Owner)) => {
                 set_role(cx, &self.id, OrganizationRole::Reader).await
@@ -180,22 +177,22 @@ impl Principal for AssignedUser {
                 let leave = tenant_sql!(
                     "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3"
                 );
-                let leave = cx.sql(leave, args![realm.key(), &self.id]);
+                let leave = cx.sql(leave, args![scope.project_key(), &self.id]);
                 cx.execute(leave).await?;
                 Ok(())
             }
-            None => unassign(cx, self, realm, role).await,
+            None => unassign(cx, self, scope, role).await,
         }
     }
 }
 
-/// Makes `role` the user's role in the organization.
+/// Sets the user's role in the organization.
 ///
 /// # Errors
-/// 400: nobody would own the organization any more, or no owner would have an admin key for long.
+/// 400 if the organization would be left without an owner, or without an owner's admin key of sufficient lifetime.
 pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRole) -> Result<()> {
     if role != OrganizationRole::Owner {
-        users::refuse_last_owner(cx, user, "demoted").await?;
+        refuse_last_owner(cx, user, "demoted").await?;
     }
     let before = administrable_until(cx).await?;
     let update = tenant_sql!("UPDATE users SET role = $3 WHERE organization_id = $1 AND id = $2");
@@ -204,7 +201,7 @@ pub(crate) async fn set_role(cx: &mut Write, user: &UserId, role: OrganizationRo
     keep_administrable(cx, before).await
 }
 
-/// A group, as answers to assignments show it.
+/// A group in the response to an assignment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AssignedGroup {
     object: AssignedGroupObject,
@@ -214,7 +211,7 @@ pub struct AssignedGroup {
     scim_managed: bool,
 }
 
-/// A role was given to a group.
+/// The assignment of a role to a group.
 #[derive(Serialize, JsonSchema)]
 pub struct GroupRoleAssignment {
     object: GroupRoleObject,
@@ -222,7 +219,7 @@ pub struct GroupRoleAssignment {
     role: Role,
 }
 
-impl Principal for AssignedGroup {
+impl RolePrincipal for AssignedGroup {
     type Id = GroupId;
     type Assignment = GroupRoleAssignment;
     const TYPE: &'static str = "group";
@@ -252,26 +249,26 @@ impl Principal for AssignedGroup {
         }
     }
 
-    async fn give<R: Realm>(&mut self, cx: &mut Write, realm: &R, role: &RoleId) -> Result<()> {
-        assign(cx, self, realm, role).await
+    async fn give<S: RoleScope>(&mut self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
+        assign(cx, self, scope, role).await
     }
 
-    /// A group that works in a project with this role leaves the project.
-    async fn take<R: Realm>(&self, cx: &mut Write, realm: &R, role: &RoleId) -> Result<()> {
+    /// Removes the assignment. A group that is in a project with this role is removed from the project.
+    async fn take<S: RoleScope>(&self, cx: &mut Write, scope: &S, role: &RoleId) -> Result<()> {
         let leave = tenant_sql!(
             cx,
             "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3 AND role_id = $4",
-            args![realm.key(), &self.id, role],
+            args![scope.project_key(), &self.id, role],
         );
         cx.execute(leave).await?;
-        unassign(cx, self, realm, role).await
+        unassign(cx, self, scope, role).await
     }
 }
 
-async fn assign<R: Realm, P: Principal>(
+async fn assign<S: RoleScope, P: RolePrincipal>(
     cx: &mut Write,
     principal: &P,
-    realm: &R,
+    scope: &S,
     role: &RoleId,
 ) -> Result<()> {
     let caller = cx.permit().user()?.clone();
@@ -280,7 +277,7 @@ async fn assign<R: Realm, P: Principal>(
         "INSERT INTO role_assignments (organization_id, project_id, principal_type, principal_id, role_id, \
              created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         args![
-            realm.key(),
+            scope.project_key(),
             P::TYPE,
             principal.id(),
             role,
@@ -292,17 +289,17 @@ async fn assign<R: Realm, P: Principal>(
     Ok(())
 }
 
-async fn unassign<R: Realm, P: Principal>(
+async fn unassign<S: RoleScope, P: RolePrincipal>(
     cx: &mut Write,
     principal: &P,
-    realm: &R,
+    scope: &S,
     role: &RoleId,
 ) -> Result<()> {
     let delete = tenant_sql!(
         cx,
         "DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2 AND principal_type = $3 \
          AND principal_id = $4 AND role_id = $5",
-        args![realm.key(), P::TYPE, principal.id(), role],
+        args![scope.project_key(), P::TYPE, principal.id(), role],
     );
     cx.execute(delete).await?;
     Ok(())

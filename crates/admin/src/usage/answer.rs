@@ -1,8 +1,6 @@
-//! The answer to a report, written while the report is being read: as JSON, or as a table for other programs.
+//! Responses to reports, streamed while the report is read: as JSON or as a table.
 
-use std::sync::Arc;
-
-use ::usage::{Numbers, Part, Report};
+use ::usage::{Part, Report};
 use axum::body::Body;
 use base::{Error, Result, UnixTime};
 use files::column::{Column, Shape};
@@ -13,58 +11,34 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::json;
+use super::row_writer::RowWriter;
 use super::window::next_page;
 use crate::operation::{Chunks, Streamed};
 
-/// The types of an answer besides JSON.
+/// Media types of responses other than JSON.
 pub(super) const OTHER_TYPES: &[&str] = &[CSV, PARQUET];
 const CSV: &str = "text/csv; charset=utf-8";
 const PARQUET: &str = "application/vnd.apache.parquet";
 
-/// How an answer is written.
+/// Format of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(super) enum Format {
-    /// As the contract has it.
+    /// JSON as in the contract.
     #[default]
     Json,
-    /// As a table of comma-separated values.
+    /// A table of comma-separated values.
     Csv,
-    /// As a table in Apache Parquet.
+    /// A table in Apache Parquet.
     Parquet,
 }
 
-/// The values of a group, in the order of the question's dimensions.
-pub(super) type Group = [Option<Arc<str>>];
-
-/// How the results of a report look.
-pub(super) trait Look: Send + Sync + 'static {
-    /// What a file of them is called.
-    fn name(&self) -> &'static str;
-
-    /// Writes the beginning of a result's JSON, which its numbers are in.
-    fn begin(&self, numbers: Numbers<'_>, json: &mut Vec<u8>);
-
-    /// Writes the rest of a result's JSON, which is the same for all results of its group.
-    fn end(&self, group: &Group, json: &mut Vec<u8>);
-
-    /// What a table of results has after the times of the bucket.
-    fn columns(&self) -> Vec<Column>;
-
-    /// What stands in these columns.
-    fn row<'a>(
-        &'a self,
-        group: &'a Group,
-        numbers: Numbers<'a>,
-    ) -> impl Iterator<Item = Value<'a>> + Send;
-}
-
-/// Answers with a page of a report. Whatever is wrong before the first byte is a refusal like any other.
+/// Responds with a page of a report. Errors before the first byte become an error response.
 pub(super) async fn answer(
     mut report: Report,
     (start, end): (UnixTime, UnixTime),
-    look: impl Look,
+    rows: impl RowWriter,
     format: Format,
 ) -> Result<Response<Body>> {
     let first = report.next().await?;
@@ -72,7 +46,7 @@ pub(super) async fn answer(
     let (file, extension, kind) = match format {
         Format::Json => {
             let body =
-                Streamed::new(async move |chunks| json::write(report, first, &look, &chunks).await);
+                Streamed::new(async move |chunks| json::write(report, first, &rows, &chunks).await);
             return Ok(response(body, HeaderValue::from_static("application/json")));
         }
         Format::Csv => (FileFormat::Csv, "csv", CSV),
@@ -80,11 +54,11 @@ pub(super) async fn answer(
     };
     let end = next.unwrap_or(end);
     let (first_day, last_day) = (start.date_digits(), end.plus(-1).date_digits());
-    let name = look.name();
+    let name = rows.name();
     let disposition = format!("attachment; filename=\"{name}-{first_day}-{last_day}.{extension}\"");
-    let columns = times().into_iter().chain(look.columns()).collect();
+    let columns = times().into_iter().chain(rows.columns()).collect();
     let table = Table::new(file, columns).map_err(|error| unwritten(&error))?;
-    let body = Streamed::new(async move |chunks| write(report, first, look, table, &chunks).await);
+    let body = Streamed::new(async move |chunks| write(report, first, rows, table, &chunks).await);
     let mut response = response(body, HeaderValue::from_static(kind));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_DISPOSITION, value(&disposition)?);
@@ -105,7 +79,7 @@ fn value(text: &str) -> Result<HeaderValue> {
 }
 
 fn unwritten(error: &FileError) -> Error {
-    tracing::error!(%error, "a table could not be written");
+    tracing::error!(%error, "failed to write table");
     Error::internal()
 }
 
@@ -117,11 +91,11 @@ fn times() -> [Column; 2] {
     })
 }
 
-/// Writes a report as a table: a row for each bucket and result.
+/// Writes a report as a table with a row for each bucket and result.
 async fn write(
     mut report: Report,
     first: Option<Part>,
-    look: impl Look,
+    rows: impl RowWriter,
     mut table: Table,
     chunks: &Chunks,
 ) -> Result<()> {
@@ -130,31 +104,32 @@ async fn write(
         for (index, (start, end)) in part.buckets().enumerate() {
             let times = [Value::Moment(start), Value::Moment(end)];
             for (place, numbers) in part.results(index) {
-                let row = look.row(part.group(place), numbers);
+                let row = rows.row(part.group(place), numbers);
                 table.push(times.into_iter().chain(row));
                 if table.is_full() {
                     table = send(table, chunks).await?;
                 }
             }
         }
-        // Two parts are not in memory at once.
+        // Frees this part before the next one is read.
         drop(part);
         next = report.next().await?;
     }
-    let rest = aside(move || table.finish()).await?;
+    let rest = on_blocking_thread(move || table.finish()).await?;
     chunks.send(rest).await;
     Ok(())
 }
 
-/// Sends what there is of a table. To write a row group takes long.
+/// Sends the buffered rows. Runs on a blocking thread, because encoding a row group takes long.
 async fn send(mut table: Table, chunks: &Chunks) -> Result<Table> {
-    let (table, bytes) = aside(move || table.take().map(|bytes| (table, bytes))).await?;
+    let (table, bytes) =
+        on_blocking_thread(move || table.take().map(|bytes| (table, bytes))).await?;
     chunks.send(bytes).await;
     Ok(table)
 }
 
-/// Does what takes long on a thread of its own.
-async fn aside<T: Send + 'static>(
+/// Runs `work` on a blocking thread.
+async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;

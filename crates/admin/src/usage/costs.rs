@@ -1,4 +1,4 @@
-//! `/organization/costs`: what consumption cost, by day.
+//! `/organization/costs`: costs by day.
 
 use ::usage::{CostDimension, CostQuery, LineItem, Numbers};
 use axum::body::Body;
@@ -9,8 +9,9 @@ use http::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Format, Group, Look, OTHER_TYPES, answer};
-use super::window::{LATEST, Window};
+use super::answer::{Format, OTHER_TYPES, answer};
+use super::row_writer::{DimensionValues, RowWriter};
+use super::window::{MAX_TIME_SECONDS, Window};
 use super::{BucketPage, distinct, json};
 use crate::literal::literals;
 use crate::operation::{Operation, Organization, Read, Separated, stream};
@@ -31,11 +32,11 @@ literals! {
     CostObject = "organization.costs.result";
 }
 
-/// What something cost on a day.
+/// Costs in a bucket.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Cost {
     object: CostObject,
-    amount: Amount,
+    amount: CostAmount,
     quantity: Option<i64>,
     quantity_unit: Option<String>,
     project_id: Option<String>,
@@ -45,7 +46,7 @@ struct Cost {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct Amount {
+struct CostAmount {
     value: f64,
     currency: &'static str,
 }
@@ -53,33 +54,33 @@ struct Amount {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListCosts {
-    /// From when on, in Unix seconds, inclusive.
-    #[schemars(range(min = 0, max = LATEST))]
+    /// Start of the period, in Unix seconds, inclusive.
+    #[schemars(range(min = 0, max = MAX_TIME_SECONDS))]
     start_time: i64,
-    /// Until when, exclusive; now when not given.
-    #[schemars(range(min = 1, max = LATEST))]
+    /// End of the period, in Unix seconds, exclusive; now if absent.
+    #[schemars(range(min = 1, max = MAX_TIME_SECONDS))]
     end_time: Option<i64>,
-    /// How wide a bucket is: always a day.
+    /// Width of a bucket: always a day.
     #[serde(default, rename = "bucket_width")]
     _bucket_width: CostWidth,
-    /// How many buckets at the most: 1 to 180.
+    /// Maximum number of buckets on the page, 1 to 180.
     #[schemars(range(min = 1, max = 180))]
     limit: Option<i64>,
-    /// The `next_page` of the page before.
+    /// The `next_page` of the previous page.
     page: Option<String>,
-    /// Of which projects.
+    /// Only costs of these projects.
     #[serde(default)]
     project_ids: Separated<String>,
-    /// Of which keys.
+    /// Only costs of these API keys.
     #[serde(default)]
     api_key_ids: Separated<String>,
-    /// Of which line items, each written out in full.
+    /// Only costs of these line items, by their full names.
     #[serde(default)]
     line_items: Vec<String>,
-    /// What to tell apart.
+    /// Dimensions to group results by.
     #[serde(default)]
     group_by: Separated<CostGroup>,
-    /// How the answer is written.
+    /// Format of the response.
     #[serde(default)]
     #[schemars(extend("x-orgplane" = true))]
     format: Format,
@@ -114,16 +115,16 @@ impl From<CostGroup> for CostDimension {
     }
 }
 
-/// How the results of the costs report look.
-struct CostLook {
-    /// The place of each dimension among those grouped by.
+/// Writer of the rows of a costs report.
+struct CostRows {
+    /// Positions of the dimensions among those grouped by.
     project_id: Option<usize>,
     line_item: Option<usize>,
     api_key_id: Option<usize>,
     user_id: Option<usize>,
 }
 
-impl CostLook {
+impl CostRows {
     fn new(query: &CostQuery) -> Self {
         let place = |dimension| query.group_by.iter().position(|by| *by == dimension);
         Self {
@@ -134,18 +135,18 @@ impl CostLook {
         }
     }
 
-    /// How much of the line item, when that is told apart.
+    /// Returns the quantity, if results are grouped by line item.
     fn quantity(&self, numbers: Numbers<'_>) -> Option<i64> {
         self.line_item.map(|_| numbers.get(0).unwrap_or(0))
     }
 
-    /// What the quantity counts, when the contract has a word for it.
-    fn unit(&self, group: &Group) -> Option<&'static str> {
+    /// Returns the unit of the quantity, if the contract has one.
+    fn unit(&self, group: &DimensionValues) -> Option<&'static str> {
         value(group, self.line_item).and_then(LineItem::unit_of)
     }
 
-    /// The dimensions, in the order of a result's fields.
-    fn dimensions<'a>(&self, group: &'a Group) -> [(&'static str, Option<&'a str>); 4] {
+    /// Returns the dimensions, in the order of a result's fields.
+    fn dimensions<'a>(&self, group: &'a DimensionValues) -> [(&'static str, Option<&'a str>); 4] {
         [
             ("project_id", value(group, self.project_id)),
             ("line_item", value(group, self.line_item)),
@@ -155,7 +156,7 @@ impl CostLook {
     }
 }
 
-fn value(group: &Group, place: Option<usize>) -> Option<&str> {
+fn value(group: &DimensionValues, place: Option<usize>) -> Option<&str> {
     place.and_then(|place| group[place].as_deref())
 }
 
@@ -163,7 +164,7 @@ fn amount(numbers: Numbers<'_>) -> NanoDollars {
     NanoDollars(numbers.get(1).unwrap_or(0))
 }
 
-impl Look for CostLook {
+impl RowWriter for CostRows {
     fn name(&self) -> &'static str {
         "costs"
     }
@@ -178,7 +179,7 @@ impl Look for CostLook {
         }
     }
 
-    fn end(&self, group: &Group, out: &mut Vec<u8>) {
+    fn end(&self, group: &DimensionValues, out: &mut Vec<u8>) {
         let unit = ("quantity_unit", self.unit(group));
         for (name, value) in [unit].into_iter().chain(self.dimensions(group)) {
             out.extend_from_slice(b",\"");
@@ -208,7 +209,7 @@ impl Look for CostLook {
 
     fn row<'a>(
         &'a self,
-        group: &'a Group,
+        group: &'a DimensionValues,
         numbers: Numbers<'a>,
     ) -> impl Iterator<Item = Value<'a>> + Send {
         let dimensions = self.dimensions(group).map(|(_, value)| Value::text(value));
@@ -242,13 +243,13 @@ async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<Response<Bo
         line_items: query.line_items,
     };
     let reports = cx.reports().clone();
-    // Its connection goes back before the report takes another one.
+    // Returns the connection to the pool before the report takes another one.
     drop(cx);
-    let look = CostLook::new(&query);
+    let rows = CostRows::new(&query);
     answer(
         reports.costs(&query),
         (query.start, query.end),
-        look,
+        rows,
         format,
     )
     .await

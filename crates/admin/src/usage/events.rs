@@ -1,4 +1,4 @@
-//! `/organization/usage/events`: usage that other gateways report. An extension.
+//! `/organization/usage/events`: ingestion of usage that other gateways report. An extension of the contract.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +17,7 @@ use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const EVENTS: &str = "/organization/usage/events";
-    const ABOUT: &str = "Adds usage that other gateways metered to the ledger, each event once.";
+    const ABOUT: &str = "Ingests usage events of other gateways. Repeated events count once.";
     vec![
         ingest::<ReportedEvent, _, _, _>(
             "usage:events create",
@@ -30,26 +30,26 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// How many events one request brings at the most.
-const MOST_EVENTS: usize = 10_000;
-/// How many events are looked at before other requests on this thread go first.
-const AT_ONCE: usize = 100;
+/// The most events in a request.
+const MAX_EVENTS: usize = 10_000;
+/// Number of events between two yields to other tasks.
+const YIELD_INTERVAL: usize = 100;
 
-/// What became of the events of one request.
+/// Outcome of an ingestion.
 #[derive(Debug, Serialize, JsonSchema)]
 struct IngestedEvents {
     object: &'static str,
-    /// How many are new, and durable.
+    /// Number of new events, which are durable.
     accepted: usize,
-    /// How many were known already.
+    /// Number of events that had been ingested before.
     duplicates: usize,
-    /// Which were refused, and why.
+    /// Rejected events with the reasons.
     rejected: Vec<Rejected>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct Rejected {
-    /// The event's place in the request, from 0.
+    /// Position of the event in the request, from 0.
     index: usize,
     id: Option<String>,
     error: String,
@@ -57,9 +57,9 @@ struct Rejected {
 
 async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
     let items = split(&body, cx.lines)?;
-    if items.len() > MOST_EVENTS {
+    if items.len() > MAX_EVENTS {
         let message = format!(
-            "At most {MOST_EVENTS} events are accepted in one request; these are {}.",
+            "At most {MAX_EVENTS} events are accepted in one request; these are {}.",
             items.len()
         );
         return Err(Error::refused("too_many_events", message));
@@ -69,7 +69,7 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
     let mut events = Vec::with_capacity(items.len());
     let mut rejected = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
-        if index % AT_ONCE == AT_ONCE - 1 {
+        if index % YIELD_INTERVAL == YIELD_INTERVAL - 1 {
             tokio::task::yield_now().await;
         }
         let admitted = admit(&mut cx, &mut projects, item).await?;
@@ -80,7 +80,7 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
     }
     let recorder = cx.recorder().clone();
     let allowance = allowance(&cx);
-    // Others may read while the ledger is written.
+    // Returns the connection to the pool while the ledger is written.
     drop(cx);
     let appended = recorder.report(events, allowance).await?;
     Ok(IngestedEvents {
@@ -91,7 +91,7 @@ async fn create(mut cx: Ingest, body: Bytes) -> Result<IngestedEvents> {
     })
 }
 
-/// The days that the events of a request lie on.
+/// Days of the events of a request.
 #[derive(Default)]
 struct Days(HashSet<UnixTime>);
 
@@ -111,7 +111,7 @@ impl Days {
     }
 }
 
-/// The bounds of a project key; an admin key has none.
+/// Returns the spend allowance of a project key; `None` for an admin key.
 fn allowance(cx: &Ingest) -> Option<Allowance> {
     let caller = cx.permit().caller()?;
     let project_id = caller.project_id()?;
@@ -126,7 +126,7 @@ fn allowance(cx: &Ingest) -> Option<Allowance> {
     })
 }
 
-/// The texts of the events: the lines, the items of an array, or the one object.
+/// Splits a body into the JSON texts of its events: lines, items of an array, or a single object.
 fn split(body: &[u8], lines: bool) -> Result<Vec<&str>> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Error::refused("invalid_json", "The body is not UTF-8."))?;
@@ -152,12 +152,12 @@ fn split(body: &[u8], lines: bool) -> Result<Vec<&str>> {
     Ok(vec![item.get()])
 }
 
-/// The projects that the request names, each looked up once.
+/// Cache of the projects that the request names.
 #[derive(Default)]
 struct Projects(HashMap<String, bool>);
 
 impl Projects {
-    /// A project key reports for its own project only, an admin key for every project of the organization.
+    /// Checks that the key may report for a project: a project key only for its own, an admin key for all.
     async fn check(&mut self, cx: &mut Ingest, id: &str) -> Result<Result<(), String>> {
         let caller = cx.permit().caller();
         let own = caller.and_then(|caller| caller.project_id());

@@ -1,37 +1,37 @@
-//! A page of a report as JSON, written without anything in between: the text of a group's dimensions is made once for all
-//! its buckets, and only the numbers are written each time.
+//! JSON of a page of a report. The text of a group's dimensions is serialized once for all its buckets; only the numbers are
+//! written for each.
 
 use std::io::Write;
 
 use ::usage::{Part, Report};
 use base::Result;
 
-use super::answer::Look;
+use super::row_writer::RowWriter;
 use super::window::next_page;
 use crate::operation::Chunks;
 
-/// How much is sent at once, in bytes.
-const CHUNK: usize = 64 * 1024;
-/// Room for a result that begins just before a chunk is full.
-const SPARE: usize = 4 * 1024;
+/// Size at which a chunk is sent.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Additional capacity for a result that begins just before a chunk is full.
+const SPARE_BYTES: usize = 4 * 1024;
 
-/// Writes the report, whose first part has been read already.
+/// Writes the report. `first` is its first part.
 pub(super) async fn write(
     mut report: Report,
     first: Option<Part>,
-    look: &impl Look,
+    rows: &impl RowWriter,
     chunks: &Chunks,
 ) -> Result<()> {
-    let mut json = Vec::with_capacity(CHUNK + SPARE);
+    let mut json = Vec::with_capacity(CHUNK_BYTES + SPARE_BYTES);
     json.extend_from_slice(b"{\"object\":\"page\",\"data\":[");
     let mut next = first;
     let mut is_first = true;
     while let Some(part) = next {
-        let groups = Groups::of(&part, look);
+        let groups = Groups::of(&part, rows);
         for (index, (start, end)) in part.buckets().enumerate() {
             let comma = if is_first { "" } else { "," };
             is_first = false;
-            // Nothing here can fail: it goes into memory.
+            // Writing to memory cannot fail.
             let _ = write!(
                 json,
                 "{comma}{{\"object\":\"bucket\",\"start_time\":{},\"end_time\":{},\"results\":[",
@@ -41,16 +41,17 @@ pub(super) async fn write(
                 if count > 0 {
                     json.push(b',');
                 }
-                look.begin(numbers, &mut json);
+                rows.begin(numbers, &mut json);
                 json.extend_from_slice(groups.text(place));
-                if json.len() >= CHUNK {
-                    let full = std::mem::replace(&mut json, Vec::with_capacity(CHUNK + SPARE));
+                if json.len() >= CHUNK_BYTES {
+                    let full =
+                        std::mem::replace(&mut json, Vec::with_capacity(CHUNK_BYTES + SPARE_BYTES));
                     chunks.send(full).await;
                 }
             }
             json.extend_from_slice(b"]}");
         }
-        // Two parts are not in memory at once.
+        // Frees this part before the next one is read.
         drop(groups);
         drop(part);
         next = report.next().await?;
@@ -64,19 +65,19 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// What is the same in all results of a group, for each group of a part.
+/// Serialized dimensions of the groups of a part.
 struct Groups {
     text: Vec<u8>,
-    /// Where each one ends.
+    /// End of each group in `text`.
     ends: Vec<usize>,
 }
 
 impl Groups {
-    fn of(part: &Part, look: &impl Look) -> Self {
+    fn of(part: &Part, rows: &impl RowWriter) -> Self {
         let mut text = Vec::new();
         let mut ends = Vec::with_capacity(part.groups());
         for place in 0..part.groups() {
-            look.end(part.group(place), &mut text);
+            rows.end(part.group(place), &mut text);
             ends.push(text.len());
         }
         Self { text, ends }
@@ -88,18 +89,18 @@ impl Groups {
     }
 }
 
-/// Writes a whole number.
+/// Writes an integer.
 pub(super) fn integer(json: &mut Vec<u8>, number: i64) {
     json.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Writes a text, or `null`.
+/// Writes a string, or `null`.
 pub(super) fn text(json: &mut Vec<u8>, text: Option<&str>) {
-    // Nothing here can fail: it goes into memory.
+    // Writing to memory cannot fail.
     let _ = serde_json::to_writer(json, &text);
 }
 
-/// Writes a number with a fraction.
+/// Writes a floating-point number.
 pub(super) fn number(json: &mut Vec<u8>, number: f64) {
     let _ = serde_json::to_writer(json, &number);
 }

@@ -1,4 +1,4 @@
-//! `/organization/usage/…` and `/organization/costs`: what was consumed, in buckets of time.
+//! `/organization/usage/…` and `/organization/costs`: usage and costs in time buckets.
 
 mod answer;
 pub mod costs;
@@ -6,6 +6,7 @@ pub mod events;
 mod json;
 mod report;
 mod reports;
+mod row_writer;
 mod window;
 
 use base::UnixTime;
@@ -36,7 +37,7 @@ pub struct BucketPage<T> {
     next_page: Option<String>,
 }
 
-/// A span of time and what was consumed in it.
+/// A time bucket with its results.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}Bucket")]
 struct BucketOf<T> {
@@ -46,7 +47,7 @@ struct BucketOf<T> {
     results: Vec<T>,
 }
 
-/// The dimensions to group by, each once.
+/// Returns the dimensions without duplicates.
 fn distinct<D: PartialEq>(groups: impl IntoIterator<Item: Into<D>>) -> Vec<D> {
     groups
         .into_iter()

@@ -1,4 +1,4 @@
-//! What the reports have in common: how a question is answered, and how a result is shown.
+//! Parts that all usage reports share: querying the ledger and writing results.
 
 use std::marker::PhantomData;
 
@@ -13,23 +13,24 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, json};
 
-use super::answer::{Format, Group, Look, answer};
+use super::answer::{Format, answer};
 use super::json;
+use super::row_writer::{DimensionValues, RowWriter};
 use crate::operation::{Organization, Read};
 
-/// The query string of one of the reports.
+/// The query string of a report.
 pub(super) trait ReportQuery: DeserializeOwned + JsonSchema + Send + 'static {
-    /// Which report.
+    /// Kind of the report.
     const KIND: Kind;
 
-    /// What is asked of the ledger.
+    /// Builds the query of the ledger.
     fn ask(self, organization: OrganizationId, now: UnixTime) -> Result<UsageQuery>;
 
-    /// How the answer is to be written.
+    /// Returns the format of the response.
     fn format(&self) -> Format;
 }
 
-/// A result of the report that `Q` asks for, as the document describes it.
+/// The schema of a result of the report that `Q` queries.
 pub(super) struct Reported<Q>(PhantomData<fn() -> Q>);
 
 impl<Q: ReportQuery> JsonSchema for Reported<Q> {
@@ -75,17 +76,17 @@ impl<Q: ReportQuery> JsonSchema for Reported<Q> {
     }
 }
 
-/// How the results of a usage report look.
-struct UsageLook {
+/// Writer of the rows of a usage report.
+struct UsageRows {
     kind: Kind,
-    /// Each dimension of the report, and its place among those grouped by.
+    /// Dimensions of the report, with their positions among those grouped by.
     dimensions: Vec<(Dimension, Option<usize>)>,
-    /// What stands before each number: of the ones that are always there, then of the others.
+    /// JSON before each number: of required numbers, then of optional ones.
     required: Vec<String>,
     optional: Vec<String>,
 }
 
-impl UsageLook {
+impl UsageRows {
     fn new(query: &UsageQuery) -> Self {
         let kind = query.kind;
         let place = |dimension: &Dimension| query.group_by.iter().position(|by| by == dimension);
@@ -103,7 +104,7 @@ impl UsageLook {
     }
 }
 
-impl Look for UsageLook {
+impl RowWriter for UsageRows {
     fn name(&self) -> &'static str {
         self.kind.as_str()
     }
@@ -127,14 +128,14 @@ impl Look for UsageLook {
         }
     }
 
-    fn end(&self, group: &Group, out: &mut Vec<u8>) {
+    fn end(&self, group: &DimensionValues, out: &mut Vec<u8>) {
         for (index, (dimension, place)) in self.dimensions.iter().enumerate() {
             let before = if index == 0 { "\"" } else { ",\"" };
             out.extend_from_slice(before.as_bytes());
             out.extend_from_slice(dimension.as_str().as_bytes());
             out.extend_from_slice(b"\":");
             match place.and_then(|place| group[place].as_deref()) {
-                // It is `true` or `false`.
+                // The ledger stores `true` or `false` as text.
                 Some(batch) if *dimension == Dimension::Batch => {
                     out.extend_from_slice(batch.as_bytes());
                 }
@@ -165,7 +166,7 @@ impl Look for UsageLook {
 
     fn row<'a>(
         &'a self,
-        group: &'a Group,
+        group: &'a DimensionValues,
         numbers: Numbers<'a>,
     ) -> impl Iterator<Item = Value<'a>> + Send {
         let dimensions = self.dimensions.iter().map(move |(dimension, place)| {
@@ -185,7 +186,7 @@ impl Look for UsageLook {
     }
 }
 
-/// Answers a report.
+/// Responds to a request for a report.
 pub(super) async fn report<Q: ReportQuery>(
     cx: Read,
     _: Organization,
@@ -194,13 +195,13 @@ pub(super) async fn report<Q: ReportQuery>(
     let format = query.format();
     let query = query.ask(cx.organization().clone(), cx.now())?;
     let reports = cx.reports().clone();
-    // Its connection goes back before the report takes another one.
+    // Returns the connection to the pool before the report takes another one.
     drop(cx);
-    let look = UsageLook::new(&query);
+    let rows = UsageRows::new(&query);
     answer(
         reports.usage(&query),
         (query.start, query.end),
-        look,
+        rows,
         format,
     )
     .await

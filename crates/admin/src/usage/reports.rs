@@ -1,4 +1,4 @@
-//! The ten reports: what each one can be filtered and grouped by.
+//! The ten usage reports with their filters and groupings.
 
 use ::usage::{Dimension, Kind, UsageQuery};
 use base::ids::OrganizationId;
@@ -8,11 +8,11 @@ use serde::Deserialize;
 
 use super::answer::{Format, OTHER_TYPES};
 use super::report::{ReportQuery, Reported, report};
-use super::window::{BucketWidth, LATEST, Window};
+use super::window::{BucketWidth, MAX_TIME_SECONDS, Window};
 use super::{BucketPage, distinct};
 use crate::operation::{Operation, Separated, stream};
 
-/// Makes the query string of a report: what all of them have, then `filters` by dimensions and `flags`, and `groups`.
+/// Declares the query string of a report: common parameters, `filters` by dimensions, `flags`, and `groups`.
 macro_rules! report_query {
     (
         $kind:ident: $query:ident by $(#[$group_attribute:meta])* $group:ident { $($dimension:ident),* }
@@ -22,26 +22,26 @@ macro_rules! report_query {
         #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         struct $query {
-            /// From when on, in Unix seconds, inclusive.
-            #[schemars(range(min = 0, max = LATEST))]
+            /// Start of the period, in Unix seconds, inclusive.
+            #[schemars(range(min = 0, max = MAX_TIME_SECONDS))]
             start_time: i64,
-            /// Until when, exclusive; now when not given.
-            #[schemars(range(min = 1, max = LATEST))]
+            /// End of the period, in Unix seconds, exclusive; now if absent.
+            #[schemars(range(min = 1, max = MAX_TIME_SECONDS))]
             end_time: Option<i64>,
-            /// How wide a bucket is.
+            /// Width of a bucket.
             #[serde(default)]
             bucket_width: BucketWidth,
-            /// How many buckets at the most: by day 7 (at most 31), by hour 24 (168), by minute 60 (1440).
+            /// Maximum number of buckets on the page. By day: 7 by default, at most 31; by hour: 24, 168; by minute: 60, 1440.
             #[schemars(range(min = 1, max = 1440))]
             limit: Option<i64>,
-            /// The `next_page` of the page before.
+            /// The `next_page` of the previous page.
             page: Option<String>,
             $($(#[$doc])* #[serde(default)] $filter: $value,)*
             $($($(#[$flag_doc])* $flag: Option<bool>,)*)?
-            /// What to tell apart.
+            /// Dimensions to group results by.
             #[serde(default)]
             group_by: Separated<$group>,
-            /// How the answer is written.
+            /// Format of the response.
             #[serde(default)]
             #[schemars(extend("x-orgplane" = true))]
             format: Format,
@@ -87,7 +87,7 @@ macro_rules! report_query {
     };
 }
 
-/// Makes the values of a filter that has only a few.
+/// Declares the values of a filter.
 macro_rules! values {
     ($name:ident { $($variant:ident = $word:literal,)* }) => {
         #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -146,17 +146,17 @@ pub(super) fn operations() -> Vec<Operation> {
         of::<ImagesQuery>(
             "usage images",
             "/organization/usage/images",
-            "Reports images and requests for them.",
+            "Reports images and requests.",
         ),
         of::<AudioSpeechesQuery>(
             "usage audio-speeches",
             "/organization/usage/audio_speeches",
-            "Reports characters that were spoken and requests for it.",
+            "Reports characters of generated speech and requests.",
         ),
         of::<AudioTranscriptionsQuery>(
             "usage audio-transcriptions",
             "/organization/usage/audio_transcriptions",
-            "Reports seconds that were transcribed and requests for it.",
+            "Reports transcribed seconds and requests.",
         ),
         of::<VectorStoresQuery>(
             "usage vector-stores",
@@ -196,17 +196,17 @@ fn of<Q: ReportQuery>(command: &'static str, path: &'static str, about: &'static
 report_query! {
     Completions: CompletionsQuery by CompletionsGroup { ProjectId, UserId, ApiKeyId, Model, Batch, ServiceTier }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
-        /// Of which users.
+        /// Only usage of these users.
         user_ids: Separated<String> => UserId,
-        /// Of which keys.
+        /// Only usage of these API keys.
         api_key_ids: Separated<String> => ApiKeyId,
-        /// Of which models.
+        /// Only usage of these models.
         models: Vec<String> => Model,
     }
     flags {
-        /// Only batch jobs (`true`), or only what is none (`false`).
+        /// Only usage by batches (`true`), or only usage by other requests (`false`).
         batch,
     }
 }
@@ -214,13 +214,13 @@ report_query! {
 report_query! {
     Embeddings: EmbeddingsQuery by EmbeddingsGroup { ProjectId, UserId, ApiKeyId, Model }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
-        /// Of which users.
+        /// Only usage of these users.
         user_ids: Separated<String> => UserId,
-        /// Of which keys.
+        /// Only usage of these API keys.
         api_key_ids: Separated<String> => ApiKeyId,
-        /// Of which models.
+        /// Only usage of these models.
         models: Vec<String> => Model,
     }
 }
@@ -228,13 +228,13 @@ report_query! {
 report_query! {
     Moderations: ModerationsQuery by ModerationsGroup { ProjectId, UserId, ApiKeyId, Model }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
-        /// Of which users.
+        /// Only usage of these users.
         user_ids: Separated<String> => UserId,
-        /// Of which keys.
+        /// Only usage of these API keys.
         api_key_ids: Separated<String> => ApiKeyId,
-        /// Of which models.
+        /// Only usage of these models.
         models: Vec<String> => Model,
     }
 }
@@ -242,17 +242,17 @@ report_query! {
 report_query! {
     Images: ImagesQuery by ImagesGroup { ProjectId, UserId, ApiKeyId, Model, Size, Source }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
-        /// Of which users.
+        /// Only usage of these users.
         user_ids: Separated<String> => UserId,
-        /// Of which keys.
+        /// Only usage of these API keys.
         api_key_ids: Separated<String> => ApiKeyId,
-        /// Of which models.
+        /// Only usage of these models.
         models: Vec<String> => Model,
-        /// How they were made.
+        /// Only images that were made in these ways.
         sources: Separated<ImageSource> => Source,
-        /// How large they are.
+        /// Only images of these sizes.
         sizes: Separated<ImageSize> => Size,
     }
 }
@@ -260,13 +260,13 @@ report_query! {
 report_query! {
     AudioSpeeches: AudioSpeechesQuery by AudioSpeechesGroup { ProjectId, UserId, ApiKeyId, Model }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
-        /// Of which users.
+        /// Only usage of these users.
         user_ids: Separated<String> => UserId,
-        /// Of which keys.
+        /// Only usage of these API keys.
         api_key_ids: Separated<String> => ApiKeyId,
-        /// Of which models.
+        /// Only usage of these models.
         models: Vec<String> => Model,
     }
 }
@@ -274,13 +274,13 @@ report_query! {
 report_query! {
     AudioTranscriptions: AudioTranscriptionsQuery by AudioTranscriptionsGroup { ProjectId, UserId, ApiKeyId, Model }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
-        /// Of which users.
+        /// Only usage of these users.
         user_ids: Separated<String> => UserId,
-        /// Of which keys.
+        /// Only usage of these API keys.
         api_key_ids: Separated<String> => ApiKeyId,
-        /// Of which models.
+        /// Only usage of these models.
         models: Vec<String> => Model,
     }
 }
@@ -288,7 +288,7 @@ report_query! {
 report_query! {
     VectorStores: VectorStoresQuery by VectorStoresGroup { ProjectId }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
     }
 }
@@ -296,7 +296,7 @@ report_query! {
 report_query! {
     CodeInterpreterSessions: CodeInterpreterSessionsQuery by CodeInterpreterSessionsGroup { ProjectId }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
     }
 }
@@ -306,13 +306,13 @@ report_query! {
     #[expect(clippy::enum_variant_names, reason = "the names are the contract's own")]
     FileSearchCallsGroup { ProjectId, UserId, ApiKeyId, VectorStoreId }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
-        /// Of which users.
+        /// Only usage of these users.
         user_ids: Separated<String> => UserId,
-        /// Of which keys.
+        /// Only usage of these API keys.
         api_key_ids: Separated<String> => ApiKeyId,
-        /// Of which vector stores.
+        /// Only usage of these vector stores.
         vector_store_ids: Separated<String> => VectorStoreId,
     }
 }
@@ -320,15 +320,15 @@ report_query! {
 report_query! {
     WebSearchCalls: WebSearchCallsQuery by WebSearchCallsGroup { ProjectId, UserId, ApiKeyId, Model, ContextLevel }
     filters {
-        /// Of which projects.
+        /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,
-        /// Of which users.
+        /// Only usage of these users.
         user_ids: Separated<String> => UserId,
-        /// Of which keys.
+        /// Only usage of these API keys.
         api_key_ids: Separated<String> => ApiKeyId,
-        /// Of which models.
+        /// Only usage of these models.
         models: Vec<String> => Model,
-        /// With how much context.
+        /// Only searches with these context sizes.
         context_levels: Separated<ContextLevel> => ContextLevel,
     }
 }

@@ -1,4 +1,4 @@
-//! Which span of time a report is about, and where its pages go on.
+//! Time windows of reports, and their paging.
 
 use ::usage::Width;
 use base::{Error, Result, UnixTime};
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How wide a bucket is.
+/// Width of a bucket.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub(super) enum BucketWidth {
@@ -32,7 +32,7 @@ impl BucketWidth {
         }
     }
 
-    /// How many buckets a page has when not told, and at the most.
+    /// Returns the default and the maximum number of buckets on a page.
     fn limits(self) -> (i64, i64) {
         match self {
             Self::Minute => (60, 1440),
@@ -42,7 +42,7 @@ impl BucketWidth {
     }
 }
 
-/// A span of time in buckets.
+/// A period that is divided into buckets.
 #[derive(Debug)]
 pub(super) struct Window {
     pub(super) start: UnixTime,
@@ -51,14 +51,14 @@ pub(super) struct Window {
     pub(super) limit: i64,
 }
 
-/// The end of the year 9999: no timestamp in seconds lies after it.
-pub(super) const LATEST: i64 = 253_402_300_799;
+/// The end of the year 9999. Larger numbers are probably milliseconds.
+pub(super) const MAX_TIME_SECONDS: i64 = 253_402_300_799;
 
 impl Window {
-    /// Checks what the caller gave.
+    /// Validates the parameters of a report.
     ///
     /// # Errors
-    /// 400 naming the parameter that makes no sense.
+    /// 400 naming the invalid parameter.
     pub(super) fn new(
         start_time: i64,
         end_time: Option<i64>,
@@ -78,10 +78,10 @@ impl Window {
         )
     }
 
-    /// A span of days, as costs have it.
+    /// Validates the parameters of a costs report, whose buckets are days.
     ///
     /// # Errors
-    /// 400 naming the parameter that makes no sense.
+    /// 400 naming the invalid parameter.
     pub(super) fn of_days(
         start_time: i64,
         end_time: Option<i64>,
@@ -108,13 +108,13 @@ impl Window {
                 format!("limit must be 1 to {most} with this bucket_width."),
             ));
         }
-        if !(0..=LATEST).contains(&start_time) {
+        if !(0..=MAX_TIME_SECONDS).contains(&start_time) {
             let message =
                 "start_time must be in seconds since 1970, not in milliseconds and not negative.";
             return Err(Error::invalid("start_time", message));
         }
         let end = end_time.unwrap_or(now.0 + 1);
-        if end_time.is_some() && !(start_time + 1..=LATEST).contains(&end) {
+        if end_time.is_some() && !(start_time + 1..=MAX_TIME_SECONDS).contains(&end) {
             let message =
                 "end_time must be after start_time, in seconds since 1970, not in milliseconds.";
             return Err(Error::invalid("end_time", message));
@@ -146,7 +146,7 @@ impl Window {
 
 const PREFIX: &str = "page_";
 
-/// The cursor of the page that begins with the bucket at `start`.
+/// Returns the cursor of the page that begins with the bucket at `start`.
 pub(super) fn next_page(start: UnixTime) -> String {
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(start.0.to_be_bytes()))
 }

@@ -1,4 +1,4 @@
-//! Keys of administrators.
+//! Admin keys.
 
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
@@ -6,7 +6,7 @@ use testkit::{NOW, Server};
 const KEYS: &str = "/organization/admin_api_keys";
 
 #[tokio::test]
-async fn an_admin_key_opens_administration_and_never_the_gateway() {
+async fn an_admin_key_is_accepted_by_administration_and_refused_by_the_gateway() {
     let server = Server::start().await;
     let mut created = server.admin().post(KEYS, json!({"name": "CI"})).await.ok();
     let value = created
@@ -32,7 +32,7 @@ async fn an_admin_key_opens_administration_and_never_the_gateway() {
 }
 
 #[tokio::test]
-async fn a_list_runs_either_way() {
+async fn a_list_can_be_read_in_both_orders() {
     let server = Server::start().await;
     for name in ["a", "b", "c"] {
         server.admin().post(KEYS, json!({"name": name})).await.ok();
@@ -72,7 +72,7 @@ async fn a_list_runs_either_way() {
 }
 
 #[tokio::test]
-async fn a_key_ends_when_it_was_told_to() {
+async fn a_key_expires_at_the_end_of_its_lifetime() {
     let server = Server::start().await;
     let created = server
         .admin()
@@ -90,7 +90,7 @@ async fn a_key_ends_when_it_was_told_to() {
 }
 
 #[tokio::test]
-async fn a_deleted_key_stops_at_once_and_the_last_one_stays() {
+async fn a_deleted_key_is_refused_at_once_and_the_last_key_cannot_be_deleted() {
     let server = Server::start().await;
     let created = server.admin().post(KEYS, json!({"name": "CI"})).await.ok();
     let client = server.with_key(created["value"].as_str().expect("a secret"));

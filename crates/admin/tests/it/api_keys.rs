@@ -1,4 +1,4 @@
-//! The keys of a project.
+//! API keys of a project.
 
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
@@ -90,7 +90,7 @@ async fn the_owner_must_belong_to_the_project() {
 }
 
 #[tokio::test]
-async fn keys_are_told_apart_by_their_owners_access() {
+async fn keys_are_filtered_by_their_owners_access() {
     let server = Server::start().await;
     let keys = keys(&server).await;
     let ada = create(&server, &keys).await;
@@ -131,7 +131,7 @@ async fn keys_are_told_apart_by_their_owners_access() {
 }
 
 #[tokio::test]
-async fn an_update_narrows_and_ends_a_key() {
+async fn an_update_restricts_and_expires_a_key() {
     let server = Server::start().await;
     let keys = keys(&server).await;
     let created = create(&server, &keys).await;
@@ -191,7 +191,7 @@ async fn an_update_narrows_and_ends_a_key() {
 }
 
 #[tokio::test]
-async fn a_deleted_key_stops_at_once() {
+async fn a_deleted_key_is_refused_at_once() {
     let server = Server::start().await;
     let keys = keys(&server).await;
     let created = create(&server, &keys).await;

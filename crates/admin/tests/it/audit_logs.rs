@@ -1,4 +1,4 @@
-//! The audit log: every change, once, with who did it; nothing else; nothing ever changed.
+//! The audit log: every change is recorded once with its actor, and entries are immutable.
 
 use serde_json::{Value, json};
 use store::sql;
@@ -19,7 +19,7 @@ async fn types(server: &Server, query: &str) -> Vec<String> {
         .collect()
 }
 
-/// A project, a service account, a changed name, a minute apart; their ids.
+/// Creates a project and a service account and renames it, a minute apart. Returns the ids.
 async fn some_changes(server: &Server) -> (String, String) {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let project = text(
@@ -42,7 +42,7 @@ async fn some_changes(server: &Server) -> (String, String) {
 }
 
 #[tokio::test]
-async fn an_entry_says_who_did_what_to_what() {
+async fn an_entry_names_actor_event_and_resource() {
     let server = Server::start().await;
     let (project, account) = some_changes(&server).await;
     let list = server.admin().get(LOGS).await.ok();
@@ -66,7 +66,7 @@ async fn an_entry_says_who_did_what_to_what() {
 }
 
 #[tokio::test]
-async fn filters_narrow_the_list() {
+async fn filters_restrict_the_list() {
     let server = Server::start().await;
     let (project, account) = some_changes(&server).await;
     let all = [
@@ -158,7 +158,7 @@ async fn a_bad_filter_is_named() {
 }
 
 #[tokio::test]
-async fn both_cursors_lead_through_the_list() {
+async fn the_list_can_be_paged_by_both_cursors() {
     let server = Server::start().await;
     for number in 0..5 {
         server
@@ -220,7 +220,7 @@ async fn both_cursors_lead_through_the_list() {
 }
 
 #[tokio::test]
-async fn what_the_contract_has_no_name_for_is_shown_only_by_name() {
+async fn extension_events_are_listed_only_if_named() {
     let server = Server::start().await;
     assert_eq!(types(&server, "").await, [""; 0]);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Whatever is sent: never a 5xx, always the contract's envelope.
+//! Arbitrary input never causes a 5xx, and errors always have the contract's envelope.
 
 use admin::operation::Operation;
 use admin::operations;
@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 use testkit::{NOW, Server};
 
-/// Something that is almost right: texts that parsers trip over, and random ones.
+/// Generates texts that are almost valid, and random ones.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),
@@ -102,7 +102,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// Ids for a path, a query string, a body and what it is called.
+/// Ids for a path, a query string, a body and its content type.
 type Input = (Vec<String>, Vec<(String, String, bool)>, Vec<u8>, String);
 
 fn input(project: String) -> impl Strategy<Value = Input> {
@@ -119,7 +119,7 @@ fn input(project: String) -> impl Strategy<Value = Input> {
     )
 }
 
-/// `None` for what no client can send.
+/// Builds a request; `None` if no HTTP client could send it.
 fn request(operation: &Operation, (ids, query, body, kind): Input) -> Option<Request<Body>> {
     let parameters = operation.path_parameters().zip(&ids);
     let path = parameters.fold(operation.path.to_owned(), |path, (name, id)| {
@@ -258,7 +258,7 @@ async fn a_nul_character_is_refused_where_one_comes() {
 }
 
 #[tokio::test]
-async fn a_path_or_method_that_is_not_served_says_so() {
+async fn unknown_paths_and_methods_are_refused() {
     let server = Server::start().await;
     for path in [
         "/organization",

@@ -1,4 +1,4 @@
-//! The memory of request bodies, which administration and the gateway share: bounded for each key.
+//! The memory budget of request bodies, which the Administration API and the gateway share.
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
@@ -8,13 +8,13 @@ use testkit::{Answer, Bounds, Server, ServerOptions};
 
 const PROJECTS: &str = "/organization/projects";
 const EVENTS: &str = "/organization/usage/events";
-/// The bytes that one key may use, an eighth of what all may use together.
-const OF_A_KEY: usize = 2_000;
+/// Budget of one key: an eighth of the total.
+const KEY_BUDGET_BYTES: usize = 2_000;
 
 async fn server() -> Server {
     Server::with(ServerOptions {
         bounds: Bounds {
-            body_memory_bytes: OF_A_KEY as u64 * 8,
+            body_memory_bytes: KEY_BUDGET_BYTES as u64 * 8,
             ..Bounds::default()
         },
         ..ServerOptions::default()
@@ -22,7 +22,7 @@ async fn server() -> Server {
     .await
 }
 
-/// A body that is never sent, of which the head says how long it is.
+/// Builds a request that announces a body and never sends it.
 fn announced(path: &str, length: usize) -> Request<Body> {
     let nothing = stream::pending::<Result<Bytes, std::io::Error>>();
     Request::post(format!("/v1{path}"))
@@ -43,16 +43,16 @@ fn assert_refused(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn s13_administrative_bodies_are_bounded_for_each_key() {
+async fn memory_of_request_bodies_is_bounded_for_each_key() {
     let server = server().await;
-    let long = json!({"name": "x".repeat(OF_A_KEY)});
+    let long = json!({"name": "x".repeat(KEY_BUDGET_BYTES)});
     for (who, path) in [
         (server.admin(), PROJECTS),
         (server.admin(), EVENTS),
         (server.anonymous(), "/organization/invites/accept"),
     ] {
-        // Before anything of it has come, and as it comes.
-        assert_refused(&who.send(announced(path, OF_A_KEY + 1)).await);
+        // Refused before the first byte, and while the body arrives.
+        assert_refused(&who.send(announced(path, KEY_BUDGET_BYTES + 1)).await);
         assert_refused(&who.post(path, long.clone()).await);
         assert_eq!(server.services().body_memory.used(), 0, "it is given back");
     }
@@ -67,11 +67,12 @@ async fn s13_administrative_bodies_are_bounded_for_each_key() {
 }
 
 #[tokio::test]
-async fn s13_a_body_that_is_not_sent_is_in_nobody_elses_way() {
+async fn an_announced_body_that_is_not_sent_blocks_no_other_request() {
     let server = server().await;
     let admin = server.admin();
     let waiting = admin.clone();
-    let waiting = tokio::spawn(async move { waiting.send(announced(PROJECTS, OF_A_KEY)).await });
+    let waiting =
+        tokio::spawn(async move { waiting.send(announced(PROJECTS, KEY_BUDGET_BYTES)).await });
     while server.services().body_memory.used() == 0 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Certificates of authorities: what is accepted, and where they are active.
+//! Certificates of authorities and their activation.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -24,7 +24,7 @@ fn signed(params: &CertificateParams) -> (String, KeyPair) {
     (certificate.pem().replace("\r\n", "\n"), key)
 }
 
-/// The certificate of a new authority, in PEM.
+/// Creates an authority and returns its certificate in PEM.
 pub fn authority(name: &str) -> String {
     signed(&params(name)).0
 }
@@ -98,7 +98,7 @@ async fn a_certificate_is_uploaded_shown_renamed_and_deleted() {
 }
 
 #[tokio::test]
-async fn what_is_no_authority_is_refused_for_its_own_reason() {
+async fn invalid_certificates_are_refused_with_distinct_reasons() {
     let server = Server::start().await;
     let mut leaf = params("leaf");
     leaf.is_ca = IsCa::NoCa;
@@ -161,7 +161,7 @@ async fn what_is_no_authority_is_refused_for_its_own_reason() {
 }
 
 #[tokio::test]
-async fn there_are_at_most_fifty() {
+async fn an_organization_has_at_most_fifty_certificates() {
     let server = Server::start().await;
     for number in 0..50 {
         upload(&server, &number.to_string()).await;
@@ -204,7 +204,7 @@ fn states(answer: &Value) -> Vec<(&str, bool)> {
         .collect()
 }
 
-/// The paths of both levels, and the objects that their lists hold.
+/// Returns the paths of both scopes, and the objects of their lists.
 fn levels(server: &Server) -> [(String, &'static str); 2] {
     let project = server.default_project_id();
     [
@@ -223,7 +223,7 @@ async fn toggle(server: &Server, path: &str, verb: &str, ids: Value) -> Value {
 }
 
 #[tokio::test]
-async fn activation_is_idempotent_and_a_levels_own() {
+async fn activation_is_idempotent_and_independent_in_each_scope() {
     let server = Server::start().await;
     let (a, b) = (upload(&server, "a").await, upload(&server, "b").await);
     for (path, object) in levels(&server) {

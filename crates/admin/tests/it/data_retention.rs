@@ -19,7 +19,7 @@ fn of_project(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn an_organization_has_none_until_it_is_set() {
+async fn an_organization_has_no_retention_until_set() {
     let server = Server::start().await;
     let unset = json!({"object": "organization.data_retention", "type": "none"});
     assert_eq!(server.admin().get(ORGANIZATION).await.ok(), unset);
@@ -40,7 +40,7 @@ async fn an_organization_has_none_until_it_is_set() {
 }
 
 #[tokio::test]
-async fn a_project_follows_its_organization_until_it_is_set() {
+async fn a_project_follows_its_organization_until_set() {
     let server = Server::start().await;
     let path = of_project(&server);
     let shown = |kind: &str| json!({"object": "project.data_retention", "type": kind});

@@ -1,4 +1,4 @@
-//! Bodies as programs send them that compress what they send, or begin a text with a byte order mark.
+//! Compressed request bodies, and bodies with a byte order mark.
 
 use std::io::Write;
 
@@ -34,7 +34,7 @@ fn event(server: &Server, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn compressed_body_of_an_operation_is_read() {
+async fn a_compressed_request_body_is_decoded() {
     let server = Server::start().await;
     let admin = server.admin();
     let body = json!({"name": "compressed"}).to_string().into_bytes();
@@ -61,7 +61,7 @@ async fn compressed_body_of_an_operation_is_read() {
 }
 
 #[tokio::test]
-async fn compressed_body_of_an_operation_is_bounded_and_must_be_what_its_header_says() {
+async fn a_compressed_request_body_is_bounded_and_must_match_its_header() {
     let server = Server::start().await;
     let admin = server.admin();
     for (path, limit) in [(PROJECTS, 1 << 20), (EVENTS, 32 << 20)] {
@@ -96,7 +96,7 @@ async fn compressed_body_of_an_operation_is_bounded_and_must_be_what_its_header_
 }
 
 #[tokio::test]
-async fn ndjson_bom_a_body_may_begin_with_a_byte_order_mark() {
+async fn a_request_body_may_begin_with_a_byte_order_mark() {
     let server = Server::start().await;
     let admin = server.admin();
     let marked = |text: String| format!("\u{feff}{text}").into_bytes();

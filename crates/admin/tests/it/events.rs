@@ -1,4 +1,4 @@
-//! Usage that other gateways report: each event once, refused ones named, the rest taken.
+//! Ingestion of usage events: each event counts once, and invalid ones are rejected one by one.
 
 use axum::body::Body;
 use http::{Request, header};
@@ -29,7 +29,7 @@ async fn lines(client: &Client, text: String) -> Answer {
     client.send(request.expect("a request")).await
 }
 
-/// Requests and input tokens in the last day.
+/// Returns the requests and input tokens of the last day.
 pub(crate) async fn total(server: &Server) -> (i64, i64) {
     let path = format!(
         "/organization/usage/completions?start_time={}",
@@ -51,7 +51,7 @@ pub(crate) async fn total(server: &Server) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn an_event_counts_once_however_often_it_is_sent() {
+async fn a_repeated_event_counts_once() {
     let server = Server::start().await;
     let answer = server
         .admin()
@@ -104,7 +104,7 @@ async fn the_same_id_in_another_organization_is_another_event() {
 }
 
 #[tokio::test]
-async fn refused_events_are_named_and_the_rest_is_taken() {
+async fn invalid_events_are_rejected_by_index_and_the_others_are_accepted() {
     let server = Server::start().await;
     let base = |id: &str| event(&server, id);
     let foreign = json!(server.stranger_project_id());
@@ -217,7 +217,7 @@ async fn a_project_key_reports_for_its_own_project() {
 }
 
 #[tokio::test]
-async fn a_body_that_makes_no_sense_is_refused_whole() {
+async fn a_malformed_body_is_refused_as_a_whole() {
     let server = Server::start().await;
     for body in ["", "{", "[1,", "[{}]x"] {
         let answer = server

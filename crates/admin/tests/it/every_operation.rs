@@ -1,4 +1,4 @@
-//! What holds for every operation, whatever it does: the registry is walked, so a new one cannot be forgotten.
+//! Rules for all operations. The tests iterate over the registry, so a new operation cannot be forgotten.
 
 mod answers;
 mod arrays;
@@ -25,7 +25,7 @@ use example::{Examples, Fill};
 use ids::Ids;
 use schemas::query_parameters;
 
-/// The operations that a key opens; the others have their credential in the body.
+/// Iterates over the operations that need a key; the others take a credential in the body.
 fn keyed() -> impl Iterator<Item = (Operation, Permission)> {
     operations()
         .into_iter()
@@ -38,7 +38,7 @@ async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::An
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_key() {
+async fn requests_without_a_key_are_refused() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     for (operation, _) in keyed() {
@@ -60,7 +60,7 @@ async fn nobody_gets_in_without_a_key() {
 }
 
 #[tokio::test]
-async fn without_a_permission_the_body_is_the_credential() {
+async fn an_operation_without_permission_takes_its_credential_from_the_body() {
     let server = Server::start().await;
     let open: Vec<Operation> = operations()
         .into_iter()
@@ -79,7 +79,7 @@ async fn without_a_permission_the_body_is_the_credential() {
             None,
             "the body says whose"
         );
-        // A key is no credential here, and a body without one is refused to everybody.
+        // A key is not accepted here, and a body without a valid credential is refused.
         let wrong = json!({"token": "wrong", "name": "Eve"});
         for client in [server.admin(), server.stranger(), server.anonymous()] {
             let answer = client.post(operation.path, wrong.clone()).await;
@@ -92,7 +92,7 @@ async fn without_a_permission_the_body_is_the_credential() {
 }
 
 #[tokio::test]
-async fn a_project_key_is_the_wrong_kind() {
+async fn project_keys_are_refused() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     let client = server.with_key(&ids.secret);
@@ -108,7 +108,7 @@ async fn a_project_key_is_the_wrong_kind() {
 }
 
 #[tokio::test]
-async fn a_reader_may_do_what_readers_may() {
+async fn a_reader_has_exactly_the_permissions_of_readers() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     let allowed = OrganizationRole::Reader.permissions();
@@ -130,7 +130,7 @@ async fn a_reader_may_do_what_readers_may() {
 }
 
 #[tokio::test]
-async fn another_organizations_ids_do_not_exist() {
+async fn ids_of_another_organization_are_not_found() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     for operation in operations()
@@ -145,7 +145,7 @@ async fn another_organizations_ids_do_not_exist() {
             operation.command
         );
     }
-    // Nothing of it happened: everything is still there.
+    // No request had an effect: everything still exists.
     let key = format!(
         "/organization/projects/{}/api_keys/{}",
         ids.project, ids.project_key
@@ -159,7 +159,7 @@ async fn another_organizations_ids_do_not_exist() {
 }
 
 #[tokio::test]
-async fn ids_that_name_nothing_are_not_found() {
+async fn unknown_ids_are_not_found() {
     let server = Server::start().await;
     for operation in operations()
         .iter()
@@ -217,7 +217,7 @@ async fn an_unknown_parameter_is_refused_by_name() {
     }
 }
 
-/// PostgreSQL cannot keep it, so it must not get there; not even in what is only looked for.
+/// PostgreSQL cannot store NUL, so no statement may contain it, not even in filters.
 #[tokio::test]
 async fn a_nul_is_refused_by_name() {
     let server = Server::start().await;
@@ -281,7 +281,7 @@ async fn refusals_leave_no_trace_in_the_audit_log() {
 }
 
 #[tokio::test]
-async fn the_headers_may_only_repeat_what_the_key_says() {
+async fn organization_and_project_headers_must_match_the_key() {
     let server = Server::start().await;
     let send = async |name: &'static str, value: String| {
         let request = http::Request::get("/v1/organization/projects").header(name, value);

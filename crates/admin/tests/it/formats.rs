@@ -1,5 +1,6 @@
-//! Reports as bytes: JSON to the letter, CSV and Parquet with the same rows.
+//! Formats of reports: exact JSON, and CSV and Parquet with the same rows.
 
+use base::time::DAY;
 use bytes::Bytes;
 use http::header;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -10,9 +11,8 @@ use usage::{Kind, PriceBook};
 
 use crate::reports::report;
 
-const DAY: i64 = 86_400;
 /// Midnight before [`NOW`], which is noon.
-const MIDNIGHT: i64 = NOW.0 - NOW.0 % DAY;
+const MIDNIGHT_SECONDS: i64 = NOW.0 - NOW.0 % DAY;
 const PRICES: &str = "\
 [[price]]
 model = 'say \"1, 2\"'
@@ -21,7 +21,7 @@ input = '1.25'
 output = '10.00'
 ";
 
-/// Three days: a model whose name needs care, none, one that is a formula.
+/// Starts a server with usage on three days: of a model whose name needs escaping, none, of one that is a formula.
 async fn start() -> Server {
     let prices = PriceBook::parse(PRICES).expect("prices");
     let server = Server::with(ServerOptions {
@@ -34,8 +34,8 @@ async fn start() -> Server {
                "model": model, "batch": true, "input_tokens": 7, "output_tokens": 1, "input_text_tokens": 5})
     };
     let events = json!([
-        event("1", MIDNIGHT - 2 * DAY, "say \"1, 2\""),
-        event("2", MIDNIGHT, "=cmd|'/c calc'!A1"),
+        event("1", MIDNIGHT_SECONDS - 2 * DAY, "say \"1, 2\""),
+        event("2", MIDNIGHT_SECONDS, "=cmd|'/c calc'!A1"),
     ]);
     let answer = server
         .admin()
@@ -46,7 +46,7 @@ async fn start() -> Server {
 }
 
 async fn get(server: &Server, path: &str) -> Answer {
-    let (start, end) = (MIDNIGHT - 2 * DAY, MIDNIGHT + DAY);
+    let (start, end) = (MIDNIGHT_SECONDS - 2 * DAY, MIDNIGHT_SECONDS + DAY);
     let path = format!("/organization/{path}start_time={start}&end_time={end}");
     server.admin().get(&path).await
 }
@@ -67,7 +67,7 @@ async fn json_has_its_fields_in_their_order() {
     let server = start().await;
     let project = server.default_project_id();
     let bucket = |day: i64, results: &str| {
-        let start = MIDNIGHT + day * DAY;
+        let start = MIDNIGHT_SECONDS + day * DAY;
         let end = start + DAY;
         format!(
             "{{\"object\":\"bucket\",\"start_time\":{start},\"end_time\":{end},\"results\":[{results}]}}"
@@ -186,7 +186,7 @@ async fn an_unknown_format_is_refused_by_name() {
     }
 }
 
-/// The rows of an answer in Parquet, as JSON that can be compared with that of the report.
+/// Decodes the rows of a Parquet response into the JSON of the report.
 fn rows(answer: Answer) -> Vec<Value> {
     assert_eq!(
         answer.headers[header::CONTENT_TYPE],

@@ -14,7 +14,7 @@ async fn group(server: &Server, name: &str) -> String {
     created["id"].as_str().expect("an id").to_owned()
 }
 
-/// What the items of a list have under a key, page after page of `limit`.
+/// Collects a field of all items of a list, page by page.
 async fn walk(server: &Server, path: &str, key: &str) -> Vec<Value> {
     let (mut seen, mut after) = (Vec::new(), Value::Null);
     loop {
@@ -35,7 +35,7 @@ async fn walk(server: &Server, path: &str, key: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_group_is_what_it_was_created_as_until_it_is_renamed() {
+async fn a_group_keeps_its_name_until_renamed() {
     let server = Server::start().await;
     let created = server
         .admin()
@@ -183,7 +183,7 @@ async fn users_are_added_shown_and_removed() {
 }
 
 #[tokio::test]
-async fn users_are_listed_by_when_they_were_added() {
+async fn users_are_listed_in_the_order_of_addition() {
     let server = Server::start().await;
     let mut people = Vec::new();
     for number in 0..6 {
@@ -194,7 +194,7 @@ async fn users_are_listed_by_when_they_were_added() {
         );
     }
     let users = format!("{GROUPS}/{}/users", group(&server, "g").await);
-    // Added against the order of their ids; the first two in the same second.
+    // Added in reverse order of their ids; the first two in the same second.
     people.reverse();
     for (index, user) in people.iter().enumerate() {
         server.clock.advance(i64::from(index > 1));
@@ -227,7 +227,7 @@ async fn users_are_listed_by_when_they_were_added() {
 }
 
 #[tokio::test]
-async fn a_deleted_group_takes_what_hangs_on_it() {
+async fn deleting_a_group_deletes_its_memberships_and_assignments() {
     let server = Server::start().await;
     let id = group(&server, "g").await;
     let (user, project) = (server.owner_id(), server.default_project_id());

@@ -1,4 +1,4 @@
-//! What programs expect that were written for the hosted service: providers, exporters, audit rules.
+//! Compatibility with programs for the hosted service: Terraform providers, exporters, audit rules.
 
 mod lists;
 mod roles;
@@ -9,7 +9,7 @@ use testkit::Server;
 
 use crate::roles::{ROLES, add_group, create, each, project};
 
-/// The ids of the log's entries, newest first, ours included.
+/// Returns the ids of the audit log's entries, newest first, extension events included.
 async fn log(server: &Server) -> Vec<String> {
     let types = "event_types=role.assignment.created,role.assignment.deleted,user.added,x.project.group.added";
     let path = format!("/organization/audit_logs?limit=100&{types}");
@@ -18,7 +18,7 @@ async fn log(server: &Server) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn strangers_4_a_role_given_twice_is_the_assignment_that_is_there() {
+async fn assigning_a_role_twice_returns_the_existing_assignment() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let (user, group) = (server.reader_id(), add_group(&server, "Ops").await);
@@ -56,7 +56,7 @@ async fn strangers_4_a_role_given_twice_is_the_assignment_that_is_there() {
 }
 
 #[tokio::test]
-async fn strangers_5_what_is_there_already_exists() {
+async fn adding_an_existing_member_is_refused() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let (user, group) = (server.reader_id(), add_group(&server, "Ops").await);
@@ -105,7 +105,7 @@ async fn strangers_5_what_is_there_already_exists() {
 }
 
 #[tokio::test]
-async fn strangers_5_a_group_with_another_role_already_exists_in_the_project() {
+async fn adding_a_group_with_another_role_is_refused() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let group = add_group(&server, "Ops").await;
@@ -125,7 +125,7 @@ async fn strangers_5_a_group_with_another_role_already_exists_in_the_project() {
 }
 
 #[tokio::test]
-async fn strangers_6_an_organizations_data_retention_reads_as_none_until_it_is_set() {
+async fn an_organizations_data_retention_is_none_until_set() {
     let server = Server::start().await;
     let path = "/organization/data_retention";
     let unset = json!({"object": "organization.data_retention", "type": "none"});
@@ -142,7 +142,7 @@ async fn strangers_6_an_organizations_data_retention_reads_as_none_until_it_is_s
 }
 
 #[tokio::test]
-async fn strangers_7_a_spend_limit_is_enforcing_as_soon_as_it_is_set() {
+async fn a_spend_limit_is_enforcing_once_set() {
     let server = Server::start().await;
     let limit = json!({"threshold_amount": 10, "currency": "USD", "interval": "month"});
     let of_project = format!(
@@ -157,7 +157,7 @@ async fn strangers_7_a_spend_limit_is_enforcing_as_soon_as_it_is_set() {
 }
 
 #[tokio::test]
-async fn what_is_inside_an_archived_project_is_not_found() {
+async fn resources_of_an_archived_project_are_not_found() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let path = format!("/organization/projects/{project}");
@@ -195,7 +195,7 @@ async fn what_is_inside_an_archived_project_is_not_found() {
     ] {
         assert_eq!(answer.refused(404).0, Some("not_found"), "{}", answer.json);
     }
-    // Its lists, and what would add to them, say why.
+    // Lists of an archived project, and additions to them, are refused with the reason.
     for answer in [
         admin.get(&format!("{path}/users")).await,
         admin.post(&format!("{path}/users"), member).await,
@@ -232,7 +232,7 @@ async fn the_settings_of_an_archived_project_are_not_found() {
 }
 
 #[tokio::test]
-async fn accepting_an_invitation_is_an_acceptance_and_a_new_user() {
+async fn accepting_an_invitation_records_an_acceptance_and_a_new_user() {
     let server = Server::start().await;
     let project = project(&server).await;
     let invite = json!({"email": "grace@acme.example", "role": "reader", "projects": [{"id": project, "role": "member"}]});

@@ -1,4 +1,4 @@
-//! Which hosted tools a project may use: all until somebody says otherwise, each for itself.
+//! Permissions for hosted tools: all tools are allowed until set otherwise, each independently.
 
 use serde_json::{Value, json};
 use testkit::Server;

@@ -6,7 +6,7 @@ use testkit::{Answer, NOW, Server};
 
 const INVITES: &str = "/organization/invites";
 const ACCEPT: &str = "/organization/invites/accept";
-const WEEK: i64 = 7 * 24 * 60 * 60;
+const WEEK_SECONDS: i64 = 7 * 24 * 60 * 60;
 
 async fn invite(server: &Server, body: Value) -> Value {
     server.admin().post(INVITES, body).await.ok()
@@ -17,13 +17,13 @@ async fn accept(server: &Server, token: &str) -> Answer {
     server.anonymous().post(ACCEPT, body).await
 }
 
-/// The path of an invite.
+/// Returns the path of an invite.
 fn one(invite: &Value) -> String {
     format!("{INVITES}/{}", invite["id"].as_str().expect("an id"))
 }
 
 #[tokio::test]
-async fn an_invite_is_what_it_was_sent_as() {
+async fn an_invite_shows_what_was_sent() {
     let server = Server::start().await;
     let sent = invite(
         &server,
@@ -32,7 +32,7 @@ async fn an_invite_is_what_it_was_sent_as() {
     .await;
     let expected = json!({
         "object": "organization.invite", "id": sent["id"], "email": "Grace@Acme.example", "role": "reader",
-        "status": "pending", "created_at": NOW.0, "expires_at": NOW.0 + WEEK, "accepted_at": null,
+        "status": "pending", "created_at": NOW.0, "expires_at": NOW.0 + WEEK_SECONDS, "accepted_at": null,
         "projects": [{"id": server.default_project_id(), "role": "member"}],
     });
     assert_eq!(sent, expected);
@@ -51,7 +51,7 @@ async fn an_invite_is_what_it_was_sent_as() {
 }
 
 #[tokio::test]
-async fn an_accepted_invite_makes_a_user_with_what_was_promised() {
+async fn accepting_an_invite_creates_a_user_with_the_invited_roles() {
     let server = Server::start().await;
     let project = json!({"name": "a"});
     let project = server
@@ -87,7 +87,7 @@ async fn an_accepted_invite_makes_a_user_with_what_was_promised() {
 }
 
 #[tokio::test]
-async fn whoever_accepts_is_the_actor_in_the_audit_log() {
+async fn the_accepting_user_is_the_actor_in_the_audit_log() {
     let server = Server::start().await;
     let body = json!({"email": "Grace@acme.example", "role": "reader", "projects": []});
     let sent = invite(&server, body).await;
@@ -108,7 +108,7 @@ async fn whoever_accepts_is_the_actor_in_the_audit_log() {
 }
 
 #[tokio::test]
-async fn a_token_works_once_and_only_in_time() {
+async fn a_token_is_accepted_once_and_only_before_its_expiry() {
     let server = Server::start().await;
     let mut tokens = Vec::new();
     for email in [
@@ -126,7 +126,7 @@ async fn a_token_works_once_and_only_in_time() {
         panic!("three")
     };
     accept(&server, used).await.ok();
-    server.clock.advance(WEEK);
+    server.clock.advance(WEEK_SECONDS);
     for token in [used, late, deleted, "", &"x".repeat(10_000), &used[1..]] {
         let answer = accept(&server, token).await;
         assert_eq!(answer.refused(400), (Some("invalid_token"), Some("token")));
@@ -135,7 +135,7 @@ async fn a_token_works_once_and_only_in_time() {
     assert_eq!(list["data"][0]["status"], "accepted");
     assert_eq!(list["data"][1]["status"], "expired");
     assert_eq!(list["data"].as_array().map(Vec::len), Some(2));
-    // Whoever was too late may be invited again.
+    // The recipient of an expired invite may be invited again.
     invite(
         &server,
         json!({"email": "late@acme.example", "role": "reader"}),
@@ -144,7 +144,7 @@ async fn a_token_works_once_and_only_in_time() {
 }
 
 #[tokio::test]
-async fn two_who_accept_at_once_make_one_user() {
+async fn concurrent_acceptances_create_one_user() {
     let server = Server::start().await;
     invite(
         &server,
@@ -164,7 +164,7 @@ async fn two_who_accept_at_once_make_one_user() {
 }
 
 #[tokio::test]
-async fn nobody_is_invited_twice() {
+async fn users_and_recipients_of_pending_invites_are_not_invited_again() {
     let server = Server::start().await;
     invite(
         &server,
@@ -176,13 +176,13 @@ async fn nobody_is_invited_twice() {
         let answer = server.admin().post(INVITES, body).await;
         assert_eq!(answer.refused(400), (Some("already_exists"), Some("email")));
     }
-    // Another organization has its own people.
+    // Users of another organization do not matter.
     let body = json!({"email": "grace@acme.example", "role": "reader"});
     server.stranger().post(INVITES, body).await.ok();
 }
 
 #[tokio::test]
-async fn the_projects_of_an_invite_are_there_and_in_use() {
+async fn the_projects_of_an_invite_must_exist_and_be_active() {
     let server = Server::start().await;
     let none = json!({"email": "none@acme.example", "role": "reader", "projects": []});
     assert_eq!(invite(&server, none).await["projects"], json!([]));
@@ -212,7 +212,7 @@ async fn the_projects_of_an_invite_are_there_and_in_use() {
 }
 
 #[tokio::test]
-async fn a_project_that_was_archived_meanwhile_is_left_out() {
+async fn acceptance_skips_projects_that_were_archived_since() {
     let server = Server::start().await;
     let project = server
         .admin()
@@ -299,7 +299,7 @@ async fn bad_addresses_and_roles_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn the_token_is_nowhere_but_in_the_mail() {
+async fn the_token_appears_only_in_the_email() {
     let server = Server::start().await;
     let sent = invite(
         &server,

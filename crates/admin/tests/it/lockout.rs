@@ -1,15 +1,15 @@
-//! S19: an organization can always be administered. Whatever would leave no owner with an admin key that works for long is
-//! refused, whichever way it is asked for.
+//! Protection against lockout: changes that would leave no owner with an admin key of sufficient lifetime are refused, by
+//! all operations that could cause it.
 
 use base::ids::UserId;
+use base::time::DAY;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, Server};
 
 const KEYS: &str = "/organization/admin_api_keys";
 const USERS: &str = "/organization/users";
-const DAY: i64 = 86_400;
 
-/// A way to take away what the first owner administers with.
+/// An operation that can lock out the first owner.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     RoleByName,
@@ -30,7 +30,7 @@ impl Way {
         Self::KeyDeleted,
     ];
 
-    /// Goes it: `client` asks for it, about the server's first owner.
+    /// Sends the request of `client` about the server's first owner.
     async fn go(self, server: &Server, client: &Client) -> Answer {
         let user = format!("{USERS}/{}", server.owner_id());
         let reader = json!({"role_id": "role_organization_reader"});
@@ -62,7 +62,7 @@ async fn events(client: &Client) -> Value {
     client.get("/organization/audit_logs?limit=100").await.ok()
 }
 
-/// A key of the server's owner that ends after some seconds.
+/// Issues a key of the server's owner that expires after `seconds`.
 async fn short_key(server: &Server, seconds: i64) -> Client {
     let body = json!({"name": "Short", "expires_in_seconds": seconds});
     let key = server.admin().post(KEYS, body).await.ok();
@@ -70,10 +70,10 @@ async fn short_key(server: &Server, seconds: i64) -> Client {
 }
 
 #[tokio::test]
-async fn s19_the_only_owner_with_a_key_stays_however_it_is_asked_for() {
+async fn the_only_owner_with_an_admin_key_cannot_be_removed_by_any_operation() {
     for way in Way::ALL {
         let server = Server::start().await;
-        // An owner, who has no key: only a key's own owner can make an admin key.
+        // An owner without a key: an admin key can be issued only by its own owner.
         server.join("grace@acme.example", "owner").await;
         let before = events(&server.admin()).await;
         let answer = way.go(&server, &server.admin()).await;
@@ -81,7 +81,7 @@ async fn s19_the_only_owner_with_a_key_stays_however_it_is_asked_for() {
         let message = answer.json["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains("orgplane org key"), "{message}");
         assert_eq!(events(&server.admin()).await, before, "{way:?}");
-        // The way out.
+        // Recovery on the machine of the database.
         let grace = server.owner_key("grace@acme.example").await;
         assert_eq!(way.go(&server, &grace).await.status, 200, "{way:?}");
         assert_eq!(grace.post(KEYS, json!({"name": "Next"})).await.status, 200);
@@ -89,7 +89,7 @@ async fn s19_the_only_owner_with_a_key_stays_however_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn s19_a_key_that_ends_soon_does_not_count() {
+async fn a_key_that_expires_soon_does_not_prevent_lockout() {
     for seconds in [1, 3600, 30 * DAY - 1] {
         let server = Server::start().await;
         let short = short_key(&server, seconds).await;
@@ -103,7 +103,7 @@ async fn s19_a_key_that_ends_soon_does_not_count() {
 }
 
 #[tokio::test]
-async fn s19_a_reader_with_a_key_or_an_owner_by_a_group_does_not_count() {
+async fn readers_with_keys_and_owners_by_group_do_not_prevent_lockout() {
     let server = Server::start().await;
     let admin = server.admin();
     server.join("heidi@acme.example", "owner").await;
@@ -125,12 +125,12 @@ async fn s19_a_reader_with_a_key_or_an_owner_by_a_group_does_not_count() {
         .ok();
     let reader = json!({"role": "reader"});
     admin.post(&format!("{USERS}/{grace}"), reader).await.ok();
-    // She may do everything, but only for as long as she is in the group.
+    // Grace has all permissions, but only by the group.
     for way in Way::ALL {
         let answer = way.go(&server, &client).await;
         assert_eq!(answer.refused(400).0, Some("last_admin_key"), "{way:?}");
     }
-    // So whatever happens to the group, somebody can administer.
+    // The organization stays administrable without the group.
     client.delete(&group).await.ok();
     assert_eq!(
         client.get(KEYS).await.refused(403).0,
@@ -140,7 +140,7 @@ async fn s19_a_reader_with_a_key_or_an_owner_by_a_group_does_not_count() {
 }
 
 #[tokio::test]
-async fn s19_what_was_no_better_before_is_not_refused() {
+async fn a_change_that_does_not_shorten_administrability_is_allowed() {
     let server = Server::start().await;
     server.join("grace@acme.example", "owner").await;
     let heidi = server.join("heidi@acme.example", "owner").await;
@@ -148,7 +148,7 @@ async fn s19_what_was_no_better_before_is_not_refused() {
     let short = short_key(&server, 31 * DAY).await;
     assert_eq!(Way::KeyDeleted.go(&server, &short).await.status, 200);
     server.clock.advance(25 * DAY);
-    // The one key ends in six days. Those who have none are neither kept nor needed.
+    // The only key expires in six days. Owners without keys do not matter.
     let of = |user: &UserId| format!("{USERS}/{user}");
     short
         .post(&of(&heidi), json!({"role": "reader"}))
@@ -158,7 +158,7 @@ async fn s19_what_was_no_better_before_is_not_refused() {
     short.delete(&of(server.reader_id())).await.ok();
     let answer = Way::RoleByName.go(&server, &short).await;
     assert_eq!(answer.refused(400).0, Some("last_admin_key"));
-    // A key that lives longer may take its place, and then it may go.
+    // Once a key with a longer lifetime exists, the first one may be deleted.
     let long = short.post(KEYS, json!({"name": "Long"})).await.ok();
     let long = server.with_key(long["value"].as_str().expect("a secret"));
     let keys = long.get(KEYS).await.ok();
@@ -166,9 +166,9 @@ async fn s19_what_was_no_better_before_is_not_refused() {
     long.delete(&format!("{KEYS}/{old}")).await.ok();
 }
 
-/// The command on the machine of the database gives nobody more than they have.
+/// The recovery command grants no permissions.
 #[tokio::test]
-async fn s19_no_key_is_made_for_a_reader_or_a_stranger() {
+async fn no_recovery_key_is_issued_for_a_reader_or_an_unknown_address() {
     let server = Server::start().await;
     for (email, reason) in [
         ("rita@acme.example", "is not an owner"),

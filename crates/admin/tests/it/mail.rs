@@ -1,4 +1,4 @@
-//! Mails of two nodes on one database: each is handed over once.
+//! Emails of several nodes on one database: each email is sent once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use testkit::{NOW, Server};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Fewer than there are nodes, so that some look for mails while others send them.
-const MAILS: usize = 2;
-/// The time that the mail server takes for each mail: each node looks for due mails several times meanwhile.
-const SLOWNESS: Duration = Duration::from_secs(3);
+/// Number of emails: fewer than nodes, so that some nodes poll while others send.
+const EMAIL_COUNT: usize = 2;
+/// Delay of the mail server for each email: every node polls several times meanwhile.
+const SERVER_DELAY: Duration = Duration::from_secs(3);
 
-/// A mail server that takes its time, and counts.
+/// A slow mail server that counts emails.
 struct MailServer {
     address: SocketAddr,
     received: Arc<AtomicUsize>,
@@ -53,7 +53,7 @@ async fn converse(stream: TcpStream, received: Arc<AtomicUsize>) -> std::io::Res
             "." => {
                 is_text = false;
                 received.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(SLOWNESS).await;
+                tokio::time::sleep(SERVER_DELAY).await;
                 "250 taken\r\n"
             }
             _ if is_text => "",
@@ -78,9 +78,9 @@ async fn sent(server: &Server) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b12_nodes_whose_clocks_differ_send_a_mail_once() {
+async fn nodes_with_different_clocks_send_an_email_once() {
     let server = Server::start().await;
-    for number in 0..MAILS {
+    for number in 0..EMAIL_COUNT {
         let invite = json!({"email": format!("u{number}@acme.example"), "role": "reader"});
         server
             .admin()
@@ -89,7 +89,7 @@ async fn b12_nodes_whose_clocks_differ_send_a_mail_once() {
             .ok();
     }
     let mail_server = MailServer::start().await;
-    // The clocks of some are ahead by more than a mail is claimed for.
+    // Some clocks are ahead by more than the duration of a lease.
     let mailers = [0, 35, 90, 3_600].map(|ahead| {
         let mut clock = NOW;
         clock.0 += ahead;
@@ -98,13 +98,13 @@ async fn b12_nodes_whose_clocks_differ_send_a_mail_once() {
         MailerTask::start(store, pepper, Clock::fake(clock), Some(mail_server.smtp()))
     });
     let started = Instant::now();
-    while sent(&server).await < i64::try_from(MAILS).expect("a few") {
+    while sent(&server).await < i64::try_from(EMAIL_COUNT).expect("a few") {
         assert!(started.elapsed() < Duration::from_secs(60), "not sent");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // Each ends after the mail that it is sending.
+    // Each mailer stops after its current email.
     for mailer in mailers {
         mailer.stop().await;
     }
-    assert_eq!(mail_server.received.load(Ordering::SeqCst), MAILS);
+    assert_eq!(mail_server.received.load(Ordering::SeqCst), EMAIL_COUNT);
 }

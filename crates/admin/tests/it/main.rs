@@ -1,4 +1,4 @@
-//! The Administration API, called as its users call it.
+//! The Administration API, called through HTTP.
 
 mod admin_api_keys;
 mod api_keys;

@@ -1,4 +1,4 @@
-//! Which models a project may call: set as a whole, removed as a whole.
+//! Permissions for models: set and deleted as a whole.
 
 use serde_json::json;
 use testkit::Server;

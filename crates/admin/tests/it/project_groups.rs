@@ -1,4 +1,4 @@
-//! The groups of a project.
+//! Groups of a project.
 
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
@@ -63,7 +63,7 @@ async fn a_group_is_given_a_role_and_loses_it() {
 }
 
 #[tokio::test]
-async fn the_group_and_the_role_are_there() {
+async fn the_group_and_the_role_must_exist() {
     let server = Server::start().await;
     let project = created(&server, "/organization/projects", "a").await;
     let group = created(&server, "/organization/groups", "g").await;
@@ -97,7 +97,7 @@ async fn the_group_and_the_role_are_there() {
 }
 
 #[tokio::test]
-async fn groups_are_listed_by_when_they_were_added() {
+async fn groups_are_listed_in_the_order_of_addition() {
     let server = Server::start().await;
     let project = created(&server, "/organization/projects", "a").await;
     let groups = format!("/organization/projects/{project}/groups");
@@ -160,7 +160,7 @@ async fn an_archived_project_has_no_groups() {
     ] {
         assert_eq!(answer.refused(404).0, Some("not_found"));
     }
-    // The grant is gone: else the group could not be deleted.
+    // The assignment is deleted: otherwise the group could not be.
     server
         .admin()
         .delete(&format!("/organization/groups/{group}"))

@@ -1,9 +1,9 @@
-//! The users of a project.
+//! Users of a project.
 
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
 
-/// A new project's path.
+/// Creates a project and returns its path.
 async fn project(server: &Server) -> String {
     let created = server
         .admin()
@@ -62,7 +62,7 @@ async fn a_user_is_added_by_id_or_by_address() {
 }
 
 #[tokio::test]
-async fn who_is_added_is_said_once_and_is_in_the_organization() {
+async fn a_new_member_is_named_once_and_must_be_in_the_organization() {
     let server = Server::start().await;
     let users = format!("{}/users", project(&server).await);
     let id = server.owner_id();
@@ -149,7 +149,7 @@ async fn a_role_is_changed_and_a_membership_ended() {
     ] {
         assert_eq!(answer.refused(404).0, Some("not_found"));
     }
-    // They are still in the organization.
+    // The user is still in the organization.
     server
         .admin()
         .get(&format!("/organization/users/{id}"))
@@ -158,7 +158,7 @@ async fn a_role_is_changed_and_a_membership_ended() {
 }
 
 #[tokio::test]
-async fn a_list_pages_by_when_users_were_added() {
+async fn pages_of_users_follow_the_order_of_addition() {
     let server = Server::start().await;
     let users = format!("{}/users", project(&server).await);
     let mut people = Vec::new();

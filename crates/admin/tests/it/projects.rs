@@ -14,7 +14,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_project_is_what_it_was_created_as() {
+async fn a_project_shows_the_values_of_its_creation() {
     let server = Server::start().await;
     let created = server
         .admin()
@@ -88,7 +88,7 @@ async fn a_list_pages_through_every_project_once() {
     loop {
         let page = server.admin().get(&path).await.ok();
         seen.extend(names(&page).into_iter().map(str::to_owned));
-        // Whatever is added while somebody pages neither hides nor repeats what was there.
+        // Additions during paging neither hide nor repeat items.
         server
             .admin()
             .post(PROJECTS, json!({"name": "later"}))
@@ -222,7 +222,7 @@ async fn an_update_changes_what_it_names() {
 }
 
 #[tokio::test]
-async fn the_default_project_stays_as_it_is() {
+async fn the_default_project_cannot_be_changed_or_archived() {
     let server = Server::start().await;
     let path = format!("{PROJECTS}/{}", server.default_project_id());
     assert_eq!(
@@ -245,7 +245,7 @@ async fn the_default_project_stays_as_it_is() {
     );
 }
 
-/// A project with a service account, archived a minute after; its id and the account's.
+/// Creates a project with a service account and archives it a minute later. Returns both ids.
 async fn archived(server: &Server) -> (String, String) {
     let text = |value: &Value| value["id"].as_str().expect("an id").to_owned();
     let id = text(
@@ -299,7 +299,7 @@ async fn an_archived_project_refuses_every_change() {
 }
 
 #[tokio::test]
-async fn an_archived_project_keeps_nobody_and_is_listed_when_asked_for() {
+async fn an_archived_project_has_no_members_and_is_listed_on_request() {
     let server = Server::start().await;
     let (id, _) = archived(&server).await;
     let get = async |path: String| server.admin().get(&path).await.ok();

@@ -1,4 +1,4 @@
-//! Rate limits: one for each known model, with the fields that make sense for it.
+//! Rate limits: one for each known model, with the fields that apply to it.
 
 use base::ModelKind;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ fn ids(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_known_model_has_one() {
+async fn every_known_model_has_a_rate_limit() {
     let (server, path) = start().await;
     let list = server.admin().get(&path).await.ok();
     assert_eq!(ids(&list), ["rl-chat", "rl-dall-e-3", "rl-lab/whisper-1"]);
@@ -66,7 +66,7 @@ async fn every_known_model_has_one() {
 }
 
 #[tokio::test]
-async fn pages_go_both_ways() {
+async fn rate_limits_can_be_paged_in_both_directions() {
     let (server, path) = start().await;
     let cases = [
         ("limit=2", vec!["rl-chat", "rl-dall-e-3"], true),
@@ -135,7 +135,7 @@ async fn an_update_changes_what_it_names() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_by_name() {
+async fn limits_that_do_not_apply_are_refused_by_name() {
     let (server, path) = start().await;
     let cases = [
         (
@@ -167,7 +167,7 @@ async fn what_makes_no_sense_is_refused_by_name() {
     }
 }
 
-/// Every limit, as programs send them that have no model in mind.
+/// Returns a body with all limits, as sent by programs that treat all models alike.
 fn every_limit() -> Value {
     json!({
         "max_requests_per_1_minute": 11, "max_tokens_per_1_minute": 12, "max_images_per_1_minute": 13,
@@ -176,7 +176,7 @@ fn every_limit() -> Value {
 }
 
 #[tokio::test]
-async fn strangers_8_every_limit_is_taken_and_shown_where_nobody_has_said_the_kind_of_a_model() {
+async fn every_limit_applies_to_a_model_of_unknown_kind() {
     let (server, path) = start().await;
     for model in ["chat", "dall-e-3", "lab%2Fwhisper-1"] {
         let one = format!("{path}/rl-{model}");
@@ -193,7 +193,7 @@ async fn strangers_8_every_limit_is_taken_and_shown_where_nobody_has_said_the_ki
 }
 
 #[tokio::test]
-async fn strangers_8_a_model_of_a_kind_has_the_limits_of_its_kind() {
+async fn a_model_of_known_kind_has_only_the_limits_of_its_kind() {
     let facts = [
         ("chat", ModelKind::Image),
         ("dall-e-3", ModelKind::Chat),

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 #[test]
-fn the_registry_names_everything_once() {
+fn names_and_paths_in_the_registry_are_unique() {
     let operations = operations();
     let distinct = |names: Vec<String>| names.iter().collect::<BTreeSet<_>>().len() == names.len();
     assert!(distinct(

@@ -1,4 +1,4 @@
-//! The bounds of what is reported: of one event, of a request, of a project key.
+//! Bounds of reported usage: of an event, of a request and of a project key.
 
 use serde_json::{Value, json};
 use testkit::{Client, NOW, Server, ServerOptions};
@@ -6,7 +6,7 @@ use usage::PriceBook;
 
 use crate::events::{EVENTS, event, total, with};
 
-/// A key of a service account that owns the default project.
+/// Issues a key of a service account that owns the default project.
 async fn reporter(server: &Server) -> Client {
     let accounts = format!(
         "/organization/projects/{}/service_accounts",
@@ -23,7 +23,7 @@ async fn reporter(server: &Server) -> Client {
 }
 
 #[tokio::test]
-async fn s3_a_member_of_a_project_reports_nothing() {
+async fn a_member_of_a_project_may_not_report_usage() {
     let server = Server::start().await;
     let accounts = format!(
         "/organization/projects/{}/service_accounts",
@@ -37,7 +37,7 @@ async fn s3_a_member_of_a_project_reports_nothing() {
     assert_eq!(total(&server).await, (0, 0));
 }
 
-/// The reason why the only event of a request is refused.
+/// Returns the reason for which the only event of a request is rejected.
 async fn reason(client: &Client, event: Value) -> String {
     let answer = client.post(EVENTS, json!([event])).await.ok();
     assert_eq!(answer["accepted"], 0, "{answer}");
@@ -47,7 +47,7 @@ async fn reason(client: &Client, event: Value) -> String {
 }
 
 #[tokio::test]
-async fn s1_ids_of_the_gateways_own_form_are_refused_by_index() {
+async fn event_ids_of_the_gateway_are_rejected_by_index() {
     let server = Server::start().await;
     for id in ["req_1", "batch_1", "vs_1/20000", "req_"] {
         let reason = reason(&server.admin(), event(&server, id)).await;
@@ -60,7 +60,7 @@ async fn s1_ids_of_the_gateways_own_form_are_refused_by_index() {
 }
 
 #[tokio::test]
-async fn s2_what_no_event_can_have_is_refused_by_index() {
+async fn impossible_events_are_rejected_by_index() {
     let prices = "[[price]]\nmodel = 'gpt-5'\neffective = '2025-01-01'\ninput = '1'\noutput = '10'\n\
                   service_tier = { priority = '4' }\nbatch = '0.5'";
     let server = Server::with(ServerOptions {
@@ -77,12 +77,12 @@ async fn s2_what_no_event_can_have_is_refused_by_index() {
             "{reason}"
         );
     }
-    // 25,000 million tokens in the dearest tier are the million dollars that one event may cost.
+    // 25,000 million tokens of the most expensive tier cost a million dollars, the maximum of an event.
     let reason = reason(&admin, tokens(25_000_000_001)).await;
     assert!(reason.contains("$1000000.00"), "{reason}");
     let answer = admin.post(EVENTS, tokens(24_000_000_000)).await.ok();
     assert_eq!(answer["accepted"], 1);
-    // Such events, as many as one likes, stop nobody's metering.
+    // Any number of such events leaves metering intact.
     let many = (0..10_000).map(|n| with(tokens(24_000_000_000), "id", json!(format!("evt_{n}"))));
     let many: Vec<Value> = many.collect();
     for _ in 0..2 {
@@ -97,7 +97,7 @@ async fn s2_what_no_event_can_have_is_refused_by_index() {
 }
 
 #[tokio::test]
-async fn s4_events_are_bounded_in_age_and_in_days() {
+async fn reported_events_are_bounded_in_age_and_in_days() {
     let server = Server::start().await;
     let admin = server.admin();
     let ago = |days: i64| {
@@ -117,7 +117,7 @@ async fn s4_events_are_bounded_in_age_and_in_days() {
 }
 
 #[tokio::test]
-async fn s3_what_a_project_key_reports_stops_no_other_project() {
+async fn usage_reported_with_a_project_key_blocks_no_other_project() {
     let prices = "[[price]]\nmodel = 'gpt-5'\neffective = '2025-01-01'\noutput = '10'";
     let server = Server::with(ServerOptions {
         prices: PriceBook::parse(prices).expect("prices"),
@@ -125,7 +125,7 @@ async fn s3_what_a_project_key_reports_stops_no_other_project() {
     })
     .await;
     let (admin, reporter) = (server.admin(), reporter(&server).await);
-    // So many cents' worth.
+    // Builds an event that costs this many cents.
     let cents =
         |id: &str, cents: i64| with(event(&server, id), "output_tokens", json!(cents * 1_000));
     let accepts = async |event: Value| {
@@ -139,9 +139,9 @@ async fn s3_what_a_project_key_reports_stops_no_other_project() {
         let message = answer.json["error"]["message"].as_str().expect("a message");
         assert!(message.contains(why), "{message}");
     };
-    // By nobody's limit: what a key may report in a day.
+    // Without a spend limit, the bound is that of a key in a day.
     refuses(cents("much", 1_000_001), "in a day").await;
-    // A tenth of its organization's limit where the project has none.
+    // A tenth of the organization's limit if the project has none.
     let limit =
         |cents: i64| json!({"threshold_amount": cents, "currency": "USD", "interval": "month"});
     admin
@@ -151,10 +151,10 @@ async fn s3_what_a_project_key_reports_stops_no_other_project() {
     accepts(cents("1", 60)).await;
     accepts(cents("2", 40)).await;
     refuses(cents("3", 1), "a tenth").await;
-    // What is known costs nothing.
+    // A duplicate costs nothing.
     let known = reporter.post(EVENTS, cents("1", 60)).await.ok();
     assert_eq!(known["duplicates"], 1);
-    // Its own limit where it has one.
+    // The project's own limit if it has one.
     let own = format!(
         "/organization/projects/{}/spend_limit",
         server.default_project_id()
@@ -162,7 +162,7 @@ async fn s3_what_a_project_key_reports_stops_no_other_project() {
     admin.post(&own, limit(300)).await.ok();
     accepts(cents("4", 200)).await;
     refuses(cents("5", 1), "spend limit").await;
-    // An admin key is believed.
+    // An admin key is not bounded.
     let answer = admin.post(EVENTS, cents("6", 1)).await.ok();
     assert_eq!(answer["accepted"], 1);
     assert_eq!(total(&server).await.0, 4);

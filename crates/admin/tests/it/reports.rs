@@ -1,4 +1,4 @@
-//! The ten usage reports: what each can be filtered and grouped by, and nothing else.
+//! The ten usage reports with exactly their filters and groupings.
 
 use serde_json::{Map, Value, json};
 use testkit::{NOW, Server};
@@ -26,7 +26,7 @@ pub fn value(dimension: Dimension, second: bool) -> &'static str {
     if second { other } else { first }
 }
 
-/// One event of `kind` for each of two values of all its dimensions; of the second there is twice as much.
+/// Reports an event of `kind` for each of two values of all its dimensions, the second with twice the amount.
 pub async fn report(server: &Server, kind: Kind) {
     for second in [false, true] {
         let mut event = Map::from_iter([

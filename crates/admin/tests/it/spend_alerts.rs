@@ -1,11 +1,11 @@
 //! Spend alerts of the organization and of its projects.
 
-mod notices;
+mod alert_notifier;
 
 use serde_json::{Value, json};
 use testkit::Server;
 
-/// A spend alert that is accepted.
+/// Returns a valid spend alert.
 pub fn spend_alert() -> Value {
     json!({
         "threshold_amount": 1000, "currency": "USD", "interval": "month",
@@ -74,7 +74,7 @@ async fn an_alert_is_created_modified_and_deleted() {
 }
 
 #[tokio::test]
-async fn the_levels_do_not_mix() {
+async fn alerts_of_organization_and_project_are_separate() {
     let server = Server::start().await;
     let [(organization, _), (project, _)] = paths(&server);
     let created = server.admin().post(&organization, spend_alert()).await.ok();
@@ -199,7 +199,7 @@ async fn a_bad_alert_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn there_is_a_most_of_alerts() {
+async fn the_number_of_alerts_is_bounded() {
     let server = Server::start().await;
     let [(path, _), (project, _)] = paths(&server);
     for _ in 0..100 {

@@ -1,6 +1,7 @@
-//! Spend limits, and when they are reached: exactly while the month's spend is the limit or more.
+//! Spend limits are enforced exactly while the month's spend is at least the limit.
 
 use base::NanoDollars;
+use base::time::DAY;
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::PriceBook;
@@ -13,8 +14,7 @@ model = 'm'
 effective = '2025-01-01'
 input = '1.00'
 ";
-const CENT: i64 = 10_000;
-const DAY: i64 = 86_400;
+const TOKENS_PER_CENT: i64 = 10_000;
 
 async fn start() -> (Server, String) {
     let prices = PriceBook::parse(PRICES).expect("prices");
@@ -87,7 +87,7 @@ async fn a_limit_is_set_replaced_and_removed() {
 }
 
 #[tokio::test]
-async fn it_enforces_exactly_while_it_is_reached() {
+async fn a_spend_limit_refuses_requests_exactly_while_it_is_reached() {
     let (server, project) = start().await;
     let own = json!(server.default_project_id());
     let other = server
@@ -105,16 +105,16 @@ async fn it_enforces_exactly_while_it_is_reached() {
             [None, own].map(|level| spend.is_enforcing(server.organization_id(), level, limit));
         assert_eq!(reached, [organization, of_project]);
     };
-    // The last second of December does not count in January.
+    // The last second of December does not count for January.
     let january = NOW.0 - 14 * DAY - 12 * 3600;
-    spend(&server, "1", &own, january - 1, 100 * CENT).await;
+    spend(&server, "1", &own, january - 1, 100 * TOKENS_PER_CENT).await;
     check(false, false);
-    spend(&server, "2", &own, january, 4 * CENT).await;
-    spend(&server, "3", &other["id"], NOW.0, 6 * CENT - 1).await;
+    spend(&server, "2", &own, january, 4 * TOKENS_PER_CENT).await;
+    spend(&server, "3", &other["id"], NOW.0, 6 * TOKENS_PER_CENT - 1).await;
     check(false, false);
     spend(&server, "4", &other["id"], NOW.0, 1).await;
     check(true, false);
-    spend(&server, "5", &own, NOW.0, 6 * CENT).await;
+    spend(&server, "5", &own, NOW.0, 6 * TOKENS_PER_CENT).await;
     check(true, true);
     let raised = server.admin().post(&project, limit(11)).await.ok();
     assert_eq!(raised, shown("project", 11));

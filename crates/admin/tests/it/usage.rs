@@ -1,5 +1,6 @@
 //! Usage of completions, and costs: buckets, groups, filters, pages.
 
+use base::time::DAY;
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::{Keep, PriceBook};
@@ -7,8 +8,7 @@ use usage::{Keep, PriceBook};
 const USAGE: &str = "/organization/usage/completions";
 const COSTS: &str = "/organization/costs";
 /// Midnight before [`NOW`], which is noon.
-const MIDNIGHT: i64 = NOW.0 - 43_200;
-const DAY: i64 = 86_400;
+const START_SECONDS: i64 = NOW.0 - 43_200;
 
 const PRICES: &str = "\
 [[price]]
@@ -45,10 +45,19 @@ async fn start() -> Server {
                "output_tokens": output})
     };
     let events = json!([
-        event("1", MIDNIGHT - 2 * DAY, &first, "m1", 1000, 400, 10, false),
-        event("2", MIDNIGHT - 1, &first, "m2", 2000, 0, 20, false),
-        event("3", MIDNIGHT, &second, "m1", 300, 100, 30, true),
-        event("4", MIDNIGHT + 3600, &second, "m2", 4000, 0, 40, false),
+        event(
+            "1",
+            START_SECONDS - 2 * DAY,
+            &first,
+            "m1",
+            1000,
+            400,
+            10,
+            false
+        ),
+        event("2", START_SECONDS - 1, &first, "m2", 2000, 0, 20, false),
+        event("3", START_SECONDS, &second, "m1", 300, 100, 30, true),
+        event("4", START_SECONDS + 3600, &second, "m2", 4000, 0, 40, false),
         event("5", NOW.0, &first, "m1", 50, 0, 50, false),
     ]);
     assert_eq!(
@@ -74,12 +83,12 @@ fn inputs(page: &Value) -> Vec<Vec<i64>> {
 }
 
 #[tokio::test]
-async fn a_bucket_has_what_happened_in_it() {
+async fn a_bucket_contains_the_usage_of_its_period() {
     let server = start().await;
     let path = format!(
         "{USAGE}?start_time={}&end_time={}",
-        MIDNIGHT - 2 * DAY,
-        MIDNIGHT + DAY
+        START_SECONDS - 2 * DAY,
+        START_SECONDS + DAY
     );
     let page = server.admin().get(&path).await.ok();
     assert_eq!(
@@ -90,7 +99,7 @@ async fn a_bucket_has_what_happened_in_it() {
     assert_eq!(
         page["data"][2],
         json!({
-            "object": "bucket", "start_time": MIDNIGHT, "end_time": MIDNIGHT + DAY,
+            "object": "bucket", "start_time": START_SECONDS, "end_time": START_SECONDS + DAY,
             "results": [{
                 "object": "organization.usage.completions.result", "input_tokens": 4350, "output_tokens": 120,
                 "num_model_requests": 3, "input_cached_tokens": 100, "project_id": null, "user_id": null,
@@ -104,11 +113,15 @@ async fn a_bucket_has_what_happened_in_it() {
 async fn the_start_is_included_and_the_end_is_not() {
     let server = start().await;
     for (start, end, expected) in [
-        (MIDNIGHT, MIDNIGHT + 3600, vec![vec![300]]),
-        (MIDNIGHT + 1, MIDNIGHT + 3601, vec![vec![4000]]),
-        (MIDNIGHT - 1, MIDNIGHT, vec![vec![2000]]),
-        (MIDNIGHT - 1, MIDNIGHT + 1, vec![vec![2000], vec![300]]),
-        (MIDNIGHT - DAY, MIDNIGHT - 1, vec![vec![]]),
+        (START_SECONDS, START_SECONDS + 3600, vec![vec![300]]),
+        (START_SECONDS + 1, START_SECONDS + 3601, vec![vec![4000]]),
+        (START_SECONDS - 1, START_SECONDS, vec![vec![2000]]),
+        (
+            START_SECONDS - 1,
+            START_SECONDS + 1,
+            vec![vec![2000], vec![300]],
+        ),
+        (START_SECONDS - DAY, START_SECONDS - 1, vec![vec![]]),
     ] {
         let page = server
             .admin()
@@ -119,7 +132,7 @@ async fn the_start_is_included_and_the_end_is_not() {
     }
     let until_now = server
         .admin()
-        .get(&format!("{USAGE}?start_time={MIDNIGHT}"))
+        .get(&format!("{USAGE}?start_time={START_SECONDS}"))
         .await
         .ok();
     assert_eq!(
@@ -130,9 +143,9 @@ async fn the_start_is_included_and_the_end_is_not() {
 }
 
 #[tokio::test]
-async fn groups_are_told_apart_and_other_dimensions_are_null() {
+async fn results_are_grouped_and_other_dimensions_are_null() {
     let server = start().await;
-    let path = format!("{USAGE}?start_time={MIDNIGHT}&group_by[]=model&group_by[]=batch");
+    let path = format!("{USAGE}?start_time={START_SECONDS}&group_by[]=model&group_by[]=batch");
     let page = server.admin().get(&path).await.ok();
     let results = page["data"][0]["results"].as_array().expect("results");
     let mut rows: Vec<(Value, Value, Value, Value)> = results
@@ -160,7 +173,7 @@ async fn groups_are_told_apart_and_other_dimensions_are_null() {
     ] {
         let page = server
             .admin()
-            .get(&format!("{USAGE}?start_time={MIDNIGHT}&{encoding}"))
+            .get(&format!("{USAGE}?start_time={START_SECONDS}&{encoding}"))
             .await
             .ok();
         assert_eq!(
@@ -172,7 +185,7 @@ async fn groups_are_told_apart_and_other_dimensions_are_null() {
 }
 
 #[tokio::test]
-async fn filters_leave_out_what_is_not_asked_for() {
+async fn filters_exclude_other_usage() {
     let server = start().await;
     let first = server.default_project_id();
     for (filter, expected) in [
@@ -187,7 +200,7 @@ async fn filters_leave_out_what_is_not_asked_for() {
     ] {
         let page = server
             .admin()
-            .get(&format!("{USAGE}?start_time={MIDNIGHT}&{filter}"))
+            .get(&format!("{USAGE}?start_time={START_SECONDS}&{filter}"))
             .await
             .ok();
         let sum: i64 = inputs(&page).into_iter().flatten().sum();
@@ -196,12 +209,12 @@ async fn filters_leave_out_what_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn pages_go_on_where_the_last_one_ended() {
+async fn each_page_continues_after_the_previous_one() {
     let server = start().await;
     let question = format!(
         "start_time={}&end_time={}&bucket_width=1h&limit=24",
-        MIDNIGHT - 2 * DAY,
-        MIDNIGHT + DAY
+        START_SECONDS - 2 * DAY,
+        START_SECONDS + DAY
     );
     let (mut page, mut buckets) = (String::new(), Vec::new());
     loop {
@@ -255,8 +268,8 @@ async fn costs_are_price_times_quantity() {
     let server = start().await;
     let path = format!(
         "{COSTS}?start_time={}&end_time={}",
-        MIDNIGHT - 2 * DAY,
-        MIDNIGHT + DAY
+        START_SECONDS - 2 * DAY,
+        START_SECONDS + DAY
     );
     let page = server
         .admin()
@@ -296,8 +309,8 @@ async fn costs_are_filtered_and_their_parameters_checked() {
     let server = start().await;
     let path = format!(
         "{COSTS}?start_time={}&end_time={}",
-        MIDNIGHT - 2 * DAY,
-        MIDNIGHT + DAY
+        START_SECONDS - 2 * DAY,
+        START_SECONDS + DAY
     );
     let filtered = server
         .admin()
@@ -332,12 +345,12 @@ async fn an_organization_sees_only_its_own() {
     let server = start().await;
     let page = server
         .stranger()
-        .get(&format!("{USAGE}?start_time={}", MIDNIGHT - 2 * DAY))
+        .get(&format!("{USAGE}?start_time={}", START_SECONDS - 2 * DAY))
         .await
         .ok();
     assert_eq!(inputs(&page), [vec![], vec![], Vec::<i64>::new()]);
     let filter = format!(
-        "{USAGE}?start_time={MIDNIGHT}&project_ids={}",
+        "{USAGE}?start_time={START_SECONDS}&project_ids={}",
         server.default_project_id()
     );
     assert_eq!(
@@ -356,7 +369,7 @@ async fn events_older_than_the_ledger_are_refused_one_by_one() {
         ..ServerOptions::default()
     })
     .await;
-    let first = MIDNIGHT - 62 * DAY;
+    let first = START_SECONDS - 62 * DAY;
     let event = |at: i64| {
         json!({"id": at.to_string(), "timestamp": at, "type": "embeddings", "model": "m",
                "project_id": server.default_project_id(), "input_tokens": 1})

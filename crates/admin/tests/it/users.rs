@@ -1,4 +1,4 @@
-//! Users: listed, changed, deleted; an organization keeps its last owner.
+//! Users, and the protection of the last owner.
 
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
@@ -13,7 +13,7 @@ fn emails(list: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The newest audit event of this type.
+/// Returns the newest audit event of this type.
 async fn newest(server: &Server, kind: &str) -> Value {
     let path = format!("/organization/audit_logs?event_types[]={kind}&limit=1");
     let log = server.admin().get(&path).await.ok();
@@ -21,7 +21,7 @@ async fn newest(server: &Server, kind: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_user_is_who_they_were_invited_as() {
+async fn a_user_has_the_name_and_role_of_the_invitation() {
     let server = Server::start().await;
     let id = server
         .join("Grace@Acme.example", "reader")
@@ -37,7 +37,7 @@ async fn a_user_is_who_they_were_invited_as() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_address_in_any_spelling() {
+async fn users_are_found_by_address_regardless_of_case() {
     let server = Server::start().await;
     server.join("Grace@Acme.example", "reader").await;
     let all = server.admin().get(USERS).await.ok();
@@ -119,7 +119,7 @@ async fn a_role_is_changed_by_name_or_by_id() {
 }
 
 #[tokio::test]
-async fn notes_are_set_cleared_and_left_alone() {
+async fn technical_level_and_persona_are_set_cleared_and_kept() {
     let server = Server::start().await;
     let path = format!("{USERS}/{}", server.owner_id());
     let update = async |body| {
@@ -158,7 +158,7 @@ async fn notes_are_set_cleared_and_left_alone() {
 }
 
 #[tokio::test]
-async fn the_last_owner_stays() {
+async fn the_last_owner_cannot_be_demoted_or_deleted() {
     let server = Server::start().await;
     let path = format!("{USERS}/{}", server.owner_id());
     let demoted = json!({"role": "reader"});
@@ -166,7 +166,7 @@ async fn the_last_owner_stays() {
     assert_eq!(answer.refused(400), (Some("last_owner"), None));
     let answer = server.admin().delete(&path).await;
     assert_eq!(answer.refused(400), (Some("last_owner"), None));
-    // With another owner who has a key, the first may go: and then their key may do no more than they.
+    // With another owner who has a key, the first can be demoted, and the permissions of the key with the user.
     server.join("grace@acme.example", "owner").await;
     server.owner_key("grace@acme.example").await;
     server.admin().post(&path, demoted.clone()).await.ok();
@@ -175,7 +175,7 @@ async fn the_last_owner_stays() {
 }
 
 #[tokio::test]
-async fn whoever_owns_every_admin_key_stays() {
+async fn the_owner_of_all_admin_keys_cannot_be_deleted() {
     let server = Server::start().await;
     server.join("grace@acme.example", "owner").await;
     let keys = server
@@ -194,7 +194,7 @@ async fn whoever_owns_every_admin_key_stays() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_leaves_nothing_behind() {
+async fn deleting_a_user_deletes_keys_and_memberships() {
     let server = Server::start().await;
     let admin = server.admin();
     let id = server
@@ -240,6 +240,6 @@ async fn a_deleted_user_leaves_nothing_behind() {
         .send(request.expect("a request"))
         .await;
     assert_eq!(answer.refused(401).0, Some("invalid_api_key"));
-    // The address is free again.
+    // The address can be used again.
     server.join("grace@acme.example", "reader").await;
 }

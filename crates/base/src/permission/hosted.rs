@@ -1,7 +1,7 @@
-//! The permissions of the hosted service that guard nothing here.
+//! Permissions of the hosted service that no operation here requires.
 
-/// The names that the hosted service's documents, clients and refusals use and that no operation here asks for. A role
-/// or a key may have them, so that what was written for the hosted service can be applied; they allow nothing.
+/// Names of permissions in the hosted service's documents, clients and errors that no operation here requires. Roles and
+/// keys may have them, so that definitions written for the hosted service can be applied; they allow nothing.
 pub const HOSTED: &[&str] = &[
     "api.all.read",
     "api.all.write",

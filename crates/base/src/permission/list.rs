@@ -1,4 +1,4 @@
-//! Lists of permissions as clients write them: in their order, with the names that only the hosted service has.
+//! Lists of permissions as clients write them: in their order, and with names that only the hosted service has.
 
 use std::borrow::Cow;
 
@@ -9,30 +9,30 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::hosted::HOSTED;
 use super::{Permission, PermissionSet};
 
-/// The name of a permission: of one that guards something here, or of one that only the hosted service has.
+/// The name of a permission, either of this program or of the hosted service only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PermissionName(&'static str);
 
 impl PermissionName {
-    /// Every name: those of the catalogue in its order, then those of the hosted service.
+    /// Iterates over every name: those of the catalogue in its order, then those of the hosted service.
     pub fn all() -> impl Iterator<Item = Self> {
         let ours = Permission::ALL.iter().map(|permission| permission.as_str());
         ours.chain(HOSTED.iter().copied()).map(Self)
     }
 
-    /// Returns the permission's name if there is a permission of this name.
+    /// Returns the name if it is a known permission's.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::all().find(|known| known.0 == name)
     }
 
-    /// The name.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.0
     }
 
-    /// The permission, if it guards anything here.
+    /// Returns the permission; `None` if only the hosted service has it.
     #[must_use]
     pub fn permission(self) -> Option<Permission> {
         Permission::parse(self.0)
@@ -68,12 +68,12 @@ impl JsonSchema for PermissionName {
     }
 }
 
-/// Names of permissions in the order in which they were given, each once.
+/// Names of permissions in the order in which they were given, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PermissionList(Vec<PermissionName>);
 
 impl PermissionList {
-    /// Reads a JSON array of names, as tables have it. A name that is no permission any more is left out.
+    /// Parses a JSON array of names, as tables have it. Unknown names are skipped.
     #[must_use]
     pub fn from_json(json: &str) -> Self {
         let names: Vec<String> = serde_json::from_str(json).unwrap_or_default();
@@ -89,18 +89,18 @@ impl PermissionList {
         serde_json::Value::from_iter(self.names()).to_string()
     }
 
-    /// The names.
+    /// Iterates over the names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|name| name.as_str())
     }
 
-    /// Returns what the list allows here.
+    /// Returns the permissions of this program that the list contains.
     #[must_use]
     pub fn set(&self) -> PermissionSet {
         self.0.iter().filter_map(|name| name.permission()).collect()
     }
 
-    /// The names that are not in `other`, in their order.
+    /// Returns the names that are not in `other`, in their order.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let names = self.0.iter().copied();
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_3_a_list_keeps_its_order_and_the_names_of_the_hosted_service() {
+    fn a_list_keeps_its_order_and_the_names_of_the_hosted_service() {
         let json = r#"["api.model.read","api.webhooks.read","api.groups.read","api.model.read"]"#;
         let list: PermissionList = serde_json::from_str(json).expect("names");
         let once = r#"["api.model.read","api.webhooks.read","api.groups.read"]"#;
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_3_no_name_of_the_hosted_service_is_one_of_ours_or_given_twice() {
+    fn names_of_the_hosted_service_are_unique_and_not_ours() {
         for (place, name) in HOSTED.iter().enumerate() {
             assert_eq!(Permission::parse(name), None, "{name}");
             assert!(!HOSTED[..place].contains(name), "{name} is there twice");

@@ -1,4 +1,4 @@
-//! The predefined roles, and what any role allows.
+//! Predefined roles and the permissions of roles.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,14 +11,14 @@ use crate::ids::{Id, OrganizationId, ProjectId, RoleId};
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum OrganizationRole {
-    /// May do everything.
+    /// All permissions.
     Owner,
-    /// May look at projects and call models.
+    /// Read access to projects, users, groups, roles and models.
     Reader,
 }
 
 impl OrganizationRole {
-    /// The role's name.
+    /// Returns the role's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl OrganizationRole {
         }
     }
 
-    /// The role with this name.
+    /// Returns the role with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Owner, Self::Reader]
@@ -35,7 +35,7 @@ impl OrganizationRole {
             .find(|role| role.as_str() == name)
     }
 
-    /// What the role allows in the organization and in each of its projects.
+    /// Returns the permissions in the organization and in each of its projects.
     #[must_use]
     pub fn permissions(self) -> PermissionSet {
         match self {
@@ -62,18 +62,18 @@ impl OrganizationRole {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum ProjectRole {
-    /// May administer the project.
+    /// Administration of the project, and calls to models.
     Owner,
-    /// May call models.
+    /// Calls to models.
     Member,
-    /// May look, and no more.
+    /// Read access to the project.
     Viewer,
-    /// Has no role: a service account that was created alone.
+    /// No role: a service account that was created without one.
     None,
 }
 
 impl ProjectRole {
-    /// The role's name.
+    /// Returns the role's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl ProjectRole {
         }
     }
 
-    /// The role with this name.
+    /// Returns the role with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Owner, Self::Member, Self::Viewer, Self::None]
@@ -92,7 +92,7 @@ impl ProjectRole {
             .find(|role| role.as_str() == name)
     }
 
-    /// What the role allows in its project.
+    /// Returns the permissions in the project.
     #[must_use]
     pub fn permissions(self) -> PermissionSet {
         use Permission as P;
@@ -137,15 +137,15 @@ pub enum PredefinedRole {
     Project(ProjectRole),
 }
 
-/// The beginnings of ids: of the hosted service's, and of those that this program gave before.
+/// Prefixes of ids: the hosted service's, then that of earlier versions of this program.
 const ORGANIZATION_PREFIXES: [&str; 2] = ["role-api-organization-", "role_organization_"];
 const PROJECT_PREFIXES: [&str; 2] = ["role-api-project-", "role_project_"];
-/// The text that the hosted service's ids have between the role and the organization or project.
+/// Separators between the role and the organization or project in the hosted service's ids.
 const IN_ORGANIZATION: &str = "__api-organization__";
 const IN_PROJECT: &str = "__api-project__";
 
 impl PredefinedRole {
-    /// Every one that can be assigned.
+    /// All roles that can be assigned.
     pub const ALL: [Self; 5] = [
         Self::Organization(OrganizationRole::Owner),
         Self::Organization(OrganizationRole::Reader),
@@ -154,7 +154,7 @@ impl PredefinedRole {
         Self::Project(ProjectRole::Viewer),
     ];
 
-    /// Returns the role that an organization's tables and answers have under this id.
+    /// Returns the role with this id in tables and answers.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
         if let Some(name) = id.strip_prefix(PROJECT_PREFIXES[0]) {
@@ -166,8 +166,8 @@ impl PredefinedRole {
         OrganizationRole::parse(name).map(Self::Organization)
     }
 
-    /// Returns the role that a client may name so in the organization or in the project: with the id that answers have,
-    /// with the one that answers had before, or with the one that the hosted service's providers make for a project.
+    /// Returns the role that a client may call `id` in the organization or in the project: by the id that answers show, by
+    /// that of earlier versions, or by the one that Terraform providers for the hosted service build for a project.
     #[must_use]
     pub fn named(
         id: &str,
@@ -202,7 +202,7 @@ impl PredefinedRole {
         Some(Self::Project(role))
     }
 
-    /// Returns the role's id in the organization: the hosted service's.
+    /// Returns the role's id in the organization, in the hosted service's form.
     #[must_use]
     pub fn id(self, organization: &OrganizationId) -> RoleId {
         let name = self.name();
@@ -215,7 +215,7 @@ impl PredefinedRole {
         })
     }
 
-    /// Its name.
+    /// Returns the role's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -224,7 +224,7 @@ impl PredefinedRole {
         }
     }
 
-    /// What it is for, in a sentence.
+    /// Returns a sentence that describes the role.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
@@ -239,7 +239,7 @@ impl PredefinedRole {
         }
     }
 
-    /// Where it can be assigned, as the contract calls it.
+    /// Returns the contract's `resource_type` of the role.
     #[must_use]
     pub fn resource_type(self) -> &'static str {
         match self {
@@ -248,7 +248,7 @@ impl PredefinedRole {
         }
     }
 
-    /// What it allows.
+    /// Returns the role's permissions.
     #[must_use]
     pub fn permissions(self) -> PermissionSet {
         match self {
@@ -258,8 +258,8 @@ impl PredefinedRole {
     }
 }
 
-/// What the role with this id allows: of a predefined one the program knows it; any other has `custom`, a JSON array of
-/// names, and one that is not there allows nothing.
+/// Returns the permissions of the role with this id: those of the predefined role, else those in `custom`, a JSON array of
+/// names. A role without either has no permissions.
 #[must_use]
 pub fn role_permissions(id: &str, custom: Option<&str>) -> PermissionSet {
     match PredefinedRole::parse(id) {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_predefined_role_is_what_the_program_says_whatever_the_table_says() {
+    fn permissions_of_predefined_roles_are_not_read_from_the_table() {
         for role in PredefinedRole::ALL {
             let id = role.id(&organization());
             let permissions = role_permissions(id.as_str(), Some(r#"["api.roles.write"]"#));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_2_a_predefined_role_answers_to_the_ids_of_the_hosted_service_and_to_its_own() {
+    fn a_predefined_role_is_found_by_the_hosted_services_ids_and_by_its_own() {
         let project = ProjectId::from_text("proj_1".to_owned());
         let named = |id: &str| PredefinedRole::named(id, &organization(), Some(&project));
         let owner = Some(PredefinedRole::Organization(OrganizationRole::Owner));
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_projects_roles_hold_is_for_projects() {
+    fn project_roles_have_only_permissions_for_projects() {
         for role in [ProjectRole::Owner, ProjectRole::Member, ProjectRole::Viewer] {
             assert!(role.permissions().iter().all(Permission::is_for_projects));
         }

@@ -53,8 +53,8 @@ fn leaf(issuer: &Issuer) -> Certificate {
     leaf_with(issuer, &params("client"))
 }
 
-fn level(authorities: &[&Issuer]) -> Level {
-    let mut level = Level::default();
+fn level(authorities: &[&Issuer]) -> ScopeSettings {
+    let mut level = ScopeSettings::default();
     for (index, authority) in authorities.iter().enumerate() {
         let authority = Authority::new(authority.der());
         level.authorities.insert(format!("cert_{index}"), authority);
@@ -63,7 +63,7 @@ fn level(authorities: &[&Issuer]) -> Level {
 }
 
 fn check_at(
-    [organization, project]: [&Level; 2],
+    [organization, project]: [&ScopeSettings; 2],
     peer: Option<&PeerCertificates>,
     headers: &HeaderMap,
     now: UnixTime,
@@ -83,7 +83,7 @@ fn check_at(
 /// Whether the organization's authority lets a chain of a handshake pass.
 fn check(authority: &Issuer, chain: &[Certificate]) -> Result<(), String> {
     let peer = PeerCertificates::of_handshake(chain);
-    let levels = [&level(&[authority]), &Level::default()];
+    let levels = [&level(&[authority]), &ScopeSettings::default()];
     check_at(levels, Some(&peer), &HeaderMap::new(), NOW)
 }
 
@@ -95,7 +95,7 @@ fn refused(checked: Result<(), String>, words: &str) {
 
 #[test]
 fn where_none_is_active_none_is_asked_for() {
-    let levels = [&Level::default(), &Level::default()];
+    let levels = [&ScopeSettings::default(), &ScopeSettings::default()];
     assert_eq!(check_at(levels, None, &HeaderMap::new(), NOW), Ok(()));
 }
 
@@ -148,7 +148,7 @@ fn what_is_wrong_is_told() {
 
 #[test]
 fn plain_http_is_refused_and_who_asks_is_told() {
-    let (one, two, none) = (root("one"), root("two"), Level::default());
+    let (one, two, none) = (root("one"), root("two"), ScopeSettings::default());
     for (levels, who) in [
         (
             [&level(&[&one]), &none],
@@ -237,7 +237,7 @@ fn an_authority_that_has_expired_vouches_for_nobody() {
     );
     let (peer, none) = (
         PeerCertificates::of_handshake(&[leaf(&old)]),
-        Level::default(),
+        ScopeSettings::default(),
     );
     let both = level(&[&old, &new]);
     let checked = check_at([&both, &none], Some(&peer), &HeaderMap::new(), NOW);
@@ -246,11 +246,11 @@ fn an_authority_that_has_expired_vouches_for_nobody() {
 
 #[test]
 fn an_authority_that_cannot_be_used_still_asks() {
-    let mut level = Level::default();
+    let mut level = ScopeSettings::default();
     let unusable = Authority::new(&vec![0x30, 0].into());
     level.authorities.insert("cert_1".into(), unusable);
     let peer = PeerCertificates::of_handshake(&[leaf(&root("root"))]);
-    let levels = [&Level::default(), &level];
+    let levels = [&ScopeSettings::default(), &level];
     let checked = check_at(levels, Some(&peer), &HeaderMap::new(), NOW);
     refused(checked, "every active authority");
 }
@@ -259,7 +259,7 @@ fn an_authority_that_cannot_be_used_still_asks() {
 fn the_authorities_of_both_places_count() {
     let (of_organization, of_project) = (root("one"), root("two"));
     let [organization, project] = [&of_organization, &of_project].map(|it| level(&[it]));
-    let none = Level::default();
+    let none = ScopeSettings::default();
     for (levels, issuer, passes) in [
         ([&organization, &project], &of_organization, true),
         ([&organization, &project], &of_project, true),
@@ -276,9 +276,10 @@ fn the_authorities_of_both_places_count() {
 fn what_is_remembered_ends_with_the_activation_and_with_the_certificate() {
     let (first, second) = (root("first"), root("second"));
     let peer = PeerCertificates::of_handshake(&[leaf(&first)]);
-    let (none, headers) = (Level::default(), HeaderMap::new());
-    let check =
-        |organization: &Level, now| check_at([organization, &none], Some(&peer), &headers, now);
+    let (none, headers) = (ScopeSettings::default(), HeaderMap::new());
+    let check = |organization: &ScopeSettings, now| {
+        check_at([organization, &none], Some(&peer), &headers, now)
+    };
     let remembered = || peer.0.remembered.lock().expect("no panic").len();
     for _ in 0..3 {
         assert_eq!(check(&level(&[&first]), NOW), Ok(()));
@@ -315,7 +316,7 @@ fn a_proxy_says_what_its_clients_have_shown() {
     let (root, other) = (root("root"), root("other"));
     let between = below(&root, authority_params("between"));
     let proxy = PeerCertificates::of_proxy();
-    let levels = [&level(&[&root]), &Level::default()];
+    let levels = [&level(&[&root]), &ScopeSettings::default()];
     let check = |headers: &HeaderMap| check_at(levels, Some(&proxy), headers, NOW);
     let long = [leaf(&between), between.der().clone()];
     for _ in 0..2 {
@@ -338,7 +339,7 @@ fn a_proxy_says_what_its_clients_have_shown() {
 fn whoever_is_no_proxy_says_nothing_in_headers() {
     let (root, other) = (root("root"), root("other"));
     let headers = header(&[leaf(&root)]);
-    let levels = [&level(&[&root]), &Level::default()];
+    let levels = [&level(&[&root]), &ScopeSettings::default()];
     refused(check_at(levels, None, &headers, NOW), "plain HTTP");
     for (shown, words) in [(vec![], "none came"), (vec![leaf(&other)], "leads to none")] {
         let peer = PeerCertificates::of_handshake(&shown);

@@ -1,6 +1,6 @@
 //! `orgplane audit`: verification of the audit log.
 
-use admin::audit_logs::verify::{Verified, verify as verify_log};
+use admin::audit_logs::verify::{VerifiedLog, verify as verify_log};
 use anyhow::bail;
 use clap::Subcommand;
 use cli::Progress;
@@ -45,7 +45,7 @@ async fn verify(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn proved(log: &Verified) -> String {
+fn proved(log: &VerifiedLog) -> String {
     let hash: String = log.hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let all = if log.broken.is_none() { "all" } else { "only" };
     let entries = log.entries;

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use admin::bodies::{Reading, record};
+use admin::bodies::{BodiesAccess, record};
 use anyhow::bail;
 use base::UnixTime;
 use base::ids::{Id, ProjectId, RequestId};
@@ -128,8 +128,8 @@ impl Deployment {
         project: &'a ProjectId,
         request: Option<&'a RequestId>,
         count: usize,
-    ) -> Reading<'a> {
-        Reading {
+    ) -> BodiesAccess<'a> {
+        BodiesAccess {
             store: &self.store,
             ids: &self.ids,
             clock: &self.clock,

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use admin::organization::{self, Founding};
+use admin::organization::{self, Bootstrap};
 use anyhow::{Context, bail};
 use axum::body::{Body, to_bytes};
 use base::ids::IdGenerator;
@@ -80,7 +80,7 @@ async fn found(
     let (clock, entropy) = (Clock::system(), Entropy::operating_system());
     let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
     let pepper = Pepper::generate(&entropy);
-    let founding = Founding {
+    let bootstrap = Bootstrap {
         store: &store,
         pepper: &pepper,
         ids: &ids,
@@ -89,7 +89,7 @@ async fn found(
         owner_email: "ada@acme.example",
         key: Secret::generate(KeyKind::Admin, &entropy),
     };
-    let founded = organization::found(founding).await?;
+    let founded = organization::create(bootstrap).await?;
     let upstream = UpstreamConfig {
         models: MODELS.map(str::to_owned).to_vec(),
         aliases: std::iter::once(("gpt-5-2025-08-07".to_owned(), "gpt-5".to_owned())).collect(),

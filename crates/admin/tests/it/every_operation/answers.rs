@@ -1,4 +1,4 @@
-//! What every operation answers to a valid request, and what the audit log says of it afterwards.
+//! Responses of all operations to valid requests, and the audit events that they record.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +16,12 @@ use super::log::{Change, log};
 use super::schemas::Contract;
 use crate::reports::report;
 
-/// A request that succeeded, and its answer.
+/// A successful request with its response.
 #[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) command: &'static str,
     pub(super) path: String,
-    /// The ids in the path, by the names of its parameters.
+    /// Ids in the path, by the names of its parameters.
     pub(super) parameters: Vec<(&'static str, String)>,
     pub(super) body: Value,
     pub(super) answer: Value,
@@ -46,7 +46,7 @@ impl Exchange {
     }
 }
 
-/// What came of requests.
+/// Results of requests.
 #[derive(Clone, Default)]
 pub(super) struct Outcome {
     pub(super) exchanges: Vec<Exchange>,
@@ -54,13 +54,13 @@ pub(super) struct Outcome {
     complaints: Vec<String>,
 }
 
-/// Asks every operation that is no change, once for all tests of this file and its neighbours.
+/// Calls all operations without effects, once for all tests of this binary.
 pub(super) async fn asked() -> &'static Outcome {
     static ASKED: OnceCell<Outcome> = OnceCell::const_new();
     ASKED.get_or_init(ask).await
 }
 
-/// Makes every change, each on a server of its own, once for all tests of this file and its neighbours.
+/// Calls all operations with effects, each on its own server, once for all tests of this binary.
 pub(super) async fn changed() -> &'static Outcome {
     static CHANGED: OnceCell<Outcome> = OnceCell::const_new();
     CHANGED.get_or_init(make_changes).await
@@ -98,7 +98,7 @@ async fn make_changes() -> Outcome {
     let changes = operations()
         .into_iter()
         .filter(|operation| matches!(operation.effect, Effect::Write | Effect::Open));
-    // Two at a time.
+    // Two servers at a time.
     let outcomes = futures_util::stream::iter(changes)
         .map(|operation| tokio::spawn(async move { change(&operation).await }));
     let outcomes: Vec<_> = outcomes.buffer_unordered(2).collect().await;
@@ -112,7 +112,7 @@ async fn make_changes() -> Outcome {
     all
 }
 
-/// What speaks against the answers.
+/// Returns the violations in the responses.
 fn complaints(outcome: &Outcome) -> Vec<String> {
     let (mut contract, mut complaints) = (Contract::read(), outcome.complaints.clone());
     for exchange in &outcome.exchanges {
@@ -122,17 +122,17 @@ fn complaints(outcome: &Outcome) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_but_a_change_answers_as_documented_and_leaves_no_event() {
+async fn reads_answer_as_documented_and_record_no_event() {
     let complaints = complaints(asked().await);
     assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_change_answers_as_documented_and_has_its_events() {
+async fn changes_answer_as_documented_and_record_their_events() {
     let outcome = changed().await;
     let complaints = complaints(outcome);
     assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
-    // What `orgplane org create` and `orgplane bodies` do has no operation.
+    // `orgplane org create` and `orgplane bodies` have no operations.
     let others = [
         EventType::OrganizationCreated,
         EventType::BodiesRead,
@@ -144,7 +144,7 @@ async fn every_change_answers_as_documented_and_has_its_events() {
     assert_eq!(kinds, all.collect(), "every type is some operation's");
 }
 
-/// How many events a change has: somebody who accepts an invitation is a new user too.
+/// Returns the number of events of a change: accepting an invitation also adds a user.
 fn events_of(operation: &Operation) -> usize {
     match operation.command {
         "invites accept" => 2,
@@ -152,7 +152,7 @@ fn events_of(operation: &Operation) -> usize {
     }
 }
 
-/// Makes the change with what is required, and then with everything that can be said.
+/// Makes the change with required fields only, then with all fields.
 async fn change(operation: &Operation) -> Outcome {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
@@ -191,7 +191,7 @@ async fn change(operation: &Operation) -> Outcome {
     outcome
 }
 
-/// The newest entry of the log. Without being asked for by name, there are the published types only.
+/// Returns the newest entry of the audit log. Extension events are listed only if named.
 async fn newest(server: &Server) -> Exchange {
     let path = "/organization/audit_logs?limit=1";
     Exchange {

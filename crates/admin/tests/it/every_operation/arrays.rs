@@ -1,4 +1,4 @@
-//! Array parameters: every encoding of one gives the same answer, and each value in it counts.
+//! Array parameters: all encodings give the same response, and each value counts.
 
 use admin::operation::Operation;
 use admin::operations;
@@ -11,10 +11,10 @@ use super::ids::Ids;
 use super::schemas::{query_parameters, resolved};
 use crate::reports::{FILTERS, report, value};
 
-/// The name of an array's item in a query string, from the array's name and the item's place.
+/// Returns the name of an array's item in a query string, from the array's name and the item's index.
 type Encoding = fn(&str, usize) -> String;
 
-/// How clients write the same array.
+/// Encodings of arrays that clients use.
 const ENCODINGS: [Encoding; 4] = [
     |name, _| name.to_owned(),
     |name, _| format!("{name}[]"),
@@ -22,7 +22,7 @@ const ENCODINGS: [Encoding; 4] = [
     |name, place| format!("{name}[{place}]"),
 ];
 
-/// What costs have to be told apart by.
+/// Prices that make line items differ.
 const PRICES: &str = "\
 [[price]]
 model = 'a'
@@ -34,7 +34,7 @@ effective = '2025-01-01'
 input = '2'
 ";
 
-/// One or two values that each make another answer.
+/// Returns one or two values that give different responses.
 fn values(server: &Server, ids: &Ids, name: &str, schema: &Value) -> Vec<String> {
     if let Some((dimension, _)) = FILTERS.iter().find(|(_, filter)| *filter == name) {
         return [false, true]
@@ -92,7 +92,7 @@ async fn every_encoding_of_every_array_gives_the_same_and_each_value_counts() {
     }
 }
 
-/// A little of the same in another project, and of nobody in particular.
+/// Adds usage in another project, without a user.
 async fn elsewhere(server: &Server, kind: Kind, ids: &Ids) {
     let mut event = json!({
         "id": format!("{} elsewhere", kind.as_str()), "timestamp": NOW.0, "type": kind.as_str(),
@@ -144,7 +144,7 @@ async fn counts(
         alone.push(answer);
     }
     let both = same_in_each(&ask, command, values).await;
-    // Names of models and line items may have a comma themselves.
+    // Names of models and line items may contain commas.
     let joined = ask(&[values.join(",")], ENCODINGS[0]).await;
     let is_split = !["models", "line_items"].contains(&name);
     assert_eq!(joined == both, is_split, "{command} {name} with a comma");
@@ -154,7 +154,7 @@ async fn counts(
     }
 }
 
-/// The answer for these values, which every encoding gives.
+/// Returns the response for these values, and checks that all encodings give it.
 async fn same_in_each(
     ask: &impl AsyncFn(&[String], Encoding) -> Value,
     command: &str,

@@ -1,6 +1,7 @@
-//! What holds for the pages of every report: usage by kind, and costs.
+//! Rules for the pages of all reports: usage by kind, and costs.
 
 use admin::operation::Operation;
+use base::time::DAY;
 use serde_json::{Map, Value, json};
 use testkit::{NOW, Server};
 use usage::Kind;
@@ -9,16 +10,15 @@ use super::example::Examples;
 use super::lists::paged;
 use crate::reports::report;
 
-const DAY: i64 = 86_400;
 /// Midnight a week before [`NOW`], which is noon.
-const START: i64 = NOW.0 - NOW.0 % DAY - 6 * DAY;
+const START_SECONDS: i64 = NOW.0 - NOW.0 % DAY - 6 * DAY;
 
-/// The report of seven days, `limit` of them.
+/// Returns a page of a report of seven days.
 async fn page(server: &Server, operation: &Operation, query: &str) -> Value {
     let path = format!(
-        "{}?start_time={START}&end_time={}&{query}",
+        "{}?start_time={START_SECONDS}&end_time={}&{query}",
         operation.path,
-        START + 7 * DAY
+        START_SECONDS + 7 * DAY
     );
     let page = server.admin().get(&path).await.ok();
     assert_eq!(page["object"], "page");
@@ -30,17 +30,17 @@ async fn page(server: &Server, operation: &Operation, query: &str) -> Value {
     page
 }
 
-/// What a page has, bucket by bucket.
+/// Returns the buckets of a page.
 fn buckets(page: &Value) -> Vec<Value> {
     page["data"].as_array().expect("buckets").clone()
 }
 
-/// Consumes something of every kind on a day of the report.
+/// Adds usage of every kind on a day of the report.
 async fn consume(server: &Server, id: String, day: i64) {
     let events = Kind::ALL.iter().map(|kind| {
         let mut event = Map::from_iter([
             ("id".to_owned(), json!(format!("{}{id}", kind.as_str()))),
-            ("timestamp".to_owned(), json!(START + day * DAY)),
+            ("timestamp".to_owned(), json!(START_SECONDS + day * DAY)),
             ("type".to_owned(), json!(kind.as_str())),
             ("project_id".to_owned(), json!(server.default_project_id())),
         ]);
@@ -58,7 +58,7 @@ async fn consume(server: &Server, id: String, day: i64) {
     assert_eq!(answer["accepted"], Kind::ALL.len(), "{answer}");
 }
 
-/// Follows a report page by page; meanwhile there is more of what it reports, before and after each page.
+/// Reads a report page by page while usage is added before and after each page.
 async fn follow(
     server: &Server,
     operation: &Operation,
@@ -96,7 +96,7 @@ async fn pages_have_each_bucket_once_and_in_order() {
             let starts = buckets.iter().map(|bucket| bucket["start_time"].as_i64());
             starts.map(|start| start.expect("a time")).collect()
         };
-        let days: Vec<i64> = (0..7).map(|day| START + day * DAY).collect();
+        let days: Vec<i64> = (0..7).map(|day| START_SECONDS + day * DAY).collect();
         assert_eq!(starts(&whole), days, "{}", operation.command);
         assert_ne!(whole[6]["results"], json!([]), "{}", operation.command);
         for limit in 1..=3 {
@@ -114,12 +114,12 @@ async fn pages_have_each_bucket_once_and_in_order() {
 }
 
 #[tokio::test]
-async fn the_bounds_of_limit_and_page_are_kept() {
+async fn limit_and_page_of_reports_are_bounded() {
     let server = Server::start().await;
     let examples = Examples::new(&server);
     for (operation, _) in paged(&examples.document, "page") {
         let refused = async |query: String, param: &str| {
-            let path = format!("{}?start_time={START}&{query}", operation.path);
+            let path = format!("{}?start_time={START_SECONDS}&{query}", operation.path);
             let answer = server.admin().get(&path).await;
             assert_eq!(
                 answer.refused(400).1,
@@ -128,7 +128,7 @@ async fn the_bounds_of_limit_and_page_are_kept() {
                 operation.command
             );
         };
-        // Here, more than there may be is a mistake: a chart would lack its end.
+        // A limit beyond the maximum is an error here: a chart would lack its end.
         let most = if operation.path.ends_with("/costs") {
             180
         } else {
@@ -162,8 +162,8 @@ async fn the_bounds_of_limit_and_page_are_kept() {
         ] {
             refused(format!("page={unknown}"), "page").await;
         }
-        // A cursor from before the question's own start.
-        let later = format!("page={cursor}&start_time={}", START + 2 * DAY);
+        // A cursor before the start of the query.
+        let later = format!("page={cursor}&start_time={}", START_SECONDS + 2 * DAY);
         refused(later, "page").await;
     }
 }

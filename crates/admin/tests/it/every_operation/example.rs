@@ -1,5 +1,5 @@
-//! A valid request for every operation. Bodies are made from their schemas; what a schema cannot say, such as which
-//! role can be assigned, is made here by the name of the field.
+//! Valid requests for all operations. Bodies are generated from their schemas; values that a schema cannot describe, such as
+//! a role that can be assigned, are generated here by the name of the field.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,8 +12,8 @@ use super::ids::Ids;
 use super::schemas::{entry, query_parameters, resolved};
 use crate::certificates::authority;
 
-/// Optional fields that an example leaves out, and why.
-const LEFT_OUT: [(&str, &str, &str); 5] = [
+/// Optional fields that examples omit, with the reasons.
+const OMITTED_FIELDS: [(&str, &str, &str); 5] = [
     ("projects create", "geography", "`residency` is given"),
     ("users update", "role_id", "`role` is given"),
     ("projects:users create", "email", "`user_id` is given"),
@@ -29,30 +29,30 @@ const LEFT_OUT: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// Fields that an example has to have, though they are not required by themselves, and why.
-const NEEDED: [(&str, &str, &str); 1] = [(
+/// Optional fields that examples must include, with the reasons.
+const INCLUDED_FIELDS: [(&str, &str, &str); 1] = [(
     "projects:users create",
     "user_id",
     "one of `user_id` and `email` is",
 )];
 
-/// A permission that no key has until a role gives it.
+/// A permission that no key has until a role grants it.
 const NEW: &str = "api.organization.projects.write";
 
-/// How much of a body is filled in.
+/// The fields of a body that are filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fill {
-    /// Every field but those that exclude each other.
+    /// All fields except mutually exclusive ones.
     Everything,
-    /// What is required.
+    /// Required fields only.
     Required,
 }
 
-/// Makes requests that succeed, each with new things in it.
+/// A generator of valid requests with new resources.
 pub(super) struct Examples<'a> {
     server: &'a Server,
     pub(super) client: Client,
-    /// Our own document.
+    /// The OpenAPI document of this program.
     pub(super) document: Value,
     made: AtomicU32,
 }
@@ -62,7 +62,7 @@ impl<'a> Examples<'a> {
         Self::by(server, server.admin())
     }
 
-    /// Requests of somebody else.
+    /// Returns a generator of requests by `client`.
     pub(super) fn by(server: &'a Server, client: Client) -> Self {
         Self {
             server,
@@ -83,7 +83,7 @@ impl<'a> Examples<'a> {
         client.call(operation.method.clone(), &path, body).await
     }
 
-    /// The path with ids, and with the query parameters that are required.
+    /// Returns the path with ids and required query parameters.
     pub(super) fn path(&self, operation: &Operation, ids: &Ids) -> String {
         let parameters = query_parameters(&self.document, operation);
         let mut path = ids.path(operation);
@@ -93,14 +93,14 @@ impl<'a> Examples<'a> {
         path
     }
 
-    /// The path of the operation with this command.
+    /// Returns the path of the operation with this command.
     pub(super) fn path_of(&self, command: &str, ids: &Ids) -> String {
         let mut all = operations().into_iter();
         let operation = all.find(|operation| operation.command == command);
         self.path(&operation.expect(command), ids)
     }
 
-    /// The ways to fill the operation's body in that differ. Without what is optional, an update changes nothing.
+    /// Returns the ways of filling in the operation's body that differ. Without optional fields, an update changes nothing.
     pub(super) fn fills(&self, operation: &Operation) -> Vec<Fill> {
         let count = |schema: &Value, key: &str| {
             let (map, list) = (schema[key].as_object(), schema[key].as_array());
@@ -122,7 +122,7 @@ impl<'a> Examples<'a> {
         Some(resolved(&self.document, schema))
     }
 
-    /// A body that is accepted; null when there is none.
+    /// Returns a valid body; null if the operation has none.
     pub(super) async fn body(&self, operation: &Operation, ids: &Ids, fill: Fill) -> Value {
         if operation.effect == Effect::Ingest {
             return json!({
@@ -143,8 +143,8 @@ impl<'a> Examples<'a> {
             let required = schema["required"].as_array();
             let is_required = required.is_some_and(|required| required.contains(&json!(name)));
             let is_wanted = match fill {
-                Fill::Everything => !is_in(&LEFT_OUT),
-                Fill::Required => is_in(&NEEDED),
+                Fill::Everything => !is_in(&OMITTED_FIELDS),
+                Fill::Required => is_in(&INCLUDED_FIELDS),
             };
             if is_required || is_wanted {
                 let value = self.field(operation, name, field, ids).await;
@@ -154,14 +154,14 @@ impl<'a> Examples<'a> {
         Value::Object(body)
     }
 
-    /// A value for a field of a body. The first part is what has to be there before.
+    /// Returns a valid value for a field of a body, after creating the resources that it names.
     async fn field(&self, operation: &Operation, name: &str, schema: &Value, ids: &Ids) -> Value {
         let realm = match operation.path.strip_prefix("/projects/") {
             Some(_) => format!("/projects/{}", ids.project),
             None => "/organization".to_owned(),
         };
         match name {
-            // A project's keys are for those who are in it.
+            // Keys of a project are issued to its members only.
             "user_id" if operation.command == "projects:api-keys create" => json!(ids.user),
             "user_id" => json!(self.server.join(&self.email(), "reader").await),
             "group_id" => {
@@ -196,19 +196,19 @@ impl<'a> Examples<'a> {
         }
     }
 
-    /// The id of a new thing.
+    /// Creates a resource and returns its id.
     async fn made(&self, path: &str, body: Value) -> Value {
         self.client.post(path, body).await.ok()["id"].clone()
     }
 
-    /// A value that its name and schema suffice for.
+    /// Returns a value that is valid by its name and schema alone.
     fn plain(&self, name: &str, schema: &Value) -> Value {
         let schema = resolved(&self.document, schema);
         let (first, last) = (
             |key: &str| schema[key].as_array().and_then(|items| items.first()),
             |key: &str| schema[key].as_array().and_then(|items| items.last()),
         );
-        // The last word, since the first ones are what is the case without being set.
+        // The last value, since the first ones are defaults.
         if let Some(value) = schema.get("const").or(last("enum")) {
             return value.clone();
         }
@@ -219,7 +219,7 @@ impl<'a> Examples<'a> {
             .as_str()
             .or(first("type").and_then(Value::as_str))
         {
-            // Not the default, nor what was set already.
+            // Neither the default nor a value that was set before.
             Some("boolean") => json!(false),
             Some("integer") => json!(schema["minimum"].as_i64().unwrap_or(0) + 1),
             Some("array") => json!([self.plain(name, &schema["items"])]),
@@ -238,7 +238,7 @@ impl<'a> Examples<'a> {
         }
     }
 
-    /// Something that was never said before.
+    /// Returns a unique name.
     fn name(&self) -> String {
         format!("Example {}", self.number())
     }
@@ -251,7 +251,7 @@ impl<'a> Examples<'a> {
         self.made.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Now and then a second passes.
+    /// Advances the clock by a second for every other call.
     pub(super) fn let_time_pass(&self) {
         self.server.clock.advance(i64::from(self.number() % 2));
     }

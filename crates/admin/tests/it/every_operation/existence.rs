@@ -1,5 +1,4 @@
-//! Whoever may not do an operation is not told what is there: the answer is the same for an id that names something and for
-//! one that names nothing.
+//! Operations reveal nothing without the permission: existing and unknown ids give the same response.
 
 use admin::operation::{Effect, Operation};
 use admin::operations;
@@ -10,7 +9,7 @@ use testkit::{Client, Server};
 use super::call;
 use super::ids::Ids;
 
-/// An admin key of a reader with a role that allows everything but `lacked`; what readers may do anyway stays.
+/// Issues an admin key of a reader with a role that has all permissions but `lacked`, except those of readers.
 async fn without(server: &Server, lacked: Permission) -> Client {
     let email = format!("{}@acme.example", lacked.as_str());
     let user = server.join(&email, "owner").await;
@@ -30,7 +29,7 @@ async fn without(server: &Server, lacked: Permission) -> Client {
     client
 }
 
-/// Every variant of the path in which some of the ids name nothing.
+/// Returns all variants of the path in which some ids do not exist.
 fn missing_paths(operation: &Operation, ids: &Ids, missing: &str) -> Vec<String> {
     let names: Vec<_> = operation.path_parameters().collect();
     let variants = 1..(1_u32 << names.len());
@@ -54,7 +53,7 @@ fn refusal(answer: &testkit::Answer) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn low_existence_is_not_told_to_whoever_lacks_the_permission() {
+async fn existence_is_not_revealed_without_the_permission() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     let readers = base::permission::OrganizationRole::Reader.permissions();
@@ -85,9 +84,9 @@ async fn low_existence_is_not_told_to_whoever_lacks_the_permission() {
     }
 }
 
-/// A role of a project allows its operations in that project; other projects look as if they did not exist.
+/// A project role allows operations in its project; other projects seem not to exist.
 #[tokio::test]
-async fn low_existence_of_other_projects_is_not_told_to_a_projects_owner() {
+async fn existence_of_other_projects_is_not_revealed_to_a_projects_owner() {
     let server = Server::start().await;
     let (ids, admin) = (Ids::make(&server).await, server.admin());
     let grace = server.join("grace@acme.example", "owner").await;
@@ -115,13 +114,13 @@ async fn low_existence_of_other_projects_is_not_told_to_a_projects_owner() {
         let answer = client.get(&keys(project)).await;
         assert_eq!(refusal(&answer), refusal(&nowhere));
     }
-    // In their own project they are told what is there.
+    // In the own project, a missing key is reported as such.
     let missing = format!("{}/key_01K000000000000000000000000", keys(&ids.project));
     assert_eq!(client.get(&missing).await.refused(404).0, Some("not_found"));
 }
 
 #[test]
-fn low_existence_every_operation_in_a_project_is_walked() {
+fn every_operation_in_a_project_is_checked_for_existence_leaks() {
     let in_projects = operations().into_iter();
     let in_projects = in_projects.filter(|operation| operation.path.contains("/projects/{"));
     for operation in in_projects {

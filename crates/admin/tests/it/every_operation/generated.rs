@@ -1,4 +1,4 @@
-//! Clients that generators make from our document: they send what was sent here and read what was answered, without a loss.
+//! Clients that are generated from the OpenAPI document: requests and responses survive them without loss.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use super::answers::{Exchange, asked, changed};
 use super::schemas::entry;
 
-/// The script that makes the clients and runs them.
+/// The script that generates and runs the clients.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/generators/run.py");
 
-/// What the script is told of an exchange.
+/// Returns the description of an exchange for the script.
 fn told(document: &Value, exchange: &Exchange) -> Value {
     let mut operations = operations().into_iter();
     let operation = operations.find(|operation| operation.command == exchange.command);
@@ -38,7 +38,7 @@ fn told(document: &Value, exchange: &Exchange) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_16_clients_of_generators_send_every_request_and_read_every_answer() {
+async fn generated_clients_send_every_request_and_parse_every_response() {
     let python = std::env::var("ORGPLANE_TEST_GENERATORS").unwrap_or_else(|_| {
         panic!("ORGPLANE_TEST_GENERATORS is not set: run these tests with `cargo xtask test`")
     });

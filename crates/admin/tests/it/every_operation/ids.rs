@@ -1,4 +1,4 @@
-//! Ids that are really there, for every parameter that a path can have.
+//! Existing ids for all path parameters.
 
 use admin::operation::Operation;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use testkit::{Client, Server};
 use crate::certificates::authority;
 use crate::spend_alerts::spend_alert;
 
-/// Ids that are really there, for every parameter that a path can have.
+/// Existing ids for all path parameters.
 pub(super) struct Ids {
     pub(super) project: String,
     pub(super) service_account: String,
@@ -19,14 +19,14 @@ pub(super) struct Ids {
     project_alert: String,
     pub(super) user: String,
     group: String,
-    /// The role that the user has in the organization, and in the project.
+    /// Roles of the user in the organization and in the project.
     roles: [String; 2],
-    /// The role that the group has in the organization, and in the project.
+    /// Roles of the group in the organization and in the project.
     group_roles: [String; 2],
     invite: String,
-    /// The key that the server's owner has.
+    /// Id of the owner's admin key.
     pub(super) owners_key: String,
-    /// The secret of a service account's key.
+    /// Secret of a service account's key.
     pub(super) secret: String,
 }
 
@@ -82,7 +82,7 @@ impl Ids {
         }
     }
 
-    /// The operation's path with these ids.
+    /// Returns the operation's path with these ids.
     pub(super) fn path(&self, operation: &Operation) -> String {
         operation
             .path_parameters()
@@ -91,7 +91,7 @@ impl Ids {
             })
     }
 
-    /// The id for a parameter of the operation's path.
+    /// Returns the id for a parameter of the operation's path.
     pub(super) fn id(&self, operation: &Operation, parameter: &str) -> &str {
         match parameter {
             "project_id" => &self.project,
@@ -123,12 +123,12 @@ fn text(value: &Value, pointer: &str) -> String {
     text.expect(pointer).to_owned()
 }
 
-/// The id of what is created so.
+/// Creates a resource and returns its id.
 async fn id_of(admin: &Client, path: &str, body: Value) -> String {
     text(&admin.post(path, body).await.ok(), "/id")
 }
 
-/// What answers 404 until it is set, or with a word that the published document has not.
+/// Returns settings that must be set first: their reads answer 404 otherwise, or with a value that the contract lacks.
 fn ever_set(project: &str) -> [(String, Value); 4] {
     let limit = json!({"threshold_amount": 1, "currency": "USD", "interval": "month"});
     let policy = json!({"mode": "deny_list", "model_ids": ["gpt-4"]});
@@ -142,17 +142,16 @@ fn ever_set(project: &str) -> [(String, Value); 4] {
     ]
 }
 
-/// A role that the holder has there. Its permission is one that nothing else gives the user, not even the project that
-/// they own, so that what they may do changes with the role.
-async fn assigned(admin: &Client, realm: &str, holder: &str, permission: &str) -> String {
+/// Creates and assigns a role. No other role grants its permission to the user, so the user's permissions change with it.
+async fn assigned(admin: &Client, scope: &str, holder: &str, permission: &str) -> String {
     let role = json!({"role_name": holder, "permissions": [permission]});
-    let role = id_of(admin, &format!("{realm}/roles"), role).await;
-    let roles = format!("{realm}/{holder}/roles");
+    let role = id_of(admin, &format!("{scope}/roles"), role).await;
+    let roles = format!("{scope}/{holder}/roles");
     admin.post(&roles, json!({"role_id": role})).await.ok();
     role
 }
 
-/// The user belongs to the group, and both to the project.
+/// Adds the user to the group, and both to the project.
 async fn belongs(admin: &Client, project: &str, user: &str, group: &str) {
     let member = json!({"user_id": user});
     for (path, body) in [

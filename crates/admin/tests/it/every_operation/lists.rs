@@ -1,4 +1,4 @@
-//! The lists among the operations, and how each one gets another item.
+//! List operations, and the addition of items to each list.
 
 use admin::operation::Operation;
 use admin::operations;
@@ -10,17 +10,17 @@ use super::example::{Examples, Fill};
 use super::ids::Ids;
 use super::schemas::{entry, query_parameters, resolved};
 
-/// Lists without a `POST` at their path, and the operation that makes an item of them.
+/// Lists without a `POST` at their path, with the operations that add items.
 const MADE_BY: [(&str, &str); 3] = [
     ("audit-logs list", "groups create"),
     ("users list", "invites accept"),
     ("projects:certificates list", "certificates create"),
 ];
 
-/// Lists that no operation adds to: a deployment has the models that it has.
+/// Lists that no operation adds to: models come from the configuration.
 const FIXED: [&str; 1] = ["projects:rate-limits list-rate-limits"];
 
-/// A list, as somebody sees it.
+/// A list, as a caller sees it.
 pub(super) struct List<'a> {
     pub(super) operation: Operation,
     pub(super) parameters: Map<String, Value>,
@@ -30,14 +30,14 @@ pub(super) struct List<'a> {
     ids: &'a Ids,
 }
 
-/// Some items of a list, and whether there are more.
+/// A page of a list.
 #[derive(Debug, PartialEq)]
 pub(super) struct Page {
     pub(super) keys: Vec<String>,
     pub(super) has_more: bool,
 }
 
-/// Every operation whose answers come in pages with cursors.
+/// Returns all lists, whose pages have cursors.
 pub(super) fn lists<'a>(examples: &'a Examples<'a>, ids: &'a Ids) -> Vec<List<'a>> {
     paged(&examples.document, "after")
         .map(|(operation, parameters)| List {
@@ -51,8 +51,7 @@ pub(super) fn lists<'a>(examples: &'a Examples<'a>, ids: &'a Ids) -> Vec<List<'a
         .collect()
 }
 
-/// Every operation whose answers come in pages, by the parameter that has the cursor: ids are `after` another, buckets
-/// are on a `page`.
+/// Returns all paged operations with this cursor parameter: `after` for lists, `page` for buckets.
 pub(super) fn paged(
     document: &Value,
     cursor: &'static str,
@@ -79,7 +78,7 @@ impl List<'_> {
         self.parameters.contains_key(parameter)
     }
 
-    /// The list's orders, as they are written in a query string.
+    /// Returns the orders of the list, in the form of a query string.
     pub(super) fn orders(&self) -> &'static [&'static str] {
         if self.has("order") {
             &["&order=asc", "&order=desc"]
@@ -92,7 +91,7 @@ impl List<'_> {
         self.client.get(&format!("{}?{query}", self.path)).await
     }
 
-    /// A page. Its envelope has the cursors of these items.
+    /// Reads a page and checks the cursors of its envelope.
     pub(super) async fn page(&self, query: &str) -> Page {
         let page = self.get(query).await.ok();
         let items = page["data"].as_array().expect("items");
@@ -116,17 +115,17 @@ impl List<'_> {
         Page { keys, has_more }
     }
 
-    /// All items, in pages as large as can be.
+    /// Reads all items in pages of maximum size.
     pub(super) async fn whole(&self, order: &str) -> Vec<String> {
         self.forwards(1000, order).await
     }
 
-    /// All items, page by page, each `after` the last item of the one before.
+    /// Reads all items page by page, each `after` the last item of the previous page.
     pub(super) async fn forwards(&self, limit: usize, order: &str) -> Vec<String> {
         let (mut seen, mut cursor) = (Vec::new(), String::new());
         loop {
             let page = self.page(&format!("limit={limit}{order}{cursor}")).await;
-            // A page is full when there are more; how many are the most is the list's own affair.
+            // A page is full if there are more items, up to the list's own maximum.
             let is_full = page.keys.len() == limit || limit > 100;
             assert!(is_full || !page.has_more, "{}", self.operation.command);
             cursor = format!("&after={}", page.keys.last().expect("no page is empty"));
@@ -137,12 +136,12 @@ impl List<'_> {
         }
     }
 
-    /// Whether items can be added.
+    /// Returns true if items can be added.
     pub(super) fn grows(&self) -> bool {
         !FIXED.contains(&self.operation.command)
     }
 
-    /// Adds an item. Some have the same time, some have not.
+    /// Adds an item. Some items have equal times.
     pub(super) async fn add(&self) {
         let command = self.operation.command;
         let made_by = MADE_BY.iter().find(|(list, _)| *list == command);
@@ -159,7 +158,7 @@ impl List<'_> {
         self.examples.send(&adder, self.ids, &body).await.ok();
     }
 
-    /// Removes an item, if that is possible.
+    /// Removes an item if possible.
     pub(super) async fn remove(&self, key: &str) -> bool {
         let one = format!("{}/{{", self.operation.path);
         let removes = |operation: &Operation| {
@@ -177,7 +176,7 @@ impl List<'_> {
     }
 }
 
-/// What names an item, in cursors too.
+/// Returns the cursor of an item.
 fn key(item: &Value) -> String {
     let id = item["id"].as_str().or(item["group_id"].as_str());
     id.unwrap_or_else(|| panic!("what is the cursor of {item}?"))

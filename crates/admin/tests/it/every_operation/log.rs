@@ -1,5 +1,4 @@
-//! What the audit log says of a change: which event, by whom, when, in which project, to what; and that what is in memory
-//! follows it.
+//! Audit events of changes: type, actor, time, project and resource; and that the directory follows them.
 
 use admin::operation::{Effect, EventType, Operation};
 use serde_json::{Value, json};
@@ -7,7 +6,7 @@ use testkit::{NOW, Server};
 
 use super::ids::Ids;
 
-/// The entries of the audit log, newest first; ours are only returned when asked for by name.
+/// Returns the entries of the audit log, newest first. Extension events are listed because all types are named.
 pub(super) async fn log(server: &Server, filter: &str) -> Vec<Value> {
     let types = EventType::ALL.iter();
     let types: String = types
@@ -19,7 +18,7 @@ pub(super) async fn log(server: &Server, filter: &str) -> Vec<Value> {
     log["data"].as_array().expect("entries").clone()
 }
 
-/// A change that has been made.
+/// A completed change.
 pub(super) struct Change<'a> {
     pub(super) server: &'a Server,
     pub(super) operation: &'a Operation,
@@ -29,7 +28,7 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// What is wrong with the change's event.
+    /// Returns the violations in the change's event.
     pub(super) async fn complaints(&self, event: &Value) -> Vec<String> {
         let kind = event["type"].as_str().unwrap_or_default();
         let payload = &event[kind];
@@ -79,7 +78,7 @@ impl Change<'_> {
             .collect()
     }
 
-    /// The caller and their key; whoever has no key is in a session.
+    /// Returns the expected actor: the caller with the key, or a session without a key.
     fn actor(&self) -> Value {
         if self.operation.effect == Effect::Open {
             let user = json!({"id": self.answer["id"], "email": self.answer["email"]});
@@ -90,7 +89,7 @@ impl Change<'_> {
         json!({"type": "api_key", "api_key": key})
     }
 
-    /// The project that it is about, or the default one.
+    /// Returns the expected project: that of the change, or the default project.
     fn project(&self) -> Value {
         if self.operation.path.contains("{project_id}") {
             json!(self.ids.project)
@@ -101,14 +100,14 @@ impl Change<'_> {
         }
     }
 
-    /// When an event is about several things: what they are called in its payload, and their ids.
+    /// Returns the field and the ids of an event about several resources.
     fn several<'k>(&self, kind: &'k str) -> Option<(&'k str, Vec<Value>)> {
         let (noun, _) = kind.split_once('.')?;
         let field = format!("{}_ids", noun.strip_suffix('s')?);
         Some((noun, self.body[field].as_array()?.clone()))
     }
 
-    /// The id of what an event is about. The first word of its type says what that is.
+    /// Returns the id of the resource of an event, by the first word of its type.
     fn object(&self, kind: &str, payload: &Value) -> Value {
         let noun = kind
             .trim_start_matches("x.")
@@ -116,7 +115,7 @@ impl Change<'_> {
             .next()
             .unwrap_or_default();
         if self.operation.effect == Effect::Open {
-            // Its answer is the user; the invite is not in the path.
+            // The response is the user, and the path does not contain the invite.
             assert_eq!(payload["user_id"], self.answer["id"]);
             return payload["id"].clone();
         }
@@ -140,7 +139,7 @@ impl Change<'_> {
 }
 
 impl Change<'_> {
-    /// The id of an assignment: of the role in the path or in the answer, and of whose roles the path names.
+    /// Returns the id of an assignment, from the role in the path or response and the principal in the path.
     fn assignment(&self) -> Value {
         let named = |parameter: &str| {
             let mut parameters = self.operation.path_parameters();
@@ -158,7 +157,7 @@ fn is_known(name: &str) -> bool {
     EventType::ALL.iter().any(|kind| kind.as_str() == name)
 }
 
-/// What an entry has: all of it, and its details under its type.
+/// Returns the expected fields of an entry, with the details in a field named after its type.
 fn keys_of(kind: &str) -> Value {
     let mut keys = ["actor", "effective_at", "id", "project", "type", kind];
     keys.sort_unstable();

@@ -1,4 +1,4 @@
-//! What holds for the pages of every list.
+//! Rules for the pages of all lists.
 
 use testkit::Server;
 
@@ -6,24 +6,28 @@ use super::example::Examples;
 use super::ids::Ids;
 use super::lists::{List, Page, lists};
 
-/// How many items are added to each list.
-const ADDED: usize = 7;
+/// Number of items that are added to each list.
+const ADDED_COUNT: usize = 7;
 
-/// Adds items, and gives back their cursors.
+/// Adds items and returns their cursors.
 async fn fill(list: &List<'_>) -> Vec<String> {
     let before = list.whole("").await;
     if list.grows() {
-        for _ in 0..ADDED {
+        for _ in 0..ADDED_COUNT {
             list.add().await;
         }
     }
     let mut keys = list.whole("").await;
-    assert!(keys.len() >= ADDED, "{}: {keys:?}", list.operation.command);
+    assert!(
+        keys.len() >= ADDED_COUNT,
+        "{}: {keys:?}",
+        list.operation.command
+    );
     keys.retain(|key| !before.contains(key));
     keys
 }
 
-/// Follows a list from its last item, `before` the first of the page after.
+/// Reads a list from its last item, each page `before` the first item of the following one.
 async fn backwards(list: &List<'_>, limit: usize, order: &str, last: &str) -> Vec<String> {
     let mut seen = vec![last.to_owned()];
     loop {
@@ -72,8 +76,8 @@ async fn pages_have_each_item_once_and_in_order() {
 }
 
 #[tokio::test]
-async fn what_stays_is_seen_once_while_other_items_come_and_go() {
-    // Each on a server of its own: there are bounds to how many of a thing there may be.
+async fn items_are_listed_once_while_others_are_added_and_removed() {
+    // Each list has its own server, because numbers of resources are bounded.
     for index in 0.. {
         let server = Server::start().await;
         let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
@@ -100,7 +104,7 @@ async fn come_and_go(list: &List<'_>, order: &str) {
             break;
         }
         list.add().await;
-        // One that has been seen, then one that has not; but a cursor has to be there.
+        // An item that has been listed, then one that has not; cursors must remain.
         removable.retain(|key| *key != last);
         removable.reverse();
         if let Some(key) = removable.pop()
@@ -119,7 +123,7 @@ async fn come_and_go(list: &List<'_>, order: &str) {
 }
 
 #[tokio::test]
-async fn the_bounds_of_limit_are_kept() {
+async fn limit_of_lists_is_bounded() {
     let server = Server::start().await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
     for list in lists(&examples, &ids) {
@@ -144,7 +148,7 @@ async fn the_bounds_of_limit_are_kept() {
         }
         let default = list.page("").await;
         assert_eq!(list.page("limit=").await, default, "{command}");
-        // More than there may be is as many as there may be.
+        // A limit beyond the maximum counts as the maximum.
         let most = list.page("limit=1000000000").await;
         assert_eq!(list.page("limit=9223372036854775808").await, most);
         let most = most.keys;
@@ -153,7 +157,7 @@ async fn the_bounds_of_limit_are_kept() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_an_item_of_the_list() {
+async fn a_cursor_must_be_an_item_of_the_list() {
     let server = Server::start().await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
     let mut cursors = vec!["nope".to_owned(), "%00".to_owned(), "x".repeat(3000)];
@@ -179,7 +183,7 @@ async fn a_cursor_is_an_item_of_the_list() {
                 let answer = list.get(&format!("{name}={cursor}")).await;
                 assert_eq!(answer.refused(400).1, Some(name), "{command} {cursor}");
             }
-            // Nothing comes after the last item, nor before the first.
+            // The page after the last item, or before the first, is empty.
             let edge = if name == "after" {
                 whole.last()
             } else {

@@ -1,5 +1,5 @@
-//! S8: a permit is as good as the moment at which it is used. Every write is sent halfway, its caller's key is revoked, and
-//! then comes the rest.
+//! Permits are checked again when they are used: every write is sent halfway, the caller's key is revoked, and the rest is
+//! sent.
 
 use std::convert::Infallible;
 
@@ -20,7 +20,7 @@ use super::ids::Ids;
 
 const KEYS: &str = "/organization/admin_api_keys";
 
-/// A request whose head and first byte were sent, and whose body the server is waiting for.
+/// A request of which the head and the first byte of the body have been sent.
 struct Halfway {
     rest: oneshot::Sender<()>,
     answer: JoinHandle<Answer>,
@@ -80,7 +80,7 @@ async fn committed(server: &Server) -> (i64, i64) {
     read.await.expect("counted")
 }
 
-/// A new admin key of the server's owner: its client, and its id.
+/// Issues an admin key of the server's owner. Returns its client and id.
 async fn new_key(server: &Server, lifetime: Option<i64>) -> (Client, KeyId) {
     let body = match lifetime {
         Some(seconds) => json!({"name": "Leaked", "expires_in_seconds": seconds}),
@@ -99,7 +99,7 @@ fn changes() -> impl Iterator<Item = Operation> {
 }
 
 #[tokio::test]
-async fn s8_a_key_that_is_deleted_while_a_body_comes_in_writes_nothing() {
+async fn a_key_that_is_deleted_during_the_body_writes_nothing() {
     let server = Server::start().await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
     for operation in changes() {
@@ -117,7 +117,7 @@ async fn s8_a_key_that_is_deleted_while_a_body_comes_in_writes_nothing() {
 }
 
 #[tokio::test]
-async fn s8_an_owner_who_is_demoted_while_a_body_comes_in_writes_nothing() {
+async fn an_owner_who_is_demoted_during_the_body_writes_nothing() {
     let server = Server::start().await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
     let grace = server.join("grace@acme.example", "owner").await;
@@ -139,7 +139,7 @@ async fn s8_an_owner_who_is_demoted_while_a_body_comes_in_writes_nothing() {
     }
 }
 
-/// The attack that was found: a thief makes the next key with the one that is being deleted.
+/// Returns the operation by which a thief could use a key to create another one while the first is being deleted.
 fn create_key() -> Operation {
     let create = operations().into_iter();
     let mut create = create.filter(|one| one.command == "admin-api-keys create");
@@ -147,7 +147,7 @@ fn create_key() -> Operation {
 }
 
 #[tokio::test]
-async fn s8_what_another_node_revokes_is_revoked_here_when_the_body_ends() {
+async fn a_revocation_by_another_node_applies_when_the_body_ends() {
     let server = Server::start().await;
     let other = server.another().await;
     let name = json!({"name": "Mine"});
@@ -165,7 +165,7 @@ async fn s8_what_another_node_revokes_is_revoked_here_when_the_body_ends() {
 }
 
 #[tokio::test]
-async fn s8_a_key_or_its_owner_that_ends_while_a_body_comes_in_writes_nothing() {
+async fn a_key_that_expires_or_loses_its_owner_during_the_body_writes_nothing() {
     let server = Server::start().await;
     let (operation, name) = (create_key(), json!({"name": "Mine"}));
     let (client, _) = new_key(&server, Some(60)).await;
@@ -185,7 +185,7 @@ async fn s8_a_key_or_its_owner_that_ends_while_a_body_comes_in_writes_nothing() 
 }
 
 #[tokio::test]
-async fn s8_a_permit_is_renewed_and_not_refused_when_nothing_was_revoked() {
+async fn a_permit_is_renewed_when_nothing_was_revoked() {
     let server = Server::start().await;
     let (operation, name) = (create_key(), json!({"name": "Mine"}));
     let (client, _) = new_key(&server, None).await;
@@ -193,9 +193,9 @@ async fn s8_a_permit_is_renewed_and_not_refused_when_nothing_was_revoked() {
     assert_eq!(halfway.end().await.ok()["name"], "Mine");
 }
 
-/// A project's key of a user who may report usage.
+/// Uses the project key of a user who may report usage.
 #[tokio::test]
-async fn s8_usage_that_a_revoked_project_key_reports_is_not_recorded() {
+async fn usage_reported_with_a_revoked_key_is_not_recorded() {
     let server = Server::start().await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
     let ingest = operations().into_iter();
@@ -229,7 +229,7 @@ async fn s8_usage_that_a_revoked_project_key_reports_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn s8_a_report_that_is_being_sent_ends_when_its_key_is_revoked() {
+async fn a_report_in_progress_ends_when_its_key_is_revoked() {
     let server = Server::start().await;
     let project = server.default_project_id();
     let events: Vec<Value> = (0..2000)
@@ -260,9 +260,9 @@ async fn s8_a_report_that_is_being_sent_ends_when_its_key_is_revoked() {
     }
 }
 
-/// Each byte comes in time for the next, and the whole never does.
+/// Bytes arrive steadily, but the whole body never in time.
 #[tokio::test]
-async fn s8_the_whole_body_has_a_deadline() {
+async fn a_request_body_has_a_deadline() {
     let server = Server::start().await;
     for path in ["/organization/projects", "/organization/usage/events"] {
         let trickle = stream::unfold(false, |is_paused| async move {

@@ -1,4 +1,4 @@
-//! Answers against schemas: always our own document's, and the published document's where that is at hand.
+//! Validation of responses against this program's schemas and, where available, those of the published document.
 
 use std::path::Path;
 
@@ -7,19 +7,19 @@ use admin::operations;
 use boon::{Compiler, Draft, Schemas};
 use serde_json::{Map, Value, json};
 
-/// Where the published document is when it lies beside the checkout; `cargo xtask ci` looks there too.
-const BESIDE: &str = concat!(
+/// Path of the published document beside the checkout, as in `cargo xtask ci`.
+const PUBLISHED_DOCUMENT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../../shared/contract/admin-openapi.json"
 );
 
-/// The schemas that answers have to satisfy.
+/// Schemas that responses must satisfy.
 pub(super) struct Contract {
     own: Document,
     published: Option<Document>,
 }
 
-/// An OpenAPI document whose schemas are compiled when they are asked for.
+/// An OpenAPI document whose schemas are compiled on demand.
 struct Document {
     name: &'static str,
     json: Value,
@@ -37,7 +37,7 @@ impl Contract {
         }
     }
 
-    /// What speaks against this answer of the operation.
+    /// Returns the violations in a response of the operation.
     pub(super) fn complaints(&mut self, command: &str, answer: &Value) -> Vec<String> {
         let mut operations = operations().into_iter();
         let operation = operations.find(|operation| operation.command == command);
@@ -56,18 +56,20 @@ impl Contract {
     reason = "a check that was left out has to say so"
 )]
 fn published() -> Option<Document> {
-    if !Path::new(BESIDE).is_file() {
-        eprintln!("answers were not compared with the published schema: there is no {BESIDE}");
+    if !Path::new(PUBLISHED_DOCUMENT).is_file() {
+        eprintln!(
+            "answers were not compared with the published schema: there is no {PUBLISHED_DOCUMENT}"
+        );
         return None;
     }
-    let text = std::fs::read_to_string(BESIDE).expect("readable");
+    let text = std::fs::read_to_string(PUBLISHED_DOCUMENT).expect("readable");
     Some(Document::new(
         "urn:published",
         serde_json::from_str(&text).expect("JSON"),
     ))
 }
 
-/// Makes the schemas of answers say that there is nothing but what they describe.
+/// Forbids additional properties in the schemas of responses.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
@@ -95,7 +97,7 @@ impl Document {
         }
     }
 
-    /// What is wrong with the answer, if anything; `None` when the document has no such operation.
+    /// Returns the violation in the response, if any; `None` if the document lacks the operation.
     fn complaint(&mut self, operation: &Operation, answer: &Value) -> Option<Option<String>> {
         let method = operation.method.as_str().to_lowercase();
         let place = [
@@ -121,12 +123,12 @@ impl Document {
     }
 }
 
-/// A pointer as a fragment of an address.
+/// Escapes a JSON pointer for a URI fragment.
 fn escaped(pointer: &str) -> String {
     pointer.replace('{', "%7B").replace('}', "%7D")
 }
 
-/// The schema that a reference leads to, or the schema itself.
+/// Resolves a reference to a schema.
 pub(super) fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     match schema["$ref"].as_str() {
         None => schema,
@@ -137,12 +139,12 @@ pub(super) fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value 
     }
 }
 
-/// What our document says of an operation.
+/// Returns the operation's entry in this program's document.
 pub(super) fn entry<'a>(document: &'a Value, operation: &Operation) -> &'a Value {
     &document["paths"][operation.path][operation.method.as_str().to_lowercase()]
 }
 
-/// The parameters of an operation's query string: names and schemas.
+/// Returns the query parameters of an operation: names and schemas.
 pub(super) fn query_parameters(document: &Value, operation: &Operation) -> Map<String, Value> {
     let parameters = entry(document, operation)["parameters"].as_array();
     let parameters = parameters.into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Lists in one value of a query string, with commas.
+//! Comma-separated lists in a single query parameter.
 
 use serde_json::json;
 use testkit::{NOW, Server};
@@ -8,7 +8,7 @@ use crate::reports::report;
 use crate::roles::{each, project};
 
 #[tokio::test]
-async fn strangers_1_lists_of_ids_and_words_are_split_at_commas() {
+async fn comma_separated_filters_of_reports_are_split() {
     let server = Server::start().await;
     report(&server, Kind::Completions).await;
     let admin = server.admin();
@@ -47,7 +47,7 @@ async fn strangers_1_lists_of_ids_and_words_are_split_at_commas() {
         assert_eq!(answer, admin.get(&apart).await.ok(), "{joined}");
         assert_ne!(answer["data"][0]["results"], json!([]), "{joined}");
     }
-    // A name of a model or of a line item may have a comma.
+    // Names of models and line items may contain commas.
     let none = admin.get(&format!("{usage}&models=a,b")).await.ok();
     assert_eq!(none["data"][0]["results"], json!([]));
     let wrong = admin.get(&format!("{usage}&group_by=model,colour")).await;
@@ -60,7 +60,7 @@ async fn strangers_1_lists_of_ids_and_words_are_split_at_commas() {
 }
 
 #[tokio::test]
-async fn strangers_1_lists_of_the_audit_log_and_of_users_are_split_at_commas() {
+async fn comma_separated_filters_of_the_audit_log_and_of_users_are_split() {
     let server = Server::start().await;
     let admin = server.admin();
     let one = project(&server).await;

@@ -7,7 +7,7 @@ use testkit::Server;
 use crate::roles::{ROLES, add_group, create, each, newest_event, project};
 
 #[tokio::test]
-async fn strangers_2_predefined_roles_have_the_ids_of_the_hosted_service() {
+async fn predefined_roles_have_the_ids_of_the_hosted_service() {
     let server = Server::start().await;
     let (admin, organization) = (server.admin(), server.organization_id());
     let ids = ["owner", "reader"]
@@ -30,7 +30,7 @@ async fn strangers_2_predefined_roles_have_the_ids_of_the_hosted_service() {
 }
 
 #[tokio::test]
-async fn strangers_2_every_name_of_a_predefined_role_does_in_paths_and_bodies() {
+async fn every_id_of_a_predefined_role_is_accepted_in_paths_and_bodies() {
     let server = Server::start().await;
     let project = project(&server).await;
     let in_project = format!("/projects/{project}");
@@ -53,28 +53,28 @@ async fn strangers_2_every_name_of_a_predefined_role_does_in_paths_and_bodies() 
         "role-api-organization-reader".to_owned(),
         "role_organization_reader".to_owned(),
     ];
-    for (realm, holder, names) in [
+    for (scope, holder, names) in [
         ("/organization", &group, of_organization),
         (&in_project, &group, of_project("viewer")),
         (&in_project, &user, of_project("member")),
     ] {
         for name in &names {
-            does(&server, realm, holder, name, &names[0]).await;
+            does(&server, scope, holder, name, &names[0]).await;
         }
     }
 }
 
-/// The role is given, found and taken away by this name, and every answer calls it by the other.
-async fn does(server: &Server, realm: &str, holder: &str, name: &str, shown: &str) {
-    let (admin, held) = (server.admin(), format!("{realm}/{holder}/roles"));
+/// Assigns, finds and removes the role by `name`, and checks that all responses show it as `shown`.
+async fn does(server: &Server, scope: &str, holder: &str, name: &str, shown: &str) {
+    let (admin, held) = (server.admin(), format!("{scope}/{holder}/roles"));
     let given = admin.post(&held, json!({"role_id": name})).await.ok();
     assert_eq!(given["role"]["id"], json!(shown), "{held} {name}");
     let listed = admin.get(&held).await.ok();
     assert_eq!(each(&listed, "id"), [shown], "{held} {name}");
-    for one in [format!("{held}/{name}"), format!("{realm}/roles/{name}")] {
+    for one in [format!("{held}/{name}"), format!("{scope}/roles/{name}")] {
         assert_eq!(admin.get(&one).await.ok()["id"], json!(shown), "{one}");
     }
-    for list in [format!("{realm}/roles"), held.clone()] {
+    for list in [format!("{scope}/roles"), held.clone()] {
         let page = admin.get(&format!("{list}?after={name}")).await;
         assert_eq!(page.status, StatusCode::OK, "{list}: {name} is a cursor");
     }
@@ -87,14 +87,14 @@ async fn does(server: &Server, realm: &str, holder: &str, name: &str, shown: &st
 }
 
 #[tokio::test]
-async fn strangers_2_ids_of_roles_elsewhere_name_nothing() {
+async fn ids_of_roles_in_other_scopes_are_not_found() {
     let server = Server::start().await;
     let (admin, one, two) = (
         server.admin(),
         project(&server).await,
         project(&server).await,
     );
-    for (realm, id) in [
+    for (scope, id) in [
         (
             "/organization".to_owned(),
             "role-api-organization-owner__api-organization__org-other".to_owned(),
@@ -120,16 +120,16 @@ async fn strangers_2_ids_of_roles_elsewhere_name_nothing() {
             "role-api-organization-owner".to_owned(),
         ),
     ] {
-        let answer = admin.get(&format!("{realm}/roles/{id}")).await;
-        assert_eq!(answer.refused(404).0, Some("not_found"), "{realm} {id}");
-        let held = format!("{realm}/users/{}/roles", server.reader_id());
+        let answer = admin.get(&format!("{scope}/roles/{id}")).await;
+        assert_eq!(answer.refused(404).0, Some("not_found"), "{scope} {id}");
+        let held = format!("{scope}/users/{}/roles", server.reader_id());
         let answer = admin.post(&held, json!({"role_id": id})).await;
-        assert_eq!(answer.refused(400).1, Some("role_id"), "{realm} {id}");
+        assert_eq!(answer.refused(400).1, Some("role_id"), "{scope} {id}");
     }
 }
 
 #[tokio::test]
-async fn strangers_3_permissions_keep_their_order_and_may_be_the_hosted_services() {
+async fn permissions_keep_their_order_and_accept_names_of_the_hosted_service() {
     let server = Server::start().await;
     let admin = server.admin();
     let asked = [
@@ -153,7 +153,7 @@ async fn strangers_3_permissions_keep_their_order_and_may_be_the_hosted_services
         admin.get(&held).await.ok()["data"][0]["permissions"],
         json!(asked)
     );
-    // Another order is another answer, and so a change.
+    // Another order gives another response, and is a change.
     let turned: Vec<&str> = asked.into_iter().rev().collect();
     let updated = admin.post(&path, json!({"permissions": turned})).await.ok();
     assert_eq!(updated["permissions"], json!(turned));
@@ -189,7 +189,7 @@ async fn strangers_3_permissions_keep_their_order_and_may_be_the_hosted_services
 }
 
 #[tokio::test]
-async fn strangers_3_scopes_keep_their_order_and_may_be_the_hosted_services() {
+async fn scopes_keep_their_order_and_accept_names_of_the_hosted_service() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let accounts = format!("/organization/projects/{project}/service_accounts");
@@ -215,7 +215,7 @@ async fn strangers_3_scopes_keep_their_order_and_may_be_the_hosted_services() {
 }
 
 #[tokio::test]
-async fn strangers_9_an_assignments_id_has_its_role_and_its_principal() {
+async fn an_assignments_id_contains_its_role_and_its_principal() {
     let server = Server::start().await;
     let (admin, user) = (server.admin(), server.reader_id());
     let held = format!("/organization/users/{user}/roles");
@@ -228,7 +228,7 @@ async fn strangers_9_an_assignments_id_has_its_role_and_its_principal() {
     assert_eq!(event["role.assignment.created"], said);
     admin.delete(&format!("{held}/{owner}")).await.ok();
     assert_eq!(newest_event(&server).await["role.assignment.deleted"], said);
-    // It is found by its id and, as before, by its role's.
+    // The event is found by the assignment's id and by the role's.
     for id in [said["id"].as_str().expect("an id"), &owner] {
         let path = format!("/organization/audit_logs?resource_ids={id}");
         assert_eq!(each(&admin.get(&path).await.ok(), "type").len(), 2, "{id}");

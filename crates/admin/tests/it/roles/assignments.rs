@@ -1,4 +1,4 @@
-//! Roles given to users and groups, in the organization and in projects.
+//! Assignments of roles to users and groups, in the organization and in projects.
 
 use serde_json::{Value, json};
 use store::sql;
@@ -6,7 +6,7 @@ use testkit::{Client, NOW, Server};
 
 use super::{ROLES, add_group, create, each, newest_event, project};
 
-/// Puts a user into a group.
+/// Adds a user to a group.
 pub async fn join(server: &Server, group: &str, user: &base::ids::UserId) {
     let users = format!("/organization/groups/{group}/users");
     let user = json!({"user_id": user});
@@ -21,7 +21,7 @@ pub async fn assign(client: &Client, holder: &str, role: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_user_and_a_group_can_be_given_a_role_in_both_realms() {
+async fn roles_are_assigned_to_users_and_groups_in_both_scopes() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let (user, group) = (server.reader_id(), add_group(&server, "Ops").await);
@@ -62,7 +62,7 @@ async fn a_user_and_a_group_can_be_given_a_role_in_both_realms() {
     }
 }
 
-/// Gives the role, looks at it, takes it; what the giving answered.
+/// Assigns, retrieves and removes the role. Returns the response to the assignment.
 async fn given_and_taken(server: &Server, holder: &str, role: &Value, said: Value) -> Value {
     let admin = server.admin();
     let assigned = assign(&admin, holder, &role["id"]).await;
@@ -93,7 +93,7 @@ async fn given_and_taken(server: &Server, holder: &str, role: &Value, said: Valu
 }
 
 #[tokio::test]
-async fn a_role_is_assigned_where_it_belongs() {
+async fn a_role_is_assigned_only_in_its_own_scope() {
     let server = Server::start().await;
     let (admin, one, two) = (
         server.admin(),
@@ -124,7 +124,7 @@ async fn a_role_is_assigned_where_it_belongs() {
 }
 
 #[tokio::test]
-async fn inherited_roles_say_where_they_come_from() {
+async fn inherited_roles_name_their_sources() {
     let server = Server::start().await;
     let (admin, user) = (server.admin(), server.reader_id());
     let role = create(&admin, ROLES, "Ops", &["api.model.read"]).await["id"].clone();
@@ -143,7 +143,7 @@ async fn inherited_roles_say_where_they_come_from() {
     assert_eq!(admin.get(&one).await.ok(), list["data"][0]);
     let answer = admin.delete(&one).await;
     assert_eq!(answer.refused(400).0, Some("inherited_role"));
-    // Own beside inherited: it can be given, is shown as own, and taken away again leaves the inherited one.
+    // A direct assignment beside an inherited one is shown as direct, and its removal leaves the inherited one.
     assign(&admin, &format!("/organization/users/{user}"), &role).await;
     assert_eq!(
         admin.get(&one).await.ok()["assignment_sources"],
@@ -204,7 +204,7 @@ async fn the_role_in_the_organization_is_an_assignment() {
         .delete(&format!("{rita}/roles/role_organization_reader"))
         .await;
     assert_eq!(answer.refused(400).0, Some("least_role"));
-    // The last owner stays one, whichever way they are asked to go.
+    // The last owner cannot be demoted in any way.
     let ada = format!("/organization/users/{}/roles", server.owner_id());
     let answer = admin
         .delete(&format!("{ada}/role_organization_owner"))
@@ -241,7 +241,7 @@ async fn the_role_in_a_project_is_an_assignment() {
 }
 
 #[tokio::test]
-async fn the_role_that_a_group_works_with_in_a_project_is_an_assignment() {
+async fn the_role_of_a_group_in_a_project_is_an_assignment() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let group = add_group(&server, "Ops").await;

@@ -1,5 +1,5 @@
-//! What roles come to: at the next request, in the Administration API and in the gateway; and nobody gives more than
-//! they have.
+//! Effects of roles: they apply to the next request, in the Administration API and in the gateway, and callers grant no
+//! permissions that they lack.
 
 use base::permission::{OrganizationRole, PredefinedRole, ProjectRole};
 use http::Method;
@@ -9,7 +9,7 @@ use testkit::{Client, Server};
 use super::assignments::{assign, join};
 use super::{ROLES, add_group, create, each, project};
 
-/// A key of the reader's in the project, whom a role let have it that is gone again.
+/// Issues a key of the reader in the project, by a role that is removed afterwards.
 async fn key(server: &Server, project: &str) -> Client {
     let holder = format!("/projects/{project}/users/{}", server.reader_id());
     assign(&server.admin(), &holder, &json!("role_project_viewer")).await;
@@ -24,14 +24,14 @@ async fn key(server: &Server, project: &str) -> Client {
     server.with_key(key["value"].as_str().expect("a secret"))
 }
 
-/// What the gateway says to a request for a model that is not there: 404 to whoever may ask for one.
+/// Returns the status of a gateway request for an unknown model: 404 with the permission to call models.
 async fn asks(client: &Client) -> u16 {
     let body = json!({"model": "none", "messages": []});
     client.post("/chat/completions", body).await.status.as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_acts_on_roles_at_the_next_request() {
+async fn a_change_of_roles_applies_to_the_next_request_of_the_gateway() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let key = key(&server, &project).await;
@@ -75,7 +75,7 @@ async fn the_gateway_acts_on_roles_at_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_role_in_a_project_lets_a_user_have_a_key_there() {
+async fn a_role_in_a_project_allows_a_key_in_the_project() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let keys = format!("/organization/projects/{project}/api_keys");
@@ -100,7 +100,7 @@ async fn a_role_in_a_project_lets_a_user_have_a_key_there() {
 }
 
 #[tokio::test]
-async fn a_group_opens_the_administration_to_its_users() {
+async fn roles_of_a_group_apply_to_its_users() {
     let server = Server::start().await;
     let (admin, reader) = (server.admin(), server.reader());
     let role = create(
@@ -141,7 +141,7 @@ async fn a_group_opens_the_administration_to_its_users() {
 }
 
 #[tokio::test]
-async fn nobody_gives_what_they_do_not_have() {
+async fn callers_grant_no_permission_that_they_lack() {
     let server = Server::start().await;
     let (admin, reader, project) = (server.admin(), server.reader(), project(&server).await);
     let rita = format!("/organization/users/{}", server.reader_id());
@@ -194,7 +194,7 @@ async fn nobody_gives_what_they_do_not_have() {
         let message = answer.json["error"]["message"].as_str().expect("a message");
         assert!(message.contains(lacked), "{message}");
     }
-    // What a role has already may stay in it when somebody with less changes its name.
+    // A caller with fewer permissions may rename a role, which keeps its permissions.
     let strong = format!("{ROLES}/{}", strong.as_str().expect("an id"));
     reader
         .post(&strong, json!({"role_name": "Strongest"}))
@@ -202,7 +202,7 @@ async fn nobody_gives_what_they_do_not_have() {
         .ok();
 }
 
-/// Each operation, what it needs, and which predefined role is enough.
+/// Lists all operations with their permissions and the sufficient predefined roles.
 fn table() -> String {
     let mut lines = vec![format!(
         "{:42} {:52} {}",
@@ -240,9 +240,9 @@ fn title(role: PredefinedRole) -> String {
     format!("{of}_{}", role.name())
 }
 
-/// Set `ORGPLANE_ACCEPT=1` to write the file anew; then review what changed.
+/// Set `ORGPLANE_ACCEPT=1` to regenerate the file, then review the changes.
 #[test]
-fn who_may_do_what_has_been_reviewed() {
+fn the_reviewed_table_of_permissions_is_current() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/roles/who_may.txt");
     let now = table();
     if std::env::var_os("ORGPLANE_ACCEPT").is_some() {
@@ -265,7 +265,7 @@ fn who_may_do_what_has_been_reviewed() {
 }
 
 #[tokio::test]
-async fn each_role_of_a_project_opens_what_the_table_says() {
+async fn project_roles_allow_what_the_table_lists() {
     let server = Server::start().await;
     let (admin, reader) = (server.admin(), server.reader());
     for role in [ProjectRole::Viewer, ProjectRole::Member, ProjectRole::Owner] {
@@ -280,7 +280,7 @@ async fn each_role_of_a_project_opens_what_the_table_says() {
             let Some(needs) = operation.needs else {
                 continue;
             };
-            // Nothing else is named, so that nothing is there to be changed.
+            // No other resource is named, so no change is possible.
             let others = |name: &&str| !["project_id", "user_id", "group_id"].contains(name);
             if operation.path_parameters().next() != Some("project_id")
                 || operation.path.contains("/archive")
@@ -299,7 +299,7 @@ async fn each_role_of_a_project_opens_what_the_table_says() {
             let body = (operation.method == Method::POST).then(|| "{}".to_owned());
             let answer = reader.call(operation.method.clone(), &path, body).await;
             let is_refused = answer.status == 403;
-            // What a path leads to is found before it is asked who may.
+            // Paths are resolved before permissions are checked.
             let leads_nowhere = ["/groups/nope", "/spend_alerts/nope"];
             let is_elsewhere =
                 answer.status == 404 && leads_nowhere.iter().any(|end| path.contains(end));
@@ -314,7 +314,7 @@ async fn each_role_of_a_project_opens_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn a_stranger_has_roles_of_their_own() {
+async fn roles_of_another_organization_are_separate() {
     let server = Server::start().await;
     create(&server.admin(), ROLES, "Ours", &[]).await;
     let theirs: Value = server.stranger().get(ROLES).await.ok();

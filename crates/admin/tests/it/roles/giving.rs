@@ -1,4 +1,4 @@
-//! Whoever manages people and keys gives no more by them than they have themselves.
+//! Managers of members and keys grant no permissions that they lack.
 
 use serde_json::{Value, json};
 use testkit::{Client, Server};
@@ -6,7 +6,7 @@ use testkit::{Client, Server};
 use super::assignments::assign;
 use super::{ROLES, add_group, create, project};
 
-/// A manager: may change members, keys and accounts, but calls no models.
+/// Creates a manager, who may change members, keys and accounts, but not call models.
 async fn manager(server: &Server) -> Client {
     let permissions = [
         "api.organization.invites.write",
@@ -27,7 +27,7 @@ fn lacks(answer: &testkit::Answer, permission: &str) {
 }
 
 #[tokio::test]
-async fn a_key_does_no_more_than_who_issued_it() {
+async fn a_key_has_no_permission_that_its_issuer_lacks() {
     let server = Server::start().await;
     let (admin, manager, project) = (
         server.admin(),
@@ -49,7 +49,7 @@ async fn a_key_does_no_more_than_who_issued_it() {
         &manager.post(&account, json!({"role": "owner"})).await,
         "api.organization.usage.read",
     );
-    // An account without a key can do nothing, and the manager can give it no key that does.
+    // An account without a key allows nothing, and the manager cannot issue a key that allows more.
     let alone = json!({"name": "Alone", "create_service_account_only": true});
     manager.post(&accounts, alone).await.ok();
     let keys = format!("/organization/projects/{project}/api_keys");
@@ -72,7 +72,7 @@ async fn a_key_does_no_more_than_who_issued_it() {
 }
 
 #[tokio::test]
-async fn an_invitation_makes_nobody_more_than_who_sent_it() {
+async fn an_invitation_grants_no_permission_that_its_sender_lacks() {
     let server = Server::start().await;
     let (manager, project) = (manager(&server).await, project(&server).await);
     let invites = "/organization/invites";
@@ -92,7 +92,7 @@ async fn an_invitation_makes_nobody_more_than_who_sent_it() {
 }
 
 #[tokio::test]
-async fn nobody_is_put_into_a_group_that_may_do_more() {
+async fn adding_to_a_group_grants_no_permission_that_the_caller_lacks() {
     let server = Server::start().await;
     let (admin, manager, project) = (
         server.admin(),

@@ -1,4 +1,4 @@
-//! Roles of the organization and of projects: predefined ones, and custom ones created, listed, changed, deleted.
+//! Predefined and custom roles of the organization and of projects.
 
 mod assignments;
 mod effective;
@@ -9,7 +9,7 @@ use testkit::{Client, Server};
 
 pub const ROLES: &str = "/organization/roles";
 
-/// A group without users.
+/// Creates a group without users.
 pub async fn add_group(server: &Server, name: &str) -> String {
     let group = json!({"name": name});
     let group = server.admin().post("/organization/groups", group).await;
@@ -39,7 +39,7 @@ pub fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The newest entry of the audit log.
+/// Returns the newest entry of the audit log.
 pub async fn newest_event(server: &Server) -> Value {
     let log = server
         .admin()
@@ -50,7 +50,7 @@ pub async fn newest_event(server: &Server) -> Value {
 }
 
 #[tokio::test]
-async fn a_role_is_what_it_was_created_as() {
+async fn a_role_shows_the_values_of_its_creation() {
     let server = Server::start().await;
     let project = project(&server).await;
     let id = server.organization_id().to_string();
@@ -84,7 +84,7 @@ async fn a_role_is_what_it_was_created_as() {
 }
 
 #[tokio::test]
-async fn lists_have_the_predefined_roles_and_those_of_their_own_realm() {
+async fn lists_contain_the_predefined_roles_and_those_of_their_scope() {
     let server = Server::start().await;
     let (one, two) = (project(&server).await, project(&server).await);
     let admin = server.admin();
@@ -113,7 +113,7 @@ async fn lists_have_the_predefined_roles_and_those_of_their_own_realm() {
                "permissions": ["api.organization.usage.read", "api.organization.projects.read",
                    "api.organization.projects.users.read", "api.organization.projects.settings.read", "api.model.read"]})
     );
-    // A role of one realm is not to be found in another.
+    // A role is not found in another scope.
     let role = &each(&in_project, "id")[0];
     for roles in [ROLES.to_owned(), format!("/projects/{two}/roles")] {
         let answer = admin.get(&format!("{roles}/{role}")).await;
@@ -157,7 +157,7 @@ async fn pages_follow_next() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named() {
+async fn invalid_fields_are_named() {
     let server = Server::start().await;
     let of_project = format!("/projects/{}/roles", project(&server).await);
     create(&server.admin(), ROLES, "Ops", &[]).await;
@@ -192,7 +192,7 @@ async fn what_is_wrong_is_named() {
         let answer = server.admin().post(roles, body.clone()).await;
         assert_eq!(answer.refused(400).1, Some(param), "{roles} {body}");
     }
-    // The same name may be elsewhere: a project's viewer is no role of the organization.
+    // A name may be used in several scopes: `viewer` of projects is not a role of the organization.
     create(&server.admin(), ROLES, "viewer", &[]).await;
 }
 
@@ -218,7 +218,7 @@ async fn an_update_replaces_what_it_names() {
             "resource_type": "api.organization", "resource_id": server.organization_id(), "description": null,
             "permissions_added": ["api.groups.read"], "permissions_removed": ["api.model.read"]}})
     );
-    // The same name in another spelling is still its own.
+    // Changing the case of the own name is allowed.
     let renamed = server
         .admin()
         .post(&path, json!({"role_name": "OPS", "permissions": null}))
@@ -240,7 +240,7 @@ async fn an_update_replaces_what_it_names() {
 }
 
 #[tokio::test]
-async fn predefined_roles_stay_as_they_are() {
+async fn predefined_roles_cannot_be_changed_or_deleted() {
     let server = Server::start().await;
     let project = format!("/projects/{}/roles", project(&server).await);
     for (roles, id) in [
@@ -258,7 +258,7 @@ async fn predefined_roles_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_deleted_role_is_nobodys_any_more() {
+async fn deleting_a_role_deletes_its_assignments() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let roles = format!("/projects/{project}/roles");

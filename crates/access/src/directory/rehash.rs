@@ -1,5 +1,5 @@
-//! Keys that were hashed with the secret before: they are found by both, and go over to the current one when they are
-//! used.
+//! Migration of keys from the previous pepper to the current one: a key is found by its hash under either, and is
+//! rehashed when it is used.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,10 @@ use store::{Error, Result, sql};
 
 use super::{Directory, Key, Shard};
 
-/// The keys that go over in one transaction, so that others get their turn. Further ones do when they are used again.
-const MAX_MOVES: usize = 500;
+/// The most keys that are rehashed in one transaction. Further ones are queued again by their next use.
+const MAX_REHASHES: usize = 500;
 
-/// The hashes that the directory may know a key by: under the current secret, and under the one before it while that is
-/// being replaced.
+/// Hashes of a key: under the current pepper and, while the pepper is being rotated, under the previous one.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyHashes {
     current: KeyHash,
@@ -22,7 +21,7 @@ pub struct KeyHashes {
 }
 
 impl KeyHashes {
-    /// The hashes of a key with this text.
+    /// Hashes the text of a key.
     #[must_use]
     pub fn of(pepper: &Pepper, text: &str) -> Self {
         Self {
@@ -36,25 +35,25 @@ impl KeyHashes {
     }
 }
 
-/// Keys that are to go over, by the hash that they have.
+/// Keys to be rehashed, by their stored hash.
 #[derive(Default)]
-pub(super) struct Moves(Mutex<HashMap<KeyHash, Move>>);
+pub(super) struct PendingRehashes(Mutex<HashMap<KeyHash, Rehash>>);
 
-struct Move {
+struct Rehash {
     organization: OrganizationId,
     key: KeyId,
     to: KeyHash,
 }
 
-impl Moves {
-    fn lock(&self) -> MutexGuard<'_, HashMap<KeyHash, Move>> {
+impl PendingRehashes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<KeyHash, Rehash>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, from: KeyHash, to: KeyHash, key: &Key) {
-        let mut moves = self.lock();
-        if moves.len() < MAX_MOVES {
-            moves.entry(from).or_insert_with(|| Move {
+    fn add(&self, from: KeyHash, to: KeyHash, key: &Key) {
+        let mut pending = self.lock();
+        if pending.len() < MAX_REHASHES {
+            pending.entry(from).or_insert_with(|| Rehash {
                 organization: key.organization.id.clone(),
                 key: key.id.clone(),
                 to,
@@ -64,57 +63,56 @@ impl Moves {
 }
 
 impl Directory {
-    /// Returns the key with these hashes, under the current secret or the one before. Both are tried whether the first is
-    /// found or not, so that the time says nothing.
+    /// Returns the key with these hashes. Both hashes are always looked up, so that the response time reveals nothing.
     #[must_use]
     pub fn find_by(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
         let KeyHashes { current, previous } = *hashes;
         let before = previous.and_then(|from| Some((from, self.find(&from)?)));
         self.find(&current).or_else(|| {
             let (from, key) = before?;
-            self.moves.note(from, current, &key);
+            self.rehashes.add(from, current, &key);
             Some(key)
         })
     }
 
-    /// Returns the key with these hashes; also one that another process has made a moment ago. Before a key is called
-    /// unknown, the picture is compared with the database: at most 20 times a second, however many such keys are asked for.
+    /// Returns the key with these hashes, even if another process has created it a moment ago: the snapshot is refreshed
+    /// before a key is reported as unknown. All concurrent look-ups share one refresh, and there are at most 20 a second.
     ///
     /// # Errors
-    /// The database's, or too many wait.
+    /// The database's; [`Error::Busy`] if too many look-ups wait.
     pub async fn look_up(&self, hashes: &KeyHashes) -> Result<Option<Arc<Key>>> {
         if let Some(key) = self.find_by(hashes) {
             return Ok(Some(key));
         }
-        // A key that was deleted does not come back.
+        // A deleted key is never restored.
         if self.find_revoked(hashes).is_some() {
             return Ok(None);
         }
         if !self.is_fresh() {
             return Err(Error::Timeout);
         }
-        self.checks.wait().await?;
+        self.refreshes.wait().await?;
         Ok(self.find_by(hashes))
     }
 
-    /// Stores what was used under the current secret. The revision stays: other nodes find the keys under either.
-    pub(super) async fn move_hashes(&self) -> Result<()> {
-        let moves = std::mem::take(&mut *self.moves.lock());
-        if moves.is_empty() {
+    /// Stores pending hashes. The organizations' revisions do not change: other nodes find the keys under either hash.
+    pub(super) async fn store_rehashes(&self) -> Result<()> {
+        let pending = std::mem::take(&mut *self.rehashes.lock());
+        if pending.is_empty() {
             return Ok(());
         }
-        // In the order of keys, as every node locks their rows.
-        let mut moves: Vec<_> = moves.into_iter().collect();
-        moves.sort_unstable_by(|(_, one), (_, other)| one.key.cmp(&other.key));
+        // Every node locks the rows in the same order, so that they cannot deadlock.
+        let mut pending: Vec<_> = pending.into_iter().collect();
+        pending.sort_unstable_by(|(_, one), (_, other)| one.key.cmp(&other.key));
         let mut transaction = self.polled.begin_untracked().await?;
         for (
             from,
-            Move {
+            Rehash {
                 organization,
                 key,
                 to,
             },
-        ) in &moves
+        ) in &pending
         {
             let update = "UPDATE api_keys SET hash = $1 \
                           WHERE organization_id = $2 AND id = $3 AND hash = $4";
@@ -122,14 +120,14 @@ impl Directory {
             transaction.execute(update).await?;
         }
         transaction.commit().await?;
-        for (from, moved) in &moves {
-            self.rename(from, &moved.to);
+        for (from, rehash) in &pending {
+            self.rename(from, &rehash.to);
         }
-        tracing::info!(keys = moves.len(), "keys hashed with the current secret");
+        tracing::info!(keys = pending.len(), "keys hashed with the current secret");
         Ok(())
     }
 
-    /// Moves a key to another hash in memory. A request finds the key at every moment, under one hash or under both.
+    /// Moves a key to another hash in the snapshot. Concurrent look-ups find the key under one hash or under both.
     fn rename(&self, from: &KeyHash, to: &KeyHash) {
         let Some(key) = self.find(from) else {
             return;

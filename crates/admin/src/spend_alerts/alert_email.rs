@@ -1,14 +1,14 @@
-//! What the mail of a spend alert says.
+//! The email of a spend alert.
 
 use base::NanoDollars;
 use base::ids::OrganizationId;
 use usage::Month;
 
-use super::notices::Reached;
+use super::reached_alert::ReachedAlert;
 
-/// The subject and the text.
-pub(super) fn letter(
-    alert: &Reached,
+/// Returns the subject and the text of the email.
+pub(super) fn alert_email(
+    alert: &ReachedAlert,
     organization: &OrganizationId,
     month: Month,
     spent: NanoDollars,

@@ -1,9 +1,11 @@
-//! How much of each model a project may use: what holds until somebody sets something else.
+//! Rate limits.
 
-use base::{ModelKind, names};
+use base::{EventType, ModelKind, names};
 use store::{Result, Row};
 
-/// Something that a rate limit limits.
+use crate::{ScopeSettings, Setting};
+
+/// A quantity that a rate limit bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "the names are the contract's own")]
@@ -26,7 +28,7 @@ names! { LimitField {
 }}
 
 impl LimitField {
-    /// The names of all of them, in the same order.
+    /// Names of all fields, in the order of [`Self::ALL`].
     pub const NAMES: &'static [&'static str] = &[
         Self::RequestsPerMinute.as_str(),
         Self::TokensPerMinute.as_str(),
@@ -36,8 +38,8 @@ impl LimitField {
         Self::BatchInputTokensPerDay.as_str(),
     ];
 
-    /// True if a limit makes sense for models of a kind. Where nobody has said the kind, each does: a name is only a guess,
-    /// and a limit that nothing counts under hurts nobody.
+    /// Returns true if the limit applies to models of `kind`. Every limit applies to a model of unknown kind: the model's
+    /// name alone would be a guess, and a limit that is never counted against does no harm.
     #[must_use]
     pub fn is_for(self, kind: Option<ModelKind>) -> bool {
         use ModelKind::{Audio, Chat, Embedding, Image, Moderation};
@@ -51,12 +53,12 @@ impl LimitField {
     }
 }
 
-/// The limits of one model; absent where nothing is limited.
+/// Rate limits of one model; unlimited where a field is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ModelLimits([Option<i64>; LimitField::ALL.len()]);
 
 impl ModelLimits {
-    /// The limit of `field`.
+    /// Returns the limit of `field`.
     #[must_use]
     pub fn get(&self, field: LimitField) -> Option<i64> {
         self.0[field as usize]
@@ -67,13 +69,13 @@ impl ModelLimits {
         self.0[field as usize] = Some(limit);
     }
 
-    /// Returns the default limits of `model`: by its kind, else by what its name says it is for.
+    /// Returns the default limits of `model`: by `kind`, else by conventions of models' names.
     #[must_use]
     pub fn default_of(model: &str, kind: Option<ModelKind>) -> Self {
-        Family::of(model, kind).limits()
+        ModelFamily::of(model, kind).limits()
     }
 
-    /// Returns the limits of `model`: those that are set, else the default; none that its kind has no use for.
+    /// Returns the limits of `model`: those in `changed`, else the defaults, without fields that do not apply to `kind`.
     #[must_use]
     pub fn of(model: &str, kind: Option<ModelKind>, changed: Option<&Self>) -> Self {
         let mut limits = Self::default_of(model, kind);
@@ -85,25 +87,45 @@ impl ModelLimits {
         }
         limits
     }
+}
 
-    /// The model of a row of `rate_limits`, and what it sets.
-    ///
-    /// # Errors
-    /// A column is missing or of another type.
-    pub fn read(row: &Row<'_>) -> Result<(String, Self)> {
-        let mut limits = Self::default();
+/// Rate limits of a project for one model, as far as they were set. Limits that were not set are [`ModelLimits::default_of`].
+#[derive(Clone, Debug)]
+pub struct RateLimits {
+    /// Name of the model.
+    pub model: String,
+    /// Limits that were set.
+    pub limits: ModelLimits,
+}
+
+impl Setting for RateLimits {
+    const SELECT_ALL: &'static str = "\
+        SELECT s.project_id, s.model, s.max_requests_per_1_minute, s.max_tokens_per_1_minute, s.max_images_per_1_minute, \
+               s.max_audio_megabytes_per_1_minute, s.max_requests_per_1_day, s.batch_1_day_max_input_tokens \
+        FROM rate_limits s WHERE s.organization_id = $1";
+    const EVENTS: &'static [EventType] = &[EventType::RateLimitUpdated];
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let mut limits = ModelLimits::default();
         for field in LimitField::ALL {
             if let Some(limit) = row.get(field.as_str())? {
                 limits.set(*field, limit);
             }
         }
-        Ok((row.get("model")?, limits))
+        Ok(Self {
+            model: row.get("model")?,
+            limits,
+        })
+    }
+
+    fn enforce(self, scope: &mut ScopeSettings) {
+        scope.limits.insert(self.model, self.limits);
     }
 }
 
-/// What a model is for.
+/// A family of models with the same default limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
+enum ModelFamily {
     Text,
     Embeddings,
     Images,
@@ -111,16 +133,15 @@ enum Family {
     Speech,
 }
 
-impl Family {
-    /// Where nobody has said the kind, the name is all that a deployment knows of a model; one that says nothing is a text
-    /// model.
+impl ModelFamily {
+    /// Returns the family of `model`: by `kind`, else by conventions of models' names, else text.
     fn of(model: &str, kind: Option<ModelKind>) -> Self {
         match kind {
             None => Self::of_name(model),
             Some(ModelKind::Chat) => Self::Text,
             Some(ModelKind::Embedding | ModelKind::Moderation) => Self::Embeddings,
             Some(ModelKind::Image) => Self::Images,
-            // The name may tell the two apart that are for audio.
+            // Both audio families have the same kind; only the name tells them apart.
             Some(ModelKind::Audio) if Self::of_name(model) == Self::Speech => Self::Speech,
             Some(ModelKind::Audio) => Self::Transcription,
         }
@@ -150,7 +171,7 @@ impl Family {
         let mut limits = ModelLimits::default();
         limits.set(F::RequestsPerMinute, requests);
         limits.set(F::TokensPerMinute, tokens);
-        // As many as the minutes of a day let through: no further limit until one is set.
+        // As many requests as the minutes of a day allow, so the daily limit has no effect of its own.
         limits.set(F::RequestsPerDay, requests * 24 * 60);
         match self {
             Self::Text | Self::Embeddings => limits.set(F::BatchInputTokensPerDay, 1_000_000_000),
@@ -167,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_has_the_fields_that_its_name_calls_for() {
+    fn default_limits_follow_the_models_name() {
         let has = |model: &str, field| ModelLimits::default_of(model, None).get(field).is_some();
         for model in [
             "gpt-5",
@@ -197,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_8_a_model_of_a_kind_has_its_limits_whatever_its_name() {
+    fn limits_follow_the_models_kind_whatever_its_name() {
         for kind in ModelKind::ALL.iter().map(|kind| Some(*kind)).chain([None]) {
             for model in ["flux-1", "gpt-5", "tts-1"] {
                 let default = ModelLimits::default_of(model, kind);

@@ -1,4 +1,4 @@
-//! Reads keys from the database.
+//! Loading of keys from the database.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use base::secret::{KeyHash, KeyKind};
 use http::HeaderValue;
 use store::{Connection, Read, Result, Row, Statement, sql};
 
-use super::change::Part;
+use super::invalidation::KeySelection;
 use super::{Key, Organization, Owner, Project};
 use crate::{Principal, permissions, permissions_of_keys};
 
@@ -25,8 +25,8 @@ const KEYS: &str = "\
         ON s.organization_id = k.organization_id AND s.project_id = k.project_id AND s.id = k.service_account_id \
     WHERE ";
 
-/// Reads a key from the database itself, whatever the directory has in memory. Within a transaction that holds the
-/// organization's lock, the key stays what it is until the transaction's end. `None` when the key is not there any more.
+/// Reads a key from the database, bypassing the directory's snapshot. Returns `None` if the key does not exist any more.
+/// Within a transaction that holds the organization's lock, the key cannot change before the transaction ends.
 ///
 /// # Errors
 /// The database's.
@@ -35,42 +35,42 @@ pub async fn committed_key(
     organization: &OrganizationId,
     id: &KeyId,
 ) -> Result<Option<Arc<Key>>> {
-    let statement = statement(organization, &Part::Key(id.clone()));
+    let statement = statement(organization, &KeySelection::Key(id.clone()));
     let rows = connection.fetch_all(statement, KeyRow::read).await?;
-    let keys = each(connection, organization, rows).await?;
+    let keys = with_permissions(connection, organization, rows).await?;
     Ok(keys.into_iter().map(|(_, key)| key).next())
 }
 
-/// The keys that belong to a part of the organization now.
-pub(super) async fn part(
+/// Loads the selected keys of an organization.
+pub(super) async fn load_keys(
     read: Read,
     organization: &OrganizationId,
-    part: &Part,
+    selection: &KeySelection,
 ) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
     let (mut read, rows) = read
-        .fetch_all_blocking(statement(organization, part), KeyRow::read)
+        .fetch_all_blocking(statement(organization, selection), KeyRow::read)
         .await?;
-    if *part == Part::Whole {
-        return whole(read, organization, rows).await;
+    if *selection == KeySelection::All {
+        return with_all_permissions(read, organization, rows).await;
     }
-    let keys = each(&mut read, organization, rows).await?;
+    let keys = with_permissions(&mut read, organization, rows).await?;
     Ok((read, keys))
 }
 
-fn statement(organization: &OrganizationId, part: &Part) -> Statement {
+fn statement(organization: &OrganizationId, selection: &KeySelection) -> Statement {
     let mut statement = sql!(KEYS);
     statement.push("k.organization_id = ").bind(organization);
-    match part {
-        Part::Whole => &mut statement,
-        Part::Key(id) => statement.push(" AND k.id = ").bind(id),
-        Part::ServiceAccount(id) => statement.push(" AND k.service_account_id = ").bind(id),
-        Part::Project(id) => statement.push(" AND k.project_id = ").bind(id),
+    match selection {
+        KeySelection::All => &mut statement,
+        KeySelection::Key(id) => statement.push(" AND k.id = ").bind(id),
+        KeySelection::ServiceAccount(id) => statement.push(" AND k.service_account_id = ").bind(id),
+        KeySelection::Project(id) => statement.push(" AND k.project_id = ").bind(id),
     };
     statement
 }
 
-/// Asks what all owners may do at once.
-async fn whole(
+/// Resolves the permissions of all owners by one query.
+async fn with_all_permissions(
     read: Read,
     organization: &OrganizationId,
     rows: Vec<KeyRow>,
@@ -85,8 +85,8 @@ async fn whole(
     Ok((read, keys))
 }
 
-/// Asks for each key what its owner may do.
-async fn each(
+/// Resolves the permissions of each key's owner by a query of its own.
+async fn with_permissions(
     connection: &mut Connection,
     organization: &OrganizationId,
     rows: Vec<KeyRow>,
@@ -111,7 +111,7 @@ struct KeyRow {
     hash: KeyHash,
     id: KeyId,
     kind: Option<KeyKind>,
-    /// The project, if there is one, and when it was archived, if it was.
+    /// The key's project, and the time of its archival.
     project: Option<(ProjectId, Option<UnixTime>)>,
     owner: Option<Owner>,
     owner_exists: bool,
@@ -157,7 +157,7 @@ impl KeyRow {
     }
 }
 
-/// What several keys of an organization share.
+/// Parts that several keys of an organization share.
 struct SharedParts {
     organization: Arc<Organization>,
     projects: HashMap<ProjectId, Arc<Project>>,
@@ -175,7 +175,7 @@ impl SharedParts {
         }
     }
 
-    /// `None` for a key of an unknown kind or without an owner: it opens nothing.
+    /// Builds a key; `None` if its kind is unknown or it has no owner, so that it is never accepted.
     fn key(&mut self, row: KeyRow, of_owner: PermissionSet) -> Option<Key> {
         let project = row.project.map(|(id, archived_at)| {
             let project = self.projects.entry(id.clone()).or_insert_with(|| {

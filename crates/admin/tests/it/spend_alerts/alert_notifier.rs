@@ -1,8 +1,8 @@
-//! Who is told of the month's spend, and when: once for each alert, month and threshold.
+//! Notification of spend alerts: once for each alert, month and threshold.
 
 use std::time::Duration;
 
-use base::time::Stopwatch;
+use base::time::{DAY, Stopwatch};
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::PriceBook;
@@ -15,12 +15,11 @@ model = 'm'
 effective = '2025-01-01'
 input = '1.00'
 ";
-const CENT: i64 = 10_000;
-const DAY: i64 = 86_400;
-/// How long after the spend everybody is told.
-const SOON: Duration = Duration::from_secs(60);
-/// Longer than the pause between two looks for alerts.
-const A_LOOK: Duration = Duration::from_millis(1_500);
+const TOKENS_PER_CENT: i64 = 10_000;
+/// Maximum time between spend and notification.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than the interval between two scans for alerts.
+const SCAN_DELAY: Duration = Duration::from_millis(1_500);
 
 async fn start() -> Server {
     let prices = PriceBook::parse(PRICES).expect("prices");
@@ -38,7 +37,7 @@ fn alert(cents: i64, recipients: &[&str], prefix: Option<&str>) -> Value {
     })
 }
 
-/// Creates an alert; the path of it.
+/// Creates an alert and returns its path.
 async fn create(server: &Server, path: &str, alert: Value) -> String {
     let created = server.admin().post(path, alert).await.ok();
     format!("{path}/{}", created["id"].as_str().expect("an id"))
@@ -49,7 +48,7 @@ fn of_project(server: &Server) -> String {
     format!("/organization/projects/{project}/spend_alerts")
 }
 
-/// Spends so many ten-thousandths of a cent in the default project.
+/// Spends `tokens` ten-thousandths of a cent in the default project.
 async fn spend_at(server: &Server, id: &str, at: i64, tokens: i64) {
     let project = server.default_project_id();
     let event = json!({"id": id, "timestamp": at, "type": "completions", "project_id": project, "model": "m",
@@ -63,21 +62,21 @@ async fn spend(server: &Server, id: &str, tokens: i64) {
     spend_at(server, id, NOW.0, tokens).await;
 }
 
-/// To whom the mails go that wait, once there are so many; and none comes after them.
+/// Returns the recipients of queued emails, once there are `count`, and checks that no more follow.
 async fn told(server: &Server, count: usize) -> Vec<String> {
     let watch = Stopwatch::start();
     while server.mails().await.len() < count {
-        assert!(u128::from(watch.milliseconds()) < SOON.as_millis());
+        assert!(u128::from(watch.milliseconds()) < NOTICE_TIMEOUT.as_millis());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    tokio::time::sleep(A_LOOK).await;
+    tokio::time::sleep(SCAN_DELAY).await;
     let mails = server.mails().await;
     assert_eq!(mails.len(), count, "{mails:?}");
     mails.into_iter().map(|(recipient, _)| recipient).collect()
 }
 
 #[tokio::test]
-async fn everybody_is_told_once_when_the_threshold_is_reached() {
+async fn recipients_are_notified_once_when_the_threshold_is_reached() {
     let server = start().await;
     create(
         &server,
@@ -92,20 +91,20 @@ async fn everybody_is_told_once_when_the_threshold_is_reached() {
     )
     .await;
     create(&server, ORGANIZATION, alert(100, &["z@acme.example"], None)).await;
-    spend(&server, "1", 10 * CENT - 1).await;
+    spend(&server, "1", 10 * TOKENS_PER_CENT - 1).await;
     assert_eq!(told(&server, 0).await, [""; 0]);
     spend(&server, "2", 1).await;
     assert_eq!(told(&server, 2).await, ["a@acme.example", "b@acme.example"]);
-    spend(&server, "3", 50 * CENT).await;
+    spend(&server, "3", 50 * TOKENS_PER_CENT).await;
     let all = ["a@acme.example", "b@acme.example", "p@acme.example"];
     assert_eq!(told(&server, 3).await, all);
     let server = server.restart().await;
-    spend(&server, "4", CENT).await;
+    spend(&server, "4", TOKENS_PER_CENT).await;
     assert_eq!(told(&server, 3).await, all, "a restart repeats nothing");
 }
 
 #[tokio::test]
-async fn a_mail_says_what_was_reached_and_how_to_change_it() {
+async fn an_email_names_the_threshold_and_the_way_to_change_the_alert() {
     let server = start().await;
     let of_organization = create(
         &server,
@@ -119,7 +118,7 @@ async fn a_mail_says_what_was_reached_and_how_to_change_it() {
         alert(10, &["p@acme.example"], None),
     )
     .await;
-    spend(&server, "1", 12 * CENT + 5).await;
+    spend(&server, "1", 12 * TOKENS_PER_CENT + 5).await;
     told(&server, 2).await;
     let (organization, project) = (server.organization_id(), server.default_project_id());
     let [(_, whole), (_, part)] = server.mails().await.try_into().expect("two mails");
@@ -161,10 +160,10 @@ async fn a_mail_says_what_was_reached_and_how_to_change_it() {
 }
 
 #[tokio::test]
-async fn another_threshold_is_told_of_anew_and_the_same_one_is_not() {
+async fn a_changed_threshold_is_notified_again_and_an_unchanged_one_is_not() {
     let server = start().await;
     let path = create(&server, ORGANIZATION, alert(10, &["a@acme.example"], None)).await;
-    spend(&server, "1", 20 * CENT).await;
+    spend(&server, "1", 20 * TOKENS_PER_CENT).await;
     told(&server, 1).await;
     let change = async |cents, recipient| {
         let body = alert(cents, &[recipient], None);
@@ -176,15 +175,15 @@ async fn another_threshold_is_told_of_anew_and_the_same_one_is_not() {
     assert_eq!(told(&server, 2).await, ["a@acme.example", "b@acme.example"]);
     change(25, "c@acme.example").await;
     told(&server, 2).await;
-    spend(&server, "2", 5 * CENT).await;
+    spend(&server, "2", 5 * TOKENS_PER_CENT).await;
     assert_eq!(told(&server, 3).await[2], "c@acme.example");
-    // Nobody wants to know of an alert that is gone.
+    // Queued emails of a deleted alert are withdrawn.
     server.admin().delete(&path).await.ok();
     assert_eq!(told(&server, 0).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_threshold_of_nothing_is_reached_with_the_first_spend() {
+async fn a_threshold_of_zero_is_reached_with_the_first_spend() {
     let server = start().await;
     create(&server, ORGANIZATION, alert(0, &["a@acme.example"], None)).await;
     told(&server, 0).await;
@@ -193,22 +192,22 @@ async fn a_threshold_of_nothing_is_reached_with_the_first_spend() {
 }
 
 #[tokio::test]
-async fn each_month_is_told_of_and_a_month_that_has_ended_too() {
-    // Ten minutes before February, and ten minutes after its beginning.
-    const TO_THE_LAST_OF_JANUARY: i64 = 16 * DAY + (11 * 60 + 50) * 60;
-    const TURN: i64 = 20 * 60;
+async fn each_month_is_notified_including_one_that_has_ended() {
+    /// From [`NOW`] to ten minutes before February, and from there to ten minutes after its beginning.
+    const UNTIL_END_OF_JANUARY_SECONDS: i64 = 16 * DAY + (11 * 60 + 50) * 60;
+    const MONTH_TURN_SECONDS: i64 = 20 * 60;
     let server = start().await;
-    server.clock.advance(TO_THE_LAST_OF_JANUARY);
+    server.clock.advance(UNTIL_END_OF_JANUARY_SECONDS);
     create(&server, ORGANIZATION, alert(10, &["a@acme.example"], None)).await;
     create(&server, ORGANIZATION, alert(20, &["b@acme.example"], None)).await;
-    spend(&server, "1", 10 * CENT).await;
+    spend(&server, "1", 10 * TOKENS_PER_CENT).await;
     told(&server, 1).await;
-    server.clock.advance(TURN);
+    server.clock.advance(MONTH_TURN_SECONDS);
     told(&server, 1).await;
-    spend_at(&server, "2", server.clock.now().0, 10 * CENT).await;
+    spend_at(&server, "2", server.clock.now().0, 10 * TOKENS_PER_CENT).await;
     told(&server, 2).await;
-    // Only now January turns out to have reached the other one, which was set in it.
-    spend_at(&server, "3", NOW.0, 10 * CENT).await;
+    // Spend of January that arrives late reaches an alert that was set in January.
+    spend_at(&server, "3", NOW.0, 10 * TOKENS_PER_CENT).await;
     assert_eq!(told(&server, 3).await[2], "b@acme.example");
     let mails = server.mails().await;
     let months: Vec<_> = mails
@@ -216,16 +215,16 @@ async fn each_month_is_told_of_and_a_month_that_has_ended_too() {
         .map(|(_, text)| text.contains("January"))
         .collect();
     assert_eq!(months, [true, false, true]);
-    // This one was not.
+    // This alert was set after January.
     create(&server, ORGANIZATION, alert(15, &["c@acme.example"], None)).await;
     told(&server, 3).await;
 }
 
 #[tokio::test]
-async fn what_was_reached_while_nobody_looked_is_told_after_the_start() {
+async fn a_threshold_that_was_reached_while_stopped_is_notified_after_the_start() {
     let server = start().await;
     create(&server, ORGANIZATION, alert(10, &["a@acme.example"], None)).await;
-    // It cannot be told of.
+    // The email of this alert cannot be queued.
     let rename = async |from: &'static str| {
         let mut transaction = server.store.begin().await.expect("a transaction");
         transaction
@@ -235,18 +234,18 @@ async fn what_was_reached_while_nobody_looked_is_told_after_the_start() {
         transaction.commit().await.expect("a commit");
     };
     rename("ALTER TABLE spend_notices RENAME TO away").await;
-    spend(&server, "1", 10 * CENT).await;
-    tokio::time::sleep(A_LOOK).await;
+    spend(&server, "1", 10 * TOKENS_PER_CENT).await;
+    tokio::time::sleep(SCAN_DELAY).await;
     rename("ALTER TABLE away RENAME TO spend_notices").await;
     let server = server.restart().await;
     told(&server, 1).await;
 }
 
 #[tokio::test]
-async fn several_nodes_tell_of_it_once() {
+async fn several_nodes_notify_once() {
     let server = start().await;
     if server.store.usage().is_local() {
-        // A SQLite file belongs to one node.
+        // A SQLite database serves a single node.
         return;
     }
     let others = [server.another().await, server.another().await];
@@ -259,7 +258,7 @@ async fn several_nodes_tell_of_it_once() {
         alert(10, &["p@acme.example"], None),
     )
     .await;
-    spend(&server, "1", 10 * CENT).await;
+    spend(&server, "1", 10 * TOKENS_PER_CENT).await;
     let told = told(&server, 21).await;
     let mut once = told.clone();
     once.sort_unstable();

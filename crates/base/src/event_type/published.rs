@@ -1,28 +1,36 @@
-//! The event types that the contract names, most of which this product never causes: a filter may name them all.
+//! Event types that the contract names. Most of them are never caused by this program, but filters accept them all.
 
-/// Whether the contract knows this event type.
-pub(super) fn is_published(name: &str) -> bool {
-    match name.strip_prefix("tenant.") {
-        Some(rest) => OF_TENANT.binary_search(&rest).is_ok(),
-        None => OF_ORGANIZATION.binary_search(&name).is_ok(),
+const TENANT_PREFIX: &str = "tenant.";
+
+/// Event types that concern the tenant above an organization although their names lack the prefix `tenant.`.
+pub const UNPREFIXED_TENANT_EVENTS: [&str; 2] =
+    ["role.bound_to_resource", "role.unbound_from_resource"];
+
+/// Returns true if the contract names this event type.
+#[must_use]
+pub fn is_published(name: &str) -> bool {
+    match name.strip_prefix(TENANT_PREFIX) {
+        Some(rest) => TENANT_EVENTS.binary_search(&rest).is_ok(),
+        None => ORGANIZATION_EVENTS.binary_search(&name).is_ok(),
     }
 }
 
-/// Every event type that the contract knows.
-pub(super) fn published() -> impl Iterator<Item = String> {
-    let of_organization = OF_ORGANIZATION.iter().map(|name| (*name).to_owned());
-    of_organization.chain(OF_TENANT.iter().map(|name| format!("tenant.{name}")))
+/// Iterates over every event type that the contract names.
+pub fn published() -> impl Iterator<Item = String> {
+    let of_organizations = ORGANIZATION_EVENTS.iter().map(|name| (*name).to_owned());
+    let of_tenants = TENANT_EVENTS.iter();
+    of_organizations.chain(of_tenants.map(|name| format!("{TENANT_PREFIX}{name}")))
 }
 
-/// Whether the event type concerns a tenant, which stands above organizations.
-pub(super) fn is_of_tenant(name: &str) -> bool {
-    name.starts_with("tenant.")
-        || ["role.bound_to_resource", "role.unbound_from_resource"].contains(&name)
+/// Returns true if the event type concerns a tenant, which stands above organizations.
+#[must_use]
+pub fn is_of_tenant(name: &str) -> bool {
+    name.starts_with(TENANT_PREFIX) || UNPREFIXED_TENANT_EVENTS.contains(&name)
 }
 
-/// Sorted.
+/// Event types of organizations, sorted for binary search.
 #[rustfmt::skip]
-const OF_ORGANIZATION: &[&str] = &[
+const ORGANIZATION_EVENTS: &[&str] = &[
     "api_key.created", "api_key.deleted", "api_key.updated", "certificate.created", "certificate.deleted",
     "certificate.updated", "certificates.activated", "certificates.deactivated", "checkpoint.permission.created",
     "checkpoint.permission.deleted", "external_key.registered", "external_key.removed",
@@ -40,9 +48,9 @@ const OF_ORGANIZATION: &[&str] = &[
     "workload_identity_provider_mapping.deleted", "workload_identity_provider_mapping.updated",
 ];
 
-/// Without their `tenant.`, sorted.
+/// Event types of tenants without the prefix `tenant.`, sorted for binary search.
 #[rustfmt::skip]
-const OF_TENANT: &[&str] = &[
+const TENANT_EVENTS: &[&str] = &[
     "admin_api_key.created", "admin_api_key.deleted", "admin_api_key.updated", "ads_account.onboarding.redemption",
     "api_organization_invite.deleted", "api_organization_invite.upserted", "billing.alerts.updated",
     "billing.info.updated", "billing.overage_limit.updated", "chatgpt_access_token.revoked",
@@ -74,11 +82,11 @@ const OF_TENANT: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::EventType;
+    use crate::EventType;
 
     #[test]
-    fn the_lists_are_sorted_and_contain_what_we_cause() {
-        assert!(OF_ORGANIZATION.is_sorted() && OF_TENANT.is_sorted());
+    fn lists_are_sorted_and_contain_every_event_type_without_a_prefix() {
+        assert!(ORGANIZATION_EVENTS.is_sorted() && TENANT_EVENTS.is_sorted());
         for kind in EventType::ALL {
             assert!(
                 kind.as_str().starts_with("x.") || is_published(kind.as_str()),

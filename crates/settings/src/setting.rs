@@ -1,0 +1,119 @@
+//! The declaration of a setting.
+
+use base::{EventSubject, EventType};
+use store::{Result, Row, Value};
+
+use crate::ScopeSettings;
+
+/// A setting that the gateway enforces, as one row of its table declares it for an organization or a project.
+pub trait Setting: Sized + Send + 'static {
+    /// SQL that selects `project_id` and the setting's columns for the organization `$1`; the table is called `s`.
+    /// `project_id` is empty where the row holds for the organization itself.
+    const SELECT_ALL: &'static str;
+    /// Types of the events that change the setting. The directory reloads settings after each of them.
+    const EVENTS: &'static [EventType];
+
+    /// Decodes a row.
+    ///
+    /// # Errors
+    /// A column is missing, or of an unexpected type or value.
+    fn read(row: &Row<'_>) -> Result<Self>;
+
+    /// Puts the setting in force for the organization or project that it is declared for.
+    fn enforce(self, scope: &mut ScopeSettings);
+}
+
+/// A setting that is at most one row for each organization or project.
+pub trait RowSetting: Setting {
+    /// SQL that selects the setting's columns for the organization `$1` and the project `$2`.
+    const SELECT_ONE: &'static str;
+    /// SQL that inserts or replaces the row of the organization `$1` and the project `$2`; the columns' values follow.
+    const UPSERT: &'static str;
+    /// SQL that deletes the row of the organization `$1` and the project `$2`.
+    const DELETE: &'static str;
+
+    /// Returns the values of the columns, in the order of [`Self::UPSERT`].
+    fn values(&self) -> Vec<Value>;
+}
+
+/// A change of the settings in force that one row makes.
+pub type Patch = Box<dyn FnOnce(&mut ScopeSettings) + Send>;
+
+/// A [`Setting`] with its type erased, for those who treat all settings alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptor {
+    /// SQL as in [`Setting::SELECT_ALL`].
+    pub select_all: &'static str,
+    /// Decodes a row into the project that it is declared for, empty for the organization, and the patch.
+    pub read: fn(&Row<'_>) -> Result<(String, Patch)>,
+    /// Types of the events that change the setting.
+    pub events: &'static [EventType],
+}
+
+impl Descriptor {
+    /// Returns the descriptor of `S`. An event whose [`EventSubject`] is not a setting is an error at compile time: the
+    /// directory would not reload the setting after it.
+    #[must_use]
+    pub const fn of<S: Setting>() -> Self {
+        let mut index = 0;
+        while index < S::EVENTS.len() {
+            assert!(
+                matches!(S::EVENTS[index].subject(), EventSubject::Setting),
+                "the subject of a setting's event must be Setting"
+            );
+            index += 1;
+        }
+        Self {
+            select_all: S::SELECT_ALL,
+            read: read::<S>,
+            events: S::EVENTS,
+        }
+    }
+}
+
+fn read<S: Setting>(row: &Row<'_>) -> Result<(String, Patch)> {
+    let setting = S::read(row)?;
+    let patch = Box::new(move |scope: &mut ScopeSettings| setting.enforce(scope));
+    Ok((row.get("project_id")?, patch))
+}
+
+/// Writes the SQL of a [`RowSetting`] from its table and its columns, each with the parameter that its value has.
+macro_rules! row_setting_sql {
+    (SELECT_ALL $table:literal { $($column:literal = $parameter:literal),+ }) => {
+        const SELECT_ALL: &'static str = concat!(
+            "SELECT s.project_id", $(", s.", $column,)+ " FROM ", $table, " s WHERE s.organization_id = $1"
+        );
+    };
+    (ROW $table:literal { $first:literal = $first_parameter:literal $(, $column:literal = $parameter:literal)* }) => {
+        const SELECT_ONE: &'static str = concat!(
+            "SELECT ", $first, $(", ", $column,)* " FROM ", $table, " WHERE organization_id = $1 AND project_id = $2"
+        );
+        const UPSERT: &'static str = concat!(
+            "INSERT INTO ", $table, " (organization_id, project_id, ", $first, $(", ", $column,)*
+            ") VALUES ($1, $2, ", $first_parameter, $(", ", $parameter,)*
+            ") ON CONFLICT (organization_id, project_id) DO UPDATE SET ", $first, " = excluded.", $first,
+            $(", ", $column, " = excluded.", $column),*
+        );
+        const DELETE: &'static str =
+            concat!("DELETE FROM ", $table, " WHERE organization_id = $1 AND project_id = $2");
+    };
+}
+
+pub(crate) use row_setting_sql;
+
+#[cfg(test)]
+mod tests {
+    use crate::ENFORCED;
+
+    use super::*;
+
+    #[test]
+    fn every_event_about_a_setting_belongs_to_exactly_one_descriptor() {
+        for event in EventType::ALL {
+            let descriptors = ENFORCED.iter();
+            let count = descriptors.filter(|setting| setting.events.contains(event));
+            let expected = usize::from(event.subject() == EventSubject::Setting);
+            assert_eq!(count.count(), expected, "{event:?}");
+        }
+    }
+}
