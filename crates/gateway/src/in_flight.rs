@@ -88,14 +88,14 @@ impl InFlightRequest {
         }
     }
 
-    /// Settles the request by its outcome and by the usage that its answer reported; `None` as `tally` means that no model
+    /// Settles the request by its outcome and by the usage that its answer reported; `None` as `accumulator` means that no model
     /// worked on it. Returns `None` only if the request was settled before.
     pub(crate) fn settle(
         mut self,
         outcome: Outcome,
-        tally: Option<UsageAccumulator>,
+        accumulator: Option<UsageAccumulator>,
     ) -> Option<Recorded> {
-        self.record(outcome, tally)
+        self.record(outcome, accumulator)
     }
 
     /// Settles a request that has no answer. A request that reached no model server is refunded its rate limits; any other
@@ -109,11 +109,15 @@ impl InFlightRequest {
         self.record(failure.outcome, None)
     }
 
-    fn record(&mut self, outcome: Outcome, tally: Option<UsageAccumulator>) -> Option<Recorded> {
+    fn record(
+        &mut self,
+        outcome: Outcome,
+        accumulator: Option<UsageAccumulator>,
+    ) -> Option<Recorded> {
         let mut admission = self.admission.take()?;
-        let (spent, consumed) = match tally {
+        let (spent, consumed) = match accumulator {
             None => (MeasuredUsage::none(), Amounts::zero().with_requests(1)),
-            Some(tally) => admission.measure(self.dialect, outcome, tally),
+            Some(accumulator) => admission.measure(self.dialect, outcome, accumulator),
         };
         if let Some(limits) = admission.limits.take() {
             limits.settle(&consumed);
@@ -161,20 +165,22 @@ impl Admission {
         &self,
         dialect: &Dialect,
         outcome: Outcome,
-        mut tally: UsageAccumulator,
+        mut accumulator: UsageAccumulator,
     ) -> (MeasuredUsage, Amounts) {
-        let spent = |tally: &UsageAccumulator| dialect.measure(&self.estimate, &self.model, tally);
-        tally.is_failed = is_failure(outcome);
-        let usage = spent(&tally);
+        let spent = |accumulator: &UsageAccumulator| {
+            dialect.measure(&self.estimate, &self.model, accumulator)
+        };
+        accumulator.is_failed = is_failure(outcome);
+        let usage = spent(&accumulator);
         let is_nothing = usage.quantities.or_zero(Metric::NumModelRequests) == 0;
         let amounts = if !is_nothing {
             limited_amounts(&usage.quantities)
-        } else if tally.text.length == 0 {
+        } else if accumulator.text.length == 0 {
             Amounts::zero().with_requests(1)
         } else {
             // Rate limits count the text that came, although a failed answer costs nothing.
-            tally.is_failed = false;
-            limited_amounts(&spent(&tally).quantities)
+            accumulator.is_failed = false;
+            limited_amounts(&spent(&accumulator).quantities)
         };
         (usage, amounts)
     }

@@ -209,15 +209,15 @@ impl MeteredAnswer {
         if has_ended {
             reader.finish();
         }
-        let (settled, tally) = reader.settle(outcome);
-        match tally.error {
+        let (settled, accumulator) = reader.settle(outcome);
+        match accumulator.error {
             // As with a status of 4xx, the upstream is healthy.
             Some(ReportedError::Client) => {}
             Some(ReportedError::Server) => self.deadline.record_failure("error in an answer"),
             None if settled != outcome => self.deadline.record_failure("answer is not whole"),
             None => self.deadline.record_end(response_end(settled)),
         }
-        request.settle(settled, Some(tally))
+        request.settle(settled, Some(accumulator))
     }
 
     /// Reads to the end without a client, and returns the outcome.

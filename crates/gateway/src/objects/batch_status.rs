@@ -148,7 +148,7 @@ pub(super) async fn output_usage(
         estimate: Estimate::of_input(tokens_per_request),
         spent: MeasuredUsage::default(),
     };
-    read_lines(output, |line, tally| sum.add(line, tally)).await?;
+    read_lines(output, |line, accumulator| sum.add(line, accumulator)).await?;
     if sum.spent.quantities.or_zero(Metric::NumModelRequests) == 0 {
         return Ok(estimate(batch.answered(), tokens_per_request));
     }
@@ -194,16 +194,18 @@ fn estimate(answered: i64, tokens_per_request: i64) -> MeasuredUsage {
 
 impl OutputSum {
     /// Adds the usage of the answer on a line.
-    fn add(&mut self, line: &Document, mut tally: UsageAccumulator) {
+    fn add(&mut self, line: &Document, mut accumulator: UsageAccumulator) {
         let is_success = line
             .status_code
             .is_some_and(|code| (200..300).contains(&code));
         if !is_success {
             return;
         }
-        tally.is_failed = line.error().is_some() || !line.is_whole;
-        (self.dialect.read_document)(&mut tally, line);
-        let spent = self.dialect.measure(&self.estimate, &self.model, &tally);
+        accumulator.is_failed = line.error().is_some() || !line.is_whole;
+        (self.dialect.read_document)(&mut accumulator, line);
+        let spent = self
+            .dialect
+            .measure(&self.estimate, &self.model, &accumulator);
         self.spent.quantities.add(&spent.quantities);
         self.spent.estimated |= spent.estimated;
         self.spent.service_tier = spent.service_tier;
@@ -216,7 +218,7 @@ async fn read_lines(
     mut output: PassthroughBody,
     mut take: impl FnMut(&Document, UsageAccumulator),
 ) -> Result<()> {
-    let (mut line, mut tally) = (
+    let (mut line, mut accumulator) = (
         DocumentReader::of_batch_lines(),
         UsageAccumulator::default(),
     );
@@ -224,15 +226,15 @@ async fn read_lines(
         let broken = |_| Error::upstream("The output of a batch broke off.");
         let mut piece = piece.map_err(broken)?;
         while let Some(end) = memchr::memchr(b'\n', &piece) {
-            line.feed(&mut tally, &piece.split_to(end));
+            line.feed(&mut accumulator, &piece.split_to(end));
             piece.advance(1);
-            let document = line.finish(&mut tally);
-            take(&document, std::mem::take(&mut tally));
+            let document = line.finish(&mut accumulator);
+            take(&document, std::mem::take(&mut accumulator));
         }
-        line.feed(&mut tally, &piece);
+        line.feed(&mut accumulator, &piece);
     }
-    let document = line.finish(&mut tally);
-    take(&document, tally);
+    let document = line.finish(&mut accumulator);
+    take(&document, accumulator);
     Ok(())
 }
 
@@ -258,13 +260,13 @@ mod tests {
         let large = answer(200, &format!(r#"{{"output":[{{"result":"@"}}],{usage}}}"#));
         let (begin, end) = large.split_once('@').expect("a file");
         let mut line = DocumentReader::of_batch_lines();
-        let mut tally = UsageAccumulator::default();
-        line.feed(&mut tally, begin.as_bytes());
+        let mut accumulator = UsageAccumulator::default();
+        line.feed(&mut accumulator, begin.as_bytes());
         for _ in 0..40 {
-            line.feed(&mut tally, file.as_bytes());
+            line.feed(&mut accumulator, file.as_bytes());
         }
-        line.feed(&mut tally, end.as_bytes());
-        sum.add(&line.finish(&mut tally), tally);
+        line.feed(&mut accumulator, end.as_bytes());
+        sum.add(&line.finish(&mut accumulator), accumulator);
         for (text, input, requests) in [
             (String::new(), 100, 1),
             (answer(400, &format!("{{{usage}}}")), 100, 1),
@@ -272,9 +274,9 @@ mod tests {
             (answer(200, &format!("{{{usage}}}")), 200, 2),
             (answer(200, r#"{"output":[]}"#), 205, 3),
         ] {
-            let mut tally = UsageAccumulator::default();
-            line.feed(&mut tally, text.as_bytes());
-            sum.add(&line.finish(&mut tally), tally);
+            let mut accumulator = UsageAccumulator::default();
+            line.feed(&mut accumulator, text.as_bytes());
+            sum.add(&line.finish(&mut accumulator), accumulator);
             let amount = |metric| sum.spent.quantities.or_zero(metric);
             assert_eq!(amount(Metric::InputTokens), input, "{text}");
             assert_eq!(amount(Metric::NumModelRequests), requests, "{text}");

@@ -6,7 +6,6 @@ use gateway::{Durability, UpstreamConfig, UpstreamKey};
 use serde_json::Value;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, Upstream, nobody, send};
-use crate::wait::until;
 use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
@@ -25,7 +24,7 @@ fn is_healthy(world: &World, name: &str) -> bool {
 
 async fn until_healthy(world: &World, name: &str) {
     let description = format!("{name} is healthy");
-    until(&description, async || is_healthy(world, name)).await;
+    poll::until(&description, async || is_healthy(world, name)).await;
 }
 
 fn paths(upstream: &Upstream) -> Vec<String> {
@@ -99,7 +98,7 @@ async fn failures_in_a_row_open_the_circuit_until_a_health_check_succeeds() {
         assert_eq!(world.chat(MODEL).await.status, 200);
     }
     // Health checks fail as long as the upstream does.
-    until("a health check", async || failing.asked().len() >= 6).await;
+    poll::until("a health check", async || failing.asked().len() >= 6).await;
     assert!(!is_healthy(&world, "failing"));
     // 404 is a sign of life, even if the upstream does not know the path.
     failing.replies(Reply::whole(404, "{}"));
@@ -147,18 +146,22 @@ async fn one_request_probes_an_open_circuit_without_health_checks() {
         world.chat(MODEL).await;
     }
     assert_eq!(failing.asked().len(), 5);
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!(failing.asked().len(), 5, "no health checks are sent");
-    let statuses = [
-        world.chat(MODEL).await.status,
-        world.chat(MODEL).await.status,
-    ];
-    assert_eq!(statuses.map(|status| status.as_u16()), [500, 200]);
-    failing.replies(Reply::whole(200, COMPLETION));
-    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    // The backoff passes, and one request is the probe.
+    let is_probe = async || world.chat(MODEL).await.status == 500;
+    poll::until("a request probes the circuit", is_probe).await;
+    assert_eq!(failing.asked().len(), 6);
     assert_eq!(world.chat(MODEL).await.status, 200);
-    assert_eq!(failing.asked().len(), 7);
-    assert!(is_healthy(&world, "failing"));
+    failing.replies(Reply::whole(200, COMPLETION));
+    let is_closed = async || {
+        assert_eq!(world.chat(MODEL).await.status, 200);
+        is_healthy(&world, "failing")
+    };
+    poll::until("a request closes the circuit", is_closed).await;
+    assert_eq!(
+        paths(&failing),
+        ["/v1/chat/completions"; 7],
+        "no health checks"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,6 +210,7 @@ async fn stopped_gateway_sends_no_health_checks() {
     }
     let World { task, upstream, .. } = world;
     task.stop(Duration::from_secs(1)).await;
-    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    // Longer than the first backoff, in which a health check would come.
+    poll::pause(Duration::from_millis(1_300)).await;
     assert_eq!(upstream.asked().len(), 5);
 }

@@ -181,7 +181,7 @@ async fn answer_that_breaks_off_breaks_off_for_the_client_too() {
             request(&mut connection).await;
             let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{\"id\":";
             connection.write_all(head.as_bytes()).await.expect("written");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            poll::pause(Duration::from_millis(100)).await;
             if is_reset {
                 connection.set_zero_linger().expect("an option");
             }
@@ -258,12 +258,12 @@ async fn reused_connection_that_is_closed_late_is_502() {
         request(&mut connection).await;
         answer(&mut connection).await;
         request(&mut connection).await;
-        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        poll::pause(Duration::from_millis(1_200)).await;
     })
     .await;
     let world = world(url).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    poll::pause(Duration::from_millis(50)).await;
     assert_eq!(world.chat(MODEL).await.status, 502);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }

@@ -37,6 +37,5 @@ mod timeouts;
 mod tls;
 mod upstream;
 mod upstream_keys;
-mod wait;
 mod websockets;
 mod world;

@@ -10,7 +10,6 @@ use gateway::{CaCertificates, Durability, UpstreamConfig};
 use self::proxy::{Proxied, Socks};
 use crate::tls::{NAME, authority};
 use crate::upstream::{COMPLETION, Reply, Upstream, nobody};
-use crate::wait::until;
 use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
@@ -115,7 +114,7 @@ async fn outbound_proxy_is_used_for_health_checks() {
     }
     let probe = format!("GET http://{NAME}/v1/models");
     let is_seen = async || proxy.seen().iter().any(|seen| seen.line == probe);
-    until("a health check through the proxy", is_seen).await;
+    poll::until("a health check through the proxy", is_seen).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

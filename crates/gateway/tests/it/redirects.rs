@@ -4,7 +4,6 @@ use gateway::{Durability, UpstreamConfig};
 use http::{HeaderValue, Method};
 
 use crate::upstream::{COMPLETION, Reply, Upstream, nobody};
-use crate::wait::until;
 use crate::world::{Answer, SERVICE, World, config, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
@@ -77,10 +76,10 @@ async fn redirects_in_a_row_open_the_circuit() {
     assert!(!is_healthy());
     // Health checks do not take a redirect for a sign of life.
     let has_checks = async || world.upstream.asked().len() >= 7;
-    until("two health checks", has_checks).await;
+    poll::until("two health checks", has_checks).await;
     assert!(!is_healthy());
     world.upstream.replies(Reply::whole(200, COMPLETION));
-    until("the upstream is healthy", async || is_healthy()).await;
+    poll::until("the upstream is healthy", async || is_healthy()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

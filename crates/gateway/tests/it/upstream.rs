@@ -225,7 +225,7 @@ async fn answer(
     for step in reply.before_head {
         match step {
             Step::Send(_) => {}
-            Step::Wait(time) => tokio::time::sleep(time).await,
+            Step::Wait(time) => poll::pause(time).await,
             Step::Gate(gate) => gate.acquire().await.expect("a gate").forget(),
             Step::Die => return Err(std::io::Error::other("told to die")),
         }
@@ -249,7 +249,7 @@ async fn run(steps: Vec<Step>, sender: mpsc::Sender<Piece>) {
                     return;
                 }
             }
-            Step::Wait(time) => tokio::time::sleep(time).await,
+            Step::Wait(time) => poll::pause(time).await,
             Step::Gate(gate) => gate.acquire().await.expect("a gate").forget(),
             Step::Die => {
                 let _ = sender.send(Err(std::io::Error::other("told to die"))).await;

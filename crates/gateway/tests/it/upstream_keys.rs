@@ -12,7 +12,6 @@ use tempfile::TempDir;
 
 use crate::tls::authority;
 use crate::upstream::{COMPLETION, Reply, Upstream, serve};
-use crate::wait::until;
 use crate::world::{World, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
@@ -90,7 +89,7 @@ fn directory() -> TempDir {
 
 /// Sends requests until the server has seen `key`.
 async fn until_seen(world: &World, server: &KeyedServer, key: &str) {
-    until(&format!("a request with {key}"), async || {
+    poll::until(&format!("a request with {key}"), async || {
         world.chat(MODEL).await;
         server.seen_keys().iter().any(|seen| seen == key)
     })
@@ -135,7 +134,8 @@ async fn upstream_key_rotation_is_noticed_before_a_rejection() {
         },
     ] {
         change(&path);
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        // Longer than the interval at which the file is checked.
+        poll::pause(Duration::from_millis(2_500)).await;
         assert_eq!(world.chat(MODEL).await.status, 200);
         assert_eq!(
             server.seen_keys().last().map(String::as_str),
@@ -244,5 +244,5 @@ async fn upstream_key_rotation_reloads_ca_certificates_too() {
     replace(&path, "no certificate");
     replace(&path, &roots);
     let is_answered = async || world.chat(MODEL).await.status == 200;
-    until("the new authority is trusted", is_answered).await;
+    poll::until("the new authority is trusted", is_answered).await;
 }
