@@ -129,11 +129,13 @@ mod tests {
 
     #[test]
     fn a_project_uses_the_models_and_tools_that_its_settings_allow() {
-        let mut settings = ScopeSettings::default();
-        settings.models = Some(ModelPolicy {
-            is_allow_list: true,
-            names: std::iter::once("m".to_owned()).collect(),
-        });
+        let mut settings = ScopeSettings {
+            models: Some(ModelPolicy {
+                is_allow_list: true,
+                names: std::iter::once("m".to_owned()).collect(),
+            }),
+            ..ScopeSettings::default()
+        };
         settings.tools.remove(HostedTool::Mcp);
         let caller = caller(settings);
         let policy = ProjectPolicy::of(&caller);
