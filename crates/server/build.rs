@@ -15,7 +15,7 @@ fn main() {
     }
 }
 
-/// What git says to these words; `None` outside of a checkout.
+/// Returns the output of a git command; `None` outside of a checkout.
 fn git(words: &[&str]) -> Option<String> {
     let output = Command::new("git").args(words).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

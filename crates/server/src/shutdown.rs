@@ -24,9 +24,9 @@ const LEDGER_TIMEOUT: Duration = Duration::from_secs(4);
 /// Deadline for everything else, after the end of requests.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time given to the ledger after a second signal.
-const HURRIED_LEDGER_TIMEOUT: Duration = Duration::from_millis(700);
+const FORCED_LEDGER_TIMEOUT: Duration = Duration::from_millis(700);
 /// Time given to every other component after a second signal.
-const HURRIED_TIMEOUT: Duration = Duration::from_millis(100);
+const FORCED_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Shutdown request and its deadlines. Clones share their state.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ struct ShutdownState {
     timeout: Duration,
     asked: CancellationToken,
     began: OnceLock<Instant>,
-    hurried: CancellationToken,
+    forced: CancellationToken,
     /// Exit code of the process; not 0 after a second signal or a failure.
     code: AtomicU8,
 }
@@ -50,7 +50,7 @@ impl Shutdown {
             timeout,
             asked: CancellationToken::new(),
             began: OnceLock::new(),
-            hurried: CancellationToken::new(),
+            forced: CancellationToken::new(),
             code: AtomicU8::new(0),
         }))
     }
@@ -82,9 +82,9 @@ impl Shutdown {
     }
 
     /// Ends every wait; the process exits with `code`.
-    fn hurry(&self, code: u8) {
+    fn force(&self, code: u8) {
         self.0.code.store(code, Ordering::Relaxed);
-        self.0.hurried.cancel();
+        self.0.forced.cancel();
     }
 
     /// Resolves when the shutdown is requested.
@@ -104,8 +104,8 @@ impl Shutdown {
 
     /// Returns the time left for writing the ledger.
     pub(crate) fn left_for_ledger(&self) -> Duration {
-        if self.0.hurried.is_cancelled() {
-            return HURRIED_LEDGER_TIMEOUT;
+        if self.0.forced.is_cancelled() {
+            return FORCED_LEDGER_TIMEOUT;
         }
         self.at(LEDGER_TIMEOUT)
             .saturating_duration_since(Instant::now())
@@ -113,8 +113,8 @@ impl Shutdown {
 
     /// Waits for the tasks of aborted connections. Returns false on timeout.
     pub(crate) async fn cut(&self, ended: impl Future<Output = ()>) -> bool {
-        let limit = if self.0.hurried.is_cancelled() {
-            HURRIED_TIMEOUT
+        let limit = if self.0.forced.is_cancelled() {
+            FORCED_TIMEOUT
         } else {
             CUT_TIMEOUT
         };
@@ -123,13 +123,13 @@ impl Shutdown {
 
     /// Waits for the recorder, which knows its deadline. Returns false on timeout.
     pub(crate) async fn ledger(&self, written: impl Future<Output = ()>) -> bool {
-        self.bound(LEDGER_TIMEOUT, HURRIED_LEDGER_TIMEOUT, written)
+        self.bound(LEDGER_TIMEOUT, FORCED_LEDGER_TIMEOUT, written)
             .await
     }
 
     /// Waits for the last component. Returns false on timeout.
     pub(crate) async fn last(&self, ended: impl Future<Output = ()>) -> bool {
-        self.bound(LAST_TIMEOUT, HURRIED_TIMEOUT, ended).await
+        self.bound(LAST_TIMEOUT, FORCED_TIMEOUT, ended).await
     }
 
     /// Returns the exit code: 0, 1 after a failure, or 128 plus the number of the second signal.
@@ -140,25 +140,25 @@ impl Shutdown {
     async fn bound(
         &self,
         after: Duration,
-        hurried: Duration,
+        forced: Duration,
         work: impl Future<Output = ()>,
     ) -> bool {
-        let hurried = async {
-            self.0.hurried.cancelled().await;
-            sleep(hurried).await;
+        let forced = async {
+            self.0.forced.cancelled().await;
+            sleep(forced).await;
         };
         tokio::select! {
             biased;
             () = work => true,
             () = sleep_until(self.at(after)) => false,
-            () = hurried => false,
+            () = forced => false,
         }
     }
 
     async fn end(&self, after: Duration) {
         tokio::select! {
             () = sleep_until(self.at(after)) => {}
-            () = self.0.hurried.cancelled() => {}
+            () = self.0.forced.cancelled() => {}
         }
     }
 
@@ -182,7 +182,7 @@ impl Task for SignalTask {
             tracing::info!(signal = first.name, "stopping");
         }
         let second = self.signals.next().await;
-        self.shutdown.hurry(second.code);
+        self.shutdown.force(second.code);
         tracing::warn!(
             signal = second.name,
             "second signal: aborting running requests"
@@ -251,7 +251,7 @@ mod tests {
         stop.fail();
         stop.asked().await;
         assert_eq!(stop.exit_code(), ExitCode::from(1));
-        stop.hurry(143);
+        stop.force(143);
         assert_eq!(stop.exit_code(), ExitCode::from(143));
     }
 
@@ -259,7 +259,7 @@ mod tests {
     async fn s16_after_a_second_signal_no_part_takes_longer_than_a_second() {
         let stop = Shutdown::within(MAX_STOP_TIMEOUT);
         stop.ask();
-        stop.hurry(130);
+        stop.force(130);
         let began = Instant::now();
         stop.requests_end().await;
         stop.drains_end().await;

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 /// Health of a background task. Clones refer to the same task.
 #[derive(Clone, Debug)]
-pub struct Health(Arc<Watched>);
+pub struct Health(Arc<HealthInner>);
 
 #[derive(Debug)]
-struct Watched {
+struct HealthInner {
     name: &'static str,
     panics: AtomicU64,
     state: watch::Sender<State>,
@@ -29,7 +29,7 @@ enum State {
 
 impl Health {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self(Arc::new(Watched {
+        Self(Arc::new(HealthInner {
             name,
             panics: AtomicU64::new(0),
             state: watch::Sender::new(State::Well),

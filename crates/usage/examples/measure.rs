@@ -15,7 +15,7 @@ use usage::{
     Reports, Spend, UsageEvent, UsageQuery, Width, costs, usage,
 };
 
-const START: i64 = 1_772_409_600;
+const START_SECONDS: i64 = 1_772_409_600;
 const DAYS_COUNT: i64 = 31;
 const MODELS: &[&str] = &[
     "gpt-5",
@@ -39,7 +39,7 @@ fn event(number: i64, all: i64) -> UsageEvent {
     let tokens = i64::try_from(random % 4_000).unwrap_or(0);
     UsageEvent {
         id: format!("req_{number:026}"),
-        timestamp: UnixTime(START + number * (DAYS_COUNT * DAY) / all),
+        timestamp: UnixTime(START_SECONDS + number * (DAYS_COUNT * DAY) / all),
         organization_id: organization(),
         kind: Kind::Completions,
         project_id: Id::from_text(format!("proj_{project:026}")),
@@ -144,8 +144,8 @@ async fn reports(reports: &Reports) -> Result<(), Box<dyn Error>> {
         let query = UsageQuery {
             organization_id: organization(),
             kind: Kind::Completions,
-            start: UnixTime(START + start),
-            end: UnixTime(START + end),
+            start: UnixTime(START_SECONDS + start),
+            end: UnixTime(START_SECONDS + end),
             width: *width,
             limit: 1_440,
             group_by: group_by.to_vec(),
@@ -158,8 +158,8 @@ async fn reports(reports: &Reports) -> Result<(), Box<dyn Error>> {
     for (name, clip) in [("costs of 31 days by item", 0), ("the same, clipped", clip)] {
         let query = CostQuery {
             organization_id: organization(),
-            start: UnixTime(START + clip),
-            end: UnixTime(START + DAYS_COUNT * DAY - clip),
+            start: UnixTime(START_SECONDS + clip),
+            end: UnixTime(START_SECONDS + DAYS_COUNT * DAY - clip),
             limit: 180,
             group_by: vec![CostDimension::LineItem, CostDimension::ProjectId],
             project_ids: Vec::new(),

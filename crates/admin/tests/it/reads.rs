@@ -103,8 +103,8 @@ async fn answer_to_one_caller_is_not_shown_to_another_without_permission() {
     assert_eq!(server.anonymous().get(path).await.status, 401);
     assert_eq!(server.reader().get(path).await.status, 403);
     let own = server.admin().get(PROJECTS).await.ok();
-    let strangers = server.stranger().get(PROJECTS).await.ok();
-    assert_ne!(own["first_id"], strangers["first_id"]);
+    let foreign = server.stranger().get(PROJECTS).await.ok();
+    assert_ne!(own["first_id"], foreign["first_id"]);
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use store::testing::Scratch;
 use store::{Store, sql};
 
-pub const START: i64 = 1_760_000_000;
-pub const DAY: i64 = 24 * 60 * 60;
+pub const START_SECONDS: i64 = 1_760_000_000;
+pub const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 pub const TEXT: BodyContents = BodyContents {
     request: Content::Text,
@@ -59,7 +59,7 @@ impl Fixture {
         let mut fixture = Self {
             store,
             elsewhere,
-            clock: Clock::fake(UnixTime(START)),
+            clock: Clock::fake(UnixTime(START_SECONDS)),
             pepper: Pepper::generate(&Entropy::seeded(1)),
             scratch,
             running: None,

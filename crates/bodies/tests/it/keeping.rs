@@ -5,7 +5,7 @@ use base::secret::Pepper;
 use bodies::Side;
 use store::{Store, sql};
 
-use crate::fixture::{DAY, Fixture, START, TEXT};
+use crate::fixture::{DAY_SECONDS, Fixture, START_SECONDS, TEXT};
 
 const WORDS: [&str; 2] = ["the question that was asked", "the answer that was given"];
 
@@ -23,7 +23,7 @@ async fn a_captured_body_is_read_unchanged() {
     };
     assert_eq!((request.side, answer.side), (Side::Request, Side::Answer));
     for (entry, words) in [(request, WORDS[0]), (answer, WORDS[1])] {
-        assert_eq!(entry.created_at.0, START);
+        assert_eq!(entry.created_at.0, START_SECONDS);
         assert_eq!(
             (entry.endpoint.as_str(), entry.model.as_str(), entry.status),
             ("/chat/completions", "m", Some(200))
@@ -79,7 +79,7 @@ async fn expired_bodies_are_deleted() {
     fixture
         .wait_for("proj_1", &["req_1 answer", "req_1 request"])
         .await;
-    fixture.clock.advance(29 * DAY);
+    fixture.clock.advance(29 * DAY_SECONDS);
     fixture.pass("proj_1", "req_2", TEXT, WORDS);
     let both = [
         "req_1 answer",
@@ -88,7 +88,7 @@ async fn expired_bodies_are_deleted() {
         "req_2 request",
     ];
     fixture.wait_for("proj_1", &both).await;
-    fixture.clock.advance(DAY);
+    fixture.clock.advance(DAY_SECONDS);
     fixture.wait_for("proj_1", &both[2..]).await;
 
     fixture.stop().await;

@@ -38,7 +38,7 @@ pub fn keeper(
 }
 
 /// A captured body: its side, its metadata, and its bytes as text.
-type Kept = (&'static str, BodyEntry, String);
+type StoredEntry = (&'static str, BodyEntry, String);
 
 async fn entries(world: &World) -> Vec<BodyEntry> {
     let project = ProjectId::from_text("proj_1".into());
@@ -47,12 +47,15 @@ async fn entries(world: &World) -> Vec<BodyEntry> {
 }
 
 /// Returns the captured bodies once all are written: the newest first, a request before its response.
-async fn kept(world: &mut World) -> Vec<Kept> {
+async fn kept(world: &mut World) -> Vec<StoredEntry> {
     world.keeper.take().expect("a keeper").stop().await;
     let mut kept = Vec::new();
     for entry in entries(world).await {
         let id = entry.request.clone();
-        if kept.iter().any(|(_, other, _): &Kept| other.request == id) {
+        if kept
+            .iter()
+            .any(|(_, other, _): &StoredEntry| other.request == id)
+        {
             continue;
         }
         let found = bodies::find(world.store.usage(), &world.pepper, &id).await;
@@ -65,7 +68,7 @@ async fn kept(world: &mut World) -> Vec<Kept> {
     kept
 }
 
-fn texts(kept: &[Kept]) -> Vec<(&'static str, &str)> {
+fn texts(kept: &[StoredEntry]) -> Vec<(&'static str, &str)> {
     let each = kept.iter();
     each.map(|(side, _, text)| (*side, text.as_str())).collect()
 }

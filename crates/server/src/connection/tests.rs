@@ -178,12 +178,12 @@ async fn s14_a_request_under_way_keeps_its_connection_as_long_as_the_client_answ
 }
 
 /// A body of one piece that says when it is dropped.
-struct Watched(
+struct ReportingBody(
     Option<Bytes>,
     #[expect(dead_code, reason = "told when dropped")] oneshot::Sender<()>,
 );
 
-impl axum::body::HttpBody for Watched {
+impl axum::body::HttpBody for ReportingBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -204,7 +204,7 @@ fn large() -> (
     let sender = Arc::new(std::sync::Mutex::new(Some(sender)));
     let answer = move || {
         let sender = sender.lock().expect("no panic").take().expect("asked once");
-        let body = Watched(Some(Bytes::from(vec![0; 1024 * 1024])), sender);
+        let body = ReportingBody(Some(Bytes::from(vec![0; 1024 * 1024])), sender);
         ready(Response::new(Body::new(body)))
     };
     (answer, dropped)

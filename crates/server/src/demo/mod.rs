@@ -64,7 +64,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     app.services().recorder.flush().await;
     let stop = Shutdown::at_signals(DEFAULT_STOP_TIMEOUT)?;
     let _following = signals.follow(Reload::default(), stop.clone(), || {
-        tracing::info!("nothing to reload: a demo has no files");
+        tracing::info!("SIGHUP ignored: a demo has no files to reload");
     });
     announce(&welcome(server.address(), &key, &project_key));
     Ok(run_until(server, app, stop).await)

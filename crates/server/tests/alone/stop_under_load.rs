@@ -14,18 +14,18 @@ use crate::machine;
 use crate::model_stub::{FLOOD, LASTING, ModelStub};
 
 /// The number of stops while all answers can end, and while some of them cannot.
-const SHORT_STOPS: usize = 15;
-const LONG_STOPS: usize = 5;
+const SHORT_STOP_COUNT: usize = 15;
+const LONG_STOP_COUNT: usize = 5;
 /// The number of servers that are stopped at the same time.
-const CONCURRENT_STOPS: usize = 5;
+const CONCURRENT_STOP_COUNT: usize = 5;
 /// From the signal to the end of the process.
 const MAX_STOP: Duration = Duration::from_secs(25);
 /// The longest that the test waits for the end, so that it can say which rows are missing then.
 const END_TIMEOUT: Duration = Duration::from_secs(90);
 /// The number of lines of its log that are shown of a server that took too long.
-const LOG_LINES: usize = 5;
+const LOG_LINE_COUNT: usize = 5;
 /// Longer than any stop, in milliseconds.
-const ENDLESS: u64 = 120_000;
+const ENDLESS_COUNT: u64 = 120_000;
 
 /// The behaviour of a client once an answer has begun.
 #[derive(Clone, Copy)]
@@ -40,7 +40,7 @@ async fn s16_every_answer_that_has_begun_is_one_row_after_a_stop() {
     let _machine = machine().await;
     let dice = Dice::thrown();
     let stub = ModelStub::start().await;
-    for _ in 0..SHORT_STOPS / CONCURRENT_STOPS {
+    for _ in 0..SHORT_STOP_COUNT / CONCURRENT_STOP_COUNT {
         stop_some(&stub, &dice, false).await;
     }
 }
@@ -50,7 +50,7 @@ async fn s16_answers_that_are_cut_at_the_deadline_are_rows_too() {
     let _machine = machine().await;
     let dice = Dice::thrown();
     let stub = ModelStub::start().await;
-    for _ in 0..LONG_STOPS / CONCURRENT_STOPS {
+    for _ in 0..LONG_STOP_COUNT / CONCURRENT_STOP_COUNT {
         stop_some(&stub, &dice, true).await;
     }
 }
@@ -58,7 +58,7 @@ async fn s16_answers_that_are_cut_at_the_deadline_are_rows_too() {
 /// Stops several servers, each with answers of its own.
 async fn stop_some(stub: &ModelStub, dice: &Dice, with_endless: bool) {
     let mut stops = JoinSet::new();
-    for number in 0..CONCURRENT_STOPS {
+    for number in 0..CONCURRENT_STOP_COUNT {
         stops.spawn(stop_one(
             stub.setting(&["cheap"]),
             dice.clone(),
@@ -96,7 +96,7 @@ async fn stop_one(settings: String, dice: Dice, with_endless: bool, number: usiz
     clients.abort_all();
     let mut wrong = Vec::new();
     if took > MAX_STOP {
-        let log: Vec<&str> = ended.stderr.lines().rev().take(LOG_LINES).collect();
+        let log: Vec<&str> = ended.stderr.lines().rev().take(LOG_LINE_COUNT).collect();
         let log = log.into_iter().rev().collect::<Vec<_>>().join("\n");
         wrong.push(format!("server {number} took {took:?} to stop:\n{log}"));
     }
@@ -117,7 +117,7 @@ fn requests(dice: &Dice, with_endless: bool) -> Vec<(Client, String)> {
     }
     if with_endless {
         for client in [Client::Reads, Client::Reads, Client::Reads, Client::HangsUp] {
-            requests.push((client, format!("{LASTING}{ENDLESS}")));
+            requests.push((client, format!("{LASTING}{ENDLESS_COUNT}")));
         }
         requests.push((Client::DoesNotRead, FLOOD.to_owned()));
         requests.push((Client::DoesNotRead, FLOOD.to_owned()));

@@ -6,9 +6,9 @@ use crate::connection::{Answer, Connection};
 use crate::dice::Dice;
 use crate::installation::{Installation, Server};
 
-const MIB: usize = 1024 * 1024;
+const MIB_BYTES: usize = 1024 * 1024;
 /// Maximum time for the head of a request, and for its body, in seconds.
-const HEAD_TIME: u64 = 30;
+const HEAD_SECONDS: u64 = 30;
 
 /// Sends bytes that need no more, and reads what the server says.
 #[track_caller]
@@ -154,9 +154,9 @@ async fn oversized_bodies_are_refused_in_the_envelope() {
     let (server, admin) = installation.first_serve();
     let (_, application) = admin.application("Large").await;
     let cases = [
-        ("/organization/projects", &admin.key, MIB),
-        ("/organization/usage/events", &admin.key, 32 * MIB),
-        ("/chat/completions", &application, 64 * MIB),
+        ("/organization/projects", &admin.key, MIB_BYTES),
+        ("/organization/usage/events", &admin.key, 32 * MIB_BYTES),
+        ("/chat/completions", &application, 64 * MIB_BYTES),
     ];
     for (path, key, most) in cases {
         // Refused for what the head says, before any of it comes.
@@ -170,10 +170,15 @@ async fn oversized_bodies_are_refused_in_the_envelope() {
         // Refused for what has come, when the head says nothing of it.
         let mut connection = Connection::to(&server.address);
         connection.send(&post(path, key, "Transfer-Encoding: chunked"));
-        let chunk = [format!("{MIB:x}\r\n").as_bytes(), &vec![b' '; MIB], b"\r\n"].concat();
+        let chunk = [
+            format!("{MIB_BYTES:x}\r\n").as_bytes(),
+            &vec![b' '; MIB_BYTES],
+            b"\r\n",
+        ]
+        .concat();
         let mut sent = 0;
         while sent <= most && connection.send(&chunk) {
-            sent += MIB;
+            sent += MIB_BYTES;
         }
         let answer = connection.answer();
         assert_eq!(answer.status(), Some(413), "{path}: {answer:?}");
@@ -237,7 +242,7 @@ fn a_refusal_leaves_the_connection_usable_or_says_that_it_does_not() {
 
         // So much more would come that it is not waited for.
         let mut connection = Connection::to(&server.address);
-        connection.send(head(MIB).as_bytes());
+        connection.send(head(MIB_BYTES).as_bytes());
         let answer = connection.answer();
         assert_eq!(answer.status(), Some(status), "{path}: {answer:?}");
         assert!(
@@ -270,7 +275,7 @@ impl Dawdler<'_> {
         } = self;
         let mut connection = Connection::to(address);
         connection.send(first);
-        for _ in 0..HEAD_TIME - 5 {
+        for _ in 0..HEAD_SECONDS - 5 {
             poll::pause_blocking(Duration::from_secs(1));
             assert!(connection.send(then), "who {what} was cut off too early");
         }

@@ -13,15 +13,15 @@ use crate::mail_server::{MailServer, free_port, settings, token};
 use crate::model_server::prepared;
 
 /// After how many requests the fuzz goes on in another organization, which it has not used up yet.
-const REQUESTS_OF_ONE: u64 = 2_500;
+const MAX_REQUESTS: u64 = 2_500;
 /// Number of people invited to each organization, and number of those who accept.
-const INVITED: usize = 24;
-const COMING: usize = 12;
+const INVITED_COUNT: usize = 24;
+const ACCEPTED_COUNT: usize = 12;
 /// Number of certificates that each organization may upload.
-const CERTIFICATES: usize = 40;
+const CERTIFICATE_COUNT: usize = 40;
 
 /// Maximum number of operations without a success in a short run; a long run must reach all.
-const UNREACHED: u64 = 10;
+const MAX_UNREACHED: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_that_the_document_leads_to_breaks_it() {
@@ -31,7 +31,7 @@ async fn no_request_that_the_document_leads_to_breaks_it() {
     let installation = Installation::new(&settings(port));
     let (server, _) = installation.first_serve();
     let mut organizations = Vec::new();
-    for index in 0..requests.div_ceil(REQUESTS_OF_ONE) {
+    for index in 0..requests.div_ceil(MAX_REQUESTS) {
         let admin = found(&installation, &server, index);
         organizations.push(furnish(&admin, &mail_server, index).await);
     }
@@ -43,7 +43,7 @@ async fn no_request_that_the_document_leads_to_breaks_it() {
         "address": server.address, "document": document, "requests": requests,
         "seed": number("ORGPLANE_TEST_FUZZ_SEED", 1), "organizations": organizations,
         "phases": if is_long { "coverage,fuzzing,stateful" } else { "fuzzing" },
-        "unreached": if is_long { 0 } else { UNREACHED },
+        "unreached": if is_long { 0 } else { MAX_UNREACHED },
     });
     fuzz(&installation, &plan);
     let ended = server.stop();
@@ -86,12 +86,12 @@ fn found(installation: &Installation, server: &Server, index: u64) -> Api {
 /// People, invitations and certificates, which nobody makes up.
 async fn furnish(admin: &Api, mail_server: &MailServer, index: u64) -> Value {
     let before = mail_server.mails().len();
-    for person in 0..INVITED {
+    for person in 0..INVITED_COUNT {
         let invite = json!({"email": format!("p{person}.{index}@acme.example"), "role": "reader"});
         admin.post("/organization/invites", &invite).await;
     }
     poll::until("all invitations are mailed", async || {
-        mail_server.mails().len() >= before + INVITED
+        mail_server.mails().len() >= before + INVITED_COUNT
     })
     .await;
     let mut tokens: Vec<_> = mail_server
@@ -100,11 +100,11 @@ async fn furnish(admin: &Api, mail_server: &MailServer, index: u64) -> Value {
         .iter()
         .map(token)
         .collect();
-    for (person, token) in tokens.drain(..COMING).enumerate() {
+    for (person, token) in tokens.drain(..ACCEPTED_COUNT).enumerate() {
         let body = json!({"token": token, "name": format!("Person {person}")});
         admin.post("/organization/invites/accept", &body).await;
     }
-    let certificates: Vec<_> = (0..CERTIFICATES)
+    let certificates: Vec<_> = (0..CERTIFICATE_COUNT)
         .map(|_| Authority::new("Acme").pem())
         .collect();
     json!({"key": admin.key, "tokens": tokens, "certificates": certificates})

@@ -16,7 +16,7 @@ use crate::small_disk::Disk;
 /// The time for which is waited until something has happened.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// More lines than a pipe has room for, at two a request.
-const REQUESTS: usize = 400;
+const REQUEST_COUNT: usize = 400;
 
 /// A server whose stderr is a file or a pipe.
 struct World {
@@ -138,10 +138,10 @@ async fn log_sink_gone_a_reader_that_goes_away_stops_nothing() {
     let stderr = path.display().to_string();
     let world = World::start(None, &stderr, "info,requests=debug").await;
     drop(reader.await.expect("opened"));
-    world.ask(REQUESTS).await;
-    world.has_rows(REQUESTS).await;
+    world.ask(REQUEST_COUNT).await;
+    world.has_rows(REQUEST_COUNT).await;
     world.is_ready().await;
-    assert!(world.dropped_lines().await >= REQUESTS as u64);
+    assert!(world.dropped_lines().await >= REQUEST_COUNT as u64);
     world.server.stop();
 }
 
@@ -152,8 +152,8 @@ async fn log_sink_gone_a_pipe_that_nobody_reads_stops_nothing() {
     let stderr = path.display().to_string();
     let world = World::start(None, &stderr, "info,requests=debug").await;
     let reader = reader.await.expect("opened");
-    world.ask(REQUESTS).await;
-    world.has_rows(REQUESTS).await;
+    world.ask(REQUEST_COUNT).await;
+    world.has_rows(REQUEST_COUNT).await;
     world.is_ready().await;
     world.server.stop();
     drop(reader);
@@ -178,10 +178,10 @@ async fn log_sink_gone_log_and_database_on_a_full_disk_lose_no_row() {
     world.ask(1).await;
     world.has_rows(1).await;
     disk.fill();
-    world.ask(REQUESTS).await;
+    world.ask(REQUEST_COUNT).await;
     disk.free();
     world.ask(1).await;
-    world.has_rows(REQUESTS + 2).await;
+    world.has_rows(REQUEST_COUNT + 2).await;
     world.is_ready().await;
     let verified = world
         .installation

@@ -26,7 +26,7 @@ pub const FLOOD: &str = "flood the client";
 /// A request with this word in it is answered with a stream whose end comes after a pause: a server that cannot pass its
 /// beginning on does not get to its end.
 pub const PAUSE: &str = "pause before the end";
-const PAUSE_TIME: Duration = Duration::from_millis(200);
+const PAUSE_DELAY: Duration = Duration::from_millis(200);
 /// A request with this in it, and then a number, is answered with a stream that takes so many milliseconds.
 pub const LASTING: &str = "a stream that lasts ";
 const EVENT_INTERVAL: Duration = Duration::from_millis(50);
@@ -166,7 +166,7 @@ fn pausing(number: u64) -> Response {
     let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let (first, rest) = (format!("{first}\n\n"), rest.to_owned());
     let rest = futures_util::stream::once(async move {
-        poll::pause(PAUSE_TIME).await;
+        poll::pause(PAUSE_DELAY).await;
         Ok::<_, Infallible>(Bytes::from(rest))
     });
     let first = futures_util::stream::iter([Ok(Bytes::from(first))]);

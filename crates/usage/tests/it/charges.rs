@@ -4,7 +4,7 @@ use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
 use usage::{Charge, Charges, ItemName, Kind, LineItem, Metric, PriceBook, Quantities, UsageEvent};
 
-use crate::fixture::{PRICES, START, event};
+use crate::fixture::{PRICES, START_SECONDS, event};
 
 fn consumed(kind: Kind, model: &str, amounts: &[(Metric, i64)]) -> UsageEvent {
     let mut event = event("1");
@@ -220,17 +220,17 @@ fn an_event_is_charged_at_the_prices_of_its_time() {
         let bill = book.charges(&event);
         (bill.charges[0].amount.0, bill.unpriced)
     };
-    assert_eq!(at(START, "m"), (9_000, false));
-    assert_eq!(at(START - 1, "m"), (2_000, false));
-    assert_eq!(at(START - 100 * 86_400, "m"), (7_000, false));
-    assert_eq!(at(START - 1000 * 86_400, "m"), (0, true));
+    assert_eq!(at(START_SECONDS, "m"), (9_000, false));
+    assert_eq!(at(START_SECONDS - 1, "m"), (2_000, false));
+    assert_eq!(at(START_SECONDS - 100 * 86_400, "m"), (7_000, false));
+    assert_eq!(at(START_SECONDS - 1000 * 86_400, "m"), (0, true));
     assert_eq!(
-        at(START, "m-2026-02-03"),
+        at(START_SECONDS, "m-2026-02-03"),
         (9_000, false),
         "a dated name of the model"
     );
-    assert_eq!(at(START, "m-2026-02-30"), (0, true), "no date");
-    assert_eq!(at(START, "m-mini"), (0, true));
+    assert_eq!(at(START_SECONDS, "m-2026-02-30"), (0, true), "no date");
+    assert_eq!(at(START_SECONDS, "m-mini"), (0, true));
 }
 
 #[test]
@@ -283,22 +283,26 @@ fn the_maximum_cost_of_exact_prices_is_exact() {
         .with(Metric::InputTokens, 1_000)
         .with(Metric::OutputTokens, 100);
     for (model, most) in [("plain", 1_200_000), ("m", 5_600_000)] {
-        let found = book.max_cost(model, UnixTime(START), &quantities);
+        let found = book.max_cost(model, UnixTime(START_SECONDS), &quantities);
         assert_eq!(found, NanoDollars(most), "{model}");
     }
     // In a batch the factor of batches applies, in the dearest tier.
-    let batch = book.max_batch_cost("m", UnixTime(START), &quantities);
+    let batch = book.max_batch_cost("m", UnixTime(START_SECONDS), &quantities);
     assert_eq!(batch, NanoDollars(2_800_000));
     let tools = [
         (ItemName::WebSearchCalls, 3),
         (ItemName::CodeInterpreterSessions, 2),
     ];
-    let tools = book.max_tool_cost("plain", UnixTime(START), &tools);
+    let tools = book.max_tool_cost("plain", UnixTime(START_SECONDS), &tools);
     assert_eq!(tools, NanoDollars(90_000_000));
-    assert!(book.sells("plain", UnixTime(START), Metric::OutputTokens));
-    assert!(!book.sells("plain", UnixTime(START), Metric::Images));
-    assert!(!book.sells("unheard of", UnixTime(START), Metric::OutputTokens));
-    assert!(book.sells_tool("unheard of", UnixTime(START), ItemName::FileSearchCalls));
+    assert!(book.sells("plain", UnixTime(START_SECONDS), Metric::OutputTokens));
+    assert!(!book.sells("plain", UnixTime(START_SECONDS), Metric::Images));
+    assert!(!book.sells("unheard of", UnixTime(START_SECONDS), Metric::OutputTokens));
+    assert!(book.sells_tool(
+        "unheard of",
+        UnixTime(START_SECONDS),
+        ItemName::FileSearchCalls
+    ));
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use base::time::DAY;
 use base::{NanoDollars, UnixTime};
 use usage::{Corrected, Metric, Outcome, Quantities, UsageEvent, Width, rebuild, reprice};
 
-use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
+use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, START_SECONDS, event, organization};
 use crate::sources::{corrected, is_clean, record};
 
 #[tokio::test]
@@ -49,12 +49,12 @@ async fn a_correction_reverses_a_reported_event_exactly_once() {
     let spent = fresh
         .expect("loaded")
         .month_to_date(&organization("a"), None);
-    assert_eq!(spent, NanoDollars(EVENT_PRICE));
+    assert_eq!(spent, NanoDollars(NANO_DOLLARS_PER_EVENT));
     assert_eq!(fixture.ledger().await.len(), 3, "no row was changed");
     let all = usage::Reprice {
         organization: None,
-        start: UnixTime(START),
-        end: UnixTime(START + DAY),
+        start: UnixTime(START_SECONDS),
+        end: UnixTime(START_SECONDS + DAY),
         is_trial: false,
     };
     let prices = (*fixture.prices).clone();
@@ -66,20 +66,20 @@ async fn a_correction_reverses_a_reported_event_exactly_once() {
 async fn a_day_selects_among_events_with_one_id() {
     let fixture = Fixture::new().await;
     let later = UsageEvent {
-        timestamp: UnixTime(START + DAY),
+        timestamp: UnixTime(START_SECONDS + DAY),
         outcome: Outcome::Reported,
         ..event("evt")
     };
     let first = UsageEvent {
-        timestamp: UnixTime(START),
+        timestamp: UnixTime(START_SECONDS),
         ..later.clone()
     };
     let both = vec![first, later.clone()];
     fixture.recorder.report(both, None).await.expect("written");
-    let days = vec![UnixTime(START), UnixTime(START + DAY)];
+    let days = vec![UnixTime(START_SECONDS), UnixTime(START_SECONDS + DAY)];
     let ambiguous = corrected(&fixture, "evt", None).await;
     assert_eq!(ambiguous, Corrected::Ambiguous(days));
-    let day = Some(UnixTime(START + DAY + 5));
+    let day = Some(UnixTime(START_SECONDS + DAY + 5));
     let Corrected::Reversed(entry) = corrected(&fixture, "evt", day).await else {
         panic!("not reversed");
     };

@@ -13,7 +13,7 @@ use usage::{
 };
 
 /// 2026-03-02T00:00:00Z, a Monday.
-pub(crate) const START: i64 = 1_772_409_600;
+pub(crate) const START_SECONDS: i64 = 1_772_409_600;
 
 /// Prices that are easy to compute with.
 pub(crate) const PRICES: &str = r#"
@@ -61,7 +61,7 @@ impl Fixture {
         let store = Store::open(scratch.url());
         let store = store.await.expect("a database");
         let prices = Arc::new(prices);
-        let clock = Clock::fake(UnixTime(START));
+        let clock = Clock::fake(UnixTime(START_SECONDS));
         let (recorder, task, spend) = start(&store, &prices, &clock).await;
         Self {
             reports: Reports::new(store.usage().clone()),
@@ -137,8 +137,8 @@ impl Fixture {
             let query = UsageQuery {
                 organization_id: organization(name),
                 kind: Kind::Completions,
-                start: UnixTime(START),
-                end: UnixTime(START + 7 * DAY),
+                start: UnixTime(START_SECONDS),
+                end: UnixTime(START_SECONDS + 7 * DAY),
                 width,
                 limit: i64::MAX,
                 group_by: Vec::new(),
@@ -172,11 +172,11 @@ pub(crate) fn organization(name: &str) -> OrganizationId {
     OrganizationId::from_text(format!("org-{name}"))
 }
 
-/// Returns the event of a chat request at [`START`]: 1,000 input tokens, 400 of them cached, and 100 output tokens.
+/// Returns the event of a chat request at [`START_SECONDS`]: 1,000 input tokens, 400 of them cached, and 100 output tokens.
 pub(crate) fn event(id: &str) -> UsageEvent {
     UsageEvent {
         id: id.to_owned(),
-        timestamp: UnixTime(START),
+        timestamp: UnixTime(START_SECONDS),
         organization_id: organization("a"),
         kind: Kind::Completions,
         project_id: ProjectId::from_text("proj_a".to_owned()),
@@ -200,4 +200,4 @@ pub(crate) fn event(id: &str) -> UsageEvent {
 }
 
 /// The cost of [`event`]: 600 × 2, 400 × 0.5 and 100 × 8 dollars per million.
-pub(crate) const EVENT_PRICE: i64 = 2_200_000;
+pub(crate) const NANO_DOLLARS_PER_EVENT: i64 = 2_200_000;

@@ -6,7 +6,7 @@ use base::time::DAY;
 use store::sql;
 use usage::{Appended, Metric, Outcome, Quantities, Width, rebuild};
 
-use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
+use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, START_SECONDS, event, organization};
 
 fn appended(accepted: usize, duplicates: usize) -> Appended {
     Appended {
@@ -36,7 +36,7 @@ async fn an_event_counts_once() {
         .await
         .into_iter()
         .map(|entry| entry.amount.0);
-    assert_eq!(amounts.sum::<i64>(), 4 * EVENT_PRICE);
+    assert_eq!(amounts.sum::<i64>(), 4 * NANO_DOLLARS_PER_EVENT);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_row_has_the_event_and_its_charges() {
 async fn each_row_is_what_was_recorded() {
     let fixture = Fixture::new().await;
     let mut other = event("2");
-    other.timestamp = UnixTime(START + 3 * DAY);
+    other.timestamp = UnixTime(START_SECONDS + 3 * DAY);
     other.user_id = Some(Id::from_text("user-a".to_owned()));
     other.batch = true;
     other.service_tier = Some("flex".to_owned());
@@ -119,9 +119,9 @@ async fn each_row_is_what_was_recorded() {
 async fn an_id_is_unique_within_its_day() {
     let fixture = Fixture::new().await;
     let mut later = event("1");
-    later.timestamp = UnixTime(START + DAY - 1);
+    later.timestamp = UnixTime(START_SECONDS + DAY - 1);
     let mut next_day = event("1");
-    next_day.timestamp = UnixTime(START + DAY);
+    next_day.timestamp = UnixTime(START_SECONDS + DAY);
     let events = vec![event("1"), later, next_day];
     let first = fixture.recorder.append(events.clone()).await;
     assert_eq!(first.expect("written"), appended(2, 1));
@@ -172,7 +172,7 @@ async fn rebuilt_sums_are_identical() {
     let fixture = Fixture::new().await;
     let events = (0..12_000).map(|n| {
         let mut event = event(&format!("{n}"));
-        event.timestamp = UnixTime(START + n * 7919 % 200_000);
+        event.timestamp = UnixTime(START_SECONDS + n * 7919 % 200_000);
         event.organization_id = organization(["a", "b"][n as usize % 2]);
         event.user_id = (n % 3 == 0).then(|| Id::from_text(format!("user-{}", n % 5)));
         event.quantities.set(Metric::InputCachedTokens, n % 1001);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use usage::{Recorder, Spend, UsageEvent};
 
-use crate::fixture::{EVENT_PRICE, Fixture, event, organization};
+use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, event, organization};
 
 /// The number of events that wait on a busy node at any time.
 const WAITING_COUNT: usize = 400;
@@ -58,7 +58,7 @@ async fn a_busy_node_sees_the_spend_of_another_within_a_second() {
     for round in 1..=ROUNDS_COUNT {
         let spent = fixture.recorder.append(vec![event(&round.to_string())]);
         spent.await.expect("durable");
-        times.push(time_until(&spend, round * EVENT_PRICE).await);
+        times.push(time_until(&spend, round * NANO_DOLLARS_PER_EVENT).await);
     }
     is_over.store(true, Ordering::Relaxed);
     let events = load.await.expect("the load");

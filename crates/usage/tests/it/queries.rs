@@ -14,7 +14,7 @@ use usage::{
     Recorder, UsageEvent, UsageQuery, Width, costs, usage, verify,
 };
 
-use crate::fixture::{Fixture, START, event, organization};
+use crate::fixture::{Fixture, START_SECONDS, event, organization};
 use crate::random::{moment, some_event, values};
 
 /// The organizations of the events.
@@ -357,7 +357,7 @@ async fn a_page_is_bounded_and_has_the_start_of_the_next() {
     let query = UsageQuery {
         organization_id: organization("a"),
         kind: Kind::Completions,
-        start: UnixTime(START + 90),
+        start: UnixTime(START_SECONDS + 90),
         end: UnixTime(i64::MAX),
         width: Width::Minute,
         limit: 3,
@@ -374,9 +374,9 @@ async fn a_page_is_bounded_and_has_the_start_of_the_next() {
     let starts: Vec<_> = page
         .buckets
         .iter()
-        .map(|bucket| bucket.start.0 - START)
+        .map(|bucket| bucket.start.0 - START_SECONDS)
         .collect();
     assert_eq!(starts, [60, 120, 180], "aligned, and empty ones included");
-    assert_eq!(page.next, Some(UnixTime(START + 240)));
+    assert_eq!(page.next, Some(UnixTime(START_SECONDS + 240)));
     assert!(page.buckets.iter().all(|bucket| bucket.results.is_empty()));
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use usage::{Dimension, Kind, Quantities, UsageEvent};
 
-use crate::fixture::{START, event};
+use crate::fixture::{START_SECONDS, event};
 
 /// Returns the values of a dimension that events have.
 pub(crate) fn values(dimension: Dimension) -> &'static [&'static str] {
@@ -33,7 +33,7 @@ fn optional(dimension: Dimension) -> impl Strategy<Value = Option<String>> {
 pub(crate) fn moment() -> impl Strategy<Value = i64> {
     let width = select(&[1, MINUTE, HOUR, DAY][..]);
     (0..3 * DAY, width, -1..=1i64).prop_map(|(at, width, off)| {
-        (START + at / width * width + if width == 1 { 0 } else { off }).max(START)
+        (START_SECONDS + at / width * width + if width == 1 { 0 } else { off }).max(START_SECONDS)
     })
 }
 

@@ -9,7 +9,7 @@ use usage::{
     CostDimension, CostQuery, Outcome, PriceBook, Reprice, Repriced, UsageEvent, costs, reprice,
 };
 
-use crate::fixture::{EVENT_PRICE, Fixture, PRICES, START, event, organization};
+use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, PRICES, START_SECONDS, event, organization};
 use crate::random::some_event;
 
 /// Prices with dearer input, cheaper output, cached input at the price of other input, and a price for `unheard of`.
@@ -34,8 +34,8 @@ fn other() -> PriceBook {
 fn all(is_trial: bool) -> Reprice {
     Reprice {
         organization: None,
-        start: UnixTime(START),
-        end: UnixTime(START + 7 * DAY),
+        start: UnixTime(START_SECONDS),
+        end: UnixTime(START_SECONDS + 7 * DAY),
         is_trial,
     }
 }
@@ -50,8 +50,8 @@ async fn run(fixture: &Fixture, what: &Reprice) -> Repriced {
 async fn reported(fixture: &Fixture) -> Vec<(UnixTime, Option<String>, i64, NanoDollars)> {
     let query = CostQuery {
         organization_id: organization("a"),
-        start: UnixTime(START),
-        end: UnixTime(START + 7 * DAY),
+        start: UnixTime(START_SECONDS),
+        end: UnixTime(START_SECONDS + 7 * DAY),
         limit: 180,
         group_by: vec![CostDimension::LineItem],
         project_ids: Vec::new(),
@@ -129,7 +129,7 @@ async fn a_correction_is_a_row_of_its_own_and_counts_in_the_months_spend() {
         .expect("written");
     let done = run(&fixture, &all(false)).await;
     // 1,000 × 3 and 100 × 7 dollars per million, each.
-    let more = 2 * (3_700_000 - EVENT_PRICE);
+    let more = 2 * (3_700_000 - NANO_DOLLARS_PER_EVENT);
     let by_model = [(Some("m".to_owned()), NanoDollars(more))];
     assert_eq!(done.by_model.into_iter().collect::<Vec<_>>(), by_model);
     let ledger = fixture.ledger().await;
@@ -142,13 +142,13 @@ async fn a_correction_is_a_row_of_its_own_and_counts_in_the_months_spend() {
         .collect();
     let as_they_were = events
         .into_iter()
-        .map(|event| (event, NanoDollars(EVENT_PRICE)));
+        .map(|event| (event, NanoDollars(NANO_DOLLARS_PER_EVENT)));
     assert_eq!(rest, as_they_were.collect::<Vec<_>>());
     let [correction] = &corrections[..] else {
         panic!("{corrections:?}");
     };
     assert_eq!(correction.amount, NanoDollars(more));
-    assert_eq!(correction.event.timestamp, UnixTime(START));
+    assert_eq!(correction.event.timestamp, UnixTime(START_SECONDS));
     let spent = store::sql!("SELECT amount FROM spend_months");
     let spent = fixture.rows(spent, |row| row.get::<i64>("amount")).await;
     assert_eq!(spent, [2 * 3_700_000]);
@@ -160,13 +160,13 @@ async fn only_the_given_hours_and_organization_are_repriced() {
     let mut elsewhere = event("1");
     elsewhere.organization_id = organization("b");
     let mut later = event("2");
-    later.timestamp = UnixTime(START + 3_600);
+    later.timestamp = UnixTime(START_SECONDS + 3_600);
     let events = vec![event("1"), later, elsewhere];
     fixture.recorder.append(events).await.expect("written");
     let what = Reprice {
         organization: Some(organization("a")),
-        start: UnixTime(START + 1_800),
-        end: UnixTime(START + 1_801),
+        start: UnixTime(START_SECONDS + 1_800),
+        end: UnixTime(START_SECONDS + 1_801),
         is_trial: false,
     };
     let done = run(&fixture, &what).await;

@@ -9,7 +9,7 @@ use store::sql;
 use tokio::task::JoinSet;
 use usage::{DurableReservation, DurableReservations, ReservationKey, Spend, SpendRequest, verify};
 
-use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
+use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, START_SECONDS, event, organization};
 
 /// The time after which a reservation without an object expires.
 const RESERVATION_SECONDS: i64 = 3_600;
@@ -35,7 +35,7 @@ async fn reserve(
     let ask = SpendRequest {
         organization: (&organization, whole),
         project: (&project, part),
-        at: UnixTime(START),
+        at: UnixTime(START_SECONDS),
         max_cost: NanoDollars(max_cost),
     };
     reservations.reserve(&ask, RESERVATION_SECONDS).await
@@ -46,7 +46,7 @@ fn passes(spend: &Spend, limit: i64) -> bool {
     let ask = SpendRequest {
         organization: (&organization("a"), Some(NanoDollars(limit))),
         project: (&project(), None),
-        at: UnixTime(START),
+        at: UnixTime(START_SECONDS),
         max_cost: NanoDollars(1),
     };
     spend.reserve(&ask).is_ok()
@@ -115,16 +115,16 @@ async fn a_reservation_is_released_with_the_row_that_it_was_made_for() {
     let fixture = Fixture::new().await;
     let (_recorder, _task, other) = fixture.another().await;
     let own = reservations(&fixture, &fixture.spend);
-    let limits = [Some(2 * EVENT_PRICE), None];
-    let release = reserve(&own, limits, 2 * EVENT_PRICE)
+    let limits = [Some(2 * NANO_DOLLARS_PER_EVENT), None];
+    let release = reserve(&own, limits, 2 * NANO_DOLLARS_PER_EVENT)
         .await
         .expect("room")
         .keep();
     assert!(own.bind(&release, "batch_1").await.expect("bound"));
     assert!(!own.bind(&release, "batch_1").await.expect("bound"), "once");
     assert!(reserve(&own, limits, 1).await.is_err());
-    assert!(!passes(&fixture.spend, 2 * EVENT_PRICE));
-    until(|| !passes(&other, 2 * EVENT_PRICE)).await;
+    assert!(!passes(&fixture.spend, 2 * NANO_DOLLARS_PER_EVENT));
+    until(|| !passes(&other, 2 * NANO_DOLLARS_PER_EVENT)).await;
     // Neither time nor another process releases it.
     fixture.clock.advance(40 * 86_400);
     assert_eq!(own.release_expired(10).await.expect("looked"), 0);
@@ -133,15 +133,18 @@ async fn a_reservation_is_released_with_the_row_that_it_was_made_for() {
         .settle(vec![event("batch_1")], vec![release.clone()]);
     settled.await.expect("written");
     assert_eq!(reserved(&fixture).await, 0);
-    assert!(passes(&fixture.spend, 2 * EVENT_PRICE) && !passes(&fixture.spend, EVENT_PRICE));
-    until(|| passes(&other, 2 * EVENT_PRICE)).await;
+    assert!(
+        passes(&fixture.spend, 2 * NANO_DOLLARS_PER_EVENT)
+            && !passes(&fixture.spend, NANO_DOLLARS_PER_EVENT)
+    );
+    until(|| passes(&other, 2 * NANO_DOLLARS_PER_EVENT)).await;
     // The second settlement neither counts nor releases anything.
     let again = fixture
         .recorder
         .settle(vec![event("batch_1")], vec![release]);
     assert_eq!(again.await.expect("written").duplicates, 1);
     assert_eq!(reserved(&fixture).await, 0);
-    assert!(passes(&fixture.spend, EVENT_PRICE + 1));
+    assert!(passes(&fixture.spend, NANO_DOLLARS_PER_EVENT + 1));
 }
 
 #[tokio::test]

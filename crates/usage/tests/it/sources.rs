@@ -6,7 +6,7 @@ use prometheus::Registry;
 use store::sql;
 use usage::{Corrected, Metric, Outcome, Quantities, UsageEvent, Width, correct, verify};
 
-use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
+use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, START_SECONDS, event, organization};
 
 /// Ids of each form that the gateway, or upstreams for batches, give.
 const OWN_IDS: [&str; 7] = [
@@ -81,7 +81,7 @@ async fn a_reported_event_never_takes_the_key_of_a_gateway_row() {
         let tokens = fixture.total(Width::Day, Metric::InputTokens).await;
         assert_eq!(tokens, 1_000 * all);
         let spent = fixture.spend.month_to_date(&organization("a"), None);
-        assert_eq!(spent.0, all * EVENT_PRICE);
+        assert_eq!(spent.0, all * NANO_DOLLARS_PER_EVENT);
         assert_eq!(count_of(&registry, "orgplane_ledger_conflicts_total"), 0.0);
         is_clean(&fixture).await;
     }
@@ -170,7 +170,7 @@ async fn reported_events_of_many_days_do_not_delay_gateway_rows() {
     };
     record(&fixture, event("0")).await;
     let old = (1..=400).map(|ago| UsageEvent {
-        timestamp: UnixTime(START - ago * DAY),
+        timestamp: UnixTime(START_SECONDS - ago * DAY),
         ..reported(&ago.to_string())
     });
     let (recorder, old) = (fixture.recorder.clone(), old.collect());
@@ -197,7 +197,7 @@ async fn small_reports_of_many_old_days_are_written_a_few_days_at_a_time() {
     let reports = (0..100).map(|ago| {
         let recorder = fixture.recorder.clone();
         let event = UsageEvent {
-            timestamp: UnixTime(START - ago * DAY),
+            timestamp: UnixTime(START_SECONDS - ago * DAY),
             ..reported("evt")
         };
         tokio::spawn(async move { recorder.report(vec![event], None).await })

@@ -15,16 +15,16 @@ use usage::{
     rebuild,
 };
 
-use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
+use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, START_SECONDS, event, organization};
 
-const DAY: i64 = 86_400;
+const DAY_SECONDS: i64 = 86_400;
 
 fn project(name: &str) -> ProjectId {
     ProjectId::from_text(name.to_owned())
 }
 
 fn march() -> Month {
-    Month::of(UnixTime(START))
+    Month::of(UnixTime(START_SECONDS))
 }
 
 /// Reserves `max_cost` nano-dollars for `proj_a`, whose organization has the limit `limit`.
@@ -32,7 +32,7 @@ fn reserve(spend: &Spend, limit: i64, max_cost: i64) -> base::Result<Option<Spen
     spend.reserve(&SpendRequest {
         organization: (&organization("a"), Some(NanoDollars(limit))),
         project: (&project("proj_a"), None),
-        at: UnixTime(START),
+        at: UnixTime(START_SECONDS),
         max_cost: NanoDollars(max_cost),
     })
 }
@@ -75,7 +75,7 @@ async fn agrees(fixture: &Fixture, spend: &Spend, since: Month) {
 fn some_event() -> impl Strategy<Value = UsageEvent> {
     let who = (select(&["a", "b"][..]), select(&["proj_a", "proj_b"][..]));
     // From January to the end of April; ids are repeated.
-    let when = START - 50 * DAY..START + 59 * DAY;
+    let when = START_SECONDS - 50 * DAY_SECONDS..START_SECONDS + 59 * DAY_SECONDS;
     (0..600u32, who, when, 0..5_000i64).prop_map(|(id, (who, of), at, tokens)| {
         let mut event = event(&id.to_string());
         event.organization_id = organization(who);
@@ -118,7 +118,7 @@ async fn spend_equals_the_ledger_after_every_commit_and_restart() {
         .expect("written");
     agrees(&fixture, &fixture.spend, february).await;
     // In April, March is the month before, and February is forgotten.
-    fixture.clock.advance(30 * DAY);
+    fixture.clock.advance(30 * DAY_SECONDS);
     fixture
         .recorder
         .append(vec![event("april")])
@@ -138,26 +138,30 @@ async fn a_new_month_starts_with_the_spend_that_it_already_has() {
     early.timestamp = march().end;
     let events = vec![event("1"), event("2"), early];
     fixture.recorder.append(events).await.expect("written");
-    assert_eq!(spent(), 2 * EVENT_PRICE);
-    fixture.clock.advance(march().end.0 - START - 1);
-    assert_eq!(spent(), 2 * EVENT_PRICE);
+    assert_eq!(spent(), 2 * NANO_DOLLARS_PER_EVENT);
+    fixture.clock.advance(march().end.0 - START_SECONDS - 1);
+    assert_eq!(spent(), 2 * NANO_DOLLARS_PER_EVENT);
     fixture.clock.advance(1);
-    assert_eq!(spent(), EVENT_PRICE);
+    assert_eq!(spent(), NANO_DOLLARS_PER_EVENT);
     let late = fixture.recorder.append(vec![event("late")]).await;
     late.expect("written");
-    assert_eq!(spent(), EVENT_PRICE, "what is late counts in its own month");
+    assert_eq!(
+        spent(),
+        NANO_DOLLARS_PER_EVENT,
+        "what is late counts in its own month"
+    );
     let march = fixture.spend.in_month(march(), &organization("a"), None);
-    assert_eq!(march.0, 3 * EVENT_PRICE);
+    assert_eq!(march.0, 3 * NANO_DOLLARS_PER_EVENT);
 }
 
 #[tokio::test]
 async fn a_reservation_is_released_when_the_cost_counts() {
     let fixture = Fixture::new().await;
     let slot = async || fixture.recorder.reserve().await.expect("a place");
-    let limit = 3 * EVENT_PRICE;
-    let held = reserve(&fixture.spend, limit, 2 * EVENT_PRICE).expect("room");
+    let limit = 3 * NANO_DOLLARS_PER_EVENT;
+    let held = reserve(&fixture.spend, limit, 2 * NANO_DOLLARS_PER_EVENT).expect("room");
     let slot_with_hold = slot().await.with_spend(held);
-    let refused = reserve(&fixture.spend, limit, EVENT_PRICE + 1)
+    let refused = reserve(&fixture.spend, limit, NANO_DOLLARS_PER_EVENT + 1)
         .err()
         .expect("full");
     assert_eq!(
@@ -171,12 +175,13 @@ async fn a_reservation_is_released_when_the_cost_counts() {
          April 2026 begins."
     );
     slot_with_hold.record(event("1")).await.expect("durable");
-    let rest = reserve(&fixture.spend, limit, 2 * EVENT_PRICE)
+    let rest = reserve(&fixture.spend, limit, 2 * NANO_DOLLARS_PER_EVENT)
         .expect("it has cost less than was set aside");
     assert!(reserve(&fixture.spend, limit, 1).is_err());
     drop(slot().await.with_spend(rest));
     // A row that the database refuses releases its reservation, too.
-    let rest = reserve(&fixture.spend, limit, 2 * EVENT_PRICE).expect("given back when dropped");
+    let rest = reserve(&fixture.spend, limit, 2 * NANO_DOLLARS_PER_EVENT)
+        .expect("given back when dropped");
     let mut huge = event("huge");
     huge.quantities = Quantities::default().with(Metric::UsageBytes, i64::MAX);
     let again = UsageEvent {
@@ -190,14 +195,15 @@ async fn a_reservation_is_released_when_the_cost_counts() {
         .record(again)
         .await
         .expect("durable");
-    let rest = reserve(&fixture.spend, limit, 2 * EVENT_PRICE).expect("given back when refused");
+    let rest = reserve(&fixture.spend, limit, 2 * NANO_DOLLARS_PER_EVENT)
+        .expect("given back when refused");
     slot()
         .await
         .with_spend(rest)
         .record(event("3"))
         .await
         .expect("durable");
-    let last = reserve(&fixture.spend, limit, EVENT_PRICE).expect("room");
+    let last = reserve(&fixture.spend, limit, NANO_DOLLARS_PER_EVENT).expect("room");
     slot()
         .await
         .with_spend(last)
@@ -220,7 +226,12 @@ async fn a_commit_that_took_effect_although_it_failed_counts() {
         .execute(sql!("ALTER TABLE spend_months RENAME TO away"))
         .await;
     let slot = fixture.recorder.reserve().await.expect("a place");
-    let held = reserve(&fixture.spend, EVENT_PRICE, EVENT_PRICE).expect("room");
+    let held = reserve(
+        &fixture.spend,
+        NANO_DOLLARS_PER_EVENT,
+        NANO_DOLLARS_PER_EVENT,
+    )
+    .expect("room");
     let recorded = slot.with_spend(held).record(event("1"));
     tokio::time::sleep(Duration::from_millis(200)).await;
     fixture
@@ -230,7 +241,7 @@ async fn a_commit_that_took_effect_although_it_failed_counts() {
     other.append(vec![event("1")]).await.expect("written");
     recorded.await.expect("durable");
     agrees(&fixture, &fixture.spend, march()).await;
-    assert!(reserve(&fixture.spend, EVENT_PRICE, 1).is_err());
+    assert!(reserve(&fixture.spend, NANO_DOLLARS_PER_EVENT, 1).is_err());
 }
 
 #[tokio::test]
@@ -243,7 +254,7 @@ async fn spend_of_other_nodes_is_seen_within_a_second() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         agrees(&fixture, &fixture.spend, march()).await;
         let spent = fixture.spend.month_to_date(&organization("a"), None);
-        assert_eq!(spent.0, round * EVENT_PRICE);
+        assert_eq!(spent.0, round * NANO_DOLLARS_PER_EVENT);
     }
 }
 

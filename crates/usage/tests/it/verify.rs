@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use store::{Statement, sql};
 use usage::{UsageEvent, Verified, rebuild, verify};
 
-use crate::fixture::{EVENT_PRICE, Fixture, START, event, organization};
+use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, START_SECONDS, event, organization};
 use crate::random::some_event;
 
 impl Fixture {
@@ -36,7 +36,7 @@ impl Fixture {
         let fixture = Self::new().await;
         for number in 0..36 {
             let mut one = event(&format!("{number:02}"));
-            one.timestamp = UnixTime(START + number % 2 * DAY + number * 400);
+            one.timestamp = UnixTime(START_SECONDS + number % 2 * DAY + number * 400);
             if number % 3 == 0 {
                 one.organization_id = organization("b");
                 one.user_id = Some(Id::from_text("user-a".to_owned()));
@@ -186,7 +186,10 @@ async fn verification_finds_a_duplicate_block() {
 #[tokio::test]
 async fn verification_finds_a_block_of_a_day_without_ledger() {
     let fixture = Fixture::with_sums().await;
-    for (shape, period) in [("hours", START + 9 * DAY), ("days", START + 90 * DAY)] {
+    for (shape, period) in [
+        ("hours", START_SECONDS + 9 * DAY),
+        ("days", START_SECONDS + 90 * DAY),
+    ] {
         let moved = sql!(
             "INSERT INTO usage_sums (organization, shape, period, tier, data) \
              SELECT organization, shape, $1, tier, data FROM usage_sums WHERE shape = $2 ORDER BY id LIMIT 1",
@@ -243,8 +246,8 @@ async fn verification_finds_a_row_slipped_into_the_ledger() {
     };
     let said = fixture.said_after(more(7)).await;
     let bill = format!(
-        "its bill come to {EVENT_PRICE}, but its amount is {}",
-        EVENT_PRICE + 7
+        "its bill come to {NANO_DOLLARS_PER_EVENT}, but its amount is {}",
+        NANO_DOLLARS_PER_EVENT + 7
     );
     assert!(
         said[0].starts_with("org-a: row more of 2026-03-02T00:13:20Z"),
@@ -263,7 +266,7 @@ async fn verification_finds_changed_spend() {
         "UPDATE spend_months SET amount = amount + 1 WHERE organization_id = $1",
         "org-a"
     );
-    let spent = NanoDollars(24 * EVENT_PRICE).0;
+    let spent = NanoDollars(24 * NANO_DOLLARS_PER_EVENT).0;
     let said = fixture.said_after(change).await;
     let place = "org-a: spend of proj_a in the month from 2026-03-01T00:00:00Z";
     let numbers = format!("the ledger comes to {spent}, but this is {}", spent + 1);

@@ -72,14 +72,14 @@ pub(super) async fn run(import: Import) -> anyhow::Result<()> {
         shares_a_file,
         rejected,
         bookmark,
-        tally: RowCounts::from(FilePosition::default()),
+        counts: RowCounts::from(FilePosition::default()),
     };
     let outcome = taking.everything(&import, format, rows, &admission).await;
     task.stop(STOP_TIMEOUT).await;
-    taking.tally.say();
+    taking.counts.say();
     outcome.with_context(|| import.name())?;
     taking.rejected.finish()?;
-    match taking.tally.refused() {
+    match taking.counts.refused() {
         0 => Ok(()),
         1 => bail!("{}: 1 row was refused", import.name()),
         refused => bail!("{}: {refused} rows were refused", import.name()),
@@ -155,7 +155,7 @@ struct RunningImport {
     shares_a_file: bool,
     rejected: Rejected,
     bookmark: Option<Bookmark>,
-    tally: RowCounts,
+    counts: RowCounts,
 }
 
 impl RunningImport {
@@ -169,13 +169,13 @@ impl RunningImport {
     ) -> anyhow::Result<()> {
         if let Some(place) = self.bookmark.as_ref().and_then(Bookmark::read) {
             rows.skip(place.rows)?;
-            self.tally = RowCounts::from(place);
+            self.counts = RowCounts::from(place);
             if self.all(rows, admission, place).await? {
                 return Ok(());
             }
             rows = import.open(format)?;
         }
-        self.tally = RowCounts::from(FilePosition::default());
+        self.counts = RowCounts::from(FilePosition::default());
         self.all(rows, admission, FilePosition::default()).await?;
         Ok(())
     }
@@ -218,11 +218,11 @@ impl RunningImport {
             }
             place.rows += batch.rows;
             place.refused += batch.refused.len();
-            self.tally.count(appended, batch.refused.len());
+            self.counts.count(appended, batch.refused.len());
             for (number, refused) in batch.refused {
                 progress.suspend(|| self.rejected.add(number, &refused))?;
             }
-            progress.show(|| self.tally.line(batch.position));
+            progress.show(|| self.counts.line(batch.position));
         }
         if let Some(bookmark) = &self.bookmark {
             bookmark.remove();

@@ -27,14 +27,14 @@ use traffic::Traffic;
 use upstream::Upstream;
 
 /// The time for which things fail, unless `ORGPLANE_TEST_CHAOS_SECONDS` says otherwise.
-const SPAN: Duration = Duration::from_secs(120);
+const DEFAULT_DURATION: Duration = Duration::from_secs(120);
 /// The bounds of the time for which something fails, and of that until the next thing does, in milliseconds.
 const FAULT: (u64, u64) = (6_500, 10_000);
 const CALM: (u64, u64) = (500, 2_500);
 /// The time within which the server is ready after a fault, on a machine that does other things too.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The size of the disk that the database is on.
-const DISK_MEBIBYTES: u32 = 128;
+const DISK_CAPACITY: u32 = 128;
 
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ async fn chaos_loses_nothing_that_was_answered_and_readiness_tells_the_truth() {
     let _machine = machine().await;
     let dice = Dice::thrown();
     let span = std::env::var("ORGPLANE_TEST_CHAOS_SECONDS").ok();
-    let span = span.map_or(SPAN, |seconds| {
+    let span = span.map_or(DEFAULT_DURATION, |seconds| {
         Duration::from_secs(seconds.parse().expect("a number"))
     });
     let upstream = Upstream::start(dice.clone()).await;
@@ -115,7 +115,7 @@ async fn chaos_loses_nothing_that_was_answered_and_readiness_tells_the_truth() {
 
 impl Database {
     fn new(installation: &Installation) -> Self {
-        let disk = Disk::new(DISK_MEBIBYTES);
+        let disk = Disk::new(DISK_CAPACITY);
         if std::env::var_os("ORGPLANE_TEST_DATABASE").is_some() {
             let cluster = Cluster::start("", "", &[]).expect("PostgreSQL is installed");
             if let Some(disk) = &disk {

@@ -20,7 +20,7 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One observation, with the times of request and response.
 #[derive(Clone, Debug)]
-struct Said {
+struct Observation {
     asked: Instant,
     came: Instant,
     is_ready: bool,
@@ -36,7 +36,7 @@ pub struct Outage {
 
 /// Asks again and again, from the start until it is asked for a verdict.
 pub struct Watch {
-    said: Arc<Mutex<Vec<Said>>>,
+    said: Arc<Mutex<Vec<Observation>>>,
     wrong: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
@@ -52,7 +52,7 @@ impl Watch {
         Self { said, wrong, task }
     }
 
-    fn said(&self) -> Vec<Said> {
+    fn said(&self) -> Vec<Observation> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.clone()
     }
@@ -104,7 +104,7 @@ impl Watch {
     }
 }
 
-async fn watch(url: String, all: Arc<Mutex<Vec<Said>>>, wrong: Arc<Mutex<Vec<String>>>) {
+async fn watch(url: String, all: Arc<Mutex<Vec<Observation>>>, wrong: Arc<Mutex<Vec<String>>>) {
     let client = http();
     loop {
         let asked = Instant::now();
@@ -118,7 +118,7 @@ async fn watch(url: String, all: Arc<Mutex<Vec<Said>>>, wrong: Arc<Mutex<Vec<Str
         match answer {
             Ok(Some((status @ (200 | 503), reasons))) => {
                 let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-                all.push(Said {
+                all.push(Observation {
                     asked,
                     came: Instant::now(),
                     is_ready: status == 200,

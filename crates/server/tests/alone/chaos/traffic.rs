@@ -14,10 +14,10 @@ use crate::api::Api;
 use crate::dice::Dice;
 
 /// Between an answer and the next request of a client, and after an answer that is no success.
-const PAUSE: Duration = Duration::from_millis(25);
-const LONG_PAUSE: Duration = Duration::from_millis(100);
+const REQUEST_DELAY: Duration = Duration::from_millis(25);
+const FAILURE_DELAY: Duration = Duration::from_millis(100);
 /// The longest that an answer may take, whatever happens.
-const DEADLINE: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// The most events of a report.
 const MAX_EVENTS: u64 = 4;
 
@@ -121,7 +121,7 @@ impl Traffic {
             };
             let status = response.status().as_u16();
             let id = response.headers().get("x-request-id").cloned();
-            let whole = timeout(DEADLINE, response.bytes()).await;
+            let whole = timeout(REQUEST_TIMEOUT, response.bytes()).await;
             if status == 200 {
                 let id = id.expect("each answer names its request");
                 let id = id.to_str().expect("visible ASCII").to_owned();
@@ -217,18 +217,18 @@ impl Traffic {
     ) -> Option<Response> {
         let is_gateway = ["chat", "responses", "embeddings"].contains(&client);
         let had_garbage = self.garbage.load(Ordering::SeqCst);
-        let response = match timeout(DEADLINE, request.send()).await {
+        let response = match timeout(REQUEST_TIMEOUT, request.send()).await {
             Ok(Ok(response)) => response,
             // An answer whose first bytes are of no use breaks off before anything of it is sent.
             Ok(Err(_)) if is_gateway && (had_garbage || self.garbage.load(Ordering::SeqCst)) => {
                 *self.record().statuses.entry((client, 0)).or_default() += 1;
-                poll::pause(LONG_PAUSE).await;
+                poll::pause(FAILURE_DELAY).await;
                 return None;
             }
             Ok(Err(error)) => {
                 let wrong = format!("{client}: no answer: {error:?}");
                 self.record().wrong.push(wrong);
-                poll::pause(LONG_PAUSE).await;
+                poll::pause(FAILURE_DELAY).await;
                 return None;
             }
             Err(_) => {
@@ -253,7 +253,11 @@ impl Traffic {
     }
 
     async fn pause(&self, status: u16) {
-        let pause = if status == 200 { PAUSE } else { LONG_PAUSE };
+        let pause = if status == 200 {
+            REQUEST_DELAY
+        } else {
+            FAILURE_DELAY
+        };
         poll::pause(pause).await;
     }
 }

@@ -17,33 +17,33 @@ use tokio::task::JoinSet;
 use crate::model_stub::{FLOOD, PAUSE};
 use crate::wire::{Wire, request};
 
-const MIB: usize = 1024 * 1024;
+const MIB_BYTES: usize = 1024 * 1024;
 /// Bodies that never end: how many, and how much of each is sent at once.
-const SLOW_BODIES: usize = 64;
-const SLOW_BODY_BYTES: usize = 20 * MIB;
+const SLOW_BODY_COUNT: usize = 64;
+const SLOW_BODY_BYTES: usize = 20 * MIB_BYTES;
 /// Answers over HTTP/1 that nobody reads: streams, and whole ones.
-const UNREAD_STREAMS: usize = 60;
-const UNREAD_ANSWERS: usize = 30;
+const UNREAD_STREAM_COUNT: usize = 60;
+const UNREAD_ANSWER_COUNT: usize = 30;
 /// Streams over HTTP/2 that nobody reads, and the pause between two of a connection.
-const CONNECTIONS: usize = 16;
-const STREAMS: usize = 125;
-const STREAM_PAUSE: Duration = Duration::from_millis(100);
+const CONNECTION_COUNT: usize = 16;
+const STREAM_COUNT: usize = 125;
+const STREAM_DELAY: Duration = Duration::from_millis(100);
 /// Streams over HTTP/2 that nobody reads, more than the ledger's queue has places.
-const ALL_CONNECTIONS: usize = 34;
-const ALL_STREAMS: usize = 250;
+const MAX_CONNECTION_COUNT: usize = 34;
+const MAX_STREAM_COUNT: usize = 250;
 /// The receive buffer of a client that does not read.
 const SMALL_BUFFER_BYTES: u32 = 4 * 1024;
-const IDLE_CONNECTIONS: usize = 500;
+const IDLE_CONNECTION_COUNT: usize = 500;
 /// Between the beginnings of two attacks of the same kind, so that the machine of the test is not what is busy.
-const STAGGER: Duration = Duration::from_millis(80);
+const STAGGER_DELAY: Duration = Duration::from_millis(80);
 /// Before an attack that the server has ended begins anew.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// The number of connections that repeat a request, and the pause of each between two times.
-const REPEATING: usize = 4;
-const REPEAT_PAUSE: Duration = Duration::from_millis(50);
+const REPEATER_COUNT: usize = 4;
+const REPEAT_DELAY: Duration = Duration::from_millis(50);
 /// Of one report of usage: as many events as days.
-const DAYS: i64 = 2_000;
-const DEADLINE: Duration = Duration::from_secs(60);
+const DAY_COUNT: i64 = 2_000;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client that attacks from an address of its own, with the keys of one project.
 #[derive(Clone)]
@@ -58,23 +58,23 @@ impl Attacker {
     pub(super) fn begin(&self) -> JoinSet<()> {
         let mut attacks = JoinSet::new();
         let key = |number: usize| self.keys[number % self.keys.len()].clone();
-        for number in 0..SLOW_BODIES {
+        for number in 0..SLOW_BODY_COUNT {
             attacks.spawn(later(number, self.clone().slow_body(key(number))));
         }
-        for number in 0..UNREAD_STREAMS + UNREAD_ANSWERS {
-            let streams = number < UNREAD_STREAMS;
+        for number in 0..UNREAD_STREAM_COUNT + UNREAD_ANSWER_COUNT {
+            let streams = number < UNREAD_STREAM_COUNT;
             attacks.spawn(later(
                 number,
                 self.clone().unread_answer(key(number), streams),
             ));
         }
-        for number in 0..CONNECTIONS {
+        for number in 0..CONNECTION_COUNT {
             attacks.spawn(later(number, self.clone().unread_streams(key(number))));
         }
-        for _ in 0..IDLE_CONNECTIONS {
+        for _ in 0..IDLE_CONNECTION_COUNT {
             attacks.spawn(self.clone().idle_connection());
         }
-        for number in 0..REPEATING {
+        for number in 0..REPEATER_COUNT {
             let texts = request("POST", "/chat/completions", &key(number), &huge_text());
             let list = request("GET", "/files?limit=100", &key(number), "");
             let report = request(
@@ -99,8 +99,8 @@ impl Attacker {
 
     /// Sends most of a body, and then a byte at a time. Begins anew when the server has had enough.
     async fn slow_body(self, key: String) {
-        let piece = vec![b' '; MIB];
-        let length = 60 * MIB;
+        let piece = vec![b' '; MIB_BYTES];
+        let length = 60 * MIB_BYTES;
         let head = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
@@ -108,17 +108,17 @@ impl Attacker {
         loop {
             if let Some(mut stream) = self.connect().await {
                 let mut taken = stream.write_all(head.as_bytes()).await;
-                for _ in 0..SLOW_BODY_BYTES / MIB {
+                for _ in 0..SLOW_BODY_BYTES / MIB_BYTES {
                     if taken.is_ok() {
                         taken = stream.write_all(&piece).await;
                     }
                 }
                 while taken.is_ok() {
-                    poll::pause(4 * REPEAT_PAUSE).await;
+                    poll::pause(4 * REPEAT_DELAY).await;
                     taken = stream.write_all(b" ").await;
                 }
             }
-            poll::pause(RETRY_PAUSE).await;
+            poll::pause(RETRY_DELAY).await;
         }
     }
 
@@ -137,7 +137,7 @@ impl Attacker {
 
     /// Fills a connection with streams whose windows are closed.
     async fn unread_streams(self, key: String) {
-        let streams = self.open_streams(&key, STREAMS, STREAM_PAUSE).await;
+        let streams = self.open_streams(&key, STREAM_COUNT, STREAM_DELAY).await;
         std::future::pending::<()>().await;
         drop(streams);
     }
@@ -146,11 +146,11 @@ impl Attacker {
     /// or none. They stay open until what comes back is dropped.
     pub(super) async fn take_all_places(&self) -> Vec<JoinSet<()>> {
         let mut connections = JoinSet::new();
-        for _ in 0..ALL_CONNECTIONS {
+        for _ in 0..MAX_CONNECTION_COUNT {
             let (attacker, key) = (self.clone(), self.keys[0].clone());
             connections.spawn(async move {
                 attacker
-                    .open_streams(&key, ALL_STREAMS, Duration::ZERO)
+                    .open_streams(&key, MAX_STREAM_COUNT, Duration::ZERO)
                     .await
             });
         }
@@ -204,7 +204,7 @@ impl Attacker {
                 let _ = stream.readable().await;
                 let _ = stream.try_read(&mut nothing);
             }
-            poll::pause(RETRY_PAUSE).await;
+            poll::pause(RETRY_DELAY).await;
         }
     }
 
@@ -212,21 +212,21 @@ impl Attacker {
         let mut wire = Wire::to(&self.server.to_string()).from(self.from);
         loop {
             // Refused or not, it is asked again.
-            let _ = wire.exchange(&bytes, DEADLINE).await;
-            poll::pause(REPEAT_PAUSE).await;
+            let _ = wire.exchange(&bytes, REQUEST_TIMEOUT).await;
+            poll::pause(REPEAT_DELAY).await;
         }
     }
 }
 
 /// Begins an attack after those of a lower number.
 async fn later(number: usize, attack: impl Future<Output = ()>) {
-    poll::pause(STAGGER * u32::try_from(number).unwrap_or_default()).await;
+    poll::pause(STAGGER_DELAY * u32::try_from(number).unwrap_or_default()).await;
     attack.await;
 }
 
 /// A text that looks like the beginning of many files.
 fn huge_text() -> String {
-    let text = ";base64,".repeat(MIB / 8);
+    let text = ";base64,".repeat(MIB_BYTES / 8);
     json!({"model": "cheap", "max_tokens": 1, "messages": [{"role": "user", "content": text}]})
         .to_string()
 }
@@ -238,6 +238,6 @@ fn report(number: usize) -> String {
         json!({"id": format!("hostile-{number}-{day}"), "timestamp": today - day * 86_400, "type": "completions",
                "input_tokens": 1, "output_tokens": 1, "model": "cheap"})
     };
-    let events: Vec<_> = (0..DAYS).map(event).collect();
+    let events: Vec<_> = (0..DAY_COUNT).map(event).collect();
     json!(events).to_string()
 }

@@ -19,18 +19,18 @@ use crate::model_stub::ModelStub;
 use crate::wire::{Wire, request};
 use attacks::Attacker;
 
-const CALM: Duration = Duration::from_secs(5);
-const ATTACK: Duration = Duration::from_secs(20);
+const CALM_INTERVAL: Duration = Duration::from_secs(5);
+const ATTACK_INTERVAL: Duration = Duration::from_secs(20);
 /// Between two requests of the other project, and between two looks at `/healthz`.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(20);
 const HEALTH_INTERVAL: Duration = Duration::from_millis(100);
-const DEADLINE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The factor by which the slowest of a hundred requests may become slower.
 const MAX_SLOWDOWN: u32 = 3;
 /// The least that a calm server is taken to need. Attackers, model server and clients share the test's machine with the
 /// server, as may other tests: of two or three milliseconds the machine itself makes ten. What the attacks did to a server
 /// that they could stop was measured in seconds.
-const CALM_FLOOR: Duration = Duration::from_millis(50);
+const MIN_CALM: Duration = Duration::from_millis(50);
 /// The longest that the slowest of a hundred requests to `/healthz` may take, beyond what it takes a server that nobody attacks: that
 /// one is measured at the same time on the same machine, so that what the machine is busy with otherwise decides nothing.
 const MAX_HEALTH: Duration = Duration::from_millis(100);
@@ -39,9 +39,9 @@ const MAX_NOISE: Duration = Duration::from_millis(500);
 /// The most memory that the server may occupy: its budgets for bodies and for answers under way, and what else it needs.
 const MAX_RESIDENT_BYTES: u64 = 1024 * 1024 * 1024;
 /// The number of files that the attackers list.
-const FILES: usize = 100;
+const FILE_COUNT: usize = 100;
 /// The number of the attackers' keys.
-const KEYS: usize = 4;
+const KEY_COUNT: usize = 4;
 
 /// The measurements of a client: the time of each answer since it was due, and the answers that failed.
 #[derive(Default)]
@@ -61,15 +61,15 @@ async fn hostile_tenant_is_not_noticed_by_another_project() {
     let attacker = Attacker {
         server: address(&server),
         from: SocketAddr::from(([127, 0, 0, 2], 0)),
-        keys: application(&admin, "Hostile", KEYS).await,
+        keys: application(&admin, "Hostile", KEY_COUNT).await,
     };
     fill(&server, &attacker.keys[0]).await;
 
-    let (calm, _) = measure(&server, &other, CALM).await;
+    let (calm, _) = measure(&server, &other, CALM_INTERVAL).await;
     let aside = Aside::start(&stub).await;
     let attacks = attacker.begin();
     let resident = async {
-        let (until, mut most) = (Instant::now() + ATTACK, 0);
+        let (until, mut most) = (Instant::now() + ATTACK_INTERVAL, 0);
         while Instant::now() < until {
             most = most.max(server.process.resident_bytes());
             poll::pause(HEALTH_INTERVAL).await;
@@ -77,14 +77,14 @@ async fn hostile_tenant_is_not_noticed_by_another_project() {
         most
     };
     let ((attacked, health), (spared, spared_health), most_resident) = tokio::join!(
-        measure(&server, &other, ATTACK),
-        measure(&aside.server, &aside.key, ATTACK),
+        measure(&server, &other, ATTACK_INTERVAL),
+        measure(&aside.server, &aside.key, ATTACK_INTERVAL),
         resident
     );
     drop(attacks);
     let log = server.process.stderr();
     server.process.kill();
-    let calm_p99 = calm.p99().max(spared.p99().min(MAX_NOISE)).max(CALM_FLOOR);
+    let calm_p99 = calm.p99().max(spared.p99().min(MAX_NOISE)).max(MIN_CALM);
     let most = Bounds {
         request: calm_p99 * MAX_SLOWDOWN,
         health: MAX_HEALTH + spared_health.p99().min(MAX_NOISE),
@@ -111,7 +111,7 @@ async fn s12_unread_streams_of_one_key_leave_places_for_other_projects() {
     let bytes = request("POST", "/chat/completions", &other, &body.to_string());
     let mut wire = Wire::to(&server.address);
     for _ in 0..20 {
-        let answer = wire.exchange(&bytes, DEADLINE).await;
+        let answer = wire.exchange(&bytes, REQUEST_TIMEOUT).await;
         let answer = answer.unwrap_or_else(|reason| panic!("{reason}"));
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
@@ -187,8 +187,8 @@ async fn fill(server: &Server, key: &str) {
          content-type: multipart/form-data; boundary=x\r\ncontent-length: {length}\r\n\r\n{form}"
     );
     let mut wire = Wire::to(&server.address);
-    for _ in 0..FILES {
-        let answer = wire.exchange(upload.as_bytes(), DEADLINE).await;
+    for _ in 0..FILE_COUNT {
+        let answer = wire.exchange(upload.as_bytes(), REQUEST_TIMEOUT).await;
         assert!(answer.is_ok_and(|answer| answer.status < 500));
     }
 }
@@ -221,7 +221,7 @@ async fn at_intervals(
         requests.spawn(async move {
             let kept = wires.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut wire = kept.unwrap_or_else(|| Wire::to(&address));
-            let outcome = wire.exchange(&bytes, DEADLINE).await;
+            let outcome = wire.exchange(&bytes, REQUEST_TIMEOUT).await;
             wires
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::watched::Watched;
+use super::recording_server::RecordingServer;
 
-fn sent(server: &Watched) -> Value {
+fn sent(server: &RecordingServer) -> Value {
     serde_json::from_slice(&server.last_call().sent).expect("a JSON body")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flags_make_the_body() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let project = server.default_project();
     let by_value = format!("{{id: {project}, role: member}}");
     let by_fields = [
@@ -56,7 +56,7 @@ async fn flags_make_the_body() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_have_brackets_for_lists_and_maps() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     server.done(&[
         "audit-logs",
         "list",
@@ -77,7 +77,7 @@ async fn queries_have_brackets_for_lists_and_maps() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipe_has_the_body_and_the_path_and_flags_win() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let project = server.default_project();
     let yaml = format!("project_id: {project}\nname: Production App\n");
     let create = ["projects:service-accounts", "create"];
@@ -134,7 +134,7 @@ async fn a_pipe_has_the_body_and_the_path_and_flags_win() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_or_the_pipe_has_a_value() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     std::fs::write(server.directory().join("name.txt"), "From a file").expect("written");
     server.done(&["groups", "create", "--name", "@name.txt"]);
     assert_eq!(sent(&server), json!({"name": "From a file"}));
@@ -150,7 +150,7 @@ async fn a_file_or_the_pipe_has_a_value() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_debug_log_has_no_secret() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let ended = server.run(&["users", "list", "--debug"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(

@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use super::watched::Watched;
+use super::recording_server::RecordingServer;
 use crate::process::Process;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_are_completed_from_the_registry() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let complete = |style: &str, words: &[&str]| {
         let mut command = server.bare(&[&["__complete", "--"], words].concat());
         command.env("COMPLETION_STYLE", style);
@@ -52,7 +52,7 @@ async fn words_are_completed_from_the_registry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bash_completes_words_with_colons() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let binary = env!("CARGO_BIN_EXE_orgplane");
     let script = "eval \"$(\"$0\" completion bash)\"
         COMP_LINE=\"$0 $1\" COMP_POINT=$((${#0} + 1 + ${#1}))
@@ -79,7 +79,7 @@ async fn bash_completes_words_with_colons() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_shell_has_its_script_and_the_manual_has_every_command() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     for (shell, begins) in [
         ("bash", "complete -F"),
         ("zsh", "#compdef orgplane"),

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::authority::Authority;
 
-use super::watched::{Watched, id, words};
+use super::recording_server::{RecordingServer, id, words};
 
 const SCRIPT: &str = include_str!("every_command.txt");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_sends_its_request_and_shows_the_answer() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     std::fs::write(
         server.directory().join("ca.pem"),
         Authority::new("Acme").pem(),

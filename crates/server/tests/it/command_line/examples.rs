@@ -3,14 +3,14 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use super::watched::{Watched, words};
+use super::recording_server::{RecordingServer, words};
 use crate::process::Process;
 
 const EXAMPLES: &str = include_str!("examples.txt");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_published_examples_are_understood_as_written() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let openai = server.directory().join("openai");
     symlink(env!("CARGO_BIN_EXE_orgplane"), &openai).expect("a link in our directory");
     let operations = admin::operations();

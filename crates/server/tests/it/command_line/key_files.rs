@@ -1,11 +1,11 @@
 //! Keys that are read from files, so that no list of processes shows them.
 
-use super::watched::Watched;
+use super::recording_server::RecordingServer;
 use crate::process::Process;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn low_key_file_is_read_in_place_of_the_key() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let key = server.server.admin().key.expect("an owner has a key");
     let file = |name: &str, text: &str| {
         let file = server.directory().join(name);
@@ -55,7 +55,7 @@ async fn low_key_file_is_read_in_place_of_the_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn low_key_file_of_a_project_key_reports_usage() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let file = server.directory().join("project-key");
     std::fs::write(&file, "sk-svcacct-unknown\n").expect("a file in our directory");
     let file = file.display().to_string();
@@ -86,7 +86,7 @@ async fn low_key_file_of_a_project_key_reports_usage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn low_key_file_is_what_help_recommends() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let ended = Process::start(server.command(&["admin:organization", "--help"])).ended();
     assert!(
         ended.stdout.contains("--admin-api-key-file <FILE>"),

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use http::{StatusCode, Uri};
 use serde_json::Value;
 
-use super::watched::{Watched, id};
+use super::recording_server::{RecordingServer, id};
 use crate::installation::Installation;
 use crate::process::{Ended, Process};
 
@@ -29,7 +29,7 @@ fn names(ended: &Ended) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_follow_their_pages() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     for name in &ALL[1..] {
         server.done(&["projects", "create", "--name", name]);
     }
@@ -73,7 +73,7 @@ async fn lists_follow_their_pages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_after_null_begins_at_the_beginning() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     for name in &ALL[1..] {
         server.done(&["projects", "create", "--name", name]);
     }
@@ -86,7 +86,7 @@ async fn a_list_after_null_begins_at_the_beginning() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_that_name_their_next_page_are_followed() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let group =
         |number: i32| server.done(&["groups", "create", "--name", &format!("Group {number}")]);
     let groups: Vec<String> = (1..=3).map(|number| group(number).id()).collect();
@@ -96,7 +96,7 @@ async fn lists_that_name_their_next_page_are_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_before_an_item_run_backwards() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let project = server.default_project();
     let list = |more: &[&str]| -> Vec<String> {
         let words = [

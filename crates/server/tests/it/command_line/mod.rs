@@ -8,6 +8,6 @@ mod key_files;
 mod lists;
 mod mutual_tls;
 mod proxies;
+mod recording_server;
 mod refusals;
 mod retries;
-mod watched;

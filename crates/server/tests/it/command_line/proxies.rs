@@ -4,13 +4,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
-use super::watched::Watched;
+use super::recording_server::RecordingServer;
 use crate::process::{Ended, Process};
 
 const LIST: [&str; 2] = ["admin:organization:users", "list"];
 
 /// Runs a command with these variables, besides a key of an owner.
-fn run(server: &Watched, variables: &[(&str, String)]) -> Ended {
+fn run(server: &RecordingServer, variables: &[(&str, String)]) -> Ended {
     let mut command = server.command(&LIST);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     Process::start(command).ended()
@@ -23,7 +23,7 @@ fn far(scheme: &str) -> (&'static str, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outbound_proxy_of_the_environment_gets_what_has_no_tls() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     // The server answers for any host, as a proxy in front of it would.
     let address = server.base_url();
     let proxy = address.trim_end_matches("/v1");
@@ -63,7 +63,7 @@ fn refusing() -> (String, JoinHandle<Vec<String>>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outbound_proxy_of_the_environment_is_asked_for_a_tunnel_for_tls() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let (address, asked) = refusing();
     let proxy = ("https_proxy", format!("http://me:hidden@{address}"));
     let ended = run(&server, &[far("https"), proxy]);
@@ -89,7 +89,7 @@ async fn outbound_proxy_of_the_environment_is_asked_for_a_tunnel_for_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outbound_proxy_that_is_none_is_named() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let ended = run(
         &server,
         &[far("http"), ("HTTP_PROXY", "ftp://me:hidden@h".to_owned())],

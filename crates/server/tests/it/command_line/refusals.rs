@@ -3,12 +3,12 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use super::watched::Watched;
+use super::recording_server::RecordingServer;
 use crate::process::Process;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_told_in_full_and_ends_with_1() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let ended = server.run(&["groups", "delete", "group_missing"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let lines: Vec<&str> = ended.stderr.lines().collect();
@@ -62,7 +62,7 @@ async fn a_refusal_is_told_in_full_and_ends_with_1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_words_end_with_2_and_name_the_nearest_right_ones() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let cases: [(&[&str], &str); 13] = [
         (
             &["projcts", "list"],
@@ -116,7 +116,7 @@ async fn wrong_words_end_with_2_and_name_the_nearest_right_ones() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_ends_it_with_1() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let base = format!("http://{}/v1", free.local_addr().expect("its address"));
     drop(free);
@@ -137,7 +137,7 @@ async fn a_server_that_is_not_there_ends_it_with_1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_without_a_scheme_ends_it_with_1() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let mut command = server.bare(&["admin:organization:users", "list"]);
     command.env("OPENAI_BASE_URL", "localhost:8080");
     let ended = Process::start(command).ended();
@@ -152,7 +152,7 @@ async fn an_environment_without_a_scheme_ends_it_with_1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flags_of_every_command_stand_anywhere_and_help_is_at_every_level() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let run = |words: &[&str]| Process::start(server.command(words)).ended();
     // Projects, since a list of users has the moment at which each was last seen.
     let shown = run(&["admin:organization:projects", "list", "--format", "raw"]).stdout;
@@ -196,7 +196,7 @@ async fn flags_of_every_command_stand_anywhere_and_help_is_at_every_level() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_called_openai_takes_the_same_words() {
-    let server = Watched::start().await;
+    let server = RecordingServer::start().await;
     let link = server.directory().join("openai");
     symlink(env!("CARGO_BIN_EXE_orgplane"), &link).expect("a link in our directory");
     let like = server.command(&[]);

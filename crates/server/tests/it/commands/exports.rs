@@ -9,8 +9,8 @@ use crate::client_script::python;
 use crate::installation::{Installation, Server};
 
 /// Time of the first event: 2026-01-15, 12:00 UTC.
-const FIRST: i64 = 1_768_478_400;
-const DAY: i64 = 86_400;
+const FIRST_SECONDS: i64 = 1_768_478_400;
+const DAY_SECONDS: i64 = 86_400;
 /// Settings of a server that takes events of any age that these tests reach.
 const SETTINGS: &str = "[usage]\nmax_event_age_days = 36_500\n";
 
@@ -20,12 +20,12 @@ async fn serving() -> (Installation, Server, Vec<Value>) {
     let (server, admin) = installation.first_serve();
     let project = project(&admin).await;
     let events = vec![
-        json!({"id": "a", "timestamp": FIRST, "type": "completions", "project_id": project, "model": "gpt-4o",
+        json!({"id": "a", "timestamp": FIRST_SECONDS, "type": "completions", "project_id": project, "model": "gpt-4o",
                "batch": false, "input_tokens": 1_000_000, "output_tokens": 0, "num_model_requests": 1}),
-        json!({"id": "=b", "timestamp": FIRST + DAY, "type": "completions", "project_id": project,
+        json!({"id": "=b", "timestamp": FIRST_SECONDS + DAY_SECONDS, "type": "completions", "project_id": project,
                "user_id": "'-1", "model": "say \"1, 2\"", "batch": true, "service_tier": "@flex",
                "input_tokens": 7, "output_tokens": 8, "num_model_requests": 2, "input_cached_tokens": 3}),
-        json!({"id": "c", "timestamp": FIRST + 2 * DAY, "type": "vector_stores", "project_id": project,
+        json!({"id": "c", "timestamp": FIRST_SECONDS + 2 * DAY_SECONDS, "type": "vector_stores", "project_id": project,
                "batch": false, "usage_bytes": 9}),
     ];
     let path = "/organization/usage/events";
@@ -63,7 +63,7 @@ async fn a_line_has_the_event_and_what_the_ledger_says_of_it() {
                 .as_str()
                 .is_some_and(|id| id.starts_with("org-"))
         );
-        assert!(line.remove("recorded_at").and_then(|at| at.as_i64()) > Some(FIRST));
+        assert!(line.remove("recorded_at").and_then(|at| at.as_i64()) > Some(FIRST_SECONDS));
         // A million tokens at $2.50; a model without a price; 9 bytes at $0.10 for a gigabyte, rounded.
         let (amount, is_unpriced) = match event["id"].as_str() {
             Some("a") => (json!(2.5), false),

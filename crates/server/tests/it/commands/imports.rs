@@ -235,15 +235,15 @@ async fn parquet_of_another_library_is_imported() {
 
 #[tokio::test]
 async fn after_a_kill_the_same_command_does_the_rest() {
-    const ROWS: i64 = 60_000;
+    const ROW_COUNT: i64 = 60_000;
     let (installation, server, admin, project) = serving().await;
-    let file = ndjson(&installation, "a.ndjson", &project, ROWS);
+    let file = ndjson(&installation, "a.ndjson", &project, ROW_COUNT);
     let mut text = fs::read_to_string(&file).expect("the file");
     text.insert_str(0, "{}\n");
     fs::write(&file, text).expect("written");
     let bookmark = kill_in_the_middle(&installation, &file);
     let before = reports::usage(&admin).await.requests;
-    assert!((1..ROWS).contains(&before), "{before}");
+    assert!((1..ROW_COUNT).contains(&before), "{before}");
     let known = i64::try_from(place(&bookmark)).expect("rows");
     assert!((1..=before).contains(&known), "{known} of {before}");
 
@@ -258,7 +258,7 @@ async fn after_a_kill_the_same_command_does_the_rest() {
     assert!(
         ended
             .stderr
-            .contains(&format!("{} rows in ", ROWS + 1 - known)),
+            .contains(&format!("{} rows in ", ROW_COUNT + 1 - known)),
         "{ended:?}"
     );
     assert!(
@@ -267,29 +267,30 @@ async fn after_a_kill_the_same_command_does_the_rest() {
             .ends_with("orgplane: a.ndjson: 1 row was refused\n"),
         "{ended:?}"
     );
-    assert_eq!(reports::usage(&admin).await, sums(ROWS));
+    assert_eq!(reports::usage(&admin).await, sums(ROW_COUNT));
     assert!(!bookmark.exists(), "it is done");
     server.stop();
 }
 
 #[tokio::test]
 async fn a_bookmark_that_the_ledger_does_not_bear_out_is_not_believed() {
-    const ROWS: i64 = 60_000;
+    const ROW_COUNT: i64 = 60_000;
     let (installation, server, admin, project) = serving().await;
-    let file = ndjson(&installation, "a.ndjson", &project, ROWS);
+    let file = ndjson(&installation, "a.ndjson", &project, ROW_COUNT);
     let bookmark = kill_in_the_middle(&installation, &file);
     let mut content: Value =
         serde_json::from_slice(&fs::read(&bookmark).expect("it is there")).expect("JSON");
     // As if the database had been brought back from a backup.
-    content["rows"] = json!(ROWS - 10);
+    content["rows"] = json!(ROW_COUNT - 10);
     fs::write(&bookmark, content.to_string()).expect("written");
     let ended = import(&installation, &["a.ndjson"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
-        ended.stderr.starts_with(&format!("{ROWS} rows in ")) && !ended.stderr.contains("earlier"),
+        ended.stderr.starts_with(&format!("{ROW_COUNT} rows in "))
+            && !ended.stderr.contains("earlier"),
         "{ended:?}"
     );
-    assert_eq!(reports::usage(&admin).await, sums(ROWS));
+    assert_eq!(reports::usage(&admin).await, sums(ROW_COUNT));
     server.stop();
 }
 

@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::installation::{Installation, Server};
 
 const NEW: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-const DEADLINE: Duration = Duration::from_secs(30);
+const REHASH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// True unless the key is refused as unknown.
 async fn is_known(server: &Server, key: &str) -> bool {
@@ -95,7 +95,11 @@ async fn low_two_secrets_keys_go_over_as_they_are_used() {
         // Known before it went over, meanwhile and after.
         while moved(&server) <= index {
             assert!(is_known(&server, key).await);
-            assert!(started.elapsed() < DEADLINE, "{}", server.process.stderr());
+            assert!(
+                started.elapsed() < REHASH_TIMEOUT,
+                "{}",
+                server.process.stderr()
+            );
         }
         assert!(is_known(&server, key).await);
     }
@@ -148,7 +152,11 @@ async fn secret_rotation_keeps_used_keys_and_finishing_it_drops_unused_ones() {
         .contains("keys hashed with the current secret")
     {
         assert!(is_known(&server, &admin.key).await);
-        assert!(started.elapsed() < DEADLINE, "{}", server.process.stderr());
+        assert!(
+            started.elapsed() < REHASH_TIMEOUT,
+            "{}",
+            server.process.stderr()
+        );
     }
     server.stop();
     let ended = installation.run(&["secret", "rotate", "--finish"]);

@@ -15,9 +15,9 @@ pub(super) struct Ownership {
 }
 
 /// More tokens, or images, than may be used at once.
-pub(super) const EXCESS: u64 = 900_000_000;
+pub(super) const EXCESS_COUNT: u64 = 900_000_000;
 /// Tokens that may be used, but not without being set aside.
-const RESERVED: u64 = 400_000;
+const RESERVED_COUNT: u64 = 400_000;
 
 fn chat_base() -> Value {
     json!({"model": "cheap", "max_completion_tokens": 16, "messages": [{"role": "user", "content": "Hello"}]})
@@ -113,12 +113,16 @@ fn forbidden(path: &str, dice: &Dice, ownership: &Ownership) -> (&'static str, T
                 "/completions" => &["max_tokens"],
                 _ => &["max_tokens", "max_completion_tokens"],
             };
-            let much = if dice.one_in(2) { EXCESS } else { RESERVED };
+            let much = if dice.one_in(2) {
+                EXCESS_COUNT
+            } else {
+                RESERVED_COUNT
+            };
             (*dice.pick(names), number(much, dice))
         }
         7 | 8 => (
             if dice.one_in(4) { "best_of" } else { "n" },
-            number(EXCESS, dice),
+            number(EXCESS_COUNT, dice),
         ),
         9 => {
             let stores = ["true", "1", "\"true\"", "null", "\"yes\"", "1.0", "[true]"];

@@ -22,10 +22,10 @@ use projects::Project;
 use readers::{Forwarded, Readers};
 
 /// The number of connections, each with projects and readers of its own.
-const CONNECTIONS: u64 = 2;
+const CONNECTION_COUNT: u64 = 2;
 /// The number of requests that a connection sends before those that were forwarded are read.
-const ROUND: usize = 200;
-const DEADLINE: Duration = Duration::from_secs(30);
+const ROUND_LEN: usize = 200;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The number of kinds of findings that are shown, each with its shortest request.
 const MAX_SHOWN: usize = 16;
 
@@ -57,7 +57,7 @@ async fn s15_no_reader_finds_in_a_forwarded_request_what_is_forbidden() {
     let (server, admin) = installation.first_serve();
     let seen = Arc::<Mutex<Seen>>::default();
     let mut senders = Vec::new();
-    for connection in 0..CONNECTIONS {
+    for connection in 0..CONNECTION_COUNT {
         let projects = projects::make(&admin, &server, &format!("Restricted {connection}")).await;
         senders.push(Sender {
             wire: Wire::to(&server.address),
@@ -71,7 +71,7 @@ async fn s15_no_reader_finds_in_a_forwarded_request_what_is_forbidden() {
     stub.remember();
     let mut tasks = Vec::new();
     for (first, sender) in (0..).zip(senders) {
-        let numbers = (first..requests).step_by(CONNECTIONS as usize);
+        let numbers = (first..requests).step_by(CONNECTION_COUNT as usize);
         tasks.push(tokio::spawn(sender.send(numbers.collect())));
     }
     for task in tasks {
@@ -84,7 +84,7 @@ async fn s15_no_reader_finds_in_a_forwarded_request_what_is_forbidden() {
 
 impl Sender {
     async fn send(mut self, numbers: Vec<u64>) {
-        for round in numbers.chunks(ROUND) {
+        for round in numbers.chunks(ROUND_LEN) {
             let mut forwarded = Vec::new();
             for number in round {
                 // Each request follows from the seed and its number.
@@ -138,7 +138,7 @@ impl Sender {
     }
 
     async fn exchange(&mut self, sent: &[u8]) -> WireAnswer {
-        let answer = self.wire.exchange(sent, DEADLINE).await;
+        let answer = self.wire.exchange(sent, REQUEST_TIMEOUT).await;
         answer.unwrap_or_else(|reason| panic!("{reason}: {}", sent.escape_ascii()))
     }
 

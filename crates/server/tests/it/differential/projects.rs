@@ -110,7 +110,7 @@ async fn restrict(admin: &Api, id: &str, setting: Setting) {
 async fn objects(server: &Server, key: &str) -> (String, String) {
     let mut wire = Wire::to(&server.address);
     let request = super::upload_of("user_data", key);
-    let answer = wire.exchange(&request, super::DEADLINE).await;
+    let answer = wire.exchange(&request, super::REQUEST_TIMEOUT).await;
     let answer = answer.unwrap_or_else(|reason| panic!("{reason}"));
     let file: Value = serde_json::from_slice(&answer.body).expect("JSON");
     let store = server

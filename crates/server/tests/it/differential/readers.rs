@@ -11,7 +11,7 @@ use crate::model_server::prepared;
 use crate::model_stub::Received;
 
 /// The number of requests that are written before their findings are read: so few that no pipe is ever full of findings.
-const BATCH: usize = 50;
+const BATCH_LEN: usize = 50;
 
 /// Killed when dropped.
 pub(super) struct Readers(Child);
@@ -41,7 +41,7 @@ impl Readers {
         let mut output = BufReader::new(self.0.stdout.as_mut().expect("a pipe"));
         let input = self.0.stdin.as_mut().expect("a pipe");
         let mut findings = Vec::with_capacity(requests.len());
-        for batch in requests.chunks(BATCH) {
+        for batch in requests.chunks(BATCH_LEN) {
             std::thread::scope(|scope| {
                 let writer = scope.spawn(|| {
                     for request in batch {

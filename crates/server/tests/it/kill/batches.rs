@@ -13,9 +13,9 @@ use crate::model_server::{ModelServer, PRICES};
 
 /// A batch may write 100,000 tokens at 10 dollars for a million, so 19 and what they read have room in 20 dollars.
 const MAX_TOKENS: i64 = 100_000;
-const LIMIT_CENTS: i64 = 2_000;
-const FITTING: usize = 19;
-const MAKERS: usize = 4;
+const CENT_LIMIT: i64 = 2_000;
+const FITTING_COUNT: usize = 19;
+const MAKER_COUNT: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s6_batches_pass_no_limit_after_kill_9() {
@@ -26,7 +26,7 @@ async fn s6_batches_pass_no_limit_after_kill_9() {
     let installation = Installation::new(&settings);
     let (server, admin) = installation.first_serve();
     let (_, key) = admin.application("Batches").await;
-    let limit = json!({"threshold_amount": LIMIT_CENTS, "currency": "USD", "interval": "month"});
+    let limit = json!({"threshold_amount": CENT_LIMIT, "currency": "USD", "interval": "month"});
     admin.post("/organization/spend_limit", &limit).await;
     let file = upload(&server.api(&key)).await;
 
@@ -35,7 +35,7 @@ async fn s6_batches_pass_no_limit_after_kill_9() {
     loop {
         let server = running.take().unwrap_or_else(|| installation.serve());
         let mut makers = JoinSet::new();
-        for _ in 0..MAKERS {
+        for _ in 0..MAKER_COUNT {
             makers.spawn(make(server.api(&key), file.clone()));
         }
         poll::pause(Duration::from_micros(20_000 + dice.below(30_000))).await;
@@ -50,8 +50,8 @@ async fn s6_batches_pass_no_limit_after_kill_9() {
         break;
     }
     // Each kill may leave what its makers were at, which is reserved for until that expires.
-    let least = FITTING - kills * MAKERS;
-    assert!((least..=FITTING).contains(&made), "{made} were made");
+    let least = FITTING_COUNT - kills * MAKER_COUNT;
+    assert!((least..=FITTING_COUNT).contains(&made), "{made} were made");
 }
 
 /// Uploads the input of a batch, of one request; its id.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::gateway::{Calls, INPUT, OUTPUT};
+use super::gateway::{Calls, INPUT_TOKEN_COUNT, OUTPUT_TOKEN_COUNT};
 use super::writers::Work;
 use super::{PRICES, SETTINGS, are_known, is_known};
 use crate::api::Api;
@@ -21,15 +21,15 @@ use crate::model_server::ModelServer;
 use crate::reports::{self, Sums};
 
 /// Number of cycles, unless `ORGPLANE_TEST_KILL_CYCLES` is set.
-const CYCLES: usize = 6;
-const REPORTERS: usize = 3;
-const CALLERS: usize = 2;
+const DEFAULT_CYCLES: usize = 6;
+const REPORTER_COUNT: usize = 3;
+const CALLER_COUNT: usize = 2;
 /// Maximum lifetime of a server under load, in milliseconds.
-const LIFE: u64 = 1_500;
+const MAX_LIFE_MS: u64 = 1_500;
 /// Nano-dollars.
-const CENT: i64 = 10_000_000;
+const NANO_DOLLARS_PER_CENT: i64 = 10_000_000;
 /// The most alerts of an organization.
-const ALERTS: usize = 100;
+const ALERT_COUNT: usize = 100;
 
 struct World {
     installation: Installation,
@@ -49,7 +49,7 @@ struct World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_there_once_after_every_kill_9() {
     let cycles = std::env::var("ORGPLANE_TEST_KILL_CYCLES").ok();
-    let cycles = cycles.map_or(CYCLES, |cycles| cycles.parse().expect("a number"));
+    let cycles = cycles.map_or(DEFAULT_CYCLES, |cycles| cycles.parse().expect("a number"));
     let model_server = ModelServer::start();
     let (mut world, server) = World::new(&model_server).await;
     let mut running = Some(server);
@@ -96,8 +96,8 @@ impl World {
     /// Sets an alert that this cycle reaches, or one that follows.
     async fn alert(&mut self, admin: &Api) {
         let ahead = i64::try_from(self.dice.below(60)).expect("a small number");
-        let cents = self.spent / CENT + 1 + ahead;
-        if self.alerts.len() < ALERTS && self.alerts.insert(cents) {
+        let cents = self.spent / NANO_DOLLARS_PER_CENT + 1 + ahead;
+        if self.alerts.len() < ALERT_COUNT && self.alerts.insert(cents) {
             let channel = json!({"type": "email", "recipients": ["ada@example.com"]});
             let alert = json!({"threshold_amount": cents, "currency": "USD", "interval": "month",
                                "notification_channel": channel});
@@ -107,15 +107,15 @@ impl World {
 
     async fn work_until_killed(&self, server: Server) {
         let mut workers = JoinSet::new();
-        for _ in 0..REPORTERS {
+        for _ in 0..REPORTER_COUNT {
             let (work, api) = (self.work.clone(), server.api(&self.key));
             workers.spawn(work.report_until_cut_off(api, self.dice.clone()));
         }
-        for number in 0..CALLERS {
+        for number in 0..CALLER_COUNT {
             let (calls, api) = (self.calls.clone(), server.api(&self.application));
             workers.spawn(calls.call_until_cut_off(api, number % 2 == 0));
         }
-        let life = Duration::from_micros(self.dice.below(LIFE * 1_000));
+        let life = Duration::from_micros(self.dice.below(MAX_LIFE_MS * 1_000));
         poll::pause(life).await;
         let ended_early = workers.try_join_next();
         if let Some(ended) = ended_early {
@@ -150,9 +150,9 @@ impl World {
         let mut expected = reported;
         expected += Sums {
             requests: through_us,
-            input: through_us * INPUT,
+            input: through_us * INPUT_TOKEN_COUNT,
             cached: 0,
-            output: through_us * OUTPUT,
+            output: through_us * OUTPUT_TOKEN_COUNT,
         };
         assert_eq!(usage, expected, "every event counts once");
         let begun = calls.begun.load(Ordering::SeqCst);
@@ -189,13 +189,13 @@ impl World {
 
     fn nobody_is_told_twice(&self) {
         for (cents, mails) in self.told() {
-            let most = usize::from(cents * CENT <= self.spent);
+            let most = usize::from(cents * NANO_DOLLARS_PER_CENT <= self.spent);
             assert!(mails.len() <= most, "{cents} of {}: {mails:?}", self.spent);
         }
     }
 
     fn everybody_is_told_once(&self) {
-        let due = |cents: &i64| cents * CENT <= self.spent;
+        let due = |cents: &i64| cents * NANO_DOLLARS_PER_CENT <= self.spent;
         let due: Vec<i64> = self.alerts.iter().copied().filter(due).collect();
         let told = || {
             let told = self.told().into_iter();

@@ -17,11 +17,11 @@ use crate::model_server::{ModelServer, PRICES};
 use crate::reports::{self, Sums, now};
 
 /// Minimum number of responses received over all rounds.
-const RECEIVED: usize = 300;
-const CALLERS: usize = 8;
+const MIN_RECEIVED: usize = 300;
+const CALLER_COUNT: usize = 8;
 /// Usage reported by the model server for each request.
-pub(super) const INPUT: i64 = 1_201;
-pub(super) const OUTPUT: i64 = 353;
+pub(super) const INPUT_TOKEN_COUNT: i64 = 1_201;
+pub(super) const OUTPUT_TOKEN_COUNT: i64 = 353;
 
 /// Responses recorded by the callers.
 #[derive(Clone, Default)]
@@ -45,11 +45,11 @@ async fn a_whole_answer_is_in_the_ledger_after_kill_9() {
 
     let calls = Calls::default();
     let mut running = Some(server);
-    while calls.received() < RECEIVED {
+    while calls.received() < MIN_RECEIVED {
         let server = running.take().unwrap_or_else(|| installation.serve());
         let until = calls.received() + 40 + dice.below(40) as usize;
         let mut callers = JoinSet::new();
-        for number in 0..CALLERS {
+        for number in 0..CALLER_COUNT {
             let streams = number % 2 == 0;
             callers.spawn(calls.clone().call_until_cut_off(server.api(&key), streams));
         }
@@ -74,9 +74,9 @@ async fn every_answer_is_in_the_ledger(admin: &Api, calls: &Calls, installation:
     let rows = usage.requests;
     let metered = Sums {
         requests: rows,
-        input: rows * INPUT,
+        input: rows * INPUT_TOKEN_COUNT,
         cached: 0,
-        output: rows * OUTPUT,
+        output: rows * OUTPUT_TOKEN_COUNT,
     };
     assert_eq!(usage, metered, "each row is what the model server reported");
     assert_eq!(

@@ -19,10 +19,10 @@ use crate::reports::{self, Sums};
 use writers::{Batch, Work};
 
 /// Minimum number of acknowledged operations over all rounds.
-const ACKNOWLEDGED: usize = 2_000;
+const MIN_ACKNOWLEDGED: usize = 2_000;
 /// Number of concurrent reporters of usage, and of concurrent administrators.
-const REPORTERS: usize = 6;
-const ADMINISTRATORS: usize = 3;
+const REPORTER_COUNT: usize = 6;
+const ADMINISTRATOR_COUNT: usize = 3;
 /// Price of the model: an input, a cached and an output token, in nano-dollars.
 const PRICES: [i64; 3] = [1_250, 125, 10_000];
 const SETTINGS: &str = r#"
@@ -44,7 +44,7 @@ async fn what_was_acknowledged_is_there_once_after_kill_9() {
     let work = Work::new(default_project);
 
     let mut running = Some(server);
-    while work.acknowledged() < ACKNOWLEDGED {
+    while work.acknowledged() < MIN_ACKNOWLEDGED {
         let server = running.take().unwrap_or_else(|| installation.serve());
         let until = work.acknowledged() + 200 + dice.below(200) as usize;
         work_until_killed(server, &admin.key, &work, until, &dice).await;
@@ -60,13 +60,13 @@ async fn what_was_acknowledged_is_there_once_after_kill_9() {
 /// Lets everybody work until so many operations are acknowledged, and kills the server a random moment later.
 async fn work_until_killed(server: Server, key: &str, work: &Work, until: usize, dice: &Dice) {
     let mut workers = JoinSet::new();
-    for _ in 0..REPORTERS {
+    for _ in 0..REPORTER_COUNT {
         workers.spawn(
             work.clone()
                 .report_until_cut_off(server.api(key), dice.clone()),
         );
     }
-    for _ in 0..ADMINISTRATORS {
+    for _ in 0..ADMINISTRATOR_COUNT {
         workers.spawn(work.clone().administer_until_cut_off(server.api(key)));
     }
     while work.acknowledged() < until && !workers.is_empty() {

@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::reports::{Sums, now};
 
 /// Maximum number of events per request; most requests have one.
-const LARGEST_BATCH: u64 = 4;
+const MAX_BATCH_LEN: u64 = 4;
 
 /// State shared by all writers.
 #[derive(Clone)]
@@ -87,8 +87,8 @@ impl Work {
     pub async fn report_until_cut_off(self, api: Api, dice: Dice) {
         let mut acknowledged = true;
         while acknowledged {
-            let size = (1 + dice.below(2 * LARGEST_BATCH))
-                .saturating_sub(LARGEST_BATCH)
+            let size = (1 + dice.below(2 * MAX_BATCH_LEN))
+                .saturating_sub(MAX_BATCH_LEN)
                 .max(1) as i64;
             let first = self.next.fetch_add(size, Ordering::SeqCst);
             let numbers = first..first + size;

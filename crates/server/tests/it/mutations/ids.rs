@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::dice::Dice;
 
 /// The number of ids of a kind that are remembered, those last made.
-const CAPACITY: usize = 64;
+const ID_CAPACITY: usize = 64;
 
 /// By the name of the path's parameter.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Ids {
     pub(super) fn spare(&self, parameter: &'static str, id: &str) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let made = made.entry(parameter).or_default();
-        if made.len() >= CAPACITY {
+        if made.len() >= ID_CAPACITY {
             made.remove(0);
         }
         made.push(id.to_owned());

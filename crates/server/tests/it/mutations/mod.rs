@@ -26,9 +26,9 @@ use ids::Ids;
 use routes::{Caller, Draft};
 
 /// The number of connections that send at the same time.
-const CONNECTIONS: u64 = 8;
+const CONNECTION_COUNT: u64 = 8;
 /// The longest that an answer may take, on a machine that is busy with other tests too.
-const DEADLINE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most memory that the server may occupy meanwhile. Most of it are SQLite's caches, of 32 MiB for each connection.
 const MAX_RESIDENT_BYTES: u64 = 512 * 1024 * 1024;
 /// The number of findings that are shown.
@@ -78,7 +78,7 @@ async fn s22_no_mutation_of_a_request_breaks_the_server() {
         administrator: admin.key.clone(),
         seen: Mutex::default(),
     });
-    let connections = (0..CONNECTIONS).map(|_| tokio::spawn(Arc::clone(&fuzz).send_all()));
+    let connections = (0..CONNECTION_COUNT).map(|_| tokio::spawn(Arc::clone(&fuzz).send_all()));
     let connections: Vec<_> = connections.collect();
     let mut most_resident = 0;
     for connection in connections {
@@ -178,7 +178,7 @@ impl Fuzz {
             }
             let bytes = alter::written(&draft, self.key(&draft), &dice);
             let started = tokio::time::Instant::now();
-            let outcome = wire.exchange(&bytes, DEADLINE).await;
+            let outcome = wire.exchange(&bytes, REQUEST_TIMEOUT).await;
             self.see(number, route, &draft, &bytes, outcome, started.elapsed());
         }
     }

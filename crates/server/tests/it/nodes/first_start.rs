@@ -6,7 +6,7 @@ use super::{World, ask};
 use crate::installation::Server;
 use crate::process::Process;
 
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 const CHOSEN: &str = "sk-admin-3f9a1c5be27d48069d1f2b7c8e4a6053";
 const KEY: &str = "Admin key (shown only now): ";
 const ORGANIZATIONS: &str = "SELECT COUNT(*) FROM organizations";
@@ -14,7 +14,7 @@ const ORGANIZATIONS: &str = "SELECT COUNT(*) FROM organizations";
 /// An empty database for each try.
 fn databases(world: &World) -> Vec<String> {
     let url = world.url();
-    let names = (0..TRIES).map(|number| {
+    let names = (0..MAX_ATTEMPTS).map(|number| {
         let name = format!("try_{number}");
         world.ask(&format!("CREATE DATABASE {name}"));
         match url.rsplit_once('/') {

@@ -13,9 +13,9 @@ use crate::installation::Server;
 use crate::model_stub::ModelStub;
 
 /// The time within which a hung database must show.
-const SHOWN: Duration = Duration::from_secs(2);
+const MAX_DELAY: Duration = Duration::from_secs(2);
 /// A machine that does other things may delay a round.
-const ROUNDS: usize = 3;
+const ROUND_COUNT: usize = 3;
 const MODEL: &str = "stub-model";
 
 async fn text(server: &Server, path: &str) -> (u16, String) {
@@ -46,7 +46,7 @@ async fn b7_a_hung_database_shows_within_two_seconds() {
     };
     let (server, _admin) = world.first_node();
     let mut times = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..ROUND_COUNT {
         until_ready(&server).await;
         world.cluster.pause();
         let started = Instant::now();
@@ -61,7 +61,7 @@ async fn b7_a_hung_database_shows_within_two_seconds() {
         world.cluster.resume();
         if times
             .iter()
-            .any(|(ready, metric)| *ready.max(metric) < SHOWN)
+            .any(|(ready, metric)| *ready.max(metric) < MAX_DELAY)
         {
             until_ready(&server).await;
             server.stop();

@@ -101,9 +101,9 @@ async fn what_is_activated_is_asked_for_on_connections_that_are_open_already() {
     let model_server = ModelServer::start();
     let (installation, servers) = secure(&model_server.settings());
     let (server, mut admin) = Admin::first(&installation, Client::new(&servers, None)).await;
-    let (clients, strangers) = (Authority::new("Clients"), Authority::new("Strangers"));
+    let (clients, foreign) = (Authority::new("Clients"), Authority::new("Strangers"));
     let below = clients.authority("Below");
-    let (known, stranger) = (clients.issue("a.example"), strangers.issue("b.example"));
+    let (known, stranger) = (clients.issue("a.example"), foreign.issue("b.example"));
     let deep = below.issue("c.example");
     let whole = Identity {
         certificate: deep.certificate.clone() + &below.pem(),
@@ -194,7 +194,7 @@ async fn plain_http_shows_no_certificate_but_a_trusted_proxy_may_tell_of_one() {
     let client = CertificateDer::from_pem_slice(clients.issue("a.example").certificate.as_bytes());
     let header = format!(":{}:", STANDARD.encode(client.expect("PEM")));
     let from = |network: &str| format!("[tls]\nclient_certificate_header_from = [\"{network}\"]\n");
-    for (tls, told, untold) in [
+    for (tls, told, absent) in [
         (String::new(), Err("over plain HTTP"), "over plain HTTP"),
         (
             from("10.0.0.0/8"),
@@ -228,7 +228,7 @@ async fn plain_http_shows_no_certificate_but_a_trusted_proxy_may_tell_of_one() {
             Err(words) => assert!(status == 401 && message.contains(words), "{message}"),
         }
         let (status, message) = ask(None).await;
-        assert!(status == 401 && message.contains(untold), "{message}");
+        assert!(status == 401 && message.contains(absent), "{message}");
         let (status, _) = ask(Some("nonsense")).await;
         assert_eq!(status, 401);
         server.stop();

@@ -177,8 +177,8 @@ fn plain_http_is_told_to_come_over_tls() {
 async fn a_server_of_a_stranger_is_not_trusted() {
     let (installation, _) = secure("");
     let server = installation.serve();
-    let strangers = Authority::new("Servers");
-    let connected = Client::new(&strangers, None)
+    let foreign = Authority::new("Servers");
+    let connected = Client::new(&foreign, None)
         .try_connect(&server.address)
         .await;
     assert!(connected.is_err());

@@ -29,13 +29,13 @@ pub struct Call {
 }
 
 /// The server. It goes with the test.
-pub struct Watched {
+pub struct RecordingServer {
     pub server: Server,
     address: SocketAddr,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
-impl Watched {
+impl RecordingServer {
     pub async fn start() -> Self {
         let server = Server::start().await;
         let calls = Arc::new(Mutex::new(Vec::new()));
