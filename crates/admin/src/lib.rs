@@ -18,6 +18,7 @@ pub mod organization;
 pub mod projects;
 mod role_scope;
 pub mod roles;
+mod services;
 mod setting;
 pub mod sign_ins;
 pub mod spend;
@@ -26,53 +27,9 @@ pub mod spend_limit;
 pub mod usage;
 pub mod users;
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-use ::usage::{LastUsed, ModelFacts, Recorder, Reports, RetentionPeriods, Spend};
-use access::Directory;
-use base::ids::IdGenerator;
-use base::secret::Pepper;
-use base::{Budget, Clock, Entropy};
-use store::{Database, Store};
+pub use services::Services;
 
 use operation::Operation;
-
-/// Shared services of the program, as far as the Administration API needs them.
-pub struct Services {
-    /// Administrative database.
-    pub store: Store,
-    /// Directory of keys and settings.
-    pub directory: Arc<Directory>,
-    /// Usage database, with a connection pool of its own, so that a transaction that waits for a connection blocks no other.
-    pub usage: Database,
-    /// Names of the models that have upstreams or prices.
-    pub models: BTreeSet<String>,
-    /// Facts about models.
-    pub facts: ModelFacts,
-    /// Recorder of the ledger.
-    pub recorder: Recorder,
-    /// Usage reports.
-    pub reports: Reports,
-    /// Retention of usage data.
-    pub keep_usage: RetentionPeriods,
-    /// Spend by month, from the ledger.
-    pub spend: Spend,
-    /// Times of the last activity of keys and users.
-    pub last_used: LastUsed,
-    /// Pepper for hashing keys.
-    pub pepper: Pepper,
-    /// Wall clock.
-    pub clock: Clock,
-    /// Source of randomness.
-    pub entropy: Entropy,
-    /// Generator of ids.
-    pub ids: Arc<IdGenerator>,
-    /// Public base URL of the server, for links in emails.
-    pub public_url: String,
-    /// Memory budget for request bodies, of the whole program.
-    pub body_memory: Budget,
-}
 
 /// Returns all operations.
 #[must_use]

@@ -10,6 +10,9 @@ const BUSY_RETRY_SECONDS: u64 = 1;
 /// The `retry-after` of a request that failed because of any other outage.
 const OUTAGE_RETRY_SECONDS: u64 = 5;
 
+/// The result of a database operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
 /// The reason that a query, a connection or a migration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,7 +50,7 @@ pub enum Error {
     #[error("SQLite: {0}")]
     Sqlite(#[source] rusqlite::Error),
     /// An error of PostgreSQL.
-    #[error("PostgreSQL: {}", crate::postgres::describe(.0))]
+    #[error("PostgreSQL: {}", describe(.0))]
     Postgres(#[source] tokio_postgres::Error),
     /// The files or settings of TLS are invalid.
     #[error("TLS to PostgreSQL: {0}")]
@@ -146,12 +149,12 @@ impl From<deadpool_postgres::PoolError> for Error {
             deadpool_postgres::PoolError::Timeout(_) => Self::Busy,
             // Without an answer of the server, the connection was not established.
             deadpool_postgres::PoolError::Backend(error) if error.as_db_error().is_none() => {
-                Self::Pool(crate::postgres::describe(&error))
+                Self::Pool(describe(&error))
             }
             deadpool_postgres::PoolError::Backend(error)
                 if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) =>
             {
-                Self::NoConnections(crate::postgres::describe(&error))
+                Self::NoConnections(describe(&error))
             }
             deadpool_postgres::PoolError::Backend(error) => error.into(),
             other => Self::Pool(other.to_string()),
@@ -182,6 +185,22 @@ impl From<Error> for HttpError {
         let message = "The database is not available. Try again in a few seconds.";
         Self::overloaded(message, OUTAGE_RETRY_SECONDS)
     }
+}
+
+/// Returns the server's message and code, or the driver's message with its causes. The driver's `Display` alone is
+/// "db error" or "error connecting to server".
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        return format!("{} ({})", db.message(), db.code().code());
+    }
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]

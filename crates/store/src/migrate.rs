@@ -192,8 +192,8 @@ impl Store {
     /// A database cannot be read.
     pub async fn missing_migration(&self) -> Result<Option<&'static str>> {
         for (database, target) in [
-            (&self.administration, Target::Administration),
-            (&self.usage, Target::Usage),
+            (self.administration(), Target::Administration),
+            (self.usage(), Target::Usage),
         ] {
             let mut read = database.read().await?;
             let done = names(&mut read).await?;
@@ -213,7 +213,7 @@ impl Store {
     /// # Errors
     /// The database cannot be read or written to.
     pub async fn probe(&self) -> Result<()> {
-        for database in [&self.administration, &self.usage] {
+        for database in [self.administration(), self.usage()] {
             let mut transaction = database.begin().await?;
             if database.is_local() {
                 // This number is not used elsewhere. An update of a row to its own value would write nothing.

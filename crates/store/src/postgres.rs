@@ -171,19 +171,3 @@ impl Drop for Session {
         });
     }
 }
-
-/// Returns the server's message and code, or the driver's message with its causes. The driver's `Display` alone is
-/// "db error" or "error connecting to server".
-pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
-    if let Some(db) = error.as_db_error() {
-        return format!("{} ({})", db.message(), db.code().code());
-    }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

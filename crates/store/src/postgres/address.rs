@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode as DriverMode};
 
+use crate::error::describe;
 use crate::{Error, Result};
 
 /// A parsed URL.
@@ -61,7 +62,7 @@ impl Address {
     pub(super) fn parse(url: &str) -> Result<Self> {
         let (url, parameters) = TlsParameters::take_from(url)?;
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            Error::Url(format!("is not understood: {}", super::describe(&error)))
+            Error::Url(format!("is not understood: {}", describe(&error)))
         })?;
         let tls = parameters.settings(network_of(&config))?;
         config.ssl_mode(match tls.mode {
