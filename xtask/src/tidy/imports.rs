@@ -49,7 +49,11 @@ impl<'files> Graph<'files> {
             .iter()
             .map(|module| Scope::of(module, found))
             .collect();
-        let resolver = Resolver { found, scopes };
+        let resolver = Resolver {
+            found,
+            scopes,
+            exported_macros: exported_macros(found),
+        };
         let mut graph = Self {
             files: BTreeMap::new(),
             folders: BTreeMap::new(),
@@ -308,6 +312,26 @@ fn path_at(run: &[TokenTree]) -> Vec<String> {
 struct Resolver<'graph, 'files> {
     found: &'graph Crate<'files>,
     scopes: Vec<Scope>,
+    /// Modules that define macros with `#[macro_export]`, by the names that the root of the crate has for these macros.
+    exported_macros: BTreeMap<String, usize>,
+}
+
+fn exported_macros(found: &Crate<'_>) -> BTreeMap<String, usize> {
+    let mut macros = BTreeMap::new();
+    for (number, module) in found.modules.iter().enumerate() {
+        for item in module.items {
+            if let Item::Macro(item) = item
+                && let Some(name) = &item.ident
+                && item
+                    .attrs
+                    .iter()
+                    .any(|it| it.path().is_ident("macro_export"))
+            {
+                macros.insert(name.to_string(), number);
+            }
+        }
+    }
+    macros
 }
 
 impl Resolver<'_, '_> {
@@ -350,6 +374,13 @@ impl Resolver<'_, '_> {
         };
         if let Some(child) = self.child(module, first) {
             return self.descend(child, rest, reexports);
+        }
+        let is_root = self.found.modules[module].path.is_empty();
+        if let Some(definition) = self.exported_macros.get(first)
+            && is_root
+            && rest.is_empty()
+        {
+            return Some(*definition);
         }
         let scope = &self.scopes[module];
         if scope.items.contains(first) || reexports == 0 {
@@ -455,6 +486,16 @@ mod tests {
             "crates/a/src/b/x.rs:2: imports f, g of crates/a/src/c.rs, which leads back: \
              crates/a/src/c.rs → crates/a/src/b/x.rs"
         );
+    }
+
+    #[test]
+    fn exported_macro_is_imported_from_the_file_that_defines_it() {
+        let thing = "#[macro_export] macro_rules! make { () => {} } pub struct Thing;";
+        let macro_of_the_crate = "use crate::{Thing, make}; pub struct Other;";
+        assert!(cycle_between(thing, macro_of_the_crate).is_empty());
+        let uses_other = "use crate::c::y::Other; #[macro_export] macro_rules! make { () => {} }";
+        let found = cycle_between(uses_other, "pub struct Other; use crate::make;");
+        assert_eq!(found.len(), 2, "{found:?}");
     }
 
     #[test]
