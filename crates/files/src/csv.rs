@@ -7,7 +7,7 @@ use usage::reported::RefusedEvent;
 
 use crate::cell::{self, Cell};
 use crate::column::{Column, columns_named};
-use crate::{FileError, MAX_ROW_BYTES, ReadPosition, Row, RowReader};
+use crate::row_reader::{FileError, MAX_ROW_BYTES, ReadPosition, Row, RowReader};
 
 /// A reader of the rows of a CSV file.
 pub(crate) struct CsvReader {

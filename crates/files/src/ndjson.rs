@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use base::without_mark;
 use usage::reported::{RefusedEvent, ReportedEvent};
 
-use crate::{FileError, MAX_ROW_BYTES, ReadPosition, Row, RowReader};
+use crate::row_reader::{FileError, MAX_ROW_BYTES, ReadPosition, Row, RowReader};
 
 /// The capacity of the read buffer.
 const BUFFER_CAPACITY: usize = 1 << 16;

@@ -28,7 +28,6 @@ use crate::activity::{ActiveRequest, Activity, FIRST_REQUEST_TIMEOUT};
 use crate::client_address::{ClientAddress, TrustedProxies};
 use crate::connection_limiter::ConnectionPermit;
 use crate::protocol_detect::ProtocolDetectTimeout;
-use crate::serve::RequestService;
 use crate::stream_executor::{ResponseBody, StreamExecutor};
 use crate::tls::{Handshake, Tls};
 use crate::write_timeout::WriteTimeout;
@@ -177,6 +176,31 @@ impl<A: RequestService> Connection<A> {
             () = unused(&activity), if activity.is_http2() => Ok(()),
         }
     }
+}
+
+/// Alias for the service that answers HTTP requests; one clone per connection.
+pub trait RequestService:
+    Service<
+        Request<Incoming>,
+        Response = Response,
+        Error = Infallible,
+        Future: Send + Unpin + 'static,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> RequestService for S where
+    S: Service<
+            Request<Incoming>,
+            Response = Response,
+            Error = Infallible,
+            Future: Send + Unpin + 'static,
+        > + Clone
+        + Send
+        + 'static
+{
 }
 
 /// Resolves when a closing connection has had no running request for `CLOSE_TIMEOUT`.

@@ -1,24 +1,19 @@
 //! TCP listener: accepts connections, limits them, and shuts them down gracefully.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::response::Response;
 use gateway::PeerCertificates;
-use http::Request;
-use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 use crate::activity::Activity;
 use crate::client_address::TrustedProxies;
-use crate::connection::{Connection, ConnectionPermits, Peer, Phase};
+use crate::connection::{Connection, ConnectionPermits, Peer, Phase, RequestService};
 use crate::connection_limiter::ConnectionLimiter;
 use crate::descriptors;
 use crate::log::LogSampler;
@@ -244,29 +239,4 @@ impl AcceptGate {
             tracing::warn!(%error, left_out, "connection not accepted");
         }
     }
-}
-
-/// Alias for the service that answers HTTP requests; one clone per connection.
-pub trait RequestService:
-    Service<
-        Request<Incoming>,
-        Response = Response,
-        Error = Infallible,
-        Future: Send + Unpin + 'static,
-    > + Clone
-    + Send
-    + 'static
-{
-}
-
-impl<S> RequestService for S where
-    S: Service<
-            Request<Incoming>,
-            Response = Response,
-            Error = Infallible,
-            Future: Send + Unpin + 'static,
-        > + Clone
-        + Send
-        + 'static
-{
 }

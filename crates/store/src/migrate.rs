@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{Connection, Database, Error, Result, Store, Transaction, sql};
+use crate::{Connection, Database, Error, Result, Statement, Transaction, sql};
 
 /// A step from one version of the schema to the next. Once released, its text never changes.
 struct Migration {
@@ -185,51 +185,37 @@ fn refuse_unknown(done: &[String]) -> Result<()> {
     }
 }
 
-impl Store {
-    /// Returns the first migration that has not run, if there is one; for readiness.
-    ///
-    /// # Errors
-    /// A database cannot be read.
-    pub async fn missing_migration(&self) -> Result<Option<&'static str>> {
-        for (database, target) in [
-            (self.administration(), Target::Administration),
-            (self.usage(), Target::Usage),
-        ] {
-            let mut read = database.read().await?;
-            let done = names(&mut read).await?;
-            let missing = MIGRATIONS
-                .iter()
-                .filter(|migration| migration.target == target)
-                .find(|migration| !done.iter().any(|name| name == migration.name));
-            if let Some(migration) = missing {
-                return Ok(Some(migration.name));
-            }
+/// Returns the first migration that has not run, if there is one.
+///
+/// # Errors
+/// A database cannot be read.
+pub(crate) async fn missing(
+    administration: &Database,
+    usage: &Database,
+) -> Result<Option<&'static str>> {
+    for (database, target) in [
+        (administration, Target::Administration),
+        (usage, Target::Usage),
+    ] {
+        let mut read = database.read().await?;
+        let done = names(&mut read).await?;
+        let missing = MIGRATIONS
+            .iter()
+            .filter(|migration| migration.target == target)
+            .find(|migration| !done.iter().any(|name| name == migration.name));
+        if let Some(migration) = missing {
+            return Ok(Some(migration.name));
         }
-        Ok(None)
     }
+    Ok(None)
+}
 
-    /// Checks that each database can be written to, by committing a change without effect.
-    ///
-    /// # Errors
-    /// The database cannot be read or written to.
-    pub async fn probe(&self) -> Result<()> {
-        for database in [self.administration(), self.usage()] {
-            let mut transaction = database.begin().await?;
-            if database.is_local() {
-                // This number is not used elsewhere. An update of a row to its own value would write nothing.
-                transaction.batch("PRAGMA user_version = 1").await?;
-                transaction.commit().await?;
-                continue;
-            }
-            let touch = sql!(
-                "UPDATE migrations SET name = name WHERE name = $1",
-                MIGRATIONS[0].name
-            );
-            transaction.execute(touch).await?;
-            return transaction.commit().await;
-        }
-        Ok(())
-    }
+/// Returns a statement that writes to the table of migrations without effect; for PostgreSQL, where a no-op update is a write.
+pub(crate) fn touch() -> Statement {
+    sql!(
+        "UPDATE migrations SET name = name WHERE name = $1",
+        MIGRATIONS[0].name
+    )
 }
 
 /// Returns the names of the migrations that have run.

@@ -136,4 +136,31 @@ impl Store {
     pub fn kind(&self) -> &'static str {
         self.administration.kind()
     }
+
+    /// Returns the first migration that has not run, if there is one; for readiness.
+    ///
+    /// # Errors
+    /// A database cannot be read.
+    pub async fn missing_migration(&self) -> Result<Option<&'static str>> {
+        migrate::missing(&self.administration, &self.usage).await
+    }
+
+    /// Checks that each database can be written to, by committing a change without effect.
+    ///
+    /// # Errors
+    /// The database cannot be read or written to.
+    pub async fn probe(&self) -> Result<()> {
+        for database in [&self.administration, &self.usage] {
+            let mut transaction = database.begin().await?;
+            if database.is_local() {
+                // This number is not used elsewhere. An update of a row to its own value would write nothing.
+                transaction.batch("PRAGMA user_version = 1").await?;
+                transaction.commit().await?;
+                continue;
+            }
+            transaction.execute(migrate::touch()).await?;
+            return transaction.commit().await;
+        }
+        Ok(())
+    }
 }

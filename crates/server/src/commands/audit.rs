@@ -5,7 +5,8 @@ use anyhow::bail;
 use clap::Subcommand;
 use cli::Progress;
 
-use super::{open, print};
+use super::deployment::open;
+use super::output::print;
 use crate::config::{Config, Overrides};
 
 #[derive(Subcommand)]

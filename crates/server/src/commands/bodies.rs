@@ -11,8 +11,9 @@ use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use usage::{Outcome, outcome_of};
 
+use super::deployment::Deployment;
+use super::output::{escape_control, print};
 use super::timestamp::timestamp;
-use super::{Deployment, escape_control, print};
 use crate::config::{Config, Overrides};
 
 #[derive(Subcommand)]

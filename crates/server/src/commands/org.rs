@@ -6,7 +6,8 @@ use base::ids::{Id, OrganizationId};
 use base::name::Name;
 use clap::Subcommand;
 
-use super::{Deployment, print};
+use super::deployment::Deployment;
+use super::output::print;
 use crate::config::{Config, Overrides};
 use crate::first_start as founding;
 

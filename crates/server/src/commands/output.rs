@@ -21,7 +21,7 @@ pub(crate) fn announce(text: &str) {
 }
 
 /// Escapes control characters except newlines and tabs, so that foreign text cannot control the terminal.
-pub(super) fn escape_control(text: &str) -> String {
+pub(crate) fn escape_control(text: &str) -> String {
     let spelled = |c: char| match c {
         '\n' | '\t' => c.to_string(),
         c if c.is_control() => c.escape_default().to_string(),

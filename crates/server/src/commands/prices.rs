@@ -9,7 +9,8 @@ use clap::Subcommand;
 use jiff::tz::TimeZone;
 use usage::{PriceBook, PriceChange, Reports, Unpriced, UnpricedKey, unpriced};
 
-use super::{escape_control, open, print};
+use super::deployment::open;
+use super::output::{escape_control, print};
 use crate::config::{Config, Overrides};
 
 #[derive(Subcommand)]

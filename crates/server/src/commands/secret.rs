@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 
-use super::{Deployment, print};
+use super::deployment::Deployment;
+use super::output::print;
 use crate::config::{Config, Overrides};
 use crate::secret_file;
 

@@ -14,7 +14,8 @@ use clap::{Subcommand, ValueEnum};
 use cli::Progress;
 use files::Format;
 
-use super::{escape_control, open, print};
+use super::deployment::open;
+use super::output::{escape_control, print};
 use crate::config::{Config, Overrides};
 
 /// Maximum number of set-aside events that are listed.

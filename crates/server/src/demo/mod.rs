@@ -21,7 +21,8 @@ use store::Store;
 use tower::ServiceExt;
 use usage::{ModelFacts, PriceBook, RetentionPeriods};
 
-use crate::commands::{announce, run_until};
+use crate::commands::output::announce;
+use crate::commands::serve::run_until;
 use crate::config::Bounds;
 use crate::descriptors;
 use crate::reload::{Reload, ReloadSignals};

@@ -15,7 +15,7 @@ use usage::{Dimension, LedgerEntry, LedgerReader, Metric};
 
 use super::FormatName;
 use super::import::whose;
-use crate::commands::open;
+use crate::commands::deployment::open;
 use crate::commands::timestamp::timestamp;
 use crate::config::{Config, Overrides};
 

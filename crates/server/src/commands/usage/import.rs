@@ -19,7 +19,8 @@ use super::FormatName;
 use super::bookmark::{Bookmark, FilePosition};
 use super::outcome::{Rejected, RowCounts};
 use super::rows::{Admission, read};
-use crate::commands::{escape_control, open};
+use crate::commands::deployment::open;
+use crate::commands::output::escape_control;
 use crate::config::{Config, Overrides};
 
 /// Time given to the recorder at the end.

@@ -12,7 +12,7 @@ use usage::Appended;
 use usage::reported::RefusedEvent;
 
 use super::bookmark::FilePosition;
-use crate::commands::escape_control;
+use crate::commands::output::escape_control;
 
 /// Maximum number of rejected rows listed on stderr.
 const MAX_LISTED: usize = 20;

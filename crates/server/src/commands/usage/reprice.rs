@@ -6,8 +6,9 @@ use cli::Progress;
 use usage::Repriced;
 
 use super::import::whose;
+use crate::commands::deployment::open;
+use crate::commands::output::{escape_control, print};
 use crate::commands::timestamp::timestamp;
-use crate::commands::{escape_control, open, print};
 use crate::config::{Config, Overrides};
 
 #[derive(clap::Args)]
