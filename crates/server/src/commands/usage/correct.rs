@@ -11,7 +11,7 @@ use crate::commands::timestamp::timestamp;
 use crate::config::{Config, Overrides};
 
 #[derive(clap::Args)]
-pub(in crate::commands) struct Correct {
+pub(crate) struct Correct {
     /// Id of the reported event.
     #[arg(long, value_name = "ID")]
     event: String,

@@ -20,7 +20,7 @@ use crate::commands::timestamp::timestamp;
 use crate::config::{Config, Overrides};
 
 #[derive(clap::Args)]
-pub(in crate::commands) struct Export {
+pub(crate) struct Export {
     /// Organization whose usage is exported [default: all].
     #[arg(long, value_name = "ID")]
     organization: Option<String>,

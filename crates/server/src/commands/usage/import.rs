@@ -32,7 +32,7 @@ const MAX_ATTEMPTS: usize = 10;
 const PAUSE_RATIO: u32 = 8;
 
 #[derive(clap::Args)]
-pub(in crate::commands) struct Import {
+pub(crate) struct Import {
     /// Input file; - for stdin.
     file: PathBuf,
     /// File format [default: by the extension: .ndjson, .jsonl, .csv or .parquet].

@@ -12,7 +12,7 @@ use crate::commands::timestamp::timestamp;
 use crate::config::{Config, Overrides};
 
 #[derive(clap::Args)]
-pub(in crate::commands) struct Reprice {
+pub(crate) struct Reprice {
     /// Start: 2026-11-22, 2026-11-22T08:30:00Z or seconds since 1970; rounded down to a whole hour.
     #[arg(long, value_name = "TIME", value_parser = timestamp)]
     from: UnixTime,

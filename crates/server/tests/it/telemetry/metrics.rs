@@ -102,11 +102,18 @@ fn assert_documented(families: &[Value]) {
     });
     let documented: Vec<&str> = documented.collect();
     let rows = rows(families);
-    assert_eq!(
-        documented,
-        rows,
-        "docs/monitoring.md must say:\n{}",
-        rows.join("\n")
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let missing: Vec<_> = rows
+        .iter()
+        .filter(|row| !documented.contains(row))
+        .collect();
+    let surplus: Vec<_> = documented
+        .iter()
+        .filter(|row| !rows.contains(row))
+        .collect();
+    assert!(
+        documented == rows,
+        "docs/monitoring.md lacks {missing:#?} and has in vain {surplus:#?}, or another order"
     );
 }
 
