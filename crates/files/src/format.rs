@@ -26,7 +26,7 @@ impl Format {
         }
     }
 
-    /// Returns the unit that [`Row::number`] counts.
+    /// Returns the unit that [`Row::number`](crate::Row::number) counts.
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {

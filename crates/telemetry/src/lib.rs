@@ -136,7 +136,7 @@ impl Tracer {
 pub struct TracerTask(SdkTracerProvider);
 
 impl TracerTask {
-    /// Exports the spans that wait, for at most [`STOP_TIMEOUT`].
+    /// Exports the spans that wait, for at most `STOP_TIMEOUT`.
     pub async fn stop(self) {
         // The SDK blocks the calling thread.
         let stopping =
