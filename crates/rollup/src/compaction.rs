@@ -85,7 +85,7 @@ pub struct OldestRows {
 }
 
 impl OldestRows {
-    /// Reads `blocks`, oldest first, until they have rows of more than [`MAX_COMPACTED_DAYS`] days. `pause` as in
+    /// Reads `blocks`, oldest first, until they have rows of more than `MAX_COMPACTED_DAYS` days. `pause` as in
     /// [`Rows::with_pause`].
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! A series is a combination of dimensions, known by its number. A *rollup* holds the sums of all series by bucket of
 //! time, at one [`Granularity`] and [`Width`]. Its rows are stored in blocks ([`Rows`], [`read_block`]). New rows are
-//! appended to [`Rollup::New`]; compaction ([`Backlog`], [`derive`], [`merge_candidates`]) moves them to the other
+//! appended to [`Rollup::New`]; compaction ([`Backlog`], [`derive()`], [`merge_candidates`]) moves them to the other
 //! rollups and merges small blocks into larger ones. [`segments`] says which rollup answers for which part of a range of
 //! time. See docs/decisions/0010-blocks.md.
 
