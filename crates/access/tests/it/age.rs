@@ -20,9 +20,10 @@ async fn a_snapshot_is_trusted_up_to_the_configured_age() {
     let bounded = start(Some(Duration::from_millis(300))).await;
     let unbounded = start(None).await;
     assert!(bounded.check_age().is_ok());
-    while bounded.age() <= Duration::from_millis(300) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    poll::until("the snapshot is too old", async || {
+        bounded.age() > Duration::from_millis(300)
+    })
+    .await;
     let refused = bounded.check_age().expect_err("it is too old");
     assert_eq!(
         (refused.status.as_u16(), refused.retry_after),

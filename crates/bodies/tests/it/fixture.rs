@@ -1,7 +1,6 @@
 //! A body writer on a database of its own, with an organization of two projects.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use access::{Directory, Retention};
 use base::ids::{Id, OrganizationId, ProjectId, RequestId};
@@ -165,13 +164,10 @@ impl Fixture {
 
     /// Waits until a project has these stored bodies.
     pub async fn wait_for(&self, project: &str, expected: &[&str]) {
-        for _ in 0..400 {
-            if self.kept(project).await == expected {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("{:?} is not {expected:?}", self.kept(project).await);
+        poll::until(&format!("{expected:?} are stored"), async || {
+            self.kept(project).await == expected
+        })
+        .await;
     }
 
     /// Returns the bytes of the stored bodies of a request.

@@ -150,17 +150,15 @@ async fn waiting_bodies_that_a_new_setting_forbids_are_never_stored() {
         pass(&fixture, "proj_1");
         pass(&fixture, "proj_2");
         // Time for the body writer to take them, and to wait for its lock.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        poll::pause(std::time::Duration::from_millis(200)).await;
         fixture.change(&[change]).await;
         assert_eq!(fixture.kept("proj_2").await, Vec::<String>::new());
         drop(turn);
-        loop {
+        poll::until("the other project's bodies are stored", async || {
             assert_eq!(fixture.kept("proj_1").await, Vec::<String>::new());
-            if fixture.kept("proj_2").await == ALL {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+            fixture.kept("proj_2").await == ALL
+        })
+        .await;
         assert_eq!(fixture.bodies().map(bodies::Bodies::lost), Some(0));
         fixture.change(&[UNSET]).await;
         clear(&fixture).await;

@@ -39,13 +39,7 @@ fn refusal(answer: &Answer) -> (u16, serde_json::Value, &str) {
 }
 
 async fn until(is_so: impl Fn() -> bool) {
-    for _ in 0..1000 {
-        if is_so() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("it never is");
+    poll::until("memory is used or given back", async || is_so()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -185,9 +185,10 @@ async fn disconnected_client_is_metered_to_the_end_of_the_answer() {
 }
 
 async fn asked(world: &World) {
-    while world.upstream.asked().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    poll::until("the upstream is asked", async || {
+        !world.upstream.asked().is_empty()
+    })
+    .await;
 }
 
 /// Returns the status, code and parameter of a refusal.

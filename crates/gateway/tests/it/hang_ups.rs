@@ -26,9 +26,10 @@ fn gated(gate: &Arc<Semaphore>) -> Reply {
 }
 
 async fn asked(world: &World) {
-    while world.upstream.asked().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    poll::until("the upstream is asked", async || {
+        !world.upstream.asked().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -336,11 +336,9 @@ async fn reservation_stays_charged_if_the_usage_is_never_known() {
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(gate));
     let world = limited(reply, "max_tokens_per_1_minute", 100).await;
     let waiting = world.gateway.handle(chat(SERVICE, HUNDRED));
-    let asked = async {
-        while world.upstream.asked().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
+    let asked = poll::until("the upstream is asked", async || {
+        !world.upstream.asked().is_empty()
+    });
     tokio::select! {
         _ = waiting => panic!("the gate is shut"),
         () = asked => {}

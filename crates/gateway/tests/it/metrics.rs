@@ -84,9 +84,10 @@ async fn mixed_load(world: &World) -> usize {
         .into_body();
     body.frame().await.expect("a frame").expect("a piece");
     drop(body);
-    while world.gateway.running_drains() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    poll::until("the answer is drained", async || {
+        world.gateway.running_drains() > 0
+    })
+    .await;
     gate.add_permits(1);
     7
 }
@@ -207,7 +208,7 @@ async fn who_hangs_up_before_admission_is_in_no_ledger() {
     let request = world.gateway.handle(chat(SERVICE, MODEL).map(|_| Never));
     tokio::select! {
         _ = request => panic!("its body has no end"),
-        () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        () = poll::pause(Duration::from_millis(100)) => {}
     }
     let requests = values(&registry, "orgplane_requests_total");
     assert_eq!(

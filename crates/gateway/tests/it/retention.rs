@@ -173,11 +173,7 @@ async fn of_a_request_without_an_answer_its_own_body_is_kept() {
     let mut world = World::keeping(reply).await;
     tokio::select! {
         _ = world.gateway.handle(chat(SERVICE, STREAM)) => panic!("the gate is shut"),
-        () = async {
-            while world.upstream.asked().is_empty() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        } => {}
+        () = poll::until("the upstream is asked", async || !world.upstream.asked().is_empty()) => {}
     }
     gate.add_permits(1);
     world.rows(1).await;

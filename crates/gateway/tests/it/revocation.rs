@@ -170,9 +170,10 @@ async fn s8_a_request_that_waits_for_its_answer_is_refused_and_in_the_ledger_onc
     let request = tokio::spawn(async move {
         crate::world::read(gateway.handle(chat(SERVICE, MODEL)).await).await
     });
-    while world.upstream.asked().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    poll::until("the upstream is asked", async || {
+        !world.upstream.asked().is_empty()
+    })
+    .await;
     world
         .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
         .await;

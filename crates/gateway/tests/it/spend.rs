@@ -203,9 +203,10 @@ async fn what_was_set_aside_is_given_back_whatever_becomes_of_the_request() {
         let gateway = world.gateway.clone();
         async move { read(gateway.handle(chat(SERVICE, REQUEST)).await).await }
     });
-    while world.upstream.asked().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    poll::until("the upstream is asked", async || {
+        !world.upstream.asked().is_empty()
+    })
+    .await;
     first.abort();
     refused(&world.chat(REQUEST).await);
     gate.add_permits(1);

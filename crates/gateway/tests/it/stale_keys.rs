@@ -18,14 +18,10 @@ async fn rename(world: &World, statement: &'static str) {
 }
 
 async fn until_answered(world: &World, status: u16) -> Answer {
-    for _ in 0..400 {
-        let answer = world.chat(MODEL).await;
-        if answer.status == status {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("never {status}");
+    poll::value("the status of answers changes", async || {
+        Some(world.chat(MODEL).await).filter(|answer| answer.status == status)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,13 +65,10 @@ async fn the_event_that_says_done_waits_too() {
 
 /// Waits until a row is queued for the ledger.
 async fn until_waiting(world: &World) {
-    for _ in 0..2_000 {
-        if !world.recorder.oldest_age().is_zero() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("no row waits");
+    poll::until("a row waits", async || {
+        !world.recorder.oldest_age().is_zero()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ async fn keep_busy(recorder: Recorder, is_over: Arc<AtomicBool>) -> u64 {
     let mut number = 0;
     while !is_over.load(Ordering::Relaxed) {
         if recorder.queue_depth() >= WAITING_COUNT {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            poll::pause(Duration::from_millis(1)).await;
             continue;
         }
         let slot = recorder.reserve().await.expect("a place");

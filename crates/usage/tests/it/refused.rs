@@ -128,11 +128,9 @@ async fn admission_stops_while_a_row_can_be_neither_written_nor_set_aside() {
     let slot = fixture.recorder.reserve().await.expect("a place");
     let waiting = fixture.recorder.reserve().await.expect("a place");
     let mut recorded = slot.record(bad("1")).into_future();
-    let is_stopped = async {
-        while fixture.recorder.is_accepting() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
+    let is_stopped = poll::until("nothing is admitted", async || {
+        !fixture.recorder.is_accepting()
+    });
     tokio::select! {
         _ = &mut recorded => panic!("it is nowhere"),
         stopped = tokio::time::timeout(Duration::from_secs(20), is_stopped) => {

@@ -233,7 +233,8 @@ async fn a_commit_that_took_effect_although_it_failed_counts() {
     )
     .expect("room");
     let recorded = slot.with_spend(held).record(event("1"));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // For an attempt that must fail.
+    poll::pause(Duration::from_millis(200)).await;
     fixture
         .execute(sql!("ALTER TABLE away RENAME TO spend_months"))
         .await;

@@ -112,7 +112,7 @@ async fn verification_passes_while_two_nodes_write() {
             assert!(verified.rows >= seen && verified.rows <= 600);
             seen = verified.rows;
             looks += 1;
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            poll::pause(Duration::from_millis(1)).await;
         }
         assert!(looks > 2, "{looks}");
     };

@@ -65,11 +65,13 @@ async fn spend(server: &Server, id: &str, tokens: i64) {
 /// Returns the recipients of queued emails, once there are `count`, and checks that no more follow.
 async fn told(server: &Server, count: usize) -> Vec<String> {
     let watch = Stopwatch::start();
-    while server.mails().await.len() < count {
-        assert!(u128::from(watch.milliseconds()) < NOTICE_TIMEOUT.as_millis());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    tokio::time::sleep(SCAN_DELAY).await;
+    poll::until("the emails are queued", async || {
+        server.mails().await.len() >= count
+    })
+    .await;
+    assert!(u128::from(watch.milliseconds()) < NOTICE_TIMEOUT.as_millis());
+    // For emails that must not follow.
+    poll::pause(SCAN_DELAY).await;
     let mails = server.mails().await;
     assert_eq!(mails.len(), count, "{mails:?}");
     mails.into_iter().map(|(recipient, _)| recipient).collect()
@@ -235,7 +237,8 @@ async fn a_threshold_that_was_reached_while_stopped_is_notified_after_the_start(
     };
     rename("ALTER TABLE spend_notices RENAME TO away").await;
     spend(&server, "1", 10 * TOKENS_PER_CENT).await;
-    tokio::time::sleep(SCAN_DELAY).await;
+    // For an attempt that must fail.
+    poll::pause(SCAN_DELAY).await;
     rename("ALTER TABLE away RENAME TO spend_notices").await;
     let server = server.restart().await;
     told(&server, 1).await;

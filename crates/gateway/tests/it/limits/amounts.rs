@@ -61,7 +61,7 @@ async fn tokens_are_counted_by_the_encoding_of_the_model() {
             assert_eq!(row.input, Some(14));
             return;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        poll::pause(Duration::from_millis(100)).await;
     }
     panic!("the tokens were never counted");
 }

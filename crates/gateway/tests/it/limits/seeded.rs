@@ -55,7 +55,7 @@ impl Run {
             let [delay, yields] = chance.bytes::<2>();
             clients.spawn(async move {
                 let mut passed = 0;
-                tokio::time::sleep(Duration::from_millis(u64::from(delay % 4))).await;
+                poll::pause(Duration::from_millis(u64::from(delay % 4))).await;
                 for _ in 0..times {
                     for _ in 0..yields % 8 {
                         tokio::task::yield_now().await;

@@ -123,14 +123,10 @@ async fn a_client_that_hangs_up_leaves_nothing_that_is_nobodys() {
     let gone = tokio::time::timeout(Duration::from_millis(200), uploading).await;
     assert!(gone.is_err());
     gate.add_permits(1);
-    for _ in 0..200 {
-        let (files, _) = world.page("/v1/files", SERVICE).await;
-        if files.len() == 1 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("it is not in the list");
+    poll::until("the file is in the list", async || {
+        world.page("/v1/files", SERVICE).await.0.len() == 1
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! Quota of a project at the account that all projects share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gateway::{FlowLimits, ObjectLimits};
 use serde_json::json;
@@ -155,9 +154,10 @@ async fn s23_requests_under_way_are_bounded_for_each_project() {
         let upload = upload(SERVICE, "user_data", "x");
         read(gateway.handle(upload).await).await
     });
-    while shelf.state().gate.is_some() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    poll::until("the upload is at the upstream", async || {
+        shelf.state().gate.is_none()
+    })
+    .await;
     let refused = world.get("/v1/files", OWNER).await;
     assert_eq!(
         refused.refusal(),
@@ -170,13 +170,10 @@ async fn s23_requests_under_way_are_bounded_for_each_project() {
     let _ = uploading.await;
     assert_eq!(world.get("/v1/files", SERVICE).await.status, 429);
     gate.add_permits(1);
-    for _ in 0..400 {
-        if world.get("/v1/files", SERVICE).await.status == 200 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the place is never free");
+    poll::until("the place is free", async || {
+        world.get("/v1/files", SERVICE).await.status == 200
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

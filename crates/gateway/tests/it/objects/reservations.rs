@@ -55,13 +55,10 @@ async fn reserved(world: &World) -> i64 {
 
 /// Waits until this amount is reserved.
 async fn until_reserved(world: &World, amount: i64) {
-    for _ in 0..500 {
-        if reserved(world).await == amount {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{} is reserved, not {amount}", reserved(world).await);
+    poll::until("the amount is reserved", async || {
+        reserved(world).await == amount
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +142,7 @@ async fn s6_batches_of_two_nodes_at_once_pass_no_limit() {
         while read(gateway.handle(chat(SERVICE, dear)).await).await.status != 429 {
             tries += 1;
             assert!(tries < 300, "not within three seconds");
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            poll::pause(Duration::from_millis(10)).await;
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The ledger of a world, as tests read it.
 
-use std::time::Duration;
-
 use usage::{Dimension, LedgerEntry, LedgerReader, Metric};
 
 use super::World;
@@ -52,15 +50,12 @@ impl Row {
 impl World {
     /// Returns the ledger once it has `count` rows.
     pub async fn rows(&self, count: usize) -> Vec<Row> {
-        for _ in 0..200 {
+        poll::value(&format!("{count} rows"), async || {
             let rows = self.ledger().await;
             assert!(rows.len() <= count, "too many: {rows:?}");
-            if rows.len() == count {
-                return rows;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("not {count} rows: {:?}", self.ledger().await);
+            Some(rows).filter(|rows| rows.len() == count)
+        })
+        .await
     }
 
     /// Returns the only row of the ledger.
