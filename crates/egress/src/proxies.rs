@@ -25,7 +25,7 @@ struct Direct {
     is_all: bool,
     /// Matcher that selects the proxy for every destination except these hosts, on any port.
     others: Matcher,
-    /// The same, for a single port each.
+    /// Matchers of this kind for one port each.
     ported: Vec<(Matcher, u16)>,
 }
 

@@ -14,7 +14,7 @@ const MAX_EVENTS: i64 = 100;
 pub(super) enum KeySelection {
     /// All keys.
     All,
-    /// One key.
+    /// A single key.
     Key(KeyId),
     /// Keys of a service account.
     ServiceAccount(ServiceAccountId),

@@ -18,7 +18,7 @@ const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time within which it is 200 after the database is back, as documented.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// One observation, with the times of request and response.
+/// An observation, with the times of request and response.
 #[derive(Clone, Debug)]
 struct Observation {
     asked: Instant,
