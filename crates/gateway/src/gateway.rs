@@ -44,7 +44,7 @@ impl Gateway {
     /// Registers the metrics of the gateway.
     ///
     /// # Errors
-    /// They are registered already.
+    /// The metrics are registered already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         self.0.metering.metrics().register(registry)
     }

@@ -1,6 +1,6 @@
 //! Watchdog over requests in flight: aborts the requests of revoked keys, and responses that their clients do not read.
 //!
-//! One task checks all requests every [`CHECK_INTERVAL`], so no response needs a timer of its own, and a response body is
+//! A single task checks all requests every [`CHECK_INTERVAL`], so no response needs a timer of its own, and a response body is
 //! aborted even if it is not polled.
 
 use std::collections::HashMap;

@@ -89,7 +89,7 @@ impl OldestRows {
     /// [`Rows::with_pause`].
     ///
     /// # Errors
-    /// One of them is not a block.
+    /// A value of `blocks` is not a block.
     pub fn read(blocks: &[(i64, Vec<u8>)], pause: fn()) -> Result<Self, CorruptBlock> {
         let mut oldest = Self {
             rows: Rows::with_pause(pause),

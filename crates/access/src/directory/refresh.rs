@@ -1,5 +1,5 @@
 //! Refreshes of the snapshot on behalf of requests with an unknown key, which another node may have created a moment ago.
-//! One refresh serves all requests that wait for it, so guessing keys does not load the database.
+//! A refresh serves all requests that wait for it, so guessing keys does not load the database.
 
 use std::time::Duration;
 

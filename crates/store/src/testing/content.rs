@@ -9,7 +9,7 @@ use tokio_postgres::{Client, NoTls};
 /// Returns how many rows each table of the database at `url` has.
 ///
 /// # Panics
-/// When the database cannot be read.
+/// The database cannot be read.
 #[must_use]
 pub fn row_counts(url: &str) -> BTreeMap<String, i64> {
     if let Some(files) = sqlite_files(url) {

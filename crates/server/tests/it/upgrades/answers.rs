@@ -22,7 +22,7 @@ const REPORTS: &[&str] = &["/organization/costs", "/organization/usage/"];
 /// paths; `span` is the query of reports.
 ///
 /// # Panics
-/// When an answer is refused, or a list has no item.
+/// An answer is refused, or a list has no item.
 pub(super) async fn record(
     admin: &Api,
     ids: &BTreeMap<&str, String>,
@@ -73,7 +73,7 @@ fn path(template: &str, ids: &BTreeMap<&str, String>, span: &str) -> String {
 /// Reads the paths again.
 ///
 /// # Panics
-/// When something that was recorded is missing or different. What is new beside it passes.
+/// A recorded value is missing or different. Values added since pass.
 pub(super) async fn compare(admin: &Api, recorded: &BTreeMap<String, Value>) {
     assert!(recorded.len() > 40, "{} answers", recorded.len());
     for (path, before) in recorded {
