@@ -6,7 +6,7 @@ use base::email::Email;
 use base::ids::{Id, InviteId, ProjectId};
 use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::Secret;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{Error, Permission, Result, UnixTime};
 use http::Method;
 use schemars::JsonSchema;
@@ -28,7 +28,7 @@ use crate::users;
 use crate::{args, tenant_sql};
 
 /// Validity of an invitation, in seconds.
-const INVITE_LIFETIME_SECONDS: i64 = 7 * DAY;
+const INVITE_LIFETIME_SECONDS: i64 = 7 * SECONDS_PER_DAY;
 /// The most projects of an invitation.
 const MAX_PROJECTS: usize = 100;
 
@@ -327,7 +327,7 @@ async fn invite_email(
     let (token, role, days) = (
         Zeroizing::new(token.reveal()),
         role.as_str(),
-        INVITE_LIFETIME_SECONDS / DAY,
+        INVITE_LIFETIME_SECONDS / SECONDS_PER_DAY,
     );
     let text = format!(
         "You are invited to join {name} as {role}. Accept within {days} days:\n\n\

@@ -3,14 +3,14 @@
 use base::ids::UserId;
 use base::permission::OrganizationRole;
 use base::secret::KeyKind;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{Error, Result, UnixTime};
 
 use crate::operation::Write;
 use crate::{args, tenant_sql};
 
 /// The time for which an owner's admin key must remain valid after a change, in seconds: 30 days.
-pub const MIN_KEY_LIFETIME_SECONDS: i64 = 30 * DAY;
+pub const MIN_KEY_LIFETIME_SECONDS: i64 = 30 * SECONDS_PER_DAY;
 
 /// Returns the expiry of the owners' admin key that expires last: the end of time if one does not expire, the beginning
 /// of time if there is none. Users who are owners only through a group do not count, because groups change without this
@@ -44,7 +44,7 @@ pub(crate) async fn keep_administrable(cx: &mut Write, before: UnixTime) -> Resu
     if until >= before || until >= cx.now().plus(MIN_KEY_LIFETIME_SECONDS) {
         return Ok(());
     }
-    let days = MIN_KEY_LIFETIME_SECONDS / DAY;
+    let days = MIN_KEY_LIFETIME_SECONDS / SECONDS_PER_DAY;
     let message = format!(
         "No owner would have an admin key that works for {days} days more: the organization could not be administered \
          any more. Create an admin key without an end as an owner who stays one, or have one made on the machine of the \

@@ -4,14 +4,14 @@
 use std::fs;
 
 use axum::body::Body;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use testkit::{NOW, Server};
 
 /// Midnight 30 days before [`NOW`].
-const START_SECONDS: i64 = NOW.0 - NOW.0 % DAY - 30 * DAY;
+const START_SECONDS: i64 = NOW.0 - NOW.0 % SECONDS_PER_DAY - 30 * SECONDS_PER_DAY;
 const DAY_COUNT: i64 = 31;
 /// Number of keys with usage on each day.
 const KEY_COUNT: usize = 10_000;
@@ -31,7 +31,7 @@ async fn consume(server: &Server) {
     let project = server.default_project_id();
     for day in 0..DAY_COUNT {
         let event = |key: usize| {
-            json!({"id": format!("{day}-{key}"), "timestamp": START_SECONDS + day * DAY + 60, "type": "completions",
+            json!({"id": format!("{day}-{key}"), "timestamp": START_SECONDS + day * SECONDS_PER_DAY + 60, "type": "completions",
                    "project_id": project, "model": "m", "api_key_id": format!("key_{key:020}"),
                    "input_tokens": key + 1, "output_tokens": day + 1})
         };

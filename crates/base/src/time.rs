@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 pub struct UnixTime(pub i64);
 
 /// Seconds in a minute.
-pub const MINUTE: i64 = 60;
+pub const SECONDS_PER_MINUTE: i64 = 60;
 /// Seconds in an hour.
-pub const HOUR: i64 = 60 * MINUTE;
+pub const SECONDS_PER_HOUR: i64 = 60 * SECONDS_PER_MINUTE;
 /// Seconds in a day. Unix time has no leap seconds.
-pub const DAY: i64 = 24 * HOUR;
+pub const SECONDS_PER_DAY: i64 = 24 * SECONDS_PER_HOUR;
 
 impl UnixTime {
     /// Rounds down to a multiple of `width` seconds since 1970.
@@ -131,10 +131,10 @@ mod tests {
     #[test]
     fn floor_rounds_down_to_a_multiple() {
         assert_eq!(
-            UnixTime(1_730_419_200 + 86_399).floor(DAY),
+            UnixTime(1_730_419_200 + 86_399).floor(SECONDS_PER_DAY),
             UnixTime(1_730_419_200)
         );
-        assert_eq!(UnixTime(-1).floor(MINUTE), UnixTime(-60));
+        assert_eq!(UnixTime(-1).floor(SECONDS_PER_MINUTE), UnixTime(-60));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use access::{Retention, retention_now};
 use base::secret::Pepper;
-use base::time::{DAY, HOUR, MINUTE};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use base::{Clock, Entropy, UnixTime};
 use store::{Result, Store, Value};
 use tasks::{Health, Task, ThreadHandle};
@@ -242,16 +242,16 @@ impl BodyWriter {
         if now < self.expiry_at {
             return;
         }
-        let age = i64::from(self.options.days) * DAY;
+        let age = i64::from(self.options.days) * SECONDS_PER_DAY;
         let deleted = table::delete_until(self.options.store.usage(), now.plus(-age)).await;
         self.expiry_at = match deleted {
             Ok(bodies) => {
                 tracing::debug!(bodies, "expired bodies deleted");
-                now.plus(HOUR)
+                now.plus(SECONDS_PER_HOUR)
             }
             Err(error) => {
                 tracing::error!(%error, "failed to delete expired bodies");
-                now.plus(MINUTE)
+                now.plus(SECONDS_PER_MINUTE)
             }
         };
     }

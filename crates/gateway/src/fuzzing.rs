@@ -8,7 +8,7 @@ use usage::Outcome;
 
 use crate::answer::Answer;
 use crate::certificate::PeerCertificates;
-use crate::dialect::{Call, DIALECTS, Dialect, Estimate, Fields, check_json, form_type};
+use crate::dialect::{Call, DIALECTS, Dialect, Estimate, Fields, check_json, form_type, read_form};
 
 /// The fields that forms are read for.
 const FORM_FIELDS: &[&str] = &["model", "file", "prompt"];
@@ -82,7 +82,7 @@ pub fn multipart(data: &[u8]) {
     };
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, content_type);
-    if let Ok(fields) = Fields::of_parts(&headers, body, FORM_FIELDS) {
+    if let Ok(fields) = read_form(&headers, body, FORM_FIELDS) {
         for name in FORM_FIELDS {
             if let Some(value) = fields.get(name) {
                 assert_eq!(&body[fields.range(value)], value, "{name}");

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use base::UnixTime;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 
 use crate::{CorruptBlock, Granularity, Rollup, Rows};
 
@@ -99,7 +99,10 @@ impl OldestRows {
         for (id, data) in blocks {
             let mut more = Rows::default();
             more.push_block(data)?;
-            days.extend(more.iter().map(|((_, at), _)| UnixTime(at).floor(DAY)));
+            days.extend(
+                more.iter()
+                    .map(|((_, at), _)| UnixTime(at).floor(SECONDS_PER_DAY)),
+            );
             if !oldest.ids.is_empty() && days.len() > MAX_COMPACTED_DAYS {
                 break;
             }
@@ -185,7 +188,7 @@ pub fn merge_candidates(blocks: &[(i64, i64)], tier: i64) -> Option<Vec<i64>> {
 
 #[cfg(test)]
 mod tests {
-    use base::time::MINUTE;
+    use base::time::SECONDS_PER_MINUTE;
 
     use super::*;
     use crate::Amounts;
@@ -224,8 +227,8 @@ mod tests {
     fn rows_of_too_many_days_are_left_for_the_next_compaction() {
         let block = |days: std::ops::Range<i64>| {
             let mut rows = Rows::default();
-            days.for_each(|day| rows.push(1, UnixTime(day * DAY), &row(1)));
-            rows.block(MINUTE)
+            days.for_each(|day| rows.push(1, UnixTime(day * SECONDS_PER_DAY), &row(1)));
+            rows.block(SECONDS_PER_MINUTE)
         };
         let blocks = [(7, block(0..40)), (8, block(40..41))];
         let oldest = OldestRows::read(&blocks, || {}).expect("blocks");
@@ -240,7 +243,7 @@ mod tests {
         let mut rows = Rows::default();
         for series in [1, 2, 3] {
             for minute in [0, 1, 90] {
-                rows.push(series, UnixTime(minute * MINUTE), &row(series));
+                rows.push(series, UnixTime(minute * SECONDS_PER_MINUTE), &row(series));
             }
         }
         // Two keys of project 10, and costs of project 12; all of model 20.
@@ -261,7 +264,11 @@ mod tests {
                 }
             }
             let of = |((series, bucket), sum): ((i64, i64), Amounts)| {
-                (series, bucket / MINUTE, sum.get(0).unwrap_or_default())
+                (
+                    series,
+                    bucket / SECONDS_PER_MINUTE,
+                    sum.get(0).unwrap_or_default(),
+                )
             };
             found.iter().map(of).collect()
         };

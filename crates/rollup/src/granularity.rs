@@ -2,10 +2,10 @@
 
 use base::UnixTime;
 use base::names;
-use base::time::{DAY, HOUR, MINUTE};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 
 /// The length of the span whose buckets of a day share a block.
-const DAYS_PERIOD_SECONDS: i64 = 32 * DAY;
+const DAYS_PERIOD_SECONDS: i64 = 32 * SECONDS_PER_DAY;
 
 /// The width of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,9 +34,9 @@ impl Width {
     #[must_use]
     pub const fn seconds(self) -> i64 {
         match self {
-            Self::Minute => MINUTE,
-            Self::Hour => HOUR,
-            Self::Day => DAY,
+            Self::Minute => SECONDS_PER_MINUTE,
+            Self::Hour => SECONDS_PER_HOUR,
+            Self::Day => SECONDS_PER_DAY,
         }
     }
 }
@@ -146,7 +146,7 @@ impl Rollup {
     pub fn period(self, bucket: i64) -> i64 {
         match self.width() {
             _ if self == Self::New => 0,
-            Width::Minute | Width::Hour => UnixTime(bucket).floor(DAY).0,
+            Width::Minute | Width::Hour => UnixTime(bucket).floor(SECONDS_PER_DAY).0,
             Width::Day => UnixTime(bucket).floor(DAYS_PERIOD_SECONDS).0,
         }
     }

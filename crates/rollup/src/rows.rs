@@ -199,7 +199,7 @@ impl Rows {
 mod tests {
     use std::collections::BTreeMap;
 
-    use base::time::{DAY, HOUR, MINUTE};
+    use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
     use proptest::prelude::*;
 
     use super::*;
@@ -211,7 +211,12 @@ mod tests {
             let count = mask.count_ones() as usize;
             let number = prop_oneof![0..300i64, any::<i32>().prop_map(i64::from)];
             let values = prop::collection::vec(number, count);
-            (Just(series), Just(minute * MINUTE), Just(mask), values)
+            (
+                Just(series),
+                Just(minute * SECONDS_PER_MINUTE),
+                Just(mask),
+                values,
+            )
         });
         prop::collection::vec(row, 0..60)
     }
@@ -262,7 +267,7 @@ mod tests {
             for part in [one, two] {
                 let part = rows(part);
                 if !part.is_empty() {
-                    merged.push_block(&part.block(MINUTE)).expect("a block");
+                    merged.push_block(&part.block(SECONDS_PER_MINUTE)).expect("a block");
                 }
             }
             prop_assert_eq!(sums(&merged), expected(&all, |series, bucket| Some((series, bucket))));
@@ -271,16 +276,16 @@ mod tests {
         #[test]
         fn rows_are_added_up_by_wider_buckets_and_other_series(all in some_rows()) {
             let place = |series: i64, bucket: i64| {
-                let bucket = UnixTime(bucket).floor(HOUR).0;
+                let bucket = UnixTime(bucket).floor(SECONDS_PER_HOUR).0;
                 (series != 5).then_some((series % 3 + 1, bucket))
             };
-            let blocks = rows(&all).merged(place).blocks(HOUR, |bucket| UnixTime(bucket).floor(DAY).0);
+            let blocks = rows(&all).merged(place).blocks(SECONDS_PER_HOUR, |bucket| UnixTime(bucket).floor(SECONDS_PER_DAY).0);
             let mut found = Vec::new();
             for (period, block) in blocks {
                 let mut rows = Rows::default();
                 rows.push_block(&block).expect("a block");
                 for (series, bucket, sum) in sums(&rows) {
-                    prop_assert_eq!(UnixTime(bucket).floor(DAY).0, period);
+                    prop_assert_eq!(UnixTime(bucket).floor(SECONDS_PER_DAY).0, period);
                     found.push((series, bucket, sum));
                 }
             }
@@ -293,7 +298,7 @@ mod tests {
             prop_assume!(!all.is_empty());
             let mut found = Vec::new();
             let select = |series| (series % 2 == 0).then_some(series);
-            read_block(&rows(&all).block(MINUTE), select, |series, bucket, mask, values| {
+            read_block(&rows(&all).block(SECONDS_PER_MINUTE), select, |series, bucket, mask, values| {
                 found.push((series, bucket, amounts(mask, values)));
             }).expect("a block");
             let even = |series, bucket| (series % 2 == 0).then_some((series, bucket));
@@ -303,7 +308,7 @@ mod tests {
         #[test]
         fn damaged_bytes_are_an_error_or_rows_that_can_be_encoded_again(bytes: Vec<u8>, good in some_rows(), at: usize, bit in 0..8u32) {
             check(&bytes);
-            let mut bytes = rows(&good).block(MINUTE);
+            let mut bytes = rows(&good).block(SECONDS_PER_MINUTE);
             if !bytes.is_empty() {
                 let at = at % bytes.len();
                 bytes[at] ^= 1u8 << bit;
@@ -338,14 +343,26 @@ mod tests {
     fn a_stored_block_is_read_and_written_byte_for_byte() {
         let mut stored = Rows::default();
         stored.push_block(STORED).expect("a block");
-        let minute = 29_474_640 * MINUTE;
+        let minute = 29_474_640 * SECONDS_PER_MINUTE;
         let expected = [
             (3, minute, amounts(0b101, &[1_000, -7])),
-            (3, minute + MINUTE, amounts(0b101, &[0, 1 << 40])),
-            (3, minute + 90 * MINUTE, amounts(1 << 22, &[i64::MAX])),
-            (200, minute + MINUTE, amounts(0b11, &[1, i64::MIN])),
+            (
+                3,
+                minute + SECONDS_PER_MINUTE,
+                amounts(0b101, &[0, 1 << 40]),
+            ),
+            (
+                3,
+                minute + 90 * SECONDS_PER_MINUTE,
+                amounts(1 << 22, &[i64::MAX]),
+            ),
+            (
+                200,
+                minute + SECONDS_PER_MINUTE,
+                amounts(0b11, &[1, i64::MIN]),
+            ),
         ];
         assert_eq!(sums(&stored), expected);
-        assert_eq!(stored.block(MINUTE), STORED);
+        assert_eq!(stored.block(SECONDS_PER_MINUTE), STORED);
     }
 }

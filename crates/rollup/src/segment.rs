@@ -49,7 +49,7 @@ pub fn segments(start: UnixTime, end: UnixTime, widths: &[Width]) -> Vec<Segment
 
 #[cfg(test)]
 mod tests {
-    use base::time::{DAY, MINUTE};
+    use base::time::{SECONDS_PER_DAY, SECONDS_PER_MINUTE};
     use proptest::prelude::*;
 
     use super::*;
@@ -58,7 +58,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn segments_are_aligned_and_leave_no_gap(start in 0..4 * DAY, length in 0..3 * DAY) {
+        fn segments_are_aligned_and_leave_no_gap(start in 0..4 * SECONDS_PER_DAY, length in 0..3 * SECONDS_PER_DAY) {
             let (start, end) = (UnixTime(start), UnixTime(start + length));
             let segments = segments(start, end, ALL);
             let mut at = start;
@@ -69,7 +69,7 @@ mod tests {
                 prop_assert_eq!(segment.start.floor(width), segment.start);
                 prop_assert_eq!(segment.end.floor(width), segment.end);
                 if segment.source != Some(Width::Day) {
-                    prop_assert_eq!(segment.start.floor(DAY), segment.end.plus(-1).floor(DAY));
+                    prop_assert_eq!(segment.start.floor(SECONDS_PER_DAY), segment.end.plus(-1).floor(SECONDS_PER_DAY));
                 }
                 at = segment.end;
             }
@@ -78,7 +78,7 @@ mod tests {
             prop_assert!(segments.len() <= 7);
             let of_ledger = segments.iter().filter(|segment| segment.source.is_none());
             let of_ledger: i64 = of_ledger.map(|segment| segment.end.0 - segment.start.0).sum();
-            prop_assert!(of_ledger < 2 * MINUTE);
+            prop_assert!(of_ledger < 2 * SECONDS_PER_MINUTE);
         }
     }
 }

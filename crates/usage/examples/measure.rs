@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use base::ids::{Id, OrganizationId};
-use base::time::{DAY, HOUR, MINUTE, Stopwatch};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE, Stopwatch};
 use base::{Clock, UnixTime};
 use store::Store;
 use store::testing::Scratch;
@@ -39,7 +39,7 @@ fn event(number: i64, all: i64) -> UsageEvent {
     let tokens = i64::try_from(random % 4_000).unwrap_or(0);
     UsageEvent {
         id: format!("req_{number:026}"),
-        timestamp: UnixTime(START_SECONDS + number * (DAYS_COUNT * DAY) / all),
+        timestamp: UnixTime(START_SECONDS + number * (DAYS_COUNT * SECONDS_PER_DAY) / all),
         organization_id: organization(),
         kind: Kind::Completions,
         project_id: Id::from_text(format!("proj_{project:026}")),
@@ -101,39 +101,45 @@ type Case = (&'static str, i64, i64, Width, &'static [Dimension]);
 const BY_PROJECT: &[Dimension] = &[Dimension::ProjectId, Dimension::Model];
 const BY_KEY: &[Dimension] = &[Dimension::ApiKeyId, Dimension::Model];
 const REPORTS: &[Case] = &[
-    ("31 days, total", 0, DAYS_COUNT * DAY, Width::Day, &[]),
+    (
+        "31 days, total",
+        0,
+        DAYS_COUNT * SECONDS_PER_DAY,
+        Width::Day,
+        &[],
+    ),
     (
         "31 days by project, model",
         0,
-        DAYS_COUNT * DAY,
+        DAYS_COUNT * SECONDS_PER_DAY,
         Width::Day,
         BY_PROJECT,
     ),
     (
         "31 days by key, model",
         0,
-        DAYS_COUNT * DAY,
+        DAYS_COUNT * SECONDS_PER_DAY,
         Width::Day,
         BY_KEY,
     ),
     (
         "31 days by project, model, clipped",
         12_345,
-        DAYS_COUNT * DAY - 12_345,
+        DAYS_COUNT * SECONDS_PER_DAY - 12_345,
         Width::Day,
         BY_PROJECT,
     ),
     (
         "24 hours by key, model",
-        5 * DAY,
-        6 * DAY,
+        5 * SECONDS_PER_DAY,
+        6 * SECONDS_PER_DAY,
         Width::Hour,
         BY_KEY,
     ),
     (
         "1,440 minutes by model",
-        5 * DAY,
-        6 * DAY,
+        5 * SECONDS_PER_DAY,
+        6 * SECONDS_PER_DAY,
         Width::Minute,
         &[Dimension::Model],
     ),
@@ -154,12 +160,12 @@ async fn reports(reports: &Reports) -> Result<(), Box<dyn Error>> {
         };
         measure(name, async || usage(reports, &query).await.map(drop)).await?;
     }
-    let clip = 12 * HOUR + MINUTE + 1;
+    let clip = 12 * SECONDS_PER_HOUR + SECONDS_PER_MINUTE + 1;
     for (name, clip) in [("costs of 31 days by item", 0), ("the same, clipped", clip)] {
         let query = CostQuery {
             organization_id: organization(),
             start: UnixTime(START_SECONDS + clip),
-            end: UnixTime(START_SECONDS + DAYS_COUNT * DAY - clip),
+            end: UnixTime(START_SECONDS + DAYS_COUNT * SECONDS_PER_DAY - clip),
             limit: 180,
             group_by: vec![CostDimension::LineItem, CostDimension::ProjectId],
             project_ids: Vec::new(),

@@ -2,7 +2,7 @@
 //! projects.
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId};
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{Error, NanoDollars, UnixTime};
 use store::{Result, Row, Statement, Transaction, sql};
 
@@ -53,7 +53,7 @@ impl Allowance {
              ON CONFLICT (organization_id, project_id, day, api_key_id) DO UPDATE \
              SET events = usage_reports.events + excluded.events, amount = usage_reports.amount + excluded.amount \
              RETURNING events, amount",
-            now.floor(DAY),
+            now.floor(SECONDS_PER_DAY),
             &self.organization_id,
             &self.project_id,
             &self.api_key_id,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::ids::OrganizationId;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{Clock, UnixTime};
 use store::{Database, Result};
 
@@ -41,7 +41,10 @@ pub async fn correct(
     {
         let mut connection = database.read().await?;
         let (start, end) = match day {
-            Some(day) => (day.floor(DAY), day.floor(DAY).plus(1)),
+            Some(day) => (
+                day.floor(SECONDS_PER_DAY),
+                day.floor(SECONDS_PER_DAY).plus(1),
+            ),
             None => (UnixTime(i64::MIN), UnixTime(i64::MAX)),
         };
         for day in days(&mut connection, start, end).await? {

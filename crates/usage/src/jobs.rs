@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use base::BudgetPermit;
-use base::time::{DAY, Stopwatch};
+use base::time::{SECONDS_PER_DAY, Stopwatch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ledger::key::Source;
@@ -142,7 +142,7 @@ impl ReportQueue {
 }
 
 fn days_of(events: &[UsageEvent]) -> HashSet<i64> {
-    let day = |event: &UsageEvent| event.timestamp.floor(DAY).0;
+    let day = |event: &UsageEvent| event.timestamp.floor(SECONDS_PER_DAY).0;
     events.iter().map(day).collect()
 }
 
@@ -153,11 +153,11 @@ pub fn by_days(events: Vec<UsageEvent>) -> Vec<Vec<UsageEvent>> {
         return vec![events];
     }
     let mut events = events;
-    events.sort_by_key(|event| event.timestamp.floor(DAY));
+    events.sort_by_key(|event| event.timestamp.floor(SECONDS_PER_DAY));
     let mut parts = Vec::new();
     let (mut part, mut days, mut last) = (Vec::new(), 0, None);
     for event in events {
-        let day = event.timestamp.floor(DAY);
+        let day = event.timestamp.floor(SECONDS_PER_DAY);
         if last != Some(day) {
             if days == MAX_BATCH_DAYS {
                 parts.push(std::mem::take(&mut part));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use base::UnixTime;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use store::{Database, Error, Transaction};
 
 use crate::ledger::Increments;
@@ -36,7 +36,8 @@ pub async fn rebuild(database: &Database, mut progress: impl FnMut(u64)) -> Resu
     loop {
         let page = entries.next(&mut transaction).await?;
         // The sums of a day that was dropped stay, and include the rows of its new table.
-        let adds = |entry: &&LedgerEntry| !kept.contains(&entry.event.timestamp.floor(DAY));
+        let adds =
+            |entry: &&LedgerEntry| !kept.contains(&entry.event.timestamp.floor(SECONDS_PER_DAY));
         let entries = page.iter().filter(adds);
         let events = entries.map(|entry| (&entry.event, &*entry.charges));
         let numbers = interner.resolve(&mut transaction, events.clone()).await?;

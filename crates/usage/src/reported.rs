@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The most seconds that an event may lie in the future: clocks differ, but not by more than a day.
-const MAX_FUTURE_SECONDS: i64 = time::DAY;
+const MAX_FUTURE_SECONDS: i64 = time::SECONDS_PER_DAY;
 /// The longest text in an event, in bytes.
 const MAX_TEXT_BYTES: usize = 128;
 /// The largest number that clients who read JSON numbers as doubles read exactly.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::ids::OrganizationId;
-use base::time::{DAY, HOUR};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR};
 use base::{Clock, NanoDollars, UnixTime};
 use store::{Database, Error, Result};
 
@@ -69,16 +69,23 @@ pub async fn reprice(
     let mut ledger = Ledger::new(database.clone(), Arc::new(prices.clone()), clock.clone());
     let days = days(&mut *database.read().await?, what.start, what.end).await?;
     for day in days {
-        let hours = (0..DAY / HOUR).map(|hour| day.plus(hour * HOUR));
-        let is_wanted = |hour: &UnixTime| what.start < hour.plus(HOUR) && *hour < what.end;
+        let hours =
+            (0..SECONDS_PER_DAY / SECONDS_PER_HOUR).map(|hour| day.plus(hour * SECONDS_PER_HOUR));
+        let is_wanted =
+            |hour: &UnixTime| what.start < hour.plus(SECONDS_PER_HOUR) && *hour < what.end;
         for hour in hours.filter(is_wanted) {
             let mut transaction = ledger.begin().await?;
             if !transaction.try_advisory_lock(REPRICE_LOCK_ID).await? {
                 return Err(Error::Busy);
             }
             let organization = what.organization.clone();
-            let mut entries =
-                LedgerReader::of(&mut transaction, organization, hour, hour.plus(HOUR)).await?;
+            let mut entries = LedgerReader::of(
+                &mut transaction,
+                organization,
+                hour,
+                hour.plus(SECONDS_PER_HOUR),
+            )
+            .await?;
             let mut differences = BTreeMap::new();
             loop {
                 let page = entries.next(&mut transaction).await?;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use base::time::{DAY, HOUR};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR};
 use base::{Clock, UnixTime};
 use rollup::Rollup;
 use store::{Database, Result};
@@ -18,13 +18,13 @@ use crate::rollups::delete_before;
 use crate::{Width, allowance};
 
 /// The interval between two rounds.
-const ROUND_INTERVAL: Duration = Duration::from_secs(HOUR.unsigned_abs());
+const ROUND_INTERVAL: Duration = Duration::from_secs(SECONDS_PER_HOUR.unsigned_abs());
 /// The number of days for which a day is kept after its events are no longer accepted, so that accepted ones are
 /// written by then.
 const MARGIN_DAYS_COUNT: i64 = 1;
 
 /// The age of the observation of the clock by which data is dropped.
-const CONFIRMATION_AGE: Duration = Duration::from_secs(DAY.unsigned_abs());
+const CONFIRMATION_AGE: Duration = Duration::from_secs(SECONDS_PER_DAY.unsigned_abs());
 /// The most days that are dropped in a round.
 const MAX_DROPPED_DAYS: usize = 3;
 
@@ -86,7 +86,8 @@ impl RetentionPeriods {
 }
 
 fn first_day(now: UnixTime, days: u32) -> UnixTime {
-    now.floor(DAY).plus(-i64::from(days) * DAY)
+    now.floor(SECONDS_PER_DAY)
+        .plus(-i64::from(days) * SECONDS_PER_DAY)
 }
 
 /// Drops data that is expired at `now`, which must be beyond doubt.
@@ -106,7 +107,7 @@ async fn forget_some(
     max_days: usize,
 ) -> Result<()> {
     if let Some(oldest) = keep.oldest_event(now) {
-        let end = oldest.plus(-MARGIN_DAYS_COUNT * DAY);
+        let end = oldest.plus(-MARGIN_DAYS_COUNT * SECONDS_PER_DAY);
         let start = UnixTime(i64::MIN);
         let days = partition::days(&mut *database.read().await?, start, end).await?;
         for day in days.iter().take(max_days) {
@@ -123,7 +124,7 @@ async fn forget_some(
     for rollup in Rollup::derived() {
         if let Some(days) = keep.of(rollup.width()) {
             let mut transaction = database.begin().await?;
-            let oldest = first_day(now, days).plus(-MARGIN_DAYS_COUNT * DAY);
+            let oldest = first_day(now, days).plus(-MARGIN_DAYS_COUNT * SECONDS_PER_DAY);
             let forget = delete_before(&mut transaction, rollup, oldest, max_days);
             forget.await?;
             transaction.commit().await?;
@@ -187,10 +188,10 @@ impl Retention {
     /// Returns the start of the day before the newest day of the ledger that ended at least [`CONFIRMATION_AGE`] ago: a
     /// time that has certainly passed, since reports may be at most a day ahead.
     async fn newest_day(&self, now: UnixTime) -> Result<Option<UnixTime>> {
-        let end = now.plus(-2 * DAY);
+        let end = now.plus(-2 * SECONDS_PER_DAY);
         let mut connection = self.database.read().await?;
         let days = partition::days(&mut connection, UnixTime(i64::MIN), end).await?;
-        Ok(days.last().map(|day| day.plus(-DAY)))
+        Ok(days.last().map(|day| day.plus(-SECONDS_PER_DAY)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base::UnixTime;
 use base::ids::{Id, OrganizationId, ProjectId};
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use store::Result;
 
 use crate::{
@@ -45,10 +45,10 @@ pub async fn unpriced(
         let query = UsageQuery {
             organization_id: organization_id.clone(),
             kind,
-            start: start.floor(DAY),
+            start: start.floor(SECONDS_PER_DAY),
             end,
             width: Width::Day,
-            limit: (end.0 - start.0) / DAY + 2,
+            limit: (end.0 - start.0) / SECONDS_PER_DAY + 2,
             group_by: groups.collect(),
             filters: Vec::new(),
             batch: None,

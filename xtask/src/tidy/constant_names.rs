@@ -5,7 +5,7 @@ use syn::{Ident, ImplItemConst, ItemConst, TraitItemConst, Type};
 
 use super::{File, Finding, tokens};
 
-const PREFIXES: &[&str] = &["MAX_", "MIN_", "DEFAULT_"];
+const PREFIXES: &[&str] = &["MAX_", "MIN_", "DEFAULT_", "SECONDS_PER_"];
 const SUFFIXES: &[&str] = &[
     "_TIMEOUT",
     "_INTERVAL",

@@ -27,7 +27,8 @@ pub fn literals(files: &[File]) -> Vec<Finding> {
                     continue;
                 };
                 let line = tokens::line(token.span());
-                if !is_rename(&run[..index]) && !unit_tests.iter().any(|span| span.contains(&line))
+                if !is_definition(&run[..index], &text)
+                    && !unit_tests.iter().any(|span| span.contains(&line))
                 {
                     let message = format!("`{text}`: an event type must be a `base::EventType`");
                     findings.push(file.at(line, &text, &message));
@@ -38,14 +39,26 @@ pub fn literals(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// True if the tokens before a literal make it the name of a field: `rename = "…"`.
-fn is_rename(before: &[TokenTree]) -> bool {
+/// True if the tokens before the literal `text` define it as a word of the wire format, not of an event: the name of a field
+/// (`rename = "…"`), or a unit type that is named after it, as `literals!` declares the `object` members
+/// (`GroupDeleted = "group.deleted"`).
+fn is_definition(before: &[TokenTree], text: &str) -> bool {
     match before {
-        [.., TokenTree::Ident(name), equals] => {
-            name == "rename" && tokens::is_punct(Some(equals), '=')
+        [.., TokenTree::Ident(name), equals] if tokens::is_punct(Some(equals), '=') => {
+            name == "rename" || name == &type_name(text)
         }
         _ => false,
     }
+}
+
+/// Returns a wire name in the spelling of types: `group.deleted` as `GroupDeleted`.
+fn type_name(text: &str) -> String {
+    let words = text.split(['.', '_']);
+    let capitalized = words.map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_uppercase() + rest
+    });
+    capitalized.collect()
 }
 
 fn is_checked(path: &str) -> bool {
@@ -92,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn event_types_as_text_pass_in_tests_and_names_of_fields() {
+    fn event_types_as_text_pass_in_tests_and_definitions_of_other_words() {
         let text = "fn f() { \"user.added\" }";
         assert!(found("crates/a/tests/it/b.rs", text).is_empty());
         assert!(
@@ -104,5 +117,9 @@ mod tests {
         );
         let field = "struct E { #[serde(rename = \"user.added\")] user_added: u8 }";
         assert!(found("crates/a/src/b.rs", field).is_empty());
+        let object = "literals! { UserAdded = \"user.added\"; }";
+        assert!(found("crates/a/src/b.rs", object).is_empty());
+        let text = "const ADDED: &str = \"user.added\";";
+        assert_eq!(found("crates/a/src/b.rs", text).len(), 1);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ::usage::Month;
 use base::NanoDollars;
 use base::ids::{Id, OrganizationId};
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use store::{Connection, Result, Transaction, sql};
 use tasks::{Health, Task, TaskHandle};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use crate::mail::{self, Mail};
 /// Interval of the scans for reached alerts.
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 /// The age at which an undelivered email is discarded.
-const MAX_EMAIL_AGE_SECONDS: i64 = 7 * DAY;
+const MAX_EMAIL_AGE_SECONDS: i64 = 7 * SECONDS_PER_DAY;
 
 /// A handle to the task that notifies recipients of spend alerts.
 pub struct SpendAlertsTask(TaskHandle);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ::usage::reported::{RefusedEvent, ReportedEvent, no_such_project};
 use ::usage::{Allowance, EventBounds, MAX_REQUEST_DAYS, UsageEvent};
 use base::ids::Id;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{Error, Permission, Result, UnixTime, text_without_mark};
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -97,7 +97,7 @@ struct Days(HashSet<UnixTime>);
 
 impl Days {
     fn check(&mut self, event: UsageEvent) -> Result<UsageEvent, RefusedEvent> {
-        let day = event.timestamp.floor(DAY);
+        let day = event.timestamp.floor(SECONDS_PER_DAY);
         if self.0.contains(&day) || self.0.len() < MAX_REQUEST_DAYS {
             self.0.insert(day);
             return Ok(event);

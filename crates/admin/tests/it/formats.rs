@@ -1,6 +1,6 @@
 //! Formats of reports: exact JSON, and CSV and Parquet with the same rows.
 
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use bytes::Bytes;
 use http::header;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -12,7 +12,7 @@ use usage::{Kind, PriceBook};
 use crate::reports::report;
 
 /// Midnight before [`NOW`], which is noon.
-const MIDNIGHT_SECONDS: i64 = NOW.0 - NOW.0 % DAY;
+const MIDNIGHT_SECONDS: i64 = NOW.0 - NOW.0 % SECONDS_PER_DAY;
 const PRICES: &str = "\
 [[price]]
 model = 'say \"1, 2\"'
@@ -34,7 +34,7 @@ async fn start() -> Server {
                "model": model, "batch": true, "input_tokens": 7, "output_tokens": 1, "input_text_tokens": 5})
     };
     let events = json!([
-        event("1", MIDNIGHT_SECONDS - 2 * DAY, "say \"1, 2\""),
+        event("1", MIDNIGHT_SECONDS - 2 * SECONDS_PER_DAY, "say \"1, 2\""),
         event("2", MIDNIGHT_SECONDS, "=cmd|'/c calc'!A1"),
     ]);
     let answer = server
@@ -46,7 +46,10 @@ async fn start() -> Server {
 }
 
 async fn get(server: &Server, path: &str) -> Answer {
-    let (start, end) = (MIDNIGHT_SECONDS - 2 * DAY, MIDNIGHT_SECONDS + DAY);
+    let (start, end) = (
+        MIDNIGHT_SECONDS - 2 * SECONDS_PER_DAY,
+        MIDNIGHT_SECONDS + SECONDS_PER_DAY,
+    );
     let path = format!("/organization/{path}start_time={start}&end_time={end}");
     server.admin().get(&path).await
 }
@@ -67,8 +70,8 @@ async fn json_has_its_fields_in_their_order() {
     let server = start().await;
     let project = server.default_project_id();
     let bucket = |day: i64, results: &str| {
-        let start = MIDNIGHT_SECONDS + day * DAY;
-        let end = start + DAY;
+        let start = MIDNIGHT_SECONDS + day * SECONDS_PER_DAY;
+        let end = start + SECONDS_PER_DAY;
         format!(
             "{{\"object\":\"bucket\",\"start_time\":{start},\"end_time\":{end},\"results\":[{results}]}}"
         )

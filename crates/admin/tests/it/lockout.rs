@@ -2,7 +2,7 @@
 //! all operations that could cause it.
 
 use base::ids::UserId;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, Server};
 
@@ -90,7 +90,7 @@ async fn the_only_owner_with_an_admin_key_cannot_be_removed_by_any_operation() {
 
 #[tokio::test]
 async fn a_key_that_expires_soon_does_not_prevent_lockout() {
-    for seconds in [1, 3600, 30 * DAY - 1] {
+    for seconds in [1, 3600, 30 * SECONDS_PER_DAY - 1] {
         let server = Server::start().await;
         let short = short_key(&server, seconds).await;
         let answer = Way::KeyDeleted.go(&server, &short).await;
@@ -98,7 +98,7 @@ async fn a_key_that_expires_soon_does_not_prevent_lockout() {
         assert_eq!(answer.refused(400).0, code, "{seconds} seconds");
     }
     let server = Server::start().await;
-    let long = short_key(&server, 30 * DAY).await;
+    let long = short_key(&server, 30 * SECONDS_PER_DAY).await;
     assert_eq!(Way::KeyDeleted.go(&server, &long).await.status, 200);
 }
 
@@ -145,9 +145,9 @@ async fn a_change_that_does_not_shorten_administrability_is_allowed() {
     server.join("grace@acme.example", "owner").await;
     let heidi = server.join("heidi@acme.example", "owner").await;
     let ivan = server.join("ivan@acme.example", "reader").await;
-    let short = short_key(&server, 31 * DAY).await;
+    let short = short_key(&server, 31 * SECONDS_PER_DAY).await;
     assert_eq!(Way::KeyDeleted.go(&server, &short).await.status, 200);
-    server.clock.advance(25 * DAY);
+    server.clock.advance(25 * SECONDS_PER_DAY);
     // The only key expires in six days. Owners without keys do not matter.
     let of = |user: &UserId| format!("{USERS}/{user}");
     short

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::time::{DAY, Stopwatch};
+use base::time::{SECONDS_PER_DAY, Stopwatch};
 use serde_json::json;
 use store::sql;
 use testkit::{Client, Server};
@@ -115,6 +115,6 @@ async fn repeated_read_sees_the_passage_of_time() {
     server.admin().post(invites, invite).await.ok();
     let status = async || server.admin().get(invites).await.ok()["data"][0]["status"].clone();
     assert_eq!(status().await, "pending");
-    server.clock.advance(8 * DAY);
+    server.clock.advance(8 * SECONDS_PER_DAY);
     assert_eq!(status().await, "expired");
 }

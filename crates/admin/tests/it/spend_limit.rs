@@ -1,7 +1,7 @@
 //! Spend limits are enforced exactly while the month's spend is at least the limit.
 
 use base::NanoDollars;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::{PriceBook, SpendRequest};
@@ -111,7 +111,7 @@ async fn a_spend_limit_refuses_requests_exactly_while_it_is_reached() {
         assert_eq!(reached, [organization, of_project]);
     };
     // The last second of December does not count for January.
-    let january = NOW.0 - 14 * DAY - 12 * 3600;
+    let january = NOW.0 - 14 * SECONDS_PER_DAY - 12 * 3600;
     spend(&server, "1", &own, january - 1, 100 * TOKENS_PER_CENT).await;
     check(false, false);
     spend(&server, "2", &own, january, 4 * TOKENS_PER_CENT).await;
@@ -124,7 +124,7 @@ async fn a_spend_limit_refuses_requests_exactly_while_it_is_reached() {
     let raised = server.admin().post(&project, limit(11)).await.ok();
     assert_eq!(raised, shown("project", 11));
     server.admin().post(&project, limit(10)).await.ok();
-    server.clock.advance(17 * DAY);
+    server.clock.advance(17 * SECONDS_PER_DAY);
     check(false, false);
 }
 

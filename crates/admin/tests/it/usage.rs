@@ -1,6 +1,6 @@
 //! Usage of completions, and costs: buckets, groups, filters, pages.
 
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::{PriceBook, RetentionPeriods};
@@ -47,7 +47,7 @@ async fn start() -> Server {
     let events = json!([
         event(
             "1",
-            START_SECONDS - 2 * DAY,
+            START_SECONDS - 2 * SECONDS_PER_DAY,
             &first,
             "m1",
             1000,
@@ -87,8 +87,8 @@ async fn a_bucket_contains_the_usage_of_its_period() {
     let server = start().await;
     let path = format!(
         "{USAGE}?start_time={}&end_time={}",
-        START_SECONDS - 2 * DAY,
-        START_SECONDS + DAY
+        START_SECONDS - 2 * SECONDS_PER_DAY,
+        START_SECONDS + SECONDS_PER_DAY
     );
     let page = server.admin().get(&path).await.ok();
     assert_eq!(
@@ -99,7 +99,7 @@ async fn a_bucket_contains_the_usage_of_its_period() {
     assert_eq!(
         page["data"][2],
         json!({
-            "object": "bucket", "start_time": START_SECONDS, "end_time": START_SECONDS + DAY,
+            "object": "bucket", "start_time": START_SECONDS, "end_time": START_SECONDS + SECONDS_PER_DAY,
             "results": [{
                 "object": "organization.usage.completions.result", "input_tokens": 4350, "output_tokens": 120,
                 "num_model_requests": 3, "input_cached_tokens": 100, "project_id": null, "user_id": null,
@@ -121,7 +121,11 @@ async fn the_start_is_included_and_the_end_is_not() {
             START_SECONDS + 1,
             vec![vec![2000], vec![300]],
         ),
-        (START_SECONDS - DAY, START_SECONDS - 1, vec![vec![]]),
+        (
+            START_SECONDS - SECONDS_PER_DAY,
+            START_SECONDS - 1,
+            vec![vec![]],
+        ),
     ] {
         let page = server
             .admin()
@@ -213,8 +217,8 @@ async fn each_page_continues_after_the_previous_one() {
     let server = start().await;
     let question = format!(
         "start_time={}&end_time={}&bucket_width=1h&limit=24",
-        START_SECONDS - 2 * DAY,
-        START_SECONDS + DAY
+        START_SECONDS - 2 * SECONDS_PER_DAY,
+        START_SECONDS + SECONDS_PER_DAY
     );
     let (mut page, mut buckets) = (String::new(), Vec::new());
     loop {
@@ -268,8 +272,8 @@ async fn costs_are_price_times_quantity() {
     let server = start().await;
     let path = format!(
         "{COSTS}?start_time={}&end_time={}",
-        START_SECONDS - 2 * DAY,
-        START_SECONDS + DAY
+        START_SECONDS - 2 * SECONDS_PER_DAY,
+        START_SECONDS + SECONDS_PER_DAY
     );
     let page = server
         .admin()
@@ -309,8 +313,8 @@ async fn costs_are_filtered_and_their_parameters_checked() {
     let server = start().await;
     let path = format!(
         "{COSTS}?start_time={}&end_time={}",
-        START_SECONDS - 2 * DAY,
-        START_SECONDS + DAY
+        START_SECONDS - 2 * SECONDS_PER_DAY,
+        START_SECONDS + SECONDS_PER_DAY
     );
     let filtered = server
         .admin()
@@ -345,7 +349,10 @@ async fn an_organization_sees_only_its_own() {
     let server = start().await;
     let page = server
         .stranger()
-        .get(&format!("{USAGE}?start_time={}", START_SECONDS - 2 * DAY))
+        .get(&format!(
+            "{USAGE}?start_time={}",
+            START_SECONDS - 2 * SECONDS_PER_DAY
+        ))
         .await
         .ok();
     assert_eq!(inputs(&page), [vec![], vec![], Vec::<i64>::new()]);
@@ -369,7 +376,7 @@ async fn events_older_than_the_ledger_are_refused_one_by_one() {
         ..ServerOptions::default()
     })
     .await;
-    let first = START_SECONDS - 62 * DAY;
+    let first = START_SECONDS - 62 * SECONDS_PER_DAY;
     let event = |at: i64| {
         json!({"id": at.to_string(), "timestamp": at, "type": "embeddings", "model": "m",
                "project_id": server.default_project_id(), "input_tokens": 1})

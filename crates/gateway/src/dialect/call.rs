@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use super::edits::{Edit, ModelName, disable_store, stream_usage_edit};
 use super::estimate::{InputTokens, asks_for_stream};
 use super::input_text::InputText;
+use super::multipart::read_form;
 use super::object_refs::ObjectRefs;
 use super::requested_tools::RequestedTools;
 use super::{Dialect, Estimate, Fields, RequestFormat, content_type};
@@ -66,7 +67,7 @@ impl Call {
                 (fields, content_type::JSON)
             }
             RequestFormat::Multipart => {
-                let fields = Fields::of_parts(headers, &body, dialect.fields)?;
+                let fields = read_form(headers, &body, dialect.fields)?;
                 (fields, content_type::form_type(headers)?)
             }
         };

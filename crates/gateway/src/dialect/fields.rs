@@ -6,7 +6,7 @@ use base::{Error, Result};
 use http::HeaderMap;
 
 use super::request_view::{RequestView, ViewReader};
-use super::{content_type, members, multipart, strict_json};
+use super::{content_type, members, strict_json};
 
 /// The most fields that an endpoint reads.
 pub(super) const MAX_FIELDS: usize = 20;
@@ -74,18 +74,6 @@ impl<'a> Fields<'a> {
         fields.opaque = opaque;
         ViewReader::read(body, &mut fields)?;
         Ok(fields)
-    }
-
-    /// Reads a multipart form.
-    ///
-    /// # Errors
-    /// 400: the form is malformed, or has one of the fields twice.
-    pub(crate) fn of_parts(
-        headers: &HeaderMap,
-        body: &'a [u8],
-        names: &'static [&'static str],
-    ) -> Result<Self> {
-        multipart::read(headers, body, names)
     }
 
     pub(super) fn names(&self) -> &'static [&'static str] {

@@ -38,6 +38,7 @@ pub(crate) use content_type::{JSON, check_json, form_type};
 pub(crate) use estimate::Estimate;
 pub(crate) use fields::Fields;
 pub(crate) use max_usage::MaxUsage;
+pub(crate) use multipart::read_form;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
 pub(crate) use usage_accumulator::UsageAccumulator;
 

@@ -11,7 +11,8 @@ use http::HeaderMap;
 use memchr::memmem::{Finder, find};
 
 use super::content_type::{self, MediaType, is_token};
-use super::{Fields, members};
+use super::fields::Fields;
+use super::members;
 
 /// The only field that may be a file where an endpoint reads it.
 const FILE_FIELD: &str = "file";
@@ -31,7 +32,7 @@ struct PartHeaders<'a> {
 ///
 /// # Errors
 /// 400: the form is malformed or ambiguous, or has one of the fields twice.
-pub(super) fn read<'a>(
+pub(crate) fn read_form<'a>(
     headers: &HeaderMap,
     body: &'a [u8],
     names: &'static [&'static str],

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 use access::{LimitField, Project};
 use base::Error;
 use base::ids::Id;
-use base::time::{HOUR, MINUTE};
+use base::time::{SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use limiter::{Denial, Exceeded, LimitUsage, Status};
@@ -162,7 +162,10 @@ impl Display for Milliseconds {
         if seconds == 0 && rest > 0 {
             return write!(f, "{rest}ms");
         }
-        let (hour, minute) = (HOUR.unsigned_abs(), MINUTE.unsigned_abs());
+        let (hour, minute) = (
+            SECONDS_PER_HOUR.unsigned_abs(),
+            SECONDS_PER_MINUTE.unsigned_abs(),
+        );
         match (seconds / hour, seconds % hour / minute) {
             (0, 0) => {}
             (0, minutes) => write!(f, "{minutes}m")?,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use base::time::HOUR;
+use base::time::SECONDS_PER_HOUR;
 use base::{Clock, Error, Result, UnixTime, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
@@ -16,7 +16,7 @@ use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
 use super::request::ObjectRequest;
 use super::reservations::ObjectReservations;
 use super::upstream::{BufferedResponse, ObjectClient, UpstreamRequest};
-use crate::dialect::{Fields, JSON, form_type};
+use crate::dialect::{Fields, JSON, form_type, read_form};
 use crate::drain::Drains;
 use crate::limits::RateLimitReservation;
 use crate::object_kind::ObjectKind;
@@ -164,7 +164,7 @@ impl Creator {
         target: Target,
     ) -> Result<Response<Bytes>> {
         let (headers, mut body) = (&request.head.headers, request.body);
-        let fields = Fields::of_parts(headers, &body, &["purpose", "file"])?;
+        let fields = read_form(headers, &body, &["purpose", "file"])?;
         let purpose = fields.text("purpose")?.unwrap_or_default();
         if purpose.contains('\0') {
             let message = "purpose must not contain a NUL character.";
@@ -221,7 +221,7 @@ impl Creator {
             purpose: String::new(),
             work: None,
             // By then its first files have been added.
-            due_at: Some(self.clock.now().plus(HOUR)),
+            due_at: Some(self.clock.now().plus(SECONDS_PER_HOUR)),
             limits: None,
             spend: self.reservations.reserve_storage(caller, files).await?,
         };

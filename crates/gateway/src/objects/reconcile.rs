@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::time::{DAY, HOUR, MINUTE};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use base::{Clock, Error, Result, UnixTime};
 use serde::Deserialize;
 use tokio::sync::Notify;
@@ -17,9 +17,9 @@ use crate::dialect::{Dialect, MeasuredUsage};
 use crate::object_kind::ObjectKind;
 
 /// The interval between two polls of a batch, in seconds.
-pub(super) const BATCH_POLL_SECONDS: i64 = MINUTE;
+pub(super) const BATCH_POLL_SECONDS: i64 = SECONDS_PER_MINUTE;
 /// The delay until a failed poll of a vector store is repeated, in seconds.
-const VECTOR_STORE_RETRY_SECONDS: i64 = HOUR;
+const VECTOR_STORE_RETRY_SECONDS: i64 = SECONDS_PER_HOUR;
 /// The maximum number of past days of a vector store that are recorded at once.
 const MAX_PAST_DAYS: i64 = 31;
 
@@ -143,8 +143,10 @@ impl Reconciler {
     /// # Errors
     /// The upstream or the database has failed.
     pub(super) async fn record_last_day(&self, object: &UpstreamObject) -> Result<()> {
-        let today = self.clock.now().floor(DAY);
-        let is_due_today = object.due_at.is_some_and(|due| due.floor(DAY) <= today);
+        let today = self.clock.now().floor(SECONDS_PER_DAY);
+        let is_due_today = object
+            .due_at
+            .is_some_and(|due| due.floor(SECONDS_PER_DAY) <= today);
         if !is_due_today {
             return Ok(());
         }
@@ -160,16 +162,16 @@ impl Reconciler {
     async fn record_days(&self, object: &UpstreamObject, answer: &[u8]) -> Result<()> {
         let store: VectorStoreStatus = serde_json::from_slice(answer)
             .map_err(|_| Error::upstream("The model server's answer is no vector store."))?;
-        let today = self.clock.now().floor(DAY);
-        let first = object.due_at.unwrap_or(today).floor(DAY);
-        let first = first.max(today.plus(-MAX_PAST_DAYS * DAY));
+        let today = self.clock.now().floor(SECONDS_PER_DAY);
+        let first = object.due_at.unwrap_or(today).floor(SECONDS_PER_DAY);
+        let first = first.max(today.plus(-MAX_PAST_DAYS * SECONDS_PER_DAY));
         if let Some(bytes) = store.usage_bytes.filter(|bytes| *bytes > 0) {
             let (mut events, mut releases) = (Vec::new(), Vec::new());
             let mut day = first;
             while day <= today {
                 events.push(day_event(object, day, bytes, day < today));
                 releases.push(day_reservation(object, day));
-                day = day.plus(DAY);
+                day = day.plus(SECONDS_PER_DAY);
             }
             // Reserved before today's reservation is released, so that no other request takes the amount in between.
             self.reservations
@@ -178,7 +180,7 @@ impl Reconciler {
             self.recorder.settle(events, releases).await?;
         }
         // An hour past midnight, so that the first files of the day are counted.
-        let next = today.plus(DAY + HOUR);
+        let next = today.plus(SECONDS_PER_DAY + SECONDS_PER_HOUR);
         self.repository.set_due(object, Some(next)).await
     }
 
@@ -297,7 +299,7 @@ impl Reconciler {
 fn day_event(object: &UpstreamObject, day: UnixTime, bytes: i64, estimated: bool) -> UsageEvent {
     let created_at = UnixTime(object.created_at.div_euclid(1_000));
     UsageEvent {
-        id: format!("{}/{}", object.id, day.0 / DAY),
+        id: format!("{}/{}", object.id, day.0 / SECONDS_PER_DAY),
         timestamp: day.max(created_at),
         organization_id: object.owner.organization.clone(),
         kind: Kind::VectorStores,

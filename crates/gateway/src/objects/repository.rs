@@ -1,14 +1,14 @@
 //! Repository of the objects that upstreams keep for clients: their owners, in the table `stored_objects`.
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
-use base::time::MINUTE;
+use base::time::SECONDS_PER_MINUTE;
 use base::{Clock, Error, UnixTime};
 use store::{Page, PageRequest, Row, SortKey, Statement, Store, sql};
 
 use crate::object_kind::ObjectKind;
 
 /// The age, in milliseconds, below which an upstream may not find an object yet, so that the object is not taken for deleted.
-const MIN_FORGET_AGE: i64 = 15 * MINUTE * 1_000;
+const MIN_FORGET_AGE: i64 = 15 * SECONDS_PER_MINUTE * 1_000;
 
 /// A conflict means that the owner, or another project, has the id already.
 const ADD: &str = "INSERT INTO stored_objects (organization_id, project_id, kind, id, upstream, purpose, api_key_id, \
@@ -27,7 +27,7 @@ const DUE: &str = "\
 
 /// The duration of a claim, by the database's clock: longer than a poll takes, unless an upstream takes minutes. If the node
 /// dies in the meantime, another one polls after that.
-const CLAIM_SECONDS: i64 = 5 * MINUTE;
+const CLAIM_SECONDS: i64 = 5 * SECONDS_PER_MINUTE;
 
 const COUNT: &str = "SELECT COUNT(*) AS count FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
 

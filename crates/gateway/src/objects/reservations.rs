@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::ids::{Id, SpendReservationId};
-use base::time::{DAY, HOUR, MINUTE};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use base::{Clock, Error, NanoDollars, Result, UnixTime};
 use usage::{
     DurableReservation, DurableReservations, ItemName, Metric, ModelFacts, PriceBook,
@@ -18,9 +18,9 @@ use crate::object_kind::ObjectKind;
 use crate::request_body::MAX_REQUEST_BYTES;
 
 /// The lifetime of a reservation that is not bound to an object yet: longer than the creation of any object takes.
-const PENDING_SECONDS: i64 = HOUR;
+const PENDING_SECONDS: i64 = SECONDS_PER_HOUR;
 /// The lifetime of a reservation for a file in a vector store: until the ledger has its first day.
-const STORAGE_SECONDS: i64 = 26 * HOUR;
+const STORAGE_SECONDS: i64 = 26 * SECONDS_PER_HOUR;
 /// The maximum number of expired reservations that are released in one transaction.
 const MAX_EXPIRED_RELEASES: i64 = 64;
 /// Metrics of a model that a batch can be charged for.
@@ -123,7 +123,8 @@ impl ObjectReservations {
     pub(super) async fn bind_again(&self, object: &UpstreamObject) {
         let created_at = UnixTime(object.created_at.div_euclid(1_000));
         // A minute more, because the reservation is older than the object, and clocks differ.
-        let may_be_pending = self.clock.now() <= created_at.plus(PENDING_SECONDS + MINUTE);
+        let may_be_pending =
+            self.clock.now() <= created_at.plus(PENDING_SECONDS + SECONDS_PER_MINUTE);
         if may_be_pending && let Some(reservation) = batch_reservation(object) {
             self.bind(&reservation, object).await;
         }
@@ -139,7 +140,7 @@ impl ObjectReservations {
         today: UnixTime,
         bytes: i64,
     ) -> Result<()> {
-        let tomorrow = today.plus(DAY);
+        let tomorrow = today.plus(SECONDS_PER_DAY);
         let amount = self.storage_cost(tomorrow, bytes);
         if amount == NanoDollars::default() {
             return Ok(());
@@ -160,8 +161,8 @@ impl ObjectReservations {
     pub(super) async fn release(&self, object: &UpstreamObject) -> Result<()> {
         let mut reservations: Vec<_> = batch_reservation(object).into_iter().collect();
         if object.kind == ObjectKind::VectorStore {
-            let today = self.clock.now().floor(DAY);
-            let days = [today, today.plus(DAY)];
+            let today = self.clock.now().floor(SECONDS_PER_DAY);
+            let days = [today, today.plus(SECONDS_PER_DAY)];
             reservations.extend(days.map(|day| day_reservation(object, day)));
         }
         for reservation in &reservations {
@@ -196,7 +197,7 @@ impl ObjectReservations {
 
 /// Returns the reservation for a day of a vector store.
 pub(super) fn day_reservation(object: &UpstreamObject, day: UnixTime) -> ReservationKey {
-    let id = format!("{}/{}", object.id, day.0.div_euclid(DAY));
+    let id = format!("{}/{}", object.id, day.0.div_euclid(SECONDS_PER_DAY));
     let organization = object.owner.organization.clone();
     ReservationKey::new(organization, SpendReservationId::from_text(id))
 }

@@ -3,7 +3,7 @@
 use admin::organization;
 use anyhow::bail;
 use base::ids::OrganizationId;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{Clock, UnixTime};
 use clap::Subcommand;
 use jiff::tz::TimeZone;
@@ -30,13 +30,13 @@ pub(super) async fn run(command: Prices) -> anyhow::Result<()> {
     let config = Config::load(&overrides)?;
     let store = open(&config).await?;
     let now = Clock::system().now();
-    let span = i64::from(days) * DAY;
+    let span = i64::from(days) * SECONDS_PER_DAY;
     print(&changes(&config.prices, now, span))?;
     let mut count = 0;
     let reports = Reports::new(store.usage().clone());
     for organization in organization::all(&store).await? {
         // Timestamps of events may be slightly ahead of the local clock.
-        let range = (now.plus(-span), now.plus(DAY));
+        let range = (now.plus(-span), now.plus(SECONDS_PER_DAY));
         let found = unpriced(&reports, &config.prices, &organization, range).await?;
         for (seen, unpriced) in &found {
             print(&escape_control(&line(&organization, seen, unpriced)))?;

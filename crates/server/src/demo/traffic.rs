@@ -1,7 +1,7 @@
 //! Generator of a day of traffic: busier in the afternoon, mostly small requests, the same at every start.
 
 use base::UnixTime;
-use base::time::{DAY, HOUR};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR};
 use serde_json::{Value, json};
 
 /// An application that calls models.
@@ -18,8 +18,8 @@ pub(super) fn day(applications: &[Application], models: &[&str], now: UnixTime) 
     let mut dice = Dice(42);
     let mut events = Vec::new();
     for hour in 0..24 {
-        let start = now.0 - DAY + hour * HOUR;
-        let hour_of_day = start.rem_euclid(DAY) / HOUR;
+        let start = now.0 - SECONDS_PER_DAY + hour * SECONDS_PER_HOUR;
+        let hour_of_day = start.rem_euclid(SECONDS_PER_DAY) / SECONDS_PER_HOUR;
         // From a fifth of the average at 4:00 to nearly twice the average at 16:00.
         let distance = (hour_of_day - 16)
             .rem_euclid(24)
@@ -32,7 +32,7 @@ pub(super) fn day(applications: &[Application], models: &[&str], now: UnixTime) 
             let cached = if dice.below(3) == 0 { input / 2 } else { 0 };
             events.push(json!({
                 "id": format!("demo-{hour}-{number}"),
-                "timestamp": start + dice.amount(HOUR),
+                "timestamp": start + dice.amount(SECONDS_PER_HOUR),
                 "type": "completions",
                 "project_id": application.project_id,
                 "api_key_id": application.api_key_id,

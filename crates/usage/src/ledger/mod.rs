@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use base::ids::{OrganizationId, ProjectId};
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{Clock, NanoDollars, UnixTime};
 use rollup::Rows;
 use store::{Database, Result, Transaction, Value, cooperative};
@@ -235,7 +235,7 @@ impl Ledger {
     /// keeps two programs that append the same events at the same time from deadlocks.
     fn entries<'a>(&mut self, events: &[&'a UsageEvent]) -> Vec<NewRow<'a>> {
         let key = |event: &&'a UsageEvent| {
-            let day = event.timestamp.floor(DAY);
+            let day = event.timestamp.floor(SECONDS_PER_DAY);
             (day, &event.organization_id, key_of(event))
         };
         let keys: Vec<_> = events.iter().map(key).collect();
@@ -289,7 +289,7 @@ fn fitting(event: &UsageEvent) -> Cow<'_, UsageEvent> {
 
 impl NewRow<'_> {
     fn day(&self) -> UnixTime {
-        self.event.timestamp.floor(DAY)
+        self.event.timestamp.floor(SECONDS_PER_DAY)
     }
 
     fn row(&self, now: UnixTime, numbers: &EventSeries) -> Vec<Value> {

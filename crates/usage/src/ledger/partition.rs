@@ -1,7 +1,7 @@
 //! The day tables of the ledger: one for each UTC day that has events.
 
 use base::UnixTime;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use rollup::Interner;
 use store::{Connection, Database, Error, Result, Row, Transaction, USAGE_EVENTS, sql};
 
@@ -73,7 +73,10 @@ impl Partitions {
             let create = transaction.create_partition(database, USAGE_EVENTS, day);
             create.await?;
         } else {
-            let is_old = day < now.floor(DAY).plus(-MIN_KEPT_DAYS * DAY);
+            let is_old = day
+                < now
+                    .floor(SECONDS_PER_DAY)
+                    .plus(-MIN_KEPT_DAYS * SECONDS_PER_DAY);
             if may_recreate && !is_old {
                 recreate(transaction, database, day).await?;
             }
@@ -145,7 +148,7 @@ pub(crate) async fn days(
 ) -> Result<Vec<UnixTime>> {
     let days = sql!(
         "SELECT day FROM usage_partitions WHERE day >= $1 AND day < $2 AND (remade OR NOT dropped) ORDER BY day",
-        start.floor(DAY),
+        start.floor(SECONDS_PER_DAY),
         end
     );
     connection.fetch_all(days, |row| row.time("day")).await

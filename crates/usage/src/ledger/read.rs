@@ -1,7 +1,7 @@
 //! Reading the ledger, row by row.
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{NanoDollars, UnixTime};
 use store::{Connection, Database, Result, Row, Statement, USAGE_EVENTS, sql};
 
@@ -195,7 +195,7 @@ pub async fn outcome_of(
     id: &str,
     at: UnixTime,
 ) -> Result<Option<Outcome>> {
-    let day = at.floor(DAY);
+    let day = at.floor(SECONDS_PER_DAY);
     if partition::days(connection, day, day.plus(1))
         .await?
         .is_empty()

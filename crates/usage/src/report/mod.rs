@@ -13,7 +13,7 @@ mod usage;
 use std::sync::Arc;
 
 use base::UnixTime;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use rollup::{Mask, Rollup, Segment, Width, segments};
 use store::{Database, Error, Read, Result, Row, USAGE_EVENTS, sql};
 
@@ -315,7 +315,7 @@ async fn add_rows(
         return Ok((read, accumulator));
     }
     let mut rows = sql!("SELECT series, timestamp, amounts FROM ");
-    rows.push_partition(USAGE_EVENTS, segment.start.floor(DAY));
+    rows.push_partition(USAGE_EVENTS, segment.start.floor(SECONDS_PER_DAY));
     rows.push(" WHERE timestamp >= ").bind(segment.start);
     rows.push(" AND timestamp < ").bind(segment.end);
     rows.push(" AND organization = ")

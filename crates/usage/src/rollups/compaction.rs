@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use base::time::MINUTE;
+use base::time::SECONDS_PER_MINUTE;
 use rollup::{
     Backlog, MAX_COMPACTED_BLOCKS, OldestRows, Parents, Rollup, Rows, derive, merge_candidates,
 };
@@ -27,7 +27,13 @@ impl Compaction {
     ) -> Result<()> {
         self.backlog.add(organization, rows.len());
         let place = (Rollup::New, Rollup::New.period(0), 0);
-        table::insert(transaction, organization, place, rows.block(MINUTE)).await
+        table::insert(
+            transaction,
+            organization,
+            place,
+            rows.block(SECONDS_PER_MINUTE),
+        )
+        .await
     }
 
     /// Must be called when a transaction begins: rows of an earlier one that did not commit are forgotten.

@@ -12,7 +12,7 @@ pub(crate) use compaction::{Compaction, add_to_all};
 pub(crate) use table::{BlockRange, clear, delete_before, select_blocks};
 
 use base::UnixTime;
-use base::time::MINUTE;
+use base::time::SECONDS_PER_MINUTE;
 use rollup::{CorruptBlock, Rows};
 use store::Error;
 
@@ -23,7 +23,7 @@ pub(crate) fn yielding_rows() -> Rows {
 
 /// Returns the start of the minute that a moment lies in.
 pub(crate) fn minute_of(time: UnixTime) -> UnixTime {
-    time.floor(MINUTE)
+    time.floor(SECONDS_PER_MINUTE)
 }
 
 /// Converts the error of a block that was read from the column `data`.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use base::UnixTime;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use rollup::{Rollup, Rows};
 use store::{Connection, Result, Row, Statement, Transaction, sql};
 
@@ -89,7 +89,7 @@ pub(crate) async fn clear(transaction: &mut Transaction, but: &HashSet<UnixTime>
         for data in take(transaction, &[id]).await? {
             rows.push_block(&data).map_err(corrupt)?;
         }
-        let stays = |bucket| but.contains(&UnixTime(bucket).floor(DAY));
+        let stays = |bucket| but.contains(&UnixTime(bucket).floor(SECONDS_PER_DAY));
         let stay = rows.merged(|series, bucket| stays(bucket).then_some((series, bucket)));
         if !stay.is_empty() {
             let width = place.0.width().seconds();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{NanoDollars, UnixTime};
 use rollup::{Amounts, MAX_COLUMNS, Rollup, Rows, Width};
 use store::{Connection, Result, Row, USAGE_EVENTS, sql};
@@ -92,7 +92,8 @@ impl<'a> Proof<'a> {
                 for rollup in Rollup::derived().filter(|rollup| rollup.width() != Width::Day) {
                     self.compare(rollup, day.0, &mut rows).await?;
                 }
-                let by_day = |series, bucket| Some((series, UnixTime(bucket).floor(DAY).0));
+                let by_day =
+                    |series, bucket| Some((series, UnixTime(bucket).floor(SECONDS_PER_DAY).0));
                 whole.append(&rows.merged(by_day));
             }
             for rollup in Rollup::derived().filter(|rollup| rollup.width() == Width::Day) {
@@ -113,7 +114,9 @@ impl<'a> Proof<'a> {
         let periods = self.connection.fetch_all(periods, read).await?;
         let mut spans: BTreeMap<i64, BTreeSet<UnixTime>> = BTreeMap::new();
         let of_new = self.new.iter().map(|((_, bucket), _)| bucket);
-        let mut days: BTreeSet<UnixTime> = of_new.map(|at| UnixTime(at).floor(DAY)).collect();
+        let mut days: BTreeSet<UnixTime> = of_new
+            .map(|at| UnixTime(at).floor(SECONDS_PER_DAY))
+            .collect();
         days.extend(self.days);
         for (rollup, period) in periods
             .into_iter()
@@ -221,7 +224,7 @@ impl<'a> Proof<'a> {
         let width = rollup.width().seconds();
         let mut found = self.found(rollup, period).await?;
         let (names, new, dropped) = (&mut self.names, &mut self.new, self.dropped);
-        let can_be_proved = |bucket| !dropped.contains(&UnixTime(bucket).floor(DAY));
+        let can_be_proved = |bucket| !dropped.contains(&UnixTime(bucket).floor(SECONDS_PER_DAY));
         let mut place = |series, bucket| {
             let bucket = UnixTime(bucket).floor(width).0;
             (rollup.period(bucket) == period && can_be_proved(bucket)).then_some(())?;

@@ -1,6 +1,6 @@
 //! Corrections of reported events.
 
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{NanoDollars, UnixTime};
 use usage::{Corrected, Metric, Outcome, Quantities, UsageEvent, Width, rebuild, reprice};
 
@@ -54,7 +54,7 @@ async fn a_correction_reverses_a_reported_event_exactly_once() {
     let all = usage::Reprice {
         organization: None,
         start: UnixTime(START_SECONDS),
-        end: UnixTime(START_SECONDS + DAY),
+        end: UnixTime(START_SECONDS + SECONDS_PER_DAY),
         is_trial: false,
     };
     let prices = (*fixture.prices).clone();
@@ -66,7 +66,7 @@ async fn a_correction_reverses_a_reported_event_exactly_once() {
 async fn a_day_selects_among_events_with_one_id() {
     let fixture = Fixture::new().await;
     let later = UsageEvent {
-        timestamp: UnixTime(START_SECONDS + DAY),
+        timestamp: UnixTime(START_SECONDS + SECONDS_PER_DAY),
         outcome: Outcome::Reported,
         ..event("evt")
     };
@@ -76,10 +76,13 @@ async fn a_day_selects_among_events_with_one_id() {
     };
     let both = vec![first, later.clone()];
     fixture.recorder.report(both, None).await.expect("written");
-    let days = vec![UnixTime(START_SECONDS), UnixTime(START_SECONDS + DAY)];
+    let days = vec![
+        UnixTime(START_SECONDS),
+        UnixTime(START_SECONDS + SECONDS_PER_DAY),
+    ];
     let ambiguous = corrected(&fixture, "evt", None).await;
     assert_eq!(ambiguous, Corrected::Ambiguous(days));
-    let day = Some(UnixTime(START_SECONDS + DAY + 5));
+    let day = Some(UnixTime(START_SECONDS + SECONDS_PER_DAY + 5));
     let Corrected::Reversed(entry) = corrected(&fixture, "evt", day).await else {
         panic!("not reversed");
     };

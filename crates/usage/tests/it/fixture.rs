@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId};
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{Clock, UnixTime};
 use store::testing::Scratch;
 use store::{Row, Statement, Store};
@@ -138,7 +138,7 @@ impl Fixture {
                 organization_id: organization(name),
                 kind: Kind::Completions,
                 start: UnixTime(START_SECONDS),
-                end: UnixTime(START_SECONDS + 7 * DAY),
+                end: UnixTime(START_SECONDS + 7 * SECONDS_PER_DAY),
                 width,
                 limit: i64::MAX,
                 group_by: Vec::new(),

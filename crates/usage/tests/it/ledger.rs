@@ -2,7 +2,7 @@
 
 use base::UnixTime;
 use base::ids::Id;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use store::sql;
 use usage::{Appended, Metric, Outcome, Quantities, Width, rebuild};
 
@@ -101,7 +101,7 @@ async fn a_row_has_the_event_and_its_charges() {
 async fn each_row_is_what_was_recorded() {
     let fixture = Fixture::new().await;
     let mut other = event("2");
-    other.timestamp = UnixTime(START_SECONDS + 3 * DAY);
+    other.timestamp = UnixTime(START_SECONDS + 3 * SECONDS_PER_DAY);
     other.user_id = Some(Id::from_text("user-a".to_owned()));
     other.batch = true;
     other.service_tier = Some("flex".to_owned());
@@ -119,9 +119,9 @@ async fn each_row_is_what_was_recorded() {
 async fn an_id_is_unique_within_its_day() {
     let fixture = Fixture::new().await;
     let mut later = event("1");
-    later.timestamp = UnixTime(START_SECONDS + DAY - 1);
+    later.timestamp = UnixTime(START_SECONDS + SECONDS_PER_DAY - 1);
     let mut next_day = event("1");
-    next_day.timestamp = UnixTime(START_SECONDS + DAY);
+    next_day.timestamp = UnixTime(START_SECONDS + SECONDS_PER_DAY);
     let events = vec![event("1"), later, next_day];
     let first = fixture.recorder.append(events.clone()).await;
     assert_eq!(first.expect("written"), appended(2, 1));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::ids::{Id, OrganizationId};
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -225,7 +225,7 @@ fn expected_costs(
             };
             let values = query.group_by.iter().map(value).collect();
             let sum = sums
-                .entry((event.timestamp.floor(DAY).0, values))
+                .entry((event.timestamp.floor(SECONDS_PER_DAY).0, values))
                 .or_default();
             sum.0 += line.quantity;
             sum.1 += line.amount;

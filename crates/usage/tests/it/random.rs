@@ -2,7 +2,7 @@
 
 use base::UnixTime;
 use base::ids::{Id, ProjectId};
-use base::time::{DAY, HOUR, MINUTE};
+use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use proptest::prelude::*;
 use proptest::sample::select;
 use usage::{Dimension, Kind, Quantities, UsageEvent};
@@ -31,8 +31,8 @@ fn optional(dimension: Dimension) -> impl Strategy<Value = Option<String>> {
 
 /// Generates a time within three days, often at the edge of a minute, an hour or a day.
 pub(crate) fn moment() -> impl Strategy<Value = i64> {
-    let width = select(&[1, MINUTE, HOUR, DAY][..]);
-    (0..3 * DAY, width, -1..=1i64).prop_map(|(at, width, off)| {
+    let width = select(&[1, SECONDS_PER_MINUTE, SECONDS_PER_HOUR, SECONDS_PER_DAY][..]);
+    (0..3 * SECONDS_PER_DAY, width, -1..=1i64).prop_map(|(at, width, off)| {
         (START_SECONDS + at / width * width + if width == 1 { 0 } else { off }).max(START_SECONDS)
     })
 }

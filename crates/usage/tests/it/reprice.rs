@@ -1,6 +1,6 @@
 //! Repricing: new rows that change the ledger to other prices.
 
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -35,7 +35,7 @@ fn all(is_trial: bool) -> Reprice {
     Reprice {
         organization: None,
         start: UnixTime(START_SECONDS),
-        end: UnixTime(START_SECONDS + 7 * DAY),
+        end: UnixTime(START_SECONDS + 7 * SECONDS_PER_DAY),
         is_trial,
     }
 }
@@ -51,7 +51,7 @@ async fn reported(fixture: &Fixture) -> Vec<(UnixTime, Option<String>, i64, Nano
     let query = CostQuery {
         organization_id: organization("a"),
         start: UnixTime(START_SECONDS),
-        end: UnixTime(START_SECONDS + 7 * DAY),
+        end: UnixTime(START_SECONDS + 7 * SECONDS_PER_DAY),
         limit: 180,
         group_by: vec![CostDimension::LineItem],
         project_ids: Vec::new(),

@@ -1,7 +1,7 @@
 //! Retention: reports stay the same as far as rollups are kept, and no event counts twice.
 
 use base::UnixTime;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use store::{USAGE_EVENTS, sql};
 use tokio::runtime::Handle;
 use usage::{
@@ -19,7 +19,7 @@ async fn with_days() -> Fixture {
     let fixture = Fixture::new().await;
     for ago in (0..DAYS_COUNT).rev() {
         let mut one = event(&ago.to_string());
-        one.timestamp = UnixTime(START_SECONDS - ago * DAY + 90);
+        one.timestamp = UnixTime(START_SECONDS - ago * SECONDS_PER_DAY + 90);
         let appended = fixture.recorder.append(vec![one]).await;
         assert_eq!(appended.expect("written").accepted, 1);
     }
@@ -29,7 +29,7 @@ async fn with_days() -> Fixture {
 
 /// Returns the requests of each bucket that has some, by the number of days since it began.
 async fn requests(fixture: &Fixture, width: Width) -> Vec<(i64, i64)> {
-    requests_since(fixture, width, START_SECONDS - DAYS_COUNT * DAY).await
+    requests_since(fixture, width, START_SECONDS - DAYS_COUNT * SECONDS_PER_DAY).await
 }
 
 async fn requests_since(fixture: &Fixture, width: Width, start: i64) -> Vec<(i64, i64)> {
@@ -37,7 +37,7 @@ async fn requests_since(fixture: &Fixture, width: Width, start: i64) -> Vec<(i64
         organization_id: organization("a"),
         kind: Kind::Completions,
         start: UnixTime(start),
-        end: UnixTime(START_SECONDS + DAY),
+        end: UnixTime(START_SECONDS + SECONDS_PER_DAY),
         width,
         limit: i64::MAX,
         group_by: Vec::new(),
@@ -49,7 +49,7 @@ async fn requests_since(fixture: &Fixture, width: Width, start: i64) -> Vec<(i64
         let results = bucket.results.iter();
         let requests = results.map(|one| one.quantities.or_zero(Metric::NumModelRequests));
         (
-            (START_SECONDS - bucket.start.0 + DAY - 1).div_euclid(DAY),
+            (START_SECONDS - bucket.start.0 + SECONDS_PER_DAY - 1).div_euclid(SECONDS_PER_DAY),
             requests.sum::<i64>(),
         )
     };
@@ -102,13 +102,18 @@ async fn dropped_days_of_the_ledger_keep_their_sums() {
         (63, 80, true),
         (63, 91, false),
     ] {
-        let answer = requests_since(&fixture, Width::Day, START_SECONDS - ago * DAY + in_day).await;
+        let answer = requests_since(
+            &fixture,
+            Width::Day,
+            START_SECONDS - ago * SECONDS_PER_DAY + in_day,
+        )
+        .await;
         assert_eq!(answer, since(if counts { ago } else { ago - 1 }));
     }
 
     // An event of a dropped day may have been counted, so it is refused, and no other.
     let mut old = event("99");
-    old.timestamp = UnixTime(START_SECONDS - 99 * DAY + 90);
+    old.timestamp = UnixTime(START_SECONDS - 99 * SECONDS_PER_DAY + 90);
     let (other, _task, _spend) = fixture.another().await;
     for recorder in [&fixture.recorder, &other] {
         let refused = recorder.report(vec![old.clone()], None).await;
@@ -124,7 +129,7 @@ async fn dropped_days_of_the_ledger_keep_their_sums() {
 
 /// Drops the ledger of a day, as another node would.
 async fn drop_day(fixture: &Fixture, ago: i64) {
-    let day = UnixTime(START_SECONDS - ago * DAY).floor(DAY);
+    let day = UnixTime(START_SECONDS - ago * SECONDS_PER_DAY).floor(SECONDS_PER_DAY);
     let note = sql!(
         "UPDATE usage_partitions SET dropped = TRUE WHERE day = $1",
         day
@@ -198,7 +203,7 @@ async fn finer_rollups_expire_before_coarser_ones() {
     assert_eq!(verified.differences, []);
 }
 
-const YEAR_SECONDS: i64 = 365 * DAY;
+const YEAR_SECONDS: i64 = 365 * SECONDS_PER_DAY;
 
 fn keep() -> RetentionPeriods {
     RetentionPeriods {
@@ -213,7 +218,7 @@ async fn days(fixture: &Fixture) -> usize {
         .ledger()
         .await
         .into_iter()
-        .map(|entry| entry.event.timestamp.floor(DAY))
+        .map(|entry| entry.event.timestamp.floor(SECONDS_PER_DAY))
         .collect();
     days.len()
 }
@@ -299,7 +304,7 @@ async fn rows_of_a_day_that_a_wrong_clock_dropped_are_stored() {
 
     // Whether a row of an old, dropped day was counted is unknown: it is set aside, not lost.
     let mut old = event("old");
-    old.timestamp = UnixTime(START_SECONDS - 99 * DAY + 90);
+    old.timestamp = UnixTime(START_SECONDS - 99 * SECONDS_PER_DAY + 90);
     let slot = fixture.recorder.reserve().await.expect("a place");
     slot.record(old.clone()).await.expect("durable");
     let aside = set_aside(database, 10).await.expect("what is set aside");
@@ -315,7 +320,7 @@ async fn a_clock_is_trusted_after_a_day_unless_it_was_set_back() {
     }
     let fixture = Fixture::new().await;
     let mut old = event("old");
-    old.timestamp = UnixTime(START_SECONDS - 10 * DAY);
+    old.timestamp = UnixTime(START_SECONDS - 10 * SECONDS_PER_DAY);
     let appended = fixture.recorder.append(vec![event("1"), old]).await;
     assert_eq!(appended.expect("written").accepted, 2);
     let database = fixture.store.usage().clone();

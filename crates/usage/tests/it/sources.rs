@@ -1,7 +1,7 @@
 //! Events of the gateway and reported ones: neither takes the key of the other, or delays it.
 
 use base::UnixTime;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use prometheus::Registry;
 use store::sql;
 use usage::{Corrected, Metric, Outcome, Quantities, UsageEvent, Width, correct, verify};
@@ -170,7 +170,7 @@ async fn reported_events_of_many_days_do_not_delay_gateway_rows() {
     };
     record(&fixture, event("0")).await;
     let old = (1..=400).map(|ago| UsageEvent {
-        timestamp: UnixTime(START_SECONDS - ago * DAY),
+        timestamp: UnixTime(START_SECONDS - ago * SECONDS_PER_DAY),
         ..reported(&ago.to_string())
     });
     let (recorder, old) = (fixture.recorder.clone(), old.collect());
@@ -197,7 +197,7 @@ async fn small_reports_of_many_old_days_are_written_a_few_days_at_a_time() {
     let reports = (0..100).map(|ago| {
         let recorder = fixture.recorder.clone();
         let event = UsageEvent {
-            timestamp: UnixTime(START_SECONDS - ago * DAY),
+            timestamp: UnixTime(START_SECONDS - ago * SECONDS_PER_DAY),
             ..reported("evt")
         };
         tokio::spawn(async move { recorder.report(vec![event], None).await })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::ids::Id;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -36,7 +36,7 @@ impl Fixture {
         let fixture = Self::new().await;
         for number in 0..36 {
             let mut one = event(&format!("{number:02}"));
-            one.timestamp = UnixTime(START_SECONDS + number % 2 * DAY + number * 400);
+            one.timestamp = UnixTime(START_SECONDS + number % 2 * SECONDS_PER_DAY + number * 400);
             if number % 3 == 0 {
                 one.organization_id = organization("b");
                 one.user_id = Some(Id::from_text("user-a".to_owned()));
@@ -187,8 +187,8 @@ async fn verification_finds_a_duplicate_block() {
 async fn verification_finds_a_block_of_a_day_without_ledger() {
     let fixture = Fixture::with_sums().await;
     for (shape, period) in [
-        ("hours", START_SECONDS + 9 * DAY),
-        ("days", START_SECONDS + 90 * DAY),
+        ("hours", START_SECONDS + 9 * SECONDS_PER_DAY),
+        ("days", START_SECONDS + 90 * SECONDS_PER_DAY),
     ] {
         let moved = sql!(
             "INSERT INTO usage_sums (organization, shape, period, tier, data) \

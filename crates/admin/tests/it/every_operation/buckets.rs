@@ -1,7 +1,7 @@
 //! Rules for the pages of all reports: usage by kind, and costs.
 
 use admin::operation::Operation;
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use serde_json::{Map, Value, json};
 use testkit::{NOW, Server};
 use usage::Kind;
@@ -11,14 +11,14 @@ use super::lists::paged;
 use crate::reports::report;
 
 /// Midnight a week before [`NOW`], which is noon.
-const START_SECONDS: i64 = NOW.0 - NOW.0 % DAY - 6 * DAY;
+const START_SECONDS: i64 = NOW.0 - NOW.0 % SECONDS_PER_DAY - 6 * SECONDS_PER_DAY;
 
 /// Returns a page of a report of seven days.
 async fn page(server: &Server, operation: &Operation, query: &str) -> Value {
     let path = format!(
         "{}?start_time={START_SECONDS}&end_time={}&{query}",
         operation.path,
-        START_SECONDS + 7 * DAY
+        START_SECONDS + 7 * SECONDS_PER_DAY
     );
     let page = server.admin().get(&path).await.ok();
     assert_eq!(page["object"], "page");
@@ -40,7 +40,10 @@ async fn consume(server: &Server, id: String, day: i64) {
     let events = Kind::ALL.iter().map(|kind| {
         let mut event = Map::from_iter([
             ("id".to_owned(), json!(format!("{}{id}", kind.as_str()))),
-            ("timestamp".to_owned(), json!(START_SECONDS + day * DAY)),
+            (
+                "timestamp".to_owned(),
+                json!(START_SECONDS + day * SECONDS_PER_DAY),
+            ),
             ("type".to_owned(), json!(kind.as_str())),
             ("project_id".to_owned(), json!(server.default_project_id())),
         ]);
@@ -96,7 +99,9 @@ async fn pages_have_each_bucket_once_and_in_order() {
             let starts = buckets.iter().map(|bucket| bucket["start_time"].as_i64());
             starts.map(|start| start.expect("a time")).collect()
         };
-        let days: Vec<i64> = (0..7).map(|day| START_SECONDS + day * DAY).collect();
+        let days: Vec<i64> = (0..7)
+            .map(|day| START_SECONDS + day * SECONDS_PER_DAY)
+            .collect();
         assert_eq!(starts(&whole), days, "{}", operation.command);
         assert_ne!(whole[6]["results"], json!([]), "{}", operation.command);
         for limit in 1..=3 {
@@ -163,7 +168,10 @@ async fn limit_and_page_of_reports_are_bounded() {
             refused(format!("page={unknown}"), "page").await;
         }
         // A cursor before the start of the query.
-        let later = format!("page={cursor}&start_time={}", START_SECONDS + 2 * DAY);
+        let later = format!(
+            "page={cursor}&start_time={}",
+            START_SECONDS + 2 * SECONDS_PER_DAY
+        );
         refused(later, "page").await;
     }
 }

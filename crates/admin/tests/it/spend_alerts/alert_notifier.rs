@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::time::{DAY, Stopwatch};
+use base::time::{SECONDS_PER_DAY, Stopwatch};
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 use usage::PriceBook;
@@ -196,7 +196,7 @@ async fn a_threshold_of_zero_is_reached_with_the_first_spend() {
 #[tokio::test]
 async fn each_month_is_notified_including_one_that_has_ended() {
     /// From [`NOW`] to ten minutes before February, and from there to ten minutes after its beginning.
-    const UNTIL_END_OF_JANUARY_SECONDS: i64 = 16 * DAY + (11 * 60 + 50) * 60;
+    const UNTIL_END_OF_JANUARY_SECONDS: i64 = 16 * SECONDS_PER_DAY + (11 * 60 + 50) * 60;
     const MONTH_TURN_SECONDS: i64 = 20 * 60;
     let server = start().await;
     server.clock.advance(UNTIL_END_OF_JANUARY_SECONDS);

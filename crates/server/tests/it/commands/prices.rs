@@ -1,6 +1,6 @@
 //! `orgplane prices check`: what was consumed without a price, and which prices change.
 
-use base::time::DAY;
+use base::time::SECONDS_PER_DAY;
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -9,7 +9,8 @@ use crate::reports;
 
 /// The day, so many from now, as a price book has it.
 fn day(from_now: i64) -> String {
-    let moment = jiff::Timestamp::from_second(reports::now() + from_now * DAY).expect("a moment");
+    let moment = jiff::Timestamp::from_second(reports::now() + from_now * SECONDS_PER_DAY)
+        .expect("a moment");
     moment.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
 }
 
@@ -28,7 +29,8 @@ fn with_prices(prices: &[(&str, i64, &str)]) -> (Installation, Server, Api) {
 
 /// Reports usage of `model` some days ago: tokens, or images of a size.
 fn event(id: &str, days: i64, model: &str, size: Option<&str>) -> Value {
-    let mut event = json!({"id": id, "timestamp": reports::now() - days * DAY, "model": model});
+    let mut event =
+        json!({"id": id, "timestamp": reports::now() - days * SECONDS_PER_DAY, "model": model});
     let consumed = match size {
         Some(size) => json!({"type": "images", "size": size, "images": 2}),
         None => json!({"type": "completions", "input_tokens": 100, "output_tokens": 7}),
