@@ -8,7 +8,7 @@ use usage::Outcome;
 
 use crate::answer::Answer;
 use crate::certificate::PeerCertificates;
-use crate::dialect::{Call, DIALECTS, Dialect, Estimate, Fields, check_json, form_type, read_form};
+use crate::dialect::{Call, DIALECTS, Dialect, Estimate, check_json, form_type, read_form};
 
 /// The fields that forms are read for.
 const FORM_FIELDS: &[&str] = &["model", "file", "prompt"];

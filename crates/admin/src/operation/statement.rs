@@ -131,7 +131,7 @@ impl TenantStatement {
 /// ```
 /// ```compile_fail
 /// # use admin::{operation::TenantSql, tenant_sql};
-/// let sql: TenantSql = tenant_sql!("SELECT * FROM projects WHERE organization_id = $1");
+/// let sql: TenantSql = tenant_sql!("SELECT id, * FROM projects WHERE organization_id = $1");
 /// ```
 #[macro_export]
 macro_rules! tenant_sql {

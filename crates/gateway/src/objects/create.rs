@@ -16,7 +16,7 @@ use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
 use super::request::ObjectRequest;
 use super::reservations::ObjectReservations;
 use super::upstream::{BufferedResponse, ObjectClient, UpstreamRequest};
-use crate::dialect::{Fields, JSON, form_type, read_form};
+use crate::dialect::{JSON, form_type, read_form};
 use crate::drain::Drains;
 use crate::limits::RateLimitReservation;
 use crate::object_kind::ObjectKind;

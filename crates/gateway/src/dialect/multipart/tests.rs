@@ -11,7 +11,7 @@ const KIND: &str = "multipart/form-data; boundary=xx";
 fn model(kind: &'static str, body: &str) -> Result<Option<String>> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    read(&headers, body.as_bytes(), &["model"])?.text("model")
+    read_form(&headers, body.as_bytes(), &["model"])?.text("model")
 }
 
 fn part(head: &str, content: &str) -> String {
@@ -159,7 +159,7 @@ fn multipart_unquoted_headers_in_latin_1_are_read() {
     body.extend_from_slice(b"--xx--\r\n");
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
-    let fields = read(&headers, &body, &["model"]).expect("parts");
+    let fields = read_form(&headers, &body, &["model"]).expect("parts");
     assert_eq!(fields.get("model"), Some(&b"m"[..]));
 }
 
@@ -215,7 +215,7 @@ proptest! {
         let body = body + "--xx--\r\n";
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
-        let fields = read(&headers, body.as_bytes(), &["model"]).expect("parts");
+        let fields = read_form(&headers, body.as_bytes(), &["model"]).expect("parts");
         let field = fields.get("model").expect("the field");
         prop_assert_eq!(field, name.as_bytes());
         prop_assert_eq!(&body[fields.range(field)], name);
