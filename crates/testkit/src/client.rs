@@ -1,16 +1,21 @@
 //! Client of the API with or without a key, and its responses.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use orgplane::HttpService;
 use serde_json::Value;
-use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
+
+/// A service that answers every request.
+type Front = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// A client of the API.
 #[derive(Clone)]
 pub struct Client {
-    front: HttpService,
+    front: Front,
     /// API key of the `authorization` header.
     pub key: Option<String>,
 }
@@ -29,10 +34,18 @@ pub struct Answer {
 }
 
 impl Client {
-    /// Creates a client with a key, or without one.
+    /// Creates a client of a service, with a key or without one.
     #[must_use]
-    pub fn new(front: HttpService, key: Option<String>) -> Self {
-        Self { front, key }
+    pub fn new<S>(front: S, key: Option<String>) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        Self {
+            front: Front::new(front),
+            key,
+        }
     }
 
     /// Sends `GET /v1{path}`.

@@ -1,12 +1,15 @@
-//! Test support: an in-process server, clients with identities, and a database per test.
+//! Test support: an in-process server, organizations, clients with identities, and a database per test.
 
 mod client;
 mod database;
+mod invitation;
+mod organization;
 mod owner_key;
 mod server;
 
 pub use client::{Answer, Client};
 pub use database::TestDatabase;
+pub use organization::{NodeParts, Organization, ProjectKey};
 pub use orgplane::Cors;
 pub use orgplane::config::Bounds;
 pub use server::{NOW, Server, ServerOptions};

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use access::{Directory, Settings};
 use admin::Services;
-use admin::mail::{QueuedMail, queued};
-use admin::organization::{self, Bootstrap, NewOrganization};
-use base::ids::{Id, IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
+use admin::mail::QueuedMail;
+use admin::organization::NewOrganization;
+use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UpstreamConfig};
 use orgplane::config::Bounds;
 use orgplane::{App, AppOptions, Cors, HttpService, Shutdown};
-use serde_json::json;
 use store::{Store, sql};
 use usage::{ModelFact, ModelFacts, PriceBook, RetentionPeriods};
 
-use crate::{Client, TestDatabase};
+use crate::organization::found;
+use crate::{Client, TestDatabase, invitation};
 
 /// Initial time of the test clock: 2026-01-15, 12:00 UTC.
 pub const NOW: UnixTime = UnixTime(1_768_478_400);
@@ -275,9 +275,7 @@ impl Server {
 
     /// Returns the unsent mails, oldest first.
     pub async fn waiting(&self) -> Vec<QueuedMail> {
-        let services = self.app.services();
-        let mails = queued(&services.store, &services.pepper).await;
-        mails.expect("the database is readable")
+        invitation::waiting(self.app.services()).await
     }
 
     /// Returns recipients and texts of the unsent mails, like [`Self::waiting`].
@@ -290,27 +288,13 @@ impl Server {
 
     /// Invites a user with `role` and without a project, accepts the invitation and returns the id of the user.
     pub async fn join(&self, email: &str, role: &str) -> UserId {
-        let body = json!({"email": email, "role": role, "projects": []});
-        let invited = self.admin().post("/organization/invites", body).await;
-        assert!(invited.status.is_success(), "{}", invited.json);
-        let token = self.token(email).await;
-        let body = json!({"token": token, "name": email});
-        let accepted = self
-            .anonymous()
-            .post("/organization/invites/accept", body)
-            .await;
-        let user = accepted.ok();
-        UserId::from_text(user["id"].as_str().expect("an id").to_owned())
+        let clients = (&self.admin(), &self.anonymous());
+        invitation::join(self.app.services(), clients, email, role).await
     }
 
     /// Returns the token of the newest unsent invitation to this address.
     pub async fn token(&self, email: &str) -> String {
-        let mails = self.mails().await;
-        let to = mails.iter().rfind(|(recipient, _)| recipient == email);
-        let (_, text) = to.expect("a mail to this address");
-        let (_, token) = text.split_once("?token=").expect("a link");
-        let end = token.find(|c: char| !c.is_ascii_alphanumeric());
-        token[..end.unwrap_or(token.len())].to_owned()
+        invitation::token(self.app.services(), email).await
     }
 
     /// Waits until all recorded usage is in the ledger.
@@ -339,25 +323,6 @@ impl Server {
         self.app.stop(Duration::from_secs(5)).await;
         self.database
     }
-}
-
-/// Creates an organization owned by `owner_email` with this admin key.
-async fn found(
-    (store, pepper, ids, clock): (&Store, &Pepper, &IdGenerator, &Clock),
-    key: Secret,
-    name: &str,
-    owner_email: &str,
-) -> NewOrganization {
-    let founded = organization::create(Bootstrap {
-        store,
-        pepper,
-        ids,
-        clock,
-        name,
-        owner_email,
-        key,
-    });
-    founded.await.expect("founded")
 }
 
 /// Adds a reader with an admin key. No published operation can: an owner creates the key and is demoted afterwards.

@@ -3,21 +3,10 @@
 use std::time::{Duration, Instant};
 
 use access::{Directory, LimitField};
-use base::ids::{Id, OrganizationId, ProjectId};
+use serde_json::json;
 use store::testing::Scratch;
-use store::{Statement, Store, sql};
-
-const ROWS: &[&str] = &[
-    "INSERT INTO projects (organization_id, id, name, created_at) VALUES ('org-1', 'proj_1', 'P', 1)",
-    "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
-     VALUES ('org-1', 'proj_1', 'm', 1)",
-    "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids)
-     VALUES ('org-1', 'proj_1', 'allow_list', '[\"m\"]')",
-    "INSERT INTO hosted_tool_permissions (organization_id, project_id, file_search, web_search, image_generation, mcp,
-         code_interpreter) VALUES ('org-1', 'proj_1', TRUE, FALSE, TRUE, TRUE, TRUE)",
-    "INSERT INTO data_retention (organization_id, project_id, retention_type) VALUES ('org-1', '', 'none')",
-    "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '', 500)",
-];
+use store::{Store, sql};
+use testkit::Organization;
 
 /// Tables that a running node reads.
 const TABLES: [&str; 6] = [
@@ -48,33 +37,14 @@ impl Node {
         }
     }
 
-    async fn commit(&self, statements: Vec<Statement>) {
-        let mut transaction = self.store.begin().await.expect("a transaction");
-        for statement in statements {
-            transaction.execute(statement).await.expect("a change");
-        }
-        transaction.commit().await.expect("a commit");
-    }
-
-    /// Sets the limit and raises the revision, like the Administration API.
-    async fn limit(&self, requests: i64) {
-        self.commit(vec![
-            sql!(
-                "UPDATE rate_limits SET max_requests_per_1_minute = $1",
-                requests
-            ),
-            sql!("UPDATE organizations SET revision = revision + 1"),
-        ])
-        .await;
-    }
-
     /// Waits until the node's snapshot has this limit.
-    async fn until(&self, requests: i64) {
+    async fn until(&self, organization: &Organization, requests: i64) {
         let started = Instant::now();
-        let (organization, project) = (organization(), project());
         loop {
-            let settings = self.directory.settings(&organization);
-            let limits = settings.project(&project).limits("m", None);
+            let settings = self.directory.settings(&organization.id);
+            let limits = settings
+                .project(&organization.default_project_id)
+                .limits("m", None);
             if limits.get(LimitField::RequestsPerMinute) == Some(requests) {
                 return;
             }
@@ -88,36 +58,56 @@ impl Node {
     }
 }
 
-fn organization() -> OrganizationId {
-    OrganizationId::from_text("org-1".to_owned())
+/// Makes every setting of the default project and of its organization.
+async fn fill(organization: &Organization) {
+    limit(organization, 1).await;
+    let retention = json!({"retention_type": "zero_data_retention"});
+    let spend = json!({"threshold_amount": 500, "currency": "USD", "interval": "month"});
+    organization.post("/data_retention", retention).await;
+    organization.post("/spend_limit", spend).await;
+    let project = format!("/projects/{}", organization.default_project_id);
+    let models = json!({"mode": "allow_list", "model_ids": ["m"]});
+    let tools = json!({"web_search": {"enabled": false}});
+    for (setting, body) in [
+        ("model_permissions", models),
+        ("hosted_tool_permissions", tools),
+    ] {
+        organization
+            .post(&format!("{project}/{setting}"), body)
+            .await;
+    }
 }
 
-fn project() -> ProjectId {
-    ProjectId::from_text("proj_1".to_owned())
+/// Sets the limit of the default project.
+async fn limit(organization: &Organization, requests: i64) {
+    let project = &organization.default_project_id;
+    let path = format!("/projects/{project}/rate_limits/rl-m");
+    let body = json!({"max_requests_per_1_minute": requests});
+    organization.post(&path, body).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_added_by_a_newer_node_do_not_stop_an_older_one() {
     let scratch = Scratch::new();
     let (here, there) = (Node::start(&scratch).await, Node::start(&scratch).await);
-    let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'O', 1, 0, $1)";
-    let mut rows = vec![sql!(insert, Vec::<u8>::new())];
-    rows.extend(ROWS.iter().map(|row| sql!(*row)));
-    here.commit(rows).await;
+    let organization = Organization::on(&here.store, &["m"]).await;
+    fill(&organization).await;
     // All statements have been prepared by now.
     for limit in 2..5 {
-        here.limit(limit).await;
-        here.until(limit).await;
-        there.until(limit).await;
+        self::limit(&organization, limit).await;
+        here.until(&organization, limit).await;
+        there.until(&organization, limit).await;
     }
     for table in TABLES {
         let mut add = sql!("ALTER TABLE ");
         add.push(table).push(" ADD COLUMN later TEXT");
-        here.commit(vec![add]).await;
+        let mut transaction = here.store.begin().await.expect("a transaction");
+        transaction.execute(add).await.expect("a column");
+        transaction.commit().await.expect("a commit");
     }
     for limit in 5..8 {
-        here.limit(limit).await;
-        here.until(limit).await;
-        there.until(limit).await;
+        self::limit(&organization, limit).await;
+        here.until(&organization, limit).await;
+        there.until(&organization, limit).await;
     }
 }

@@ -7,51 +7,42 @@ use base::ids::{Id, OrganizationId, ProjectId, ServiceAccountId, UserId};
 use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::KeyHash;
 use base::{Permission, PermissionSet};
+use serde_json::json;
 use store::testing::Scratch;
-use store::{Store, sql};
+use store::{Statement, Store, sql};
+use testkit::{Organization, ProjectKey};
 
-const ROWS: &[&str] = &[
-    "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) VALUES
-     ('org-1', 'user-owner', 'O', 'o@x', 'o@x', 'owner', 1), ('org-1', 'user-reader', 'R', 'r@x', 'r@x', 'reader', 1),
-     ('org-1', 'user-king', 'K', 'k@x', 'k@x', 'king', 1), ('org-2', 'user-reader', 'R', 'r@x', 'r@x', 'reader', 1)",
-    "INSERT INTO projects (organization_id, id, name, created_at) VALUES
-     ('org-1', 'proj_1', 'P', 1), ('org-1', 'proj_2', 'Q', 1), ('org-2', 'proj_1', 'P', 1)",
-    "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at) VALUES
-     ('org-1', 'proj_1', 'svc_acct_member', 'S', 'member', 1), ('org-1', 'proj_1', 'svc_acct_none', 'N', 'none', 1)",
-    "INSERT INTO groups (organization_id, id, name, created_at) VALUES
-     ('org-1', 'group_1', 'G', 1), ('org-1', 'group_2', 'H', 1)",
-    "INSERT INTO roles (organization_id, id, resource_type, project_id, name, name_key, permissions, predefined,
-                        created_at, updated_at) VALUES
-     ('org-1', 'role_1', 'api.organization', '', 'a', 'a', '[\"api.groups.write\"]', FALSE, 1, 1),
-     ('org-1', 'role_2', 'api.project', 'proj_1', 'a', 'a', '[\"api.model.request\", \"api.gone\"]', FALSE, 1, 1),
-     ('org-2', 'role_1', 'api.organization', '', 'a', 'a', '[\"api.roles.write\"]', FALSE, 1, 1)",
-];
+/// Two organizations with people, groups and roles, as administered through the API, and keys of them.
+struct World {
+    one: Organization,
+    two: Organization,
+    /// Projects of the first organization.
+    projects: [String; 2],
+    /// The reader of the first organization.
+    reader: UserId,
+    groups: [String; 2],
+    /// Role of the first organization, and one of its first project.
+    roles: [String; 2],
+    keys: Vec<Key>,
+    store: Store,
+    _scratch: Scratch,
+}
 
-/// The organization, the project, the user and the service account of a key.
-type Key = (
-    &'static str,
-    Option<&'static str>,
-    Option<&'static str>,
-    Option<&'static str>,
-);
+/// The organization, the project and the owner of a key.
+struct Key {
+    organization: OrganizationId,
+    project: Option<ProjectId>,
+    owner: KeyOwner,
+}
 
-const ORGANIZATIONS: [&str; 2] = ["org-1", "org-2"];
+enum KeyOwner {
+    User(UserId),
+    ServiceAccount(ServiceAccountId),
+}
 
-const KEYS: &[Key] = &[
-    ("org-1", None, Some("user-owner"), None),
-    ("org-1", None, Some("user-reader"), None),
-    ("org-1", Some("proj_1"), Some("user-reader"), None),
-    ("org-1", Some("proj_2"), Some("user-reader"), None),
-    ("org-1", Some("proj_1"), Some("user-king"), None),
-    ("org-1", Some("proj_1"), None, Some("svc_acct_member")),
-    ("org-1", Some("proj_1"), None, Some("svc_acct_none")),
-    ("org-1", Some("proj_2"), None, Some("svc_acct_member")),
-    ("org-2", Some("proj_1"), Some("user-reader"), None),
-];
-
-async fn change(store: &Store, text: &'static str) {
+async fn execute(store: &Store, statement: Statement) {
     let mut transaction = store.begin().await.expect("a transaction");
-    transaction.execute(sql!(text)).await.expect(text);
+    transaction.execute(statement).await.expect("a change");
     transaction.commit().await.expect("a commit");
 }
 
@@ -59,71 +50,139 @@ fn hash(number: usize) -> KeyHash {
     KeyHash([u8::try_from(number).expect("few keys"); 32])
 }
 
-/// Fills the tables of a scratch database.
-async fn world() -> (Scratch, Store) {
+/// Creates the organizations, and keys of everybody in them.
+async fn world() -> World {
     let scratch = Scratch::new();
     let store = Store::open(scratch.url()).await.expect("a store");
-    let mut transaction = store.begin().await.expect("a transaction");
-    for id in ["org-1", "org-2"] {
-        let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ($1, 'O', 1, 0, $2)";
-        transaction
-            .execute(sql!(insert, id, Vec::<u8>::new()))
-            .await
-            .expect(id);
-    }
-    for text in ROWS {
-        transaction.execute(sql!(*text)).await.expect(text);
-    }
-    for (number, (organization, project, user, account)) in KEYS.iter().enumerate() {
-        let insert = sql!(
-            "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name,
-                 redacted_value, hash, scopes, created_at) VALUES ($1, $2, 'user', $3, $4, $5, 'k', 'k', $6, '[]', 1)",
-            *organization, format!("key_{number}"), *project, *user, *account, hash(number)
-        );
-        transaction.execute(insert).await.expect("a key");
-    }
-    transaction.commit().await.expect("a commit");
-    (scratch, store)
+    let one = Organization::on(&store, &[]).await;
+    let two = one.create_another().await;
+    let projects = [one.create_project("P").await, one.create_project("Q").await];
+    let reader = one.join("rita@acme.example", "reader").await;
+    let groups = [one.create_group("G").await, one.create_group("H").await];
+    let in_project = format!("/projects/{}/roles", projects[0]);
+    let roles = [
+        create_role(&one, "/organization/roles", "api.groups.write").await,
+        create_role(&one, &in_project, "api.model.request").await,
+    ];
+    create_role(&two, "/organization/roles", "api.roles.write").await;
+    // A permission that another version has.
+    let unknown = sql!(
+        "UPDATE roles SET permissions = $1 WHERE id = $2",
+        "[\"api.model.request\", \"api.gone\"]",
+        &*roles[1]
+    );
+    execute(&store, unknown).await;
+    let mut world = World {
+        one,
+        two,
+        projects,
+        reader,
+        groups,
+        roles,
+        keys: Vec::new(),
+        store,
+        _scratch: scratch,
+    };
+    world.keys = world.owned_keys().await;
+    world.insert_keys().await;
+    world
 }
 
-/// Returns the permissions of each key's owner, and checks that both ways of resolving them agree.
-async fn all(store: &Store) -> Vec<PermissionSet> {
-    let mut read = store.read().await.expect("a connection");
-    let mut at_once = HashMap::new();
-    for organization in ORGANIZATIONS {
-        let organization = OrganizationId::from_text(organization.to_owned());
-        let (returned, keys) = access::permissions_of_keys(read, &organization)
-            .await
-            .expect("permissions");
-        at_once.extend(keys);
-        read = returned;
-    }
-    let mut found = Vec::new();
-    for (number, (organization, project, user, account)) in KEYS.iter().enumerate() {
-        let organization = OrganizationId::from_text((*organization).to_owned());
-        let project = project.map(|id| ProjectId::from_text(id.to_owned()));
-        let user = user.map(|id| UserId::from_text(id.to_owned()));
-        let account = account.map(|id| ServiceAccountId::from_text(id.to_owned()));
-        let principal = match (&user, &account) {
-            (Some(id), _) => Principal::User(id),
-            (None, Some(id)) => Principal::ServiceAccount(id),
-            (None, None) => unreachable!("every key has an owner"),
+async fn create_role(organization: &Organization, path: &str, permission: &str) -> String {
+    let body = json!({"role_name": "a", "permissions": [permission]});
+    organization.create_at(path, body).await
+}
+
+impl World {
+    /// Returns a key of each owner, in each place that matters.
+    async fn owned_keys(&self) -> Vec<Key> {
+        let (one, two) = (&self.one, &self.two);
+        let [p, q] = &self.projects;
+        let king = one.join("karl@acme.example", "reader").await;
+        // A role that another version has.
+        let crown = sql!("UPDATE users SET role = 'king' WHERE id = $1", &king);
+        execute(&self.store, crown).await;
+        let account =
+            |key: ProjectKey| KeyOwner::ServiceAccount(ServiceAccountId::from_text(key.owner_id));
+        let member = one.create_service_account(p).await;
+        let none = one.create_powerless_account(p).await;
+        let neighbour = two.join("rita@acme.example", "reader").await;
+        let user = |id: &UserId| KeyOwner::User(id.clone());
+        let key = |organization: &Organization, project: Option<&str>, owner| Key {
+            organization: organization.id.clone(),
+            project: project.map(|id| ProjectId::from_text(id.to_owned())),
+            owner,
         };
-        let alone = access::permissions(&mut read, &organization, principal, project.as_ref());
-        let alone = alone.await.expect("permissions");
-        assert_eq!(
-            at_once.get(&hash(number)).copied().unwrap_or_default(),
-            alone,
-            "key {number}"
-        );
-        found.push(alone);
+        let (p, q) = (Some(p.as_str()), Some(q.as_str()));
+        vec![
+            key(one, None, user(&one.owner_id)),
+            key(one, None, user(&self.reader)),
+            key(one, p, user(&self.reader)),
+            key(one, q, user(&self.reader)),
+            key(one, p, user(&king)),
+            key(one, p, account(member.clone())),
+            key(one, p, account(none)),
+            key(one, q, account(member)),
+            key(two, Some(two.default_project_id.as_str()), user(&neighbour)),
+        ]
     }
-    found
+
+    /// Inserts the keys, with hashes by which the test knows them. Most could not be issued: their owners have no role in
+    /// their project.
+    async fn insert_keys(&self) {
+        for (number, key) in self.keys.iter().enumerate() {
+            let (user, account) = match &key.owner {
+                KeyOwner::User(id) => (Some(id), None),
+                KeyOwner::ServiceAccount(id) => (None, Some(id)),
+            };
+            let insert = sql!(
+                "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name,
+                     redacted_value, hash, scopes, created_at) VALUES ($1, $2, 'user', $3, $4, $5, 'k', 'k', $6, '[]', 1)",
+                &key.organization,
+                format!("key_{number}"),
+                key.project.as_ref(),
+                user,
+                account,
+                hash(number)
+            );
+            execute(&self.store, insert).await;
+        }
+    }
+
+    /// Returns the permissions of each key's owner, and checks that both ways of resolving them agree.
+    async fn all(&self) -> Vec<PermissionSet> {
+        let mut read = self.store.read().await.expect("a connection");
+        let mut at_once = HashMap::new();
+        for organization in [&self.one, &self.two] {
+            let (returned, keys) = access::permissions_of_keys(read, &organization.id)
+                .await
+                .expect("permissions");
+            at_once.extend(keys);
+            read = returned;
+        }
+        let mut found = Vec::new();
+        for (number, key) in self.keys.iter().enumerate() {
+            let principal = match &key.owner {
+                KeyOwner::User(id) => Principal::User(id),
+                KeyOwner::ServiceAccount(id) => Principal::ServiceAccount(id),
+            };
+            let (organization, project) = (&key.organization, key.project.as_ref());
+            let alone = access::permissions(&mut read, organization, principal, project);
+            let alone = alone.await.expect("permissions");
+            assert_eq!(
+                at_once.get(&hash(number)).copied().unwrap_or_default(),
+                alone,
+                "key {number}"
+            );
+            found.push(alone);
+        }
+        found
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_membership_grants_the_permissions_of_its_role() {
-    let (_scratch, store) = world().await;
+    let world = world().await;
     let (reader, none) = (
         OrganizationRole::Reader.permissions(),
         PermissionSet::default(),
@@ -140,14 +199,11 @@ async fn a_membership_grants_the_permissions_of_its_role() {
         none,
         reader,
     ];
-    assert_eq!(all(&store).await, expected);
-    change(
-        &store,
-        "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at)
-         VALUES ('org-1', 'proj_1', 'user-reader', 'viewer', 1)",
-    )
-    .await;
-    let now = all(&store).await;
+    assert_eq!(world.all().await, expected);
+    let viewer = json!({"user_id": world.reader, "role": "viewer"});
+    let path = format!("/projects/{}/users", world.projects[0]);
+    world.one.post(&path, viewer).await;
+    let now = world.all().await;
     assert_eq!(now[1], reader, "not in the organization");
     assert_eq!(now[2], reader.union(ProjectRole::Viewer.permissions()));
     assert_eq!((now[3], now[8]), (reader, reader), "nowhere else");
@@ -155,42 +211,43 @@ async fn a_membership_grants_the_permissions_of_its_role() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_of_assignments_and_groups_add_up() {
-    let (_scratch, store) = world().await;
+    let world = world().await;
     let reader = OrganizationRole::Reader.permissions();
     let with = |permission| reader.with(permission);
-    change(
-        &store,
-        "INSERT INTO role_assignments (organization_id, project_id, principal_type, principal_id, role_id, created_at,
-             created_by) VALUES ('org-1', '', 'group', 'group_1', 'role_1', 1, 'x'),
-             ('org-1', 'proj_1', 'user', 'user-reader', 'role_2', 1, 'x')",
-    )
-    .await;
-    let now = all(&store).await;
+    let (organization, reader_id) = (&world.one, &world.reader);
+    let ([p, q], [one, two]) = (&world.projects, &world.groups);
+    let role = |number: usize| json!({"role_id": world.roles[number]});
+    organization
+        .post(&format!("/groups/{one}/roles"), role(0))
+        .await;
+    let path = format!("/projects/{p}/users/{reader_id}/roles");
+    organization.admin.post(&path, role(1)).await.ok();
+    let now = world.all().await;
     assert_eq!((now[1], now[3], now[8]), (reader, reader, reader));
     assert_eq!(
         now[2],
         with(Permission::ModelRequest),
         "assigned in the project"
     );
-    change(
-        &store,
-        "INSERT INTO group_users (organization_id, group_id, user_id, added_at)
-         VALUES ('org-1', 'group_1', 'user-reader', 1), ('org-1', 'group_2', 'user-reader', 1)",
-    )
-    .await;
-    let now = all(&store).await;
+    for group in [one, two] {
+        let user = json!({"user_id": reader_id});
+        organization
+            .post(&format!("/groups/{group}/users"), user)
+            .await;
+    }
+    let now = world.all().await;
     let everywhere = with(Permission::GroupsWrite);
     assert_eq!((now[1], now[3], now[8]), (everywhere, everywhere, reader));
     assert_eq!(now[2], everywhere.with(Permission::ModelRequest));
-    change(
-        &store,
-        "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at)
-         VALUES ('org-1', 'proj_2', 'group_2', 'role-api-project-member', 1)",
-    )
-    .await;
-    let now = all(&store).await;
+    let member = json!({"group_id": two, "role": "role-api-project-member"});
+    organization
+        .post(&format!("/projects/{q}/groups"), member)
+        .await;
+    let now = world.all().await;
     assert_eq!(now[1], everywhere);
     assert_eq!(now[3], everywhere.union(ProjectRole::Member.permissions()));
-    change(&store, "DELETE FROM group_users WHERE group_id = 'group_1'").await;
-    assert_eq!(all(&store).await[1], reader);
+    organization
+        .delete(&format!("/groups/{one}/users/{reader_id}"))
+        .await;
+    assert_eq!(world.all().await[1], reader);
 }

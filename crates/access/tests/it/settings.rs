@@ -5,54 +5,94 @@ use std::sync::Arc;
 use access::{Directory, HostedTool, LimitField, ModelLimits, Retention, ScopeSettings, Settings};
 use base::NanoDollars;
 use base::ids::{Id, OrganizationId, ProjectId};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use serde_json::json;
+use store::Store;
 use store::testing::Scratch;
-use store::{Store, sql};
+use testkit::Organization;
 
-/// A certificate of an authority. Its content does not matter here.
-const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-
-const ROWS: &[&str] = &[
-    "INSERT INTO projects (organization_id, id, name, created_at) VALUES
-     ('org-1', 'proj_1', 'P', 1), ('org-1', 'proj_2', 'Q', 1), ('org-2', 'proj_1', 'P', 1)",
-    "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute) VALUES
-     ('org-1', 'proj_1', 'm', 0), ('org-1', 'proj_1', 'dall-e-3', 7), ('org-2', 'proj_1', 'm', 9)",
-    "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids) VALUES
-     ('org-1', 'proj_1', 'allow_list', '[\"m\"]'), ('org-1', 'proj_2', 'deny_list', '[\"m\"]')",
-    "INSERT INTO hosted_tool_permissions (organization_id, project_id, file_search, web_search, image_generation, mcp,
-                                          code_interpreter) VALUES ('org-1', 'proj_2', TRUE, FALSE, TRUE, TRUE, TRUE)",
-    "INSERT INTO data_retention (organization_id, project_id, retention_type) VALUES
-     ('org-1', '', 'zero_data_retention'), ('org-1', 'proj_1', 'none'), ('org-1', 'proj_2', 'organization_default')",
-    "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES
-     ('org-1', '', 500), ('org-1', 'proj_2', 1)",
-];
-
-async fn world() -> (Scratch, Store) {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a store");
-    let mut transaction = store.begin().await.expect("a transaction");
-    for id in ["org-1", "org-2"] {
-        let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ($1, 'O', 1, 0, $2)";
-        let insert = sql!(insert, id, Vec::<u8>::new());
-        transaction.execute(insert).await.expect(id);
-    }
-    for text in ROWS {
-        transaction.execute(sql!(*text)).await.expect(text);
-    }
-    let insert = "INSERT INTO certificates (organization_id, id, fingerprint, content, valid_at, expires_at, created_at) \
-                  VALUES ('org-1', 'cert_1', $1, $2, 1, 2, 1)";
-    let insert = sql!(insert, Vec::<u8>::new(), PEM);
-    transaction.execute(insert).await.expect("a certificate");
-    let activate =
-        "INSERT INTO certificate_activations (organization_id, project_id, certificate_id) VALUES
-                    ('org-1', '', 'cert_1'), ('org-1', 'proj_2', 'cert_1')";
-    transaction.execute(sql!(activate)).await.expect("active");
-    transaction.commit().await.expect("a commit");
-    (scratch, store)
+/// Organizations with their projects, as administered through the API.
+struct World {
+    /// Organization with two projects.
+    one: Organization,
+    /// Organization whose default project has the same model with another limit.
+    two: Organization,
+    projects: [String; 2],
+    store: Store,
+    _scratch: Scratch,
 }
 
-async fn settings(store: &Store) -> [Arc<Settings>; 3] {
-    let (directory, _following) = Directory::start(store.clone()).await.expect("a directory");
-    ["org-1", "org-2", "org-3"].map(|id| directory.settings(&OrganizationId::from_text(id.into())))
+/// Returns a new certificate of an authority.
+fn authority() -> String {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    params.self_signed(&key).expect("an authority").pem()
+}
+
+/// Creates two organizations and the projects of the first.
+async fn world() -> World {
+    let scratch = Scratch::new();
+    let store = Store::open(scratch.url()).await.expect("a store");
+    let one = Organization::on(&store, &["m", "dall-e-3"]).await;
+    let two = one.create_another().await;
+    let projects = [one.create_project("P").await, one.create_project("Q").await];
+    let world = World {
+        one,
+        two,
+        projects,
+        store,
+        _scratch: scratch,
+    };
+    world.fill().await;
+    world
+}
+
+impl World {
+    /// Makes the settings of all projects.
+    async fn fill(&self) {
+        let [p, q] = &self.projects;
+        let (one, two) = (&self.one, &self.two);
+        let set = async |organization: &Organization, project: &str, setting: &str, body| {
+            let path = format!("/projects/{project}/{setting}");
+            organization.post(&path, body).await;
+        };
+        let requests = |limit: i64| json!({"max_requests_per_1_minute": limit});
+        set(one, p, "rate_limits/rl-m", requests(0)).await;
+        set(one, p, "rate_limits/rl-dall-e-3", requests(7)).await;
+        let project = two.default_project_id.as_str();
+        set(two, project, "rate_limits/rl-m", requests(9)).await;
+        let models = |mode: &str| json!({"mode": mode, "model_ids": ["m"]});
+        set(one, p, "model_permissions", models("allow_list")).await;
+        set(one, q, "model_permissions", models("deny_list")).await;
+        let tools = json!({"web_search": {"enabled": false}});
+        set(one, q, "hosted_tool_permissions", tools).await;
+        let retention = |retention: &str| json!({"retention_type": retention});
+        one.post("/data_retention", retention("zero_data_retention"))
+            .await;
+        set(one, p, "data_retention", retention("none")).await;
+        set(one, q, "data_retention", retention("none")).await;
+        set(one, q, "data_retention", retention("organization_default")).await;
+        let spend =
+            |cents: i64| json!({"threshold_amount": cents, "currency": "USD", "interval": "month"});
+        one.post("/spend_limit", spend(500)).await;
+        set(one, q, "spend_limit", spend(1)).await;
+        let certificate = json!({"certificate": authority()});
+        let path = "/organization/certificates";
+        let certificate = one.create_at(path, certificate).await;
+        let certificates = json!({"certificate_ids": [certificate]});
+        one.post("/certificates/activate", certificates.clone())
+            .await;
+        set(one, q, "certificates/activate", certificates).await;
+    }
+
+    /// Returns the settings of both organizations, and of one that does not exist, as a directory loads them.
+    async fn settings(&self) -> [Arc<Settings>; 3] {
+        let directory = Directory::start(self.store.clone()).await;
+        let (directory, _following) = directory.expect("a directory");
+        let nobody = OrganizationId::from_text("org-3".into());
+        [&self.one.id, &self.two.id, &nobody].map(|id| directory.settings(id))
+    }
 }
 
 fn project<'a>(settings: &'a Settings, id: &str) -> &'a ScopeSettings {
@@ -65,16 +105,13 @@ fn requests(level: &ScopeSettings, model: &str) -> Option<i64> {
 
 #[tokio::test]
 async fn each_project_has_its_own_settings() {
-    let (_scratch, store) = world().await;
-    let [settings, other, nobody] = settings(&store).await;
-    let (one, two) = (project(&settings, "proj_1"), project(&settings, "proj_2"));
+    let world = world().await;
+    let [settings, other, nobody] = world.settings().await;
+    let [p, q] = &world.projects;
+    let (one, two) = (project(&settings, p), project(&settings, q));
+    let of_other = project(&other, world.two.default_project_id.as_str());
     let default = ModelLimits::default_of("m", None).get(LimitField::RequestsPerMinute);
-    let limits = [
-        (one, "m"),
-        (one, "dall-e-3"),
-        (two, "m"),
-        (project(&other, "proj_1"), "m"),
-    ];
+    let limits = [(one, "m"), (one, "dall-e-3"), (two, "m"), (of_other, "m")];
     let limits = limits.map(|(level, model)| requests(level, model));
     assert_eq!(limits, [Some(0), Some(7), default, Some(9)]);
     let allows = |level: &ScopeSettings| {
@@ -83,12 +120,12 @@ async fn each_project_has_its_own_settings() {
     };
     assert_eq!(allows(one), Some((true, false)));
     assert_eq!(allows(two), Some((false, true)));
-    assert_eq!(allows(project(&other, "proj_1")), None);
+    assert_eq!(allows(of_other), None);
     assert!(one.tools.contains(HostedTool::WebSearch));
     assert!(!two.tools.contains(HostedTool::WebSearch) && two.tools.contains(HostedTool::Mcp));
     let of = |id: &str| settings.retention(project(&settings, id));
-    assert_eq!(of("proj_1"), Retention::NoControl);
-    assert_eq!(of("proj_2"), Retention::ZeroDataRetention);
+    assert_eq!(of(p), Retention::NoControl);
+    assert_eq!(of(q), Retention::ZeroDataRetention);
     assert_eq!(of("proj_3"), Retention::ZeroDataRetention);
     assert_eq!(
         settings.organization.spend_limit,

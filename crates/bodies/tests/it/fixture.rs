@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use access::{Directory, Retention};
-use base::ids::{Id, OrganizationId, ProjectId, RequestId};
+use base::ids::{Id, ProjectId, RequestId};
 use base::secret::Pepper;
 use base::{Clock, Entropy, UnixTime};
 use bodies::{
     Bodies, BodiesTask, BodyContents, BodyEntry, BodyWriterOptions, Content, RequestInfo,
 };
 use bytes::Bytes;
+use serde_json::{Value, json};
+use store::Store;
 use store::testing::Scratch;
-use store::{Store, sql};
+use testkit::Organization;
 
 pub const START_SECONDS: i64 = 1_760_000_000;
 pub const DAY_SECONDS: i64 = 24 * 60 * 60;
@@ -30,8 +32,10 @@ pub struct Fixture {
     pub clock: Clock,
     pub pepper: Pepper,
     pub scratch: Scratch,
-    /// A second handle of the database, as of another process.
-    elsewhere: Store,
+    /// The organization, administered through another node.
+    pub organization: Organization,
+    /// Ids of the organization's projects.
+    pub projects: [String; 2],
     running: Option<Running>,
 }
 
@@ -55,21 +59,20 @@ impl Fixture {
         let scratch = Scratch::new();
         let store = Store::open(scratch.url()).await.expect("a store");
         let elsewhere = Store::open(scratch.url()).await.expect("a store");
+        let organization = Organization::on(&elsewhere, &[]).await;
+        let projects = [
+            organization.create_project("P").await,
+            organization.create_project("Q").await,
+        ];
         let mut fixture = Self {
             store,
-            elsewhere,
+            organization,
+            projects,
             clock: Clock::fake(UnixTime(START_SECONDS)),
             pepper: Pepper::generate(&Entropy::seeded(1)),
             scratch,
             running: None,
         };
-        fixture
-            .change(&[
-                "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'One', 1, 0, '')",
-                "INSERT INTO projects (organization_id, id, name, created_at)
-                 VALUES ('org-1', 'proj_1', 'P', 1), ('org-1', 'proj_2', 'Q', 1)",
-            ])
-            .await;
         fixture.keep(30).await;
         fixture
     }
@@ -119,7 +122,7 @@ impl Fixture {
         [asked, got]: [&'static str; 2],
     ) {
         let about = || RequestInfo {
-            organization: OrganizationId::from_text("org-1".into()),
+            organization: self.organization.id.clone(),
             project: self::project(project),
             id: request(id),
             at: self.clock.now(),
@@ -133,16 +136,37 @@ impl Fixture {
         capture.pass(&Bytes::from(got));
     }
 
-    /// Changes the administrative data, as another process would.
-    pub async fn change(&self, statements: &[&'static str]) {
-        let mut transaction = self.elsewhere.begin().await.expect("a transaction");
-        for statement in statements {
-            let done = transaction.execute(sql!(*statement)).await;
-            done.expect(statement);
-        }
-        let advance = sql!("UPDATE organizations SET revision = revision + 1");
-        transaction.execute(advance).await.expect("advanced");
-        transaction.commit().await.expect("a commit");
+    /// Returns the id of the first project.
+    pub fn first(&self) -> &str {
+        &self.projects[0]
+    }
+
+    /// Returns the id of the second project.
+    pub fn second(&self) -> &str {
+        &self.projects[1]
+    }
+
+    /// Sends `POST` to a resource of a project, through another node.
+    pub async fn set(&self, project: &str, resource: &str, body: Value) {
+        let path = format!("/projects/{project}/{resource}");
+        self.organization.post(&path, body).await;
+    }
+
+    /// Sets the data retention of a project.
+    pub async fn retain(&self, project: &str, retention: &str) {
+        let body = json!({"retention_type": retention});
+        self.set(project, "data_retention", body).await;
+    }
+
+    /// Sets the data retention of the organization.
+    pub async fn retain_everywhere(&self, retention: &str) {
+        let body = json!({"retention_type": retention});
+        self.organization.post("/data_retention", body).await;
+    }
+
+    /// Archives a project.
+    pub async fn archive(&self, project: &str) {
+        self.set(project, "archive", json!({})).await;
     }
 
     pub async fn entries(&self, id: &str) -> Vec<BodyEntry> {

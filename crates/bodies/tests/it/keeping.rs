@@ -12,13 +12,13 @@ const WORDS: [&str; 2] = ["the question that was asked", "the answer that was gi
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captured_body_is_read_unchanged() {
     let fixture = Fixture::start().await;
-    fixture.pass("proj_1", "req_1", TEXT, WORDS);
+    fixture.pass(fixture.first(), "req_1", TEXT, WORDS);
     fixture
-        .wait_for("proj_1", &["req_1 answer", "req_1 request"])
+        .wait_for(fixture.first(), &["req_1 answer", "req_1 request"])
         .await;
     let read = fixture.read("req_1", &fixture.pepper).await;
     assert_eq!(read, WORDS.map(|words| Some(words.as_bytes().to_vec())));
-    let [request, answer] = &fixture.entries("proj_1").await[..] else {
+    let [request, answer] = &fixture.entries(fixture.first()).await[..] else {
         panic!("two bodies");
     };
     assert_eq!((request.side, answer.side), (Side::Request, Side::Answer));
@@ -41,7 +41,7 @@ async fn a_captured_body_is_read_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_body_is_unreadable_without_the_secret() {
     let mut fixture = Fixture::start().await;
-    fixture.pass("proj_1", "req_1", TEXT, WORDS);
+    fixture.pass(fixture.first(), "req_1", TEXT, WORDS);
     fixture.stop().await;
     let other = Pepper::generate(&Entropy::seeded(2));
     assert_eq!(fixture.read("req_1", &other).await, [None, None]);
@@ -75,28 +75,28 @@ async fn a_stored_body_is_unreadable_without_the_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_bodies_are_deleted() {
     let mut fixture = Fixture::start().await;
-    fixture.pass("proj_1", "req_1", TEXT, WORDS);
+    fixture.pass(fixture.first(), "req_1", TEXT, WORDS);
     fixture
-        .wait_for("proj_1", &["req_1 answer", "req_1 request"])
+        .wait_for(fixture.first(), &["req_1 answer", "req_1 request"])
         .await;
     fixture.clock.advance(29 * DAY_SECONDS);
-    fixture.pass("proj_1", "req_2", TEXT, WORDS);
+    fixture.pass(fixture.first(), "req_2", TEXT, WORDS);
     let both = [
         "req_1 answer",
         "req_1 request",
         "req_2 answer",
         "req_2 request",
     ];
-    fixture.wait_for("proj_1", &both).await;
+    fixture.wait_for(fixture.first(), &both).await;
     fixture.clock.advance(DAY_SECONDS);
-    fixture.wait_for("proj_1", &both[2..]).await;
+    fixture.wait_for(fixture.first(), &both[2..]).await;
 
     fixture.stop().await;
     fixture.keep(2).await;
-    fixture.pass("proj_1", "req_3", TEXT, WORDS);
+    fixture.pass(fixture.first(), "req_3", TEXT, WORDS);
     fixture
         .wait_for(
-            "proj_1",
+            fixture.first(),
             &[
                 "req_2 answer",
                 "req_2 request",
@@ -108,12 +108,12 @@ async fn expired_bodies_are_deleted() {
     fixture.stop().await;
     fixture.keep(1).await;
     fixture
-        .wait_for("proj_1", &["req_3 answer", "req_3 request"])
+        .wait_for(fixture.first(), &["req_3 answer", "req_3 request"])
         .await;
     fixture.stop().await;
     fixture.keep(0).await;
     assert!(fixture.bodies().is_none());
-    fixture.wait_for("proj_1", &[]).await;
+    fixture.wait_for(fixture.first(), &[]).await;
     fixture.stop().await;
 }
 
@@ -127,7 +127,7 @@ async fn waiting_bodies_are_written_at_shutdown() {
         .await
         .expect("the writer's turn");
     for number in 0..200 {
-        fixture.pass("proj_1", &format!("req_{number}"), TEXT, WORDS);
+        fixture.pass(fixture.first(), &format!("req_{number}"), TEXT, WORDS);
     }
     drop(turn);
     fixture.stop().await;
@@ -142,14 +142,14 @@ async fn waiting_bodies_are_written_at_shutdown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_a_model_with_nul_in_its_name_is_stored() {
     let fixture = Fixture::start().await;
-    fixture.pass("proj_1", "req_1", TEXT, WORDS);
-    fixture.pass_to("m\0", "proj_1", "req_2", TEXT, WORDS);
-    fixture.pass("proj_1", "req_3", TEXT, WORDS);
+    fixture.pass(fixture.first(), "req_1", TEXT, WORDS);
+    fixture.pass_to("m\0", fixture.first(), "req_2", TEXT, WORDS);
+    fixture.pass(fixture.first(), "req_3", TEXT, WORDS);
     let kept =
         ["req_1", "req_2", "req_3"].map(|id| [format!("{id} answer"), format!("{id} request")]);
     let kept: Vec<&str> = kept.as_flattened().iter().map(String::as_str).collect();
-    fixture.wait_for("proj_1", &kept).await;
-    let entries = fixture.entries("proj_1").await;
+    fixture.wait_for(fixture.first(), &kept).await;
+    let entries = fixture.entries(fixture.first()).await;
     let models = entries.iter().map(|entry| entry.model.as_str());
     assert_eq!(models.filter(|model| *model == "m\u{fffd}").count(), 2);
     assert_eq!(fixture.bodies().map(bodies::Bodies::lost), Some(0));

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
-use crate::world::{OWNER, SERVICE, World, chat, config, request};
+use crate::world::{World, chat, config, request};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_is_forwarded_unchanged_and_recorded() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let body = r#" {"model" : "real", "messages":[{"role":"user","content":"hi"}], "n":1.0e0 }"#;
-    let answer = world.send(chat(OWNER, body)).await;
+    let answer = world.send(chat(world.owner(), body)).await;
     assert_eq!(
         (answer.status.as_u16(), answer.body.as_str()),
         (200, COMPLETION)
@@ -28,7 +28,14 @@ async fn answer_is_forwarded_unchanged_and_recorded() {
     assert_eq!(row.sums(), ("succeeded", false, Some(11), Some(7), Some(1)));
     assert_eq!(row.id, answer.header("x-request-id"));
     assert_eq!(row.model, "real");
-    assert_eq!(row.who, ["proj_1", "user-owner", "key_owner"]);
+    assert_eq!(
+        row.who,
+        [
+            &*world.project,
+            &world.keys.owner.owner_id,
+            &*world.keys.owner.id
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +51,7 @@ async fn headers_are_forwarded_only_where_they_belong() {
         vec![config]
     })
     .await;
-    let mut request = chat(SERVICE, r#"{"model":"real"}"#);
+    let mut request = chat(world.service(), r#"{"model":"real"}"#);
     for (name, value) in [
         ("cookie", "c"),
         ("openai-beta", "b"),
@@ -65,7 +72,10 @@ async fn headers_are_forwarded_only_where_they_belong() {
         assert!(!asked.headers.contains_key(name), "{name}");
     }
     assert_eq!(answer.header("x-model-region"), "here");
-    assert_eq!(answer.header("openai-organization"), "org-1");
+    assert_eq!(
+        answer.header("openai-organization"),
+        world.organization_id()
+    );
     assert_eq!(answer.header("openai-version"), "2020-10-01");
     assert!(answer.header("x-request-id").starts_with("req_"));
     assert!(answer.header("openai-processing-ms").parse::<u64>().is_ok());
@@ -119,7 +129,7 @@ async fn events_arrive_before_the_end_of_the_answer() {
     .await;
     let response = world
         .gateway
-        .handle(chat(SERVICE, r#"{"model":"real","stream":true}"#))
+        .handle(chat(world.service(), r#"{"model":"real","stream":true}"#))
         .await;
     let mut body = response.into_body();
     let first = body.frame().await.expect("a frame").expect("a piece");
@@ -175,16 +185,19 @@ async fn configured_models_are_listed() {
     let model =
         |id| json!({"id": id, "object": "model", "created": 1_767_225_600, "owned_by": "orgplane"});
     let answer = world
-        .send(request(Method::GET, "/v1/models", OWNER, ""))
+        .send(request(Method::GET, "/v1/models", world.owner(), ""))
         .await;
     let body: Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!(
         body,
         json!({"object": "list", "data": [model("nick"), model("real")]})
     );
-    assert_eq!(answer.header("openai-organization"), "org-1");
+    assert_eq!(
+        answer.header("openai-organization"),
+        world.organization_id()
+    );
     let answer = world
-        .send(request(Method::GET, "/v1/models/%6eick", OWNER, ""))
+        .send(request(Method::GET, "/v1/models/%6eick", world.owner(), ""))
         .await;
     assert_eq!(
         serde_json::from_str::<Value>(&answer.body).expect("JSON"),

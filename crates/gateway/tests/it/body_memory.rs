@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::slow_body::{UnderWay, slow_body, slow_chat};
 use crate::upstream::{COMPLETION, Reply, Step};
-use crate::world::{Answer, Bounds, OTHER, OWNER, SERVICE, World, chat, config, read, request};
+use crate::world::{Answer, Bounds, World, chat, config, read, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const KIBI_BYTES: u64 = 1024;
@@ -52,25 +52,25 @@ async fn s13_bodies_are_bounded_in_sum_and_for_each_key_and_project() {
         senders.push(sender);
         under_way
     };
-    let first = begin(SERVICE, 300);
+    let first = begin(world.service(), 300);
     until(|| memory.used() == 300 * KIBI_BYTES).await;
-    let answer = begin(SERVICE, 300).answer().await;
+    let answer = begin(world.service(), 300).answer().await;
     assert_eq!(
         refusal(&answer),
         (429, json!("rate_limit_exceeded"), "1"),
         "of one key"
     );
-    let second = begin(OWNER, 350);
+    let second = begin(world.owner(), 350);
     until(|| memory.used() == 650 * KIBI_BYTES).await;
-    let answer = begin(OWNER, 51).answer().await;
+    let answer = begin(world.owner(), 51).answer().await;
     assert_eq!(
         refusal(&answer),
         (429, json!("rate_limit_exceeded"), "1"),
         "of one project"
     );
-    let third = begin(OTHER, 340);
+    let third = begin(world.other(), 340);
     until(|| memory.used() == 990 * KIBI_BYTES).await;
-    let answer = begin(OTHER, 20).answer().await;
+    let answer = begin(world.other(), 20).answer().await;
     assert_eq!(refusal(&answer), (503, json!("overloaded"), "1"), "of all");
     assert_eq!(world.chat(MODEL).await.status, 200, "a small one passes");
     drop(senders);
@@ -84,7 +84,7 @@ async fn s13_bodies_are_bounded_in_sum_and_for_each_key_and_project() {
 async fn s13_body_of_unknown_length_is_charged_as_it_grows() {
     let (world, memory) = world(Reply::whole(200, COMPLETION), limits()).await;
     let (sender, body) = slow_body(None);
-    let under_way = UnderWay::start(&world, slow_chat(SERVICE, body));
+    let under_way = UnderWay::start(&world, slow_chat(world.service(), body));
     let piece = " ".repeat(100 * 1024);
     for number in 1..=3 {
         sender.send(&piece).await;
@@ -111,7 +111,7 @@ async fn s13_body_is_charged_until_its_upstream_has_it() {
     let (world, memory) = world(reply, limits()).await;
     let long = format!(r#"{{"model":"real","messages":"{}"}}"#, "x".repeat(100_000));
     let response = {
-        let request = world.gateway.handle(chat(SERVICE, &long));
+        let request = world.gateway.handle(chat(world.service(), &long));
         tokio::pin!(request);
         tokio::select! {
             _ = &mut request => panic!("the gate is shut"),
@@ -127,45 +127,35 @@ async fn s13_body_is_charged_until_its_upstream_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s13_project_without_any_limit_left_is_refused_before_the_body_is_read() {
-    for (statements, code) in [
-        (
-            &["INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
-               VALUES ('org-1', 'proj_1', 'real', 0), ('org-1', 'proj_1', 'nick', 0)"][..],
-            "rate_limit_exceeded",
-        ),
-        (
-            &["INSERT INTO spend_limits (organization_id, project_id, threshold_amount)
-               VALUES ('org-1', 'proj_1', 1)"],
-            "insufficient_quota",
-        ),
-    ] {
+    for code in ["rate_limit_exceeded", "insufficient_quota"] {
         let (world, memory) = world(Reply::whole(200, COMPLETION), limits()).await;
         // The first request costs more than the limit.
         assert_eq!(world.chat(MODEL).await.status, 200);
         world.recorder.flush().await;
-        world.change(statements).await;
+        if code == "insufficient_quota" {
+            world.limit_project_spend(Some(1)).await;
+        } else {
+            for model in ["real", "nick"] {
+                world.limit(model, "max_requests_per_1_minute", 0).await;
+            }
+        }
         let (sender, body) = slow_body(Some(300 * KIBI_BYTES));
-        let answer = UnderWay::start(&world, slow_chat(SERVICE, body)).answer();
+        let answer = UnderWay::start(&world, slow_chat(world.service(), body)).answer();
         let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
         let answer = answer.expect("the body is not waited for");
         let [.., found] = answer.error();
         assert_eq!((answer.status.as_u16(), found), (429, json!(code)));
         assert_eq!(memory.used(), 0);
         drop(sender);
-        let models = request(http::Method::GET, "/v1/models", SERVICE, "");
+        let models = request(http::Method::GET, "/v1/models", world.service(), "");
         assert_eq!(world.send(models).await.status, 200);
-        assert_eq!(world.send(chat(OTHER, MODEL)).await.status, 200);
+        assert_eq!(world.send(chat(world.other(), MODEL)).await.status, 200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s13_project_is_accepted_as_long_as_one_model_is() {
     let (world, _) = world(Reply::whole(200, COMPLETION), limits()).await;
-    world
-        .change(&[
-            "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
-             VALUES ('org-1', 'proj_1', 'nick', 0)",
-        ])
-        .await;
+    world.limit("nick", "max_requests_per_1_minute", 0).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
 }

@@ -3,10 +3,10 @@
 use gateway::PeerCertificates;
 use http::HeaderValue;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use store::sql;
+use serde_json::json;
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{SERVICE, World, chat};
+use crate::world::{World, chat};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
@@ -26,28 +26,17 @@ fn client_of(issuer: &Issuer) -> PeerCertificates {
 }
 
 impl World {
-    /// Activates an authority in a project, or in the organization if `project` is empty.
-    async fn activate(&self, authority: &Issuer, project: &str) {
-        let id = format!("cert_{project}");
-        let mut transaction = self.store.begin().await.expect("a transaction");
-        let upload = sql!(
-            "INSERT INTO certificates (organization_id, id, fingerprint, content, valid_at, expires_at, created_at)
-             VALUES ('org-1', $1, $2, $3, 1, 2, 1)",
-            id.as_str(),
-            id.as_bytes().to_vec(),
-            authority.pem()
-        );
-        transaction.execute(upload).await.expect("uploaded");
-        let activate = sql!(
-            "INSERT INTO certificate_activations (organization_id, project_id, certificate_id) VALUES ('org-1', $1, $2)",
-            project,
-            id.as_str()
-        );
-        transaction.execute(activate).await.expect("activated");
-        let advance = sql!("UPDATE organizations SET revision = revision + 1");
-        transaction.execute(advance).await.expect("advanced");
-        transaction.commit().await.expect("a commit");
-        self.store.revision().wait_applied().await;
+    /// Uploads an authority and returns its id.
+    async fn upload_authority(&self, authority: &Issuer) -> String {
+        let body = json!({"certificate": authority.pem()});
+        let path = "/organization/certificates";
+        self.organization.create_at(path, body).await
+    }
+
+    /// Activates an authority in the project.
+    async fn activate(&self, id: &str) {
+        self.set("certificates/activate", json!({"certificate_ids": [id]}))
+            .await;
     }
 
     /// Sends a request with this key over this connection, and returns the status, code and message of the answer.
@@ -65,7 +54,7 @@ impl World {
             .error()
             .map(|it| it.as_str().unwrap_or_default().into());
         if status == 401 && code == "client_certificate_required" {
-            assert_eq!(answer.header("openai-organization"), "org-1");
+            assert_eq!(answer.header("openai-organization"), self.organization_id());
         }
         (status, code, message)
     }
@@ -75,23 +64,24 @@ impl World {
 async fn certificate_is_checked_after_the_key_and_before_its_scopes() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let root = authority();
-    world.activate(&root, "proj_1").await;
+    world.activate(&world.upload_authority(&root).await).await;
+    let (narrow, (_, archived)) = (world.narrow_key().await, world.archived_key().await);
     let refused = async |key| {
         let (status, code, _) = world.ask(key, None).await;
         (status, code)
     };
     for (key, status, code) in [
         ("sk-unknown", 401, "invalid_api_key"),
-        ("sk-proj-archived", 401, "invalid_api_key"),
-        ("sk-admin-1", 403, "project_key_required"),
-        (SERVICE, 401, "client_certificate_required"),
-        ("sk-proj-narrow", 401, "client_certificate_required"),
+        (&*archived.secret, 401, "invalid_api_key"),
+        (world.admin(), 403, "project_key_required"),
+        (world.service(), 401, "client_certificate_required"),
+        (&narrow.secret, 401, "client_certificate_required"),
     ] {
         assert_eq!(refused(key).await, (status, code.to_owned()), "{key}");
     }
     let client = client_of(&root);
-    assert_eq!(world.ask(SERVICE, Some(&client)).await.0, 200);
-    let (status, code, _) = world.ask("sk-proj-narrow", Some(&client)).await;
+    assert_eq!(world.ask(world.service(), Some(&client)).await.0, 200);
+    let (status, code, _) = world.ask(&narrow.secret, Some(&client)).await;
     assert_eq!((status, code.as_str()), (403, "insufficient_permissions"));
 }
 
@@ -100,28 +90,33 @@ async fn changed_authorities_apply_to_the_next_request_of_a_connection() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let (one, two) = (authority(), authority());
     let client = client_of(&one);
-    let ask = async || world.ask(SERVICE, Some(&client)).await;
+    let ask = async || world.ask(world.service(), Some(&client)).await;
     assert_eq!(ask().await.0, 200, "nothing is asked for");
-    world.activate(&two, "proj_1").await;
+    let second = world.upload_authority(&two).await;
+    world.activate(&second).await;
     let (status, _, message) = ask().await;
     assert_eq!(status, 401);
     assert!(
         message.starts_with("The project of this API key requires"),
         "{message}"
     );
-    world.activate(&one, "").await;
+    let first = world.upload_authority(&one).await;
+    let first = json!({"certificate_ids": [first]});
+    let organization = &world.organization;
+    organization
+        .post("/certificates/activate", first.clone())
+        .await;
     assert_eq!(
         ask().await.0,
         200,
         "the organization has the authority of this client"
     );
-    world
-        .change(&["DELETE FROM certificate_activations WHERE project_id = ''"])
-        .await;
+    organization.post("/certificates/deactivate", first).await;
     assert_eq!(ask().await.0, 401, "remembered is not active");
-    world.change(&["DELETE FROM certificate_activations"]).await;
+    let second = json!({"certificate_ids": [second]});
+    world.set("certificates/deactivate", second).await;
     assert_eq!(
-        world.ask(SERVICE, None).await.0,
+        world.ask(world.service(), None).await.0,
         200,
         "nothing is asked for any more"
     );
@@ -130,7 +125,7 @@ async fn changed_authorities_apply_to_the_next_request_of_a_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn certificate_headers_of_a_proxy_are_not_forwarded() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
-    let mut request = chat(SERVICE, MODEL);
+    let mut request = chat(world.service(), MODEL);
     for name in ["client-cert", "client-cert-chain"] {
         let value = HeaderValue::from_static(":AAAA:");
         request.headers_mut().insert(name, value);

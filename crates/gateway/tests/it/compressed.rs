@@ -10,7 +10,7 @@ use http::{HeaderValue, Request};
 use http_body_util::Full;
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{Answer, Bounds, SERVICE, World, chat, config};
+use crate::world::{Answer, Bounds, World, chat, config};
 
 const BODY: &str = r#"{"model":"real","messages":[{"role":"user","content":"Hello!"}]}"#;
 
@@ -30,8 +30,8 @@ fn zstd(text: &[u8]) -> Vec<u8> {
     zstd::stream::encode_all(text, 3).expect("zstd")
 }
 
-fn coded(coding: &'static str, body: Vec<u8>) -> Request<Full<Bytes>> {
-    let mut request = chat(SERVICE, "").map(|_| Full::new(Bytes::from(body)));
+fn coded(key: &str, coding: &'static str, body: Vec<u8>) -> Request<Full<Bytes>> {
+    let mut request = chat(key, "").map(|_| Full::new(Bytes::from(body)));
     let coding = HeaderValue::from_static(coding);
     request.headers_mut().insert("content-encoding", coding);
     request
@@ -56,7 +56,7 @@ async fn compressed_body_is_forwarded_decoded() {
         ("identity", BODY.as_bytes().to_vec()),
         ("gzip", gzip(format!("\u{feff}{BODY}").as_bytes())),
     ] {
-        let answer = world.send(coded(coding, body)).await;
+        let answer = world.send(coded(world.service(), coding, body)).await;
         assert_eq!(answer.status, 200, "{coding}: {}", answer.body);
         let asked = world.upstream.asked().pop().expect("it was asked");
         assert_eq!(asked.body, BODY, "{coding}");
@@ -69,7 +69,9 @@ async fn compressed_body_is_forwarded_decoded() {
 async fn compressed_body_in_an_unsupported_coding_is_refused_with_the_supported_ones() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     for coding in ["br", "compress", "gzip, gzip", "aws-chunked"] {
-        let answer = world.send(coded(coding, BODY.into())).await;
+        let answer = world
+            .send(coded(world.service(), coding, BODY.into()))
+            .await;
         let expected = (415, "unsupported_content_encoding".to_owned());
         assert_eq!(refusal(&answer), expected, "{coding}");
         assert_eq!(
@@ -102,7 +104,9 @@ async fn compressed_body_is_bounded_by_its_decoded_length() {
         ("zstd", zstd(&zeros)),
     ] {
         assert!(bomb.len() < 1 << 20, "{coding}: {}", bomb.len());
-        let answer = world.send(coded(coding, bomb.clone())).await;
+        let answer = world
+            .send(coded(world.service(), coding, bomb.clone()))
+            .await;
         assert_eq!(refusal(&answer), (413, "request_too_large".to_owned()));
         assert_eq!(memory.used(), 0, "{coding}");
     }
@@ -112,7 +116,7 @@ async fn compressed_body_is_bounded_by_its_decoded_length() {
     let most = memory.take("a fourth", None, 60 * MEBI_BYTES);
     assert!(held.is_ok() && more.is_ok() && most.is_ok());
     let large = gzip(&zeros[..30 << 20]);
-    let answer = world.send(coded("gzip", large)).await;
+    let answer = world.send(coded(world.service(), "gzip", large)).await;
     assert_eq!(refusal(&answer), (503, "overloaded".to_owned()));
     assert!(world.upstream.asked().is_empty());
 }
@@ -128,7 +132,7 @@ async fn compressed_body_that_is_damaged_is_refused() {
         ("zstd", gzip(BODY.as_bytes())),
         ("deflate", BODY.as_bytes().to_vec()),
     ] {
-        let answer = world.send(coded(coding, body)).await;
+        let answer = world.send(coded(world.service(), coding, body)).await;
         let expected = (400, "invalid_content_encoding".to_owned());
         assert_eq!(refusal(&answer), expected, "{coding}: {}", answer.body);
     }

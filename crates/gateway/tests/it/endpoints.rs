@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::upstream::{Reply, Step, nobody, send};
-use crate::world::{Answer, SERVICE, World, config, request};
+use crate::world::{Answer, World, config, request};
 
 mod edits;
 mod kinds;
@@ -46,9 +46,9 @@ fn body(path: &str, model: &str) -> String {
     )
 }
 
-/// Returns a request to `path` with the service account's key.
-fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
-    let mut request = request(Method::POST, path, SERVICE, body);
+/// Returns a request to `path` with this key.
+fn post(key: &str, path: &str, body: &str) -> Request<Full<Bytes>> {
+    let mut request = request(Method::POST, path, key, body);
     let kind = if body.starts_with("--x-1") {
         "multipart/form-data; boundary=x-1"
     } else {
@@ -71,7 +71,7 @@ async fn bytes(response: Response<gateway::Body>) -> Bytes {
 
 impl World {
     async fn post(&self, path: &str, body: &str) -> Answer {
-        self.send(post(path, body)).await
+        self.send(post(self.service(), path, body)).await
     }
 }
 
@@ -92,7 +92,10 @@ async fn bytes_are_forwarded_unchanged_both_ways() {
         );
         assert_eq!(answer.header("content-length"), ANSWER.len().to_string());
         assert_eq!(answer.header("x-model-region"), "here");
-        assert_eq!(answer.header("openai-organization"), "org-1");
+        assert_eq!(
+            answer.header("openai-organization"),
+            world.organization_id()
+        );
         assert_eq!(answer.header("openai-version"), "2020-10-01");
         assert!(answer.header("openai-processing-ms").parse::<u64>().is_ok());
         let asked = world.upstream.asked().remove(0);
@@ -170,7 +173,7 @@ async fn disconnected_client_is_metered_to_the_end_of_the_answer() {
         let reply = Reply::whole(200, ANSWER).after(Step::Gate(Arc::clone(&gate)));
         let world = World::start(reply).await;
         tokio::select! {
-            _ = world.gateway.handle(post(path, &body(path, "real"))) => panic!("the gate is shut"),
+            _ = world.gateway.handle(post(world.service(), path, &body(path, "real"))) => panic!("the gate is shut"),
             () = asked(&world) => {}
         }
         assert_eq!(world.ledger().await, []);
@@ -208,14 +211,17 @@ fn refusal(status: u16, code: &str, param: &str) -> (u16, Value, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_endpoints_refuse_with_the_same_errors() {
     let world = World::start(Reply::whole(200, ANSWER)).await;
+    let narrow_key = world.narrow_key().await;
     for path in PATHS {
         let right = body(path, "real");
         for method in [Method::GET, Method::PUT, Method::DELETE] {
-            let answer = world.send(request(method, path, SERVICE, &right)).await;
+            let answer = world
+                .send(request(method, path, world.service(), &right))
+                .await;
             assert_eq!(told(&answer), refusal(405, "method_not_allowed", ""));
             assert_eq!(answer.header("allow"), "POST", "{path}");
         }
-        let narrow = request(Method::POST, path, "sk-proj-narrow", &right);
+        let narrow = request(Method::POST, path, &narrow_key.secret, &right);
         let answer = world.send(narrow).await;
         assert_eq!(told(&answer), refusal(403, "insufficient_permissions", ""));
         let unknown = refusal(404, "model_not_found", "model");
@@ -228,7 +234,9 @@ async fn all_endpoints_refuse_with_the_same_errors() {
             _ => refusal(400, "invalid_value", "model"),
         };
         assert_eq!(told(&answer), expected, "{path}");
-        let answer = world.send(request(Method::POST, path, SERVICE, "%")).await;
+        let answer = world
+            .send(request(Method::POST, path, world.service(), "%"))
+            .await;
         assert_eq!(answer.status, 400, "{path}");
     }
     assert_eq!(world.ledger().await, [], "nothing was admitted");
@@ -250,7 +258,9 @@ async fn unknown_paths_are_never_forwarded() {
         "/v1//responses",
         "/v1/Responses",
     ] {
-        let answer = world.send(request(Method::POST, path, SERVICE, "{}")).await;
+        let answer = world
+            .send(request(Method::POST, path, world.service(), "{}"))
+            .await;
         assert_eq!(told(&answer), refusal(404, "unknown_url", ""), "{path}");
     }
     assert_eq!(world.ledger().await, []);
@@ -266,13 +276,20 @@ async fn stored_responses_are_refused_and_never_forwarded() {
         (Method::POST, "/v1/responses/resp_1/cancel", "POST"),
         (Method::GET, "/v1/responses/resp_1/input_items", "GET"),
     ] {
-        let answer = world.send(request(method.clone(), path, SERVICE, "")).await;
+        let answer = world
+            .send(request(method.clone(), path, world.service(), ""))
+            .await;
         assert_eq!(answer.status, 400, "{path}");
         assert_eq!(answer.error()[3], "stored_responses_unavailable");
-        assert_eq!(answer.header("openai-organization"), "org-1");
+        assert_eq!(
+            answer.header("openai-organization"),
+            world.organization_id()
+        );
         let answer = world.send(request(method, path, "", "")).await;
         assert_eq!(answer.status, 401, "{path}");
-        let answer = world.send(request(Method::PUT, path, SERVICE, "")).await;
+        let answer = world
+            .send(request(Method::PUT, path, world.service(), ""))
+            .await;
         assert_eq!(
             (answer.status.as_u16(), answer.header("allow")),
             (405, allow)

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send, serve};
-use crate::world::{SERVICE, World, chat};
+use crate::world::{World, chat};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
@@ -37,7 +37,7 @@ async fn before_the_answer_began() {
     let gate = Arc::new(Semaphore::new(0));
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
     let world = World::start(reply).await;
-    let request = world.gateway.handle(chat(SERVICE, MODEL));
+    let request = world.gateway.handle(chat(world.service(), MODEL));
     tokio::select! {
         _ = request => panic!("the gate is shut"),
         () = asked(&world) => {}
@@ -56,7 +56,7 @@ async fn before_the_answer_began() {
 async fn before_the_upstream_failed() {
     let gate = Arc::new(Semaphore::new(0));
     let world = World::start(Reply::whole(500, "{}").after(Step::Gate(Arc::clone(&gate)))).await;
-    let request = world.gateway.handle(chat(SERVICE, MODEL));
+    let request = world.gateway.handle(chat(world.service(), MODEL));
     tokio::select! {
         _ = request => panic!("the gate is shut"),
         () = asked(&world) => {}
@@ -70,7 +70,7 @@ async fn before_the_upstream_failed() {
 async fn in_the_middle_of_a_stream() {
     let gate = Arc::new(Semaphore::new(0));
     let world = World::start(gated(&gate)).await;
-    let response = world.gateway.handle(chat(SERVICE, STREAM)).await;
+    let response = world.gateway.handle(chat(world.service(), STREAM)).await;
     let mut body = response.into_body();
     body.frame().await.expect("a frame").expect("a piece");
     drop(body);
@@ -95,7 +95,8 @@ async fn over_a_real_connection() {
     .await;
     let mut client = TcpStream::connect(address).await.expect("a connection");
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {SERVICE}\r\ncontent-length: {}\r\n\r\n{STREAM}",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{STREAM}",
+        world.service(),
         STREAM.len()
     );
     client.write_all(head.as_bytes()).await.expect("a request");
@@ -121,7 +122,7 @@ async fn after_the_last_event_is_no_hang_up() {
     let world = World::start(reply).await;
     let mut body = world
         .gateway
-        .handle(chat(SERVICE, STREAM))
+        .handle(chat(world.service(), STREAM))
         .await
         .into_body();
     let mut text = Vec::new();
@@ -139,7 +140,7 @@ async fn after_the_last_event_is_no_hang_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_never_read_is_counted() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
-    drop(world.gateway.handle(chat(SERVICE, MODEL)).await);
+    drop(world.gateway.handle(chat(world.service(), MODEL)).await);
     let row = world.rows(1).await.remove(0);
     assert_eq!(
         row.sums(),
@@ -155,7 +156,7 @@ async fn a_stop_waits_for_what_ends_in_time_and_estimates_the_rest() {
     for _ in 0..2 {
         let mut body = world
             .gateway
-            .handle(chat(SERVICE, STREAM))
+            .handle(chat(world.service(), STREAM))
             .await
             .into_body();
         body.frame().await.expect("a frame").expect("a piece");

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
-use crate::world::{Bounds, OTHER, OWNER, SERVICE, World, chat, config, read};
+use crate::world::{Bounds, World, chat, config, read};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
@@ -48,7 +48,7 @@ async fn s12_an_answer_that_nobody_takes_is_read_to_its_end_and_gives_its_place_
         (Reply::events(), STREAM),
     ] {
         let world = world(reply, 600, impatient()).await;
-        let response = world.gateway.handle(chat(SERVICE, request)).await;
+        let response = world.gateway.handle(chat(world.service(), request)).await;
         // It is neither read nor dropped.
         let row = world.rows(1).await.remove(0);
         assert_eq!(
@@ -66,7 +66,7 @@ async fn s12_an_answer_that_nobody_takes_is_read_to_its_end_and_gives_its_place_
 #[tokio::test(flavor = "multi_thread")]
 async fn s12_a_client_that_stops_in_the_middle_is_not_waited_for() {
     let world = world(Reply::events(), 600, impatient()).await;
-    let response = world.gateway.handle(chat(SERVICE, STREAM)).await;
+    let response = world.gateway.handle(chat(world.service(), STREAM)).await;
     let mut body = response.into_body();
     body.frame().await.expect("a frame").expect("a piece");
     let row = world.rows(1).await.remove(0);
@@ -85,7 +85,7 @@ async fn s12_the_time_of_an_answer_holds_for_those_who_do_not_read_and_the_upstr
     let mut unread = Vec::new();
     // One more than the failures in a row that take an upstream out.
     for _ in 0..6 {
-        unread.push(world.gateway.handle(chat(SERVICE, STREAM)).await);
+        unread.push(world.gateway.handle(chat(world.service(), STREAM)).await);
     }
     let rows = world.rows(6).await;
     for row in rows {
@@ -133,7 +133,7 @@ async fn s12_no_key_and_no_project_takes_every_place_of_the_queue() {
     };
     let world = world(reply, 600, flow).await;
     let mut under_way = Vec::new();
-    for key in [SERVICE, SERVICE, OWNER] {
+    for key in [world.service(), world.service(), world.owner()] {
         let response = world.gateway.handle(chat(key, STREAM)).await;
         assert_eq!(response.status(), 200);
         under_way.push(response);
@@ -142,10 +142,10 @@ async fn s12_no_key_and_no_project_takes_every_place_of_the_queue() {
     let answer = world.chat(STREAM).await;
     assert_eq!(refusal(&answer), limited);
     assert!(answer.body.contains("one API key"), "{}", answer.body);
-    let answer = world.send(chat(OWNER, STREAM)).await;
+    let answer = world.send(chat(world.owner(), STREAM)).await;
     assert_eq!(refusal(&answer), limited);
     assert!(answer.body.contains("one project"), "{}", answer.body);
-    let other = world.gateway.handle(chat(OTHER, STREAM)).await;
+    let other = world.gateway.handle(chat(world.other(), STREAM)).await;
     assert_eq!(other.status(), 200);
     gate.add_permits(4);
     for response in under_way.into_iter().chain([other]) {
@@ -168,10 +168,10 @@ async fn s12_a_key_whose_clients_hang_up_leaves_room_for_those_of_others() {
     let world = world(reply, 600, FlowLimits::default()).await;
     // Half of 1,024, and some.
     for _ in 0..514 {
-        drop(world.gateway.handle(chat(SERVICE, STREAM)).await);
+        drop(world.gateway.handle(chat(world.service(), STREAM)).await);
     }
     assert_eq!(world.gateway.running_drains(), 512);
-    drop(world.gateway.handle(chat(OTHER, STREAM)).await);
+    drop(world.gateway.handle(chat(world.other(), STREAM)).await);
     assert_eq!(world.gateway.running_drains(), 513);
     gate.add_permits(515);
     let rows = world.rows(515).await;
@@ -201,7 +201,7 @@ async fn s12_compressed_answers_are_decoded_within_a_budget() {
             ..FlowLimits::default()
         };
         let world = world(reply.clone(), 600, flow).await;
-        let response = world.gateway.handle(chat(SERVICE, MODEL)).await;
+        let response = world.gateway.handle(chat(world.service(), MODEL)).await;
         let is_decoded = !response.headers().contains_key("content-encoding");
         assert_eq!(is_decoded, fits);
         let memory = if fits { 64 * 1024 } else { 0 };
@@ -248,7 +248,7 @@ async fn s12_an_http2_client_without_a_window_gives_its_place_back() {
     let mut client = client.ready().await.expect("a client");
     let mut answers = Vec::new();
     for _ in 0..3 {
-        let request = chat(SERVICE, "");
+        let request = chat(world.service(), "");
         let (mut head, _) = request.into_parts();
         head.uri = "http://gateway/v1/chat/completions".parse().expect("a URI");
         let request = http::Request::from_parts(head, ());

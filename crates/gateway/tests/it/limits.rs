@@ -18,28 +18,21 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, nobody, send, serve};
-use crate::world::{Answer, SERVICE, World, chat, config, read, request};
+use crate::world::{Answer, World, chat, config, read, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const ALIAS: &str = r#"{"model":"nick"}"#;
 /// A request of one input token and at most 99 output tokens.
 const HUNDRED: &str = r#"{"model":"real","messages":[],"max_tokens":99}"#;
 const CLIENT_COUNT: usize = 500;
+/// A limit that no test reaches.
+const UNREACHED: i64 = 1_000_000;
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
-/// Sets one limit of a model, and removes all others.
-async fn limit(world: &World, model: &str, field: &str, limit: i64) {
-    let insert = format!(
-        "INSERT INTO rate_limits (organization_id, project_id, model, {field}) VALUES ('org-1', 'proj_1', '{model}', {limit})"
-    );
-    let delete = "DELETE FROM rate_limits";
-    world.change(&[delete, String::leak(insert)]).await;
-}
-
 async fn limited(reply: Reply, field: &str, most: i64) -> World {
     let world = World::start(reply).await;
-    limit(&world, "real", field, most).await;
+    world.limit("real", field, most).await;
     world
 }
 
@@ -54,9 +47,9 @@ async fn listen(world: &World) -> SocketAddr {
 }
 
 /// An answer to a client: its status, and the remaining requests.
-async fn ask(client: &Http, address: SocketAddr, body: &'static str) -> (u16, String) {
+async fn ask(client: &Http, address: SocketAddr, key: &str, body: &'static str) -> (u16, String) {
     let request = Request::post(format!("http://{address}/v1/chat/completions"))
-        .header("authorization", format!("Bearer {SERVICE}"))
+        .header("authorization", format!("Bearer {key}"))
         .body(Full::new(Bytes::from_static(body.as_bytes())));
     let answer = client.request(request.expect("a request")).await;
     let (head, body) = answer.expect("an answer").into_parts();
@@ -74,15 +67,19 @@ async fn ask(client: &Http, address: SocketAddr, body: &'static str) -> (u16, St
 }
 
 /// Returns the answers to many clients, each of which sends this many requests.
-fn crowd(address: SocketAddr, times: usize, body: &'static str) -> JoinSet<Vec<(u16, String)>> {
+fn crowd(
+    (address, key): (SocketAddr, &str),
+    times: usize,
+    body: &'static str,
+) -> JoinSet<Vec<(u16, String)>> {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
     let mut clients = JoinSet::new();
     for _ in 0..CLIENT_COUNT {
-        let client = client.clone();
+        let (client, key) = (client.clone(), key.to_owned());
         clients.spawn(async move {
             let mut all = Vec::new();
             for _ in 0..times {
-                all.push(ask(&client, address, body).await);
+                all.push(ask(&client, address, &key, body).await);
             }
             all
         });
@@ -100,7 +97,10 @@ async fn concurrent_requests_are_admitted_up_to_the_limit() {
         );
         let world = world.await;
         let address = listen(&world).await;
-        let all = crowd(address, times, MODEL).join_all().await.concat();
+        let all = crowd((address, world.service()), times, MODEL)
+            .join_all()
+            .await
+            .concat();
         let (passed, refused): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(status, _)| *status == 200);
         assert!(
@@ -131,7 +131,7 @@ async fn tokens_are_reserved_until_the_usage_is_known() {
     let gate = Arc::new(Semaphore::new(0));
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
     let world = limited(reply, "max_tokens_per_1_minute", 1000).await;
-    let mut clients = crowd(listen(&world).await, 1, HUNDRED);
+    let mut clients = crowd((listen(&world).await, world.service()), 1, HUNDRED);
     for _ in 0..CLIENT_COUNT - 10 {
         let all = clients
             .join_next()
@@ -175,7 +175,10 @@ async fn answers_report_the_status_of_the_limits() {
     refused(
         &answer,
         "requests",
-        "for real in project proj_1 on requests per min (RPM): Limit 2, Used 2, Requested 1.",
+        &format!(
+            "for real in project {} on requests per min (RPM): Limit 2, Used 2, Requested 1.",
+            world.project
+        ),
     );
     let wait: u64 = answer.header("retry-after-ms").parse().expect("a number");
     let seconds: u64 = answer.header("retry-after").parse().expect("a number");
@@ -191,7 +194,7 @@ async fn answers_report_the_status_of_the_limits() {
             .all(|row| row.outcome == "succeeded")
     );
     let list = world
-        .send(request(Method::GET, "/v1/models", SERVICE, ""))
+        .send(request(Method::GET, "/v1/models", world.service(), ""))
         .await;
     assert_eq!(
         (
@@ -231,7 +234,10 @@ async fn alias_is_no_way_round_a_limit() {
     );
     refused(&world.chat(ALIAS).await, "requests", "for real in");
     // A request that is refused under one name does not count under the other.
-    limit(&world, "nick", "max_requests_per_1_minute", 2).await;
+    world
+        .limit("real", "max_requests_per_1_minute", UNREACHED)
+        .await;
+    world.limit("nick", "max_requests_per_1_minute", 2).await;
     assert_eq!(world.chat(ALIAS).await.status, 200);
     refused(&world.chat(ALIAS).await, "requests", "for nick in");
     assert_eq!(world.chat(MODEL).await.status, 200);
@@ -249,11 +255,14 @@ async fn changed_limit_applies_to_the_next_request() {
     let answer = world.chat(MODEL).await;
     refused(&answer, "requests", "Nothing passes while the limit is 0.");
     for most in [1, 2] {
-        limit(&world, "real", "max_requests_per_1_minute", most).await;
+        world.limit("real", "max_requests_per_1_minute", most).await;
         assert_eq!(world.chat(MODEL).await.status, 200);
         assert_eq!(world.chat(MODEL).await.status, 429);
     }
-    limit(&world, "real", "max_requests_per_1_day", 2).await;
+    world
+        .limit("real", "max_requests_per_1_minute", UNREACHED)
+        .await;
+    world.limit("real", "max_requests_per_1_day", 2).await;
     refused(
         &world.chat(MODEL).await,
         "requests",
@@ -284,7 +293,7 @@ async fn request_that_no_model_server_received_does_not_count() {
     let nobody = nobody();
     let gone = |_| vec![config("gone", nobody)];
     let world = World::with(Reply::whole(200, ""), Durability::Batched, gone).await;
-    limit(&world, "real", "max_requests_per_1_minute", 1).await;
+    world.limit("real", "max_requests_per_1_minute", 1).await;
     // The upstream is unreachable the first time, and skipped afterwards.
     for status in [502, 503, 503] {
         assert_eq!(world.chat(MODEL).await.status, status);
@@ -320,7 +329,7 @@ async fn unused_tokens_are_refunded_after_a_disconnect() {
     ];
     let world = limited(Reply::stream(steps), "max_tokens_per_1_minute", 100).await;
     let stream = r#"{"model":"real","stream":true,"messages":[],"max_tokens":99}"#;
-    let response = world.gateway.handle(chat(SERVICE, stream)).await;
+    let response = world.gateway.handle(chat(world.service(), stream)).await;
     drop(response);
     assert_eq!(world.chat(HUNDRED).await.status, 429);
     gate.add_permits(1);
@@ -335,7 +344,7 @@ async fn reservation_stays_charged_if_the_usage_is_never_known() {
     let gate = Arc::new(Semaphore::new(0));
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(gate));
     let world = limited(reply, "max_tokens_per_1_minute", 100).await;
-    let waiting = world.gateway.handle(chat(SERVICE, HUNDRED));
+    let waiting = world.gateway.handle(chat(world.service(), HUNDRED));
     let asked = poll::until("the upstream is asked", async || {
         !world.upstream.asked().is_empty()
     });
@@ -343,8 +352,9 @@ async fn reservation_stays_charged_if_the_usage_is_never_known() {
         _ = waiting => panic!("the gate is shut"),
         () = asked => {}
     }
+    let request = chat(world.service(), HUNDRED);
     world.task.stop(Duration::ZERO).await;
-    let response = world.gateway.handle(chat(SERVICE, HUNDRED)).await;
+    let response = world.gateway.handle(request).await;
     refused(
         &read(response).await,
         "tokens",

@@ -43,8 +43,8 @@ async fn upstreams_get_requests_in_proportion_to_their_weights() {
     // Concurrent requests are shared in the same way.
     let clients = (0..54).map(|_| {
         let gateway = world.gateway.clone();
+        let request = crate::world::chat(world.service(), MODEL);
         tokio::spawn(async move {
-            let request = crate::world::chat(crate::world::SERVICE, MODEL);
             crate::world::read(gateway.handle(request).await)
                 .await
                 .status

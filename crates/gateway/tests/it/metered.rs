@@ -13,7 +13,7 @@ use http::Method;
 use usage::Metric;
 
 use crate::upstream::{Reply, Step, send};
-use crate::world::{Answer, SERVICE, World, config, request};
+use crate::world::{Answer, World, config, request};
 
 const CHAT: &str = "/v1/chat/completions";
 const MODEL: &str = r#"{"model":"real","messages":[]}"#;
@@ -21,7 +21,7 @@ const STREAM: &str = r#"{"model":"real","messages":[],"stream":true}"#;
 
 impl World {
     async fn consult(&self, path: &str, body: &str) -> Answer {
-        let mut request = request(Method::POST, path, SERVICE, body);
+        let mut request = request(Method::POST, path, self.service(), body);
         let json = http::HeaderValue::from_static("application/json");
         request.headers_mut().insert("content-type", json);
         self.send(request).await

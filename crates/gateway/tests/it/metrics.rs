@@ -16,7 +16,7 @@ use prometheus::{Registry, TextEncoder};
 use tokio::sync::Semaphore;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
-use crate::world::{OWNER, SERVICE, World, chat, request};
+use crate::world::{World, chat, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
@@ -79,7 +79,7 @@ async fn mixed_load(world: &World) -> usize {
     world.upstream.replies(Reply::stream(steps));
     let mut body = world
         .gateway
-        .handle(chat(SERVICE, STREAM))
+        .handle(chat(world.service(), STREAM))
         .await
         .into_body();
     body.frame().await.expect("a frame").expect("a piece");
@@ -103,7 +103,9 @@ async fn refusals(world: &World) {
         "/v1/models/unheard-of",
         "/v1/elsewhere",
     ] {
-        world.send(request(Method::GET, path, OWNER, "")).await;
+        world
+            .send(request(Method::GET, path, world.owner(), ""))
+            .await;
     }
 }
 
@@ -205,7 +207,9 @@ impl http_body::Body for Never {
 async fn who_hangs_up_before_admission_is_in_no_ledger() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let registry = registry(&world);
-    let request = world.gateway.handle(chat(SERVICE, MODEL).map(|_| Never));
+    let request = world
+        .gateway
+        .handle(chat(world.service(), MODEL).map(|_| Never));
     tokio::select! {
         _ = request => panic!("its body has no end"),
         () = poll::pause(Duration::from_millis(100)) => {}

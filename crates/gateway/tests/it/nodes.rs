@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use base::secret::Pepper;
-use store::{Store, sql};
+use testkit::Organization;
 
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{World, chat, read};
@@ -12,49 +11,38 @@ const MODEL: &str = r#"{"model":"real"}"#;
 /// The number of keys that are created.
 const KEY_COUNT: usize = 100;
 
-/// Another node on the database of a world, which creates and deletes keys.
-struct Issuer {
-    store: Store,
-    pepper: Pepper,
+/// Another node on the database of a world, which creates and deletes keys of a service account.
+struct Issuer<'a> {
+    organization: Organization,
+    world: &'a World,
+    account: String,
 }
 
-impl Issuer {
-    async fn of(world: &World) -> Self {
+impl<'a> Issuer<'a> {
+    async fn of(world: &'a World) -> Self {
+        let organization = world.elsewhere().await;
+        let key = organization.create_service_account(&world.project).await;
         Self {
-            store: Store::open(world.url()).await.expect("a store"),
-            pepper: world.pepper.clone(),
+            organization,
+            world,
+            account: key.owner_id,
         }
     }
 
-    /// Creates a key of the service account of `proj_1`, and returns its secret.
-    async fn issue(&self, number: usize) -> String {
-        let (secret, id) = (
-            format!("sk-svcacct-new-{number}"),
-            format!("key_new_{number}"),
-        );
-        let insert = sql!(
-            "INSERT INTO api_keys (organization_id, id, kind, project_id, service_account_id, name, redacted_value, \
-                 hash, scopes, created_at) \
-             VALUES ('org-1', $1, 'service_account', 'proj_1', 'svc_acct_member', 'k', 'sk-...', $2, '[]', 1)",
-            id,
-            self.pepper.hash(&secret)
-        );
-        self.commit(insert).await;
-        secret
+    /// Creates a key of the service account, and returns its secret.
+    async fn issue(&self) -> String {
+        let (project, account) = (&self.world.project, &self.account);
+        let key = self
+            .organization
+            .create_service_account_key(project, account);
+        key.await.secret
     }
 
-    async fn delete(&self, number: usize) {
-        let id = format!("key_new_{number}");
-        self.commit(sql!("DELETE FROM api_keys WHERE id = $1", id))
-            .await;
-    }
-
-    async fn commit(&self, statement: store::Statement) {
-        let mut transaction = self.store.begin().await.expect("a transaction");
-        transaction.execute(statement).await.expect("a change");
-        let advance = sql!("UPDATE organizations SET revision = revision + 1 WHERE id = 'org-1'");
-        transaction.execute(advance).await.expect("advanced");
-        transaction.commit().await.expect("a commit");
+    /// Deletes the service account with its keys.
+    async fn delete(&self) {
+        let (project, account) = (&self.world.project, &self.account);
+        let path = format!("/projects/{project}/service_accounts/{account}");
+        self.organization.delete(&path).await;
     }
 }
 
@@ -68,7 +56,7 @@ async fn b6_a_key_made_on_one_node_is_good_on_another_at_once() {
     let issuer = Issuer::of(&world).await;
     let mut refused = Vec::new();
     for number in 0..KEY_COUNT {
-        let key = issuer.issue(number).await;
+        let key = issuer.issue().await;
         let status = status(&world, &key).await;
         if status != 200 {
             refused.push((number, status));
@@ -81,7 +69,7 @@ async fn b6_a_key_made_on_one_node_is_good_on_another_at_once() {
 async fn b6_a_key_revoked_on_one_node_stays_refused_on_another() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let issuer = Issuer::of(&world).await;
-    let key = issuer.issue(0).await;
+    let key = issuer.issue().await;
     let started = Instant::now();
     while status(&world, &key).await != 200 {
         assert!(
@@ -89,7 +77,7 @@ async fn b6_a_key_revoked_on_one_node_stays_refused_on_another() {
             "it is never good"
         );
     }
-    issuer.delete(0).await;
+    issuer.delete().await;
     let started = Instant::now();
     while status(&world, &key).await != 401 {
         assert!(started.elapsed() < Duration::from_secs(30), "it stays good");
@@ -117,7 +105,7 @@ async fn b6_guesses_do_not_keep_a_fresh_key_from_being_found() {
         })
         .collect();
     for number in 0..20 {
-        let key = issuer.issue(number).await;
+        let key = issuer.issue().await;
         assert_eq!(status(&world, &key).await, 200, "fresh key {number}");
     }
     for client in guesses {

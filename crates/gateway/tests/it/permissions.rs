@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{Answer, SERVICE, World, request};
+use crate::world::{Answer, World, request};
 
 async fn world() -> World {
     World::start(Reply::whole(200, COMPLETION)).await
@@ -17,14 +17,16 @@ fn refusal(answer: &Answer) -> (u16, Value, Value) {
 }
 
 async fn status(world: &World, path: &str, body: &str) -> u16 {
-    let answer = world.send(request(Method::POST, path, SERVICE, body)).await;
+    let answer = world
+        .send(request(Method::POST, path, world.service(), body))
+        .await;
     answer.status.as_u16()
 }
 
 /// Returns the models that are listed for the key.
 async fn listed(world: &World) -> Vec<String> {
     let answer = world
-        .send(request(Method::GET, "/v1/models", SERVICE, ""))
+        .send(request(Method::GET, "/v1/models", world.service(), ""))
         .await;
     let list: Value = serde_json::from_str(&answer.body).expect("a list");
     let names = list["data"].as_array().into_iter().flatten();
@@ -37,20 +39,16 @@ async fn listed(world: &World) -> Vec<String> {
 async fn a_list_of_models_is_about_the_names_that_clients_ask_for() {
     let world = world().await;
     assert_eq!(listed(&world).await, ["nick", "real"]);
-    for (change, allowed) in [
-        (
-            "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids)
-             VALUES ('org-1', 'proj_1', 'allow_list', '[\"real\", \"unheard-of\"]')",
-            "real",
-        ),
-        ("UPDATE model_permissions SET mode = 'deny_list'", "nick"),
-    ] {
-        world.change(&[change]).await;
+    let project = format!("'{}'", world.project);
+    for (mode, allowed) in [("allow_list", "real"), ("deny_list", "nick")] {
+        world.list_models(mode, &["real", "unheard-of"]).await;
         assert_eq!(listed(&world).await, [allowed]);
         for model in ["real", "nick"] {
             let chat = world.chat(&format!(r#"{{"model":"{model}"}}"#)).await;
             let path = format!("/v1/models/{model}");
-            let read = world.send(request(Method::GET, &path, SERVICE, "")).await;
+            let read = world
+                .send(request(Method::GET, &path, world.service(), ""))
+                .await;
             if model == allowed {
                 assert_eq!([chat.status, read.status], [200, 200]);
                 continue;
@@ -60,18 +58,16 @@ async fn a_list_of_models_is_about_the_names_that_clients_ask_for() {
                 assert_eq!(refusal(&answer), refused);
                 let message = answer.error()[0].to_string();
                 assert!(
-                    message.contains("'proj_1'") && message.contains(model),
+                    message.contains(&project) && message.contains(model),
                     "{message}"
                 );
             }
         }
         assert_eq!(world.chat(r#"{"model":"unheard-of"}"#).await.status, 404);
     }
-    world
-        .change(&["UPDATE model_permissions SET mode = 'allow_list', model_ids = '[]'"])
-        .await;
+    world.list_models("allow_list", &[]).await;
     assert!(listed(&world).await.is_empty());
-    world.change(&["DELETE FROM model_permissions"]).await;
+    world.unset("model_permissions").await;
     assert_eq!(listed(&world).await, ["nick", "real"]);
     assert_eq!(
         world.rows(2).await.len(),
@@ -100,13 +96,11 @@ async fn a_hosted_tool_that_is_not_enabled_is_refused_wherever_it_is_asked_for()
     for (path, body) in asks {
         assert_eq!(status(&world, path, body).await, 200, "{body}");
     }
-    let set =
-        "INSERT INTO hosted_tool_permissions (organization_id, project_id, file_search, web_search,
-                                                    image_generation, mcp, code_interpreter)
-               VALUES ('org-1', 'proj_1', TRUE, FALSE, TRUE, FALSE, TRUE)";
-    world.change(&[set]).await;
+    world.enable_tools(&["web_search", "mcp"], false).await;
     for (path, body) in asks {
-        let answer = world.send(request(Method::POST, path, SERVICE, body)).await;
+        let answer = world
+            .send(request(Method::POST, path, world.service(), body))
+            .await;
         let refused = (403, "tools".into(), "hosted_tool_not_enabled".into());
         assert_eq!(refusal(&answer), refused, "{body}");
         let message = answer.error()[0].to_string();
@@ -116,7 +110,7 @@ async fn a_hosted_tool_that_is_not_enabled_is_refused_wherever_it_is_asked_for()
             "web_search"
         };
         assert!(
-            message.contains(tool) && message.contains("'proj_1'"),
+            message.contains(tool) && message.contains(&world.project),
             "{message}"
         );
     }
@@ -125,9 +119,7 @@ async fn a_hosted_tool_that_is_not_enabled_is_refused_wherever_it_is_asked_for()
     assert_eq!(status(&world, "/v1/responses", others).await, 200);
     let unclear = r#"{"model":"real","input":"x","tools":[{"type":"function","type":"mcp"}]}"#;
     assert_eq!(status(&world, "/v1/responses", unclear).await, 400);
-    world
-        .change(&["UPDATE hosted_tool_permissions SET mcp = TRUE, web_search = TRUE"])
-        .await;
+    world.enable_tools(&["web_search", "mcp"], true).await;
     for (path, body) in asks {
         assert_eq!(status(&world, path, body).await, 200, "{body}");
     }

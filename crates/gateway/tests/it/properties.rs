@@ -10,13 +10,17 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{ADMIN, OWNER, SERVICE, World, read};
+use crate::world::{World, read};
 
 static WORLD: LazyLock<(Runtime, World)> = LazyLock::new(|| {
     let runtime = Runtime::new().expect("a runtime");
     let world = runtime.block_on(World::start(Reply::whole(200, COMPLETION)));
     (runtime, world)
 });
+
+fn shared_world() -> &'static World {
+    &WORLD.1
+}
 
 fn methods() -> impl Strategy<Value = Method> {
     prop_oneof![
@@ -54,11 +58,12 @@ fn headers() -> impl Strategy<Value = Vec<(HeaderName, HeaderValue)>> {
         Just("expect"),
         Just("host"),
     ];
+    let world = shared_world();
     let values = prop_oneof![
         proptest::collection::vec(prop_oneof![32u8..=126, 128u8..=255, Just(9)], 0..40),
-        Just(b"org-1".to_vec()),
+        Just(world.organization_id().as_bytes().to_vec()),
         Just(b"multipart/form-data; boundary=x".to_vec()),
-        Just(b"proj_1".to_vec()),
+        Just(world.project.as_bytes().to_vec()),
         Just(b"9999999999999999999999".to_vec()),
     ];
     let header = (names, values).prop_filter_map("a header", |(name, value)| {
@@ -71,10 +76,11 @@ fn headers() -> impl Strategy<Value = Vec<(HeaderName, HeaderValue)>> {
 }
 
 fn keys() -> impl Strategy<Value = String> {
+    let world = shared_world();
     prop_oneof![
-        6 => Just(SERVICE.to_owned()),
-        1 => Just(OWNER.to_owned()),
-        1 => Just(ADMIN.to_owned()),
+        6 => Just(world.service().to_owned()),
+        1 => Just(world.owner().to_owned()),
+        1 => Just(world.admin().to_owned()),
         1 => "[ -~]{0,300}",
     ]
 }

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{Answer, SERVICE, World, request};
+use crate::world::{Answer, World, request};
 
 async fn world() -> World {
     World::start(Reply::whole(200, COMPLETION)).await
@@ -21,20 +21,20 @@ fn refusal(answer: &Answer) -> (u16, Value) {
     (answer.status.as_u16(), answer.error()[2].clone())
 }
 
-fn typed(path: &str, kind: &str, body: &str) -> Request<Full<Bytes>> {
-    let mut request = request(Method::POST, path, SERVICE, body);
+fn typed(key: &str, path: &str, kind: &str, body: &str) -> Request<Full<Bytes>> {
+    let mut request = request(Method::POST, path, key, body);
     let kind = HeaderValue::from_str(kind).expect("a value");
     request.headers_mut().insert("content-type", kind);
     request
 }
 
 /// Returns a form of these parts, each with the parameters after `form-data; ` and the content.
-fn form(path: &str, parts: &[(&str, &str)]) -> Request<Full<Bytes>> {
+fn form(key: &str, path: &str, parts: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let parts = parts.iter().map(|(head, content)| {
         format!("--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
     });
     let body = parts.collect::<String>() + "--x--\r\n";
-    typed(path, "multipart/form-data; boundary=x", &body)
+    typed(key, path, "multipart/form-data; boundary=x", &body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +125,9 @@ async fn key_folding_servers_get_no_other_request_than_was_checked() {
         "name=\"mode\u{17f}\"; x=y",
     ] {
         let parts = [("name=\"model\"", "real"), (part, "secret")];
-        let answer = world.send(form("/v1/audio/transcriptions", &parts)).await;
+        let answer = world
+            .send(form(world.service(), "/v1/audio/transcriptions", &parts))
+            .await;
         let is_other = part.contains('\u{17f}');
         assert_eq!(answer.status == 400, !is_other, "{part}: {}", answer.body);
     }
@@ -166,7 +168,12 @@ async fn s26_unowned_objects_can_be_named_without_a_shared_account() {
     ] {
         let body = format!(r#"{{"model":"real",{member}}}"#);
         let answer = world
-            .send(request(Method::POST, "/v1/responses", SERVICE, &body))
+            .send(request(
+                Method::POST,
+                "/v1/responses",
+                world.service(),
+                &body,
+            ))
             .await;
         assert_eq!(answer.status, 200, "{member}");
     }
@@ -175,22 +182,30 @@ async fn s26_unowned_objects_can_be_named_without_a_shared_account() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s9_conversation_is_refused_with_zero_data_retention() {
     let world = world().await;
-    let set = "INSERT INTO data_retention (organization_id, project_id, retention_type)
-               VALUES ('org-1', 'proj_1', 'zero_data_retention')";
-    world.change(&[set]).await;
+    world.retain("zero_data_retention").await;
     for member in [
         r#""conversation":"conv_1""#,
         r#""conversation":{"id":"conv_1"}"#,
     ] {
         let body = format!(r#"{{"model":"real","store":false,{member}}}"#);
         let answer = world
-            .send(request(Method::POST, "/v1/responses", SERVICE, &body))
+            .send(request(
+                Method::POST,
+                "/v1/responses",
+                world.service(),
+                &body,
+            ))
             .await;
         assert_eq!(refusal(&answer), (400, json!("conversation")), "{member}");
     }
     let none = r#"{"model":"real","conversation":null}"#;
     let answer = world
-        .send(request(Method::POST, "/v1/responses", SERVICE, none))
+        .send(request(
+            Method::POST,
+            "/v1/responses",
+            world.service(),
+            none,
+        ))
         .await;
     assert_eq!(answer.status, 200);
 }

@@ -4,7 +4,7 @@ use gateway::{Durability, UpstreamConfig};
 use http::{HeaderValue, Method};
 
 use crate::upstream::{COMPLETION, Reply, Upstream, nobody};
-use crate::world::{Answer, SERVICE, World, config, request};
+use crate::world::{Answer, World, config, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STATUSES: [u16; 8] = [300, 301, 302, 303, 304, 305, 307, 308];
@@ -94,11 +94,11 @@ async fn redirects_of_the_storage_upstream_are_not_passed_on() {
     .await;
     let parts = "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n\
                  --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\ntext\r\n--x--\r\n";
-    let mut upload = request(Method::POST, "/v1/files", SERVICE, parts);
+    let mut upload = request(Method::POST, "/v1/files", world.service(), parts);
     let kind = HeaderValue::from_static("multipart/form-data; boundary=x");
     upload.headers_mut().insert("content-type", kind);
     assert_own_failure(&world.send(upload).await, "a file");
-    let store = request(Method::POST, "/v1/vector_stores", SERVICE, "{}");
+    let store = request(Method::POST, "/v1/vector_stores", world.service(), "{}");
     assert_own_failure(&world.send(store).await, "a vector store");
     assert_eq!(world.upstream.asked().len(), 2);
 }

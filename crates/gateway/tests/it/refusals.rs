@@ -1,20 +1,21 @@
 //! Refusals: the checks have a fixed order, so that each refusal has one reason.
 
+use std::collections::HashMap;
+
+use base::ids::Id;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
 use serde_json::Value;
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{
-    EXPIRING, EXPIRY_SECONDS, OWNER, SERVICE, START_SECONDS, World, chat, request, table,
-};
+use crate::world::{EXPIRY_SECONDS, START_SECONDS, World, chat, request, table};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
 /// Requests and their refusals, in the order of the checks: each row would fail the checks of the rows below it as well. Columns:
-/// method, path, key, a further header and its value, body; then status, code, param, words of the message, and the
-/// organization that the response names.
+/// method, path, key or its secret, a further header and its value, body; then status, code, param, words of the message, and
+/// `yes` if the response names the organization.
 const TABLE: &str = r#"
 POST | /v1/unknown          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/unknown         |
 GET  | /v1/models/          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/models/         |
@@ -26,27 +27,39 @@ POST | /v1/chat/completions | sk-x               | authorization       | Bearer 
 POST | /v1/chat/completions |                    |                     |          | [                        | 401 | invalid_api_key          |        | No API key          |
 POST | /v1/chat/completions |                    | authorization       | Basic x  | [                        | 401 | invalid_api_key          |        | holds no API key    |
 POST | /v1/chat/completions | sk-proj-unheard-of |                     |          | [                        | 401 | invalid_api_key          |        | not known           |
-POST | /v1/chat/completions | sk-proj-archived   |                     |          | [                        | 401 | invalid_api_key          |        | archived            |
-POST | /v1/chat/completions | sk-svcacct-gone    |                     |          | [                        | 401 | invalid_api_key          |        | owner               |
-POST | /v1/chat/completions | sk-admin-1         | openai-organization | org-2    | [                        | 401 | invalid_api_key          |        | openai-organization |
-POST | /v1/chat/completions | sk-proj-owner      | openai-project      | proj_old | [                        | 401 | invalid_api_key          |        | openai-project      |
-POST | /v1/chat/completions | sk-admin-1         |                     |          | [                        | 403 | project_key_required     |        | project API key     |
-GET  | /v1/models           | sk-admin-1         |                     |          | [                        | 403 | project_key_required     |        | project API key     |
-POST | /v1/chat/completions | sk-proj-narrow     |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
-POST | /v1/chat/completions | sk-proj-reader     |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
-POST | /v1/chat/completions | sk-svcacct-none    |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | org-1
-GET  | /v1/models           | sk-svcacct-none    |                     |          | [                        | 403 | insufficient_permissions |        | api.model.read      | org-1
-POST | /v1/chat/completions | sk-svcacct-member  |                     |          | [                        | 400 | invalid_json             |        | begin with '{'      | org-1
-POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":7}              | 400 | invalid_value            | model  | string              | org-1
-POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"m","stream":1} | 400 | invalid_value            | stream | true or false       | org-1
-POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"a","model":""} | 400 | invalid_value            | model  | more than once      | org-1
-POST | /v1/chat/completions | sk-svcacct-member  |                     |          | {"model":"other"}        | 404 | model_not_found          | model  | other               | org-1
-GET  | /v1/models/other     | sk-svcacct-member  |                     |          |                          | 404 | model_not_found          | model  | other               | org-1
+POST | /v1/chat/completions | archived           |                     |          | [                        | 401 | invalid_api_key          |        | archived            |
+POST | /v1/chat/completions | orphaned           |                     |          | [                        | 401 | invalid_api_key          |        | owner               |
+POST | /v1/chat/completions | admin              | openai-organization | other    | [                        | 401 | invalid_api_key          |        | openai-organization |
+POST | /v1/chat/completions | owner              | openai-project      | archived | [                        | 401 | invalid_api_key          |        | openai-project      |
+POST | /v1/chat/completions | admin              |                     |          | [                        | 403 | project_key_required     |        | project API key     |
+GET  | /v1/models           | admin              |                     |          | [                        | 403 | project_key_required     |        | project API key     |
+POST | /v1/chat/completions | narrow             |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | yes
+POST | /v1/chat/completions | reader             |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | yes
+POST | /v1/chat/completions | powerless          |                     |          | [                        | 403 | insufficient_permissions |        | api.model.request   | yes
+GET  | /v1/models           | powerless          |                     |          | [                        | 403 | insufficient_permissions |        | api.model.read      | yes
+POST | /v1/chat/completions | service            |                     |          | [                        | 400 | invalid_json             |        | begin with '{'      | yes
+POST | /v1/chat/completions | service            |                     |          | {"model":7}              | 400 | invalid_value            | model  | string              | yes
+POST | /v1/chat/completions | service            |                     |          | {"model":"m","stream":1} | 400 | invalid_value            | stream | true or false       | yes
+POST | /v1/chat/completions | service            |                     |          | {"model":"a","model":""} | 400 | invalid_value            | model  | more than once      | yes
+POST | /v1/chat/completions | service            |                     |          | {"model":"other"}        | 404 | model_not_found          | model  | other               | yes
+GET  | /v1/models/other     | service            |                     |          |                          | 404 | model_not_found          | model  | other               | yes
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_check_refuses_in_its_own_words() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
+    let (old_project, archived) = world.archived_key().await;
+    let other = world.organization.create_another().await;
+    let keys = HashMap::from([
+        ("admin", world.admin().to_owned()),
+        ("owner", world.owner().to_owned()),
+        ("service", world.service().to_owned()),
+        ("archived", archived.secret),
+        ("orphaned", world.orphaned_key().await.secret),
+        ("narrow", world.narrow_key().await.secret),
+        ("reader", world.reader_key().await.secret),
+        ("powerless", world.powerless_key().await.secret),
+    ]);
     for cells in table::<11>(TABLE) {
         let row = cells.map(Option::unwrap_or_default);
         let [
@@ -60,8 +73,14 @@ async fn each_check_refuses_in_its_own_words() {
             code,
             param,
             words,
-            organization,
+            names_organization,
         ] = row;
+        let key = keys.get(key).map_or(key, String::as_str);
+        let value = match value {
+            "other" => other.id.as_str(),
+            "archived" => &old_project,
+            value => value,
+        };
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = request(method, path, key, body);
         if !name.is_empty() {
@@ -80,11 +99,12 @@ async fn each_check_refuses_in_its_own_words() {
             ["invalid_request_error", param, code],
             "{row:?}"
         );
-        assert_eq!(
-            answer.header("openai-organization"),
-            organization,
-            "{row:?}"
-        );
+        let named = if names_organization == "yes" {
+            world.organization_id()
+        } else {
+            ""
+        };
+        assert_eq!(answer.header("openai-organization"), named, "{row:?}");
         assert_eq!(answer.header("openai-version"), "2020-10-01", "{row:?}");
         assert!(answer.header("x-request-id").starts_with("req_"), "{row:?}");
         assert!(
@@ -104,28 +124,30 @@ async fn each_check_refuses_in_its_own_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_table_refuses_is_allowed_when_it_is_right() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
-    let mut right = chat(OWNER, MODEL);
+    let mut right = chat(world.owner(), MODEL);
     for (name, value) in [
-        ("openai-organization", "org-1"),
-        ("openai-project", "proj_1"),
+        ("openai-organization", world.organization_id()),
+        ("openai-project", &world.project),
     ] {
-        let value = HeaderValue::from_static(value);
+        let value = HeaderValue::from_str(value).expect("a value");
         right.headers_mut().insert(name, value);
     }
     assert_eq!(world.send(right).await.status, 200);
     assert_eq!(world.chat(MODEL).await.status, 200);
-    let read = |key| request(Method::GET, "/v1/models", key, "");
-    assert_eq!(world.send(read("sk-proj-narrow")).await.status, 200);
-    assert_eq!(world.send(read("sk-proj-reader")).await.status, 200);
+    let read = |key: &str| request(Method::GET, "/v1/models", key, "");
+    for key in [world.narrow_key().await, world.reader_key().await] {
+        assert_eq!(world.send(read(&key.secret)).await.status, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_stops_at_the_second_it_expires() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
+    let key = world.expiring_key().await.secret;
     world.clock.advance(EXPIRY_SECONDS - START_SECONDS - 1);
-    assert_eq!(world.send(chat(EXPIRING, MODEL)).await.status, 200);
+    assert_eq!(world.send(chat(&key, MODEL)).await.status, 200);
     world.clock.advance(1);
-    let answer = world.send(chat(EXPIRING, MODEL)).await;
+    let answer = world.send(chat(&key, MODEL)).await;
     assert_eq!(answer.status, 401);
     assert_eq!(answer.error()[0], Value::from("The API key has expired."));
 }
@@ -136,7 +158,8 @@ async fn a_body_that_grows_too_long_is_cut_off() {
     let piece = Bytes::from(vec![b' '; 1024 * 1024]);
     let body = Full::new(Bytes::from(vec![b' '; gateway::MAX_REQUEST_BYTES + 1]));
     let head = || {
-        Request::post("/v1/chat/completions").header("authorization", format!("Bearer {SERVICE}"))
+        Request::post("/v1/chat/completions")
+            .header("authorization", format!("Bearer {}", world.service()))
     };
     let answer = world
         .gateway

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::endpoints::PATHS;
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
-use crate::world::{Answer, SERVICE, World, chat, request};
+use crate::world::{Answer, World, chat, request};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
@@ -41,7 +41,7 @@ pub fn keeper(
 type StoredEntry = (&'static str, BodyEntry, String);
 
 async fn entries(world: &World) -> Vec<BodyEntry> {
-    let project = ProjectId::from_text("proj_1".into());
+    let project = ProjectId::from_text(world.project.clone());
     let list = bodies::list(world.store.usage(), &project, UnixTime(0), 1000);
     list.await.expect("a list")
 }
@@ -73,21 +73,21 @@ fn texts(kept: &[StoredEntry]) -> Vec<(&'static str, &str)> {
     each.map(|(side, _, text)| (*side, text.as_str())).collect()
 }
 
-fn form(path: &str) -> Request<Full<bytes::Bytes>> {
+fn form(key: &str, path: &str) -> Request<Full<bytes::Bytes>> {
     let body = "--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nreal\r\n--x--\r\n";
-    let mut request = request(Method::POST, path, SERVICE, body);
+    let mut request = request(Method::POST, path, key, body);
     let kind = HeaderValue::from_static("multipart/form-data; boundary=x");
     request.headers_mut().insert("content-type", kind);
     request
 }
 
 /// Returns a valid request to the endpoint.
-fn call(path: &str) -> Request<Full<bytes::Bytes>> {
+fn call(key: &str, path: &str) -> Request<Full<bytes::Bytes>> {
     let forms = ["/images/edits", "/images/variations", "/audio/trans"];
-    if forms.iter().any(|form| path.contains(form)) {
-        return form(path);
+    if forms.iter().any(|part| path.contains(part)) {
+        return form(key, path);
     }
-    request(Method::POST, path, SERVICE, MODEL)
+    request(Method::POST, path, key, MODEL)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +153,7 @@ async fn a_hang_up_keeps_what_was_seen() {
         send(EVENTS[3]),
     ];
     let mut world = World::keeping(Reply::stream(steps)).await;
-    let answer = world.gateway.handle(chat(SERVICE, STREAM)).await;
+    let answer = world.gateway.handle(chat(world.service(), STREAM)).await;
     let mut body = answer.into_body();
     body.frame().await.expect("a frame").expect("a piece");
     drop(body);
@@ -172,7 +172,7 @@ async fn of_a_request_without_an_answer_its_own_body_is_kept() {
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
     let mut world = World::keeping(reply).await;
     tokio::select! {
-        _ = world.gateway.handle(chat(SERVICE, STREAM)) => panic!("the gate is shut"),
+        _ = world.gateway.handle(chat(world.service(), STREAM)) => panic!("the gate is shut"),
         () = poll::until("the upstream is asked", async || !world.upstream.asked().is_empty()) => {}
     }
     gate.add_permits(1);
@@ -210,47 +210,30 @@ fn sides(path: &str, is_enhanced: bool) -> &'static [&'static str] {
     }
 }
 
-const SETTINGS: [(&str, &[&str]); 6] = [
-    (
-        "none",
-        &["UPDATE data_retention SET retention_type = 'none'"],
-    ),
-    (
-        "zero_data_retention",
-        &["UPDATE data_retention SET retention_type = 'zero_data_retention'"],
-    ),
-    (
-        "modified_abuse_monitoring",
-        &["UPDATE data_retention SET retention_type = 'modified_abuse_monitoring'"],
-    ),
-    (
-        "enhanced_zero_data_retention",
-        &["UPDATE data_retention SET retention_type = 'enhanced_zero_data_retention'"],
-    ),
-    (
-        "enhanced_modified_abuse_monitoring",
-        &["UPDATE data_retention SET retention_type = 'enhanced_modified_abuse_monitoring'"],
-    ),
-    (
-        "zero_data_retention",
-        &[
-            "UPDATE data_retention SET project_id = '', retention_type = 'zero_data_retention'",
-            "INSERT INTO data_retention (organization_id, project_id, retention_type)
-             VALUES ('org-1', 'proj_1', 'organization_default')",
-        ],
-    ),
+/// Settings, each of the project itself, or inherited from its organization.
+const SETTINGS: [(&str, bool); 6] = [
+    ("none", false),
+    ("zero_data_retention", false),
+    ("modified_abuse_monitoring", false),
+    ("enhanced_zero_data_retention", false),
+    ("enhanced_modified_abuse_monitoring", false),
+    ("zero_data_retention", true),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_setting_means_the_same_at_each_endpoint() {
-    for (setting, changes) in SETTINGS {
+    for (setting, is_inherited) in SETTINGS {
         let mut world = World::keeping(Reply::whole(200, COMPLETION)).await;
-        let set = "INSERT INTO data_retention (organization_id, project_id, retention_type) VALUES ('org-1', 'proj_1', 'none')";
-        world.change(&[set]).await;
-        world.change(changes).await;
+        if is_inherited {
+            world.retain("none").await;
+            world.retain_everywhere(setting).await;
+            world.retain("organization_default").await;
+        } else {
+            world.retain(setting).await;
+        }
         let mut expected = Vec::new();
         for path in PATHS {
-            let answer = world.send(call(path)).await;
+            let answer = world.send(call(world.service(), path)).await;
             assert_eq!(answer.status, 200, "{path}: {}", answer.body);
             let id = answer.header("x-request-id").to_owned();
             let sides = match setting {
@@ -289,10 +272,10 @@ async fn a_request_that_wants_to_be_stored_is_not_under_zero_data_retention() {
     let body = r#"{"model":"nick","store" : true,"metadata":{"a":"b"}}"#;
     for _ in 0..2 {
         assert_eq!(world.chat(body).await.status, 200);
-        let set = "INSERT INTO data_retention (organization_id, project_id, retention_type)
-                   VALUES ('org-1', '', 'enhanced_zero_data_retention')";
         if world.upstream.asked().len() == 1 {
-            world.change(&[set]).await;
+            world
+                .retain_everywhere("enhanced_zero_data_retention")
+                .await;
         }
     }
     let sent: Vec<_> = world

@@ -7,45 +7,66 @@ use base::time::Stopwatch;
 use gateway::{Durability, FlowLimits};
 use http_body_util::BodyExt;
 use serde_json::json;
+use testkit::ProjectKey;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::slow_body::{UnderWay, slow_body, slow_chat};
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
-use crate::world::{Bounds, EXPIRING, OWNER, SERVICE, World, chat, config};
+use crate::world::{Bounds, World, chat, config};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 const STREAM: &str = r#"{"model":"real","stream":true}"#;
 /// The time within which a revocation takes effect: a second on every node, with a reserve for a busy machine.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A key, and the change that revokes it.
-const REVOCATIONS: [(&str, &str); 6] = [
-    (SERVICE, "DELETE FROM api_keys WHERE id = 'key_service'"),
-    (
-        SERVICE,
-        "DELETE FROM service_accounts WHERE id = 'svc_acct_member'",
-    ),
-    (
-        SERVICE,
-        "UPDATE service_accounts SET role = 'none' WHERE id = 'svc_acct_member'",
-    ),
-    (
-        SERVICE,
-        "UPDATE projects SET archived_at = 5 WHERE id = 'proj_1'",
-    ),
-    (
-        OWNER,
-        "UPDATE users SET role = 'reader' WHERE id = 'user-owner'",
-    ),
-    (EXPIRING, ""),
+/// A change that revokes a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Revocation {
+    KeyDeleted,
+    ServiceAccountDeleted,
+    MembershipEnded,
+    ProjectArchived,
+    OwnerDemoted,
+    KeyExpired,
+}
+
+const REVOCATIONS: [Revocation; 6] = [
+    Revocation::KeyDeleted,
+    Revocation::ServiceAccountDeleted,
+    Revocation::MembershipEnded,
+    Revocation::ProjectArchived,
+    Revocation::OwnerDemoted,
+    Revocation::KeyExpired,
 ];
 
-/// Makes the change that revokes the key.
-async fn revoke(world: &World, statement: &'static str) {
-    match statement {
-        "" => world.clock.advance(4000),
-        statement => world.change(&[statement]).await,
+impl Revocation {
+    /// Returns a key that this change revokes.
+    async fn key(self, world: &World) -> ProjectKey {
+        match self {
+            Self::KeyDeleted => world.keys.owner.clone(),
+            Self::ServiceAccountDeleted | Self::ProjectArchived => world.keys.service.clone(),
+            Self::MembershipEnded => world.member_key().await,
+            Self::OwnerDemoted => world.second_owner_key().await,
+            Self::KeyExpired => world.expiring_key().await,
+        }
+    }
+
+    /// Makes the change that revokes the key.
+    async fn apply(self, world: &World, key: &ProjectKey) {
+        match self {
+            Self::KeyDeleted => world.unset(&format!("api_keys/{}", key.id)).await,
+            Self::ServiceAccountDeleted => world.delete_service().await,
+            Self::MembershipEnded => world.leave_project(&key.owner_id).await,
+            Self::ProjectArchived => world.archive().await,
+            Self::OwnerDemoted => world.demote(&key.owner_id).await,
+            Self::KeyExpired => world.clock.advance(4000),
+        }
+    }
+
+    /// True if the key stays valid and only loses permissions.
+    fn takes_permissions(self) -> bool {
+        matches!(self, Self::MembershipEnded | Self::OwnerDemoted)
     }
 }
 
@@ -62,42 +83,42 @@ fn gated(gate: &Arc<Semaphore>) -> Reply {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s8_a_body_that_comes_after_its_key_was_revoked_is_refused() {
-    for (key, statement) in REVOCATIONS {
+    for revocation in REVOCATIONS {
         let world = World::start(Reply::whole(200, COMPLETION)).await;
+        let key = revocation.key(&world).await;
         let (sender, body) = slow_body(None);
-        let request = UnderWay::start(&world, slow_chat(key, body));
+        let request = UnderWay::start(&world, slow_chat(&key.secret, body));
         sender.send(&MODEL[..5]).await;
-        revoke(&world, statement).await;
+        revocation.apply(&world, &key).await;
         sender.send(&MODEL[5..]).await;
         drop(sender);
         let answer = request.answer().await;
-        let loses_a_role = statement.contains("SET role");
-        let expected = if loses_a_role { 403 } else { 401 };
-        assert_eq!(answer.status, expected, "{statement}: {}", answer.body);
-        assert_eq!(world.upstream.asked().len(), 0, "{statement}");
-        assert_eq!(world.ledger().await, [], "{statement}");
+        let expected = if revocation.takes_permissions() {
+            403
+        } else {
+            401
+        };
+        assert_eq!(answer.status, expected, "{revocation:?}: {}", answer.body);
+        assert_eq!(world.upstream.asked().len(), 0, "{revocation:?}");
+        assert_eq!(world.ledger().await, [], "{revocation:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s8_what_is_set_when_the_body_has_come_holds() {
-    for (statement, expected) in [
-        (
-            "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids)
-             VALUES ('org-1', 'proj_1', 'deny_list', '[\"real\"]')",
-            (403, json!("model_not_found")),
-        ),
-        (
-            "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute)
-             VALUES ('org-1', 'proj_1', 'real', 0)",
-            (429, json!("rate_limit_exceeded")),
-        ),
+    for expected in [
+        (403, json!("model_not_found")),
+        (429, json!("rate_limit_exceeded")),
     ] {
         let world = World::start(Reply::whole(200, COMPLETION)).await;
         let (sender, body) = slow_body(None);
-        let request = UnderWay::start(&world, slow_chat(SERVICE, body));
+        let request = UnderWay::start(&world, slow_chat(world.service(), body));
         sender.send(&MODEL[..5]).await;
-        world.change(&[statement]).await;
+        if expected.0 == 403 {
+            world.list_models("deny_list", &["real"]).await;
+        } else {
+            world.limit("real", "max_requests_per_1_minute", 0).await;
+        }
         sender.send(&MODEL[5..]).await;
         drop(sender);
         let answer = request.answer().await;
@@ -109,23 +130,24 @@ async fn s8_what_is_set_when_the_body_has_come_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s8_a_stream_of_a_revoked_key_ends_and_is_in_the_ledger_once() {
-    for (key, statement) in REVOCATIONS {
+    for revocation in REVOCATIONS {
         let gate = Arc::new(Semaphore::new(0));
         let world = World::start(gated(&gate)).await;
-        let response = world.gateway.handle(chat(key, STREAM)).await;
-        let other = world
-            .gateway
-            .handle(chat(crate::world::OTHER, STREAM))
-            .await;
+        let key = revocation.key(&world).await;
+        let response = world.gateway.handle(chat(&key.secret, STREAM)).await;
+        let other = world.gateway.handle(chat(world.other(), STREAM)).await;
         let mut body = response.into_body();
         for _ in 0..2 {
             body.frame().await.expect("a frame").expect("a piece");
         }
-        revoke(&world, statement).await;
+        revocation.apply(&world, &key).await;
         let end = timeout(REVOCATION_TIMEOUT, body.frame())
             .await
             .expect("it ends soon");
-        assert!(end.expect("an end").is_err(), "{statement}: it breaks off");
+        assert!(
+            end.expect("an end").is_err(),
+            "{revocation:?}: it breaks off"
+        );
         assert!(body.frame().await.is_none());
         drop(body);
         gate.add_permits(2);
@@ -136,7 +158,7 @@ async fn s8_a_stream_of_a_revoked_key_ends_and_is_in_the_ledger_once() {
         assert_eq!(
             rows[0].sums(),
             ("client_gone", false, Some(11), Some(7), Some(1)),
-            "{statement}"
+            "{revocation:?}"
         );
         assert_eq!(rows[1].outcome, "succeeded");
         assert_eq!(world.upstream.asked().len(), 2);
@@ -147,14 +169,14 @@ async fn s8_a_stream_of_a_revoked_key_ends_and_is_in_the_ledger_once() {
 async fn s8_a_stream_ends_when_another_process_revokes_its_key() {
     let gate = Arc::new(Semaphore::new(0));
     let world = World::start(gated(&gate)).await;
-    let response = world.gateway.handle(chat(SERVICE, STREAM)).await;
+    let response = world.gateway.handle(chat(world.service(), STREAM)).await;
     let mut body = response.into_body();
     for _ in 0..2 {
         body.frame().await.expect("a frame").expect("a piece");
     }
-    world
-        .change_elsewhere(&["DELETE FROM api_keys WHERE id = 'key_service'"])
-        .await;
+    let account = &world.keys.service.owner_id;
+    let path = format!("/projects/{}/service_accounts/{account}", world.project);
+    world.elsewhere().await.delete(&path).await;
     let end = timeout(REVOCATION_TIMEOUT, body.frame())
         .await
         .expect("it ends soon");
@@ -167,16 +189,14 @@ async fn s8_a_request_that_waits_for_its_answer_is_refused_and_in_the_ledger_onc
     let reply = Reply::whole(200, COMPLETION).after(Step::Gate(Arc::clone(&gate)));
     let world = World::start(reply).await;
     let gateway = world.gateway.clone();
-    let request = tokio::spawn(async move {
-        crate::world::read(gateway.handle(chat(SERVICE, MODEL)).await).await
-    });
+    let request = chat(world.service(), MODEL);
+    let request =
+        tokio::spawn(async move { crate::world::read(gateway.handle(request).await).await });
     poll::until("the upstream is asked", async || {
         !world.upstream.asked().is_empty()
     })
     .await;
-    world
-        .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
-        .await;
+    world.delete_service().await;
     let answer = timeout(REVOCATION_TIMEOUT, request)
         .await
         .expect("it ends soon");
@@ -208,15 +228,13 @@ async fn s8_a_stream_goes_on_for_the_grace_that_is_configured() {
     };
     let upstreams = |url| vec![config("local", url)];
     let world = World::bounded(gated(&gate), upstreams, bounds).await;
-    let response = world.gateway.handle(chat(SERVICE, STREAM)).await;
+    let response = world.gateway.handle(chat(world.service(), STREAM)).await;
     let mut body = response.into_body();
     for _ in 0..2 {
         body.frame().await.expect("a frame").expect("a piece");
     }
     let watch = Stopwatch::start();
-    world
-        .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
-        .await;
+    world.delete_service().await;
     let end = timeout(grace + REVOCATION_TIMEOUT, body.frame()).await;
     assert!(end.expect("it ends").expect("an end").is_err());
     assert!(watch.elapsed() >= grace);
@@ -229,10 +247,8 @@ async fn s8_the_end_of_an_answer_waits_for_its_row_also_when_its_key_was_revoked
         vec![config("local", url)]
     })
     .await;
-    let response = world.gateway.handle(chat(SERVICE, STREAM)).await;
-    world
-        .change(&["DELETE FROM api_keys WHERE id = 'key_service'"])
-        .await;
+    let response = world.gateway.handle(chat(world.service(), STREAM)).await;
+    world.delete_service().await;
     gate.add_permits(1);
     let _ = timeout(REVOCATION_TIMEOUT, crate::world::read(response))
         .await

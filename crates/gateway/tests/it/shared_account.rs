@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::HeaderValue;
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{OTHER, OWNER, SERVICE, World, chat};
+use crate::world::{World, chat};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
@@ -13,10 +13,10 @@ const MODEL: &str = r#"{"model":"real"}"#;
 async fn s20_an_idempotency_key_is_one_of_its_project_alone() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     for (key, idempotency_key) in [
-        (SERVICE, "same"),
-        (OWNER, "same"),
-        (OTHER, "same"),
-        (SERVICE, "another"),
+        (world.service(), "same"),
+        (world.owner(), "same"),
+        (world.other(), "same"),
+        (world.service(), "another"),
     ] {
         let mut request = chat(key, MODEL);
         let value = HeaderValue::from_static(idempotency_key);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::ids::{Id, OrganizationId, ProjectId};
+use base::ids::{Id, ProjectId};
 use base::{NanoDollars, UnixTime};
 use gateway::{Durability, UpstreamConfig};
 use http::Method;
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use usage::{Month, SpendRequest};
 
 use crate::upstream::{COMPLETION, Reply, Step};
-use crate::world::{Answer, SERVICE, START_SECONDS, World, chat, config, read, request};
+use crate::world::{Answer, START_SECONDS, World, chat, config, read, request};
 
 /// A request that may cost between 10 and 11 cents, at the prices of the world: a token for each byte of its messages, and 20
 /// of output. Its answer has 11 and 7 tokens, which cost 1.8 cents.
@@ -27,26 +27,10 @@ const NANODOLLARS_PER_CENT: i64 = 10_000_000;
 /// The number of clients of a crowd.
 const CLIENT_COUNT: usize = 500;
 
-fn organization() -> OrganizationId {
-    OrganizationId::from_text("org-1".to_owned())
-}
-
-fn project() -> ProjectId {
-    ProjectId::from_text("proj_1".to_owned())
-}
-
 /// Sets the limits of the organization and of the project, in cents.
 async fn limit(world: &World, whole: Option<i64>, part: Option<i64>) {
-    let insert = |project: &str, cents: i64| {
-        let insert = format!(
-            "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '{project}', {cents})"
-        );
-        &*String::leak(insert)
-    };
-    let mut statements = vec!["DELETE FROM spend_limits"];
-    statements.extend(whole.map(|cents| insert("", cents)));
-    statements.extend(part.map(|cents| insert("proj_1", cents)));
-    world.change(&statements).await;
+    world.limit_spend(whole).await;
+    world.limit_project_spend(part).await;
 }
 
 async fn start(reply: Reply) -> World {
@@ -73,10 +57,11 @@ async fn spent(world: &World) -> i64 {
 /// Returns whether a limit of the organization alone, and one of the project alone, refuses a request: limits in cents.
 fn refusing(world: &World, whole: i64, part: i64) -> (bool, bool) {
     let limit = |cents| Some(NanoDollars::from_cents(cents));
+    let project = ProjectId::from_text(world.project.clone());
     let refuses = |whole, part| {
         let reserved = world.spend.reserve(&SpendRequest {
-            organization: (&organization(), whole),
-            project: (&project(), part),
+            organization: (&world.organization.id, whole),
+            project: (&project, part),
             at: world.clock.now(),
             max_cost: NanoDollars(MAX_REQUEST_COST),
         });
@@ -101,11 +86,11 @@ fn refused(answer: &Answer) -> String {
 async fn crowd(world: &World, times: usize) -> Vec<Answer> {
     let mut clients = JoinSet::new();
     for _ in 0..CLIENT_COUNT {
-        let gateway = world.gateway.clone();
+        let (gateway, key) = (world.gateway.clone(), world.service().to_owned());
         clients.spawn(async move {
             let mut answers = Vec::new();
             for _ in 0..times {
-                answers.push(read(gateway.handle(chat(SERVICE, REQUEST)).await).await);
+                answers.push(read(gateway.handle(chat(&key, REQUEST)).await).await);
             }
             answers
         });
@@ -116,9 +101,9 @@ async fn crowd(world: &World, times: usize) -> Vec<Answer> {
 #[tokio::test(flavor = "multi_thread")]
 async fn however_many_ask_at_once_no_limit_is_passed() {
     for (whole, part, who) in [
-        (Some(100), None, "organization org-1"),
-        (None, Some(60), "project proj_1"),
-        (Some(400), Some(150), "project proj_1"),
+        (Some(100), None, "organization org-"),
+        (None, Some(60), "project proj_"),
+        (Some(400), Some(150), "project proj_"),
     ] {
         let world = start(Reply::whole(200, COMPLETION)).await;
         limit(&world, whole, part).await;
@@ -160,15 +145,19 @@ async fn a_refusal_names_the_organization_first_and_leaves_no_trace() {
     assert_eq!(world.chat(REQUEST).await.status, 200);
     spent(&world).await;
     let message = refused(&world.chat(REQUEST).await);
-    let words = "The organization org-1 has spent $0.018 of the $0.11 that it may spend in October 2025 (UTC); $0.00 is set aside";
-    assert!(message.starts_with(words), "{message}");
+    let words = format!(
+        "The organization {} has spent $0.018 of the $0.11 that it may spend in October 2025 (UTC); $0.00 is set aside",
+        world.organization.id
+    );
+    assert!(message.starts_with(&words), "{message}");
     assert_eq!(refusing(&world, 11, 11), (true, true));
     limit(&world, Some(1000), Some(11)).await;
     let message = refused(&world.chat(REQUEST).await);
-    assert!(
-        message.starts_with("The project proj_1 has spent $0.018 of the $0.11"),
-        "{message}"
+    let words = format!(
+        "The project {} has spent $0.018 of the $0.11",
+        world.project
     );
+    assert!(message.starts_with(&words), "{message}");
     assert_eq!(refusing(&world, 1000, 11), (false, true));
     limit(&world, Some(1000), None).await;
     assert_eq!(world.chat(REQUEST).await.status, 200);
@@ -200,8 +189,8 @@ async fn what_was_set_aside_is_given_back_whatever_becomes_of_the_request() {
     limit(&world, Some(15), None).await;
     // A client that hangs up: its request goes on, and what it may cost stays set aside.
     let first = tokio::spawn({
-        let gateway = world.gateway.clone();
-        async move { read(gateway.handle(chat(SERVICE, REQUEST)).await).await }
+        let (gateway, key) = (world.gateway.clone(), world.service().to_owned());
+        async move { read(gateway.handle(chat(&key, REQUEST)).await).await }
     });
     poll::until("the upstream is asked", async || {
         !world.upstream.asked().is_empty()
@@ -295,7 +284,7 @@ async fn s11_no_spelling_and_nothing_that_is_only_named_passes_a_limit() {
     let world = start(Reply::whole(200, COMPLETION)).await;
     limit(&world, Some(500), None).await;
     for (path, body, param) in dear() {
-        let request = request(Method::POST, path, SERVICE, &body);
+        let request = request(Method::POST, path, world.service(), &body);
         let answer = world.send(request).await;
         let Some(param) = param else {
             refused(&answer);

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use store::sql;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, nobody};
-use crate::world::{SERVICE, World, chat, config};
+use crate::world::{World, chat, config};
 
 async fn count(world: &World) -> usize {
     let all = usage::LedgerReader::all(world.store.usage()).await;
@@ -53,7 +53,7 @@ async fn the_event_that_says_done_waits_too() {
         .steps
         .push(crate::upstream::Step::Wait(Duration::from_secs(3)));
     let world = World::with(reply, Durability::Strict, |url| vec![config("local", url)]).await;
-    let request = chat(SERVICE, r#"{"model":"real","stream":true}"#);
+    let request = chat(world.service(), r#"{"model":"real","stream":true}"#);
     let mut body = world.gateway.handle(request).await.into_body();
     let mut text = Vec::new();
     while !text.ends_with(EVENTS[3].as_bytes()) {

@@ -110,7 +110,7 @@ async fn answer_that_drips_to_a_client_that_hung_up_is_cut_off_too() {
     let drip = [Step::Wait(Duration::from_millis(600)), send(EVENTS[0])];
     let steps: Vec<Step> = drip.iter().cycle().take(40).cloned().collect();
     let world = world(Reply::stream(steps), 2, None).await;
-    let request = crate::world::chat(crate::world::SERVICE, STREAM);
+    let request = crate::world::chat(world.service(), STREAM);
     drop(world.gateway.handle(request).await);
     let row = world.rows(1).await.remove(0);
     assert_eq!((row.outcome.as_str(), row.estimated), ("timed_out", false));

@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method};
 
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{SERVICE, World, request};
+use crate::world::{World, request};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_10_a_websocket_is_426_with_words_that_say_what_to_do() {
@@ -15,9 +15,9 @@ async fn strangers_10_a_websocket_is_426_with_words_that_say_what_to_do() {
         "/v1/realtime?model=real",
     ] {
         for (key, upgrade) in [
-            (SERVICE, "websocket"),
+            (world.service(), "websocket"),
             ("", "WebSocket"),
-            (SERVICE, "h2c, websocket"),
+            (world.service(), "h2c, websocket"),
         ] {
             let mut asked = request(Method::GET, path, key, "");
             for (name, value) in [
@@ -45,14 +45,14 @@ async fn strangers_10_a_websocket_is_426_with_words_that_say_what_to_do() {
         }
     }
     let plain = world
-        .send(request(Method::GET, "/v1/responses", SERVICE, ""))
+        .send(request(Method::GET, "/v1/responses", world.service(), ""))
         .await;
     assert_eq!(
         (plain.status.as_u16(), plain.header("allow")),
         (405, "POST")
     );
     let plain = world
-        .send(request(Method::GET, "/v1/realtime", SERVICE, ""))
+        .send(request(Method::GET, "/v1/realtime", world.service(), ""))
         .await;
     assert_eq!(plain.status, 404);
     assert!(world.upstream.asked().is_empty());
@@ -69,10 +69,12 @@ async fn models_query_means_nothing_and_is_passed_over() {
         "models",
     ] {
         for path in ["/v1/models", "/v1/models/real"] {
-            let asked = request(Method::GET, &format!("{path}?{query}"), SERVICE, "");
+            let asked = request(Method::GET, &format!("{path}?{query}"), world.service(), "");
             let answer = world.send(asked).await;
             assert_eq!(answer.status, 200, "{path}?{query}: {}", answer.body);
-            let without = world.send(request(Method::GET, path, SERVICE, "")).await;
+            let without = world
+                .send(request(Method::GET, path, world.service(), ""))
+                .await;
             assert_eq!(answer.body, without.body);
         }
     }

@@ -1,12 +1,15 @@
 //! The world of a test: a gateway on a database of its own, with two organizations and a key of every kind.
 
+mod keys;
 mod ledger;
 mod node;
+mod settings;
 mod started;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use base::ids::Id;
 use base::secret::Pepper;
 use base::{Clock, UnixTime};
 use bodies::BodiesTask;
@@ -14,9 +17,10 @@ use bytes::Bytes;
 use gateway::{Body, Durability, Gateway, GatewayTask, UpstreamConfig};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::testing::Scratch;
-use store::{Store, sql};
+use store::{Statement, Store, sql};
+use testkit::{NodeParts, Organization, ProjectKey};
 use usage::{Recorder, RecorderTask, Spend};
 
 pub use ledger::Row;
@@ -28,15 +32,18 @@ use crate::upstream::{Reply, Upstream};
 
 /// The time at which every test begins, in seconds since 1970.
 pub const START_SECONDS: i64 = 1_760_000_000;
-/// The time at which [`EXPIRING`] expires, in seconds since 1970.
+/// The time at which [`World::expiring_key`] expires, in seconds since 1970.
 pub const EXPIRY_SECONDS: i64 = START_SECONDS + 3600;
 
-pub const OWNER: &str = "sk-proj-owner";
-pub const SERVICE: &str = "sk-svcacct-member";
-/// A key of another project than the others.
-pub const OTHER: &str = "sk-svcacct-other";
-pub const ADMIN: &str = "sk-admin-1";
-pub const EXPIRING: &str = "sk-proj-expiring";
+/// Keys that a world begins with.
+pub struct Keys {
+    /// Key of the owner in the project.
+    pub owner: ProjectKey,
+    /// Key of a service account in the project.
+    pub service: ProjectKey,
+    /// Key of a service account in the other project.
+    pub other: ProjectKey,
+}
 
 pub struct World {
     pub store: Store,
@@ -49,6 +56,13 @@ pub struct World {
     /// Writer of captured bodies, if bodies are kept.
     pub keeper: Option<BodiesTask>,
     pub pepper: Pepper,
+    /// The organization, administered through this node.
+    pub organization: Organization,
+    /// Id of the project of most keys.
+    pub project: String,
+    /// Id of the other project.
+    pub other_project: String,
+    pub keys: Keys,
     /// The task that writes the ledger; a test may stop it.
     pub recorder_task: Option<RecorderTask>,
     _others: Others,
@@ -115,7 +129,6 @@ impl World {
         let scratch = Scratch::new();
         let store = Store::open(scratch.url()).await;
         let store = store.expect("a store");
-        fill(&store, &pepper()).await;
         let clock = Clock::fake(UnixTime(START_SECONDS));
         let spend = Spend::load(store.usage(), clock.clone()).await;
         let spend = spend.expect("what was spent");
@@ -123,6 +136,7 @@ impl World {
         let recorder = Recorder::start(ledger, book, clock.clone(), spend.clone());
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let upstreams = upstreams(upstream.base_url());
+        let models = administrable(&upstreams);
         let books = (&recorder, &spend);
         let how = (durability, keeps_bodies);
         let started = start(&store, books, &clock, upstreams, how, bounds).await;
@@ -130,8 +144,22 @@ impl World {
             gateway,
             task,
             keeper,
+            directory,
             others,
         } = started;
+        let organization = Organization::create(NodeParts {
+            store: store.clone(),
+            directory,
+            recorder: recorder.clone(),
+            spend: spend.clone(),
+            pepper: pepper(),
+            clock: clock.clone(),
+            models,
+        });
+        let organization = organization.await;
+        let project = organization.create_project("One").await;
+        let other_project = organization.create_project("Two").await;
+        let keys = Keys::create(&organization, &project, &other_project).await;
         Self {
             store,
             recorder,
@@ -142,6 +170,10 @@ impl World {
             task,
             keeper,
             pepper: pepper(),
+            organization,
+            project,
+            other_project,
+            keys,
             recorder_task: Some(recorder_task),
             _others: others,
             scratch,
@@ -168,7 +200,7 @@ impl World {
 
     /// Requests a chat completion with the service account's key.
     pub async fn chat(&self, body: &str) -> Answer {
-        self.send(chat(SERVICE, body)).await
+        self.send(chat(self.service(), body)).await
     }
 
     /// Returns the URL of the database.
@@ -176,17 +208,68 @@ impl World {
         self.scratch.url()
     }
 
-    /// Changes the administrative data, and waits until the gateway's directory has the change.
-    pub async fn change(&self, statements: &[&'static str]) {
-        change(&self.store, statements).await;
-        self.store.revision().wait_applied().await;
+    pub fn organization_id(&self) -> &str {
+        self.organization.id.as_str()
     }
 
-    /// Changes the database like [`Self::change`], but as another process would: the gateway is not told.
-    pub async fn change_elsewhere(&self, statements: &[&'static str]) {
-        let store = Store::open(self.url()).await.expect("a store");
-        change(&store, statements).await;
+    /// Returns the secret of the owner's key.
+    pub fn owner(&self) -> &str {
+        &self.keys.owner.secret
     }
+
+    /// Returns the secret of the service account's key.
+    pub fn service(&self) -> &str {
+        &self.keys.service.secret
+    }
+
+    /// Returns the secret of the key of the other project.
+    pub fn other(&self) -> &str {
+        &self.keys.other.secret
+    }
+
+    /// Returns the secret of the owner's admin key.
+    pub fn admin(&self) -> &str {
+        self.organization.admin.key.as_deref().expect("a key")
+    }
+
+    /// Returns the organization as another node administers it, which shares no memory with this one.
+    pub async fn elsewhere(&self) -> Organization {
+        let store = Store::open(self.url()).await.expect("a store");
+        self.organization.through(&store).await
+    }
+
+    /// Changes rows as no operation of the API can, and waits until the gateway's directory has the change.
+    pub async fn change(&self, statement: Statement) {
+        let mut transaction = self.store.begin().await.expect("a transaction");
+        transaction.execute(statement).await.expect("a change");
+        // The audit log does not tell of this change, so the directory must load all keys anew.
+        let advance = sql!("UPDATE organizations SET revision = revision + 1");
+        transaction.execute(advance).await.expect("advanced");
+        transaction.commit().await.expect("a commit");
+        self.store.revision().wait_applied().await;
+    }
+}
+
+impl Keys {
+    async fn create(organization: &Organization, project: &str, other_project: &str) -> Self {
+        let owner = &organization.owner_id;
+        Self {
+            owner: organization
+                .create_user_key(project, owner, json!({}))
+                .await,
+            service: organization.create_service_account(project).await,
+            other: organization.create_service_account(other_project).await,
+        }
+    }
+}
+
+/// Returns the names by which clients call the models of these upstreams.
+fn administrable(upstreams: &[UpstreamConfig]) -> BTreeSet<String> {
+    let names = upstreams.iter().flat_map(|upstream| {
+        let aliases = upstream.aliases.keys();
+        upstream.models.iter().chain(aliases).cloned()
+    });
+    names.collect()
 }
 
 pub async fn read(response: Response<Body>) -> Answer {
@@ -242,34 +325,6 @@ pub fn chat(key: &str, body: &str) -> Request<Full<Bytes>> {
     request
 }
 
-async fn change(store: &Store, statements: &[&'static str]) {
-    let mut transaction = store.begin().await.expect("a transaction");
-    for statement in statements {
-        transaction
-            .execute(sql!(*statement))
-            .await
-            .expect(statement);
-    }
-    // A change that the audit log does not tell of: all keys are loaded anew.
-    let advance = sql!("UPDATE organizations SET revision = revision + 1");
-    transaction.execute(advance).await.expect("advanced");
-    transaction.commit().await.expect("a commit");
-}
-
-/// Columns: secret, id, kind, project, user, service account, scopes, expiry.
-const KEYS: &str = "
-sk-admin-1        | key_admin    | admin           |          | user-owner  |                 | []                   |
-sk-proj-owner     | key_owner    | user            | proj_1   | user-owner  |                 | []                   |
-sk-proj-expiring  | key_expiring | user            | proj_1   | user-owner  |                 | []                   | 1760003600
-sk-proj-narrow    | key_narrow   | user            | proj_1   | user-owner  |                 | [\"api.model.read\"] |
-sk-proj-reader    | key_reader   | user            | proj_1   | user-reader |                 | []                   |
-sk-proj-archived  | key_archived | user            | proj_old | user-owner  |                 | []                   |
-sk-svcacct-member | key_service  | service_account | proj_1   |             | svc_acct_member | []                   |
-sk-svcacct-none   | key_none     | service_account | proj_1   |             | svc_acct_none   | []                   |
-sk-svcacct-other  | key_other    | service_account | proj_2   |             | svc_acct_other  | []                   |
-sk-svcacct-gone   | key_gone     | service_account | proj_1   |             | svc_acct_gone   | []                   |
-";
-
 /// Returns the cells of each line of a table; an empty cell is `None`.
 pub fn table<const N: usize>(text: &str) -> impl Iterator<Item = [Option<&str>; N]> {
     text.lines().filter(|line| !line.is_empty()).map(|line| {
@@ -277,52 +332,4 @@ pub fn table<const N: usize>(text: &str) -> impl Iterator<Item = [Option<&str>; 
         let cell = |_| cells.next().filter(|cell| !cell.is_empty());
         std::array::from_fn(cell)
     })
-}
-
-const ROWS: &[&str] = &[
-    "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'One', 1, 0, $1)",
-    "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-2', 'Two', 1, 0, $1)",
-];
-
-const MORE_ROWS: &[&str] = &[
-    "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at)
-     VALUES ('org-1', 'user-owner', 'O', 'o@x', 'o@x', 'owner', 1), ('org-1', 'user-reader', 'R', 'r@x', 'r@x', 'reader', 1)",
-    "INSERT INTO projects (organization_id, id, name, created_at, archived_at)
-     VALUES ('org-1', 'proj_1', 'P', 1, NULL), ('org-1', 'proj_2', 'R', 1, NULL), ('org-1', 'proj_old', 'Q', 1, 2)",
-    "INSERT INTO service_accounts (organization_id, project_id, id, name, role, created_at)
-     VALUES ('org-1', 'proj_1', 'svc_acct_member', 'S', 'member', 1), ('org-1', 'proj_1', 'svc_acct_none', 'N', 'none', 1),
-            ('org-1', 'proj_2', 'svc_acct_other', 'T', 'member', 1)",
-];
-
-async fn fill(store: &Store, pepper: &Pepper) {
-    let mut transaction = store.begin().await.expect("a transaction");
-    for statement in ROWS {
-        transaction
-            .execute(sql!(*statement, [0; 32]))
-            .await
-            .expect(statement);
-    }
-    for statement in MORE_ROWS {
-        transaction
-            .execute(sql!(*statement))
-            .await
-            .expect(statement);
-    }
-    for [secret, id, kind, project, user, account, scopes, expiry] in table(KEYS) {
-        let statement = sql!(
-            "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name,
-                                   redacted_value, hash, scopes, created_at, expires_at)
-             VALUES ('org-1', $1, $2, $3, $4, $5, 'k', 'sk-...', $6, $7, 1, $8)",
-            id,
-            kind,
-            project,
-            user,
-            account,
-            secret.map(|secret| pepper.hash(secret)),
-            scopes,
-            expiry.map(|expiry| expiry.parse::<i64>().expect("a time"))
-        );
-        transaction.execute(statement).await.expect("a key");
-    }
-    transaction.commit().await.expect("a commit");
 }

@@ -84,10 +84,7 @@ async fn image_edits_json_reserves_as_much_as_a_form() {
     ] {
         let world = World::start(Reply::whole(200, IMAGE)).await;
         let cents = NanoDollars(limit).0 / 10_000_000;
-        let insert = format!(
-            "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '', {cents})"
-        );
-        world.change(&[&*String::leak(insert)]).await;
+        world.limit_spend(Some(cents)).await;
         let body = format!(r#"{{"model":"real","prompt":"x","images":{images}}}"#);
         let answer = world.post(PATH, &body).await;
         let expected = if admitted { 200 } else { 429 };
@@ -100,7 +97,7 @@ async fn image_edits_json_and_forms_are_distinguished_by_content_type() {
     let world = World::start(Reply::whole(200, IMAGE)).await;
     let json = edit("[]");
     let typed = |kind: &'static str, body: &str| {
-        let mut request = request(Method::POST, PATH, SERVICE, body);
+        let mut request = request(Method::POST, PATH, world.service(), body);
         if !kind.is_empty() {
             request
                 .headers_mut()

@@ -185,7 +185,11 @@ async fn audio_is_forwarded_unchanged() {
     let mut reply = Reply::stream(pieces.collect());
     reply.headers = vec![("content-type", "audio/mpeg".into())];
     let world = World::start(reply).await;
-    let request = post("/v1/audio/speech", r#"{"model":"real","input":"hello"}"#);
+    let request = post(
+        world.service(),
+        "/v1/audio/speech",
+        r#"{"model":"real","input":"hello"}"#,
+    );
     let response = world.gateway.handle(request).await;
     assert_eq!(response.headers()["content-type"], "audio/mpeg");
     assert!(bytes(response).await == sound);

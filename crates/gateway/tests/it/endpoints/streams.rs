@@ -74,9 +74,10 @@ const TABLE: &[Streamed] = &[
 ];
 
 impl Streamed {
-    fn request(&self) -> Request<Full<Bytes>> {
+    fn request(&self, key: &str) -> Request<Full<Bytes>> {
         let parts = body(self.path, "real");
         post(
+            key,
             self.path,
             if self.body.is_empty() {
                 &parts
@@ -100,7 +101,7 @@ fn steps(events: &[&str]) -> Vec<Step> {
 async fn stream_is_forwarded_unchanged_and_its_report_recorded() {
     for case in TABLE {
         let world = World::start(Reply::stream(steps(case.events))).await;
-        let answer = world.send(case.request()).await;
+        let answer = world.send(case.request(world.service())).await;
         assert_eq!(answer.body, case.events.concat(), "{}", case.path);
         assert_eq!(world.consumed_once().await, case.reported);
     }
@@ -111,7 +112,7 @@ async fn stream_without_a_report_is_estimated() {
     for case in TABLE {
         let events = [case.beginning(), &[case.end]].concat();
         let world = World::start(Reply::stream(steps(&events))).await;
-        let answer = world.send(case.request()).await;
+        let answer = world.send(case.request(world.service())).await;
         assert_eq!(answer.body, events.concat(), "{}", case.path);
         assert_eq!(world.consumed_once().await, case.estimated);
     }
@@ -125,7 +126,7 @@ async fn truncated_stream_costs_nothing() {
             let mut all = steps(case.beginning());
             all.extend_from_slice(end);
             let world = World::start(Reply::stream(all)).await;
-            let answer = world.send(case.request()).await;
+            let answer = world.send(case.request(world.service())).await;
             assert_eq!(answer.is_broken, !end.is_empty());
             assert_eq!(answer.body, case.beginning().concat(), "{}", case.path);
             nothing(&world, case.path).await;
@@ -141,7 +142,11 @@ async fn stream_is_read_to_its_end_after_a_disconnect() {
         all.push(Step::Gate(Arc::clone(&gate)));
         all.extend(steps(&case.events[case.beginning().len()..]));
         let world = World::start(Reply::stream(all)).await;
-        let mut body = world.gateway.handle(case.request()).await.into_body();
+        let mut body = world
+            .gateway
+            .handle(case.request(world.service()))
+            .await
+            .into_body();
         let first = body.frame().await.expect("a frame").expect("a piece");
         assert_eq!(first.into_data().expect("data"), case.events[0]);
         drop(body);
@@ -161,7 +166,11 @@ async fn stream_that_says_it_is_complete_may_stay_open() {
         let mut all = steps(case.events);
         all.push(Step::Gate(Arc::new(Semaphore::new(0))));
         let world = World::start(Reply::stream(all)).await;
-        let mut body = world.gateway.handle(case.request()).await.into_body();
+        let mut body = world
+            .gateway
+            .handle(case.request(world.service()))
+            .await
+            .into_body();
         let mut text = Vec::new();
         while text.len() < case.events.concat().len() {
             let frame = body.frame().await.expect("a frame").expect("a piece");
@@ -177,7 +186,7 @@ async fn failed_response_in_a_stream_is_an_upstream_failure() {
     let failed = "data: {\"type\":\"response.failed\",\"response\":{\"status\":\"failed\",\"usage\":null}}\n\n";
     let case = &TABLE[1];
     let world = World::start(Reply::stream(steps(&[case.events[1], failed]))).await;
-    world.send(case.request()).await;
+    world.send(case.request(world.service())).await;
     nothing(&world, case.path).await;
 }
 

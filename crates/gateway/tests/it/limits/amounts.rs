@@ -6,9 +6,16 @@ use super::*;
 async fn images_are_limited() {
     let images = r#"{"data":[{"url":"u"},{"url":"u"}]}"#;
     let world = serving("dall-e-3", images).await;
-    limit(&world, "dall-e-3", "max_images_per_1_minute", 5).await;
+    world.limit("dall-e-3", "max_images_per_1_minute", 5).await;
     let three = r#"{"model":"dall-e-3","prompt":"a","n":3}"#;
-    let post = || request(Method::POST, "/v1/images/generations", SERVICE, three);
+    let post = || {
+        request(
+            Method::POST,
+            "/v1/images/generations",
+            world.service(),
+            three,
+        )
+    };
     // The request asked for three images, and the answer had two.
     assert_eq!(world.send(post()).await.status, 200);
     assert_eq!(world.send(post()).await.status, 200);
@@ -19,14 +26,21 @@ async fn images_are_limited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn audio_megabytes_are_limited() {
     let world = serving("whisper-1", r#"{"text":"Hello","duration":9}"#).await;
-    limit(&world, "whisper-1", "max_audio_megabytes_per_1_minute", 2).await;
+    world
+        .limit("whisper-1", "max_audio_megabytes_per_1_minute", 2)
+        .await;
     let sound = "x".repeat(1_000_001);
     let part = "Content-Disposition: form-data; name=";
     let body = format!(
         "--xx\r\n{part}\"model\"\r\n\r\nwhisper-1\r\n--xx\r\n{part}\"file\"\r\n\r\n{sound}\r\n--xx--\r\n"
     );
     let speak = || {
-        let mut request = request(Method::POST, "/v1/audio/transcriptions", SERVICE, &body);
+        let mut request = request(
+            Method::POST,
+            "/v1/audio/transcriptions",
+            world.service(),
+            &body,
+        );
         let kind = HeaderValue::from_static("multipart/form-data; boundary=xx");
         request.headers_mut().insert("content-type", kind);
         request

@@ -36,14 +36,9 @@ impl Run {
         }
     }
 
-    fn row(&self) -> &'static str {
-        let Self {
-            seed, field, limit, ..
-        } = self;
-        String::leak(format!(
-            "INSERT INTO rate_limits (organization_id, project_id, model, {field}) \
-             VALUES ('org-1', 'proj_1', 'run-{seed}', {limit})"
-        ))
+    /// Returns the name of the run's model.
+    fn model(&self) -> String {
+        format!("run-{}", self.seed)
     }
 
     /// Returns the number of admitted requests.
@@ -73,16 +68,17 @@ impl Run {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_crowd_takes_more_than_its_limit() {
-    let any = |url| {
-        let mut config = config("any", url);
-        config.models = vec!["*".to_owned()];
+    let runs: Vec<Run> = (0..RUN_COUNT).map(Run::number).collect();
+    let all = |url| {
+        let mut config = config("all", url);
+        config.models = runs.iter().map(Run::model).collect();
         vec![config]
     };
-    let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, any).await;
+    let world = World::with(Reply::whole(200, COMPLETION), Durability::Batched, all).await;
     let world = Arc::new(world);
-    let runs: Vec<Run> = (0..RUN_COUNT).map(Run::number).collect();
-    let rows: Vec<&'static str> = runs.iter().map(Run::row).collect();
-    world.change(&rows).await;
+    for run in &runs {
+        world.limit(&run.model(), run.field, run.limit).await;
+    }
     let mut all = 0;
     for run in &runs {
         let passed = run.crowd(&world).await;

@@ -103,7 +103,12 @@ async fn large_answers_are_not_kept() {
         .insert(8, Step::Gate(std::sync::Arc::clone(&gate)));
     let world = world(reply).await;
     let body = r#"{"model":"real","prompt":"x"}"#;
-    let mut request = request(Method::POST, "/v1/images/generations", SERVICE, body);
+    let mut request = request(
+        Method::POST,
+        "/v1/images/generations",
+        world.service(),
+        body,
+    );
     let json = http::HeaderValue::from_static("application/json");
     request.headers_mut().insert("content-type", json);
     let response = world.gateway.handle(request).await;

@@ -71,7 +71,7 @@ async fn lone_cr_ends_events_as_they_come() {
         send(&events[1..].concat()),
     ]))
     .await;
-    let mut request = crate::world::chat(SERVICE, STREAM);
+    let mut request = crate::world::chat(world.service(), STREAM);
     *request.uri_mut() = CHAT.parse().expect("a path");
     let mut body = world.gateway.handle(request).await.into_body();
     let first = tokio::time::timeout(Duration::from_secs(60), body.frame()).await;

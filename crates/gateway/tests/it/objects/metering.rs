@@ -2,10 +2,11 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use store::sql;
 use usage::{MIN_LEDGER_DAYS, RetentionPeriods, forget, set_aside};
 
 use super::{batch_of, keeper, line, world};
-use crate::world::{OTHER, SERVICE, START_SECONDS};
+use crate::world::START_SECONDS;
 
 fn usage() -> Value {
     json!({"usage": {"input_tokens": 40, "input_tokens_details": {"cached_tokens": 8}, "output_tokens": 21,
@@ -18,36 +19,36 @@ const REPORTED: &str = "completions real succeeded input_tokens=40 output_tokens
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_metered_once_however_often_it_is_fetched() {
     let (world, shelf) = world().await;
-    let batch = world.batch(SERVICE).await;
+    let batch = world.batch(world.service()).await;
     let path = format!("/v1/batches/{batch}");
-    world.get(&path, SERVICE).await.json();
+    world.get(&path, world.service()).await.json();
     assert!(world.ledger().await.is_empty(), "it has not ended");
     shelf.finish(&batch, "a\nb\n", usage());
     for _ in 0..3 {
         // Several see its end at once, and the note that it is in the ledger may get lost.
-        let fetching = (0..4).map(|_| world.get(&path, SERVICE));
+        let fetching = (0..4).map(|_| world.get(&path, world.service()));
         let looking = world.gateway.poll_objects();
         let (fetched, ()) = tokio::join!(futures_util::future::join_all(fetching), looking);
         assert!(fetched.iter().all(|answer| answer.status == 200));
-        world.page("/v1/batches", SERVICE).await;
-        world
-            .change(&["UPDATE stored_objects SET due_at = 0 WHERE kind = 'batch'"])
-            .await;
+        world.page("/v1/batches", world.service()).await;
+        // As if the process had ended before it noted that the batch is settled.
+        let due = sql!("UPDATE stored_objects SET due_at = 0 WHERE kind = 'batch'");
+        world.change(due).await;
     }
     assert_eq!(world.consumed().await, [REPORTED]);
     let row = world.row().await;
     assert_eq!(row.id, batch);
-    assert_eq!(row.who, ["proj_1", "", "key_service"]);
+    assert_eq!(row.who, [&*world.project, "", &*world.keys.service.id]);
     assert!(world.entries().await[0].event.batch);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s2_a_batch_that_is_settled_is_not_settled_again() {
     let (world, shelf) = world().await;
-    let batch = world.batch(SERVICE).await;
+    let batch = world.batch(world.service()).await;
     let path = format!("/v1/batches/{batch}");
     shelf.finish(&batch, "a\nb\n", usage());
-    world.get(&path, SERVICE).await.json();
+    world.get(&path, world.service()).await.json();
     assert_eq!(world.consumed().await, [REPORTED]);
     // Once the day of its row is dropped, a second row could not be told from the first, and would be set aside.
     world.clock.advance(100 * 86_400);
@@ -59,9 +60,12 @@ async fn s2_a_batch_that_is_settled_is_not_settled_again() {
     forgotten.expect("the day is dropped");
     assert!(world.ledger().await.is_empty());
     for _ in 0..3 {
-        let told = world.get(&path, SERVICE).await.json();
+        let told = world.get(&path, world.service()).await.json();
         assert_eq!(told["status"], "completed");
-        assert_eq!(world.page("/v1/batches", SERVICE).await.0, [&*batch]);
+        assert_eq!(
+            world.page("/v1/batches", world.service()).await.0,
+            [&*batch]
+        );
         world.gateway.poll_objects().await;
     }
     assert!(world.ledger().await.is_empty());
@@ -73,7 +77,7 @@ async fn s2_a_batch_that_is_settled_is_not_settled_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_nobody_fetches_is_metered_after_a_restart_too() {
     let (world, shelf) = world().await;
-    let batch = world.batch(OTHER).await;
+    let batch = world.batch(world.other()).await;
     let output = shelf.finish(&batch, "a\nb\n", usage());
     shelf.asked();
     world.gateway.poll_objects().await;
@@ -84,13 +88,13 @@ async fn a_batch_that_nobody_fetches_is_metered_after_a_restart_too() {
     world.rows(1).await;
     assert_eq!(shelf.asked(), [format!("GET /v1/batches/{batch}")]);
     assert_eq!(world.consumed().await, [REPORTED]);
-    assert_eq!(world.row().await.who[0], "proj_2");
+    assert_eq!(world.row().await.who[0], world.other_project);
     world.clock.advance(3600);
     world.gateway.poll_objects().await;
     assert!(shelf.asked().is_empty(), "all is known");
     let content = format!("/v1/files/{output}/content");
-    assert_eq!(world.get(&content, OTHER).await.status, 200);
-    assert_eq!(world.get(&content, SERVICE).await.status, 404);
+    assert_eq!(world.get(&content, world.other()).await.status, 200);
+    assert_eq!(world.get(&content, world.service()).await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +103,7 @@ async fn b12_of_two_nodes_that_look_at_once_one_looks_at_a_batch() {
     let node = world.another_node(vec![keeper(shelf.base_url())]).await;
     let mut batches = Vec::new();
     for _ in 0..12 {
-        batches.push(world.batch(SERVICE).await);
+        batches.push(world.batch(world.service()).await);
     }
     for batch in &batches {
         shelf.finish(batch, "a\nb\n", usage());
@@ -121,20 +125,24 @@ async fn b12_of_two_nodes_that_look_at_once_one_looks_at_a_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn b12_a_batch_whose_node_died_while_it_looked_is_looked_at_again() {
     let (world, shelf) = world().await;
-    let batch = world.batch(SERVICE).await;
+    let batch = world.batch(world.service()).await;
     shelf.finish(&batch, "a\nb\n", usage());
     world.clock.advance(60);
     shelf.asked();
-    // Claimed until the year 2100: another node is at it.
-    world
-        .change(&["UPDATE stored_objects SET claimed_until = 4102444800"])
-        .await;
+    // Claimed until the year 2100 by a node that does not run any more.
+    let claim = sql!(
+        "UPDATE stored_objects SET claimed_until = $1",
+        4_102_444_800_i64
+    );
+    world.change(claim).await;
     world.gateway.poll_objects().await;
     assert!(shelf.asked().is_empty(), "it is another node's");
-    // By the clock of the database, not by that of the node, which is in the past.
-    world
-        .change(&["UPDATE stored_objects SET claimed_until = 1767225600"])
-        .await;
+    // The claim has ended by the clock of the database, not by that of the node, which is in the past.
+    let end = sql!(
+        "UPDATE stored_objects SET claimed_until = $1",
+        1_767_225_600_i64
+    );
+    world.change(end).await;
     world.gateway.poll_objects().await;
     assert_eq!(shelf.asked(), [format!("GET /v1/batches/{batch}")]);
     world.rows(1).await;
@@ -143,7 +151,7 @@ async fn b12_a_batch_whose_node_died_while_it_looked_is_looked_at_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_does_not_end_is_looked_at_again_and_again() {
     let (world, shelf) = world().await;
-    let batch = world.batch(SERVICE).await;
+    let batch = world.batch(world.service()).await;
     shelf.asked();
     for _ in 0..3 {
         world.clock.advance(60);
@@ -165,7 +173,7 @@ async fn a_batch_that_does_not_end_is_looked_at_again_and_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_batch_does_not_say_is_read_from_its_output() {
     let (world, shelf) = world().await;
-    let batch = world.batch(SERVICE).await;
+    let batch = world.batch(world.service()).await;
     let answer = |status: u16, body: Value| {
         json!({"id": "b", "custom_id": "a", "response": {"status_code": status, "request_id": "r", "body": body}, "error": null})
             .to_string()
@@ -181,7 +189,7 @@ async fn what_a_batch_does_not_say_is_read_from_its_output() {
     ];
     shelf.finish(&batch, &lines.join("\n"), json!({}));
     world
-        .get(&format!("/v1/batches/{batch}"), SERVICE)
+        .get(&format!("/v1/batches/{batch}"), world.service())
         .await
         .json();
     // Reading it does not delay the client, but is done at once.
@@ -196,14 +204,14 @@ async fn what_a_batch_does_not_say_is_read_from_its_output() {
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_that_no_output_reports_is_estimated() {
     let (world, shelf) = world().await;
-    let batch = world.batch(SERVICE).await;
+    let batch = world.batch(world.service()).await;
     let output = shelf.finish(&batch, "a\nb\n", json!({"status": "expired"}));
     world
-        .get(&format!("/v1/batches/{batch}"), SERVICE)
+        .get(&format!("/v1/batches/{batch}"), world.service())
         .await
         .json();
     world
-        .delete(&format!("/v1/files/{output}"), SERVICE)
+        .delete(&format!("/v1/files/{output}"), world.service())
         .await
         .json();
     world.clock.advance(60);
@@ -218,7 +226,7 @@ async fn usage_that_no_output_reports_is_estimated() {
 async fn a_batch_that_came_to_nothing_is_in_no_report() {
     let (world, shelf) = world().await;
     for status in ["failed", "cancelled", "expired"] {
-        let batch = world.batch(SERVICE).await;
+        let batch = world.batch(world.service()).await;
         shelf.set(&batch, json!({"status": status}));
     }
     world.clock.advance(60);
@@ -233,16 +241,16 @@ async fn a_batch_that_came_to_nothing_is_in_no_report() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_batch_is_metered_with_what_it_did() {
     let (world, shelf) = world().await;
-    let file = world.file(SERVICE, "batch", &line("{}")).await;
+    let file = world.file(world.service(), "batch", &line("{}")).await;
     let batch = world
-        .make("/v1/batches", SERVICE, &batch_of(&file))
+        .make("/v1/batches", world.service(), &batch_of(&file))
         .await
         .id();
     world
         .call(
             Method::POST,
             &format!("/v1/batches/{batch}/cancel"),
-            SERVICE,
+            world.service(),
             "",
         )
         .await
@@ -253,7 +261,7 @@ async fn a_cancelled_batch_is_metered_with_what_it_did() {
         json!({"status": "cancelled", "completed_at": null, "cancelled_at": START_SECONDS}),
     );
     world
-        .get(&format!("/v1/batches/{batch}"), SERVICE)
+        .get(&format!("/v1/batches/{batch}"), world.service())
         .await
         .json();
     assert_eq!(
@@ -266,7 +274,7 @@ async fn a_cancelled_batch_is_metered_with_what_it_did() {
 async fn a_vector_store_is_metered_once_a_day() {
     let (world, shelf) = world().await;
     let store = world
-        .make("/v1/vector_stores", SERVICE, &json!({"name": "s"}))
+        .make("/v1/vector_stores", world.service(), &json!({"name": "s"}))
         .await
         .id();
     shelf.set(&store, json!({"usage_bytes": 1000}));
@@ -299,7 +307,7 @@ async fn a_vector_store_is_metered_once_a_day() {
     world.clock.advance(86_400 - 3 * 3600);
     shelf.asked();
     world
-        .delete(&format!("/v1/vector_stores/{store}"), SERVICE)
+        .delete(&format!("/v1/vector_stores/{store}"), world.service())
         .await
         .json();
     let rows = world.ledger().await.len();

@@ -1,18 +1,16 @@
 //! Repository of objects on a table that a newer version has changed.
 
-use base::ids::{Id, OrganizationId, ProjectId};
 use base::{Clock, UnixTime};
 use gateway::{ObjectKind, ObjectOwner, ObjectRepository, UpstreamObject};
 use store::testing::Scratch;
-use store::{Statement, Store, sql};
+use store::{Store, sql};
+use testkit::Organization;
 
-const PROJECT: &str = "INSERT INTO projects (organization_id, id, name, created_at) VALUES ('org-1', 'proj_1', 'P', 1)";
-
-fn object() -> UpstreamObject {
+fn object(organization: &Organization) -> UpstreamObject {
     UpstreamObject {
         owner: ObjectOwner {
-            organization: OrganizationId::from_text("org-1".to_owned()),
-            project: ProjectId::from_text("proj_1".to_owned()),
+            organization: organization.id.clone(),
+            project: organization.default_project_id.clone(),
             key: None,
             user: None,
         },
@@ -26,14 +24,6 @@ fn object() -> UpstreamObject {
     }
 }
 
-async fn commit(store: &Store, statements: Vec<Statement>) {
-    let mut transaction = store.begin().await.expect("a transaction");
-    for statement in statements {
-        transaction.execute(statement).await.expect("a change");
-    }
-    transaction.commit().await.expect("a commit");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn b8_a_column_that_a_newer_node_adds_stops_no_older_repository() {
     let scratch = Scratch::new();
@@ -42,14 +32,9 @@ async fn b8_a_column_that_a_newer_node_adds_stops_no_older_repository() {
         store.for_requests()
     };
     let (here, there) = (open().await, open().await);
-    let organization = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'O', 1, 0, $1)";
-    commit(
-        &here,
-        vec![sql!(organization, Vec::<u8>::new()), sql!(PROJECT)],
-    )
-    .await;
+    let organization = Organization::on(&here, &[]).await;
     let repository = ObjectRepository::new(there, Clock::fake(UnixTime(1_000)));
-    let object = object();
+    let object = object(&organization);
     assert!(repository.add(&object).await.expect("added"));
     let read_both = || async {
         let found = repository.find(&object.owner, ObjectKind::File, &["file-1"]);
@@ -61,7 +46,9 @@ async fn b8_a_column_that_a_newer_node_adds_stops_no_older_repository() {
         read_both().await;
     }
     let add = sql!("ALTER TABLE stored_objects ADD COLUMN later TEXT");
-    commit(&here, vec![add]).await;
+    let mut transaction = here.begin().await.expect("a transaction");
+    transaction.execute(add).await.expect("a column");
+    transaction.commit().await.expect("a commit");
     for _ in 0..60 {
         read_both().await;
     }

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{batch_of, not_found, world};
-use crate::world::SERVICE;
 
 const NUL: &str = "file-\0";
 
@@ -35,7 +34,9 @@ async fn s22_an_id_with_nul_is_nobodys() {
             json!("file_ids"),
         ),
     ] {
-        let answer = world.make(&format!("/v1/{path}"), SERVICE, &body).await;
+        let answer = world
+            .make(&format!("/v1/{path}"), world.service(), &body)
+            .await;
         assert_eq!(
             answer.refusal(),
             not_found(param),
@@ -50,7 +51,7 @@ async fn s22_an_id_with_nul_is_nobodys() {
 async fn s22_nothing_that_is_kept_has_nul() {
     let (world, shelf) = world().await;
     let store = world
-        .make("/v1/vector_stores", SERVICE, &json!({}))
+        .make("/v1/vector_stores", world.service(), &json!({}))
         .await
         .id();
     shelf.asked();
@@ -61,7 +62,7 @@ async fn s22_nothing_that_is_kept_has_nul() {
         (format!("{path}/file_batches"), json!({"file_ids": [NUL]})),
         (format!("{path}/file_batches"), json!({"files": [file]})),
     ] {
-        let answer = world.make(&path, SERVICE, &body).await;
+        let answer = world.make(&path, world.service(), &body).await;
         assert_eq!(answer.status, 404, "{path}: {}", answer.body);
     }
     for path in [
@@ -71,10 +72,10 @@ async fn s22_nothing_that_is_kept_has_nul() {
         "/v1/vector_stores?after=%00",
         "/v1/vector_stores?before=%00",
     ] {
-        let answer = world.get(path, SERVICE).await;
+        let answer = world.get(path, world.service()).await;
         assert!(answer.status.is_client_error(), "{path}: {}", answer.body);
     }
-    let answer = world.upload(SERVICE, "user\0data", "x").await;
+    let answer = world.upload(world.service(), "user\0data", "x").await;
     let refused = (400, json!("purpose"), json!("invalid_value"));
     assert_eq!(answer.refusal(), refused, "{}", answer.body);
     assert!(shelf.asked().is_empty(), "nothing went to the account");

@@ -2,9 +2,10 @@
 
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
+use store::sql;
 
 use super::{batch_of, line, upload, world};
-use crate::world::{OTHER, SERVICE, World, request};
+use crate::world::{World, request};
 
 /// Returns the line of a batch with this body.
 fn response(body: &str) -> String {
@@ -13,7 +14,7 @@ fn response(body: &str) -> String {
 
 async fn ask(world: &World, body: &str) -> (u16, Value) {
     let answer = world
-        .call(Method::POST, "/v1/responses", SERVICE, body)
+        .call(Method::POST, "/v1/responses", world.service(), body)
         .await;
     match answer.status.as_u16() {
         status @ 400..500 => (status, answer.error()[2].clone()),
@@ -25,7 +26,7 @@ async fn ask(world: &World, body: &str) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn s5_what_is_odd_hides_no_file_of_another_project() {
     let (world, shelf) = world().await;
-    let foreign = world.file(OTHER, "user_data", "secret").await;
+    let foreign = world.file(world.other(), "user_data", "secret").await;
     let deep = format!("{}{}", "[".repeat(130), "]".repeat(130));
     shelf.asked();
     for odd in [
@@ -43,7 +44,9 @@ async fn s5_what_is_odd_hides_no_file_of_another_project() {
             format!(r#"{{"model":"real","input":[],{odd}}}"#),
         ] {
             assert_eq!(ask(&world, &body).await.0, 400, "{body}");
-            let answer = world.upload(SERVICE, "batch", &response(&body)).await;
+            let answer = world
+                .upload(world.service(), "batch", &response(&body))
+                .await;
             assert_eq!(answer.status, 400, "{body}");
         }
     }
@@ -53,8 +56,8 @@ async fn s5_what_is_odd_hides_no_file_of_another_project() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s5_a_file_of_another_project_is_found_in_every_place() {
     let (world, shelf) = world().await;
-    let foreign = world.file(OTHER, "user_data", "secret").await;
-    let own = world.file(SERVICE, "user_data", "mine").await;
+    let foreign = world.file(world.other(), "user_data", "secret").await;
+    let own = world.file(world.service(), "user_data", "mine").await;
     shelf.asked();
     for (x, param) in [
         (
@@ -71,7 +74,9 @@ async fn s5_a_file_of_another_project_is_found_in_every_place() {
     ] {
         let body = format!(r#"{{"model":"real","x":{x}}}"#);
         assert_eq!(ask(&world, &body).await, (400, json!(param)), "{x}");
-        let answer = world.upload(SERVICE, "batch", &response(&body)).await;
+        let answer = world
+            .upload(world.service(), "batch", &response(&body))
+            .await;
         assert_eq!(answer.status, 400, "{x}");
     }
     let container = format!(r#"{{"type":"auto","file_ids":["{foreign}"]}}"#);
@@ -156,7 +161,9 @@ async fn s26_what_nobody_can_tell_the_owner_of_is_not_named_at_a_shared_account(
     for (member, param) in OF_NOBODY {
         let body = format!(r#"{{"model":"real",{member}}}"#);
         assert_eq!(ask(&world, &body).await, (400, json!(param)), "{member}");
-        let answer = world.upload(SERVICE, "batch", &response(&body)).await;
+        let answer = world
+            .upload(world.service(), "batch", &response(&body))
+            .await;
         assert_eq!(answer.status, 400, "{member}");
         let message = answer.message();
         assert!(message.contains("line 1: "), "{member}: {message}");
@@ -209,17 +216,15 @@ async fn s9_a_batch_stores_nothing_of_a_project_with_zero_data_retention() {
     let (world, shelf) = world().await;
     let create = async |file: &str, path: &str| {
         let body = json!({"input_file_id": file, "endpoint": path, "completion_window": "24h"});
-        world.make("/v1/batches", SERVICE, &body).await
+        world.make("/v1/batches", world.service(), &body).await
     };
     let mut files = Vec::new();
     for (content, path, stored) in stored() {
-        let file = world.file(SERVICE, "batch", &content).await;
+        let file = world.file(world.service(), "batch", &content).await;
         assert_eq!(create(&file, path).await.status, 200, "{content}");
         files.push((file, path, stored, content));
     }
-    let set = "INSERT INTO data_retention (organization_id, project_id, retention_type)
-               VALUES ('org-1', 'proj_1', 'zero_data_retention')";
-    world.change(&[set]).await;
+    world.retain("zero_data_retention").await;
     shelf.asked();
     for (file, path, stored, content) in &files {
         let answer = create(file, path).await;
@@ -233,9 +238,9 @@ async fn s9_a_batch_stores_nothing_of_a_project_with_zero_data_retention() {
         assert!(message.contains(&format!("line {line} ")), "{message}");
     }
     assert_eq!(shelf.asked().len(), 3, "what is refused is not passed on");
-    // What was uploaded before this was looked at is not known.
-    let unknown = "UPDATE stored_objects SET work = REPLACE(work, '\"facts\"', '\"before\"')";
-    world.change(&[unknown]).await;
+    // An older version has written nothing of this when a file was uploaded.
+    let unknown = sql!("UPDATE stored_objects SET work = REPLACE(work, '\"facts\"', '\"before\"')");
+    world.change(unknown).await;
     let (file, path, ..) = files.last().expect("files");
     let answer = create(file, path).await;
     assert_eq!(answer.status, 400);
@@ -247,24 +252,18 @@ async fn s7_a_batch_of_stored_prompts_needs_every_hosted_tool() {
     let (world, _shelf) = world().await;
     let answer = world
         .upload(
-            SERVICE,
+            world.service(),
             "batch",
             &response(r#"{"model":"real","prompt":{"id":"pmpt_1"}}"#),
         )
         .await;
     assert_eq!(answer.status, 400, "nobody can tell whose it is");
     let tools = r#"{"model":"real","store":false,"input":[{"type":"additional_tools","role":"developer","tools":[{"type":"mcp"}]}]}"#;
-    let file = world.file(SERVICE, "batch", &response(tools)).await;
-    world
-        .change(&[
-            "INSERT INTO hosted_tool_permissions (organization_id, project_id, file_search, web_search,
-                                                  image_generation, mcp, code_interpreter)
-             VALUES ('org-1', 'proj_1', TRUE, TRUE, TRUE, FALSE, TRUE)",
-        ])
-        .await;
+    let file = world.file(world.service(), "batch", &response(tools)).await;
+    world.enable_tools(&["mcp"], false).await;
     let body =
         json!({"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h"});
-    let answer = world.make("/v1/batches", SERVICE, &body).await;
+    let answer = world.make("/v1/batches", world.service(), &body).await;
     assert_eq!(answer.status, 403);
     assert!(answer.message().contains("mcp"));
 }
@@ -294,7 +293,7 @@ async fn key_folding_in_the_lines_of_a_batch_is_refused() {
         (good.replacen("{\"", "{\"x\":1e999,\"", 1), "too large"),
     ] {
         let answer = world
-            .upload(SERVICE, "batch", &format!("{good}\n{bad}"))
+            .upload(world.service(), "batch", &format!("{good}\n{bad}"))
             .await;
         assert_eq!(
             answer.refusal(),
@@ -313,12 +312,12 @@ async fn key_folding_in_the_lines_of_a_batch_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s15_what_is_kept_is_asked_for_without_a_query_and_in_utf_8() {
     let (world, shelf) = world().await;
-    let file = world.file(SERVICE, "user_data", "x").await;
+    let file = world.file(world.service(), "user_data", "x").await;
     let store = world
-        .make("/v1/vector_stores", SERVICE, &json!({}))
+        .make("/v1/vector_stores", world.service(), &json!({}))
         .await
         .id();
-    let input = world.file(SERVICE, "batch", &line("{}")).await;
+    let input = world.file(world.service(), "batch", &line("{}")).await;
     shelf.asked();
     for (method, path) in [
         (Method::POST, "/v1/files".to_owned()),
@@ -331,7 +330,7 @@ async fn s15_what_is_kept_is_asked_for_without_a_query_and_in_utf_8() {
         (Method::GET, format!("/v1/vector_stores/{store}/files")),
     ] {
         let answer = world
-            .call(method, &format!("{path}?model=x"), SERVICE, "")
+            .call(method, &format!("{path}?model=x"), world.service(), "")
             .await;
         assert_eq!(
             answer.refusal(),
@@ -348,15 +347,15 @@ async fn s15_what_is_kept_is_asked_for_without_a_query_and_in_utf_8() {
             json!({"query": "q"}),
         ),
     ] {
-        let mut request = request(Method::POST, &path, SERVICE, &body.to_string());
+        let mut request = request(Method::POST, &path, world.service(), &body.to_string());
         request.headers_mut().insert("content-type", other.clone());
         assert_eq!(world.send(request).await.status, 400, "{path}");
     }
-    let mut request = upload(SERVICE, "user_data", "x");
+    let mut request = upload(world.service(), "user_data", "x");
     let kind = HeaderValue::from_static("multipart/form-data; boundary=xx; charset=utf-7");
     request.headers_mut().insert("content-type", kind);
     assert_eq!(world.send(request).await.status, 400);
     assert!(shelf.asked().is_empty(), "nothing is passed on");
     let list = format!("/v1/vector_stores/{store}/files?limit=2&order=asc");
-    assert_eq!(world.get(&list, SERVICE).await.status, 200);
+    assert_eq!(world.get(&list, world.service()).await.status, 200);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::ids::{Id, OrganizationId, ProjectId};
+use base::ids::{Id, ProjectId};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -10,7 +10,7 @@ use usage::{Kind, Metric, Outcome, Quantities, UsageEvent, verify};
 
 use super::world as keeping_world;
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
-use crate::world::{SERVICE, World, chat};
+use crate::world::{World, chat};
 
 /// Reports an event without usage under this id, as a member of the organization can.
 async fn report(world: &World, id: &str, kind: Kind) {
@@ -21,9 +21,9 @@ async fn report(world: &World, id: &str, kind: Kind) {
     let event = UsageEvent {
         id: id.to_owned(),
         timestamp: world.clock.now(),
-        organization_id: OrganizationId::from_text("org-1".to_owned()),
+        organization_id: world.organization.id.clone(),
         kind,
-        project_id: ProjectId::from_text("proj_1".to_owned()),
+        project_id: ProjectId::from_text(world.project.clone()),
         user_id: None,
         api_key_id: None,
         model: None,
@@ -62,7 +62,7 @@ async fn s1_a_report_with_a_streamed_requests_id_does_not_erase_its_row() {
         send(EVENTS[3]),
     ]);
     let world = World::start(reply).await;
-    let stream = chat(SERVICE, r#"{"model":"real","stream":true}"#);
+    let stream = chat(world.service(), r#"{"model":"real","stream":true}"#);
     let response = world.gateway.handle(stream).await;
     let id = response.headers()["x-request-id"].to_str().expect("an id");
     let id = id.to_owned();
@@ -78,19 +78,22 @@ async fn s1_a_report_with_a_streamed_requests_id_does_not_erase_its_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s1_a_report_with_a_batchs_or_a_vector_stores_id_does_not_erase_their_rows() {
     let (world, shelf) = keeping_world().await;
-    let batch = world.batch(SERVICE).await;
+    let batch = world.batch(world.service()).await;
     report(&world, &batch, Kind::Completions).await;
     let usage = json!({"usage": {"input_tokens": 40, "output_tokens": 21, "total_tokens": 61}});
     shelf.finish(&batch, "a\nb\n", usage);
     let path = format!("/v1/batches/{batch}");
     for _ in 0..2 {
-        world.get(&path, SERVICE).await.json();
+        world.get(&path, world.service()).await.json();
     }
     assert_eq!(own(&world, Metric::InputTokens).await, [(batch, Some(40))]);
 
     let (world, shelf) = keeping_world().await;
     let body = json!({"name": "s"});
-    let store = world.make("/v1/vector_stores", SERVICE, &body).await.id();
+    let store = world
+        .make("/v1/vector_stores", world.service(), &body)
+        .await
+        .id();
     shelf.set(&store, json!({"usage_bytes": 1000}));
     let row = format!("{store}/{}", world.clock.now().0 / 86_400);
     report(&world, &row, Kind::VectorStores).await;

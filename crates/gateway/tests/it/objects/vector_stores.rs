@@ -4,16 +4,15 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{not_found, world};
-use crate::world::{OTHER, SERVICE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vector_store_and_what_is_in_it_are_its_projects_alone() {
     let (world, shelf) = world().await;
     let store = world
-        .make("/v1/vector_stores", SERVICE, &json!({}))
+        .make("/v1/vector_stores", world.service(), &json!({}))
         .await
         .id();
-    let file = world.file(SERVICE, "assistants", "x").await;
+    let file = world.file(world.service(), "assistants", "x").await;
     let path = format!("/v1/vector_stores/{store}");
     let asks = [
         (Method::GET, String::new(), ""),
@@ -46,14 +45,21 @@ async fn a_vector_store_and_what_is_in_it_are_its_projects_alone() {
     shelf.asked();
     for (method, part, body) in &asks {
         let answer = world
-            .call(method.clone(), &format!("{path}{part}"), OTHER, body)
+            .call(
+                method.clone(),
+                &format!("{path}{part}"),
+                world.other(),
+                body,
+            )
             .await;
         assert_eq!(answer.refusal(), not_found(Value::Null), "{method} {part}");
     }
     assert!(shelf.asked().is_empty());
     for (method, part, body) in &asks {
         let path = format!("{path}{part}");
-        let answer = world.call(method.clone(), &path, SERVICE, body).await;
+        let answer = world
+            .call(method.clone(), &path, world.service(), body)
+            .await;
         assert_eq!(answer.status, 200, "{method} {part}: {}", answer.body);
         let asked = shelf.state().asked.pop().expect("it was passed on");
         assert_eq!(
@@ -64,17 +70,19 @@ async fn a_vector_store_and_what_is_in_it_are_its_projects_alone() {
             )
         );
     }
-    let gone = world.get(&path, SERVICE).await;
+    let gone = world.get(&path, world.service()).await;
     assert_eq!(gone.refusal(), not_found(Value::Null));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_projects_own_files_go_into_its_stores() {
     let (world, shelf) = world().await;
-    let own = world.file(SERVICE, "assistants", "x").await;
-    let foreign = world.file(OTHER, "assistants", "y").await;
+    let own = world.file(world.service(), "assistants", "x").await;
+    let foreign = world.file(world.other(), "assistants", "y").await;
     let create = json!({"file_ids": [own], "name": "s"});
-    let store = world.make("/v1/vector_stores", SERVICE, &create).await;
+    let store = world
+        .make("/v1/vector_stores", world.service(), &create)
+        .await;
     assert_eq!(store.json()["asked"], create);
     let path = format!("/v1/vector_stores/{}", store.id());
     let (files, batches) = (format!("{path}/files"), format!("{path}/file_batches"));
@@ -94,11 +102,13 @@ async fn only_a_projects_own_files_go_into_its_stores() {
         ),
         (&files, json!({"file_id": "file-none"}), "file_id"),
     ] {
-        let answer = world.make(path, SERVICE, &body).await;
+        let answer = world.make(path, world.service(), &body).await;
         assert_eq!(answer.refusal(), not_found(json!(param)), "{path} {body}");
     }
     let twice = format!(r#"{{"file_id":"{own}","file_id":"{foreign}"}}"#);
-    let answer = world.call(Method::POST, &files, SERVICE, &twice).await;
+    let answer = world
+        .call(Method::POST, &files, world.service(), &twice)
+        .await;
     assert_eq!(answer.status, 400);
     assert!(shelf.asked().is_empty());
 }
@@ -106,9 +116,9 @@ async fn only_a_projects_own_files_go_into_its_stores() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_for_models_mention_only_what_is_their_projects() {
     let (world, shelf) = world().await;
-    let file = world.file(SERVICE, "user_data", "x").await;
+    let file = world.file(world.service(), "user_data", "x").await;
     let store = world
-        .make("/v1/vector_stores", SERVICE, &json!({}))
+        .make("/v1/vector_stores", world.service(), &json!({}))
         .await
         .id();
     shelf.asked();
@@ -123,16 +133,22 @@ async fn requests_for_models_mention_only_what_is_their_projects() {
         ),
     ];
     for (body, param) in &asks {
-        let answer = world.make("/v1/responses", OTHER, body).await;
+        let answer = world.make("/v1/responses", world.other(), body).await;
         assert_eq!(answer.refusal(), not_found(json!(param)), "{body}");
         let mut line = json!({"custom_id": "a", "method": "POST", "url": "/v1/responses"});
         line["body"] = body.clone();
         let batch = |input: String| json!({"input_file_id": input, "endpoint": "/v1/responses", "completion_window": "24h"});
-        let input = world.file(OTHER, "batch", &line.to_string()).await;
-        let answer = world.make("/v1/batches", OTHER, &batch(input)).await;
+        let input = world.file(world.other(), "batch", &line.to_string()).await;
+        let answer = world
+            .make("/v1/batches", world.other(), &batch(input))
+            .await;
         assert_eq!(answer.refusal(), not_found(json!(param)), "{body}");
-        let input = world.file(SERVICE, "batch", &line.to_string()).await;
-        let answer = world.make("/v1/batches", SERVICE, &batch(input)).await;
+        let input = world
+            .file(world.service(), "batch", &line.to_string())
+            .await;
+        let answer = world
+            .make("/v1/batches", world.service(), &batch(input))
+            .await;
         assert_eq!(answer.status, 200, "{body}");
     }
     let asked = shelf.asked();
@@ -142,7 +158,7 @@ async fn requests_for_models_mention_only_what_is_their_projects() {
     );
     for (body, _) in &asks {
         // The shelf has no models: that it says so shows that it was asked.
-        world.make("/v1/responses", SERVICE, body).await;
+        world.make("/v1/responses", world.service(), body).await;
     }
     assert_eq!(shelf.asked(), ["POST /v1/responses", "POST /v1/responses"]);
 }

@@ -5,14 +5,14 @@ use serde_json::json;
 
 use super::{form, refusal, typed, world};
 use crate::endpoints::PATHS;
-use crate::world::{SERVICE, chat, request};
+use crate::world::{chat, request};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s15_query_of_a_client_is_not_forwarded() {
     let world = world().await;
     for path in PATHS {
         let uri = format!("{path}?model=secret&x=y");
-        let request = request(Method::POST, &uri, SERVICE, r#"{"model":"real"}"#);
+        let request = request(Method::POST, &uri, world.service(), r#"{"model":"real"}"#);
         let answer = world.send(request).await;
         assert_eq!(refusal(&answer), (400, json!("model")), "{path}");
     }
@@ -21,7 +21,7 @@ async fn s15_query_of_a_client_is_not_forwarded() {
         .send(request(
             Method::POST,
             "/v1/chat/completions?",
-            SERVICE,
+            world.service(),
             r#"{"model":"real"}"#,
         ))
         .await;
@@ -38,11 +38,18 @@ async fn s15_model_server_gets_a_content_type_of_the_gateway() {
         "application/json; charset=UTF-8; x=y",
         "application/x-www-form-urlencoded",
     ] {
-        let answer = world.send(typed("/v1/chat/completions", kind, body)).await;
+        let answer = world
+            .send(typed(world.service(), "/v1/chat/completions", kind, body))
+            .await;
         assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
     }
     let answer = world
-        .send(request(Method::POST, "/v1/chat/completions", SERVICE, body))
+        .send(request(
+            Method::POST,
+            "/v1/chat/completions",
+            world.service(),
+            body,
+        ))
         .await;
     assert_eq!(answer.status, 200, "none is named");
     for asked in world.upstream.asked() {
@@ -55,11 +62,13 @@ async fn s15_model_server_gets_a_content_type_of_the_gateway() {
         "text/plain",
         "multipart/form-data; boundary=x",
     ] {
-        let answer = world.send(typed("/v1/chat/completions", kind, body)).await;
+        let answer = world
+            .send(typed(world.service(), "/v1/chat/completions", kind, body))
+            .await;
         assert_eq!(answer.status, 400, "{kind}");
         assert_eq!(answer.error()[3], "invalid_header", "{kind}");
     }
-    let mut twice = chat(SERVICE, body);
+    let mut twice = chat(world.service(), body);
     let other = HeaderValue::from_static("application/json; charset=utf-7");
     twice.headers_mut().append("content-type", other);
     assert_eq!(world.send(twice).await.status, 400);
@@ -75,7 +84,7 @@ async fn s15_form_is_forwarded_with_no_parameter_but_its_boundary() {
         "multipart/form-data; charset=utf-8; boundary=\"x y\"",
         "Multipart/Form-Data; Boundary=x y; q=1;",
     ] {
-        let answer = world.send(typed(path, kind, body)).await;
+        let answer = world.send(typed(world.service(), path, kind, body)).await;
         assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
     }
     for asked in world.upstream.asked() {
@@ -88,6 +97,7 @@ async fn s15_form_is_forwarded_with_no_parameter_but_its_boundary() {
                   --x\r\nContent-Disposition: form-data; name=\"+AG0AbwBkAGUAbA-\"\r\n\r\nsecret\r\n--x--\r\n";
     let answer = world
         .send(typed(
+            world.service(),
             path,
             "multipart/form-data; charset=utf-7; boundary=x",
             hidden,
@@ -95,7 +105,7 @@ async fn s15_form_is_forwarded_with_no_parameter_but_its_boundary() {
         .await;
     assert_eq!(answer.status, 400);
     let parts = [("name=\"model\"", "real"), ("name=\"_charset_\"", "utf-7")];
-    let answer = world.send(form(path, &parts)).await;
+    let answer = world.send(form(world.service(), path, &parts)).await;
     assert_eq!(refusal(&answer), (400, json!("_charset_")));
     assert_eq!(world.upstream.asked().len(), before);
 }
@@ -111,7 +121,7 @@ async fn multipart_unquoted_uploads_of_net_are_forwarded() {
         "/v1/audio/translations",
         "/v1/images/edits",
     ] {
-        let answer = world.send(typed(path, kind, body)).await;
+        let answer = world.send(typed(world.service(), path, kind, body)).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     }
     for asked in world.upstream.asked() {

@@ -6,13 +6,12 @@ use serde_json::json;
 
 use super::{form, world};
 use crate::upstream::{COMPLETION, Reply};
-use crate::world::{SERVICE, World, config, request};
+use crate::world::{World, config, request};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn number_spellings_reserve_as_much_as_plain_numbers() {
     let world = world().await;
-    let limit = "INSERT INTO spend_limits (organization_id, project_id, threshold_amount) VALUES ('org-1', '', 10000)";
-    world.change(&[limit]).await;
+    world.limit_spend(Some(10_000)).await;
     // A hundred dollars buy a hundred thousand tokens.
     let paths = [
         ("/v1/chat/completions", "max_tokens"),
@@ -41,7 +40,7 @@ async fn number_spellings_reserve_as_much_as_plain_numbers() {
         ] {
             let body = format!(r#"{{"model":"real","{name}":{value}}}"#);
             let answer = world
-                .send(request(Method::POST, path, SERVICE, &body))
+                .send(request(Method::POST, path, world.service(), &body))
                 .await;
             assert_eq!(
                 answer.status, status,
@@ -60,7 +59,7 @@ async fn number_spellings_reserve_as_much_as_plain_numbers() {
     ] {
         let body = format!(r#"{{"model":"real","max_tokens":2000,{member}}}"#);
         let answer = world
-            .send(request(Method::POST, path, SERVICE, &body))
+            .send(request(Method::POST, path, world.service(), &body))
             .await;
         assert_eq!(answer.status, 429, "{member}");
     }
@@ -76,10 +75,7 @@ async fn number_spellings_of_forms_count_by_their_value() {
         }]
     })
     .await;
-    let limit =
-        "INSERT INTO rate_limits (organization_id, project_id, model, max_images_per_1_minute)
-                 VALUES ('org-1', 'proj_1', 'dall-e-2', 10)";
-    world.change(&[limit]).await;
+    world.limit("dall-e-2", "max_images_per_1_minute", 10).await;
     for (n, status) in [
         (" 100", 429),
         ("1e2", 429),
@@ -93,7 +89,9 @@ async fn number_spellings_of_forms_count_by_their_value() {
             ("name=\"prompt\"", "p"),
             ("name=\"n\"", n),
         ];
-        let answer = world.send(form("/v1/images/edits", &parts)).await;
+        let answer = world
+            .send(form(world.service(), "/v1/images/edits", &parts))
+            .await;
         assert_eq!(answer.status, status, "{n}: {}", answer.body);
     }
 }
@@ -101,10 +99,7 @@ async fn number_spellings_of_forms_count_by_their_value() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s11_text_beside_the_messages_counts() {
     let world = world().await;
-    let limit =
-        "INSERT INTO rate_limits (organization_id, project_id, model, max_tokens_per_1_minute)
-                 VALUES ('org-1', 'proj_1', 'real', 5000)";
-    world.change(&[limit]).await;
+    world.limit("real", "max_tokens_per_1_minute", 5_000).await;
     let text = "word ".repeat(10_000);
     for body in [
         json!({"model": "real", "max_tokens": 1, "functions": [{"name": "f", "description": text}]}),

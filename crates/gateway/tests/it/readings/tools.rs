@@ -4,7 +4,15 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{refusal, world};
-use crate::world::{Answer, SERVICE, World, request};
+use crate::world::{Answer, World, request};
+
+const HOSTED_TOOLS: [&str; 5] = [
+    "file_search",
+    "web_search",
+    "image_generation",
+    "mcp",
+    "code_interpreter",
+];
 
 /// Every member of the published types (openai-python 3.54) that can carry a tool, or enables one.
 fn places(tool: &Value) -> Vec<(&'static str, Value)> {
@@ -60,18 +68,12 @@ fn places(tool: &Value) -> Vec<(&'static str, Value)> {
 /// Returns a world in which no hosted tool is enabled.
 async fn without_tools() -> World {
     let world = world().await;
-    world
-        .change(&[
-            "INSERT INTO hosted_tool_permissions (organization_id, project_id, file_search, web_search,
-                                                  image_generation, mcp, code_interpreter)
-             VALUES ('org-1', 'proj_1', FALSE, FALSE, FALSE, FALSE, FALSE)",
-        ])
-        .await;
+    world.enable_tools(&HOSTED_TOOLS, false).await;
     world
 }
 
 async fn ask(world: &World, path: &str, body: &Value) -> Answer {
-    let request = request(Method::POST, path, SERVICE, &body.to_string());
+    let request = request(Method::POST, path, world.service(), &body.to_string());
     world.send(request).await
 }
 
@@ -136,9 +138,7 @@ async fn s7_request_that_may_bring_a_hosted_tool_is_refused() {
     let answer = ask(&world, "/v1/responses", &unclear).await;
     assert_eq!(refusal(&answer), (400, json!("tools")));
     assert!(world.upstream.asked().is_empty(), "nothing is forwarded");
-    let enable = "UPDATE hosted_tool_permissions
-                  SET file_search = TRUE, web_search = TRUE, image_generation = TRUE, mcp = TRUE, code_interpreter = TRUE";
-    world.change(&[enable]).await;
+    world.enable_tools(&HOSTED_TOOLS, true).await;
     assert_eq!(ask(&world, "/v1/responses", &prompt).await.status, 200);
 }
 
@@ -162,9 +162,7 @@ async fn s7_request_without_hosted_tools_is_forwarded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s7_model_of_a_tool_must_be_allowed_for_the_project() {
     let world = world().await;
-    let allow = "INSERT INTO model_permissions (organization_id, project_id, mode, model_ids)
-                 VALUES ('org-1', 'proj_1', 'allow_list', '[\"real\", \"image\"]')";
-    world.change(&[allow]).await;
+    world.list_models("allow_list", &["real", "image"]).await;
     for (body, status) in [
         (
             json!({"tools": [{"type": "image_generation", "model": "image"}]}),

@@ -89,6 +89,7 @@ pub struct Started {
     pub task: GatewayTask,
     /// Writer of captured bodies, if bodies are kept.
     pub keeper: Option<BodiesTask>,
+    pub directory: Arc<Directory>,
     pub others: Others,
 }
 
@@ -111,7 +112,7 @@ pub async fn start(
         models: BTreeSet::new(),
         tracer: Tracer::off(),
         objects: ObjectRepository::new(store.clone(), clock.clone()),
-        directory,
+        directory: Arc::clone(&directory),
         recorder: recorder.clone(),
         spend: spend.clone(),
         prices: prices(),
@@ -132,6 +133,7 @@ pub async fn start(
         gateway,
         task,
         keeper,
+        directory,
         others: (last_used_task, following),
     }
 }
