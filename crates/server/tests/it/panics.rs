@@ -66,6 +66,7 @@ fn log_panics() {
 async fn strangers_1_a_handler_that_panics_is_a_500_of_one_request() {
     log_panics();
     let server = Server::start().await;
+    // The API refuses this word. The line that logs it makes the handler panic.
     let set = sql!(
         "INSERT INTO data_retention (organization_id, project_id, retention_type) VALUES ($1, '', $2)",
         server.organization_id(),

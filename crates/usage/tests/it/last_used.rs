@@ -4,74 +4,81 @@ use std::time::Duration;
 
 use base::ids::{Id, KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
+use serde_json::json;
 use store::testing::Scratch;
 use store::{Store, sql};
+use testkit::Organization;
 use usage::LastUsed;
 
-async fn last_used(store: &Store) -> (Option<i64>, Option<i64>) {
-    let mut connection = store.read().await.expect("a connection");
-    let mut of = async |statement| {
-        let found = connection.fetch_one(statement, |row| row.get::<Option<i64>>("last_used_at"));
-        found.await.expect("a row")
-    };
-    let key = of(sql!("SELECT last_used_at FROM api_keys WHERE id = 'key_a'")).await;
-    let user = of(sql!("SELECT last_used_at FROM users WHERE id = 'user-a'")).await;
-    (key, user)
+/// A database with an organization, whose owner has a key of a project.
+struct Filled {
+    store: Store,
+    organization: OrganizationId,
+    user: UserId,
+    key: KeyId,
 }
 
-async fn filled(scratch: &Scratch) -> Store {
-    let store = Store::open(scratch.url());
-    let store = store.await.expect("a database");
-    let mut transaction = store.begin().await.expect("a transaction");
-    for statement in [
-        sql!(
-            "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-a', 'A', 0, 0, $1)",
-            vec![0u8; 32]
-        ),
-        sql!(
-            "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
-             VALUES ('org-a', 'user-a', 'U', 'u@a', 'u@a', 'owner', 0)"
-        ),
-        sql!(
-            "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
-             VALUES ('org-a', 'key_a', 'user', 'user-a', 'K', '', $1, '[]', 0)",
-            vec![1u8; 32]
-        ),
-    ] {
-        transaction.execute(statement).await.expect("a row");
+impl Filled {
+    async fn start(scratch: &Scratch) -> Self {
+        let open = || Store::open(scratch.url());
+        let elsewhere = open().await.expect("a database");
+        let organization = Organization::on(&elsewhere, &[]).await;
+        let user = organization.owner_id.clone();
+        let project = organization.default_project_id.as_str();
+        let key = organization.create_user_key(project, &user, json!({}));
+        Self {
+            key: KeyId::from_text(key.await.id),
+            user,
+            organization: organization.id,
+            store: open().await.expect("a database"),
+        }
     }
-    transaction.commit().await.expect("a commit");
-    store
+
+    /// Returns the last uses of the key and of the user.
+    async fn last_used(&self) -> (Option<i64>, Option<i64>) {
+        let mut connection = self.store.read().await.expect("a connection");
+        let mut of = async |statement| {
+            let found =
+                connection.fetch_one(statement, |row| row.get::<Option<i64>>("last_used_at"));
+            found.await.expect("a row")
+        };
+        let key = sql!("SELECT last_used_at FROM api_keys WHERE id = $1", &self.key);
+        let user = sql!("SELECT last_used_at FROM users WHERE id = $1", &self.user);
+        (of(key).await, of(user).await)
+    }
 }
 
 #[tokio::test]
 async fn the_last_use_is_stored_and_never_decreases() {
     let scratch = Scratch::new();
-    let store = filled(&scratch).await;
+    let filled = Filled::start(&scratch).await;
+    let Filled {
+        store,
+        organization,
+        user,
+        key,
+    } = &filled;
     let mut follower = store.revision().follow();
     let before = follower.seen();
-    let organization = OrganizationId::from_text("org-a".to_owned());
-    let key = KeyId::from_text("key_a".to_owned());
-    let user = UserId::from_text("user-a".to_owned());
 
     let clock = Clock::fake(UnixTime(1_000));
     let (last, task) = LastUsed::start(store.clone(), clock.clone());
-    last.touch(&organization, &key, None);
+    last.touch(organization, key, None);
     clock.advance(5);
-    last.touch(&organization, &key, None);
+    last.touch(organization, key, None);
     let other = OrganizationId::from_text("org-b".to_owned());
-    last.touch(&other, &KeyId::from_text("key_b".to_owned()), Some(&user));
+    last.touch(&other, &KeyId::from_text("key_b".to_owned()), Some(user));
     task.stop().await;
     assert_eq!(
-        last_used(&store).await,
+        filled.last_used().await,
         (Some(1_005), None),
         "another's user is not ours"
     );
 
     let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(500)));
-    last.touch(&organization, &key, Some(&user));
+    last.touch(organization, key, Some(user));
     task.stop().await;
-    assert_eq!(last_used(&store).await, (Some(1_005), Some(500)));
+    assert_eq!(filled.last_used().await, (Some(1_005), Some(500)));
     assert_eq!(
         follower.seen(),
         before,
@@ -82,12 +89,11 @@ async fn the_last_use_is_stored_and_never_decreases() {
 #[tokio::test]
 async fn a_use_is_written_within_a_second_or_so() {
     let scratch = Scratch::new();
-    let store = filled(&scratch).await;
-    let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
-    let organization = OrganizationId::from_text("org-a".to_owned());
-    last.touch(&organization, &KeyId::from_text("key_a".to_owned()), None);
+    let filled = Filled::start(&scratch).await;
+    let (last, task) = LastUsed::start(filled.store.clone(), Clock::fake(UnixTime(7)));
+    last.touch(&filled.organization, &filled.key, None);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert_eq!(last_used(&store).await.0, Some(7));
+    assert_eq!(filled.last_used().await.0, Some(7));
     task.stop().await;
 }
 
@@ -96,9 +102,9 @@ const PAIRS_COUNT: usize = 200;
 const ROUNDS_COUNT: i64 = 10;
 
 const USERS_BEHIND: &str =
-    "SELECT COUNT(*) AS count FROM users WHERE id <> 'user-a' AND COALESCE(last_used_at, 0) < $1";
+    "SELECT COUNT(*) AS count FROM users WHERE name = 'U' AND COALESCE(last_used_at, 0) < $1";
 const KEYS_BEHIND: &str =
-    "SELECT COUNT(*) AS count FROM api_keys WHERE id <> 'key_a' AND COALESCE(last_used_at, 0) < $1";
+    "SELECT COUNT(*) AS count FROM api_keys WHERE name = 'K' AND COALESCE(last_used_at, 0) < $1";
 
 fn key(number: usize) -> KeyId {
     KeyId::from_text(format!("key_{number:04}"))
@@ -109,14 +115,16 @@ fn owner(number: usize) -> UserId {
     UserId::from_text(format!("user-{:04}", number % PAIRS_COUNT))
 }
 
-/// Adds keys `0..PAIRS_COUNT` and `PAIRS_COUNT..2 * PAIRS_COUNT`; each user has one of either range.
-async fn add_owners(store: &Store) {
+/// Adds keys `0..PAIRS_COUNT` and `PAIRS_COUNT..2 * PAIRS_COUNT`; each user has one of either range. Invitations of so many
+/// users would take many times as long as the test.
+async fn add_owners(store: &Store, organization: &OrganizationId) {
     let mut transaction = store.begin().await.expect("a transaction");
     for number in 0..PAIRS_COUNT {
         let user = owner(number);
         let insert = sql!(
             "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
-             VALUES ('org-a', $1, 'U', $1, $1, 'owner', 0)",
+             VALUES ($1, $2, 'U', $2, $2, 'owner', 0)",
+            organization,
             &user
         );
         transaction.execute(insert).await.expect("a user");
@@ -126,7 +134,8 @@ async fn add_owners(store: &Store) {
         hash[..8].copy_from_slice(&number.to_be_bytes());
         let insert = sql!(
             "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
-             VALUES ('org-a', $1, 'user', $2, 'K', '', $3, '[]', 0)",
+             VALUES ($1, $2, 'user', $3, 'K', '', $4, '[]', 0)",
+            organization,
             &key(number),
             &owner(number),
             hash
@@ -146,10 +155,13 @@ async fn behind(store: &Store, count: &'static str, at: i64) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_that_write_at_once_lose_no_use() {
     let scratch = Scratch::new();
-    let here = filled(&scratch).await;
+    let Filled {
+        store: here,
+        organization,
+        ..
+    } = Filled::start(&scratch).await;
     let there = Store::open(scratch.url()).await.expect("a database");
-    add_owners(&here).await;
-    let organization = OrganizationId::from_text("org-a".to_owned());
+    add_owners(&here, &organization).await;
     for round in 1..=ROUNDS_COUNT {
         let clock = Clock::fake(UnixTime(round));
         let (one, one_task) = LastUsed::start(here.clone(), clock.clone());
@@ -170,23 +182,20 @@ async fn two_nodes_that_write_at_once_lose_no_use() {
 #[tokio::test]
 async fn a_use_that_could_not_be_written_is_retried() {
     let scratch = Scratch::new();
-    let store = filled(&scratch).await;
-    let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
-    let organization = OrganizationId::from_text("org-a".to_owned());
+    let filled = Filled::start(&scratch).await;
+    let (last, task) = LastUsed::start(filled.store.clone(), Clock::fake(UnixTime(7)));
     let rename = async |statement| {
-        let mut transaction = store.begin_untracked().await.expect("a transaction");
+        let mut transaction = filled.store.begin_untracked().await.expect("a transaction");
         transaction.execute(statement).await.expect("renamed");
         transaction.commit().await.expect("a commit");
     };
     rename(sql!("ALTER TABLE users RENAME TO away")).await;
-    let user = UserId::from_text("user-a".to_owned());
-    let key = KeyId::from_text("key_a".to_owned());
-    last.touch(&organization, &key, Some(&user));
+    last.touch(&filled.organization, &filled.key, Some(&filled.user));
     // Longer than the interval between two writes.
     poll::pause(Duration::from_millis(2_500)).await;
     rename(sql!("ALTER TABLE away RENAME TO users")).await;
     poll::until("the use is written", async || {
-        last_used(&store).await == (Some(7), Some(7))
+        filled.last_used().await == (Some(7), Some(7))
     })
     .await;
     task.stop().await;

@@ -1,7 +1,6 @@
 //! Assignments of roles to users and groups, in the organization and in projects.
 
 use serde_json::{Value, json};
-use store::sql;
 use testkit::{Client, NOW, Server};
 
 use super::{ROLES, add_group, create, each, newest_event, project};
@@ -245,17 +244,9 @@ async fn the_role_of_a_group_in_a_project_is_an_assignment() {
     let server = Server::start().await;
     let (admin, project) = (server.admin(), project(&server).await);
     let group = add_group(&server, "Ops").await;
-    let mut transaction = server.store.begin().await.expect("a transaction");
-    let insert = sql!(
-        "INSERT INTO project_groups (organization_id, project_id, group_id, role_id, added_at) \
-         VALUES ($1, $2, $3, 'role-api-project-member', $4)",
-        server.organization_id(),
-        project.as_str(),
-        group.as_str(),
-        NOW
-    );
-    transaction.execute(insert).await.expect("a grant");
-    transaction.commit().await.expect("a commit");
+    let member = json!({"group_id": group, "role": "role-api-project-member"});
+    let groups = format!("/organization/projects/{project}/groups");
+    admin.post(&groups, member).await.ok();
     let holder = format!("/projects/{project}/groups/{group}");
     assign(&admin, &holder, &json!("role_project_viewer")).await;
     let roles = format!("{holder}/roles");
