@@ -135,11 +135,17 @@ impl World {
                 KeyOwner::User(id) => (Some(id), None),
                 KeyOwner::ServiceAccount(id) => (None, Some(id)),
             };
+            let kind = match (&key.project, account) {
+                (None, _) => "admin",
+                (_, None) => "user",
+                (_, Some(_)) => "service_account",
+            };
             let insert = sql!(
                 "INSERT INTO api_keys (organization_id, id, kind, project_id, user_id, service_account_id, name,
-                     redacted_value, hash, scopes, created_at) VALUES ($1, $2, 'user', $3, $4, $5, 'k', 'k', $6, '[]', 1)",
+                     redacted_value, hash, scopes, created_at) VALUES ($1, $2, $3, $4, $5, $6, 'k', 'k', $7, '[]', 1)",
                 &key.organization,
                 format!("key_{number}"),
+                kind,
                 key.project.as_ref(),
                 user,
                 account,
@@ -200,9 +206,10 @@ async fn a_membership_grants_the_permissions_of_its_role() {
         reader,
     ];
     assert_eq!(world.all().await, expected);
-    let viewer = json!({"user_id": world.reader, "role": "viewer"});
-    let path = format!("/projects/{}/users", world.projects[0]);
-    world.one.post(&path, viewer).await;
+    let (project, reader_id) = (&world.projects[0], &world.reader);
+    let path = format!("/projects/{project}/users/{reader_id}/roles");
+    let viewer = json!({"role_id": "role-api-project-viewer"});
+    world.one.admin.post(&path, viewer).await.ok();
     let now = world.all().await;
     assert_eq!(now[1], reader, "not in the organization");
     assert_eq!(now[2], reader.union(ProjectRole::Viewer.permissions()));
