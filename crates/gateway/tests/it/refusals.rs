@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
 use serde_json::Value;
+use testkit::ProjectKey;
 
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{EXPIRY_SECONDS, START_SECONDS, World, chat, request, table};
@@ -45,12 +46,9 @@ POST | /v1/chat/completions | service            |                     |        
 GET  | /v1/models/other     | service            |                     |          |                          | 404 | model_not_found          | model  | other               | yes
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_check_refuses_in_its_own_words() {
-    let world = World::start(Reply::whole(200, COMPLETION)).await;
-    let (old_project, archived) = world.archived_key().await;
-    let other = world.organization.create_another().await;
-    let keys = HashMap::from([
+/// Returns the secrets of keys by the names that the table has for the keys.
+async fn keys(world: &World, archived: ProjectKey) -> HashMap<&'static str, String> {
+    HashMap::from([
         ("admin", world.admin().to_owned()),
         ("owner", world.owner().to_owned()),
         ("service", world.service().to_owned()),
@@ -59,7 +57,15 @@ async fn each_check_refuses_in_its_own_words() {
         ("narrow", world.narrow_key().await.secret),
         ("reader", world.reader_key().await.secret),
         ("powerless", world.powerless_key().await.secret),
-    ]);
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_check_refuses_in_its_own_words() {
+    let world = World::start(Reply::whole(200, COMPLETION)).await;
+    let (old_project, archived) = world.archived_key().await;
+    let other = world.organization.create_another().await;
+    let keys = keys(&world, archived).await;
     for cells in table::<11>(TABLE) {
         let row = cells.map(Option::unwrap_or_default);
         let [
@@ -99,11 +105,10 @@ async fn each_check_refuses_in_its_own_words() {
             ["invalid_request_error", param, code],
             "{row:?}"
         );
-        let named = if names_organization == "yes" {
-            world.organization_id()
-        } else {
-            ""
-        };
+        let is_named = names_organization == "yes";
+        let named = is_named
+            .then(|| world.organization_id())
+            .unwrap_or_default();
         assert_eq!(answer.header("openai-organization"), named, "{row:?}");
         assert_eq!(answer.header("openai-version"), "2020-10-01", "{row:?}");
         assert!(answer.header("x-request-id").starts_with("req_"), "{row:?}");

@@ -8,11 +8,12 @@ use super::{not_found, world};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vector_store_and_what_is_in_it_are_its_projects_alone() {
     let (world, shelf) = world().await;
+    let (service, other) = (world.service(), world.other());
     let store = world
-        .make("/v1/vector_stores", world.service(), &json!({}))
+        .make("/v1/vector_stores", service, &json!({}))
         .await
         .id();
-    let file = world.file(world.service(), "assistants", "x").await;
+    let file = world.file(service, "assistants", "x").await;
     let path = format!("/v1/vector_stores/{store}");
     let asks = [
         (Method::GET, String::new(), ""),
@@ -45,21 +46,14 @@ async fn a_vector_store_and_what_is_in_it_are_its_projects_alone() {
     shelf.asked();
     for (method, part, body) in &asks {
         let answer = world
-            .call(
-                method.clone(),
-                &format!("{path}{part}"),
-                world.other(),
-                body,
-            )
+            .call(method.clone(), &format!("{path}{part}"), other, body)
             .await;
         assert_eq!(answer.refusal(), not_found(Value::Null), "{method} {part}");
     }
     assert!(shelf.asked().is_empty());
     for (method, part, body) in &asks {
         let path = format!("{path}{part}");
-        let answer = world
-            .call(method.clone(), &path, world.service(), body)
-            .await;
+        let answer = world.call(method.clone(), &path, service, body).await;
         assert_eq!(answer.status, 200, "{method} {part}: {}", answer.body);
         let asked = shelf.state().asked.pop().expect("it was passed on");
         assert_eq!(
@@ -70,7 +64,7 @@ async fn a_vector_store_and_what_is_in_it_are_its_projects_alone() {
             )
         );
     }
-    let gone = world.get(&path, world.service()).await;
+    let gone = world.get(&path, service).await;
     assert_eq!(gone.refusal(), not_found(Value::Null));
 }
 
