@@ -15,10 +15,7 @@ use base::{Budget, BudgetLimits, Clock, Entropy};
 use http::Request;
 use serde_json::{Value, json};
 use store::Store;
-use tasks::TaskHandle;
-use usage::{
-    LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Reports, RetentionPeriods, Spend,
-};
+use usage::{LastUsed, ModelFacts, PriceBook, Recorder, Reports, RetentionPeriods, Spend};
 
 use crate::{Client, NOW, invitation};
 
@@ -54,7 +51,8 @@ pub struct Organization {
     /// Client with an admin key of the owner.
     pub admin: Client,
     services: Arc<Services>,
-    _tasks: Option<(TaskHandle, RecorderTask)>,
+    /// Tasks of a node that only administers.
+    _tasks: Option<Box<dyn Send + Sync>>,
 }
 
 /// A new key of a project.
@@ -250,7 +248,7 @@ async fn node(
     pepper: &Pepper,
     clock: &Clock,
     models: BTreeSet<String>,
-) -> (NodeParts, (TaskHandle, RecorderTask)) {
+) -> (NodeParts, Box<dyn Send + Sync>) {
     let directory = Directory::start(store.clone()).await;
     let (directory, following) = directory.expect("the keys");
     let spend = Spend::load(store.usage(), clock.clone()).await;
@@ -267,7 +265,7 @@ async fn node(
         clock: clock.clone(),
         models,
     };
-    (parts, (following, writing))
+    (parts, Box::new((following, writing)))
 }
 
 /// Returns the services of the operations. Last uses of the keys that administer are not written.

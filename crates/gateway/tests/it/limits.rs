@@ -26,7 +26,7 @@ const ALIAS: &str = r#"{"model":"nick"}"#;
 const HUNDRED: &str = r#"{"model":"real","messages":[],"max_tokens":99}"#;
 const CLIENT_COUNT: usize = 500;
 /// A limit that no test reaches.
-const UNREACHED: i64 = 1_000_000;
+const MAX_LIMIT: i64 = 1_000_000;
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
@@ -235,7 +235,7 @@ async fn alias_is_no_way_round_a_limit() {
     refused(&world.chat(ALIAS).await, "requests", "for real in");
     // A request that is refused under one name does not count under the other.
     world
-        .limit("real", "max_requests_per_1_minute", UNREACHED)
+        .limit("real", "max_requests_per_1_minute", MAX_LIMIT)
         .await;
     world.limit("nick", "max_requests_per_1_minute", 2).await;
     assert_eq!(world.chat(ALIAS).await.status, 200);
@@ -260,7 +260,7 @@ async fn changed_limit_applies_to_the_next_request() {
         assert_eq!(world.chat(MODEL).await.status, 429);
     }
     world
-        .limit("real", "max_requests_per_1_minute", UNREACHED)
+        .limit("real", "max_requests_per_1_minute", MAX_LIMIT)
         .await;
     world.limit("real", "max_requests_per_1_day", 2).await;
     refused(

@@ -105,10 +105,7 @@ async fn each_check_refuses_in_its_own_words() {
             ["invalid_request_error", param, code],
             "{row:?}"
         );
-        let is_named = names_organization == "yes";
-        let named = is_named
-            .then(|| world.organization_id())
-            .unwrap_or_default();
+        let named = names_organization.replace("yes", world.organization_id());
         assert_eq!(answer.header("openai-organization"), named, "{row:?}");
         assert_eq!(answer.header("openai-version"), "2020-10-01", "{row:?}");
         assert!(answer.header("x-request-id").starts_with("req_"), "{row:?}");
