@@ -1,19 +1,19 @@
 //! A database per test, and a directory for other files.
 
 use store::Store;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use tempfile::TempDir;
 
 /// Empty database, removed at the end of the test.
-pub struct TestDatabase {
+pub struct TestStorage {
     /// URL of the database.
     pub url: String,
     /// Directory for files of the test.
     pub directory: TempDir,
-    _scratch: Scratch,
+    _database: TestDatabase,
 }
 
-impl TestDatabase {
+impl TestStorage {
     /// Creates an empty database of the kind that this test run uses.
     #[must_use]
     #[expect(
@@ -21,11 +21,11 @@ impl TestDatabase {
         reason = "a default that creates databases would surprise"
     )]
     pub fn new() -> Self {
-        let scratch = Scratch::new();
+        let database = TestDatabase::new();
         Self {
-            url: scratch.url().to_owned(),
+            url: database.url().to_owned(),
             directory: tempfile::tempdir().expect("a directory for the test"),
-            _scratch: scratch,
+            _database: database,
         }
     }
 

@@ -8,7 +8,7 @@ mod owner_key;
 mod server;
 
 pub use client::{Answer, Client};
-pub use database::TestDatabase;
+pub use database::TestStorage;
 pub use organization::{NodeParts, Organization, ProjectKey};
 pub use orgplane::Cors;
 pub use orgplane::config::Bounds;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use access::{Directory, LimitField};
 use serde_json::json;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 use testkit::Organization;
 
@@ -26,8 +26,8 @@ struct Node {
 }
 
 impl Node {
-    async fn start(scratch: &Scratch) -> Self {
-        let store = Store::open(scratch.url()).await.expect("a store");
+    async fn start(database: &TestDatabase) -> Self {
+        let store = Store::open(database.url()).await.expect("a store");
         let store = store.for_requests();
         let (directory, following) = Directory::start(store.clone()).await.expect("a directory");
         Self {
@@ -88,8 +88,8 @@ async fn limit(organization: &Organization, requests: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_added_by_a_newer_node_do_not_stop_an_older_one() {
-    let scratch = Scratch::new();
-    let (here, there) = (Node::start(&scratch).await, Node::start(&scratch).await);
+    let database = TestDatabase::new();
+    let (here, there) = (Node::start(&database).await, Node::start(&database).await);
     let organization = Organization::on(&here.store, &["m"]).await;
     fill(&organization).await;
     // All statements have been prepared by now.

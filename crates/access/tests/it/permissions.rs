@@ -8,7 +8,7 @@ use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::KeyHash;
 use base::{Permission, PermissionSet};
 use serde_json::json;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Statement, Store, sql};
 use testkit::{Organization, ProjectKey};
 
@@ -25,7 +25,7 @@ struct World {
     roles: [String; 2],
     keys: Vec<Key>,
     store: Store,
-    _scratch: Scratch,
+    _database: TestDatabase,
 }
 
 /// The organization, the project and the owner of a key.
@@ -52,8 +52,8 @@ fn hash(number: usize) -> KeyHash {
 
 /// Creates the organizations, and keys of everybody in them.
 async fn world() -> World {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a store");
+    let database = TestDatabase::new();
+    let store = Store::open(database.url()).await.expect("a store");
     let one = Organization::on(&store, &[]).await;
     let two = one.create_another().await;
     let projects = [one.create_project("P").await, one.create_project("Q").await];
@@ -81,7 +81,7 @@ async fn world() -> World {
         roles,
         keys: Vec::new(),
         store,
-        _scratch: scratch,
+        _database: database,
     };
     world.keys = world.owned_keys().await;
     world.insert_keys().await;

@@ -8,7 +8,7 @@ use base::ids::{Id, OrganizationId, ProjectId};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::json;
 use store::Store;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use testkit::Organization;
 
 /// Organizations with their projects, as administered through the API.
@@ -19,7 +19,7 @@ struct World {
     two: Organization,
     projects: [String; 2],
     store: Store,
-    _scratch: Scratch,
+    _database: TestDatabase,
 }
 
 /// Returns a new certificate of an authority.
@@ -32,8 +32,8 @@ fn authority() -> String {
 
 /// Creates two organizations and the projects of the first.
 async fn world() -> World {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a store");
+    let database = TestDatabase::new();
+    let store = Store::open(database.url()).await.expect("a store");
     let one = Organization::on(&store, &["m", "dall-e-3"]).await;
     let two = one.create_another().await;
     let projects = [one.create_project("P").await, one.create_project("Q").await];
@@ -42,7 +42,7 @@ async fn world() -> World {
         two,
         projects,
         store,
-        _scratch: scratch,
+        _database: database,
     };
     world.fill().await;
     world

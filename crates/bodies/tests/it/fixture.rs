@@ -12,7 +12,7 @@ use bodies::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 use store::Store;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use testkit::Organization;
 
 pub const START_SECONDS: i64 = 1_760_000_000;
@@ -31,7 +31,7 @@ pub struct Fixture {
     pub store: Store,
     pub clock: Clock,
     pub pepper: Pepper,
-    pub scratch: Scratch,
+    pub database: TestDatabase,
     /// The organization, administered through another node.
     pub organization: Organization,
     /// Ids of the organization's projects.
@@ -56,9 +56,9 @@ fn project(id: &str) -> ProjectId {
 impl Fixture {
     /// Starts a fixture that keeps bodies for 30 days.
     pub async fn start() -> Self {
-        let scratch = Scratch::new();
-        let store = Store::open(scratch.url()).await.expect("a store");
-        let elsewhere = Store::open(scratch.url()).await.expect("a store");
+        let database = TestDatabase::new();
+        let store = Store::open(database.url()).await.expect("a store");
+        let elsewhere = Store::open(database.url()).await.expect("a store");
         let organization = Organization::on(&elsewhere, &[]).await;
         let projects = [
             organization.create_project("P").await,
@@ -70,7 +70,7 @@ impl Fixture {
             projects,
             clock: Clock::fake(UnixTime(START_SECONDS)),
             pepper: Pepper::generate(&Entropy::seeded(1)),
-            scratch,
+            database,
             running: None,
         };
         fixture.keep(30).await;

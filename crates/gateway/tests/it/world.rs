@@ -18,7 +18,7 @@ use gateway::{Body, Durability, Gateway, GatewayTask, UpstreamConfig};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Statement, Store, sql};
 use testkit::{NodeParts, Organization, ProjectKey};
 use usage::{Recorder, RecorderTask, Spend};
@@ -66,7 +66,7 @@ pub struct World {
     /// The task that writes the ledger; a test may stop it.
     pub recorder_task: Option<RecorderTask>,
     _others: Others,
-    scratch: Scratch,
+    database: TestDatabase,
 }
 
 /// A response, read to its end.
@@ -126,8 +126,8 @@ impl World {
         bounds: Bounds,
     ) -> Self {
         let upstream = Upstream::start(reply).await;
-        let scratch = Scratch::new();
-        let store = Store::open(scratch.url()).await;
+        let database = TestDatabase::new();
+        let store = Store::open(database.url()).await;
         let store = store.expect("a store");
         let clock = Clock::fake(UnixTime(START_SECONDS));
         let spend = Spend::load(store.usage(), clock.clone()).await;
@@ -176,7 +176,7 @@ impl World {
             keys,
             recorder_task: Some(recorder_task),
             _others: others,
-            scratch,
+            database,
         }
     }
 
@@ -205,7 +205,7 @@ impl World {
 
     /// Returns the URL of the database.
     pub fn url(&self) -> &str {
-        self.scratch.url()
+        self.database.url()
     }
 
     pub fn organization_id(&self) -> &str {

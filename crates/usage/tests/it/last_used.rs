@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::ids::{Id, KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
 use serde_json::json;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 use testkit::Organization;
 use usage::LastUsed;
@@ -19,8 +19,8 @@ struct Filled {
 }
 
 impl Filled {
-    async fn start(scratch: &Scratch) -> Self {
-        let open = || Store::open(scratch.url());
+    async fn start(database: &TestDatabase) -> Self {
+        let open = || Store::open(database.url());
         let elsewhere = open().await.expect("a database");
         let organization = Organization::on(&elsewhere, &[]).await;
         let user = organization.owner_id.clone();
@@ -50,8 +50,8 @@ impl Filled {
 
 #[tokio::test]
 async fn the_last_use_is_stored_and_never_decreases() {
-    let scratch = Scratch::new();
-    let filled = Filled::start(&scratch).await;
+    let database = TestDatabase::new();
+    let filled = Filled::start(&database).await;
     let Filled {
         store,
         organization,
@@ -88,8 +88,8 @@ async fn the_last_use_is_stored_and_never_decreases() {
 
 #[tokio::test]
 async fn a_use_is_written_within_a_second_or_so() {
-    let scratch = Scratch::new();
-    let filled = Filled::start(&scratch).await;
+    let database = TestDatabase::new();
+    let filled = Filled::start(&database).await;
     let (last, task) = LastUsed::start(filled.store.clone(), Clock::fake(UnixTime(7)));
     last.touch(&filled.organization, &filled.key, None);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -154,13 +154,13 @@ async fn behind(store: &Store, count: &'static str, at: i64) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_that_write_at_once_lose_no_use() {
-    let scratch = Scratch::new();
+    let database = TestDatabase::new();
     let Filled {
         store: here,
         organization,
         ..
-    } = Filled::start(&scratch).await;
-    let there = Store::open(scratch.url()).await.expect("a database");
+    } = Filled::start(&database).await;
+    let there = Store::open(database.url()).await.expect("a database");
     add_owners(&here, &organization).await;
     for round in 1..=ROUNDS_COUNT {
         let clock = Clock::fake(UnixTime(round));
@@ -181,8 +181,8 @@ async fn two_nodes_that_write_at_once_lose_no_use() {
 
 #[tokio::test]
 async fn a_use_that_could_not_be_written_is_retried() {
-    let scratch = Scratch::new();
-    let filled = Filled::start(&scratch).await;
+    let database = TestDatabase::new();
+    let filled = Filled::start(&database).await;
     let (last, task) = LastUsed::start(filled.store.clone(), Clock::fake(UnixTime(7)));
     let rename = async |statement| {
         let mut transaction = filled.store.begin_untracked().await.expect("a transaction");

@@ -2,7 +2,7 @@
 
 use base::{Clock, UnixTime};
 use gateway::{ObjectKind, ObjectOwner, ObjectRepository, UpstreamObject};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 use testkit::Organization;
 
@@ -26,9 +26,9 @@ fn object(organization: &Organization) -> UpstreamObject {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b8_a_column_that_a_newer_node_adds_stops_no_older_repository() {
-    let scratch = Scratch::new();
+    let database = TestDatabase::new();
     let open = || async {
-        let store = Store::open(scratch.url()).await.expect("a store");
+        let store = Store::open(database.url()).await.expect("a store");
         store.for_requests()
     };
     let (here, there) = (open().await, open().await);
