@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::LimitField;
 use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
-use usage::{Dimension, Kind, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent};
+use usage::{Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent, UsageKind};
 
 use crate::caller::Caller;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
@@ -224,7 +224,7 @@ impl Admission {
 }
 
 /// Returns the usage event of a hosted tool that a request used, for the report of the tool.
-fn tool_event(request: &UsageEvent, kind: Kind, metric: Metric, count: i64) -> UsageEvent {
+fn tool_event(request: &UsageEvent, kind: UsageKind, metric: Metric, count: i64) -> UsageEvent {
     let has = |dimension| kind.dimensions().contains(&dimension);
     UsageEvent {
         id: format!("{}-{}", request.id, kind.as_str()),

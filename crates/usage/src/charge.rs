@@ -6,7 +6,7 @@ use base::NanoDollars;
 use base::money::Factor;
 
 use crate::price::{ANY_MODEL, PriceEntry, PriceKey};
-use crate::{Kind, Metric, PriceBook, Quantities, UsageEvent};
+use crate::{Metric, PriceBook, Quantities, UsageEvent, UsageKind};
 use base::names;
 
 /// The charges of an event.
@@ -333,14 +333,14 @@ fn units(event: &UsageEvent) -> Vec<(ItemName, i64)> {
 }
 
 /// Returns the item and the metric by which tools or storage are charged.
-fn tool(kind: Kind) -> Option<(ItemName, Metric)> {
+fn tool(kind: UsageKind) -> Option<(ItemName, Metric)> {
     match kind {
-        Kind::WebSearchCalls => Some((ItemName::WebSearchCalls, Metric::NumRequests)),
-        Kind::FileSearchCalls => Some((ItemName::FileSearchCalls, Metric::NumRequests)),
-        Kind::CodeInterpreterSessions => {
+        UsageKind::WebSearchCalls => Some((ItemName::WebSearchCalls, Metric::NumRequests)),
+        UsageKind::FileSearchCalls => Some((ItemName::FileSearchCalls, Metric::NumRequests)),
+        UsageKind::CodeInterpreterSessions => {
             Some((ItemName::CodeInterpreterSessions, Metric::NumSessions))
         }
-        Kind::VectorStores => Some((ItemName::VectorStores, Metric::UsageBytes)),
+        UsageKind::VectorStores => Some((ItemName::VectorStores, Metric::UsageBytes)),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use base::names;
 
 /// The kind of usage, which is a report of the Administration API, named by the last part of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum UsageKind {
     /// Chat completions, completions and responses.
     Completions,
     /// Embeddings.
@@ -31,7 +31,7 @@ pub enum Kind {
     WebSearchCalls,
 }
 
-names! { Kind {
+names! { UsageKind {
     Completions = "completions",
     Embeddings = "embeddings",
     Moderations = "moderations",
@@ -148,7 +148,7 @@ names! { Dimension {
     ContextLevel = "context_level",
 }}
 
-impl Kind {
+impl UsageKind {
     /// Returns the `object` of the results of the report.
     #[must_use]
     pub fn result_object(self) -> &'static str {
@@ -284,7 +284,7 @@ pub struct UsageEvent {
     /// The organization.
     pub organization_id: OrganizationId,
     /// The kind of usage.
-    pub kind: Kind,
+    pub kind: UsageKind,
     /// The project.
     pub project_id: ProjectId,
     /// The user, if the key is a user's.
@@ -366,8 +366,8 @@ mod tests {
             assert_eq!(Metric::parse(metric.as_str()), Some(*metric));
             assert_eq!(Metric::ALL[*metric as usize], *metric);
         }
-        for kind in Kind::ALL {
-            assert_eq!(Kind::parse(kind.as_str()), Some(*kind));
+        for kind in UsageKind::ALL {
+            assert_eq!(UsageKind::parse(kind.as_str()), Some(*kind));
         }
     }
 }

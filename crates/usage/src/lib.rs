@@ -29,7 +29,7 @@ mod writer;
 pub use allowance::{Allowance, MAX_KEY_COST_PER_DAY, MAX_KEY_EVENTS_PER_DAY};
 pub use charge::{Charge, Charges, ItemName, LineItem};
 pub use correct::{Corrected, correct};
-pub use event::{Dimension, Kind, MAX_QUANTITY, Metric, Outcome, Quantities, UsageEvent};
+pub use event::{Dimension, MAX_QUANTITY, Metric, Outcome, Quantities, UsageEvent, UsageKind};
 pub use facts::{ModelFact, ModelFacts};
 pub use jobs::by_days;
 pub use last_used::{LastUsed, LastUsedTask};

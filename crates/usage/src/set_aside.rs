@@ -6,7 +6,7 @@ use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 use serde::{Deserialize, Serialize};
 use store::{Connection, Database, Error, Result, Row, sql};
 
-use crate::{Kind, Metric, Outcome, Quantities, UsageEvent};
+use crate::{Metric, Outcome, Quantities, UsageEvent, UsageKind};
 
 /// The longest reason in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
@@ -85,7 +85,7 @@ impl StoredEvent {
             id: self.id,
             timestamp: UnixTime(self.timestamp),
             organization_id: OrganizationId::from_text(self.organization_id),
-            kind: Kind::parse(&self.r#type)?,
+            kind: UsageKind::parse(&self.r#type)?,
             project_id: ProjectId::from_text(self.project_id),
             user_id: self.user_id.map(UserId::from_text),
             api_key_id: self.api_key_id.map(KeyId::from_text),

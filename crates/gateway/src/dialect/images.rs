@@ -2,7 +2,7 @@
 
 use base::Result;
 use bodies::{BodyContents, Content};
-use usage::{Kind, Metric};
+use usage::{Metric, UsageKind};
 
 use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, RequestFormat, UsageAccumulator};
 use crate::document::Document;
@@ -36,7 +36,7 @@ pub(super) static VARIATIONS: Dialect = Dialect {
 pub(super) const EDIT: &str = "image.edit";
 
 const IMAGES: Dialect = Dialect {
-    kind: Kind::Images,
+    kind: UsageKind::Images,
     fields: &["model", "n", "size", "prompt"],
     estimate,
     read_document,

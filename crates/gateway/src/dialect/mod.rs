@@ -31,7 +31,7 @@ mod usage_accumulator;
 use base::Result;
 use bodies::{BodyContents, Content};
 use http::HeaderMap;
-use usage::{Kind, Metric, Quantities};
+use usage::{Metric, Quantities, UsageKind};
 
 pub(crate) use call::Call;
 pub(crate) use content_type::{JSON, check_json, form_type};
@@ -65,7 +65,7 @@ pub(crate) struct Dialect {
     /// The path below `/v1`, and below the base URL of an upstream.
     pub(crate) path: &'static str,
     /// The report that its usage is in.
-    pub(crate) kind: Kind,
+    pub(crate) kind: UsageKind,
     /// The `source` of the usage of images.
     pub(crate) source: Option<&'static str>,
     /// The format of its requests.
@@ -142,7 +142,7 @@ pub(crate) struct MeasuredUsage {
 /// The properties that most endpoints have in common.
 const DEFAULT: Dialect = Dialect {
     path: "",
-    kind: Kind::Completions,
+    kind: UsageKind::Completions,
     source: None,
     format: RequestFormat::Json,
     fields: &["model"],

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use base::Result;
-use usage::Kind;
+use usage::UsageKind;
 
 use super::fields::json_number;
 use super::images::EDIT;
@@ -85,7 +85,7 @@ impl Call {
         let units = self.estimate.units;
         let mut most = bounds.max_usage(dialect, searches_web(&self.model));
         match dialect.kind {
-            Kind::Images => {
+            UsageKind::Images => {
                 let is_generation = dialect.source == Some("image.generation");
                 let edited = if is_generation {
                     1
@@ -102,11 +102,11 @@ impl Call {
                 most.output = units.saturating_mul(image);
                 most.images = units;
             }
-            Kind::AudioSpeeches => {
+            UsageKind::AudioSpeeches => {
                 most.output = units.saturating_mul(MAX_TOKENS_PER_CHARACTER);
                 most.characters = units;
             }
-            Kind::AudioTranscriptions => {
+            UsageKind::AudioTranscriptions => {
                 let seconds = self.estimate.max_seconds.max(units);
                 most.output = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 most.input = most.input.saturating_add(most.output);
@@ -191,11 +191,11 @@ impl RequestBounds {
                 // A stored prompt may bring any tool.
                 self.content.tools = ToolKinds::ALL;
             }
-            "prompt" if dialect.kind == Kind::Completions => self.prompts = prompts(json),
+            "prompt" if dialect.kind == UsageKind::Completions => self.prompts = prompts(json),
             "prediction" => self.predicted = length(json),
             "messages" | "input" => {
                 self.content.add_items(json)?;
-                let is_alone = json.starts_with('"') && dialect.kind == Kind::Completions;
+                let is_alone = json.starts_with('"') && dialect.kind == UsageKind::Completions;
                 let frame = if is_alone { MAX_FRAME_TOKENS } else { 0 };
                 self.bytes = self.bytes.saturating_add(frame);
             }
@@ -241,7 +241,7 @@ impl RequestBounds {
             most.input = text.saturating_add(content.audio_tokens);
             most.input_images = content.images;
             most.context_windows = match dialect.kind {
-                Kind::Completions => self.prompts,
+                UsageKind::Completions => self.prompts,
                 _ => 0,
             };
         }

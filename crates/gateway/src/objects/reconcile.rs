@@ -6,7 +6,7 @@ use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use base::{Clock, Error, Result, UnixTime};
 use serde::Deserialize;
 use tokio::sync::Notify;
-use usage::{Kind, Metric, Outcome, Quantities, Recorder, UsageEvent};
+use usage::{Metric, Outcome, Quantities, Recorder, UsageEvent, UsageKind};
 
 use super::batch_input::BatchInput;
 use super::batch_status::{BatchStatus, output_usage};
@@ -302,7 +302,7 @@ fn day_event(object: &UpstreamObject, day: UnixTime, bytes: i64, estimated: bool
         id: format!("{}/{}", object.id, day.0 / SECONDS_PER_DAY),
         timestamp: day.max(created_at),
         organization_id: object.owner.organization.clone(),
-        kind: Kind::VectorStores,
+        kind: UsageKind::VectorStores,
         project_id: object.owner.project.clone(),
         user_id: None,
         api_key_id: None,

@@ -79,14 +79,14 @@ mod tests {
     use base::ids::{Id, OrganizationId, ProjectId};
 
     use super::*;
-    use crate::{Kind, Quantities};
+    use crate::{Quantities, UsageKind};
 
     fn event(id: &str, outcome: Outcome) -> UsageEvent {
         UsageEvent {
             id: id.to_owned(),
             timestamp: UnixTime(0),
             organization_id: OrganizationId::from_text("org-a".to_owned()),
-            kind: Kind::Completions,
+            kind: UsageKind::Completions,
             project_id: ProjectId::from_text("proj_a".to_owned()),
             user_id: None,
             api_key_id: None,

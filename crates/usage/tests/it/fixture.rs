@@ -8,8 +8,8 @@ use base::{Clock, UnixTime};
 use store::testing::Scratch;
 use store::{Row, Statement, Store};
 use usage::{
-    Kind, LedgerEntry, LedgerReader, Metric, Outcome, PriceBook, Quantities, Recorder,
-    RecorderTask, Reports, Spend, UsageEvent, UsageQuery, Width, usage,
+    LedgerEntry, LedgerReader, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask,
+    Reports, Spend, UsageEvent, UsageKind, UsageQuery, Width, usage,
 };
 
 /// 2026-03-02T00:00:00Z, a Monday.
@@ -136,7 +136,7 @@ impl Fixture {
         for name in ["a", "b"] {
             let query = UsageQuery {
                 organization_id: organization(name),
-                kind: Kind::Completions,
+                kind: UsageKind::Completions,
                 start: UnixTime(START_SECONDS),
                 end: UnixTime(START_SECONDS + 7 * SECONDS_PER_DAY),
                 width,
@@ -178,7 +178,7 @@ pub(crate) fn event(id: &str) -> UsageEvent {
         id: id.to_owned(),
         timestamp: UnixTime(START_SECONDS),
         organization_id: organization("a"),
-        kind: Kind::Completions,
+        kind: UsageKind::Completions,
         project_id: ProjectId::from_text("proj_a".to_owned()),
         user_id: None,
         api_key_id: Some(KeyId::from_text("key_a".to_owned())),

@@ -5,7 +5,7 @@ use base::time::SECONDS_PER_DAY;
 use store::{USAGE_EVENTS, sql};
 use tokio::runtime::Handle;
 use usage::{
-    Kind, LedgerReader, Metric, Retention, RetentionPeriods, RetentionTask, UsageQuery, Width,
+    LedgerReader, Metric, Retention, RetentionPeriods, RetentionTask, UsageKind, UsageQuery, Width,
     forget, rebuild, set_aside, usage, verify,
 };
 
@@ -35,7 +35,7 @@ async fn requests(fixture: &Fixture, width: Width) -> Vec<(i64, i64)> {
 async fn requests_since(fixture: &Fixture, width: Width, start: i64) -> Vec<(i64, i64)> {
     let query = UsageQuery {
         organization_id: organization("a"),
-        kind: Kind::Completions,
+        kind: UsageKind::Completions,
         start: UnixTime(start),
         end: UnixTime(START_SECONDS + SECONDS_PER_DAY),
         width,

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use testkit::Server;
 use tokio::sync::OnceCell;
-use usage::Kind;
+use usage::UsageKind;
 
 use super::example::{Examples, Fill};
 use super::ids::Ids;
@@ -69,7 +69,7 @@ pub(super) async fn changed() -> &'static Outcome {
 async fn ask() -> Outcome {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
     }
     let (examples, mut outcome) = (Examples::new(&server), Outcome::default());

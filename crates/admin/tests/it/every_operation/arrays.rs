@@ -4,7 +4,7 @@ use admin::operation::Operation;
 use admin::operations;
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
-use usage::{Dimension, Kind, PriceBook};
+use usage::{Dimension, PriceBook, UsageKind};
 
 use super::example::Examples;
 use super::ids::Ids;
@@ -75,7 +75,7 @@ async fn every_encoding_of_every_array_gives_the_same_and_each_value_counts() {
     };
     let server = Server::with(options).await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
         elsewhere(&server, *kind, &ids).await;
     }
@@ -93,7 +93,7 @@ async fn every_encoding_of_every_array_gives_the_same_and_each_value_counts() {
 }
 
 /// Adds usage in another project, without a user.
-async fn elsewhere(server: &Server, kind: Kind, ids: &Ids) {
+async fn elsewhere(server: &Server, kind: UsageKind, ids: &Ids) {
     let mut event = json!({
         "id": format!("{} elsewhere", kind.as_str()), "timestamp": NOW.0, "type": kind.as_str(),
         "project_id": ids.project,

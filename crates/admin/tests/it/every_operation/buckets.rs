@@ -4,7 +4,7 @@ use admin::operation::Operation;
 use base::time::SECONDS_PER_DAY;
 use serde_json::{Map, Value, json};
 use testkit::{NOW, Server};
-use usage::Kind;
+use usage::UsageKind;
 
 use super::example::Examples;
 use super::lists::paged;
@@ -37,7 +37,7 @@ fn buckets(page: &Value) -> Vec<Value> {
 
 /// Adds usage of every kind on a day of the report.
 async fn consume(server: &Server, id: String, day: i64) {
-    let events = Kind::ALL.iter().map(|kind| {
+    let events = UsageKind::ALL.iter().map(|kind| {
         let mut event = Map::from_iter([
             ("id".to_owned(), json!(format!("{}{id}", kind.as_str()))),
             (
@@ -58,7 +58,7 @@ async fn consume(server: &Server, id: String, day: i64) {
         .post("/organization/usage/events", json!(events))
         .await
         .ok();
-    assert_eq!(answer["accepted"], Kind::ALL.len(), "{answer}");
+    assert_eq!(answer["accepted"], UsageKind::ALL.len(), "{answer}");
 }
 
 /// Reads a report page by page while usage is added before and after each page.
@@ -89,7 +89,7 @@ async fn follow(
 #[tokio::test]
 async fn pages_have_each_bucket_once_and_in_order() {
     let server = Server::start().await;
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
     }
     let examples = Examples::new(&server);

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
-use usage::{Kind, ModelFact, ModelFacts, PriceBook, Quantities, UsageEvent};
+use usage::{ModelFact, ModelFacts, PriceBook, Quantities, UsageEvent, UsageKind};
 
 use crate::dialect::{Call, Dialect, MeasuredUsage, UsageAccumulator};
 
@@ -282,7 +282,7 @@ fn answer(request: &Requested, input: i64, output: i64, calls: i64, tier: &str) 
         "input_tokens": input, "output_tokens": output, "input_tokens_details": details}})
 }
 
-fn event(kind: Kind, quantities: Quantities, tier: Option<String>) -> UsageEvent {
+fn event(kind: UsageKind, quantities: Quantities, tier: Option<String>) -> UsageEvent {
     UsageEvent {
         id: "req_1".to_owned(),
         timestamp: NOW,
@@ -291,7 +291,8 @@ fn event(kind: Kind, quantities: Quantities, tier: Option<String>) -> UsageEvent
         project_id: ProjectId::from_text("proj_1".to_owned()),
         user_id: None,
         api_key_id: None,
-        model: matches!(kind, Kind::Completions | Kind::WebSearchCalls).then(|| "m".to_owned()),
+        model: matches!(kind, UsageKind::Completions | UsageKind::WebSearchCalls)
+            .then(|| "m".to_owned()),
         batch: false,
         service_tier: tier,
         size: None,
@@ -309,7 +310,7 @@ fn charged(prices: &PriceBook, usage: MeasuredUsage) -> NanoDollars {
     let tools = usage.hosted_tools.reports();
     let tools = tools
         .map(|(kind, metric, count)| event(kind, Quantities::default().with(metric, count), None));
-    let request = event(Kind::Completions, usage.quantities, usage.service_tier);
+    let request = event(UsageKind::Completions, usage.quantities, usage.service_tier);
     let rows = tools.chain([request]);
     let lines = rows.flat_map(|row| prices.charges(&row).charges);
     lines.map(|line| line.amount).sum()

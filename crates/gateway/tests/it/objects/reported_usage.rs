@@ -6,14 +6,14 @@ use base::ids::{Id, OrganizationId, ProjectId};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use usage::{Kind, Metric, Outcome, Quantities, UsageEvent, verify};
+use usage::{Metric, Outcome, Quantities, UsageEvent, UsageKind, verify};
 
 use super::world as keeping_world;
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
 use crate::world::{SERVICE, World, chat};
 
 /// Reports an event without usage under this id, as a member of the organization can.
-async fn report(world: &World, id: &str, kind: Kind) {
+async fn report(world: &World, id: &str, kind: UsageKind) {
     let mut quantities = Quantities::default();
     for metric in kind.required_metrics() {
         quantities.set(*metric, 0);
@@ -66,9 +66,9 @@ async fn s1_a_report_with_a_streamed_requests_id_does_not_erase_its_row() {
     let response = world.gateway.handle(stream).await;
     let id = response.headers()["x-request-id"].to_str().expect("an id");
     let id = id.to_owned();
-    let tool = format!("{id}-{}", Kind::WebSearchCalls.as_str());
-    report(&world, &id, Kind::Completions).await;
-    report(&world, &tool, Kind::WebSearchCalls).await;
+    let tool = format!("{id}-{}", UsageKind::WebSearchCalls.as_str());
+    report(&world, &id, UsageKind::Completions).await;
+    report(&world, &tool, UsageKind::WebSearchCalls).await;
     gate.add_permits(1);
     response.into_body().collect().await.expect("the answer");
     world.rows(3).await;
@@ -79,7 +79,7 @@ async fn s1_a_report_with_a_streamed_requests_id_does_not_erase_its_row() {
 async fn s1_a_report_with_a_batchs_or_a_vector_stores_id_does_not_erase_their_rows() {
     let (world, shelf) = keeping_world().await;
     let batch = world.batch(SERVICE).await;
-    report(&world, &batch, Kind::Completions).await;
+    report(&world, &batch, UsageKind::Completions).await;
     let usage = json!({"usage": {"input_tokens": 40, "output_tokens": 21, "total_tokens": 61}});
     shelf.finish(&batch, "a\nb\n", usage);
     let path = format!("/v1/batches/{batch}");
@@ -93,7 +93,7 @@ async fn s1_a_report_with_a_batchs_or_a_vector_stores_id_does_not_erase_their_ro
     let store = world.make("/v1/vector_stores", SERVICE, &body).await.id();
     shelf.set(&store, json!({"usage_bytes": 1000}));
     let row = format!("{store}/{}", world.clock.now().0 / 86_400);
-    report(&world, &row, Kind::VectorStores).await;
+    report(&world, &row, UsageKind::VectorStores).await;
     world.clock.advance(3_600);
     world.gateway.poll_objects().await;
     assert_eq!(own(&world, Metric::UsageBytes).await, [(row, Some(1_000))]);
