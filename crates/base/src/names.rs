@@ -1,8 +1,16 @@
 //! Enums whose variants have names on the wire.
 
-/// Implements `ALL`, `as_str` and `parse` for an enum without fields.
+/// Implements `ALL`, `as_str` and `parse` for an enum without fields, which may be declared in the same place.
 #[macro_export]
 macro_rules! names {
+    ($(#[$attribute:meta])* $visibility:vis enum $type:ident {
+        $($(#[$variant_attribute:meta])* $variant:ident = $name:literal,)*
+    }) => {
+        $(#[$attribute])*
+        $visibility enum $type { $($(#[$variant_attribute])* $variant,)* }
+
+        $crate::names! { $type { $($variant = $name,)* } }
+    };
     ($type:ident { $($variant:ident = $name:literal,)* }) => {
         impl $type {
             /// All variants, in the order of declaration.

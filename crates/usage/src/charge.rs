@@ -39,47 +39,30 @@ pub struct LineItem {
     pub name: ItemName,
 }
 
-/// The item of a charge. Values are stored by their order, so new ones go to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum ItemName {
-    InputTokens,
-    InputCachedTokens,
-    InputCacheWriteTokens,
-    OutputTokens,
-    InputAudioTokens,
-    InputCachedAudioTokens,
-    OutputAudioTokens,
-    InputImageTokens,
-    OutputImageTokens,
-    Images,
-    Characters,
-    Seconds,
-    WebSearchCalls,
-    FileSearchCalls,
-    CodeInterpreterSessions,
-    /// Bytes kept for a day.
-    VectorStores,
+names! {
+    /// The item of a charge. Values are stored by their order, so new ones go to the end.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[expect(missing_docs, reason = "the names say it")]
+    pub enum ItemName {
+        InputTokens = "input_tokens",
+        InputCachedTokens = "input_cached_tokens",
+        InputCacheWriteTokens = "input_cache_write_tokens",
+        OutputTokens = "output_tokens",
+        InputAudioTokens = "input_audio_tokens",
+        InputCachedAudioTokens = "input_cached_audio_tokens",
+        OutputAudioTokens = "output_audio_tokens",
+        InputImageTokens = "input_image_tokens",
+        OutputImageTokens = "output_image_tokens",
+        Images = "images",
+        Characters = "characters",
+        Seconds = "seconds",
+        WebSearchCalls = "web_search_calls",
+        FileSearchCalls = "file_search_calls",
+        CodeInterpreterSessions = "code_interpreter_sessions",
+        /// Bytes kept for a day.
+        VectorStores = "vector_stores",
+    }
 }
-
-names! { ItemName {
-    InputTokens = "input_tokens",
-    InputCachedTokens = "input_cached_tokens",
-    InputCacheWriteTokens = "input_cache_write_tokens",
-    OutputTokens = "output_tokens",
-    InputAudioTokens = "input_audio_tokens",
-    InputCachedAudioTokens = "input_cached_audio_tokens",
-    OutputAudioTokens = "output_audio_tokens",
-    InputImageTokens = "input_image_tokens",
-    OutputImageTokens = "output_image_tokens",
-    Images = "images",
-    Characters = "characters",
-    Seconds = "seconds",
-    WebSearchCalls = "web_search_calls",
-    FileSearchCalls = "file_search_calls",
-    CodeInterpreterSessions = "code_interpreter_sessions",
-    VectorStores = "vector_stores",
-}}
 
 impl ItemName {
     /// Returns the unit of quantities in the contract's words; `None` if the contract has none.

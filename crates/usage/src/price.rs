@@ -20,46 +20,29 @@ pub use changes::PriceChange;
 /// The model name of prices of tools and storage that apply to every model.
 pub const ANY_MODEL: &str = "*";
 
-/// A kind of price, named by its key in a price book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum PriceKey {
-    Input,
-    CachedInput,
-    CacheWrite,
-    Output,
-    InputAudio,
-    CachedInputAudio,
-    OutputAudio,
-    InputImage,
-    OutputImage,
-    Image,
-    Character,
-    Second,
-    WebSearch,
-    FileSearch,
-    CodeInterpreter,
-    Storage,
+names! {
+    /// A kind of price, named by its key in a price book.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[repr(u8)]
+    pub(crate) enum PriceKey {
+        Input = "input",
+        CachedInput = "cached_input",
+        CacheWrite = "cache_write",
+        Output = "output",
+        InputAudio = "input_audio",
+        CachedInputAudio = "cached_input_audio",
+        OutputAudio = "output_audio",
+        InputImage = "input_image",
+        OutputImage = "output_image",
+        Image = "image",
+        Character = "character",
+        Second = "second",
+        WebSearch = "web_search",
+        FileSearch = "file_search",
+        CodeInterpreter = "code_interpreter",
+        Storage = "storage",
+    }
 }
-
-names! { PriceKey {
-    Input = "input",
-    CachedInput = "cached_input",
-    CacheWrite = "cache_write",
-    Output = "output",
-    InputAudio = "input_audio",
-    CachedInputAudio = "cached_input_audio",
-    OutputAudio = "output_audio",
-    InputImage = "input_image",
-    OutputImage = "output_image",
-    Image = "image",
-    Character = "character",
-    Second = "second",
-    WebSearch = "web_search",
-    FileSearch = "file_search",
-    CodeInterpreter = "code_interpreter",
-    Storage = "storage",
-}}
 
 impl PriceKey {
     /// Returns the number of units that the price is for.
