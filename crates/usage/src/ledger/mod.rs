@@ -97,6 +97,11 @@ impl Ledger {
         Self::new(self.database.clone(), prices, clock)
     }
 
+    /// Returns the time by the clock of the ledger.
+    pub(crate) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
     /// Appends events of one source in one transaction, and releases `releases` in it. An event whose id its
     /// organization has used before on that day, in the ledger or in `events`, is a duplicate and leaves no trace.
     /// Events that exceed `allowance` are refused as a whole.

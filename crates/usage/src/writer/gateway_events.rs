@@ -9,11 +9,11 @@ use tasks::Task;
 
 use super::outcome::{NotWritten, caught};
 use super::{LedgerWriter, MIN_RETRY_DELAY, answer};
-use crate::jobs::Job;
+use crate::jobs::{Appended, Job};
 use crate::ledger::Written;
 use crate::ledger::key::Source;
 use crate::set_aside::{self, SetAside, json_of};
-use crate::{Appended, ReservationKey, UsageEvent};
+use crate::{ReservationKey, UsageEvent};
 
 /// The interval at which events that were set aside are retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -136,7 +136,7 @@ impl LedgerWriter {
         tracing::error!(%organization, id, reason, "usage event set aside: the database refuses it");
         let mut delay = MIN_RETRY_DELAY;
         loop {
-            let (database, now) = (self.ledger.database(), self.clock.now());
+            let (database, now) = (self.ledger.database(), self.ledger.now());
             let reason = match caught(set_aside::add(database, event, reason, now)).await {
                 Some(Ok(())) => break,
                 Some(Err(error)) => NotWritten::Stopped(error),
