@@ -1,7 +1,5 @@
 //! Tables that a newer version has changed while this one runs.
 
-use std::time::{Duration, Instant};
-
 use access::{Directory, LimitField};
 use base::ids::{Id, OrganizationId, ProjectId};
 use store::testing::Scratch;
@@ -70,21 +68,13 @@ impl Node {
 
     /// Waits until the node's snapshot has this limit.
     async fn until(&self, requests: i64) {
-        let started = Instant::now();
         let (organization, project) = (organization(), project());
-        loop {
+        poll::until("the snapshot is current", async || {
             let settings = self.directory.settings(&organization);
             let limits = settings.project(&project).limits("m", None);
-            if limits.get(LimitField::RequestsPerMinute) == Some(requests) {
-                return;
-            }
-            let waited = started.elapsed();
-            assert!(
-                waited < Duration::from_secs(30),
-                "the snapshot is stale: {limits:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            limits.get(LimitField::RequestsPerMinute) == Some(requests)
+        })
+        .await;
     }
 }
 

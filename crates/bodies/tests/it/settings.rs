@@ -149,8 +149,11 @@ async fn waiting_bodies_that_a_new_setting_forbids_are_never_stored() {
         turn.lock_table("bodies").await.expect("a lock");
         pass(&fixture, "proj_1");
         pass(&fixture, "proj_2");
-        // Time for the body writer to take them, and to wait for its lock.
-        poll::pause(std::time::Duration::from_millis(200)).await;
+        // The body writer has taken bodies, and waits for its lock.
+        poll::until("bodies are taken from the queue", async || {
+            fixture.bodies().map(bodies::Bodies::queue_depth) < Some(2)
+        })
+        .await;
         fixture.change(&[change]).await;
         assert_eq!(fixture.kept("proj_2").await, Vec::<String>::new());
         drop(turn);

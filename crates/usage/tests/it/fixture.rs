@@ -5,12 +5,15 @@ use std::sync::Arc;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId};
 use base::time::SECONDS_PER_DAY;
 use base::{Clock, UnixTime};
+use prometheus::Registry;
 use store::testing::Scratch;
 use store::{Row, Statement, Store};
 use usage::{
     LedgerEntry, LedgerReader, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask,
     Reports, Spend, UsageEvent, UsageKind, UsageQuery, Width, usage,
 };
+
+use crate::sources::count_of;
 
 /// 2026-03-02T00:00:00Z, a Monday.
 pub(crate) const START_SECONDS: i64 = 1_772_409_600;
@@ -80,6 +83,30 @@ impl Fixture {
         let store = Store::open(self.scratch.url());
         let store = store.await.expect("a database");
         start(&store, &self.prices, &self.clock).await
+    }
+
+    /// Returns the metrics of the recorder.
+    pub(crate) fn metrics(&self) -> Registry {
+        let registry = Registry::new();
+        self.recorder.register(&registry).expect("registered");
+        registry
+    }
+
+    /// Waits until a write of the ledger has failed `count` times.
+    pub(crate) async fn until_failed(&self, count: f64) {
+        let metrics = self.metrics();
+        poll::until("writes of the ledger fail", async || {
+            count_of(&metrics, "orgplane_ledger_write_failures_total") >= count
+        })
+        .await;
+    }
+
+    /// Waits until `spend` has this amount of organization `a`.
+    pub(crate) async fn until_spent(spend: &Spend, amount: i64) {
+        poll::until("the spend is seen", async || {
+            spend.month_to_date(&organization("a"), None).0 == amount
+        })
+        .await;
     }
 
     pub(crate) async fn execute(&self, statement: Statement) {
