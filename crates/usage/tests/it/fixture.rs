@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId};
 use base::time::SECONDS_PER_DAY;
 use base::{Clock, UnixTime};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Row, Statement, Store};
 use usage::{
     Kind, LedgerEntry, LedgerReader, Metric, Outcome, PriceBook, Quantities, Recorder,
@@ -48,7 +48,7 @@ pub(crate) struct Fixture {
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) spend: Spend,
     pub(crate) clock: Clock,
-    pub(crate) scratch: Scratch,
+    pub(crate) database: TestDatabase,
 }
 
 impl Fixture {
@@ -57,8 +57,8 @@ impl Fixture {
     }
 
     pub(crate) async fn with(prices: PriceBook) -> Self {
-        let scratch = Scratch::new();
-        let store = Store::open(scratch.url());
+        let database = TestDatabase::new();
+        let store = Store::open(database.url());
         let store = store.await.expect("a database");
         let prices = Arc::new(prices);
         let clock = Clock::fake(UnixTime(START_SECONDS));
@@ -71,13 +71,13 @@ impl Fixture {
             prices,
             spend,
             clock,
-            scratch,
+            database,
         }
     }
 
     /// Starts the recorder of another node on the same database.
     pub(crate) async fn another(&self) -> (Recorder, RecorderTask, Spend) {
-        let store = Store::open(self.scratch.url());
+        let store = Store::open(self.database.url());
         let store = store.await.expect("a database");
         start(&store, &self.prices, &self.clock).await
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::ids::{Id, KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 use usage::LastUsed;
 
@@ -19,8 +19,8 @@ async fn last_used(store: &Store) -> (Option<i64>, Option<i64>) {
     (key, user)
 }
 
-async fn filled(scratch: &Scratch) -> Store {
-    let store = Store::open(scratch.url());
+async fn filled(database: &TestDatabase) -> Store {
+    let store = Store::open(database.url());
     let store = store.await.expect("a database");
     let mut transaction = store.begin().await.expect("a transaction");
     for statement in [
@@ -46,8 +46,8 @@ async fn filled(scratch: &Scratch) -> Store {
 
 #[tokio::test]
 async fn the_last_use_is_stored_and_never_decreases() {
-    let scratch = Scratch::new();
-    let store = filled(&scratch).await;
+    let database = TestDatabase::new();
+    let store = filled(&database).await;
     let mut follower = store.revision().follow();
     let before = follower.seen();
     let organization = OrganizationId::from_text("org-a".to_owned());
@@ -81,8 +81,8 @@ async fn the_last_use_is_stored_and_never_decreases() {
 
 #[tokio::test]
 async fn a_use_is_written_within_a_second_or_so() {
-    let scratch = Scratch::new();
-    let store = filled(&scratch).await;
+    let database = TestDatabase::new();
+    let store = filled(&database).await;
     let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
     let organization = OrganizationId::from_text("org-a".to_owned());
     last.touch(&organization, &KeyId::from_text("key_a".to_owned()), None);
@@ -145,9 +145,9 @@ async fn behind(store: &Store, count: &'static str, at: i64) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_that_write_at_once_lose_no_use() {
-    let scratch = Scratch::new();
-    let here = filled(&scratch).await;
-    let there = Store::open(scratch.url()).await.expect("a database");
+    let database = TestDatabase::new();
+    let here = filled(&database).await;
+    let there = Store::open(database.url()).await.expect("a database");
     add_owners(&here).await;
     let organization = OrganizationId::from_text("org-a".to_owned());
     for round in 1..=ROUNDS_COUNT {
@@ -169,8 +169,8 @@ async fn two_nodes_that_write_at_once_lose_no_use() {
 
 #[tokio::test]
 async fn a_use_that_could_not_be_written_is_retried() {
-    let scratch = Scratch::new();
-    let store = filled(&scratch).await;
+    let database = TestDatabase::new();
+    let store = filled(&database).await;
     let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
     let organization = OrganizationId::from_text("org-a".to_owned());
     let rename = async |statement| {
