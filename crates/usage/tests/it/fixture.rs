@@ -8,8 +8,8 @@ use base::{Clock, UnixTime};
 use store::testing::TestDatabase;
 use store::{Row, Statement, Store};
 use usage::{
-    Kind, LedgerEntry, LedgerReader, Metric, Outcome, PriceBook, Quantities, Recorder,
-    RecorderTask, Reports, Spend, UsageEvent, UsageQuery, Width, usage,
+    Kind, LedgerEntry, LedgerReader, Metric, PriceBook, Quantities, Recorder, RecorderTask,
+    Reports, Spend, UsageEvent, UsageQuery, Width, usage,
 };
 
 /// 2026-03-02T00:00:00Z, a Monday.
@@ -175,27 +175,20 @@ pub(crate) fn organization(name: &str) -> OrganizationId {
 /// Returns the event of a chat request at [`START_SECONDS`]: 1,000 input tokens, 400 of them cached, and 100 output tokens.
 pub(crate) fn event(id: &str) -> UsageEvent {
     UsageEvent {
-        id: id.to_owned(),
-        timestamp: UnixTime(START_SECONDS),
-        organization_id: organization("a"),
-        kind: Kind::Completions,
-        project_id: ProjectId::from_text("proj_a".to_owned()),
-        user_id: None,
         api_key_id: Some(KeyId::from_text("key_a".to_owned())),
         model: Some("m".to_owned()),
-        batch: false,
-        service_tier: None,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities: Quantities::default()
-            .with(Metric::InputTokens, 1000)
-            .with(Metric::InputCachedTokens, 400)
-            .with(Metric::OutputTokens, 100)
-            .with(Metric::NumModelRequests, 1),
-        estimated: false,
-        outcome: Outcome::Succeeded,
+        ..UsageEvent::new(
+            id.to_owned(),
+            UnixTime(START_SECONDS),
+            organization("a"),
+            ProjectId::from_text("proj_a".to_owned()),
+            Kind::Completions,
+            Quantities::default()
+                .with(Metric::InputTokens, 1000)
+                .with(Metric::InputCachedTokens, 400)
+                .with(Metric::OutputTokens, 100)
+                .with(Metric::NumModelRequests, 1),
+        )
     }
 }
 
