@@ -93,7 +93,7 @@ fn reread(overrides: &Overrides, running: &Source) {
         ),
         Err(error) => tracing::error!(
             error = format!("{error:#}"),
-            "configuration invalid: the next start would fail; keeping the current one"
+            "configuration invalid: the next start would fail; the current configuration stays in use"
         ),
     }
 }
