@@ -105,6 +105,18 @@ const GAUGES: [GaugeDefinition; 10] = [
     ),
 ];
 
+/// Registers the version and the commit of the build.
+fn register_build(registry: &Registry) -> prometheus::Result<()> {
+    let build = Opts::new(
+        "orgplane_build_info",
+        "Version and commit of the running build; always 1.",
+    );
+    let build = GaugeVec::new(build, &["version", "commit"])?;
+    let labels = [env!("CARGO_PKG_VERSION"), env!("ORGPLANE_COMMIT")];
+    build.with_label_values(&labels).set(1.0);
+    registry.register(Box::new(build))
+}
+
 impl Metrics {
     /// Registers all metrics.
     pub(crate) fn start(
@@ -117,14 +129,7 @@ impl Metrics {
         services.recorder.register(&registry)?;
         tracer.register(&registry)?;
         let administration = Administration::start(&registry)?;
-        let build = Opts::new(
-            "orgplane_build_info",
-            "Version and commit of the running build; always 1.",
-        );
-        let build = GaugeVec::new(build, &["version", "commit"])?;
-        let labels = [env!("CARGO_PKG_VERSION"), env!("ORGPLANE_COMMIT")];
-        build.with_label_values(&labels).set(1.0);
-        registry.register(Box::new(build))?;
+        register_build(&registry)?;
         let started = Gauge::new(
             "process_start_time_seconds",
             "Start time of the process, in seconds since 1970.",

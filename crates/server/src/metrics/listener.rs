@@ -42,7 +42,7 @@ impl Task for MetricsListener {
                     server.run(self.router.clone(), &never).await;
                 }
                 Err(error) => {
-                    tracing::error!(error = format!("{error:#}"), "failed to serve metrics")
+                    tracing::error!(error = format!("{error:#}"), "failed to serve metrics");
                 }
             }
             tokio::time::sleep(BIND_RETRY_INTERVAL).await;
