@@ -10,7 +10,7 @@ use settings::{DataRetention, RowSetting, Setting};
 
 use crate::literal::literals;
 use crate::operation::{
-    Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
+    Done, EventType, NoParameters, Operation, Organization, Read, Write, read, write,
 };
 use crate::projects::ConfiguredProject;
 use crate::role_scope::RoleScope;
@@ -143,12 +143,16 @@ fn kind<K: RetentionKind>(setting: Option<DataRetention>) -> Result<K> {
         return Ok(K::UNSET);
     };
     serde_json::from_value(json!(setting.as_str())).map_err(|error| {
-        tracing::error!(%error, "stored data retention is not valid here");
+        tracing::error!(%error, "stored data retention setting not valid");
         Error::internal()
     })
 }
 
-async fn retrieve<S: RetentionScope>(mut cx: Read, scope: S, _: Nothing) -> Result<RetentionOf<S>> {
+async fn retrieve<S: RetentionScope>(
+    mut cx: Read,
+    scope: S,
+    _: NoParameters,
+) -> Result<RetentionOf<S>> {
     let one = tenant_sql!(cx, DataRetention::SELECT_ONE, args![scope.project_key()]);
     let setting = cx.fetch_optional(one, DataRetention::read).await?;
     Ok(RetentionAnswer::new(kind(setting)?))

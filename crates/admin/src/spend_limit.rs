@@ -10,7 +10,7 @@ use settings::{RowSetting, Setting, SpendLimit};
 use crate::list::Unset;
 use crate::literal::literals;
 use crate::operation::{
-    Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
+    Done, EventType, NoParameters, Operation, Organization, Read, Write, read, write,
 };
 use crate::projects::ConfiguredProject;
 use crate::role_scope::RoleScope;
@@ -145,7 +145,7 @@ fn not_set() -> Error {
 async fn retrieve<S: SpendLimitScope>(
     mut cx: Read,
     scope: S,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<SpendLimitAnswer<S::Object>> {
     let one = tenant_sql!(cx, SpendLimit::SELECT_ONE, args![scope.project_key()]);
     let limit = cx.fetch_optional(one, SpendLimit::read).await?;
@@ -189,7 +189,7 @@ async fn update<S: SpendLimitScope>(
 async fn delete<S: SpendLimitScope>(
     mut cx: Write,
     scope: S,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<Done<Unset<S::Deleted>>> {
     if !setting::delete::<SpendLimit>(&mut cx, &scope).await? {
         return Err(not_set());

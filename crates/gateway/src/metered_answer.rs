@@ -191,7 +191,7 @@ impl MeteredAnswer {
             }
             Ok(None) => None,
             Err(error) => {
-                tracing::debug!(%error, "answer not decoded");
+                tracing::debug!(%error, "failed to decode answer");
                 Some(AnswerPart::Aborted(Outcome::UpstreamFailed))
             }
         }

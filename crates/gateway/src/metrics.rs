@@ -114,11 +114,11 @@ impl GatewayMetrics {
     ) -> prometheus::Result<Self> {
         let first_chunks = histograms(
             "gen_ai_client_operation_time_to_first_chunk_seconds",
-            "From forwarding a request to the head of the upstream's answer.",
+            "Time from forwarding a request to the head of the upstream's response, in seconds.",
         )?;
         let ends = histograms(
             "gen_ai_client_operation_duration_seconds",
-            "From forwarding a request to the end of the upstream's answer.",
+            "Time from forwarding a request to the end of the upstream's response, in seconds.",
         )?;
         let listed = upstreams.iter().flat_map(|upstream| {
             let targets = upstream.aliases.values();
@@ -132,26 +132,26 @@ impl GatewayMetrics {
         Ok(Self {
             in_flight: IntGauge::new(
                 "http_server_active_requests",
-                "Requests to the gateway that have not ended, with those whose answers are read on after the client hung up.",
+                "Requests to the gateway in flight, including drains of abandoned responses.",
             )?,
             undrained: IntCounter::new(
                 "orgplane_answers_unread_total",
-                "Answers not read to their end after the client hung up, for want of room; their usage is estimated.",
+                "Abandoned responses not drained because a limit on drains was reached; their usage is estimated.",
             )?,
             requests: counters(
                 "orgplane_requests_total",
-                "Requests to the gateway that have ended.",
+                "Completed requests to the gateway.",
                 &["endpoint", "outcome", "status"],
             )?,
             request_counters: (0..combinations).map(|_| OnceLock::new()).collect(),
             refusals: counters(
                 "orgplane_refusals_total",
-                "Requests that the gateway refused, by the code of the error.",
+                "Requests refused by the gateway, by error code.",
                 &["code"],
             )?,
             tokens: counters(
                 "orgplane_tokens_total",
-                "Tokens metered by the gateway, by the upstream's name for the model.",
+                "Tokens metered by the gateway, by the upstream's name of the model.",
                 &["model", "token_type"],
             )?,
             token_counters: known
@@ -160,7 +160,7 @@ impl GatewayMetrics {
             gateway_time: Histogram::with_opts(
                 HistogramOpts::new(
                     "orgplane_added_latency_seconds",
-                    "Latency that the gateway added to a forwarded request, without waiting for the client and the upstream.",
+                    "Latency added to a forwarded request by the gateway, without waits for the client and the upstream, in seconds.",
                 )
                 .buckets(GATEWAY_TIME_BUCKETS.to_vec()),
             )?,

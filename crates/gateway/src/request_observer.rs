@@ -233,7 +233,7 @@ impl Observation {
             input_tokens = facts.tokens[0],
             output_tokens = facts.tokens[1],
             seconds = self.total_time.elapsed().as_secs_f64(),
-            "answered"
+            "request completed"
         );
         if let Some(span) = self.span.take().filter(Span::is_recorded) {
             self.end_span(span, end, facts);

@@ -168,7 +168,7 @@ impl Credentials {
         match read {
             Ok((authorization, lifetime)) => {
                 if self.current.load().is_key(&authorization) && lifetime.is_none() {
-                    tracing::debug!(upstream, "API key unchanged");
+                    tracing::debug!(upstream, "upstream API key unchanged");
                     return true;
                 }
                 let previous = self.current();
@@ -177,7 +177,7 @@ impl Credentials {
                     let is_accepted = previous.is_accepted.load(Ordering::Relaxed);
                     credential.is_accepted.store(is_accepted, Ordering::Relaxed);
                 } else {
-                    tracing::info!(upstream, "API key changed");
+                    tracing::info!(upstream, "upstream API key changed");
                 }
                 self.current.store(Arc::new(credential));
                 true
@@ -186,7 +186,7 @@ impl Credentials {
                 tracing::error!(
                     upstream,
                     error,
-                    "API key not read; the previous key stays in use"
+                    "failed to read upstream API key; the previous key stays in use"
                 );
                 false
             }

@@ -203,8 +203,8 @@ impl Attempt<'_> {
             if sent.as_ref().is_ok_and(is_success) && upstream.stream_options_rejection.record() {
                 tracing::warn!(
                     upstream = upstream.name,
-                    "upstream rejected stream_options; usage of its streams is estimated \
-                     (stream_usage = \"never\" stops asking)"
+                    "upstream rejected stream_options; usage of streams is estimated; \
+                     stream_usage = \"never\" avoids the rejected attempt"
                 );
             }
         }

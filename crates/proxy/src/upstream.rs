@@ -272,7 +272,7 @@ impl Upstream {
                 tracing::error!(
                     upstream,
                     error,
-                    "failed to reload CA certificates; the previous ones stay in use"
+                    "failed to reload CA certificates; the previous certificates stay in use"
                 );
             }
             Err(_) => {}

@@ -13,7 +13,7 @@ pub use content::{execute, row_counts};
 
 /// An empty database, dropped with this value: a SQLite file in the temporary directory, or a database on the server
 /// whose `postgres://` URL `ORGPLANE_TEST_DATABASE` has, of a user who may create databases.
-pub struct Scratch {
+pub struct TestDatabase {
     url: String,
     location: Location,
 }
@@ -23,7 +23,7 @@ enum Location {
     Server { url: String, name: String },
 }
 
-impl Scratch {
+impl TestDatabase {
     /// Creates an empty database.
     ///
     /// # Panics
@@ -78,7 +78,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TestDatabase {
     fn drop(&mut self) {
         match &self.location {
             // A directory that cannot be removed stays in the temporary directory.

@@ -1,31 +1,31 @@
-//! A database per test, and a directory for other files.
+//! Storage of a test: a database, and a directory for other files.
 
 use store::Store;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use tempfile::TempDir;
 
-/// Empty database, removed at the end of the test.
-pub struct TestDatabase {
+/// An empty database and an empty directory, removed at the end of the test.
+pub struct TestStorage {
     /// URL of the database.
     pub url: String,
     /// Directory for files of the test.
     pub directory: TempDir,
-    _scratch: Scratch,
+    _database: TestDatabase,
 }
 
-impl TestDatabase {
-    /// Creates an empty database of the kind that this test run uses.
+impl TestStorage {
+    /// Creates an empty database of the kind that this test run uses, and a directory.
     #[must_use]
     #[expect(
         clippy::new_without_default,
         reason = "a default that creates databases would surprise"
     )]
     pub fn new() -> Self {
-        let scratch = Scratch::new();
+        let database = TestDatabase::new();
         Self {
-            url: scratch.url().to_owned(),
+            url: database.url().to_owned(),
             directory: tempfile::tempdir().expect("a directory for the test"),
-            _scratch: scratch,
+            _database: database,
         }
     }
 

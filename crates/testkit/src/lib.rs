@@ -6,7 +6,7 @@ mod owner_key;
 mod server;
 
 pub use client::{Answer, Client};
-pub use database::TestDatabase;
+pub use database::TestStorage;
 pub use orgplane::Cors;
 pub use orgplane::config::Bounds;
 pub use server::{NOW, Server, ServerOptions};

@@ -18,7 +18,7 @@ use serde_json::json;
 use store::{Store, sql};
 use usage::{ModelFact, ModelFacts, PriceBook, RetentionPeriods};
 
-use crate::{Client, TestDatabase};
+use crate::{Client, TestStorage};
 
 /// Initial time of the test clock: 2026-01-15, 12:00 UTC.
 pub const NOW: UnixTime = UnixTime(1_768_478_400);
@@ -72,7 +72,7 @@ pub struct Server {
     /// Store of the server, for state that no API shows.
     pub store: Store,
     /// Database and its directory.
-    pub database: TestDatabase,
+    pub database: TestStorage,
 }
 
 /// Parts of the application that survive a restart, except the store.
@@ -123,7 +123,7 @@ impl Server {
 
     /// Starts a server.
     pub async fn with(options: ServerOptions) -> Self {
-        let database = TestDatabase::new();
+        let database = TestStorage::new();
         let store = database.store().await;
         let (clock, entropy) = (options.clock, Entropy::seeded(7));
         let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
@@ -334,7 +334,7 @@ impl Server {
     }
 
     /// Stops the server gracefully.
-    pub async fn stop(self) -> TestDatabase {
+    pub async fn stop(self) -> TestStorage {
         drop(self.front);
         self.app.stop(Duration::from_secs(5)).await;
         self.database

@@ -9,7 +9,7 @@ use base::ids::{Id, OrganizationId};
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE, Stopwatch};
 use base::{Clock, UnixTime};
 use store::Store;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use usage::{
     CostDimension, CostQuery, Dimension, Metric, Outcome, PriceBook, Quantities, Recorder, Reports,
     Spend, UsageEvent, UsageKind, UsageQuery, Width, costs, usage,
@@ -67,8 +67,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let all = std::env::args()
         .nth(1)
         .map_or(Ok(1_000_000), |text| text.parse())?;
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await?;
+    let database = TestDatabase::new();
+    let store = Store::open(database.url()).await?;
     let prices = Arc::new(PriceBook::built_in());
     let (usage, clock) = (store.usage().clone(), Clock::system());
     let spend = Spend::load(&usage, clock.clone()).await?;

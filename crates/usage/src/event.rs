@@ -267,6 +267,37 @@ pub struct UsageEvent {
 }
 
 impl UsageEvent {
+    /// Returns the event of a usage that succeeded and was measured, without any dimension but the project.
+    #[must_use]
+    pub fn new(
+        id: String,
+        timestamp: UnixTime,
+        organization_id: OrganizationId,
+        project_id: ProjectId,
+        kind: UsageKind,
+        quantities: Quantities,
+    ) -> Self {
+        Self {
+            id,
+            timestamp,
+            organization_id,
+            kind,
+            project_id,
+            user_id: None,
+            api_key_id: None,
+            model: None,
+            batch: false,
+            service_tier: None,
+            size: None,
+            source: None,
+            vector_store_id: None,
+            context_level: None,
+            quantities,
+            estimated: false,
+            outcome: Outcome::Succeeded,
+        }
+    }
+
     /// Returns the value of a dimension; `true` or `false` for `batch`.
     #[must_use]
     pub fn dimension(&self, dimension: Dimension) -> Option<&str> {

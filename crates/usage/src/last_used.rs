@@ -113,7 +113,7 @@ impl Task for LastUsedWriter {
             }
         }
         let keys = self.pending.lock().len();
-        tracing::error!(keys, "stopped; failed to update last_used_at");
+        tracing::error!(keys, "failed to update last_used_at before the shutdown");
     }
 }
 

@@ -91,23 +91,17 @@ fn day(
         }
     }
     UsageEvent {
-        id: String::new(),
-        timestamp,
-        organization_id: organization_id.clone(),
-        kind,
-        project_id: ProjectId::from_text(String::new()),
-        user_id: None,
-        api_key_id: None,
         model,
-        batch: false,
-        service_tier: None,
         size,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities: result.quantities,
-        estimated: false,
         outcome: Outcome::Reported,
+        ..UsageEvent::new(
+            String::new(),
+            timestamp,
+            organization_id.clone(),
+            ProjectId::from_text(String::new()),
+            kind,
+            result.quantities,
+        )
     }
 }
 

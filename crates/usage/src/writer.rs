@@ -187,7 +187,7 @@ impl LedgerWriter {
                     None => reports_end = true,
                 },
                 () = elapsed(&mut self.stop_deadline) => {
-                    tracing::error!("stop timeout elapsed with requests under way; their usage is not recorded");
+                    tracing::error!("stop timeout elapsed with requests in flight; usage not recorded");
                     return None;
                 }
             }

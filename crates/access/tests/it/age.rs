@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use access::Directory;
 use store::Store;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 
 #[tokio::test]
 async fn a_snapshot_is_trusted_up_to_the_configured_age() {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a store");
+    let database = TestDatabase::new();
+    let store = Store::open(database.url()).await.expect("a store");
     let start = async |max_age| {
         let started = Directory::start_bounded(store.clone(), max_age).await;
         let (directory, following) = started.expect("a directory");

@@ -2,7 +2,7 @@
 
 use access::{Directory, LimitField};
 use base::ids::{Id, OrganizationId, ProjectId};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Statement, Store, sql};
 
 const ROWS: &[&str] = &[
@@ -35,8 +35,8 @@ struct Node {
 }
 
 impl Node {
-    async fn start(scratch: &Scratch) -> Self {
-        let store = Store::open(scratch.url()).await.expect("a store");
+    async fn start(database: &TestDatabase) -> Self {
+        let store = Store::open(database.url()).await.expect("a store");
         let store = store.for_requests();
         let (directory, following) = Directory::start(store.clone()).await.expect("a directory");
         Self {
@@ -88,8 +88,8 @@ fn project() -> ProjectId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_added_by_a_newer_node_do_not_stop_an_older_one() {
-    let scratch = Scratch::new();
-    let (here, there) = (Node::start(&scratch).await, Node::start(&scratch).await);
+    let database = TestDatabase::new();
+    let (here, there) = (Node::start(&database).await, Node::start(&database).await);
     let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'O', 1, 0, $1)";
     let mut rows = vec![sql!(insert, Vec::<u8>::new())];
     rows.extend(ROWS.iter().map(|row| sql!(*row)));

@@ -7,7 +7,7 @@ use base::ids::{Id, OrganizationId, ProjectId, ServiceAccountId, UserId};
 use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::KeyHash;
 use base::{Permission, PermissionSet};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 
 const ROWS: &[&str] = &[
@@ -59,10 +59,10 @@ fn hash(number: usize) -> KeyHash {
     KeyHash([u8::try_from(number).expect("few keys"); 32])
 }
 
-/// Fills the tables of a scratch database.
-async fn world() -> (Scratch, Store) {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a store");
+/// Fills the tables of a test database.
+async fn world() -> (TestDatabase, Store) {
+    let database = TestDatabase::new();
+    let store = Store::open(database.url()).await.expect("a store");
     let mut transaction = store.begin().await.expect("a transaction");
     for id in ["org-1", "org-2"] {
         let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ($1, 'O', 1, 0, $2)";
@@ -83,7 +83,7 @@ async fn world() -> (Scratch, Store) {
         transaction.execute(insert).await.expect("a key");
     }
     transaction.commit().await.expect("a commit");
-    (scratch, store)
+    (database, store)
 }
 
 /// Returns the permissions of each key's owner, and checks that both ways of resolving them agree.
@@ -123,7 +123,7 @@ async fn all(store: &Store) -> Vec<PermissionSet> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_membership_grants_the_permissions_of_its_role() {
-    let (_scratch, store) = world().await;
+    let (_database, store) = world().await;
     let (reader, none) = (
         OrganizationRole::Reader.permissions(),
         PermissionSet::default(),
@@ -155,7 +155,7 @@ async fn a_membership_grants_the_permissions_of_its_role() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_of_assignments_and_groups_add_up() {
-    let (_scratch, store) = world().await;
+    let (_database, store) = world().await;
     let reader = OrganizationRole::Reader.permissions();
     let with = |permission| reader.with(permission);
     change(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::{Directory, HostedTool, LimitField, ModelLimits, Retention, ScopeSettings, Settings};
 use base::NanoDollars;
 use base::ids::{Id, OrganizationId, ProjectId};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 
 /// A certificate of an authority. Its content does not matter here.
@@ -26,9 +26,9 @@ const ROWS: &[&str] = &[
      ('org-1', '', 500), ('org-1', 'proj_2', 1)",
 ];
 
-async fn world() -> (Scratch, Store) {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a store");
+async fn world() -> (TestDatabase, Store) {
+    let database = TestDatabase::new();
+    let store = Store::open(database.url()).await.expect("a store");
     let mut transaction = store.begin().await.expect("a transaction");
     for id in ["org-1", "org-2"] {
         let insert = "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ($1, 'O', 1, 0, $2)";
@@ -47,7 +47,7 @@ async fn world() -> (Scratch, Store) {
                     ('org-1', '', 'cert_1'), ('org-1', 'proj_2', 'cert_1')";
     transaction.execute(sql!(activate)).await.expect("active");
     transaction.commit().await.expect("a commit");
-    (scratch, store)
+    (database, store)
 }
 
 async fn settings(store: &Store) -> [Arc<Settings>; 3] {
@@ -65,7 +65,7 @@ fn requests(level: &ScopeSettings, model: &str) -> Option<i64> {
 
 #[tokio::test]
 async fn each_project_has_its_own_settings() {
-    let (_scratch, store) = world().await;
+    let (_database, store) = world().await;
     let [settings, other, nobody] = settings(&store).await;
     let (one, two) = (project(&settings, "proj_1"), project(&settings, "proj_2"));
     let default = ModelLimits::default_of("m", None).get(LimitField::RequestsPerMinute);

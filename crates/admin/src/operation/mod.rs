@@ -38,8 +38,8 @@ pub use document::document;
 pub use event::Event;
 pub(crate) use event::{Actor, AuditEntry, ChainHead, append, chain, heading};
 pub use limit::Limit;
-pub use parse::{Nothing, OrderBy, Patch, refuse};
-pub use scope::{Credential, Of, Organization, PathIds, Permit, ProjectRef, Scope};
+pub use parse::{NoParameters, OrderBy, Patch, refuse};
+pub use scope::{Credential, Organization, PathIds, Permit, ProjectRef, Scope, ScopedId};
 pub(crate) use scope::{IncomingRequest, PROJECT_ARCHIVED, Requirement, inside, missing};
 pub use separated::Separated;
 pub use statement::{TenantSql, TenantStatement};
@@ -190,7 +190,7 @@ where
         extension: false,
         effect: Effect::Write,
         other_types: &[],
-        query: Nothing::json_schema,
+        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
         run: Run::Keyed(Box::new(run)),
@@ -223,7 +223,7 @@ where
         extension: false,
         effect: Effect::Ingest,
         other_types: &[],
-        query: Nothing::json_schema,
+        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
         run: Run::Keyed(Box::new(run)),
@@ -253,7 +253,7 @@ where
         extension: false,
         effect: Effect::Open,
         other_types: &[],
-        query: Nothing::json_schema,
+        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
         run: Run::Open(Box::new(run)),

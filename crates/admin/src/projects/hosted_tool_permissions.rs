@@ -8,7 +8,7 @@ use serde_json::json;
 use settings::{HostedTool, HostedTools, RowSetting, Setting};
 
 use super::ConfiguredProject;
-use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
+use crate::operation::{Done, Event, EventType, NoParameters, Operation, Read, Write, read, write};
 use crate::{args, setting, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -69,7 +69,7 @@ impl From<HostedTools> for HostedToolPermissions {
 async fn retrieve(
     mut cx: Read,
     project: ConfiguredProject,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<HostedToolPermissions> {
     let one = tenant_sql!(cx, HostedTools::SELECT_ONE, args![&project.id]);
     let tools = cx.fetch_optional(one, HostedTools::read).await?;

@@ -27,7 +27,7 @@ pub use residency::Residency;
 use crate::list::{Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, Organization, PROJECT_ARCHIVED, Patch,
+    Done, Event, EventType, Limit, NoParameters, Operation, Organization, PROJECT_ARCHIVED, Patch,
     PathIds, ProjectRef, Read, Scope, Write, read, write,
 };
 use crate::{args, tenant_sql};
@@ -293,7 +293,7 @@ fn bounded(param: &str, text: Option<String>) -> Result<Option<String>> {
     Err(Error::invalid(param, message))
 }
 
-async fn retrieve(_: Read, project: Project, _: Nothing) -> Result<Project> {
+async fn retrieve(_: Read, project: Project, _: NoParameters) -> Result<Project> {
     Ok(project)
 }
 
@@ -360,7 +360,7 @@ fn refuse_default(cx: &Write, project: &Project, verb: &str) -> Result<()> {
 async fn archive(
     mut cx: Write,
     ActiveProject(mut project): ActiveProject,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<Done<Project>> {
     refuse_default(&cx, &project, "archived")?;
     for text in [

@@ -13,7 +13,7 @@ use settings::{ModelListMode, ModelPermissions, RowSetting, Setting};
 use super::ConfiguredProject;
 use crate::list::Unset;
 use crate::literal::literals;
-use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
+use crate::operation::{Done, Event, EventType, NoParameters, Operation, Read, Write, read, write};
 use crate::{args, setting, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -106,7 +106,7 @@ fn not_set() -> Error {
 async fn retrieve(
     mut cx: Read,
     project: ConfiguredProject,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<ModelPermissionsAnswer> {
     let one = tenant_sql!(cx, ModelPermissions::SELECT_ONE, args![&project.id]);
     let found = cx.fetch_optional(one, ModelPermissions::read).await?;
@@ -185,7 +185,7 @@ async fn update(
 async fn delete(
     mut cx: Write,
     project: ConfiguredProject,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<Done<Unset<ModelPermissionsDeleted>>> {
     if !setting::delete::<ModelPermissions>(&mut cx, &project).await? {
         return Err(not_set());

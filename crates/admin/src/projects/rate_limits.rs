@@ -17,7 +17,7 @@ use store::{Order, PageRequest, Value};
 use super::{ActiveProject, ConfiguredProject};
 use crate::list::{Item, List, page_of};
 use crate::operation::{
-    Done, Event, EventType, Limit, Of, Operation, Read, TenantStatement, Write, read, write,
+    Done, Event, EventType, Limit, Operation, Read, ScopedId, TenantStatement, Write, read, write,
 };
 use crate::{args, tenant_sql};
 
@@ -218,7 +218,7 @@ impl JsonSchema for Changes {
 
 async fn update(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, RateLimitId>,
+    ScopedId(project, id): ScopedId<ActiveProject, RateLimitId>,
     Changes(changes): Changes,
 ) -> Result<Done<RateLimit>> {
     let model = id.as_str().strip_prefix(RateLimitId::PREFIX);

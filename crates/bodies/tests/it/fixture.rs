@@ -10,7 +10,7 @@ use bodies::{
     Bodies, BodiesTask, BodyContents, BodyEntry, BodyWriterOptions, Content, RequestInfo,
 };
 use bytes::Bytes;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 
 pub const START_SECONDS: i64 = 1_760_000_000;
@@ -29,7 +29,7 @@ pub struct Fixture {
     pub store: Store,
     pub clock: Clock,
     pub pepper: Pepper,
-    pub scratch: Scratch,
+    pub database: TestDatabase,
     /// A second handle of the database, as of another process.
     elsewhere: Store,
     running: Option<Running>,
@@ -52,15 +52,15 @@ fn project(id: &str) -> ProjectId {
 impl Fixture {
     /// Starts a fixture that keeps bodies for 30 days.
     pub async fn start() -> Self {
-        let scratch = Scratch::new();
-        let store = Store::open(scratch.url()).await.expect("a store");
-        let elsewhere = Store::open(scratch.url()).await.expect("a store");
+        let database = TestDatabase::new();
+        let store = Store::open(database.url()).await.expect("a store");
+        let elsewhere = Store::open(database.url()).await.expect("a store");
         let mut fixture = Self {
             store,
             elsewhere,
             clock: Clock::fake(UnixTime(START_SECONDS)),
             pepper: Pepper::generate(&Entropy::seeded(1)),
-            scratch,
+            database,
             running: None,
         };
         fixture

@@ -217,7 +217,7 @@ fn named_files(body: &[u8]) -> Result<Vec<(&'static str, BTreeSet<String>)>> {
 mod tests {
     use base::ids::{Id, OrganizationId, ProjectId};
     use base::{Clock, UnixTime};
-    use store::testing::Scratch;
+    use store::testing::TestDatabase;
     use store::{Store, sql};
 
     use super::*;
@@ -246,8 +246,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn objects_must_be_of_the_callers_project_and_files_of_one_upstream() {
-        let scratch = Scratch::new();
-        let store = Store::open(scratch.url()).await.expect("a store");
+        let database = TestDatabase::new();
+        let store = Store::open(database.url()).await.expect("a store");
         let mut transaction = store.begin().await.expect("a transaction");
         for statement in [sql!(ORGANIZATION, Vec::<u8>::new()), sql!(PROJECTS)] {
             transaction.execute(statement).await.expect("a row");

@@ -73,7 +73,7 @@ impl Poller {
             Ok(true) => {}
             Ok(false) => return true,
             Err(error) => {
-                tracing::warn!(id = object.id, %error, "due object not claimed");
+                tracing::warn!(id = object.id, %error, "failed to claim due object");
                 return false;
             }
         }

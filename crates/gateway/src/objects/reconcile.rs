@@ -6,7 +6,7 @@ use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use base::{Clock, Error, Result, UnixTime};
 use serde::Deserialize;
 use tokio::sync::Notify;
-use usage::{Metric, Outcome, Quantities, Recorder, UsageEvent, UsageKind};
+use usage::{Metric, Quantities, Recorder, UsageEvent, UsageKind};
 
 use super::batch_input::BatchInput;
 use super::batch_status::{BatchStatus, output_usage};
@@ -259,12 +259,9 @@ impl Reconciler {
             .any(|metric| spent.quantities.or_zero(*metric) > 0);
         let mut events = Vec::new();
         if let (Some(dialect), true) = (Dialect::at(&input.path), has_usage) {
+            let ended_at = self.ended_at(object, batch);
+            let (id, kind) = (object.id.clone(), dialect.kind);
             events.push(UsageEvent {
-                id: object.id.clone(),
-                timestamp: self.ended_at(object, batch),
-                organization_id: object.owner.organization.clone(),
-                kind: dialect.kind,
-                project_id: object.owner.project.clone(),
                 user_id: object.owner.user.clone(),
                 api_key_id: object.owner.key.clone(),
                 model: Some(input.model.clone()),
@@ -272,11 +269,9 @@ impl Reconciler {
                 service_tier: spent.service_tier,
                 size: spent.size,
                 source: dialect.source.map(str::to_owned),
-                vector_store_id: None,
-                context_level: None,
-                quantities: spent.quantities,
                 estimated: spent.estimated,
                 outcome: batch.outcome(),
+                ..object_event(object, id, ended_at, kind, spent.quantities)
             });
         }
         let releases: Vec<_> = batch_reservation(object).into_iter().collect();
@@ -298,23 +293,30 @@ impl Reconciler {
 /// Returns the usage event for a day of a vector store.
 fn day_event(object: &UpstreamObject, day: UnixTime, bytes: i64, estimated: bool) -> UsageEvent {
     let created_at = UnixTime(object.created_at.div_euclid(1_000));
+    let id = format!("{}/{}", object.id, day.0 / SECONDS_PER_DAY);
+    let quantities = Quantities::default().with(Metric::UsageBytes, bytes);
+    let timestamp = day.max(created_at);
     UsageEvent {
-        id: format!("{}/{}", object.id, day.0 / SECONDS_PER_DAY),
-        timestamp: day.max(created_at),
-        organization_id: object.owner.organization.clone(),
-        kind: UsageKind::VectorStores,
-        project_id: object.owner.project.clone(),
-        user_id: None,
-        api_key_id: None,
-        model: None,
-        batch: false,
-        service_tier: None,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities: Quantities::default().with(Metric::UsageBytes, bytes),
         estimated,
-        outcome: Outcome::Succeeded,
+        ..object_event(object, id, timestamp, UsageKind::VectorStores, quantities)
     }
+}
+
+/// Returns a usage event of an object, in the project of its owner.
+fn object_event(
+    object: &UpstreamObject,
+    id: String,
+    timestamp: UnixTime,
+    kind: UsageKind,
+    quantities: Quantities,
+) -> UsageEvent {
+    let owner = &object.owner;
+    UsageEvent::new(
+        id,
+        timestamp,
+        owner.organization.clone(),
+        owner.project.clone(),
+        kind,
+        quantities,
+    )
 }

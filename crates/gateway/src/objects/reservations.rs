@@ -115,7 +115,7 @@ impl ObjectReservations {
         let id = &object.id;
         match self.reservations.bind(reservation, id).await {
             Ok(_) => {}
-            Err(error) => tracing::warn!(id, %error, "spend reservation not bound to its batch"),
+            Err(error) => tracing::warn!(id, %error, "failed to bind spend reservation to batch"),
         }
     }
 
@@ -182,7 +182,7 @@ impl ObjectReservations {
                 Ok(0) => return,
                 Ok(released) => tracing::info!(released, "expired spend reservations released"),
                 Err(error) => {
-                    tracing::warn!(%error, "expired spend reservations not released");
+                    tracing::warn!(%error, "failed to release expired spend reservations");
                     return;
                 }
             }

@@ -15,7 +15,7 @@ use gateway::{Body, Durability, Gateway, GatewayTask, UpstreamConfig};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 use usage::{Recorder, RecorderTask, Spend};
 
@@ -52,7 +52,7 @@ pub struct World {
     /// The task that writes the ledger; a test may stop it.
     pub recorder_task: Option<RecorderTask>,
     _others: Others,
-    scratch: Scratch,
+    database: TestDatabase,
 }
 
 /// A response, read to its end.
@@ -112,8 +112,8 @@ impl World {
         bounds: Bounds,
     ) -> Self {
         let upstream = Upstream::start(reply).await;
-        let scratch = Scratch::new();
-        let store = Store::open(scratch.url()).await;
+        let database = TestDatabase::new();
+        let store = Store::open(database.url()).await;
         let store = store.expect("a store");
         fill(&store, &pepper()).await;
         let clock = Clock::fake(UnixTime(START_SECONDS));
@@ -144,7 +144,7 @@ impl World {
             pepper: pepper(),
             recorder_task: Some(recorder_task),
             _others: others,
-            scratch,
+            database,
         }
     }
 
@@ -173,7 +173,7 @@ impl World {
 
     /// Returns the URL of the database.
     pub fn url(&self) -> &str {
-        self.scratch.url()
+        self.database.url()
     }
 
     /// Changes the administrative data, and waits until the gateway's directory has the change.

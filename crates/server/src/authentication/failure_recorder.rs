@@ -66,7 +66,7 @@ impl Task for AuditWriter {
             };
             if let Err(error) = record(&self.services, &refused).await {
                 let organization = &refused.key.organization.id;
-                tracing::warn!(%error, %organization, "refused API key not written to the audit log");
+                tracing::warn!(%error, %organization, "failed to record refused API key in the audit log");
             }
         }
     }

@@ -4,10 +4,10 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 use store::{Statement, Store, sql};
-use testkit::{Server, TestDatabase};
+use testkit::{Server, TestStorage};
 
 /// A database with five entries of one organization and one of another.
-async fn written() -> (TestDatabase, Store, String) {
+async fn written() -> (TestStorage, Store, String) {
     let server = Server::start().await;
     for name in ["a", "b", "c", "d"] {
         let body = json!({"name": name});
@@ -22,7 +22,7 @@ async fn written() -> (TestDatabase, Store, String) {
     (server.stop().await, store, organization)
 }
 
-fn verify(database: &TestDatabase) -> (Option<i32>, String, String) {
+fn verify(database: &TestStorage) -> (Option<i32>, String, String) {
     let Output {
         status,
         stdout,

@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::installation::Installation;
 use crate::process::Process;
 
-const GREETING: &str = "orgplane demo: a throw-away organization on ";
+const GREETING: &str = "orgplane demo: a temporary organization on ";
 
 /// Starts it on this address, and waits until it has said everything.
 fn start(installation: &Installation, listen: &str) -> Process {
     let mut demo = Process::start(installation.command(&["demo", "--listen", listen]));
-    demo.wait_for_line("Stop it with Ctrl-C.");
+    demo.wait_for_line("Stop the demo with Ctrl-C.");
     demo
 }
 

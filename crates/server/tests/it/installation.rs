@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use testkit::TestDatabase;
+use testkit::TestStorage;
 
 use crate::api::Api;
 use crate::process::{Ended, Process};
 
 /// A configured, empty installation. Its files go with the test.
 pub struct Installation {
-    database: TestDatabase,
+    database: TestStorage,
 }
 
 /// A server that runs. Killed when dropped.
@@ -24,7 +24,7 @@ impl Installation {
     /// Creates an installation with these settings, its own database and a free port.
     pub fn new(settings: &str) -> Self {
         let installation = Self {
-            database: TestDatabase::new(),
+            database: TestStorage::new(),
         };
         installation.configure(settings);
         installation

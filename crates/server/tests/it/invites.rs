@@ -60,7 +60,9 @@ async fn a_mail_survives_kill_9_and_is_sent_once() {
         admin.post("/organization/invites", &invite).await;
     }
     // Nobody takes mails yet: it was tried, and put off.
-    server.process.wait_for_log("mail not sent yet");
+    server
+        .process
+        .wait_for_log("mail delivery failed; trying again");
     server.process.kill();
 
     let server = installation.serve();
@@ -83,7 +85,7 @@ async fn without_a_mail_server_mails_are_kept_and_sent_once_there_is_one() {
     let (server, admin) = installation.first_serve();
     let invite = json!({"email": "grace@example.com", "role": "reader"});
     admin.post("/organization/invites", &invite).await;
-    let words = "mail not sent: no SMTP server is configured";
+    let words = "mail not sent: no SMTP server configured";
     server.process.wait_for_log(words);
     let logged = server.stop().stderr;
 

@@ -221,7 +221,7 @@ async fn s16_streams_that_end_in_time_are_whole() {
     let long = Long::start(20).await;
     let streams = long.begin(3).await;
     long.server.process.terminate();
-    long.server.process.wait_for_log("stopping");
+    long.server.process.wait_for_log("server stopping");
     long.endless.end.send_replace(true);
     for stream in streams {
         assert!(read_on(stream).await, "the stream ends well");
@@ -239,7 +239,7 @@ async fn s16_a_second_signal_ends_the_process_at_once_and_its_code_says_so() {
         let long = Long::start(20).await;
         let _streams = long.begin(4).await;
         long.server.process.terminate();
-        long.server.process.wait_for_log("stopping");
+        long.server.process.wait_for_log("server stopping");
         let watch = std::time::Instant::now();
         long.server.process.signal(signal);
         let ended = long.server.process.ended();

@@ -1,6 +1,6 @@
 //! Migrations of tables that hold data.
 
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 
 use super::*;
 use crate::{Row, backend};
@@ -57,8 +57,8 @@ async fn lines(database: &Database, text: &'static str) -> Vec<String> {
 
 #[tokio::test]
 async fn strangers_2_stored_ids_of_predefined_roles_become_those_of_the_hosted_service() {
-    let scratch = Scratch::new();
-    let (administration, usage) = backend::open(scratch.url(), 4).await.expect("databases");
+    let database = TestDatabase::new();
+    let (administration, usage) = backend::open(database.url(), 4).await.expect("databases");
     migrate_until(&administration, "0013_role_ids").await;
     let mut transaction = administration.begin().await.expect("a transaction");
     transaction.batch(BEFORE).await.expect("the data before");

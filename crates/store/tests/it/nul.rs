@@ -1,7 +1,7 @@
 //! S22: texts with NUL characters, which PostgreSQL cannot store.
 
 use base::Error as Refusal;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Error, Store, Value, sql};
 
 const TABLE: &str = "CREATE TABLE t (id TEXT PRIMARY KEY)";
@@ -19,8 +19,8 @@ fn assert_refused<T>(result: Result<T, Error>) {
 
 #[tokio::test]
 async fn s22_nul_character_is_refused_on_both_databases() {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a store");
+    let database = TestDatabase::new();
+    let store = Store::open(database.url()).await.expect("a store");
     let mut transaction = store.begin().await.expect("a transaction");
     transaction.execute(sql!(TABLE)).await.expect("a table");
     transaction.commit().await.expect("a commit");

@@ -1,6 +1,6 @@
 //! Statements that were prepared before a column changed its type.
 
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 
 const READ: &str = "SELECT id, name FROM organizations ORDER BY id";
@@ -12,9 +12,9 @@ async fn change(store: &Store, statement: &'static str) {
 }
 
 /// Returns a store with an organization; `None` on SQLite, which prepares stale statements anew and has no such types.
-async fn store_with_organization() -> Option<(Scratch, Store)> {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a store");
+async fn store_with_organization() -> Option<(TestDatabase, Store)> {
+    let database = TestDatabase::new();
+    let store = Store::open(database.url()).await.expect("a store");
     if store.kind() == "sqlite" {
         return None;
     }
@@ -23,15 +23,15 @@ async fn store_with_organization() -> Option<(Scratch, Store)> {
     let insert = sql!(insert, Vec::<u8>::new());
     transaction.execute(insert).await.expect("a row");
     transaction.commit().await.expect("a commit");
-    Some((scratch, store))
+    Some((database, store))
 }
 
 #[tokio::test]
 async fn b8_stale_statement_is_prepared_anew() {
-    let Some((scratch, store)) = store_with_organization().await else {
+    let Some((database, store)) = store_with_organization().await else {
         return;
     };
-    let other = Store::open(scratch.url()).await.expect("a store");
+    let other = Store::open(database.url()).await.expect("a store");
     let mut read = store.read().await.expect("a connection");
     for statement in [
         "SELECT 1",
@@ -48,10 +48,10 @@ async fn b8_stale_statement_is_prepared_anew() {
 
 #[tokio::test]
 async fn b8_stale_statement_in_a_transaction_is_an_outage() {
-    let Some((scratch, store)) = store_with_organization().await else {
+    let Some((database, store)) = store_with_organization().await else {
         return;
     };
-    let other = Store::open(scratch.url()).await.expect("a store");
+    let other = Store::open(database.url()).await.expect("a store");
     let ask = async || {
         let mut transaction = store.begin().await?;
         let names = transaction.fetch_all(sql!(READ), |row| row.get::<String>("name"));

@@ -261,7 +261,7 @@ impl Ledger {
             && self.warned.insert(event.model.clone())
         {
             let (model, kind) = (event.model.as_deref(), event.kind.as_str());
-            tracing::warn!(model, kind, "no price; usage charged as 0");
+            tracing::warn!(model, kind, "price missing; usage charged as 0");
         }
         NewRow {
             index,

@@ -133,7 +133,7 @@ impl LedgerWriter {
         reason: &str,
     ) -> Result<(), NotWritten> {
         let (organization, id) = (event.organization_id.clone(), event.id.as_str());
-        tracing::error!(%organization, id, reason, "usage event set aside: the database refuses it");
+        tracing::error!(%organization, id, reason, "usage event set aside: refused by the database");
         let mut delay = MIN_RETRY_DELAY;
         loop {
             let (database, now) = (self.ledger.database(), self.ledger.now());
@@ -143,7 +143,7 @@ impl LedgerWriter {
                 None => NotWritten::Panicked,
             };
             self.metrics.set_blocked(true);
-            tracing::error!(error = %reason, id, "failed to set usage event aside; no request is admitted until it works");
+            tracing::error!(error = %reason, id, "failed to set usage event aside; requests are refused until the event is written");
             if self.back_off(&mut delay).await.is_err() {
                 return Err(reason);
             }
@@ -187,7 +187,7 @@ impl LedgerWriter {
                     self.spend.count(&spent, &[], std::iter::empty());
                     set_aside::remove(&database, number).await?;
                     let (organization, id) = (&event.organization_id, event.id.as_str());
-                    tracing::info!(%organization, id, "usage event that was set aside written");
+                    tracing::info!(%organization, id, "set-aside usage event written");
                 }
                 Err(error) if error.is_permanent() => {}
                 Err(error) => return Err(error),

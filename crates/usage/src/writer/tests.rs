@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{Clock, UnixTime};
 use store::Store;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, advance};
 
@@ -25,15 +25,15 @@ struct RecorderEnds {
     flush_requested: Arc<Notify>,
     _reports: mpsc::Sender<Job>,
     _stop: watch::Sender<Option<Duration>>,
-    _scratch: Scratch,
+    _database: TestDatabase,
     /// Keeps a blocking thread busy, so that the paused clock does not advance while the writer waits for the database.
     _clock: std::sync::mpsc::Sender<()>,
 }
 
 /// Pauses the clock and makes a writer, whose first refresh is due after the interval.
 async fn writer() -> (LedgerWriter, RecorderEnds) {
-    let scratch = Scratch::new();
-    let store = Store::open(scratch.url()).await.expect("a database");
+    let test_database = TestDatabase::new();
+    let store = Store::open(test_database.url()).await.expect("a database");
     let (database, clock) = (store.usage().clone(), Clock::fake(UnixTime(0)));
     let spend = Spend::load(&database, clock.clone()).await.expect("spend");
     tokio::time::pause();
@@ -57,7 +57,7 @@ async fn writer() -> (LedgerWriter, RecorderEnds) {
         flush_requested,
         _reports: reports,
         _stop: stop,
-        _scratch: scratch,
+        _database: test_database,
         _clock: release,
     };
     (LedgerWriter::new(ledger, spend, inbox), ends)

@@ -6,11 +6,11 @@ use base::ids::{Id, KeyId, OrganizationId, ProjectId};
 use base::time::SECONDS_PER_DAY;
 use base::{Clock, UnixTime};
 use prometheus::Registry;
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Row, Statement, Store};
 use usage::{
-    LedgerEntry, LedgerReader, Metric, Outcome, PriceBook, Quantities, Recorder, RecorderTask,
-    Reports, Spend, UsageEvent, UsageKind, UsageQuery, Width, usage,
+    LedgerEntry, LedgerReader, Metric, PriceBook, Quantities, Recorder, RecorderTask, Reports,
+    Spend, UsageEvent, UsageKind, UsageQuery, Width, usage,
 };
 
 use crate::sources::count_of;
@@ -51,7 +51,7 @@ pub(crate) struct Fixture {
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) spend: Spend,
     pub(crate) clock: Clock,
-    pub(crate) scratch: Scratch,
+    pub(crate) database: TestDatabase,
 }
 
 impl Fixture {
@@ -60,8 +60,8 @@ impl Fixture {
     }
 
     pub(crate) async fn with(prices: PriceBook) -> Self {
-        let scratch = Scratch::new();
-        let store = Store::open(scratch.url());
+        let database = TestDatabase::new();
+        let store = Store::open(database.url());
         let store = store.await.expect("a database");
         let prices = Arc::new(prices);
         let clock = Clock::fake(UnixTime(START_SECONDS));
@@ -74,13 +74,13 @@ impl Fixture {
             prices,
             spend,
             clock,
-            scratch,
+            database,
         }
     }
 
     /// Starts the recorder of another node on the same database.
     pub(crate) async fn another(&self) -> (Recorder, RecorderTask, Spend) {
-        let store = Store::open(self.scratch.url());
+        let store = Store::open(self.database.url());
         let store = store.await.expect("a database");
         start(&store, &self.prices, &self.clock).await
     }
@@ -202,27 +202,20 @@ pub(crate) fn organization(name: &str) -> OrganizationId {
 /// Returns the event of a chat request at [`START_SECONDS`]: 1,000 input tokens, 400 of them cached, and 100 output tokens.
 pub(crate) fn event(id: &str) -> UsageEvent {
     UsageEvent {
-        id: id.to_owned(),
-        timestamp: UnixTime(START_SECONDS),
-        organization_id: organization("a"),
-        kind: UsageKind::Completions,
-        project_id: ProjectId::from_text("proj_a".to_owned()),
-        user_id: None,
         api_key_id: Some(KeyId::from_text("key_a".to_owned())),
         model: Some("m".to_owned()),
-        batch: false,
-        service_tier: None,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities: Quantities::default()
-            .with(Metric::InputTokens, 1000)
-            .with(Metric::InputCachedTokens, 400)
-            .with(Metric::OutputTokens, 100)
-            .with(Metric::NumModelRequests, 1),
-        estimated: false,
-        outcome: Outcome::Succeeded,
+        ..UsageEvent::new(
+            id.to_owned(),
+            UnixTime(START_SECONDS),
+            organization("a"),
+            ProjectId::from_text("proj_a".to_owned()),
+            UsageKind::Completions,
+            Quantities::default()
+                .with(Metric::InputTokens, 1000)
+                .with(Metric::InputCachedTokens, 400)
+                .with(Metric::OutputTokens, 100)
+                .with(Metric::NumModelRequests, 1),
+        )
     }
 }
 

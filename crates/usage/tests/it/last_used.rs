@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::ids::{Id, KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Store, sql};
 use tokio::runtime::Handle;
 use usage::LastUsed;
@@ -20,8 +20,8 @@ async fn last_used(store: &Store) -> (Option<i64>, Option<i64>) {
     (key, user)
 }
 
-async fn filled(scratch: &Scratch) -> Store {
-    let store = Store::open(scratch.url());
+async fn filled(database: &TestDatabase) -> Store {
+    let store = Store::open(database.url());
     let store = store.await.expect("a database");
     let mut transaction = store.begin().await.expect("a transaction");
     for statement in [
@@ -47,8 +47,8 @@ async fn filled(scratch: &Scratch) -> Store {
 
 #[tokio::test]
 async fn the_last_use_is_stored_and_never_decreases() {
-    let scratch = Scratch::new();
-    let store = filled(&scratch).await;
+    let database = TestDatabase::new();
+    let store = filled(&database).await;
     let mut follower = store.revision().follow();
     let before = follower.seen();
     let organization = OrganizationId::from_text("org-a".to_owned());
@@ -103,8 +103,8 @@ async fn until_used(store: &Store, key: &'static str) {
 
 #[tokio::test]
 async fn a_use_is_written_within_a_second() {
-    let scratch = Scratch::new();
-    let store = filled(&scratch).await;
+    let database = TestDatabase::new();
+    let store = filled(&database).await;
     tokio::time::pause();
     let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
     let organization = OrganizationId::from_text("org-a".to_owned());
@@ -171,9 +171,9 @@ async fn behind(store: &Store, count: &'static str, at: i64) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_that_write_at_once_lose_no_use() {
-    let scratch = Scratch::new();
-    let here = filled(&scratch).await;
-    let there = Store::open(scratch.url()).await.expect("a database");
+    let database = TestDatabase::new();
+    let here = filled(&database).await;
+    let there = Store::open(database.url()).await.expect("a database");
     add_owners(&here).await;
     let organization = OrganizationId::from_text("org-a".to_owned());
     for round in 1..=ROUNDS_COUNT {
@@ -195,8 +195,8 @@ async fn two_nodes_that_write_at_once_lose_no_use() {
 
 #[tokio::test]
 async fn a_use_that_could_not_be_written_is_retried() {
-    let scratch = Scratch::new();
-    let store = filled(&scratch).await;
+    let database = TestDatabase::new();
+    let store = filled(&database).await;
     let execute = async |statement| {
         let mut transaction = store.begin_untracked().await.expect("a transaction");
         transaction.execute(statement).await.expect("executed");

@@ -284,24 +284,17 @@ fn answer(request: &Requested, input: i64, output: i64, calls: i64, tier: &str) 
 
 fn event(kind: UsageKind, quantities: Quantities, tier: Option<String>) -> UsageEvent {
     UsageEvent {
-        id: "req_1".to_owned(),
-        timestamp: NOW,
-        organization_id: OrganizationId::from_text("org-1".to_owned()),
-        kind,
-        project_id: ProjectId::from_text("proj_1".to_owned()),
-        user_id: None,
-        api_key_id: None,
         model: matches!(kind, UsageKind::Completions | UsageKind::WebSearchCalls)
             .then(|| "m".to_owned()),
-        batch: false,
         service_tier: tier,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities,
-        estimated: false,
-        outcome: usage::Outcome::Succeeded,
+        ..UsageEvent::new(
+            "req_1".to_owned(),
+            NOW,
+            OrganizationId::from_text("org-1".to_owned()),
+            ProjectId::from_text("proj_1".to_owned()),
+            kind,
+            quantities,
+        )
     }
 }
 

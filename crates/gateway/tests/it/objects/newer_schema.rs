@@ -3,7 +3,7 @@
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::{Clock, UnixTime};
 use gateway::{ObjectKind, ObjectOwner, ObjectRepository, UpstreamObject};
-use store::testing::Scratch;
+use store::testing::TestDatabase;
 use store::{Statement, Store, sql};
 
 const PROJECT: &str = "INSERT INTO projects (organization_id, id, name, created_at) VALUES ('org-1', 'proj_1', 'P', 1)";
@@ -36,9 +36,9 @@ async fn commit(store: &Store, statements: Vec<Statement>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b8_a_column_that_a_newer_node_adds_stops_no_older_repository() {
-    let scratch = Scratch::new();
+    let database = TestDatabase::new();
     let open = || async {
-        let store = Store::open(scratch.url()).await.expect("a store");
+        let store = Store::open(database.url()).await.expect("a store");
         store.for_requests()
     };
     let (here, there) = (open().await, open().await);
