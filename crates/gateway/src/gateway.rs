@@ -18,7 +18,9 @@ use crate::limits::RateLimiter;
 use crate::metering::Metering;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
-use crate::objects::{ObjectDependencies, Objects, PollerTask};
+use crate::objects::{
+    ObjectClient, ObjectReservations, Objects, ObjectsState, Ownership, PollerTask, Quota,
+};
 use crate::options::{GatewayOptions, StartError};
 use crate::pipeline::Pipeline;
 use crate::rate_limits::RateLimits;
@@ -72,7 +74,7 @@ impl Gateway {
 
     /// Polls all upstream objects that are due, as happens every minute. Their usage is in the ledger after that.
     pub async fn poll_objects(&self) {
-        self.0.objects.poller().poll_due().await;
+        self.0.objects.poll_due().await;
     }
 
     /// Returns the health of each upstream.
@@ -110,7 +112,7 @@ fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError>
         durability: options.durability,
     };
     let pipeline = pipeline(options, forwarder, metrics, watchdog.clone());
-    let poller = PollerTask(Arc::clone(pipeline.objects.poller()));
+    let poller = PollerTask(Arc::clone(&pipeline.objects));
     let task = GatewayTask {
         drains,
         upstream_tasks,
@@ -132,28 +134,36 @@ fn pipeline(
         facts: Arc::clone(&facts),
         upstreams: Arc::clone(&forwarder.upstreams),
     });
-    let objects = Objects::new(ObjectDependencies {
-        repository: options.objects,
+    let repository = Arc::new(options.objects);
+    let budget = Arc::new(SpendBudget {
+        spend: options.spend,
+        prices: options.prices,
+        facts,
+        clock: clock.clone(),
+    });
+    let objects = Arc::new(Objects {
+        ownership: Ownership {
+            repository: Arc::clone(&repository),
+            is_enforced: forwarder.upstreams.has_storage(),
+        },
+        repository,
+        client: ObjectClient(Arc::clone(&forwarder.upstreams)),
+        quota: Quota::new(options.flow.objects.clone()),
+        reservations: ObjectReservations {
+            durable: options.reservations,
+            budget: Arc::clone(&budget),
+        },
         rate_limits: Arc::clone(&rate_limits),
-        limits: options.flow.objects.clone(),
         recorder: options.recorder.clone(),
-        reservations: options.reservations,
-        spend: options.spend.clone(),
-        prices: options.prices.clone(),
         drains: forwarder.drains.clone(),
         clock: clock.clone(),
+        state: ObjectsState::default(),
     });
     let auth = Authenticator {
         directory: options.directory,
         pepper: options.pepper,
         clock: clock.clone(),
         last_used: options.last_used,
-    };
-    let budget = SpendBudget {
-        spend: options.spend,
-        prices: options.prices,
-        facts,
-        clock: clock.clone(),
     };
     Pipeline {
         ids: options.ids,

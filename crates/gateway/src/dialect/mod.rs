@@ -9,7 +9,7 @@ mod call;
 mod completions;
 mod content_type;
 #[cfg(test)]
-mod differential;
+mod differential_tests;
 mod edits;
 mod embeddings;
 mod estimate;

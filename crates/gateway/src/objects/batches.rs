@@ -3,42 +3,33 @@
 use std::sync::Arc;
 
 use access::LimitField;
-use base::{Clock, Error, Result};
+use base::{Error, Result};
 use bytes::Bytes;
 use http::Response;
 
+use super::Objects;
 use super::batch_input::BatchInput;
-use super::create::{Creator, NewObject};
-use super::ownership::Ownership;
+use super::create::NewObject;
 use super::reconcile::BATCH_POLL_SECONDS;
 use super::repository::ObjectOwner;
 use super::request::ObjectRequest;
-use super::reservations::ObjectReservations;
-use super::upstream::{ObjectClient, UpstreamRequest};
+use super::upstream::UpstreamRequest;
 use crate::caller::Caller;
 use crate::dialect::{Fields, JSON};
 use crate::limits::{Amounts, RateLimitReservation, RateLimitStatus, RequestedAmounts};
 use crate::object_kind::ObjectKind;
 use crate::policy::ProjectPolicy;
-use crate::rate_limits::RateLimits;
 
-/// Creates batches.
-pub(super) struct BatchCreator {
-    pub(super) ownership: Arc<Ownership>,
-    pub(super) client: ObjectClient,
-    pub(super) creator: Arc<Creator>,
-    pub(super) reservations: Arc<ObjectReservations>,
-    pub(super) rate_limits: Arc<RateLimits>,
-    pub(super) clock: Clock,
-}
-
-impl BatchCreator {
+impl Objects {
     /// Creates a batch at the upstream that keeps its input file.
     ///
     /// # Errors
     /// 404: the file is not of the caller's project. 400: the file is not the input of such a batch. 403: the project may not
     /// send its requests. 429: a limit leaves no room.
-    pub(super) async fn create(&self, request: ObjectRequest<'_>) -> Result<Response<Bytes>> {
+    pub(super) async fn create_batch(
+        self: &Arc<Self>,
+        request: ObjectRequest<'_>,
+    ) -> Result<Response<Bytes>> {
         let (caller, head, body) = (request.caller, request.head, request.body);
         let fields = Fields::of_request(&head.headers, &body, &["input_file_id", "endpoint"])?;
         let missing = |name| Error::invalid(name, format!("{name} is missing."));
@@ -61,7 +52,7 @@ impl BatchCreator {
             return Err(Error::invalid("endpoint", message));
         }
         let target = self.client.upstream_of(&file)?;
-        if !self.client.serves(&target, &input.model) {
+        if !self.client.0.serves_at(&target, &input.model) {
             return Err(Error::model_not_found(&input.model));
         }
         check_policy(&ProjectPolicy::of(caller), &input)?;
@@ -81,9 +72,8 @@ impl BatchCreator {
             limits: Some(limits),
             spend,
         };
-        let content_type = (!body.is_empty()).then_some(JSON);
-        let upstream_request = UpstreamRequest::of_client(head, request.share, body, content_type);
-        self.creator.create(new, target, upstream_request).await
+        let upstream_request = UpstreamRequest::of_client(head, request.share, body, JSON);
+        self.create(new, target, upstream_request).await
     }
 
     /// Reserves the input tokens of a batch within the daily limit of the project.

@@ -4,35 +4,25 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use base::time::SECONDS_PER_HOUR;
-use base::{Clock, Error, Result, UnixTime, without_mark};
+use base::{Error, Result, UnixTime, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
 use proxy::Target;
 use usage::DurableReservation;
 
+use super::Objects;
 use super::batch_input::BatchInput;
-use super::ownership::{Ownership, count_files};
-use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
+use super::ownership::count_files;
+use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
-use super::reservations::ObjectReservations;
-use super::upstream::{BufferedResponse, ObjectClient, UpstreamRequest};
+use super::upstream::{BufferedResponse, UpstreamRequest};
 use crate::dialect::{JSON, form_type, read_form};
-use crate::drain::Drains;
 use crate::limits::RateLimitReservation;
 use crate::object_kind::ObjectKind;
 use crate::offload::offload;
 
 /// The purpose of files that are the input of a batch.
 const BATCH_PURPOSE: &str = "batch";
-
-/// Creates objects.
-pub(super) struct Creator {
-    pub(super) repository: Arc<ObjectRepository>,
-    pub(super) client: ObjectClient,
-    pub(super) reservations: Arc<ObjectReservations>,
-    pub(super) drains: Drains,
-    pub(super) clock: Clock,
-}
 
 /// An object that is to be created.
 pub(super) struct NewObject {
@@ -48,7 +38,7 @@ pub(super) struct NewObject {
     pub(super) spend: Option<DurableReservation>,
 }
 
-impl Creator {
+impl Objects {
     /// Creates an object at an upstream. Continues after the client has hung up, so that no object is left without an owner.
     ///
     /// # Errors
@@ -59,10 +49,10 @@ impl Creator {
         target: Target,
         request: UpstreamRequest,
     ) -> Result<Response<Bytes>> {
-        let creator = Arc::clone(self);
+        let objects = Arc::clone(self);
         let share = Arc::clone(&request.share);
         let creation = async move {
-            let created = creator.create_now(new, target, request).await;
+            let created = objects.create_now(new, target, request).await;
             // Held until the object is recorded, so that the quota counts it the whole time.
             drop(share);
             created
@@ -195,7 +185,7 @@ impl Creator {
             limits: None,
             spend: None,
         };
-        let content_type = Some(form_type(headers)?);
+        let content_type = form_type(headers)?;
         let upstream_request =
             UpstreamRequest::of_client(request.head, request.share, body, content_type);
         self.create(new, target, upstream_request).await
@@ -206,13 +196,12 @@ impl Creator {
         self: &Arc<Self>,
         request: ObjectRequest<'_>,
         storage: Target,
-        ownership: &Ownership,
     ) -> Result<Response<Bytes>> {
         let (caller, body) = (request.caller, request.body);
         let owner = ObjectOwner::of(caller);
-        let target = match ownership.check_files(&owner, &body, None).await? {
+        let target = match self.ownership.check_files(&owner, &body, None).await? {
             None => storage,
-            Some(upstream) => self.client.named(&upstream).unwrap_or(storage),
+            Some(upstream) => self.client.0.by_name(&upstream).unwrap_or(storage),
         };
         let files = count_files(&body)?;
         let new = NewObject {
@@ -225,9 +214,7 @@ impl Creator {
             limits: None,
             spend: self.reservations.reserve_storage(caller, files).await?,
         };
-        let content_type = (!body.is_empty()).then_some(JSON);
-        let upstream_request =
-            UpstreamRequest::of_client(request.head, request.share, body, content_type);
+        let upstream_request = UpstreamRequest::of_client(request.head, request.share, body, JSON);
         self.create(new, target, upstream_request).await
     }
 }

@@ -17,9 +17,9 @@ const MAX_FILES: usize = 2_000;
 
 /// The check that named objects belong to the caller's project.
 pub(crate) struct Ownership {
-    pub(super) repository: Arc<ObjectRepository>,
+    pub(crate) repository: Arc<ObjectRepository>,
     /// True if an upstream keeps objects. Otherwise no object has a known owner.
-    pub(super) is_enforced: bool,
+    pub(crate) is_enforced: bool,
 }
 
 impl Ownership {

@@ -41,12 +41,12 @@ pub(crate) struct Pipeline {
     pub(crate) watchdog: Watchdog,
     pub(crate) flow: FlowControl,
     pub(crate) capture: BodyCapture,
-    pub(crate) budget: SpendBudget,
+    pub(crate) budget: Arc<SpendBudget>,
     pub(crate) rate_limits: Arc<RateLimits>,
     pub(crate) metering: Metering,
     pub(crate) forwarder: Forwarder,
     pub(crate) models: ModelCatalog,
-    pub(crate) objects: Objects,
+    pub(crate) objects: Arc<Objects>,
 }
 
 /// A request, and the parts of its response that are known so far.

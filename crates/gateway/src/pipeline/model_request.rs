@@ -51,8 +51,7 @@ impl Pipeline {
         let plan = self.forwarder.plan(&call.model)?;
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(&call)?;
-        let ownership = self.objects.ownership();
-        ownership.check_call(&caller, &call).await?;
+        self.objects.ownership.check_call(&caller, &call).await?;
         policy.apply_retention(&mut call)?;
         let capture = self.capture.begin(&context.id, dialect, &caller, &call);
         self.auth

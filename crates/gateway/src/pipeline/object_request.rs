@@ -25,7 +25,7 @@ impl Pipeline {
     {
         let needs = Permission::ModelRequest;
         let caller = self.authenticate(context, needs).await?;
-        let storage = self.objects.storage()?;
+        let storage = self.objects.client.storage()?;
         self.auth.record_use(&caller);
         let method = &context.head.method;
         if !route.is_release(method) {
