@@ -22,7 +22,7 @@ pub(crate) struct Caller {
     /// Settings of the organization and of each of its projects.
     pub(crate) settings: Arc<Settings>,
     /// Settings of the project.
-    level: Arc<ScopeSettings>,
+    pub(crate) level: Arc<ScopeSettings>,
 }
 
 impl Caller {
@@ -44,11 +44,6 @@ impl Caller {
             project,
             settings,
         })
-    }
-
-    /// Returns the settings of the project.
-    pub(crate) fn level(&self) -> &ScopeSettings {
-        &self.level
     }
 
     /// Checks that the key has a permission.

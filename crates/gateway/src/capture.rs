@@ -10,16 +10,11 @@ use crate::dialect::{Call, Dialect};
 /// The stage that captures bodies where that is configured and data retention allows it.
 pub(crate) struct BodyCapture {
     /// Store of the captured bodies; `None` if capture is not configured.
-    bodies: Option<Bodies>,
-    clock: Clock,
+    pub(crate) bodies: Option<Bodies>,
+    pub(crate) clock: Clock,
 }
 
 impl BodyCapture {
-    /// Returns a stage that captures to `bodies`, or nothing if there is no such store.
-    pub(crate) fn new(bodies: Option<Bodies>, clock: Clock) -> Self {
-        Self { bodies, clock }
-    }
-
     /// Begins to capture a request and its response; returns `None` if neither may be kept.
     pub(crate) fn begin(
         &self,
@@ -29,7 +24,7 @@ impl BodyCapture {
         call: &Call,
     ) -> Option<Capture> {
         let bodies = self.bodies.as_ref()?;
-        let retention = caller.settings.retention(caller.level());
+        let retention = caller.settings.retention(&caller.level);
         bodies.capture(dialect.holds, retention, call.sent(), || RequestInfo {
             organization: caller.key.organization.id.clone(),
             project: caller.project.id.clone(),

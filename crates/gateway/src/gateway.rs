@@ -48,7 +48,7 @@ impl Gateway {
     /// # Errors
     /// The metrics are registered already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        self.0.metering.metrics().register(registry)
+        self.0.metering.metrics.register(registry)
     }
 
     /// Returns the number of answers that are drained in the background because their clients hung up.
@@ -60,7 +60,7 @@ impl Gateway {
     /// Returns the bytes of memory in which compressed answers are being decoded.
     #[must_use]
     pub fn answer_bytes(&self) -> u64 {
-        self.0.flow.answer_bytes()
+        self.0.flow.answers.used()
     }
 
     /// Serves a request; a refusal is a response, too. A drop of the future, or of the response's body, means that the client has
@@ -170,10 +170,17 @@ fn pipeline(
         auth,
         watchdog,
         flow: FlowControl::new(&options.flow, options.body_memory),
-        capture: BodyCapture::new(options.bodies, clock.clone()),
+        capture: BodyCapture {
+            bodies: options.bodies,
+            clock: clock.clone(),
+        },
         budget,
         rate_limits,
-        metering: Metering::new(options.recorder, metrics, options.tracer),
+        metering: Metering {
+            recorder: options.recorder,
+            metrics,
+            tracer: options.tracer,
+        },
         models: ModelCatalog::new(Arc::clone(&forwarder.upstreams)),
         forwarder,
         objects,
@@ -198,7 +205,7 @@ impl GatewayTask {
 
     /// Stops like [`GatewayTask::stop`], with a deadline that passes when `deadline` resolves.
     pub async fn stop_at(self, deadline: impl Future<Output = ()>) {
-        self.upstream_tasks.stop();
+        drop(self.upstream_tasks);
         self.drains.stop(deadline).await;
     }
 }

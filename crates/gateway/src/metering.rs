@@ -12,26 +12,12 @@ use crate::request_observer::RequestObserver;
 
 /// The stage that observes requests and reserves their permits for the ledger's queue.
 pub(crate) struct Metering {
-    recorder: Recorder,
-    metrics: Arc<GatewayMetrics>,
-    tracer: Tracer,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Arc<GatewayMetrics>,
+    pub(crate) tracer: Tracer,
 }
 
 impl Metering {
-    /// Returns a stage that records to a ledger, counts in these metrics, and traces with this tracer.
-    pub(crate) fn new(recorder: Recorder, metrics: Arc<GatewayMetrics>, tracer: Tracer) -> Self {
-        Self {
-            recorder,
-            metrics,
-            tracer,
-        }
-    }
-
-    /// Returns the metrics of the gateway.
-    pub(crate) fn metrics(&self) -> &GatewayMetrics {
-        &self.metrics
-    }
-
     /// Starts to observe a request.
     pub(crate) fn observe(&self, head: &Parts) -> RequestObserver {
         RequestObserver::begin(&self.metrics, &self.tracer, head)

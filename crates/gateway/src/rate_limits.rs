@@ -34,7 +34,7 @@ impl RateLimits {
     /// # Errors
     /// 429.
     pub(crate) fn check_not_zero(&self, caller: &Caller) -> Result<()> {
-        if self.are_zero(caller.level()) {
+        if self.are_zero(&caller.level) {
             let message = format!(
                 "The rate limits of the project '{}' are 0 for every model. Nothing passes while they are.",
                 caller.project.id.as_str()
@@ -53,7 +53,7 @@ impl RateLimits {
         plan: &'a [Target],
     ) -> LimitedNames<'a> {
         let name = |model| {
-            let limits = caller.level().limits(model, self.facts.kind_of(model));
+            let limits = caller.level.limits(model, self.facts.kind_of(model));
             limited_model(model, &limits)
         };
         let known = plan.first().map_or(model, |target| &*target.model);

@@ -21,7 +21,7 @@ type Tenant<const N: usize> = HashMap<Arc<str>, Counters<N>>;
 pub(crate) struct Shard<const N: usize> {
     tenants: HashMap<Arc<str>, Tenant<N>>,
     /// The number of pairs of a tenant and a name.
-    pairs: usize,
+    pub(crate) pairs: usize,
     /// The number of pairs at which idle ones are removed next.
     sweep_at: usize,
     /// The latest time that was seen. A thread that read the clock before another one but takes the lock after it counts at
@@ -91,12 +91,6 @@ impl<const N: usize> Shard<N> {
                 counters.settle(quantities, taken.at, now, amounts, consumed);
             }
         }
-    }
-
-    /// Returns the number of pairs of a tenant and a name.
-    #[cfg(all(test, not(loom)))]
-    pub(crate) fn pairs(&self) -> usize {
-        self.pairs
     }
 
     /// Returns the later of `now` and the latest time that was seen.

@@ -30,7 +30,8 @@ pub(crate) struct Credentials {
 
 /// Version of an API key, and the upstream's verdicts on it.
 pub(crate) struct Credential {
-    authorization: Option<HeaderValue>,
+    /// Value of the `authorization` header, if the upstream needs one.
+    pub(crate) authorization: Option<HeaderValue>,
     /// Time for which the key is valid, from `loaded` on; `None` if it does not expire.
     lifetime: Option<Duration>,
     loaded: Stopwatch,
@@ -203,11 +204,6 @@ impl Credential {
             is_accepted: AtomicBool::new(false),
             consecutive_forbidden: AtomicU32::new(0),
         }
-    }
-
-    /// Returns the value of the `authorization` header, if the upstream needs one.
-    pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
-        self.authorization.as_ref()
     }
 
     /// Records that the upstream has done as a request with this key asked.

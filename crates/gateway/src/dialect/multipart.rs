@@ -83,14 +83,14 @@ fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders<'_>, content: &'a [u8]) -
         ));
     }
     members::check_routing(base)?;
-    let Some(index) = members::find(base, fields.names())? else {
+    let Some(index) = members::find(base, fields.names)? else {
         if !part.has_filename && !members::is_setting(name, content) {
             let range = fields.range(content);
             fields.view.text.push(range);
         }
         return Ok(());
     };
-    let known = fields.names()[index];
+    let known = fields.names[index];
     if base.len() < name.len() {
         return Err(Error::invalid(
             name,

@@ -120,6 +120,7 @@ impl Call {
 }
 
 /// The bounds that the members of a body set.
+#[derive(Default)]
 pub(super) struct RequestBounds {
     content: InputContent,
     /// The bytes that a model may read.
@@ -148,15 +149,9 @@ impl RequestBounds {
 
     fn empty() -> Self {
         Self {
-            content: InputContent::default(),
-            bytes: 0,
             choices: 1,
             prompts: 1,
-            max_tokens: None,
-            predicted: 0,
-            partial_images: 0,
-            max_tool_calls: None,
-            unseen: None,
+            ..Self::default()
         }
     }
 

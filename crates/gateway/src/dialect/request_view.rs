@@ -42,8 +42,9 @@ pub(crate) struct RequestView {
 }
 
 /// The role of an object in a request.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum ObjectRole {
+    #[default]
     Plain,
     /// A tool, or an object that chooses one.
     Tool,
@@ -61,6 +62,7 @@ enum ObjectRole {
 }
 
 /// An object that is being read.
+#[derive(Default)]
 struct ObjectState<'a> {
     role: ObjectRole,
     /// A bit for each of [`MemberKind::NAMED`] that the object has.
@@ -106,7 +108,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 return Err(Error::refused("invalid_json", message));
             }
             members::check_routing(&name)?;
-            let index = members::find(&name, self.fields.names())?;
+            let index = members::find(&name, self.fields.names)?;
             let member = object.member(&name)?;
             self.json.peek();
             let start = self.json.position();
@@ -137,7 +139,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             }
         } else if name == "input" && self.json.peek() == Some(b'[') {
             return self.list(ObjectRole::InputItem);
-        } else if self.fields.is_opaque(name) {
+        } else if self.fields.opaque == Some(name) {
             return self.json.skip();
         }
         self.member(member, object)
@@ -367,12 +369,7 @@ impl ObjectState<'_> {
     fn new(role: ObjectRole) -> Self {
         Self {
             role,
-            seen: 0,
-            object_type: None,
-            has_invalid_type: false,
-            has_id: false,
-            has_role: false,
-            data: None,
+            ..Self::default()
         }
     }
 

@@ -12,28 +12,22 @@ use super::repository::UpstreamObject;
 use super::upstream::{ObjectClient, PassthroughBody, UpstreamRequest};
 use crate::answer::DocumentReader;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
-use crate::document::{Document, GeneratedText, ReportedUsage};
+use crate::document::{Document, GeneratedText, JsonPath, ReportedUsage};
 use crate::object_kind::ObjectKind;
 
 /// The fields of a batch that the gateway reads.
 #[derive(Deserialize)]
 pub(super) struct BatchStatus {
     status: String,
-    #[serde(default)]
     output_file_id: Option<String>,
-    #[serde(default)]
     error_file_id: Option<String>,
     #[serde(default, deserialize_with = "usage")]
     usage: Option<ReportedUsage>,
     #[serde(default)]
     request_counts: RequestCounts,
-    #[serde(default)]
     completed_at: Option<i64>,
-    #[serde(default)]
     failed_at: Option<i64>,
-    #[serde(default)]
     expired_at: Option<i64>,
-    #[serde(default)]
     cancelled_at: Option<i64>,
 }
 
@@ -218,10 +212,8 @@ async fn read_lines(
     mut output: PassthroughBody,
     mut take: impl FnMut(&Document, UsageAccumulator),
 ) -> Result<()> {
-    let (mut line, mut accumulator) = (
-        DocumentReader::of_batch_lines(),
-        UsageAccumulator::default(),
-    );
+    let mut line = DocumentReader::new(JsonPath::BatchLine);
+    let mut accumulator = UsageAccumulator::default();
     while let Some(piece) = output.next().await {
         let broken = |_| Error::upstream("The output of a batch broke off.");
         let mut piece = piece.map_err(broken)?;
@@ -259,7 +251,7 @@ mod tests {
         let file = "A".repeat(1024 * 1024);
         let large = answer(200, &format!(r#"{{"output":[{{"result":"@"}}],{usage}}}"#));
         let (begin, end) = large.split_once('@').expect("a file");
-        let mut line = DocumentReader::of_batch_lines();
+        let mut line = DocumentReader::new(JsonPath::BatchLine);
         let mut accumulator = UsageAccumulator::default();
         line.feed(&mut accumulator, begin.as_bytes());
         for _ in 0..40 {

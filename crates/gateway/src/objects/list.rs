@@ -9,8 +9,7 @@ use base::ids::ProjectId;
 use base::{Error, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response};
+use http::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedMutexGuard;
@@ -19,6 +18,7 @@ use super::Objects;
 use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
 use crate::caller::Caller;
+use crate::headers::json_response;
 use crate::object_kind::ObjectKind;
 use crate::percent;
 
@@ -106,10 +106,7 @@ impl Objects {
             has_more,
         };
         let page = serde_json::to_vec(&page).map_err(|_| Error::internal())?;
-        let mut response = Response::new(Bytes::from(page));
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
-        Ok(response)
+        Ok(json_response(page.into()))
     }
 
     /// Describes objects from the cache, or else by their upstreams.

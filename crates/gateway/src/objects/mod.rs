@@ -6,7 +6,6 @@
 
 mod batch_input;
 mod batch_status;
-mod batches;
 mod cache;
 mod create;
 mod list;

@@ -25,7 +25,6 @@ const BATCH_OUTPUT_PURPOSE: &str = "batch_output";
 
 #[derive(Deserialize)]
 struct VectorStoreStatus {
-    #[serde(default)]
     usage_bytes: Option<i64>,
 }
 
@@ -83,10 +82,10 @@ impl Objects {
     /// # Errors
     /// 503: the database does not respond.
     pub(super) async fn forget(&self, object: &UpstreamObject) -> Result<()> {
-        if !self.repository.is_young(object) {
-            self.reservations.release(object).await?;
+        if self.repository.is_young(object) {
+            return Ok(());
         }
-        self.repository.forget(object).await
+        self.remove(object).await
     }
 
     /// Records today's storage of a vector store that is about to be deleted, unless it is recorded already.

@@ -40,12 +40,8 @@ pub(crate) struct ObjectClient(pub(crate) Arc<Upstreams>);
 
 /// A request to an upstream.
 pub(super) struct UpstreamRequest {
-    pub(super) method: Method,
-    /// Path below the base URL, with a leading slash.
-    pub(super) path: String,
-    pub(super) query: Option<String>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    forwarded: ForwardRequest,
+    body: Bytes,
     /// Share of the project's quota, released once the head of the answer has come.
     pub(super) share: Arc<QuotaShare>,
 }
@@ -77,11 +73,15 @@ impl UpstreamRequest {
         if !body.is_empty() {
             headers.insert(CONTENT_TYPE, content_type);
         }
-        Self {
+        let forwarded = ForwardRequest {
             method: head.method.clone(),
-            path: path.strip_prefix("/v1").unwrap_or(path).to_owned(),
+            path: path.strip_prefix("/v1").unwrap_or(path).to_owned().into(),
             query: head.uri.query().map(str::to_owned),
             headers,
+            can_ask_for_usage: false,
+        };
+        Self {
+            forwarded,
             body,
             share: Arc::clone(share),
         }
@@ -93,11 +93,15 @@ impl UpstreamRequest {
         if object.kind == ObjectKind::VectorStore {
             headers.insert(BETA, HeaderValue::from_static("assistants=v2"));
         }
-        Self {
+        let forwarded = ForwardRequest {
             method,
-            path: format!("{}/{}{suffix}", object.kind.path(), object.id),
+            path: format!("{}/{}{suffix}", object.kind.path(), object.id).into(),
             query: None,
             headers,
+            can_ask_for_usage: false,
+        };
+        Self {
+            forwarded,
             body: Bytes::new(),
             share: Arc::default(),
         }
@@ -136,14 +140,11 @@ impl ObjectClient {
         target: Target,
         request: UpstreamRequest,
     ) -> Result<UpstreamResponse> {
-        let forwarded = ForwardRequest {
-            method: request.method,
-            path: request.path.into(),
-            query: request.query,
-            headers: request.headers,
-            can_ask_for_usage: false,
-        };
-        let (body, share) = (request.body, request.share);
+        let UpstreamRequest {
+            forwarded,
+            body,
+            share,
+        } = request;
         let answer = self.0.send(vec![target], forwarded, |_, _| body.clone());
         let answer = answer.await;
         drop(share);

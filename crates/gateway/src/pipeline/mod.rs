@@ -8,7 +8,6 @@ use std::sync::Arc;
 use base::ids::{IdGenerator, RequestId};
 use base::time::Stopwatch;
 use base::{Clock, Error, Permission, Result};
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
@@ -24,6 +23,7 @@ use crate::metering::Metering;
 use crate::models::ModelCatalog;
 use crate::objects::{Objects, QuotaShare};
 use crate::rate_limits::RateLimits;
+use crate::request_body::RequestBody;
 use crate::request_observer::RequestObserver;
 use crate::response_body::Body;
 use crate::watchdog::{Registration, Watchdog};
@@ -65,10 +65,7 @@ struct RequestContext {
 
 impl Pipeline {
     /// Serves a request. A refusal becomes a response here.
-    pub(crate) async fn serve<B>(&self, request: Request<B>) -> Response<Body>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
+    pub(crate) async fn serve(&self, request: Request<impl RequestBody>) -> Response<Body> {
         let started = Stopwatch::start();
         let (head, body) = request.into_parts();
         let mut context = RequestContext {
@@ -89,10 +86,11 @@ impl Pipeline {
         response
     }
 
-    async fn dispatch<B>(&self, context: &mut RequestContext, body: B) -> Result<Response<Body>>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
+    async fn dispatch(
+        &self,
+        context: &mut RequestContext,
+        body: impl RequestBody,
+    ) -> Result<Response<Body>> {
         let path = context.head.uri.path();
         if websocket::is_asked_for(&context.head) {
             return Ok(websocket::refusal());
@@ -117,7 +115,7 @@ impl Pipeline {
             Endpoint::Models => {
                 let caller = self.authenticate(context, Permission::ModelRead).await?;
                 self.auth.record_use(&caller);
-                let models = self.models.list(caller.level().models.as_ref());
+                let models = self.models.list(caller.level.models.as_ref());
                 Ok(models.map(Body::from))
             }
             Endpoint::Model(name) => {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use base::{Error, Permission, Result, UnixTime};
 use bodies::Capture;
-use bytes::Bytes;
 use http::Response;
 use proxy::Target;
 use usage::SpendReservation;
@@ -14,25 +13,23 @@ use usage::SpendReservation;
 use super::{Pipeline, RequestContext};
 use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
+use crate::headers;
 use crate::in_flight::{Admission, InFlightRequest};
 use crate::limits::RateLimitReservation;
 use crate::policy::ProjectPolicy;
 use crate::query::no_query;
-use crate::request_body;
+use crate::request_body::{self, RequestBody};
 use crate::response_body::Body;
 
 impl Pipeline {
     /// Serves a request to a model. The checks have a fixed order, so that a refusal has one reason. The body is read only if
     /// the caller may send one, and the caller is authenticated again once the body has come.
-    pub(super) async fn serve_model<B>(
+    pub(super) async fn serve_model(
         &self,
         dialect: &'static Dialect,
         context: &mut RequestContext,
-        body: B,
-    ) -> Result<Response<Body>>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
+        body: impl RequestBody,
+    ) -> Result<Response<Body>> {
         let needs = Permission::ModelRequest;
         let caller = self.authenticate(context, needs).await?;
         no_query(context.head.uri.query())?;
@@ -54,8 +51,8 @@ impl Pipeline {
         self.objects.ownership.check_call(&caller, &call).await?;
         policy.apply_retention(&mut call)?;
         let capture = self.capture.begin(&context.id, dialect, &caller, &call);
-        self.auth
-            .scope_idempotency_key(&mut context.head.headers, &caller);
+        let headers = &mut context.head.headers;
+        headers::own_idempotency_key(headers, &self.auth.pepper, &caller.project.id);
         let request = {
             let admitted = pin!(self.admit(dialect, context, caller, &mut call, &plan));
             registration.unless_revoked(admitted).await??
@@ -100,9 +97,12 @@ impl Pipeline {
             estimate: take(&mut call.estimate),
             admitted_at: now,
         };
-        let observer = context.observer.hand_over();
-        let request = InFlightRequest::new(dialect, admission, observer, decoding_memory);
-        Ok(request)
+        Ok(InFlightRequest {
+            dialect,
+            admission: Some(admission),
+            observer: context.observer.hand_over(),
+            decoding_memory: Some(decoding_memory),
+        })
     }
 
     /// Reserves the cost of a request, then the amounts that count for its rate limits.

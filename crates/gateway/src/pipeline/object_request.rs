@@ -9,20 +9,17 @@ use http::{Method, Response};
 use super::{Pipeline, RequestContext};
 use crate::dialect::check_json;
 use crate::objects::{ObjectRequest, ObjectResponse, ObjectRoute};
-use crate::request_body;
+use crate::request_body::{self, RequestBody};
 use crate::response_body::Body;
 
 impl Pipeline {
     /// Serves a request about objects.
-    pub(super) async fn serve_object<B>(
+    pub(super) async fn serve_object(
         &self,
         route: ObjectRoute,
         context: &mut RequestContext,
-        body: B,
-    ) -> Result<Response<Body>>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
+        body: impl RequestBody,
+    ) -> Result<Response<Body>> {
         let needs = Permission::ModelRequest;
         let caller = self.authenticate(context, needs).await?;
         let storage = self.objects.client.storage()?;
