@@ -31,12 +31,9 @@ impl Caller {
     /// # Errors
     /// 403: the key is an admin key.
     pub(crate) fn new(hashes: KeyHashes, key: Arc<Key>, settings: Arc<Settings>) -> Result<Self> {
-        let Some(project) = key.project.clone() else {
-            return Err(Error::forbidden(
-                "project_key_required",
-                PROJECT_KEY_REQUIRED,
-            ));
-        };
+        let code = "project_key_required";
+        let refusal = || Error::forbidden(code, PROJECT_KEY_REQUIRED);
+        let project = key.project.clone().ok_or_else(refusal)?;
         Ok(Self {
             hashes,
             level: Arc::clone(settings.project(&project.id)),
@@ -55,13 +52,11 @@ impl Caller {
             return Ok(());
         }
         let scope = permission.as_str();
-        Err(Error::forbidden(
-            "insufficient_permissions",
-            format!(
-                "This API key lacks the scope {scope}. It must be among the key's scopes, if it has any, and its \
-                 owner's roles must allow it."
-            ),
-        ))
+        let message = format!(
+            "This API key lacks the scope {scope}. It must be among the key's scopes, if it has any, and its owner's roles must \
+             allow it."
+        );
+        Err(Error::forbidden("insufficient_permissions", message))
     }
 
     /// True if the organization or the project has a spend limit.

@@ -10,12 +10,10 @@ use tasks::{Health, TaskHandle};
 
 use crate::auth::Authenticator;
 use crate::budget::SpendBudget;
-use crate::capture::BodyCapture;
 use crate::drain::Drains;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
 use crate::limits::RateLimiter;
-use crate::metering::Metering;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
 use crate::objects::{
@@ -48,7 +46,7 @@ impl Gateway {
     /// # Errors
     /// The metrics are registered already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        self.0.metering.metrics.register(registry)
+        self.0.metrics.register(registry)
     }
 
     /// Returns the number of answers that are drained in the background because their clients hung up.
@@ -130,7 +128,7 @@ fn pipeline(
 ) -> Pipeline {
     let (clock, facts) = (options.clock, Arc::new(options.facts));
     let rate_limits = Arc::new(RateLimits {
-        limiter: Arc::new(RateLimiter::new()),
+        limiter: RateLimiter::new(),
         facts: Arc::clone(&facts),
         upstreams: Arc::clone(&forwarder.upstreams),
     });
@@ -170,17 +168,12 @@ fn pipeline(
         auth,
         watchdog,
         flow: FlowControl::new(&options.flow, options.body_memory),
-        capture: BodyCapture {
-            bodies: options.bodies,
-            clock: clock.clone(),
-        },
+        bodies: options.bodies,
         budget,
         rate_limits,
-        metering: Metering {
-            recorder: options.recorder,
-            metrics,
-            tracer: options.tracer,
-        },
+        recorder: options.recorder,
+        metrics,
+        tracer: options.tracer,
         models: ModelCatalog::new(Arc::clone(&forwarder.upstreams)),
         forwarder,
         objects,

@@ -16,7 +16,7 @@ use crate::limits::{
 
 /// The stage that reserves what a request may consume within the rate limits of the caller's project.
 pub(crate) struct RateLimits {
-    pub(crate) limiter: Arc<RateLimiter>,
+    pub(crate) limiter: RateLimiter,
     pub(crate) facts: Arc<ModelFacts>,
     pub(crate) upstreams: Arc<Upstreams>,
 }
@@ -68,10 +68,10 @@ impl RateLimits {
     pub(crate) fn reserve(
         &self,
         project: &Arc<Project>,
-        names: &LimitedNames<'_>,
+        names: &[LimitedModel<'_>],
         requested: &RequestedAmounts,
     ) -> (Result<RateLimitReservation>, RateLimitStatus) {
-        let (reserved, status) = self.limiter.reserve(project, names.as_slice(), requested);
+        let (reserved, status) = self.limiter.reserve(project, names, requested);
         (reserved.map_err(|refusal| refusal.error(project)), status)
     }
 
@@ -92,7 +92,8 @@ impl RateLimits {
 }
 
 impl<'a> LimitedNames<'a> {
-    fn as_slice(&self) -> &[LimitedModel<'a>] {
+    /// Returns the names.
+    pub(crate) fn as_slice(&self) -> &[LimitedModel<'a>] {
         match self {
             Self::One(names) => names,
             Self::Two(names) => names,
@@ -125,7 +126,7 @@ mod tests {
         };
         let upstreams = Arc::new(upstreams::build(&[config]).expect("upstreams"));
         let stage = RateLimits {
-            limiter: Arc::new(RateLimiter::new()),
+            limiter: RateLimiter::new(),
             facts: Arc::default(),
             upstreams: Arc::clone(&upstreams),
         };
@@ -135,7 +136,7 @@ mod tests {
             let names = stage.names(&caller, model, &plan);
             assert_eq!(names.as_slice().len(), count, "{model}");
             let requested = RequestedAmounts::from(Amounts::zero().with_requests(1));
-            let (reserved, _) = stage.reserve(&caller.project, &names, &requested);
+            let (reserved, _) = stage.reserve(&caller.project, names.as_slice(), &requested);
             assert!(reserved.is_ok(), "{model}");
         }
     }

@@ -36,12 +36,9 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
             .map(|value: &http::HeaderValue| value.to_str().unwrap_or_default())
     };
     if let Some(length) = header(CONTENT_LENGTH) {
-        let length: u64 = length.parse().map_err(|_| {
-            Error::refused(
-                "invalid_header",
-                "The Content-Length header is not a number.",
-            )
-        })?;
+        let message = "The Content-Length header is not a number.";
+        let wrong = |_| Error::refused("invalid_header", message);
+        let length: u64 = length.parse().map_err(wrong)?;
         if length > MAX_REQUEST_BYTES as u64 {
             return Err(Error::too_large(MAX_REQUEST_BYTES));
         }
@@ -129,12 +126,8 @@ async fn read_charged(body: impl RequestBody, memory: &mut BudgetPermit) -> Resu
             .await
             .map_err(|_| Error::too_slow())?;
         let Some(frame) = frame else { break };
-        let frame = frame.map_err(|_| {
-            Error::refused(
-                "incomplete_body",
-                "The request body broke off before its end.",
-            )
-        })?;
+        let message = "The request body broke off before its end.";
+        let frame = frame.map_err(|_| Error::refused("incomplete_body", message))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };

@@ -17,7 +17,7 @@ const MIN_SWEEP_COUNT: usize = 256;
 type Tenant<const N: usize> = HashMap<Arc<str>, Counters<N>>;
 
 /// The tenants of a shard.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Shard<const N: usize> {
     tenants: HashMap<Arc<str>, Tenant<N>>,
     /// The number of pairs of a tenant and a name.
@@ -34,17 +34,6 @@ pub(crate) struct Taken<const N: usize> {
     pub(crate) at: u64,
     pub(crate) tenant: Arc<str>,
     pub(crate) names: Vec<(Arc<str>, Amounts<N>)>,
-}
-
-impl<const N: usize> Default for Shard<N> {
-    fn default() -> Self {
-        Self {
-            tenants: HashMap::default(),
-            pairs: 0,
-            sweep_at: 0,
-            now: 0,
-        }
-    }
 }
 
 impl<const N: usize> Shard<N> {

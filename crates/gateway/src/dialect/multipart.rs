@@ -77,10 +77,8 @@ fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders<'_>, content: &'a [u8]) -
     // Servers in PHP and Ruby take `model[]`, with anything in the brackets, for `model`.
     let base = name.split_once('[').map_or(name, |(base, _)| base).trim();
     if members::folds_to(name, CHARSET_FIELD) {
-        return Err(Error::invalid(
-            name,
-            "_charset_ is not taken: a form is UTF-8.",
-        ));
+        let message = "_charset_ is not taken: a form is UTF-8.";
+        return Err(Error::invalid(name, message));
     }
     members::check_routing(base)?;
     let Some(index) = members::find(base, fields.names)? else {
@@ -92,10 +90,8 @@ fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders<'_>, content: &'a [u8]) -
     };
     let known = fields.names[index];
     if base.len() < name.len() {
-        return Err(Error::invalid(
-            name,
-            format!("{name} must be written {known}."),
-        ));
+        let message = format!("{name} must be written {known}.");
+        return Err(Error::invalid(name, message));
     }
     if part.has_filename && known != FILE_FIELD {
         let message = format!("{known} must be a field, without a filename.");

@@ -116,9 +116,8 @@ impl Objects {
                     id,
                     "upstream answered with a {noun} of another project"
                 );
-                Err(Error::upstream(
-                    "The model server's answer is not about something new.",
-                ))
+                let message = "The model server's answer is not about something new.";
+                Err(Error::upstream(message))
             }
             Err(error) => {
                 tracing::error!(upstream, id, %error, "failed to record owner of {noun}; deleting upstream object");
@@ -165,12 +164,8 @@ impl Objects {
             return Err(Error::invalid("purpose", message));
         }
         let work = if purpose == BATCH_PURPOSE {
-            let missing = || {
-                Error::invalid(
-                    "file",
-                    "file is missing: send one with the requests of the batch.",
-                )
-            };
+            let message = "file is missing: send one with the requests of the batch.";
+            let missing = || Error::invalid("file", message);
             let place = fields.range(fields.get("file").ok_or_else(missing)?);
             let text = without_mark(&body[place.clone()]).len();
             let (mark, file) = (place.end - text, body.slice(place.end - text..place.end));
@@ -287,9 +282,9 @@ impl Objects {
         let names = self.rate_limits.names(caller, &input.model, &[]);
         let tokens = LimitField::BatchInputTokensPerDay;
         let requested = RequestedAmounts::from(Amounts::default().with(tokens, input.tokens));
-        let (reserved, reported) = self
-            .rate_limits
-            .reserve(&caller.project, &names, &requested);
+        let (reserved, reported) =
+            self.rate_limits
+                .reserve(&caller.project, names.as_slice(), &requested);
         *status = reported;
         reserved
     }

@@ -242,10 +242,8 @@ impl ListQuery {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let shown: String = name.chars().take(80).collect();
             let value = percent::decode(value).ok_or_else(|| {
-                Error::invalid(
-                    &*shown,
-                    format!("{shown} is not percent-encoded as it must be."),
-                )
+                let message = format!("{shown} is not percent-encoded as it must be.");
+                Error::invalid(&*shown, message)
             })?;
             let text = (!value.is_empty()).then(|| value.to_string());
             match (name, kind) {

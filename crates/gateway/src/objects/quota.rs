@@ -97,10 +97,8 @@ impl Objects {
         let requests = i64::try_from(requests).unwrap_or(limit).min(limit);
         let amounts = Amounts::default().with(LimitField::RequestsPerMinute, requests);
         let requested = RequestedAmounts::from(amounts);
-        let names = std::slice::from_ref(&name);
-        let (reserved, _) = self.rate_limits.limiter.reserve(project, names, &requested);
-        let reserved = reserved.map_err(|refusal| refusal.error(project))?;
-        reserved.forfeit();
+        let (reserved, _) = self.rate_limits.reserve(project, &[name], &requested);
+        reserved?.forfeit();
         Ok(())
     }
 

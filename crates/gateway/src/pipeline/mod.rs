@@ -8,18 +8,20 @@ use std::sync::Arc;
 use base::ids::{IdGenerator, RequestId};
 use base::time::Stopwatch;
 use base::{Clock, Error, Permission, Result};
+use bodies::Bodies;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
+use telemetry::Tracer;
+use usage::Recorder;
 
 use crate::auth::Authenticator;
 use crate::budget::SpendBudget;
 use crate::caller::Caller;
-use crate::capture::BodyCapture;
 use crate::endpoint::Endpoint;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
 use crate::limits::RateLimitStatus;
-use crate::metering::Metering;
+use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
 use crate::objects::{Objects, QuotaShare};
 use crate::rate_limits::RateLimits;
@@ -40,10 +42,13 @@ pub(crate) struct Pipeline {
     pub(crate) auth: Authenticator,
     pub(crate) watchdog: Watchdog,
     pub(crate) flow: FlowControl,
-    pub(crate) capture: BodyCapture,
+    /// Store of captured bodies; `None` if capture is not configured.
+    pub(crate) bodies: Option<Bodies>,
     pub(crate) budget: Arc<SpendBudget>,
     pub(crate) rate_limits: Arc<RateLimits>,
-    pub(crate) metering: Metering,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Arc<GatewayMetrics>,
+    pub(crate) tracer: Tracer,
     pub(crate) forwarder: Forwarder,
     pub(crate) models: ModelCatalog,
     pub(crate) objects: Arc<Objects>,
@@ -70,7 +75,7 @@ impl Pipeline {
         let (head, body) = request.into_parts();
         let mut context = RequestContext {
             id: self.ids.next(),
-            observer: self.metering.observe(&head),
+            observer: RequestObserver::begin(&self.metrics, &self.tracer, &head),
             head,
             organization: None,
             rate_limit_status: RateLimitStatus::default(),
@@ -106,10 +111,8 @@ impl Pipeline {
             Endpoint::Object(route) => Box::pin(self.serve_object(route, context, body)).await,
             Endpoint::StoredResponse => {
                 self.authenticate(context, Permission::ModelRequest).await?;
-                Err(Error::refused(
-                    "stored_responses_unavailable",
-                    RESPONSES_NOT_KEPT,
-                ))
+                let code = "stored_responses_unavailable";
+                Err(Error::refused(code, RESPONSES_NOT_KEPT))
             }
             // Queries are ignored: clients add their version, or the time against caches.
             Endpoint::Models => {

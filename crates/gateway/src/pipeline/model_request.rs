@@ -4,8 +4,9 @@ use std::mem::take;
 use std::pin::pin;
 use std::sync::Arc;
 
+use base::ids::RequestId;
 use base::{Error, Permission, Result, UnixTime};
-use bodies::Capture;
+use bodies::{Capture, RequestInfo};
 use http::Response;
 use proxy::Target;
 use usage::SpendReservation;
@@ -50,7 +51,7 @@ impl Pipeline {
         policy.check_call(&call)?;
         self.objects.ownership.check_call(&caller, &call).await?;
         policy.apply_retention(&mut call)?;
-        let capture = self.capture.begin(&context.id, dialect, &caller, &call);
+        let capture = self.capture(&context.id, dialect, &caller, &call);
         let headers = &mut context.head.headers;
         headers::own_idempotency_key(headers, &self.auth.pepper, &caller.project.id);
         let request = {
@@ -67,6 +68,26 @@ impl Pipeline {
             }
             Err(failed) => Err(self.forwarder.fail(failed, capture).await),
         }
+    }
+
+    /// Begins to capture a request and its response for troubleshooting; returns `None` if neither may be kept.
+    fn capture(
+        &self,
+        id: &RequestId,
+        dialect: &Dialect,
+        caller: &Caller,
+        call: &Call,
+    ) -> Option<Capture> {
+        let bodies = self.bodies.as_ref()?;
+        let retention = caller.settings.retention(&caller.level);
+        bodies.capture(dialect.holds, retention, call.sent(), || RequestInfo {
+            organization: caller.key.organization.id.clone(),
+            project: caller.project.id.clone(),
+            id: id.clone(),
+            at: self.clock.now(),
+            endpoint: dialect.path,
+            model: call.model.clone(),
+        })
     }
 
     /// Admits a request: reserves its cost, its rate limits, and a permit for the ledger's queue. From here on the request ends
@@ -86,7 +107,9 @@ impl Pipeline {
         let share = self.flow.request(&caller)?;
         let decoding_memory = self.flow.answer(&caller)?;
         let (spend, limits) = self.reserve(dialect, context, &caller, call, plan, now)?;
-        let queue_permit = self.metering.reserve_queue_permit(spend, share).await?;
+        // Both are released once the usage is written.
+        let queue_permit = self.recorder.reserve().await?;
+        let queue_permit = queue_permit.with_spend(spend).with_share(share);
         self.auth.record_use(&caller);
         let admission = Admission {
             queue_permit,
@@ -120,9 +143,9 @@ impl Pipeline {
         call.estimate.input = call.input(known, names.token_limit());
         let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
         let requested = call.estimate.requested_amounts(dialect.kind);
-        let (reserved, status) = self
-            .rate_limits
-            .reserve(&caller.project, &names, &requested);
+        let (reserved, status) =
+            self.rate_limits
+                .reserve(&caller.project, names.as_slice(), &requested);
         context.rate_limit_status = status;
         Ok((spend, reserved?))
     }
