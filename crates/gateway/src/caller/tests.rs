@@ -1,3 +1,5 @@
+//! Callers for unit tests, and tests of the permissions of callers.
+
 use access::{Organization, Owner};
 use base::PermissionSet;
 use base::ids::{KeyId, OrganizationId, ProjectId, UserId};
