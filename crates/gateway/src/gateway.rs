@@ -37,7 +37,26 @@ impl Gateway {
     /// # Errors
     /// The configuration of an upstream is invalid.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
-        let (pipeline, task) = start(options)?;
+        let upstreams = Arc::new(upstreams::build(&options.upstreams)?);
+        let metrics = Arc::new(GatewayMetrics::new(&options.upstreams, &options.models)?);
+        let drains = Drains::new(metrics.undrained.clone());
+        tokens::prepare(upstreams.target_model_names());
+        let upstream_tasks = upstreams.start_tasks();
+        let directory = Arc::clone(&options.directory);
+        let watchdog = Watchdog::new(directory, options.clock.clone(), &options.flow);
+        let forwarder = Forwarder {
+            upstreams,
+            drains: drains.clone(),
+            durability: options.durability,
+        };
+        let pipeline = pipeline(options, forwarder, metrics, watchdog.clone());
+        let poller = PollerTask(Arc::clone(&pipeline.objects));
+        let task = GatewayTask {
+            drains,
+            upstream_tasks,
+            poller: tasks::start("stored objects", |_| poller),
+            watchdog: tasks::start("flights", |_| watchdog),
+        };
         Ok((Self(Arc::new(pipeline)), task))
     }
 
@@ -95,31 +114,7 @@ pub struct GatewayTask {
     watchdog: TaskHandle,
 }
 
-/// Builds the pipeline and starts its background tasks.
-fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError> {
-    let upstreams = Arc::new(upstreams::build(&options.upstreams)?);
-    let metrics = Arc::new(GatewayMetrics::new(&options.upstreams, &options.models)?);
-    let drains = Drains::new(metrics.undrained.clone());
-    tokens::prepare(upstreams.target_model_names());
-    let upstream_tasks = upstreams.start_tasks();
-    let directory = Arc::clone(&options.directory);
-    let watchdog = Watchdog::new(directory, options.clock.clone(), &options.flow);
-    let forwarder = Forwarder {
-        upstreams,
-        drains: drains.clone(),
-        durability: options.durability,
-    };
-    let pipeline = pipeline(options, forwarder, metrics, watchdog.clone());
-    let poller = PollerTask(Arc::clone(&pipeline.objects));
-    let task = GatewayTask {
-        drains,
-        upstream_tasks,
-        poller: tasks::start("stored objects", |_| poller),
-        watchdog: tasks::start("flights", |_| watchdog),
-    };
-    Ok((pipeline, task))
-}
-
+/// Builds the pipeline.
 fn pipeline(
     options: GatewayOptions,
     forwarder: Forwarder,

@@ -168,7 +168,8 @@ impl Credentials {
         });
         match read {
             Ok((authorization, lifetime)) => {
-                if self.current.load().is_key(&authorization) && lifetime.is_none() {
+                let is_known = self.current.load().authorization.as_ref() == Some(&authorization);
+                if is_known && lifetime.is_none() {
                     tracing::debug!(upstream, "API key unchanged");
                     return true;
                 }
@@ -226,10 +227,6 @@ impl Credential {
             self.is_accepted.store(false, Ordering::Relaxed);
         }
         before < MAX_CONSECUTIVE_FORBIDDEN
-    }
-
-    fn is_key(&self, authorization: &HeaderValue) -> bool {
-        self.authorization.as_ref() == Some(authorization)
     }
 
     fn is_same_key(&self, other: &Self) -> bool {

@@ -23,8 +23,8 @@ const CHARSET_FIELD: &str = "_charset_";
 const MAX_PARTS: usize = 1_000;
 
 /// The headers of a part.
-struct PartHeaders<'a> {
-    name: Cow<'a, str>,
+struct PartHeaders {
+    name: String,
     has_filename: bool,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn read_form<'a>(
 }
 
 /// Adds a part to the fields and their view.
-fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders<'_>, content: &'a [u8]) -> Result<()> {
+fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders, content: &'a [u8]) -> Result<()> {
     let name = &*part.name;
     fields.view.file_parts += i64::from(part.has_filename);
     // Servers in PHP and Ruby take `model[]`, with anything in the brackets, for `model`.
@@ -105,9 +105,9 @@ fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders<'_>, content: &'a [u8]) -
     Ok(())
 }
 
-impl<'a> PartHeaders<'a> {
+impl PartHeaders {
     /// Reads the headers of a part. If they are not UTF-8 they are Latin-1.
-    fn read(head: &'a [u8]) -> Result<Self> {
+    fn read(head: &[u8]) -> Result<Self> {
         let head = match std::str::from_utf8(head) {
             Ok(head) => Cow::Borrowed(head),
             Err(_) => Cow::Owned(head.iter().copied().map(char::from).collect()),
@@ -155,7 +155,7 @@ impl<'a> PartHeaders<'a> {
                 "the Content-Type of a part has another charset than utf-8",
             ));
         }
-        let name = Cow::Owned(name.to_owned());
+        let name = name.to_owned();
         Ok(Self { name, has_filename })
     }
 }

@@ -142,7 +142,7 @@ pub(super) async fn output_usage(
         estimate: Estimate::of_input(tokens_per_request),
         spent: MeasuredUsage::default(),
     };
-    read_lines(output, |line, accumulator| sum.add(line, accumulator)).await?;
+    sum.read(output).await?;
     if sum.spent.quantities.or_zero(Metric::NumModelRequests) == 0 {
         return Ok(estimate(batch.answered(), tokens_per_request));
     }
@@ -187,6 +187,26 @@ fn estimate(answered: i64, tokens_per_request: i64) -> MeasuredUsage {
 }
 
 impl OutputSum {
+    /// Reads the lines of an output, each of which may have any length.
+    async fn read(&mut self, mut output: PassthroughBody) -> Result<()> {
+        let mut line = DocumentReader::new(JsonPath::BatchLine);
+        let mut accumulator = UsageAccumulator::default();
+        while let Some(piece) = output.next().await {
+            let broken = |_| Error::upstream("The output of a batch broke off.");
+            let mut piece = piece.map_err(broken)?;
+            while let Some(end) = memchr::memchr(b'\n', &piece) {
+                line.feed(&mut accumulator, &piece.split_to(end));
+                piece.advance(1);
+                let document = line.finish(&mut accumulator);
+                self.add(&document, std::mem::take(&mut accumulator));
+            }
+            line.feed(&mut accumulator, &piece);
+        }
+        let document = line.finish(&mut accumulator);
+        self.add(&document, accumulator);
+        Ok(())
+    }
+
     /// Adds the usage of the answer on a line.
     fn add(&mut self, line: &Document, mut accumulator: UsageAccumulator) {
         let is_success = line
@@ -205,29 +225,6 @@ impl OutputSum {
         self.spent.service_tier = spent.service_tier;
         self.spent.size = spent.size;
     }
-}
-
-/// Reads the lines of an output, each of which may have any length.
-async fn read_lines(
-    mut output: PassthroughBody,
-    mut take: impl FnMut(&Document, UsageAccumulator),
-) -> Result<()> {
-    let mut line = DocumentReader::new(JsonPath::BatchLine);
-    let mut accumulator = UsageAccumulator::default();
-    while let Some(piece) = output.next().await {
-        let broken = |_| Error::upstream("The output of a batch broke off.");
-        let mut piece = piece.map_err(broken)?;
-        while let Some(end) = memchr::memchr(b'\n', &piece) {
-            line.feed(&mut accumulator, &piece.split_to(end));
-            piece.advance(1);
-            let document = line.finish(&mut accumulator);
-            take(&document, std::mem::take(&mut accumulator));
-        }
-        line.feed(&mut accumulator, &piece);
-    }
-    let document = line.finish(&mut accumulator);
-    take(&document, accumulator);
-    Ok(())
 }
 
 #[cfg(test)]

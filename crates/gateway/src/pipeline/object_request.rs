@@ -8,6 +8,7 @@ use http::{Method, Response};
 
 use super::{Pipeline, RequestContext};
 use crate::dialect::check_json;
+use crate::object_kind::ObjectKind;
 use crate::objects::{ObjectRequest, ObjectResponse, ObjectRoute};
 use crate::request_body::{self, RequestBody};
 use crate::response_body::Body;
@@ -34,7 +35,8 @@ impl Pipeline {
             Method::POST => {
                 let memory = self.flow.body(&caller)?;
                 let body = request_body::read(&context.head.headers, body, memory).await?;
-                if route.takes_form() {
+                if route.kind == ObjectKind::File {
+                    // A form.
                     body
                 } else {
                     check_json(&context.head.headers)?;
