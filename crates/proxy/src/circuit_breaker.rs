@@ -115,16 +115,6 @@ impl CircuitBreaker {
         self.opened.notified().await;
     }
 
-    /// Ends the backoff of an open circuit.
-    #[cfg(test)]
-    pub(crate) fn end_backoff(&self) {
-        self.update(|state, now| {
-            if state.is_open() {
-                state.circuit = Circuit::Open { until: now };
-            }
-        });
-    }
-
     fn update<T>(&self, change: impl FnOnce(&mut State, u64) -> T) -> T {
         let now = self.origin.milliseconds();
         let mut state = self.state();
@@ -227,6 +217,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl CircuitBreaker {
+        /// Ends the backoff of an open circuit.
+        pub(crate) fn end_backoff(&self) {
+            self.update(|state, now| {
+                if state.is_open() {
+                    state.circuit = Circuit::Open { until: now };
+                }
+            });
+        }
+    }
 
     fn state() -> State {
         State::new(Duration::from_secs(10))

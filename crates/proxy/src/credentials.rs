@@ -30,7 +30,8 @@ pub(crate) struct Credentials {
 
 /// Version of an API key, and the upstream's verdicts on it.
 pub(crate) struct Credential {
-    authorization: Option<HeaderValue>,
+    /// Value of the `authorization` header, if the upstream needs one.
+    pub(crate) authorization: Option<HeaderValue>,
     /// Time for which the key is valid, from `loaded` on; `None` if it does not expire.
     lifetime: Option<Duration>,
     loaded: Stopwatch,
@@ -167,7 +168,8 @@ impl Credentials {
         });
         match read {
             Ok((authorization, lifetime)) => {
-                if self.current.load().is_key(&authorization) && lifetime.is_none() {
+                let is_known = self.current.load().authorization.as_ref() == Some(&authorization);
+                if is_known && lifetime.is_none() {
                     tracing::debug!(upstream, "upstream API key unchanged");
                     return true;
                 }
@@ -205,11 +207,6 @@ impl Credential {
         }
     }
 
-    /// Returns the value of the `authorization` header, if the upstream needs one.
-    pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
-        self.authorization.as_ref()
-    }
-
     /// Records that the upstream has done as a request with this key asked.
     pub(crate) fn record_accepted(&self) {
         if !self.is_accepted.load(Ordering::Relaxed) {
@@ -230,10 +227,6 @@ impl Credential {
             self.is_accepted.store(false, Ordering::Relaxed);
         }
         before < MAX_CONSECUTIVE_FORBIDDEN
-    }
-
-    fn is_key(&self, authorization: &HeaderValue) -> bool {
-        self.authorization.as_ref() == Some(authorization)
     }
 
     fn is_same_key(&self, other: &Self) -> bool {

@@ -73,17 +73,13 @@ impl ForwardError {
     /// True if an upstream may have received the request.
     #[must_use]
     pub fn was_sent(self) -> bool {
-        match self {
+        !matches!(
+            self,
             Self::Unreachable
-            | Self::CircuitsOpen { .. }
-            | Self::ResourceExhaustion
-            | Self::InvalidQuery => false,
-            Self::BrokenOff
-            | Self::Redirect
-            | Self::UnexpectedStatus
-            | Self::KeyRejected
-            | Self::TimedOut => true,
-        }
+                | Self::CircuitsOpen { .. }
+                | Self::ResourceExhaustion
+                | Self::InvalidQuery
+        )
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::{UpstreamConfig, UpstreamConfigError};
 use crate::health_check::UpstreamTasks;
 use crate::round_robin::SmoothWeightedRoundRobin;
-use crate::storage_upstream;
 use crate::trust::SystemRoots;
 use crate::upstream::Upstream;
 
@@ -73,13 +72,16 @@ impl Upstreams {
     ) -> Result<Self, UpstreamConfigError> {
         let mut by_model: HashMap<String, Vec<Member>> = HashMap::new();
         let mut all = Vec::with_capacity(configs.len());
-        let mut wildcard = Vec::new();
+        let (mut wildcard, mut storage) = (Vec::new(), None);
         let mut system_roots = SystemRoots::default();
         check_unique_names(configs)?;
         for config in configs {
             let upstream = Upstream::new(config, endpoint_paths, &mut system_roots)?;
             let upstream = Arc::new(upstream);
             all.push(Arc::clone(&upstream));
+            if config.stores && storage.replace(Arc::clone(&upstream)).is_some() {
+                return Err(config.invalid("another upstream has stores = true, and only one can"));
+            }
             let listed = config.models.iter().map(|model| (model, model));
             for (requested, model) in listed.chain(&config.aliases) {
                 let upstream = Arc::clone(&upstream);
@@ -95,7 +97,7 @@ impl Upstreams {
         }
         let group = |(model, members)| (model, Group::new(members));
         Ok(Self {
-            storage: storage_upstream::find(configs, &all)?,
+            storage,
             all,
             by_model: by_model.into_iter().map(group).collect(),
             wildcard: Group::new(wildcard),

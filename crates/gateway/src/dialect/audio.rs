@@ -125,8 +125,7 @@ fn measure_transcription(
     if let Some(seconds) = accumulator.seconds {
         usage.quantities.set(Metric::Seconds, seconds);
     } else if accumulator.reported.is_none() && !accumulator.is_failed {
-        usage.quantities.set(Metric::Seconds, estimate.units);
-        usage.estimated = true;
+        usage.estimate(Metric::Seconds, estimate.units);
     }
     usage
 }

@@ -106,8 +106,7 @@ fn measure(estimate: &Estimate, model: &str, accumulator: &UsageAccumulator) -> 
     if let Some(images) = accumulator.images {
         usage.quantities.set(Metric::Images, images);
     } else if !accumulator.is_failed {
-        usage.quantities.set(Metric::Images, estimate.units);
-        usage.estimated = true;
+        usage.estimate(Metric::Images, estimate.units);
     }
     usage.size = accumulator.size.clone().or(requested).or_else(default);
     usage

@@ -9,7 +9,7 @@ mod call;
 mod completions;
 mod content_type;
 #[cfg(test)]
-mod differential;
+mod differential_tests;
 mod edits;
 mod embeddings;
 mod estimate;
@@ -168,13 +168,6 @@ impl Dialect {
         DIALECTS.into_iter().find(|dialect| dialect.path == path)
     }
 
-    /// Adds the usage of an answer that is no stream.
-    #[cfg(test)]
-    pub(crate) fn read(&self, accumulator: &mut UsageAccumulator, json: &[u8]) {
-        let document = Document::of(json, &mut accumulator.text);
-        (self.read_document)(accumulator, &document);
-    }
-
     /// Returns the usage of a request, from its estimate, the name of its model, and what was read of its answer. The usage of
     /// an answer that has failed is what it reported, else nothing: an estimate would charge for an answer that nobody got.
     pub(crate) fn measure(
@@ -209,6 +202,12 @@ impl MeasuredUsage {
         }
     }
 
+    /// Sets a quantity that the answer did not report.
+    fn estimate(&mut self, metric: Metric, amount: i64) {
+        self.quantities.set(metric, amount);
+        self.estimated = true;
+    }
+
     /// Returns one request, with what its answer reports.
     fn reported(accumulator: &UsageAccumulator) -> Self {
         let quantities = accumulator.reported.unwrap_or_default();
@@ -229,14 +228,10 @@ fn measure_text(estimate: &Estimate, model: &str, accumulator: &UsageAccumulator
         return usage;
     }
     if accumulator.amount(Metric::InputTokens).is_none() {
-        usage.estimated = true;
-        let input = estimate.input.tokens(model);
-        usage.quantities.set(Metric::InputTokens, input);
+        usage.estimate(Metric::InputTokens, estimate.input.tokens(model));
     }
     if accumulator.amount(Metric::OutputTokens).is_none() {
-        usage.estimated = true;
-        let output = accumulator.text.tokens(model);
-        usage.quantities.set(Metric::OutputTokens, output);
+        usage.estimate(Metric::OutputTokens, accumulator.text.tokens(model));
     }
     usage
 }
@@ -254,9 +249,7 @@ fn measure_input(
     if let Some(reported) = accumulator.amount(Metric::InputTokens) {
         usage.quantities.set(Metric::InputTokens, reported);
     } else if !accumulator.is_failed {
-        usage.estimated = true;
-        let input = estimate.input.tokens(model);
-        usage.quantities.set(Metric::InputTokens, input);
+        usage.estimate(Metric::InputTokens, estimate.input.tokens(model));
     }
     usage
 }
@@ -264,6 +257,14 @@ fn measure_input(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Dialect {
+        /// Adds the usage of an answer that is no stream.
+        pub(crate) fn read(&self, accumulator: &mut UsageAccumulator, json: &[u8]) {
+            let document = Document::of(json, &mut accumulator.text);
+            (self.read_document)(accumulator, &document);
+        }
+    }
 
     #[test]
     fn every_endpoint_is_found_at_its_path_and_reads_the_model() {

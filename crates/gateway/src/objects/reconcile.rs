@@ -1,18 +1,15 @@
 //! Reconciliation: the records of an object, and its usage in the ledger, follow what its upstream says of it.
 
-use std::sync::Arc;
-
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
-use base::{Clock, Error, Result, UnixTime};
+use base::{Error, Result, UnixTime};
 use serde::Deserialize;
-use tokio::sync::Notify;
-use usage::{Metric, Quantities, Recorder, UsageEvent, UsageKind};
+use usage::{Metric, Quantities, UsageEvent, UsageKind};
 
+use super::Objects;
 use super::batch_input::BatchInput;
 use super::batch_status::{BatchStatus, output_usage};
-use super::repository::{ObjectRepository, UpstreamObject};
-use super::reservations::{ObjectReservations, batch_reservation, day_reservation};
-use super::upstream::ObjectClient;
+use super::repository::UpstreamObject;
+use super::reservations::{batch_reservation, day_reservation};
 use crate::dialect::{Dialect, MeasuredUsage};
 use crate::object_kind::ObjectKind;
 
@@ -26,59 +23,12 @@ const MAX_PAST_DAYS: i64 = 31;
 /// The purpose of files that a batch has created.
 const BATCH_OUTPUT_PURPOSE: &str = "batch_output";
 
-/// Reconciles objects with their upstreams.
-pub(super) struct Reconciler {
-    repository: Arc<ObjectRepository>,
-    client: ObjectClient,
-    reservations: Arc<ObjectReservations>,
-    recorder: Recorder,
-    clock: Clock,
-    /// Notified when an object has become due before the next round of the poller.
-    due: Notify,
-}
-
 #[derive(Deserialize)]
 struct VectorStoreStatus {
-    #[serde(default)]
     usage_bytes: Option<i64>,
 }
 
-impl Reconciler {
-    pub(super) fn new(
-        repository: Arc<ObjectRepository>,
-        client: ObjectClient,
-        reservations: Arc<ObjectReservations>,
-        recorder: Recorder,
-        clock: Clock,
-    ) -> Self {
-        Self {
-            repository,
-            client,
-            reservations,
-            recorder,
-            clock,
-            due: Notify::new(),
-        }
-    }
-
-    /// Returns the delay until a failed poll is repeated, in seconds.
-    pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
-        match kind {
-            ObjectKind::VectorStore => VECTOR_STORE_RETRY_SECONDS,
-            ObjectKind::Batch | ObjectKind::File => BATCH_POLL_SECONDS,
-        }
-    }
-
-    /// Waits until an object has become due before the next round of the poller.
-    pub(super) async fn wait_due(&self) {
-        self.due.notified().await;
-    }
-
-    /// Releases expired spend reservations that belong to no object.
-    pub(super) async fn release_expired(&self) {
-        self.reservations.release_expired().await;
-    }
-
+impl Objects {
     /// Reconciles a batch with an answer that passes to a client. A failure is left to the poller.
     pub(super) async fn reconcile(&self, object: &UpstreamObject, answer: &[u8]) {
         if object.kind != ObjectKind::Batch || object.due_at.is_none() {
@@ -94,7 +44,7 @@ impl Reconciler {
     ///
     /// # Errors
     /// The upstream or the database has failed.
-    pub(super) async fn poll(&self, object: &UpstreamObject) -> Result<()> {
+    pub(super) async fn poll_claimed(&self, object: &UpstreamObject) -> Result<()> {
         self.reservations.bind_again(object).await;
         let answer = self.client.fetch(object).await?;
         if answer.is_gone() && !self.repository.is_young(object) {
@@ -132,10 +82,10 @@ impl Reconciler {
     /// # Errors
     /// 503: the database does not respond.
     pub(super) async fn forget(&self, object: &UpstreamObject) -> Result<()> {
-        if !self.repository.is_young(object) {
-            self.reservations.release(object).await?;
+        if self.repository.is_young(object) {
+            return Ok(());
         }
-        self.repository.forget(object).await
+        self.remove(object).await
     }
 
     /// Records today's storage of a vector store that is about to be deleted, unless it is recorded already.
@@ -198,7 +148,7 @@ impl Reconciler {
         }
         let now = self.clock.now();
         self.repository.set_due(object, Some(now)).await?;
-        self.due.notify_one();
+        self.state.due.notify_one();
         Ok(())
     }
 
@@ -287,6 +237,14 @@ impl Reconciler {
         let reported = batch.ended_at();
         let reported = reported.filter(|reported| (created_at..=now.0).contains(reported));
         reported.map_or(now, UnixTime)
+    }
+}
+
+/// Returns the delay until a failed poll is repeated, in seconds.
+pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
+    match kind {
+        ObjectKind::VectorStore => VECTOR_STORE_RETRY_SECONDS,
+        ObjectKind::Batch | ObjectKind::File => BATCH_POLL_SECONDS,
     }
 }
 
