@@ -103,6 +103,8 @@ impl Setting for RateLimits {
         SELECT s.project_id, s.model, s.max_requests_per_1_minute, s.max_tokens_per_1_minute, s.max_images_per_1_minute, \
                s.max_audio_megabytes_per_1_minute, s.max_requests_per_1_day, s.batch_1_day_max_input_tokens \
         FROM rate_limits s WHERE s.organization_id = $1";
+    const DELETE: &'static str =
+        "DELETE FROM rate_limits WHERE organization_id = $1 AND project_id = $2";
     const EVENTS: &'static [EventType] = &[EventType::RateLimitUpdated];
 
     fn read(row: &Row<'_>) -> Result<Self> {

@@ -30,6 +30,7 @@ use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, Organization, PROJECT_ARCHIVED, Patch,
     PathIds, ProjectRef, Read, Scope, Write, read, write,
 };
+use crate::setting::DELETE_ALL;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -356,17 +357,14 @@ fn refuse_default(cx: &Write, project: &Project, verb: &str) -> Result<()> {
     Ok(())
 }
 
-/// Archives the project and deletes its keys, service accounts, memberships, roles, spend alerts and certificate activations.
+/// Archives the project and deletes its keys, service accounts, memberships, roles, spend alerts and settings.
 async fn archive(
     mut cx: Write,
     ActiveProject(mut project): ActiveProject,
     _: Nothing,
 ) -> Result<Done<Project>> {
     refuse_default(&cx, &project, "archived")?;
-    for text in [
-        tenant_sql!(
-            "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2"
-        ),
+    let of_project = [
         tenant_sql!("DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2"),
@@ -374,7 +372,8 @@ async fn archive(
         tenant_sql!("DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM roles WHERE organization_id = $1 AND project_id = $2"),
-    ] {
+    ];
+    for text in of_project.into_iter().chain(DELETE_ALL) {
         let delete = cx.sql(text, args![&project.id]);
         cx.execute(delete).await?;
     }
