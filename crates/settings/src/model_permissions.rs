@@ -3,13 +3,17 @@
 use std::collections::HashSet;
 
 use base::{EventType, names};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use store::{Result, Row, Value};
 
 use crate::setting::row_sql;
 use crate::{DeletableSetting, RowSetting, RowSql, ScopeSettings};
 
-/// The meaning of a list of models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Meaning of `model_ids`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum ModelListMode {
     /// Only the listed models may be called.
     AllowList,

@@ -28,16 +28,6 @@ names! { LimitField {
 }}
 
 impl LimitField {
-    /// Names of all fields, in the order of [`Self::ALL`].
-    pub const NAMES: &'static [&'static str] = &[
-        Self::RequestsPerMinute.as_str(),
-        Self::TokensPerMinute.as_str(),
-        Self::ImagesPerMinute.as_str(),
-        Self::AudioMegabytesPerMinute.as_str(),
-        Self::RequestsPerDay.as_str(),
-        Self::BatchInputTokensPerDay.as_str(),
-    ];
-
     /// Returns true if the limit applies to models of `kind`. Every limit applies to a model of unknown kind: the model's
     /// name alone would be a guess, and a limit that is never counted against does no harm.
     #[must_use]
@@ -62,6 +52,11 @@ impl ModelLimits {
     #[must_use]
     pub fn get(&self, field: LimitField) -> Option<i64> {
         self.0[field as usize]
+    }
+
+    /// Returns the limits of all fields, in the order of [`LimitField::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = Option<i64>> {
+        self.0.into_iter()
     }
 
     /// Sets the limit of `field`.
@@ -96,6 +91,23 @@ pub struct RateLimits {
     pub model: String,
     /// Limits that were set.
     pub limits: ModelLimits,
+}
+
+impl RateLimits {
+    /// SQL that inserts or replaces the row of the organization `$1`, the project `$2` and the model `$3`; the limits follow, in
+    /// the order of [`LimitField::ALL`].
+    pub const UPSERT: &'static str = "\
+        INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute, \
+            max_tokens_per_1_minute, max_images_per_1_minute, max_audio_megabytes_per_1_minute, \
+            max_requests_per_1_day, batch_1_day_max_input_tokens) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        ON CONFLICT (organization_id, project_id, model) DO UPDATE SET \
+            max_requests_per_1_minute = excluded.max_requests_per_1_minute, \
+            max_tokens_per_1_minute = excluded.max_tokens_per_1_minute, \
+            max_images_per_1_minute = excluded.max_images_per_1_minute, \
+            max_audio_megabytes_per_1_minute = excluded.max_audio_megabytes_per_1_minute, \
+            max_requests_per_1_day = excluded.max_requests_per_1_day, \
+            batch_1_day_max_input_tokens = excluded.batch_1_day_max_input_tokens";
 }
 
 impl Setting for RateLimits {

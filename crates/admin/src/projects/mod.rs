@@ -38,7 +38,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/projects";
     const ONE: &str = "/organization/projects/{project_id}";
     const ARCHIVE: &str = "/organization/projects/{project_id}/archive";
-    vec![
+    let mut all = vec![
         read(
             "projects list",
             ALL,
@@ -77,7 +77,18 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Archives a project irreversibly.",
             archive,
         ),
-    ]
+    ];
+    let below = [
+        users::operations(),
+        groups::operations(),
+        service_accounts::operations(),
+        api_keys::operations(),
+        rate_limits::operations(),
+        model_permissions::operations(),
+        hosted_tool_permissions::operations(),
+    ];
+    all.extend(below.into_iter().flatten());
+    all
 }
 
 literals! {

@@ -46,43 +46,14 @@ literals! {
 #[schemars(rename = "ModelPermissions")]
 pub struct ModelPermissionsAnswer {
     object: ModelPermissionsObject,
-    mode: Mode,
+    mode: ModelListMode,
     model_ids: Vec<String>,
-}
-
-/// Meaning of `model_ids`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-enum Mode {
-    /// Only the listed models may be called.
-    AllowList,
-    /// All models but the listed ones may be called.
-    DenyList,
-}
-
-impl From<ModelListMode> for Mode {
-    fn from(mode: ModelListMode) -> Self {
-        match mode {
-            ModelListMode::AllowList => Self::AllowList,
-            ModelListMode::DenyList => Self::DenyList,
-        }
-    }
-}
-
-impl From<Mode> for ModelListMode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::AllowList => Self::AllowList,
-            Mode::DenyList => Self::DenyList,
-        }
-    }
 }
 
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetModelPermissions {
-    mode: Mode,
+    mode: ModelListMode,
     /// Names of models, without duplicates. They need not be configured yet.
     #[schemars(schema_with = "model_names")]
     model_ids: Vec<String>,
@@ -133,7 +104,7 @@ impl SettingResource<ConfiguredProject> for ModelPermissions {
     fn apply(_: Option<&Self>, body: SetModelPermissions) -> Result<Self> {
         body.check()?;
         Ok(Self {
-            mode: body.mode.into(),
+            mode: body.mode,
             model_ids: body.model_ids,
         })
     }
@@ -142,7 +113,7 @@ impl SettingResource<ConfiguredProject> for ModelPermissions {
         let permissions = permissions.ok_or_else(|| Error::not_set(Self::NOUN))?;
         Ok(ModelPermissionsAnswer {
             object: ModelPermissionsObject,
-            mode: permissions.mode.into(),
+            mode: permissions.mode,
             model_ids: permissions.model_ids.clone(),
         })
     }
