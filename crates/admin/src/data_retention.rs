@@ -49,25 +49,22 @@ literals! {
 /// An organization or a project, with the names of its answers about data retention.
 pub(crate) trait RetentionScope: RoleScope {
     type Object: Default + PartialEq + Serialize + JsonSchema + Send + 'static;
-    type Kind: RetentionKind;
+    /// The values in answers and requests.
+    type Kind: PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+    /// The value in an answer while nothing is set.
+    const UNSET: Self::Kind;
 }
 
 impl RetentionScope for Organization {
     type Object = OrganizationDataRetention;
     type Kind = OrganizationRetention;
+    const UNSET: OrganizationRetention = OrganizationRetention::None;
 }
 
 impl RetentionScope for ConfiguredProject {
     type Object = ProjectDataRetention;
     type Kind = ProjectRetention;
-}
-
-/// The values that data retention has in answers and requests.
-pub(crate) trait RetentionKind:
-    Copy + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
-{
-    /// The value in an answer while nothing is set.
-    const UNSET: Self;
+    const UNSET: ProjectRetention = ProjectRetention::OrganizationDefault;
 }
 
 /// Data retention of an organization; `none` until it is set.
@@ -94,14 +91,6 @@ pub(crate) enum ProjectRetention {
     ModifiedAbuseMonitoring,
     EnhancedZeroDataRetention,
     EnhancedModifiedAbuseMonitoring,
-}
-
-impl RetentionKind for OrganizationRetention {
-    const UNSET: Self = Self::None;
-}
-
-impl RetentionKind for ProjectRetention {
-    const UNSET: Self = Self::OrganizationDefault;
 }
 
 /// Retention of the data that clients send and receive.
@@ -140,7 +129,7 @@ impl<S: RetentionScope> SettingResource<S> for DataRetention {
         })?;
         Ok(RetentionAnswer {
             object: S::Object::default(),
-            r#type: kind.unwrap_or(S::Kind::UNSET),
+            r#type: kind.unwrap_or(S::UNSET),
         })
     }
 }

@@ -3,7 +3,8 @@
 use base::{EventType, ModelKind, names};
 use store::{Result, Row};
 
-use crate::{ScopeSettings, Setting};
+use crate::setting::row_sql;
+use crate::{RowSql, ScopeSettings, Setting};
 
 /// A quantity that a rate limit bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,29 +95,16 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// SQL that inserts or replaces the row of the organization `$1`, the project `$2` and the model `$3`; the limits follow, in
-    /// the order of [`LimitField::ALL`].
-    pub const UPSERT: &'static str = "\
-        INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute, \
-            max_tokens_per_1_minute, max_images_per_1_minute, max_audio_megabytes_per_1_minute, \
-            max_requests_per_1_day, batch_1_day_max_input_tokens) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-        ON CONFLICT (organization_id, project_id, model) DO UPDATE SET \
-            max_requests_per_1_minute = excluded.max_requests_per_1_minute, \
-            max_tokens_per_1_minute = excluded.max_tokens_per_1_minute, \
-            max_images_per_1_minute = excluded.max_images_per_1_minute, \
-            max_audio_megabytes_per_1_minute = excluded.max_audio_megabytes_per_1_minute, \
-            max_requests_per_1_day = excluded.max_requests_per_1_day, \
-            batch_1_day_max_input_tokens = excluded.batch_1_day_max_input_tokens";
+    /// SQL of the table.
+    pub const SQL: RowSql = row_sql!("rate_limits" ["model" = "$3"] {
+        "max_requests_per_1_minute" = "$4", "max_tokens_per_1_minute" = "$5", "max_images_per_1_minute" = "$6",
+        "max_audio_megabytes_per_1_minute" = "$7", "max_requests_per_1_day" = "$8", "batch_1_day_max_input_tokens" = "$9"
+    });
 }
 
 impl Setting for RateLimits {
-    const SELECT_ALL: &'static str = "\
-        SELECT s.project_id, s.model, s.max_requests_per_1_minute, s.max_tokens_per_1_minute, s.max_images_per_1_minute, \
-               s.max_audio_megabytes_per_1_minute, s.max_requests_per_1_day, s.batch_1_day_max_input_tokens \
-        FROM rate_limits s WHERE s.organization_id = $1";
-    const DELETE: &'static str =
-        "DELETE FROM rate_limits WHERE organization_id = $1 AND project_id = $2";
+    const SELECT_ALL: &'static str = Self::SQL.select_all;
+    const DELETE: &'static str = Self::SQL.delete;
     const EVENTS: &'static [EventType] = &[EventType::RateLimitUpdated];
 
     fn read(row: &Row<'_>) -> Result<Self> {

@@ -69,34 +69,40 @@ impl<S: RowSetting> Setting for S {
     }
 }
 
-/// SQL of the table of a [`RowSetting`].
+/// SQL of the table of a setting.
 #[derive(Clone, Copy, Debug)]
 pub struct RowSql {
     /// SQL as in [`Setting::SELECT_ALL`].
     pub select_all: &'static str,
-    /// SQL that selects the columns for the organization `$1` and the project `$2`.
+    /// SQL that selects the columns of the rows of the organization `$1` and the project `$2`.
     pub select_one: &'static str,
-    /// SQL that inserts or replaces the row of the organization `$1` and the project `$2`; the columns' values follow.
+    /// SQL that inserts or replaces a row of the organization `$1` and the project `$2`; the columns' values follow.
     pub upsert: &'static str,
     /// SQL as in [`Setting::DELETE`].
     pub delete: &'static str,
 }
 
-/// Returns the [`RowSql`] of a table and its columns, each with the parameter that its value has.
+/// Returns the [`RowSql`] of a table and its columns, each with the parameter that its value has. A column in brackets is part
+/// of the table's key: a project has a row for each of its values.
 macro_rules! row_sql {
-    ($table:literal { $first:literal = $first_parameter:literal $(, $column:literal = $parameter:literal)* }) => {
+    (
+        $table:literal $([$key:literal = $key_parameter:literal])?
+        { $first:literal = $first_parameter:literal $(, $column:literal = $parameter:literal)* }
+    ) => {
         $crate::setting::RowSql {
             select_all: concat!(
-                "SELECT s.project_id, s.", $first, $(", s.", $column,)* " FROM ", $table, " s WHERE s.organization_id = $1"
+                "SELECT s.project_id, ", $("s.", $key, ", ",)? "s.", $first, $(", s.", $column,)*
+                " FROM ", $table, " s WHERE s.organization_id = $1"
             ),
             select_one: concat!(
-                "SELECT ", $first, $(", ", $column,)* " FROM ", $table, " WHERE organization_id = $1 AND project_id = $2"
+                "SELECT ", $($key, ", ",)? $first, $(", ", $column,)*
+                " FROM ", $table, " WHERE organization_id = $1 AND project_id = $2"
             ),
             upsert: concat!(
-                "INSERT INTO ", $table, " (organization_id, project_id, ", $first, $(", ", $column,)*
-                ") VALUES ($1, $2, ", $first_parameter, $(", ", $parameter,)*
-                ") ON CONFLICT (organization_id, project_id) DO UPDATE SET ", $first, " = excluded.", $first,
-                $(", ", $column, " = excluded.", $column),*
+                "INSERT INTO ", $table, " (organization_id, project_id, ", $($key, ", ",)? $first, $(", ", $column,)*
+                ") VALUES ($1, $2, ", $($key_parameter, ", ",)? $first_parameter, $(", ", $parameter,)*
+                ") ON CONFLICT (organization_id, project_id", $(", ", $key,)? ") DO UPDATE SET ",
+                $first, " = excluded.", $first, $(", ", $column, " = excluded.", $column),*
             ),
             delete: concat!("DELETE FROM ", $table, " WHERE organization_id = $1 AND project_id = $2"),
         }

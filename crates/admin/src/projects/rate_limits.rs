@@ -133,8 +133,7 @@ async fn list(
     project: ConfiguredProject,
     query: ListRateLimits,
 ) -> Result<List<RateLimit>> {
-    let mut all = tenant_sql!(cx, RateLimits::SELECT_ALL, args![]);
-    all.push(" AND s.project_id = ").bind(&project.id);
+    let all = tenant_sql!(cx, RateLimits::SQL.select_one, args![&project.id]);
     let changed = cx.fetch_all(all, RateLimits::read).await?.into_iter();
     let changed: BTreeMap<_, _> = changed.map(|row| (row.model, row.limits)).collect();
     let (known, facts) = (cx.models().iter(), cx.model_facts());
@@ -218,9 +217,8 @@ async fn update(
     let model = id.as_str().strip_prefix(RateLimitId::PREFIX);
     let known = model.filter(|model| cx.models().iter().any(|known| known == model));
     let model = known.ok_or_else(|| Error::not_found(RateLimitId::NOUN, id.as_str()))?;
-    let mut one = tenant_sql!(cx, RateLimits::SELECT_ALL, args![]);
-    one.push(" AND s.project_id = ").bind(&project.id);
-    one.push(" AND s.model = ").bind(model);
+    let mut one = tenant_sql!(cx, RateLimits::SQL.select_one, args![&project.id]);
+    one.push(" AND model = ").bind(model);
     let row = cx.fetch_optional(one, RateLimits::read).await?;
     // Limits that were never set stay null, so that they follow the defaults of later versions.
     let mut set = row.map(|row| row.limits).unwrap_or_default();
@@ -242,7 +240,7 @@ async fn update(
     }
     let mut values = args![&project.id, model];
     values.extend(set.iter().map(Value::from));
-    let upsert = tenant_sql!(cx, RateLimits::UPSERT, values);
+    let upsert = tenant_sql!(cx, RateLimits::SQL.upsert, values);
     cx.execute(upsert).await?;
     let requested: Map<String, Json> = changes
         .iter()
