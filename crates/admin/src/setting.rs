@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use settings::{DeletableSetting, ENFORCED, RowSetting};
+use settings::{DeletableSetting, RowSetting};
 
 use crate::list::Unset;
-use crate::operation::{Done, Nothing, Operation, Read, TenantSql, Write, read, write};
+use crate::operation::{Done, Nothing, Operation, Read, Write, read, write};
 use crate::role_scope::RoleScope;
 use crate::{args, tenant_sql};
 
@@ -126,14 +126,3 @@ async fn delete<R: DeletableResource<S>, S: RoleScope>(
     let event = scope.event(cx.organization(), R::DELETED, json!({}));
     Ok(cx.done(event, Unset::done()))
 }
-
-/// Statements that delete all settings of the project `$2`.
-pub(crate) const DELETE_ALL: [TenantSql; ENFORCED.len()] = {
-    let mut all = [TenantSql::new(ENFORCED[0].delete); ENFORCED.len()];
-    let mut index = 1;
-    while index < all.len() {
-        all[index] = TenantSql::new(ENFORCED[index].delete);
-        index += 1;
-    }
-    all
-};

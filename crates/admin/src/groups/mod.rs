@@ -24,7 +24,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/groups";
     const ONE: &str = "/organization/groups/{group_id}";
     const DELETE: &str = "Deletes a group with its memberships and role assignments.";
-    let mut all = vec![
+    vec![
         read(
             "groups list",
             ALL,
@@ -63,9 +63,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             DELETE,
             delete,
         ),
-    ];
-    all.extend(users::operations());
-    all
+    ]
 }
 
 literals! {

@@ -19,6 +19,7 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use settings::ENFORCED;
 use store::{Connection, Row, sql};
 
 pub use configured::ConfiguredProject;
@@ -28,9 +29,8 @@ use crate::list::{Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, Organization, PROJECT_ARCHIVED, Patch,
-    PathIds, ProjectRef, Read, Scope, Write, read, write,
+    PathIds, ProjectRef, Read, Scope, TenantSql, Write, read, write,
 };
-use crate::setting::DELETE_ALL;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -38,7 +38,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/projects";
     const ONE: &str = "/organization/projects/{project_id}";
     const ARCHIVE: &str = "/organization/projects/{project_id}/archive";
-    let mut all = vec![
+    vec![
         read(
             "projects list",
             ALL,
@@ -77,18 +77,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Archives a project irreversibly.",
             archive,
         ),
-    ];
-    let below = [
-        users::operations(),
-        groups::operations(),
-        service_accounts::operations(),
-        api_keys::operations(),
-        rate_limits::operations(),
-        model_permissions::operations(),
-        hosted_tool_permissions::operations(),
-    ];
-    all.extend(below.into_iter().flatten());
-    all
+    ]
 }
 
 literals! {
@@ -368,6 +357,17 @@ fn refuse_default(cx: &Write, project: &Project, verb: &str) -> Result<()> {
     Ok(())
 }
 
+/// Statements that delete all settings of the project `$2`.
+const DELETE_SETTINGS: [TenantSql; ENFORCED.len()] = {
+    let mut all = [TenantSql::new(ENFORCED[0].delete); ENFORCED.len()];
+    let mut index = 1;
+    while index < all.len() {
+        all[index] = TenantSql::new(ENFORCED[index].delete);
+        index += 1;
+    }
+    all
+};
+
 /// Archives the project and deletes its keys, service accounts, memberships, roles, spend alerts and settings.
 async fn archive(
     mut cx: Write,
@@ -384,7 +384,7 @@ async fn archive(
         tenant_sql!("DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM roles WHERE organization_id = $1 AND project_id = $2"),
     ];
-    for text in of_project.into_iter().chain(DELETE_ALL) {
+    for text in of_project.into_iter().chain(DELETE_SETTINGS) {
         let delete = cx.sql(text, args![&project.id]);
         cx.execute(delete).await?;
     }

@@ -91,7 +91,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         "/projects/{project_id}/roles",
         "a project"
     ));
-    all.extend(assignments::operations());
     all
 }
 

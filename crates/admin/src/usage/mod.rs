@@ -17,10 +17,9 @@ use crate::literal::literals;
 use crate::operation::Operation;
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let mut all = reports::operations();
-    all.push(costs::operation());
-    all.extend(events::operations());
-    all
+    let mut operations = reports::operations();
+    operations.push(costs::operation());
+    operations
 }
 
 literals! {
