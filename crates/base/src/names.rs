@@ -1,6 +1,6 @@
 //! Enums whose variants have names on the wire.
 
-/// Implements `ALL`, `as_str` and `parse` for an enum without fields, which may be declared in the same place.
+/// Implements `ALL`, `NAMES`, `as_str` and `parse` for an enum without fields, which may be declared in the same place.
 #[macro_export]
 macro_rules! names {
     ($(#[$attribute:meta])* $visibility:vis enum $type:ident {
@@ -15,6 +15,8 @@ macro_rules! names {
         impl $type {
             /// All variants, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// Names of all variants, in the same order.
+            pub const NAMES: &'static [&'static str] = &[$($name,)*];
 
             /// Returns the name on the wire and in the database.
             #[must_use]

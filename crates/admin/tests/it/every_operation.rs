@@ -12,6 +12,7 @@ mod log;
 mod pages;
 mod revoked;
 mod schemas;
+mod settings;
 
 use admin::operation::{Effect, Operation};
 use admin::operations;
