@@ -170,7 +170,8 @@ impl<'a> Examples<'a> {
         let Some(schema) = self.schema(operation) else {
             return Value::Null;
         };
-        let (current, alternatives) = (self.current(operation, ids).await, Alternatives::of(schema));
+        let (current, alternatives) =
+            (self.current(operation, ids).await, Alternatives::of(schema));
         let mut body = Map::new();
         let properties = schema["properties"].as_object().expect("fields");
         for (name, field) in properties {

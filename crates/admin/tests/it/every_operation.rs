@@ -90,7 +90,8 @@ async fn an_operation_without_permission_takes_its_credential_from_the_body() {
 async fn project_keys_are_refused() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
-    let account = ids.at("/organization/projects/{project_id}/service_accounts/{service_account_id}");
+    let account =
+        ids.at("/organization/projects/{project_id}/service_accounts/{service_account_id}");
     let secret = account.answer["api_key"]["value"].as_str();
     let client = server.with_key(secret.expect("a service account comes with a key"));
     for (operation, _) in keyed().filter(|(operation, _)| operation.effect != Effect::Ingest) {

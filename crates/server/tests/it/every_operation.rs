@@ -33,11 +33,15 @@ async fn call_by_route(script: &mut Command) {
     let finished = script
         .stdin(File::open(&file).expect("the file was written"))
         .env("OPENAI_BASE_URL", format!("http://{address}/v1"))
-        .env("OPENAI_ADMIN_KEY", server.admin().key.expect("an owner has a key"))
+        .env(
+            "OPENAI_ADMIN_KEY",
+            server.admin().key.expect("an owner has a key"),
+        )
         .env("NO_PROXY", "*")
         .output()
         .expect("the script's interpreter runs");
-    let [said, failed] = [&finished.stdout, &finished.stderr].map(|text| String::from_utf8_lossy(text));
+    let [said, failed] =
+        [&finished.stdout, &finished.stderr].map(|text| String::from_utf8_lossy(text));
     let is_success = finished.status.success() && said.trim_end().ends_with("everything holds");
     assert!(is_success, "{said}\n{failed}");
 }

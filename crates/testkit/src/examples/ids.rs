@@ -114,7 +114,8 @@ fn item_paths(path: &str) -> impl Iterator<Item = &str> {
 
 /// Returns the path of the collection that an item's path names.
 fn collection(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(collection, _)| collection)
+    path.rsplit_once('/')
+        .map_or(path, |(collection, _)| collection)
 }
 
 /// Returns the name of the parameter that an item's path ends with.
@@ -156,8 +157,7 @@ impl Examples<'_> {
             (answer, id)
         } else {
             let mut lists = operations().into_iter();
-            let list =
-                lists.find(|list| list.method == Method::GET && list.path == collection);
+            let list = lists.find(|list| list.method == Method::GET && list.path == collection);
             let list = list.unwrap_or_else(|| {
                 panic!("say in ADDED_BY of testkit/src/examples.rs what adds to {collection}")
             });
@@ -166,7 +166,9 @@ impl Examples<'_> {
             let id = item["id"].clone();
             (item, id)
         };
-        let id = id.as_str().unwrap_or_else(|| panic!("{path}: no id in {answer}"));
+        let id = id
+            .as_str()
+            .unwrap_or_else(|| panic!("{path}: no id in {answer}"));
         Resource {
             id: id.to_owned(),
             answer,
@@ -175,7 +177,12 @@ impl Examples<'_> {
 
     /// Creates a resource of the kind that `field` names, as close to the operation's path as there is one; `None` if the
     /// field is no parameter of any path.
-    pub(super) async fn named(&self, operation: &Operation, field: &str, ids: &Ids) -> Option<Value> {
+    pub(super) async fn named(
+        &self,
+        operation: &Operation,
+        field: &str,
+        ids: &Ids,
+    ) -> Option<Value> {
         let segments = |path: &str| -> Vec<String> { path.split('/').map(str::to_owned).collect() };
         let own = segments(operation.path);
         let closeness = |path: &String| {

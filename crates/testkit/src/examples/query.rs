@@ -13,7 +13,9 @@ impl Examples<'_> {
         let parameters = entry(&self.document, operation)["parameters"].as_array();
         let parameters: Vec<&Value> = parameters.into_iter().flatten().collect();
         let has = |name: &str, fact: &str| {
-            let mut same = parameters.iter().filter(|parameter| parameter["name"] == name);
+            let mut same = parameters
+                .iter()
+                .filter(|parameter| parameter["name"] == name);
             same.any(|parameter| parameter[fact] == true)
         };
         let (mut required, mut optional) = (Map::new(), Vec::new());
@@ -61,7 +63,14 @@ impl Examples<'_> {
                 let path = format!("{}&limit=1", self.path(operation, ids));
                 self.client.get(&path).await.ok()["next_page"].clone()
             }
-            _ => self.value(operation, ids, (name.to_owned(), schema, &Value::Null)).await,
+            // Other words may exclude what is there.
+            _ => match schema.get("default").filter(|default| !default.is_array()) {
+                Some(default) => default.clone(),
+                None => {
+                    let field = (name.to_owned(), schema, &Value::Null);
+                    self.value(operation, ids, field).await
+                }
+            },
         }
     }
 }
@@ -77,7 +86,11 @@ pub fn in_order() -> Vec<Operation> {
             _ if operation.path.ends_with("/archive") => 2,
             _ => 0,
         };
-        let depth = if ends == 1 { operation.path.matches('/').count() } else { 0 };
+        let depth = if ends == 1 {
+            operation.path.matches('/').count()
+        } else {
+            0
+        };
         (ends, std::cmp::Reverse(depth))
     });
     all

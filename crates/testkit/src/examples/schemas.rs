@@ -66,7 +66,9 @@ impl Alternatives {
         };
         // Fields that must not be given together.
         let together = each.iter().map(|one| names(&one["required"]));
-        let omitted: Vec<String> = together.flat_map(|names| names.into_iter().skip(1)).collect();
+        let omitted: Vec<String> = together
+            .flat_map(|names| names.into_iter().skip(1))
+            .collect();
         // Fields that must not all be absent.
         let absent = each.iter().filter(|one| one.get("required").is_none());
         let absent = absent.filter_map(|one| one["properties"].as_object());

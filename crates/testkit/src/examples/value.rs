@@ -44,7 +44,11 @@ impl Examples<'_> {
             }
             for (choice, is_last) in [("oneOf", true), ("anyOf", false)] {
                 if let Some(choices) = schema[choice].as_array() {
-                    let choice = if is_last { choices.last() } else { choices.first() };
+                    let choice = if is_last {
+                        choices.last()
+                    } else {
+                        choices.first()
+                    };
                     let schema = choice.expect("a choice");
                     return self.value(operation, ids, (name, schema, current)).await;
                 }

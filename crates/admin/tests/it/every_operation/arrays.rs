@@ -75,7 +75,10 @@ impl ArrayParameter<'_> {
     /// report has the field if it is grouped by the field.
     async fn candidates(&self) -> Vec<String> {
         let singular = self.name.strip_suffix('s').unwrap_or(self.name);
-        let groups = self.parameters.get("group_by").map(|groups| &groups["items"]);
+        let groups = self
+            .parameters
+            .get("group_by")
+            .map(|groups| &groups["items"]);
         let groups = groups.map(|items| &resolved(self.document, items)["enum"]);
         let is_group = groups.and_then(Value::as_array);
         let path = if is_group.is_some_and(|groups| groups.contains(&json!(singular))) {
@@ -126,7 +129,11 @@ impl ArrayParameter<'_> {
             // Addresses are compared regardless of case.
             if let Some((local, domain)) = value.split_once('@') {
                 let shouted = format!("{}@{domain}", local.to_uppercase());
-                assert_eq!(self.ask(&[shouted], ENCODINGS[0]).await, answer, "{command}");
+                assert_eq!(
+                    self.ask(&[shouted], ENCODINGS[0]).await,
+                    answer,
+                    "{command}"
+                );
             }
             alone.push(answer);
         }
@@ -152,7 +159,9 @@ fn collect(value: &Value, name: &str, found: &mut Vec<String>) {
             {
                 found.push(text.to_owned());
             }
-            fields.values().for_each(|field| collect(field, name, found));
+            fields
+                .values()
+                .for_each(|field| collect(field, name, found));
         }
         _ => {}
     }
@@ -160,7 +169,10 @@ fn collect(value: &Value, name: &str, found: &mut Vec<String>) {
 
 /// Returns false if a list has no items, or a report no results.
 fn has_items(answer: &Value) -> bool {
-    let has_results = |one: &Value| one.get("results").is_none_or(|results| *results != json!([]));
+    let has_results = |one: &Value| {
+        one.get("results")
+            .is_none_or(|results| *results != json!([]))
+    };
     let data = answer["data"].as_array();
     data.is_none_or(|data| data.iter().any(has_results))
 }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use testkit::examples::{Examples, Fill, Ids, adder, is_fixed, is_list, query_parameters};
 use testkit::{Answer, Client};
 
-
 /// A list, as a caller sees it.
 pub(super) struct List<'a> {
     pub(super) operation: Operation,
@@ -141,7 +140,8 @@ impl List<'_> {
     /// Removes an item if possible.
     pub(super) async fn remove(&self, key: &str) -> bool {
         let removes = |operation: &Operation| {
-            operation.method == Method::DELETE && parameter(self.operation.path, operation).is_some()
+            operation.method == Method::DELETE
+                && parameter(self.operation.path, operation).is_some()
         };
         let is_possible = operations().iter().any(removes);
         if is_possible {

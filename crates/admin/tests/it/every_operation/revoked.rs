@@ -16,7 +16,6 @@ use testkit::{Answer, Client, Server};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-
 const KEYS: &str = "/organization/admin_api_keys";
 
 /// A request of which the head and the first byte of the body have been sent.
@@ -202,7 +201,9 @@ async fn usage_reported_with_a_revoked_key_is_not_recorded() {
     let ingest = ingest.next().expect("an operation");
     let admin = server.admin();
     let project = &ids.at("/organization/projects/{project_id}").id;
-    let user = &ids.at("/organization/projects/{project_id}/users/{user_id}").id;
+    let user = &ids
+        .at("/organization/projects/{project_id}/users/{user_id}")
+        .id;
     let role = json!({"role_name": "Reporter", "permissions": ["api.usage.write"]});
     let role = admin
         .post(&format!("/projects/{project}/roles"), role)

@@ -27,7 +27,9 @@ async fn every_command_sends_its_request_and_shows_the_answer() {
         for query in examples.queries(&operation, &ids).await {
             let body = examples.body(&operation, &ids, Fill::Everything).await;
             let fields = query.iter().chain(body.as_object().into_iter().flatten());
-            let flags: Vec<String> = fields.flat_map(|(name, value)| flags(name, value)).collect();
+            let flags: Vec<String> = fields
+                .flat_map(|(name, value)| flags(name, value))
+                .collect();
             run.check(&flags, None, &body);
         }
         let fill = examples.fills(&operation)[0];
@@ -64,16 +66,26 @@ impl Run<'_> {
         assert_eq!(shown, (format!("{answered}\n").as_str(), ""), "{words:?}");
         let path = call.address.split('?').next();
         let expected = format!("/v1{}", self.ids.path(operation));
-        assert_eq!((call.method.as_str(), path), (operation.method.as_str(), Some(&*expected)));
+        assert_eq!(
+            (call.method.as_str(), path),
+            (operation.method.as_str(), Some(&*expected))
+        );
         let sent: Value = serde_json::from_slice(&call.sent).unwrap_or_default();
         let is_empty = |value: &Value| value.is_null() || *value == Value::Object(Map::new());
-        assert!(sent == *body || is_empty(&sent) && is_empty(body), "{words:?}: {sent}");
+        assert!(
+            sent == *body || is_empty(&sent) && is_empty(body),
+            "{words:?}: {sent}"
+        );
     }
 }
 
 /// Returns the flags that give a field a value: a list's flag is in the singular, once for each item.
 fn flags(name: &str, value: &Value) -> Vec<String> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
     let flag = |name: &str, value| format!("--{}={}", name.replace('_', "-"), text(value));
     match value {
         Value::Array(items) => {
@@ -113,7 +125,10 @@ async fn flags_are_understood_in_every_notation() {
         let answered = String::from_utf8_lossy(&call.answered);
         assert_eq!(ended.stdout, format!("{answered}\n"), "{line}");
         let sent = String::from_utf8_lossy(&call.sent);
-        let asked = call.address.split_once('?').map_or(&*sent, |(_, query)| query);
+        let asked = call
+            .address
+            .split_once('?')
+            .map_or(&*sent, |(_, query)| query);
         assert!(asked.contains(&expected), "{line}: {asked}");
         if let Some(name) = name {
             ids.insert(name.to_owned(), id(&answered));
