@@ -9,9 +9,10 @@
 
 import { text } from "node:stream/consumers";
 
-import OpenAI, { APIConnectionError } from "openai";
+import OpenAI from "openai";
 
 import { Failed, equal } from "./checks.mjs";
+import { finish } from "./finish.mjs";
 import { Record } from "./record.mjs";
 
 /** A path in which every parameter, marked or in braces, is the same. */
@@ -85,13 +86,4 @@ async function byRoute() {
   record.complete();
 }
 
-try {
-  await byRoute();
-  console.log("everything holds");
-} catch (error) {
-  // What the record finds wrong with an answer reaches us as a failed connection of the client.
-  const failure = error instanceof APIConnectionError ? error.cause : error;
-  if (!(failure instanceof Failed)) throw error;
-  console.log(`FAILED  ${failure.message}`);
-  process.exitCode = 1;
-}
+await finish(byRoute);

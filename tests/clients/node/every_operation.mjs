@@ -10,12 +10,10 @@
 // the server; the certificates are of four authorities. Ends with 0 when everything holds; else names the first thing that
 // does not.
 
-import { APIConnectionError } from "openai";
-
 import { adminKeys } from "./admin_keys.mjs";
 import { auditLogs } from "./audit_logs.mjs";
 import { certificates } from "./certificates.mjs";
-import { Failed } from "./checks.mjs";
+import { finish } from "./finish.mjs";
 import { groupUsers, groups, projectGroups } from "./groups.mjs";
 import { invites, projectUsers, users } from "./people.mjs";
 import { projects } from "./projects.mjs";
@@ -55,13 +53,4 @@ async function everyOperation() {
   await auditLogs(run, project);
 }
 
-try {
-  await everyOperation();
-  console.log("everything holds");
-} catch (error) {
-  // What the record finds wrong with an answer reaches us as a failed connection of the client.
-  const failure = error instanceof APIConnectionError ? error.cause : error;
-  if (!(failure instanceof Failed)) throw error;
-  console.log(`FAILED  ${failure.message}`);
-  process.exitCode = 1;
-}
+await finish(everyOperation);
