@@ -126,14 +126,16 @@ fn kind(schema: &Value) -> &str {
     kind.as_str().or(kind[0].as_str()).unwrap_or("value")
 }
 
-/// Returns a permission that no key has until a role grants it; another one each time, as long as there are others.
+/// Returns a permission, also of projects, that no key has until a role grants it; another one each time, in turn.
 fn new_permission(ids: &Ids) -> &'static str {
     let predefined = [
         OrganizationRole::Reader.permissions(),
         ProjectRole::Owner.permissions(),
     ];
     let all = Permission::ALL.iter();
-    let is_new = |one: &&Permission| !predefined.iter().any(|role| role.contains(**one));
+    let is_new = |one: &&Permission| {
+        one.is_for_projects() && !predefined.iter().any(|role| role.contains(**one))
+    };
     let new: Vec<&Permission> = all.filter(is_new).collect();
     new[ids.number() as usize % new.len()].as_str()
 }
