@@ -13,7 +13,8 @@ use super::{ActiveProject, Project};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, both_or_neither, read, write,
+    Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, both_or_neither, read,
+    write,
 };
 use crate::roles::grant::may_grant;
 use crate::users::User;
