@@ -172,6 +172,7 @@ struct CreateCertificate {
     /// Name of the certificate.
     name: Option<Name>,
     /// Certificate of an authority in PEM: a single block.
+    #[schemars(extend("contentMediaType" = "application/pem-certificate-chain"))]
     certificate: String,
 }
 

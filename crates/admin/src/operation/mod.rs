@@ -5,6 +5,7 @@
 //! [`Done`], which consists of an answer and an audit [`Event`]. Its context has the capabilities that handlers need, and
 //! never the store.
 
+mod alternatives;
 mod caller;
 mod context;
 mod document;
@@ -31,6 +32,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use alternatives::{both, both_or_neither};
 pub use base::EventType;
 pub use caller::Caller;
 pub use context::{Done, Ingest, Read, Write};

@@ -134,6 +134,7 @@ struct AddProjectGroup {
     /// Id of the group.
     group_id: GroupId,
     /// Id of the project role that users of the group get.
+    #[schemars(extend("examples" = ["role-api-project-member"]))]
     role: RoleId,
 }
 

@@ -29,7 +29,7 @@ use crate::list::{Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Organization, PROJECT_ARCHIVED, Patch,
-    PathIds, ProjectRef, Read, Scope, TenantSql, Write, read, write,
+    PathIds, ProjectRef, Read, Scope, TenantSql, Write, both, read, write,
 };
 use crate::{args, tenant_sql};
 
@@ -229,6 +229,7 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("not" = both("residency", "geography")))]
 struct CreateProject {
     name: Name,
     /// Id of a customer-managed key.

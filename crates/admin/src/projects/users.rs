@@ -13,7 +13,8 @@ use super::{ActiveProject, Project};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, both_or_neither,
+    read, write,
 };
 use crate::roles::grant::may_grant;
 use crate::users::User;
@@ -151,6 +152,7 @@ async fn list(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("not" = both_or_neither("user_id", "email")))]
 struct AddProjectUser {
     /// Id of a user of the organization; either this or `email` is required.
     user_id: Option<UserId>,

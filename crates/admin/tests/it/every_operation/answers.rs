@@ -7,11 +7,10 @@ use admin::operations;
 use futures_util::StreamExt;
 use serde_json::Value;
 use testkit::Server;
+use testkit::examples::{Examples, Fill, Ids};
 use tokio::sync::OnceCell;
 use usage::UsageKind;
 
-use super::example::{Examples, Fill};
-use super::ids::Ids;
 use super::log::{Change, log};
 use super::schemas::Contract;
 use crate::reports::report;

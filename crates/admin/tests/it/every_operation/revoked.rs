@@ -11,12 +11,10 @@ use futures_util::{StreamExt, stream};
 use http::{Request, header};
 use serde_json::{Value, json};
 use store::sql;
+use testkit::examples::{Examples, Fill, Ids};
 use testkit::{Answer, Client, Server};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-
-use super::example::{Examples, Fill};
-use super::ids::Ids;
 
 const KEYS: &str = "/organization/admin_api_keys";
 
@@ -201,19 +199,23 @@ async fn usage_reported_with_a_revoked_key_is_not_recorded() {
     let ingest = operations().into_iter();
     let mut ingest = ingest.filter(|operation| operation.effect == Effect::Ingest);
     let ingest = ingest.next().expect("an operation");
-    let (admin, project) = (server.admin(), &ids.project);
+    let admin = server.admin();
+    let project = &ids.at("/organization/projects/{project_id}").id;
+    let user = &ids
+        .at("/organization/projects/{project_id}/users/{user_id}")
+        .id;
     let role = json!({"role_name": "Reporter", "permissions": ["api.usage.write"]});
     let role = admin
         .post(&format!("/projects/{project}/roles"), role)
         .await
         .ok();
-    let roles = format!("/projects/{project}/users/{}/roles", ids.user);
+    let roles = format!("/projects/{project}/users/{user}/roles");
     admin
         .post(&roles, json!({"role_id": role["id"]}))
         .await
         .ok();
     let keys = format!("/organization/projects/{project}/api_keys");
-    let key = json!({"name": "Reporter", "user_id": ids.user});
+    let key = json!({"name": "Reporter", "user_id": user});
     let key = admin.post(&keys, key).await.ok();
     let client = server.with_key(key["value"].as_str().expect("a secret"));
     let body = examples.body(&ingest, &ids, Fill::Everything).await;

@@ -9,9 +9,8 @@ use http::Method;
 use serde_json::{Value, json};
 use settings::{Descriptor, ENFORCED};
 use testkit::Server;
+use testkit::examples::{Examples, Fill, Ids};
 
-use super::example::{Examples, Fill};
-use super::ids::Ids;
 use super::log::log;
 
 /// The operation that archives a project.
