@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use poll::ScenarioDelay;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{text, until_ready_for_the_kill};
+use super::{kill_after, text};
 use crate::api::Api;
 use crate::dice::Dice;
 use crate::installation::Installation;
@@ -54,12 +53,8 @@ async fn a_whole_answer_is_in_the_ledger_after_kill_9() {
             let streams = number % 2 == 0;
             callers.spawn(calls.clone().call_until_cut_off(server.api(&key), streams));
         }
-        until_ready_for_the_kill(&mut callers, || calls.received() >= until).await;
-        ScenarioDelay(Duration::from_micros(dice.below(20_000)))
-            .elapse()
-            .await;
-        server.process.kill();
-        callers.join_all().await;
+        let moment = Duration::from_micros(dice.below(20_000));
+        kill_after(server, callers, || calls.received() >= until, moment).await;
     }
 
     let server = installation.serve();

@@ -71,16 +71,18 @@ async fn work_until_killed(server: Server, key: &str, work: &Work, until: usize,
     for _ in 0..ADMINISTRATOR_COUNT {
         workers.spawn(work.clone().administer_until_cut_off(server.api(key)));
     }
-    until_ready_for_the_kill(&mut workers, || work.acknowledged() >= until).await;
-    ScenarioDelay(Duration::from_micros(dice.below(30_000)))
-        .elapse()
-        .await;
-    server.process.kill();
-    workers.join_all().await;
+    let moment = Duration::from_micros(dice.below(30_000));
+    kill_after(server, workers, || work.acknowledged() >= until, moment).await;
 }
 
-/// Waits until the workers have done enough; none may have been refused or cut off by then.
-async fn until_ready_for_the_kill(workers: &mut JoinSet<()>, is_enough: impl Fn() -> bool) {
+/// Kills the server this long after the workers have done enough, and waits for their ends; none may have been refused or cut
+/// off before.
+async fn kill_after(
+    server: Server,
+    mut workers: JoinSet<()>,
+    is_enough: impl Fn() -> bool,
+    delay: Duration,
+) {
     poll::until("the workers have done enough", async || {
         if let Some(ended) = workers.try_join_next() {
             ended.expect("nobody is refused or cut off before the kill");
@@ -88,6 +90,9 @@ async fn until_ready_for_the_kill(workers: &mut JoinSet<()>, is_enough: impl Fn(
         is_enough() || workers.is_empty()
     })
     .await;
+    ScenarioDelay(delay).elapse().await;
+    server.process.kill();
+    workers.join_all().await;
 }
 
 /// Waits until the mails of a scan for spend alerts that begins after this call have come: those of an alert that is due.
