@@ -264,7 +264,7 @@ async fn a_report_in_progress_ends_when_its_key_is_revoked() {
 /// Bytes arrive steadily, but the whole body never in time.
 #[tokio::test]
 async fn a_request_body_has_a_deadline() {
-    const SECOND: Duration = Duration::from_secs(1);
+    const PIECE_INTERVAL: Duration = Duration::from_secs(1);
     let server = Server::start().await;
     for path in ["/organization/projects", "/organization/usage/events"] {
         let (pieces, received) = mpsc::channel(1);
@@ -274,10 +274,10 @@ async fn a_request_body_has_a_deadline() {
         });
         let trickle = async {
             while pieces.send(Bytes::from_static(b" ")).await.is_ok() {
-                poll::advance(SECOND).await;
+                poll::advance(PIECE_INTERVAL).await;
                 // The snapshot of keys must not be too old to be trusted when the deadline has passed.
                 poll::until("the directory follows the clock", async || {
-                    server.services().directory.age() < SECOND
+                    server.services().directory.age() < PIECE_INTERVAL
                 })
                 .await;
             }
@@ -291,6 +291,6 @@ async fn a_request_body_has_a_deadline() {
         let (answer, ()) = tokio::join!(answer, trickle);
         let elapsed = began.elapsed();
         assert_eq!(answer.refused(408).0, Some("request_timeout"), "{path}");
-        assert!(elapsed < SECOND * 40, "{elapsed:?}");
+        assert!(elapsed < PIECE_INTERVAL * 40, "{elapsed:?}");
     }
 }
