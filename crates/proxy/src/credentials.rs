@@ -271,4 +271,28 @@ mod tests {
         credential.record_accepted();
         assert!(credential.record_forbidden());
     }
+
+    #[tokio::test]
+    async fn upstream_key_rotation_keeps_the_key_while_its_file_is_empty_or_missing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("key");
+        let write = |text: &str| std::fs::write(&path, text).expect("written");
+        write("sk-first");
+        let key = UpstreamKey::of_file(&path).expect("a key");
+        let credentials = Credentials::new("local", Some(&key)).expect("a header");
+        let sent = || {
+            let credential = credentials.current();
+            let authorization = credential.authorization.as_ref().expect("a key");
+            authorization.to_str().expect("text").to_owned()
+        };
+        write("\n");
+        credentials.reload_changed_file().await;
+        assert_eq!(sent(), "Bearer sk-first");
+        std::fs::remove_file(&path).expect("removed");
+        credentials.reload_changed_file().await;
+        assert_eq!(sent(), "Bearer sk-first");
+        write("sk-newest");
+        credentials.reload_changed_file().await;
+        assert_eq!(sent(), "Bearer sk-newest");
+    }
 }

@@ -1,9 +1,10 @@
 //! Several nodes on one database: a key becomes valid or invalid on all of them at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base::secret::Pepper;
 use store::{Store, sql};
+use tokio::time::Instant;
 
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{World, chat, read};

@@ -2,6 +2,7 @@
 //! sent.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use admin::operation::{Effect, Operation};
 use admin::operations;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use store::sql;
 use testkit::examples::{Examples, Fill, Ids};
 use testkit::{Answer, Client, Server};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 const KEYS: &str = "/organization/admin_api_keys";
@@ -159,7 +160,7 @@ async fn a_revocation_by_another_node_applies_when_the_body_ends() {
     assert_eq!(answer.refused(401).0, Some("invalid_api_key"));
     assert_eq!(committed(&server).await, before);
     drop(there);
-    other.stop(std::time::Duration::from_secs(5)).await;
+    other.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
@@ -265,23 +266,33 @@ async fn a_report_in_progress_ends_when_its_key_is_revoked() {
 /// Bytes arrive steadily, but the whole body never in time.
 #[tokio::test]
 async fn a_request_body_has_a_deadline() {
+    const PIECE_INTERVAL: Duration = Duration::from_secs(1);
     let server = Server::start().await;
     for path in ["/organization/projects", "/organization/usage/events"] {
-        let trickle = stream::unfold(false, |is_paused| async move {
-            if !is_paused {
-                tokio::time::pause();
-            }
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), true))
+        let (pieces, received) = mpsc::channel(1);
+        let body = stream::unfold(received, |mut received| async move {
+            let piece: Bytes = received.recv().await?;
+            Some((Ok::<_, Infallible>(piece), received))
         });
+        let trickle = async {
+            while pieces.send(Bytes::from_static(b" ")).await.is_ok() {
+                poll::advance(PIECE_INTERVAL).await;
+                // The snapshot of keys must not be too old to be trusted when the deadline has passed.
+                poll::until("the directory follows the clock", async || {
+                    server.services().directory.age() < PIECE_INTERVAL
+                })
+                .await;
+            }
+        };
         let request = Request::post(format!("/v1{path}"))
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from_stream(trickle));
+            .body(Body::from_stream(body));
         let began = tokio::time::Instant::now();
-        let answer = server.admin().send(request.expect("a request")).await;
+        let client = server.admin();
+        let answer = client.send(request.expect("a request"));
+        let (answer, ()) = tokio::join!(answer, trickle);
         let elapsed = began.elapsed();
-        tokio::time::resume();
         assert_eq!(answer.refused(408).0, Some("request_timeout"), "{path}");
-        assert!(elapsed < std::time::Duration::from_secs(40), "{elapsed:?}");
+        assert!(elapsed < PIECE_INTERVAL * 40, "{elapsed:?}");
     }
 }

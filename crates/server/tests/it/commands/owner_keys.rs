@@ -1,9 +1,10 @@
 //! S19: `orgplane org key`, the way back in, and a first start that shows its key only when everything else is right.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::installation::{Installation, Server};
